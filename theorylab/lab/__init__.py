@@ -1,1 +1,28 @@
+"""The laboratory: what a paper declares, how it is run, stored and judged."""
 
+from theorylab.lab.claim import Claim, Evidence, Verdict, over_seeds
+from theorylab.lab.experiment import PRESETS, Experiment, Preset, Results, Row
+from theorylab.lab.paper import STATUS_MEANING, Figure, Paper
+from theorylab.lab.runner import CellError, Runner
+from theorylab.lab.store import DamagedResult, Store
+from theorylab.lab.table import Table
+
+__all__ = [
+    "PRESETS",
+    "STATUS_MEANING",
+    "CellError",
+    "Claim",
+    "DamagedResult",
+    "Evidence",
+    "Experiment",
+    "Figure",
+    "Paper",
+    "Preset",
+    "Results",
+    "Row",
+    "Runner",
+    "Store",
+    "Table",
+    "Verdict",
+    "over_seeds",
+]

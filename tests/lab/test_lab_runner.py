@@ -1,0 +1,192 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toy
+from rich.console import Console
+
+from theorylab.errors import InputError
+from theorylab.lab import CellError, Experiment, Preset, Runner, Store
+from theorylab.lab.reproduce import reproduce
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def marks(tmp_path, monkeypatch):
+    """A folder in which every computed cell leaves a file, so that computations can be counted."""
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    monkeypatch.setenv("TOY_MARKS", str(folder))
+    return folder
+
+
+def runner(tmp_path, **options):
+    return Runner(Store(tmp_path / "store"), console=Console(stderr=True, width=200), **options)
+
+
+def paper_with(*experiments):
+    return replace(toy.PAPER, experiments=experiments, figures=(), claims=())
+
+
+def test_what_was_computed_once_is_found_the_second_time(tmp_path, marks):
+    first = runner(tmp_path).run(toy.PAPER, toy.PAPER.preset("quick"), ["squares"])
+    again = runner(tmp_path)
+    second = again.run(toy.PAPER, toy.PAPER.preset("quick"), ["squares"])
+    assert (again.computed, again.found, len(list(marks.iterdir()))) == (0, 6, 6)
+    np.testing.assert_array_equal(first["squares"].stack("value"), second["squares"].stack("value"))
+    assert [r.cell["x"] for r in second["squares"]] == [1, 1, 2, 2, 3, 3]
+
+
+def test_force_computes_everything_again(tmp_path, marks):
+    for _ in range(2):
+        runner(tmp_path, force=True).run(toy.PAPER, toy.PAPER.preset("quick"), ["squares"])
+    assert len(list(marks.iterdir())) == 12
+
+
+def test_a_new_seed_or_a_changed_value_computes_new_cells_only(tmp_path, marks):
+    runner(tmp_path).run(toy.PAPER, toy.PAPER.preset("quick"), ["squares"])
+    wider = runner(tmp_path)
+    wider.run(toy.PAPER, toy.PAPER.preset("quick", changes={"xs": [2, 3, 4]}), ["squares"])
+    assert (wider.computed, wider.found) == (2, 4)
+    other = runner(tmp_path)
+    other.run(toy.PAPER, toy.PAPER.preset("quick", seed=1), ["squares"])
+    assert (other.computed, other.found) == (6, 0)
+
+
+def test_cells_that_need_others_get_their_arrays(tmp_path):
+    run = runner(tmp_path)
+    total = run.run(toy.PAPER, toy.PAPER.preset("quick"), ["totals"])["totals"]
+    assert next(iter(total))["total"] == pytest.approx(3 * (1 + 4), abs=0.05)
+    assert run.computed == 3
+
+
+def test_a_cell_is_computed_again_when_what_it_needs_has_changed(tmp_path, monkeypatch):
+    from theorylab.lab import runner as module
+
+    plain = module.make_task(toy.PAPER, "totals", {"n": 2}).key
+    monkeypatch.setattr(module, "fingerprint", lambda name: "other code")
+    assert module.make_task(toy.PAPER, "totals", {"n": 2}).key != plain
+
+
+def test_non_finite_results_are_refused_unless_declared(tmp_path):
+    cells = Experiment("broken", toy.broken, lambda p: [{"x": 1}])
+    preset = toy.PAPER.preset("quick")
+    with pytest.raises(CellError, match=r"toy/broken .*'value' has NaN"):
+        runner(tmp_path).run(paper_with(cells), preset, ["broken"])
+    declared = replace(cells, nonfinite=frozenset({"value"}))
+    rows = runner(tmp_path).run(paper_with(declared), preset, ["broken"])["broken"]
+    assert np.isnan(rows.stack("value")).sum() == 1
+
+
+def test_a_failing_cell_is_named_and_keeps_its_cause(tmp_path):
+    cells = Experiment("failing", toy.failing, lambda p: [{"x": 7}])
+    with pytest.raises(CellError, match=r'toy/failing \{"x":7\}: no inverse of 0') as caught:
+        runner(tmp_path).run(paper_with(cells), toy.PAPER.preset("quick"), ["failing"])
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip"])
+def test_a_damaged_file_is_reported_and_computed_again(tmp_path, marks, capsys, damage):
+    preset = toy.PAPER.preset("quick")
+    before = runner(tmp_path).run(toy.PAPER, preset, ["squares"])["squares"].stack("value")
+    victim = sorted((tmp_path / "store" / "toy").rglob("*.result"))[2]
+    content = bytearray(victim.read_bytes())
+    content[200] ^= 1
+    victim.write_bytes(content[:-40] if damage == "truncate" else content)
+    again = runner(tmp_path)
+    after = again.run(toy.PAPER, preset, ["squares"])["squares"].stack("value")
+    assert again.computed == 1 and len(list(marks.iterdir())) == 7
+    assert f"damaged result, computing it again: {victim}" in capsys.readouterr().err
+    np.testing.assert_array_equal(before, after)
+
+
+def test_an_unknown_executor_is_refused(tmp_path):
+    with pytest.raises(InputError, match="unknown executor 'slurm'"):
+        runner(tmp_path, executor="slurm")
+
+
+def test_a_dask_cluster_gives_the_same_results(tmp_path):
+    pytest.importorskip("distributed")
+    here = runner(tmp_path / "a").run(toy.PAPER, toy.PAPER.preset("smoke"), ["totals", "squares"])
+    there = runner(tmp_path / "b", executor="dask://local").run(toy.PAPER, toy.PAPER.preset("smoke"), ["totals", "squares"])
+    for name in here:
+        field = "total" if name == "totals" else "value"
+        np.testing.assert_array_equal(here[name].stack(field), there[name].stack(field))
+
+
+def test_a_dask_scheduler_that_is_not_there_is_one_clear_error(tmp_path):
+    pytest.importorskip("distributed")
+    with pytest.raises(InputError, match=r"no Dask scheduler at 'nowhere'"):
+        runner(tmp_path, executor="dask://nowhere").run(toy.PAPER, toy.PAPER.preset("smoke"), ["squares"])
+
+
+SCRIPT = """
+import sys; sys.path.insert(0, {here!r})
+from pathlib import Path
+import toy
+from theorylab.lab import Runner, Store
+from theorylab.lab.reproduce import reproduce
+base = Path(sys.argv[1])
+preset = toy.PAPER.preset("quick", changes={{"pause": 0.15, "xs": [1, 2, 3, 4]}})
+reproduce(toy.PAPER, preset, Runner(Store(base / "store")), base / sys.argv[2])
+"""
+
+
+def start(base, out):
+    return subprocess.Popen([sys.executable, "-c", SCRIPT.format(here=str(HERE)), str(base), out], cwd=HERE.parents[1])
+
+
+def finished(base):
+    return len(list((base / "store" / "toy" / "squares").glob("*.result")))
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, marks):
+    calm, rough = tmp_path / "calm", tmp_path / "rough"
+    assert start(calm, "out").wait() == 0
+    undisturbed = len(list(marks.iterdir()))
+    process = start(rough, "out")
+    wait_until(lambda: finished(rough) >= 3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = finished(rough)
+    assert 3 <= kept < 10
+    for mark in marks.iterdir():
+        mark.unlink()
+    assert start(rough, "out").wait() == 0
+    assert len(list(marks.iterdir())) == undisturbed - kept
+    csv = "out/toy/toy_fig1.csv"
+    assert (rough / csv).read_bytes() == (calm / csv).read_bytes()
+    assert not list((rough / "store" / "toy").rglob(".*.result.*")), "an unfinished write was left behind as a result"
+
+
+def test_two_processes_share_a_store_and_compute_each_cell_once(tmp_path, marks):
+    both = [start(tmp_path, out) for out in ("one", "two")]
+    assert [p.wait() for p in both] == [0, 0]
+    assert finished(tmp_path) == len(list(marks.iterdir())) == 10
+    csv = "toy/toy_fig1.csv"
+    assert (tmp_path / "one" / csv).read_bytes() == (tmp_path / "two" / csv).read_bytes()
+
+
+def test_a_preset_object_carries_its_seed_into_the_cells():
+    assert [c["seed"] for c in toy.SQUARES.cells(Preset("q", {"xs": [1], "repeats": 2, "pause": 0}, seed=2))] == [2000, 2001]
+
+
+def test_reproduce_writes_every_file_of_a_figure_and_the_verdicts(tmp_path):
+    done = reproduce(toy.PAPER, toy.PAPER.preset("quick"), runner(tmp_path), tmp_path / "out")
+    names = {p.name for p in (tmp_path / "out" / "toy").iterdir()}
+    assert names == {f"toy_fig1.{e}" for e in ("csv", "png", "dark.png", "pdf", "json")} | {"claims.json"}
+    assert [v.status for v in done.verdicts] == ["holds", "holds"]

@@ -1,0 +1,220 @@
+"""The Typer application and its entry point.
+
+Exit codes: 0 done, 1 a claim failed (or a computation did), 2 bad usage or input, 130 interrupted. A user's mistake is
+answered by one line, never by a traceback.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from theorylab.cli import data_commands
+from theorylab.cli.doctor import doctor
+from theorylab.errors import InputError
+
+app = typer.Typer(
+    name="theorylab",
+    help="The numerical theory of machine learning: reproduce a paper's figures, verify its claims.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data_commands.app, name="data")
+app.command()(doctor)
+USAGE_ERROR = typer.BadParameter.__bases__[0]  # the usage error of whichever Click the installed Typer is built on
+out_console = Console(highlight=False)
+_MARKS = {"holds": "green", "finding": "yellow", "skipped": "dim", "fails": "red", "vacuous": "red", "unsupported": "red"}
+
+
+def _complete_paper(incomplete: str) -> list[str]:
+    from theorylab import papers
+
+    return [s for s in [*papers.rooms(), "all"] if s.startswith(incomplete)]
+
+
+def _complete_preset(incomplete: str) -> list[str]:
+    from theorylab.lab import PRESETS
+
+    return [p for p in PRESETS if p.startswith(incomplete)]
+
+
+PaperArg = Annotated[str, typer.Argument(help="Slug of a paper, or all.", autocompletion=_complete_paper)]
+PresetOpt = Annotated[
+    str, typer.Option("--preset", help="smoke (seconds), quick (minutes) or full.", autocompletion=_complete_preset)
+]
+SeedOpt = Annotated[int, typer.Option("--seed", help="Base seed of all randomness.")]
+OutOpt = Annotated[Path, typer.Option("--out", help="Folder that figures are written to.")]
+StoreOpt = Annotated[Path, typer.Option("--store", envvar="THEORYLAB_STORE", help="Folder that results are kept in.")]
+ForceOpt = Annotated[bool, typer.Option("--force", help="Compute everything again.")]
+SetOpt = Annotated[list[str] | None, typer.Option("--set", help="KEY=JSON: replace one value of the preset.")]
+ExecutorOpt = Annotated[str, typer.Option("--executor", help="here, dask://local or dask://HOST:PORT.")]
+
+
+@app.command("list")
+def list_papers(
+    readme: Annotated[Path | None, typer.Option("--readme", help="Rewrite the papers' table in this file.")] = None,
+    gallery: Annotated[Path, typer.Option("--gallery", help="Folder of the committed figures.")] = Path("figures"),
+) -> None:
+    """The papers, their figures and claims."""
+    from theorylab import papers
+    from theorylab.lab import gallery as pages
+    from theorylab.lab.store import write_atomically
+
+    rooms = papers.rooms()
+    if readme is not None:
+        text = pages.update_readme(readme, pages.papers_table(papers.TITLES, rooms, gallery))
+        write_atomically(readme, text.encode())
+        return
+    table = RichTable("paper", "title", "figures", "claims")
+    for slug, title in papers.TITLES.items():
+        room = rooms.get(slug)
+        names = ", ".join(f.name for f in room.figures) if room else "not yet"
+        table.add_row(slug, title, names, str(len(room.claims)) if room else "not yet")
+    out_console.print(table)
+
+
+@app.command()
+def reproduce(
+    paper: PaperArg = "all",
+    figure: Annotated[list[str] | None, typer.Option("--figure", help="Only this figure (repeatable).")] = None,
+    preset: PresetOpt = "quick",
+    seed: SeedOpt = 0,
+    out: OutOpt = Path("figures"),
+    store: StoreOpt = Path("results"),
+    force: ForceOpt = False,
+    executor: ExecutorOpt = "here",
+    changes: SetOpt = None,
+) -> None:
+    """Compute and draw the figures of a paper, and check its claims. A stopped run resumes where it was."""
+    from theorylab.lab.gallery import write_gallery
+    from theorylab.lab.reproduce import reproduce as run
+
+    rooms, runner, presets = _prepare(paper, preset, seed, store, force, executor, changes)
+    if figure and len(rooms) > 1:
+        raise InputError("--figure needs one paper, not all: theorylab reproduce PAPER --figure NAME")
+    for room in rooms:
+        room.select_figures(figure)
+    _require_writable(out, "--out")
+    failed = False
+    for room, chosen in zip(rooms, presets, strict=True):
+        done = run(room, chosen, runner, out, figure)
+        _print_verdicts(room.slug, done.verdicts)
+        pictures = [p for p in done.files if p.suffix == ".png" and ".dark" not in p.name]
+        out_console.print(escape(f"{room.slug}: {', '.join(str(p) for p in pictures)}"), soft_wrap=True)
+        failed |= any(v.failed for v in done.verdicts)
+    from theorylab import papers
+
+    gallery = write_gallery(papers.rooms().values(), out)
+    out_console.print(
+        f"{runner.computed} cells computed, {runner.found} found in {store}; captions and claims in {gallery}",
+        soft_wrap=True,
+    )
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def verify(
+    paper: PaperArg = "all",
+    preset: PresetOpt = "quick",
+    seed: SeedOpt = 0,
+    store: StoreOpt = Path("results"),
+    force: ForceOpt = False,
+    executor: ExecutorOpt = "here",
+    changes: SetOpt = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the verdicts to this file.")] = None,
+) -> None:
+    """Check the claims of a paper: measured against bound, and whether each control is rejected."""
+    from theorylab.lab.reproduce import verify as run
+    from theorylab.lab.store import write_atomically
+
+    rooms, runner, presets = _prepare(paper, preset, seed, store, force, executor, changes)
+    if as_json is not None:
+        _require_writable(as_json.parent, "--json")
+    verdicts = {room.slug: run(room, p, runner) for room, p in zip(rooms, presets, strict=True)}
+    for slug, found in verdicts.items():
+        _print_verdicts(slug, found)
+    if as_json is not None:
+        record = {slug: [v.as_json() for v in found] for slug, found in verdicts.items()}
+        write_atomically(as_json, json.dumps(record, indent=1).encode())
+    raise typer.Exit(1 if any(v.failed for found in verdicts.values() for v in found) else 0)
+
+
+def _prepare(
+    paper: str, preset: str, seed: int, store: Path, force: bool, executor: str, changes: Sequence[str] | None
+) -> tuple[Any, Any, Any]:
+    """Check every argument before anything is computed or written."""
+    from theorylab import papers
+    from theorylab.lab import Runner, Store
+
+    rooms = list(papers.rooms().values()) if paper == "all" else [papers.get(paper)]
+    if changes and len(rooms) > 1:
+        raise InputError("--set needs one paper, not all: the papers' presets have different values")
+    presets = [room.preset(preset, seed, _parse_changes(changes)) for room in rooms]
+    runner = Runner(Store(store), executor=executor, force=force)
+    _require_writable(store, "--store")
+    return rooms, runner, presets
+
+
+def _parse_changes(changes: Sequence[str] | None) -> Mapping[str, Any]:
+    values = {}
+    for change in changes or ():
+        key, equals, text = change.partition("=")
+        try:
+            values[key] = json.loads(text) if equals else None
+        except json.JSONDecodeError:
+            equals = ""
+        if not equals:
+            raise InputError(f"--set {change}: give KEY=JSON, for example --set 'sizes=[250,500]'")
+    return values
+
+
+def _require_writable(folder: Path, option: str) -> None:
+    from theorylab.lab.store import require_writable
+
+    require_writable(folder, option)
+
+
+def _print_verdicts(slug: str, verdicts: Sequence[Any]) -> None:
+    from theorylab.lab.claim import rejected
+    from theorylab.lab.gallery import evidence_text
+
+    table = RichTable("claim", "verdict", "tightest measurement", "controls rejected", title=slug, title_justify="left")
+    for v in verdicts:
+        tight = v.tightest()
+        shown = evidence_text(v.as_json()["evidence"][v.evidence.index(tight)]) if tight else ""
+        controls = f"{sum(rejected(c) for c in v.controls.values())} of {len(v.controls)}" if v.controls else ""
+        colour = _MARKS[v.status]
+        table.add_row(f"{v.claim.id}: {escape(v.claim.statement)}", f"[{colour}]{v.status}[/]", escape(shown), controls)
+    if verdicts:
+        out_console.print(table)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `theorylab` command."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=None if arguments is None else list(arguments), prog_name="theorylab", standalone_mode=False)
+        return int(code or 0)
+    except USAGE_ERROR as error:
+        return _complain(error.format_message(), 2)
+    except InputError as error:
+        return _complain(str(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted; finished cells are kept, the same command goes on from there", 130)
+
+
+def _complain(message: str, code: int) -> int:
+    print("theorylab: " + " ".join(message.split()), file=sys.stderr)
+    return code

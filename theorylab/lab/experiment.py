@@ -1,0 +1,119 @@
+"""What a paper room declares: presets, experiments made of independent cells, and the results they give back."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from theorylab.errors import InputError
+
+Cell = Mapping[str, Any]
+Arrays = Mapping[str, np.ndarray]
+PRESETS = ("smoke", "quick", "full")
+
+
+def canonical(cell: Cell) -> str:
+    """JSON text of a cell, the same for equal cells: keys sorted, tuples as lists, NumPy scalars refused."""
+    return json.dumps(cell, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The numbers of one run: sizes, grids and the number of repetitions, under a name.
+
+    `omits` says in words what this preset leaves out against the paper; it goes under every figure.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    seed: int = 0
+    omits: str = ""
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    def seeds(self, count: int) -> range:
+        """`count` consecutive seeds; runs with other `--seed` values share none of them up to 1,000 repetitions."""
+        return range(1000 * self.seed, 1000 * self.seed + count)
+
+    def with_values(self, changes: Mapping[str, Any]) -> "Preset":
+        """This preset with some values replaced. Raises `InputError` for a name that the preset does not have."""
+        unknown = sorted(set(changes) - set(self.values))
+        if unknown:
+            raise InputError(f"preset '{self.name}' has no value {unknown[0]!r}; it has: {', '.join(self.values)}")
+        note = ", ".join(f"{k}={json.dumps(v)}" for k, v in changes.items())
+        omits = f"{self.omits} Changed by hand: {note}.".strip() if changes else self.omits
+        return Preset(self.name, {**self.values, **changes}, self.seed, omits)
+
+
+def _no_needs(_: Cell) -> Mapping[str, tuple[str, Cell]]:
+    return {}
+
+
+def _no_data(_: Preset) -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A list of independent cells and one pure function from a cell to named arrays.
+
+    run: a module-level function `run(**cell, **upstream) -> {name: array}`. Its module and all theorylab modules
+      that it imports, directly or not, make up the code fingerprint of its results.
+    cells: from a preset to the cells, each a flat dictionary of JSON values.
+    needs: from a cell to `{keyword: (experiment, cell)}`: results of other cells of this paper that `run` is handed
+      under that keyword, as a dictionary of arrays.
+    data: from a preset to the names of the data sets that must be present before anything is computed.
+    nonfinite: names of the arrays in which NaN and infinity are results and not mistakes.
+    """
+
+    name: str
+    run: Callable[..., Mapping[str, Any]]
+    cells: Callable[[Preset], Sequence[Cell]]
+    needs: Callable[[Cell], Mapping[str, tuple[str, Cell]]] = _no_needs
+    data: Callable[[Preset], Sequence[str]] = _no_data
+    nonfinite: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One finished cell: its parameters, its arrays, and how it was made (seconds, device, versions)."""
+
+    cell: Cell
+    arrays: Arrays
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The finished cells of one experiment, in the order in which the experiment lists them."""
+
+    rows: tuple[Row, ...]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def where(self, **parameters: Any) -> "Results":
+        """The rows whose cell has these parameters. Raises `KeyError` when none has."""
+        rows = tuple(r for r in self.rows if all(r.cell.get(k) == v for k, v in parameters.items()))
+        if not rows:
+            raise KeyError(f"no cell with {parameters}; there are: {self.unique(*parameters)}")
+        return Results(rows)
+
+    def unique(self, *names: str) -> list[Any]:
+        """Distinct values of one cell parameter (or tuples of several), in order of appearance."""
+        seen = [tuple(r.cell.get(n) for n in names) for r in self.rows]
+        distinct = sorted({json.dumps(s): s for s in seen}.values(), key=seen.index)
+        return [s[0] for s in distinct] if len(names) == 1 else distinct
+
+    def stack(self, array: str) -> np.ndarray:
+        """The array of this name from every row, stacked on a new first axis."""
+        return np.stack([r[array] for r in self.rows])

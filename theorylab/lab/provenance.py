@@ -1,0 +1,58 @@
+"""Where a result comes from: versions, device, commit. Facts only, gathered without side effects."""
+
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import theorylab
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of theorylab, Python and the numerical libraries."""
+    found = {"theorylab": theorylab.__version__, "python": platform.python_version()}
+    for package in ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "matplotlib"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+@cache
+def device() -> str:
+    """The device that JAX computes on, in words, e.g. "cpu (2 cores)" or "NVIDIA H200"."""
+    import os
+
+    import jax
+
+    first = jax.devices()[0]
+    if first.platform == "cpu":
+        return f"cpu ({len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores)"
+    return f"{len(jax.devices())} x {first.device_kind}"
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the checkout that theorylab runs from, "+changes" if files differ; None outside a checkout."""
+    root = Path(theorylab.__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(["git", "-C", root, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
+        changed = subprocess.run(
+            ["git", "-C", root, "status", "--porcelain", "--untracked-files=no", "--", "theorylab"],
+            capture_output=True,
+            text=True,
+        )
+    except OSError:
+        return None
+    return head.stdout.strip() + ("+changes" if changed.stdout.strip() else "") if head.returncode == 0 else None
+
+
+def record() -> dict[str, Any]:
+    """All of the above."""
+    return {"versions": versions(), "device": device(), "commit": commit()}

@@ -1,0 +1,108 @@
+"""The two things a reader asks of a paper: draw its figures, and check its claims."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from theorylab.lab import provenance
+from theorylab.lab.claim import Verdict
+from theorylab.lab.experiment import Preset, Results
+from theorylab.lab.fingerprint import fingerprint
+from theorylab.lab.paper import Figure, Paper
+from theorylab.lab.runner import Runner, check_data, devices, total_seconds
+from theorylab.lab.store import write_atomically
+from theorylab.plotting.writer import write_figure
+
+CLAIMS_FILE = "claims.json"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What `reproduce` wrote and found."""
+
+    paper: Paper
+    preset: Preset
+    files: list[Path] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def reproduce(
+    paper: Paper, preset: Preset, runner: Runner, out: Path, figures: Sequence[str] | None = None
+) -> Reproduction:
+    """Compute what the figures need, draw them into `out/<slug>/`, and judge every claim that the results cover.
+
+    figures: names; None means all, and then `claims.json` is written too. Raises `InputError` for an unknown figure,
+    `DataError` for an absent data set, `CellError` when a computation fails.
+    """
+    chosen = paper.select_figures(figures)
+    claims = [] if figures else list(paper.claims)
+    needed = list(dict.fromkeys(n for item in (*chosen, *claims) for n in item.needs))
+    check_data(paper, preset, needed)
+    results = runner.run(paper, preset, needed)
+    files = []
+    for figure in chosen:
+        used = {n: results[n] for n in figure.needs}
+        record = figure_record(paper, figure, preset, used)
+        files += write_figure(
+            out / paper.slug, figure.name, figure.table(used, preset), figure.draw, record
+        )
+    verdicts = [claim.evaluate(results, preset) for claim in claims]
+    if not figures:
+        files.append(write_claims(paper, preset, verdicts, results, out))
+    return Reproduction(paper, preset, files, verdicts, total_seconds(results))
+
+
+def verify(paper: Paper, preset: Preset, runner: Runner) -> list[Verdict]:
+    """Compute what the claims need and judge them."""
+    claims = [c for c in paper.claims if preset.name in c.presets]
+    needed = list(dict.fromkeys(n for c in claims for n in c.needs))
+    check_data(paper, preset, needed)
+    results = runner.run(paper, preset, needed)
+    return [claim.evaluate(results, preset) for claim in paper.claims]
+
+
+def code_of(paper: Paper, experiments: Sequence[str]) -> str:
+    """One fingerprint of the code that these experiments run; a gallery made by other code is stale."""
+    return "-".join(sorted({fingerprint(paper.experiment(n).run.__module__) for n in experiments}))
+
+
+def figure_record(paper: Paper, figure: Figure, preset: Preset, results: Mapping[str, Results]) -> dict[str, Any]:
+    """The provenance of one figure: what it shows, how it was made, and the command that makes it again."""
+    return {
+        "paper": paper.slug, "figure": figure.name, "title": figure.title, "status": figure.status,
+        "caption": figure.caption, "differs": figure.differs, "omits": preset.omits,
+        "command": _command(paper, preset, figure.name), "preset": preset.name, "seed": preset.seed,
+        "values": dict(preset.values), "cells": {name: len(group) for name, group in results.items()},
+        "cell_seconds": round(total_seconds(results), 1), "cell_devices": devices(results),
+        "code": code_of(paper, figure.needs), **provenance.record(),
+    }  # fmt: skip
+
+
+def write_claims(
+    paper: Paper, preset: Preset, verdicts: Sequence[Verdict], results: Mapping[str, Results], out: Path
+) -> Path:
+    """Write the verdicts of a paper to `out/<slug>/claims.json`; the path."""
+    needs = sorted({n for c in paper.claims for n in c.needs})
+    record = {
+        "paper": paper.slug, "preset": preset.name, "seed": preset.seed, "values": dict(preset.values),
+        "command": _command(paper, preset, None), "code": code_of(paper, needs),
+        "cell_devices": devices(results), **provenance.record(), "claims": [v.as_json() for v in verdicts],
+    }  # fmt: skip
+    path = out / paper.slug / CLAIMS_FILE
+    write_atomically(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    return path
+
+
+def _command(paper: Paper, preset: Preset, figure: str | None) -> str:
+    words = ["theorylab", "reproduce", paper.slug, "--preset", preset.name]
+    words += ["--figure", figure] if figure else []
+    words += ["--seed", str(preset.seed)] if preset.seed else []
+    base = paper.presets[preset.name].values
+    for key, value in preset.values.items():
+        if value != base[key]:
+            words += ["--set", f"{key}={json.dumps(value)}"]
+    return shlex.join(words)

@@ -1,0 +1,44 @@
+"""Writes one figure: light and dark PNG, PDF, the plotted numbers as CSV, and its provenance as JSON."""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from theorylab.lab.store import write_atomically
+from theorylab.lab.table import Table
+from theorylab.plotting.style import Mode, house_style
+
+
+def write_figure(
+    folder: Path, name: str, table: Table, draw: Callable[[Table], Figure], provenance: Mapping[str, Any]
+) -> list[Path]:
+    """Draw `table` in both modes and write `name.{csv,png,dark.png,pdf,json}` to `folder`; the paths written.
+
+    Every file is written atomically; the same table gives the same CSV bytes. The figure is drawn from the CSV text
+    itself, so it can show nothing that a reader of the CSV would not find.
+    """
+    text = table.to_csv()
+    files = {f"{name}.csv": text.encode()}
+    modes: tuple[Mode, ...] = ("light", "dark")
+    for mode in modes:
+        with house_style(mode):
+            figure = draw(Table.from_csv(text))
+            suffix = ".dark.png" if mode == "dark" else ".png"
+            files[name + suffix] = _render(figure, "png")
+            if mode == "light":
+                files[f"{name}.pdf"] = _render(figure, "pdf")
+    files[f"{name}.json"] = (json.dumps(provenance, indent=1, ensure_ascii=False) + "\n").encode()
+    for file, content in files.items():
+        write_atomically(folder / file, content)
+    return [folder / file for file in files]
+
+
+def _render(figure: Figure, kind: str) -> bytes:
+    out = io.BytesIO()
+    undated = {"CreationDate": None} if kind == "pdf" else {"Software": "theorylab"}
+    figure.savefig(out, format=kind, metadata=undated)
+    return out.getvalue()
