@@ -1,0 +1,136 @@
+"""Layers with weights: `dense` and `conv`. They make the field Gaussian and centred, and they add to the NTK.
+
+With W, b ~ N(0, 1) entrywise and fan-in n:  Σ <- σ_w² mean(Σ) + σ_b²,  Θ <- Σ_new + σ_w² mean(Θ),
+the mean being over filter offsets for convolutions. Source: Jacot et al. 2018; Novak et al. 2019; Arora et al. 2019.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from theorylab.errors import InputError
+from theorylab.ntk.infinite.layer import Layer, Shape, layer
+from theorylab.ntk.infinite.state import State
+from theorylab.ntk.infinite.windows import Window, check_window
+
+
+def _affine(state: State, sigma_w: Any, sigma_b: Any) -> State:
+    """Covariances after the random affine map, `state` being averaged over the window already."""
+    nngp, cov1, cov2 = (sigma_w**2 * c + sigma_b**2 for c in (state.nngp, state.cov1, state.cov2))
+    ntk = None if state.ntk is None else nngp + sigma_w**2 * state.ntk
+    return replace(state, nngp=nngp, ntk=ntk, cov1=cov1, cov2=cov2, gaussian=True, fresh=state.depth)
+
+
+def _draw(key: PRNGKeyArray, shape: Shape) -> dict[str, Array]:
+    key_w, key_b = jax.random.split(key)
+    return {"w": jax.random.normal(key_w, shape), "b": jax.random.normal(key_b, shape[-1:])}
+
+
+@layer("width")
+class Dense(Layer):
+    """See `dense`."""
+
+    width: int
+    sigma_w: Any
+    sigma_b: Any
+
+    def init(self, key: PRNGKeyArray, input_shape: Shape) -> dict[str, Array]:
+        return _draw(key, (input_shape[-1], self.width))
+
+    def apply(
+        self, params: dict[str, Array], x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n ..."]:
+        return self.sigma_w / x.shape[-1] ** 0.5 * (x @ params["w"]) + self.sigma_b * params["b"]
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape[:-1], self.width)
+
+    def propagate(self, state: State) -> State:
+        return _affine(state, self.sigma_w, self.sigma_b)
+
+
+@layer("width", "window")
+class Conv(Layer):
+    """See `conv`."""
+
+    width: int
+    window: Window
+    sigma_w: Any
+    sigma_b: Any
+
+    def init(self, key: PRNGKeyArray, input_shape: Shape) -> dict[str, Array]:
+        self.window.output(input_shape[1:-1])
+        return _draw(key, (*self.window.sizes, input_shape[-1], self.width))
+
+    def apply(
+        self, params: dict[str, Array], x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n ..."]:
+        lanes = "DHW"[-len(self.window.sizes) :] if len(self.window.sizes) <= 3 else ""
+        if not lanes:
+            raise InputError(f"window={self.window.sizes}: a finite convolution has 1, 2 or 3 spatial dimensions")
+        x = self.window.pad(x, [(1 + d,) for d in range(len(lanes))])
+        out = jax.lax.conv_general_dilated(
+            x,
+            params["w"],
+            self.window.strides,
+            "VALID",
+            dimension_numbers=(f"N{lanes}C", f"{lanes}IO", f"N{lanes}C"),
+        )
+        fan_in = prod(self.window.sizes) * x.shape[-1]
+        return self.sigma_w / fan_in**0.5 * out + self.sigma_b * params["b"]
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], *self.window.output(input_shape[1:-1]), self.width)
+
+    def propagate(self, state: State) -> State:
+        spatial = self.window.output(state.spatial)
+        dims = len(spatial)
+
+        def average(cov: Array, lead: int) -> Array:
+            # One filter slides over both samples: the two positions of a pair move together.
+            axes = [(lead + d, lead + dims + d) if state.full else (lead + d,) for d in range(dims)]
+            return self.window.sums(cov, axes) / prod(self.window.sizes)
+
+        return _affine(state.linear(average, spatial=spatial), self.sigma_w, self.sigma_b)
+
+
+def dense(width: int = 512, *, sigma_w: Any = 1.0, sigma_b: Any = 0.0) -> Layer:
+    """Fully connected layer x -> σ_w x W/√n + σ_b b over the channel axis; on fields, position by position.
+
+    width: outputs of the finite network; irrelevant to the kernel. sigma_w, sigma_b: `W_std` and `b_std` of
+    neural-tangents; numbers or traced scalars. The first layer divides by the input dimension.
+    """
+    _check_width(width)
+    return Dense(width, sigma_w, sigma_b)
+
+
+def conv(
+    width: int,
+    window: int | tuple[int, ...],
+    *,
+    strides: int | tuple[int, ...] = 1,
+    padding: str = "VALID",
+    sigma_w: Any = 1.0,
+    sigma_b: Any = 0.0,
+) -> Layer:
+    """Convolution x -> σ_w (x * W)/√(k² n) + σ_b b; `window=3` means 3 x 3, tuples give any number of dimensions.
+
+    padding: "VALID"; "SAME", where missing pixels count as zeros but the divisor stays k² n; "CIRCULAR".
+    The divisor and the placement of padding under strides are neural-tangents' (and XLA's).
+    """
+    _check_width(width)
+    return Conv(width, check_window(window, strides, padding), sigma_w, sigma_b)
+
+
+def _check_width(width: Any) -> None:
+    if not isinstance(width, int) or width < 1:
+        raise InputError(f"width={width!r}: the number of output channels must be a positive integer")
+
+
+__all__ = ["Conv", "Dense", "conv", "dense"]

@@ -1,0 +1,122 @@
+"""Read-outs and averages over positions: `flatten`, `global_avg_pool`, `avg_pool`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from theorylab.errors import InputError
+from theorylab.ntk.infinite.layer import Layer, Shape, layer
+from theorylab.ntk.infinite.state import State
+from theorylab.ntk.infinite.windows import Window, check_window
+
+
+@layer()
+class Flatten(Layer):
+    """See `flatten`."""
+
+    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n d"]:
+        return x.reshape(x.shape[0], -1)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], prod(input_shape[1:]))
+
+    def needs_full(self, full: bool) -> bool:
+        return False
+
+    def propagate(self, state: State) -> State:
+        if not state.spatial:
+            return state
+        state = state.at_equal_positions()
+        # The coordinates of the flat vector differ in variance from position to position: no longer one Gaussian law.
+        return replace(_mean_over_positions(state), gaussian=False)
+
+
+@layer()
+class GlobalAvgPool(Layer):
+    """See `global_avg_pool`."""
+
+    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n c"]:
+        return x.mean(tuple(range(1, x.ndim - 1)))
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], input_shape[-1])
+
+    def needs_full(self, full: bool) -> bool:
+        return True
+
+    def propagate(self, state: State) -> State:
+        return _mean_over_positions(state)
+
+
+@layer("window", "normalize_edges")
+class AvgPool(Layer):
+    """See `avg_pool`."""
+
+    window: Window
+    normalize_edges: bool
+
+    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n ..."]:
+        self.window.output(x.shape[1:-1])
+        return self._average(x, range(1, x.ndim - 1))
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], *self.window.output(input_shape[1:-1]), input_shape[-1])
+
+    def needs_full(self, full: bool) -> bool:
+        return True
+
+    def propagate(self, state: State) -> State:
+        spatial = self.window.output(state.spatial)
+        dims = len(spatial)
+
+        def average(cov: Array, lead: int) -> Array:
+            # Either sample has its own window: first positions, then second ones.
+            cov = self._average(cov, range(lead, lead + dims))
+            return self._average(cov, range(lead + dims, lead + 2 * dims))
+
+        return state.linear(average, spatial=spatial)
+
+    def _average(self, x: Array, axes: range) -> Array:
+        groups = [(axis,) for axis in axes]
+        sums = self.window.sums(x, groups)
+        if not self.normalize_edges:
+            return sums / prod(self.window.sizes)
+        ones = jnp.ones([x.shape[axis] if axis in axes else 1 for axis in range(x.ndim)], x.dtype)
+        return sums / self.window.sums(ones, groups)
+
+
+def _mean_over_positions(state: State) -> State:
+    return state.linear(lambda cov, lead: cov.mean(tuple(range(lead, cov.ndim))), spatial=(), full=False)
+
+
+def flatten() -> Layer:
+    """(n, *S, c) to (n, S·c): the kernel is the mean over equal positions, so it stays cheap, O(n² S)."""
+    return Flatten()
+
+
+def global_avg_pool() -> Layer:
+    """Mean over all positions: the kernel is the mean over all pairs of positions, O(n² S²) before this layer."""
+    return GlobalAvgPool()
+
+
+def avg_pool(
+    window: int | tuple[int, ...],
+    *,
+    strides: int | tuple[int, ...] | None = None,
+    padding: str = "VALID",
+    normalize_edges: bool = False,
+) -> Layer:
+    """Mean over windows; `window=2` means 2 x 2. strides: 1 unless given, as in neural-tangents.
+
+    With padding "SAME" missing pixels count as zeros, unless `normalize_edges` divides by the pixels really there.
+    Like `global_avg_pool` it needs all pairs of positions before it.
+    """
+    checked = check_window(window, 1 if strides is None else strides, padding)
+    if normalize_edges and padding != "SAME":
+        raise InputError(f"normalize_edges=True: has a meaning for padding='SAME' only, not {padding!r}")
+    return AvgPool(checked, normalize_edges)

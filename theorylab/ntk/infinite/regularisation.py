@@ -1,0 +1,91 @@
+"""`layer_norm` and `dropout`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from theorylab.errors import InputError
+from theorylab.ntk.infinite.layer import Layer, check_gaussian, check_positive, layer
+from theorylab.ntk.infinite.state import State
+
+
+@layer("axis")
+class LayerNorm(Layer):
+    """See `layer_norm`."""
+
+    axis: str
+    eps: Any
+
+    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n ..."]:
+        axes = -1 if self.axis == "channels" else tuple(range(1, x.ndim))
+        x = x - x.mean(axes, keepdims=True)
+        return x / jnp.sqrt(self.eps + (x**2).mean(axes, keepdims=True))
+
+    def propagate(self, state: State) -> State:
+        # Channels are many and centred: their mean is 0 and their variance is the field's own.
+        check_gaussian(state, "layer_norm")
+        var1, var2 = state.variances()[2:]
+        if self.axis == "all":
+            var1, var2 = (jnp.broadcast_to(v.mean(range(1, v.ndim), keepdims=True), v.shape) for v in (var1, var2))
+        scale1, scale2 = 1 / jnp.sqrt(var1 + self.eps), 1 / jnp.sqrt(var2 + self.eps)
+        pair = state.left(scale1)[:, None] * state.right(scale2)[None]
+        return replace(
+            state,
+            nngp=state.nngp * pair,
+            ntk=None if state.ntk is None else state.ntk * pair,
+            cov1=state.cov1 * state.left(scale1) * state.right(scale1),
+            cov2=state.cov2 * state.left(scale2) * state.right(scale2),
+        )
+
+
+@layer()
+class Dropout(Layer):
+    """See `dropout`."""
+
+    keep: Any
+
+    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n ..."]:
+        if key is None:
+            raise InputError("key=None: a network with dropout needs a PRNG key; call apply(params, x, key=...)")
+        return jnp.where(jax.random.bernoulli(key, self.keep, x.shape), x / self.keep, 0)
+
+    def propagate(self, state: State) -> State:
+        # A kept-or-dropped scalar meets itself with E[mask²]/keep² = 1/keep; two different masks are independent.
+        same = state.same_value()
+        pair = 1.0 if same is None else jnp.where(same, 1 / self.keep, 1.0)
+        own = 1 / self.keep if not state.full else jnp.where(state.same_position(), 1 / self.keep, 1.0)
+        return replace(
+            state,
+            nngp=state.nngp * pair,
+            ntk=None if state.ntk is None else state.ntk * pair,
+            cov1=state.cov1 * own,
+            cov2=state.cov2 * own,
+            gaussian=False,
+        )
+
+
+def layer_norm(axis: str = "channels", *, eps: Any = 1e-12) -> Layer:
+    """(x - mean)/√(variance + eps) per sample, without trained scale and shift; follows a dense or conv layer.
+
+    axis: "channels" normalises every position by itself (axis=-1), "all" the whole sample at once.
+    """
+    if axis not in ("channels", "all"):
+        raise InputError(f"axis={axis!r}: must be 'channels' or 'all'")
+    return LayerNorm(axis, eps)
+
+
+def dropout(keep: Any) -> Layer:
+    """Keep each entry with probability `keep` and divide by it (neural-tangents' `Dropout(rate=keep)`, train mode).
+
+    Masks of different samples are independent. With `kernel(x)` a sample meets itself under one and the same mask;
+    `kernel(x, x)` takes them for two samples.
+    """
+    check_positive("keep", keep)
+    if not isinstance(keep, jax.core.Tracer) and keep > 1:
+        raise InputError(f"keep={keep}: the probability of keeping an entry must be in (0, 1]")
+    return Dropout(keep)

@@ -1,0 +1,91 @@
+"""What is known about two batches of signals between two layers: their covariances over random weights.
+
+A signal is a field over positions (the pixels of an image, or a single position for vectors) with infinitely many
+exchangeable channels. Shapes: S is the tuple of spatial sizes, `()` for vectors.
+
+* `nngp`, `ntk`: (n1, n2, *S) for covariances at equal positions, (n1, n2, *S, *S) when `full`;
+* `cov1`, `cov2`: the same for each sample with itself, (n, *S) or (n, *S, *S).
+
+`full` states cost S times more memory; layers that average over positions need them, `Layer.needs_full` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+@dataclass(frozen=True)
+class State:
+    """Covariances of two batches after some layers; lives only while a kernel is traced."""
+
+    nngp: Float[Array, "n1 n2 ..."]
+    ntk: Float[Array, "n1 n2 ..."] | None  # None: not asked for
+    cov1: Float[Array, "n1 ..."]
+    cov2: Float[Array, "n2 ..."]
+    same: Bool[Array, "n1 n2"] | None  # pairs that are one sample met twice; None: there are none
+    spatial: tuple[int, ...]
+    full: bool
+    gaussian: bool = False  # is the field Gaussian, so that a nonlinearity's expectation is known?
+    depth: int = 0  # how many `parallel` enclose this place
+    fresh: int = -1  # zero mean given everything that enters the `parallel` of this depth (and those around it)
+
+    def linear(self, op: Callable[[Array, int], Array], **changes: object) -> State:
+        """Apply `op(covariance, number of batch axes)` to the four covariances."""
+        ntk = None if self.ntk is None else op(self.ntk, 2)
+        new = replace(self, nngp=op(self.nngp, 2), ntk=ntk, cov1=op(self.cov1, 1), cov2=op(self.cov2, 1))
+        return replace(new, **changes)  # type: ignore[arg-type]
+
+    def at_equal_positions(self) -> State:
+        """Forget covariances between different positions."""
+        if not self.full:
+            return self
+        return self.linear(lambda c, lead: diagonal(c, lead, self.spatial), full=False)
+
+    def variances(self) -> tuple[Array, Array, Array, Array]:
+        """Variances of either side, shaped to broadcast against `nngp`, then against `cov1` and `cov2` themselves."""
+        var1, var2 = self.cov1, self.cov2
+        if self.full:
+            var1, var2 = diagonal(var1, 1, self.spatial), diagonal(var2, 1, self.spatial)
+        return self.left(var1)[:, None], self.right(var2)[None], var1, var2
+
+    def left(self, per_position: Array) -> Array:
+        """Values per (batch..., position) as the first position of a pair."""
+        return per_position.reshape(*per_position.shape, *[1] * len(self.spatial)) if self.full else per_position
+
+    def right(self, per_position: Array) -> Array:
+        """Values per (sample, position) as the second position of a pair."""
+        if not self.full:
+            return per_position
+        return per_position.reshape(per_position.shape[0], *[1] * len(self.spatial), *per_position.shape[1:])
+
+    def same_position(self) -> Bool[Array, "..."] | None:
+        """Mask over position pairs, (*S, *S); None when only equal positions are held."""
+        if not self.full:
+            return None
+        size = positions(self.spatial)
+        return jnp.eye(size, dtype=bool).reshape(*self.spatial, *self.spatial)
+
+    def same_value(self) -> Bool[Array, "n1 n2 ..."] | None:
+        """Mask, broadcastable to `nngp`, of entries that pair one scalar with itself; None when there are none."""
+        if self.same is None:
+            return None
+        mask = self.same.reshape(*self.same.shape, *[1] * (self.nngp.ndim - 2))
+        return mask & self.same_position() if self.full else mask
+
+
+def positions(spatial: tuple[int, ...]) -> int:
+    """Number of positions of a field."""
+    size = 1
+    for n in spatial:
+        size *= n
+    return size
+
+
+def diagonal(cov: Array, lead: int, spatial: tuple[int, ...]) -> Array:
+    """Equal positions of a full covariance: (*batch, *S, *S) to (*batch, *S)."""
+    batch, size = cov.shape[:lead], positions(spatial)
+    return jnp.diagonal(cov.reshape(*batch, size, size), axis1=-2, axis2=-1).reshape(*batch, *spatial)
