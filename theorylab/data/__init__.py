@@ -1,1 +1,32 @@
+"""Data sets, pretrained weights and synthetic designs.
 
+`load("fashion_mnist")` works at once on an embedded sample; everything else is fetched once into a cache (`fetch`) and
+checked against known checksums at every read. Generators with known spectra are in `theorylab.data.synthetic`.
+"""
+
+from theorylab.data.cache import Status, available, cache_dir, digest, status, verify
+from theorylab.data.catalogue import CATALOGUE, Entry
+from theorylab.data.dataset import Arrays, Dataset
+from theorylab.data.encoding import Encoded, encode
+from theorylab.data.fetching import fetch
+from theorylab.data.loading import load, pretrained
+from theorylab.data.tables import Column
+
+__all__ = [
+    "CATALOGUE",
+    "Arrays",
+    "Column",
+    "Dataset",
+    "Encoded",
+    "Entry",
+    "Status",
+    "available",
+    "cache_dir",
+    "digest",
+    "encode",
+    "fetch",
+    "load",
+    "pretrained",
+    "status",
+    "verify",
+]

@@ -1,0 +1,120 @@
+"""The cache folder: one .npz a catalogue entry, checked against known checksums of the decoded arrays at every read."""
+
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pooch
+
+from theorylab.data.catalogue import CATALOGUE, Entry, find_entry
+from theorylab.data.digests import DIGESTS
+from theorylab.errors import DataError
+
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where an entry stands: is it in the cache, under which path, how many bytes, and the way it came."""
+
+    name: str
+    cached: bool
+    path: Path
+    size: int = 0
+    origin: str = ""
+
+
+def cache_dir() -> Path:
+    """The folder of fetched data: $THEORYLAB_DATA if set, else the user's cache folder. It need not exist yet."""
+    given = os.environ.get("THEORYLAB_DATA")
+    return Path(given).expanduser() if given else Path(pooch.os_cache("theorylab"))
+
+
+def cache_path(entry: Entry) -> Path:
+    return cache_dir() / f"{entry.name}.npz"
+
+
+def digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """Sha256 over names, dtypes, shapes and bytes (C order) of the arrays, in the order of their names."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape)
+        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def write_npz(path: Path, decoded: Mapping[str, Mapping[str, np.ndarray]], origin: str, *, compress: bool) -> None:
+    """Write {data set: {array name: array}} under the keys "data set:array name", with a note of the origin."""
+    flat = {f"{name}:{key}": array for name, arrays in decoded.items() for key, array in arrays.items()}
+    with path.open("wb") as file:
+        (np.savez_compressed if compress else np.savez)(file, **flat, origin=np.array(origin))  # type: ignore[arg-type]
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_npz(path: Path, name: str, expected: str) -> dict[str, np.ndarray]:
+    """The arrays of data set `name` in the file; `ValueError` or an I/O error unless their digest is `expected`."""
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {key.removeprefix(f"{name}:"): archive[key] for key in archive.files if key.startswith(f"{name}:")}
+    found = digest(arrays)
+    if found != expected:
+        raise ValueError(f"checksum {found[:12]}..., expected {expected[:12]}...")
+    return arrays
+
+
+def read_cached(name: str) -> dict[str, np.ndarray]:
+    """Verified arrays of one data set from the cache; `DataError` names the command that mends an absent or bad one."""
+    entry = find_entry(name)
+    path = cache_path(entry)
+    mend = f"run `theorylab data fetch {entry.name}`"
+    if not path.exists():
+        raise DataError(f"data set {name!r} is not in the cache ({path.parent}): {mend}")
+    try:
+        return read_npz(path, name, DIGESTS[name])
+    except _BROKEN as error:
+        raise DataError(f"{path} is corrupted ({error}): {mend}, which replaces it") from error
+
+
+def status(name: str) -> Status:
+    """Where the entry that holds `name` stands. Reads no arrays: `verify` checks them."""
+    entry = find_entry(name)
+    path = cache_path(entry)
+    if not path.exists():
+        return Status(entry.name, False, path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            origin = str(archive["origin"])
+    except _BROKEN:
+        origin = "unreadable"
+    return Status(entry.name, True, path, path.stat().st_size, origin)
+
+
+def available() -> tuple[str, ...]:
+    """Names of the catalogue whose full data lie in the cache."""
+    return tuple(name for name in CATALOGUE if status(name).cached)
+
+
+def verify(name: str | None = None) -> tuple[str, ...]:
+    """Hash what lies in the cache (one entry, or all that are there) and return the names checked.
+
+    Raises `DataError`: an entry asked for by name is absent, or one is corrupted (all corrupted ones are named).
+    """
+    names = available() if name is None else (name,)
+    checked, broken = [], []
+    for each in names:
+        entry = find_entry(each)
+        try:
+            for member in entry.names if each == entry.name else (each,):
+                read_cached(member)
+            checked.append(each)
+        except DataError as error:
+            broken.append(str(error))
+    if broken:
+        raise DataError("; ".join(broken))
+    return tuple(checked)

