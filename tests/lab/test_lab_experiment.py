@@ -8,7 +8,9 @@ ROWS = Results(tuple(Row({"n": n, "seed": s}, {"x": n * 10 + s}) for n in (1, 2)
 
 
 def test_equal_cells_have_equal_text_whatever_the_order_and_the_sequence_type():
-    assert canonical({"b": (1, 2), "a": 0.1}) == canonical({"a": 0.1, "b": [1, 2]}) != canonical({"a": 0.1, "b": [2, 1]})
+    assert (
+        canonical({"b": (1, 2), "a": 0.1}) == canonical({"a": 0.1, "b": [1, 2]}) != canonical({"a": 0.1, "b": [2, 1]})
+    )
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), {1, 2}, b"x"])

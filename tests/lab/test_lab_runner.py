@@ -115,7 +115,9 @@ def test_an_unknown_executor_is_refused(tmp_path):
 def test_a_dask_cluster_gives_the_same_results(tmp_path):
     pytest.importorskip("distributed")
     here = runner(tmp_path / "a").run(toy.PAPER, toy.PAPER.preset("smoke"), ["totals", "squares"])
-    there = runner(tmp_path / "b", executor="dask://local").run(toy.PAPER, toy.PAPER.preset("smoke"), ["totals", "squares"])
+    there = runner(tmp_path / "b", executor="dask://local").run(
+        toy.PAPER, toy.PAPER.preset("smoke"), ["totals", "squares"]
+    )
     for name in here:
         field = "total" if name == "totals" else "value"
         np.testing.assert_array_equal(here[name].stack(field), there[name].stack(field))
@@ -182,7 +184,10 @@ def test_two_processes_share_a_store_and_compute_each_cell_once(tmp_path, marks)
 
 
 def test_a_preset_object_carries_its_seed_into_the_cells():
-    assert [c["seed"] for c in toy.SQUARES.cells(Preset("q", {"xs": [1], "repeats": 2, "pause": 0}, seed=2))] == [2000, 2001]
+    assert [c["seed"] for c in toy.SQUARES.cells(Preset("q", {"xs": [1], "repeats": 2, "pause": 0}, seed=2))] == [
+        2000,
+        2001,
+    ]
 
 
 def test_reproduce_writes_every_file_of_a_figure_and_the_verdicts(tmp_path):

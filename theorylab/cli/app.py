@@ -30,7 +30,14 @@ app.add_typer(data_commands.app, name="data")
 app.command()(doctor)
 USAGE_ERROR = typer.BadParameter.__bases__[0]  # the usage error of whichever Click the installed Typer is built on
 out_console = Console(highlight=False)
-_MARKS = {"holds": "green", "finding": "yellow", "skipped": "dim", "fails": "red", "vacuous": "red", "unsupported": "red"}
+_MARKS = {
+    "holds": "green",
+    "finding": "yellow",
+    "skipped": "dim",
+    "fails": "red",
+    "vacuous": "red",
+    "unsupported": "red",
+}
 
 
 def _complete_paper(incomplete: str) -> list[str]:
@@ -205,14 +212,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     command = typer.main.get_command(app)
     try:
-        code = command.main(args=None if arguments is None else list(arguments), prog_name="theorylab", standalone_mode=False)
-        return int(code or 0)
+        words = None if arguments is None else list(arguments)
+        code = int(command.main(args=words, prog_name="theorylab", standalone_mode=False) or 0)
     except USAGE_ERROR as error:
         return _complain(error.format_message(), 2)
     except InputError as error:
         return _complain(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if code == 130:
         return _complain("interrupted; finished cells are kept, the same command goes on from there", 130)
+    return code
 
 
 def _complain(message: str, code: int) -> int:

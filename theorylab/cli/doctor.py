@@ -35,10 +35,12 @@ def doctor() -> None:
     table.add_row("commit", provenance.commit() or "not a checkout")
     table.add_row("devices", ", ".join(str(d) for d in jax.devices()))
     table.add_row("computing on", provenance.device())
-    table.add_row("float64 by default", "yes" if jax.config.jax_enable_x64 else "no (used locally where theory needs it)")
+    table.add_row(
+        "float64 by default", "yes" if jax.config.jax_enable_x64 else "no (used locally where theory needs it)"
+    )
     table.add_row("default matmul precision", str(jax.config.jax_default_matmul_precision or "the device's"))
     table.add_row("float32 matrix product", f"{matmul_rate():.0f} GFLOP/s")
     table.add_row("data folder", str(data.cache_dir()))
     for name in data.CATALOGUE:
-        table.add_row(f"data: {name}", data.status(name))
+        table.add_row(f"data: {name}", "here" if data.status(name).cached else "not fetched")
     Console(highlight=False).print(table)

@@ -101,7 +101,11 @@ def _claims(paper: Paper, out: Path) -> list[str]:
     record = _read(out / paper.slug / CLAIMS_FILE)
     if record is None:
         return []
-    lines = [f"### Claims ({record['preset']} preset)\n", "| claim | verdict | measured | controls |", "|---|---|---|---|"]
+    lines = [
+        f"### Claims ({record['preset']} preset)\n",
+        "| claim | verdict | measured | controls |",
+        "|---|---|---|---|",
+    ]
     for claim in record["claims"]:
         measured = "<br>".join(evidence_text(e) for e in claim["evidence"])
         controls = "<br>".join(

@@ -47,9 +47,7 @@ def reproduce(
     for figure in chosen:
         used = {n: results[n] for n in figure.needs}
         record = figure_record(paper, figure, preset, used)
-        files += write_figure(
-            out / paper.slug, figure.name, figure.table(used, preset), figure.draw, record
-        )
+        files += write_figure(out / paper.slug, figure.name, figure.table(used, preset), figure.draw, record)
     verdicts = [claim.evaluate(results, preset) for claim in claims]
     if not figures:
         files.append(write_claims(paper, preset, verdicts, results, out))

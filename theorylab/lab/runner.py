@@ -16,7 +16,7 @@ from filelock import Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from theorylab.errors import InputError
+from theorylab.errors import DataError, InputError
 from theorylab.lab import provenance
 from theorylab.lab.experiment import Arrays, Cell, Experiment, Preset, Results, Row, canonical
 from theorylab.lab.fingerprint import fingerprint
@@ -211,11 +211,14 @@ def _in_order(tasks: Sequence[Task]) -> list[Task]:
 
 
 def check_data(paper: Paper, preset: Preset, names: Sequence[str]) -> None:
-    """Raise `DataError`, with the command that fetches it, for a data set that these experiments need and lack."""
+    """Raise `DataError`, with the command that fetches them, for data sets that these experiments need and lack."""
     from theorylab import data
 
-    for name in dict.fromkeys(d for n in names for d in paper.experiment(n).data(preset)):
-        data.require(name)
+    wanted = dict.fromkeys(d for n in names for d in paper.experiment(n).data(preset))
+    absent = [d for d in wanted if not data.status(d).cached]
+    if absent:
+        fetch = f"theorylab data fetch {' '.join(absent)}"
+        raise DataError(f"paper '{paper.slug}', preset '{preset.name}' needs {', '.join(absent)}; fetch it: {fetch}")
 
 
 def total_seconds(results: Mapping[str, Results]) -> float:

@@ -41,9 +41,9 @@ def house_style(mode: Mode = "light") -> Iterator[None]:
         yield
 
 
-def panels(columns: int, rows: int = 1, *, height: float = 2.9, sharex: bool = False, sharey: bool = False) -> tuple[
-    Figure, np.ndarray
-]:
+def panels(
+    columns: int, rows: int = 1, *, height: float = 2.9, sharex: bool = False, sharey: bool = False
+) -> tuple[Figure, np.ndarray]:
     """A figure of the house width and its axes, (rows, columns), without touching pyplot's global state."""
     figure = Figure(figsize=(WIDTH if columns > 1 else WIDTH * 0.62, height * rows))
     return figure, np.asarray(figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False))

@@ -1,0 +1,22 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))  # the toy paper
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """An empty working folder and a registry that holds the toy paper alone."""
+    import toy
+
+    from theorylab import papers
+
+    rooms = {"toy": toy.PAPER}
+    monkeypatch.setattr(papers, "rooms", lambda: rooms)
+    monkeypatch.setattr(papers, "TITLES", {"toy": "A toy", "tct": "Not there yet"})
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.delenv("THEORYLAB_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

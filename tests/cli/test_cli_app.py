@@ -1,0 +1,154 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import toy
+
+from theorylab import papers
+from theorylab.cli.app import run
+from theorylab.lab import Claim, Evidence
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["reproduce", "nope"], "unknown paper 'nope'; choose one of: toy, all"),
+        (["reproduce", "tct"], "paper 'tct' is planned and not implemented yet"),
+        (["verify", "nope"], "unknown paper 'nope'"),
+        (["reproduce", "toy", "--figure", "fig9"], "paper 'toy' has no figure 'fig9'; it has: toy_fig1"),
+        (["reproduce", "toy", "--preset", "huge"], "unknown preset 'huge'; choose one of: smoke, quick, full"),
+        (["reproduce", "toy", "--out", "/proc/none"], "--out /proc/none: cannot write there"),
+        (["reproduce", "toy", "--store", "/proc/none"], "--store /proc/none: cannot write there"),
+        (["verify", "toy", "--json", "/proc/none/v.json"], "--json /proc/none: cannot write there"),
+        (["reproduce", "toy", "--set", "xs"], "--set xs: give KEY=JSON"),
+        (["reproduce", "toy", "--set", "xs=[1,"], "--set xs=[1,: give KEY=JSON"),
+        (["reproduce", "toy", "--set", "ys=[1]"], "preset 'quick' has no value 'ys'; it has: xs, repeats, pause"),
+        (["reproduce", "toy", "--seed", "-1"], "seed must be 0 or more, not -1"),
+        (["reproduce", "toy", "--seed", "x"], "Invalid value for '--seed'"),
+        (["reproduce", "toy", "--executor", "cloud"], "unknown executor 'cloud'"),
+        (["reproduce", "--frobnicate"], "No such option: --frobnicate"),
+        (["list", "--readme", "missing.md"], "--readme missing.md: needs the two lines"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["data", "fetch", "no_such_set"], "no_such_set"),
+    ],
+)
+def test_a_mistake_is_one_line_with_exit_code_2_and_nothing_is_written(desk, capsys, arguments, says):
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1 and says in captured.err and captured.err.startswith("theorylab: ")
+    assert "Traceback" not in captured.err + captured.out
+    assert list(desk.iterdir()) == []
+
+
+def test_one_figure_of_all_papers_is_refused(desk, capsys, monkeypatch):
+    rooms = {"toy": toy.PAPER, "two": replace(toy.PAPER, slug="two")}
+    monkeypatch.setattr(papers, "rooms", lambda: rooms)
+    assert run(["reproduce", "all", "--figure", "toy_fig1"]) == 2
+    assert run(["reproduce", "all", "--set", "xs=[3]"]) == 2
+    assert "--figure needs one paper" in capsys.readouterr().err
+
+
+def test_reproduce_writes_figures_claims_and_the_gallery(desk, capsys):
+    assert run(["reproduce", "toy"]) == 0
+    shown = capsys.readouterr().out
+    assert "figures/toy/toy_fig1.png" in shown and "7 cells computed, 0 found" in shown and "2 of 2" not in shown
+    gallery = (desk / "figures" / "README.md").read_text()
+    assert "toy/toy_fig1.dark.png" in gallery and "cube: rejected" in gallery and "theorylab reproduce toy" in gallery
+    assert run(["reproduce", "toy", "--figure", "toy_fig1", "--out", "elsewhere"]) == 0
+    assert "0 cells computed, 6 found" in capsys.readouterr().out
+    assert not (desk / "elsewhere" / "toy" / "claims.json").exists()
+
+
+def test_a_changed_value_is_part_of_the_command_in_the_provenance(desk):
+    assert run(["reproduce", "toy", "--set", "xs=[3, 5]", "--seed", "2"]) == 0
+    record = json.loads((desk / "figures/toy/toy_fig1.json").read_text())
+    assert record["command"] == "theorylab reproduce toy --preset quick --figure toy_fig1 --seed 2 --set 'xs=[3, 5]'"
+    assert "Changed by hand: xs=[3, 5]." in record["omits"] and record["versions"]["jax"] != "absent"
+
+
+def test_verify_exits_with_1_when_a_claim_fails_or_is_vacuous(desk, capsys, monkeypatch):
+    assert run(["verify", "toy", "--json", "v.json"]) == 0
+    assert [c["status"] for c in json.loads((desk / "v.json").read_text())["toy"]] == ["holds", "holds"]
+
+    def say(value):
+        return lambda results, preset: [Evidence("x", value, 0, 1)]
+
+    for measured, control, status in ((2.0, 3.0, "fails"), (0.5, 0.6, "vacuous")):
+        claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(measured), {"wrong": say(control)})
+        monkeypatch.setattr(papers, "rooms", lambda c=claim: {"toy": replace(toy.PAPER, claims=(c,))})
+        assert run(["verify", "toy"]) == 1
+        assert status in capsys.readouterr().out
+        assert run(["reproduce", "toy"]) == 1
+
+
+def test_the_list_shows_what_is_there_and_what_is_not_yet(desk, capsys):
+    assert run(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert "toy_fig1" in shown and "not yet" in shown
+
+
+def test_the_readme_table_tells_the_state_of_claims_and_marks_stale_ones(desk, monkeypatch):
+    from theorylab.lab import gallery
+
+    readme = desk / "README.md"
+    readme.write_text(f"before\n{gallery.BEGIN}\n{gallery.END}\nafter\n")
+    assert run(["list", "--readme", "README.md"]) == 0
+    assert "2 declared, not computed" in readme.read_text()
+    assert run(["reproduce", "toy"]) == 0 and run(["list", "--readme", "README.md"]) == 0
+    text = readme.read_text()
+    assert "2 hold (quick)" in text and text.startswith("before") and text.endswith("after\n")
+    monkeypatch.setattr(gallery, "code_of", lambda paper, names: "new code")
+    assert run(["list", "--readme", "README.md"]) == 0
+    assert "stale" in readme.read_text()
+
+
+def test_an_interrupted_run_says_that_it_can_go_on(desk, capsys, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("theorylab.lab.runner.compute", stop)
+    assert run(["reproduce", "toy"]) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+
+
+def test_doctor_reports_versions_devices_and_speed(desk, capsys, monkeypatch):
+    monkeypatch.setattr("theorylab.cli.doctor.matmul_rate", lambda: 123.0)
+    assert run(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert "123 GFLOP/s" in shown and "jaxlib" in shown and "data: mnist" in shown
+
+
+def test_the_measured_matmul_rate_is_a_rate():
+    from theorylab.cli.doctor import matmul_rate
+
+    assert 0.1 < matmul_rate(size=256, repeats=2) < 1e6
+
+
+def test_completion_offers_papers_presets_and_data_sets(desk):
+    from theorylab.cli import app, data_commands
+
+    assert app._complete_paper("t") == ["toy"] and app._complete_paper("a") == ["all"]
+    assert app._complete_preset("s") == ["smoke"]
+    assert "fashion_mnist" in data_commands._complete("fash")
+
+
+def test_importing_theorylab_starts_neither_jax_nor_matplotlib_and_takes_under_0_3_seconds():
+    code = (
+        "import time; t = time.perf_counter(); import theorylab; s = time.perf_counter() - t\n"
+        "import sys; assert not {'jax', 'matplotlib', 'numpy'} & set(sys.modules); print(s)"
+    )
+    best = min(
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(3)
+    )
+    assert best < 0.3
+
+
+def test_the_console_command_gives_the_exit_code(desk):
+    done = subprocess.run(
+        [sys.executable, "-c", "from theorylab.cli import main; main()", "reproduce", "nope"],
+        capture_output=True, text=True, cwd=desk, env={**__import__("os").environ, "PYTHONPATH": str(toy.__file__).rsplit("/tests/", 1)[0]},
+    )  # fmt: skip
+    assert done.returncode == 2 and "unknown paper 'nope'" in done.stderr
