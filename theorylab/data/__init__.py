@@ -4,6 +4,9 @@
 checked against known checksums at every read. Generators with known spectra are in `theorylab.data.synthetic`.
 """
 
+import importlib
+from types import ModuleType
+
 from theorylab.data.cache import Status, available, cache_dir, digest, status, verify
 from theorylab.data.catalogue import CATALOGUE, Entry
 from theorylab.data.dataset import Arrays, Dataset
@@ -28,5 +31,13 @@ __all__ = [
     "load",
     "pretrained",
     "status",
+    "synthetic",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    # `synthetic` starts JAX; the rest of the package does not need it, so a command line stays quick
+    if name == "synthetic":
+        return importlib.import_module("theorylab.data.synthetic")
+    raise AttributeError(f"module 'theorylab.data' has no attribute {name!r}")

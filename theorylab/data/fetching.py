@@ -103,7 +103,7 @@ def decode_archive(entry: Entry, path: Path) -> Decoded:
     decoded = layout.decode(members)
     for name, arrays in decoded.items():
         if digest(arrays) != DIGESTS[name]:
-            raise DataError(f"{path.name} holds {name!r} with the wrong checksum: it is altered or another version")
+            raise DataError(f"{path.name} holds {name!r} with the wrong checksum: it is altered or another data set")
     return decoded
 
 
