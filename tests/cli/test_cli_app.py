@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import toy
@@ -147,8 +148,7 @@ def test_importing_theorylab_starts_neither_jax_nor_matplotlib_and_takes_under_0
 
 
 def test_the_console_command_gives_the_exit_code(desk):
-    done = subprocess.run(
-        [sys.executable, "-c", "from theorylab.cli import main; main()", "reproduce", "nope"],
-        capture_output=True, text=True, cwd=desk, env={**__import__("os").environ, "PYTHONPATH": str(toy.__file__).rsplit("/tests/", 1)[0]},
-    )  # fmt: skip
+    root = str(Path(toy.__file__).parents[2])
+    code = f"import sys; sys.path.insert(0, {root!r}); from theorylab.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "reproduce", "nope"], capture_output=True, text=True, cwd=desk)
     assert done.returncode == 2 and "unknown paper 'nope'" in done.stderr

@@ -28,7 +28,8 @@ app = typer.Typer(
 )
 app.add_typer(data_commands.app, name="data")
 app.command()(doctor)
-USAGE_ERROR = typer.BadParameter.__bases__[0]  # the usage error of whichever Click the installed Typer is built on
+# The usage error of whichever Click the installed Typer is built on.
+USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 out_console = Console(highlight=False)
 _MARKS = {
     "holds": "green",

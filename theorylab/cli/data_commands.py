@@ -61,7 +61,7 @@ def verify(
     """Check every byte of what is here against its checksum."""
     from theorylab import data
 
-    checked = [each for name in names or [None] for each in data.verify(name)]
+    checked = [each for name in names for each in data.verify(name)] if names else data.verify()
     console.print(f"intact: {', '.join(checked)}" if checked else "nothing fetched yet: see `theorylab data list`")
 
 

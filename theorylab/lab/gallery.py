@@ -1,4 +1,4 @@
-"""Pages generated from the registry and the files that `reproduce` wrote: the gallery's README and the papers' table."""
+"""Pages generated from the registry and from what `reproduce` wrote: the gallery's README, the table of papers."""
 
 import json
 from collections import Counter

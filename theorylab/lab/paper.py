@@ -55,7 +55,7 @@ class Paper:
 
     def __post_init__(self) -> None:
         names = [e.name for e in self.experiments]
-        items = [*self.figures, *self.claims]
+        items: list[Figure | Claim] = [*self.figures, *self.claims]
         labels = [x.name if isinstance(x, Figure) else x.id for x in items]
         for what, found in (("experiment", names), ("figure or claim", labels)):
             if len(set(found)) < len(found):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from theorylab.lab import provenance
-from theorylab.lab.claim import Verdict
+from theorylab.lab.claim import Claim, Verdict
 from theorylab.lab.experiment import Preset, Results
 from theorylab.lab.fingerprint import fingerprint
 from theorylab.lab.paper import Figure, Paper
@@ -40,7 +40,8 @@ def reproduce(
     """
     chosen = paper.select_figures(figures)
     claims = [] if figures else list(paper.claims)
-    needed = list(dict.fromkeys(n for item in (*chosen, *claims) for n in item.needs))
+    items: list[Figure | Claim] = [*chosen, *claims]
+    needed = list(dict.fromkeys(n for item in items for n in item.needs))
     check_data(paper, preset, needed)
     results = runner.run(paper, preset, needed)
     files = []

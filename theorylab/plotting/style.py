@@ -6,7 +6,7 @@ series differs in marker or dash as well, so no figure needs colour to be read.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -26,7 +26,7 @@ _INK = {"light": ("#FFFFFF", "#1A1A1A", "#D0D0D0"), "dark": ("#15181C", "#E8E8E8
 def house_style(mode: Mode = "light") -> Iterator[None]:
     """Matplotlib settings of the house style inside a `with` block; figures made outside keep their own."""
     paper, ink, grid = _INK[mode]
-    settings = {
+    settings: dict[Any, Any] = {
         "figure.facecolor": paper, "axes.facecolor": paper, "savefig.facecolor": paper,
         "text.color": ink, "axes.labelcolor": ink, "axes.edgecolor": ink, "xtick.color": ink, "ytick.color": ink,
         "axes.titlecolor": ink, "grid.color": grid, "legend.edgecolor": grid, "legend.facecolor": paper,
