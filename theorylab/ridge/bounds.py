@@ -1,0 +1,48 @@
+"""Norm-based generalisation bounds: the baselines that "More Than a Toy" shows to miss how risk falls with N.
+
+Both are uniform-convergence complexities of the smallest kernel ball that holds the ridge fit. The paper's exact constant
+is unknown; these are the standard forms, and no claim should rest on their constants.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+from theorylab.ridge.kernel import KernelRidgePath
+from theorylab.ridge.path import RidgePathBase
+
+Variant = Literal["rademacher", "arora"]
+
+
+def norm_bound(
+    K: Float[Array, "n n"],
+    Y: Float[Array, "n c"] | Float[Array, " n"],
+    alphas: Float[Array, " l"],
+    *,
+    variant: Variant = "rademacher",
+) -> Float[Array, " l"]:
+    """Train risk + complexity of the kernel ridge fit for each penalty, shape (L,).
+
+    With ‖f‖² = Y^T K (K + N alpha)^{-2} Y summed over outputs (Y^T K^{-1} Y at alpha = 0), the complexity is
+
+    * "rademacher": sqrt(‖f‖² tr K) / N, the Rademacher complexity of the ball of radius ‖f‖ (Bartlett & Mendelson 2002);
+    * "arora": sqrt(2 ‖f‖² / N) (Arora et al. 2019), which takes k(x, x) to be about 1: normalise K first.
+
+    Raises:
+        InputError: as `KernelRidgePath.fit`; an unknown variant.
+    """
+    return path_norm_bound(KernelRidgePath.fit(K, Y), alphas, variant=variant)
+
+
+def path_norm_bound(path: RidgePathBase, alphas: Any, *, variant: Variant = "rademacher") -> Float[Array, " l"]:
+    """`norm_bound` of a path that is already fitted: no second decomposition."""
+    if variant not in ("rademacher", "arora"):
+        raise InputError(f"variant is {variant!r}; 'rademacher' or 'arora' is needed.")
+    norm2 = path.norm2(alphas)
+    if variant == "rademacher":
+        complexity = (norm2 * np.asarray(path.diag_kernel).sum()) ** 0.5 / path.n
+    else:
+        complexity = (2 * norm2 / path.n) ** 0.5
+    return path.train_risk(alphas) + complexity

@@ -1,0 +1,129 @@
+"""Linear ridge regression for a whole vector of penalties from one float64 singular value decomposition."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import register_dataclass
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+from theorylab.ridge.checks import require_real, require_targets, require_weights
+from theorylab.ridge.modes import Modes
+from theorylab.ridge.path import RidgePathBase, reflect, unit_root
+from theorylab.ridge.precision import as_float64, float64_inside, input_epsilon
+
+
+@partial(register_dataclass, data_fields=[*RidgePathBase._data, "right"], meta_fields=RidgePathBase._meta)
+@dataclass(frozen=True)
+class RidgePath(RidgePathBase):
+    """Ridge path of X (N, P) and Y (N, C), P below or above N: build it with `RidgePath.fit`."""
+
+    right: Float[Array, "m p"]  # right singular vectors
+
+    @classmethod
+    def fit(
+        cls,
+        X: Float[Array, "n p"],
+        Y: Float[Array, "n c"] | Float[Array, " n"],
+        *,
+        weights: Float[Array, " n"] | None = None,
+        center: bool = False,
+        check: bool = True,
+    ) -> "RidgePath":
+        """Decompose once: the thin SVD of X, which does not square its condition number as K = X X^T would.
+
+        Same quantities as `KernelRidgePath.fit(X @ X.T, Y)`, plus `coef`. Singular values below float64 rounding count
+        as zero; at alpha = 0 the fit is the minimum-norm least-squares one.
+
+        Args:
+            X: features (N, P), one row per sample.
+            Y: targets (N, C); (N,) counts as one output.
+            weights: positive sample weights w_i of the squared errors (default 1, not normalised).
+            center: fit an unpenalised intercept along (the columns of X are then centred within).
+            check: refuse non-finite input. Under jit, vmap and grad only shapes can be checked.
+
+        Raises:
+            InputError: empty, non-finite or mismatched arrays.
+        """
+        require_real("X", X, ndim=(2,), values=check)
+        n = np.shape(X)[0]
+        require_targets(Y, n, of="X", values=check)
+        if weights is not None:
+            require_weights(weights, n)
+        if center and n < 2:
+            raise InputError("center=True needs at least 2 samples: the intercept alone fits one sample.")
+        with jax.enable_x64(True):
+            return _build(cls, X, Y, weights, center)
+
+    @float64_inside
+    def coef(self, alphas: Float[Array, " l"]) -> Float[Array, "l p c"]:
+        """Coefficients β with f(x) = x^T β (+ intercept), shape (L, P, C)."""
+        return self._fit(self._penalties(alphas))
+
+    def predict(self, X_test: Float[Array, "m p"], alphas: Float[Array, " l"]) -> Float[Array, "l m c"]:
+        """Predictions at the rows of X_test (M, P), shape (L, M, C)."""
+        require_real("X_test", X_test, ndim=(2,))
+        features = self.right.shape[1]
+        if np.shape(X_test)[1] != features:
+            raise InputError(f"X_test has shape {np.shape(X_test)}; (M, {features}), as in the fit, is needed.")
+        return self._predict(X_test, alphas)
+
+    @float64_inside
+    def _predict(self, X_test: Any, alphas: Any) -> Any:
+        coef = self._fit(self._penalties(alphas))
+        return jnp.einsum("mp,lpc->lmc", as_float64(X_test), coef) + self._intercept(coef)[:, None, :]
+
+    def _fit(self, alphas: Array) -> Array:
+        return _coefficients(self.modes, self.right, alphas)
+
+
+@jax.jit
+def _coefficients(modes: Modes, right: Array, alphas: Array) -> Array:
+    """V diag(s / (s² + N alpha)) U^T Y with s² = N v."""
+    shifted = modes.values[:, None] + alphas
+    singular = jnp.sqrt(modes.values / modes.n)[:, None]
+    gain = jnp.where(shifted > 0, singular / jnp.where(shifted > 0, shifted, 1.0), 0.0)
+    return jnp.einsum("mp,ml,mc->lpc", right, gain, modes.coords, optimize=[(1, 2), (0, 1)])
+
+
+def _build(cls: Any, X: Any, Y: Any, weights: Any, center: bool) -> RidgePath:
+    epsilon = input_epsilon(X)
+    X, Y = as_float64(X), as_float64(Y)
+    Y = Y[:, None] if Y.ndim == 1 else Y
+    n, p = X.shape
+    root = jnp.ones(n) if weights is None else jnp.sqrt(as_float64(weights))
+    direction = unit_root(root) if center else jnp.zeros(n)
+    weighted, targets = root[:, None] * X, root[:, None] * Y
+    if center:
+        # The complement of the intercept's direction, in the basis that a reflection gives it.
+        left, singular, right = jnp.linalg.svd(reflect(direction, weighted)[1:], full_matrices=False)
+        left = reflect(direction, jnp.concatenate([jnp.zeros((1, left.shape[1])), left]))
+    else:
+        left, singular, right = jnp.linalg.svd(weighted, full_matrices=False)
+    singular = jnp.where(singular <= max(n, p) * np.finfo(np.float64).eps * singular.max(), 0.0, singular)
+    coords = left.T @ targets
+    penalised = targets - jnp.outer(direction, direction @ targets)
+    modes = Modes(
+        values=singular**2 / n,
+        vectors=left,
+        coords=coords,
+        rest=penalised - left @ coords,
+        intercept=direction,
+        rest_dim=n - center - len(singular),
+    )
+    return cls(
+        modes=modes,
+        root_weights=root,
+        intercept_targets=direction @ targets,
+        pull=X.T @ (root * direction),
+        diag_kernel=(X**2).sum(1),
+        # The SVD resolves singular values, not their squares.
+        rounding=(max(n, p) * epsilon) ** 2,
+        clipped=True,
+        centered=center,
+        right=right,
+    )

@@ -1,0 +1,196 @@
+"""The algebra of ridge regression in its own eigenbasis: pure functions of the modes and a vector of penalties.
+
+Every linear smoother here has the form I - S = U diag(alpha / (v + alpha)) U^T (+ the same at v = 0 on the rest). All
+ratios (GCV, LOO, d kappa) are computed from the *rescaled* weights w = (v_min + alpha) / (v + alpha), which have no 0/0
+at alpha = 0: if some v = 0 the limit alpha -> 0 puts all weight on these modes, and w becomes their indicator.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import register_dataclass
+from jaxtyping import Array, Float, Int
+
+# Below this share of the residual projector a sample is alone in its direction (leverage 1); eigenvectors are known to
+# about 1e-15 / gap, so a projector's diagonal is known to much better than this.
+ALONE = 1e-10
+
+
+@partial(
+    register_dataclass,
+    data_fields=["values", "vectors", "coords", "rest", "intercept"],
+    meta_fields=["rest_dim"],
+)
+@dataclass(frozen=True)
+class Modes:
+    """Eigenmodes of a (weighted, centred) ridge problem with N samples, C outputs and M modes.
+
+    values (M,): eigenvalues of K/N. vectors (N, M): orthonormal. coords (M, C): vectors^T Y.
+    rest (N, C): the part of Y outside the modes (zero eigenvalue), whose space has dimension rest_dim.
+    intercept (N,): unit vector of the unpenalised direction, zeros if there is none.
+    """
+
+    values: Float[Array, " m"]
+    vectors: Float[Array, "n m"]
+    coords: Float[Array, "m c"]
+    rest: Float[Array, "n c"]
+    intercept: Float[Array, " n"]
+    rest_dim: int
+
+    @property
+    def n(self) -> int:
+        return self.vectors.shape[0]
+
+
+def _ratio(a: Array, b: Array, otherwise: float) -> Array:
+    """a / b where b > 0, `otherwise` elsewhere, with finite gradients on both sides."""
+    return jnp.where(b > 0, a / jnp.where(b > 0, b, 1.0), otherwise)
+
+
+def _with_rest(modes: Modes, of_values: Array, of_rest: Array) -> Array:
+    """Append the row of the rest to a (M, ...) array, if there is a rest."""
+    return jnp.concatenate([of_values, of_rest[None]]) if modes.rest_dim else of_values
+
+
+def _shifted(modes: Modes, alphas: Array) -> Array:
+    """v + alpha, one row per mode and one for the rest: (M or M + 1, L)."""
+    values = _with_rest(modes, modes.values, jnp.zeros(()))
+    return values[:, None] + alphas[None, :]
+
+
+def _weights(modes: Modes, alphas: Array) -> Array:
+    shifted = _shifted(modes, alphas)
+    return _ratio(shifted.min(0), shifted, 1.0)
+
+
+def _shrink(modes: Modes, alphas: Array) -> Array:
+    """alpha / (v + alpha): eigenvalues of I - S."""
+    return _ratio(alphas[None, :], _shifted(modes, alphas), 1.0)
+
+
+def _counts(modes: Modes) -> Array:
+    return _with_rest(modes, jnp.ones_like(modes.values), jnp.asarray(float(modes.rest_dim)))
+
+
+def _power(modes: Modes) -> Array:
+    """Squared coordinates of the targets per mode: (M or M + 1, C)."""
+    return _with_rest(modes, modes.coords**2, (modes.rest**2).sum(0))
+
+
+def _split(modes: Modes, weights: Array) -> tuple[Array, Array]:
+    """Weights of the modes (M, L) and of the rest (L,) (zero if there is no rest)."""
+    m = modes.values.shape[0]
+    return weights[:m], weights[m] if modes.rest_dim else jnp.zeros(weights.shape[1])
+
+
+def _diagonal(modes: Modes, weights: Array) -> Float[Array, "n l"]:
+    """Diagonal of U diag(w) U^T + w_rest P_rest, one column per penalty: one GEMM."""
+    of_modes, of_rest = _split(modes, weights)
+    return modes.vectors**2 @ (of_modes - of_rest) + of_rest * (1 - modes.intercept**2)[:, None]
+
+
+def _apply(modes: Modes, weights: Array) -> Float[Array, "n l c"]:
+    """(U diag(w) U^T + w_rest P_rest) Y for every penalty and output: one GEMM."""
+    of_modes, of_rest = _split(modes, weights)
+    stacked = of_modes[:, :, None] * modes.coords[:, None, :]
+    out = (modes.vectors @ stacked.reshape(len(stacked), -1)).reshape(modes.n, *stacked.shape[1:])
+    return out + of_rest[:, None] * modes.rest[:, None, :] if modes.rest_dim else out
+
+
+@jax.jit
+def train_risk(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
+    return _shrink(modes, alphas).T ** 2 @ _power(modes) / modes.n
+
+
+@jax.jit
+def gcv(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
+    weights = _weights(modes, alphas)
+    return (weights.T**2 @ _power(modes) / modes.n) / (_counts(modes) @ weights / modes.n)[:, None] ** 2
+
+
+@jax.jit
+def kappa(modes: Modes, alphas: Array) -> Float[Array, " l"]:
+    shifted = _shifted(modes, alphas)
+    return modes.n * shifted.min(0) / (_counts(modes) @ _weights(modes, alphas))
+
+
+@jax.jit
+def dkappa(modes: Modes, alphas: Array) -> Float[Array, " l"]:
+    weights = _weights(modes, alphas)
+    return modes.n * (_counts(modes) @ weights**2) / (_counts(modes) @ weights) ** 2
+
+
+@jax.jit
+def dof(modes: Modes, alphas: Array) -> Float[Array, " l"]:
+    return modes.n - _counts(modes) @ _shrink(modes, alphas)
+
+
+@jax.jit
+def leverage(modes: Modes, alphas: Array) -> Float[Array, "l n"]:
+    return 1 - _diagonal(modes, _shrink(modes, alphas)).T
+
+
+@jax.jit
+def norm2(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
+    slope = _ratio(modes.values[:, None], (modes.values[:, None] + alphas) ** 2, 0.0)
+    return slope.T @ modes.coords**2 / modes.n
+
+
+@jax.jit
+def dual(modes: Modes, alphas: Array) -> Float[Array, "l n c"]:
+    shifted = _shifted(modes, alphas)
+    return jnp.moveaxis(_apply(modes, _ratio(jnp.ones(()), shifted, 0.0) / modes.n), 1, 0)
+
+
+@jax.jit
+def loo(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
+    """Mean squared leave-one-out residual, exact for every alpha >= 0.
+
+    At alpha = 0 with zero modes, a sample alone in its direction has residual 0 and leverage 1: there the next order of
+    the resolvent, the pseudo-inverse, decides.
+    """
+    positive = jnp.where(modes.values > 0, modes.values, jnp.inf)
+    pseudo = _with_rest(modes, jnp.where(modes.values > 0, positive.min() / positive, 0.0), jnp.zeros(()))[:, None]
+    next_residual, next_diagonal = _apply(modes, pseudo)[:, 0], _diagonal(modes, pseudo)
+    second = _ratio(next_residual, next_diagonal, 0.0)
+
+    def mean_square(alpha: Array) -> Array:
+        weights = _weights(modes, alpha[None])
+        residual, diagonal = _apply(modes, weights)[:, 0], _diagonal(modes, weights)
+        alone = (_shifted(modes, alpha[None]).min() == 0) & (diagonal <= ALONE)
+        first = _ratio(residual, diagonal, 0.0)
+        return (jnp.where(alone, second, first) ** 2).mean(0)
+
+    # One batch if its (N, batch, C) residuals stay below 2^25 numbers (256 MiB).
+    batch = max(1, min(alphas.shape[0], 2**25 // modes.coords.shape[1] // modes.n))
+    return jax.lax.map(mean_square, alphas, batch_size=batch)
+
+
+@jax.jit
+def kfold(modes: Modes, alphas: Array, members: Int[Array, "k f"]) -> Float[Array, "l c"]:
+    """Mean squared held-out residual: on a fold F it is (I - S)_FF^{-1} of the training residual.
+
+    members holds the indices of each fold, padded with N.
+    """
+    inside = members < modes.n
+    rows = jnp.where(inside, members, 0)
+
+    def one_penalty(alpha: Array) -> Array:
+        weights = _weights(modes, alpha[None])
+        of_modes, of_rest = _split(modes, weights)
+        residual = _apply(modes, weights)[:, 0]
+
+        def one_fold(row: Array, keep: Array) -> Array:
+            vectors, intercept = modes.vectors[row], modes.intercept[row]
+            block = (vectors * (of_modes - of_rest)[:, 0]) @ vectors.T
+            block += of_rest[0] * (jnp.eye(len(row)) - jnp.outer(intercept, intercept))
+            both = keep[:, None] & keep[None, :]
+            block = jnp.where(both, block, jnp.eye(len(row)))
+            held_out = jnp.linalg.solve(block, jnp.where(keep[:, None], residual[row], 0.0))
+            return (held_out**2).sum(0)
+
+        return jax.lax.map(lambda fold: one_fold(*fold), (rows, inside)).sum(0) / modes.n
+
+    return jax.lax.map(one_penalty, alphas)

@@ -1,0 +1,265 @@
+"""What kernel and linear ridge paths share: one decomposition, then every quantity for a whole vector of penalties.
+
+Sources: GCV, Craven & Wahba 1978; as the predictor of real representations' risk, Wei, Hu & Steinhardt, "More Than a
+Toy" (ICML 2022); KARE, Jacot et al. 2020, is the same number; exact leave-one-out of a linear smoother, Allen's PRESS.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from theorylab.errors import InputError
+from theorylab.ridge import modes as algebra
+from theorylab.ridge.checks import require_penalties
+from theorylab.ridge.modes import Modes
+from theorylab.ridge.precision import as_float64, float64_inside, is_traced
+
+Criterion = Literal["gcv", "loo"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The penalty that minimises a criterion.
+
+    alpha, score: the winner and its score; floats, or arrays (C,) when selected per output.
+    alphas (L,), scores (L,) or (L, C): the whole curve. at_edge: the winner is the smallest or largest penalty offered.
+    """
+
+    alpha: float | np.ndarray
+    score: float | np.ndarray
+    at_edge: bool | np.ndarray
+    alphas: np.ndarray = field(repr=False)
+    scores: np.ndarray = field(repr=False)
+    criterion: str
+
+
+@dataclass(frozen=True)
+class RidgePathBase:
+    """Methods of `KernelRidgePath` and `RidgePath`. Penalties `alphas` are a scalar or a vector (L,) of numbers >= 0.
+
+    The problem solved, for each output, with K = X X^T for linear ridge:
+
+        minimise over f (and b if centred)   (1/N) Σ_i w_i (y_i - f(x_i) - b)² + alpha ‖f‖²
+
+    so alpha is the penalty in the *normalised* convention: scikit-learn's `alpha` is N * alpha, and a penalty relative
+    to the kernel's mean trace is alpha / (tr K / N) (`scale` is tr K / N). alpha = 0 is the limit alpha -> 0: the
+    minimum-norm least-squares fit. Risks are summed over the C outputs; `*_per_output` keep them apart.
+    """
+
+    modes: Modes
+    root_weights: Float[Array, " n"]  # square roots of the sample weights
+    intercept_targets: Float[Array, " c"]  # unpenalised coordinate of the weighted targets
+    pull: Float[Array, " n_or_p"]  # linear map from dual (or coef) to what the fit adds to that coordinate
+    diag_kernel: Float[Array, " n"]
+    rounding: float  # eigenvalues below this share of the largest are rounding of the input
+    clipped: bool  # whether such eigenvalues were set to zero (float64 input) or are refused (less)
+    centered: bool
+
+    _data: ClassVar[list[str]] = ["modes", "root_weights", "intercept_targets", "pull", "diag_kernel"]
+    _meta: ClassVar[list[str]] = ["rounding", "clipped", "centered"]
+
+    @property
+    def n(self) -> int:
+        """Number of training samples N."""
+        return self.modes.n
+
+    @property
+    def eigenvalues(self) -> Float[np.ndarray, " m"]:
+        """Eigenvalues of K/N (weighted and centred, if they were asked for), descending."""
+        return np.sort(np.asarray(self.modes.values))[::-1]
+
+    @property
+    def scale(self) -> float:
+        """tr K / N, the unit of relative penalties."""
+        return float(self.eigenvalues.sum())
+
+    @property
+    def condition(self) -> float:
+        """Largest over smallest eigenvalue of the modes; infinite for a rank-deficient problem."""
+        values = self.eigenvalues
+        return float(values[0] / values[-1]) if values[-1] > 0 else float("inf")
+
+    @property
+    def rank(self) -> int:
+        """Number of eigenvalues above rounding."""
+        return int((self.eigenvalues > 0).sum())
+
+    @property
+    def diag_cv(self) -> float:
+        """Coefficient of variation of diag K. Above about 0.5, leverage is uneven: compare GCV with LOO."""
+        diagonal = np.asarray(self.diag_kernel)
+        return float(diagonal.std() / diagonal.mean()) if diagonal.mean() > 0 else 0.0
+
+    def train_risk(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+        """(1/N) Σ_i w_i ‖y_i - ŷ_i‖², shape (L,)."""
+        return self._evaluate(algebra.train_risk, alphas).sum(-1)
+
+    def gcv(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+        """Generalised cross-validation (1/N)‖(I - S)y‖² / (tr(I - S)/N)², shape (L,); its limit at alpha = 0.
+
+        A rank-deficient problem at alpha = 0 gives (RSS/N) / (1 - rank/N)². Estimates the in-distribution risk of
+        i.i.d. samples only: duplicated or augmented samples break it (`gcv_loo_ratio` tells).
+        """
+        return self._evaluate(algebra.gcv, alphas).sum(-1)
+
+    def gcv_per_output(self, alphas: Float[Array, " l"]) -> Float[Array, "l c"]:
+        """GCV of each output, shape (L, C)."""
+        return self._evaluate(algebra.gcv, alphas)
+
+    kare = gcv
+
+    def loo(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+        """Exact leave-one-out risk (1/N) Σ_i w_i ‖y_i - ŷ_i^(-i)‖², shape (L,).
+
+        The refits keep the absolute penalty N * alpha (and refit the intercept), as a grid search in scikit-learn does.
+        """
+        return self._evaluate(algebra.loo, alphas).sum(-1)
+
+    def loo_per_output(self, alphas: Float[Array, " l"]) -> Float[Array, "l c"]:
+        """Leave-one-out risk of each output, shape (L, C)."""
+        return self._evaluate(algebra.loo, alphas)
+
+    def gcv_loo_ratio(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+        """GCV / LOO, shape (L,): the free diagnostic of GCV's hypothesis.
+
+        LOO needs no random-matrix law; outside about [0.85, 1.2] the law does not hold for this kernel and penalty.
+        """
+        return self.gcv(alphas) / self.loo(alphas)
+
+    def kfold(self, alphas: Float[Array, " l"], k: int, key: PRNGKeyArray) -> Float[Array, " l"]:
+        """Exact k-fold cross-validation risk over the random folds `fold_labels(N, k, key)`, shape (L,).
+
+        As for `loo`, the refits keep the absolute penalty N * alpha. No refit is done: each penalty costs N³/k.
+        """
+        labels = fold_labels(self.n, k, key)
+        if not is_traced(alphas, self.modes) and np.min(alphas) == 0 and (self.rank < self.n - self.centered):
+            raise InputError("kfold at alpha = 0 needs a full-rank kernel; give penalties > 0 or use loo.")
+        members = np.full((k, -(-self.n // k)), self.n)
+        for fold in range(k):
+            rows = np.flatnonzero(labels == fold)
+            members[fold, : len(rows)] = rows
+        return self._evaluate(algebra.kfold, alphas, members).sum(-1)
+
+    def kappa(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+        """Estimated effective regularisation κ̂ = 1 / s(alpha), s = (1/N) tr (K/N + alpha)^{-1}, shape (L,).
+
+        Zero at alpha = 0 if the problem is rank-deficient; the intercept's direction is left out of the trace.
+        """
+        return self._evaluate(algebra.kappa, alphas)
+
+    def dkappa(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+        """Its derivative κ̂² (1/N) tr (K/N + alpha)^{-2} >= 1, shape (L,)."""
+        return self._evaluate(algebra.dkappa, alphas)
+
+    def dof(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+        """Effective degrees of freedom tr S = N (1 - alpha/κ̂), intercept included, shape (L,)."""
+        return self._evaluate(algebra.dof, alphas)
+
+    def leverage(self, alphas: Float[Array, " l"]) -> Float[Array, "l n"]:
+        """Diagonal of the smoother S, intercept included, shape (L, N)."""
+        return self._evaluate(algebra.leverage, alphas)
+
+    def norm2(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+        """Squared norm of the fit, y^T K (K + N alpha)^{-2} y summed over outputs, shape (L,)."""
+        return self._evaluate(algebra.norm2, alphas).sum(-1)
+
+    @float64_inside
+    def dual(self, alphas: Float[Array, " l"]) -> Float[Array, "l n c"]:
+        """Dual weights a with f(x) = Σ_i a_i k(x_i, x), shape (L, N, C)."""
+        return self._dual(self._penalties(alphas))
+
+    @float64_inside
+    def intercept(self, alphas: Float[Array, " l"]) -> Float[Array, "l c"]:
+        """Intercept b of a centred fit, zeros otherwise, shape (L, C)."""
+        return self._intercept(self._fit(self._penalties(alphas)))
+
+    def select(
+        self, criterion: Criterion = "gcv", alphas: Float[Array, " l"] | None = None, *, per_output: bool = False
+    ) -> Selection:
+        """The penalty that minimises GCV or leave-one-out, over `alphas` or over `default_alphas`.
+
+        per_output: one penalty for each output. Needs concrete arrays (not under jit).
+        """
+        if criterion not in ("gcv", "loo"):
+            raise InputError(f"criterion is {criterion!r}; 'gcv' or 'loo' is needed.")
+        offered = np.atleast_1d(np.asarray(self.default_alphas() if alphas is None else alphas, dtype=np.float64))
+        scores = np.asarray((self.gcv_per_output if criterion == "gcv" else self.loo_per_output)(offered))
+        scores = scores if per_output else scores.sum(-1)
+        best = scores.argmin(0)
+        score = scores.min(0)
+        alpha, at_edge = offered[best], (offered[best] == offered.min()) | (offered[best] == offered.max())
+        if per_output:
+            return Selection(alpha, score, at_edge, offered, scores, criterion)
+        return Selection(float(alpha), float(score), bool(at_edge), offered, scores, criterion)
+
+    def default_alphas(self, num: int = 40) -> Float[np.ndarray, " num"]:
+        """Logarithmic grid from 1e-8 (or what the input's precision carries) to 10 times tr K / N."""
+        if self.scale == 0:
+            raise InputError("K is zero: there is no scale for a default grid; give alphas.")
+        lowest = max(1e-8 * self.scale, 0.0 if self.clipped else 10 * self.rounding * float(self.eigenvalues[0]))
+        return np.geomspace(lowest, 10 * self.scale, num)
+
+    @float64_inside
+    def _evaluate(self, quantity: Any, alphas: Any, *more: Any) -> Any:
+        return quantity(self.modes, self._penalties(alphas), *more)
+
+    def _penalties(self, alphas: Any) -> Float[Array, " l"]:
+        require_penalties(alphas)
+        if not is_traced(alphas, self.modes):
+            self._require_resolved(float(np.min(alphas)))
+        return jnp.atleast_1d(as_float64(alphas))
+
+    def _require_resolved(self, alpha: float) -> None:
+        """Refuse a penalty too small to hide eigenvalues that are only rounding of the input."""
+        values = self.eigenvalues
+        noise = self.rounding * float(values[0])
+        if self.clipped:
+            # Zeroed eigenvalues are a true rank deficiency only if a gap separates them from the rest.
+            kept = values[values > 0]
+            ambiguous = 0 < len(kept) < len(values) and kept[-1] < 1e3 * noise
+            smallest = float(kept[-1]) if ambiguous else np.inf
+        else:
+            smallest = float(values[-1])
+        if alpha < noise and smallest + alpha < (1e3 if self.clipped else 1) * noise:
+            raise InputError(
+                f"alpha = {alpha:.3g} leaves a system that the input's precision cannot carry: smallest eigenvalue "
+                f"{smallest:.3g}, largest {float(values[0]):.3g} (of K/N), resolved only down to {noise:.2g}; "
+                f"use alpha >= {noise:.2g}{'' if self.clipped else ' or compute K in float64'}."
+            )
+
+    def _dual(self, alphas: Array) -> Array:
+        return algebra.dual(self.modes, alphas) * self.root_weights[:, None]
+
+    def _fit(self, alphas: Array) -> Array:
+        """The representation of f that `pull` acts on: (L, N or P, C)."""
+        raise NotImplementedError
+
+    def _intercept(self, fit: Array) -> Array:
+        if not self.centered:
+            return jnp.zeros((fit.shape[0], fit.shape[2]))
+        pulled = jnp.einsum("p,lpc->lc", self.pull, fit)
+        return (self.intercept_targets - pulled) / jnp.linalg.norm(self.root_weights)
+
+
+def fold_labels(n: int, k: int, key: PRNGKeyArray) -> Int[np.ndarray, " n"]:
+    """Random assignment of n samples to k folds whose sizes differ by at most one: labels 0..k-1, shape (n,)."""
+    if not 2 <= k <= n:
+        raise InputError(f"k = {k} folds of {n} samples; 2 <= k <= number of samples is needed.")
+    return np.asarray(jax.random.permutation(key, np.arange(n) % k))
+
+
+def reflect(q: Float[Array, " n"], A: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+    """Householder reflection that swaps the unit vector q and the first axis, applied to the rows of A."""
+    sign = jnp.where(q[0] > 0, -1.0, 1.0)
+    v = q.at[0].add(-sign)  # maps q to sign * e_1 without cancellation
+    v = v / jnp.linalg.norm(v)
+    return A - 2 * jnp.tensordot(v, jnp.tensordot(v, A, 1), 0)
+
+
+def unit_root(root_weights: Float[Array, " n"]) -> Float[Array, " n"]:
+    """The unpenalised direction of an intercept in weighted coordinates."""
+    return root_weights / jnp.linalg.norm(root_weights)

@@ -1,0 +1,56 @@
+"""Float64 inside, whatever the caller runs in.
+
+GCV at a small penalty divides by squared eigenvalues that span ten orders of magnitude: float32 cannot hold that. Every
+public function of this package therefore computes in float64 under a local `jax.enable_x64`, and hands back
+
+* NumPy float64 arrays when it was called with concrete arrays (a float64 *JAX* array is not safe in float32 user code:
+  `jnp.argmin` of one raises TypeError there);
+* traced arrays in the caller's default float type under `jit`, `vmap` and `grad`.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def is_traced(*arrays: Any) -> bool:
+    """Whether any of the arrays is abstract, so that its values cannot be looked at."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arrays))
+
+
+def float64_inside(function: Callable[P, R]) -> Callable[P, R]:
+    """Run `function` with 64-bit types on and hand its arrays back as the module docstring says."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        caller_float = jnp.result_type(float)
+
+        def release(leaf: Any) -> Any:
+            if isinstance(leaf, jax.core.Tracer):
+                return leaf.astype(caller_float) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+            return np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf
+
+        with jax.enable_x64(True):
+            return jax.tree.map(release, function(*args, **kwargs))
+
+    return wrapped
+
+
+def as_float64(array: Any) -> jax.Array:
+    """A float64 JAX array; call it with 64-bit types on."""
+    return jnp.asarray(array if isinstance(array, jax.Array) else np.asarray(array)).astype(jnp.float64)
+
+
+def input_epsilon(array: Any) -> float:
+    """Machine epsilon of the precision the caller's numbers came in (float64 for lists and integers)."""
+    dtype = getattr(array, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        return float(np.finfo(np.float64).eps)
+    return float(jnp.finfo(dtype).eps)
