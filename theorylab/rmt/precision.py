@@ -1,0 +1,79 @@
+"""Float64 inside, whatever the caller's setting: spectra and fixed points lose all their digits in float32."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from theorylab.errors import InputError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def float64(function: Callable[P, R]) -> Callable[P, R]:
+    """Run `function` with 64-bit types allowed; the caller's global setting is left alone."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with jax.enable_x64(True):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+def real(x: Any) -> jax.Array:
+    """`x` as a float64 array (call it under `float64`)."""
+    return jnp.asarray(x, dtype=jnp.float64)
+
+
+def complexed(z: Any) -> jax.Array:
+    """`z` as a complex128 array (call it under `float64`)."""
+    return jnp.asarray(z, dtype=jnp.complex128)
+
+
+def concrete(x: Any) -> np.ndarray | None:
+    """The values of `x` for a check, or None while JAX is tracing it (values are then unknown)."""
+    return None if isinstance(x, jax.core.Tracer) else np.asarray(x)
+
+
+def require_nonnegative(name: str, x: Any, *, strictly: bool = False) -> None:
+    """Refuse NaN, infinite and negative (or zero) values, when they are known."""
+    values = concrete(x)
+    if values is None:
+        return
+    bad = ~np.isfinite(values) | ((values <= 0) if strictly else (values < 0))
+    if bad.any():
+        need = "finite and > 0" if strictly else "finite and >= 0"
+        raise InputError(f"{name} must be {need}, got {values[bad].ravel()[0]:g}")
+
+
+def as_spectrum(name: str, eigenvalues: Any) -> jax.Array:
+    """A 1-D float64 spectrum; rounding errors below zero (down to -1e-6 of the largest value) count as zero."""
+    array = real(eigenvalues)
+    if array.ndim != 1 or array.size == 0:
+        raise InputError(f"{name} must be a non-empty 1-D array of eigenvalues, got shape {array.shape}")
+    values = concrete(array)
+    if values is not None:
+        if not np.isfinite(values).all():
+            raise InputError(f"{name} must be finite, got NaN or infinity; drop those entries first")
+        if values.min() < -1e-6 * max(values.max(), 0.0):
+            raise InputError(
+                f"{name} must be >= 0 (a covariance spectrum), got {values.min():g}; "
+                "if that is rounding, clip with jnp.maximum(x, 0)"
+            )
+    return jnp.where(array >= 0, array, 0.0)
+
+
+def as_weights(name: str, weights: Any, like: jax.Array) -> jax.Array:
+    """Weights >= 0, one per entry of `like`; None means 1 for every entry."""
+    if weights is None:
+        return jnp.ones_like(like)
+    array = real(weights)
+    if array.shape != like.shape:
+        raise InputError(f"{name} must have the shape {like.shape} of the eigenvalues, got {array.shape}")
+    require_nonnegative(name, array)
+    return array

@@ -1,0 +1,141 @@
+"""The omniscient risk of ridge regression and its poorer relatives, from a spectrum and a target.
+
+Source: Wei, Hu, Steinhardt 2022 (arXiv 2203.06176), equations (O) and (E) of the eigenlearning form.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+from theorylab.rmt.effective import balance, over_grid, solve_kappa, unlearned
+from theorylab.rmt.precision import as_spectrum, as_weights, concrete, float64, real, require_nonnegative
+from theorylab.rmt.tails import PowerLawTail, tail_unlearned
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["risk", "train_risk", "kappa", "dkappa", "dof1", "dof2", "bias", "variance"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class RiskEstimate:
+    """Deterministic equivalents, every field of the shape that n and alpha broadcast to.
+
+    `risk` = bias + variance + noise is E(y - ŷ)² on a fresh sample; `train_risk` the mean squared residual; `dkappa` is
+    ∂κ/∂α; `bias` = κ²κ' Σ b/(λ+κ)²; `variance` = noise (κ' - 1).
+    """
+
+    risk: Float[Array, "..."]
+    train_risk: Float[Array, "..."]
+    kappa: Float[Array, "..."]
+    dkappa: Float[Array, "..."]
+    dof1: Float[Array, "..."]
+    dof2: Float[Array, "..."]
+    bias: Float[Array, "..."]
+    variance: Float[Array, "..."]
+
+
+@jax.jit
+def _risk(eigenvalues, power, weights, noise, tail, target_tail, n, alpha):  # type: ignore[no-untyped-def]
+    def at(n: Array, alpha: Array) -> RiskEstimate:
+        kappa = solve_kappa(eigenvalues, weights, tail, n, alpha)
+        at_kappa = balance(eigenvalues, weights, tail, n, kappa)
+        dkappa = 1 / at_kappa.slope(n)
+        missed = jnp.sum(power * unlearned(eigenvalues, kappa) ** 2)
+        if target_tail is not None:
+            missed = missed + tail_unlearned(target_tail, tail, kappa)
+        bias, variance = dkappa * missed, noise * (dkappa - 1)
+        risk = bias + variance + noise
+        train_risk = at_kappa.slack**2 * risk
+        dof1 = at_kappa.dof1
+        return RiskEstimate(risk, train_risk, kappa, dkappa, dof1, dof1 - at_kappa.gap, bias, variance)
+
+    return over_grid(at, n, alpha, eigenvalues.size)
+
+
+@float64
+def omniscient_risk(
+    eigenvalues: Float[Array, "p"],
+    target_power: Float[Array, "p"] | Float[Array, "p c"],
+    n: Float[Array, "..."] | float,
+    alpha: Float[Array, "..."] | float,
+    *,
+    noise: Float[Array, ""] | float = 0.0,
+    tail: PowerLawTail | None = None,
+    target_tail: PowerLawTail | None = None,
+    weights: Float[Array, "p"] | None = None,
+) -> RiskEstimate:
+    """Risk of ridge regression from the population spectrum and the target's power b_i = λ_i (v_iᵀβ)² in each mode.
+
+    R = κ' (κ² Σ b_i/(λ_i+κ)² + σ²), R_train = (α/κ)² R, with σ² = `noise` the variance of the label noise (summed over
+    outputs); a (p, c) `target_power` is summed over its c outputs. `weights` are the multiplicities of the eigenvalues
+    (b_i is then the power of the whole group). `tail` and `target_tail` add the modes beyond p of power laws in λ and b
+    (a target tail without spectral tail is never learnt). A mode with λ = 0 and b > 0 acts as noise that is not
+    amplified; put it in `noise` if it varies from sample to sample. n and alpha broadcast; see
+    `effective_regularization` for their meaning. Raises InputError on shapes that do not match and negative values.
+    """
+    spectrum = as_spectrum("eigenvalues", eigenvalues)
+    power = real(target_power)
+    if power.ndim not in (1, 2) or power.shape[0] != spectrum.shape[0]:
+        raise InputError(
+            f"target_power must have shape ({spectrum.shape[0]},) or ({spectrum.shape[0]}, outputs) "
+            f"like the eigenvalues, got {power.shape}"
+        )
+    known = concrete(power)
+    if known is not None and not (known >= 0).all():
+        raise InputError("target_power must be >= 0 and not NaN: it is λ_i (v_iᵀβ)², not the coefficient itself")
+    require_nonnegative("n", n, strictly=True)
+    require_nonnegative("alpha", alpha)
+    require_nonnegative("noise", noise)
+    if (
+        tail is not None
+        and (start := concrete(tail.start)) is not None
+        and start < spectrum.shape[0]
+        and weights is None
+    ):
+        raise InputError(
+            f"tail.start must be >= the {spectrum.shape[0]} eigenvalues listed, got {start:g}: modes overlap"
+        )
+    power = power.sum(axis=1) if power.ndim == 2 else power
+    return _risk(
+        spectrum, power, as_weights("weights", weights, spectrum), real(noise), tail, target_tail, real(n), real(alpha)
+    )
+
+
+@float64
+def spectrum_only_risk(
+    eigenvalues: Float[Array, "p"],
+    n: Float[Array, "..."] | float,
+    alpha: Float[Array, "..."] | float,
+    *,
+    second_moment: Float[Array, ""] | float,
+    noise: Float[Array, ""] | float = 0.0,
+) -> RiskEstimate:
+    """The baseline that knows the spectrum and E y² = `second_moment` only: target power spread as b_i = τ²λ_i."""
+    spectrum = as_spectrum("eigenvalues", eigenvalues)
+    require_nonnegative("second_moment", second_moment)
+    return omniscient_risk(spectrum, real(second_moment) * spectrum / jnp.sum(spectrum), n, alpha, noise=noise)
+
+
+@float64
+def plugin_spectrum(
+    K: Float[Array, "m m"], Y: Float[Array, "m"] | Float[Array, "m c"]
+) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
+    """(λ_i, b_i) estimated from m samples: eigenvalues of K/m, falling, and (u_iᵀy)²/m summed over outputs.
+
+    Σ b = mean of y². Fed to `omniscient_risk`, good only for n much smaller than m (at n = m it returns the training
+    data). K is the unnormalised symmetric kernel. Raises InputError on shapes that do not match.
+    """
+    kernel, labels = real(K), real(Y)
+    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or labels.ndim not in (1, 2):
+        raise InputError(f"K must be square and Y (m,) or (m, outputs), got {kernel.shape} and {labels.shape}")
+    if labels.shape[0] != kernel.shape[0]:
+        raise InputError(f"Y must have one row for each of the {kernel.shape[0]} rows of K, got {labels.shape[0]}")
+    m = kernel.shape[0]
+    values, vectors = jnp.linalg.eigh((kernel + kernel.T) / 2)
+    coefficients = vectors.T @ labels.reshape(m, -1)
+    return jnp.maximum(values[::-1], 0.0) / m, jnp.sum(coefficients**2, axis=1)[::-1] / m

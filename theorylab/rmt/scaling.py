@@ -1,0 +1,161 @@
+"""Power-law spectra: effective regularisation, learning-curve exponents, and how to read them off data.
+
+λ_i = i^-alpha, target power b_i = i^-delta. Capacity exponent alpha, source r = (delta - 1)/(2 alpha) (Caponnetto & De
+Vito 2007; Cui et al. 2021). Eigenvalues of a sample kernel are a poor guide to alpha (the last decade is distorted);
+the curve κ̂(n) is a good one.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+from theorylab.rmt.precision import concrete, float64, real, require_nonnegative
+
+Schedule = Literal["ridgeless", "tuned", "fixed"]
+
+
+@float64
+def power_law_kappa(
+    alpha: Float[Array, "..."] | float, n: Float[Array, "..."] | float, *, scale: Float[Array, ""] | float = 1.0
+) -> Float[Array, "..."]:
+    """Ridgeless κ of the infinite spectrum `scale * i^-alpha`: scale [(π/alpha)/sin(π/alpha)]^alpha n^-alpha.
+
+    Leading order; the relative error is O(1/n). Raises InputError when alpha <= 1 (infinite trace).
+    """
+    known = concrete(alpha)
+    if known is not None and not (known > 1).all():
+        raise InputError(f"alpha must be > 1, so that the trace is finite, got {alpha}")
+    a = real(alpha)
+    return real(scale) * ((jnp.pi / a) / jnp.sin(jnp.pi / a) / real(n)) ** a
+
+
+def predicted_exponent(alpha: float, delta: float, *, noise: float = 0.0, schedule: Schedule = "ridgeless") -> float:
+    """r >= 0 with (risk - noise) ~ n^-r for λ_i = i^-alpha and b_i = i^-delta (both > 1).
+
+    `ridgeless`: min(delta-1, 2 alpha); with noise 0, because the excess tends to (alpha-1) noise. `tuned` (best ridge):
+    with s = min(delta-1, 2 alpha), s without noise and s/(s+1) with it. `fixed` ridge: 0.
+    """
+    if not (alpha > 1 and delta > 1):
+        raise InputError(f"alpha and delta must be > 1 (finite trace and power), got {alpha} and {delta}")
+    smooth = min(delta - 1, 2 * alpha)
+    match schedule:
+        case "ridgeless":
+            return 0.0 if noise > 0 else smooth
+        case "tuned":
+            return smooth / (smooth + 1) if noise > 0 else smooth
+        case "fixed":
+            return 0.0
+    raise InputError(f"schedule must be 'ridgeless', 'tuned' or 'fixed', got {schedule!r}")
+
+
+def predicted_norm_exponent(alpha: float, delta: float) -> float:
+    """yᵀK⁻¹y ~ n^max(alpha - delta + 1, 0): growth of the interpolant's squared norm."""
+    return max(alpha - delta + 1, 0.0)
+
+
+@dataclass(frozen=True)
+class ExponentFit:
+    """Exponents with standard errors. `delta` and `rate` are None when no risk curve was given.
+
+    `rate` is minus the log-log slope of the risk, `delta` = 1 + rate (valid while delta - 1 < 2 alpha; `saturated` says
+    when the measured rate is so close to 2 alpha, within 2 standard errors, that delta is only a lower bound).
+    """
+
+    alpha: float
+    alpha_se: float
+    rate: float | None = None
+    rate_se: float | None = None
+    delta: float | None = None
+    saturated: bool | None = None
+
+
+def fit_exponents(
+    sizes: Float[Array, "s"],
+    kappa: Float[Array, "s"] | Float[Array, "s draws"],
+    risk: Float[Array, "s"] | Float[Array, "s draws"] | None = None,
+) -> ExponentFit:
+    """Capacity and source exponents from the curves κ̂_0(n) and, if given, risk(n) (test risk or GCV, noise-free).
+
+    Least squares in log-log. With draws in columns, the standard error is the spread of the slopes of the draws; with
+    one curve, that of the residuals (needs >= 3 sizes). Finite feature dimension steepens both slopes: keep n well
+    below the number of features. Raises InputError on non-positive values or mismatched shapes.
+    """
+    alpha, alpha_se = _slope("kappa", sizes, kappa)
+    if risk is None:
+        return ExponentFit(-alpha, alpha_se)
+    rate, rate_se = _slope("risk", sizes, risk)
+    spread = math.hypot(rate_se, 2 * alpha_se) if math.isfinite(rate_se + alpha_se) else 0.0
+    return ExponentFit(-alpha, alpha_se, -rate, rate_se, 1 - rate, bool(-rate > -2 * alpha - 2 * spread))
+
+
+def log_slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Least-squares slope of log y on log x, and its standard error (nan for two points)."""
+    u, v = np.log(x), np.log(y)
+    centred = u - u.mean()
+    slope = centred @ v / (centred @ centred)
+    residual = v - v.mean() - slope * centred
+    variance = residual @ residual / (len(u) - 2) if len(u) > 2 else math.nan
+    return float(slope), float(np.sqrt(variance / (centred @ centred)))
+
+
+def _slope(name: str, sizes: object, values: object) -> tuple[float, float]:
+    x, y = np.asarray(sizes, float), np.asarray(values, float)
+    if x.ndim != 1 or len(x) < 2 or y.ndim not in (1, 2) or y.shape[0] != len(x) or len(np.unique(x)) < 2:
+        raise InputError(
+            f"{name} must have shape (sizes,) or (sizes, draws) with >= 2 sizes, got {y.shape} for {x.shape}"
+        )
+    if not (np.isfinite(y).all() and (y > 0).all() and (x > 0).all()):
+        raise InputError(f"{name} and sizes must be finite and > 0 for a log-log fit")
+    if y.ndim == 2 and y.shape[1] > 1:
+        slopes = np.array([log_slope(x, column)[0] for column in y.T])
+        return float(slopes.mean()), float(slopes.std(ddof=1) / math.sqrt(len(slopes)))
+    return log_slope(x, y.reshape(len(x)))
+
+
+@float64
+def estimated_kappa(K: Float[Array, "n n"], alpha: Float[Array, "..."] | float = 0.0) -> Float[Array, "..."]:
+    """κ̂ = 1/[(1/n) tr (K/n + α)⁻¹] from a sample kernel K = XXᵀ (unnormalised); α = 0 gives 1/tr K⁻¹.
+
+    Source: Wei, Hu, Steinhardt 2022. A singular K at α = 0 gives 0.
+    """
+    kernel = real(K)
+    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1]:
+        raise InputError(f"K must be a square kernel matrix, got shape {kernel.shape}")
+    require_nonnegative("alpha", alpha)
+    values = jnp.linalg.eigvalsh((kernel + kernel.T) / 2) / kernel.shape[0]
+    floor = kernel.shape[0] * jnp.finfo(kernel.dtype).eps * values[-1]
+    ridge = real(alpha)[..., None]
+    return 1 / jnp.mean(1 / (jnp.where(values > floor, values, 0.0) + ridge), axis=-1)
+
+
+@float64
+def kappa_curve(
+    K: Float[Array, "m m"],
+    sizes: list[int] | tuple[int, ...],
+    key: jax.Array,
+    *,
+    draws: int = 3,
+    alpha: float = 0.0,
+) -> Float[Array, "s draws"]:
+    """κ̂ of `draws` random principal sub-kernels of each size: the curve that `fit_exponents` reads.
+
+    Needs the kernel alone, no labels. Not jittable over `sizes` (shapes change). Raises InputError for sizes > m.
+    """
+    kernel = real(K)
+    m = kernel.shape[0]
+    if any(not 1 <= size <= m for size in sizes):
+        raise InputError(f"sizes must lie in [1, {m}], the rows of K, got {list(sizes)}")
+    rows = []
+    for i, size in enumerate(sizes):
+        curve = []
+        for j in range(draws):
+            chosen = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, i), j), m)[:size]
+            curve.append(estimated_kappa(kernel[chosen[:, None], chosen], alpha))
+        rows.append(jnp.stack(curve))
+    return jnp.stack(rows)

@@ -1,0 +1,89 @@
+"""Sums over the infinite tail of a power-law spectrum, in closed form.
+
+A spectrum `scale * i^-alpha` cut at i = P loses a share P^(1-alpha) of its trace: for alpha = 1.2 and P = 4e6 that is
+still 5 %, and kappa is off by as much. The tail i > P is replaced by its integral from P + 1/2 (midpoint rule, relative
+error ~ 1/P^2), and the integrals are hypergeometric functions 2F1(k, b; b+1; -v), k = 1, 2.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+from theorylab.rmt.precision import concrete, real
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["alpha", "start", "scale"], meta_fields=[])
+@dataclass(frozen=True)
+class PowerLawTail:
+    """The values `scale * i**-alpha` for every integer i > `start` (alpha > 1).
+
+    As the tail of a spectrum, `start` is the number P of eigenvalues listed explicitly; as the tail of a target's power
+    (`target_tail`), alpha is the exponent of the power.
+    """
+
+    alpha: Float[Array, ""] | float
+    start: Float[Array, ""] | float
+    scale: Float[Array, ""] | float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, floor in (("alpha", 1.0), ("start", -0.5), ("scale", 0.0)):
+            value = getattr(self, name)
+            known = concrete(value) if isinstance(value, int | float | np.ndarray | jax.Array) else None
+            if known is not None and not np.all(known > floor):
+                raise InputError(f"PowerLawTail: {name} must be > {floor:g} (a sum that converges), got {known}")
+
+    def last(self) -> Float[Array, ""]:
+        """The value at the cut, `scale * (start + 1/2)**-alpha`."""
+        return real(self.scale) * jnp.exp(-real(self.alpha) * jnp.log(real(self.start) + 0.5))
+
+    def total(self) -> Float[Array, ""]:
+        """Sum of the tail."""
+        x0, a = real(self.start) + 0.5, real(self.alpha)
+        return real(self.scale) * jnp.exp((1 - a) * jnp.log(x0)) / (a - 1)
+
+
+def hyp1(b: Float[Array, ""], v: Float[Array, ""]) -> Float[Array, ""]:
+    """2F1(1, b; b+1; -v) = ∫_0^1 b τ^(b-1) / (1 + vτ) dτ for b > 0, v >= 0, to rounding.
+
+    On τ < 1/v by the series after Pfaff's transformation (terms fall by 2 or more); on 1/v < τ < 1 by Gauss-Legendre in
+    log τ, where the integrand is analytic in a strip of half-width π.
+    """
+    inner, outer = jnp.where(v < 1, v, 1.0), jnp.where(v < 1, 1.0, v)
+    w = inner / (1 + inner)
+    series = jnp.ones_like(w)
+    for k in range(59, 0, -1):
+        series = 1 + k / (b + k) * w * series
+    series = series / (1 + inner)
+    length = jnp.log(outer)
+    theta = length * (_NODES + 1) / 2
+    integral = length / 2 * jnp.sum(_WEIGHTS * jnp.exp(b * (theta - length)) / (1 + jnp.exp(theta)))
+    return jnp.exp(-b * length) * series + b * integral
+
+
+def hyp2(b: Float[Array, ""], v: Float[Array, ""]) -> Float[Array, ""]:
+    """2F1(2, b; b+1; -v), by parts from `hyp1`."""
+    return (1 - b) * hyp1(b, v) + b / (1 + v)
+
+
+def tail_dof(tail: PowerLawTail, kappa: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Sums of L and L(1 - L) over the tail, L = λ/(λ+κ)."""
+    a, x0 = real(tail.alpha), real(tail.start) + 0.5
+    # κ = 0 means that every mode of an infinite tail is learnt: the sums diverge, as they should.
+    v = tail.last() / kappa
+    dof1 = x0 * v / (a - 1) * hyp1(1 - 1 / a, v)
+    return dof1, (dof1 + x0 * v / (1 + v)) / a
+
+
+def tail_unlearned(target: PowerLawTail, tail: PowerLawTail | None, kappa: Float[Array, ""]) -> Float[Array, ""]:
+    """Sum of b (κ/(λ+κ))² over the tail of the target's power b; without a spectral tail nothing there is learnt."""
+    if tail is None:
+        return target.total()
+    v = tail.last() / kappa
+    return target.total() * hyp2((real(target.alpha) - 1) / real(tail.alpha), v)
