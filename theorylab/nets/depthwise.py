@@ -1,0 +1,83 @@
+"""Depthwise convolution, lowered as shifted multiply-adds on CPU, where XLA's grouped convolution is slow.
+
+A depthwise convolution is sum_{i,j} w[i, j, c] x[., h s + i, w s + j, c]: k^2 strided slices of the padded input, each
+times one row of the kernel. XLA fuses the sum into one loop; its gradients have the same form. Measured on two CPU
+cores in float32: see `benchmarks` figures in the docstring of `depthwise_conv`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+
+Lowering = Literal["auto", "shifted", "grouped"]
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after one axis by TensorFlow's SAME rule: output ceil(size / stride), odd zero at the end."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def depthwise_conv(
+    x: Float[Array, "n h w c"],
+    kernel: Float[Array, "k1 k2 1 c"],
+    *,
+    strides: int | tuple[int, int] = 1,
+    padding: Literal["SAME", "VALID"] | Sequence[tuple[int, int]] = "SAME",
+    lowering: Lowering = "auto",
+) -> Float[Array, "n h2 w2 c"]:
+    """Convolve every channel of `x` (n, h, w, c) with its own kernel (k1, k2, 1, c), HWIO order.
+
+    Args:
+        padding: "SAME" (TensorFlow's rule), "VALID", or (before, after) for both axes.
+        lowering: "shifted" (k1 k2 multiply-adds), "grouped" (`jax.lax.conv_general_dilated` with one group a channel),
+            or "auto": "shifted" when JAX's default backend at trace time is the CPU, "grouped" elsewhere. The two agree
+            to rounding.
+    """
+    if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[2] != 1 or kernel.shape[3] != x.shape[3]:
+        raise InputError(
+            f"x, kernel: shapes {x.shape}, {kernel.shape} given; (n, h, w, c) and (k1, k2, 1, c), one c, are needed"
+        )
+    if lowering not in ("auto", "shifted", "grouped"):
+        raise InputError(f"lowering: {lowering!r} given, 'auto', 'shifted' or 'grouped' is needed")
+    steps = (strides, strides) if isinstance(strides, int) else tuple(strides)
+    if padding == "SAME":
+        pads = tuple(same_padding(x.shape[a + 1], kernel.shape[a], steps[a]) for a in range(2))
+    elif padding == "VALID":
+        pads = ((0, 0), (0, 0))
+    elif isinstance(padding, str):
+        raise InputError(f"padding: {padding!r} given; 'SAME', 'VALID' or two pairs (before, after) are needed")
+    else:
+        pads = tuple((int(before), int(after)) for before, after in padding)
+    dtype = jnp.result_type(x, kernel)
+    x, kernel = x.astype(dtype), kernel.astype(dtype)
+    if lowering == "grouped" or (lowering == "auto" and jax.default_backend() != "cpu"):
+        return jax.lax.conv_general_dilated(
+            x, kernel, steps, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=x.shape[3]
+        )
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    rows, columns = ((x.shape[a + 1] - kernel.shape[a]) // steps[a] + 1 for a in range(2))
+    out = jnp.zeros((), x.dtype)
+    for i in range(kernel.shape[0]):
+        for j in range(kernel.shape[1]):
+            last_row, last_column = i + (rows - 1) * steps[0] + 1, j + (columns - 1) * steps[1] + 1
+            out = out + x[:, i : last_row : steps[0], j : last_column : steps[1]] * kernel[i, j, 0]
+    return out
+
+
+class DepthwiseConv(nnx.Module):
+    """`depthwise_conv` with SAME padding, no bias and its own kernel, He-normal for fan-in k^2."""
+
+    def __init__(self, channels: int, kernel_size: int, stride: int, *, lowering: Lowering = "auto", rngs: nnx.Rngs):
+        std = (2.0 / kernel_size**2) ** 0.5
+        self.kernel = nnx.Param(std * jax.random.normal(rngs.params(), (kernel_size, kernel_size, 1, channels)))
+        self.stride, self.lowering = stride, lowering
+
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+        return depthwise_conv(x, self.kernel[...], strides=self.stride, lowering=self.lowering)

@@ -1,0 +1,89 @@
+"""Fully connected networks in the standard and in the NTK parametrisation (Jacot, Gabriel, Hongler 2018, section 2)."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+from theorylab.nets.inputs import float_input, positive
+
+
+class NTKLinear(nnx.Module):
+    """z = w_std / sqrt(fan_in) x W + b_std b, every entry of W and b drawn from N(0, 1).
+
+    The layer's tangent kernel tends to a deterministic limit as `in_features` grows, at a learning rate that does not
+    depend on the width. `b_std=0` leaves the bias out.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, *, w_std: float = 1.0, b_std: float = 1.0, rngs: nnx.Rngs
+    ) -> None:
+        self.scale, self.b_std = w_std / in_features**0.5, b_std
+        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (in_features, out_features)))
+        self.bias = nnx.Param(jax.random.normal(rngs.params(), (out_features,))) if b_std else None
+
+    def __call__(self, x: Float[Array, "n i"]) -> Float[Array, "n o"]:
+        z = self.scale * (x @ self.kernel[...])
+        return z if self.bias is None else z + self.b_std * self.bias[...]
+
+
+class MLP(nnx.Module):
+    """Fully connected network. Input (n, d) or (n, ...) with d entries a sample, output (n, widths[-1]).
+
+    Args:
+        widths: units of every layer, input and output included: `(784, 256, 10)` has one hidden layer.
+        activation: between the layers, not after the last.
+        bias: whether the layers have one.
+        parametrization: "standard" (He-normal weights, zero biases) or "ntk" (`NTKLinear` in every layer, the last
+            included; w_std = sqrt(2) keeps the variance of a ReLU network).
+        w_std, b_std: standard deviations of weights and biases; for "ntk" only.
+        dropout: rate after every hidden activation; off in eval mode.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        activation: Callable[[Array], Array] = jax.nn.relu,
+        bias: bool = True,
+        parametrization: Literal["standard", "ntk"] = "standard",
+        w_std: float = 1.0,
+        b_std: float = 1.0,
+        dropout: float = 0.0,
+        rngs: nnx.Rngs,
+    ) -> None:
+        if len(widths) < 2:
+            raise InputError(
+                f"widths: {tuple(widths)} given, at least input and output are needed, as in (784, 256, 10)"
+            )
+        positive("widths", *widths)
+        self.in_features, self.activation = int(widths[0]), activation
+
+        def layer(i: int, o: int) -> nnx.Module:
+            if parametrization == "ntk":
+                return NTKLinear(i, o, w_std=w_std, b_std=b_std if bias else 0.0, rngs=rngs)
+            return nnx.Linear(i, o, use_bias=bias, kernel_init=nnx.initializers.he_normal(), rngs=rngs)
+
+        if parametrization not in ("standard", "ntk"):
+            raise InputError(f"parametrization: {parametrization!r} given, 'standard' or 'ntk' is needed")
+        self.layers = nnx.List([layer(i, o) for i, o in itertools.pairwise(widths)])
+        self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
+
+    def features(self, x: ArrayLike) -> Float[Array, "n h"]:
+        """Input of the last layer: the activations of the last hidden layer."""
+        x = jnp.asarray(x)
+        x = x.reshape(x.shape[0], -1) if x.ndim > 2 else x
+        x = float_input(x, (None, self.in_features), f"MLP of input width {self.in_features}")
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+            x = x if self.dropout is None else self.dropout(x)
+        return x
+
+    def __call__(self, x: ArrayLike) -> Float[Array, "n o"]:
+        return self.layers[-1](self.features(x))
