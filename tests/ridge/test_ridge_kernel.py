@@ -1,4 +1,4 @@
-"""KernelRidgePath against float64 brute force in NumPy: every quantity from its definition, LOO and k-fold by refitting."""
+"""KernelRidgePath against float64 brute force: quantities from their definitions, LOO and k-fold by refitting."""
 
 import jax
 import jax.numpy as jnp
@@ -281,7 +281,7 @@ def test_the_same_under_jit_vmap_and_grad():
 
 
 def test_float32_user_code_gets_float64_results():
-    """With 64-bit types off: concrete results are NumPy float64, traced ones the caller's float32, both from float64."""
+    """With 64-bit types off, concrete results are NumPy float64 and traced ones the caller's float32."""
     _, K, Y, _ = problem()
     path = KernelRidgePath.fit(K, Y)
     assert not jax.config.jax_enable_x64

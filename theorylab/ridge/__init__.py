@@ -7,9 +7,36 @@
 Penalties are in the normalised convention (1/N)‖y - Xβ‖² + alpha ‖β‖² everywhere.
 """
 
+from typing import Any
+
 from theorylab.ridge.bounds import norm_bound, path_norm_bound
 from theorylab.ridge.kernel import KernelRidgePath
 from theorylab.ridge.linear import RidgePath
 from theorylab.ridge.path import Selection, fold_labels
+from theorylab.ridge.solve import RidgeSolution, gcv_score, loo_score, solve_ridge
+from theorylab.ridge.stochastic import GCVEstimate, gcv_slq
 
-__all__ = ["KernelRidgePath", "RidgePath", "Selection", "fold_labels", "norm_bound", "path_norm_bound"]
+__all__ = [
+    "GCVEstimate",
+    "KernelRidgeGCV",
+    "KernelRidgePath",
+    "RidgeGCV",
+    "RidgePath",
+    "RidgeSolution",
+    "Selection",
+    "fold_labels",
+    "gcv_score",
+    "gcv_slq",
+    "loo_score",
+    "norm_bound",
+    "path_norm_bound",
+    "solve_ridge",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("KernelRidgeGCV", "RidgeGCV"):  # scikit-learn is optional: it loads with its first use
+        from theorylab.ridge import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module 'theorylab.ridge' has no attribute {name!r}")

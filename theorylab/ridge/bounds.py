@@ -1,7 +1,7 @@
 """Norm-based generalisation bounds: the baselines that "More Than a Toy" shows to miss how risk falls with N.
 
-Both are uniform-convergence complexities of the smallest kernel ball that holds the ridge fit. The paper's exact constant
-is unknown; these are the standard forms, and no claim should rest on their constants.
+Both are uniform-convergence complexities of the smallest kernel ball that holds the ridge fit. The paper's exact
+constant is unknown; these are the standard forms, and no claim should rest on their constants.
 """
 
 from typing import Any, Literal
@@ -27,7 +27,7 @@ def norm_bound(
 
     With ‖f‖² = Y^T K (K + N alpha)^{-2} Y summed over outputs (Y^T K^{-1} Y at alpha = 0), the complexity is
 
-    * "rademacher": sqrt(‖f‖² tr K) / N, the Rademacher complexity of the ball of radius ‖f‖ (Bartlett & Mendelson 2002);
+    * "rademacher": sqrt(‖f‖² tr K) / N, the complexity of the ball of radius ‖f‖ (Bartlett & Mendelson 2002);
     * "arora": sqrt(2 ‖f‖² / N) (Arora et al. 2019), which takes k(x, x) to be about 1: normalise K first.
 
     Raises:

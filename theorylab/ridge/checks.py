@@ -16,7 +16,7 @@ def require_real(name: str, array: Any, *, ndim: tuple[int, ...], values: bool =
         dtype = getattr(array, "dtype", None) or np.asarray(array).dtype
     except (ValueError, TypeError) as error:
         raise InputError(f"{name} is not an array of numbers ({error}); give a rectangular numeric array.") from None
-    if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer) or dtype == bool):
+    if not any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
         raise InputError(f"{name} has dtype {dtype}; real numbers are needed (cast it to float64).")
     if len(shape) not in ndim:
         need = " or ".join(f"{n}-dimensional" for n in ndim)

@@ -115,10 +115,15 @@ def _build(cls: Any, K: Any, Y: Any, weights: Any, center: bool, check: bool) ->
     epsilon = input_epsilon(K)
     values, vectors, targets, root, direction, K = _decompose(K, Y, weights, center)
     n = K.shape[0]
-    rounding = max(n, 10) * epsilon
-    if check:
-        require_positive_semidefinite(values, rounding)
     double = epsilon <= np.finfo(np.float64).eps
+    # A float32 kernel's eigenvalues are trusted down to 1e-7 of the largest, about its machine epsilon.
+    rounding = max(n, 10) * epsilon if double else max(1e-7, epsilon if epsilon > 1e-6 else 0.0)
+    if check:
+        # Entries computed with cancellation (distances) lose some digits more: a thousand times machine precision.
+        require_positive_semidefinite(values, max(n, 10) * epsilon * (1e3 if double else 1))
+    if not is_traced(values) and values.max() > 0:
+        # A negative eigenvalue shows how large the rounding in K really is.
+        rounding = max(rounding, float(-2 * values.min() / values.max()))
     if double:
         # What rounding has made of a zero eigenvalue becomes zero again, so that alpha = 0 knows the rank.
         values = jnp.where(values <= rounding * values.max(), 0.0, values)
@@ -136,8 +141,7 @@ def _build(cls: Any, K: Any, Y: Any, weights: Any, center: bool, check: bool) ->
         intercept_targets=direction @ targets,
         pull=K @ (root * direction),
         diag_kernel=jnp.diagonal(K),
-        # A float32 kernel's eigenvalues are trusted down to 1e-7 of the largest, about its machine epsilon.
-        rounding=rounding if double else 1e-7 if epsilon < 1e-6 else epsilon,
+        rounding=rounding,
         clipped=double,
         centered=center,
     )

@@ -186,8 +186,8 @@ class RidgePathBase:
         """
         if criterion not in ("gcv", "loo"):
             raise InputError(f"criterion is {criterion!r}; 'gcv' or 'loo' is needed.")
-        offered = np.atleast_1d(np.asarray(self.default_alphas() if alphas is None else alphas, dtype=np.float64))
-        scores = np.asarray((self.gcv_per_output if criterion == "gcv" else self.loo_per_output)(offered))
+        offered: Any = np.atleast_1d(np.asarray(self.default_alphas() if alphas is None else alphas, dtype=np.float64))
+        scores: Any = self.gcv_per_output(offered) if criterion == "gcv" else self.loo_per_output(offered)
         scores = scores if per_output else scores.sum(-1)
         best = scores.argmin(0)
         score = scores.min(0)

@@ -1,0 +1,134 @@
+"""GCV of a kernel known only by its products with vectors: Lanczos for the numerator, stochastic traces below.
+
+Stochastic Lanczos quadrature (Ubaru, Chen & Saad 2017): one Krylov space per probe serves every penalty, because shifts
+do not change it. Use it beyond N of about 30,000, with alpha well above the smallest eigenvalues.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+from matfree import decomp
+
+from theorylab.errors import InputError
+from theorylab.ridge.checks import require_kernel, require_penalties, require_targets
+from theorylab.ridge.precision import as_float64, float64_inside
+
+Matvec = Callable[[Float[Array, " n"]], Float[Array, " n"]]
+
+
+@dataclass(frozen=True)
+class GCVEstimate:
+    """Estimated GCV, κ̂ and degrees of freedom for each penalty, all (L,).
+
+    standard_error: of gcv, from the spread of the probes. truncation: how much gcv moved over the last fifth of the
+    Lanczos steps; where it is not small against standard_error, increase `depth`. kappa_error: of kappa, likewise.
+    """
+
+    gcv: np.ndarray
+    standard_error: np.ndarray
+    truncation: np.ndarray
+    kappa: np.ndarray
+    kappa_error: np.ndarray
+    dof: np.ndarray
+
+
+def gcv_slq(
+    K: Float[Array, "n n"] | Matvec,
+    Y: Float[Array, "n c"] | Float[Array, " n"],
+    alphas: Float[Array, " l"],
+    key: PRNGKeyArray,
+    *,
+    num_probes: int = 16,
+    depth: int = 100,
+) -> GCVEstimate:
+    """GCV without an eigendecomposition, with its error bar: (num_probes + C) * depth products with K.
+
+    The numerator y^T (K/N + alpha)^{-2} y is a Gauss quadrature started at y, free of sampling error; the trace below
+    is averaged over random signs, and its standard error is carried to GCV by the delta method (2 times, relative).
+
+    Args:
+        K: the kernel (N, N), or a function v (N,) -> K v (N,), not divided by N. It is called with float64 vectors.
+        Y: targets (N, C) or (N,).
+        alphas: penalties > 0, normalised convention. The smallest eigenvalues, which alpha = 0 needs, are out of reach.
+        key: randomness of the probes.
+        num_probes: at least 2, for an error bar; the relative error falls as num_probes^{-1/2}.
+        depth: Lanczos steps per vector (at most N are taken); grows like sqrt(λ_1 / alpha) for a hard spectrum.
+
+    Raises:
+        InputError: bad shapes or values; alphas holding 0.
+    """
+    require_targets(Y, np.shape(Y)[0] if callable(K) else np.shape(K)[0], of="K")
+    if not callable(K):
+        require_kernel(K)
+    require_penalties(alphas)
+    if float(np.min(np.asarray(alphas))) == 0:
+        raise InputError("alphas holds 0; Lanczos does not reach the smallest eigenvalues: give alphas > 0.")
+    if num_probes < 2 or depth < 1:
+        raise InputError(f"num_probes={num_probes}, depth={depth}; at least 2 probes and 1 step are needed.")
+    return GCVEstimate(*_estimate(K, Y, alphas, key, num_probes, min(depth, np.shape(Y)[0])))
+
+
+@float64_inside
+def _estimate(K: Any, Y: Any, alphas: Any, key: Any, num_probes: int, depth: int) -> tuple[Array, ...]:
+    Y, alphas = as_float64(Y), jnp.atleast_1d(as_float64(alphas))
+    Y = Y[:, None] if Y.ndim == 1 else Y
+    n = Y.shape[0]
+    matvec, arguments = (K, ()) if callable(K) else (_product, (as_float64(K),))
+    probes = jax.random.rademacher(key, (num_probes, n), jnp.float64)
+    diagonals, offdiagonals = _lanczos(matvec, depth, jnp.concatenate([probes, Y.T]), *arguments)
+
+    def quadratures(steps: int) -> tuple[Array, Array]:
+        nodes, weights = _gauss(diagonals[:, :steps] / n, offdiagonals[:, : steps - 1] / n)
+        shifted = nodes[:, :, None] + alphas
+        traces = (weights[:num_probes, :, None] / shifted[:num_probes]).sum(1)
+        squares = (Y**2).sum(0)[:, None] * (weights[num_probes:, :, None] / shifted[num_probes:] ** 2).sum(1)
+        return traces, squares.sum(0) / n
+
+    traces, numerator = quadratures(depth)
+    mean, error = traces.mean(0), traces.std(0, ddof=1) / np.sqrt(num_probes)
+    gcv = numerator / mean**2
+    fewer_traces, fewer_numerator = quadratures(max(1, depth * 4 // 5))
+    truncation = jnp.abs(gcv - fewer_numerator / fewer_traces.mean(0) ** 2)
+    return gcv, 2 * gcv * error / mean, truncation, 1 / mean, error / mean**2, n * (1 - alphas * mean)
+
+
+def _product(vector: Array, K: Array) -> Array:
+    return K @ vector
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple[Array, Array]:
+    """Tridiagonal matrices (V, depth) and (V, depth - 1) of V starting vectors, reorthogonalised twice a step."""
+    algorithm = decomp.hessenberg(depth, reortho="full", custom_vjp=False)
+
+    def one(start: Array) -> tuple[Array, Array]:
+        H = algorithm(matvec, start, *arguments).J_small
+        diagonal, offdiagonal = jnp.diagonal(H), jnp.diagonal(H, -1)
+        # A Krylov space that closes early ends with a vanishing step; what follows is noise and is cut off.
+        alive = jnp.nan_to_num(offdiagonal) > 1e-12 * jnp.abs(diagonal[0])
+        alive = jnp.cumprod(alive)
+        keep = jnp.concatenate([jnp.ones(1, alive.dtype), alive])
+        return jnp.where(keep, diagonal, 0.0), jnp.where(alive, offdiagonal, 0.0)
+
+    # Krylov bases of a batch stay below 2^27 numbers (1 GiB).
+    batch = max(1, min(starts.shape[0], 2**27 // (starts.shape[1] * depth)))
+    return jax.lax.map(one, starts, batch_size=batch)
+
+
+@jax.jit
+def _gauss(diagonals: Array, offdiagonals: Array) -> tuple[Array, Array]:
+    """Nodes and weights (V, depth) of the Gauss quadratures: eigenvalues, squared first components of eigenvectors."""
+
+    def one(diagonal: Array, offdiagonal: Array) -> tuple[Array, Array]:
+        T = jnp.diag(diagonal) + jnp.diag(offdiagonal, 1) + jnp.diag(offdiagonal, -1)
+        nodes, vectors = jnp.linalg.eigh(T)
+        # Ritz values of a positive semi-definite kernel are >= 0 up to rounding.
+        return jnp.maximum(nodes, 0.0), vectors[0] ** 2
+
+    return jax.vmap(one)(diagonals, offdiagonals)
