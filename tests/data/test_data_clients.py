@@ -77,7 +77,7 @@ def test_apt_fetches_lists_of_its_own_where_the_machine_has_none(program, tmp_pa
     assert f"Dir::State::Lists={tmp_path}/apt/lists" in second
 
 
-@pytest.mark.parametrize(("client", "hint"), [("npm", "Node.js"), ("apt", "--from FILE"), ("pip", "ensurepip")])
+@pytest.mark.parametrize(("client", "hint"), [("npm", "Node.js"), ("apt", "Debian"), ("pip", "ensurepip")])
 def test_a_missing_client_is_named_with_the_mend(client, hint, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

@@ -133,6 +133,22 @@ def test_an_emptied_registry_archive_is_told_by_its_checksum(cache_folder, toy):
         fetch("toy", archive=archive, progress=False)
 
 
+def test_a_registry_archive_altered_in_a_file_that_is_not_read_is_refused(cache_folder, toy, tmp_path, monkeypatch):
+    entry, archive, _ = toy
+    files = {f"deep/{name}": data for name, data in mnist_like()[0].items()} | {"notes": b"a"}
+    zip_archive(archive, files)
+    with pytest.raises(DataError, match="wrong checksum"):
+        fetch("toy", archive=archive, progress=False)
+    # renamed, it is known by its length; of another name and length, only its arrays count
+    renamed = archive.rename(tmp_path / "renamed.whl")
+    monkeypatch.setitem(CATALOGUE, "toy", dataclasses.replace(entry, size=renamed.stat().st_size))
+    with pytest.raises(DataError, match=r"renamed\.whl has the wrong checksum"):
+        fetch("toy", archive=renamed, progress=False)
+    monkeypatch.setitem(CATALOGUE, "toy", entry)
+    fetch("toy", archive=renamed, progress=False)
+    assert verify("toy") == ("toy",)
+
+
 def test_a_missing_archive_is_bad_input_and_makes_nothing(cache_folder, toy):
     with pytest.raises(InputError, match="does not exist"):
         fetch("toy", archive="/no/such/file", progress=False)

