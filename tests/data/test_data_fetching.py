@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import pickle
 import subprocess
 import sys
 import types
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from data_builders import deb_archive, gz, mnist_like, tgz_archive, zip_archive
 
-from theorylab.data import fetch, fetching, load, verify
+from theorylab.data import decode, fetch, fetching, load, verify
 from theorylab.data.catalogue import CATALOGUE, Upstream
 from theorylab.errors import DataError, InputError
 
@@ -123,6 +124,22 @@ def test_a_bad_archive_leaves_the_cache_as_it_was(damage, cache_folder, toy, tmp
     }
     with pytest.raises(DataError, match=expected[damage]) as caught:
         fetch("toy", archive=path, progress=False)
+    assert "\n" not in str(caught.value) and contents(cache_folder) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("adult", {"adult.data": b"\xff\xfe", "adult.test": b"1,2"}),
+        ("compas", {"compas-scores-two-years.csv": b"a,b\n1,2\n"}),
+        ("cifar10", {f: pickle.dumps({"labels": [1]}, 3) for f in decode.CIFAR_PYTHON}),
+        ("mnist5k", {"mnist_5k.csv": b"a,b,c"}),
+    ],
+)
+def test_files_of_the_right_name_with_nonsense_inside_are_one_line(name, files, cache_folder, tmp_path):
+    path = zip_archive(tmp_path / "x.zip", files)
+    with pytest.raises(DataError, match=rf"x\.zip cannot be read as '{name}'") as caught:
+        fetch(name, archive=path, progress=False)
     assert "\n" not in str(caught.value) and contents(cache_folder) == []
 
 

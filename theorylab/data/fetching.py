@@ -38,7 +38,7 @@ def fetch(name: str, *, archive: str | Path | None = None, progress: bool = True
     writable(cache_dir())
     say = Console(stderr=True, quiet=not progress)
     try:
-        with FileLock(target.with_name(f".{entry.name}.lock")), say.status(f"fetching {entry.title}") as spinner:
+        with say.status(f"fetching {entry.title}") as spinner, FileLock(target.with_name(f".{entry.name}.lock")):
             if target.exists():
                 with contextlib.suppress(DataError):
                     verify(entry.name)
@@ -103,7 +103,13 @@ def decode_archive(entry: Entry, path: Path) -> Decoded:
         lacking = [member for member in entry.layouts[-1].members if member not in members]
         some = ", ".join(lacking[:4]) + (", ..." if len(lacking) > 4 else "")
         raise DataError(f"{path.name} is no archive of {entry.name!r}: it lacks {some}")
-    decoded = fitting[0].decode(members)
+    try:
+        decoded = fitting[0].decode(members)
+    except DataError:
+        raise
+    except Exception as error:  # files of the right names with anything inside: each parser has its own complaints
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DataError(f"{path.name} cannot be read as {entry.name!r} ({reason})") from error
     for name, arrays in decoded.items():
         if digest(arrays) != DIGESTS[name]:
             raise DataError(f"{path.name} holds {name!r} with the wrong checksum: it is altered or another data set")
