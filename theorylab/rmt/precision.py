@@ -77,3 +77,24 @@ def as_weights(name: str, weights: Any, like: jax.Array) -> jax.Array:
         raise InputError(f"{name} must have the shape {like.shape} of the eigenvalues, got {array.shape}")
     require_nonnegative(name, array)
     return array
+
+
+def as_atoms(name: str, values: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
+    """Atoms and their proportions (sum 1; None means equal) of a discrete distribution."""
+    atoms = real(values)
+    if atoms.ndim != 1 or atoms.size == 0:
+        raise InputError(f"{name} must be a non-empty 1-D array, got shape {atoms.shape}")
+    known = concrete(atoms)
+    if known is not None and not np.isfinite(known).all():
+        raise InputError(f"{name} must be finite, got NaN or infinity; drop those entries first")
+    raw = as_weights("weights", weights, atoms)
+    total = jnp.sum(raw)
+    if (mass := concrete(total)) is not None and mass <= 0:
+        raise InputError("weights must have a positive sum")
+    return atoms, raw / total
+
+
+def upper_half(z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """z reflected to Im z >= 0, and where it was: a Stieltjes transform satisfies m(z*) = m(z)*."""
+    below = jnp.imag(z) < 0
+    return jax.lax.complex(jnp.real(z), jnp.abs(jnp.imag(z))), below

@@ -1,0 +1,159 @@
+"""Deterministic equivalents beyond in-distribution ridge: covariate shift, and random features.
+
+Sources: Silverstein & Bai 1995; Hastie et al. 2022 and Patil et al. (covariate shift); Simon et al. 2023 "More is better"
+(the eigenframework of random-feature ridge regression).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+from theorylab.rmt.effective import balance, over_grid, solve_kappa, unlearned
+from theorylab.rmt.precision import as_spectrum, as_weights, concrete, float64, real, require_nonnegative
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["risk", "kappa", "dkappa", "bias", "variance"], meta_fields=[])
+@dataclass(frozen=True)
+class ShiftRisk:
+    """`risk` = bias + variance + noise under the shifted law; fields have the shape of n and alpha broadcast."""
+
+    risk: Float[Array, "..."]
+    kappa: Float[Array, "..."]
+    dkappa: Float[Array, "..."]
+    bias: Float[Array, "..."]
+    variance: Float[Array, "..."]
+
+
+@float64
+def covariate_shift_risk(
+    eigenvalues: Float[Array, "p"],
+    coefficients: Float[Array, "p"],
+    shifted: Float[Array, "p"] | Float[Array, "p p"],
+    n: Float[Array, "..."] | float,
+    alpha: Float[Array, "..."] | float,
+    *,
+    noise: Float[Array, ""] | float = 0.0,
+) -> ShiftRisk:
+    """Risk E (y - ŷ)² when test points have second moment A = `shifted` and training points Σ = diag(`eigenvalues`).
+
+    `coefficients` β (p,) and A (its diagonal (p,) or the whole (p, p)) are in the eigenbasis of Σ. With κ as in
+    `effective_regularization`, R = Σ(Σ+κ)⁻¹ parts replaced by their equivalents:
+    bias = κ² βᵀ(Σ+κ)⁻¹A(Σ+κ)⁻¹β + κ² κ' T βᵀΣ(Σ+κ)⁻²β and variance = σ² κ' T, T = (1/n) tr AΣ(Σ+κ)⁻².
+    At A = Σ this is `omniscient_risk`.
+    """
+    spectrum, beta, moment = as_spectrum("eigenvalues", eigenvalues), real(coefficients), real(shifted)
+    p = spectrum.shape[0]
+    if beta.shape != (p,) or moment.shape not in ((p,), (p, p)):
+        raise InputError(
+            f"coefficients must be ({p},) and shifted ({p},) or ({p}, {p}), got {beta.shape} and {moment.shape}"
+        )
+    require_nonnegative("n", n, strictly=True)
+    require_nonnegative("alpha", alpha)
+    require_nonnegative("noise", noise)
+    return _shift(spectrum, beta, moment, real(noise), real(n), real(alpha))
+
+
+@jax.jit
+def _shift(spectrum, beta, moment, noise, n, alpha):  # type: ignore[no-untyped-def]
+    weights = jnp.ones_like(spectrum)
+
+    def at(n: Array, alpha: Array) -> ShiftRisk:
+        kappa = solve_kappa(spectrum, weights, None, n, alpha)
+        dkappa = 1 / balance(spectrum, weights, None, n, kappa).slope(n)
+        missed = unlearned(spectrum, kappa)
+        rest = missed * beta
+        diagonal = moment if moment.ndim == 1 else jnp.diagonal(moment)
+        first = jnp.sum(moment * rest**2) if moment.ndim == 1 else rest @ moment @ rest
+        total = spectrum + kappa
+        inverse = jnp.where(total > 0, 1 / jnp.where(total > 0, total, 1.0), 0.0)
+        trace = jnp.sum(diagonal * spectrum * inverse**2) / n
+        bias = first + dkappa * trace * jnp.sum(spectrum * rest**2)
+        variance = noise * dkappa * trace
+        return ShiftRisk(bias + variance + noise, kappa, dkappa, bias, variance)
+
+    return over_grid(at, n, alpha, spectrum.size)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["risk", "train_risk", "kappa", "gamma"], meta_fields=[])
+@dataclass(frozen=True)
+class RandomFeatureRisk:
+    """Risk of random-feature ridge regression; κ and γ solve the two coupled equations."""
+
+    risk: Float[Array, "..."]
+    train_risk: Float[Array, "..."]
+    kappa: Float[Array, "..."]
+    gamma: Float[Array, "..."]
+
+
+@float64
+def random_features_risk(
+    eigenvalues: Float[Array, "p"],
+    target_power: Float[Array, "p"],
+    n: Float[Array, "..."] | float,
+    features: float,
+    alpha: Float[Array, "..."] | float,
+    *,
+    noise: Float[Array, ""] | float = 0.0,
+) -> RandomFeatureRisk:
+    """Ridge regression on `features` = k random features of a kernel with spectrum `eigenvalues` (p,).
+
+    K̂ = (1/k) Σ_j g_j g_jᵀ on n samples, solved with K̂ + nα; `target_power` b_i as in `omniscient_risk`. With L =
+    λ/(λ+γ): Σ L + nα/κ = n and Σ L + kκ/γ = k. As k -> ∞, γ -> κ and this is `omniscient_risk`. n and alpha broadcast.
+    """
+    spectrum, power = as_spectrum("eigenvalues", eigenvalues), real(target_power)
+    if power.shape != spectrum.shape:
+        raise InputError(f"target_power must have the shape {spectrum.shape} of the eigenvalues, got {power.shape}")
+    known = concrete(power)
+    if known is not None and not (known >= 0).all():
+        raise InputError("target_power must be >= 0 and not NaN: it is λ_i (v_iᵀβ)², not the coefficient itself")
+    require_nonnegative("n", n, strictly=True)
+    require_nonnegative("features", features, strictly=True)
+    require_nonnegative("alpha", alpha)
+    require_nonnegative("noise", noise)
+    return _random_features(spectrum, power, real(noise), real(features), real(n), real(alpha))
+
+
+@jax.jit
+def _random_features(spectrum, power, noise, k, n, alpha):  # type: ignore[no-untyped-def]
+    weights = jnp.ones_like(spectrum)
+
+    def at(n: Array, alpha: Array) -> RandomFeatureRisk:
+        least = jnp.minimum(n, k)
+
+        def excess(log_gamma: Array) -> Array:
+            # γ (1 - ΣL/n)(1 - ΣL/k) - α, increasing where both brackets are positive.
+            gamma = jnp.exp(log_gamma)
+            learnt = balance(spectrum, weights, None, n, gamma).dof1
+            first, second = 1 - learnt / n, 1 - learnt / k
+            return jnp.where(learnt < least, gamma * first * second - alpha, learnt / least * -1.0 - alpha)
+
+        def bisect(function: object, guess: Array) -> Array:
+            def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+                low, high = bounds
+                middle = (low + high) / 2
+                up = excess(middle) > 0
+                return jnp.where(up, low, middle), jnp.where(up, middle, high)
+
+            return jax.lax.fori_loop(0, 70, halve, (guess - 200.0, guess))[1]
+
+        top = jnp.log(4 * alpha + 2 * jnp.sum(spectrum) / least)
+        log_gamma = jax.lax.custom_root(
+            excess, jax.lax.stop_gradient(top), bisect, lambda tangent, y: y / tangent(jnp.ones_like(y))
+        )
+        gamma = jnp.exp(log_gamma)
+        missed = unlearned(spectrum, gamma)
+        at_gamma = balance(spectrum, weights, None, n, gamma)
+        z, q = at_gamma.dof1, at_gamma.dof1 - at_gamma.gap
+        kappa = gamma * (1 - z / k)
+        learnt = 1 - missed
+        # Σ (γ/(λ+γ) - κ λ/(λ+γ)² k/(k-q)) b, with κ/γ = 1 - z/k.
+        bias = jnp.sum(power * missed * (1 - learnt * (k - z) / (k - q)))
+        risk = (bias + noise) / (1 - (q * (k - 2 * z) + z * z) / (n * (k - q)))
+        train = jnp.maximum(1 - z / n, 0.0) ** 2 * risk
+        return RandomFeatureRisk(risk, train, kappa, gamma)
+
+    return over_grid(at, n, alpha, spectrum.size)

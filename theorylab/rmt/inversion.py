@@ -1,0 +1,67 @@
+"""Quantiles from a distribution function, and the distance between a sample and a law."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+from theorylab.rmt.precision import float64, real
+
+_MAX_STEPS = 200
+
+
+def invert_cdf(
+    cdf: Callable[[Array], Array],
+    density: Callable[[Array], Array],
+    probabilities: Float[Array, "..."],
+    lower: Float[Array, ""],
+    upper: Float[Array, ""],
+) -> Float[Array, "..."]:
+    """x in [lower, upper] with cdf(x) = p: Newton's method within a shrinking bracket. Differentiable once in p.
+
+    NaN for p outside [0, 1]. Across a gap of the support the leftmost such x is not promised.
+    """
+    p = jax.lax.stop_gradient(probabilities)
+
+    def proceed(state: tuple) -> Array:
+        return jnp.any(state[3]) & (state[4] < _MAX_STEPS)
+
+    def advance(state: tuple) -> tuple:
+        low, high, x, _, count = state
+        error, slope = cdf(x) - p, density(x)
+        low, high = jnp.where(error < 0, x, low), jnp.where(error < 0, high, x)
+        newton = x - error / jnp.where(slope > 0, slope, 1.0)
+        middle = (low + high) / 2
+        # Every fourth step bisects, so that a bracket cannot shrink from one side only.
+        good = (slope > 0) & (newton > low) & (newton < high) & (count % 4 != 3)
+        new = jnp.where(good, newton, middle)
+        small = 4e-16 * (jnp.abs(low) + jnp.abs(high))
+        return low, high, new, (jnp.abs(new - x) > small) & (high - low > small), count + 1
+
+    low, high = jnp.full_like(p, 1.0) * lower, jnp.full_like(p, 1.0) * upper
+    state = (low, high, (low + high) / 2, jnp.ones(p.shape, bool), jnp.zeros((), jnp.int32))
+    x = jax.lax.stop_gradient(jax.lax.while_loop(proceed, advance, state)[2])
+    slope = jax.lax.stop_gradient(density(x))
+    change = probabilities - p  # zero, with derivative 1
+    x = x + jnp.where(slope > 0, change / jnp.where(slope > 0, slope, 1.0), 0.0)
+    return jnp.where((p >= 0) & (p <= 1), x, jnp.nan)
+
+
+@float64
+def kolmogorov_distance(sample: Float[Array, "n"], cdf: Callable[[Array], Array]) -> Float[Array, ""]:
+    """sup_x |F_n(x) - F(x)| between the empirical distribution of `sample` and `cdf` (a law's method).
+
+    Right at atoms too when they lie at values that the sample takes exactly (pass eigenvalues with zeros set to 0).
+    """
+    values = real(sample)
+    if values.ndim != 1 or values.size == 0:
+        raise InputError(f"sample must be a non-empty 1-D array, got shape {values.shape}")
+    values = jnp.sort(values)
+    n = values.size
+    theory = real(cdf(values))
+    below = jnp.searchsorted(values, values, side="left") / n
+    upto = jnp.searchsorted(values, values, side="right") / n
+    left = real(cdf(jnp.nextafter(values, -jnp.inf)))
+    return jnp.maximum(jnp.max(jnp.abs(upto - theory)), jnp.max(jnp.abs(below - left)))

@@ -1,0 +1,89 @@
+"""Spiked models: when a signal leaves the noise (Baik, Ben Arous & Péché 2005; Paul 2007; Benaych-Georges & Nadakuditi).
+
+Near the threshold convergence is as slow as n^-1/3: compare with simulations away from it.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from theorylab.errors import InputError
+from theorylab.rmt.precision import float64, real, require_nonnegative
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["eigenvalue", "overlap", "detected"], meta_fields=[])
+@dataclass(frozen=True)
+class Spike:
+    """Limit of the sample `eigenvalue`, squared `overlap` of its eigenvector with the signal, and if it is `detected`."""
+
+    eigenvalue: Float[Array, "..."]
+    overlap: Float[Array, "..."]
+    detected: Bool[Array, "..."]
+
+
+@float64
+def bbp_covariance(
+    spike: Float[Array, "..."] | float, gamma: Float[Array, "..."] | float, *, s2: Float[Array, "..."] | float = 1.0
+) -> Spike:
+    """One population eigenvalue `spike` over a bulk `s2`, gamma = p/n. Threshold s2 (1 + √gamma).
+
+    Above: ℓ(1 + γ s2/(ℓ - s2)), overlap² (1 - γ/(r-1)²)/(1 + γ/(r-1)) with r = ℓ/s2. Below: the edge s2(1 + √γ)², 0.
+    """
+    require_nonnegative("spike", spike)
+    require_nonnegative("gamma", gamma, strictly=True)
+    require_nonnegative("s2", s2, strictly=True)
+    gamma, s2 = real(gamma), real(s2)
+    ratio = real(spike) / s2
+    root = jnp.sqrt(gamma)
+    seen = ratio > 1 + root
+    excess = jnp.where(seen, ratio - 1, 1.0)
+    place = jnp.where(seen, ratio * (1 + gamma / excess), (1 + root) ** 2) * s2
+    overlap = jnp.where(seen, (1 - gamma / excess**2) / (1 + gamma / excess), 0.0)
+    return Spike(place, overlap, seen)
+
+
+@float64
+def bbp_wigner(theta: Float[Array, "..."] | float, *, s2: Float[Array, "..."] | float = 1.0) -> Spike:
+    """Rank-one signal of size `theta` >= 0 in Wigner noise with edge 2s. Threshold s: θ + s²/θ, overlap² 1 - s²/θ²."""
+    require_nonnegative("theta", theta)
+    require_nonnegative("s2", s2, strictly=True)
+    theta, s2 = real(theta), real(s2)
+    seen = theta * theta > s2
+    safe = jnp.where(seen, theta, 1.0)
+    place = jnp.where(seen, safe + s2 / safe, 2 * jnp.sqrt(s2))
+    return Spike(place, jnp.where(seen, 1 - s2 / safe**2, 0.0), seen)
+
+
+@float64
+def spike_from_sample(
+    eigenvalue: Float[Array, "..."] | float, gamma: Float[Array, "..."] | float, *, s2: Float[Array, "..."] | float = 1.0
+) -> Float[Array, "..."]:
+    """The population spike whose limit is `eigenvalue`: the inverse of `bbp_covariance`; NaN inside the bulk."""
+    gamma, s2 = real(gamma), real(s2)
+    x = real(eigenvalue) / s2
+    outside = x > (1 + jnp.sqrt(gamma)) ** 2
+    b = jnp.where(outside, x + 1 - gamma, 4.0)
+    root = jnp.sqrt(jnp.where(outside, b * b - 4 * x, 1.0))
+    return jnp.where(outside, s2 * (b + root) / 2, jnp.nan)
+
+
+def wishart_edge(n: int, p: int) -> tuple[float, float]:
+    """(μ, σ) with (λ_max(XᵀX) - μ)/σ -> Tracy-Widom 1 for a real standard Gaussian X (n, p), not divided by n.
+
+    Source: Johnstone 2001.
+    """
+    if n < 2 or p < 1:
+        raise InputError(f"the edge scaling needs n >= 2 and p >= 1, got n = {n}, p = {p}")
+    a, b = math.sqrt(n - 1), math.sqrt(p)
+    return (a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)
+
+
+def goe_edge(n: int) -> tuple[float, float]:
+    """(μ, σ) with (λ_max - μ)/σ -> Tracy-Widom 1 for the GOE with off-diagonal variance 1: 2√n and n^-1/6."""
+    if n < 1:
+        raise InputError(f"n must be >= 1, got {n}")
+    return 2 * math.sqrt(n), n ** (-1 / 6)

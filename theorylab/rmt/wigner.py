@@ -1,0 +1,132 @@
+"""Wigner's semicircle and its deformation by a fixed matrix: symmetric noise, with and without signal.
+
+Sources: Wigner 1958; Pastur 1972 (m = ∫ dμ(t)/(t - z - s² m)); Biane 1997.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float
+
+from theorylab.rmt.inversion import invert_cdf
+from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
+from theorylab.rmt.precision import as_atoms, complexed, float64, real, require_nonnegative, upper_half
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["s2"], meta_fields=[])
+@dataclass(frozen=True)
+class Semicircle:
+    """Law of a symmetric n x n matrix with off-diagonal entries of variance s2/n: support [-2s, 2s]."""
+
+    s2: Float[Array, ""] | float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.s2, int | float):
+            require_nonnegative("Semicircle: s2", self.s2, strictly=True)
+
+    @float64
+    def edges(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        end = 2 * jnp.sqrt(real(self.s2))
+        return -end, end
+
+    @float64
+    def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        x, s2 = real(x), real(self.s2)
+        inside = x * x < 4 * s2
+        return jnp.where(inside, jnp.sqrt(jnp.where(inside, 4 * s2 - x * x, 1.0)) / (2 * jnp.pi * s2), 0.0)
+
+    @float64
+    def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        x, s2 = real(x), real(self.s2)
+        inside = x * x < 4 * s2
+        root = jnp.sqrt(jnp.where(inside, 4 * s2 - x * x, 1.0))
+        value = 0.5 + x * root / (4 * jnp.pi * s2) + jnp.arctan2(x, root) / jnp.pi
+        return jnp.where(inside, value, jnp.where(x > 0, 1.0, 0.0))
+
+    @float64
+    def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        return invert_cdf(self.cdf, self.density, real(p), *self.edges())
+
+    @float64
+    def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
+        """m(z), off the support; for real z in it the limit from above."""
+        upper, lower_half = upper_half(complexed(z))
+        end = 2 * jnp.sqrt(real(self.s2))
+        root = jnp.sqrt(upper - end) * jnp.sqrt(upper + end)
+        m = -2 / (upper + root)  # the stable one of the two equal forms
+        return jnp.where(lower_half, jnp.conj(m), m)
+
+    @float64
+    def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+        """Independent draws from the law."""
+        return self.quantile(jax.random.uniform(key, shape, dtype=jnp.float64))
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["values", "weights", "s2"], meta_fields=[])
+@dataclass(frozen=True)
+class DeformedWigner:
+    """Law of A + W: A with eigenvalues `values` (r,) in proportions `weights` (equal by default), W of `Semicircle(s2)`."""
+
+    values: Float[Array, "r"]
+    weights: Float[Array, "r"] | None = None
+    s2: Float[Array, ""] | float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.s2, int | float):
+            require_nonnegative("DeformedWigner: s2", self.s2, strictly=True)
+
+    def _parts(self) -> tuple[PasturMap, Array]:
+        values, weights = as_atoms("values", self.values, self.weights)
+        strengths = real(self.s2) * weights
+        return PasturMap(values, jnp.zeros_like(values), strengths, multiplicative=False), weights
+
+    @float64
+    def solve(self, z: Complex[Array, "..."] | complex) -> PasturSolution:
+        """ω = z + s² m(z) for Im z >= 0, with its residual and whether it converged."""
+        return _solve(self._parts()[0], complexed(z))
+
+    @float64
+    def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
+        """m(z); on the real axis the limit from above. NaN where the solver did not converge."""
+        upper, lower_half = upper_half(complexed(z))
+        zmap, weights = self._parts()
+        solution = _solve(zmap, upper)
+        m = -(1 / (solution.omega[..., None] - zmap.atoms)) @ weights.astype(jnp.complex128)
+        m = jnp.where(solution.converged, m, jnp.nan)
+        return jnp.where(lower_half, jnp.conj(m), m)
+
+    @float64
+    def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        """Density; NaN where the solver did not converge."""
+        _, b, solution = _solve_on_axis(self._parts()[0], real(x))
+        return jnp.where(solution.converged, b / (jnp.pi * real(self.s2)), jnp.nan)
+
+    @float64
+    def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        """Distribution function, exact (the primitive of m is elementary in ω)."""
+        zmap, weights = self._parts()
+        a, b, solution = _solve_on_axis(zmap, real(x))
+        gap = a[..., None] - zmap.atoms
+        angle = jnp.sum(jnp.arctan2(b[..., None], gap) * weights, axis=-1)
+        inverse = weights / (gap**2 + (b * b)[..., None])
+        g_re, g_im = jnp.sum(gap * inverse, axis=-1), -b * jnp.sum(inverse, axis=-1)
+        value = 1 - (angle + real(self.s2) * g_re * g_im) / jnp.pi
+        return jnp.where(solution.converged, value, jnp.nan)
+
+    @float64
+    def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        values, _ = as_atoms("values", self.values, self.weights)
+        reach = 2 * jnp.sqrt(real(self.s2))
+        return invert_cdf(self.cdf, self.density, real(p), jnp.min(values) - reach, jnp.max(values) + reach)
+
+    def edges(self) -> np.ndarray:
+        """Ends of the bulks, (bulks, 2), in NumPy (their number is not known under jit)."""
+        with jax.enable_x64(True):
+            return bulk_edges(self._parts()[0])
+
+
+_solve = jax.jit(PasturMap.solve)
+_solve_on_axis = jax.jit(lambda zmap, x: zmap.solve_parts(x, jnp.zeros_like(x)))
