@@ -1,100 +1,137 @@
-"""The empirical neural tangent kernel of any JAX function, in tiles.
+"""The empirical neural tangent kernel of any JAX function.
 
-Jacot, Gabriel, Hongler (2018): J(x) = df(params, x)/dparams and kernel(x, x') = J(x) J(x')^T.
+Jacot, Gabriel, Hongler (2018): J(x) = df(params, x)/dparams and kernel(x, x') = J(x) J(x')^T. Structured derivatives after
+Novak, Sohl-Dickstein, Schoenholz (2022, arXiv 2206.08720), with the order of contraction chosen block by block.
 """
 
-import math
+import contextlib
+import functools
+import hashlib
 from collections.abc import Callable
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, PyTree
 
 from theorylab.errors import InputError
+from theorylab.ntk.engine import Engine, Layout
+from theorylab.ntk.guard import refuse_coupling
+from theorylab.ntk.plan import Reduce, show, table
+from theorylab.ntk.store import KernelStore
+from theorylab.ntk.tiles import fill
 
-Reduce = Literal["full", "diagonal", "trace", "sum_logits"]
-
-
-def _outputs_of_one(f: Callable, x: PyTree) -> Callable[[PyTree], Float[Array, " o"]]:
-    """`f` as a function of the parameters for one sample, its outputs raveled into one vector."""
-    batch = jax.tree.map(lambda leaf: leaf[None], x)
-    return lambda params: jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(f(params, batch))])
-
-
-def _jacobian(f: Callable, params: PyTree, x: PyTree, sum_logits: bool) -> list[Float[Array, "n o p"]]:
-    """Per-sample Jacobians, one (n, outputs, leaf size) array for every parameter leaf."""
-
-    def one(sample: PyTree) -> PyTree:
-        out, pullback = jax.vjp(_outputs_of_one(f, sample), params)
-        seeds = jnp.eye(out.size, dtype=out.dtype)
-        if sum_logits:
-            seeds = jnp.sum(seeds, 0, keepdims=True) / math.sqrt(out.size)
-        (jac,) = jax.vmap(pullback)(seeds)
-        return [leaf.reshape(len(seeds), -1) for leaf in jax.tree.leaves(jac)]
-
-    return jax.vmap(one)(x)
-
-
-def _contract(left: list, right: list, reduce: Reduce) -> Float[Array, "n m ..."]:
-    """Sum over parameter leaves of the products of two Jacobians."""
-    formula = {"full": "nop,mqp->nmoq", "diagonal": "nop,mop->nmo"}.get(reduce, "nop,mop->nm")
-    dot = [jnp.einsum(formula, a, b, precision="highest") for a, b in zip(left, right, strict=True)]
-    return sum(dot[1:], dot[0]) / (left[0].shape[1] if reduce == "trace" else 1)
-
-
-def _take(x: PyTree, rows: slice) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf[rows], x)
-
-
-def _length(x: PyTree, name: str) -> int:
-    sizes = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in jax.tree.leaves(x)}
-    if len(sizes) != 1 or None in sizes:
-        raise InputError(f"{name}: every array needs the same leading axis of samples, got {sorted(map(str, sizes))}.")
-    return int(sizes.pop())
+Method = Literal["auto", "structured", "jacobian"]
 
 
 def empirical_ntk(
-    f: Callable,
+    f: Callable[[PyTree, PyTree], PyTree],
     params: PyTree,
     x1: PyTree,
     x2: PyTree | None = None,
     *,
     reduce: Reduce = "trace",
-    method: str = "auto",
+    method: Method = "auto",
     memory_gb: float | None = None,
-) -> np.ndarray:
+    mesh: Mesh | None = None,
+    precision: str = "highest",
+    dtype: Any = None,
+    out: str | Path | None = None,
+    progress: bool = False,
+    explain: bool = False,
+) -> Float[Array, "n1 n2 ..."]:
     """Empirical neural tangent kernel of `f(params, x)`, exact up to rounding.
 
-    `reduce="full"` returns (N1, N2, O, O); "diagonal" (N1, N2, O), its diagonal over outputs; "trace" (N1, N2), the
-    mean of that diagonal; "sum_logits" (N1, N2), 1/O times the sum over all pairs of outputs. `x2=None` means `x1`.
+    `f` is any JAX function of a PyTree of parameters and a PyTree of arrays that share a leading axis of samples; its
+    outputs, of any shape and number, are raveled into O numbers a sample, o in the order of `jax.tree.leaves`. The kernel
+    is with respect to the floating-point leaves of `params`. With T(x, x') = J(x) J(x')^T, of shape (O, O),
+
+    - `reduce="full"` returns (N1, N2, O, O), entry [n, m, o, p] = T(x1[n], x2[m])[o, p];
+    - `"diagonal"` returns (N1, N2, O), the diagonal of T;
+    - `"trace"` returns (N1, N2), the mean of the diagonal of T (neural-tangents' `trace_axes=(-1,)`);
+    - `"sum_logits"` returns (N1, N2), 1/O times the sum of all entries of T: the kernel of sum(f)/sqrt(O)
+      (pseudo-NTK; Mohamadi, Bae, Sutherland 2023, arXiv 2206.12543).
+
+    `x2=None` means `x1`, and only the upper triangle is computed. The result is a NumPy array in host memory (kernels
+    outgrow devices), float32 or wider; under `jit`, `grad` or `vmap` of the caller it is a traced array, computed in one
+    piece.
+
+    `method="auto"` takes every layer whose rule is known (dense, convolution, embedding; the same weight several times)
+    apart into data and cotangents and everything else by its Jacobian; "jacobian" uses Jacobians throughout. `memory_gb`
+    bounds the working memory besides the result (default: a quarter of what is free); work is cut into tiles of samples,
+    and of outputs, to stay below it. `mesh` shards each tile's samples over all axes of a mesh. `precision` is that of
+    every matrix product ("highest": no TF32). `dtype` casts parameters and data first, float64 without further setup.
+    `out`, a folder, keeps the kernel in `kernel.npy` there, resumes what an interrupted call had finished, and returns a
+    read-only memory map. `progress` shows a progress bar, `explain` prints the order of contraction chosen for each block.
+
+    Raises `InputError` (a ValueError) for inputs that do not fit together, for networks whose outputs couple samples
+    (batch norm in training mode, dropout), and for kernels with non-finite entries.
     """
-    if reduce not in ("full", "diagonal", "trace", "sum_logits"):
-        raise InputError(f"reduce={reduce!r}: choose 'full', 'diagonal', 'trace' or 'sum_logits'.")
-    n1, n2 = _length(x1, "x1"), _length(x1 if x2 is None else x2, "x2")
-    with jax.default_matmul_precision("highest"):
-        features = jax.jit(lambda x: _jacobian(f, params, x, reduce == "sum_logits"))
-        contract = jax.jit(lambda a, b: _contract(a, b, reduce))
-        shapes = jax.eval_shape(features, _take(x1, slice(0, 1)))
-        per_sample = sum(leaf.size * leaf.dtype.itemsize for leaf in shapes)
-        tile = max(1, min(n1, int((memory_gb or 2.0) * 1e9 / (4 * max(per_sample, 1)))))
-        outputs = shapes[0].shape[1]
-        tail = {"full": (outputs, outputs), "diagonal": (outputs,)}.get(reduce, ())
-        kernel = np.empty((n1, n2, *tail), shapes[0].dtype)
-        for i in range(0, n1, tile):
-            left = features(_take(x1, slice(i, i + tile)))
-            for j in range(i if x2 is None else 0, n2, tile):
-                right = left if x2 is None and i == j else features(_take(x1 if x2 is None else x2, slice(j, j + tile)))
-                block = np.asarray(contract(left, right))
-                kernel[i : i + tile, j : j + tile] = block
-                if x2 is None:
-                    kernel[j : j + tile, i : i + tile] = _swap(block)
-    if not np.isfinite(kernel).all():
-        raise InputError("f: the kernel has non-finite entries; check params and x for NaN, infinities or overflow.")
-    return kernel
+    if reduce not in get_args(Reduce):
+        raise InputError(f"reduce={reduce!r}: choose one of {', '.join(map(repr, get_args(Reduce)))}.")
+    if method not in get_args(Method):
+        raise InputError(f"method={method!r}: choose one of {', '.join(map(repr, get_args(Method)))}.")
+    if memory_gb is not None and not memory_gb > 0:
+        raise InputError(f"memory_gb={memory_gb}: the budget must be positive.")
+    wide = dtype is not None and jnp.dtype(dtype) in (np.dtype("float64"), np.dtype("complex128"))
+    with jax.enable_x64(True) if wide else contextlib.nullcontext(), jax.default_matmul_precision(precision):
+        cast = functools.partial(_cast, dtype=dtype)
+        params, x1 = jax.tree.map(cast, params), jax.tree.map(cast, x1)
+        x2 = None if x2 is None else jax.tree.map(cast, x2)
+        n1, n2 = _length(x1, "x1"), _length(x1 if x2 is None else x2, "x2")
+        if x2 is not None and _sample(x1) != _sample(x2):
+            raise InputError(f"x2: samples must look like those of x1, {_sample(x1)}, got {_sample(x2)}.")
+        engine = _engine(f, reduce, method != "jacobian", mesh)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, x1, x2))):
+            return engine.traced(params, x1, x2)
+        outputs = engine.analysis(params, x1).outputs
+        kernel_dtype = jnp.promote_types(engine.analysis(params, x1).dtype, jnp.float32)
+        shape = (n1, n2, *{"full": (outputs, outputs), "diagonal": (outputs,)}.get(reduce, ()))
+        if 0 in shape:
+            return np.zeros(shape, kernel_dtype)
+        probed = jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1)
+        refuse_coupling(*engine.probe(params, probed))
+        layout = engine.layout(params, x1, x2, memory_gb)
+        if explain:
+            analysis = engine.analysis(params, x1)
+            show(table(analysis.blocks, analysis.names, layout.plan, layout.costs))
+        folder = None if out is None else Path(out)
+        setup = {} if folder is None else _setup(params, x1, x2, reduce, layout)
+        store = KernelStore(shape, kernel_dtype, x2 is None, folder, setup)
+        fill(store, engine, layout, params, x1, x2, progress)
+        return store.kernel if folder is None else np.load(folder / "kernel.npy", mmap_mode="r")
 
 
-def _swap(block: np.ndarray) -> np.ndarray:
-    """The block of the pairs (x', x) from that of (x, x')."""
-    return block.transpose(1, 0, *range(block.ndim - 1, 1, -1))
+@functools.lru_cache(maxsize=32)
+def _engine(f: Callable, reduce: Reduce, structured: bool, mesh: Mesh | None) -> Engine:
+    """One engine, with its compiled functions, for every network and setting in recent use."""
+    return Engine(f, reduce, structured, mesh)
+
+
+def _cast(leaf: Any, dtype: Any) -> Any:
+    leaf = jnp.asarray(leaf)
+    return leaf.astype(dtype) if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
+
+
+def _length(x: PyTree, name: str) -> int:
+    leaves = jax.tree.leaves(x)
+    sizes = {leaf.shape[0] if leaf.ndim else None for leaf in leaves}
+    if len(sizes) != 1 or None in sizes:
+        raise InputError(f"{name}: every array needs the same leading axis of samples; got shapes {[leaf.shape for leaf in leaves]}.")
+    return int(sizes.pop())
+
+
+def _sample(x: PyTree) -> list[tuple]:
+    return [(leaf.shape[1:], leaf.dtype.name) for leaf in jax.tree.leaves(x)]
+
+
+def _setup(params: PyTree, x1: PyTree, x2: PyTree | None, reduce: Reduce, layout: Layout) -> dict[str, Any]:
+    """What a kernel on disk belongs to."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves((params, x1, x2)):
+        raw = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+        digest.update(np.ascontiguousarray(raw).tobytes())
+    return {"inputs": digest.hexdigest(), "reduce": reduce, "tile": layout.tile, "chunk": layout.chunk}

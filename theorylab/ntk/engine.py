@@ -1,0 +1,175 @@
+"""The compiled pieces of a kernel computation, and how they are cut to fit the memory."""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, PyTree
+
+from theorylab.errors import InputError
+from theorylab.ntk.contract import contract
+from theorylab.ntk.features import Analysis, analyse, sample_features, split
+from theorylab.ntk.guard import probe
+from theorylab.ntk.plan import Plan, Reduce, choose
+
+_TILE = 256  # samples a tile at most: products of this size run at full speed, and tiles above the diagonal are few
+_TRIANGLE = 4  # a symmetric kernel is cut into this many tiles a side or more, where each keeps 32 samples or more
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a kernel is cut: samples a tile, outputs a chunk, tiles of features held at once."""
+
+    tile: int
+    chunk: int
+    outputs: int
+    resident: int
+    plan: Plan
+    bytes: int  # estimate of the working memory
+    costs: tuple = ()  # what the plan was chosen for, as `plan.choose` takes it after the blocks
+
+    def passes(self, reduce: Reduce) -> list[tuple[int, int]]:
+        """The pairs of output chunks that each tile of the kernel takes, by their first outputs."""
+        starts = range(0, 1 if reduce == "sum_logits" else self.outputs, self.chunk)
+        return [(q, r) for q in starts for r in starts if reduce == "full" or q == r]
+
+    def seeds(self, start: int, reduce: Reduce, dtype: Any) -> Float[np.ndarray, "q o"]:
+        """The cotangents of the outputs: one-hot rows, zero rows beyond the last output, one even row for the sum."""
+        if reduce == "sum_logits":
+            return np.full((1, self.outputs), 1 / math.sqrt(self.outputs), dtype)
+        return np.eye(self.chunk, self.outputs, start, dtype)
+
+
+class Engine:
+    """The functions of one network and one reduction, compiled once for each shape they meet."""
+
+    def __init__(self, f: Callable, reduce: Reduce, structured: bool, mesh: Mesh | None):
+        self.f, self.reduce, self.structured, self.mesh = f, reduce, structured, mesh
+        self._probe = jax.jit(lambda params, x: probe(f, params, x))
+        self._analyses: dict[Any, Analysis] = {}
+        self._compiled: dict[Any, Any] = {}
+
+    def probe(self, params: PyTree, x: PyTree) -> tuple[Array, Array, Array]:
+        return self._probe(params, x)
+
+    def analysis(self, params: PyTree, x: PyTree) -> Analysis:
+        key = (_spec(params), _spec(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), x)))
+        if key not in self._analyses:
+            self._analyses[key] = analyse(self.f, params, x, self.structured)
+        return self._analyses[key]
+
+    def features(self, params: PyTree, x: PyTree, seeds: Array, plan: Plan) -> list[tuple[Array, ...]]:
+        """Features of a tile; compiled for its shapes on first use."""
+        return self._compile(self._features, plan, params, x, seeds)(params, x, seeds)
+
+    def contract(self, left: list, right: list) -> Float[Array, "n m ..."]:
+        return self._compile(self._contract, None, left, right)(left, right)
+
+    def traced(self, params: PyTree, x1: PyTree, x2: PyTree | None) -> Array:
+        """The kernel in one piece, for use inside the caller's transformations."""
+        analysis = self.analysis(params, x1)
+        n1, n2 = (jax.tree.leaves(x)[0].shape[0] for x in (x1, x1 if x2 is None else x2))
+        plan = choose(analysis.blocks, self.reduce, analysis.outputs, n1 + n2, n1 * n2, analysis.dtype.itemsize)
+        layout = Layout(n1, analysis.outputs, analysis.outputs, 2, plan, 0)
+        seeds = layout.seeds(0, self.reduce, analysis.dtype)
+        left = self._features(plan, params, x1, seeds)
+        kernel = self._contract(None, left, left if x2 is None else self._features(plan, params, x2, seeds))
+        return kernel / analysis.outputs if self.reduce == "trace" else kernel
+
+    def layout(self, params: PyTree, x1: PyTree, x2: PyTree | None, memory_gb: float | None) -> Layout:
+        """Tiles as large as speed asks and the memory allows, judged by the compiler's own account of each function."""
+        analysis, budget = self.analysis(params, x1), (memory_gb * 1e9 if memory_gb else _default_budget())
+        n1, n2 = (jax.tree.leaves(x)[0].shape[0] for x in (x1, x1 if x2 is None else x2))
+        parts = min(_TRIANGLE, max(1, n1 // 32)) if x2 is None else 1
+        tile = min(_TILE, math.ceil(max(n1, n2) / parts))
+        devices = self.mesh.size if self.mesh is not None else 1
+        chunk = 1 if self.reduce == "sum_logits" else analysis.outputs
+        while True:
+            tile = math.ceil(tile / devices) * devices
+            pairs = n1 * n2 / 2 + n1 * tile / 2 if x2 is None else n1 * n2
+            samples = n1 if x2 is None else n1 + n2
+            costs = (self.reduce, analysis.outputs, samples, pairs, analysis.dtype.itemsize)
+            plan = choose(analysis.blocks, *costs)
+            layout = Layout(tile, chunk, analysis.outputs, 2, plan, 0)
+            held, extra = self._memory(params, x1, layout)
+            if 2 * held + extra <= budget or (tile == devices and chunk == 1):
+                break
+            shrink = 0.9 * budget / (2 * held + extra)
+            if tile > devices:
+                tile = max(devices, min(tile - 1, int(tile * shrink)))
+            else:
+                chunk = max(1, min(chunk - 1, int(chunk * shrink)))
+        if 2 * held + extra > budget:
+            need = (2 * held + extra) / 1e9
+            raise InputError(f"memory_gb={budget / 1e9:.3g}: one pair of samples and one output need {need:.3g}; allow that much.")
+        resident = min(int((budget - extra) // held), math.ceil(n1 / tile) + math.ceil(n2 / tile))
+        return Layout(tile, chunk, analysis.outputs, max(2, resident), plan, int(resident * held + extra), costs)
+
+    def _memory(self, params: PyTree, x: PyTree, layout: Layout) -> tuple[int, int]:
+        """Bytes of one tile of features, and of what else computing and contracting them takes."""
+        analysis = self.analysis(params, x)
+        tile = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((layout.tile, *leaf.shape[1:]), leaf.dtype), x)
+        seeds = layout.seeds(0, self.reduce, analysis.dtype)
+        features = self._compile(self._features, layout.plan, params, tile, seeds)
+        shapes = features.out_info
+        contraction = self._compile(self._contract, None, shapes, shapes)
+        held = _bytes(shapes)
+        first, second = features.memory_analysis(), contraction.memory_analysis()
+        block = _bytes(contraction.out_info)
+        return held, _bytes(tile) + max(first.temp_size_in_bytes, second.temp_size_in_bytes + 2 * block)
+
+    def _compile(self, function: Callable, static: Any, *args: Any) -> Any:
+        key = (function.__name__, static, _spec(args), jax.config.jax_default_matmul_precision)
+        if key not in self._compiled:
+            self._compiled[key] = jax.jit(lambda *a: function(static, *a)).lower(*args).compile()
+        return self._compiled[key]
+
+    def _features(self, plan: Plan, params: PyTree, x: PyTree, seeds: Array) -> list[tuple[Array, ...]]:
+        analysis = self.analysis(params, x)
+
+        def batch(params: PyTree, x: PyTree, seeds: Array) -> list[tuple[Array, ...]]:
+            weights, fixed, _ = split(params)
+            one = lambda sample: sample_features(analysis, plan, weights, fixed, sample, seeds)  # noqa: E731
+            return jax.vmap(one)(jax.tree.leaves(x))
+
+        if self.mesh is not None:
+            rows = PartitionSpec(self.mesh.axis_names)
+            batch = jax.shard_map(
+                batch, mesh=self.mesh, in_specs=(PartitionSpec(), rows, PartitionSpec()), out_specs=rows, check_vma=False
+            )
+        return batch(params, x, jnp.asarray(seeds))
+
+    def _contract(self, _: None, left: list, right: list) -> Float[Array, "n m ..."]:
+        def both(left: list, right: list) -> Array:
+            if self.mesh is not None:  # a device holds its rows of the left and gathers all of the right
+                right = jax.tree.map(lambda a: jax.lax.all_gather(a, self.mesh.axis_names, axis=0, tiled=True), right)
+            return contract(left, right, self.reduce)
+
+        if self.mesh is not None:
+            rows = PartitionSpec(self.mesh.axis_names)
+            both = jax.shard_map(both, mesh=self.mesh, in_specs=(rows, rows), out_specs=rows, check_vma=False)
+        return both(left, right)
+
+
+def _spec(tree: PyTree) -> tuple:
+    """Structure, shapes and types: what a compiled function depends on."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+
+
+def _bytes(tree: PyTree) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _default_budget() -> float:
+    """A quarter of the machine's memory, half of an accelerator's."""
+    stats = jax.devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return 0.5 * (stats["bytes_limit"] - stats.get("bytes_in_use", 0))
+    return 0.25 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

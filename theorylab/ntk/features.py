@@ -1,0 +1,136 @@
+"""What one sample contributes to the kernel: the factors of its Jacobian, block by block.
+
+One forward pass with a zero added to the output of every site (and to every leaf whose Jacobian is needed in full), one
+backward pass per output with respect to those zeros. The samples are vmapped, so the passes are batched.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from theorylab.ntk.graph import Graph, read, trace
+from theorylab.ntk.plan import Plan
+from theorylab.ntk.sites import Block, Site, find_blocks
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A network taken apart: its graph for one sample, its blocks, and how to call it."""
+
+    graph: Graph
+    blocks: list[Block]
+    names: list[str]
+    outputs: int
+    dtype: Any
+
+
+def split(params: PyTree) -> tuple[list[Array], list[Array], Callable[[list[Array], list[Array]], PyTree]]:
+    """The floating-point leaves of `params`, the others, and the way back to the tree."""
+    leaves, tree = jax.tree.flatten(params)
+    floating = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
+
+    def join(weights: list[Array], fixed: list[Array]) -> PyTree:
+        w, c = iter(weights), iter(fixed)
+        return jax.tree.unflatten(tree, [next(w) if chosen else next(c) for chosen in floating])
+
+    pairs = list(zip(leaves, floating, strict=True))
+    return [leaf for leaf, chosen in pairs if chosen], [leaf for leaf, chosen in pairs if not chosen], join
+
+
+def analyse(f: Callable, params: PyTree, x: PyTree, structured: bool = True) -> Analysis:
+    """Take `f(params, x)` apart at the shapes of `params` and of one sample of `x`."""
+    weights, fixed, join = split(params)
+    leaves, structure = jax.tree.flatten(x)
+
+    def one(weights: list[Array], sample: list[Array], fixed: list[Array]) -> list[Float[Array, " o"]]:
+        out = f(join(weights, fixed), jax.tree.unflatten(structure, [leaf[None] for leaf in sample]))
+        return [jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(out)])]
+
+    sample = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves]
+    graph = trace(one, _shapes(weights), sample, _shapes(fixed))
+    out = graph.shape(graph.outputs[0])
+    names = [jax.tree_util.keystr(path) for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+             if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    blocks = find_blocks(graph, len(weights), len(sample), structured)
+    return Analysis(graph, blocks, names, out.shape[0], out.dtype)
+
+
+def _shapes(leaves: list[Array]) -> list[jax.ShapeDtypeStruct]:
+    return [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
+
+
+def sample_features(
+    analysis: Analysis,
+    plan: Plan,
+    weights: list[Array],
+    fixed: list[Array],
+    sample: list[Array],
+    seeds: Float[Array, "q o"],
+) -> list[tuple[Array, ...]]:
+    """The features of one sample, one tuple for every block of the plan.
+
+    A block contracted through gradients gives `(g,)` of shape (kept outputs, entries); one contracted through Grams gives
+    `(a, d)` of shapes (b, s, c) and (kept outputs, b, s, f). Where the kernel sums over outputs they are merged into f.
+    """
+    graph, blocks = analysis.graph, analysis.blocks
+    sites = {site.op: site for block in blocks for site in block.sites}
+    full = [block.leaf for block in blocks if not block.sites]
+
+    def run(zeros: dict[int, Array], shifts: list[Array]) -> tuple[Array, dict[int, Array]]:
+        shifted = dict(zip(full, shifts, strict=True))
+        inputs = [w + shifted[i] if i in shifted else w for i, w in enumerate(weights)] + sample + fixed
+        env = dict(zip((r.id for r in graph.inputs), inputs, strict=True))
+        data = {}
+        for number, op in enumerate(graph.ops):
+            out = op(*(read(env, a) for a in op.inputs))
+            if number in sites:
+                out[0] = out[0] + zeros[number]
+                data[number] = _data(sites[number], env)
+            env.update(zip((r.id for r in op.outputs), out, strict=True))
+        return read(env, graph.outputs[0]), data
+
+    zeros = {n: jnp.zeros(s.shape, s.dtype) for n, s in ((n, graph.shape(graph.ops[n].outputs[0])) for n in sites)}
+    _, pullback, data = jax.vjp(run, zeros, [jnp.zeros_like(weights[i]) for i in full], has_aux=True)
+    cotangents, jacobians = jax.vmap(pullback)(seeds)
+    whole = dict(zip(full, jacobians, strict=True))
+    features = []
+    for block, gram in zip(blocks, plan.grams, strict=True):
+        if not block.sites:
+            g = whole[block.leaf].reshape(len(seeds), -1)
+            features.append((g.reshape(1, -1) if plan.merged else g,))
+            continue
+        a = jnp.concatenate([data[site.op][0] for site in block.sites], 1)
+        d = [jax.vmap(s.rule.cotangent)(cotangents[s.op]) * data[s.op][1] for s in block.sites]
+        d = jnp.concatenate(d, 2) if len(d) > 1 else d[0]  # (q, b, s, f)
+        if plan.merged:
+            d = d.transpose(1, 2, 0, 3).reshape(1, *d.shape[1:3], -1)
+        features.append((a, d) if gram else (_gradient(a, d, block),))
+    return _join_small(features)
+
+
+def _data(site: Site, env: dict[int, Array]) -> tuple[Array, Array]:
+    """A site's data in canonical form, and the constant that multiplies its weight."""
+    scale = jnp.ones((), read(env, site.data).dtype if site.rule.kind != "embedding" else jnp.float32)
+    for atom, divides in site.view.scales:
+        factor = jnp.reshape(read(env, atom), ())
+        scale = scale / factor if divides else scale * factor
+    return site.rule.data(read(env, site.data)), scale
+
+
+def _gradient(a: Array, d: Array, block: Block) -> Float[Array, "q p"]:
+    if a.dtype.kind == "i":
+        a = jax.nn.one_hot(a, block.sizes[2], dtype=d.dtype)
+    g = jnp.einsum("bsc,qbsf->qbcf", a, d, precision="highest")
+    return g.reshape(g.shape[0], -1)
+
+
+def _join_small(features: list[tuple[Array, ...]], limit: int = 1 << 14) -> list[tuple[Array, ...]]:
+    """Gradients of few entries side by side, so that they are contracted in one product."""
+    small = [f[0] for f in features if len(f) == 1 and f[0].shape[1] <= limit]
+    if len(small) < 2:
+        return features
+    return [f for f in features if len(f) == 2 or f[0].shape[1] > limit] + [(jnp.concatenate(small, 1),)]

@@ -1,0 +1,38 @@
+"""Cheap probes of a network before its kernel is computed."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from theorylab.errors import InputError
+
+
+def probe(f: Callable, params: PyTree, x: PyTree) -> tuple[Array, Array, Array]:
+    """The outputs of a few samples: twice in one batch, and one by one."""
+
+    def flat(out: PyTree) -> Array:
+        return jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(out)], 1)
+
+    def alone(sample: PyTree) -> Array:
+        return flat(f(params, jax.tree.map(lambda leaf: leaf[None], sample)))[0]
+
+    return flat(f(params, x)), flat(f(params, x)), jax.vmap(alone)(x)
+
+
+def refuse_coupling(together: Array, again: Array, alone: Array) -> None:
+    """Raise `InputError` where the probe shows that a sample's output depends on its neighbours or on chance."""
+    together, again, alone = (np.asarray(a, np.float64) for a in (together, again, alone))
+    if not np.isfinite(alone).all():
+        raise InputError("f: the outputs have non-finite entries; check params and x for NaN, infinities or overflow.")
+    # The same arithmetic in another order: rounding alone stays far below a thousandth of the outputs' size.
+    limit = 1e-3 * max(np.abs(alone).max(initial=0.0), 1e-30)
+    if np.abs(together - again).max(initial=0.0) > limit:
+        raise InputError("f: two calls on the same data differ; fix the random key of f (dropout?) or switch to evaluation mode.")
+    if np.abs(together - alone).max(initial=0.0) > limit:
+        raise InputError(
+            "f couples the samples of a batch (batch norm in training mode, dropout, attention across samples?), so its "
+            "kernel is not defined pair by pair; switch it to evaluation mode, e.g. model.eval() or use_running_average=True."
+        )

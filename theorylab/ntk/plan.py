@@ -1,0 +1,86 @@
+"""The order of contraction, block by block, from an explicit count of arithmetic and memory traffic."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from theorylab.ntk.sites import Block
+
+Reduce = Literal["full", "diagonal", "trace", "sum_logits"]
+FLOP_PER_BYTE = 12.0  # what a processor computes while it moves one byte: 5 to 20 on CPUs, GPUs and TPUs in float32
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Work for the whole kernel."""
+
+    flop: float
+    bytes: float
+
+    @property
+    def total(self) -> float:
+        return self.flop + FLOP_PER_BYTE * self.bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`grams[i]`: block i is contracted through position-by-position Grams, else through per-sample gradients."""
+
+    grams: tuple[bool, ...]
+    merged: bool  # outputs summed inside the features (trace, sum_logits)
+
+
+def gradient_cost(block: Block, reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int) -> Cost:
+    """Per-sample gradients of `n` samples and their products for `pairs` pairs of samples."""
+    b, s, c, f = block.sizes
+    q = 1 if reduce == "sum_logits" else outputs
+    entries = b * c * f
+    kept = q * q if reduce == "full" else q
+    return Cost(
+        2.0 * n * q * s * entries + 2.0 * pairs * kept * entries,
+        itemsize * (2.0 * n * q * entries + 2.0 * pairs * kept * entries / 64),
+    )
+
+
+def gram_cost(block: Block, reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int) -> Cost:
+    """Grams of data and of cotangents over pairs of positions, multiplied and summed."""
+    b, s, c, f = block.sizes
+    q = 1 if reduce == "sum_logits" else outputs
+    left = 0 if block.kind == "embedding" else c
+    kept = {"full": q * q, "diagonal": q}.get(reduce, 1)
+    products = {"full": q * q * f, "diagonal": q * f}.get(reduce, q * f)
+    cells = pairs * b * s * s
+    return Cost(2.0 * cells * (left + products + kept), itemsize * cells * 2.0 * (1 + kept) * (s > 1))
+
+
+def choose(blocks: list[Block], reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int) -> Plan:
+    """The cheaper order for every block."""
+    args = (reduce, outputs, n, pairs, itemsize)
+    grams = tuple(bool(b.sites) and gram_cost(b, *args).total < gradient_cost(b, *args).total for b in blocks)
+    return Plan(grams, reduce in ("trace", "sum_logits"))
+
+
+def table(blocks: list[Block], names: list[str], plan: Plan, costs: tuple) -> Table:
+    """The choice for every block, with what it was based on."""
+    shown = Table(title="Order of contraction", caption="GFLOP and GB for the whole kernel, by each order")
+    for column in ("leaf", "kind", "b", "s", "c", "f", "gradients", "Grams", "chosen"):
+        shown.add_column(column, justify="left" if column in ("leaf", "kind", "chosen") else "right")
+    for block, gram in zip(blocks, plan.grams, strict=True):
+        gradient = gradient_cost(block, *costs)
+        grams = gram_cost(block, *costs) if block.sites else None
+        shown.add_row(
+            names[block.leaf],
+            block.kind,
+            *(map(str, block.sizes) if block.sites else ("", "", "", str(block.sizes[3]))),
+            f"{gradient.flop / 1e9:.3g}, {gradient.bytes / 1e9:.3g}",
+            f"{grams.flop / 1e9:.3g}, {grams.bytes / 1e9:.3g}" if grams else "",
+            "Grams" if gram else "gradients",
+        )
+    return shown
+
+
+def show(shown: Table) -> None:
+    """Print to standard output."""
+    Console().print(shown)

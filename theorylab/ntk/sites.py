@@ -1,0 +1,125 @@
+"""Which parameter leaves meet the data only in operations with a rule, and which need their Jacobian in full."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from theorylab.ntk.graph import Const, Graph, Op, Ref
+from theorylab.ntk.rules import Rule, entries, rearranges, rule_for
+
+
+class View(NamedTuple):
+    """A parameter leaf seen through rearranging operations and multiplied by constants."""
+
+    leaf: int
+    ops: tuple[Op, ...] = ()
+    scales: tuple[tuple[Ref | Const, bool], ...] = ()  # (factor, whether it divides)
+
+
+class Site(NamedTuple):
+    """One operation where a leaf meets data."""
+
+    op: int
+    data: Ref | Const
+    view: View
+    rule: Rule
+
+
+@dataclass(frozen=True)
+class Block:
+    """A share of the Jacobian, orthogonal to all others: sites of one leaf on the same entries, or a leaf in full."""
+
+    leaf: int
+    sites: tuple[Site, ...]  # empty: the Jacobian of the whole leaf
+    sizes: tuple[int, int, int, int]  # b, s, c, f; a leaf in full: 1, 0, 1, size
+
+    @property
+    def kind(self) -> str:
+        return "+".join(sorted({site.rule.kind for site in self.sites})) or "jacobian"
+
+
+def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True) -> list[Block]:
+    """Split the first `leaves` inputs of the graph, all parameters, into blocks; the next `samples` inputs are data."""
+    full: set[int] = set() if structured else set(range(leaves))
+    sites: dict[int, list[Site]] = defaultdict(list)
+    depends: dict[int, frozenset[int]] = {r.id: frozenset({i}) for i, r in enumerate(graph.inputs[:leaves])}
+    data = {r.id for r in graph.inputs[leaves : leaves + samples]}
+    views = {r.id: View(i) for i, r in enumerate(graph.inputs[:leaves])}
+
+    for number, op in enumerate(graph.ops):
+        refs = [a for a in op.inputs if isinstance(a, Ref)]
+        pure = [a for a in refs if a.id in depends and a.id not in data]  # functions of parameters alone
+        if any(a.id in data for a in refs):
+            data.update(r.id for r in op.outputs)
+            for a in pure:
+                site = _site(graph, number, op, a, views) if len(pure) == 1 else None
+                if site is None:
+                    full |= depends[a.id]
+                else:
+                    sites[site.view.leaf].append(site)
+        elif pure:
+            union = frozenset().union(*(depends[a.id] for a in pure))
+            depends.update((r.id, union) for r in op.outputs)
+            view = _view(graph, op, pure, views)
+            if view is not None:
+                views[op.outputs[0].id] = view
+    for a in graph.outputs:  # an output that no data reaches
+        if isinstance(a, Ref) and a.id not in data:
+            full |= depends.get(a.id, frozenset())
+
+    blocks = []
+    for leaf in range(leaves):
+        shape = graph.shapes[graph.inputs[leaf].id].shape
+        groups = None if leaf in full else _groups(sites[leaf], shape)
+        if groups is None:
+            blocks.append(Block(leaf, (), (1, 0, 1, math.prod(shape))))
+        for group in groups or ():
+            b, _, c, f = group[0].rule.sizes
+            blocks.append(Block(leaf, tuple(group), (b, sum(site.rule.sizes[1] for site in group), c, f)))
+    return blocks
+
+
+def _site(graph: Graph, number: int, op: Op, weight: Ref, views: dict[int, View]) -> Site | None:
+    position = op.inputs.index(weight)
+    view = views.get(weight.id)
+    rule = rule_for(op, position, [graph.shape(a) for a in op.inputs]) if len(op.inputs) == 2 and view else None
+    return Site(number, op.inputs[1 - position], view, rule) if view and rule else None
+
+
+def _view(graph: Graph, op: Op, pure: list[Ref], views: dict[int, View]) -> View | None:
+    """What `op` makes of the only parameter-dependent input it has, if that is still a view of a leaf."""
+    view = views.get(pure[0].id) if len(pure) == 1 else None
+    if view is None:
+        return None
+    position = op.inputs.index(pure[0])
+    if len(op.inputs) == 1 and rearranges(op):
+        return view._replace(ops=(*view.ops, op))
+    if op.name == "neg":
+        return view._replace(scales=(*view.scales, (Const(-1.0), False)))
+    if op.name == "mul" or (op.name == "div" and position == 0):
+        other = op.inputs[1 - position]
+        if math.prod(graph.shape(other).shape) == 1 and graph.shape(op.outputs[0]).shape == graph.shape(pure[0]).shape:
+            return view._replace(scales=(*view.scales, (other, op.name == "div")))
+    return None
+
+
+def _groups(sites: list[Site], shape: tuple[int, ...]) -> list[list[Site]] | None:
+    """Sites on the same entries of a leaf, group by group; None where two groups share entries."""
+    if len(sites) < 2:
+        return [sites] if sites else []
+    groups: list[tuple[np.ndarray, list[Site]]] = []
+    for site in sites:
+        numbers = np.asarray(site.rule.weight(entries(site.view.ops, shape)))
+        for known, members in groups:
+            same = site.rule.kind == "embedding" or members[0].rule.kind == "embedding"
+            if known.shape == numbers.shape and (known == numbers).all() and (not same or site.rule.kind == members[0].rule.kind):
+                members.append(site)
+                break
+            if np.intersect1d(known, numbers).size:
+                return None
+        else:
+            groups.append((numbers, [site]))
+    return [members for _, members in groups]
