@@ -73,10 +73,7 @@ class CNN(nnx.Module):
         widths = (h * w * c if head == "flatten" else c, *hidden, num_outputs)
         positive("hidden", *widths)
         self.dense = nnx.List(
-            [
-                nnx.Linear(i, o, use_bias=bias, kernel_init=he, rngs=rngs)
-                for i, o in itertools.pairwise(widths)
-            ]
+            [nnx.Linear(i, o, use_bias=bias, kernel_init=he, rngs=rngs) for i, o in itertools.pairwise(widths)]
         )
 
     def convolve(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c2"]:
