@@ -19,11 +19,11 @@ from theorylab.rmt.inversion import invert_cdf
 from theorylab.rmt.precision import float64, real
 
 _RANGE = (-10.0, 14.0)  # F1 < 1e-18 on the left and 1 - F1 < 1e-15 on the right
-_DEGREE, _NODES = 160, 90
+_DEGREE, _NODES = 120, 64
 
 
-def _determinants(s: float, nodes: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """F1(s) = det(1 - ½Ai((x+y)/2)) and F2(s) = det(1 - K_Ai) on L²(s, ∞)."""
+def _determinants(s: float, nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """det(1 - V) = F1(s), det(1 - K_Ai) = F2(s) and det(1 + V) = F2/F1 on L²(s, ∞), V(x, y) = ½Ai((x+y)/2)."""
     end = max(s + 16.0, 16.0)
     x, w = s + (end - s) * (nodes + 1) / 2, weights * (end - s) / 2
     root = np.sqrt(w)
@@ -33,9 +33,16 @@ def _determinants(s: float, nodes: np.ndarray, weights: np.ndarray) -> tuple[flo
         kernel2 = (ai[:, None] * dai - dai[:, None] * ai) / gap
     np.fill_diagonal(kernel2, dai**2 - x * ai**2)
     kernel1 = airy((x[:, None] + x) / 2)[0] / 2
-    both = np.stack([np.eye(len(x)) - root[:, None] * k * root for k in (kernel1, kernel2)])
-    det1, det2 = np.linalg.det(both)
-    return float(det1), float(det2)
+    return np.linalg.det([np.eye(len(x)) - root[:, None] * k * root for k in (kernel1, kernel2, -kernel1)])
+
+
+@lru_cache(maxsize=1)
+def _table() -> np.ndarray:
+    """The three determinants at the Chebyshev points of the range, (points, 3)."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    points = chebyshev.chebpts1(_DEGREE + 1)
+    middle, half = (_RANGE[0] + _RANGE[1]) / 2, (_RANGE[1] - _RANGE[0]) / 2
+    return np.array([_determinants(middle + half * t, nodes, weights) for t in points])
 
 
 @lru_cache(maxsize=3)
@@ -43,19 +50,10 @@ def _series(beta: int) -> tuple[tuple[float, ...], tuple[float, ...], tuple[floa
     """Chebyshev coefficients of the distribution function and of its derivative on an interval."""
     # With the convention Var = 0.5177..., F4(x) = (F1(s) + F2(s)/F1(s))/2 at s = √2 x (Tracy & Widom 1996).
     stretch = np.sqrt(2.0) if beta == 4 else 1.0
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-
-    def law(t: np.ndarray) -> np.ndarray:
-        s = (_RANGE[0] + _RANGE[1]) / 2 + (_RANGE[1] - _RANGE[0]) / 2 * t
-        values = np.array([_determinants(v, nodes, weights) for v in s])
-        if beta == 4:
-            # F2/F1 tends to 0/0 on the far left, where F4 < 1e-15 anyway.
-            ratio = np.where(values[:, 0] > 1e-12, values[:, 1] / np.maximum(values[:, 0], 1e-12), 0.0)
-            return (values[:, 0] + ratio) / 2
-        return values[:, beta - 1]
-
+    f1, f2, ratio = _table().T
+    law = {1: f1, 2: f2, 4: (f1 + ratio) / 2}[beta]
     interval = (_RANGE[0] / stretch, _RANGE[1] / stretch)
-    value = chebyshev.chebinterpolate(law, _DEGREE)
+    value = chebyshev.chebinterpolate(lambda _: law, _DEGREE)
     slope = chebyshev.chebder(value) * 2 / (interval[1] - interval[0])
     return tuple(value), tuple(slope), interval
 
