@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import data, ridge, rmt
+from theorylab import data as sets
+from theorylab import ridge, rmt
 from theorylab.ntk import infinite
+from theorylab.ridge.bounds import path_norm_bound
 
 HIDDEN_LAYERS = 2  # of the analytic ReLU network
+BLOCKS = 4  # at most so many disjoint training sets are averaged at one size
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -20,14 +23,20 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes)[labels] - 1 / classes
 
 
-def split(name: str, sample: bool | None, seed: int, train: int, test: int, skip: int = 0) -> tuple[np.ndarray, ...]:
-    """`train` training and `test` test images in random order with labels; the first `skip` training images are left
-    out for others to use. Images are normalised by the data set's mean and deviation."""
-    source = data.load(name, sample=sample).normalised()
-    rng = np.random.default_rng(seed)
-    rows = skip + rng.permutation(len(source.x_train) - skip)[:train]
-    cols = rng.permutation(len(source.x_test))[:test]
-    classes = len(source.classes)
+def split(
+    name: str, sample: bool | None, seed: int | None, train: int, test: int, skip: int = 0
+) -> tuple[np.ndarray, ...]:
+    """`train` training and `test` test images with labels, normalised by the set's mean and deviation.
+
+    In random order, leaving the first `skip` training images to others; with seed None the first ones, in their order.
+    """
+    whole = sets.load(name, sample=sample)
+    source, classes = whole.normalised(), len(whole.classes)
+    rows, cols = np.arange(skip, len(source.x_train)), np.arange(len(source.x_test))
+    if seed is not None:
+        rng = np.random.default_rng(seed)
+        rows, cols = rng.permutation(rows), rng.permutation(cols)
+    rows, cols = rows[:train], cols[:test]
     return (source.x_train[rows], one_hot(source.y_train[rows], classes),
             source.x_test[cols], one_hot(source.y_test[cols], classes))  # fmt: skip
 
@@ -38,71 +47,88 @@ def relu_network() -> infinite.Layer:
     return infinite.serial(*hidden, infinite.dense())
 
 
-def analytic(data: str, sample: bool | None, seed: int, sizes: list[int], ridges: list[float], pool: int, tests: int,
-             control: str = "none") -> Mapping[str, Any]:  # fmt: skip
+def analytic(data: str, sample: bool | None, seed: int, sizes: list[int], ridges: list[float], pool: int,
+             tests: int) -> Mapping[str, Any]:  # fmt: skip
     """The curve of the analytic ReLU NTK on one random split, see `curve`."""
     x, y, x_test, y_test = split(data, sample, seed, pool, tests)
-    x, y = _spoil(control, x, y, max(sizes), seed)
-    flat, flat_test = x.reshape(len(x), -1), x_test.reshape(len(x_test), -1)
-    network = relu_network()
-    kernel = network.kernel(flat, get="ntk")
-    return curve(np.asarray(kernel), y, np.asarray(network.kernel(flat_test, flat, get="ntk")), y_test, sizes, ridges)
+    return curve(*_kernels(x, x_test), y, y_test, sizes, ridges)
 
 
-def _spoil(control: str, x: np.ndarray, y: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Samples that are not independent: GCV has no reason to hold on them. Only the first `n` are changed.
+def spoiled(data: str, sample: bool | None, seed: int, n: int, ridges: list[float], tests: int,
+            control: str) -> Mapping[str, Any]:  # fmt: skip
+    """Risks and estimates (1, ridges) on samples that are not independent: GCV has no reason to hold on them.
 
     duplicated: every sample twice. augmented: every second one is a copy of the one before with 10 % noise.
     elliptical: samples multiplied by log-normal factors s with E s^2 = 1, targets with them (the ReLU NTK is
     homogeneous), so that leverages are heavy-tailed.
     """
+    x, y, x_test, y_test = split(data, sample, seed, n, tests)
     rng = np.random.default_rng(10_000 + seed)
-    if control == "none":
-        return x, y
-    x, y = x[:n].copy(), y[:n].copy()
+    half = n // 2
     if control == "elliptical":
         s = np.exp(0.8 * rng.normal(size=n) - 0.8**2)
-        return x * s.reshape(-1, *[1] * (x.ndim - 1)), y * s[:, None]
-    half = n // 2
-    x[half:], y[half:] = x[:half], y[:half]
-    if control == "augmented":
-        x[half:] += 0.1 * x.std() * rng.normal(size=x[half:].shape)
-    order = np.arange(n).reshape(2, half).T.ravel()  # partners side by side, so that every prefix holds pairs
-    return x[order], y[order]
+        x, y = x * s.reshape(-1, *[1] * (x.ndim - 1)), y * s[:, None]
+    elif control in ("duplicated", "augmented"):
+        x[half:], y[half:] = x[: n - half], y[: n - half]
+        if control == "augmented":
+            x[half:] += 0.1 * x.std() * rng.normal(size=x[half:].shape)
+    else:
+        raise ValueError(f"no control {control!r}")
+    kernel, kernel_test = _kernels(x, x_test)
+    return {name: np.asarray(value)[None] for name, value in _fitted(kernel, y, kernel_test, y_test, ridges).items()}
 
 
-def curve(kernel: np.ndarray, y: np.ndarray, kernel_test: np.ndarray, y_test: np.ndarray, sizes: list[int],
+def _kernels(x: np.ndarray, x_test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Analytic ReLU NTK of the training images, and of test by training images, in float64."""
+    x, x_test = x.reshape(len(x), -1), x_test.reshape(len(x_test), -1)
+    network = relu_network()
+    return np.asarray(network.kernel(x, get="ntk")), np.asarray(network.kernel(x_test, x, get="ntk"))
+
+
+def curve(kernel: np.ndarray, kernel_test: np.ndarray, y: np.ndarray, y_test: np.ndarray, sizes: list[int],
           ridges: list[float]) -> Mapping[str, Any]:  # fmt: skip
-    """What ridge regression on the first N samples does, and what every theory says of it, for all N and ridges.
+    """What ridge regression on N samples does, and what every theory says of it, for all N and ridges.
 
-    kernel (M, M) and kernel_test (T, M): the theories that need the population take its spectrum from all M samples.
-    Arrays are (sizes, ridges) unless said otherwise.
+    kernel (M, M) and kernel_test (T, M). At every N the mean over up to `BLOCKS` disjoint blocks of the M samples; the
+    theories that need the population take its spectrum from all M. Arrays are (sizes, ridges) unless said otherwise.
     """
     population, power = rmt.plugin_spectrum(kernel, y)
     second_moment = float((y**2).sum(1).mean())
     found: dict[str, list[Any]] = {}
     for n in sizes:
-        path = ridge.KernelRidgePath.fit(kernel[:n, :n], y[:n])
-        alphas = np.asarray(ridges) * path.scale
-        predicted = np.asarray(path.predict(kernel_test[:, :n], alphas))
-        errors = ((predicted - y_test) ** 2).sum(2)
-        bounds = ridge.norm_bound(kernel[:n, :n], y[:n], alphas)
-        here = {
-            "test": errors.mean(1),
-            "test_se": errors.std(1) / np.sqrt(len(y_test)),
-            "accuracy": (predicted.argmax(2) == y_test.argmax(1)).mean(1),
-            "train": path.train_risk(alphas),
-            "gcv": path.gcv(alphas),
-            "loo": path.loo(alphas),
-            "norm2": path.norm2(alphas),
-            "kappa": path.kappa(alphas),
-            "norm_bound": bounds,
-            "spectrum_only": rmt.spectrum_only_risk(population, n, alphas, second_moment=second_moment).risk,
-            "plugin": rmt.omniscient_risk(population, power, n, alphas).risk,
-            "alpha": alphas,
-            "diag_cv": path.diag_cv,
-            "condition": path.condition,
+        blocks: dict[str, list[Any]] = {}
+        for block in range(min(BLOCKS, len(y) // n)):
+            rows = slice(block * n, (block + 1) * n)
+            here = _fitted(kernel[rows, rows], y[rows], kernel_test[:, rows], y_test, ridges)
+            for name, value in here.items():
+                blocks.setdefault(name, []).append(value)
+        mean = {name: np.mean(values, axis=0) for name, values in blocks.items()}
+        spectral = rmt.spectrum_only_risk(population, n, mean["alpha"], second_moment=second_moment)
+        mean |= {
+            "spectrum_only": np.asarray(spectral.risk),
+            "plugin": np.asarray(rmt.omniscient_risk(population, power, n, mean["alpha"]).risk),
         }
-        for name, value in here.items():
-            found.setdefault(name, []).append(np.asarray(value))
+        for name, value in mean.items():
+            found.setdefault(name, []).append(value)
     return {name: np.stack(values) for name, values in found.items()} | {"spectrum": population, "power": power}
+
+
+def _fitted(kernel: np.ndarray, y: np.ndarray, kernel_test: np.ndarray, y_test: np.ndarray,
+            ridges: list[float]) -> Mapping[str, Any]:  # fmt: skip
+    """One penalty path: its risks, and the estimates that need nothing but the training kernel."""
+    path = ridge.KernelRidgePath.fit(kernel, y)
+    alphas = np.asarray(ridges) * path.scale
+    predicted = np.asarray(path.predict(kernel_test, alphas))
+    return {
+        "test": ((predicted - y_test) ** 2).sum(2).mean(1),
+        "accuracy": (predicted.argmax(2) == y_test.argmax(1)).mean(1),
+        "train": path.train_risk(alphas),
+        "gcv": path.gcv(alphas),
+        "loo": path.loo(alphas),
+        "norm2": path.norm2(alphas),
+        "kappa": path.kappa(alphas),
+        "norm_bound": path_norm_bound(path, alphas),
+        "alpha": alphas,
+        "diag_cv": path.diag_cv,
+        "condition": path.condition,
+    }

@@ -1,0 +1,176 @@
+"""More Than a Toy: GCV predicts how ridge regression on real representations generalises (Wei, Hu, Steinhardt 2022)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from theorylab.lab import Experiment, Paper, Preset
+from theorylab.papers.more_than_a_toy import networks, real, synthetic
+from theorylab.papers.more_than_a_toy.claims import CLAIMS, SLOPES
+from theorylab.papers.more_than_a_toy.figures import FIGURES
+
+Cells = list[dict[str, Any]]
+ALPHA, DELTA = 1.5, 1.6  # spectrum and target power of the random-feature studies
+
+
+def _rate(p: Preset) -> Cells:
+    common = {"alpha": ALPHA, "delta": DELTA, "noise": 0.0, "ridges": [1e-8, 1e-3, 1e-2], "draws": p["rate_draws"]}
+    return [{"design": "gaussian", "n": n, "p": 4 * n, "seed": p.seeds(1)[0], **common} for n in p["rate_sizes"]]
+
+
+def _controls(p: Preset) -> Cells:
+    common = {"n": p["control_n"], "p": p["control_p"], "delta": DELTA, "noise": 0.0, "draws": p["control_draws"],
+              "ridges": [1e-4, 1e-3, 1e-2, 1e-1]}  # fmt: skip
+    designs = dict.fromkeys(("gaussian", "rademacher", "duplicated", "augmented", "elliptical"), ALPHA) | {"steep": 6.0}
+    return [{"design": d, "alpha": a, "seed": s, **common} for d, a in designs.items() for s in p.seeds(2)]
+
+
+def _law(p: Preset) -> Cells:
+    common = {"alpha": ALPHA, "modes": [1, 10], "share": 0.3, "seed": p.seeds(1)[0]}
+    return [
+        {"design": d, "n": n, "p": 4 * n, "draws": max(p["law_draws"] * 100 // n, 6), **common}
+        for d in ("gaussian", "duplicated", "elliptical")
+        for n in p["law_sizes"]
+    ]
+
+
+def _exponents(p: Preset) -> Cells:
+    pairs = dict.fromkeys([*SLOPES, (3.0, 2.0)])
+    return [{"alpha": a, "delta": d, "p": p["exponent_modes"], "sizes": [100, 1000, 10_000]} for a, d in pairs]
+
+
+def _selection(p: Preset) -> Cells:
+    return [
+        {"n": 300, "p": 1500, "alpha": ALPHA, "delta": DELTA, "noise": v, "seed": s, "draws": p["selection_draws"]}
+        for v in (0.0, 0.05, 0.5)
+        for s in p.seeds(2)
+    ]
+
+
+def _analytic(p: Preset) -> Cells:
+    return [
+        {"data": name, "sample": sample, "seed": s, "sizes": p["sizes"], "ridges": p["ridges"], "pool": p["pool"],
+         "tests": p["tests"]}
+        for name, sample in p["data"] for s in p.seeds(p["splits"])
+    ]  # fmt: skip
+
+
+def _spoiled(p: Preset) -> Cells:
+    name, sample = p["data"][0]
+    common = {"data": name, "sample": sample, "n": p["control_n"], "ridges": p["ridges"], "tests": p["tests"]}
+    return [
+        {**common, "seed": s, "control": control}
+        for control in ("duplicated", "augmented", "elliptical")
+        for s in p.seeds(p["splits"])
+    ]
+
+
+def _train(p: Preset) -> Cells:
+    chosen = dict.fromkeys(n for n, weights in p["networks"] if weights == "trained")
+    return [_training(p, name, sample, network) for name, sample in p["data"] for network in chosen]
+
+
+def _training(p: Preset, name: str, sample: bool | None, network: str) -> dict[str, Any]:
+    return {"network": network, "data": name, "sample": sample, "seed": p.seed, "images": p["train_images"],
+            "epochs": p["train_epochs"]}  # fmt: skip
+
+
+def _kernels(p: Preset) -> Cells:
+    return [
+        {"network": network, "weights": weights, "data": name, "sample": sample, "seed": p.seed,
+         "skip": p["train_images"], "pool": p["network_pool"], "tests": p["network_tests"],
+         "epochs": p["train_epochs"] if weights in ("trained", "features") else 0}
+        for name, sample in p["data"] for network, weights in p["networks"]
+    ]  # fmt: skip
+
+
+def _kernel_needs(cell: Mapping[str, Any]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+    if not cell["epochs"] or cell["network"] == "efficientnet_lite0":
+        return {}
+    same = {k: cell[k] for k in ("network", "data", "sample", "seed", "epochs")}
+    return {"trained": ("train", {**same, "images": cell["skip"]})}
+
+
+def _network_curves(p: Preset) -> Cells:
+    return [
+        {"kernel": cell, "network": cell["network"], "weights": cell["weights"], "data": cell["data"], "seed": s,
+         "sizes": p["network_sizes"], "ridges": p["ridges"]}
+        for cell in _kernels(p) for s in p.seeds(p["splits"])
+    ]  # fmt: skip
+
+
+def _data(p: Preset) -> list[str]:
+    return [name for name, sample in p["data"] if not sample]
+
+
+def _network_data(p: Preset) -> list[str]:
+    pretrained = any(network == "efficientnet_lite0" for network, _ in p["networks"])
+    return _data(p) + (["efficientnet_lite0"] if pretrained else [])
+
+
+_SINGULAR = frozenset({"condition"})  # of a kernel matrix with repeated samples
+EXPERIMENTS = (
+    Experiment("gcv_rate", synthetic.gcv, _rate),
+    Experiment("gcv_controls", synthetic.gcv, _controls),
+    Experiment("local_law", synthetic.local_law, _law),
+    Experiment("exponents", synthetic.exponents, _exponents),
+    Experiment("selection", synthetic.selection, _selection),
+    Experiment("analytic", real.analytic, _analytic, data=_data, nonfinite=_SINGULAR),
+    Experiment("spoiled", real.spoiled, _spoiled, data=_data, nonfinite=_SINGULAR),
+    Experiment("train", networks.train, _train, data=_data),
+    Experiment("kernels", networks.kernel, _kernels, needs=_kernel_needs, data=_network_data),
+    Experiment("network_curves", networks.network_curve, _network_curves, data=_network_data,
+               nonfinite=_SINGULAR, needs=lambda cell: {"kernels": ("kernels", cell["kernel"])}),
+)  # fmt: skip
+
+_RIDGES = [0.0, 1e-4, 1e-3, 1e-2, 1e-1]
+_QUICK = {
+    "data": [["fashion_mnist", True]], "ridges": _RIDGES, "splits": 4,
+    "sizes": [125, 250, 500, 1000, 2000], "pool": 3000, "tests": 2000,
+    "networks": [["cnn", "init"], ["cnn", "trained"], ["cnn", "features"]], "train_images": 3000, "train_epochs": 8,
+    "network_sizes": [125, 250, 500, 1000], "network_pool": 1500, "network_tests": 1000,
+    "rate_sizes": [50, 100, 200, 400], "rate_draws": 60, "control_n": 300, "control_p": 2000, "control_draws": 5,
+    "law_sizes": [100, 200, 400], "law_draws": 40, "exponent_modes": 2_000_000, "selection_draws": 6,
+}  # fmt: skip
+_SMOKE = _QUICK | {
+    "splits": 2, "sizes": [60, 120], "pool": 200, "tests": 200,
+    "networks": [["cnn", "init"], ["cnn", "trained"]], "train_images": 128, "train_epochs": 1,
+    "network_sizes": [40, 80], "network_pool": 100, "network_tests": 60, "rate_sizes": [50, 100], "rate_draws": 4,
+    "control_n": 150, "control_p": 1000, "control_draws": 8, "law_sizes": [50, 100], "law_draws": 4,
+    "exponent_modes": 20_000, "selection_draws": 2,
+}  # fmt: skip
+_FULL = _QUICK | {
+    "data": [["fashion_mnist", False], ["mnist", False], ["cifar10", False]], "splits": 6,
+    "sizes": [250, 500, 1000, 2000, 5000, 10_000, 20_000], "pool": 30_000, "tests": 5000,
+    "networks": [["resnet14", "init"], ["resnet14", "trained"], ["resnet14", "features"],
+                 ["efficientnet_lite0", "init"], ["efficientnet_lite0", "pretrained"],
+                 ["efficientnet_lite0", "features"]],
+    "train_images": 20_000, "train_epochs": 20, "network_sizes": [250, 500, 1000, 2000, 5000, 10_000],
+    "network_pool": 15_000, "network_tests": 5000, "rate_draws": 80, "control_draws": 20,
+    "law_sizes": [100, 200, 400, 1000], "law_draws": 80, "selection_draws": 12,
+}  # fmt: skip
+
+PAPER = Paper(
+    slug="more_than_a_toy",
+    title="More Than a Toy: Random Matrix Models Predict How Real-World Neural Representations Generalize",
+    authors="Alexander Wei, Wei Hu, Jacob Steinhardt",
+    venue="ICML 2022",
+    arxiv="2203.06176",
+    presets={
+        "smoke": Preset("smoke", _SMOKE, omits="Sizes of seconds, for tests: most claims are not judged."),
+        "quick": Preset(
+            "quick",
+            _QUICK,
+            omits="The embedded sample of Fashion-MNIST; networks are trained here on images that the kernels never "
+            "see, none is pretrained on ImageNet; N up to 2,000 (networks: 1,000).",
+        ),
+        "full": Preset(
+            "full",
+            _FULL,
+            omits="EfficientNet-Lite0 in place of the ImageNet ResNets, ResNet-14 trained here, N up to 20,000 "
+            "(networks: 10,000), no CIFAR-100, SVHN, Food, Flowers or Aircraft.",
+        ),
+    },
+    experiments=EXPERIMENTS,
+    figures=FIGURES,
+    claims=CLAIMS,
+)

@@ -1,0 +1,313 @@
+"""Claims of the paper with their controls. Numbers in brackets are the bounds that each claim states."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from theorylab.lab import Claim, Evidence, Preset, Results, over_seeds
+from theorylab.papers.more_than_a_toy.figures import curves
+from theorylab.rmt import fit_exponents, power_law_kappa
+from theorylab.rmt.scaling import log_slope
+
+All = Mapping[str, Results]
+PAPER = "Wei, Hu, Steinhardt 2022"
+BAND = (0.88, 1.15)  # of GCV / test risk on real data
+# rms of GCV/R - 1 by N and ridge, and ridgeless omniscient slopes by (alpha, delta): the reference values
+RATE = {50: (0.397, 0.359, 0.282), 100: (0.254, 0.203, 0.161), 200: (0.156, 0.107, 0.092), 400: (0.108, 0.074, 0.060)}
+SLOPES = {
+    (1.5, 1.5): (-0.502, -0.517), (1.3, 2.0): (-1.006, -1.022), (2.0, 1.8): (-0.797, -0.804),
+    (1.2, 3.0): (-1.95, -2.06), (1.2, 4.5): (-2.41, -2.51),
+}  # fmt: skip
+
+
+def _rms(rows: Results, estimate: str, truth: str = "risk") -> np.ndarray:
+    ratio = rows.stack(estimate) / rows.stack(truth)
+    return np.sqrt(((ratio.reshape(-1, ratio.shape[-1]) - 1) ** 2).mean(0))
+
+
+def gcv_rate(estimate: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 1: rms of estimate/risk - 1 within 35 % of the reference, log-log slope in N in [-0.95, -0.35]."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        group = results["gcv_rate"]
+        sizes = group.unique("n")
+        rms = np.stack([_rms(group.where(n=n), estimate) for n in sizes])
+        ridges = next(iter(group)).cell["ridges"]
+        evidence = [
+            Evidence(f"rms at N={n}, ridge {r:g}, relative to {RATE[n][j]}", rms[i, j] / RATE[n][j], 0.65, 1.35)
+            for i, n in enumerate(sizes)
+            for j, r in enumerate(ridges)
+        ]
+        slopes = [log_slope(np.asarray(sizes, float), rms[:, j])[0] for j in range(len(ridges))]
+        return evidence + [
+            Evidence(f"slope at ridge {r:g}", s, -0.95, -0.35) for r, s in zip(ridges, slopes, strict=True)
+        ]
+
+    return measure
+
+
+def kappa_estimate(scale: float) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 2: N times the rms relative error of scale * kappa-hat at the smallest ridge is at most 6."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for n in results["gcv_rate"].unique("n"):
+            rows = results["gcv_rate"].where(n=n)
+            error = scale * rows.stack("kappa_hat") / rows.stack("kappa")[:, None, :] - 1
+            rms = np.sqrt((error[..., 0] ** 2).mean())
+            evidence.append(Evidence(f"N rms(κ̂/κ - 1) at N={n}", n * rms, 0.0, 6.0))
+        return evidence
+
+    return measure
+
+
+def design_ratio(design: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 3: the mean of GCV / risk lies in [0.9, 1.25] at every ridge."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results["gcv_controls"].where(design=design)
+        ratio = (rows.stack("gcv") / rows.stack("risk")).mean(1)
+        return [
+            over_seeds(f"GCV / risk, {design}, ridge {r:g}", ratio[:, j], 0.9, 1.25)
+            for j, r in enumerate(next(iter(rows)).cell["ridges"])
+        ]
+
+    return measure
+
+
+def failure(limits: Mapping[str, float]) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 3b: at the smallest ridge GCV / risk falls below a limit, by design."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for design, limit in limits.items():
+            rows = results["gcv_controls"].where(design=design)
+            ratio = (rows.stack("gcv") / rows.stack("risk")).mean(1)[:, 0]
+            evidence.append(over_seeds(f"GCV / risk, {design}, smallest ridge", ratio, 0.0, limit))
+        return evidence
+
+    return measure
+
+
+def real_ratio(estimate: str, control: str | None = None) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 4: the mean over splits of estimate / test risk lies in the band, at every N >= 250 and every ridge."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results["spoiled"].where(control=control) if control else results["analytic"]
+        evidence = []
+        for name in rows.unique("data"):
+            group = rows.where(data=name)
+            ratio = group.stack(estimate) / group.stack("test")
+            cell = next(iter(group)).cell
+            for i, n in enumerate([cell["n"]] if control else cell["sizes"]):
+                for j, r in enumerate(cell["ridges"]):
+                    if n >= 250:
+                        label = f"{estimate.upper()} / test, {name}, N={n}, ridge {r:g}"
+                        evidence.append(over_seeds(label, ratio[:, i, j], *BAND))
+        return evidence
+
+    return measure
+
+
+def _ridgeless(results: All, quantity: str) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """Sizes, and (splits, sizes) of a quantity and of the test risk for the ReLU kernel at ridge 0."""
+    rows = results["analytic"].where(data=results["analytic"].unique("data")[0])
+    cell = next(iter(rows)).cell
+    zero = cell["ridges"].index(0.0)
+    return cell["sizes"], rows.stack(quantity)[:, :, zero], rows.stack("test")[:, :, zero]
+
+
+def norm_is_flat(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 5a: over all N the bound varies by less than 15 % of its mean while the test risk falls by over 30 %."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        sizes, bound, test = _ridgeless(results, quantity)
+        label = f"N={sizes[0]}..{sizes[-1]}"
+        return [
+            over_seeds(f"range of {quantity} / mean, {label}", np.ptp(bound, axis=1) / bound.mean(1), 0.0, 0.15),
+            over_seeds(f"fall of the test risk, {label}", 1 - test[:, -1] / test[:, 0], 0.3, 1.0),
+        ]
+
+    return measure
+
+
+def too_optimistic(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 5b: the estimate is below 0.7 times the test risk at every N."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        sizes, estimate, test = _ridgeless(results, quantity)
+        return [
+            over_seeds(f"{quantity} / test at N={n}", (estimate / test)[:, i], 0.0, 0.7) for i, n in enumerate(sizes)
+        ]
+
+    return measure
+
+
+def collapses(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 5c: at N = 2/3 of the samples that it was made from, the estimate is below half the test risk."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        sizes, estimate, test = _ridgeless(results, quantity)
+        return [over_seeds(f"{quantity} / test at N={sizes[-1]}", (estimate / test)[:, -1], 0.0, 0.5)]
+
+    return measure
+
+
+def capacity(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 6: the capacity exponent fitted from kappa-hat is 1.20 +- 0.05."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        sizes, values, _ = _ridgeless(results, quantity)
+        slopes = [fit_exponents(np.asarray(sizes), row).alpha for row in values]
+        return [over_seeds(f"-slope of {quantity}", slopes, 1.15, 1.25)]
+
+    return measure
+
+
+def constants(wrong: float) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 6b: kappa = C_alpha N^-alpha and its derivative is alpha, within 2 % at N = 1,000."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for alpha in (1.5, 2.0, 3.0):
+            row = next(iter(results["exponents"].where(alpha=alpha)))
+            at = row.cell["sizes"].index(1000)
+            ratio = row["kappa"][at] / (wrong * float(power_law_kappa(alpha, 1000)))
+            evidence.append(Evidence(f"κ / C_α N^-α at α={alpha}", ratio, 0.98, 1.02))
+            evidence.append(Evidence(f"∂κ/∂λ / α at α={alpha}", row["dkappa"][at] / alpha / wrong, 0.98, 1.02))
+        return evidence
+
+    return measure
+
+
+def exponent_table(shift: float) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 7: ridgeless slopes of the deterministic risk over N = 1e2..1e3 and 1e3..1e4, to 0.02."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for (alpha, delta), known in SLOPES.items():
+            row = next(iter(results["exponents"].where(alpha=alpha, delta=delta)))
+            slopes = np.diff(np.log(row["risk"])) / np.diff(np.log(np.asarray(row.cell["sizes"], float)))
+            for slope, reference in zip(slopes, known, strict=True):
+                label = f"slope at α={alpha}, δ={delta}, expected {reference}"
+                evidence.append(Evidence(label, slope + shift - reference, -0.02, 0.02))
+        return evidence
+
+    return measure
+
+
+def better_kernel(good: str, poor: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 8: at the ridge that GCV selects, the trained kernel's test risk is below the initial one's, at every N."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        group = results["network_curves"]
+        for name, network in group.unique("data", "network"):
+            rows = group.where(data=name, network=network)
+            if not {good, poor} <= set(rows.unique("weights")) or not {"init"} < set(rows.unique("weights")):
+                continue
+            risk = {w: _selected(rows.where(weights=w)) for w in (good, poor)}
+            for i, n in enumerate(next(iter(rows)).cell["sizes"]):
+                label = f"{network} on {name}, {good} / {poor}, N={n}"
+                evidence.append(over_seeds(label, risk[good][:, i] / risk[poor][:, i], 0.0, 0.97))
+        return evidence
+
+    return measure
+
+
+def _selected(rows: Results) -> np.ndarray:
+    """(splits, sizes): test risk at the ridge of the least GCV."""
+    best = rows.stack("gcv").argmin(2)
+    return np.take_along_axis(rows.stack("test"), best[..., None], axis=2)[..., 0]
+
+
+def loo_is_right(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """Claim 8b: leave-one-out is within 12 % of the test risk for every kernel, N >= 250 and ridge."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for kernel, name, rows in curves(results):
+            ratio = rows.stack(quantity) / rows.stack("test")
+            cell = next(iter(rows)).cell
+            for i, n in enumerate(cell["sizes"]):
+                for j, r in enumerate(cell["ridges"]):
+                    if n >= 250:
+                        label = f"{quantity.upper()} / test, {kernel} on {name}, N={n}, ridge {r:g}"
+                        evidence.append(over_seeds(label, ratio[:, i, j], 0.88, 1.12))
+        return evidence
+
+    return measure
+
+
+def law_slopes(design: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """The residuals of the two laws fall with N: slope of (A) <= -0.9, of (B) in [-0.75, -0.4]."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results["local_law"].where(design=design)
+        sizes = np.asarray([r.cell["n"] for r in rows], float)
+        rms = {law: [np.sqrt((r[law] ** 2).mean(0)) for r in rows] for law in ("averaged", "anisotropic")}
+        averaged = log_slope(sizes, np.asarray(rms["averaged"]))[0]
+        modes = next(iter(rows)).cell["modes"]
+        fixed = [log_slope(sizes, np.stack(rms["anisotropic"])[:, k])[0] for k in range(len(modes))]
+        return [Evidence(f"slope of (A), {design}", averaged, high=-0.9)] + [
+            Evidence(f"slope of (B) at mode {m}, {design}", s, -0.75, -0.4) for m, s in zip(modes, fixed, strict=True)
+        ]
+
+    return measure
+
+
+def selects_well(rule: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+    """The mean risk at the selected ridge is at most 5 % above the best on the grid."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        group = results["selection"]
+        return [
+            over_seeds(f"risk / best, noise {v:g}", group.where(noise=v).stack(rule).mean(1), 1.0, 1.05)
+            for v in group.unique("noise")
+        ]
+
+    return measure
+
+
+BIG = ("quick", "full")
+CLAIMS = (
+    Claim("gcv_rate", "GCV's relative error falls like N^-1/2, at every ridge", f"{PAPER}, theorem; dossier 2.5",
+          ("gcv_rate",), gcv_rate("gcv"), {"training risk instead of GCV": gcv_rate("train")}, presets=BIG),
+    Claim("kappa_hat", "κ̂ = 1/s(λ) estimates the effective regularisation with error O(1/N)", "dossier 2.3 (K)",
+          ("gcv_rate",), kappa_estimate(1.0), {"κ̂ 15 % too large": kappa_estimate(1.15)}, presets=BIG),
+    Claim("gcv_needs_independence", "GCV is right on independent samples, and on those alone", "dossier 2.6",
+          ("gcv_controls",), design_ratio("gaussian"),
+          {d: design_ratio(d) for d in ("duplicated", "augmented", "elliptical")}),
+    Claim("gcv_fails_as_stated", "How far GCV falls on dependent or heavy-tailed samples", "dossier 2.6, 6.4 (3)",
+          ("gcv_controls",), failure({"duplicated": 0.05, "augmented": 0.3, "elliptical": 0.4}),
+          {"independent samples": failure({"gaussian": 0.4})}, presets=BIG),
+    Claim("gcv_on_real_data", "GCV predicts the test risk on real images, N >= 250, every ridge", f"{PAPER}, figure 1",
+          ("analytic", "spoiled"), real_ratio("gcv"),
+          {d: real_ratio("gcv", control=d) for d in ("duplicated", "augmented", "elliptical")}
+          | {"training risk instead of GCV": real_ratio("train")}, presets=BIG),
+    Claim("norm_bound_is_vacuous", "A norm bound is flat in N while the risk falls", f"{PAPER}, section 2.8 of the "
+          "dossier", ("analytic",), norm_is_flat("norm_bound"), {"GCV in its place": norm_is_flat("gcv")}, presets=BIG),
+    Claim("spectrum_is_not_enough", "The spectrum without the target is too optimistic", f"{PAPER}, abstract",
+          ("analytic",), too_optimistic("spectrum_only"), {"GCV in its place": too_optimistic("gcv")}, presets=BIG),
+    Claim("plugin_collapses", "Plugging in a sample's own spectrum collapses as N nears its size", "dossier 2.8",
+          ("analytic",), collapses("plugin"), {"GCV in its place": collapses("gcv")}, presets=BIG),
+    Claim("capacity_exponent", "The ReLU NTK of Fashion-MNIST has capacity exponent 1.20", "dossier 6.4 (6)",
+          ("analytic",), capacity("kappa"), {"risk in place of κ̂": capacity("test")}, presets=BIG),
+    Claim("power_law_constants", "κ = C_α N^-α and ∂κ/∂λ = α for a power-law spectrum", "dossier 2.7",
+          ("exponents",), constants(1.0), {"constants 5 % off": constants(1.05)}, presets=BIG),
+    Claim("scaling_exponents", "R ~ N^-min(δ-1, 2α): the table of ridgeless slopes", "dossier 2.7",
+          ("exponents",), exponent_table(0.0), {"slopes shifted by 0.05": exponent_table(0.05)}, kind="identity",
+          presets=BIG),
+    Claim("training_helps", "The eNTK of a trained network generalises better than the one at initialisation, at the "
+          "ridge that GCV selects", f"{PAPER}, section 5", ("network_curves",), better_kernel("trained", "init"),
+          {"init against itself": better_kernel("init", "init")}, presets=BIG),
+    Claim("loo_is_right", "Leave-one-out needs no random-matrix law: right for every kernel", "dossier 5.2",
+          ("analytic", "network_curves"), loo_is_right("loo"), {"training risk": loo_is_right("train")}, presets=BIG),
+    Claim("local_law", "The local random-matrix law holds for independent samples at a moving ridge", "dossier 2.5",
+          ("local_law",), law_slopes("gaussian"), {d: law_slopes(d) for d in ("duplicated", "elliptical")},
+          presets=BIG),
+    Claim("gcv_selects", "The ridge of least GCV is within 5 % of the best", "dossier 2.5 (selection check)",
+          ("selection",), selects_well("selected"),
+          {"the ridge of least training risk": selects_well("by_training"), "a random ridge": selects_well("blind")},
+          presets=BIG),
+)  # fmt: skip
