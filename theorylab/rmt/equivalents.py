@@ -1,7 +1,7 @@
 """Deterministic equivalents beyond in-distribution ridge: covariate shift, and random features.
 
-Sources: Silverstein & Bai 1995; Hastie et al. 2022 and Patil et al. (covariate shift); Simon et al. 2023 "More is better"
-(the eigenframework of random-feature ridge regression).
+Sources: Silverstein & Bai 1995; Hastie et al. 2022 and Patil et al. (covariate shift); Simon et al. 2023 "More is
+better" (the eigenframework of random-feature ridge regression).
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
 from theorylab.rmt.effective import balance, over_grid, solve_kappa, unlearned
-from theorylab.rmt.precision import as_spectrum, as_weights, concrete, float64, real, require_nonnegative
+from theorylab.rmt.precision import as_spectrum, concrete, float64, real, require_nonnegative
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["risk", "kappa", "dkappa", "bias", "variance"], meta_fields=[])

@@ -23,8 +23,9 @@ class PowerLawFit:
 def decay_exponent(eigenvalues: Float[Array, "p"], *, start: int = 1, stop: int | None = None) -> PowerLawFit:
     """a of λ_i ~ i^-a by least squares of log λ on log i over ranks start..stop (1-based, inclusive).
 
-    For population spectra. On the spectrum of a sample kernel the last decade is distorted and the answer depends on the
-    window: use `kappa_curve` and `fit_exponents` there. Standard error from residuals (they are correlated: a lower bound).
+    For population spectra. On the spectrum of a sample kernel the last decade is distorted and the answer depends on
+    the window: use `kappa_curve` and `fit_exponents` there. Standard error from residuals (they are correlated: a
+    lower bound).
     """
     values = np.sort(np.asarray(eigenvalues, float))[::-1]
     stop = len(values) if stop is None else stop
@@ -40,8 +41,8 @@ def decay_exponent(eigenvalues: Float[Array, "p"], *, start: int = 1, stop: int 
 def tail_exponent(eigenvalues: Float[Array, "p"], xmin: float, xmax: float = math.inf) -> PowerLawFit:
     """a of a density ~ x^-a on [xmin, xmax] by maximum likelihood, truncation included.
 
-    Ignoring the upper end, as the plain Hill estimator does, biases a upwards. For eigenvalues i^-b, a = 1 + 1/b. Standard
-    error from the Fisher information.
+    Ignoring the upper end, as the plain Hill estimator does, biases a upwards. For eigenvalues i^-b, a = 1 + 1/b.
+    Standard error from the Fisher information.
     """
     values = np.asarray(eigenvalues, float)
     if not 0 < xmin < xmax:
@@ -86,10 +87,10 @@ def estimate_spectrum(
 ) -> SpectrumEstimate:
     """Population spectrum from the p eigenvalues of Σ̂ = XᵀX/n (zeros included): El Karoui 2008, in least squares.
 
-    Weights w >= 0 on `grid` (default: 60 values, geometric from the smallest to the largest plausible eigenvalue) that best
-    satisfy Silverstein's equation z + 1/m̃ = γ Σ w t/(1 + t m̃), with m̃ the empirical transform at `points` complex z.
-    An ill-posed problem: masses of neighbouring grid points are exchangeable, low moments are accurate. NumPy, not
-    differentiable. Raises InputError on negative or non-finite input.
+    Weights w >= 0 on `grid` (default: 60 values, geometric from the smallest to the largest plausible eigenvalue)
+    that best satisfy Silverstein's equation z + 1/m̃ = γ Σ w t/(1 + t m̃), with m̃ the empirical transform at
+    `points` complex z. An ill-posed problem: masses of neighbouring grid points are exchangeable, low moments are
+    accurate. NumPy, not differentiable. Raises InputError on negative or non-finite input.
     """
     values = np.asarray(sample_eigenvalues, float)
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all() or values.min() < -1e-8 * values.max():

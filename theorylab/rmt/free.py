@@ -1,8 +1,8 @@
 """Free additive and multiplicative convolution by subordination.
 
 Sources: Biane 1998; Belinschi & Bercovici 2007; Voiculescu. With F = -1/m and h(ω) = F(ω) - ω, the sum A + B of free
-matrices has m(z) = m_A(ω_A) where ω_A = z + h_B(ω_B), ω_B = z + h_A(ω_A). With k(ω) = ω - F(ω), the product A^½BA^½ (A, B
->= 0) has m(z) = m_A(ω_A) ω_A/z where ω_A = z/k_B(ω_B), ω_B = z/k_A(ω_A).
+matrices has m(z) = m_A(ω_A) where ω_A = z + h_B(ω_B), ω_B = z + h_A(ω_A). With k(ω) = ω - F(ω), the product A^½BA^½
+(A, B >= 0) has m(z) = m_A(ω_A) ω_A/z where ω_A = z/k_B(ω_B), ω_B = z/k_A(ω_A).
 """
 
 from collections.abc import Callable
@@ -78,7 +78,7 @@ class FreeConvolution:
 
 
 def free_additive(first: Law, second: Law) -> FreeConvolution:
-    """first ⊞ second: eigenvalues of A + B in generic position. Laws of this package, or any PyTree with `stieltjes`."""
+    """first ⊞ second: eigenvalues of A + B in generic position; laws of this package, or any PyTree with `stieltjes`."""
     return FreeConvolution(first, second)
 
 

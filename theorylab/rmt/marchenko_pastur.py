@@ -19,8 +19,8 @@ from theorylab.rmt.precision import complexed, float64, real, require_nonnegativ
 class MarchenkoPastur:
     """Law of the eigenvalues of XᵀX/n, X (n, p) with i.i.d. entries of variance `s2`, gamma = p/n.
 
-    With `companion=True` the law of XXᵀ/n (n x n), which differs by the atom at zero. Methods broadcast, work under jit,
-    vmap and grad, and return float64.
+    With `companion=True` the law of XXᵀ/n (n x n), which differs by the atom at zero. Methods broadcast, work under
+    jit, vmap and grad, and return float64.
     """
 
     gamma: Float[Array, ""] | float

@@ -1,12 +1,13 @@
 """The equation behind every law of this package that has one matrix of noise: z = Z(ω), ω in C+, with
 
     additive          Z(ω) = ω + Σ c_k / (ω - t_k)                 ω = z + s² m,  c_k = s² w_k: deformed Wigner
-    multiplicative    Z(ω) = ω (1 + Σ b_k / (ω - t_k))             ω = -1/m̃,  b_k = γ w_k t_k, c_k = b_k t_k: Silverstein
+    multiplicative    Z(ω) = ω (1 + Σ b_k / (ω - t_k))             ω = -1/m̃,  b_k = γ w_k t_k, c_k = b_k t_k:
+    Silverstein
 
 In both, Im Z = Im ω (1 - Σ c_k/|ω - t_k|²) and Z' = 1 - Σ c_k/(ω - t_k)². So Z maps D = {Im ω > 0, Im Z > 0} one to one
 onto C+ and Re Z' > 0 there (Silverstein & Choi 1995; Biane 1997). Hence Newton's method started in D and damped to stay
-there cannot get lost: its flow is the preimage of the straight line from Z(ω_0) to z, which lies in C+. On the real axis it
-finds the limit from above, quadratically but for an edge, where Z' = 0.
+there cannot get lost: its flow is the preimage of the straight line from Z(ω_0) to z, which lies in C+. On the real
+axis it finds the limit from above, quadratically but for an edge, where Z' = 0.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ _MAX_STEPS = 300
 @partial(jax.tree_util.register_dataclass, data_fields=["omega", "residual", "converged", "steps"], meta_fields=[])
 @dataclass(frozen=True)
 class PasturSolution:
-    """ω, of z's shape. `residual` = |Z(ω) - z|; `converged` where it is rounding error; `steps` taken by the slowest."""
+    """ω, of z's shape. `residual` = |Z(ω) - z|; `converged` where that is rounding; `steps` of the slowest point."""
 
     omega: Complex[Array, "..."]
     residual: Float[Array, "..."]
@@ -60,8 +61,8 @@ class PasturMap:
     def solve_parts(self, x: Float[Array, "..."], y: Float[Array, "..."]) -> tuple[Array, Array, PasturSolution]:
         """Re ω, Im ω and the diagnostics at z = x + iy, y >= 0; on the real axis the limit from above.
 
-        Differentiable once, in z and in the map, in real arithmetic throughout (so that reverse mode also runs where the
-        caller has 64-bit types off).
+        Differentiable once, in z and in the map, in real arithmetic throughout (so that reverse mode also runs where
+        the caller has 64-bit types off).
         """
         fixed, zx, zy = jax.lax.stop_gradient((self, x, y))
         found = _newton(fixed, zx, zy)
@@ -106,7 +107,9 @@ def _evaluate(zmap: PasturMap, x: Array, y: Array, sums: Callable = _by_product)
 def _newton(zmap: PasturMap, zx: Array, zy: Array) -> PasturSolution:
     total = jnp.sum(zmap.strengths)
     if zmap.multiplicative:
-        spread = jnp.sqrt(jnp.sum(jnp.where(zmap.atoms > 0, zmap.linear / jnp.where(zmap.atoms > 0, zmap.atoms, 1.0), 0.0)))
+        spread = jnp.sqrt(
+            jnp.sum(jnp.where(zmap.atoms > 0, zmap.linear / jnp.where(zmap.atoms > 0, zmap.atoms, 1.0), 0.0))
+        )
     else:
         spread = jnp.sqrt(total)
 
@@ -127,7 +130,8 @@ def _newton(zmap: PasturMap, zx: Array, zy: Array) -> PasturSolution:
         re, im, tx, ty = _evaluate(zmap, nx, ny)
         gx, gy = re - zx, im - zy
         old, new = jnp.hypot(fx, fy), jnp.hypot(gx, gy)
-        # A step may overshoot the boundary of D a little, for there the function goes on; from beyond it must come back.
+        # A step may overshoot the boundary of D a little, for there the function goes on; from beyond it must come
+        # back.
         inside = (im >= -0.02 * old) | (im > fy + zy)
         accept = active & (new <= (1 - damping / 4) * old) & inside & (tx > 0)
         x, y, fx, fy, sx, sy = (
@@ -152,8 +156,8 @@ def _newton(zmap: PasturMap, zx: Array, zy: Array) -> PasturSolution:
 def bulk_edges(zmap: PasturMap) -> np.ndarray:
     """Ends (bulks, 2) of the support: Z at the real critical points that bound D. NumPy, not for use under jit.
 
-    Source: Silverstein & Choi 1995. Between two neighbouring atoms Σ c/(ω - t)² is convex: the bulk splits there when its
-    minimum falls below 1.
+    Source: Silverstein & Choi 1995. Between two neighbouring atoms Σ c/(ω - t)² is convex: the bulk splits there when
+    its minimum falls below 1.
     """
     t, c = np.asarray(zmap.atoms), np.asarray(zmap.strengths)
     order = np.argsort(t)

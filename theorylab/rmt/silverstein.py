@@ -18,17 +18,15 @@ from theorylab.rmt.precision import as_atoms, as_spectrum, complexed, float64, r
 from theorylab.rmt.spikes import Spike
 
 
-@partial(
-    jax.tree_util.register_dataclass, data_fields=["eigenvalues", "weights", "gamma"], meta_fields=["companion"]
-)
+@partial(jax.tree_util.register_dataclass, data_fields=["eigenvalues", "weights", "gamma"], meta_fields=["companion"])
 @dataclass(frozen=True)
 class SilversteinLaw:
     """Law of the eigenvalues of Σ̂ = XᵀX/n, X = ZΣ^½ (n, p), gamma = p/n, Σ of spectrum `eigenvalues` (r,) >= 0.
 
-    `weights` (r,) are the proportions of the eigenvalues (equal when None; normalised to sum 1). With `companion=True` the
-    law of XXᵀ/n. Methods broadcast, run under jit and vmap and have first derivatives in every input, but for `edges`,
-    whose shape depends on values. All return float64 or complex128. Where the solver did not reach rounding error the
-    result is NaN; `solve` gives residuals. Cost: about 20 sweeps over points x eigenvalues.
+    `weights` (r,) are the proportions of the eigenvalues (equal when None; normalised to sum 1). With
+    `companion=True` the law of XXᵀ/n. Methods broadcast, run under jit and vmap and have first derivatives in every
+    input, but for `edges`, whose shape depends on values. All return float64 or complex128. Where the solver did not
+    reach rounding error the result is NaN; `solve` gives residuals. Cost: about 20 sweeps over points x eigenvalues.
     """
 
     eigenvalues: Float[Array, "r"]

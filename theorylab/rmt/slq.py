@@ -41,9 +41,7 @@ class LanczosQuadrature:
         return self.average(lambda nodes: (nodes[..., None] <= real(x)).astype(jnp.float64))
 
     @float64
-    def density(
-        self, x: Float[Array, "g"], *, width: float | None = None, log: bool = False
-    ) -> "SmoothedDensity":
+    def density(self, x: Float[Array, "g"], *, width: float | None = None, log: bool = False) -> "SmoothedDensity":
         """Gaussian-smoothed density on the grid `x`, per unit of x, with its standard error over probes.
 
         `width` is the standard deviation of the smoothing, by default range/steps, the resolution of Lanczos; with
@@ -87,9 +85,10 @@ def lanczos_quadrature(
 ) -> LanczosQuadrature:
     """Quadrature nodes and weights of a symmetric operator `matvec`: (dim,) -> (dim,), from Rademacher probes.
 
-    Cost: probes x steps products and probes x steps² x dim flops. Smooth functions converge geometrically in steps; the error
-    over probes falls as probes^-1/2 and is exact zero for a diagonal operator. Steps beyond dim are refused; a Krylov
-    space that closes early (low rank) is cut there. Raises InputError. jit-able (close over the operator's arrays).
+    Cost: probes x steps products and probes x steps² x dim flops. Smooth functions converge geometrically in steps;
+    the error over probes falls as probes^-1/2 and is exact zero for a diagonal operator. Steps beyond dim are
+    refused; a Krylov space that closes early (low rank) is cut there. Raises InputError. jit-able (close over the
+    operator's arrays).
     """
     if not 1 <= steps <= dim:
         raise InputError(f"steps must lie in [1, dim = {dim}], got {steps}: a Krylov space is no larger than the space")
@@ -98,11 +97,17 @@ def lanczos_quadrature(
     lanczos = decomp.tridiag_sym(steps, materialize=False, reortho="full", custom_vjp=False)
 
     def one(probe: Array) -> tuple[Array, Array]:
-        diagonal, off = lanczos(lambda v: real(matvec(v)), probe).J_small
-        # An invariant subspace gives off = 0 up to rounding, then 0/0: what follows belongs to no Krylov space.
-        size = jnp.max(jnp.abs(jnp.where(jnp.isfinite(diagonal), diagonal, 0.0)))
-        size = jnp.maximum(size, jnp.max(jnp.where(jnp.isfinite(off), off, 0.0), initial=0.0))
-        alive = jnp.cumprod(jnp.where(jnp.isfinite(off) & (off > 1e-13 * dim**0.5 * size), 1.0, 0.0))
+        found = lanczos(lambda v: real(matvec(v)), probe)
+        diagonal, off = found.J_small
+        # When the Krylov space closes, the next direction is rounding noise: its coupling is ~ 0, or it is not
+        # orthogonal to the rest. From there on nothing belongs to the operator.
+        rows = found.Q_tall if found.Q_tall.shape == (steps, dim) else found.Q_tall.T  # its layout changed once
+        gram = rows @ rows.T
+        overlap = jnp.max(jnp.abs(jnp.triu(gram, 1)), axis=0)[1:]
+        sound = jnp.isfinite(off) & jnp.isfinite(diagonal[1:]) & (overlap < 1e-6)
+        sound = jnp.cumprod(sound.astype(jnp.float64)) > 0
+        size = jnp.maximum(jnp.abs(diagonal[0]), jnp.max(jnp.where(sound, jnp.abs(off), 0.0), initial=0.0))
+        alive = jnp.cumprod((sound & (jnp.abs(off) > 1e-14 * dim**0.5 * size)).astype(jnp.float64))
         keep = jnp.concatenate([jnp.ones(1), alive])
         off = jnp.where(alive > 0, off, 0.0)
         diagonal = jnp.where(keep > 0, diagonal, 0.0)

@@ -1,4 +1,4 @@
-"""Spiked models: when a signal leaves the noise (Baik, Ben Arous & Péché 2005; Paul 2007; Benaych-Georges & Nadakuditi).
+"""Spiked models: when a signal leaves the noise (Baik, Ben Arous & Péché 2005; Paul 2007).
 
 Near the threshold convergence is as slow as n^-1/3: compare with simulations away from it.
 """
@@ -18,7 +18,7 @@ from theorylab.rmt.precision import float64, real, require_nonnegative
 @partial(jax.tree_util.register_dataclass, data_fields=["eigenvalue", "overlap", "detected"], meta_fields=[])
 @dataclass(frozen=True)
 class Spike:
-    """Limit of the sample `eigenvalue`, squared `overlap` of its eigenvector with the signal, and if it is `detected`."""
+    """Limit of the sample `eigenvalue`, squared `overlap` of its eigenvector with the signal, and `detected`."""
 
     eigenvalue: Float[Array, "..."]
     overlap: Float[Array, "..."]
@@ -60,7 +60,10 @@ def bbp_wigner(theta: Float[Array, "..."] | float, *, s2: Float[Array, "..."] | 
 
 @float64
 def spike_from_sample(
-    eigenvalue: Float[Array, "..."] | float, gamma: Float[Array, "..."] | float, *, s2: Float[Array, "..."] | float = 1.0
+    eigenvalue: Float[Array, "..."] | float,
+    gamma: Float[Array, "..."] | float,
+    *,
+    s2: Float[Array, "..."] | float = 1.0,
 ) -> Float[Array, "..."]:
     """The population spike whose limit is `eigenvalue`: the inverse of `bbp_covariance`; NaN inside the bulk."""
     gamma, s2 = real(gamma), real(s2)
