@@ -78,7 +78,7 @@ class FreeConvolution:
 
 
 def free_additive(first: Law, second: Law) -> FreeConvolution:
-    """first ⊞ second: eigenvalues of A + B in generic position; laws of this package, or any PyTree with `stieltjes`."""
+    """first ⊞ second: eigenvalues of A + B in generic position; any PyTrees with `stieltjes`, as the laws here."""
     return FreeConvolution(first, second)
 
 

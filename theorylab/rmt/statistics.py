@@ -21,8 +21,8 @@ class HasQuantile(Protocol):
 
 @float64
 def eigenvalue_rigidity(eigenvalues: Float[Array, "n"], law: HasQuantile) -> Float[Array, "n"]:
-    """λ_i - q_i in increasing order, q_i the quantile of the law at (i - 1/2)/n: of order n^-1 in the bulk, n^-2/3 at
-    edges.""" values = jnp.sort(real(eigenvalues))
+    """λ_i - q_i in increasing order, q_i the law's quantile at (i - 1/2)/n: ~ 1/n in the bulk, n^-2/3 at edges."""
+    values = jnp.sort(real(eigenvalues))
     if values.ndim != 1 or values.size == 0:
         raise InputError(f"eigenvalues must be a non-empty 1-D array, got shape {values.shape}")
     return values - real(law.quantile((jnp.arange(values.size) + 0.5) / values.size))

@@ -68,7 +68,7 @@ class Semicircle:
 @partial(jax.tree_util.register_dataclass, data_fields=["values", "weights", "s2"], meta_fields=[])
 @dataclass(frozen=True)
 class DeformedWigner:
-    """Law of A + W: A with eigenvalues `values` (r,) in proportions `weights` (default equal), W of `Semicircle(s2)`."""
+    """Law of A + W: A with eigenvalues `values` (r,) in proportions `weights` (None: equal), W of `Semicircle(s2)`."""
 
     values: Float[Array, "r"]
     weights: Float[Array, "r"] | None = None
