@@ -4,8 +4,6 @@ They are functions of the variances s11, s22 and the covariance s12. By Price's 
 smooth ones get it. Θ <- T' Θ at the nonlinearity; the layer after it adds its own share.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from math import factorial, pi
 from typing import Any
@@ -51,7 +49,7 @@ class Activation(Layer):
         return replace(
             state,
             nngp=moment,
-            ntk=None if state.ntk is None else slope * state.ntk,
+            ntk=slope * state.ntk,
             cov1=self._own(state, state.cov1, var1),
             cov2=self._own(state, state.cov2, var2),
             gaussian=False,

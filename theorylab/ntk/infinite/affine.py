@@ -4,14 +4,11 @@ With W, b ~ N(0, 1) entrywise and fan-in n:  Σ <- σ_w² mean(Σ) + σ_b²,  Θ
 the mean being over filter offsets for convolutions. Source: Jacot et al. 2018; Novak et al. 2019; Arora et al. 2019.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from math import prod
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from theorylab.errors import InputError
@@ -23,7 +20,7 @@ from theorylab.ntk.infinite.windows import Window, check_window
 def _affine(state: State, sigma_w: Any, sigma_b: Any) -> State:
     """Covariances after the random affine map, `state` being averaged over the window already."""
     nngp, cov1, cov2 = (sigma_w**2 * c + sigma_b**2 for c in (state.nngp, state.cov1, state.cov2))
-    ntk = None if state.ntk is None else nngp + sigma_w**2 * state.ntk
+    ntk = nngp + sigma_w**2 * state.ntk
     return replace(state, nngp=nngp, ntk=ntk, cov1=cov1, cov2=cov2, gaussian=True, fresh=state.depth)
 
 

@@ -1,11 +1,11 @@
 """Ways to put layers together: `serial`, `parallel` (sum of branches), `residual`, `identity`."""
 
-from __future__ import annotations
-
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from theorylab.errors import InputError
@@ -59,11 +59,13 @@ class Serial(Layer):
         return full
 
     def propagate(self, state: State) -> State:
-        for place, one in enumerate(self.layers):
-            # What comes after decides whether pairs of positions are still of use.
-            if state.full and not Serial(self.layers[place:]).needs_full(False):
-                state = state.at_equal_positions()
-            state = one.propagate(state)
+        wanted = [state.wanted]
+        for one in reversed(self.layers):
+            wanted.append(one.needs_full(wanted[-1]))
+        after = wanted[-2::-1]
+        for one, before, then in zip(self.layers, wanted[::-1], after, strict=False):
+            state = state if before else state.at_equal_positions()
+            state = one.propagate(replace(state, wanted=then))
         return state
 
 
@@ -74,7 +76,7 @@ class Parallel(Layer):
     branches: tuple[Layer, ...]
 
     def init(self, key: PRNGKeyArray, input_shape: Shape) -> tuple[Any, ...]:
-        self.output_shape(input_shape)
+        _agree([branch.output_shape(input_shape) for branch in self.branches])
         keys = _keys(key, len(self.branches))
         return tuple(branch.init(k, input_shape) for branch, k in zip(self.branches, keys, strict=True))
 
@@ -82,10 +84,13 @@ class Parallel(Layer):
         self, params: tuple[Any, ...], x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         keys = _keys(key, len(self.branches))
-        return sum(b.apply(p, x, key=k) for b, p, k in zip(self.branches, params, keys, strict=True))
+        outputs = [b.apply(p, x, key=k) for b, p, k in zip(self.branches, params, keys, strict=True)]
+        return reduce(jnp.add, outputs)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        return _agree([branch.output_shape(input_shape) for branch in self.branches], slice(None))
+        shapes = [branch.output_shape(input_shape) for branch in self.branches]
+        _agree([shape[:-1] for shape in shapes])  # the number of channels is of no concern to the kernel
+        return shapes[0]
 
     def needs_full(self, full: bool) -> bool:
         return any(branch.needs_full(full) for branch in self.branches)
@@ -93,7 +98,7 @@ class Parallel(Layer):
     def propagate(self, state: State) -> State:
         inside = replace(state, depth=state.depth + 1)
         parts = [branch.propagate(inside) for branch in self.branches]
-        _agree([(0, *part.spatial, 0) for part in parts], slice(1, -1))
+        _agree([part.spatial for part in parts])
         if not all(part.full for part in parts):
             parts = [part.at_equal_positions() for part in parts]
         if sum(part.fresh < inside.depth for part in parts) > 1:
@@ -103,10 +108,8 @@ class Parallel(Layer):
             )
         total = parts[0]
         for part in parts[1:]:
-            ntk = None if total.ntk is None else total.ntk + part.ntk
-            total = replace(
-                total, nngp=total.nngp + part.nngp, ntk=ntk, cov1=total.cov1 + part.cov1, cov2=total.cov2 + part.cov2
-            )
+            names = ("nngp", "ntk", "cov1", "cov2")
+            total = replace(total, **{name: getattr(total, name) + getattr(part, name) for name in names})
         return replace(
             total,
             gaussian=all(part.gaussian for part in parts),
@@ -115,12 +118,9 @@ class Parallel(Layer):
         )
 
 
-def _agree(shapes: list[Shape], part: slice) -> Shape:
-    if any(shape[part] != shapes[0][part] for shape in shapes):
-        raise InputError(
-            f"parallel: branches give {[s[part] for s in shapes]}; sums need equal shapes: match widths, strides, padding"
-        )
-    return shapes[0]
+def _agree(shapes: list[Shape]) -> None:
+    if any(shape != shapes[0] for shape in shapes):
+        raise InputError(f"parallel: branches give {shapes}; a sum needs equal shapes: match widths and strides")
 
 
 def identity() -> Layer:

@@ -1,8 +1,7 @@
 """Any elementwise function, by its Hermite series at the variance at hand."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -36,30 +35,34 @@ class Elementwise(Activation):
         inside = scale > 0
         safe = jnp.where(inside, scale, 1.0)
         correlation = jnp.where(inside, s12 / safe, 0.0)
-        terms = (self._coefficients(s11), self._coefficients(s22))
-        moment = slope = jnp.zeros_like(s12)
-        for k in reversed(range(self.degree)):  # Horner, for the polynomial in c and its derivative together
-            slope = slope * correlation + moment
-            moment = moment * correlation + terms[0][k] * terms[1][k]
+
+        def horner(carry: tuple[Array, Array], terms: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
+            moment, slope = carry  # the polynomial in c and its derivative together
+            return (moment * correlation + terms[0] * terms[1], slope * correlation + moment), None
+
+        zero = jnp.zeros_like(correlation)
+        coefficients = (self._coefficients(s11), self._coefficients(s22))
+        (moment, slope), _ = jax.lax.scan(horner, (zero, zero), coefficients, reverse=True)
         return moment, jnp.where(inside, slope / safe, 0.0)
 
     def dual_equal(self, s: Array) -> tuple[Array, Array]:
-        def integrand(z: Array, weight: Array) -> tuple[Array, Array]:
-            value, derivative = jax.jvp(self.fn, (z * _root(s)[..., None],), (jnp.ones((*s.shape, z.size), s.dtype),))
-            return value**2 @ weight, derivative**2 @ weight
+        z, weights = _nodes(1)
 
-        return _integrate(integrand, s)
+        def integrand(z: Array, weights: Array) -> tuple[Array, Array]:
+            points = z * _root(s)[..., None]
+            value, derivative = jax.jvp(self.fn, (points,), (jnp.ones_like(points),))
+            return value**2 @ weights[0], derivative**2 @ weights[0]
+
+        return _integrate(integrand, z, weights, s)
 
     def _coefficients(self, s: Array) -> Array:
         """a_0(s) ... a_{degree-1}(s), on a new leading axis."""
+        z, weights = _nodes(self.degree)
 
-        def integrand(z: Array, weight: Array) -> Array:
-            h = [jnp.ones_like(z), z]
-            for k in range(1, self.degree - 1):
-                h.append((z * h[-1] - k**0.5 * h[-2]) / (k + 1) ** 0.5)
-            return jnp.tensordot(jnp.stack(h[: self.degree]) * weight, self.fn(z * _root(s)[..., None]), (1, -1))
+        def integrand(z: Array, weights: Array) -> Array:
+            return jnp.tensordot(weights, self.fn(z * _root(s)[..., None]), (1, -1))
 
-        return _integrate(integrand, s)
+        return _integrate(integrand, z, weights, s)
 
 
 def _root(s: Array) -> Array:
@@ -67,13 +70,22 @@ def _root(s: Array) -> Array:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, s, 1.0)), 0.0)
 
 
-def _integrate(integrand: Callable[[Array, Array], Any], like: Array) -> Any:
-    """Sum of integrand(nodes, weights) over panels, weights including the normal density."""
+@lru_cache
+def _nodes(degree: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes (panels, nodes) and weights (panels, degree, nodes): E f(z) h_k(z) is the sum of weight[:, k] f(z)."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES_PER_PANEL)
     edges = np.linspace(-REACH, REACH, PANELS + 1)
     z = (edges[:-1, None] + edges[1:, None] + np.diff(edges)[:, None] * nodes) / 2
-    w = np.diff(edges)[:, None] / 2 * weights * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    panels = jnp.asarray(z, like.dtype), jnp.asarray(w, like.dtype)
+    density = np.diff(edges)[:, None] / 2 * weights * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    h = [np.ones_like(z), z]
+    for k in range(1, degree - 1):
+        h.append((z * h[-1] - k**0.5 * h[-2]) / (k + 1) ** 0.5)
+    return z, np.stack(h[:degree], axis=1) * density[:, None]
+
+
+def _integrate(integrand: Callable[[Array, Array], Any], z: np.ndarray, weights: np.ndarray, like: Array) -> Any:
+    """Sum of integrand(nodes, weights) over panels, one panel in memory at a time."""
+    panels = jnp.asarray(z, like.dtype), jnp.asarray(weights, like.dtype)
 
     def step(total: Any, panel: tuple[Array, Array]) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, integrand(*panel)), None

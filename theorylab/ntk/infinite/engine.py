@@ -1,7 +1,5 @@
 """Tiles: computes the kernel of a network block by block under a memory budget, in float64 unless told otherwise."""
 
-from __future__ import annotations
-
 from functools import partial
 from math import ceil, isqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,7 +30,7 @@ class Kernels(NamedTuple):
 
 
 def compute(
-    net: Layer,
+    net: "Layer",
     x1: ArrayLike,
     x2: ArrayLike | None,
     *,
@@ -64,10 +62,8 @@ def compute(
         rows, columns = _sides(net, a, b, full, symmetric, memory_gb, mesh)
         kernels = _tiled(partial(_tile, net, get=get, full=full, mesh=mesh), a, b, rows, columns, symmetric)
         shape = (a.shape[0], b.shape[0], *spatial, *(spatial if full else ()))
-        nngp, ntk = (None if k is None else k.reshape(shape) for k in kernels)
-    if get == "both":
-        return Kernels(nngp, ntk)
-    return nngp if get == "nngp" else ntk
+        kernels = {name: k.reshape(shape) for name, k in kernels.items()}
+    return Kernels(**kernels) if get == "both" else kernels[get]
 
 
 def _checked(name: str, x: Any, dtype: Any) -> Array:
@@ -85,7 +81,7 @@ def _checked(name: str, x: Any, dtype: Any) -> Array:
 
 
 def _sides(
-    net: Layer, x1: Array, x2: Array, full: bool, symmetric: bool, memory_gb: float, mesh: jax.sharding.Mesh | None
+    net: "Layer", x1: Array, x2: Array, full: bool, symmetric: bool, memory_gb: float, mesh: jax.sharding.Mesh | None
 ) -> tuple[int, int]:
     """Rows and columns of a tile, so that its live covariances fit into the budget."""
     size = count_positions(x1.shape[1:-1])
@@ -147,7 +143,7 @@ def _place(out: Any, part: Any, row: int, column: int) -> Any:
     return jax.tree.map(one, out, part)
 
 
-def _tile(net: Layer, x1: Array, x2: Array, offset: int | None, *, get: str, full: bool, mesh: Any) -> Any:
+def _tile(net: "Layer", x1: Array, x2: Array, offset: int | None, *, get: str, full: bool, mesh: Any) -> Any:
     if mesh is not None:
         x1 = jax.device_put(x1, NamedSharding(mesh, PartitionSpec(mesh.axis_names[0])))
         x2 = jax.device_put(x2, NamedSharding(mesh, PartitionSpec()))
@@ -155,28 +151,28 @@ def _tile(net: Layer, x1: Array, x2: Array, offset: int | None, *, get: str, ful
 
 
 @partial(jax.jit, static_argnames=("get", "full"))
-def _kernels(net: Layer, x1: Array, x2: Array, offset: int | None, *, get: str, full: bool) -> Any:
-    """(nngp, ntk) of one tile, positions flattened; row i and column i + offset are the same sample."""
+def _kernels(net: "Layer", x1: Array, x2: Array, offset: int | None, *, get: str, full: bool) -> Any:
+    """The wanted kernels of one tile, positions flattened; row i and column i + offset are the same sample."""
 
     # Differentiating backwards recomputes a tile instead of keeping all its intermediate covariances.
     @jax.checkpoint
-    def kernels(net: Layer, x1: Array, x2: Array) -> Any:
-        state = net.propagate(_inputs(x1, x2, offset, net.needs_full(full), get != "nngp"))
+    def kernels(net: "Layer", x1: Array, x2: Array) -> Any:
+        state = net.propagate(_inputs(x1, x2, offset, net.needs_full(full), full))
         state = state if full else state.at_equal_positions()
         size = count_positions(state.spatial)
         shape = (x1.shape[0], x2.shape[0], *[size] * (1 + full if state.spatial else 0))
-        nngp = state.nngp.reshape(shape) if get != "ntk" else None
-        return nngp, None if state.ntk is None else state.ntk.reshape(shape)
+        wanted = {"nngp": state.nngp, "ntk": state.ntk}
+        return {name: k.reshape(shape) for name, k in wanted.items() if get in (name, "both")}
 
     return kernels(net, x1, x2)
 
 
-def _inputs(x1: Array, x2: Array, offset: int | None, full: bool, ntk: bool) -> State:
+def _inputs(x1: Array, x2: Array, offset: int | None, full: bool, wanted: bool) -> State:
     """Covariances of the data: inner products over channels, divided by their number."""
     spatial, channels = x1.shape[1:-1], x1.shape[-1]
     size = count_positions(spatial)
     a, b = (x.reshape(x.shape[0], size, channels) for x in (x1, x2))
-    full = full and spatial != ()
+    full = full and spatial != ()  # vectors have one position only
     pairs, own = ("ipc,jqc->ijpq", "ipc,iqc->ipq") if full else ("ipc,jpc->ijp", "ipc,ipc->ip")
     field = spatial * 2 if full else spatial
 
@@ -190,10 +186,11 @@ def _inputs(x1: Array, x2: Array, offset: int | None, full: bool, ntk: bool) -> 
         same = jnp.arange(a.shape[0])[:, None] + offset == jnp.arange(b.shape[0])[None]
     return State(
         nngp=nngp,
-        ntk=jnp.zeros_like(nngp) if ntk else None,
+        ntk=jnp.zeros_like(nngp),
         cov1=gram(own, a, a),
         cov2=gram(own, b, b),
         same=same,
         spatial=spatial,
         full=full,
+        wanted=wanted,
     )

@@ -1,10 +1,8 @@
 """The base of every combinator: a network of finite width and its infinite-width kernel, in one object."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, dataclass_transform
 
 import jax
 from jax.typing import ArrayLike
@@ -18,6 +16,7 @@ Shape = tuple[int, ...]
 T = TypeVar("T")
 
 
+@dataclass_transform(frozen_default=True)
 def layer(*static: str) -> Callable[[type[T]], type[T]]:
     """Class decorator: frozen dataclass and PyTree whose leaves are the hyperparameters, except the `static` ones.
 

@@ -1,7 +1,5 @@
 """Read-outs and averages over positions: `flatten`, `global_avg_pool`, `avg_pool`."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from math import prod
 from typing import Any

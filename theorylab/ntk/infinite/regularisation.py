@@ -1,7 +1,5 @@
 """`layer_norm` and `dropout`."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +35,7 @@ class LayerNorm(Layer):
         return replace(
             state,
             nngp=state.nngp * pair,
-            ntk=None if state.ntk is None else state.ntk * pair,
+            ntk=state.ntk * pair,
             cov1=state.cov1 * state.left(scale1) * state.right(scale1),
             cov2=state.cov2 * state.left(scale2) * state.right(scale2),
         )
@@ -58,11 +56,11 @@ class Dropout(Layer):
         # A kept-or-dropped scalar meets itself with E[mask²]/keep² = 1/keep; two different masks are independent.
         same = state.same_value()
         pair = 1.0 if same is None else jnp.where(same, 1 / self.keep, 1.0)
-        own = 1 / self.keep if not state.full else jnp.where(state.same_position(), 1 / self.keep, 1.0)
+        own = jnp.where(state.same_position(), 1 / self.keep, 1.0)
         return replace(
             state,
             nngp=state.nngp * pair,
-            ntk=None if state.ntk is None else state.ntk * pair,
+            ntk=state.ntk * pair,
             cov1=state.cov1 * own,
             cov2=state.cov2 * own,
             gaussian=False,

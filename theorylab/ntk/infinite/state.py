@@ -9,8 +9,6 @@ exchangeable channels. Shapes: S is the tuple of spatial sizes, `()` for vectors
 `full` states cost S times more memory; layers that average over positions need them, `Layer.needs_full` says which.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -23,23 +21,23 @@ class State:
     """Covariances of two batches after some layers; lives only while a kernel is traced."""
 
     nngp: Float[Array, "n1 n2 ..."]
-    ntk: Float[Array, "n1 n2 ..."] | None  # None: not asked for
+    ntk: Float[Array, "n1 n2 ..."]
     cov1: Float[Array, "n1 ..."]
     cov2: Float[Array, "n2 ..."]
     same: Bool[Array, "n1 n2"] | None  # pairs that are one sample met twice; None: there are none
     spatial: tuple[int, ...]
     full: bool
+    wanted: bool  # does what follows need covariances between different positions?
     gaussian: bool = False  # is the field Gaussian, so that a nonlinearity's expectation is known?
     depth: int = 0  # how many `parallel` enclose this place
     fresh: int = -1  # zero mean given everything that enters the `parallel` of this depth (and those around it)
 
-    def linear(self, op: Callable[[Array, int], Array], **changes: object) -> State:
+    def linear(self, op: Callable[[Array, int], Array], **changes: object) -> "State":
         """Apply `op(covariance, number of batch axes)` to the four covariances."""
-        ntk = None if self.ntk is None else op(self.ntk, 2)
-        new = replace(self, nngp=op(self.nngp, 2), ntk=ntk, cov1=op(self.cov1, 1), cov2=op(self.cov2, 1))
+        new = replace(self, nngp=op(self.nngp, 2), ntk=op(self.ntk, 2), cov1=op(self.cov1, 1), cov2=op(self.cov2, 1))
         return replace(new, **changes)  # type: ignore[arg-type]
 
-    def at_equal_positions(self) -> State:
+    def at_equal_positions(self) -> "State":
         """Forget covariances between different positions."""
         if not self.full:
             return self
@@ -62,10 +60,10 @@ class State:
             return per_position
         return per_position.reshape(per_position.shape[0], *[1] * len(self.spatial), *per_position.shape[1:])
 
-    def same_position(self) -> Bool[Array, "..."] | None:
-        """Mask over position pairs, (*S, *S); None when only equal positions are held."""
+    def same_position(self) -> Bool[Array, "..."]:
+        """Mask over the position pairs held: (*S, *S), or a scalar True when only equal positions are."""
         if not self.full:
-            return None
+            return jnp.asarray(True)
         size = positions(self.spatial)
         return jnp.eye(size, dtype=bool).reshape(*self.spatial, *self.spatial)
 
@@ -74,7 +72,7 @@ class State:
         if self.same is None:
             return None
         mask = self.same.reshape(*self.same.shape, *[1] * (self.nngp.ndim - 2))
-        return mask & self.same_position() if self.full else mask
+        return mask & self.same_position()
 
 
 def positions(spatial: tuple[int, ...]) -> int:

@@ -1,9 +1,8 @@
 """Sliding windows over axes of covariances, and the three paddings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import jax
@@ -55,7 +54,7 @@ class Window:
         """
         x = self.pad(x, axes)
         for size, stride, group in zip(self.sizes, self.strides, axes, strict=True):
-            x = sum(_shifted(x, group, offset, size, stride) for offset in range(size))
+            x = reduce(jnp.add, [_shifted(x, group, offset, size, stride) for offset in range(size)])
         return x
 
 
