@@ -199,7 +199,7 @@ def _print_verdicts(slug: str, verdicts: Sequence[Any]) -> None:
         shown = evidence_text(v.as_json()["evidence"][v.evidence.index(tight)]) if tight else ""
         controls = f"{sum(rejected(c) for c in v.controls.values())} of {len(v.controls)}" if v.controls else ""
         colour = _MARKS[v.status]
-        table.add_row(f"{v.claim.id}: {escape(v.claim.statement)}", f"[{colour}]{v.status}[/]", escape(shown), controls)
+        table.add_row(escape(v.claim.id), f"[{colour}]{v.status}[/]", escape(shown), controls)
     if verdicts:
         out_console.print(table)
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Mode = Literal["light", "dark"]
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 WIDTH = 7.0  # inches: two columns of a paper
@@ -62,3 +62,11 @@ def band(axes: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[fl
 def diagonal(axes: Axes, low: float, high: float) -> None:
     """The line y = x between two values, in the colour of the axes."""
     axes.plot([low, high], [low, high], color=mpl.rcParams["axes.edgecolor"], lw=0.8, ls=":", marker="", zorder=0)
+
+
+def sample_axis(axes: Axes, sizes: Sequence[float]) -> None:
+    """A logarithmic x axis whose ticks are the sample sizes that were run."""
+    ticks = sorted({float(n) for n in sizes})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{n:g}" for n in ticks])
+    axes.minorticks_off()

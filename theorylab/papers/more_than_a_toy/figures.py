@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 
 from theorylab.lab import Figure, Preset, Results, Table
-from theorylab.plotting import COLOURS, MARKERS, diagonal, panels, ramp
+from theorylab.plotting import COLOURS, MARKERS, diagonal, panels, ramp, sample_axis
 from theorylab.rmt import fit_exponents, predicted_exponent
 
 All = Mapping[str, Results]
@@ -63,9 +63,10 @@ def _fig1(table: Table) -> MplFigure:
             top.plot(n, rows["gcv"], color=colour, marker=marker, ls="none", mfc="none")
             top.plot(n, np.maximum(rows["train"], 1e-4), color=colour, marker="", lw=0.7, alpha=0.6, ls=":")
             bottom.plot(n, rows["gcv_over_loo"], color=colour, marker=marker)
-        top.set(xscale="log", yscale="log", title=f"{kernel} on {name}", ylim=(0.02, None))
+        top.set(yscale="log", title=f"{kernel}\n{name}", ylim=(0.02, None))
         bottom.axhspan(0.85, 1.2, color="grey", alpha=0.15, lw=0)
-        bottom.set(xscale="log", xlabel="training samples N")
+        bottom.set(xlabel="training samples N")
+        sample_axis(bottom, part["n"])
     axes[0, 0].set_ylabel("risk, summed over classes")
     axes[0, 0].legend(title="ridge / (tr K/N)", ncols=2)
     axes[1, 0].set_ylabel("GCV / LOO")
@@ -178,6 +179,7 @@ def _fig5(table: Table) -> MplFigure:
     axes[0, 1].set(xscale="log", yscale="log", xlabel="N", title="ridgeless test risk")
     for axis in axes[0]:
         axis.legend(fontsize=6)
+        sample_axis(axis, table["n"])
     return figure
 
 
@@ -208,9 +210,11 @@ def _fig6(table: Table) -> MplFigure:
     for axis, ((panel,), part) in zip(axes[0], table.groups("panel"), strict=True):
         _designs(axis, part)
         axis.set(xscale="log", yscale="log", title=str(panel), xlabel="ridge" if "GCV" in str(panel) else "N")
+        if "GCV" not in str(panel):
+            sample_axis(axis, part["x"])
     axes[0, 0].axhline(1.0, color="grey", lw=0.8, ls=":")
-    axes[0, 1].set_title("(A) averaged law, residual")
-    axes[0, 2].set_title("(B) anisotropic law, residual")
+    axes[0, 1].set_title("(A) averaged law")
+    axes[0, 2].set_title("(B) anisotropic law")
     axes[0, 0].legend()
     return figure
 

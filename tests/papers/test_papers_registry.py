@@ -1,0 +1,82 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from theorylab import papers
+from theorylab.errors import InputError
+from theorylab.lab import PRESETS, Experiment, Figure, Paper, Preset
+from theorylab.lab.runner import check_data, make_task
+
+ROOMS = list(papers.rooms().values())
+GALLERY = Path(__file__).parents[2] / "figures"
+
+
+def test_the_seventeen_papers_have_titles_and_every_room_is_one_of_them():
+    assert len(papers.TITLES) == 17 and set(papers.rooms()) <= set(papers.TITLES)
+    assert all(slug == room.slug and room.title == papers.TITLES[slug] for slug, room in papers.rooms().items())
+
+
+def test_an_unknown_and_a_planned_paper_are_told_apart():
+    with pytest.raises(InputError, match="unknown paper 'nope'"):
+        papers.get("nope")
+    planned = next(slug for slug in papers.TITLES if slug not in papers.rooms())
+    with pytest.raises(InputError, match="planned and not implemented yet"):
+        papers.get(planned)
+
+
+@pytest.mark.parametrize("paper", ROOMS, ids=lambda p: p.slug)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_cell_of_every_preset_has_a_key_of_its_own(paper, preset):
+    chosen = paper.preset(preset)
+    for experiment in paper.experiments:
+        keys = [make_task(paper, experiment.name, cell).key for cell in experiment.cells(chosen)]
+        assert keys and len(set(keys)) == len(keys), experiment.name
+
+
+@pytest.mark.parametrize("paper", ROOMS, ids=lambda p: p.slug)
+def test_smoke_and_quick_need_no_download(paper, monkeypatch, tmp_path):
+    monkeypatch.setenv("THEORYLAB_DATA", str(tmp_path))
+    names = [e.name for e in paper.experiments]
+    for preset in ("smoke", "quick"):
+        check_data(paper, paper.preset(preset), names)
+
+
+@pytest.mark.parametrize("paper", ROOMS, ids=lambda p: p.slug)
+def test_a_missing_data_set_is_one_error_with_the_fetch_command(paper, monkeypatch, tmp_path):
+    monkeypatch.setenv("THEORYLAB_DATA", str(tmp_path))
+    needs_data = [e.name for e in paper.experiments if e.data(paper.preset("full"))]
+    if needs_data:
+        with pytest.raises(InputError, match=r"fetch it: theorylab data fetch \w+"):
+            check_data(paper, paper.preset("full"), needs_data)
+
+
+@pytest.mark.parametrize("paper", ROOMS, ids=lambda p: p.slug)
+def test_the_committed_gallery_is_whole_and_small(paper):
+    for figure in paper.figures:
+        for suffix in ("csv", "png", "dark.png", "pdf", "json"):
+            assert (GALLERY / paper.slug / f"{figure.name}.{suffix}").is_file(), f"{figure.name}.{suffix}"
+        for suffix in ("csv", "png", "dark.png"):
+            assert (GALLERY / paper.slug / f"{figure.name}.{suffix}").stat().st_size < 150_000
+    assert (GALLERY / paper.slug / "claims.json").is_file()
+
+
+def presets(**values):
+    return {name: Preset(name, values) for name in PRESETS}
+
+
+def blank(**changes):
+    return replace(Paper("p", "t", "a", "v", "x", presets(n=1)), **changes)
+
+
+def test_a_paper_that_does_not_hang_together_cannot_be_declared():
+    cells = Experiment("e", print, lambda p: [])
+    figure = Figure("f", "t", "ours", ("e",), lambda r, p: None, lambda t: None, "c")
+    with pytest.raises(ValueError, match="share a name"):
+        blank(experiments=(cells, cells))
+    with pytest.raises(ValueError, match="f needs unknown experiments"):
+        blank(figures=(figure,))
+    with pytest.raises(ValueError, match="presets must be"):
+        blank(presets={"quick": Preset("quick", {})})
+    with pytest.raises(ValueError, match="do not set the same values"):
+        blank(presets={**presets(n=1), "full": Preset("full", {"m": 1})})
