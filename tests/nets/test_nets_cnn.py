@@ -33,7 +33,7 @@ def test_forward_pass_is_scipys_correlation(pool):
 def test_layers_take_their_own_kernel_and_stride():
     # the certified-training network: 4x4 kernels with stride 2 and one zero on every side halve the image
     model = CNN(
-        (28, 28, 1), 10, channels=(4, 4, 8, 8), kernel_size=(3, 4, 3, 4), strides=(1, 2, 1, 2), padding=1, hidden=(16, 9),
+        (28, 28, 1), 10, channels=(4, 4, 8, 8), kernel_size=(3, 4, 3, 4), strides=(1, 2, 1, 2), padding=1, hidden=(9,),
         rngs=nnx.Rngs(0),
     )  # fmt: skip
     x = np.ones((2, 28, 28, 1), np.float32)
