@@ -7,6 +7,7 @@ constant is unknown; these are the standard forms, and no claim should rest on t
 from typing import Any, Literal
 
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
@@ -17,9 +18,9 @@ Variant = Literal["rademacher", "arora"]
 
 
 def norm_bound(
-    K: Float[Array, "n n"],
-    Y: Float[Array, "n c"] | Float[Array, " n"],
-    alphas: Float[Array, " l"],
+    K: Float[ArrayLike, "n n"],
+    Y: Float[ArrayLike, "n *c"],
+    alphas: Float[ArrayLike, " l"],
     *,
     variant: Variant = "rademacher",
 ) -> Float[Array, " l"]:

@@ -44,8 +44,8 @@ class _SelectedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _select(self, path: RidgePathBase) -> None:
         self.path_ = path
-        constant = path.scale == 0 and self.alphas is None
-        alphas = [1.0] if constant else self.alphas
+        constant = path.scale == 0 and self.alphas is None  # any penalty then gives the same fit
+        alphas: Any = [1.0] if constant else self.alphas
         self.selection_ = path.select(self.criterion, alphas, per_output=self.alpha_per_target)
         self.alpha_, self.best_score_ = self.selection_.alpha, self.selection_.score
 
@@ -124,7 +124,7 @@ class KernelRidgeGCV(_SelectedRidge):
         self.dual_coef_ = self._at_selected(self.path_.dual)
         self.intercept_ = self._at_selected(self.path_.intercept)
         if y.ndim == 1:
-            self.dual_coef_, self.intercept_ = self.dual_coef_[:, 0], float(self.intercept_[0])
+            self.dual_coef_, self.intercept_ = self.dual_coef_[:, 0], self.intercept_[0]
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -171,7 +171,7 @@ class RidgeGCV(_SelectedRidge):
         self._select(path)
         self.coef_, self.intercept_ = self._at_selected(path.coef).T, self._at_selected(path.intercept)
         if y.ndim == 1:
-            self.coef_, self.intercept_ = self.coef_[0], float(self.intercept_[0])
+            self.coef_, self.intercept_ = self.coef_[0], self.intercept_[0]
         return self
 
     def predict(self, X: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 from jax.tree_util import register_dataclass
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
@@ -32,10 +33,10 @@ class KernelRidgePath(RidgePathBase):
     @classmethod
     def fit(
         cls,
-        K: Float[Array, "n n"],
-        Y: Float[Array, "n c"] | Float[Array, " n"],
+        K: Float[ArrayLike, "n n"],
+        Y: Float[ArrayLike, "n *c"],
         *,
-        weights: Float[Array, " n"] | None = None,
+        weights: Float[ArrayLike, " n"] | None = None,
         center: bool = False,
         check: bool = True,
     ) -> "KernelRidgePath":
@@ -66,7 +67,7 @@ class KernelRidgePath(RidgePathBase):
         with jax.enable_x64(True):
             return _build(cls, K, Y, weights, center, check)
 
-    def predict(self, K_test: Float[Array, "m n"], alphas: Float[Array, " l"]) -> Float[Array, "l m c"]:
+    def predict(self, K_test: Float[ArrayLike, "m n"], alphas: Float[ArrayLike, " l"]) -> Float[Array, "l m c"]:
         """Predictions at M points from their kernel K_test (M, N) to the training samples, shape (L, M, C)."""
         require_real("K_test", K_test, ndim=(2,))
         if np.shape(K_test)[1] != self.n:
@@ -82,66 +83,71 @@ class KernelRidgePath(RidgePathBase):
         return self._dual(alphas)
 
 
-def _decompose(K: Any, Y: Any, weights: Any, center: bool) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Eigenvalues, eigenvectors, targets, root weights, unpenalised direction and K itself, all in float64."""
-    K, Y = as_float64(K), as_float64(Y)
+@partial(jax.jit, static_argnames="center")
+def _prepare(K: Array, Y: Array, weights: Array | None, center: bool) -> tuple[Array, Array, Array, Array]:
+    """The symmetric matrix to decompose, weighted targets, root weights and the unpenalised direction."""
     Y = Y[:, None] if Y.ndim == 1 else Y
     n = K.shape[0]
-    root = jnp.ones(n) if weights is None else jnp.sqrt(as_float64(weights))
-    direction = unit_root(root) if center else jnp.zeros(n)
-    weighted = K if weights is None else root[:, None] * K * root
-    if not center:
-        return *_eigh(weighted), root[:, None] * Y, root, direction, K
-    # Solve on the complement of the intercept's direction, in the basis that a reflection gives it.
-    inner = reflect(direction, reflect(direction, weighted).T)[1:, 1:]
-    values, vectors = _eigh(inner)
-    vectors = reflect(direction, jnp.concatenate([jnp.zeros((1, n - 1)), vectors]))
-    return values, vectors, root[:, None] * Y, root, direction, K
+    root = jnp.ones(n) if weights is None else jnp.sqrt(weights)
+    matrix = root[:, None] * (K + K.T) / 2 * root
+    direction = jnp.zeros(n)
+    if center:
+        # Solve on the complement of the intercept's direction, in the basis that a reflection gives it.
+        direction = unit_root(root)
+        matrix = reflect(direction, reflect(direction, matrix).T)[1:, 1:]
+    return matrix, root[:, None] * Y, root, direction
 
 
-def _eigh(K: Array) -> tuple[Array, Array]:
-    """Eigenvalues and eigenvectors of the symmetric part of K."""
-    if is_traced(K) or jax.default_backend() != "cpu":
-        return jnp.linalg.eigh(K)
+def _eigh(matrix: Array) -> tuple[Array, Array]:
+    if is_traced(matrix) or jax.default_backend() != "cpu":
+        return jnp.linalg.eigh(matrix)
     # LAPACK's divide and conquer on a column-major copy that it may overwrite: the fastest driver on a host.
-    host = np.asarray(K)
-    values, vectors = scipy.linalg.eigh(
-        np.asfortranarray((host + host.T) / 2), driver="evd", overwrite_a=True, check_finite=False
-    )
+    copy = np.array(np.asarray(matrix).T, order="F")
+    values, vectors = scipy.linalg.eigh(copy, driver="evd", overwrite_a=True, check_finite=False)
     return jnp.asarray(values), jnp.asarray(vectors)
 
 
-def _build(cls: Any, K: Any, Y: Any, weights: Any, center: bool, check: bool) -> "KernelRidgePath":
-    epsilon = input_epsilon(K)
-    values, vectors, targets, root, direction, K = _decompose(K, Y, weights, center)
+@partial(jax.jit, static_argnames="center")
+def _assemble(
+    K: Array, values: Array, vectors: Array, targets: Array, root: Array, direction: Array, noise: Any, *, center: bool
+) -> dict[str, Any]:
+    """Array fields of the path; eigenvalues up to `noise` become zero, so that alpha = 0 knows the rank."""
     n = K.shape[0]
-    double = epsilon <= np.finfo(np.float64).eps
-    # A float32 kernel's eigenvalues are trusted down to 1e-7 of the largest, about its machine epsilon.
-    rounding = max(n, 10) * epsilon if double else max(1e-7, epsilon if epsilon > 1e-6 else 0.0)
-    if check:
-        # Entries computed with cancellation (distances) lose some digits more: a thousand times machine precision.
-        require_positive_semidefinite(values, max(n, 10) * epsilon * (1e3 if double else 1))
-    if not is_traced(values) and values.max() > 0:
-        # A negative eigenvalue shows how large the rounding in K really is.
-        rounding = max(rounding, float(-2 * values.min() / values.max()))
-    if double:
-        # What rounding has made of a zero eigenvalue becomes zero again, so that alpha = 0 knows the rank.
-        values = jnp.where(values <= rounding * values.max(), 0.0, values)
+    if center:
+        vectors = reflect(direction, jnp.concatenate([jnp.zeros((1, n - 1)), vectors]))
     modes = Modes(
-        values=jnp.maximum(values, 0.0) / n,
+        values=jnp.where(values <= noise, 0.0, values) / n,
         vectors=vectors,
         coords=vectors.T @ targets,
         rest=jnp.zeros_like(targets),
         intercept=direction,
         rest_dim=0,
     )
-    return cls(
-        modes=modes,
-        root_weights=root,
-        intercept_targets=direction @ targets,
-        pull=K @ (root * direction),
-        diag_kernel=jnp.diagonal(K),
-        rounding=rounding,
-        clipped=double,
-        centered=center,
-    )
+    return {
+        "modes": modes,
+        "root_weights": root,
+        "intercept_targets": direction @ targets,
+        "pull": K @ (root * direction),
+        "diag_kernel": jnp.diagonal(K),
+    }
+
+
+def _build(cls: Any, K: Any, Y: Any, weights: Any, center: bool, check: bool) -> "KernelRidgePath":
+    epsilon = input_epsilon(K)
+    n = np.shape(K)[0]
+    double = epsilon <= np.finfo(np.float64).eps
+    K, Y, weights = as_float64(K), as_float64(Y), None if weights is None else as_float64(weights)
+    matrix, *problem = _prepare(K, Y, weights, center)
+    values, vectors = _eigh(matrix)
+    if check:
+        # Entries computed with cancellation (distances) lose some digits more: a thousand times machine precision.
+        require_positive_semidefinite(values, max(n, 10) * epsilon * (1e3 if double else 1))
+    # A float32 kernel's eigenvalues are trusted down to 1e-7 of the largest, about its machine epsilon.
+    rounding = max(n, 10) * epsilon if double else max(1e-7, epsilon if epsilon > 1e-6 else 0.0)
+    if not is_traced(values):
+        lowest, highest = np.asarray(values)[[0, -1]]
+        # A negative eigenvalue shows how large the rounding in K really is.
+        rounding = max(rounding, float(-2 * lowest / highest) if highest > 0 else 0.0)
+    noise = jnp.maximum(rounding * values[-1], 0.0) if double else jnp.zeros(())
+    fields = _assemble(K, values, vectors, *problem, noise, center=center)
+    return cls(**fields, rounding=rounding, clipped=double, centered=center)

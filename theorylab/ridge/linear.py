@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
@@ -27,10 +28,10 @@ class RidgePath(RidgePathBase):
     @classmethod
     def fit(
         cls,
-        X: Float[Array, "n p"],
-        Y: Float[Array, "n c"] | Float[Array, " n"],
+        X: Float[ArrayLike, "n p"],
+        Y: Float[ArrayLike, "n *c"],
         *,
-        weights: Float[Array, " n"] | None = None,
+        weights: Float[ArrayLike, " n"] | None = None,
         center: bool = False,
         check: bool = True,
     ) -> "RidgePath":
@@ -60,11 +61,11 @@ class RidgePath(RidgePathBase):
             return _build(cls, X, Y, weights, center)
 
     @float64_inside
-    def coef(self, alphas: Float[Array, " l"]) -> Float[Array, "l p c"]:
+    def coef(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l p c"]:
         """Coefficients β with f(x) = x^T β (+ intercept), shape (L, P, C)."""
         return self._fit(self._penalties(alphas))
 
-    def predict(self, X_test: Float[Array, "m p"], alphas: Float[Array, " l"]) -> Float[Array, "l m c"]:
+    def predict(self, X_test: Float[ArrayLike, "m p"], alphas: Float[ArrayLike, " l"]) -> Float[Array, "l m c"]:
         """Predictions at the rows of X_test (M, P), shape (L, M, C)."""
         require_real("X_test", X_test, ndim=(2,))
         features = self.right.shape[1]
@@ -90,40 +91,42 @@ def _coefficients(modes: Modes, right: Array, alphas: Array) -> Array:
     return jnp.einsum("mp,ml,mc->lpc", right, gain, modes.coords, optimize=[(1, 2), (0, 1)])
 
 
-def _build(cls: Any, X: Any, Y: Any, weights: Any, center: bool) -> RidgePath:
-    epsilon = input_epsilon(X)
-    X, Y = as_float64(X), as_float64(Y)
+@partial(jax.jit, static_argnames="center")
+def _decompose(X: Array, Y: Array, weights: Array | None, center: bool) -> dict[str, Any]:
+    """Array fields of the path."""
     Y = Y[:, None] if Y.ndim == 1 else Y
     n, p = X.shape
-    root = jnp.ones(n) if weights is None else jnp.sqrt(as_float64(weights))
+    root = jnp.ones(n) if weights is None else jnp.sqrt(weights)
     direction = unit_root(root) if center else jnp.zeros(n)
-    weighted, targets = root[:, None] * X, root[:, None] * Y
-    if center:
-        # The complement of the intercept's direction, in the basis that a reflection gives it.
-        left, singular, right = jnp.linalg.svd(reflect(direction, weighted)[1:], full_matrices=False)
-        left = reflect(direction, jnp.concatenate([jnp.zeros((1, left.shape[1])), left]))
-    else:
-        left, singular, right = jnp.linalg.svd(weighted, full_matrices=False)
+    matrix, targets = root[:, None] * X, root[:, None] * Y
+    # With an intercept: the complement of its direction, in the basis that a reflection gives it.
+    matrix = reflect(direction, matrix)[1:] if center else matrix
+    left, singular, right = jnp.linalg.svd(matrix, full_matrices=False)
+    left = reflect(direction, jnp.concatenate([jnp.zeros((1, len(singular))), left])) if center else left
     singular = jnp.where(singular <= max(n, p) * np.finfo(np.float64).eps * singular.max(), 0.0, singular)
     coords = left.T @ targets
-    penalised = targets - jnp.outer(direction, direction @ targets)
     modes = Modes(
         values=singular**2 / n,
         vectors=left,
         coords=coords,
-        rest=penalised - left @ coords,
+        rest=targets - jnp.outer(direction, direction @ targets) - left @ coords,
         intercept=direction,
         rest_dim=n - center - len(singular),
     )
-    return cls(
-        modes=modes,
-        root_weights=root,
-        intercept_targets=direction @ targets,
-        pull=X.T @ (root * direction),
-        diag_kernel=(X**2).sum(1),
-        # The SVD resolves singular values, not their squares.
-        rounding=(max(n, p) * epsilon) ** 2,
-        clipped=True,
-        centered=center,
-        right=right,
-    )
+    return {
+        "modes": modes,
+        "root_weights": root,
+        "intercept_targets": direction @ targets,
+        "pull": X.T @ (root * direction),
+        "diag_kernel": (X**2).sum(1),
+        "right": right,
+    }
+
+
+def _build(cls: Any, X: Any, Y: Any, weights: Any, center: bool) -> RidgePath:
+    weights = None if weights is None else as_float64(weights)
+    fields = _decompose(as_float64(X), as_float64(Y), weights, center)
+    # The SVD resolves singular values, not their squares.
+    epsilon = input_epsilon(X)
+    clipped = epsilon <= np.finfo(np.float64).eps
+    return cls(**fields, rounding=(max(np.shape(X)) * epsilon) ** 2, clipped=clipped, centered=center)

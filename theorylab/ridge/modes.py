@@ -156,16 +156,17 @@ def loo(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
     next_residual, next_diagonal = _apply(modes, pseudo)[:, 0], _diagonal(modes, pseudo)
     second = _ratio(next_residual, next_diagonal, 0.0)
 
-    def mean_square(alpha: Array) -> Array:
-        weights = _weights(modes, alpha[None])
-        residual, diagonal = _apply(modes, weights)[:, 0], _diagonal(modes, weights)
-        alone = (_shifted(modes, alpha[None]).min() == 0) & (diagonal <= ALONE)
-        first = _ratio(residual, diagonal, 0.0)
-        return (jnp.where(alone, second, first) ** 2).mean(0)
+    def mean_square(alphas: Array) -> Array:
+        weights = _weights(modes, alphas)
+        residual, diagonal = _apply(modes, weights), _diagonal(modes, weights)[:, :, None]
+        alone = (_shifted(modes, alphas).min(0) == 0)[:, None] & (diagonal <= ALONE)
+        return (jnp.where(alone, second[:, None], _ratio(residual, diagonal, 0.0)) ** 2).mean(0)
 
-    # One batch if its (N, batch, C) residuals stay below 2^25 numbers (256 MiB).
-    batch = max(1, min(alphas.shape[0], 2**25 // modes.coords.shape[1] // modes.n))
-    return jax.lax.map(mean_square, alphas, batch_size=batch)
+    # The (N, batch, C) residuals of a batch stay below 2^25 numbers (256 MiB).
+    batch = max(1, 2**25 // modes.coords.shape[1] // modes.n)
+    if alphas.shape[0] <= batch:
+        return mean_square(alphas)
+    return jax.lax.map(lambda alpha: mean_square(alpha[None])[0], alphas, batch_size=batch)
 
 
 @jax.jit

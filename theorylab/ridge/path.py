@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from theorylab.errors import InputError
@@ -94,11 +95,11 @@ class RidgePathBase:
         diagonal = np.asarray(self.diag_kernel)
         return float(diagonal.std() / diagonal.mean()) if diagonal.mean() > 0 else 0.0
 
-    def train_risk(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+    def train_risk(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
         """(1/N) Σ_i w_i ‖y_i - ŷ_i‖², shape (L,)."""
         return self._evaluate(algebra.train_risk, alphas).sum(-1)
 
-    def gcv(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+    def gcv(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
         """Generalised cross-validation (1/N)‖(I - S)y‖² / (tr(I - S)/N)², shape (L,); its limit at alpha = 0.
 
         A rank-deficient problem at alpha = 0 gives (RSS/N) / (1 - rank/N)². Estimates the in-distribution risk of
@@ -106,31 +107,31 @@ class RidgePathBase:
         """
         return self._evaluate(algebra.gcv, alphas).sum(-1)
 
-    def gcv_per_output(self, alphas: Float[Array, " l"]) -> Float[Array, "l c"]:
+    def gcv_per_output(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l c"]:
         """GCV of each output, shape (L, C)."""
         return self._evaluate(algebra.gcv, alphas)
 
     kare = gcv
 
-    def loo(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+    def loo(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
         """Exact leave-one-out risk (1/N) Σ_i w_i ‖y_i - ŷ_i^(-i)‖², shape (L,).
 
         The refits keep the absolute penalty N * alpha (and refit the intercept), as a grid search in scikit-learn does.
         """
         return self._evaluate(algebra.loo, alphas).sum(-1)
 
-    def loo_per_output(self, alphas: Float[Array, " l"]) -> Float[Array, "l c"]:
+    def loo_per_output(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l c"]:
         """Leave-one-out risk of each output, shape (L, C)."""
         return self._evaluate(algebra.loo, alphas)
 
-    def gcv_loo_ratio(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+    def gcv_loo_ratio(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
         """GCV / LOO, shape (L,): the free diagnostic of GCV's hypothesis.
 
         LOO needs no random-matrix law; outside about [0.85, 1.2] the law does not hold for this kernel and penalty.
         """
         return self.gcv(alphas) / self.loo(alphas)
 
-    def kfold(self, alphas: Float[Array, " l"], k: int, key: PRNGKeyArray) -> Float[Array, " l"]:
+    def kfold(self, alphas: Float[ArrayLike, " l"], k: int, key: PRNGKeyArray) -> Float[Array, " l"]:
         """Exact k-fold cross-validation risk over the random folds `fold_labels(N, k, key)`, shape (L,).
 
         As for `loo`, the refits keep the absolute penalty N * alpha. No refit is done: each penalty costs N³/k.
@@ -144,41 +145,41 @@ class RidgePathBase:
             members[fold, : len(rows)] = rows
         return self._evaluate(algebra.kfold, alphas, members).sum(-1)
 
-    def kappa(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+    def kappa(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
         """Estimated effective regularisation κ̂ = 1 / s(alpha), s = (1/N) tr (K/N + alpha)^{-1}, shape (L,).
 
         Zero at alpha = 0 if the problem is rank-deficient; the intercept's direction is left out of the trace.
         """
         return self._evaluate(algebra.kappa, alphas)
 
-    def dkappa(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+    def dkappa(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
         """Its derivative κ̂² (1/N) tr (K/N + alpha)^{-2} >= 1, shape (L,)."""
         return self._evaluate(algebra.dkappa, alphas)
 
-    def dof(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+    def dof(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
         """Effective degrees of freedom tr S = N (1 - alpha/κ̂), intercept included, shape (L,)."""
         return self._evaluate(algebra.dof, alphas)
 
-    def leverage(self, alphas: Float[Array, " l"]) -> Float[Array, "l n"]:
+    def leverage(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l n"]:
         """Diagonal of the smoother S, intercept included, shape (L, N)."""
         return self._evaluate(algebra.leverage, alphas)
 
-    def norm2(self, alphas: Float[Array, " l"]) -> Float[Array, " l"]:
+    def norm2(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
         """Squared norm of the fit, y^T K (K + N alpha)^{-2} y summed over outputs, shape (L,)."""
         return self._evaluate(algebra.norm2, alphas).sum(-1)
 
     @float64_inside
-    def dual(self, alphas: Float[Array, " l"]) -> Float[Array, "l n c"]:
+    def dual(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l n c"]:
         """Dual weights a with f(x) = Σ_i a_i k(x_i, x), shape (L, N, C)."""
         return self._dual(self._penalties(alphas))
 
     @float64_inside
-    def intercept(self, alphas: Float[Array, " l"]) -> Float[Array, "l c"]:
+    def intercept(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l c"]:
         """Intercept b of a centred fit, zeros otherwise, shape (L, C)."""
         return self._intercept(self._fit(self._penalties(alphas)))
 
     def select(
-        self, criterion: Criterion = "gcv", alphas: Float[Array, " l"] | None = None, *, per_output: bool = False
+        self, criterion: Criterion = "gcv", alphas: Float[ArrayLike, " l"] | None = None, *, per_output: bool = False
     ) -> Selection:
         """The penalty that minimises GCV or leave-one-out, over `alphas` or over `default_alphas`.
 
@@ -228,7 +229,7 @@ class RidgePathBase:
             raise InputError(
                 f"alpha = {alpha:.3g} leaves a system that the input's precision cannot carry: smallest eigenvalue "
                 f"{smallest:.3g}, largest {float(values[0]):.3g} (of K/N), resolved only down to {noise:.2g}; "
-                f"use alpha >= {noise:.2g}{'' if self.clipped else ' or compute K in float64'}."
+                f"use alpha >= {noise:.2g}{'' if self.clipped else ' or compute it in float64'}."
             )
 
     def _dual(self, alphas: Array) -> Array:

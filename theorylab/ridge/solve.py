@@ -1,8 +1,8 @@
 """One penalty by Cholesky: for N too large for an eigendecomposition, and for gradients through the kernel.
 
-A factorisation costs N³/3 flops and the leave-one-out diagonal as much again, against about 9 N³ for the eigenvectors of
-`KernelRidgePath`, so up to about ten penalties are cheaper here. No eigenvectors are involved: gradients with respect to
-K, Y and alpha are finite also where eigenvalues repeat.
+A factorisation costs N³/3 flops and the leave-one-out diagonal as much again, against about 9 N³ for the eigenvectors
+of `KernelRidgePath`, so up to about ten penalties are cheaper here. No eigenvectors are involved: gradients with
+respect to K, Y and alpha are finite also where eigenvalues repeat.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import register_dataclass
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
@@ -41,16 +42,16 @@ class RidgeSolution:
 
 
 def solve_ridge(
-    K: Float[Array, "n n"],
-    Y: Float[Array, "n c"] | Float[Array, " n"],
-    alpha: float | Float[Array, ""],
+    K: Float[ArrayLike, "n n"],
+    Y: Float[ArrayLike, "n *c"],
+    alpha: float | Float[ArrayLike, ""],
     *,
     block: int = 2048,
     mesh: Mesh | None = None,
 ) -> RidgeSolution:
     """Solve (K + N alpha I) a = Y by a blocked left-looking Cholesky factorisation, with exact GCV and LOO.
 
-    The same numbers as `KernelRidgePath.fit(K, Y)` at one alpha in the normalised convention (scikit-learn's is N alpha).
+    The same numbers as `KernelRidgePath.fit(K, Y)` at one alpha (normalised convention: scikit-learn's is N alpha).
 
     Args:
         K: kernel between the N training samples, not divided by N, positive semi-definite.
@@ -72,23 +73,23 @@ def solve_ridge(
     solution = _solve(K, Y, alpha, block, mesh)
     if not is_traced(solution) and not np.isfinite(solution.gcv):
         raise InputError(
-            f"K + N alpha I is not positive definite in float64 at alpha = {float(alpha):.3g}; use a larger alpha, "
-            "or KernelRidgePath, which knows the limit of a rank-deficient kernel."
+            f"K + N alpha I is not positive definite in float64 at alpha = {float(np.asarray(alpha)):.3g}; "
+            "use a larger alpha, or KernelRidgePath, which knows the limit of a rank-deficient kernel."
         )
     return solution
 
 
-def gcv_score(K: Float[Array, "n n"], Y: Float[Array, "n c"] | Float[Array, " n"], alpha: Any) -> Float[Array, ""]:
+def gcv_score(K: Float[ArrayLike, "n n"], Y: Float[ArrayLike, "n *c"], alpha: Any) -> Float[Array, ""]:
     """GCV at one penalty as a scalar for kernel learning: reverse-mode differentiable in K, Y and alpha.
 
     The backward pass runs in float64 too, whatever the caller's types (JAX alone would leave it in float32).
     """
-    return _score("gcv", K, Y, alpha)
+    return _score("gcv", K, Y, alpha) if is_traced(K, Y, alpha) else solve_ridge(K, Y, alpha).gcv
 
 
-def loo_score(K: Float[Array, "n n"], Y: Float[Array, "n c"] | Float[Array, " n"], alpha: Any) -> Float[Array, ""]:
+def loo_score(K: Float[ArrayLike, "n n"], Y: Float[ArrayLike, "n *c"], alpha: Any) -> Float[Array, ""]:
     """Exact leave-one-out risk at one penalty as a scalar, differentiable as `gcv_score` is."""
-    return _score("loo", K, Y, alpha)
+    return _score("loo", K, Y, alpha) if is_traced(K, Y, alpha) else solve_ridge(K, Y, alpha).loo
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -103,7 +104,9 @@ def _score_forward(name: str, K: Any, Y: Any, alpha: Any) -> tuple[Any, Any]:
 def _score_backward(name: str, inputs: Any, cotangent: Any) -> Any:
     with jax.enable_x64(True):
         exact = [as_float64(x) for x in inputs]
-        gradients = jax.grad(lambda *x: getattr(_solve(*x, 2048, None), name), argnums=(0, 1, 2))(*exact)
+        gradients = jax.grad(lambda K, Y, alpha: getattr(_solve(K, Y, alpha, 2048, None), name), argnums=(0, 1, 2))(
+            *exact
+        )
         return tuple((cotangent * g).astype(jnp.asarray(x).dtype) for g, x in zip(gradients, inputs, strict=True))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 from matfree import decomp
 
@@ -30,18 +31,18 @@ class GCVEstimate:
     Lanczos steps; where it is not small against standard_error, increase `depth`. kappa_error: of kappa, likewise.
     """
 
-    gcv: np.ndarray
-    standard_error: np.ndarray
-    truncation: np.ndarray
-    kappa: np.ndarray
-    kappa_error: np.ndarray
-    dof: np.ndarray
+    gcv: Float[Array, " l"]
+    standard_error: Float[Array, " l"]
+    truncation: Float[Array, " l"]
+    kappa: Float[Array, " l"]
+    kappa_error: Float[Array, " l"]
+    dof: Float[Array, " l"]
 
 
 def gcv_slq(
-    K: Float[Array, "n n"] | Matvec,
-    Y: Float[Array, "n c"] | Float[Array, " n"],
-    alphas: Float[Array, " l"],
+    K: Float[ArrayLike, "n n"] | Matvec,
+    Y: Float[ArrayLike, "n *c"],
+    alphas: Float[ArrayLike, " l"],
     key: PRNGKeyArray,
     *,
     num_probes: int = 16,
