@@ -1,5 +1,35 @@
 """Tangent kernels: the empirical kernel of any JAX function, infinite-width kernels, training in closed form."""
 
+from theorylab.ntk import infinite
+from theorylab.ntk.axes import from_neural_tangents, to_neural_tangents
 from theorylab.ntk.empirical import empirical_ntk
+from theorylab.ntk.operator import NTKOperator, ntk_operator
+from theorylab.ntk.surrogates import (
+    Sketch,
+    entk_features,
+    nystrom_features,
+    random_head,
+    sample_coordinates,
+    sketch_ntk,
+)
+from theorylab.ntk.training import GradientFlow, Prediction, gradient_flow, linearize, max_learning_rate
 
-__all__ = ["empirical_ntk"]
+__all__ = [
+    "GradientFlow",
+    "NTKOperator",
+    "Prediction",
+    "Sketch",
+    "empirical_ntk",
+    "entk_features",
+    "from_neural_tangents",
+    "gradient_flow",
+    "infinite",
+    "linearize",
+    "max_learning_rate",
+    "ntk_operator",
+    "nystrom_features",
+    "random_head",
+    "sample_coordinates",
+    "sketch_ntk",
+    "to_neural_tangents",
+]

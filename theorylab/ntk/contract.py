@@ -26,7 +26,9 @@ def _gradients(g: Float[Array, "n q p"], h: Float[Array, "m q p"], form: str) ->
 def _grams(u: tuple[Array, Array], v: tuple[Array, Array], form: str) -> Array:
     (a, d), (e, h) = u, v
     if a.dtype.kind == "i":  # rows of an embedding table: two positions meet where they look up the same row
-        data = ((a[:, :, :, None, None] == e.transpose(1, 2, 0)[None, :, None]) & (a >= 0)[..., None, None]).astype(d.dtype)
+        data = ((a[:, :, :, None, None] == e.transpose(1, 2, 0)[None, :, None]) & (a >= 0)[..., None, None]).astype(
+            d.dtype
+        )
         data = data.transpose(1, 0, 2, 4, 3)  # from (n, b, s, t, m) to (b, n, s, m, t)
     else:
         data = _dot("nbsc,mbtc->bnsmt", a, e)

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PyTree
 
 from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout
-from theorylab.ntk.guard import refuse_coupling
+from theorylab.ntk.guard import refuse_coupling, run_probe
 from theorylab.ntk.plan import Reduce, show, table
 from theorylab.ntk.store import KernelStore
 from theorylab.ntk.tiles import fill
@@ -85,18 +85,18 @@ def empirical_ntk(
         if x2 is not None and _sample(x1) != _sample(x2):
             raise InputError(f"x2: samples must look like those of x1, {_sample(x1)}, got {_sample(x2)}.")
         engine = _engine(f, reduce, method != "jacobian", mesh)
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, x1, x2))):
-            return engine.traced(params, x1, x2)
-        outputs = engine.analysis(params, x1).outputs
-        kernel_dtype = jnp.promote_types(engine.analysis(params, x1).dtype, jnp.float32)
+        if n1:
+            probed = run_probe(engine.probe, params, jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1))
+            if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((probed, params, x1, x2))):
+                return engine.traced(params, x1, x2)
+            refuse_coupling(*probed)
+        analysis = engine.analysis(params, x1)
+        outputs, kernel_dtype = analysis.outputs, jnp.promote_types(analysis.dtype, jnp.float32)
         shape = (n1, n2, *{"full": (outputs, outputs), "diagonal": (outputs,)}.get(reduce, ()))
         if 0 in shape:
             return np.zeros(shape, kernel_dtype)
-        probed = jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1)
-        refuse_coupling(*engine.probe(params, probed))
         layout = engine.layout(params, x1, x2, memory_gb)
         if explain:
-            analysis = engine.analysis(params, x1)
             show(table(analysis.blocks, analysis.names, layout.plan, layout.costs))
         folder = None if out is None else Path(out)
         setup = {} if folder is None else _setup(params, x1, x2, reduce, layout)
@@ -120,7 +120,9 @@ def _length(x: PyTree, name: str) -> int:
     leaves = jax.tree.leaves(x)
     sizes = {leaf.shape[0] if leaf.ndim else None for leaf in leaves}
     if len(sizes) != 1 or None in sizes:
-        raise InputError(f"{name}: every array needs the same leading axis of samples; got shapes {[leaf.shape for leaf in leaves]}.")
+        raise InputError(
+            f"{name}: every array needs the same leading axis of samples; got shapes {[leaf.shape for leaf in leaves]}."
+        )
     return int(sizes.pop())
 
 

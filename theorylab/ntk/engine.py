@@ -2,14 +2,14 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PyTree
 
 from theorylab.errors import InputError
@@ -50,7 +50,8 @@ class Engine:
     """The functions of one network and one reduction, compiled once for each shape they meet."""
 
     def __init__(self, f: Callable, reduce: Reduce, structured: bool, mesh: Mesh | None):
-        self.f, self.reduce, self.structured, self.mesh = f, reduce, structured, mesh
+        self.f, self.reduce, self.structured = f, reduce, structured
+        self.mesh = mesh if mesh is None else Mesh(mesh.devices, mesh.axis_names)  # its axes in automatic mode
         self._probe = jax.jit(lambda params, x: probe(f, params, x))
         self._analyses: dict[Any, Analysis] = {}
         self._compiled: dict[Any, Any] = {}
@@ -107,7 +108,9 @@ class Engine:
                 chunk = max(1, min(chunk - 1, int(chunk * shrink)))
         if 2 * held + extra > budget:
             need = (2 * held + extra) / 1e9
-            raise InputError(f"memory_gb={budget / 1e9:.3g}: one pair of samples and one output need {need:.3g}; allow that much.")
+            raise InputError(
+                f"memory_gb={budget / 1e9:.3g}: one pair of samples and one output need {need:.3g}; allow that much."
+            )
         resident = min(int((budget - extra) // held), math.ceil(n1 / tile) + math.ceil(n2 / tile))
         return Layout(tile, chunk, analysis.outputs, max(2, resident), plan, int(resident * held + extra), costs)
 
@@ -127,8 +130,16 @@ class Engine:
     def _compile(self, function: Callable, static: Any, *args: Any) -> Any:
         key = (function.__name__, static, _spec(args), jax.config.jax_default_matmul_precision)
         if key not in self._compiled:
-            self._compiled[key] = jax.jit(lambda *a: function(static, *a)).lower(*args).compile()
+            # Without placements a compiled function keeps those of its first arguments; with a mesh they are stated.
+            places = {} if self.mesh is None else {"in_shardings": self._places(function)}
+            self._compiled[key] = jax.jit(lambda *a: function(static, *a), **places).lower(*args).compile()
         return self._compiled[key]
+
+    def _places(self, function: Callable) -> tuple[NamedSharding, ...]:
+        whole, rows = (
+            NamedSharding(self.mesh, spec) for spec in (PartitionSpec(), PartitionSpec(self.mesh.axis_names))
+        )
+        return (rows, rows) if function == self._contract else (whole, rows, whole)
 
     def _features(self, plan: Plan, params: PyTree, x: PyTree, seeds: Array) -> list[tuple[Array, ...]]:
         analysis = self.analysis(params, x)
@@ -141,7 +152,11 @@ class Engine:
         if self.mesh is not None:
             rows = PartitionSpec(self.mesh.axis_names)
             batch = jax.shard_map(
-                batch, mesh=self.mesh, in_specs=(PartitionSpec(), rows, PartitionSpec()), out_specs=rows, check_vma=False
+                batch,
+                mesh=self.mesh,
+                in_specs=(PartitionSpec(), rows, PartitionSpec()),
+                out_specs=rows,
+                check_vma=False,
             )
         return batch(params, x, jnp.asarray(seeds))
 

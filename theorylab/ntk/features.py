@@ -53,8 +53,11 @@ def analyse(f: Callable, params: PyTree, x: PyTree, structured: bool = True) -> 
     sample = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves]
     graph = trace(one, _shapes(weights), sample, _shapes(fixed))
     out = graph.shape(graph.outputs[0])
-    names = [jax.tree_util.keystr(path) for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-             if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    names = [
+        jax.tree_util.keystr(path)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        if jnp.issubdtype(leaf.dtype, jnp.inexact)
+    ]
     blocks = find_blocks(graph, len(weights), len(sample), structured)
     return Analysis(graph, blocks, names, out.shape[0], out.dtype)
 

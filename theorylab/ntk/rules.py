@@ -28,7 +28,9 @@ class Rule(NamedTuple):
     """The canonical form of one operation: functions that rearrange its data, cotangent and weight, and the sizes."""
 
     kind: str
-    data: Callable[..., Array]  # the operation's other inputs -> (b, s, c); embedding: the row numbers (1, s), -1 for none
+    data: Callable[
+        ..., Array
+    ]  # the operation's other inputs -> (b, s, c); embedding: the row numbers (1, s), -1 for none
     cotangent: Callable[[Array], Array]  # -> (b, s, f)
     weight: Callable[[Array], Array]  # -> (b, c, f)
     sizes: tuple[int, int, int, int]  # b, s, c, f

@@ -115,7 +115,11 @@ def _groups(sites: list[Site], shape: tuple[int, ...]) -> list[list[Site]] | Non
         numbers = np.asarray(site.rule.weight(entries(site.view.ops, shape)))
         for known, members in groups:
             same = site.rule.kind == "embedding" or members[0].rule.kind == "embedding"
-            if known.shape == numbers.shape and (known == numbers).all() and (not same or site.rule.kind == members[0].rule.kind):
+            if (
+                known.shape == numbers.shape
+                and (known == numbers).all()
+                and (not same or site.rule.kind == members[0].rule.kind)
+            ):
                 members.append(site)
                 break
             if np.intersect1d(known, numbers).size:

@@ -32,7 +32,9 @@ class KernelStore:
             found = json.loads(described.read_text())
             if found != setup:
                 differ = ", ".join(sorted(k for k in setup if found.get(k) != setup[k]))
-                raise InputError(f"out={str(folder)!r} holds another kernel (differs in {differ}); choose an empty folder.")
+                raise InputError(
+                    f"out={str(folder)!r} holds another kernel (differs in {differ}); choose an empty folder."
+                )
             kernel = np.lib.format.open_memmap(data, mode="r+")
             self._recover(kernel)
         else:

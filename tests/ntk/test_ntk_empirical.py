@@ -1,0 +1,118 @@
+"""The empirical kernel equals the float64 dense Jacobian, on every architecture, by every method and reduction."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ntk_zoo import ZOO, dense_kernel, reduced
+
+from theorylab.ntk import empirical_ntk
+
+REDUCES = ("full", "diagonal", "trace", "sum_logits")
+
+
+def _error(kernel: np.ndarray, reference: np.ndarray) -> float:
+    assert kernel.shape == reference.shape
+    return float(np.abs(kernel - reference).max() / np.abs(reference).max())
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_structured_kernel_equals_dense_jacobian(name: str) -> None:
+    f, params, x = ZOO[name]()
+    reference = dense_kernel(f, params, x)
+    full = empirical_ntk(f, params, x, reduce="full", dtype=jnp.float64)
+    assert full.dtype == np.float64
+    assert _error(full, reference) < 1e-11
+    single = empirical_ntk(f, params, x)
+    assert single.dtype == np.float32
+    assert _error(single, reduced(reference, "trace")) < 1e-5
+
+
+@pytest.mark.parametrize("reduce", REDUCES)
+@pytest.mark.parametrize("name", ["grouped_conv", "attention"])
+def test_every_reduction_of_two_sets_equals_dense_jacobian(name: str, reduce: str) -> None:
+    f, params, x = ZOO[name]()
+    reference = reduced(dense_kernel(f, params, x), reduce)
+    assert _error(empirical_ntk(f, params, x[:2], x, reduce=reduce), reference[:2]) < 1e-5
+    assert _error(empirical_ntk(f, params, x, reduce=reduce), reference) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["shared_weights", "grouped_conv"])
+def test_jacobian_method_equals_dense_jacobian(name: str) -> None:
+    f, params, x = ZOO[name]()
+    kernel = empirical_ntk(f, params, x, reduce="full", method="jacobian", dtype="float64")
+    assert _error(kernel, dense_kernel(f, params, x)) < 1e-11
+
+
+@pytest.mark.parametrize("reduce", REDUCES)
+def test_small_budget_cuts_samples_and_outputs_and_changes_nothing(reduce: str) -> None:
+    f, params, x = ZOO["mlp"]()
+    x = jnp.concatenate([x, 2 * x, -x])[:13]
+    reference = reduced(dense_kernel(f, params, x), reduce)
+    assert _error(empirical_ntk(f, params, x, reduce=reduce, memory_gb=6e-6), reference) < 1e-5
+    assert _error(empirical_ntk(f, params, x, x[:7], reduce=reduce, memory_gb=6e-6), reference[:, :7]) < 1e-5
+
+
+def test_kernel_inside_jit_and_grad_of_the_caller() -> None:
+    f, params, x = ZOO["mlp"]()
+    reference = reduced(dense_kernel(f, params, x), "trace")
+    assert _error(np.asarray(jax.jit(lambda p, x: empirical_ntk(f, p, x))(params, x)), reference) < 1e-5
+    scaled = lambda s: empirical_ntk(lambda p, x: s * f(p, x), params, x).sum()  # noqa: E731
+    assert jax.grad(scaled)(3.0) == pytest.approx(2 * 3.0 * reference.sum(), rel=1e-5)  # K(s f) = s^2 K(f)
+
+
+def test_samples_in_any_order_permute_the_kernel() -> None:
+    f, params, x = ZOO["strided_dilated_conv"]()
+    order = np.array([3, 0, 4, 1, 2])
+    kernel = empirical_ntk(f, params, x)
+    # One sum in another order: float32 rounding of the largest entry.
+    np.testing.assert_allclose(
+        empirical_ntk(f, params, x[order]), kernel[np.ix_(order, order)], atol=1e-6 * kernel.max()
+    )
+    np.testing.assert_array_equal(kernel, kernel.T)
+
+
+def test_numpy_inputs_single_outputs_and_empty_sets_are_accepted() -> None:
+    w, x = np.ones(3), np.arange(6.0).reshape(2, 3)
+    linear = lambda w, x: x @ w  # noqa: E731
+    np.testing.assert_allclose(empirical_ntk(linear, w, x), x @ x.T)
+    assert empirical_ntk(linear, w, x, x[:0]).shape == (2, 0)
+    assert empirical_ntk(linear, w, x[:0], reduce="full").shape == (0, 0, 1, 1)
+
+
+def test_bfloat16_network_is_summed_in_float32() -> None:
+    x = np.random.default_rng(0).standard_normal((3, 64))
+    kernel = empirical_ntk(lambda w, x: x @ w, jnp.zeros(64), x, dtype=jnp.bfloat16)
+    rounded = np.asarray(jnp.asarray(x, jnp.bfloat16), np.float64)
+    assert kernel.dtype == np.float32
+    np.testing.assert_allclose(kernel, rounded @ rounded.T, rtol=1e-5, atol=1e-4)
+
+
+def test_explain_names_every_leaf_and_the_chosen_order(capsys: pytest.CaptureFixture[str]) -> None:
+    f, params, x = ZOO["mlp"]()
+    empirical_ntk(f, params, x, explain=True)
+    shown = capsys.readouterr().out
+    assert shown.count("dense") == 3 and shown.count("jacobian") == 3 and "Grams" in shown
+
+
+def test_progress_bar_reaches_the_last_tile(capsys: pytest.CaptureFixture[str]) -> None:
+    f, params, x = ZOO["mlp"]()
+    empirical_ntk(f, params, x, memory_gb=2e-5, progress=True)
+    assert "tiles" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reduce": "mean"}, "reduce='mean'"),
+        ({"method": "fast"}, "method='fast'"),
+        ({"memory_gb": 0}, "memory_gb=0"),
+        ({"memory_gb": 1e-7}, "allow that much"),
+        ({"x2": np.ones((2, 5))}, "x2: samples must look like"),
+        ({"x1": {"a": np.ones((2, 4)), "b": np.ones((3, 4))}}, "x1: every array"),
+    ],
+)
+def test_bad_arguments_are_named(options: dict, message: str) -> None:
+    f, params, x = ZOO["mlp"]()
+    with pytest.raises(ValueError, match=message):
+        empirical_ntk(f, params, **{"x1": x, **options})

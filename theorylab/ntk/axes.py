@@ -1,0 +1,34 @@
+"""Between the full kernel's axes and those of neural-tangents, which interleaves the axes of the two outputs."""
+
+import math
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+
+
+def to_neural_tangents(kernel: Float[Array, "n1 n2 o o"], output_shape: tuple[int, ...]) -> Float[Array, "n1 n2 ..."]:
+    """A `reduce="full"` kernel with outputs of shape (a, b, ...) per sample as (N1, N2, a, a, b, b, ...).
+
+    That is what `neural_tangents.empirical_ntk_fn(f, trace_axes=(), vmap_axes=0)` returns.
+    """
+    _check(kernel.shape[2:], (math.prod(output_shape),) * 2, output_shape)
+    rank = len(output_shape)
+    order = [0, 1] + [2 + i + side * rank for i in range(rank) for side in (0, 1)]
+    return np.asarray(kernel).reshape(*kernel.shape[:2], *output_shape, *output_shape).transpose(order)
+
+
+def from_neural_tangents(kernel: Float[Array, "n1 n2 ..."], output_shape: tuple[int, ...]) -> Float[Array, "n1 n2 o o"]:
+    """The inverse of `to_neural_tangents`."""
+    _check(kernel.shape[2:], tuple(size for size in output_shape for _ in (0, 1)), output_shape)
+    rank, outputs = len(output_shape), math.prod(output_shape)
+    order = [0, 1, *range(2, 2 + 2 * rank, 2), *range(3, 2 + 2 * rank, 2)]
+    return np.asarray(kernel).transpose(order).reshape(*kernel.shape[:2], outputs, outputs)
+
+
+def _check(found: tuple[int, ...], expected: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
+    if tuple(found) != expected:
+        raise InputError(
+            f"kernel: for output_shape={output_shape} the axes after the first two must be {expected}, got {tuple(found)}."
+        )

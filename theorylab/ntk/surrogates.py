@@ -1,0 +1,205 @@
+"""Cheaper kernels: features of a scalar head, subsets of parameters, random projections, landmarks.
+
+Scalar random heads: Wei, Hu, Steinhardt (2022), Yu et al. (2022, TCT). Sums of logits: Mohamadi, Bae, Sutherland (2023).
+Random projections of gradients: Park et al. (2023, TRAK).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
+
+from theorylab.errors import InputError
+from theorylab.ntk.empirical import empirical_ntk
+from theorylab.ntk.features import split
+
+Head = Literal["logit_sum", "per_class", "random"]
+_ENTRIES = 1 << 24  # entries of a dense random projection that exist at once
+
+
+def random_head(f: Callable, params: PyTree, x: PyTree, key: Array) -> tuple[Callable, PyTree]:
+    """A network with one output: a fresh linear head, weights N(0, 1/W) and bias 0, on the W outputs of `f`.
+
+    Returns `(g, new_params)` with `g(new_params, x)` of shape (N, 1); the head's weights and bias are parameters too. `x`
+    is only looked at for its shape. One key, one head: share it between training and test data.
+    """
+    one = jax.tree.map(lambda leaf: jnp.asarray(leaf)[:1], x)
+    width = jax.eval_shape(lambda p, x: _outputs(f, p, x), params, one).shape[1]
+    weight = jax.random.normal(key, (width,)) / math.sqrt(width)
+
+    def g(new: PyTree, x: PyTree) -> Float[Array, "n 1"]:
+        return (_outputs(f, new["body"], x) @ new["head"]["w"] + new["head"]["b"])[:, None]
+
+    return g, {"body": params, "head": {"w": weight, "b": jnp.zeros(())}}
+
+
+def sample_coordinates(params: PyTree, p: int, key: Array) -> Int[np.ndarray, " p"]:
+    """`p` parameters out of all, drawn without replacement, in increasing order.
+
+    They number the floating-point leaves, raveled one after the other in the order of `jax.tree.leaves`.
+    """
+    total = sum(leaf.size for leaf in split(jax.tree.map(jnp.asarray, params))[0])
+    if not 0 < p <= total:
+        raise InputError(f"p={p}: the network has {total} parameters; choose 1 to {total}.")
+    return np.sort(np.asarray(jax.random.choice(key, total, (p,), replace=False)))
+
+
+def entk_features(
+    f: Callable,
+    params: PyTree,
+    x: PyTree,
+    *,
+    head: Head = "logit_sum",
+    coords: Int[Array, " p"] | None = None,
+    key: Array | None = None,
+    batch_size: int = 64,
+) -> Float[np.ndarray, "n ..."]:
+    """Gradients of a scalar output with respect to the parameters, sample by sample: features whose Gram is an eNTK.
+
+    - `head="logit_sum"`: of sum(f)/sqrt(K), shape (N, p): the pseudo-NTK.
+    - `"per_class"`: of each output, shape (N, K, p).
+    - `"random"`: of a fresh linear head drawn with `key` on the outputs of `f`, which are then the hidden features, shape
+      (N, p); the head's own weights and bias are the last parameters (TCT's construction).
+
+    `coords` keeps only these parameters (`sample_coordinates`); with head="random" draw them from the parameters that
+    `random_head` returns. Memory on the device: `batch_size` gradients of all parameters.
+    """
+    if head not in ("logit_sum", "per_class", "random"):
+        raise InputError(f"head={head!r}: choose 'logit_sum', 'per_class' or 'random'.")
+    if head == "random":
+        if key is None:
+            raise InputError("key: head='random' draws a linear head; pass key=jax.random.key(...).")
+        f, params = random_head(f, params, x, key)
+    return _batched(_gradient_of(f, params, head), x, batch_size, coords)
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Projected gradients (n, k) of a scalar output; `features @ features.T` estimates its kernel without bias."""
+
+    features: Float[np.ndarray, "n k"]
+
+    @property
+    def relative_error(self) -> float:
+        """Relative standard error of a diagonal entry: sqrt(2/k), an upper bound except for Gaussian projections."""
+        return math.sqrt(2 / self.features.shape[1])
+
+    def kernel(self) -> Float[np.ndarray, "n n"]:
+        return self.features @ self.features.T
+
+    def standard_error(self) -> Float[np.ndarray, "n n"]:
+        """Of every entry: sqrt((K_nn K_mm + K_nm^2)/k) at the estimated K (exact for Gaussian, else an upper bound)."""
+        kernel = self.kernel()
+        return np.sqrt((np.outer(kernel.diagonal(), kernel.diagonal()) + kernel**2) / self.features.shape[1])
+
+
+def sketch_ntk(
+    f: Callable,
+    params: PyTree,
+    x: PyTree,
+    k: int,
+    key: Array,
+    *,
+    kind: Literal["gaussian", "rademacher", "sjlt"] = "rademacher",
+    nonzeros: int = 8,
+    batch_size: int = 64,
+) -> Sketch:
+    """Random projection of the gradients of sum(f)/sqrt(O) to `k` numbers a sample.
+
+    Variance of an entry, with gradients g and h: (|g|^2 |h|^2 + <g, h>^2)/k for "gaussian"; less 2 sum g_i^2 h_i^2 / k for
+    "rademacher" and for "sjlt" (sparse Johnson-Lindenstrauss: each parameter goes, with random sign, to one of k/nonzeros
+    buckets in each of `nonzeros` independent blocks; its cost does not grow with k). A sketch with k < N has a singular
+    kernel: do not use it for regression without a ridge. The same key gives the same projection for any data.
+    """
+    if kind not in ("gaussian", "rademacher", "sjlt"):
+        raise InputError(f"kind={kind!r}: choose 'gaussian', 'rademacher' or 'sjlt'.")
+    if k < 1 or (kind == "sjlt" and (nonzeros < 1 or k % nonzeros)):
+        raise InputError(f"k={k}: needs a positive number, for 'sjlt' a multiple of nonzeros={nonzeros}.")
+    gradient = _gradient_of(f, params, "logit_sum")
+
+    def project(sample: PyTree) -> Float[Array, " k"]:
+        g = gradient(sample)
+        length = max(1, _ENTRIES // (nonzeros if kind == "sjlt" else k))
+        pieces = jnp.pad(g, (0, -g.size % length)).reshape(-1, length)
+
+        def step(total: Array, piece: tuple[Array, Array]) -> tuple[Array, None]:
+            number, part = piece
+            return total + _project(part, k, kind, nonzeros, jax.random.fold_in(key, number)), None
+
+        return jax.lax.scan(step, jnp.zeros(k, g.dtype), (jnp.arange(len(pieces)), pieces))[0]
+
+    return Sketch(_batched(project, x, batch_size, None))
+
+
+def _project(g: Float[Array, " p"], k: int, kind: str, nonzeros: int, key: Array) -> Float[Array, " k"]:
+    if kind == "gaussian":
+        return jnp.dot(g, jax.random.normal(key, (g.size, k), g.dtype), precision="highest") / math.sqrt(k)
+    if kind == "rademacher":
+        return jnp.dot(g, jax.random.rademacher(key, (g.size, k), g.dtype), precision="highest") / math.sqrt(k)
+    places, signs = jax.random.split(key)
+    bucket = jax.random.randint(places, (nonzeros, g.size), 0, k // nonzeros)
+    signed = g * jax.random.rademacher(signs, (nonzeros, g.size), g.dtype)
+    add = lambda values, where: jnp.zeros(k // nonzeros, g.dtype).at[where].add(values)  # noqa: E731
+    return jax.vmap(add)(signed, bucket).ravel() / math.sqrt(nonzeros)
+
+
+def nystrom_features(
+    f: Callable, params: PyTree, x: PyTree, landmarks: Int[Array, " m"], *, rcond: float = 1e-6, **options: object
+) -> Float[np.ndarray, "n m"]:
+    """Features whose Gram is the Nystrom approximation C W^+ C^T of the kernel from the columns at `landmarks`.
+
+    `options` go to `empirical_ntk` (reduce "trace" or "sum_logits"). Eigenvalues of W below `rcond` of the largest are
+    dropped. Exact on the landmarks themselves, below the kernel everywhere (the error is positive semi-definite).
+    """
+    chosen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[jnp.asarray(landmarks)], x)
+    columns = np.asarray(empirical_ntk(f, params, x, chosen, **options), np.float64)
+    if columns.ndim != 2:
+        raise InputError("reduce: Nystrom features need one number a pair; choose 'trace' or 'sum_logits'.")
+    core = columns[np.asarray(landmarks)]
+    values, vectors = np.linalg.eigh((core + core.T) / 2)
+    kept = values > rcond * values[-1]
+    return columns @ (vectors[:, kept] / np.sqrt(values[kept]))
+
+
+def _outputs(f: Callable, params: PyTree, x: PyTree) -> Float[Array, "n o"]:
+    leaves = jax.tree.leaves(f(params, x))
+    return jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], 1)
+
+
+def _gradient_of(f: Callable, params: PyTree, head: Head) -> Callable[[PyTree], Array]:
+    """The raveled gradient for one sample: (p,), or (K, p) per class."""
+    weights, fixed, join = split(jax.tree.map(jnp.asarray, params))
+
+    def gradient(sample: PyTree) -> Array:
+        batch = jax.tree.map(lambda leaf: leaf[None], sample)
+        out, pullback = jax.vjp(lambda w: _outputs(f, join(w, fixed), batch)[0], weights)
+        seeds = jnp.eye(out.size, dtype=out.dtype) if head == "per_class" else jnp.ones((1, out.size), out.dtype)
+        if head == "logit_sum":
+            seeds = seeds / math.sqrt(out.size)
+        (rows,) = jax.vmap(pullback)(seeds)
+        rows = jnp.concatenate([leaf.reshape(len(seeds), -1) for leaf in rows], 1)
+        return rows if head == "per_class" else rows[0]
+
+    return gradient
+
+
+def _batched(one: Callable, x: PyTree, batch_size: int, coords: Array | None) -> np.ndarray:
+    """`one` of every sample, a batch at a time, kept on the host."""
+    if batch_size < 1:
+        raise InputError(f"batch_size={batch_size}: needs at least 1.")
+    x = jax.tree.map(jnp.asarray, x)
+    n = jax.tree.leaves(x)[0].shape[0]
+
+    @jax.jit
+    def batch(part: PyTree) -> Array:
+        rows = jax.vmap(one)(part)
+        return rows if coords is None else rows[..., jnp.asarray(coords)]
+
+    with jax.default_matmul_precision("highest"):
+        parts = [batch(jax.tree.map(lambda a, i=i: a[i : i + batch_size], x)) for i in range(0, n, batch_size)]
+    return np.concatenate([np.asarray(part) for part in parts])
