@@ -27,8 +27,11 @@ def test_samples_do_not_interact_in_eval_mode(norm):
     f, params = functional(ResNet(8, 3, in_channels=1, width=4, norm=norm, rngs=nnx.Rngs(0)))
     f = jax.jit(f)
     x = np.random.default_rng(0).normal(size=(4, 9, 7, 1)).astype(np.float32)
-    np.testing.assert_allclose(f(params, x[:1]), f(params, x)[:1], rtol=1e-4, atol=1e-5)
-    assert f(params, x).shape == (4, 3)
+    other = np.concatenate([x[:1], 7 * x[1:]])
+    a, b = f(params, x), f(params, other)
+    np.testing.assert_allclose(a[:1], b[:1], rtol=1e-4, atol=1e-5)
+    assert a.shape == (4, 3)
+    assert not np.allclose(a[1:], b[1:])
 
 
 def test_fresh_batch_norm_in_eval_mode_is_the_identity_up_to_epsilon():

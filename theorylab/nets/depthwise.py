@@ -1,8 +1,10 @@
 """Depthwise convolution, lowered as shifted multiply-adds on CPU, where XLA's grouped convolution is slow.
 
 A depthwise convolution is sum_{i,j} w[i, j, c] x[., h s + i, w s + j, c]: k^2 strided slices of the padded input, each
-times one row of the kernel. XLA fuses the sum into one loop; its gradients have the same form. Measured on two CPU
-cores in float32: see `benchmarks` figures in the docstring of `depthwise_conv`.
+times one row of the kernel. XLA fuses the sum into one loop; its gradients have the same form. Measured on two busy CPU
+cores, float32, JAX 0.12, shifted against grouped: batch gradient of one layer (8 images, 16x16x144, 3x3) 19 ms against
+99, (5x5, stride 2) 16 against 222; per-sample gradients of the same layers 8 ms against 626 and 8 against 668; gradient
+of all of EfficientNet-Lite0 for one 32x32 image 75 ms against 733. The price is a compilation about 4 times as long.
 """
 
 from collections.abc import Sequence
