@@ -36,7 +36,7 @@ def test_gradients_in_the_kernel_the_targets_and_the_penalty(score):
     dK, dY, alpha, h = rng.normal(size=(N, N)), rng.normal(size=Y.shape), 0.3, 1e-6
     dK = dK + dK.T
     with jax.enable_x64(True):
-        gK, gY, ga = jax.grad(score, (0, 1, 2))(jnp.asarray(K), jnp.asarray(Y), alpha)
+        gK, gY, ga = map(np.asarray, jax.grad(score, (0, 1, 2))(jnp.asarray(K), jnp.asarray(Y), alpha))
     # Central differences at h = 1e-6: rounding 1e-16 / 1e-6 leaves 1e-9 of the value.
     for gradient, step in ((np.sum(gK * dK), (dK, 0, 0)), (np.sum(gY * dY), (0, dY, 0)), (ga, (0, 0, 1.0))):
         up, down = (score(K + s * h * step[0], Y + s * h * step[1], alpha + s * h * step[2]) for s in (1, -1))
