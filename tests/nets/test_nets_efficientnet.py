@@ -152,6 +152,7 @@ def real(name):
         pytest.skip(str(error))
 
 
+@pytest.mark.slow
 def test_pretrained_stem_agrees_with_its_own_statistics_on_cifar10():
     weights, cifar = real("cifar10")
     f, params = functional(load_efficientnet_lite0(num_outputs=None, rngs=nnx.Rngs(0)), method="stem")
