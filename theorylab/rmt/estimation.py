@@ -100,8 +100,9 @@ def estimate_spectrum(
     gamma, top = values.size / n, values.max()
     if grid is None:
         low = max(np.quantile(values, 0.02), 1e-3 * values.mean()) / 2
-        grid = np.geomspace(low, top, 60)
-    t = np.asarray(grid, float)
+        t = np.geomspace(low, top, 60)
+    else:
+        t = np.asarray(grid, float)
     u = np.linspace(0, 1, points)
     z = np.concatenate([top * (1.2 * u) + 1j * top * 0.05, -top * np.geomspace(1e-3, 3, points) + 0j])
     m = gamma * np.mean(1 / (values - z[:, None]), axis=1) - (1 - gamma) / z

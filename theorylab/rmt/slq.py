@@ -61,7 +61,7 @@ class LanczosQuadrature:
                 safe = jnp.where(nodes > 0, nodes, 1.0)[..., None]
                 u, jacobian = (jnp.log(x) - jnp.log(safe)) / width_, 1 / x
             else:
-                u, jacobian = (x - nodes[..., None]) / width_, 1.0
+                u, jacobian = (x - nodes[..., None]) / width_, jnp.ones_like(x)
             value = jnp.exp(-u * u / 2) / (jnp.sqrt(2 * jnp.pi) * width_) * jacobian
             return jnp.where((nodes > 0)[..., None], value, 0.0) if log else value
 

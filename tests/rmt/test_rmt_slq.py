@@ -1,0 +1,76 @@
+"""Lanczos quadrature against dense eigenvalues."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from theorylab.rmt import lanczos_quadrature, slq_trace
+
+P = 200
+BASIS = np.linalg.qr(np.random.default_rng(0).standard_normal((P, P)))[0]
+EIGENVALUES = np.arange(1, P + 1.0) ** -1.5
+
+
+def operator(eigenvalues):
+    with jax.enable_x64(True):
+        matrix = jnp.asarray((BASIS * eigenvalues) @ BASIS.T)
+    return lambda v: matrix @ v
+
+
+@pytest.fixture(scope="module")
+def quadrature():
+    return lanczos_quadrature(operator(EIGENVALUES), P, jax.random.key(0), probes=16, steps=40)
+
+
+def test_leading_ritz_values_come_once(quadrature):
+    top = np.asarray(quadrature.nodes)[:, ::-1][:, :4]
+    np.testing.assert_allclose(top, np.tile(EIGENVALUES[:4], (16, 1)), rtol=1e-8)
+    np.testing.assert_allclose(np.asarray(quadrature.weights).sum(axis=1), 1, rtol=1e-12)
+
+
+def test_traces_lie_within_their_error_bars(quadrature):
+    for f, exact in ((lambda x: x, EIGENVALUES.mean()), (lambda x: jnp.exp(-x), np.exp(-EIGENVALUES).mean())):
+        mean, error = quadrature.average(f)
+        assert abs(float(mean) - exact) < 4 * float(error)  # 16 probes: 4 s.e. is a 0.1 % event
+    trace, error = slq_trace(operator(EIGENVALUES), P, jnp.square, jax.random.key(1), probes=4, steps=20)
+    assert abs(float(trace) - np.sum(EIGENVALUES**2)) < 6 * float(error)
+
+
+def test_error_bar_is_the_variance_of_rademacher_probes(quadrature):
+    matrix = (BASIS * EIGENVALUES) @ BASIS.T
+    variance = 2 * (np.sum(matrix**2) - np.sum(np.diag(matrix) ** 2)) / 16
+    error = float(quadrature.average(lambda x: x)[1]) * P
+    assert 0.5 < error / np.sqrt(variance) < 1.6  # a s.d. from 16 draws has relative s.d. 0.18
+
+
+def test_density_integrates_to_one_and_finds_the_tail(quadrature):
+    grid = np.geomspace(1e-6, 10, 2000)
+    smooth = quadrature.density(grid, log=True, width=0.3)
+    np.testing.assert_allclose(np.trapezoid(np.asarray(smooth.density), grid), 1, atol=2e-3)
+    linear = np.linspace(-0.5, 1.5, 800)
+    np.testing.assert_allclose(np.trapezoid(np.asarray(quadrature.density(linear).density), linear), 1, atol=1e-6)
+    assert np.isfinite(np.asarray(quadrature.density(grid, log=True).standard_error)).all()
+    share, error = quadrature.cdf(np.array([0.01, 2.0]))
+    assert abs(float(share[0]) - np.mean(EIGENVALUES <= 0.01)) < 4 * float(error[0]) + 0.02 and float(share[1]) == 1
+
+
+def test_low_rank_and_identity_operators_end_early():
+    low = lanczos_quadrature(
+        operator(np.where(np.arange(P) < 3, 1.0 + np.arange(P), 0)), P, jax.random.key(0), probes=8, steps=20
+    )
+    mean, error = low.average(lambda x: x)
+    assert abs(float(mean) - 6 / P) < 4 * float(error) and np.isfinite(np.asarray(low.nodes)).all()
+    same = lanczos_quadrature(lambda v: 2 * v, 30, jax.random.key(0), probes=2, steps=10)
+    np.testing.assert_allclose([float(v) for v in same.average(jnp.square)], [4, 0], atol=1e-12)
+
+
+def test_one_probe_has_no_error_bar():
+    one = lanczos_quadrature(operator(EIGENVALUES), P, jax.random.key(0), probes=1, steps=10)
+    assert float(one.average(lambda x: x)[1]) == np.inf
+
+
+def test_bad_parameters_are_refused():
+    for kwargs in ({"steps": 31}, {"probes": 0, "steps": 3}):
+        with pytest.raises(ValueError, match="must"):
+            lanczos_quadrature(lambda v: v, 30, jax.random.key(0), **kwargs)
