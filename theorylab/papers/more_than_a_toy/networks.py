@@ -18,7 +18,7 @@ from theorylab import nets, ntk
 from theorylab.papers.more_than_a_toy.real import curve, split
 
 
-def build(network: str, shape: tuple[int, ...], seed: int) -> nnx.Module:
+def build(network: str, shape: tuple[int, int, int], seed: int) -> nnx.Module:
     """A ten-class network of this name for images of this shape."""
     rngs = nnx.Rngs(seed)
     if network == "cnn":
@@ -48,22 +48,25 @@ def kernel(network: str, weights: str, data: str, sample: bool | None, seed: int
            epochs: int, trained: Mapping[str, np.ndarray] | None = None) -> Mapping[str, Any]:  # fmt: skip
     """eNTK (pool, pool) and (tests, pool) in float32 with one random output; with weights "features", the linear
     kernel of the last layer of the trained network; labels of both."""
-    x, y, x_test, y_test = split(data, sample, seed, pool, tests, skip=skip)
-    if network == "efficientnet_lite0":
-        features, params = _efficientnet(weights, seed)
-        x, x_test = nets.efficientnet_inputs(x), nets.efficientnet_inputs(x_test)
+    pixels = network == "efficientnet_lite0"
+    x, y, x_test, y_test = split(data, sample, seed, pool, tests, skip=skip, pixels=pixels)
+    if pixels:
+        x, x_test = (np.asarray(nets.efficientnet_inputs(images, size=32)) for images in (x, x_test))
+        model = nets.load_efficientnet_lite0(pretrained=weights != "init", num_outputs=1, rngs=nnx.Rngs(seed))
     else:
-        features, params = nets.functional(build(network, x.shape[1:], seed), method="features")
-        if trained is not None:
-            params = ravel_pytree(params)[1](jnp.asarray(trained["params"]))
+        model = build(network, x.shape[1:], seed)
+    features, params = nets.functional(model, method="features")
+    if trained is not None:
+        params = ravel_pytree(params)[1](jnp.asarray(trained["params"]))
     if weights == "features":
-        phi, phi_test = (np.asarray(nets.predict(features, params, images)) for images in (x, x_test))
+        # float64: this kernel's rank is the width of the layer, and ridge 0 must see that
+        phi, phi_test = (np.asarray(nets.predict(features, params, images), np.float64) for images in (x, x_test))
         gram, gram_test = phi @ phi.T, phi_test @ phi.T
     else:
-        f, all_params = with_random_output(features, params, x[:1], seed)
-        gram = ntk.empirical_ntk(f, all_params, x, reduce="trace")
-        gram_test = ntk.empirical_ntk(f, all_params, x_test, x, reduce="trace")
-    return {"kernel": np.asarray(gram), "kernel_test": np.asarray(gram_test), "y": y, "y_test": y_test}
+        f, both = with_random_output(features, params, x[:1], seed)
+        gram = np.asarray(ntk.empirical_ntk(f, both, x, reduce="trace"))
+        gram_test = np.asarray(ntk.empirical_ntk(f, both, x_test, x, reduce="trace"))
+    return {"kernel": gram, "kernel_test": gram_test, "y": y, "y_test": y_test}
 
 
 def with_random_output(features: Callable[..., Any], params: Any, x: Any, seed: int) -> tuple[Callable[..., Any], Any]:
@@ -76,11 +79,6 @@ def with_random_output(features: Callable[..., Any], params: Any, x: Any, seed: 
         return features(body, images) @ head["weight"] + head["bias"]
 
     return f, (params, {"weight": weight, "bias": jnp.zeros(1)})
-
-
-def _efficientnet(weights: str, seed: int) -> tuple[Callable[..., Any], Any]:
-    model = nets.load_efficientnet_lite0(pretrained=weights != "init", num_outputs=1, rngs=nnx.Rngs(seed))
-    return nets.functional(model, method="features")
 
 
 def network_curve(kernel: Mapping[str, Any], network: str, weights: str, data: str, seed: int, sizes: list[int],

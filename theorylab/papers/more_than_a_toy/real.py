@@ -23,22 +23,22 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes)[labels] - 1 / classes
 
 
-def split(
-    name: str, sample: bool | None, seed: int | None, train: int, test: int, skip: int = 0
-) -> tuple[np.ndarray, ...]:
-    """`train` training and `test` test images with labels, normalised by the set's mean and deviation.
+def split(name: str, sample: bool | None, seed: int | None, train: int, test: int, *, skip: int = 0,
+          pixels: bool = False) -> tuple[np.ndarray, ...]:  # fmt: skip
+    """`train` training and `test` test images with labels: (x, y, x_test, y_test).
 
     In random order, leaving the first `skip` training images to others; with seed None the first ones, in their order.
+    Images are normalised by the set's mean and deviation, or as they are with `pixels`.
     """
     whole = sets.load(name, sample=sample)
-    source, classes = whole.normalised(), len(whole.classes)
-    rows, cols = np.arange(skip, len(source.x_train)), np.arange(len(source.x_test))
+    images, classes = whole if pixels else whole.normalised(), len(whole.classes)
+    rows, cols = np.arange(skip, len(images.x_train)), np.arange(len(images.x_test))
     if seed is not None:
         rng = np.random.default_rng(seed)
         rows, cols = rng.permutation(rows), rng.permutation(cols)
     rows, cols = rows[:train], cols[:test]
-    return (source.x_train[rows], one_hot(source.y_train[rows], classes),
-            source.x_test[cols], one_hot(source.y_test[cols], classes))  # fmt: skip
+    return (images.x_train[rows], one_hot(images.y_train[rows], classes),
+            images.x_test[cols], one_hot(images.y_test[cols], classes))  # fmt: skip
 
 
 def relu_network() -> infinite.Layer:
