@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from theorylab.errors import InputError
 
@@ -35,13 +35,14 @@ def linearize(f: Model, params: Any) -> Model:
     return linear
 
 
-@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Prediction:
-    """What training predicts: the mean over outputs' columns, and a covariance between points shared by all outputs."""
+    """What training predicts, in float64 NumPy arrays: a mean per output, a covariance that all outputs share."""
 
-    mean: Float[Array, "n k"]
-    covariance: Float[Array, "n n"] | None  # None: no NNGP kernel was given, the initial function was taken as fixed
+    mean: Float[np.ndarray, "m k"]
+    covariance: (
+        Float[np.ndarray, "m m"] | None
+    )  # None: no NNGP kernel was given, the initial function was taken as fixed
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,7 @@ class GradientFlow:
             covariance = own - mixed - mixed.T + transfer @ self.nngp @ transfer.T
             covariance = (covariance + covariance.T) / 2
         mean = base + transfer @ (self.y - start)
-        with jax.enable_x64(True):
-            return Prediction(jnp.asarray(mean), None if covariance is None else jnp.asarray(covariance))
+        return Prediction(mean, covariance)
 
     def _progress(self, t: float | None) -> np.ndarray:
         """(1 - e^{-ηλt})/λ per eigenvalue; its limit ηt where λ = 0."""

@@ -84,7 +84,8 @@ class Layer:
         positions: what to return when the network ends without `flatten` or `global_avg_pool`: "all" pairs,
         (n1, n2, *S, *S), or the "same" position only, (n1, n2, *S).
         dtype: float64 by default, on every device and whatever the global JAX setting; `jnp.float32` is faster on
-        accelerators.
+        accelerators. JAX does arithmetic on a float64 array in float32 unless 64 bits are enabled: go on with
+        `numpy.asarray(k)`, or under `jax.enable_x64(True)`. Gradients taken outside of it have float32 accuracy too.
         memory_gb: working memory of one tile; the result itself comes on top.
         mesh: rows of each tile are spread over the first axis of the mesh.
 

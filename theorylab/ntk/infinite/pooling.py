@@ -84,7 +84,7 @@ class AvgPool(Layer):
         sums = self.window.sums(x, groups)
         if not self.normalize_edges:
             return sums / prod(self.window.sizes)
-        ones = jnp.ones([x.shape[axis] if axis in axes else 1 for axis in range(x.ndim)], x.dtype)
+        ones = jnp.ones([x.shape[axis] if axis in axes else 1 for axis in range(x.ndim)], sums.dtype)
         return sums / self.window.sums(ones, groups)
 
 
