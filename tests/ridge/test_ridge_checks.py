@@ -105,6 +105,8 @@ def test_kernels_with_rounding_in_them_pass():
 def test_check_false_sees_only_shapes():
     bent = kernel() - 0.2 * np.eye(N)
     assert np.isfinite(KernelRidgePath.fit(bent, Y, check=False).gcv([0.1])).all()
+    tiny = kernel(3e-8, 1.0).astype(np.float32)
+    assert np.isfinite(KernelRidgePath.fit(tiny, Y, check=False).gcv([0.0])).all()
     assert np.isnan(KernelRidgePath.fit(kernel(), Y * np.nan, check=False).gcv([0.1])).all()
     with pytest.raises(InputError, match="square"):
         KernelRidgePath.fit(np.ones((3, 4)), np.ones(3), check=False)

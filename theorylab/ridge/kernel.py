@@ -150,4 +150,4 @@ def _build(cls: Any, K: Any, Y: Any, weights: Any, center: bool, check: bool) ->
         rounding = max(rounding, float(-2 * lowest / highest) if highest > 0 else 0.0)
     noise = jnp.maximum(rounding * values[-1], 0.0) if double else jnp.zeros(())
     fields = _assemble(K, values, vectors, *problem, noise, center=center)
-    return cls(**fields, rounding=rounding, clipped=double, centered=center)
+    return cls(**fields, rounding=rounding if check else 0.0, clipped=double, centered=center)

@@ -58,7 +58,7 @@ class RidgePath(RidgePathBase):
         if center and n < 2:
             raise InputError("center=True needs at least 2 samples: the intercept alone fits one sample.")
         with jax.enable_x64(True):
-            return _build(cls, X, Y, weights, center)
+            return _build(cls, X, Y, weights, center, check)
 
     @float64_inside
     def coef(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l p c"]:
@@ -123,10 +123,11 @@ def _decompose(X: Array, Y: Array, weights: Array | None, center: bool) -> dict[
     }
 
 
-def _build(cls: Any, X: Any, Y: Any, weights: Any, center: bool) -> RidgePath:
+def _build(cls: Any, X: Any, Y: Any, weights: Any, center: bool, check: bool) -> RidgePath:
     weights = None if weights is None else as_float64(weights)
     fields = _decompose(as_float64(X), as_float64(Y), weights, center)
     # The SVD resolves singular values, not their squares.
     epsilon = input_epsilon(X)
     clipped = epsilon <= np.finfo(np.float64).eps
-    return cls(**fields, rounding=(max(np.shape(X)) * epsilon) ** 2, clipped=clipped, centered=center)
+    rounding = ((max(np.shape(X)) if clipped else 4) * epsilon) ** 2
+    return cls(**fields, rounding=rounding if check else 0.0, clipped=clipped, centered=center)
