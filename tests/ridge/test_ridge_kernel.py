@@ -145,6 +145,18 @@ def test_ridgeless_gcv_is_the_interpolation_formula():
     np.testing.assert_allclose(KernelRidgePath.fit(K, Y).gcv(FROM_ZERO)[0], expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("p", [40, 7])
+def test_the_summary_is_each_quantity(p):
+    X, _, Y, w = problem(p=p)
+    path = KernelRidgePath.fit(X @ X.T, Y, weights=w)
+    for alphas in (ALPHAS, FROM_ZERO):
+        summary = path.summary(alphas)
+        for name, value in vars(summary).items():
+            expected = getattr(path, name)(alphas)
+            # An interpolator's train risk is 0 up to rounding.
+            np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max(), err_msg=name)
+
+
 def test_ridgeless_limits_of_a_rank_deficient_kernel():
     X, _, Y, _ = problem(p=7)
     path = KernelRidgePath.fit(X @ X.T, Y)

@@ -12,7 +12,7 @@ from typing import Any
 from theorylab.ridge.bounds import norm_bound, path_norm_bound
 from theorylab.ridge.kernel import KernelRidgePath
 from theorylab.ridge.linear import RidgePath
-from theorylab.ridge.path import Selection, fold_labels
+from theorylab.ridge.path import PathSummary, Selection, fold_labels
 from theorylab.ridge.solve import RidgeSolution, gcv_score, loo_score, solve_ridge
 from theorylab.ridge.stochastic import GCVEstimate, gcv_slq
 
@@ -20,6 +20,7 @@ __all__ = [
     "GCVEstimate",
     "KernelRidgeGCV",
     "KernelRidgePath",
+    "PathSummary",
     "RidgeGCV",
     "RidgePath",
     "RidgeSolution",

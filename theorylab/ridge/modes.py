@@ -170,6 +170,16 @@ def loo(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
 
 
 @jax.jit
+def loo_and_dual(modes: Modes, alphas: Array) -> tuple[Float[Array, "l c"], Float[Array, "l n c"]]:
+    """`loo` and `dual` for the price of one: dual weights are rescaled residuals, so they share the large GEMM."""
+    shifted = _shifted(modes, alphas)
+    weights, floor = _weights(modes, alphas), shifted.min(0)
+    residual, diagonal = _apply(modes, weights), _diagonal(modes, weights)[:, :, None]
+    exact = (_ratio(residual, diagonal, 0.0) ** 2).mean(0)
+    return exact, jnp.moveaxis(residual / (modes.n * floor)[:, None], 1, 0)
+
+
+@jax.jit
 def kfold(modes: Modes, alphas: Array, members: Int[Array, "k f"]) -> Float[Array, "l c"]:
     """Mean squared held-out residual: on a fold F it is (I - S)_FF^{-1} of the training residual.
 
