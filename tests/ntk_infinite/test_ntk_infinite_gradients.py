@@ -38,7 +38,11 @@ def differences(f, at, h=1e-5):
     return out
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+SLOW = {"leaky_relu", "sin", "gaussian", "polynomial"}
+CASES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in ACTIVATIONS]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_gradients_with_the_diagonal_agree_with_central_differences(name):
     theta = np.array([1.3, 0.4, 0.3])
     with jax.enable_x64(True):
@@ -59,6 +63,28 @@ def test_gradient_in_one_argument_is_right_where_both_arguments_coincide(name):
         expected = differences(lambda x: float(value(x)), X)
     # The NTK of relu has a cusp there, whose central difference is 0 up to its curvature: O(h).
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_of_convolutional_kernels_agree_with_central_differences():
+    images = np.random.default_rng(5).normal(size=(2, 2, 3, 1))
+
+    def value(theta, x):
+        net = inf.serial(
+            inf.conv(1, 2, padding="SAME", sigma_w=theta),
+            inf.relu(),
+            inf.conv(1, 2),
+            inf.global_avg_pool(),
+            inf.dense(),
+        )
+        return net.kernel(x).sum()
+
+    with jax.enable_x64(True):
+        compiled = jax.jit(value)
+        got = jax.jit(jax.grad(value, argnums=(0, 1)))(1.3, images)
+        expected = (compiled(1.3 + 1e-5, images) - compiled(1.3 - 1e-5, images)) / 2e-5
+        gradient = differences(lambda x: float(compiled(1.3, x)), images)
+    np.testing.assert_allclose(got[0], expected, rtol=1e-7)
+    np.testing.assert_allclose(got[1], gradient, rtol=1e-6, atol=1e-7)
 
 
 def test_second_derivatives_of_smooth_kernels_are_finite_at_the_diagonal():

@@ -77,7 +77,8 @@ class GradientFlow:
         """
         on_train = k_test is None
         n = self.y.shape[0]
-        k = (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T if on_train else _matrix("k_test", k_test)
+        own_kernel = (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
+        k = own_kernel if k_test is None else _matrix("k_test", k_test)
         if k.shape[1] != n:
             raise InputError(f"k_test: shape {k.shape}; needs one column per training point, {n}")
         transfer = (

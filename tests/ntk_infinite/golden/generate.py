@@ -22,9 +22,9 @@ for module in (
     "neural_tangents.experimental.empirical_tf.empirical",
 ):
     sys.modules[module] = MagicMock()
-import jax.numpy as jnp
-import numpy as np
-from neural_tangents import stax
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+from neural_tangents import stax  # noqa: E402
 
 NETWORKS = 36
 FUNCTIONS = {

@@ -52,7 +52,8 @@ class Window:
 
         One dimension after the other: sums of k slices each instead of k² at once.
         """
-        x = self.pad(x, axes)
+        # The barrier keeps XLA from recomputing the layers below once per offset, which compounds with depth.
+        x = jax.lax.optimization_barrier(self.pad(x, axes))
         for size, stride, group in zip(self.sizes, self.strides, axes, strict=True):
             x = reduce(jnp.add, [_shifted(x, group, offset, size, stride) for offset in range(size)])
         return x
