@@ -17,7 +17,7 @@ X, Z = RNG.normal(size=(23, 5)), RNG.normal(size=(11, 5))
 def test_tiles_change_nothing():
     for other in (None, Z):
         whole, tiled = MLP.kernel(X, other), MLP.kernel(X, other, memory_gb=4e-6)
-        np.testing.assert_allclose(tiled, whole, rtol=1e-14)
+        np.testing.assert_allclose(tiled, whole, rtol=1e-14, atol=1e-14)
 
 
 @pytest.mark.parametrize("positions", ["all", "same"])
@@ -26,11 +26,11 @@ def test_tiles_of_fields_change_nothing(positions):
     whole = CNN.kernel(images, positions=positions)
     tiled = CNN.kernel(images, positions=positions, memory_gb=8 * 8 * 36 * 4.5e-9)
     assert whole.shape == ((5, 5, 2, 3, 2, 3) if positions == "all" else (5, 5, 2, 3))
-    np.testing.assert_allclose(tiled, whole, rtol=1e-13)
+    np.testing.assert_allclose(tiled, whole, rtol=1e-13, atol=1e-14)
     if positions == "all":  # swapping the samples swaps the positions with them
         np.testing.assert_array_equal(whole, np.transpose(whole, (1, 0, 4, 5, 2, 3)))
         same = CNN.kernel(images, positions="same")
-        np.testing.assert_allclose(np.einsum("nmhwhw->nmhw", whole), same, rtol=1e-14)
+        np.testing.assert_allclose(np.einsum("nmhwhw->nmhw", whole), same, rtol=1e-14, atol=1e-14)
 
 
 @pytest.mark.parametrize("memory_gb", [1.0, 4e-6])
@@ -48,7 +48,7 @@ def test_result_is_float64_in_float32_code_and_float32_on_request():
     # A few roundings of 6e-8 relative to √(K_ii K_jj): entries near 0 come from cancellation.
     assert np.all(np.abs(single - k) < 1e-6 * np.sqrt(np.outer(np.diag(k), np.diag(k))))
     with jax.enable_x64(True):
-        np.testing.assert_allclose(MLP.kernel(np.asarray(x)), k, rtol=1e-14)
+        np.testing.assert_allclose(MLP.kernel(np.asarray(x)), k, rtol=1e-14, atol=1e-14)
 
 
 def test_kernel_works_under_jit_and_vmap():
@@ -62,12 +62,14 @@ def test_kernel_works_under_jit_and_vmap():
 
 
 def test_one_sample_and_one_dimension_are_enough():
-    np.testing.assert_allclose(MLP.kernel([[2.0]]), [[2 * (2 * 4 + 0.01) / 2 - 0.01 / 2 + 0.01 / 2]], rtol=1e-14)
+    np.testing.assert_allclose(
+        MLP.kernel([[2.0]]), [[2 * (2 * 4 + 0.01) / 2 - 0.01 / 2 + 0.01 / 2]], rtol=1e-14, atol=1e-14
+    )
 
 
 def test_a_mesh_of_one_device_changes_nothing():
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("rows",))
-    np.testing.assert_allclose(MLP.kernel(X, Z, mesh=mesh), MLP.kernel(X, Z), rtol=1e-14)
+    np.testing.assert_allclose(MLP.kernel(X, Z, mesh=mesh), MLP.kernel(X, Z), rtol=1e-14, atol=1e-14)
 
 
 def test_dropout_tells_one_sample_from_two_equal_ones():
