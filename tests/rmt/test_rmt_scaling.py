@@ -56,7 +56,7 @@ def test_exact_power_laws_are_fitted_exactly():
 
 
 def test_standard_error_covers_the_truth():
-    # 60 replicated curves with log-noise 0.05 on 5 sizes: the slope's own s.e. is 0.05/sqrt(Sxx); 95 % cover |error| < 2.6 s.e.
+    # 60 replicated curves with log-noise 0.05 on 5 sizes: the s.e. of one slope is 0.05/sqrt(Sxx)
     rng, n = np.random.default_rng(0), np.geomspace(50, 800, 5)
     noise = np.exp(0.05 * rng.standard_normal((5, 60)))
     fit = fit_exponents(n, (n**-1.5)[:, None] * noise)

@@ -25,9 +25,8 @@ def test_eigenvalues_are_rigid_and_draws_are_not():
     values, vectors = goe(n, 0)
     middle = slice(n // 4, 3 * n // 4)
     rigid = np.asarray(eigenvalue_rigidity(values, Semicircle()))[middle]
-    loose = np.asarray(
-        eigenvalue_rigidity(np.asarray(Semicircle().quantile(np.random.default_rng(0).random(n))), Semicircle())
-    )
+    draws = Semicircle().quantile(np.random.default_rng(0).random(n))
+    loose = np.asarray(eigenvalue_rigidity(draws, Semicircle()))
     assert np.abs(rigid).max() < 4 * np.log(n) / n < np.abs(loose[middle]).max()
     largest = np.asarray(delocalization(vectors))
     assert largest.mean() < 2 * np.sqrt(2 * np.log(n)) and largest.min() >= 1

@@ -1,5 +1,7 @@
 """Hypergeometric tails against SciPy quadrature and brute sums."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -17,9 +19,7 @@ def test_hypergeometric_integrals(b, v):
         f = lambda s, power=power: (1 + v * s ** (1 / b)) ** -power  # noqa: E731
         knee = min(1.0, v**-b)
         parts = np.concatenate([[0], np.geomspace(0.1 * knee, 1.0, 40)])
-        exact = sum(
-            quad(f, lo, hi, epsabs=0, epsrel=1e-12)[0] for lo, hi in zip(parts, parts[1:], strict=False) if hi > lo
-        )
+        exact = sum(quad(f, lo, hi, epsabs=0, epsrel=1e-12)[0] for lo, hi in itertools.pairwise(parts) if hi > lo)
         with jax.enable_x64(True):
             value = float(function(np.float64(b), np.float64(v)))
         # hyp2 = (1-b) hyp1 + b/(1+v) cancels for b > 1 and large v: absolute error ~ eps * hyp1.

@@ -31,12 +31,11 @@ def test_hastings_mcleod_solution_of_painleve_agrees():
     first = dai**2 - start * ai**2  # ∫_s^∞ Ai²
     second = (2 * start**2 * ai**2 - 2 * start * dai**2 - ai * dai) / 3  # ∫_s^∞ (x-s) Ai²
     grid = np.linspace(-4, 5, 10)
-    tail = 8.0e-6  # ∫_6^∞ Ai, refined below
     nodes, weights = np.polynomial.legendre.leggauss(60)
     tail = float(np.sum(weights * 5 * airy(start + 5 * (nodes + 1))[0]))
 
     def flow(s, y):
-        q, dq, i0, i1, j = y
+        q, dq, i0, _, _ = y
         return [dq, s * q + 2 * q**3, -(q**2), -i0, -q]
 
     out = solve_ivp(flow, (start, -4), [ai, dai, first, second, tail], t_eval=grid[::-1], rtol=1e-12, atol=1e-16)
@@ -70,5 +69,5 @@ def test_edges_of_random_matrices_follow_beta_one():
 
 def test_bad_parameters_are_refused():
     for call in (lambda: TracyWidom(3), lambda: wishart_edge(1, 5), lambda: goe_edge(0)):
-        with pytest.raises(ValueError, match="beta must|needs n >= 2|n must be"):
+        with pytest.raises(ValueError, match=r"beta must|needs n >= 2|n must be"):
             call()

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float
 
-from theorylab.rmt.precision import as_atoms, complexed, float64, real, upper_half
+from theorylab.rmt.precision import as_atoms, complexed, float64, law_method, real, upper_half
 
 _SWEEPS, _LEVELS, _NEWTON = 40, 24, 4
 
@@ -33,7 +33,10 @@ class DiscreteLaw:
     values: Float[Array, "r"]
     weights: Float[Array, "r"] | None = None
 
-    @float64
+    def validate(self) -> None:
+        as_atoms("values", self.values, self.weights)
+
+    @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         values, weights = as_atoms("values", self.values, self.weights)
         return jnp.sum(weights / (values - complexed(z)[..., None]), axis=-1)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from theorylab.rmt.inversion import invert_cdf
-from theorylab.rmt.precision import complexed, float64, real, require_nonnegative
+from theorylab.rmt.precision import complexed, float64, law_method, real, require_nonnegative
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["gamma", "s2"], meta_fields=["companion"])
@@ -32,6 +32,10 @@ class MarchenkoPastur:
             if isinstance(value := getattr(self, name), int | float):
                 require_nonnegative(f"MarchenkoPastur: {name}", value, strictly=True)
 
+    def validate(self) -> None:
+        for name in ("gamma", "s2"):
+            require_nonnegative(f"MarchenkoPastur: {name}", getattr(self, name), strictly=True)
+
     def _share(self) -> Array:
         """Mass of this law per mass of the law of XᵀX/n, away from zero."""
         return real(self.gamma) if self.companion else real(1.0)
@@ -48,7 +52,7 @@ class MarchenkoPastur:
         gamma = real(self.gamma)
         return jnp.where(gamma > 1, 0.0, 1 - gamma) if self.companion else jnp.where(gamma > 1, 1 - 1 / gamma, 0.0)
 
-    @float64
+    @law_method
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Density of the bulk (without the atom), 0 outside it; infinite at 0 when gamma = 1."""
         x, (a, b) = real(x), self.edges()
@@ -58,7 +62,7 @@ class MarchenkoPastur:
         value = jnp.where(inside, value * self._share(), 0.0)
         return jnp.where((a == 0) & (x == 0), jnp.inf, value)
 
-    @float64
+    @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Distribution function, the atom included."""
         x, (a, b) = real(x), self.edges()
@@ -72,7 +76,7 @@ class MarchenkoPastur:
         bulk = bulk / (2 * jnp.pi * real(self.gamma) * real(self.s2)) * self._share()
         return jnp.where(x < 0, 0.0, jnp.where(x >= b, 1.0, self.atom() + jnp.where(inside, bulk, 0.0)))
 
-    @float64
+    @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """x with cdf(x) = p; 0 for p <= atom, NaN outside [0, 1]."""
         p, (a, b) = real(p), self.edges()
@@ -80,7 +84,7 @@ class MarchenkoPastur:
         inner = jnp.where(p > atom, p, (1 + atom) / 2)
         return jnp.where((p >= 0) & (p <= atom) & (atom > 0), 0.0, invert_cdf(self.cdf, self.density, inner, a, b))
 
-    @float64
+    @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         """m(z) = ∫ dμ(x)/(x - z), off the support; for real x in the bulk the limit from above."""
         z, (a, b) = complexed(z), self.edges()

@@ -25,6 +25,19 @@ def float64(function: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def law_method(method: Callable[..., R]) -> Callable[..., R]:
+    """A method of a law (a PyTree) on arrays: in float64, compiled once per shape, after the law's own checks."""
+    compiled = jax.jit(method)
+
+    @functools.wraps(method)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> R:
+        with jax.enable_x64(True):
+            self.validate()
+            return compiled(self, *map(jnp.asarray, args), **kwargs)
+
+    return wrapped
+
+
 def real(x: Any) -> jax.Array:
     """`x` as a float64 array (call it under `float64`)."""
     return jnp.asarray(x, dtype=jnp.float64)

@@ -14,7 +14,16 @@ from jaxtyping import Array, Complex, Float
 
 from theorylab.rmt.inversion import invert_cdf
 from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
-from theorylab.rmt.precision import as_atoms, as_spectrum, complexed, float64, real, require_nonnegative, upper_half
+from theorylab.rmt.precision import (
+    as_atoms,
+    as_spectrum,
+    complexed,
+    float64,
+    law_method,
+    real,
+    require_nonnegative,
+    upper_half,
+)
 from theorylab.rmt.spikes import Spike
 
 
@@ -38,6 +47,11 @@ class SilversteinLaw:
         if isinstance(self.gamma, int | float):
             require_nonnegative("SilversteinLaw: gamma", self.gamma, strictly=True)
 
+    def validate(self) -> None:
+        require_nonnegative("SilversteinLaw: gamma", self.gamma, strictly=True)
+        as_spectrum("eigenvalues", self.eigenvalues)
+        as_atoms("eigenvalues", self.eigenvalues, self.weights)
+
     def _parts(self) -> tuple[Array, Array, Array]:
         _, weights = as_atoms("eigenvalues", self.eigenvalues, self.weights)
         return as_spectrum("eigenvalues", self.eigenvalues), weights, real(self.gamma)
@@ -45,14 +59,15 @@ class SilversteinLaw:
     def _map(self) -> PasturMap:
         t, w, gamma = self._parts()
         linear = gamma * w * t
-        return PasturMap(t, linear, linear * t, multiplicative=True)
+        # Null directions have no strength; moved onto another atom they cannot be hit by ω = 0.
+        return PasturMap(jnp.where(t > 0, t, jnp.max(t)), linear, linear * t, multiplicative=True)
 
-    @float64
+    @law_method
     def solve(self, z: Complex[Array, "..."] | complex) -> PasturSolution:
         """ω = -1/m̃(z) for Im z >= 0, with residuals and convergence. For z = -α real, ω = -κ(α)."""
         return _solve(self._map(), complexed(z))
 
-    @float64
+    @law_method
     def companion_stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         """m̃(z), the transform of the law of XXᵀ/n; on the real axis the limit from above."""
         upper, below = upper_half(complexed(z))
@@ -60,7 +75,7 @@ class SilversteinLaw:
         m = jnp.where(solution.converged, -1 / solution.omega, jnp.nan)
         return jnp.where(below, jnp.conj(m), m)
 
-    @float64
+    @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         """m(z) = ∫ dμ(x)/(x - z) of this law; on the real axis the limit from above."""
         if self.companion:
@@ -74,7 +89,7 @@ class SilversteinLaw:
         m = jnp.where(solution.converged, m, jnp.nan)
         return jnp.where(below, jnp.conj(m), m)
 
-    @float64
+    @law_method
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Density of the bulks (without the atom at zero); exactly 0 outside them."""
         a, b, solution = _solve_on_axis(self._map(), real(x))
@@ -82,7 +97,7 @@ class SilversteinLaw:
         value = jnp.where(bulk, b, 0.0) / jnp.where(bulk, a * a + b * b, 1.0) / jnp.pi
         return jnp.where(solution.converged, value if self.companion else value / real(self.gamma), jnp.nan)
 
-    @float64
+    @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Distribution function with the atom, exact: Im of z m̃ + log m̃ - γ∫ log(1 + t m̃) dH is π times it."""
         t, w, gamma = self._parts()
@@ -90,14 +105,15 @@ class SilversteinLaw:
         a, b, solution = _solve_on_axis(self._map(), x)
         gap = a[..., None] - t
         angle = jnp.sum(jnp.arctan2(b[..., None], gap) * w, axis=-1)
-        pull = b * jnp.sum(gamma * w * t / (gap**2 + (b * b)[..., None]), axis=-1)
+        zmap = self._map()
+        pull = b * jnp.sum(zmap.linear / ((a[..., None] - zmap.atoms) ** 2 + (b * b)[..., None]), axis=-1)
         own = jnp.arctan2(b, a)
         value = (pull + jnp.pi - own - gamma * (angle - own)) / jnp.pi
         value = value if self.companion else (value - (1 - gamma)) / gamma
         value = jnp.where(x == 0, self.atom() * jnp.ones_like(x), value)
         return jnp.where(solution.converged, jnp.where(x < 0, 0.0, value), jnp.nan)
 
-    @float64
+    @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """x with cdf(x) = p; 0 for p <= atom. Costs about 20 densities."""
         t, _, gamma = self._parts()
@@ -120,7 +136,7 @@ class SilversteinLaw:
         with jax.enable_x64(True):
             return np.maximum(bulk_edges(self._map()), 0.0)
 
-    @float64
+    @law_method
     def outlier(self, spike: Float[Array, "..."] | float) -> Spike:
         """Where one population eigenvalue `spike` outside the bulk shows in the sample, and how well its direction.
 

@@ -16,7 +16,7 @@ from scipy.special import airy
 
 from theorylab.errors import InputError
 from theorylab.rmt.inversion import invert_cdf
-from theorylab.rmt.precision import float64, real
+from theorylab.rmt.precision import law_method, real
 
 _RANGE = (-10.0, 14.0)  # F1 < 1e-18 on the left and 1 - F1 < 1e-15 on the right
 _DEGREE, _NODES = 120, 64
@@ -84,24 +84,27 @@ class TracyWidom:
         if self.beta not in (1, 2, 4):
             raise InputError(f"beta must be 1 (real), 2 (complex) or 4 (quaternion), got {self.beta!r}")
 
+    def validate(self) -> None:
+        """Checked when made."""
+
     def _at(self, x: Array, which: int) -> tuple[Array, Array]:
         *series, (low, high) = _series(self.beta)
         t = (2 * x - low - high) / (high - low)
         inside = (t > -1) & (t < 1)
         return _clenshaw(series[which], jnp.where(inside, t, 0.0)), jnp.where(inside, 0.0, jnp.sign(t))
 
-    @float64
+    @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         value, side = self._at(real(x), 0)
         value = jnp.where(side == 0, value, jnp.where(side > 0, 1.0, 0.0))
         return jnp.where(value < 0, 0.0, jnp.where(value > 1, 1.0, value))
 
-    @float64
+    @law_method
     def pdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         value, side = self._at(real(x), 1)
         return jnp.where((side == 0) & (value > 0), value, 0.0)
 
-    @float64
+    @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """x with cdf(x) = p for 0 < p < 1 (NaN outside [0, 1])."""
         low, high = _series(self.beta)[2]

@@ -13,7 +13,7 @@ from jaxtyping import Array, Complex, Float
 
 from theorylab.rmt.inversion import invert_cdf
 from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
-from theorylab.rmt.precision import as_atoms, complexed, float64, real, require_nonnegative, upper_half
+from theorylab.rmt.precision import as_atoms, complexed, float64, law_method, real, require_nonnegative, upper_half
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["s2"], meta_fields=[])
@@ -27,18 +27,21 @@ class Semicircle:
         if isinstance(self.s2, int | float):
             require_nonnegative("Semicircle: s2", self.s2, strictly=True)
 
+    def validate(self) -> None:
+        require_nonnegative("Semicircle: s2", self.s2, strictly=True)
+
     @float64
     def edges(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         end = 2 * jnp.sqrt(real(self.s2))
         return -end, end
 
-    @float64
+    @law_method
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         x, s2 = real(x), real(self.s2)
         inside = x * x < 4 * s2
         return jnp.where(inside, jnp.sqrt(jnp.where(inside, 4 * s2 - x * x, 1.0)) / (2 * jnp.pi * s2), 0.0)
 
-    @float64
+    @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         x, s2 = real(x), real(self.s2)
         inside = x * x < 4 * s2
@@ -46,11 +49,11 @@ class Semicircle:
         value = 0.5 + x * root / (4 * jnp.pi * s2) + jnp.arctan2(x, root) / jnp.pi
         return jnp.where(inside, value, jnp.where(x > 0, 1.0, 0.0))
 
-    @float64
+    @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
         return invert_cdf(self.cdf, self.density, real(p), *self.edges())
 
-    @float64
+    @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         """m(z), off the support; for real z in it the limit from above."""
         upper, lower_half = upper_half(complexed(z))
@@ -78,17 +81,21 @@ class DeformedWigner:
         if isinstance(self.s2, int | float):
             require_nonnegative("DeformedWigner: s2", self.s2, strictly=True)
 
+    def validate(self) -> None:
+        require_nonnegative("DeformedWigner: s2", self.s2, strictly=True)
+        as_atoms("values", self.values, self.weights)
+
     def _parts(self) -> tuple[PasturMap, Array]:
         values, weights = as_atoms("values", self.values, self.weights)
         strengths = real(self.s2) * weights
         return PasturMap(values, jnp.zeros_like(values), strengths, multiplicative=False), weights
 
-    @float64
+    @law_method
     def solve(self, z: Complex[Array, "..."] | complex) -> PasturSolution:
         """ω = z + s² m(z) for Im z >= 0, with its residual and whether it converged."""
         return _solve(self._parts()[0], complexed(z))
 
-    @float64
+    @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         """m(z); on the real axis the limit from above. NaN where the solver did not converge."""
         upper, lower_half = upper_half(complexed(z))
@@ -98,13 +105,13 @@ class DeformedWigner:
         m = jnp.where(solution.converged, m, jnp.nan)
         return jnp.where(lower_half, jnp.conj(m), m)
 
-    @float64
+    @law_method
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Density; NaN where the solver did not converge."""
         _, b, solution = _solve_on_axis(self._parts()[0], real(x))
         return jnp.where(solution.converged, b / (jnp.pi * real(self.s2)), jnp.nan)
 
-    @float64
+    @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Distribution function, exact (the primitive of m is elementary in ω)."""
         zmap, weights = self._parts()
@@ -116,7 +123,7 @@ class DeformedWigner:
         value = 1 - (angle + real(self.s2) * g_re * g_im) / jnp.pi
         return jnp.where(solution.converged, value, jnp.nan)
 
-    @float64
+    @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
         values, _ = as_atoms("values", self.values, self.weights)
         reach = 2 * jnp.sqrt(real(self.s2))
