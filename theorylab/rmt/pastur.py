@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 
 _EPS = float(np.finfo(np.float64).eps)
 _MAX_STEPS = 300
+_SWEEPS = 200
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["omega", "residual", "converged", "steps"], meta_fields=[])
@@ -132,7 +133,7 @@ def _newton(zmap: PasturMap, zx: Array, zy: Array) -> PasturSolution:
         old, new = jnp.hypot(fx, fy), jnp.hypot(gx, gy)
         # A step may overshoot the boundary of D a little, for there the function goes on; from beyond it must come
         # back.
-        inside = (im >= -0.02 * old) | (im > fy + zy)
+        inside = (im >= -0.02 * jnp.minimum(old, ny)) | (im > fy + zy)
         accept = active & (new <= (1 - damping / 4) * old) & inside & (tx > 0)
         x, y, fx, fy, sx, sy = (
             jnp.where(accept, a, b) for a, b in zip((nx, ny, gx, gy, tx, ty), (x, y, fx, fy, sx, sy), strict=True)
@@ -143,14 +144,27 @@ def _newton(zmap: PasturMap, zx: Array, zy: Array) -> PasturSolution:
         active = active & (now > floor / 16) & (damping > 1e-12) & (fast | (now > floor))
         return x, y, fx, fy, sx, sy, damping, active, count + 1
 
-    x, y = zx, zy + jnp.sqrt(total) * jnp.ones_like(zy)
-    re, im, sx, sy = _evaluate(zmap, x, y)
-    state = (x, y, re - zx, im - zy, sx, sy, jnp.ones_like(x), jnp.ones(x.shape, bool), jnp.zeros((), jnp.int32))
-    x, y, fx, fy, *_, count = jax.lax.while_loop(proceed, advance, state)
-    residual = jnp.hypot(fx, fy)
-    omega = jax.lax.complex(x, y)
-    converged = (residual <= 8 * noise(x, y)) & (zmap.crowding(omega) <= 1 + 1e-6)
-    return PasturSolution(omega, residual, converged, count)
+    def descend(x: Array, y: Array) -> tuple[Array, ...]:
+        re, im, sx, sy = _evaluate(zmap, x, y)
+        state = (x, y, re - zx, im - zy, sx, sy, jnp.ones_like(x), jnp.ones(x.shape, bool), jnp.zeros((), jnp.int32))
+        x, y, fx, fy, *_, count = jax.lax.while_loop(proceed, advance, state)
+        residual = jnp.hypot(fx, fy)
+        crowded = zmap.crowding(jax.lax.complex(x, y)) > 1 + 1e-6
+        return x, y, residual, (residual <= 8 * noise(x, y)) & ~crowded, count
+
+    def sweep(state: tuple) -> tuple:
+        # ω <- z - (Z(ω) - ω) maps C+ into itself and contracts, slowly near the axis: half steps, as a new start.
+        x, y, needed, count = state
+        re, im, *_ = _evaluate(zmap, x, y)
+        nx, ny = x + (zx - re) / 2, y + (zy - im) / 2
+        return jnp.where(needed, nx, x), jnp.where(needed, jnp.abs(ny), y), needed, count + 1
+
+    start = (zx, zy + jnp.sqrt(total) * jnp.ones_like(zy))
+    x, y, residual, converged, count = descend(*start)
+    swept = jax.lax.while_loop(lambda s: jnp.any(s[2]) & (s[3] < _SWEEPS), sweep, (*start, ~converged, 0 * count))
+    # Points that are done go in at their solution and end at once.
+    x, y, residual, converged, more = descend(jnp.where(converged, x, swept[0]), jnp.where(converged, y, swept[1]))
+    return PasturSolution(jax.lax.complex(x, y), residual, converged, count + swept[3] + more)
 
 
 def bulk_edges(zmap: PasturMap) -> np.ndarray:
