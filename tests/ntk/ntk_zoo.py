@@ -212,8 +212,8 @@ ZOO: dict[str, Callable[[], tuple]] = {
     g.__name__: g
     for g in (
         mlp, ntk_parametrisation, shared_weights, tied_transpose, stacked_layers, scanned_layers, strided_dilated_conv,
-        grouped_conv, conv_1d_channels_first, max_pool, weight_norm, attention, tied_embedding, per_head_weights, pytrees,
-        custom_derivatives, nnx_cnn, linen_mixer,
+        grouped_conv, conv_1d_channels_first, max_pool, weight_norm, attention, tied_embedding, per_head_weights,
+        pytrees, custom_derivatives, nnx_cnn, linen_mixer,
     )
 }  # fmt: skip
 
@@ -221,7 +221,10 @@ ZOO: dict[str, Callable[[], tuple]] = {
 def dense_kernel(f: Callable, params: Any, x: Any) -> np.ndarray:
     """(N, N, O, O) in float64: the whole Jacobian of the whole batch, contracted by NumPy."""
     with jax.enable_x64(True):
-        wide = lambda t: jax.tree.map(lambda a: a.astype(jnp.float64) if jnp.issubdtype(a.dtype, jnp.inexact) else a, t)  # noqa: E731
+
+        def wide(tree: Any) -> Any:
+            return jax.tree.map(lambda a: a.astype("float64") if jnp.issubdtype(a.dtype, jnp.inexact) else a, tree)
+
         params, x = wide(params), wide(x)
         leaves, tree = jax.tree.flatten(params)
         chosen = [i for i, a in enumerate(leaves) if jnp.issubdtype(a.dtype, jnp.inexact)]

@@ -7,8 +7,10 @@ from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
 
+Kernel = Float[Array, "n1 n2 ..."]
 
-def to_neural_tangents(kernel: Float[Array, "n1 n2 o o"], output_shape: tuple[int, ...]) -> Float[Array, "n1 n2 ..."]:
+
+def to_neural_tangents(kernel: Kernel, output_shape: tuple[int, ...]) -> np.ndarray:
     """A `reduce="full"` kernel with outputs of shape (a, b, ...) per sample as (N1, N2, a, a, b, b, ...).
 
     That is what `neural_tangents.empirical_ntk_fn(f, trace_axes=(), vmap_axes=0)` returns.
@@ -19,7 +21,7 @@ def to_neural_tangents(kernel: Float[Array, "n1 n2 o o"], output_shape: tuple[in
     return np.asarray(kernel).reshape(*kernel.shape[:2], *output_shape, *output_shape).transpose(order)
 
 
-def from_neural_tangents(kernel: Float[Array, "n1 n2 ..."], output_shape: tuple[int, ...]) -> Float[Array, "n1 n2 o o"]:
+def from_neural_tangents(kernel: Kernel, output_shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of `to_neural_tangents`."""
     _check(kernel.shape[2:], tuple(size for size in output_shape for _ in (0, 1)), output_shape)
     rank, outputs = len(output_shape), math.prod(output_shape)
@@ -30,5 +32,5 @@ def from_neural_tangents(kernel: Float[Array, "n1 n2 ..."], output_shape: tuple[
 def _check(found: tuple[int, ...], expected: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
     if tuple(found) != expected:
         raise InputError(
-            f"kernel: for output_shape={output_shape} the axes after the first two must be {expected}, got {tuple(found)}."
+            f"kernel: with output_shape={output_shape} the axes after the first two must be {expected}, got {found}."
         )

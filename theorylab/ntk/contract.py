@@ -1,5 +1,8 @@
 """The kernel of two sets of samples from their features."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -7,29 +10,42 @@ from theorylab.ntk.plan import Reduce
 
 
 def contract(left: list[tuple[Array, ...]], right: list[tuple[Array, ...]], reduce: Reduce) -> Float[Array, "n m ..."]:
-    """Sum of the blocks' kernels: (n, m, q, q) for "full", (n, m, q) for "diagonal", (n, m) where outputs are merged."""
-    merged = reduce in ("trace", "sum_logits")
-    form = "nm" if merged else {"full": "nmqr", "diagonal": "nmq"}[reduce]
-    total = None
-    for u, v in zip(left, right, strict=True):
-        part = _grams(u, v, form) if len(u) == 2 else _gradients(u[0], v[0], form)
-        total = part if total is None else total + part
-    return total
+    """Sum of the blocks' kernels: (n, m, q, q) for "full", (n, m, q) for "diagonal", (n, m) with outputs merged."""
+    form = {"full": "nmqr", "diagonal": "nmq"}.get(reduce, "nm")
+    pairs = zip(left, right, strict=True)
+    parts = [_grams(u, v, form) if len(u) == 2 else _gradients(u[0], v[0], form) for u, v in pairs]
+    return functools.reduce(jnp.add, parts)
 
 
 def _gradients(g: Float[Array, "n q p"], h: Float[Array, "m q p"], form: str) -> Array:
     if form == "nm":
-        return _dot("np,mp->nm", g[:, 0], h[:, 0])
+        return _products(g[:, 0], h[:, 0])
     return _dot({"nmq": "nqp,mqp->nmq", "nmqr": "nqp,mrp->nmqr"}[form], g, h)
 
 
-def _grams(u: tuple[Array, Array], v: tuple[Array, Array], form: str) -> Array:
-    (a, d), (e, h) = u, v
+def _products(g: Float[Array, "n p"], h: Float[Array, "m p"]) -> Float[Array, "n m"]:
+    """g h^T. Matrix products on CPUs are slow where few rows meet very many columns: take those a piece at a time."""
+    whole = functools.partial(_dot, "np,mp->nm")
+    length = 1 << 14
+    pieces = g.shape[1] // length
+    if max(g.shape[0], h.shape[0]) > 48 or pieces < 4:
+        return whole(g, h)
+
+    def chunked(g: Array, h: Array) -> Array:
+        def step(i: Array, total: Array) -> Array:
+            return total + whole(*(jax.lax.dynamic_slice_in_dim(a, i * length, length, 1) for a in (g, h)))
+
+        rest = whole(g[:, pieces * length :], h[:, pieces * length :])
+        return jax.lax.fori_loop(0, pieces, step, rest)
+
+    return jax.lax.platform_dependent(g, h, cpu=chunked, default=whole)
+
+
+def _grams(u: tuple[Array, ...], v: tuple[Array, ...], form: str) -> Array:
+    (a, d), (e, h) = u, v  # data and cotangents of the left and of the right samples
     if a.dtype.kind == "i":  # rows of an embedding table: two positions meet where they look up the same row
-        data = ((a[:, :, :, None, None] == e.transpose(1, 2, 0)[None, :, None]) & (a >= 0)[..., None, None]).astype(
-            d.dtype
-        )
-        data = data.transpose(1, 0, 2, 4, 3)  # from (n, b, s, t, m) to (b, n, s, m, t)
+        left, right = a.transpose(1, 0, 2)[..., None, None], e.transpose(1, 0, 2)[:, None, None]
+        data = ((left == right) & (left >= 0)).astype(d.dtype)
     else:
         data = _dot("nbsc,mbtc->bnsmt", a, e)
     if form == "nm":
@@ -42,4 +58,4 @@ def _grams(u: tuple[Array, Array], v: tuple[Array, Array], form: str) -> Array:
 
 def _dot(formula: str, a: Array, b: Array) -> Array:
     kind = jnp.promote_types(jnp.promote_types(a.dtype, b.dtype), jnp.float32)  # never accumulate below float32
-    return jnp.einsum(formula, a, b, precision="highest", preferred_element_type=kind)
+    return jnp.einsum(formula, a, b, preferred_element_type=kind)

@@ -1,7 +1,7 @@
 """The empirical neural tangent kernel of any JAX function.
 
-Jacot, Gabriel, Hongler (2018): J(x) = df(params, x)/dparams and kernel(x, x') = J(x) J(x')^T. Structured derivatives after
-Novak, Sohl-Dickstein, Schoenholz (2022, arXiv 2206.08720), with the order of contraction chosen block by block.
+Jacot, Gabriel, Hongler (2018): J(x) = df(params, x)/dparams and kernel(x, x') = J(x) J(x')^T. Structured derivatives
+after Novak, Sohl-Dickstein, Schoenholz (2022, arXiv 2206.08720), with the order of contraction chosen block by block.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import PyTree
 
 from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout
@@ -42,12 +42,12 @@ def empirical_ntk(
     out: str | Path | None = None,
     progress: bool = False,
     explain: bool = False,
-) -> Float[Array, "n1 n2 ..."]:
+) -> Any:
     """Empirical neural tangent kernel of `f(params, x)`, exact up to rounding.
 
     `f` is any JAX function of a PyTree of parameters and a PyTree of arrays that share a leading axis of samples; its
-    outputs, of any shape and number, are raveled into O numbers a sample, o in the order of `jax.tree.leaves`. The kernel
-    is with respect to the floating-point leaves of `params`. With T(x, x') = J(x) J(x')^T, of shape (O, O),
+    outputs, of any shape and number, are raveled into O numbers a sample in `jax.tree.leaves` order. The kernel is that
+    of the floating-point leaves of `params`. With T(x, x') = J(x) J(x')^T, of shape (O, O),
 
     - `reduce="full"` returns (N1, N2, O, O), entry [n, m, o, p] = T(x1[n], x2[m])[o, p];
     - `"diagonal"` returns (N1, N2, O), the diagonal of T;
@@ -56,16 +56,19 @@ def empirical_ntk(
       (pseudo-NTK; Mohamadi, Bae, Sutherland 2023, arXiv 2206.12543).
 
     `x2=None` means `x1`, and only the upper triangle is computed. The result is a NumPy array in host memory (kernels
-    outgrow devices), float32 or wider; under `jit`, `grad` or `vmap` of the caller it is a traced array, computed in one
-    piece.
+    outgrow devices), float32 or wider; under `jit`, `grad` or `vmap` of the caller it is a traced array, computed in
+    one piece.
 
-    `method="auto"` takes every layer whose rule is known (dense, convolution, embedding; the same weight several times)
-    apart into data and cotangents and everything else by its Jacobian; "jacobian" uses Jacobians throughout. `memory_gb`
-    bounds the working memory besides the result (default: a quarter of what is free); work is cut into tiles of samples,
-    and of outputs, to stay below it. `mesh` shards each tile's samples over all axes of a mesh. `precision` is that of
-    every matrix product ("highest": no TF32). `dtype` casts parameters and data first, float64 without further setup.
-    `out`, a folder, keeps the kernel in `kernel.npy` there, resumes what an interrupted call had finished, and returns a
-    read-only memory map. `progress` shows a progress bar, `explain` prints the order of contraction chosen for each block.
+    `method="auto"` or "structured" takes every layer with a rule (dense, convolution, embedding; also the same weight
+    several times) apart into data and cotangents, and everything else by its Jacobian; "jacobian" uses Jacobians
+    throughout. `memory_gb` bounds the working memory besides the result (default: a quarter of the machine's memory,
+    half of what an accelerator has left); work is cut into tiles of samples, and of outputs, to stay below it. `mesh`
+    shards each tile's samples over all axes of a mesh. `precision` is that of every matrix product ("highest": no
+    TF32). `dtype` casts parameters and data first; float64 needs no further setup. `out`, a folder, keeps the kernel in
+    `kernel.npy` there, resumes what an interrupted call had finished, and returns a read-only memory map. `progress`
+    shows a progress bar, `explain` prints the order of contraction chosen for each block.
+
+    Repeated calls with the same function object `f` reuse its compiled code: define `f` once, outside of loops.
 
     Raises `InputError` (a ValueError) for inputs that do not fit together, for networks whose outputs couple samples
     (batch norm in training mode, dropout), and for kernels with non-finite entries.
@@ -84,7 +87,7 @@ def empirical_ntk(
         n1, n2 = _length(x1, "x1"), _length(x1 if x2 is None else x2, "x2")
         if x2 is not None and _sample(x1) != _sample(x2):
             raise InputError(f"x2: samples must look like those of x1, {_sample(x1)}, got {_sample(x2)}.")
-        engine = _engine(f, reduce, method != "jacobian", mesh)
+        engine = _engine(f, reduce, method != "jacobian", mesh, precision)
         if n1:
             probed = run_probe(engine.probe, params, jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1))
             if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((probed, params, x1, x2))):
@@ -106,7 +109,7 @@ def empirical_ntk(
 
 
 @functools.lru_cache(maxsize=32)
-def _engine(f: Callable, reduce: Reduce, structured: bool, mesh: Mesh | None) -> Engine:
+def _engine(f: Callable, reduce: Reduce, structured: bool, mesh: Mesh | None, precision: str) -> Engine:
     """One engine, with its compiled functions, for every network and setting in recent use."""
     return Engine(f, reduce, structured, mesh)
 
@@ -118,12 +121,11 @@ def _cast(leaf: Any, dtype: Any) -> Any:
 
 def _length(x: PyTree, name: str) -> int:
     leaves = jax.tree.leaves(x)
-    sizes = {leaf.shape[0] if leaf.ndim else None for leaf in leaves}
-    if len(sizes) != 1 or None in sizes:
-        raise InputError(
-            f"{name}: every array needs the same leading axis of samples; got shapes {[leaf.shape for leaf in leaves]}."
-        )
-    return int(sizes.pop())
+    sizes = {leaf.shape[0] if leaf.ndim else -1 for leaf in leaves}
+    if len(sizes) != 1 or -1 in sizes:
+        shapes = [leaf.shape for leaf in leaves]
+        raise InputError(f"{name}: every array needs the same leading axis of samples; got shapes {shapes}.")
+    return sizes.pop()
 
 
 def _sample(x: PyTree) -> list[tuple]:

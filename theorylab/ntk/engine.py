@@ -1,5 +1,6 @@
 """The compiled pieces of a kernel computation, and how they are cut to fit the memory."""
 
+import functools
 import math
 import os
 from collections.abc import Callable
@@ -18,8 +19,8 @@ from theorylab.ntk.features import Analysis, analyse, sample_features, split
 from theorylab.ntk.guard import probe
 from theorylab.ntk.plan import Plan, Reduce, choose
 
-_TILE = 256  # samples a tile at most: products of this size run at full speed, and tiles above the diagonal are few
-_TRIANGLE = 4  # a symmetric kernel is cut into this many tiles a side or more, where each keeps 32 samples or more
+_TILE = 256  # samples a tile at most: products of this size run at full speed
+_TRIANGLE = 4, 64  # a symmetric kernel is cut into so many tiles a side, where each keeps so many samples
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Engine:
             self._analyses[key] = analyse(self.f, params, x, self.structured)
         return self._analyses[key]
 
-    def features(self, params: PyTree, x: PyTree, seeds: Array, plan: Plan) -> list[tuple[Array, ...]]:
+    def features(self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan) -> list[tuple[Array, ...]]:
         """Features of a tile; compiled for its shapes on first use."""
         return self._compile(self._features, plan, params, x, seeds)(params, x, seeds)
 
@@ -87,7 +88,7 @@ class Engine:
         """Tiles as large as speed asks and the memory allows, judged by the compiler's own account of each function."""
         analysis, budget = self.analysis(params, x1), (memory_gb * 1e9 if memory_gb else _default_budget())
         n1, n2 = (jax.tree.leaves(x)[0].shape[0] for x in (x1, x1 if x2 is None else x2))
-        parts = min(_TRIANGLE, max(1, n1 // 32)) if x2 is None else 1
+        parts = min(_TRIANGLE[0], max(1, n1 // _TRIANGLE[1])) if x2 is None else 1
         tile = min(_TILE, math.ceil(max(n1, n2) / parts))
         devices = self.mesh.size if self.mesh is not None else 1
         chunk = 1 if self.reduce == "sum_logits" else analysis.outputs
@@ -108,9 +109,7 @@ class Engine:
                 chunk = max(1, min(chunk - 1, int(chunk * shrink)))
         if 2 * held + extra > budget:
             need = (2 * held + extra) / 1e9
-            raise InputError(
-                f"memory_gb={budget / 1e9:.3g}: one pair of samples and one output need {need:.3g}; allow that much."
-            )
+            raise InputError(f"memory_gb={budget / 1e9:.3g}: a pair of samples takes {need:.3g}; allow that much.")
         resident = min(int((budget - extra) // held), math.ceil(n1 / tile) + math.ceil(n2 / tile))
         return Layout(tile, chunk, analysis.outputs, max(2, resident), plan, int(resident * held + extra), costs)
 
@@ -128,20 +127,21 @@ class Engine:
         return held, _bytes(tile) + max(first.temp_size_in_bytes, second.temp_size_in_bytes + 2 * block)
 
     def _compile(self, function: Callable, static: Any, *args: Any) -> Any:
-        key = (function.__name__, static, _spec(args), jax.config.jax_default_matmul_precision)
+        key = (function.__name__, static, _spec(args))
         if key not in self._compiled:
-            # Without placements a compiled function keeps those of its first arguments; with a mesh they are stated.
-            places = {} if self.mesh is None else {"in_shardings": self._places(function)}
-            self._compiled[key] = jax.jit(lambda *a: function(static, *a), **places).lower(*args).compile()
+            jitted = jax.jit(lambda *a: function(static, *a), in_shardings=self._places(len(args)))
+            self._compiled[key] = jitted.lower(*args).compile()
         return self._compiled[key]
 
-    def _places(self, function: Callable) -> tuple[NamedSharding, ...]:
-        whole, rows = (
-            NamedSharding(self.mesh, spec) for spec in (PartitionSpec(), PartitionSpec(self.mesh.axis_names))
-        )
-        return (rows, rows) if function == self._contract else (whole, rows, whole)
+    def _places(self, arguments: int) -> tuple[NamedSharding, ...] | None:
+        """On a mesh: samples by rows, the parameters before and the seeds after them whole on every device."""
+        if self.mesh is None:
+            return None
+        mesh, (rows, whole) = self.mesh, _specs(self.mesh)
+        specs = (rows, rows) if arguments == 2 else (whole, rows, whole)
+        return tuple(NamedSharding(mesh, spec) for spec in specs)
 
-    def _features(self, plan: Plan, params: PyTree, x: PyTree, seeds: Array) -> list[tuple[Array, ...]]:
+    def _features(self, plan: Plan, params: PyTree, x: PyTree, seeds: np.ndarray) -> list[tuple[Array, ...]]:
         analysis = self.analysis(params, x)
 
         def batch(params: PyTree, x: PyTree, seeds: Array) -> list[tuple[Array, ...]]:
@@ -149,27 +149,30 @@ class Engine:
             one = lambda sample: sample_features(analysis, plan, weights, fixed, sample, seeds)  # noqa: E731
             return jax.vmap(one)(jax.tree.leaves(x))
 
-        if self.mesh is not None:
-            rows = PartitionSpec(self.mesh.axis_names)
-            batch = jax.shard_map(
-                batch,
-                mesh=self.mesh,
-                in_specs=(PartitionSpec(), rows, PartitionSpec()),
-                out_specs=rows,
-                check_vma=False,
-            )
-        return batch(params, x, jnp.asarray(seeds))
+        if self.mesh is None:
+            return batch(params, x, jnp.asarray(seeds))
+        rows, whole = _specs(self.mesh)
+        sharded = jax.shard_map(batch, mesh=self.mesh, in_specs=(whole, rows, whole), out_specs=rows, check_vma=False)
+        return sharded(params, x, jnp.asarray(seeds))
 
-    def _contract(self, _: None, left: list, right: list) -> Float[Array, "n m ..."]:
-        def both(left: list, right: list) -> Array:
-            if self.mesh is not None:  # a device holds its rows of the left and gathers all of the right
-                right = jax.tree.map(lambda a: jax.lax.all_gather(a, self.mesh.axis_names, axis=0, tiled=True), right)
+    def _contract(self, _plan: None, left: list, right: list) -> Float[Array, "n m ..."]:
+        if self.mesh is None:
             return contract(left, right, self.reduce)
+        mesh, (rows, _) = self.mesh, _specs(self.mesh)
 
-        if self.mesh is not None:
-            rows = PartitionSpec(self.mesh.axis_names)
-            both = jax.shard_map(both, mesh=self.mesh, in_specs=(rows, rows), out_specs=rows, check_vma=False)
-        return both(left, right)
+        def row_block(
+            left: list, right: list
+        ) -> Array:  # a device holds its rows of the left and gathers all of the right
+            gather = functools.partial(jax.lax.all_gather, axis_name=mesh.axis_names, axis=0, tiled=True)
+            return contract(left, jax.tree.map(gather, right), self.reduce)
+
+        sharded = jax.shard_map(row_block, mesh=mesh, in_specs=(rows, rows), out_specs=rows, check_vma=False)
+        return sharded(left, right)
+
+
+def _specs(mesh: Mesh) -> tuple[PartitionSpec, PartitionSpec]:
+    """Cut along the samples over all axes of the mesh; not cut."""
+    return PartitionSpec(mesh.axis_names), PartitionSpec()
 
 
 def _spec(tree: PyTree) -> tuple:

@@ -76,14 +76,14 @@ def sample_features(
 ) -> list[tuple[Array, ...]]:
     """The features of one sample, one tuple for every block of the plan.
 
-    A block contracted through gradients gives `(g,)` of shape (kept outputs, entries); one contracted through Grams gives
-    `(a, d)` of shapes (b, s, c) and (kept outputs, b, s, f). Where the kernel sums over outputs they are merged into f.
+    A block contracted through gradients gives `(g,)` of shape (kept outputs, entries); one contracted through Grams
+    `(a, d)` of shapes (b, s, c) and (kept outputs, b, s, f). Where the kernel sums over outputs, f includes them.
     """
     graph, blocks = analysis.graph, analysis.blocks
     sites = {site.op: site for block in blocks for site in block.sites}
     full = [block.leaf for block in blocks if not block.sites]
 
-    def run(zeros: dict[int, Array], shifts: list[Array]) -> tuple[Array, dict[int, Array]]:
+    def run(zeros: dict[int, Array], shifts: list[Array]) -> tuple[Array, dict[int, tuple[Array, Array]]]:
         shifted = dict(zip(full, shifts, strict=True))
         inputs = [w + shifted[i] if i in shifted else w for i, w in enumerate(weights)] + sample + fixed
         env = dict(zip((r.id for r in graph.inputs), inputs, strict=True))
@@ -100,17 +100,18 @@ def sample_features(
     _, pullback, data = jax.vjp(run, zeros, [jnp.zeros_like(weights[i]) for i in full], has_aux=True)
     cotangents, jacobians = jax.vmap(pullback)(seeds)
     whole = dict(zip(full, jacobians, strict=True))
-    features = []
+    features: list[tuple[Array, ...]] = []
     for block, gram in zip(blocks, plan.grams, strict=True):
         if not block.sites:
             g = whole[block.leaf].reshape(len(seeds), -1)
             features.append((g.reshape(1, -1) if plan.merged else g,))
             continue
         a = jnp.concatenate([data[site.op][0] for site in block.sites], 1)
-        d = [jax.vmap(s.rule.cotangent)(cotangents[s.op]) * data[s.op][1] for s in block.sites]
-        d = jnp.concatenate(d, 2) if len(d) > 1 else d[0]  # (q, b, s, f)
+        d = jnp.concatenate([jax.vmap(s.rule.cotangent)(cotangents[s.op]) * data[s.op][1] for s in block.sites], 2)
         if plan.merged:
             d = d.transpose(1, 2, 0, 3).reshape(1, *d.shape[1:3], -1)
+        if block.kind != "embedding":
+            a = a.astype(d.dtype)
         features.append((a, d) if gram else (_gradient(a, d, block),))
     return _join_small(features)
 
@@ -127,7 +128,7 @@ def _data(site: Site, env: dict[int, Array]) -> tuple[Array, Array]:
 def _gradient(a: Array, d: Array, block: Block) -> Float[Array, "q p"]:
     if a.dtype.kind == "i":
         a = jax.nn.one_hot(a, block.sizes[2], dtype=d.dtype)
-    g = jnp.einsum("bsc,qbsf->qbcf", a, d, precision="highest")
+    g = jnp.einsum("bsc,qbsf->qbcf", a, d)
     return g.reshape(g.shape[0], -1)
 
 

@@ -1,8 +1,8 @@
 """A function as a flat list of operations, each marked by what it depends on: parameters, data, both or neither.
 
-`jax.make_jaxpr` gives a tree of jaxprs; calls that do not change derivatives (`jit`, `remat`) are opened here, so that a
-matrix product inside a jitted layer is seen. `custom_jvp` and `custom_vjp` calls, `scan`, `while` and `cond` stay closed:
-opening them would change their derivative or their cost.
+`jax.make_jaxpr` gives a tree of jaxprs; calls that do not change derivatives (`jit`, `remat`) are opened here, so that
+a matrix product inside a jitted layer is seen. `custom_jvp` and `custom_vjp` calls, `scan`, `while` and `cond` stay
+closed: opening them would change their derivative or their cost.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -79,7 +79,7 @@ def trace(f: Callable, *args: Any) -> Graph:
     closed = jax.make_jaxpr(f)(*args)
     graph = Graph()
     graph.inputs = [graph.new(v) for v in closed.jaxpr.invars]
-    graph.outputs = _open(graph, closed, graph.inputs)
+    graph.outputs = _open(graph, closed, list(graph.inputs))
     return graph
 
 
@@ -97,8 +97,9 @@ def _open(graph: Graph, closed: Any, args: list[Ref | Const]) -> list[Ref | Cons
         if eqn.primitive.name in _OPEN and "jaxpr" in eqn.params:
             results = _open(graph, eqn.params["jaxpr"], inputs)
         else:
-            results = [graph.new(v) for v in eqn.outvars]
-            graph.ops.append(Op(eqn, jaxpr.debug_info, tuple(inputs), tuple(results)))
+            new = tuple(graph.new(v) for v in eqn.outvars)
+            graph.ops.append(Op(eqn, jaxpr.debug_info, tuple(inputs), new))
+            results = list(new)
         env.update(zip(eqn.outvars, results, strict=True))
     return [read(v) for v in jaxpr.outvars]
 

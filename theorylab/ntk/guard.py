@@ -9,7 +9,6 @@ from jaxtyping import Array, PyTree
 
 from theorylab.errors import InputError
 
-
 _MEND = "switch it to evaluation mode, e.g. model.eval() or use_running_average=True."
 
 
@@ -37,15 +36,15 @@ def run_probe(probe: Callable, params: PyTree, x: PyTree) -> tuple[Array, Array,
 
 def refuse_coupling(together: Array, again: Array, alone: Array) -> None:
     """Raise `InputError` where the probe shows that a sample's output depends on its neighbours or on chance."""
-    together, again, alone = (np.asarray(a, np.float64) for a in (together, again, alone))
-    if not np.isfinite(together).all():
+    first, second, single = (np.asarray(a, np.float64) for a in (together, again, alone))
+    if not np.isfinite(first).all():
         raise InputError("f: the outputs have non-finite entries; check params and x for NaN, infinities or overflow.")
     # The same arithmetic in another order: rounding alone stays far below a thousandth of the outputs' size.
-    limit = 1e-3 * max(np.abs(together).max(initial=0.0), 1e-30)
-    if np.abs(together - again).max(initial=0.0) > limit:
+    limit = 1e-3 * max(np.abs(first).max(initial=0.0), 1e-30)
+    if np.abs(first - second).max(initial=0.0) > limit:
         raise InputError(f"f: two calls on the same data differ (dropout without a fixed key?); {_MEND}")
-    if not np.abs(together - alone).max(initial=0.0) <= limit:  # also where a sample alone gives NaN
+    if not np.abs(first - single).max(initial=0.0) <= limit:  # also where a sample alone gives NaN
         raise InputError(
-            "f couples the samples of a batch (batch norm in training mode, dropout, attention across samples?), so its "
-            f"kernel is not defined pair by pair; {_MEND}"
+            "f couples the samples of a batch (batch norm in training mode, dropout, attention across samples?), so "
+            f"its kernel is not defined pair by pair; {_MEND}"
         )

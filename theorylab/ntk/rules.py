@@ -32,7 +32,7 @@ class Rule(NamedTuple):
         ..., Array
     ]  # the operation's other inputs -> (b, s, c); embedding: the row numbers (1, s), -1 for none
     cotangent: Callable[[Array], Array]  # -> (b, s, f)
-    weight: Callable[[Array], Array]  # -> (b, c, f)
+    weight: Callable[[Any], Any]  # -> (b, c, f)
     sizes: tuple[int, int, int, int]  # b, s, c, f
 
 
@@ -118,7 +118,7 @@ def _embedding(params: dict[str, Any], position: int, shapes: list[Shaped], out:
     s = math.prod(out.shape[:-1])
 
     def data(ids: Array) -> Array:
-        ids = ids.reshape(1, s)
+        ids = ids.reshape(1, s).astype(jnp.int32)
         if params["mode"] == lax.GatherScatterMode.CLIP:
             return jnp.clip(ids, 0, vocabulary - 1)
         return jnp.where((ids >= 0) & (ids < vocabulary), ids, -1)
@@ -136,7 +136,8 @@ REARRANGING = {"reshape", "transpose", "squeeze", "expand_dims", "rev", "slice",
 def rearranges(op: Op) -> bool:
     """Whether `op` keeps every entry of its input at most once and adds nothing."""
     if op.name == "broadcast_in_dim":
-        return math.prod(op.eqn.outvars[0].aval.shape) == math.prod(op.eqn.invars[0].aval.shape)
+        before, after = op.eqn.invars[0].aval, op.eqn.outvars[0].aval
+        return math.prod(after.shape) == math.prod(before.shape)  # type: ignore[attr-defined]
     if op.name == "convert_element_type":
         return jnp.issubdtype(op.eqn.params["new_dtype"], jnp.inexact)
     return op.name in REARRANGING

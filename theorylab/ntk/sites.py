@@ -66,9 +66,9 @@ def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True
             view = _view(graph, op, pure, views)
             if view is not None:
                 views[op.outputs[0].id] = view
-    for a in graph.outputs:  # an output that no data reaches
-        if isinstance(a, Ref) and a.id not in data:
-            full |= depends.get(a.id, frozenset())
+    for atom in graph.outputs:  # an output that no data reaches
+        if isinstance(atom, Ref) and atom.id not in data:
+            full |= depends.get(atom.id, frozenset())
 
     blocks = []
     for leaf in range(leaves):
@@ -114,12 +114,8 @@ def _groups(sites: list[Site], shape: tuple[int, ...]) -> list[list[Site]] | Non
     for site in sites:
         numbers = np.asarray(site.rule.weight(entries(site.view.ops, shape)))
         for known, members in groups:
-            same = site.rule.kind == "embedding" or members[0].rule.kind == "embedding"
-            if (
-                known.shape == numbers.shape
-                and (known == numbers).all()
-                and (not same or site.rule.kind == members[0].rule.kind)
-            ):
+            lookups = [s.rule.kind == "embedding" for s in (site, members[0])]  # data are row numbers, not values
+            if lookups[0] == lookups[1] and np.array_equal(known, numbers):
                 members.append(site)
                 break
             if np.intersect1d(known, numbers).size:

@@ -16,13 +16,16 @@ Key = tuple[int, int, int, int]  # first row, last row, first column, last colum
 class KernelStore:
     """The kernel and how many passes over the outputs each of its tiles has had.
 
-    On disk: `kernel.npy`, `setup.json` (what is computed) and `journal.txt`, one line a finished tile with a checksum of
-    its bytes. A tile counts once its line is complete and its bytes agree; any other is computed again.
+    On disk: `kernel.npy`, `setup.json` (what is computed) and `journal.txt`, one line a finished tile with a checksum
+    of its bytes. A tile counts once its line is complete and its bytes agree; any other is computed again.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, symmetric: bool, folder: Path | None, setup: dict[str, Any]):
-        self.symmetric, self.folder, self.done = symmetric, folder, dict[Key, int]()
-        self.kernel = np.zeros(shape, dtype) if folder is None else self._open(folder, shape, np.dtype(dtype), setup)
+        self.symmetric, self.done = symmetric, dict[Key, int]()
+        self.journal = None if folder is None else folder / "journal.txt"
+        self.kernel: Any = (
+            np.zeros(shape, dtype) if folder is None else self._open(folder, shape, np.dtype(dtype), setup)
+        )
 
     def _open(self, folder: Path, shape: tuple[int, ...], dtype: np.dtype, setup: dict[str, Any]) -> np.ndarray:
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +39,7 @@ class KernelStore:
                     f"out={str(folder)!r} holds another kernel (differs in {differ}); choose an empty folder."
                 )
             kernel = np.lib.format.open_memmap(data, mode="r+")
-            self._recover(kernel)
+            self._recover(kernel, folder / "journal.txt")
         else:
             kernel = np.lib.format.open_memmap(data, mode="w+", dtype=dtype, shape=shape)
             (folder / "journal.txt").unlink(missing_ok=True)
@@ -45,8 +48,7 @@ class KernelStore:
             os.replace(temporary, described)
         return kernel
 
-    def _recover(self, kernel: np.ndarray) -> None:
-        journal = self.folder / "journal.txt"
+    def _recover(self, kernel: np.ndarray, journal: Path) -> None:
         last: dict[Key, tuple[int, int]] = {}
         for line in journal.read_text().splitlines() if journal.exists() else []:
             words = line.split()
@@ -75,9 +77,9 @@ class KernelStore:
     def finish(self, key: Key) -> None:
         """One more pass over the tile is complete: make it count."""
         self.done[key] = self.passes(key) + 1
-        if self.folder is not None:
+        if self.journal is not None:
             self.kernel.flush()
-            with open(self.folder / "journal.txt", "a") as journal:
+            with open(self.journal, "a") as journal:
                 journal.write(" ".join(map(str, (*key, self.done[key], self._checksum(self.kernel, key)))) + " end\n")
                 journal.flush()
                 os.fsync(journal.fileno())

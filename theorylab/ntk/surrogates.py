@@ -1,13 +1,13 @@
 """Cheaper kernels: features of a scalar head, subsets of parameters, random projections, landmarks.
 
-Scalar random heads: Wei, Hu, Steinhardt (2022), Yu et al. (2022, TCT). Sums of logits: Mohamadi, Bae, Sutherland (2023).
-Random projections of gradients: Park et al. (2023, TRAK).
+Scalar random heads: Wei, Hu, Steinhardt (2022), Yu et al. (2022, TCT). Sums of logits: Mohamadi, Bae, Sutherland
+(2023). Random projections of gradients: Park et al. (2023, TRAK).
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +25,8 @@ _ENTRIES = 1 << 24  # entries of a dense random projection that exist at once
 def random_head(f: Callable, params: PyTree, x: PyTree, key: Array) -> tuple[Callable, PyTree]:
     """A network with one output: a fresh linear head, weights N(0, 1/W) and bias 0, on the W outputs of `f`.
 
-    Returns `(g, new_params)` with `g(new_params, x)` of shape (N, 1); the head's weights and bias are parameters too. `x`
-    is only looked at for its shape. One key, one head: share it between training and test data.
+    Returns `(g, new_params)` with `g(new_params, x)` of shape (N, 1); the head's weights and bias are parameters too.
+    `x` is only looked at for its shape. One key, one head: share it between training and test data.
     """
     one = jax.tree.map(lambda leaf: jnp.asarray(leaf)[:1], x)
     width = jax.eval_shape(lambda p, x: _outputs(f, p, x), params, one).shape[1]
@@ -63,8 +63,8 @@ def entk_features(
 
     - `head="logit_sum"`: of sum(f)/sqrt(K), shape (N, p): the pseudo-NTK.
     - `"per_class"`: of each output, shape (N, K, p).
-    - `"random"`: of a fresh linear head drawn with `key` on the outputs of `f`, which are then the hidden features, shape
-      (N, p); the head's own weights and bias are the last parameters (TCT's construction).
+    - `"random"`: of a fresh linear head drawn with `key` on the outputs of `f`, which are then the hidden features,
+      shape (N, p); the head's own bias and weights are the last parameters (TCT's construction).
 
     `coords` keeps only these parameters (`sample_coordinates`); with head="random" draw them from the parameters that
     `random_head` returns. Memory on the device: `batch_size` gradients of all parameters.
@@ -111,10 +111,10 @@ def sketch_ntk(
 ) -> Sketch:
     """Random projection of the gradients of sum(f)/sqrt(O) to `k` numbers a sample.
 
-    Variance of an entry, with gradients g and h: (|g|^2 |h|^2 + <g, h>^2)/k for "gaussian"; less 2 sum g_i^2 h_i^2 / k for
-    "rademacher" and for "sjlt" (sparse Johnson-Lindenstrauss: each parameter goes, with random sign, to one of k/nonzeros
-    buckets in each of `nonzeros` independent blocks; its cost does not grow with k). A sketch with k < N has a singular
-    kernel: do not use it for regression without a ridge. The same key gives the same projection for any data.
+    Variance of an entry, with gradients g and h: (|g|^2 |h|^2 + <g, h>^2)/k for "gaussian"; less 2 sum g_i^2 h_i^2 / k
+    for "rademacher" and for "sjlt" (sparse Johnson-Lindenstrauss: each parameter goes, with random sign, to one of
+    k/nonzeros buckets in each of `nonzeros` independent blocks; its cost does not grow with k). A sketch with k < N has
+    a singular kernel: do not use it for regression without a ridge. The same key gives the same projection always.
     """
     if kind not in ("gaussian", "rademacher", "sjlt"):
         raise InputError(f"kind={kind!r}: choose 'gaussian', 'rademacher' or 'sjlt'.")
@@ -149,7 +149,7 @@ def _project(g: Float[Array, " p"], k: int, kind: str, nonzeros: int, key: Array
 
 
 def nystrom_features(
-    f: Callable, params: PyTree, x: PyTree, landmarks: Int[Array, " m"], *, rcond: float = 1e-6, **options: object
+    f: Callable, params: PyTree, x: PyTree, landmarks: Int[Array, " m"], *, rcond: float = 1e-6, **options: Any
 ) -> Float[np.ndarray, "n m"]:
     """Features whose Gram is the Nystrom approximation C W^+ C^T of the kernel from the columns at `landmarks`.
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout
-from theorylab.ntk.store import Key, KernelStore
+from theorylab.ntk.store import KernelStore, Key
 
 
 def fill(
