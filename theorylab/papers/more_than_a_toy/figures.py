@@ -155,6 +155,8 @@ def _scaling_table(results: All, preset: Preset) -> Table:
     table = Table("kernel", "n", "kappa", "test", "alpha_hat", "rate", "rate_se", "predicted_rate")
     for kernel, name, rows in curves(results):
         sizes, ridges = _grid(rows)
+        if 0.0 not in ridges:
+            continue
         ridgeless = ridges.index(0.0)
         kappa, test, gcv = (rows.stack(q)[:, :, ridgeless] for q in ("kappa", "test", "gcv"))
         fit = fit_exponents(np.asarray(sizes), kappa.T, test.T)
