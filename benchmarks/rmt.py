@@ -1,11 +1,11 @@
 """Generalised Marchenko-Pastur densities: time and error, against 50-digit arithmetic and the peers that can do it.
 
     python benchmarks/rmt.py                 # theorylab alone
-    python benchmarks/rmt.py --peers DIR     # also freealg and scikit-rmt, in a virtual environment made in DIR
+    python benchmarks/rmt.py --peers DIR     # also freealg and scikit-rmt, installed into DIR
 
-Prints a Markdown table and writes results/rmt-<device>.json. freealg estimates a density from eigenvalues and scikit-rmt
-has the white Marchenko-Pastur law only, so the peer for a general spectrum is the plain damped fixed point of
-Silverstein's equation in NumPy, which is what users write; the packages are timed on the white law.
+Prints a Markdown table and writes results/rmt-<device>.json. freealg estimates a density from eigenvalues and
+scikit-rmt has the white Marchenko-Pastur law only, so the peer for a general spectrum is the plain damped fixed point
+of Silverstein's equation in NumPy, which is what users write; the packages are timed on the white law.
 """
 
 import argparse
