@@ -4,7 +4,7 @@ Colours are Okabe and Ito's ("Color Universal Design", 2008), ordered so that ne
 series differs in marker or dash as well, so no figure needs colour to be read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Mode = Literal["light", "dark"]
+Share = bool | Literal["row", "col"]
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
@@ -42,7 +43,7 @@ def house_style(mode: Mode = "light") -> Iterator[None]:
 
 
 def panels(
-    columns: int, rows: int = 1, *, height: float = 2.9, sharex: bool = False, sharey: bool = False
+    columns: int, rows: int = 1, *, height: float = 2.9, sharex: Share = False, sharey: Share = False
 ) -> tuple[Figure, np.ndarray]:
     """A figure of the house width and its axes, (rows, columns), without touching pyplot's global state."""
     figure = Figure(figsize=(WIDTH if columns > 1 else WIDTH * 0.62, height * rows))
@@ -64,7 +65,7 @@ def diagonal(axes: Axes, low: float, high: float) -> None:
     axes.plot([low, high], [low, high], color=mpl.rcParams["axes.edgecolor"], lw=0.8, ls=":", marker="", zorder=0)
 
 
-def sample_axis(axes: Axes, sizes: Sequence[float]) -> None:
+def sample_axis(axes: Axes, sizes: Iterable[float]) -> None:
     """A logarithmic x axis whose ticks are the sample sizes that were run."""
     ticks = sorted({float(n) for n in sizes})
     axes.set_xscale("log")

@@ -9,6 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.rmt.precision import as_spectrum, as_weights, float64, real, require_nonnegative
@@ -124,12 +125,12 @@ def _balance(eigenvalues, weights, tail, n, kappa):  # type: ignore[no-untyped-d
 
 @float64
 def effective_regularization(
-    eigenvalues: Float[Array, "p"],
-    n: Float[Array, "..."] | float,
-    alpha: Float[Array, "..."] | float,
+    eigenvalues: Float[ArrayLike, "p"],
+    n: Float[ArrayLike, "..."] | float,
+    alpha: Float[ArrayLike, "..."] | float,
     *,
     tail: PowerLawTail | None = None,
-    weights: Float[Array, "p"] | None = None,
+    weights: Float[ArrayLike, "p"] | None = None,
 ) -> Float[Array, "..."]:
     """κ >= 0 with 1 = α/κ + (1/n) Σ_i w_i λ_i/(λ_i + κ): the ridge that the population problem feels.
 
@@ -149,11 +150,11 @@ def effective_regularization(
 
 @float64
 def degrees_of_freedom(
-    eigenvalues: Float[Array, "p"],
-    kappa: Float[Array, "..."] | float,
+    eigenvalues: Float[ArrayLike, "p"],
+    kappa: Float[ArrayLike, "..."] | float,
     *,
     tail: PowerLawTail | None = None,
-    weights: Float[Array, "p"] | None = None,
+    weights: Float[ArrayLike, "p"] | None = None,
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """dof1 = tr Σ(Σ+κ)⁻¹ and dof2 = tr Σ²(Σ+κ)⁻², each of kappa's shape."""
     spectrum = as_spectrum("eigenvalues", eigenvalues)
@@ -164,12 +165,12 @@ def degrees_of_freedom(
 
 @float64
 def d_kappa(
-    eigenvalues: Float[Array, "p"],
-    n: Float[Array, "..."] | float,
-    alpha: Float[Array, "..."] | float,
+    eigenvalues: Float[ArrayLike, "p"],
+    n: Float[ArrayLike, "..."] | float,
+    alpha: Float[ArrayLike, "..."] | float,
     *,
     tail: PowerLawTail | None = None,
-    weights: Float[Array, "p"] | None = None,
+    weights: Float[ArrayLike, "p"] | None = None,
 ) -> Float[Array, "..."]:
     """∂κ/∂α = 1/(1 - dof2/n) >= 1: the factor by which sampling inflates the risk."""
     kappa = effective_regularization(eigenvalues, n, alpha, tail=tail, weights=weights)

@@ -9,6 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
@@ -30,13 +31,13 @@ class ShiftRisk:
 
 @float64
 def covariate_shift_risk(
-    eigenvalues: Float[Array, "p"],
-    coefficients: Float[Array, "p"],
-    shifted: Float[Array, "p"] | Float[Array, "p p"],
-    n: Float[Array, "..."] | float,
-    alpha: Float[Array, "..."] | float,
+    eigenvalues: Float[ArrayLike, "p"],
+    coefficients: Float[ArrayLike, "p"],
+    shifted: Float[ArrayLike, "p"] | Float[ArrayLike, "p p"],
+    n: Float[ArrayLike, "..."] | float,
+    alpha: Float[ArrayLike, "..."] | float,
     *,
-    noise: Float[Array, ""] | float = 0.0,
+    noise: Float[ArrayLike, ""] | float = 0.0,
 ) -> ShiftRisk:
     """Risk E (y - ŷ)² when test points have second moment A = `shifted` and training points Σ = diag(`eigenvalues`).
 
@@ -91,13 +92,13 @@ class RandomFeatureRisk:
 
 @float64
 def random_features_risk(
-    eigenvalues: Float[Array, "p"],
-    target_power: Float[Array, "p"],
-    n: Float[Array, "..."] | float,
+    eigenvalues: Float[ArrayLike, "p"],
+    target_power: Float[ArrayLike, "p"],
+    n: Float[ArrayLike, "..."] | float,
     features: float,
-    alpha: Float[Array, "..."] | float,
+    alpha: Float[ArrayLike, "..."] | float,
     *,
-    noise: Float[Array, ""] | float = 0.0,
+    noise: Float[ArrayLike, ""] | float = 0.0,
 ) -> RandomFeatureRisk:
     """Ridge regression on `features` = k random features of a kernel with spectrum `eigenvalues` (p,).
 

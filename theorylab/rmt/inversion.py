@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
@@ -50,7 +51,7 @@ def invert_cdf(
 
 
 @float64
-def kolmogorov_distance(sample: Float[Array, "n"], cdf: Callable[[Array], Array]) -> Float[Array, ""]:
+def kolmogorov_distance(sample: Float[ArrayLike, "n"], cdf: Callable[[Array], Array]) -> Float[Array, ""]:
     """sup_x |F_n(x) - F(x)| between the empirical distribution of `sample` and `cdf` (a law's method).
 
     Right at atoms too when they lie at values that the sample takes exactly (pass eigenvalues with zeros set to 0).

@@ -9,6 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
 from theorylab.errors import InputError
@@ -31,10 +32,10 @@ class LocalLawResiduals:
 
 @float64
 def local_law_residuals(
-    X: Float[Array, "n p"],
-    eigenvalues: Float[Array, "p"],
-    alpha: Float[Array, "..."] | float,
-    vectors: Float[Array, "p"] | Float[Array, "p k"],
+    X: Float[ArrayLike, "n p"],
+    eigenvalues: Float[ArrayLike, "p"],
+    alpha: Float[ArrayLike, "..."] | float,
+    vectors: Float[ArrayLike, "p"] | Float[ArrayLike, "p k"],
 ) -> LocalLawResiduals:
     """Residuals of the two laws for a sample X whose population covariance is diag(`eigenvalues`).
 
@@ -64,7 +65,7 @@ def local_law_residuals(
 
 @float64
 def resolvent_residuals(
-    sample_eigenvalues: Float[Array, "n"], stieltjes: Complex[Array, "..."], z: Complex[Array, "..."]
+    sample_eigenvalues: Float[ArrayLike, "n"], stieltjes: Complex[ArrayLike, "..."], z: Complex[ArrayLike, "..."]
 ) -> Float[Array, "..."]:
     """|s(z) - m(z)| · n · Im z, s the Stieltjes transform of the sample eigenvalues, m = `stieltjes` the predicted one.
 

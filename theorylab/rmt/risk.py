@@ -8,6 +8,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
@@ -59,15 +60,15 @@ def _risk(eigenvalues, power, weights, noise, tail, target_tail, n, alpha):  # t
 
 @float64
 def omniscient_risk(
-    eigenvalues: Float[Array, "p"],
-    target_power: Float[Array, "p"] | Float[Array, "p c"],
-    n: Float[Array, "..."] | float,
-    alpha: Float[Array, "..."] | float,
+    eigenvalues: Float[ArrayLike, "p"],
+    target_power: Float[ArrayLike, "p"] | Float[ArrayLike, "p c"],
+    n: Float[ArrayLike, "..."] | float,
+    alpha: Float[ArrayLike, "..."] | float,
     *,
-    noise: Float[Array, ""] | float = 0.0,
+    noise: Float[ArrayLike, ""] | float = 0.0,
     tail: PowerLawTail | None = None,
     target_tail: PowerLawTail | None = None,
-    weights: Float[Array, "p"] | None = None,
+    weights: Float[ArrayLike, "p"] | None = None,
 ) -> RiskEstimate:
     """Risk of ridge regression from the population spectrum and the target's power b_i = λ_i (v_iᵀβ)² in each mode.
 
@@ -108,12 +109,12 @@ def omniscient_risk(
 
 @float64
 def spectrum_only_risk(
-    eigenvalues: Float[Array, "p"],
-    n: Float[Array, "..."] | float,
-    alpha: Float[Array, "..."] | float,
+    eigenvalues: Float[ArrayLike, "p"],
+    n: Float[ArrayLike, "..."] | float,
+    alpha: Float[ArrayLike, "..."] | float,
     *,
-    second_moment: Float[Array, ""] | float,
-    noise: Float[Array, ""] | float = 0.0,
+    second_moment: Float[ArrayLike, ""] | float,
+    noise: Float[ArrayLike, ""] | float = 0.0,
 ) -> RiskEstimate:
     """The baseline that knows the spectrum and E y² = `second_moment` only: target power spread as b_i = τ²λ_i."""
     spectrum = as_spectrum("eigenvalues", eigenvalues)
@@ -123,7 +124,7 @@ def spectrum_only_risk(
 
 @float64
 def plugin_spectrum(
-    K: Float[Array, "m m"], Y: Float[Array, "m"] | Float[Array, "m c"]
+    K: Float[ArrayLike, "m m"], Y: Float[ArrayLike, "m"] | Float[ArrayLike, "m c"]
 ) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
     """(λ_i, b_i) estimated from m samples: eigenvalues of K/m, falling, and (u_iᵀy)²/m summed over outputs.
 

@@ -12,6 +12,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
@@ -22,7 +23,10 @@ Schedule = Literal["ridgeless", "tuned", "fixed"]
 
 @float64
 def power_law_kappa(
-    alpha: Float[Array, "..."] | float, n: Float[Array, "..."] | float, *, scale: Float[Array, ""] | float = 1.0
+    alpha: Float[ArrayLike, "..."] | float,
+    n: Float[ArrayLike, "..."] | float,
+    *,
+    scale: Float[ArrayLike, ""] | float = 1.0,
 ) -> Float[Array, "..."]:
     """Ridgeless κ of the infinite spectrum `scale * i^-alpha`: scale [(π/alpha)/sin(π/alpha)]^alpha n^-alpha.
 
@@ -76,9 +80,9 @@ class ExponentFit:
 
 
 def fit_exponents(
-    sizes: Float[Array, "s"],
-    kappa: Float[Array, "s"] | Float[Array, "s draws"],
-    risk: Float[Array, "s"] | Float[Array, "s draws"] | None = None,
+    sizes: Float[ArrayLike, "s"],
+    kappa: Float[ArrayLike, "s"] | Float[ArrayLike, "s draws"],
+    risk: Float[ArrayLike, "s"] | Float[ArrayLike, "s draws"] | None = None,
 ) -> ExponentFit:
     """Capacity and source exponents from the curves κ̂_0(n) and, if given, risk(n) (test risk or GCV, noise-free).
 
@@ -119,7 +123,7 @@ def _slope(name: str, sizes: object, values: object) -> tuple[float, float]:
 
 
 @float64
-def estimated_kappa(K: Float[Array, "n n"], alpha: Float[Array, "..."] | float = 0.0) -> Float[Array, "..."]:
+def estimated_kappa(K: Float[ArrayLike, "n n"], alpha: Float[ArrayLike, "..."] | float = 0.0) -> Float[Array, "..."]:
     """κ̂ = 1/[(1/n) tr (K/n + α)⁻¹] from a sample kernel K = XXᵀ (unnormalised); α = 0 gives 1/tr K⁻¹.
 
     Source: Wei, Hu, Steinhardt 2022. A singular K at α = 0 gives 0.
@@ -136,7 +140,7 @@ def estimated_kappa(K: Float[Array, "n n"], alpha: Float[Array, "..."] | float =
 
 @float64
 def kappa_curve(
-    K: Float[Array, "m m"],
+    K: Float[ArrayLike, "m m"],
     sizes: list[int] | tuple[int, ...],
     key: jax.Array,
     *,

@@ -9,6 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from theorylab.errors import InputError
@@ -27,7 +28,10 @@ class Spike:
 
 @float64
 def bbp_covariance(
-    spike: Float[Array, "..."] | float, gamma: Float[Array, "..."] | float, *, s2: Float[Array, "..."] | float = 1.0
+    spike: Float[ArrayLike, "..."] | float,
+    gamma: Float[ArrayLike, "..."] | float,
+    *,
+    s2: Float[ArrayLike, "..."] | float = 1.0,
 ) -> Spike:
     """One population eigenvalue `spike` over a bulk `s2`, gamma = p/n. Threshold s2 (1 + √gamma).
 
@@ -47,7 +51,7 @@ def bbp_covariance(
 
 
 @float64
-def bbp_wigner(theta: Float[Array, "..."] | float, *, s2: Float[Array, "..."] | float = 1.0) -> Spike:
+def bbp_wigner(theta: Float[ArrayLike, "..."] | float, *, s2: Float[ArrayLike, "..."] | float = 1.0) -> Spike:
     """Rank-one signal of size `theta` >= 0 in Wigner noise with edge 2s. Threshold s: θ + s²/θ, overlap² 1 - s²/θ²."""
     require_nonnegative("theta", theta)
     require_nonnegative("s2", s2, strictly=True)
@@ -60,10 +64,10 @@ def bbp_wigner(theta: Float[Array, "..."] | float, *, s2: Float[Array, "..."] | 
 
 @float64
 def spike_from_sample(
-    eigenvalue: Float[Array, "..."] | float,
-    gamma: Float[Array, "..."] | float,
+    eigenvalue: Float[ArrayLike, "..."] | float,
+    gamma: Float[ArrayLike, "..."] | float,
     *,
-    s2: Float[Array, "..."] | float = 1.0,
+    s2: Float[ArrayLike, "..."] | float = 1.0,
 ) -> Float[Array, "..."]:
     """The population spike whose limit is `eigenvalue`: the inverse of `bbp_covariance`; NaN inside the bulk."""
     gamma, s2 = real(gamma), real(s2)

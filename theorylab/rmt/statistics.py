@@ -7,6 +7,7 @@ ratio: 0.5307 for the GOE, 0.5996 GUE, 2 log 2 - 1 = 0.3863 for independent leve
 from typing import Protocol
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
@@ -20,7 +21,7 @@ class HasQuantile(Protocol):
 
 
 @float64
-def eigenvalue_rigidity(eigenvalues: Float[Array, "n"], law: HasQuantile) -> Float[Array, "n"]:
+def eigenvalue_rigidity(eigenvalues: Float[ArrayLike, "n"], law: HasQuantile) -> Float[Array, "n"]:
     """λ_i - q_i in increasing order, q_i the law's quantile at (i - 1/2)/n: ~ 1/n in the bulk, n^-2/3 at edges."""
     values = jnp.sort(real(eigenvalues))
     if values.ndim != 1 or values.size == 0:
@@ -29,7 +30,7 @@ def eigenvalue_rigidity(eigenvalues: Float[Array, "n"], law: HasQuantile) -> Flo
 
 
 @float64
-def level_spacing_ratio(eigenvalues: Float[Array, "n"]) -> Float[Array, ""]:
+def level_spacing_ratio(eigenvalues: Float[ArrayLike, "n"]) -> Float[Array, ""]:
     """Mean of min(s_i, s_{i+1})/max(s_i, s_{i+1}) over consecutive spacings s; needs n >= 3 (remove zeros first)."""
     values = real(eigenvalues)
     if values.ndim != 1 or values.size < 3:
@@ -40,7 +41,7 @@ def level_spacing_ratio(eigenvalues: Float[Array, "n"]) -> Float[Array, ""]:
 
 
 @float64
-def delocalization(eigenvectors: Float[Array, "n k"]) -> Float[Array, "k"]:
+def delocalization(eigenvectors: Float[ArrayLike, "n k"]) -> Float[Array, "k"]:
     """√n max_j |u_j| of each column (unit norm): 1 when flat, √n when on one coordinate, ~ √(2 log n) for Haar."""
     vectors = real(eigenvectors)
     if vectors.ndim != 2:

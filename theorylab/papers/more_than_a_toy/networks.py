@@ -52,7 +52,9 @@ def kernel(network: str, weights: str, data: str, sample: bool | None, seed: int
     x, y, x_test, y_test = split(data, sample, seed, pool, tests, skip=skip, pixels=pixels)
     if pixels:
         x, x_test = (np.asarray(nets.efficientnet_inputs(images, size=32)) for images in (x, x_test))
-        model = nets.load_efficientnet_lite0(pretrained=weights != "init", num_outputs=1, rngs=nnx.Rngs(seed))
+        model: nnx.Module = nets.load_efficientnet_lite0(
+            pretrained=weights != "init", num_outputs=1, rngs=nnx.Rngs(seed)
+        )
     else:
         model = build(network, x.shape[1:], seed)
     features, params = nets.functional(model, method="features")

@@ -34,6 +34,7 @@ def _draw(design: str, key: Any, n: int, spectrum: Any, beta: Any, noise: float)
 def gcv(design: str, n: int, p: int, alpha: float, delta: float, noise: float, ridges: list[float], seed: int,
         draws: int) -> Mapping[str, Any]:  # fmt: skip
     """GCV, LOO, training risk and true risk (draws, ridges) of independent draws, beside their deterministic values."""
+    alphas = np.asarray(ridges)
     found: dict[str, list[Any]] = {name: [] for name in ("gcv", "loo", "train", "risk", "kappa_hat")}
     with jax.enable_x64(True):
         spectrum = designs.power_law_spectrum(p, alpha)
@@ -43,13 +44,13 @@ def gcv(design: str, n: int, p: int, alpha: float, delta: float, noise: float, r
             key = jax.random.fold_in(jax.random.key(seed), draw)
             x, y = _draw(design, key, n, spectrum, beta, noise)
             path = ridge.KernelRidgePath.fit(x @ x.T, y)
-            fitted = jnp.einsum("np,lnc->lp", x, jnp.asarray(path.dual(ridges)))
-            found["gcv"].append(path.gcv(ridges))
-            found["loo"].append(path.loo(ridges))
-            found["train"].append(path.train_risk(ridges))
-            found["kappa_hat"].append(path.kappa(ridges))
+            fitted = jnp.einsum("np,lnc->lp", x, jnp.asarray(path.dual(alphas)))
+            found["gcv"].append(path.gcv(alphas))
+            found["loo"].append(path.loo(alphas))
+            found["train"].append(path.train_risk(alphas))
+            found["kappa_hat"].append(path.kappa(alphas))
             found["risk"].append(jnp.sum(spectrum * (fitted - beta) ** 2, axis=1) + noise)
-        exact = rmt.omniscient_risk(spectrum, power, n, np.asarray(ridges), noise=noise)
+        exact = rmt.omniscient_risk(spectrum, power, n, alphas, noise=noise)
     arrays = {name: np.stack([np.asarray(v) for v in values]) for name, values in found.items()}
     return arrays | {"kappa": np.asarray(exact.kappa), "omniscient": np.asarray(exact.risk)}
 
