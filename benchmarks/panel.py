@@ -1,7 +1,7 @@
 """The networks that the tangent-kernel benchmark compares on, in plain JAX that runs on old releases and new.
 
-`PANEL[name](outputs)` returns `(init, apply, sample)`: `init(key)` gives parameters, `apply(params, x)` outputs of shape
-(N, outputs), `sample(key, n)` inputs.
+`PANEL[name](outputs)` returns `(init, apply, sample)`: `init(key)` gives parameters, `apply(params, x)` outputs of
+shape (N, outputs), `sample(key, n)` inputs.
 """
 
 import jax

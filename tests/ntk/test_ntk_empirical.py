@@ -29,7 +29,7 @@ def test_structured_kernel_equals_dense_jacobian(name: str) -> None:
 
 
 @pytest.mark.parametrize("reduce", REDUCES)
-@pytest.mark.parametrize("name", ["grouped_conv", "attention"])
+@pytest.mark.parametrize("name", ["grouped_conv", "tied_embedding"])
 def test_every_reduction_of_two_sets_equals_dense_jacobian(name: str, reduce: str) -> None:
     f, params, x = ZOO[name]()
     reference = reduced(dense_kernel(f, params, x), reduce)
@@ -54,7 +54,7 @@ def test_small_budget_cuts_samples_and_outputs_and_changes_nothing(reduce: str) 
 
 
 def test_kernel_inside_jit_and_grad_of_the_caller() -> None:
-    f, params, x = ZOO["mlp"]()
+    f, params, x = ZOO["ntk_parametrisation"]()
     reference = reduced(dense_kernel(f, params, x), "trace")
     assert _error(np.asarray(jax.jit(lambda p, x: empirical_ntk(f, p, x))(params, x)), reference) < 1e-5
     scaled = lambda s: empirical_ntk(lambda p, x: s * f(p, x), params, x).sum()  # noqa: E731

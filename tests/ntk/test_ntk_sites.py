@@ -41,7 +41,7 @@ def test_leaves_are_placed_as_expected(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reduce"),
-    [("attention", "full"), ("attention", "trace"), ("grouped_conv", "diagonal"), ("per_head_weights", "full")],
+    [("attention", "full"), ("shared_weights", "trace"), ("grouped_conv", "diagonal"), ("per_head_weights", "full")],
 )
 @pytest.mark.parametrize("gram", [False, True])
 def test_both_orders_of_contraction_agree_with_the_dense_jacobian(name: str, reduce: str, gram: bool) -> None:

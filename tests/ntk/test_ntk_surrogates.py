@@ -43,7 +43,8 @@ def test_random_head_features_equal_its_kernel_and_end_with_hidden_values_and_on
 def test_coordinates_select_columns_of_the_features() -> None:
     coords = sample_coordinates(PARAMS, 20, KEY)
     assert np.all(np.diff(coords) > 0)
-    np.testing.assert_array_equal(entk_features(F, PARAMS, X, coords=coords), FEATURES[:, coords])
+    # Other batch sizes may sum in another order: float32 rounding.
+    np.testing.assert_allclose(entk_features(F, PARAMS, X, coords=coords), FEATURES[:, coords], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "rademacher", "sjlt"])
@@ -62,7 +63,7 @@ def test_projection_is_unbiased_with_the_stated_variance(kind: str) -> None:
 
 def test_sketch_states_its_error_and_repeats_with_its_key() -> None:
     sketch = sketch_ntk(F, PARAMS, X, 32, KEY)
-    np.testing.assert_array_equal(sketch.features[:2], sketch_ntk(F, PARAMS, X[:2], 32, KEY).features)
+    np.testing.assert_allclose(sketch.features[:2], sketch_ntk(F, PARAMS, X[:2], 32, KEY).features, atol=1e-5)
     assert sketch.relative_error == 0.25
     np.testing.assert_allclose(sketch.standard_error().diagonal(), 0.25 * sketch.kernel().diagonal(), rtol=1e-6)
 

@@ -20,6 +20,7 @@ from theorylab.ntk.guard import probe
 from theorylab.ntk.plan import Plan, Reduce, choose
 
 _TILE = 256  # samples a tile at most: products of this size run at full speed
+_SHARE = 0.8  # of the budget is planned; the rest is for the scratch of convolutions and products, in no account
 _TRIANGLE = 4, 64  # a symmetric kernel is cut into so many tiles a side, where each keeps so many samples
 
 
@@ -86,7 +87,9 @@ class Engine:
 
     def layout(self, params: PyTree, x1: PyTree, x2: PyTree | None, memory_gb: float | None) -> Layout:
         """Tiles as large as speed asks and the memory allows, judged by the compiler's own account of each function."""
-        analysis, budget = self.analysis(params, x1), (memory_gb * 1e9 if memory_gb else _default_budget())
+        analysis = self.analysis(params, x1)
+        allowed = memory_gb * 1e9 if memory_gb else _default_budget()
+        budget = _SHARE * allowed
         n1, n2 = (jax.tree.leaves(x)[0].shape[0] for x in (x1, x1 if x2 is None else x2))
         parts = min(_TRIANGLE[0], max(1, n1 // _TRIANGLE[1])) if x2 is None else 1
         tile = min(_TILE, math.ceil(max(n1, n2) / parts))
@@ -108,8 +111,8 @@ class Engine:
             else:
                 chunk = max(1, min(chunk - 1, int(chunk * shrink)))
         if 2 * held + extra > budget:
-            need = (2 * held + extra) / 1e9
-            raise InputError(f"memory_gb={budget / 1e9:.3g}: a pair of samples takes {need:.3g}; allow that much.")
+            need = (2 * held + extra) / _SHARE / 1e9
+            raise InputError(f"memory_gb={allowed / 1e9:.3g}: a pair of samples takes {need:.3g}; allow that much.")
         resident = min(int((budget - extra) // held), math.ceil(n1 / tile) + math.ceil(n2 / tile))
         return Layout(tile, chunk, analysis.outputs, max(2, resident), plan, int(resident * held + extra), costs)
 

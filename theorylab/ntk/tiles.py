@@ -49,17 +49,22 @@ def fill(
                 panel = rows[start : start + layout.resident - 1]
                 left: dict[int, Any] = {}
                 for j in columns:
-                    for i in (i for i in panel if (i, j) in todo):
+                    needed = [i for i in panel if (i, j) in todo]
+                    if not needed:
+                        continue
+                    right = None  # what the last column held is free before the next is computed
+                    settle(0)
+                    if shared and j in panel:
+                        right = left[j] if j in left else features(x1, j, q)
+                        left[j] = right
+                    else:
+                        right = features(x1 if x2 is None else x2, j, r)
+                    for i in needed:
                         if i not in left:
                             left[i] = features(x1, i, q)
-                        if i == next(i for i in panel if (i, j) in todo):
-                            if shared and j in panel:
-                                left[j] = left[j] if j in left else features(x1, j, q)
-                                right = left[j]
-                            else:
-                                right = features(x1 if x2 is None else x2, j, r)
                         pending.append((number, i, j, engine.contract(left[i], right)))
                         settle(1)
+                right = None
             settle(0)
 
 
