@@ -116,3 +116,10 @@ def test_bad_arguments_are_named(options: dict, message: str) -> None:
     f, params, x = ZOO["mlp"]()
     with pytest.raises(ValueError, match=message):
         empirical_ntk(f, params, **{"x1": x, **options})
+
+
+def test_few_samples_of_very_many_parameters_are_summed_in_pieces_without_loss() -> None:
+    x = np.random.default_rng(0).standard_normal((3, 70_005)).astype(np.float32)
+    kernel = empirical_ntk(lambda w, x: (w * x).sum(-1), np.zeros(70_005, np.float32), x)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(kernel, wide @ wide.T, atol=1e-5 * 70_005)
