@@ -118,15 +118,16 @@ def _fitted(kernel: np.ndarray, y: np.ndarray, kernel_test: np.ndarray, y_test: 
     """One penalty path: its risks, and the estimates that need nothing but the training kernel."""
     path = ridge.KernelRidgePath.fit(kernel, y)
     alphas = np.asarray(ridges) * path.scale
-    predicted = np.asarray(path.predict(kernel_test, alphas))
+    found = path.summary(alphas)
+    predicted = np.einsum("tn,lnc->ltc", kernel_test, found.dual, optimize=True)
     return {
         "test": ((predicted - y_test) ** 2).sum(2).mean(1),
         "accuracy": (predicted.argmax(2) == y_test.argmax(1)).mean(1),
-        "train": path.train_risk(alphas),
-        "gcv": path.gcv(alphas),
-        "loo": path.loo(alphas),
+        "train": found.train_risk,
+        "gcv": found.gcv,
+        "loo": found.loo,
         "norm2": path.norm2(alphas),
-        "kappa": path.kappa(alphas),
+        "kappa": found.kappa,
         "norm_bound": path_norm_bound(path, alphas),
         "alpha": alphas,
         "diag_cv": path.diag_cv,

@@ -14,6 +14,8 @@ import numpy as np
 from theorylab import ridge, rmt
 from theorylab.data import synthetic as designs
 
+ESTIMATES = {"gcv": "gcv", "loo": "loo", "train": "train_risk", "kappa_hat": "kappa"}  # stored name: ridge's name
+
 
 def _draw(design: str, key: Any, n: int, spectrum: Any, beta: Any, noise: float) -> tuple[Any, Any]:
     """n samples of a design and their targets."""
@@ -35,7 +37,7 @@ def gcv(design: str, n: int, p: int, alpha: float, delta: float, noise: float, r
         draws: int) -> Mapping[str, Any]:  # fmt: skip
     """GCV, LOO, training risk and true risk (draws, ridges) of independent draws, beside their deterministic values."""
     alphas = np.asarray(ridges)
-    found: dict[str, list[Any]] = {name: [] for name in ("gcv", "loo", "train", "risk", "kappa_hat")}
+    found: dict[str, list[Any]] = {name: [] for name in (*ESTIMATES, "risk")}
     with jax.enable_x64(True):
         spectrum = designs.power_law_spectrum(p, alpha)
         power = designs.power_law_spectrum(p, delta)
@@ -44,11 +46,10 @@ def gcv(design: str, n: int, p: int, alpha: float, delta: float, noise: float, r
             key = jax.random.fold_in(jax.random.key(seed), draw)
             x, y = _draw(design, key, n, spectrum, beta, noise)
             path = ridge.KernelRidgePath.fit(x @ x.T, y)
-            fitted = jnp.einsum("np,lnc->lp", x, jnp.asarray(path.dual(alphas)))
-            found["gcv"].append(path.gcv(alphas))
-            found["loo"].append(path.loo(alphas))
-            found["train"].append(path.train_risk(alphas))
-            found["kappa_hat"].append(path.kappa(alphas))
+            fit = path.summary(alphas)
+            fitted = np.einsum("np,lnc->lp", np.asarray(x), fit.dual, optimize=True)
+            for name, field in ESTIMATES.items():
+                found[name].append(getattr(fit, field))
             found["risk"].append(jnp.sum(spectrum * (fitted - beta) ** 2, axis=1) + noise)
         exact = rmt.omniscient_risk(spectrum, power, n, alphas, noise=noise)
     arrays = {name: np.stack([np.asarray(v) for v in values]) for name, values in found.items()}
