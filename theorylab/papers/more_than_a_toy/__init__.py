@@ -56,7 +56,8 @@ def _analytic(p: Preset) -> Cells:
 
 def _spoiled(p: Preset) -> Cells:
     name, sample = p["data"][0]
-    common = {"data": name, "sample": sample, "n": p["control_n"], "ridges": p["ridges"], "tests": p["tests"]}
+    ridges = [r for r in p["ridges"] if r > 0]  # repeated samples make a singular kernel
+    common = {"data": name, "sample": sample, "n": p["control_n"], "ridges": ridges, "tests": p["tests"]}
     return [
         {**common, "seed": s, "control": control}
         for control in ("duplicated", "augmented", "elliptical")
