@@ -130,7 +130,7 @@ def drawn():
             elif experiment.name == "gcv_controls":
                 arrays = {n: rng.uniform(0.5, 1, (2, len(cell["ridges"]))) for n in ("gcv", "risk")}
             elif experiment.name == "local_law":
-                arrays = {"averaged": rng.normal(size=3), "anisotropic": rng.normal(size=(3, 2))}
+                arrays = {"averaged": rng.normal(size=(3, 2)), "anisotropic": rng.normal(size=(3, 2, 2))}
             rows.append(Row(cell, arrays))
         results[experiment.name] = Results(tuple(rows))
     return results

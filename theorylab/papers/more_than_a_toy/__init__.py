@@ -25,10 +25,11 @@ def _controls(p: Preset) -> Cells:
 
 
 def _law(p: Preset) -> Cells:
-    common = {"alpha": ALPHA, "modes": [1, 10], "share": 0.3, "seed": p.seeds(1)[0]}
+    common = {"alpha": ALPHA, "modes": [1, 10], "ridge": 1e-4, "share": 0.3, "seed": p.seeds(1)[0]}
+    draws = {"gaussian": p["law_draws"], "duplicated": p["law_draws"] // 4, "elliptical": p["law_draws"] // 4}
     return [
-        {"design": d, "n": n, "p": 4 * n, "draws": max(p["law_draws"] * 100 // n, 6), **common}
-        for d in ("gaussian", "duplicated", "elliptical")
+        {"design": d, "n": n, "p": 4 * n, "draws": count, **common}
+        for d, count in draws.items()
         for n in p["law_sizes"]
     ]
 
@@ -129,10 +130,10 @@ _RIDGES = [0.0, 1e-4, 1e-3, 1e-2, 1e-1]
 _QUICK = {
     "data": [["fashion_mnist", True]], "ridges": _RIDGES, "splits": 3,
     "sizes": [125, 250, 500, 1000, 2000], "pool": 3000, "tests": 2000,
-    "networks": [["cnn", "init"], ["cnn", "trained"], ["cnn", "features"]], "train_images": 3000, "train_epochs": 8,
+    "networks": [["cnn", "init"], ["cnn", "trained"], ["cnn", "features"]], "train_images": 3000, "train_epochs": 6,
     "network_sizes": [125, 250, 500, 1000], "network_pool": 1500, "network_tests": 1000,
-    "rate_sizes": [50, 100, 200, 400], "rate_draws": 40, "control_n": 300, "control_p": 2000, "control_draws": 5,
-    "law_sizes": [100, 200, 400], "law_draws": 30, "exponent_modes": 2_000_000, "selection_draws": 6,
+    "rate_sizes": [50, 100, 200, 400], "rate_draws": 80, "control_n": 300, "control_p": 2000, "control_draws": 5,
+    "law_sizes": [100, 200, 400], "law_draws": 60, "exponent_modes": 2_000_000, "selection_draws": 6,
 }  # fmt: skip
 _SMOKE = _QUICK | {
     "splits": 2, "sizes": [60, 120], "pool": 200, "tests": 200,
@@ -149,7 +150,7 @@ _FULL = _QUICK | {
                  ["efficientnet_lite0", "features"]],
     "train_images": 20_000, "train_epochs": 20, "network_sizes": [250, 500, 1000, 2000, 5000, 10_000],
     "network_pool": 15_000, "network_tests": 5000, "rate_draws": 80, "control_draws": 20,
-    "law_sizes": [100, 200, 400, 1000], "law_draws": 80, "selection_draws": 12,
+    "law_sizes": [100, 200, 400, 1000], "law_draws": 100, "selection_draws": 12,
 }  # fmt: skip
 
 PAPER = Paper(

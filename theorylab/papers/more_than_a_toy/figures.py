@@ -196,7 +196,7 @@ def _control_table(results: All, preset: Preset) -> Table:
     for (design,), rows in _by(results["local_law"], "design"):
         for row in rows:
             for law in ("averaged", "anisotropic"):
-                squares = row[law] ** 2
+                squares = row[law][:, 1] ** 2  # at the moving ridge
                 table.add(panel=law, design=design, x=row.cell["n"], mean=float(np.sqrt(squares.mean())),
                           se=float(squares.std() / np.sqrt(squares.size) / 2 / np.sqrt(squares.mean())))  # fmt: skip
     return table

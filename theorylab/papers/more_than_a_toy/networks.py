@@ -22,7 +22,7 @@ def build(network: str, shape: tuple[int, int, int], seed: int) -> nnx.Module:
     """A ten-class network of this name for images of this shape."""
     rngs = nnx.Rngs(seed)
     if network == "cnn":
-        return nets.CNN(shape, 10, channels=(32, 64, 64), strides=(1, 2, 2), head="mean", hidden=(), rngs=rngs)
+        return nets.CNN(shape, 10, channels=(32, 64, 64), strides=(2, 1, 2), head="mean", hidden=(), rngs=rngs)
     if network == "resnet14":
         return nets.ResNet(14, 10, width=16, in_channels=shape[-1], norm="group", rngs=rngs)
     raise ValueError(f"no network {network!r} is trained here")

@@ -56,21 +56,22 @@ def gcv(design: str, n: int, p: int, alpha: float, delta: float, noise: float, r
     return arrays | {"kappa": np.asarray(exact.kappa), "omniscient": np.asarray(exact.risk)}
 
 
-def local_law(design: str, n: int, p: int, alpha: float, modes: list[int], share: float, seed: int,
+def local_law(design: str, n: int, p: int, alpha: float, modes: list[int], ridge: float, share: float, seed: int,
               draws: int) -> Mapping[str, Any]:  # fmt: skip
-    """Residuals of the averaged law (draws,) and of the anisotropic law at population eigenvectors (draws, modes).
+    """Residuals of the averaged law (draws, 2) and of the anisotropic one at population eigenvectors (draws, 2, modes).
 
-    The ridge moves with n, share * kappa(0, n): at a fixed ridge even bad designs look better and better.
+    At two ridges: `ridge`, the same for every n, and one that moves with n, share * kappa(0, n): at a ridge far above
+    kappa(0, n) even bad designs look better and better.
     """
     averaged, anisotropic = [], []
     with jax.enable_x64(True):
         spectrum = designs.power_law_spectrum(p, alpha)
-        moving = share * rmt.effective_regularization(spectrum, n, 0.0)
+        ridges = jnp.stack([jnp.asarray(ridge), share * rmt.effective_regularization(spectrum, n, 0.0)])
         directions = jnp.eye(p)[:, jnp.asarray(modes) - 1]
         for draw in range(draws):
             key = jax.random.fold_in(jax.random.key(seed), draw)
             x, _ = _draw(design, key, n, spectrum, jnp.zeros(p), 0.0)
-            residuals = rmt.local_law_residuals(x, spectrum, moving, directions)
+            residuals = rmt.local_law_residuals(x, spectrum, ridges, directions)
             averaged.append(residuals.averaged)
             anisotropic.append(residuals.anisotropic)
     return {"averaged": np.stack(averaged), "anisotropic": np.stack(anisotropic)}
