@@ -66,8 +66,9 @@ def diagonal(axes: Axes, low: float, high: float) -> None:
 
 
 def sample_axis(axes: Axes, sizes: Iterable[float]) -> None:
-    """A logarithmic x axis whose ticks are the sample sizes that were run."""
-    ticks = sorted({float(n) for n in sizes})
+    """A logarithmic x axis whose ticks are the sample sizes that were run; above four, every other one is labelled."""
+    ticks = sorted({float(n) for n in sizes}, reverse=True)
+    shown = set(ticks if len(ticks) <= 4 else ticks[::2])
     axes.set_xscale("log")
-    axes.set_xticks(ticks, [f"{n:g}" for n in ticks])
+    axes.set_xticks(ticks, [f"{n:g}" if n in shown else "" for n in ticks])
     axes.minorticks_off()

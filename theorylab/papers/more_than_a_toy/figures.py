@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure as MplFigure
+from matplotlib.ticker import NullLocator
 
 from theorylab.lab import Figure, Preset, Results, Table
 from theorylab.plotting import COLOURS, MARKERS, diagonal, panels, ramp, sample_axis
@@ -50,27 +52,33 @@ def _risk_table(results: All, preset: Preset) -> Table:
 
 def _fig1(table: Table) -> MplFigure:
     shown = table.groups("kernel", "data")
-    figure, axes = panels(len(shown), 2, height=2.5, sharex="col")
+    ridges = sorted(set(table["ridge"]))
+    figure, axes = panels(len(shown), 2, height=2.6, sharex="col", sharey="row")
     for (top, bottom), ((kernel, name), part) in zip(axes.T, shown, strict=True):
-        ridges = list(dict.fromkeys(part["ridge"]))
         for colour, marker, r in zip(ramp(len(ridges)), MARKERS, ridges, strict=False):
             rows = part.where(ridge=r)
-            n = rows["n"]
-            top.plot(n, rows["test"], color=colour, marker="", label=f"{r:g}")
+            n, line = rows["n"], {"color": colour, "label": f"{r:g}"}
+            top.plot(n, rows["test"], marker="", **line)
             top.fill_between(
                 n, rows["test"] - rows["test_sd"], rows["test"] + rows["test_sd"], color=colour, alpha=0.15
             )
             top.plot(n, rows["gcv"], color=colour, marker=marker, ls="none", mfc="none")
             top.plot(n, np.maximum(rows["train"], 1e-4), color=colour, marker="", lw=0.7, alpha=0.6, ls=":")
-            bottom.plot(n, rows["gcv_over_loo"], color=colour, marker=marker)
-        top.set(yscale="log", title=f"{kernel}\n{name}", ylim=(0.02, None))
+            bottom.plot(n, rows["gcv_over_loo"], marker=marker, **line)
+        top.set(yscale="log", title=f"{kernel}\n{name}", ylim=(0.02, 1.5))
         bottom.axhspan(0.85, 1.2, color="grey", alpha=0.15, lw=0)
         bottom.set(xlabel="training samples N")
         sample_axis(bottom, part["n"])
     axes[0, 0].set_ylabel("risk, summed over classes")
-    axes[0, 0].legend(title="ridge / (tr K/N)", ncols=2)
+    axes[0, 0].legend(title="ridge / (tr K/N)", ncols=2, fontsize=6.5, title_fontsize=7)
     axes[1, 0].set_ylabel("GCV / LOO")
     return figure
+
+
+def _plain(axis: Axis, ticks: tuple[float, ...]) -> None:
+    """Risks of less than a decade: a few ticks with plain numbers."""
+    axis.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
+    axis.set_minor_locator(NullLocator())
 
 
 def _theory_table(results: All, preset: Preset) -> Table:
@@ -98,6 +106,7 @@ def _fig2(table: Table) -> MplFigure:
             axis.plot(rows["actual"], rows["predicted"], ls="none", marker=marker, color=colour, alpha=0.35, ms=3)
             axis.plot(ridgeless["actual"], ridgeless["predicted"], marker=marker, color=colour, label=kernel)
         axis.set(xscale="log", yscale="log", title=str(theory), xlabel="test risk")
+        _plain(axis.xaxis, (0.25, 0.5, 1.0))
     axes[0, 0].set_ylabel("predicted risk")
     axes[0, 0].legend(fontsize=6)
     return figure
@@ -147,7 +156,10 @@ def _fig4(table: Table) -> MplFigure:
             axis.plot(rows["x"], rows["y"], color=COLOURS[i % 6], marker=marker, ls=("-", "--", "-.", ":")[i % 4],
                       label=kernel)  # fmt: skip
         axis.set(xscale="log", yscale=scale, xlabel=x, title=y)
+    axes[0, 0].set_ylim(1e-8, 2)  # below, the spectrum of a kernel of low rank is rounding
     axes[0, 1].legend(fontsize=6)
+    sample_axis(axes[0, 2], table.where(quantity="risk")["x"])
+    _plain(axes[0, 2].yaxis, (0.25, 0.3, 0.4, 0.5, 0.6, 0.8))
     return figure
 
 
@@ -179,6 +191,7 @@ def _fig5(table: Table) -> MplFigure:
         axes[0, 1].plot(n, rows["test"], label=label, **style)
     axes[0, 0].set(xscale="log", yscale="log", xlabel="N", title="ridgeless κ̂, relative to the first size")
     axes[0, 1].set(xscale="log", yscale="log", xlabel="N", title="ridgeless test risk")
+    _plain(axes[0, 1].yaxis, (0.2, 0.3, 0.4, 0.6, 0.8))
     for axis in axes[0]:
         axis.legend(fontsize=6)
         sample_axis(axis, table["n"])
