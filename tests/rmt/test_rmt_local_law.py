@@ -37,6 +37,7 @@ def rms(n: int, draws: int, design: str = "iid") -> np.ndarray:
     return np.sqrt(np.mean(np.square(rows), axis=0))
 
 
+@pytest.mark.slow
 def test_iid_residuals_fall_at_the_rates_of_the_theorem():
     small, large = rms(48, 20), rms(192, 10)
     slopes = np.log(large / small) / np.log(4)

@@ -66,6 +66,7 @@ def test_standard_error_covers_the_truth():
     assert abs(fit.alpha - 1.5) < 3 * expected
 
 
+@pytest.mark.slow
 def test_kappa_curve_of_a_sampled_kernel_gives_the_exponent():
     p, m = 1600, 200
     x = np.random.default_rng(0).standard_normal((m, p)) * np.arange(1, p + 1.0) ** -0.75

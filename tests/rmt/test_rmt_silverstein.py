@@ -63,6 +63,7 @@ def test_total_mass_is_one_atoms_counted(gamma):
         assert float(law.cdf(1e9)) == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_fifty_digit_arithmetic_agrees_at_twenty_points():
     mpmath = pytest.importorskip("mpmath")
     rng = np.random.default_rng(0)
