@@ -25,6 +25,7 @@ def matmul_rate(size: int = 2048, repeats: int = 3) -> float:
 def doctor() -> None:
     """Versions, devices, precision, data present and the measured speed of this machine."""
     import jax
+    import jax.numpy as jnp
 
     from theorylab import data
     from theorylab.lab import provenance
@@ -35,10 +36,8 @@ def doctor() -> None:
     table.add_row("commit", provenance.commit() or "not a checkout")
     table.add_row("devices", ", ".join(str(d) for d in jax.devices()))
     table.add_row("computing on", provenance.device())
-    table.add_row(
-        "float64 by default", "yes" if jax.config.jax_enable_x64 else "no (used locally where theory needs it)"
-    )
-    table.add_row("default matmul precision", str(jax.config.jax_default_matmul_precision or "the device's"))
+    wide = jnp.result_type(float) == jnp.float64
+    table.add_row("float64 by default", "yes" if wide else "no (used locally where theory needs it)")
     table.add_row("float32 matrix product", f"{matmul_rate():.0f} GFLOP/s")
     table.add_row("data folder", str(data.cache_dir()))
     for name in data.CATALOGUE:

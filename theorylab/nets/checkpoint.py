@@ -17,7 +17,7 @@ def checksum(tree: PyTree) -> int:
     """CRC-32 of the bytes of all leaves, in order."""
     value = 0
     for leaf in jax.tree.leaves(_to_numpy(tree)):
-        value = zlib.crc32(np.ascontiguousarray(leaf), value)
+        value = zlib.crc32(np.ascontiguousarray(leaf).data, value)
     return value
 
 

@@ -86,5 +86,5 @@ class KernelStore:
 
     def _checksum(self, kernel: np.ndarray, key: Key) -> int:
         a, b, c, d = key
-        mirror = zlib.crc32(np.ascontiguousarray(kernel[c:d, a:b])) if self.symmetric else 0
-        return zlib.crc32(np.ascontiguousarray(kernel[a:b, c:d]), mirror)
+        mirror = zlib.crc32(np.ascontiguousarray(kernel[c:d, a:b]).data) if self.symmetric else 0
+        return zlib.crc32(np.ascontiguousarray(kernel[a:b, c:d]).data, mirror)

@@ -50,7 +50,7 @@ def compute(
         raise InputError(f"dtype={dtype}: kernels are computed in float64 (default) or float32")
     symmetric = x2 is None
     # float64 has to be on while tracing and computing; the caller's own setting is left as it is.
-    with jax.enable_x64(dtype == jnp.float64 or bool(jax.config.jax_enable_x64)):
+    with jax.enable_x64(dtype == jnp.float64 or jnp.result_type(float) == jnp.float64):
         a = _checked("x1", x1, dtype)
         b = a if symmetric else _checked("x2", x2, dtype)
         if a.shape[1:] != b.shape[1:]:
