@@ -1,0 +1,93 @@
+"""Matching markets with transfers: assignment, core prices, instability, and learning them from bandit feedback.
+
+    market = random_market(jax.random.key(0), 8)
+    matching = max_weight_matching(market.W)
+    p, q = core_prices(market.W, matching.row_to_col)               # midpoint of the core
+    subset_instability(market, outcome)                             # how far from stable, in subsidies
+
+    model = unstructured((8, 8), horizon=4000, width=0.5)
+    trace = simulate(jax.random.key(1), market, match_ucb(model, (8, 8)), 4000, noise_std=0.25)
+
+Rows are customers, columns providers; staying alone is worth 0. All is computed in float64 whatever the caller's
+setting: calls with concrete arrays give NumPy float64.
+"""
+
+from theorylab.matching.approximate import Certified, auction_assignment, soft_assignment, soft_assignment_duals
+from theorylab.matching.assignment import Matching, max_weight_matching
+from theorylab.matching.bandits import Decision, MatchUCB, Record, State, friction_outcome, match_ucb, simulate
+from theorylab.matching.bounds import break_even, regret_bound, typed_regret_bound
+from theorylab.matching.confidence import Intervals, Linear, Model, Typed, Unstructured, linear, typed, unstructured
+from theorylab.matching.instability import (
+    is_stable,
+    minimal_subsidies,
+    subset_instability,
+    unrest,
+    utility_difference,
+)
+from theorylab.matching.markets import (
+    Market,
+    Outcome,
+    hidden_matching_market,
+    net_utilities,
+    random_market,
+    structured_market,
+    type_contexts,
+)
+from theorylab.matching.nontransferable import (
+    MatchNTUUCB,
+    NTURecord,
+    deferred_acceptance,
+    match_ntu_ucb,
+    ntu_instability,
+)
+from theorylab.matching.prices import PriceRule, core_prices, dual_gap
+from theorylab.matching.references import best_coalition, matching_gap
+
+__all__ = [
+    "Certified",
+    "Decision",
+    "Intervals",
+    "Linear",
+    "MatchNTUUCB",
+    "MatchUCB",
+    "Market",
+    "Matching",
+    "Model",
+    "NTURecord",
+    "Outcome",
+    "PriceRule",
+    "Record",
+    "State",
+    "Typed",
+    "Unstructured",
+    "auction_assignment",
+    "best_coalition",
+    "break_even",
+    "core_prices",
+    "deferred_acceptance",
+    "dual_gap",
+    "friction_outcome",
+    "hidden_matching_market",
+    "is_stable",
+    "linear",
+    "match_ntu_ucb",
+    "match_ucb",
+    "matching_gap",
+    "max_weight_matching",
+    "minimal_subsidies",
+    "net_utilities",
+    "ntu_instability",
+    "random_market",
+    "regret_bound",
+    "simulate",
+    "soft_assignment",
+    "soft_assignment_duals",
+    "structured_market",
+    "subset_instability",
+    "type_contexts",
+    "typed",
+    "typed_regret_bound",
+    "unrest",
+    "unstructured",
+    "utility_difference",
+]

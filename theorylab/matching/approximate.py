@@ -1,0 +1,163 @@
+"""Approximate solvers with a certificate, for markets so large that thousands of parallel bids beat one exact search.
+
+Both end with dual-feasible prices, so `dual_gap` bounds what was lost, and the gap lemma bounds the instability it can
+cause. On a CPU the exact solver wins at every size that was measured (benchmarks/matching.py).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from theorylab.errors import InputError
+from theorylab.matching.assignment import square, value_of
+from theorylab.matching.markets import as_weights, pairs
+from theorylab.matching.prices import feasible
+from theorylab.ridge.precision import float64_inside
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["row_to_col", "p", "q", "gap", "sweeps"], meta_fields=[])
+@dataclass(frozen=True)
+class Certified:
+    """A matching, dual-feasible prices, and a certified bound on how much heavier any matching can be."""
+
+    row_to_col: Int[Array, "n"]
+    p: Float[Array, "n"]
+    q: Float[Array, "m"]
+    gap: Float[Array, ""]
+    sweeps: Int[Array, ""]
+
+
+def _certify(weights: Array, row_to_col: Array, q: Array, sweeps: Array) -> Certified:
+    row_to_col = jnp.where((pairs(row_to_col, weights.shape[1]) & (weights > 0)).any(1), row_to_col, -1)
+    p, q = feasible(weights, q)
+    return Certified(row_to_col, p, q, p.sum() + q.sum() - value_of(weights, row_to_col), sweeps)
+
+
+@jax.jit
+def _auction(weights: Array, first: Array, last: Array) -> Certified:
+    padded = square(weights)
+    k = padded.shape[0]
+    index = jnp.arange(k)
+
+    def bid(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        q, mate, eps, count = state
+        # Every row without a column bids for its best one: up to where the second best would be as good, and eps more.
+        surplus = padded - q
+        best = jnp.argmax(surplus, axis=1)
+        top = surplus.max(1)
+        second = jnp.where(index == best[:, None], -jnp.inf, surplus).max(1) if k > 1 else top
+        offer = q[best] + top - second + eps
+        offers = jnp.where((best[:, None] == index) & (mate < 0)[:, None], offer[:, None], -jnp.inf)
+        winner, price = jnp.argmax(offers, axis=0), offers.max(0)
+        sold = jnp.isfinite(price)
+        q = jnp.where(sold, price, q)
+        lost = jnp.where(mate >= 0, sold[mate], False)
+        mate = jnp.where(lost, -1, mate)
+        won = (winner == index[:, None]) & sold
+        mate = jnp.where(won.any(1), jnp.argmax(won, axis=1), mate)
+        # All have one: sharpen eps and start over from these prices, unless this was the last.
+        complete = (mate >= 0).all()
+        again = complete & (eps > last)
+        return q, jnp.where(again, -1, mate), jnp.where(again, jnp.maximum(eps / 4, last), eps), count + 1
+
+    start = (jnp.zeros(k, padded.dtype), jnp.full(k, -1, index.dtype), jnp.maximum(first, last), jnp.array(0))
+    q, mate, _, count = jax.lax.while_loop(lambda s: (s[1] < 0).any(), bid, start)
+    # A common shift leaves the sum of a square problem's prices alone, and makes both sides non-negative.
+    n, m = weights.shape
+    return _certify(weights, jnp.where(mate[:n] < m, mate[:n], -1), (q - q.min())[:m], count)
+
+
+@float64_inside
+def auction_assignment(weights: Float[Array, "n m"], *, tolerance: float = 1e-6) -> Certified:
+    """Forward auction in Jacobi form with eps-scaling (Bertsekas 1988): all unassigned rows bid at once.
+
+    The certified gap is at most max(n, m) * eps with a last eps of tolerance / max(n, m), so at most `tolerance` (in the
+    weights' unit); exact for integer weights and tolerance < 1. Sweeps grow with the range of the weights over eps.
+    Raises `InputError` for a tolerance that is not positive (or below what float64 can resolve), NaN or a non-matrix.
+    """
+    weights = as_weights("weights", weights)
+    scale = jnp.max(jnp.abs(weights), initial=0.0)
+    k = max(*weights.shape, 1)
+    if not tolerance > 0:
+        raise InputError(f"tolerance must be > 0, got {tolerance}")
+    last = jnp.maximum(tolerance / k, 1e-14 * scale)  # below, a bid of eps would round to nothing
+    return _auction(weights, scale / 4, last)
+
+
+def _soft(weights: Array, q: Array, eps: Array) -> tuple[Array, Array]:
+    """One round of soft best responses; softmax >= max and the added 1 make each half dual-feasible."""
+    n, m = weights.shape
+    q = eps * jax.nn.logsumexp(jnp.vstack([jnp.zeros((1, m)), (weights - _row(weights, q, eps)[:, None]) / eps]), axis=0)
+    return _row(weights, q, eps), q
+
+
+def _row(weights: Array, q: Array, eps: Array) -> Array:
+    scaled = (weights - q) / eps
+    return eps * jax.nn.logsumexp(jnp.hstack([jnp.zeros((weights.shape[0], 1)), scaled]), axis=1)
+
+
+@partial(jax.jit, static_argnames=("phases", "sweeps"))
+def _soft_duals(weights: Array, eps: Array, phases: int, sweeps: int) -> tuple[Array, Array]:
+    start = jnp.maximum(jnp.max(jnp.abs(weights), initial=0.0), eps)
+
+    def phase(q: Array, share: Array) -> tuple[Array, None]:
+        now = start * (eps / start) ** share
+        return jax.lax.fori_loop(0, sweeps, lambda _, q: _soft(weights, q, now)[1], q), None
+
+    shares = jnp.linspace(0.0, 1.0, phases) if phases > 1 else jnp.ones(1)
+    q, _ = jax.lax.scan(phase, jnp.zeros(weights.shape[1], weights.dtype), shares)
+    return _row(weights, q, eps), q
+
+
+@float64_inside
+def soft_assignment_duals(
+    weights: Float[Array, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50
+) -> tuple[Float[Array, "n"], Float[Array, "m"]]:
+    """Prices of entropic matching with an outside option, annealed from the size of the weights down to `eps`.
+
+    p_i = eps log(1 + sum_j exp((W_ij - q_j) / eps)) and the same for q, in turn, ending with p: dual-feasible at every
+    step, and the sum of prices is above the best matching by at most of order eps (n + m) log once converged.
+    Differentiable. Raises `InputError` unless eps > 0 and phases, sweeps >= 1.
+    """
+    weights = as_weights("weights", weights)
+    if not eps > 0 or phases < 1 or sweeps < 1:
+        raise InputError(f"eps must be > 0 and phases, sweeps >= 1, got {eps}, {phases}, {sweeps}")
+    return _soft_duals(weights, jnp.asarray(eps), phases, sweeps)
+
+
+@partial(jax.jit, static_argnames=("phases", "sweeps"))
+def _soft_assignment(weights: Array, eps: Array, phases: int, sweeps: int) -> Certified:
+    p, q = _soft_duals(weights, eps, phases, sweeps)
+    n, m = weights.shape
+    rows, cols = jnp.arange(n), jnp.arange(m)
+
+    def take(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        """Match all pairs that are each other's tightest among those left."""
+        mate, slack, count = state
+        best_col, best_row = jnp.argmin(slack, axis=1), jnp.argmin(slack, axis=0)
+        mutual = (best_col[:, None] == cols) & (best_row == rows[:, None]) & jnp.isfinite(slack)
+        mate = jnp.where(mutual.any(1), best_col, mate)
+        left = ~mutual.any(1)[:, None] & ~mutual.any(0)
+        return mate, jnp.where(left, slack, jnp.inf), count + 1
+
+    slack = jnp.where(weights > 0, p[:, None] + q - weights, jnp.inf)
+    start = (jnp.full(n, -1, rows.dtype), slack, jnp.array(phases * sweeps))
+    if n * m == 0:
+        return _certify(weights, start[0], q, start[2])
+    mate, _, count = jax.lax.while_loop(lambda s: jnp.isfinite(s[1]).any(), take, start)
+    return _certify(weights, mate, q, count)
+
+
+@float64_inside
+def soft_assignment(
+    weights: Float[Array, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50
+) -> Certified:
+    """`soft_assignment_duals`, rounded to a matching (mutually tightest pairs first) with a certified gap."""
+    weights = as_weights("weights", weights)
+    if not eps > 0 or phases < 1 or sweeps < 1:
+        raise InputError(f"eps must be > 0 and phases, sweeps >= 1, got {eps}, {phases}, {sweeps}")
+    return _soft_assignment(weights, jnp.asarray(eps), phases, sweeps)

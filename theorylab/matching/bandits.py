@@ -1,0 +1,278 @@
+"""MatchUCB: match and pay as if everybody were worth their upper confidence bound, see, learn, repeat.
+
+Jagadeesan et al. 2021, sections 4 and 5. An algorithm is `init() -> state` and `round(state, ...) -> (state, Record)`
+over an explicit state; `propose` and `observe` are its two halves, for a platform whose agents are real. `simulate`
+scans over rounds and batches over seeds and markets.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from theorylab.errors import InputError
+from theorylab.matching.assignment import matching_of, value_of
+from theorylab.matching.confidence import Intervals, Model
+from theorylab.matching.instability import instability_of, unrest_of
+from theorylab.matching.markets import Market, Outcome, as_market, pairs
+from theorylab.matching.prices import WEIGHT, PriceRule, primal_dual, require_rule
+from theorylab.ridge.precision import float64_inside
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["knowledge", "prices"], meta_fields=[])
+@dataclass(frozen=True)
+class State:
+    """What the model knows, and midpoint prices (k,) of the last round from which the next search starts."""
+
+    knowledge: Any
+    prices: Float[Array, "k"]
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["outcome", "pairs", "intervals", "p", "q"], meta_fields=[])
+@dataclass(frozen=True)
+class Decision:
+    """A platform's choice: matching and transfers, and the intervals and core prices (p, q) that they came from."""
+
+    outcome: Outcome
+    pairs: Bool[Array, "n m"]
+    intervals: Intervals
+    p: Float[Array, "n"]
+    q: Float[Array, "m"]
+
+
+_SCORES = ("instability", "utility_difference", "excess", "width", "matched", "covered", "profit", "unrest")
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=list(_SCORES), meta_fields=[])
+@dataclass(frozen=True)
+class Record:
+    """One round, or many along the last axis (profit and unrest: along the one before, frictions last).
+
+    instability: Subset Instability at the true utilities. utility_difference: welfare lost. excess: sum over matched
+    agents of UCB - u. width: the same sum of UCB - LCB. matched: agents in pairs. covered: whether every interval of
+    those present held the truth. profit, unrest: of the platform that charges for search frictions, per friction:
+    minus the sum of transfers, and the most that a pair or an agent gains by leaving.
+    """
+
+    instability: Float[Array, "*rounds"]
+    utility_difference: Float[Array, "*rounds"]
+    excess: Float[Array, "*rounds"]
+    width: Float[Array, "*rounds"]
+    matched: Float[Array, "*rounds"]
+    covered: Bool[Array, "*rounds"]
+    profit: Float[Array, "*rounds frictions"]
+    unrest: Float[Array, "*rounds frictions"]
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["model", "position"], meta_fields=["shape", "slack"])
+@dataclass(frozen=True)
+class MatchUCB:
+    """See `match_ucb`. position: place of prices between row-optimal (0) and column-optimal (1); slack: max-slack."""
+
+    model: Any
+    position: Any
+    shape: tuple[int, int]
+    slack: bool
+
+    def init(self) -> State:
+        return State(self.model.init(), jnp.zeros(max(*self.shape, 1)))
+
+    def propose(self, state: State, present: Bool[Array, "n m"] | None = None) -> tuple[State, Decision]:
+        """Match and pay by the primal-dual pair at the upper bounds: tau_a = price - UCB of the match (COMPUTEMATCH)."""
+        n, m = self.shape
+        k = max(n, m, 1)
+        bounds = self.model.intervals(state.knowledge)
+        real = jnp.ones((n, m), bool) if present is None else present
+        real, weights = (jnp.pad(a, ((0, k - n), (0, k - m))) for a in (real, bounds.high_row + bounds.high_col))
+        owner, matched, row_price, q, warm = primal_dual(weights, state.prices, self.position, self.slack, real)
+        X = ((owner == jnp.arange(k)[:, None]) & matched)[:n, :m]
+        p = jnp.where(X, row_price[:m], 0.0).sum(1)
+        q = jnp.where(X.any(0), q[:m], 0.0)
+        outcome = Outcome(
+            jnp.where(X.any(1), jnp.argmax(X, axis=1), -1),
+            p - jnp.where(X, bounds.high_row, 0.0).sum(1),
+            q - jnp.where(X, bounds.high_col, 0.0).sum(0),
+        )
+        return State(state.knowledge, warm), Decision(outcome, X, bounds, p, q)
+
+    def observe(
+        self, state: State, decision: Decision, seen_row: Float[Array, "n"], seen_col: Float[Array, "m"]
+    ) -> State:
+        """Learn from what matched agents report of their utility (entries of agents who are alone are ignored)."""
+        return State(self.model.update(state.knowledge, decision.pairs, seen_row, seen_col), state.prices)
+
+    def round(
+        self, state: State, market: Market, noise_row: Float[Array, "n"], noise_col: Float[Array, "m"], *,
+        best: Float[Array, ""], present: Bool[Array, "n m"] | None = None, frictions: Float[Array, "f"],
+    ) -> tuple[State, Record]:  # fmt: skip
+        """One round against a known market: propose, observe with this noise, score. best: welfare of the optimum."""
+        state, decision = self.propose(state, present)
+        X, tau = decision.pairs, decision.outcome
+        gain_row, gain_col = jnp.where(X, market.U, 0.0).sum(1), jnp.where(X, market.V, 0.0).sum(0)
+        record = score(market, decision, present, frictions, best - gain_row.sum() - gain_col.sum(),
+                       instability_of(market, tau, present)[0])  # fmt: skip
+        return self.observe(state, decision, gain_row + noise_row, gain_col + noise_col), record
+
+
+def friction_outcome(decision: Decision, friction: Float[Array, ""]) -> Outcome:
+    """The outcome of a platform that charges for search frictions: matched agents get price - LCB - friction.
+
+    It stays stable for agents whom leaving costs `friction`, and earns friction - (UCB - LCB) per matched agent.
+    """
+    X, bounds = decision.pairs, decision.intervals
+    low_row, low_col = jnp.where(X, bounds.low_row, 0.0).sum(1), jnp.where(X, bounds.low_col, 0.0).sum(0)
+    return Outcome(
+        decision.outcome.row_to_col,
+        jnp.where(X.any(1), decision.p - low_row - friction, 0.0),
+        jnp.where(X.any(0), decision.q - low_col - friction, 0.0),
+    )
+
+
+def score(
+    market: Market, decision: Decision, present: Array | None, frictions: Array, lost: Array, instability: Array
+) -> Record:
+    """The record of a decision whose welfare loss and instability are known."""
+    X, bounds = decision.pairs, decision.intervals
+    high = bounds.high_row + bounds.high_col
+    holds = (bounds.low_row <= market.U) & (market.U <= bounds.high_row)
+    holds &= (bounds.low_col <= market.V) & (market.V <= bounds.high_col)
+    seen = market.W if present is None else jnp.where(present, market.W, -jnp.inf)
+
+    def charged(friction: Array) -> tuple[Array, Array]:
+        outcome = friction_outcome(decision, friction)
+        # Absent agents gain nothing by leaving: their pairs are worth -inf and their own net is 0.
+        unstable = unrest_of(Market(jnp.where(jnp.isfinite(seen), market.U, -jnp.inf), market.V), outcome, friction)
+        return -outcome.tau_row.sum() - outcome.tau_col.sum(), unstable
+
+    profit, unstable = jax.vmap(charged)(frictions) if frictions.shape[0] else (frictions, frictions)
+    return Record(
+        instability, lost,
+        excess=jnp.where(X, high - market.W, 0.0).sum(),
+        width=jnp.where(X, high - bounds.low_row - bounds.low_col, 0.0).sum(),
+        matched=2.0 * X.sum(), covered=(holds if present is None else holds | ~present).all(),
+        profit=profit, unrest=unstable,
+    )  # fmt: skip
+
+
+def match_ucb(model: Model, shape: tuple[int, int], *, prices: PriceRule = "midpoint") -> MatchUCB:
+    """MatchUCB on a confidence model (`unstructured`: MatchUCB, `typed`: MatchTypedUCB, `linear`: MatchLinUCB).
+
+    prices: which core point pays, see `core_prices`; the extreme ones lose the log(T) rate. Raises `InputError` for an
+    unknown rule or a shape that does not fit the model.
+    """
+    require_rule(prices)
+    with jax.enable_x64(True):
+        found = jax.eval_shape(lambda: model.intervals(model.init()).low_row).shape
+    if tuple(found) != tuple(shape):
+        raise InputError(f"the model is for a market of shape {tuple(found)}, not {tuple(shape)}")
+    return MatchUCB(model, WEIGHT.get(prices, 0.5), (int(shape[0]), int(shape[1])), prices == "max_slack")
+
+
+@partial(jax.jit, static_argnames=("rounds", "batch"))
+def _chunk(
+    algorithm: Any, states: Any, keys: Array, markets: Market, noise_std: Array, frictions: Array, present: Any,
+    rounds: int, batch: int | None,
+) -> tuple[Any, Any]:  # fmt: skip
+    def one(run: tuple[Any, Array, Market, Any]) -> tuple[Any, Any]:
+        state, key, market, arrivals = run
+        n, m = market.U.shape
+        noise = noise_std * jax.random.normal(key, (rounds, n + m), jnp.float64)
+        best = value_of(market.W, matching_of(market.W)) if arrivals is None else None
+
+        def step(state: Any, x: tuple[Array, Any]) -> tuple[Any, Any]:
+            here = None if x[1] is None else x[1][0][:, None] & x[1][1][None, :]
+            optimum = best
+            if here is not None:
+                weights = jnp.where(here, market.W, 0.0)
+                optimum = value_of(weights, matching_of(weights))
+            return algorithm.round(
+                state, market, x[0][:n], x[0][n:], best=optimum, present=here, frictions=frictions
+            )  # fmt: skip
+
+        return jax.lax.scan(step, state, (noise, arrivals))
+
+    runs = (states, keys, markets, present)
+    return jax.vmap(one)(runs) if batch is None else jax.lax.map(one, runs, batch_size=batch)
+
+
+@float64_inside
+def simulate(
+    key: jax.Array, market: Market, algorithm: Any, horizon: int, *, noise_std: float,
+    frictions: Float[Array, "f"] = (), arrivals: tuple[Bool[Array, "t n"], Bool[Array, "t m"]] | None = None,
+    chunk: int = 1000, batch: int | None = None, mesh: jax.sharding.Mesh | None = None,
+) -> Any:  # fmt: skip
+    """Run an algorithm (`match_ucb`, `match_ntu_ucb`, or one's own `init`/`round`) for `horizon` rounds.
+
+    key: one key, or (S,) keys for S independent runs; market: (n, m), or (S, n, m) one per run, utilities in [-1, 1].
+    noise_std: of the Gaussian noise on reported utilities. frictions: (f,) costs of leaving at which the profit of a
+    charging platform is recorded. arrivals: truth values (horizon, n), (horizon, m) of who is there in each round.
+    chunk: rounds per compiled call; one program serves every horizon that is a multiple of it, every market, noise,
+    width and price position of the same shapes. batch: runs that go in lockstep (None: all; on a CPU a few are fastest
+    for 16 or more agents a side, see benchmarks/matching.py). mesh: spread the runs over its first axis.
+
+    Returns the algorithm's records (`Record`) with arrays (S, horizon) or (horizon,), NumPy float64.
+    Raises `InputError` for shapes that do not fit, NaN, or utilities outside [-1, 1].
+    """
+    market = as_market(market, batched=True)
+    U = np.asarray(market.U)
+    if U.ndim > 3 or not U.size:
+        raise InputError(f"market must be (n, m) or (S, n, m) with agents on both sides, got {U.shape}")
+    if max(np.abs(U).max(), np.abs(np.asarray(market.V)).max()) > 1:
+        raise InputError("utilities must lie in [-1, 1], where the confidence intervals start: divide by the largest")
+    if horizon < 1 or chunk < 1 or not (np.isfinite(noise_std) and noise_std >= 0):
+        raise InputError(f"need horizon >= 1, chunk >= 1, noise_std >= 0, got {horizon}, {chunk}, {noise_std}")
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim > 1:
+        raise InputError(f"key must be one typed key or (S,) of them (jax.random.key), got {key.dtype} {key.shape}")
+    single = key.ndim == 0 and U.ndim == 2
+    runs = max(key.size if key.ndim else 1, len(U) if U.ndim == 3 else 1)
+    n, m = U.shape[-2:]
+    shape = tuple(getattr(algorithm, "shape", (n, m)))
+    if (n, m) != shape:
+        raise InputError(f"the algorithm is for a market of shape {shape}, not {(n, m)}")
+    if (key.ndim and key.size != runs) or (U.ndim == 3 and len(U) != runs):
+        raise InputError(f"{key.size} keys do not go with {len(U)} markets: give one of either, or the same number")
+    keys = key if key.ndim else jax.random.split(key, runs) if runs > 1 else key[None]
+    markets = jax.tree.map(lambda a: jnp.broadcast_to(a, (runs, n, m)), market)
+    here = _arrivals(arrivals, horizon, n, m)
+    states = jax.tree.map(lambda a: jnp.broadcast_to(a, (runs, *jnp.shape(a))), algorithm.init())
+    costs = jnp.asarray(np.asarray(frictions, float))
+    run = _chunk if mesh is None else _sharded(mesh, here is not None)
+    records = []
+    for begin in range(0, horizon, chunk):
+        rounds = min(chunk, horizon - begin)
+        now = None if here is None else tuple(jnp.broadcast_to(a[begin : begin + rounds], (runs, rounds, a.shape[1]))
+                                              for a in here)  # fmt: skip
+        fresh = jax.vmap(lambda k, b=begin: jax.random.fold_in(k, b))(keys)
+        states, record = run(algorithm, states, fresh, markets, jnp.asarray(noise_std, float), costs, now,
+                             rounds=rounds, batch=batch)  # fmt: skip
+        records.append(jax.tree.map(np.asarray, record))
+    whole = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *records)
+    return jax.tree.map(lambda a: a[0], whole) if single else whole
+
+
+def _arrivals(arrivals: Any, horizon: int, n: int, m: int) -> tuple[np.ndarray, np.ndarray] | None:
+    if arrivals is None:
+        return None
+    row, col = (np.asarray(a) for a in arrivals)
+    if row.shape != (horizon, n) or col.shape != (horizon, m) or row.dtype != bool or col.dtype != bool:
+        raise InputError(f"arrivals must be truth values ({horizon}, {n}) and ({horizon}, {m}), got {row.dtype} "
+                         f"{row.shape} and {col.dtype} {col.shape}")  # fmt: skip
+    return row, col
+
+
+def _sharded(mesh: jax.sharding.Mesh, arriving: bool) -> Any:
+    """The chunk with runs spread over the mesh, each device on its own: no loop waits for another device's."""
+    whole, split = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(mesh.axis_names[0])
+
+    def call(algorithm: Any, states: Any, keys: Array, markets: Market, noise: Array, costs: Array, now: Any,
+             rounds: int, batch: int | None) -> Any:  # fmt: skip
+        body = partial(_chunk, rounds=rounds, batch=batch)
+        specs = (whole, split, split, split, whole, whole, split)
+        spread = jax.shard_map(body, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False)
+        return jax.jit(spread)(algorithm, states, keys, markets, noise, costs, now)
+
+    return call

@@ -1,0 +1,50 @@
+"""What the theorems promise, with constants: explicit regret bounds and the break-even of a charging platform.
+
+Jagadeesan et al. 2021, section 5; the constants follow from the sum of interval widths: a first visit costs at most 4,
+the k-th later one 4 width sqrt(log(N T) / k), and Cauchy-Schwarz over pairs.
+"""
+
+import numpy as np
+
+from theorylab.errors import InputError
+
+
+def _check(n: int, m: int, horizon: int, width: float) -> None:
+    if min(n, m, horizon) < 1 or not width > 0:
+        raise InputError(f"need agents on both sides, horizon >= 1 and width > 0, got {n}, {m}, {horizon}, {width}")
+
+
+def regret_bound(n: int, m: int, horizon: int, width: float, *, rounds: np.ndarray | int | None = None) -> np.ndarray:
+    """4 P + 8 width sqrt(log(N T) P M t): bound on cumulative instability after t `rounds` (default the horizon T).
+
+    P = nm pairs, M = min(n, m) matches a round, N = n + m. It holds whenever all intervals hold the truth, for every
+    price rule.
+    """
+    _check(n, m, horizon, width)
+    t = np.asarray(horizon if rounds is None else rounds, float)
+    return 4 * n * m + 8 * width * np.sqrt(np.log((n + m) * horizon) * n * m * min(n, m) * t)
+
+
+def typed_regret_bound(kinds: int, n: int, m: int, horizon: int, width: float) -> float:
+    """The same for `kinds`² pairs of types: a round is at most min(n, m) samples, so first visits cost 4 min(n, m)."""
+    _check(n, m, horizon, width)
+    first = 4 * kinds**2 * min(n, m)
+    return float(first + 8 * width * np.sqrt(np.log((n + m) * horizon) * kinds**2 * min(n, m) * horizon)
+                 * _batch_factor(min(n, m)))  # fmt: skip
+
+
+def _batch_factor(matches: int) -> float:
+    """Within a round the visits of a pair of types all use the width from before it: at most sqrt(1 + matches) more."""
+    return float(np.sqrt(1 + matches))
+
+
+def break_even(n: int, m: int, horizon: int, width: float, friction: float) -> float:
+    """Rounds after which a platform that charges `friction` has earned back its losses, at the latest (if every round
+    matches min(n, m) pairs and all intervals hold): the root of 2 friction M t = 4 P + 8 width sqrt(log(NT) P M t)."""
+    _check(n, m, horizon, width)
+    if not friction > 0:
+        raise InputError(f"friction must be > 0, got {friction}")
+    pairs, matches = n * m, min(n, m)
+    a, b = 2 * friction * matches, 8 * width * np.sqrt(np.log((n + m) * horizon) * pairs * matches)
+    root = (b + np.sqrt(b * b + 16 * a * pairs)) / (2 * a)
+    return float(root * root)

@@ -1,0 +1,150 @@
+"""Two-sided markets with transfers: what agents are worth to each other, and what a platform decides.
+
+Jagadeesan, Wei, Wang, Jordan, Steinhardt 2021 (arXiv 2108.08843), sections 2 and 3. Rows are customers, columns are
+providers. Utilities are what an agent gains by being matched; staying alone is worth 0 to everyone.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from theorylab.errors import InputError
+from theorylab.ridge.precision import as_float64, float64_inside, is_traced
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["U", "V"], meta_fields=[])
+@dataclass(frozen=True)
+class Market:
+    """Utilities of n customers and m providers: U[i, j] of customer i for j, V[i, j] of provider j for i.
+
+    Functions that take markets also take a leading axis of markets where they say so.
+    """
+
+    U: Float[Array, "*batch n m"]
+    V: Float[Array, "*batch n m"]
+
+    @property
+    def W(self) -> Float[Array, "*batch n m"]:
+        """What a pair gains together, U + V; transfers within the pair cancel."""
+        return self.U + self.V
+
+    @property
+    def agents(self) -> int:
+        """Agents on both sides, the N of the paper."""
+        return int(self.U.shape[-2] + self.U.shape[-1])
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["row_to_col", "tau_row", "tau_col"], meta_fields=[])
+@dataclass(frozen=True)
+class Outcome:
+    """A matching (row i with column row_to_col[i], -1 when alone) and the transfers that agents receive."""
+
+    row_to_col: Int[Array, "n"]
+    tau_row: Float[Array, "n"]
+    tau_col: Float[Array, "m"]
+
+
+def as_weights(name: str, weights: Any) -> Float[Array, "n m"]:
+    """A float64 matrix of finite numbers; either side may be empty. Raises `InputError` otherwise."""
+    array = as_float64(weights)
+    if array.ndim != 2:
+        raise InputError(f"{name} must be a matrix (customers, providers), got shape {array.shape}")
+    return _finite(name, array)
+
+
+def _finite(name: str, array: jax.Array) -> jax.Array:
+    if not is_traced(array) and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(array)))[0])
+        raise InputError(f"{name} must be finite, got {float(array[where])} at {where}; remove the agent or set a value")
+    return array
+
+
+def as_market(market: Market, *, batched: bool = False) -> Market:
+    """The market in float64, checked: two finite arrays of one shape (n, m), or (..., n, m) when `batched`."""
+    U, V = as_float64(market.U), as_float64(market.V)
+    if U.shape != V.shape or U.ndim < 2 or (U.ndim > 2 and not batched):
+        need = "(n, m) or (markets, n, m)" if batched else "(n, m)"
+        raise InputError(f"U and V must have one shape {need}, got {U.shape} and {V.shape}")
+    return Market(_finite("U", U), _finite("V", V))
+
+
+def as_matching(row_to_col: Any, n: int, m: int) -> Int[Array, "n"]:
+    """A matching as integers, checked: one entry per row, columns from -1 to m - 1, none taken twice."""
+    array = jnp.asarray(row_to_col)
+    if array.shape != (n,) or (n and not jnp.issubdtype(array.dtype, jnp.integer)):
+        raise InputError(f"row_to_col must be {n} integers, got {array.dtype} of shape {array.shape}")
+    if not is_traced(array):
+        values = np.asarray(array)
+        taken, counts = np.unique(values[values >= 0], return_counts=True)
+        if n and (values.min() < -1 or values.max() >= m):
+            raise InputError(f"row_to_col must lie in -1..{m - 1} (-1: alone), got {values.tolist()}")
+        if (counts > 1).any():
+            raise InputError(f"row_to_col matches column {taken[counts > 1][0]} twice: {values.tolist()}")
+    return array.astype(int)
+
+
+def as_outcome(outcome: Outcome, n: int, m: int) -> Outcome:
+    """The outcome in float64, checked against a market of n rows and m columns."""
+    matching = as_matching(outcome.row_to_col, n, m)
+    tau_row, tau_col = as_float64(outcome.tau_row), as_float64(outcome.tau_col)
+    if tau_row.shape != (n,) or tau_col.shape != (m,):
+        raise InputError(f"tau_row, tau_col must have shapes ({n},), ({m},), got {tau_row.shape}, {tau_col.shape}")
+    return Outcome(matching, _finite("tau_row", tau_row), _finite("tau_col", tau_col))
+
+
+def pairs(row_to_col: Int[Array, "n"], m: int) -> Bool[Array, "n m"]:
+    """The matching as a matrix of truth values."""
+    return row_to_col[:, None] == jnp.arange(m)
+
+
+def nets(market: Market, outcome: Outcome) -> tuple[Float[Array, "n"], Float[Array, "m"]]:
+    """Utility at the match plus transfer, for rows and columns; no checks, the caller's precision."""
+    X = pairs(outcome.row_to_col, market.U.shape[1])
+    gain_row, gain_col = jnp.where(X, market.U, 0.0).sum(1), jnp.where(X, market.V, 0.0).sum(0)
+    return gain_row + outcome.tau_row, gain_col + outcome.tau_col
+
+
+@float64_inside
+def net_utilities(market: Market, outcome: Outcome) -> tuple[Float[Array, "n"], Float[Array, "m"]]:
+    """What every customer (n,) and provider (m,) ends up with: utility at the match plus transfer."""
+    market = as_market(market)
+    return nets(market, as_outcome(outcome, *market.U.shape))
+
+
+@float64_inside
+def random_market(key: jax.Array, n: int, m: int | None = None) -> Market:
+    """Independent utilities, uniform on [-1, 1]."""
+    U, V = jax.random.uniform(key, (2, n, n if m is None else m), jnp.float64, -1.0, 1.0)
+    return Market(U, V)
+
+
+@float64_inside
+def hidden_matching_market(key: jax.Array, k: int, gap: float, *, base: float = 0.1) -> Market:
+    """The hard instance of the lower bound: all pairs are worth `base` to both sides, a hidden perfect matching `gap`
+    more. A learner has to find it among k² pairs; gap ~ noise sqrt(k/T) makes that as hard as it gets."""
+    hidden = jax.nn.one_hot(jax.random.permutation(key, k), k, dtype=jnp.float64)
+    return Market(base + gap * hidden, base + gap * hidden)
+
+
+@float64_inside
+def structured_market(key: jax.Array, types_row: Int[Array, "n"], types_col: Int[Array, "m"], kinds: int) -> Market:
+    """Typed and separably linear at once: type a gains <phi_a, c_b> from type b, with contexts c_b the unit vectors of
+    R^kinds (`type_contexts`) and phi_a a random unit vector for each type and side."""
+    if not is_traced(types_row, types_col):
+        for name, types in (("types_row", np.asarray(types_row)), ("types_col", np.asarray(types_col))):
+            if types.size and (types.min() < 0 or types.max() >= kinds):
+                raise InputError(f"{name} must lie in 0..{kinds - 1}, got {types.min()}..{types.max()}")
+    phi = jax.random.normal(key, (2, kinds, kinds), jnp.float64)
+    phi = phi / jnp.linalg.norm(phi, axis=-1, keepdims=True)
+    row, col = jnp.asarray(types_row), jnp.asarray(types_col)
+    return Market(phi[0][row][:, col], phi[1][col][:, row].T)
+
+
+def type_contexts(types: Int[Array, "n"], kinds: int) -> Float[Array, "n kinds"]:
+    """The context of each agent in `structured_market`: the unit vector of its type."""
+    return np.eye(kinds)[np.asarray(types)]

@@ -1,0 +1,131 @@
+"""Matching without transfers: deferred acceptance, its instability in subsidies, and learning it from bandit feedback.
+
+Jagadeesan et al. 2021, section on non-transferable utilities. Instability is disjunctive (of a blocking pair, one of
+the two must be paid to stay), hence combinatorial: an LP relaxation would under-estimate it.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from theorylab.errors import InputError
+from theorylab.matching import references
+from theorylab.matching.confidence import Model
+from theorylab.matching.markets import Market, as_market, as_matching
+from theorylab.ridge.precision import float64_inside
+
+_ENUMERABLE = 200_000  # subsidy vectors of one side that are tried at once
+
+
+def accept(U: Float[Array, "n m"], V: Float[Array, "n m"]) -> Bool[Array, "n m"]:
+    """Deferred acceptance with rows proposing, all at once; pairs with a utility <= 0 on either side never form."""
+    index = jnp.arange(U.shape[0])
+
+    def propose(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        open_, held, _ = state
+        free = ~held.any(1)
+        choice = jnp.argmax(jnp.where(open_, U, -jnp.inf), axis=1)
+        asks = (free & open_.any(1))[:, None] & (choice[:, None] == jnp.arange(U.shape[1]))
+        offers = asks | held
+        kept = jnp.argmax(jnp.where(offers, V, -jnp.inf), axis=0)
+        held = offers & (kept == index[:, None])
+        return open_ & ~(offers & ~held), held, asks.any()
+
+    start = ((U > 0) & (V > 0), jnp.zeros(U.shape, bool), jnp.array(True))
+    return jax.lax.while_loop(lambda s: s[2], propose, start)[1] if U.size else jnp.zeros(U.shape, bool)
+
+
+_accept = jax.jit(accept)
+
+
+@float64_inside
+def deferred_acceptance(market: Market) -> Int[Array, "n"]:
+    """The row-optimal stable matching without transfers (Gale and Shapley 1962): row_to_col, -1 for those alone."""
+    market = as_market(market)
+    X = _accept(market.U, market.V)
+    return jnp.where(X.any(1), jnp.argmax(X, axis=1), -1) if X.size else jnp.full(X.shape[0], -1)
+
+
+def ntu_instability(market: Market, row_to_col: Int[Array, "*rounds n"]) -> np.ndarray:
+    """Least total subsidy s >= 0 that makes matchings stable without transfers: (...,) for matchings (..., n).
+
+    Every agent must have u_a + s_a >= 0, and of every pair (i, j), i or j must not gain by it: s_i >= u_i(j) - u_i or
+    s_j >= u_j(i) - u_j. Exact: rows' subsidies take one of m + 1 values each, and the columns' follow, so small markets
+    are enumerated; larger ones go to SciPy's mixed-integer solver. On the host, equal matchings solved once.
+    """
+    with jax.enable_x64(True):
+        market = as_market(market)
+        U, V = np.asarray(market.U), np.asarray(market.V)
+        n, m = U.shape
+        wanted = np.asarray(row_to_col)
+        if wanted.ndim < 1 or wanted.shape[-1] != n:
+            raise InputError(f"row_to_col must be (..., {n}), got shape {wanted.shape}")
+        distinct, inverse = np.unique(wanted.reshape(-1, n), axis=0, return_inverse=True)
+        small = (m + 1) ** n <= _ENUMERABLE
+        values = [
+            _enumerate(U, V, np.asarray(as_matching(x, n, m))) if small else references.ntu_milp(market, x)
+            for x in distinct
+        ]
+    return np.asarray(values, float)[inverse.ravel()].reshape(wanted.shape[:-1])
+
+
+def _enumerate(U: np.ndarray, V: np.ndarray, mate: np.ndarray) -> float:
+    n, m = U.shape
+    X = mate[:, None] == np.arange(m)
+    has_row, has_col = (U * X).sum(1), (V * X).sum(0)
+    gain_row, gain_col = U - has_row[:, None], V - has_col
+    least_row, least_col = np.maximum(-has_row, 0.0), np.maximum(-has_col, 0.0)
+    options = np.hstack([least_row[:, None], np.maximum(gain_row, least_row[:, None])])  # (n, m + 1)
+    grid = np.stack(np.meshgrid(*options, indexing="ij"), -1).reshape(-1, n) if n else np.zeros((1, 0))
+    unpaid = grid[:, :, None] < gain_row  # the row would still leave with this column
+    need = np.where(unpaid, gain_col, -np.inf).max(1, initial=-np.inf)
+    return float((grid.sum(1) + np.maximum(need, least_col).sum(1)).min())
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["row_to_col", "excess", "covered"], meta_fields=[])
+@dataclass(frozen=True)
+class NTURecord:
+    """Matchings (..., n), the optimism excess (sum over matched agents of UCB - u), and whether all intervals held."""
+
+    row_to_col: Int[Array, "*rounds n"]
+    excess: Float[Array, "*rounds"]
+    covered: Bool[Array, "*rounds"]
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["model"], meta_fields=["shape"])
+@dataclass(frozen=True)
+class MatchNTUUCB:
+    """Deferred acceptance at the upper confidence bounds; the same `init`/`round` as `MatchUCB`, for `simulate`."""
+
+    model: Any
+    shape: tuple[int, int]
+
+    def init(self) -> Any:
+        return self.model.init()
+
+    def round(
+        self, state: Any, market: Market, noise_row: Array, noise_col: Array, *, best: Any = None,
+        present: Bool[Array, "n m"] | None = None, frictions: Any = None,
+    ) -> tuple[Any, NTURecord]:  # fmt: skip
+        bounds = self.model.intervals(state)
+        here = jnp.ones(self.shape, bool) if present is None else present
+        X = accept(jnp.where(here, bounds.high_row, -1.0), bounds.high_col)
+        gain_row, gain_col = jnp.where(X, market.U, 0.0).sum(1), jnp.where(X, market.V, 0.0).sum(0)
+        holds = (bounds.low_row <= market.U) & (market.U <= bounds.high_row)
+        holds &= (bounds.low_col <= market.V) & (market.V <= bounds.high_col)
+        record = NTURecord(
+            jnp.where(X.any(1), jnp.argmax(X, axis=1), -1),
+            jnp.where(X, bounds.high_row + bounds.high_col - market.W, 0.0).sum(),
+            (holds | ~here).all(),
+        )
+        return self.model.update(state, X, gain_row + noise_row, gain_col + noise_col), record
+
+
+def match_ntu_ucb(model: Model, shape: tuple[int, int]) -> MatchNTUUCB:
+    """MatchNTUCB on a confidence model. Its instability (`ntu_instability`) is at most the excess of each round."""
+    return MatchNTUUCB(model, (int(shape[0]), int(shape[1])))
