@@ -1,0 +1,139 @@
+"""Measured consistency-robustness curves of any online algorithm, beside what is possible.
+
+curve = ski_rental_curve(lambda lam: lambda y, b: deterministic_buy_day(y, b, lam), [0.2, 0.5, 1.0], b=100)
+curve = scheduling_curve(TwoStage, [0.1, 0.2], n=3, key=jax.random.key(0))
+curve.consistency, curve.robustness, curve.optimum
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array
+
+from theorylab.errors import InputError
+from theorylab.online.checks import count, price, within
+from theorylab.online.policies import Policy
+from theorylab.online.scheduling import Instance, scheduling_lower_bound
+from theorylab.online.search import proof_adversary, worst_case_search
+from theorylab.online.ski import as_distribution, ski_ratios
+from theorylab.online.ski_optimum import tradeoff_randomized_discrete
+
+SkiRule = Callable[[int, int], Any]
+
+
+@dataclass(frozen=True)
+class SkiMeasure:
+    """Worst ratios of a ski-rental rule over the predictions tried, and where they occur.
+
+    consistency: at season = prediction = `consistent_at`; robustness: at `robust_at` = (prediction, season).
+    by_prediction: (predictions, 2) consistency and worst ratio at every prediction tried.
+    """
+
+    consistency: float
+    robustness: float
+    consistent_at: int
+    robust_at: tuple[int, int]
+    predictions: np.ndarray
+    by_prediction: np.ndarray
+
+
+@dataclass(frozen=True)
+class TradeoffCurve:
+    """Measured points (P,) of a family of algorithms and the optimum at the same consistency or robustness.
+
+    optimum: ski rental: least consistency possible at the measured robustness; scheduling: least robustness possible
+      at the measured consistency. kind says which: "consistency" or "robustness".
+    witnesses: the worst instances, for scheduling.
+    """
+
+    parameters: np.ndarray
+    consistency: np.ndarray
+    robustness: np.ndarray
+    optimum: np.ndarray
+    kind: str
+    witnesses: tuple[Instance, ...] = ()
+
+    @property
+    def excess(self) -> np.ndarray:
+        """How far above the optimum the algorithms are; never negative beyond rounding."""
+        return (self.consistency if self.kind == "consistency" else self.robustness) - self.optimum
+
+
+def measure_ski_rule(rule: SkiRule, b: int, *, predictions: Sequence[int] | None = None) -> SkiMeasure:
+    """Exact consistency and robustness of `rule(prediction, b) -> buying day or probabilities (K,)` on whole days.
+
+    The rule is called on the host with whole numbers, so NumPy, JAX and plain Python rules all do. Every season is
+    tried that can matter: up to one day beyond the support, b and the prediction (a rule that may never buy is also
+    given an endless season, so its robustness is infinite). predictions: by default 1..4b and 1000 b.
+    """
+    b = price(b)
+    tried = np.asarray([*range(1, 4 * b + 1), 1000 * b] if predictions is None else predictions)
+    within("predictions", tried, 1.0, whole=True)
+    if tried.ndim != 1 or tried.size == 0:
+        raise InputError(f"predictions has shape {tried.shape}; needed: a non-empty list of whole numbers.")
+    worst, seen = [], {}
+    for y in tried.astype(int).tolist():
+        q = as_distribution(rule(y, b))
+        key = q.tobytes()
+        if key not in seen:
+            ratios = np.asarray(ski_ratios(q, b, np.arange(1, max(q.size, b) + 2)))
+            endless = float(ski_ratios(q, b, np.inf))
+            at = int(np.argmax(ratios))
+            seen[key] = (float("inf"), y) if np.isinf(endless) else (float(ratios[at]), at + 1)
+        ratio, season = seen[key]
+        worst.append((float(ski_ratios(q, b, y)), ratio, season))
+    found = np.asarray(worst)
+    c, r = int(np.argmax(found[:, 0])), int(np.argmax(found[:, 1]))
+    return SkiMeasure(found[c, 0], found[r, 1], int(tried[c]), (int(tried[r]), int(found[r, 2])), tried, found[:, :2])
+
+
+def ski_rental_curve(
+    family: Callable[[float], SkiRule], parameters: Sequence[float], b: int, *, predictions: Sequence[int] | None = None
+) -> TradeoffCurve:
+    """Measured curve of `family(parameter) -> rule`, see `measure_ski_rule`, beside the least consistency at price b.
+
+    The optimum is `tradeoff_randomized_discrete` at the measured robustness, the exact one for this price; the curve
+    of the limit of large b is not a bound at finite b.
+    """
+    measured = [measure_ski_rule(family(p), b, predictions=predictions) for p in parameters]
+    consistency, robustness = (np.asarray([getattr(m, k) for m in measured]) for k in ("consistency", "robustness"))
+    optimum = np.asarray(tradeoff_randomized_discrete(robustness, b))
+    return TradeoffCurve(np.asarray(parameters, float), consistency, robustness, optimum, "consistency")
+
+
+def scheduling_curve(
+    family: Callable[[float], Policy],
+    parameters: Sequence[float],
+    n: int,
+    *,
+    key: Array,
+    instances: int = 100_000,
+    wakes: int | None = None,
+) -> TradeoffCurve:
+    """Measured curve of `family(parameter) -> policy` on n jobs, beside the lower bound for n jobs.
+
+    Consistency by search over correct predictions, robustness by search over all and by the proof's adversary; both
+    are lower estimates, so a point may move away from the bound with more `instances`, never below it. Where the
+    measured consistency is beyond round robin's 2n/(n+1) the optimum is that ratio.
+    """
+    import jax
+
+    count("n", n, 2)
+    consistency, robustness, witnesses = [], [], []
+    for i, parameter in enumerate(parameters):
+        policy = family(parameter)
+        keys = jax.random.split(jax.random.fold_in(key, i))
+        perfect, any_ = (
+            worst_case_search(policy, n, key=k, instances=instances, perfect=p, wakes=wakes)
+            for k, p in zip(keys, (True, False), strict=True)
+        )
+        worst = max((any_, proof_adversary(policy, n, wakes=wakes)), key=lambda w: w.ratio)
+        consistency.append(perfect.ratio)
+        robustness.append(worst.ratio)
+        witnesses.append(worst.instance)
+    lam = np.clip(np.asarray(consistency) - 1, 0.0, (n - 1) / (n + 1))
+    optimum = np.asarray(scheduling_lower_bound(n, lam))
+    return TradeoffCurve(np.asarray(parameters, float), np.asarray(consistency), np.asarray(robustness), optimum,
+                         "robustness", tuple(witnesses))  # fmt: skip

@@ -1,0 +1,130 @@
+"""Scheduling policies: pure functions from what an online algorithm may see to the rates at which jobs are served.
+
+A policy is any callable `policy(view) -> rates` or `-> Action(rates, wake)`, written for one instance: `view` is a
+`View` of arrays (n,), rates (n,) are >= 0 with sum <= 1 (rates of finished jobs are ignored). It is asked again
+whenever a job finishes, overruns its prediction, or the time `wake` comes. The policies here are frozen dataclasses
+registered as PyTrees, so their parameters can be traced and vmapped.
+
+Sources: Purohit, Svitkina, Kumar, "Improving Online Algorithms via ML Predictions" (2018), PSK; Wei, Zhang, "Optimal
+Robustness-Consistency Trade-offs for Learning-Augmented Online Algorithms" (2020), WZ.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class View(NamedTuple):
+    """What an online algorithm knows at an event. Sizes of unfinished jobs are not in it.
+
+    predictions: predicted sizes.
+    rank: place of each job in increasing order of prediction, 0 first, ties by index.
+    attained: service received so far.
+    unfinished: jobs still to be served.
+    early: jobs that finished before they had received their predicted size.
+    overrun: jobs that received their predicted size without finishing (stays set when they finish later).
+    finished_at: completion times, infinite for unfinished jobs.
+    time: now.
+    phase: how many of the requested wake-ups have come.
+    """
+
+    predictions: Float[Array, " n"]
+    rank: Int[Array, " n"]
+    attained: Float[Array, " n"]
+    unfinished: Bool[Array, " n"]
+    early: Bool[Array, " n"]
+    overrun: Bool[Array, " n"]
+    finished_at: Float[Array, " n"]
+    time: Float[Array, ""]
+    phase: Int[Array, ""]
+
+
+class Action(NamedTuple):
+    """Rates (n,) to serve at, and the absolute time at which the policy wants to be asked again at the latest."""
+
+    rates: Float[Array, " n"]
+    wake: Any = jnp.inf
+
+
+Policy = Callable[[View], Any]
+
+
+def equal_rates(view: View) -> Float[Array, " n"]:
+    """The processor shared equally by the unfinished jobs."""
+    return view.unfinished / jnp.maximum(jnp.sum(view.unfinished), 1).astype(view.attained.dtype)
+
+
+def shortest_first(view: View) -> Float[Array, " n"]:
+    """The whole processor to the unfinished job of smallest prediction, ties by index."""
+    head = jnp.min(jnp.where(view.unfinished, view.rank, view.rank.shape[0]))
+    return (view.unfinished & (view.rank == head)).astype(view.attained.dtype)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class RoundRobin:
+    """Equal rates to all unfinished jobs: 2n/(n+1)-competitive, blind to predictions."""
+
+    wakes: ClassVar[int] = 0
+    watches: ClassVar[bool] = False
+
+    def __call__(self, view: View) -> Float[Array, " n"]:
+        return equal_rates(view)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ShortestPredictedFirst:
+    """Run to completion in increasing order of prediction: 1-consistent, n-robust."""
+
+    wakes: ClassVar[int] = 0
+    watches: ClassVar[bool] = False
+
+    def __call__(self, view: View) -> Float[Array, " n"]:
+        return shortest_first(view)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class PreferentialRoundRobin:
+    """PSK's combination: the share `spjf_share` (their lambda) to the predicted-shortest job, the rest equally."""
+
+    spjf_share: Float[Array, ""] | float
+    wakes: ClassVar[int] = 0
+    watches: ClassVar[bool] = False
+
+    def __call__(self, view: View) -> Float[Array, " n"]:
+        return self.spjf_share * shortest_first(view) + (1 - self.spjf_share) * equal_rates(view)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TwoStage:
+    """WZ's two-stage schedule: round robin until T1 = lam n OPT(y) / C(n, 2), then by increasing prediction.
+
+    As soon as a job deviates from its prediction it falls back to round robin for good: when a job finishes early, or
+    has received its predicted size without finishing. With `detect_overrun=False` a late job is noticed only when it
+    finishes (as some implementations do), which loses the robustness.
+    """
+
+    lam: Float[Array, ""] | float
+    detect_overrun: bool = field(default=True, metadata={"static": True})
+    wakes: ClassVar[int] = 1
+
+    @property
+    def watches(self) -> bool:
+        return True
+
+    def __call__(self, view: View) -> Action:
+        n = view.predictions.shape[0]
+        opt = jnp.sum((n - view.rank) * view.predictions)
+        end = self.lam * opt * (2 / max(n - 1, 1)) * (n > 1)
+        late = view.overrun if self.detect_overrun else view.overrun & ~view.unfinished
+        fallen = jnp.any(view.early | late)
+        sharing = (view.phase == 0) | fallen
+        rates = jnp.where(sharing, equal_rates(view), shortest_first(view))
+        return Action(rates, jnp.where((view.phase == 0) & ~fallen, end, jnp.inf))

@@ -1,0 +1,143 @@
+"""Non-clairvoyant scheduling in closed form: optimum, exact worst cases, lower bounds and hard instances.
+
+Everything is exact; "lam" is the consistency minus one (WZ's lambda), "spjf_share" a the share of the processor that
+preferential round robin gives to the predicted-shortest job. WZ: Wei, Zhang 2020; PSK: Purohit, Svitkina, Kumar 2018.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from theorylab.errors import InputError
+from theorylab.online.checks import count, jobs, numbers, within
+from theorylab.ridge.precision import float64_inside
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Instance:
+    """One or many instances: sizes, infinitesimal parts of the sizes (`nudge`), predictions, each (..., n)."""
+
+    sizes: Float[Array, "... n"]
+    nudge: Float[Array, "... n"]
+    predictions: Float[Array, "... n"]
+
+
+@float64_inside
+def opt_cost(sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
+    """Least sum of completion times, sum_j (n-j+1) x_(j) over increasing sizes (..., n): shortest first."""
+    x, _, _ = jobs(sizes, None, None)
+    return jnp.sum(jnp.sort(x, axis=-1) * jnp.arange(x.shape[-1], 0, -1), axis=-1)
+
+
+@float64_inside
+def round_robin_cost(sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
+    """Cost of round robin, 2 OPT - sum x exactly."""
+    x, _, _ = jobs(sizes, None, None)
+    return 2 * jnp.asarray(opt_cost(x)) - jnp.sum(x, axis=-1)
+
+
+@float64_inside
+def prr_perfect_cost(sizes: Float[ArrayLike, "... n"], spjf_share: Any) -> Float[Array, "..."]:
+    """Cost of preferential round robin on correct predictions: (2 OPT - (1-a) sum x) / (1+a), exactly."""
+    x, _, _ = jobs(sizes, None, None)
+    a = within("spjf_share", spjf_share, 0.0, 1.0)
+    return (2 * jnp.asarray(opt_cost(x)) - (1 - a) * jnp.sum(x, axis=-1)) / (1 + a)
+
+
+@float64_inside
+def prr_consistency(n: int, spjf_share: Any) -> Float[Array, "..."]:
+    """Exact consistency of preferential round robin on n jobs, 2(n+a) / ((1+a)(n+1)), attained by equal sizes."""
+    a = within("spjf_share", spjf_share, 0.0, 1.0)
+    return 2 * (count("n", n, 1) + a) / ((1 + a) * (n + 1))
+
+
+@float64_inside
+def prr_robustness(n: int, spjf_share: Any) -> Float[Array, "..."]:
+    """Worst ratio of preferential round robin over all predictions, 2n / ((1-a)(n+1) + 2a).
+
+    Attained by `prr_hard_instance`; proved for n = 2, for larger n never exceeded in search.
+    """
+    a = within("spjf_share", spjf_share, 0.0, 1.0)
+    return 2 * count("n", n, 1) / ((1 - a) * (n + 1) + 2 * a)
+
+
+@float64_inside
+def prr_share(n: int, lam: Any) -> Float[Array, "..."]:
+    """Share a at which preferential round robin on n >= 2 jobs is (1+lam)-consistent, lam in [0, (n-1)/(n+1)]."""
+    length = (1 + _lam(n, lam)) * (n + 1)
+    return jnp.clip((2 * n - length) / (length - 2), 0.0, 1.0)
+
+
+@float64_inside
+def prr_guarantees(spjf_share: Any) -> tuple[Any, Any, Any]:
+    """Published guarantees of PSK: robustness 2/(1-a), consistency 1/a, and the refined consistency (1+a)/(2a).
+
+    They hold for every n and are not tight; see `prr_consistency` and `prr_robustness` for the exact values.
+    """
+    a = within("spjf_share", spjf_share, 0.0, 1.0, open_low=True, open_high=True)
+    return 2 / (1 - a), 1 / a, (1 + a) / (2 * a)
+
+
+@float64_inside
+def prr_hard_instance(n: int, spjf_share: float) -> Instance:
+    """The worst case of preferential round robin: a job predicted shortest ends together with n-1 jobs of size 1."""
+    a = float(within("spjf_share", spjf_share, 0.0, 1.0, open_high=True))
+    sizes = np.ones(count("n", n, 1))
+    sizes[0] = (a * n + 1 - a) / (1 - a)
+    predictions = np.ones(n)
+    predictions[0] = 0.5
+    return Instance(sizes, np.zeros(n), predictions)
+
+
+def _lam(n: int, lam: Any) -> Any:
+    end = (count("n", n, 2) - 1) / (n + 1)
+    value = within("lam", lam, 0.0, end + 1e-12, need=f"lam in [0, (n-1)/(n+1)] = [0, {end:g}] for n = {n} jobs")
+    return jnp.minimum(value, end)
+
+
+@float64_inside
+def scheduling_lower_bound(n: int, lam: Any) -> Float[Array, "..."]:
+    """Robustness that no deterministic (1+lam)-consistent algorithm for n jobs can beat (WZ's theorem for every n).
+
+    (n + n(n+1) lam) / (1 + (n+1)(n+2) lam / 2) for lam in [0, (n-1)/(n+1)]; from n at lam = 0 to 2n/(n+1), the ratio
+    of round robin, beyond which (raises `InputError`) round robin is consistent enough. Tight for n = 2 to 5.
+    """
+    if n == 1:
+        return jnp.ones_like(within("lam", lam, 0.0))
+    lam = _lam(n, lam)
+    return (n + n * (n + 1) * lam) / (1 + (n + 1) * (n + 2) * lam / 2)
+
+
+@float64_inside
+def two_stage_hard_ratios(n: int, lam: Any) -> Float[Array, "... n"]:
+    """Ratios of the two-stage schedule on `two_stage_hard_instance(n, lam, k)` for k = 1..n, on a last axis."""
+    share = (_lam(n, lam) * (n + 1) / (n - 1))[..., None]
+    k = jnp.arange(1.0, n + 1)
+    served = n * share  # time at which stage one ends
+    cost = k * served + (1 - share) * k * (k + 1) / 2 + (n - k) * (served + k * (1 - share))
+    opt = share * (n - k) * (n - k + 1) / 2 + k * (n - k) * share + k * (k + 1) / 2
+    return cost / opt
+
+
+@float64_inside
+def two_stage_hard_instance(n: int, lam: float, correct: int = 1) -> Instance:
+    """Equal predictions 1; `correct` jobs have that size, the others just above what stage one serves them."""
+    share = float(_lam(n, lam)) * (n + 1) / (n - 1)
+    if not 1 <= count("correct", correct, 1) <= n:
+        raise InputError(f"correct is {correct}; needed: a number of jobs from 1 to n = {n}.")
+    late = np.arange(n) >= correct
+    if share >= 1:
+        late[:] = False
+    return Instance(np.where(late, share, 1.0), late.astype(float), np.ones(n))
+
+
+@float64_inside
+def competitive_ratio(cost: Float[ArrayLike, "..."], sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
+    """cost / OPT, with 0/0 = 1: no jobs, or only jobs of size 0, are served optimally."""
+    paid, opt = numbers("cost", cost), jnp.asarray(opt_cost(sizes))
+    return jnp.where((opt == 0) & (paid == 0), 1.0, paid / opt)

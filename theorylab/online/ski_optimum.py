@@ -1,0 +1,209 @@
+"""The best possible ski rental: optimal distributions, trade-off curves, LP reference and dual certificates.
+
+A gamma-robust algorithm (ratio at most gamma for every prediction) has consistency at least
+
+    beta*_b(gamma) = max_m  rho^m - gamma (rho^m - 1 - m/b),   rho = b/(b-1),            on whole days, price b,
+    beta*(gamma)   = gamma ln(1 + 1/(gamma-1))                                           as b grows (WZ),
+
+and both are attained. The second is a limit: at finite b algorithms lie *below* it, so test them against the first.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from theorylab.errors import InputError
+from theorylab.online.checks import count, price, within
+from theorylab.ridge.precision import float64_inside, is_traced
+
+
+@float64_inside
+def smallest_robustness(b: int | None = None) -> Float[Array, ""]:
+    """Least robustness of any randomised algorithm: 1/(1-(1-1/b)^b); e/(e-1) as b grows (b None)."""
+    return jnp.asarray(-1 / jnp.expm1(-1.0) if b is None else -1 / jnp.expm1(price(b) * jnp.log1p(-1 / b)))
+
+
+@float64_inside
+def tradeoff_deterministic(gamma: Any) -> Float[Array, "..."]:
+    """Least consistency of gamma-robust deterministic algorithms as b grows, 1 + 1/(gamma-1); infinite below 2."""
+    g = within("gamma", gamma, 1.0)
+    return jnp.where(g >= 2 - 1e-12, 1 + 1 / jnp.maximum(g - 1, 1e-300), jnp.inf)
+
+
+@float64_inside
+def tradeoff_randomized(gamma: Any) -> Float[Array, "..."]:
+    """Least consistency of gamma-robust algorithms as b grows, gamma ln(1 + 1/(gamma-1)) (WZ).
+
+    Infinite below e/(e-1): no algorithm is that robust.
+    """
+    g = within("gamma", gamma, 1.0)
+    bounded = jnp.clip(g, 1 + 1e-9, 1e300)
+    value = jnp.where(jnp.isinf(g), 1.0, bounded * jnp.log1p(1 / (bounded - 1)))
+    return jnp.where(g >= smallest_robustness() - 1e-12, value, jnp.inf)
+
+
+@float64_inside
+def tradeoff_randomized_discrete(gamma: Any, b: int) -> Float[Array, "..."]:
+    """Least consistency of gamma-robust algorithms at price b: `optimal_buy_distribution`'s, equal to the LP's.
+
+    Infinite below `smallest_robustness(b)`. For large predictions (from about 2b), where it is largest.
+    """
+    b = price(b)
+    g = within("gamma", gamma, 1.0)
+    finite = jnp.clip(g, 1 + 1e-9, 1e15)
+    m = jnp.clip(jnp.floor(_kappa(finite) / -jnp.log1p(-1 / b)), 0, b - 1)
+    # The maximum over m is flat to first order, but rounding can miss it by one.
+    value = jnp.stack([_dual_value(finite, b, jnp.clip(m + d, 0, b)) for d in (-1, 0, 1)]).max(0)
+    return jnp.where(g >= smallest_robustness(b) * (1 - 1e-12), jnp.where(jnp.isinf(g), 1.0, value), jnp.inf)
+
+
+def _kappa(gamma: Any) -> Any:
+    return jnp.log1p(1 / (gamma - 1))
+
+
+def _dual_value(gamma: Any, b: int, m: Any) -> Any:
+    growth = jnp.expm1(-m * jnp.log1p(-1 / b))  # rho^m - 1
+    return 1 + growth - gamma * (growth - m / b)
+
+
+@float64_inside
+def optimal_buy_distribution(b: int, gamma: Any) -> Float[Array, " b"]:
+    """Probabilities (b,) of the buying days of the optimal gamma-robust algorithm for large predictions.
+
+    Survival S_x = P(J >= x) = gamma - (gamma-1) (b/(b-1))^(x-1) where positive: it buys as early as robustness allows.
+    Raises `InputError` below `smallest_robustness(b)` (NaN under jit).
+    """
+    b = price(b)
+    least = float(smallest_robustness(b))
+    g = within("gamma", gamma, least * (1 - 1e-12), open_high=True, need=f"finite, at least {least:.6g} at b = {b}")
+    if g.ndim:
+        raise InputError(f"gamma has shape {g.shape}; needed: one number (vmap over many).")
+    survival = g - (g - 1) * jnp.exp(-jnp.arange(b) * jnp.log1p(-1 / b))
+    survival = jnp.append(jnp.maximum(survival, 0.0), 0.0)
+    return jnp.where(g >= least * (1 - 1e-12), survival[:-1] - survival[1:], jnp.nan)
+
+
+@dataclass(frozen=True)
+class LPOptimum:
+    """Optimum of the LP: consistency at the prediction, distribution (M,), and the multipliers (M,) of robustness."""
+
+    consistency: float
+    distribution: np.ndarray
+    multipliers: np.ndarray
+
+
+def consistency_lp(b: int, prediction: int, gamma: float, *, max_days: int | None = None) -> LPOptimum:
+    """Least expected ratio at one prediction under gamma-robustness, by SciPy's HiGHS on the host (not jit-able).
+
+    Over distributions on the buying days 1..M with mass 1, with constraints for seasons of 1..M days; M = `max_days`,
+    by default the larger of 4b and the prediction. Raises `InputError` when no distribution is gamma-robust.
+    """
+    from scipy.optimize import linprog
+
+    b, y = price(b), count("prediction", prediction, 1)
+    g = float(within("gamma", gamma, 1.0, open_high=True))
+    days = count("max_days", max(4 * b, y) if max_days is None else max_days, b)
+    j, x = np.arange(1.0, days + 1), np.arange(1.0, days + 1)[:, None]
+    costs = np.where(x < j, x, j - 1 + b)
+    objective = np.where(y < j, y, j - 1 + b) / min(y, b)
+    # Dividing each constraint by OPT puts all of them on one scale.
+    found = linprog(
+        objective, A_ub=costs / np.minimum(x, b), b_ub=np.full(days, g), A_eq=np.ones((1, days)), b_eq=[1.0],
+        bounds=(0, None), method="highs",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )  # fmt: skip
+    if found.status == 2:
+        least = float(smallest_robustness(b))
+        raise InputError(
+            f"gamma = {g:g} is infeasible at b = {b}; needed: at least {least:.6g} (and a larger max_days)."
+        )
+    if not found.success:
+        raise RuntimeError(f"HiGHS did not solve the LP at b={b}, prediction={y}, gamma={g}: {found.message}")
+    return LPOptimum(float(found.fun), np.asarray(found.x), -np.asarray(found.ineqlin.marginals))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Certificate:
+    """Proof that no gamma-robust algorithm is more consistent than `value`: a hard distribution of seasons (Yao).
+
+    seasons, weights: (m,) lengths and their weights, beside weight 1 on an endless season; in days, or (continuous) on
+      a midpoint grid in units of b. Under them every buying time costs at least `cost`.
+    """
+
+    value: Float[Array, ""]
+    seasons: Float[Array, " m"]
+    weights: Float[Array, " m"]
+    cost: Float[Array, ""]
+
+
+@float64_inside
+def dual_certificate(gamma: Any, b: int, *, length: int | None = None) -> Certificate:
+    """Weights w_j = rho^(m-j) / (b (b-1)) on seasons j = 1..m: buying on any of the days 1..m+1 costs exactly rho^m.
+
+    The bound is rho^m - gamma (rho^m - 1 - m/b). m = `length` (at most b); by default the best one, whose value is
+    `tradeoff_randomized_discrete(gamma, b)`.
+    """
+    b = price(b)
+    g = within("gamma", gamma, 1.0, open_low=True, open_high=True)
+    if length is None:
+        if is_traced(g):
+            raise InputError("length is missing; needed under jit, where the best one is unknown.")
+        length = int(np.argmax(np.asarray(_dual_value(g, b, jnp.arange(b + 1.0)))))
+    if not count("length", length, 0) <= b:
+        raise InputError(f"length is {length}; needed: at most b = {b} days.")
+    j = jnp.arange(1.0, length + 1)
+    weights = jnp.exp((j - length) * jnp.log1p(-1 / b)) / (b * (b - 1))
+    return Certificate(_dual_value(g, b, length), j, weights, jnp.exp(-length * jnp.log1p(-1 / b)))
+
+
+@float64_inside
+def continuous_certificate(gamma: Any, kappa: Any = None, *, points: int = 1000) -> Certificate:
+    """Weights e^(kappa-x) on seasons x in (0, kappa): buying at any time in [0, kappa] costs exactly e^kappa.
+
+    The bound is e^kappa - gamma (e^kappa - 1 - kappa), in units of b; the best kappa, the default, is
+    ln(gamma/(gamma-1)), whose value is `tradeoff_randomized(gamma)`. kappa in [0, 1].
+    """
+    g = within("gamma", gamma, 1.0, open_low=True, open_high=True)
+    k = _kappa(g) if kappa is None else within("kappa", kappa, 0.0, 1.0)
+    x = (jnp.arange(points) + 0.5) / points * k
+    return Certificate(jnp.exp(k) - g * (jnp.expm1(k) - k), x, jnp.exp(k - x), jnp.exp(k))
+
+
+@float64_inside
+def exponential_density(t: Float[ArrayLike, "..."], kappa: Any) -> Float[Array, "..."]:
+    """Continuous time, units of b: the optimal density e^t / (e^kappa - 1) of the buying time on [0, kappa]."""
+    t, k = within("t", t, 0.0), within("kappa", kappa, 0.0, open_low=True)
+    return jnp.where(t <= k, jnp.exp(jnp.minimum(t, k)) / jnp.expm1(k), 0.0)
+
+
+def continuous_ratios(
+    density: Any, support: float, seasons: Float[ArrayLike, " s"], *, nodes: int = 64
+) -> Float[Array, " s"]:
+    """Expected cost over min(x, 1) in continuous time (units of b) for a density of the buying time on [0, support].
+
+    density: a smooth function of an array of times; the mass that it lacks to 1 buys at time `support` exactly, so
+      `lambda t: 0 * t` is the deterministic algorithm. Gauss-Legendre with `nodes` nodes on either side of each season.
+    seasons: lengths > 0 in units of b, infinity allowed.
+    """
+    end = np.asarray(within("support", support, 0.0, open_high=True))
+    x = np.atleast_1d(np.asarray(within("seasons", seasons, 0.0, open_low=True)))
+    at, weight = np.polynomial.legendre.leggauss(count("nodes", nodes, 2))
+
+    def integral(low: Any, high: Any, buying: bool) -> np.ndarray:
+        t = low + (high - low) * (at + 1) / 2
+        p = np.asarray(density(t), np.float64)
+        return ((high - low) / 2 * weight * p * ((1 + t) if buying else 1.0)).sum(-1)
+
+    cut = np.minimum(x, end)[:, None]
+    bought, before, after = integral(0.0, cut, True), integral(0.0, cut, False), integral(cut, end, False)
+    atom = 1 - before - after
+    if (atom < -1e-6).any():
+        raise InputError(f"density has mass {1 - atom.min():g} on [0, {end:g}]; needed: at most 1.")
+    later = np.where(x < end, x, 0.0)  # those who buy after the season rent throughout
+    cost = bought + later * after + atom * np.where(x < end, x, 1 + end)
+    return cost / np.minimum(x, 1.0)
