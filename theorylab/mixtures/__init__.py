@@ -1,0 +1,84 @@
+"""Two-Gaussian mixtures: what labels and unlabelled points are worth, learners that use both, and lower bounds.
+
+The model is y = +-1 with equal chance, x given y from N(y theta*, I), s = ||theta*||. `estimators`, `likelihood` and
+`self_training` hold the learners, `information` and `rates` the theory, `sweep` simulates all of it over grids. For
+real data: `fit_logistic`, `fit_mixture`, `select_weight`. Tifrea, Yuce, Sanyal, Yang, NeurIPS 2023.
+"""
+
+from theorylab.mixtures.em import Mixture, fit_mixture
+from theorylab.mixtures.estimators import Spectral, sl_estimator, spectral_ul, ssl_switch, ssl_weighted, ul_plus
+from theorylab.mixtures.gaussian import excess_risk, naive_excess_risk, random_center, sample_2gmm
+from theorylab.mixtures.information import (
+    LowerBound,
+    assouad_bound,
+    gaussian_expect,
+    labelled_kl,
+    mixture_kl,
+    nishimori_gap,
+    spectral_information,
+    unlabelled_information,
+)
+from theorylab.mixtures.likelihood import ssl_em
+from theorylab.mixtures.logistic import Linear, fit_logistic
+from theorylab.mixtures.rates import (
+    GainLimits,
+    Rates,
+    gain_limits,
+    method_information,
+    optimal_weight,
+    predicted_excess,
+    rate_table,
+    regime,
+    sl_estimation_exact,
+    sl_excess_exact,
+    wrong_sign_probability,
+)
+from theorylab.mixtures.selection import Selected, mix, oriented, select_weight
+from theorylab.mixtures.self_training import self_training
+from theorylab.mixtures.sweep import DATA_METHODS, MOMENT_METHODS, Sweep, sweep
+
+__all__ = [
+    "DATA_METHODS",
+    "MOMENT_METHODS",
+    "GainLimits",
+    "Linear",
+    "LowerBound",
+    "Mixture",
+    "Rates",
+    "Selected",
+    "Spectral",
+    "Sweep",
+    "assouad_bound",
+    "excess_risk",
+    "fit_logistic",
+    "fit_mixture",
+    "gain_limits",
+    "gaussian_expect",
+    "labelled_kl",
+    "method_information",
+    "mix",
+    "mixture_kl",
+    "naive_excess_risk",
+    "nishimori_gap",
+    "optimal_weight",
+    "oriented",
+    "predicted_excess",
+    "random_center",
+    "rate_table",
+    "regime",
+    "sample_2gmm",
+    "select_weight",
+    "self_training",
+    "sl_estimation_exact",
+    "sl_estimator",
+    "sl_excess_exact",
+    "spectral_information",
+    "spectral_ul",
+    "ssl_em",
+    "ssl_switch",
+    "ssl_weighted",
+    "sweep",
+    "ul_plus",
+    "unlabelled_information",
+    "wrong_sign_probability",
+]

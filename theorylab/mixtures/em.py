@@ -1,0 +1,120 @@
+"""EM for a mixture of two Gaussians of unknown means, weights and covariance: the UL learner on real data."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+from theorylab.mixtures.checks import floats, option, positive
+from theorylab.mixtures.logistic import Linear
+
+COVARIANCES = ("spherical", "tied")
+
+
+class Mixture(NamedTuple):
+    """Two Gaussian components. covariance: (2,) variances if spherical, one (d, d) matrix if tied."""
+
+    weights: Float[Array, " 2"]
+    means: Float[Array, "2 d"]
+    covariance: Float[Array, "..."]
+    log_likelihood: Float[Array, ""]  # mean over the samples
+    iterations: Array
+
+    def rule(self) -> Linear:
+        """The linear classifier between the means, component 1 positive: the boundary passes through their midpoint.
+
+        With a tied covariance it is Fisher's direction; equal weights (and variances) are assumed, as in the model.
+        """
+        gap = self.means[1] - self.means[0]
+        weight = jnp.linalg.solve(self.covariance, gap) if self.covariance.ndim == 2 else gap
+        return Linear(weight, -weight @ jnp.sum(self.means, 0) / 2)
+
+
+def fit_mixture(
+    X: Float[Array, "n d"], *, covariance: str = "spherical", responsibilities: Float[Array, " n"] | None = None,
+    starts: int = 3, iterations: int = 300, tolerance: float = 1e-4, floor: float = 1e-6,
+) -> Mixture:  # fmt: skip
+    """Fit by EM. covariance: "spherical" (a variance each) or "tied" (one matrix), as in scikit-learn.
+
+    responsibilities: P(component 1) to start from, (n,); by default the fit is started from the two sides of each of
+    the first `starts` principal directions and the likeliest result is kept. Stops when the mean log likelihood rises
+    by less than `tolerance`. floor: is added to variances. Deterministic; runs under `jit`.
+    """
+    X = floats("X", X, ndim=2)
+    option("covariance", covariance, COVARIANCES)
+    for name, value in (("starts", starts), ("iterations", iterations)):
+        positive(name, value, at_least=1)
+    positive("tolerance", tolerance)
+    if len(X) < 2:
+        raise InputError(f"X has {len(X)} row: two components need at least two samples")
+    if responsibilities is None:
+        side = _principal_sides(X, min(starts, X.shape[1]))
+    else:
+        side = floats("responsibilities", responsibilities, ndim=1).astype(X.dtype)[None]
+        if side.shape[1] != len(X):
+            raise InputError(f"responsibilities has {side.shape[1]} entries for {len(X)} rows of X")
+
+    def run(start: Array) -> Mixture:
+        return _run(X, start, covariance, iterations, tolerance, floor)
+
+    found = jax.lax.map(run, side)
+    best = jnp.argmax(found.log_likelihood)
+    return jax.tree.map(lambda leaf: leaf[best], found)
+
+
+def _principal_sides(X: Array, count: int) -> Array:
+    """(count, n): which side of the mean each sample lies on along the leading principal directions, as 0 or 1."""
+    centred = X - jnp.mean(X, axis=0)
+    _, vectors = jnp.linalg.eigh(centred.T @ centred)
+    return (centred @ vectors[:, ::-1][:, :count] > 0).astype(X.dtype).T
+
+
+def _run(X: Array, start: Array, kind: str, iterations: int, tolerance: float, floor: float) -> Mixture:
+    def body(state: tuple[Array, Mixture, Array]) -> tuple[Array, Mixture, Array]:
+        share, before, _ = state
+        fit = _maximise(X, share, kind, floor)
+        log_joint = _log_joint(X, fit)
+        total = jax.nn.logsumexp(log_joint, axis=0)
+        height = jnp.mean(total)
+        fit = fit._replace(log_likelihood=height, iterations=before.iterations + 1)
+        return jnp.exp(log_joint[1] - total), fit, height - before.log_likelihood
+
+    def unfinished(state: tuple[Array, Mixture, Array]) -> Array:
+        _, fit, gain = state
+        return (gain > tolerance) & (fit.iterations < iterations)
+
+    low = jnp.asarray(-jnp.inf, X.dtype)
+    first = _maximise(X, start, kind, floor)._replace(log_likelihood=low)
+    return jax.lax.while_loop(unfinished, body, (start, first, -low))[1]
+
+
+def _maximise(X: Array, share: Array, kind: str, floor: float) -> Mixture:
+    shares = jnp.stack([1 - share, share])
+    counts = jnp.sum(shares, axis=1) + 10 * jnp.finfo(X.dtype).eps
+    means = shares @ X / counts[:, None]
+    if kind == "tied":
+        second = X.T @ X - (means * counts[:, None]).T @ means
+        covariance = second / len(X) + floor * jnp.eye(X.shape[1], dtype=X.dtype)
+    else:
+        squares = jnp.stack([jnp.mean((X - m) ** 2, axis=1) for m in means])
+        covariance = jnp.sum(shares * squares, axis=1) / counts + floor
+    zero = jnp.zeros((), X.dtype)
+    return Mixture(counts / len(X), means, covariance, zero, jnp.asarray(0))
+
+
+def _log_joint(X: Array, fit: Mixture) -> Array:
+    """(2, n): log weight + log density."""
+    d = X.shape[1]
+    if fit.covariance.ndim == 2:
+        factor = jnp.linalg.cholesky(fit.covariance)
+        white = jax.scipy.linalg.solve_triangular(factor, X.T, lower=True)
+        centres = jax.scipy.linalg.solve_triangular(factor, fit.means.T, lower=True)
+        squares = jnp.stack([jnp.sum((white - c[:, None]) ** 2, axis=0) for c in centres.T])
+        log_det: Any = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
+    else:
+        squares = jnp.stack([jnp.sum((X - m) ** 2, axis=1) for m in fit.means]) / fit.covariance[:, None]
+        log_det = (d * jnp.log(fit.covariance))[:, None]
+    return jnp.log(fit.weights)[:, None] - (squares + log_det + d * np.log(2 * np.pi)) / 2

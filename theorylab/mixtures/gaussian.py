@@ -1,0 +1,83 @@
+"""The symmetric mixture of two Gaussians: y = +-1 with equal chance, x given y from N(y theta*, I). Samples and risks.
+
+s = ||theta*|| is the signal-to-noise ratio. A classifier theta predicts the sign of <theta, x>; its error rate is
+Phi(-s cos(angle to theta*)), the best one Phi(-s).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import ndtr
+from jaxtyping import Array, Float, Key
+
+from theorylab.errors import InputError
+from theorylab.mixtures.checks import floats
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+
+
+def sample_2gmm(
+    key: Key[Array, ""], theta_star: Float[Array, " d"], n: int
+) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """n samples of the mixture with their labels in {-1, +1}, in the precision of `theta_star`."""
+    theta_star = floats("theta_star", theta_star, ndim=1)
+    if n < 0:
+        raise InputError(f"n={n} must be at least 0: the number of samples")
+    key_y, key_x = jax.random.split(key)
+    y = jax.random.rademacher(key_y, (n,), theta_star.dtype)
+    return y[:, None] * theta_star + jax.random.normal(key_x, (n, theta_star.size), theta_star.dtype), y
+
+
+def random_center(key: Key[Array, ""], d: int, s: float | Float[Array, ""]) -> Float[Array, " d"]:
+    """theta* of length s in a uniformly random direction."""
+    if d < 1:
+        raise InputError(f"d={d} must be at least 1: the dimension")
+    z = jax.random.normal(key, (d,))
+    return s * z / jnp.linalg.norm(z)
+
+
+def excess_risk(theta: Float[Array, "*batch d"], theta_star: Float[Array, " d"]) -> Float[Array, "*batch"]:
+    """Error rate of sign<theta, x> above the best one, Phi(-s cos) - Phi(-s), to full relative precision.
+
+    theta = 0 is a coin flip. The difference of the two Phi would lose all digits in float32 below 1e-6; see
+    `excess_from_parts`. Raises `InputError` unless the last axes agree.
+    """
+    theta_star = floats("theta_star", theta_star, ndim=1)
+    theta = jnp.asarray(theta)
+    if not jnp.issubdtype(theta.dtype, jnp.floating):
+        theta = theta.astype(float)
+    if theta.shape[-1:] != theta_star.shape:
+        raise InputError(f"theta has shape {theta.shape}, theta_star {theta_star.shape}: the last axes must agree")
+    s = jnp.linalg.norm(theta_star)
+    unit = theta_star / jnp.where(s > 0, s, 1)
+    along = theta @ unit
+    across = jnp.sum((theta - along[..., None] * unit) ** 2, axis=-1)
+    return excess_from_parts(s, along, across)
+
+
+def excess_from_parts(s: Any, along: Any, across: Any) -> Float[Array, "..."]:
+    """The excess risk from <theta, theta*>/s (`along`) and the squared length of the rest of theta (`across`).
+
+    1 - cos = across / (|theta|^2 (1 + cos)) has no cancellation, and the risk is the normal density integrated from
+    s cos to s by 16 Gauss-Legendre points; where that interval is longer than 1 the plain difference is accurate.
+    """
+    s, along, across = jnp.asarray(s), jnp.asarray(along), jnp.asarray(across)
+    length2 = along**2 + across
+    safe = jnp.where(length2 > 0, length2, 1)
+    cos = along / jnp.sqrt(safe)
+    width = s * across / (safe * (1 + jnp.abs(cos)))
+    nodes = jnp.asarray((1 + _NODES) / 2, cos.dtype)
+    x = s[..., None] - width[..., None] * nodes
+    density = jnp.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    close = width * (density @ jnp.asarray(_WEIGHTS / 2, density.dtype))
+    return jnp.where((cos > 0) & (width < 1) & (length2 > 0), close, ndtr(-s * cos) - ndtr(-s))
+
+
+def naive_excess_risk(theta: Float[Array, "*batch d"], theta_star: Float[Array, " d"]) -> Float[Array, "*batch"]:
+    """The same by subtracting two values of Phi: what not to do in float32. Kept to show the difference."""
+    theta, theta_star = jnp.asarray(theta), floats("theta_star", theta_star, ndim=1)
+    s = jnp.linalg.norm(theta_star)
+    cos = theta @ theta_star / (jnp.linalg.norm(theta, axis=-1) * s)
+    return ndtr(-s * cos) - ndtr(-s)

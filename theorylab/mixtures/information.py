@@ -1,0 +1,120 @@
+"""What one unlabelled point is worth, and the lower bound that follows, with explicit constants.
+
+On the sphere of radius s the density of an unlabelled point is phi_d(x) exp(-s^2/2) cosh<theta, x>, so that
+
+    KL(p_theta || p_theta') = g(s^2) - g(<theta, theta'>),   g(m) = E log cosh(m + s Z),   Z ~ N(0, 1)
+    q(s) = E tanh^2(s^2 + s Z) = E tanh(s^2 + s Z),   KL <= q(s) ||theta - theta'||^2 / 2,   q(s) <= min(1, s^2),
+
+while a labelled point has KL exactly ||theta - theta'||^2 / 2: an unlabelled point is worth at most q(s) labelled
+ones. Assouad's lemma with N = n_l + q(s) n_u gives the minimax bound. All in float64, whatever the caller runs in.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from theorylab.mixtures.checks import nonnegative, positive
+from theorylab.ridge.precision import as_float64, float64_inside
+
+Scalars = Any  # numbers or arrays that broadcast
+_Z = np.linspace(-10.0, 10.0, 1025)  # the trapezoid rule converges geometrically for functions analytic in a strip
+_P = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
+
+
+def gaussian_expect(f: Callable[[Array], Array], mean: Scalars, std: Scalars) -> Float[Array, "..."]:
+    """E f(mean + std Z) for Z ~ N(0, 1) and an f that is smooth and elementwise, in the precision of its arguments.
+
+    Trapezoid rule with 1025 points on [-10, 10]: error about exp(-2 pi a / (0.02 std)) when f is analytic within a of
+    the real axis (a = pi/2 for tanh and log cosh), so it is exact in float64 up to std = 10. Gauss-Hermite rules of
+    practical order are off by 1e-6 already at std = 3.
+    """
+    mean, std = jnp.asarray(mean), jnp.asarray(std)
+    points = mean[..., None] + std[..., None] * jnp.asarray(_Z, jnp.result_type(mean, std, jnp.float32))
+    return f(points) @ jnp.asarray(_P, points.dtype)
+
+
+def log_cosh(x: Array) -> Array:
+    """log cosh without overflow."""
+    return jnp.abs(x) + jnp.log1p(jnp.exp(-2 * jnp.abs(x))) - np.log(2)
+
+
+@float64_inside
+def unlabelled_information(s: Scalars) -> Float[Array, "..."]:
+    """q(s) = E tanh^2(s^2 + s Z) in [0, 1]: labelled points that an unlabelled one is worth, at most.
+
+    Also its Fisher information in directions orthogonal to theta*. s: finite, >= 0.
+    """
+    nonnegative("s", s)
+    s = as_float64(s)
+    return gaussian_expect(lambda x: jnp.tanh(x) ** 2, s**2, s)
+
+
+@float64_inside
+def nishimori_gap(s: Scalars, *, drift: Scalars = None) -> Float[Array, "..."]:
+    """E tanh(m + s Z) - E tanh^2(m + s Z), which is zero at the drift m = s^2 of the model (the default) alone."""
+    nonnegative("s", s)
+    s = as_float64(s)
+    m = s**2 if drift is None else as_float64(drift)
+    return gaussian_expect(jnp.tanh, m, s) - gaussian_expect(lambda x: jnp.tanh(x) ** 2, m, s)
+
+
+@float64_inside
+def spectral_information(s: Scalars) -> Float[Array, "..."]:
+    """s^2 / (1 + s^2): labelled points that an unlabelled one is worth to the spectral estimator."""
+    nonnegative("s", s)
+    s = as_float64(s)
+    return s**2 / (1 + s**2)
+
+
+@float64_inside
+def mixture_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
+    """KL divergence of one unlabelled point between centres of length s at this angle, in nats."""
+    nonnegative("s", s)
+    s, angle = as_float64(s), as_float64(angle)
+    return gaussian_expect(log_cosh, s**2, s) - gaussian_expect(log_cosh, s**2 * jnp.cos(angle), s)
+
+
+@float64_inside
+def labelled_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
+    """KL divergence of one labelled point, ||theta - theta'||^2 / 2 = s^2 (1 - cos angle) = 2 s^2 sin^2(angle / 2)."""
+    nonnegative("s", s)
+    return 2 * (as_float64(s) * jnp.sin(as_float64(angle) / 2)) ** 2
+
+
+class LowerBound(NamedTuple):
+    """No algorithm does better than this in the worst case over ||theta*|| = s."""
+
+    estimation: Float[Array, "..."]  # of E ||theta - theta*||^2
+    excess: Float[Array, "..."]  # of the expected excess risk
+
+
+@float64_inside
+def assouad_bound(
+    s: Scalars, d: Scalars, n_l: Scalars, n_u: Scalars, *, information: Scalars = None, factor: Scalars = 1.0
+) -> LowerBound:
+    """Lower bound on the minimax risks over all theta* of length s, for any learner of n_l labels and n_u points.
+
+    With N = n_l + q(s) n_u and delta = min(2 / (3 sqrt N), s / sqrt(d-1)), squared estimation error is at least
+    (d-1) delta^2 (1 - delta sqrt N), and the excess risk phi(s)/(2 s) times that. Valid for every s > 0, d >= 2.
+    By rotation symmetry it holds for each fixed theta* when the learner is rotation equivariant.
+
+    information: in place of q(s), factor: multiplies the bounds; only for showing that wrong ones are refuted.
+    """
+    positive("s", s)
+    positive("d", d, at_least=2)
+    nonnegative("n_l", n_l)
+    nonnegative("n_u", n_u)
+    s, d, n_l, n_u = (as_float64(x) for x in (s, d, n_l, n_u))
+    q = unlabelled_information(s) if information is None else as_float64(information)
+    points = n_l + q * n_u
+    delta = jnp.minimum(2 / (3 * jnp.sqrt(jnp.maximum(points, 1e-300))), s / jnp.sqrt(d - 1))
+    estimation = factor * (d - 1) * delta**2 * (1 - delta * jnp.sqrt(points))
+    return LowerBound(estimation, normal_density(s) / (2 * s) * estimation)
+
+
+def normal_density(s: Array) -> Array:
+    """phi(s) = exp(-s^2/2) / sqrt(2 pi)."""
+    return jnp.exp(-(s**2) / 2) / np.sqrt(2 * np.pi)
