@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -10,14 +9,20 @@ from theorylab.errors import InputError
 from theorylab.ridge.precision import as_float64, is_traced
 
 
-def numbers(name: str, value: Any) -> jax.Array:
-    """`value` as a float64 array without NaN. Raises `InputError` for what is not numeric."""
+def backend(*arrays: Any) -> Any:
+    """jax.numpy if any of the arrays is traced, else NumPy: closed forms on known numbers need no compilation."""
+    return jnp if is_traced(*arrays) else np
+
+
+def numbers(name: str, value: Any) -> Any:
+    """`value` in float64 without NaN: a NumPy array, or a traced one. Raises `InputError` for what is not numeric."""
+    if is_traced(value):
+        return as_float64(value)
     try:
-        with jax.enable_x64(True):
-            array = as_float64(value)
+        array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} is not an array of numbers ({error}); give a rectangular numeric array.") from None
-    if not is_traced(array) and np.isnan(np.asarray(array)).any():
+    if np.isnan(array).any():
         raise InputError(f"{name} holds NaN; drop or impute these entries first.")
     return array
 
@@ -32,20 +37,19 @@ def within(
     open_high: bool = False,
     whole: bool = False,
     need: str = "",
-) -> jax.Array:
+) -> Any:
     """Numbers in [low, high] (open at an end on request, whole on request), checked where their values are known."""
     array = numbers(name, value)
     if is_traced(array):
         return array
-    host = np.asarray(array)
-    bad = (host <= low if open_low else host < low) | (host >= high if open_high else host > high)
+    bad = (array <= low if open_low else array < low) | (array >= high if open_high else array > high)
     if whole:
-        bad |= host != np.floor(host)
+        bad |= array != np.floor(array)
     if bad.any():
         left, right = "(" if open_low else "[", ")" if open_high or np.isinf(high) else "]"
         kind = "whole numbers" if whole else "numbers"
         need = need or f"{kind} in {left}{low:g}, {high:g}{right}"
-        raise InputError(f"{name} holds {host[bad].ravel()[0]:g}; needed: {need}.")
+        raise InputError(f"{name} holds {array[bad].ravel()[0]:g}; needed: {need}.")
     return array
 
 
@@ -63,7 +67,7 @@ def count(name: str, value: Any, low: int) -> int:
     return int(value)
 
 
-def jobs(sizes: Any, predictions: Any, nudge: Any) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+def jobs(sizes: Any, predictions: Any, nudge: Any) -> tuple[Any, Any, Any]:
     """Sizes, predictions (..., n) >= 0 of one shape, and nudges or None. Predictions None means correct ones."""
     x = within("sizes", sizes, 0.0, open_high=True, need="finite sizes >= 0")
     if x.ndim == 0:
@@ -76,11 +80,10 @@ def jobs(sizes: Any, predictions: Any, nudge: Any) -> tuple[jax.Array, jax.Array
         )
     e = None if nudge is None else numbers("nudge", nudge)
     try:
-        shape = jnp.broadcast_shapes(x.shape, y.shape, x.shape if e is None else e.shape)
+        shape = np.broadcast_shapes(x.shape, y.shape, x.shape if e is None else e.shape)
     except ValueError:
         given = f"{x.shape}, {y.shape}" + ("" if e is None else f" and {e.shape}")
         raise InputError(f"sizes, predictions and nudge have shapes {given}; needed: shapes that broadcast.") from None
-    if e is not None and not is_traced(x, e) and np.any((np.asarray(e) < 0) & (np.asarray(x) == 0)):
+    if e is not None and not is_traced(x, e) and np.any((e < 0) & (x == 0)):
         raise InputError("nudge is negative for a job of size 0; needed: sizes that stay >= 0 just below.")
-    x, y = jnp.broadcast_to(x, shape), jnp.broadcast_to(y, shape)
-    return x, y, None if e is None else jnp.broadcast_to(e, shape)
+    return tuple(a if a is None else backend(a).broadcast_to(a, shape) for a in (x, y, e))  # type: ignore[return-value]

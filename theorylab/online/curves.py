@@ -73,18 +73,17 @@ def measure_ski_rule(rule: SkiRule, b: int, *, predictions: Sequence[int] | None
     within("predictions", tried, 1.0, whole=True)
     if tried.ndim != 1 or tried.size == 0:
         raise InputError(f"predictions has shape {tried.shape}; needed: a non-empty list of whole numbers.")
-    worst, seen = [], {}
-    for y in tried.astype(int).tolist():
+    groups: dict[bytes, tuple[np.ndarray, list[int]]] = {}  # predictions with the same answer are measured together
+    for i, y in enumerate(tried.astype(int).tolist()):
         q = as_distribution(rule(y, b))
-        key = q.tobytes()
-        if key not in seen:
-            ratios = np.asarray(ski_ratios(q, b, np.arange(1, max(q.size, b) + 2)))
-            endless = float(ski_ratios(q, b, np.inf))
-            at = int(np.argmax(ratios))
-            seen[key] = (float("inf"), y) if np.isinf(endless) else (float(ratios[at]), at + 1)
-        ratio, season = seen[key]
-        worst.append((float(ski_ratios(q, b, y)), ratio, season))
-    found = np.asarray(worst)
+        groups.setdefault(q.tobytes(), (q, []))[1].append(i)
+    found = np.empty((tried.size, 3))  # consistency, worst ratio, its season
+    for q, members in groups.values():
+        seasons = np.arange(1, max(q.size, b) + 2)
+        ratios = np.asarray(ski_ratios(q, b, np.concatenate([seasons, tried[members], [np.inf]])))
+        at = int(np.argmax(ratios[: seasons.size]))
+        worst = (np.inf, np.iinfo(np.int64).max) if np.isinf(ratios[-1]) else (ratios[at], seasons[at])
+        found[members, 0], found[members, 1:] = ratios[seasons.size : -1], worst
     c, r = int(np.argmax(found[:, 0])), int(np.argmax(found[:, 1]))
     return SkiMeasure(found[c, 0], found[r, 1], int(tried[c]), (int(tried[r]), int(found[r, 2])), tried, found[:, :2])
 

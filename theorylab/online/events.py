@@ -76,7 +76,7 @@ def _schedule(policy: Policy, sizes: Any, predictions: Any, nudge: Any, wakes: i
     if n == 0 or x.size == 0:
         zeros = jnp.zeros(batch)
         return Schedule(zeros, jnp.zeros((*batch, n)), zeros.astype(jnp.int32))
-    flat = [None if a is None else a.reshape(-1, n).T for a in (x, y, e)]
+    flat = [None if a is None else jnp.asarray(a).reshape(-1, n).T for a in (x, y, e)]
     run = _simulate(as_pytree(policy), *flat, wakes=wakes)
     return Schedule(run.cost.reshape(batch), run.finish.T.reshape(*batch, n), run.status.reshape(batch))
 
@@ -86,8 +86,7 @@ def as_pytree(policy: Policy) -> Any:
     on), or a plain function as a static callable."""
     if not callable(policy):
         raise InputError(f"policy is {policy!r}; needed: a callable that maps a View to rates.")
-    opaque = jax.tree.structure(policy) == jax.tree.structure(0)  # one leaf that is the object itself
-    if opaque:
+    if jax.tree_util.all_leaves([policy]):
         return jax.tree_util.Partial(policy)
     return jax.tree.map(lambda p: as_float64(p) if jnp.issubdtype(jnp.result_type(p), jnp.floating) else p, policy)
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from theorylab.errors import InputError
-from theorylab.online.checks import count, jobs, numbers, within
+from theorylab.online.checks import backend, count, jobs, numbers, within
 from theorylab.ridge.precision import float64_inside
 
 
@@ -22,23 +21,24 @@ from theorylab.ridge.precision import float64_inside
 class Instance:
     """One or many instances: sizes, infinitesimal parts of the sizes (`nudge`), predictions, each (..., n)."""
 
-    sizes: Float[Array, "... n"]
-    nudge: Float[Array, "... n"]
-    predictions: Float[Array, "... n"]
+    sizes: Float[ArrayLike, "... n"]
+    nudge: Float[ArrayLike, "... n"]
+    predictions: Float[ArrayLike, "... n"]
 
 
 @float64_inside
 def opt_cost(sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
     """Least sum of completion times, sum_j (n-j+1) x_(j) over increasing sizes (..., n): shortest first."""
     x, _, _ = jobs(sizes, None, None)
-    return jnp.sum(jnp.sort(x, axis=-1) * jnp.arange(x.shape[-1], 0, -1), axis=-1)
+    xp = backend(x)
+    return xp.sum(xp.sort(x, axis=-1) * np.arange(x.shape[-1], 0, -1), axis=-1)
 
 
 @float64_inside
 def round_robin_cost(sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
     """Cost of round robin, 2 OPT - sum x exactly."""
     x, _, _ = jobs(sizes, None, None)
-    return 2 * jnp.asarray(opt_cost(x)) - jnp.sum(x, axis=-1)
+    return 2 * opt_cost(x) - x.sum(-1)
 
 
 @float64_inside
@@ -46,7 +46,7 @@ def prr_perfect_cost(sizes: Float[ArrayLike, "... n"], spjf_share: Any) -> Float
     """Cost of preferential round robin on correct predictions: (2 OPT - (1-a) sum x) / (1+a), exactly."""
     x, _, _ = jobs(sizes, None, None)
     a = within("spjf_share", spjf_share, 0.0, 1.0)
-    return (2 * jnp.asarray(opt_cost(x)) - (1 - a) * jnp.sum(x, axis=-1)) / (1 + a)
+    return (2 * opt_cost(x) - (1 - a) * x.sum(-1)) / (1 + a)
 
 
 @float64_inside
@@ -70,7 +70,7 @@ def prr_robustness(n: int, spjf_share: Any) -> Float[Array, "..."]:
 def prr_share(n: int, lam: Any) -> Float[Array, "..."]:
     """Share a at which preferential round robin on n >= 2 jobs is (1+lam)-consistent, lam in [0, (n-1)/(n+1)]."""
     length = (1 + _lam(n, lam)) * (n + 1)
-    return jnp.clip((2 * n - length) / (length - 2), 0.0, 1.0)
+    return backend(length).clip((2 * n - length) / (length - 2), 0.0, 1.0)
 
 
 @float64_inside
@@ -97,7 +97,7 @@ def prr_hard_instance(n: int, spjf_share: float) -> Instance:
 def _lam(n: int, lam: Any) -> Any:
     end = (count("n", n, 2) - 1) / (n + 1)
     value = within("lam", lam, 0.0, end + 1e-12, need=f"lam in [0, (n-1)/(n+1)] = [0, {end:g}] for n = {n} jobs")
-    return jnp.minimum(value, end)
+    return backend(value).minimum(value, end)
 
 
 @float64_inside
@@ -108,7 +108,7 @@ def scheduling_lower_bound(n: int, lam: Any) -> Float[Array, "..."]:
     of round robin, beyond which (raises `InputError`) round robin is consistent enough. Tight for n = 2 to 5.
     """
     if n == 1:
-        return jnp.ones_like(within("lam", lam, 0.0))
+        return 0 * within("lam", lam, 0.0) + 1
     lam = _lam(n, lam)
     return (n + n * (n + 1) * lam) / (1 + (n + 1) * (n + 2) * lam / 2)
 
@@ -117,7 +117,7 @@ def scheduling_lower_bound(n: int, lam: Any) -> Float[Array, "..."]:
 def two_stage_hard_ratios(n: int, lam: Any) -> Float[Array, "... n"]:
     """Ratios of the two-stage schedule on `two_stage_hard_instance(n, lam, k)` for k = 1..n, on a last axis."""
     share = (_lam(n, lam) * (n + 1) / (n - 1))[..., None]
-    k = jnp.arange(1.0, n + 1)
+    k = np.arange(1.0, n + 1)
     served = n * share  # time at which stage one ends
     cost = k * served + (1 - share) * k * (k + 1) / 2 + (n - k) * (served + k * (1 - share))
     opt = share * (n - k) * (n - k + 1) / 2 + k * (n - k) * share + k * (k + 1) / 2
@@ -139,5 +139,7 @@ def two_stage_hard_instance(n: int, lam: float, correct: int = 1) -> Instance:
 @float64_inside
 def competitive_ratio(cost: Float[ArrayLike, "..."], sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
     """cost / OPT, with 0/0 = 1: no jobs, or only jobs of size 0, are served optimally."""
-    paid, opt = numbers("cost", cost), jnp.asarray(opt_cost(sizes))
-    return jnp.where((opt == 0) & (paid == 0), 1.0, paid / opt)
+    paid, opt = numbers("cost", cost), opt_cost(sizes)
+    xp = backend(paid, opt)
+    ratio = xp.divide(paid, xp.where(opt == 0, 1.0, opt))
+    return xp.where(opt == 0, xp.where(paid == 0, 1.0, xp.inf), ratio)

@@ -1,23 +1,23 @@
 """Ski rental on whole days: costs, exact competitive ratios, and the algorithms with a prediction.
 
 Renting costs 1 a day, buying costs b (a whole number from 2 on). Buying on day j = 1, 2, ... means j-1 days of rent
-first. A randomised algorithm is a distribution (K,) over the buying days 1..K; what it lacks to 1 never buys. Costs
-are exact expectations, never sampled.
+first. A randomised algorithm is a distribution (K,) over the buying days 1..K; what it lacks to 1 (if more than 1e-6)
+never buys. Costs are exact expectations, never sampled.
 
 Sources: Purohit, Svitkina, Kumar 2018 (PSK, algorithms 2 and 3); Wei, Zhang 2020 (WZ).
 """
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from theorylab.errors import InputError
-from theorylab.online.checks import count, numbers, price, within
+from theorylab.online.checks import backend, count, numbers, price, within
 from theorylab.ridge.precision import float64_inside, is_traced
 
 _ROUND = 1e-12  # lam b that is whole but for rounding counts as whole
+_MASS = 1e-6  # probabilities may come in float32: a sum this close to 1 is 1
 
 
 @float64_inside
@@ -25,7 +25,8 @@ def ski_cost(buy_day: Any, days: Any, b: int) -> Float[Array, "..."]:
     """Cost of buying on `buy_day` (infinity: never) when the season has `days` days; the arguments broadcast."""
     j = within("buy_day", buy_day, 1.0)
     x = within("days", days, 0.0)
-    return jnp.where(x < j, x, j - 1 + price(b))
+    xp = backend(j, x)
+    return xp.where(x < j, x, j - 1 + price(b))
 
 
 @float64_inside
@@ -36,19 +37,20 @@ def ski_ratios(distribution: Float[ArrayLike, " K"], b: int, days: Float[ArrayLi
     probabilities, a sum above 1, or seasons that are not whole numbers of days.
     """
     b = price(b)
-    q = within("distribution", distribution, 0.0, 1 + 1e-9, need="probabilities")
+    q = within("distribution", distribution, 0.0, 1 + _MASS, need="probabilities")
     if q.ndim != 1 or q.size == 0:
         raise InputError(f"distribution has shape {q.shape}; needed: probabilities (K,) of the buying days 1..K.")
-    if not is_traced(q) and float(jnp.sum(q)) > 1 + 1e-9:
-        raise InputError(f"distribution sums to {float(jnp.sum(q)):g}; needed: at most 1 (the rest never buys).")
+    if not is_traced(q) and q.sum() > 1 + _MASS:
+        raise InputError(f"distribution sums to {q.sum():g}; needed: at most 1 (the rest never buys).")
     x = within("days", days, 1.0, whole=True)
-    zero = jnp.zeros(1)
-    bought = jnp.concatenate([zero, jnp.cumsum(q)])
-    paid = jnp.concatenate([zero, jnp.cumsum(q * (jnp.arange(q.size) + b))])
-    last = jnp.minimum(x, q.size).astype(jnp.int32)
-    waiting = jnp.maximum(1 - bought[last], 0.0)
-    waiting = jnp.where(waiting < 1e-14, 0.0, waiting)  # rounding must not rent for ever
-    return (paid[last] + jnp.where(waiting > 0, x, 0.0) * waiting) / jnp.minimum(x, b)
+    xp = backend(q, x)
+    bought = xp.append(0.0, xp.cumsum(q))
+    paid = xp.append(0.0, xp.cumsum(q * (xp.arange(q.size) + b)))
+    last = xp.minimum(x, q.size).astype(xp.int32)
+    bought, paid = bought[last], paid[last]
+    waiting = xp.maximum(1 - bought, 0.0)
+    waiting = xp.where((last == q.size) & (waiting <= _MASS), 0.0, waiting)  # rounding must not rent for ever
+    return (paid + xp.where(waiting > 0, x, 0.0) * waiting) / xp.minimum(x, b)
 
 
 @float64_inside
@@ -58,18 +60,16 @@ def deterministic_buy_day(prediction: Any, b: int, lam: Any) -> Float[Array, "..
     (1+lam)-consistent and (1 + 1/lam)-robust; optimal among deterministic algorithms as b grows (WZ).
     """
     y, lam, b = numbers("prediction", prediction), within("lam", lam, 0.0, 1.0, open_low=True), price(b)
-    return jnp.where(y >= b, _ceil(lam * b), _ceil(b / lam))
-
-
-def _ceil(value: Any) -> Any:
-    return jnp.maximum(jnp.ceil(value * (1 - _ROUND)), 1.0)
+    xp = backend(y, lam)
+    return xp.where(y >= b, xp.ceil(lam * b * (1 - _ROUND)), xp.ceil(b / lam * (1 - _ROUND)))
 
 
 @float64_inside
 def randomized_support(prediction: Any, b: int, lam: Any) -> Float[Array, "..."]:
     """Last buying day of PSK's algorithm 3: floor(lam b), at least 1, if the prediction is >= b; else ceil(b / lam)."""
     y, lam, b = numbers("prediction", prediction), within("lam", lam, 0.0, 1.0, open_low=True), price(b)
-    return jnp.where(y >= b, jnp.maximum(jnp.floor(lam * b * (1 + _ROUND)), 1.0), _ceil(b / lam))
+    xp = backend(y, lam)
+    return xp.where(y >= b, xp.maximum(xp.floor(lam * b * (1 + _ROUND)), 1.0), xp.ceil(b / lam * (1 - _ROUND)))
 
 
 @float64_inside
@@ -83,22 +83,19 @@ def randomized_buy_distribution(
     needs a known lam.
     """
     b = price(b)
-    k = jnp.asarray(randomized_support(prediction, b, lam))
-    longest = jnp.asarray(randomized_support(0.0, b, lam))
+    k = numbers("support", randomized_support(prediction, b, lam))
     if max_days is None:
-        if is_traced(longest):
+        if is_traced(lam):
             raise InputError("max_days is missing; needed under jit, where the support's length is unknown.")
-        max_days = int(longest)
+        max_days = int(randomized_support(0.0, b, lam))
     if count("max_days", max_days, 1) and not is_traced(k) and max_days < float(k):
         raise InputError(f"max_days is {max_days}; needed: at least the support's {float(k):g} days.")
-    return support_distribution(b, k, max_days)
-
-
-def support_distribution(b: int, k: Any, max_days: int) -> Any:
-    """The exponential distribution on the days 1..k; powers of (b-1)/b as exponentials, so that nothing overflows."""
-    day = jnp.arange(1, max_days + 1)
-    rate = jnp.log1p(-1 / b)
-    return jnp.where(day <= k, jnp.exp((k - day) * rate) / (-b * jnp.expm1(k * rate)), 0.0)
+    if k.ndim:
+        raise InputError(f"prediction and lam have shape {k.shape}; needed: one number each (vmap over many).")
+    xp, rate = backend(k), np.log1p(-1 / b)
+    wait = xp.maximum(k - xp.arange(1, max_days + 1), -1.0)
+    # Powers of (b-1)/b as exponentials, so that nothing overflows.
+    return xp.where(wait >= 0, xp.exp(wait * rate) / (-b * xp.expm1(k * rate)), 0.0)
 
 
 @float64_inside
@@ -108,7 +105,7 @@ def randomized_worst_ratio(b: int, support: Any) -> Float[Array, "..."]:
     Its robustness for k <= b. With k <= b its consistency at predictions >= b is k/b times this.
     """
     k = within("support", support, 1.0)
-    return -1 / jnp.expm1(k * jnp.log1p(-1 / price(b)))
+    return -1 / backend(k).expm1(k * np.log1p(-1 / price(b)))
 
 
 @float64_inside
@@ -120,15 +117,15 @@ def randomized_guarantees(b: int, lam: Any) -> tuple[Any, Any]:
     """
     b = price(b)
     lam = within("lam", lam, 1 / b, 1.0, open_low=True, need="lam in (1/b, 1]")
-    return (1 + 1 / b) / -jnp.expm1(-(lam - 1 / b)), lam / -jnp.expm1(-lam)
+    xp = backend(lam)
+    return (1 + 1 / b) / -xp.expm1(-(lam - 1 / b)), lam / -xp.expm1(-lam)
 
 
 @float64_inside
 def deterministic_lower_bound(lam: Any, b: int | None = None) -> Float[Array, "..."]:
-    """Robustness that no deterministic (1+lam)-consistent algorithm can beat: 1 + 1/lam as b grows, 1 + (b-1)/(lam b + 1).
+    """Robustness that no deterministic (1+lam)-consistent algorithm can beat: 1 + 1/lam, or 1 + (b-1)/(lam b + 1) at b.
 
-    lam > 0. With b given the bound is the exact statement for that price, by enumeration of the buying days; WZ,
-    theorem for deterministic ski rental.
+    lam > 0. The first is the limit of large b (b None), the second holds at every b; WZ, deterministic ski rental.
     """
     lam = within("lam", lam, 0.0, open_low=True)
     return 1 + 1 / lam if b is None else 1 + (price(b) - 1) / (lam * b + 1)

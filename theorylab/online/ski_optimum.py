@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from theorylab.errors import InputError
-from theorylab.online.checks import count, price, within
+from theorylab.online.checks import backend, count, price, within
 from theorylab.ridge.precision import float64_inside, is_traced
 
 
 @float64_inside
 def smallest_robustness(b: int | None = None) -> Float[Array, ""]:
     """Least robustness of any randomised algorithm: 1/(1-(1-1/b)^b); e/(e-1) as b grows (b None)."""
-    return jnp.asarray(-1 / jnp.expm1(-1.0) if b is None else -1 / jnp.expm1(price(b) * jnp.log1p(-1 / b)))
+    return np.asarray(-1 / np.expm1(-1.0) if b is None else -1 / np.expm1(price(b) * np.log1p(-1 / b)))
 
 
 @float64_inside
 def tradeoff_deterministic(gamma: Any) -> Float[Array, "..."]:
     """Least consistency of gamma-robust deterministic algorithms as b grows, 1 + 1/(gamma-1); infinite below 2."""
     g = within("gamma", gamma, 1.0)
-    return jnp.where(g >= 2 - 1e-12, 1 + 1 / jnp.maximum(g - 1, 1e-300), jnp.inf)
+    xp = backend(g)
+    return xp.where(g >= 2 - 1e-12, 1 + 1 / xp.maximum(g - 1, 1e-300), xp.inf)
 
 
 @float64_inside
@@ -41,9 +41,10 @@ def tradeoff_randomized(gamma: Any) -> Float[Array, "..."]:
     Infinite below e/(e-1): no algorithm is that robust.
     """
     g = within("gamma", gamma, 1.0)
-    bounded = jnp.clip(g, 1 + 1e-9, 1e300)
-    value = jnp.where(jnp.isinf(g), 1.0, bounded * jnp.log1p(1 / (bounded - 1)))
-    return jnp.where(g >= smallest_robustness() - 1e-12, value, jnp.inf)
+    xp = backend(g)
+    bounded = xp.clip(g, 1 + 1e-9, 1e300)
+    value = xp.where(xp.isinf(g), 1.0, bounded * xp.log1p(1 / (bounded - 1)))
+    return xp.where(g >= smallest_robustness() - 1e-12, value, xp.inf)
 
 
 @float64_inside
@@ -54,19 +55,20 @@ def tradeoff_randomized_discrete(gamma: Any, b: int) -> Float[Array, "..."]:
     """
     b = price(b)
     g = within("gamma", gamma, 1.0)
-    finite = jnp.clip(g, 1 + 1e-9, 1e15)
-    m = jnp.clip(jnp.floor(_kappa(finite) / -jnp.log1p(-1 / b)), 0, b - 1)
+    xp = backend(g)
+    finite = xp.clip(g, 1 + 1e-9, 1e15)
+    m = xp.clip(xp.floor(_kappa(finite) / -np.log1p(-1 / b)), 0, b - 1)
     # The maximum over m is flat to first order, but rounding can miss it by one.
-    value = jnp.stack([_dual_value(finite, b, jnp.clip(m + d, 0, b)) for d in (-1, 0, 1)]).max(0)
-    return jnp.where(g >= smallest_robustness(b) * (1 - 1e-12), jnp.where(jnp.isinf(g), 1.0, value), jnp.inf)
+    value = xp.stack([_dual_value(finite, b, xp.clip(m + d, 0, b)) for d in (-1, 0, 1)]).max(0)
+    return xp.where(g >= smallest_robustness(b) * (1 - 1e-12), xp.where(xp.isinf(g), 1.0, value), xp.inf)
 
 
 def _kappa(gamma: Any) -> Any:
-    return jnp.log1p(1 / (gamma - 1))
+    return backend(gamma).log1p(1 / (gamma - 1))
 
 
 def _dual_value(gamma: Any, b: int, m: Any) -> Any:
-    growth = jnp.expm1(-m * jnp.log1p(-1 / b))  # rho^m - 1
+    growth = backend(gamma, m).expm1(-m * np.log1p(-1 / b))  # rho^m - 1
     return 1 + growth - gamma * (growth - m / b)
 
 
@@ -82,9 +84,10 @@ def optimal_buy_distribution(b: int, gamma: Any) -> Float[Array, " b"]:
     g = within("gamma", gamma, least * (1 - 1e-12), open_high=True, need=f"finite, at least {least:.6g} at b = {b}")
     if g.ndim:
         raise InputError(f"gamma has shape {g.shape}; needed: one number (vmap over many).")
-    survival = g - (g - 1) * jnp.exp(-jnp.arange(b) * jnp.log1p(-1 / b))
-    survival = jnp.append(jnp.maximum(survival, 0.0), 0.0)
-    return jnp.where(g >= least * (1 - 1e-12), survival[:-1] - survival[1:], jnp.nan)
+    xp = backend(g)
+    survival = g - (g - 1) * np.exp(-np.arange(b) * np.log1p(-1 / b))
+    survival = xp.append(xp.maximum(survival, 0.0), 0.0)
+    return xp.where(g >= least * (1 - 1e-12), survival[:-1] - survival[1:], xp.nan)
 
 
 @dataclass(frozen=True)
@@ -135,10 +138,10 @@ class Certificate:
       a midpoint grid in units of b. Under them every buying time costs at least `cost`.
     """
 
-    value: Float[Array, ""]
-    seasons: Float[Array, " m"]
-    weights: Float[Array, " m"]
-    cost: Float[Array, ""]
+    value: Float[ArrayLike, ""]
+    seasons: Float[ArrayLike, " m"]
+    weights: Float[ArrayLike, " m"]
+    cost: Float[ArrayLike, ""]
 
 
 @float64_inside
@@ -153,12 +156,12 @@ def dual_certificate(gamma: Any, b: int, *, length: int | None = None) -> Certif
     if length is None:
         if is_traced(g):
             raise InputError("length is missing; needed under jit, where the best one is unknown.")
-        length = int(np.argmax(np.asarray(_dual_value(g, b, jnp.arange(b + 1.0)))))
+        length = int(np.argmax(_dual_value(g, b, np.arange(b + 1.0))))
     if not count("length", length, 0) <= b:
         raise InputError(f"length is {length}; needed: at most b = {b} days.")
-    j = jnp.arange(1.0, length + 1)
-    weights = jnp.exp((j - length) * jnp.log1p(-1 / b)) / (b * (b - 1))
-    return Certificate(_dual_value(g, b, length), j, weights, jnp.exp(-length * jnp.log1p(-1 / b)))
+    j, log_step = np.arange(1.0, length + 1), np.log1p(-1 / b)
+    weights = np.exp((j - length) * log_step) / (b * (b - 1))
+    return Certificate(_dual_value(g, b, length), j, weights, np.exp(-length * log_step))
 
 
 @float64_inside
@@ -170,15 +173,17 @@ def continuous_certificate(gamma: Any, kappa: Any = None, *, points: int = 1000)
     """
     g = within("gamma", gamma, 1.0, open_low=True, open_high=True)
     k = _kappa(g) if kappa is None else within("kappa", kappa, 0.0, 1.0)
-    x = (jnp.arange(points) + 0.5) / points * k
-    return Certificate(jnp.exp(k) - g * (jnp.expm1(k) - k), x, jnp.exp(k - x), jnp.exp(k))
+    xp = backend(g, k)
+    x = (np.arange(points) + 0.5) / points * k
+    return Certificate(xp.exp(k) - g * (xp.expm1(k) - k), x, xp.exp(k - x), xp.exp(k))
 
 
 @float64_inside
 def exponential_density(t: Float[ArrayLike, "..."], kappa: Any) -> Float[Array, "..."]:
     """Continuous time, units of b: the optimal density e^t / (e^kappa - 1) of the buying time on [0, kappa]."""
     t, k = within("t", t, 0.0), within("kappa", kappa, 0.0, open_low=True)
-    return jnp.where(t <= k, jnp.exp(jnp.minimum(t, k)) / jnp.expm1(k), 0.0)
+    xp = backend(t, k)
+    return xp.where(t <= k, xp.exp(xp.minimum(t, k)) / xp.expm1(k), 0.0)
 
 
 def continuous_ratios(

@@ -1,0 +1,432 @@
+"""Claims of the paper and of its predecessor, with their controls. Bounds are stated in each measure's docstring."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from theorylab.lab import Claim, Evidence, Preset, Results, Row, over_seeds
+from theorylab.online import (
+    deterministic_lower_bound,
+    prr_consistency,
+    prr_robustness,
+    prr_share,
+    randomized_guarantees,
+    randomized_worst_ratio,
+    scheduling_lower_bound,
+    tradeoff_randomized,
+    tradeoff_randomized_discrete,
+    two_stage_hard_ratios,
+)
+from theorylab.papers.learning_augmented.scheduling import JOB_POLICIES
+from theorylab.papers.learning_augmented.ski import RULES
+
+All = Mapping[str, Results]
+Measure = Callable[[All, Preset], Sequence[Evidence]]
+PAPER, BEFORE = "Wei, Zhang 2020", "Purohit, Svitkina, Kumar 2018"
+EXACT = 1e-9
+# Averages over 10,000 seasons by sigma, and over 40 instances of 50 jobs by sigma: the reference values.
+SKI_TABLE = {
+    "D": {0: 1.3675, 50: 1.3971, 100: 1.4431, 200: 1.5468, 300: 1.6271},
+    "R": {0: 1.1791, 50: 1.2260, 100: 1.3111, 200: 1.4449, 300: 1.5310},
+    "trust": {0: 1.0, 50: 1.0716, 100: 1.2829, 200: 1.6034, 300: 1.7035},
+}
+JOB_TABLE = {
+    "round robin": {0: 1.867}, "shortest predicted first": {0: 1.0, 10_000: 3.14},
+    "PRR(0.5)": {0: 1.289, 10_000: 2.19}, "two-stage(0.1)": {0: 1.1, 10_000: 1.867},
+}  # fmt: skip
+
+
+def equals_lp(column: str, tolerance: float = EXACT) -> Measure:
+    """|column - LP| is at most 1e-9 at every price and robustness."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        return [
+            Evidence(f"max |{column} - LP| at b={r.cell['b']}", np.abs(r[column] - r["lp"]).max(), 0.0, tolerance)
+            for r in results["optimum"]
+            if r.cell["lp"]
+        ]
+
+    return measure
+
+
+def primal_is_dual(column: str) -> Measure:
+    """The distribution's own ratio equals the dual bound to 1e-12, and it is gamma-robust to 1e-12."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for r in results["optimum"]:
+            gap, b = np.abs(r["primal"] - r[column]).max(), r.cell["b"]
+            evidence.append(Evidence(f"max |primal - {column}| at b={b}", gap, 0.0, 1e-12))
+            evidence.append(Evidence(f"max ratio - γ at b={b}", r["excess"].max(), -1.0, 1e-12))
+        return evidence
+
+    return measure
+
+
+def limit_from_below(limit: Callable[[np.ndarray], np.ndarray]) -> Measure:
+    """0 < limit - beta*_b <= 1/b."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for r in results["optimum"]:
+            gap = r.cell["b"] * (limit(np.asarray(r.cell["gammas"])) - r["closed"])
+            for what, value in (("smallest", gap.min()), ("largest", gap.max())):
+                evidence.append(Evidence(f"{what} b (limit - β*_b) at b={r.cell['b']}", value, 1e-6, 1.0))
+        return evidence
+
+    return measure
+
+
+def nothing_beats(bound: Callable[[np.ndarray, int], np.ndarray]) -> Measure:
+    """Measured consistency of D, R and the optimal distribution is at least the bound at their robustness (1e-9)."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for r in results["algorithms"]:
+            for name in ("D", "R"):
+                excess = r[name][:, 0] - bound(r[name][:, 1], r.cell["b"])
+                evidence.append(Evidence(f"least excess of {name} at b={r.cell['b']}", excess.min(), low=-EXACT))
+        for r in results["optimum"]:
+            excess = r["primal"] - bound(np.asarray(r.cell["gammas"]), r.cell["b"])
+            evidence.append(Evidence(f"least excess of the optimum at b={r.cell['b']}", excess.min(), low=-EXACT))
+        return evidence
+
+    return measure
+
+
+def deterministic_product(shift: int) -> Measure:
+    """(beta_k - 1)(gamma_k - 1) = (k-1)(b-1)/(k b) for every buying day, to 1e-12; below 1."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for r in results["deterministic"]:
+            b = r.cell["b"]
+            k = np.arange(1, b + 1) + shift
+            product = (r["consistency"] - 1) * (r["robustness"] - 1)
+            error = np.abs(product - (k - 1) * (b - 1) / (k * b)).max()
+            evidence.append(Evidence(f"max error over k at b={b}", error, 0.0, 1e-12))
+            evidence.append(Evidence(f"max product at b={b}", product.max(), 0.0, 1.0))
+        return evidence
+
+    return measure
+
+
+def deterministic_bound(at_price: bool) -> Measure:
+    """No buying day is more robust than the bound at its consistency: robustness - bound >= -1e-9."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for r in results["deterministic"]:
+            b = r.cell["b"]
+            lam, robustness = r["consistency"][1:] - 1, r["robustness"][1:]
+            excess = robustness - np.asarray(deterministic_lower_bound(lam, b if at_price else None))
+            evidence.append(Evidence(f"least excess over k at b={b}", excess.min(), low=-EXACT))
+        return evidence
+
+    return measure
+
+
+def randomized_exact(formula: Callable[[np.ndarray, int], np.ndarray]) -> Measure:
+    """R's worst ratio is the formula, times k/b where the support k is beyond b; with a prediction >= b the ratio is
+    the same for every season up to k, and k/b times that for long ones. All to 1e-12."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for r in results["algorithms"]:
+            b, branches = r.cell["b"], r["branches"]
+            exact = formula(branches[..., 0], b)
+            # Seasons in (b, k] cost as many times their length, but their optimum stays b.
+            worst = np.maximum(branches[..., 0] / b, 1.0) * exact
+            for branch, name in enumerate(("y >= b", "y < b")):
+                error = np.abs(branches[:, branch, 2] / worst[:, branch] - 1)
+                evidence.append(Evidence(f"robustness, {name}, b={b}", error.max(), 0.0, 1e-12))
+            flat = np.abs(branches[:, 0, 2] - branches[:, 0, 3]).max()
+            late = np.abs(branches[:, 0, 1] / (branches[:, 0, 0] / b * exact[:, 0]) - 1).max()
+            evidence.append(Evidence(f"spread over seasons up to the support, b={b}", flat, 0.0, 1e-12))
+            evidence.append(Evidence(f"consistency, y >= b, b={b}", late, 0.0, 1e-12))
+        return evidence
+
+    return measure
+
+
+def guarantees(factor: float) -> Measure:
+    """D is (1+lam)-consistent and (1+1/lam)-robust; R keeps its published robustness where lam > 1/b. `factor` scales
+    what is promised above 1."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for r in results["algorithms"]:
+            b, lam = r.cell["b"], np.asarray(r.cell["lams"])
+            wide = lam > 2 / b
+            promised = np.asarray(randomized_guarantees(b, lam[wide])[0])
+            for label, value, bound in (
+                ("consistency of D", r["D"][:, 0], 1 + lam), ("robustness of D", r["D"][:, 1], 1 + 1 / lam),
+                ("robustness of R", r["R"][wide, 1], promised),
+            ):  # fmt: skip
+                share = ((value - 1) / (bound - 1)).max()
+                evidence.append(Evidence(f"{label} - 1, of what is promised, b={b}", share / factor, 0.0, 1 + EXACT))
+        return evidence
+
+    return measure
+
+
+def searches(results: All, **where: object) -> Iterator[Row]:
+    """Search cells with these parameters, none if there are none."""
+    return (r for r in results["search"] if all(r.cell[k] == v for k, v in where.items()))
+
+
+def _sup(rows: Sequence[Row], bound: Callable[[int, float], float], near: float | None) -> list[Evidence]:
+    evidence = []
+    for r in rows:
+        n, p = r.cell["n"], r.cell["parameter"]
+        label = f"n={n}, {r.cell['policy']}({p:.4g}), {int(r['evaluated']):,} instances: worst - bound"
+        low = -np.inf if near is None else -near
+        evidence.append(Evidence(label, float(r["ratio"]) - bound(n, p), low, EXACT))
+    return evidence
+
+
+def two_stage_sup(policy: str, sizes: Sequence[int]) -> Measure:
+    """The worst ratio found is within 1e-3 below the lower bound for n jobs, and not above it by more than 1e-9."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = [r for n in sizes for r in searches(results, policy=policy, n=n, perfect=False)]
+        return _sup(rows, lambda n, lam: float(scheduling_lower_bound(n, lam)), 1e-3)
+
+    return measure
+
+
+def two_stage_consistency(policy: str) -> Measure:
+    """On correct predictions the worst ratio found is 1 + lam: within 1e-6 below, not above by more than 1e-9."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        return _sup(list(searches(results, policy=policy, perfect=True)), lambda n, lam: 1 + lam, 1e-6)
+
+    return measure
+
+
+def gap(n: int) -> Measure:
+    """The two-stage schedule's worst ratio is above the lower bound by at least 0.03, as its known hard instance is."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for r in searches(results, policy="two_stage", n=n, perfect=False):
+            lam = r.cell["parameter"]
+            known, bound = float(two_stage_hard_ratios(n, lam).max()), float(scheduling_lower_bound(n, lam))
+            ratio = float(r["ratio"])
+            evidence.append(Evidence(f"worst - bound {bound:.5f} at n={n}, λ={lam}", ratio - bound, low=0.03))
+            evidence.append(Evidence(f"worst - known {known:.5f} at n={n}, λ={lam}", ratio - known, low=-1e-3))
+        return evidence
+
+    return measure
+
+
+def prr_worst(formula: Callable[[int, float], float]) -> Measure:
+    """The worst ratio found is within 1e-3 below the formula and never above it (1e-9)."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        return _sup(list(searches(results, policy="prr", perfect=False)), formula, 1e-3)
+
+    return measure
+
+
+def hard_instances(scale: float) -> Measure:
+    """Simulated ratios of the stated hard instances equal their formulas to 1e-9 relative."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for r in results["hard"]:
+            for name, run in (("two_stage", "simulated"), ("prr", "prr_simulated")):
+                error = np.abs(r[run] / (scale * r[name]) - 1).max()
+                evidence.append(Evidence(f"{name}, n={r.cell['n']}", error, 0.0, EXACT))
+        return evidence
+
+    return measure
+
+
+def theorem_c(scale: float) -> Measure:
+    """The proof's adversary drives the two-stage schedule and preferential round robin to the bound for their
+    consistency or above (1e-9)."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for r in (r for r in results["hard"] if r.cell["n"] <= 10):
+            for i, name in enumerate(("two-stage", "PRR")):
+                excess = (r["attacked"][:, i] / (scale * r["bound"]) - 1).min()
+                evidence.append(Evidence(f"least ratio / bound - 1, {name}, n={r.cell['n']}", excess, low=-EXACT))
+        return evidence
+
+    return measure
+
+
+def bound_ends(tilt: float) -> Measure:
+    """LB_n is n at lam = 0, and 2n/(n+1), round robin's ratio, at lam = (n-1)/(n+1); to 1e-12."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for n in results["hard"].unique("n"):
+            ends = np.asarray(scheduling_lower_bound(n, np.array([0.0, (n - 1) / (n + 1)])))
+            error = np.abs(ends / np.array([n, 2 * n / (n + 1) * tilt]) - 1).max()
+            evidence.append(Evidence(f"n={n}", error, 0.0, 1e-12))
+        return evidence
+
+    return measure
+
+
+def prr_is_optimal(n: int) -> Measure:
+    """Exact robustness of preferential round robin equals the lower bound at its consistency, to 1e-9."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        lam = np.linspace(0.05, 0.95, 7) * (n - 1) / (n + 1)
+        share = np.asarray(prr_share(n, lam))
+        off = np.abs(np.asarray(prr_consistency(n, share)) - 1 - lam).max()
+        excess = np.abs(np.asarray(prr_robustness(n, share)) - np.asarray(scheduling_lower_bound(n, lam))).max()
+        measured = [
+            float(r["ratio"]) - float(scheduling_lower_bound(n, float(prr_consistency(n, r.cell["parameter"])) - 1))
+            for r in searches(results, policy="prr", n=n, perfect=False)
+        ]
+        found = [Evidence(f"largest |searched - bound|, n={n}", np.abs(measured).max(), 0.0, 1e-3)] if measured else []
+        return [Evidence(f"consistency, n={n}", off, 0.0, EXACT),
+                Evidence(f"exact - bound, n={n}", excess, 0.0, EXACT), *found]  # fmt: skip
+
+    return measure
+
+
+def identity(kind: str, wrong: float) -> Measure:
+    """Simulated over closed-form cost is 1 to 1e-12 on every random instance."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for r in results["identities"]:
+            if kind == "round robin":
+                error = r["round_robin"] / (2 * r["opt"] - wrong * r["total"]) - 1
+            else:
+                a = wrong * np.asarray(r.cell["shares"])[:, None]
+                error = r["simulated"] / ((2 * r["opt"] - (1 - a) * r["total"]) / (1 + a) / r["opt"]) - 1
+            evidence.append(Evidence(f"max relative error, n={r.cell['n']}", np.abs(error).max(), 0.0, 1e-12))
+        return evidence
+
+    return measure
+
+
+def table(
+    experiment: str, known: Mapping[str, Mapping[int, float]], names: Sequence[str], swap: Mapping[str, str]
+) -> Measure:
+    """(average - reference) is within 4 of their joint standard errors, rounding of the reference included."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results[experiment]
+        sigmas = next(iter(rows)).cell["sigmas"]
+        evidence = []
+        for name, values in known.items():
+            at = list(names).index(swap.get(name, name))
+            for sigma, reference in values.items():
+                mean, here, there, rounding = _moments(rows, at, sigmas.index(sigma), reference)
+                z = (mean - reference) / np.sqrt(here**2 + there**2 + rounding**2)
+                evidence.append(Evidence(f"{name} at σ={sigma}: {mean:.4f} against {reference}", z, -4.0, 4.0))
+        return evidence
+
+    return measure
+
+
+def _moments(rows: Results, at: int, column: int, reference: float) -> tuple[float, float, float, float]:
+    """Average, its standard error, the reference's standard error (from its own sample size), and its rounding."""
+    if "mean" in next(iter(rows)).arrays:  # seasons
+        mean, error = rows.stack("mean")[:, at, column], rows.stack("error")[:, at, column]
+        trials = next(iter(rows)).cell["trials"]
+        there = error.mean() * np.sqrt(trials / 10_000)
+        return float(mean.mean()), float(error.mean() / np.sqrt(len(mean))), float(there), 5e-5
+    ratios = rows.stack("ratio")[:, at, column].ravel()
+    sd = ratios.std(ddof=1)
+    return (
+        float(ratios.mean()),
+        float(sd / np.sqrt(ratios.size)),
+        float(sd / np.sqrt(40)),
+        5e-3 if reference > 2 else 5e-4,
+    )
+
+
+def beats_baselines(names: Sequence[str]) -> Measure:
+    """At sigma = 2b the average ratio is below the break-even rule's and the classical randomised rule's."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results["psk_ski"]
+        cell = next(iter(rows)).cell
+        column = cell["sigmas"].index(2 * cell["b"])
+        mean = rows.stack("mean")[:, :, column]
+        evidence = []
+        for name in names:
+            for other in ("break-even", "classical"):
+                lead = mean[:, RULES.index(name)] - mean[:, RULES.index(other)]
+                evidence.append(over_seeds(f"{name} - {other} at σ=2b", lead, high=0.0))
+        return evidence
+
+    return measure
+
+
+BIG = ("quick", "full")
+_SKI = ("optimum", "algorithms")
+CLAIMS = (
+    Claim("lp_is_closed_form", "The survival formula is the LP's optimum at every price", "dossier 2.3", ("optimum",),
+          equals_lp("closed"), {"the limit of large b in its place": equals_lp("limit"),
+                                "a hard distribution a fifth too short": equals_lp("detuned")}, kind="identity"),
+    Claim("primal_is_dual", "The distribution and the hard seasons certify each other", f"{PAPER}, randomised ski "
+          "rental; dossier 2.3", ("optimum",), primal_is_dual("dual"),
+          {"a hard distribution a fifth too short": primal_is_dual("detuned")}, kind="identity"),
+    Claim("limit_from_below", "At price b the optimum is below γ ln(1 + 1/(γ-1)), by at most 1/b", "dossier 6 (a)",
+          ("optimum",), limit_from_below(lambda g: np.asarray(tradeoff_randomized(g))),
+          {"the deterministic curve": limit_from_below(lambda g: 1 + 1 / (g - 1)),
+           "γ ln(γ/(γ-1)) at γ + 0.2": limit_from_below(lambda g: np.asarray(tradeoff_randomized(g + 0.2)))}),
+    Claim("nothing_beats_the_optimum", "No algorithm is more consistent than the bound at its robustness and price",
+          f"{PAPER}, theorem for randomised ski rental", _SKI,
+          nothing_beats(lambda g, b: np.asarray(tradeoff_randomized_discrete(g, b))),
+          {"the bound of the limit, at finite b": nothing_beats(lambda g, b: g * np.log1p(1 / (g - 1)))},
+          note="At finite b algorithms lie below the limit curve: that is no violation, and the control shows it."),
+    Claim("deterministic_product", "(β-1)(γ-1) = (k-1)(b-1)/(kb) < 1 for every buying day k", "dossier 2.2",
+          ("deterministic",), deterministic_product(0), {"days counted from 0": deterministic_product(1)},
+          kind="identity"),
+    Claim("deterministic_bound", "(1+λ)-consistency forces robustness 1 + (b-1)/(λb + 1)", f"{PAPER}, theorem for "
+          "deterministic ski rental", ("deterministic",), deterministic_bound(True),
+          {"1 + 1/λ at finite b": deterministic_bound(False)}),
+    Claim("randomized_is_exact", "R is exactly 1/(1-(1-1/b)^k)-competitive up to its support", "dossier 2.1",
+          ("algorithms",), randomized_exact(lambda k, b: np.asarray(randomized_worst_ratio(b, k))),
+          {"1/(1-e^-k/b), the limit": randomized_exact(lambda k, b: -1 / np.expm1(-k / b))}, kind="identity"),
+    Claim("published_guarantees", "D is (1+λ)-consistent and (1+1/λ)-robust, R as robust as published", BEFORE,
+          ("algorithms",), guarantees(1.0), {"promises 10 % stronger": guarantees(0.9)}),
+    Claim("round_robin_identity", "Round robin costs 2 OPT - Σx", "dossier 2.4", ("identities",),
+          identity("round robin", 1.0), {"2 OPT - 0.99 Σx": identity("round robin", 0.99)}, kind="identity"),
+    Claim("prr_identity", "PRR(a) costs (2 OPT - (1-a)Σx)/(1+a) on correct predictions", "dossier 2.4",
+          ("identities",), identity("prr", 1.0), {"a 1 % smaller": identity("prr", 0.99)}, kind="identity"),
+    Claim("hard_instances", "The stated hard instances have the stated ratios, up to n = 100", "dossier 2.4, 2.5",
+          ("hard",), hard_instances(1.0), {"formulas 0.1 % smaller": hard_instances(0.999)}, kind="identity"),
+    Claim("lower_bound_holds", "Every (1+λ)-consistent policy has robustness at least LB_n(λ)", f"{PAPER}, theorem "
+          "for n jobs", ("hard",), theorem_c(1.0), {"a bound 1 % larger": theorem_c(1.01)}),
+    Claim("lower_bound_ends", "LB_n runs from n to round robin's 2n/(n+1)", "dossier 2.5", ("hard",), bound_ends(1.0),
+          {"2(n+1)/(n+1) at the end": bound_ends(1.1)}, kind="identity"),
+    Claim("two_stage_two_jobs", "For two jobs two-stage is (1 + 1/(1+6λ))-robust, and no better", f"{PAPER}, theorem "
+          "for n = 2", ("search",), two_stage_sup("two_stage", [2]),
+          {"overruns noticed only at completion": two_stage_sup("two_stage_blind", [2]),
+           "stage one a fifth longer": two_stage_sup("two_stage_longer", [2])}),
+    Claim("two_stage_three_to_five", "For n = 3, 4, 5 the two-stage schedule attains the lower bound", "dossier 2.5",
+          ("search",), two_stage_sup("two_stage", [3, 4, 5]),
+          {"overruns noticed only at completion": two_stage_sup("two_stage_blind", [3])}, presets=BIG),
+    Claim("two_stage_six", "At n = 6 the two-stage schedule no longer attains it: 2.39676 > 2.36538", "dossier 2.5",
+          ("search",), gap(6), {"n = 5": gap(5)}, presets=BIG),
+    Claim("two_stage_consistency", "Two-stage is exactly (1+λ)-consistent for every n", "dossier 2.5", ("search",),
+          two_stage_consistency("two_stage"),
+          {"stage one a fifth longer": two_stage_consistency("two_stage_longer")}, presets=BIG),
+    Claim("prr_worst_case", "PRR(a)'s worst ratio over predictions is 2n/((1-a)(n+1)+2a)", "dossier 2.4", ("search",),
+          prr_worst(lambda n, a: float(prr_robustness(n, a))),
+          {"a 2 % larger": prr_worst(lambda n, a: float(prr_robustness(n, 1.02 * a))),
+           "the published 2/(1-a)": prr_worst(lambda n, a: 2 / (1 - a))}, presets=BIG),
+    Claim("prr_on_the_curve", "For two jobs PRR lies on the optimal curve as well", "dossier 2.5", ("search",),
+          prr_is_optimal(2), {"three jobs": prr_is_optimal(3)}, presets=BIG),
+    Claim("psk_ski_table", "PSK's ski-rental experiment: averages by noise", f"{BEFORE}; dossier 4", ("psk_ski",),
+          table("psk_ski", SKI_TABLE, RULES, {}),
+          {"the classical rule for R": table("psk_ski", SKI_TABLE, RULES, {"R": "classical"}),
+           "R for D": table("psk_ski", SKI_TABLE, RULES, {"D": "R"})}),
+    Claim("predictions_help", "At σ = 2b D and R still beat the rules without predictions", BEFORE, ("psk_ski",),
+          beats_baselines(["D", "R"]), {"trusting the prediction": beats_baselines(["trust"])}, presets=BIG),
+    Claim("psk_job_table", "PSK's scheduling experiment: averages with right and with useless predictions",
+          f"{BEFORE}; dossier 4", ("psk_jobs",), table("psk_jobs", JOB_TABLE, list(JOB_POLICIES), {}),
+          {"round robin for PRR": table("psk_jobs", JOB_TABLE, list(JOB_POLICIES), {"PRR(0.5)": "round robin"})}),
+)  # fmt: skip
