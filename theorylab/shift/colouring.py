@@ -1,0 +1,83 @@
+"""Coloured images: a palette colour that goes with the label, and colour noise that goes with nothing.
+
+Coloured MNIST (Arjovsky, Bottou, Gulrajani, Lopez-Paz 2019) for any grey images, any labels and any palette.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Key, Num
+
+from theorylab.errors import InputError
+from theorylab.shift.checks import require_between, require_matrix, require_scale
+
+RED_GREEN = ((1.0, 0.0), (0.0, 1.0))  # two channels, one for each colour
+
+
+def colour_images(
+    images: Num[ArrayLike, "n h w"],
+    labels: Int[ArrayLike, " n"],
+    key: Key[Array, ""],
+    *,
+    agree: float,
+    palette: Float[ArrayLike, "c ch"] = RED_GREEN,
+) -> tuple[Float[Array, "n h w ch"], Int[Array, " n"]]:
+    """Paint image i in palette[labels[i]] with probability `agree`, else in one of the other colours at random.
+
+    Args:
+        images: grey values, 0 for background; uint8 images are brought to [0, 1].
+        labels: integers in [0, c).
+        agree: probability that the colour is the label's own; 1/c makes it uninformative.
+        palette: one colour for each label.
+
+    Returns:
+        Float32 images (n, h, w, ch) and the index of each one's colour.
+    """
+    require_matrix("images", images, ndim=(3,))
+    require_matrix("palette", palette)
+    require_between("agree", agree, 0.0, 1.0)
+    colours = len(np.asarray(palette))
+    labels = _labels(labels, np.shape(images)[0], colours)
+    if colours < 2:
+        raise InputError("palette has 1 colour; at least 2, one for each label, are needed.")
+    key_right, key_other = jax.random.split(key)
+    right = jax.random.uniform(key_right, labels.shape, jnp.float32) < agree
+    other = (labels + jax.random.randint(key_other, labels.shape, 1, colours, jnp.int32)) % colours
+    chosen = jnp.where(right, labels, other)
+    return _grey(images)[..., None] * jnp.asarray(palette, jnp.float32)[chosen][:, None, None, :], chosen
+
+
+def colour_noise(
+    images: Float[ArrayLike, "n h w ch"], key: Key[Array, ""], *, scale: float
+) -> Float[Array, "n h w ch"]:
+    """Images plus N(0, scale^2) on every channel of every pixel: a nuisance of h w ch coordinates."""
+    require_matrix("images", images, ndim=(4,))
+    require_scale("scale", scale)
+    images = jnp.asarray(images, jnp.float32)
+    return images + scale * jax.random.normal(key, images.shape, jnp.float32)
+
+
+def shrink_images(images: Num[ArrayLike, "n h w"]) -> Float[Array, "n h//2 w//2"]:
+    """Images of half the size by 2 x 2 means; height and width must be even."""
+    require_matrix("images", images, ndim=(3,))
+    n, h, w = np.shape(images)
+    if h % 2 or w % 2:
+        raise InputError(f"images are {h} x {w}; even height and width are needed (crop or pad them).")
+    return _grey(images).reshape(n, h // 2, 2, w // 2, 2).mean((2, 4))
+
+
+def _grey(images: Any) -> Array:
+    scale = 255.0 if jnp.asarray(images).dtype == jnp.uint8 else 1.0
+    return jnp.asarray(images, jnp.float32) / scale
+
+
+def _labels(labels: Any, n: int, colours: int) -> Array:
+    given = np.asarray(labels)
+    if given.shape != (n,) or given.dtype.kind not in "iu":
+        raise InputError(f"labels is {given.dtype}{given.shape}; {n} integers, one per image, are needed.")
+    if given.min() < 0 or given.max() >= colours:
+        raise InputError(f"labels lie in [{given.min()}, {given.max()}] but palette has {colours} colours.")
+    return jnp.asarray(given, jnp.int32)

@@ -1,0 +1,115 @@
+"""Further rotation-invariant linear learners beside `fit_logistic`: ridge, minimum norm, gradient descent from 0."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import register_dataclass
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from theorylab.errors import InputError
+from theorylab.ridge import RidgePath
+from theorylab.ridge.precision import as_float64, float64_inside
+from theorylab.shift.checks import require_finite, require_labels, require_matrix
+
+
+def fit_ridge(X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"], alphas: Float[ArrayLike, " l"]) -> np.ndarray:
+    """Weights (L, p) that minimise (1/n) ||y - X w||^2 + alpha ||w||^2; alpha = 0 is the minimum-norm fit."""
+    return np.asarray(RidgePath.fit(X, y).coef(alphas))[..., 0]
+
+
+def fit_min_norm(X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"]) -> np.ndarray:
+    """Minimum-norm least squares (p,).
+
+    Not a stand-in for the maximum margin: every sample is fitted to exactly -1 or 1, so nuisance weights grow with n
+    without any label noise, from the residual that the signal block leaves of a sign.
+    """
+    return fit_ridge(X, y, [0.0])[0]
+
+
+@partial(register_dataclass, data_fields=["coef", "steps", "train_error", "loss"], meta_fields=["learning_rate"])
+@dataclass(frozen=True)
+class DescentPath:
+    """Gradient descent looked at after the given numbers of steps.
+
+    Attributes:
+        coef: (t, p) weights.
+        steps: (t,) numbers of steps.
+        train_error: (t,) share of samples on the wrong side of their observed label, ties counted as wrong.
+        loss: (t,) mean loss.
+        learning_rate: what was used.
+    """
+
+    coef: Float[Array, "t p"]
+    steps: Int[Array, " t"]
+    train_error: Float[Array, " t"]
+    loss: Float[Array, " t"]
+    learning_rate: float
+
+
+def fit_descent(
+    X: Float[ArrayLike, "n p"],
+    y: Float[ArrayLike, " n"],
+    steps: Int[ArrayLike, " t"],
+    *,
+    loss: Literal["logistic", "squared"] = "logistic",
+    learning_rate: float | None = None,
+) -> DescentPath:
+    """Full-batch gradient descent from 0 on the mean loss, without penalty: early stopping is the regulariser.
+
+    Args:
+        steps: increasing numbers of steps at which to look (0 allowed).
+        loss: "logistic", or "squared": (1 - y <w, x>)^2 / 2, whose limit is the minimum-norm fit.
+        learning_rate: by default 1 / the loss's smoothness, lambda_max(X X^T) / n (a quarter of it for logistic).
+    """
+    require_matrix("X", X)
+    require_labels("y", y, np.shape(X)[:1])
+    require_finite("steps", steps)
+    marks = np.atleast_1d(np.asarray(steps))
+    if not marks.size or marks.dtype.kind not in "iu" or marks[0] < 0 or (np.diff(marks) <= 0).any():
+        raise InputError(f"steps = {marks.tolist()}; increasing whole numbers of at least 0 are needed.")
+    if loss not in ("logistic", "squared"):
+        raise InputError(f"loss is {loss!r}; 'logistic' or 'squared' is needed.")
+    if learning_rate is not None and not (np.isfinite(learning_rate) and learning_rate > 0):
+        raise InputError(f"learning_rate = {learning_rate!r}; a positive number is needed (None chooses one).")
+    coef, wrong, value, rate = _descend(X, y, np.diff(marks, prepend=0), loss, learning_rate)
+    return DescentPath(coef, marks, wrong, value, float(rate))
+
+
+@float64_inside
+def _descend(X: Any, y: Any, counts: Any, loss: str, learning_rate: float | None) -> Any:
+    return _descent_scan(as_float64(X), as_float64(y), jnp.asarray(counts), learning_rate, loss)
+
+
+@partial(jax.jit, static_argnames="loss")
+def _descent_scan(X: Array, y: Array, counts: Array, learning_rate: Any, loss: str) -> Any:
+    n = len(y)
+    # The iterates are X^T a: on many features, n numbers and the Gram matrix carry everything.
+    dual = X.shape[1] > n
+    K = X @ X.T if dual else X.T @ X
+    smoothness = jnp.linalg.norm(K, ord=2) / n / (4 if loss == "logistic" else 1)
+    rate = 1 / smoothness if learning_rate is None else jnp.asarray(learning_rate, X.dtype)
+
+    def outputs(v: Array) -> Array:
+        return K @ v if dual else X @ v
+
+    def pull(f: Array) -> Array:
+        return y * jax.nn.sigmoid(-y * f) if loss == "logistic" else y - f
+
+    def step(_: Any, v: Array) -> Array:
+        r = pull(outputs(v))
+        return v + rate / n * (r if dual else X.T @ r)
+
+    def advance(v: Array, count: Array) -> tuple[Array, Any]:
+        v = jax.lax.fori_loop(0, count, step, v)
+        f = outputs(v)
+        losses = jax.nn.softplus(-y * f) if loss == "logistic" else (y - f) ** 2 / 2
+        return v, (X.T @ v if dual else v, jnp.mean(y * f <= 0), losses.mean())
+
+    start = jnp.zeros(n if dual else X.shape[1], X.dtype)
+    _, (coef, wrong, value) = jax.lax.scan(advance, start, counts)
+    return coef, wrong, value, rate

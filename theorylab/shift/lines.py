@@ -1,0 +1,92 @@
+"""Accuracy lines: the fit of out-of-distribution against in-distribution accuracy, on probit axes as is customary."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Float
+from scipy.special import logit, ndtri
+
+from theorylab.errors import InputError
+from theorylab.shift.checks import require_matrix
+
+Transform = Literal["probit", "logit", "linear"]
+TRANSFORMS = {"probit": ndtri, "logit": logit, "linear": np.asarray}
+
+
+@dataclass(frozen=True)
+class AccuracyLine:
+    """transformed OOD accuracy = intercept + slope * transformed ID accuracy, over the models.
+
+    Attributes:
+        corr: Pearson correlation of the transformed accuracies; NaN where either does not vary.
+        slope, intercept, r2: of the least-squares line.
+        group_corr: correlation of the means of the groups (training sizes); NaN without groups. At a fixed training
+            size the luck of a draw moves both accuracies together, which dilutes a negative slope in the pooled
+            points (Simpson's paradox): report both.
+        count: number of models.
+    """
+
+    corr: float
+    slope: float
+    intercept: float
+    r2: float
+    group_corr: float
+    count: int
+
+
+def accuracy_line(
+    id_accuracy: Float[ArrayLike, "*m"],
+    ood_accuracy: Float[ArrayLike, "*m"],
+    *,
+    transform: Transform = "probit",
+    clip: float = 1e-4,
+    groups: Sequence[Hashable] | ArrayLike | None = None,
+) -> AccuracyLine:
+    """Fit the line through the models' accuracies; arrays of any one shape, flattened.
+
+    Args:
+        clip: accuracies are kept within [clip, 1 - clip]; 1 / (2 number of test points) is a good choice where
+            accuracies are counts.
+        groups: the group of each model, same shape: the training size, say.
+    """
+    require_matrix("id_accuracy", id_accuracy, ndim=tuple(range(1, 8)))
+    require_matrix("ood_accuracy", ood_accuracy, ndim=tuple(range(1, 8)))
+    inside, outside = np.asarray(id_accuracy, float), np.asarray(ood_accuracy, float)
+    if inside.shape != outside.shape or inside.size < 2:
+        raise InputError(
+            f"id_accuracy {inside.shape} and ood_accuracy {outside.shape} must have one shape, of 2 models or more."
+        )
+    if min(inside.min(), outside.min()) < 0 or max(inside.max(), outside.max()) > 1:
+        raise InputError("accuracies must lie in [0, 1]: give shares, not percentages.")
+    if transform not in TRANSFORMS:
+        raise InputError(f"transform is {transform!r}; one of {', '.join(TRANSFORMS)} is needed.")
+    if not 0 < clip < 0.5:
+        raise InputError(f"clip = {clip!r}; a number between 0 and 0.5 is needed.")
+    function = TRANSFORMS[transform]
+    x, y = (function(np.clip(a.ravel(), clip, 1 - clip)) for a in (inside, outside))
+    spread_x, spread_y = np.ptp(x), np.ptp(y)
+    corr = _correlation(x, y)
+    slope = float(np.cov(x, y)[0, 1] / np.var(x, ddof=1)) if spread_x > 0 else np.nan
+    intercept = float(y.mean() - slope * x.mean())
+    r2 = corr**2 if spread_y > 0 else np.nan
+    return AccuracyLine(corr, slope, intercept, r2, _group_correlation(x, y, groups, inside.shape), x.size)
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.corrcoef(x, y)[0, 1]) if np.ptp(x) > 0 and np.ptp(y) > 0 else float("nan")
+
+
+def _group_correlation(x: np.ndarray, y: np.ndarray, groups: object, shape: tuple[int, ...]) -> float:
+    if groups is None:
+        return float("nan")
+    labels = np.asarray(groups)
+    if labels.shape != shape:
+        raise InputError(f"groups has shape {labels.shape}; one group for each model, {shape}, is needed.")
+    _, index = np.unique(labels.ravel(), return_inverse=True)
+    counts = np.bincount(index)
+    if len(counts) < 2:
+        return float("nan")
+    return _correlation(np.bincount(index, x) / counts, np.bincount(index, y) / counts)

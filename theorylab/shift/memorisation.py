@@ -1,0 +1,132 @@
+"""Lower bounds: memorised wrong labels need nuisance weights, and nuisance weights cost accuracy out of distribution.
+
+Dossier 2.3 and 2.4 (own derivations with the structure of the paper's three conditions: interpolated noise, a shift
+on the nuisance block, a signal block that cannot compensate).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import ndtr
+from jax.tree_util import register_dataclass
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float
+
+from theorylab.errors import InputError
+from theorylab.ridge.precision import as_float64, float64_inside
+from theorylab.shift.checks import require_finite, require_labels, require_matrix, require_scale
+
+
+@partial(
+    register_dataclass,
+    data_fields=["norm_n", "bound", "approximation", "min_margin", "wrong", "scale"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class MemorisationBound:
+    """Both sides of ||w_N|| >= bound, for w rescaled to a minimum margin of 1 on the observed labels.
+
+    Attributes:
+        norm_n: ||w_N|| after rescaling; NaN, as the bound, when w does not interpolate.
+        bound: |B| (1 + mean gamma over B) / ||sum over B of noisy_i x_N,i||; 0 without wrong labels.
+        approximation: (1 + mean gamma) sqrt(|B| / k) / sigma, what the bound is for k >> n; NaN unless `energy` given.
+        min_margin: smallest margin of w as given; the bound is stated for interpolating w, min_margin > 0.
+        wrong: |B|.
+        scale: 1 / min_margin, the factor that w was rescaled by.
+    """
+
+    norm_n: Float[Array, ""]
+    bound: Float[Array, ""]
+    approximation: Float[Array, ""]
+    min_margin: Float[Array, ""]
+    wrong: Float[Array, ""]
+    scale: Float[Array, ""]
+
+
+@float64_inside
+def memorisation_bound(
+    w: Float[ArrayLike, " d+m"],
+    x_s: Float[ArrayLike, "n d"],
+    nuisance: Float[ArrayLike, "n m"],
+    y: Float[ArrayLike, " n"],
+    noisy: Float[ArrayLike, " n"],
+    *,
+    mask: Bool[ArrayLike, " n"] | None = None,
+    energy: float | None = None,
+) -> MemorisationBound:
+    """The nuisance weights that memorising the wrong labels takes at least, beside those that w has.
+
+    Every wrong point has noisy <w_N, x_N> >= 1 + gamma (its signal argues for the clean label); sum and apply
+    Cauchy-Schwarz. Deterministic: it holds for every training set and every w that interpolates.
+
+    Args:
+        w: weights on signal and nuisance coordinates side by side.
+        nuisance: explicit or compressed nuisance block (inner products are all that counts).
+        y, noisy: clean and observed labels.
+        mask: which samples count; padding is False.
+        energy: k sigma^2, for the approximation.
+    """
+    require_matrix("x_s", x_s)
+    require_matrix("nuisance", nuisance)
+    n, d = np.shape(x_s)
+    if np.shape(nuisance)[0] != n:
+        raise InputError(f"nuisance has {np.shape(nuisance)[0]} rows but x_s has {n}; one per sample is needed.")
+    if np.shape(w) != (d + np.shape(nuisance)[1],):
+        raise InputError(f"w has shape {np.shape(w)}; ({d + np.shape(nuisance)[1]},), signal then nuisance, is needed.")
+    require_finite("w", w)
+    require_labels("y", y, (n,))
+    require_labels("noisy", noisy, (n,))
+    w, x_s, nuisance, y, noisy = (as_float64(v) for v in (w, x_s, nuisance, y, noisy))
+    signal = x_s @ w[:d]
+    counted = jnp.ones(n, bool) if mask is None else jnp.asarray(mask, bool)
+    smallest = jnp.min(noisy * (signal + nuisance @ w[d:]), where=counted, initial=jnp.inf)
+    scale = jnp.where(smallest > 0, 1 / jnp.where(smallest > 0, smallest, 1.0), jnp.nan)
+    in_b = (noisy != y) & counted
+    wrong = in_b.sum().astype(jnp.float64)
+    demanded = wrong + scale * jnp.sum(jnp.where(in_b, y * signal, 0.0))  # |B| (1 + mean gamma)
+    pull = jnp.linalg.norm((jnp.where(in_b, noisy, 0.0)) @ nuisance)
+    none = wrong == 0
+    bound = jnp.where(none, 0 * scale, demanded / jnp.where(pull > 0, pull, 1.0))
+    rough = jnp.where(none, 0 * scale, demanded / jnp.sqrt(jnp.maximum(wrong, 1.0)))
+    rough = rough * (jnp.nan if energy is None else energy**-0.5)
+    return MemorisationBound(scale * jnp.linalg.norm(w[d:]), bound, rough, smallest, wrong, scale)
+
+
+@float64_inside
+def ood_error_bound(gamma: Float[ArrayLike, " m"], bound: ArrayLike, scale: float) -> Float[Array, ""]:
+    """Lower bound on the OOD error under a zero-mean Gaussian shift, when ||w_N|| >= bound.
+
+    E[1{gamma > 0} Phi(-gamma / (scale bound)) + 1/2 1{gamma <= 0}], gamma the margins of the rescaled w on m equally
+    likely test points, scale = sqrt(sigma^2 + tau^2).
+    """
+    require_matrix("gamma", gamma, ndim=(1,))
+    require_scale("scale", scale)
+    gamma, width = as_float64(gamma), scale * as_float64(bound)
+    tail = jnp.where(width > 0, ndtr(-gamma / jnp.where(width > 0, width, 1.0)), 0.0 * width)  # a NaN bound stays NaN
+    return jnp.where(gamma > 0, tail, 0.5 + 0.0 * width).mean()
+
+
+@float64_inside
+def shift_bound(
+    kappa: ArrayLike, margin: Float[ArrayLike, "*m"], sigma: float, norm_n: ArrayLike
+) -> Float[Array, "*m"]:
+    """Lower bound on P(error | x) under a misaligned mean shift: 1 - exp(-(kappa - margin)^2 / (2 sigma^2 ||w_N||^2)).
+
+    The shift of the nuisance block has independent sigma-sub-Gaussian coordinates around -y nu; kappa = <w_N, nu> and
+    margin = gamma(x) + y <w_N, x_N>. The bound is 0 where margin >= kappa. (Hoeffding; dossier 2.4.)
+    """
+    for name, value in (("kappa", kappa), ("margin", margin), ("norm_n", norm_n)):
+        require_finite(name, value)
+    require_scale("sigma", sigma)
+    short = jnp.maximum(as_float64(kappa) - as_float64(margin), 0.0)
+    width = sigma * as_float64(norm_n)
+    exponent = _safe_ratio(short, width) ** 2 / 2
+    return -jnp.expm1(-exponent)
+
+
+def _safe_ratio(short: Any, width: Any) -> Any:
+    """short / width, with 0/0 = 0 and x/0 = infinity."""
+    return jnp.where(short > 0, short / width, 0.0)

@@ -1,0 +1,179 @@
+"""The core/nuisance/noise data model, and the exact compression of its nuisance block.
+
+Model (Sanyal, Hu, Yu, Ma, Wang, Schölkopf 2025, "Accuracy on the wrong line"): x = (x_S, x_N). The signal block carries
+the clean label with a margin, the nuisance block N(0, sigma^2 I_k) knows nothing of it, and training labels are flipped
+with probability eta. Out of distribution the nuisance block moves.
+
+Compression: a learner whose solution lies in the span of the samples and does not care for rotations (l2-logistic,
+ridge, minimum norm, gradient descent from 0) sees X_N only through X_N X_N^T. That is a Wishart matrix, and Bartlett's
+decomposition draws its triangular factor directly, at a cost that does not depend on k. Not valid for l1 penalties,
+coordinate-wise optimizers (Adam, sign descent) or a random start.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import register_dataclass
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Key
+
+from theorylab.errors import InputError
+from theorylab.ridge.precision import as_float64, float64_inside
+from theorylab.shift.checks import require_between, require_count, require_labels, require_matrix, require_scale
+
+
+@dataclass(frozen=True)
+class NuisanceModel:
+    """Sizes and scales of the data model.
+
+    Attributes:
+        d_s: coordinates of the signal block.
+        gap: margin between the clean classes along the label's direction.
+        k: nuisance coordinates.
+        energy: k sigma^2, the mean squared length of the nuisance block. It acts on the signal problem as a ridge
+            penalty, so that k is varied at fixed energy.
+        tau: scale of the out-of-distribution shift of each nuisance coordinate.
+        shortcut: strength of a spurious feature `shortcut * y`, negated in a share 1 - `agree` of the samples and, out
+            of distribution, in a share `agree`. 0: none.
+    """
+
+    d_s: int = 50
+    gap: float = 0.25
+    k: int = 50_000
+    energy: float = 25.0
+    tau: float = 0.5
+    shortcut: float = 0.0
+    agree: float = 0.95
+
+    def __post_init__(self) -> None:
+        require_count("d_s", self.d_s)
+        require_count("k", self.k)
+        for name in ("gap", "energy", "tau", "shortcut"):
+            require_scale(name, getattr(self, name))
+        require_between("agree", self.agree, 0.0, 1.0)
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of a nuisance coordinate in distribution."""
+        return float(np.sqrt(self.energy / self.k))
+
+    @property
+    def sigma_ood(self) -> float:
+        """Standard deviation of a nuisance coordinate out of distribution."""
+        return float(np.hypot(self.sigma, self.tau))
+
+
+@partial(register_dataclass, data_fields=["x_s", "nuisance", "y", "noisy", "direction"], meta_fields=[])
+@dataclass(frozen=True)
+class TrainingSet:
+    """Training samples with the nuisance block in compressed coordinates.
+
+    Attributes:
+        x_s: (n, d) signal block: d_s coordinates, and the shortcut's as the last one if the model has it.
+        nuisance: (n, min(n, k)) factor L with L L^T distributed as X_N X_N^T.
+        y, noisy: (n,) clean and observed labels, -1 or 1.
+        direction: (d,) unit vector whose sign is the clean label.
+    """
+
+    x_s: Float[Array, "n d"]
+    nuisance: Float[Array, "n m"]
+    y: Float[Array, " n"]
+    noisy: Float[Array, " n"]
+    direction: Float[Array, " d"]
+
+    @property
+    @float64_inside
+    def x(self) -> Float[Array, "n d+m"]:
+        """Both blocks side by side: what a learner is given."""
+        return jnp.concatenate([as_float64(self.x_s), as_float64(self.nuisance)], axis=1)
+
+
+@float64_inside
+def sample_signal(
+    key: Key[Array, ""], n: int, d_s: int, gap: float, *, direction: Float[ArrayLike, " d"] | None = None
+) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """Signal block and clean labels: z ~ N(0, I), y = sign <u, z>, x_S = z + gap y u (dossier model 2.2).
+
+    direction: u (d_s,), normalised here; the first axis by default. Returns x_S (n, d_s) and y (n,) in {-1, 1}.
+    """
+    require_count("n", n)
+    require_count("d_s", d_s)
+    require_scale("gap", gap)
+    u = _unit(direction, d_s)
+    z = jax.random.normal(key, (n, d_s), jnp.float64)
+    y = jnp.where(z @ u >= 0, 1.0, -1.0)
+    return z + gap * y[:, None] * u, y
+
+
+@float64_inside
+def flip_labels(
+    key: Key[Array, ""], y: Float[ArrayLike, " n"], eta: ArrayLike
+) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
+    """Labels each flipped with probability eta, and which ones. From one key, a larger eta flips a superset."""
+    require_labels("y", y)
+    require_between("eta", eta, 0.0, 1.0)
+    y = as_float64(y)
+    flipped = jax.random.uniform(key, y.shape, jnp.float64) < eta
+    return jnp.where(flipped, -y, y), flipped
+
+
+@float64_inside
+def nuisance_factor(key: Key[Array, ""], n: int, k: int, sigma: float) -> Float[Array, "n m"]:
+    """Bartlett factor of n samples with k nuisance features N(0, sigma^2): L (n, min(n, k)), L L^T ~ X_N X_N^T.
+
+    Lower triangular, off-diagonal entries N(0, 1), squared diagonal chi^2 with k - i degrees of freedom (i = 0, 1, ...)
+    (Bartlett 1933). Time and memory are O(n min(n, k)) whatever k is.
+    """
+    require_count("n", n)
+    require_count("k", k)
+    require_scale("sigma", sigma)
+    return bartlett(key, n, min(n, k), k, sigma)
+
+
+def bartlett(key: Array, n: int, m: int, k: ArrayLike, sigma: ArrayLike) -> Array:
+    """`nuisance_factor` for code that is traced already, with k and sigma as data: m = min(n, k) columns."""
+    key_diagonal, key_below = jax.random.split(key)
+    freedom = jnp.asarray(k) - jnp.arange(m, dtype=jnp.float64)
+    diagonal = jnp.sqrt(2 * jax.random.gamma(key_diagonal, freedom / 2, dtype=jnp.float64))
+    below = jnp.tril(jax.random.normal(key_below, (n, m), jnp.float64), -1)
+    return sigma * below.at[jnp.arange(m), jnp.arange(m)].set(diagonal)
+
+
+@float64_inside
+def compress_block(x_n: Float[ArrayLike, "n k"]) -> Float[Array, "n m"]:
+    """Lower-triangular L (n, min(n, k)) with L L^T = X_N X_N^T, by QR of X_N^T: exact at any rank."""
+    require_matrix("x_n", x_n)
+    return jnp.linalg.qr(as_float64(x_n).T, mode="r").T
+
+
+def draw_training_set(key: Key[Array, ""], model: NuisanceModel, n: int, eta: ArrayLike) -> TrainingSet:
+    """n training samples of the model with label noise eta, nuisance block compressed.
+
+    From one key, all but the observed labels does not depend on eta, and a larger eta flips a superset of labels.
+    """
+    key_signal, key_flip, key_nuisance, key_shortcut = jax.random.split(key, 4)
+    x_s, y = sample_signal(key_signal, n, model.d_s, model.gap)
+    noisy, _ = flip_labels(key_flip, y, eta)
+    direction = np.eye(model.d_s)[0]
+    if model.shortcut:
+        spurious, _ = flip_labels(key_shortcut, y, 1 - model.agree)
+        x_s = _append(x_s, model.shortcut * spurious)
+        direction = np.append(direction, 0.0)
+    return TrainingSet(x_s, nuisance_factor(key_nuisance, n, model.k, model.sigma), y, noisy, direction)
+
+
+@float64_inside
+def _append(x: Array, column: Array) -> Array:
+    return jnp.concatenate([as_float64(x), as_float64(column)[:, None]], axis=1)
+
+
+def _unit(direction: Float[ArrayLike, " d"] | None, d_s: int) -> Array:
+    if direction is None:
+        return jnp.zeros(d_s, jnp.float64).at[0].set(1.0)
+    if np.shape(direction) != (d_s,):
+        raise InputError(f"direction has shape {np.shape(direction)}; one number per signal coordinate, ({d_s},)")
+    u = as_float64(direction)
+    return u / jnp.linalg.norm(u)

@@ -1,0 +1,215 @@
+"""Many training sets, noise rates and penalties of the data model in one compiled program for each padded size."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Key
+
+from theorylab.errors import InputError
+from theorylab.ridge.precision import float64_inside
+from theorylab.shift.checks import require_between, require_count, require_matrix
+from theorylab.shift.logistic import gram, newton_path
+from theorylab.shift.memorisation import memorisation_bound
+from theorylab.shift.nuisance import NuisanceModel, bartlett
+from theorylab.shift.risk import half_normal_error
+
+Grid = Float[np.ndarray, "s n e l"]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What l2-logistic regression does over S seeds, N training sizes, E noise rates and L penalties.
+
+    All arrays but the axes are (S, N, E, L), float64.
+
+    Attributes:
+        model: the data model.
+        ns, etas, lams: the axes.
+        along, across: <w_S, u> and the length of the rest of w_S; with the next two they give every error exactly.
+        spurious: weight times strength of the shortcut, 0 without one.
+        norm_n: ||w_N||.
+        train_error: on the observed labels.
+        gradient_norm, iterations: of the fit; compare with `tol`.
+        min_margin: smallest margin on the observed labels; w interpolates where it is positive.
+        memorised: the lower bound on ||w_N|| / min_margin; NaN where w does not interpolate.
+        approximation: its value for k >> n.
+    """
+
+    model: NuisanceModel
+    ns: Int[np.ndarray, " n"]
+    etas: Float[np.ndarray, " e"]
+    lams: Float[np.ndarray, " l"]
+    tol: float
+    along: Grid
+    across: Grid
+    spurious: Grid
+    norm_n: Grid
+    train_error: Grid
+    gradient_norm: Grid
+    iterations: Grid
+    min_margin: Grid
+    memorised: Grid
+    approximation: Grid
+
+    @property
+    def sensitivity(self) -> Grid:
+        """rho = ||w_N|| / ||w_S||."""
+        return self.norm_n / np.hypot(self.along, self.across)
+
+    def id_error(self) -> Grid:
+        """Population error in distribution, exact."""
+        return self.error(self.model.sigma, self.model.agree)
+
+    def ood_error(self, tau: float | None = None) -> Grid:
+        """Population error out of distribution, exact, at the model's shift scale or at another one."""
+        tau = self.model.tau if tau is None else tau
+        return self.error(float(np.hypot(self.model.sigma, tau)), 1 - self.model.agree)
+
+    @float64_inside
+    def error(self, scale: float, agree: float) -> Grid:
+        """Population error at any nuisance scale; the shortcut agrees with the label in a share `agree`."""
+        width = jnp.hypot(self.across, scale * self.norm_n)
+        along, gap = jnp.asarray(self.along), self.model.gap
+        if not self.model.shortcut:
+            return half_normal_error(along, width, gap, 0.0)
+        right, wrong = (half_normal_error(along, width, gap, sign * self.spurious) for sign in (1.0, -1.0))
+        return agree * right + (1 - agree) * wrong
+
+
+def sweep(
+    model: NuisanceModel,
+    *,
+    keys: Key[Array, "s"],
+    ns: Int[ArrayLike, " n"],
+    etas: Float[ArrayLike, " e"],
+    lams: Float[ArrayLike, " l"],
+    tol: float = 1e-7,
+    max_steps: int = 100,
+    smallest_pad: int = 400,
+    batch_size: int | None = None,
+    precision: str = "float64",
+) -> Sweep:
+    """Fit l2-logistic regression on fresh training sets of every size, at every noise rate and penalty.
+
+    A training set depends on its key and its size alone; noise rates share its samples. Sizes are padded by masks to
+    `smallest_pad` times a power of two, one compiled program each.
+
+    Args:
+        keys: one for each seed.
+        batch_size: training sets held at once; by default one on CPU, all seeds elsewhere. Memory grows with it and
+            not with the number of seeds.
+        precision: "float64"; "float32" for comparison, with `tol` to match.
+
+    Raises:
+        InputError: empty axes, sizes below 1, noise outside [0, 1], penalties that are not positive.
+    """
+    sizes, noise, penalties = _axes(ns, etas, lams)
+    if not jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) or keys.ndim != 1 or not keys.size:
+        raise InputError(f"keys has shape {keys.shape} and dtype {keys.dtype}; typed keys, one for each seed, needed.")
+    if precision not in ("float32", "float64"):
+        raise InputError(f"precision is {precision!r}; 'float64' or 'float32' is needed.")
+    require_count("smallest_pad", smallest_pad)
+    if batch_size is None:
+        batch_size = 1 if jax.default_backend() == "cpu" else keys.size
+    require_count("batch_size", batch_size)
+    columns = []
+    for n in sizes:
+        pad = smallest_pad * 2 ** max(0, int(np.ceil(np.log2(n / smallest_pad))))
+        folded = jax.vmap(lambda key, n=n: jax.random.fold_in(key, n))(keys)
+        chunks = [folded[i : i + batch_size] for i in range(0, keys.size, batch_size)]
+        parts = [_grid(chunk, int(n), noise, penalties, tol, model, pad, max_steps, precision) for chunk in chunks]
+        columns.append(jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts))
+    found = {name: np.stack([c[name] for c in columns], axis=1) for name in columns[0]}
+    return Sweep(model, sizes, noise, penalties, tol, **found)
+
+
+def _axes(ns: Any, etas: Any, lams: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    axes = []
+    for name, values in (("ns", ns), ("etas", etas), ("lams", lams)):
+        values = np.atleast_1d(np.asarray(values))
+        require_matrix(name, values, ndim=(1,))
+        axes.append(values)
+    sizes, noise, penalties = axes
+    for n in sizes:
+        require_count("ns", n)
+    for eta in noise:
+        require_between("etas", eta, 0.0, 1.0)
+    if penalties.min() <= 0:
+        raise InputError(f"lams holds {penalties.min():g}; penalties must be > 0 (1e-6 is nearly none).")
+    return sizes, noise.astype(float), penalties.astype(float)
+
+
+@float64_inside
+def _grid(keys: Any, n: int, etas: Any, lams: Any, tol: float, model: NuisanceModel, pad: int, max_steps: int,
+          precision: str) -> dict[str, Any]:  # fmt: skip
+    """All noise rates and penalties of a chunk of training sets of one size: arrays (chunk, E, L)."""
+    samples = _draw(keys, n, pad, min(pad, model.k), model, precision)
+    descending = jnp.asarray(np.sort(lams)[::-1].copy())
+    found = [_solve(samples, eta, descending, tol, model.energy, max_steps) for eta in etas]
+    back = np.argsort(np.argsort(-lams))
+    whole = jax.tree.map(lambda *arrays: np.stack([np.asarray(a, np.float64)[:, back] for a in arrays], 1), *found)
+    return whole | {"spurious": model.shortcut * whole["spurious"]}
+
+
+def _draw(keys: Array, n: int, pad: int, m: int, model: NuisanceModel, precision: str) -> dict[str, Array]:
+    # Every number of the model is data: one compilation serves all models of one signal size.
+    numbers = {"gap": model.gap, "k": model.k, "sigma": model.sigma, "shortcut": model.shortcut, "agree": model.agree}
+    numbers = {name: jnp.asarray(value, jnp.float64) for name, value in numbers.items()}
+    return _draw_padded(keys, jnp.asarray(n), numbers, pad, m, model.d_s, precision)
+
+
+@partial(jax.jit, static_argnums=(3, 4, 5, 6))
+def _draw_padded(
+    keys: Array, n: Array, model: dict[str, Array], pad: int, m: int, d_s: int, precision: str
+) -> dict[str, Array]:
+    """The samples of `draw_training_set`, padded; the shortcut's column is always there, of zeros without one."""
+
+    def one(key: Array) -> dict[str, Array]:
+        key_signal, key_flip, key_nuisance, key_shortcut = jax.random.split(key, 4)
+        z = jax.random.normal(key_signal, (pad, d_s), jnp.float64)
+        y = jnp.where(z[:, 0] >= 0, 1.0, -1.0)
+        deceived = jax.random.uniform(key_shortcut, (pad,), jnp.float64) < 1 - model["agree"]
+        spurious = model["shortcut"] * jnp.where(deceived, -y, y)
+        x_s = jnp.concatenate([z.at[:, 0].add(model["gap"] * y), spurious[:, None]], axis=1)
+        nuisance = bartlett(key_nuisance, pad, m, model["k"], model["sigma"])
+        mask = jnp.arange(pad) < n
+        X = jnp.concatenate([x_s, nuisance], axis=1).astype(precision)
+        uniform = jax.random.uniform(key_flip, (pad,), jnp.float64)
+        return {"x_s": x_s, "nuisance": nuisance, "y": y, "uniform": uniform, "mask": mask, "X": X, "K": gram(X, mask)}
+
+    return jax.lax.map(one, keys) if keys.size == 1 else jax.vmap(one)(keys)
+
+
+@partial(jax.jit, static_argnums=5)
+def _solve(samples: dict[str, Array], eta: Any, lams: Array, tol: Any, energy: Any, max_steps: int) -> Any:
+    def one(s: dict[str, Array]) -> dict[str, Array]:
+        noisy = jnp.where(s["uniform"] < eta, -s["y"], s["y"])
+        X, K, mask = s["X"], s["K"], s["mask"]
+        fit = newton_path(X, K, noisy.astype(X.dtype), mask, lams.astype(X.dtype), tol, max_steps)
+        fit = {name: value.astype(jnp.float64) for name, value in fit.items()}
+        return jax.vmap(partial(_summary, s, noisy, energy))(fit)
+
+    return jax.lax.map(one, samples) if samples["y"].shape[0] == 1 else jax.vmap(one)(samples)
+
+
+def _summary(s: dict[str, Array], noisy: Array, energy: Any, fit: dict[str, Array]) -> dict[str, Array]:
+    w, columns = fit["coef"], s["x_s"].shape[1]
+    signal = w[: columns - 1]
+    bound = memorisation_bound(w, s["x_s"], s["nuisance"], s["y"], noisy, mask=s["mask"], energy=energy)
+    return {
+        "along": signal[0],  # the label's direction is the first axis
+        "across": jnp.linalg.norm(signal[1:]),
+        "spurious": w[columns - 1],
+        "norm_n": jnp.linalg.norm(w[columns:]),
+        "train_error": fit["train_error"],
+        "gradient_norm": fit["gradient_norm"],
+        "iterations": fit["iterations"],
+        "min_margin": bound.min_margin,
+        "memorised": bound.bound,
+        "approximation": bound.approximation,
+    }
