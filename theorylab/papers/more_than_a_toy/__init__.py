@@ -21,7 +21,7 @@ def _controls(p: Preset) -> Cells:
     common = {"n": p["control_n"], "p": p["control_p"], "delta": DELTA, "noise": 0.0, "draws": p["control_draws"],
               "ridges": [1e-4, 1e-3, 1e-2, 1e-1]}  # fmt: skip
     designs = dict.fromkeys(("gaussian", "rademacher", "duplicated", "augmented", "elliptical"), ALPHA) | {"steep": 6.0}
-    return [{"design": d, "alpha": a, "seed": s, **common} for d, a in designs.items() for s in p.seeds(2)]
+    return [{"design": d, "alpha": a, "seed": s, **common} for d, a in designs.items() for s in p.seeds(4)]
 
 
 def _law(p: Preset) -> Cells:
@@ -132,7 +132,7 @@ _QUICK = {
     "sizes": [125, 250, 500, 1000, 2000], "pool": 3000, "tests": 2000,
     "networks": [["cnn", "init"], ["cnn", "trained"], ["cnn", "features"]], "train_images": 3000, "train_epochs": 6,
     "network_sizes": [125, 250, 500, 1000], "network_pool": 1500, "network_tests": 1000,
-    "rate_sizes": [50, 100, 200, 400], "rate_draws": 80, "control_n": 300, "control_p": 2000, "control_draws": 5,
+    "rate_sizes": [50, 100, 200, 400], "rate_draws": 80, "control_n": 300, "control_p": 2000, "control_draws": 3,
     "law_sizes": [100, 200, 400], "law_draws": 60, "exponent_modes": 2_000_000, "selection_draws": 6,
 }  # fmt: skip
 _SMOKE = _QUICK | {
