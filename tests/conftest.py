@@ -3,6 +3,8 @@
 import os
 from importlib.metadata import version
 
+import hypothesis
+
 # Most of the suite's time is compilation: compile quickly, unless the caller has flags of their own. What users run,
 # at full optimisation, is tested by `XLA_FLAGS= pytest`; CI does both. Must be set before JAX starts.
 _QUICK = [
@@ -13,8 +15,6 @@ _QUICK = [
 if version("jaxlib").startswith("0.10."):  # later versions know no such flag
     _QUICK.append("--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("XLA_FLAGS", " ".join(_QUICK))
-
-import hypothesis
 
 hypothesis.settings.register_profile("theorylab", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.load_profile("theorylab")
