@@ -21,6 +21,7 @@ from theorylab.mixtures.information import (
 from theorylab.mixtures.likelihood import ssl_em
 from theorylab.mixtures.logistic import Linear, fit_logistic
 from theorylab.mixtures.rates import (
+    METHODS,
     GainLimits,
     Rates,
     gain_limits,
@@ -39,6 +40,7 @@ from theorylab.mixtures.sweep import DATA_METHODS, MOMENT_METHODS, Sweep, sweep
 
 __all__ = [
     "DATA_METHODS",
+    "METHODS",
     "MOMENT_METHODS",
     "GainLimits",
     "Linear",

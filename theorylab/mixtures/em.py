@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
-from theorylab.mixtures.checks import floats, option, positive
+from theorylab.mixtures.checks import floats, nonnegative, option, positive
 from theorylab.mixtures.logistic import Linear
 
 COVARIANCES = ("spherical", "tied")
@@ -35,13 +35,15 @@ class Mixture(NamedTuple):
 
 def fit_mixture(
     X: Float[Array, "n d"], *, covariance: str = "spherical", responsibilities: Float[Array, " n"] | None = None,
-    starts: int = 3, iterations: int = 300, tolerance: float = 1e-4, floor: float = 1e-6,
+    sample_weight: Float[Array, " n"] | None = None, starts: int = 3, iterations: int = 300, tolerance: float = 1e-4,
+    floor: float = 1e-6,
 ) -> Mixture:  # fmt: skip
     """Fit by EM. covariance: "spherical" (a variance each) or "tied" (one matrix), as in scikit-learn.
 
     responsibilities: P(component 1) to start from, (n,); by default the fit is started from the two sides of each of
     the first `starts` principal directions and the likeliest result is kept. Stops when the mean log likelihood rises
-    by less than `tolerance`. floor: is added to variances. Deterministic; runs under `jit`.
+    by less than `tolerance`. sample_weight: >= 0, zero leaves a row out. floor: is added to variances. Deterministic;
+    runs under `jit`.
     """
     X = floats("X", X, ndim=2)
     option("covariance", covariance, COVARIANCES)
@@ -50,35 +52,40 @@ def fit_mixture(
     positive("tolerance", tolerance)
     if len(X) < 2:
         raise InputError(f"X has {len(X)} row: two components need at least two samples")
+    mass = jnp.ones(len(X), X.dtype) if sample_weight is None else floats("sample_weight", sample_weight, ndim=1)
+    if mass.shape != (len(X),):
+        raise InputError(f"sample_weight has shape {mass.shape}: one weight a row, ({len(X)},), is needed")
+    nonnegative("sample_weight", mass)
+    mass = mass.astype(X.dtype) / jnp.sum(mass)
     if responsibilities is None:
-        side = _principal_sides(X, min(starts, X.shape[1]))
+        side = _principal_sides(X, mass, min(starts, X.shape[1]))
     else:
         side = floats("responsibilities", responsibilities, ndim=1).astype(X.dtype)[None]
         if side.shape[1] != len(X):
             raise InputError(f"responsibilities has {side.shape[1]} entries for {len(X)} rows of X")
 
     def run(start: Array) -> Mixture:
-        return _run(X, start, covariance, iterations, tolerance, floor)
+        return _run(X, mass, start, covariance, iterations, tolerance, floor)
 
     found = jax.lax.map(run, side)
     best = jnp.argmax(found.log_likelihood)
     return jax.tree.map(lambda leaf: leaf[best], found)
 
 
-def _principal_sides(X: Array, count: int) -> Array:
+def _principal_sides(X: Array, mass: Array, count: int) -> Array:
     """(count, n): which side of the mean each sample lies on along the leading principal directions, as 0 or 1."""
-    centred = X - jnp.mean(X, axis=0)
-    _, vectors = jnp.linalg.eigh(centred.T @ centred)
+    centred = X - mass @ X
+    _, vectors = jnp.linalg.eigh((centred.T * mass) @ centred)
     return (centred @ vectors[:, ::-1][:, :count] > 0).astype(X.dtype).T
 
 
-def _run(X: Array, start: Array, kind: str, iterations: int, tolerance: float, floor: float) -> Mixture:
+def _run(X: Array, mass: Array, start: Array, kind: str, iterations: int, tolerance: float, floor: float) -> Mixture:
     def body(state: tuple[Array, Mixture, Array]) -> tuple[Array, Mixture, Array]:
         share, before, _ = state
-        fit = _maximise(X, share, kind, floor)
+        fit = _maximise(X, mass, share, kind, floor)
         log_joint = _log_joint(X, fit)
         total = jax.nn.logsumexp(log_joint, axis=0)
-        height = jnp.mean(total)
+        height = mass @ total
         fit = fit._replace(log_likelihood=height, iterations=before.iterations + 1)
         return jnp.exp(log_joint[1] - total), fit, height - before.log_likelihood
 
@@ -87,22 +94,21 @@ def _run(X: Array, start: Array, kind: str, iterations: int, tolerance: float, f
         return (gain > tolerance) & (fit.iterations < iterations)
 
     low = jnp.asarray(-jnp.inf, X.dtype)
-    first = _maximise(X, start, kind, floor)._replace(log_likelihood=low)
+    first = _maximise(X, mass, start, kind, floor)._replace(log_likelihood=low)
     return jax.lax.while_loop(unfinished, body, (start, first, -low))[1]
 
 
-def _maximise(X: Array, share: Array, kind: str, floor: float) -> Mixture:
-    shares = jnp.stack([1 - share, share])
-    counts = jnp.sum(shares, axis=1) + 10 * jnp.finfo(X.dtype).eps
-    means = shares @ X / counts[:, None]
+def _maximise(X: Array, mass: Array, share: Array, kind: str, floor: float) -> Mixture:
+    shares = mass * jnp.stack([1 - share, share])
+    weights = jnp.sum(shares, axis=1) + 10 * jnp.finfo(X.dtype).eps / len(X)
+    means = shares @ X / weights[:, None]
     if kind == "tied":
-        second = X.T @ X - (means * counts[:, None]).T @ means
-        covariance = second / len(X) + floor * jnp.eye(X.shape[1], dtype=X.dtype)
+        second = (X.T * mass) @ X - (means.T * weights) @ means
+        covariance = second + floor * jnp.eye(X.shape[1], dtype=X.dtype)
     else:
         squares = jnp.stack([jnp.mean((X - m) ** 2, axis=1) for m in means])
-        covariance = jnp.sum(shares * squares, axis=1) / counts + floor
-    zero = jnp.zeros((), X.dtype)
-    return Mixture(counts / len(X), means, covariance, zero, jnp.asarray(0))
+        covariance = jnp.sum(shares * squares, axis=1) / weights + floor
+    return Mixture(weights / jnp.sum(weights), means, covariance, jnp.zeros((), X.dtype), jnp.asarray(0))
 
 
 def _log_joint(X: Array, fit: Mixture) -> Array:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, known, labelled, nonnegative, positive
 
+
 class Linear(NamedTuple):
     """A linear classifier: the sign of <weight, x> + intercept."""
 
@@ -23,9 +24,12 @@ class Linear(NamedTuple):
         """Signed scores of the rows of X; with stacked classifiers one row of scores each."""
         return self.weight @ jnp.asarray(X).T + self.intercept[..., None]
 
-    def error(self, X: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, "*batch"]:
-        """Error rate on labels in {-1, +1}; a score of zero counts as +1."""
-        return jnp.mean(jnp.where(self.score(X) >= 0, 1, -1) != jnp.asarray(y), axis=-1)
+    def error(
+        self, X: Float[Array, "n d"], y: Float[Array, " n"], *, sample_weight: Float[Array, " n"] | None = None
+    ) -> Float[Array, "*batch"]:
+        """Error rate on labels in {-1, +1}, weighted or not; a score of zero counts as +1."""
+        wrong = jnp.where(self.score(X) >= 0, 1, -1) != jnp.asarray(y)
+        return jnp.average(wrong, axis=-1, weights=sample_weight)
 
     def normalised(self) -> "Linear":
         """The same rule with a weight of length 1 (a zero weight stays)."""
@@ -40,8 +44,9 @@ def fit_logistic(
 ) -> Linear:  # fmt: skip
     """Minimise sum_i w_i log(1 + exp(-y_i (<weight, x_i> + intercept))) + l2/2 ||weight||^2.
 
-    y: -1 or +1. sample_weight: >= 0, zero leaves a row out. l2: > 0, may be traced. Stops when Newton's step
-    is shorter than the root of the precision, relative to the solution. Raises `InputError` when an intercept is fitted to one class alone: it would be infinite.
+    y: -1 or +1. sample_weight: >= 0, zero leaves a row out. l2: > 0, may be traced. Stops when Newton's step is shorter
+    than the root of the precision, relative to the solution. Raises `InputError` when an intercept is fitted to one
+    class alone: it would be infinite.
     """
     X, y = labelled(X, y)
     weights = jnp.ones(len(X), X.dtype) if sample_weight is None else floats("sample_weight", sample_weight, ndim=1)

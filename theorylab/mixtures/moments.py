@@ -52,7 +52,7 @@ def chi_variates(key: Key[Array, ""], freedom: Any, normal: Float[Array, " k"]) 
         key, value, accepted = state
         key, key_now = jax.random.split(key)
         u, w = jax.random.uniform(key_now, (2, *shape.shape), jnp.float32, minval=1e-30)  # one draw compiles quicker
-        x = np.sqrt(2) * jax.scipy.special.erfinv(2 * u - 1)
+        x = 2**0.5 * jax.scipy.special.erfinv(2 * u - 1)
         v = (1 + scale * x) ** 3
         bound = x**2 / 2 + shape * (1 - v + jnp.log(jnp.maximum(v, 1e-30)))
         fits = (v > 0) & (jnp.log(w) < bound)

@@ -45,7 +45,8 @@ def _sl_excess(s: Array, d: Array, n: Array) -> Array:
     mode = (along + jnp.sqrt(along**2 + 4 * (d - 1))) / 2
     low, high = jnp.maximum(mode - 9, 0), mode + 9
     u = low + (high - low) * (1 + _NODES) / 2
-    log_density = (d - 1) * jnp.log(u) + (d - 2) * jnp.log(jnp.sin(psi)) - ((u - along) ** 2 + (m * jnp.sin(psi)) ** 2) / 2
+    square = (u - along) ** 2 + (m * jnp.sin(psi)) ** 2
+    log_density = (d - 1) * jnp.log(u) + (d - 2) * jnp.log(jnp.sin(psi)) - square / 2
     log_constant = (d / 2 - 1) * np.log(2) + np.log(np.pi) / 2 + gammaln((d - 1) / 2)
     mass = jnp.sum(jnp.exp(log_density - log_constant) * _WEIGHTS * (high - low) / 2, axis=-1)
     psi = psi[..., 0]
@@ -172,5 +173,3 @@ def gain_limits(c: Scalars, information: Scalars) -> GainLimits:
     ratio = as_float64(c) * as_float64(information)
     over_sl = 1 / (1 + ratio)
     return GainLimits(over_sl, 1 - over_sl)
-
-

@@ -26,12 +26,15 @@ class Selected(NamedTuple):
     rule: Linear
 
 
-def oriented(rule: Linear, X_l: Float[Array, "n d"], y_l: Float[Array, " n"]) -> Linear:
+def oriented(
+    rule: Linear, X_l: Float[Array, "n d"], y_l: Float[Array, " n"], *, sample_weight: Float[Array, " n"] | None = None
+) -> Linear:
     """UL+ on real data: the rule or its negative, whichever the majority of labels sides with (a tie: mean score)."""
     X_l, y_l = labelled(X_l, y_l)
+    weights = jnp.ones_like(y_l) if sample_weight is None else floats("sample_weight", sample_weight, ndim=1)
     margins = y_l * rule.score(X_l)
-    votes = jnp.sum(jnp.sign(margins))
-    sign = jnp.where(votes == 0, jnp.where(jnp.sum(margins) >= 0, 1, -1), jnp.sign(votes)).astype(X_l.dtype)
+    votes = weights @ jnp.sign(margins)
+    sign = jnp.where(votes == 0, jnp.where(weights @ margins >= 0, 1, -1), jnp.sign(votes)).astype(X_l.dtype)
     return Linear(sign * rule.weight, sign * rule.intercept)
 
 
@@ -39,24 +42,26 @@ def mix(sl: Linear, ulp: Linear, weights: Any) -> Linear:
     """t SL + (1 - t) UL+ of the two rules scaled to length 1, for every t in `weights`: one stacked `Linear`."""
     t = jnp.asarray(weights, jnp.asarray(sl.weight).dtype)
     a, b = sl.normalised(), ulp.normalised()
-    return Linear(
-        t[..., None] * a.weight + (1 - t[..., None]) * b.weight, t * a.intercept + (1 - t) * b.intercept
-    )
+    return Linear(t[..., None] * a.weight + (1 - t[..., None]) * b.weight, t * a.intercept + (1 - t) * b.intercept)
 
 
 def select_weight(
     sl: Linear, ulp: Linear, X: Float[Array, "n d"], y: Float[Array, " n"] | None = None, *, criterion: str,
-    weights: Any = WEIGHTS,
+    weights: Any = WEIGHTS, sample_weight: Float[Array, " n"] | None = None,
 ) -> Selected:  # fmt: skip
     """The best t on the given points: of least error for "oracle" and "labelled", of largest mean distance to the
     boundary for "unlabelled-margin", which needs no `y`. Of equally good weights the one nearest to 1/2 is taken.
+    sample_weight: of the points; zero leaves one out.
     """
     option("criterion", criterion, CRITERIA)
     if criterion != "unlabelled-margin" and y is None:
         raise InputError(f"criterion={criterion!r} needs labels y of the points X")
     X = floats("X", X, ndim=2)
     mixed = mix(sl, ulp, weights).normalised()
-    cost = -jnp.mean(jnp.abs(mixed.score(X)), axis=-1) if y is None or "margin" in criterion else mixed.error(X, y)
+    if y is None or criterion == "unlabelled-margin":
+        cost = -jnp.average(jnp.abs(mixed.score(X)), axis=-1, weights=sample_weight)
+    else:
+        cost = mixed.error(X, y, sample_weight=sample_weight)
     t = jnp.asarray(weights, cost.dtype)
     best = jnp.argmin(jnp.where(cost <= jnp.min(cost), jnp.abs(t - 0.5), jnp.inf))
     return Selected(t[best], Linear(mixed.weight[best], mixed.intercept[best]))

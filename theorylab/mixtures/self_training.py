@@ -11,17 +11,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
-from theorylab.mixtures.checks import labelled, positive, unlabelled
+from theorylab.mixtures.checks import floats, labelled, positive, unlabelled
 from theorylab.mixtures.logistic import Linear, minimise
 
 
 def self_training(
     X_l: Float[Array, "n_l d"], y_l: Float[Array, " n_l"], X_u: Float[Array, "n_u d"], *, rounds: int = 10,
-    fraction: float = 0.1, l2: Any = 1.0, intercept: bool = False,
+    fraction: float = 0.1, l2: Any = 1.0, intercept: bool = False, labelled_weight: Float[Array, " n_l"] | None = None,
+    unlabelled_weight: Float[Array, " n_u"] | None = None,
 ) -> Linear:  # fmt: skip
     """Self-train for `rounds` rounds, each adding round(fraction n_u) points (at least one).
 
-    intercept: False for the symmetric mixture, True for real data. Ties in confidence are added together.
+    intercept: False for the symmetric mixture, True for real data. Ties in confidence are added together. The two
+    weights are masks of zeros and ones: rows of weight zero are left out.
     """
     X_l, y_l = labelled(X_l, y_l)
     X_u = unlabelled(X_u, X_l.shape[1]).astype(X_l.dtype)
@@ -30,8 +32,12 @@ def self_training(
     positive("l2", l2)
     if fraction > 1:
         raise InputError(f"fraction={fraction} must be at most 1: the share of unlabelled points added in a round")
-    add = max(1, round(fraction * len(X_u)))
-    return train(X_l, y_l, jnp.ones(len(X_l)), X_u, jnp.ones(len(X_u)), add, rounds=rounds, l2=l2, intercept=intercept)
+    mask_l, mask_u = (
+        jnp.ones(len(x), X_l.dtype) if weight is None else floats(f"{name}_weight", weight, ndim=1)
+        for name, x, weight in (("labelled", X_l, labelled_weight), ("unlabelled", X_u, unlabelled_weight))
+    )
+    add = jnp.maximum(1, jnp.round(fraction * jnp.sum(mask_u))).astype(int)
+    return train(X_l, y_l, mask_l, X_u, mask_u, add, rounds=rounds, l2=l2, intercept=intercept)
 
 
 def train(

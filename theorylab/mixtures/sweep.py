@@ -33,7 +33,7 @@ Settings = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Sweep:
-    """Risks of every replicate: `excess[method]` and `estimation[method]` (||theta - theta*||) are (settings, replicates).
+    """Risks of every replicate: `excess[method]` and `estimation[method]` (||theta - theta*||), (settings, replicates).
 
     "ul" is the spectral estimate with the sign known; `wrong_sign` tells where UL+ picked the wrong one. Self-training
     has no estimation error (its weight has another scale).
@@ -114,20 +114,21 @@ def sweep(
     settings |= {"size": size.reshape(s.shape)}
     with_points = explicit and "self_training" in methods
     plan = _Plan(
-        int(d), tuple(methods), explicit, dtype.name, int(n_l.max()) if with_points else 0,
-        int(n_u.max()) if explicit else 0, int(rounds), float(l2), int(iterations), float(tolerance),
+        int(d), tuple(methods), explicit, dtype.name, _round_up(n_l.max()) if with_points else 0,
+        _round_up(n_u.max()) if explicit else 0, int(rounds), float(l2), int(iterations), float(tolerance),
     )  # fmt: skip
+    settings = {name: _padded(value, 16) for name, value in settings.items()}
     chunk = chunk or _fitting(plan, len(sizes), len(s), memory_gb)
     chunk = min(chunk, replicates)
     shards = mesh.shape[mesh.axis_names[0]] if mesh is not None else 1
     chunk = -(-chunk // shards) * shards
     with jax.enable_x64(bool(dtype == np.float64)):
         arrays = {k: jnp.asarray(v, dtype.name if k in ("s", "t") else None) for k, v in settings.items()}
-        parts = []
+        parts, program = [], _program(plan, mesh)
         for first in range(0, replicates, chunk):
             index = jnp.arange(first, first + chunk, dtype=np.uint32)
-            parts.append(jax.device_get(_program(plan, mesh)(key, index, arrays, jnp.asarray(sizes))))
-    found = {k: np.concatenate([p[k] for p in parts], axis=1)[:, :replicates] for k in parts[0]}
+            parts.append(jax.device_get(program(key, index, arrays, jnp.asarray(_padded(sizes, 8)), len(s))))
+    found = {k: np.concatenate([p[k] for p in parts], axis=1)[: len(s), :replicates] for k in parts[0]}
     excess = {m: found[f"excess {m}"] for m in methods}
     estimation = {m: found[f"estimation {m}"] for m in methods if f"estimation {m}" in found}
     return Sweep(s, n_l, n_u, int(d), excess, estimation, found["wrong_sign"])
@@ -137,6 +138,17 @@ def _whole(name: str, values: np.ndarray) -> np.ndarray:
     if (values != np.round(values)).any():
         raise InputError(f"{name} holds {values.ravel()[0]}: sample sizes must be whole numbers")
     return values.astype(int)
+
+
+def _round_up(size: int) -> int:
+    """The next of 1, 2, 5, 10, 20, ...: few shapes, few programs."""
+    power = 10 ** (len(str(int(size))) - 1)
+    return next(k * power for k in (1, 2, 5, 10) if k * power >= size)
+
+
+def _padded(values: np.ndarray, multiple: int) -> np.ndarray:
+    """The last value repeated, so that grids of about the same size share a program."""
+    return np.pad(values, (0, -len(values) % multiple), mode="edge")
 
 
 def _fitting(plan: _Plan, sizes: int, settings: int, memory_gb: float) -> int:
@@ -150,21 +162,24 @@ _PROGRAMS: dict[Any, Callable[..., Any]] = {}
 
 
 def _program(plan: _Plan, mesh: jax.sharding.Mesh | None) -> Callable[..., Any]:
-    """The compiled function (key, replicate numbers, settings, sizes) -> {name: (settings, replicates)}."""
+    """The compiled function (key, replicate numbers, settings, sizes, count) -> {name: (settings, replicates)}.
+
+    It computes the first `count` settings alone: a longer grid is another argument, not another program.
+    """
     if (plan, mesh) not in _PROGRAMS:
         run = partial(_chunk, plan)
         if mesh is not None:
             replicates = PartitionSpec(mesh.axis_names[0])
             whole = PartitionSpec()
             run = jax.shard_map(
-                run, mesh=mesh, in_specs=(whole, replicates, whole, whole),
+                run, mesh=mesh, in_specs=(whole, replicates, whole, whole, whole),
                 out_specs=PartitionSpec(None, mesh.axis_names[0]), check_vma=False,
             )  # fmt: skip
         _PROGRAMS[plan, mesh] = jax.jit(run)
     return _PROGRAMS[plan, mesh]
 
 
-def _chunk(plan: _Plan, key: Array, index: Array, settings: Settings, sizes: Array) -> dict[str, Array]:
+def _chunk(plan: _Plan, key: Array, index: Array, settings: Settings, sizes: Array, count: Array) -> dict[str, Array]:
     keys = jax.vmap(partial(jax.random.fold_in, key))(index)
     if plan.explicit:
         draws = jax.vmap(partial(_draw_points, plan))(keys)
@@ -173,7 +188,18 @@ def _chunk(plan: _Plan, key: Array, index: Array, settings: Settings, sizes: Arr
         draws = jax.vmap(lambda k: moments.draw(k, sizes, plan.d))(keys)
         one = partial(_from_moments, plan)
     draws = jax.tree.map(lambda x: x.astype(plan.dtype), draws)
-    return jax.lax.map(lambda setting: jax.vmap(lambda noise: one(noise, setting))(draws), settings)
+
+    def at(i: Any) -> dict[str, Array]:
+        setting = {name: value[i] for name, value in settings.items()}
+        return jax.vmap(lambda noise: one(noise, setting))(draws)
+
+    shapes = jax.eval_shape(at, 0)
+    room = jax.tree.map(lambda x: jnp.zeros((len(settings["s"]), *x.shape), x.dtype), shapes)
+
+    def fill(i: Array, out: dict[str, Array]) -> dict[str, Array]:
+        return jax.tree.map(lambda whole, row: whole.at[i].set(row), out, at(i))
+
+    return jax.lax.fori_loop(0, count, fill, room)
 
 
 def _risks(plan: _Plan, setting: Settings, sl: moments.Parts, ul: moments.Parts, unit: moments.Parts) -> dict[str, Any]:
