@@ -74,7 +74,8 @@ def fit_logistic(
 ) -> LogisticFit:
     """Weights that minimise the mean logistic loss plus (lam/2) ||w||^2, for every penalty; no intercept.
 
-    The penalties are gone through from the largest to the smallest, each from the solution before. A fit that misses
+    The penalties are gone through from the largest to the smallest (under jit: as given), each from the solution
+    before. A fit that misses
     `tol` after `max_steps` Newton steps is returned with its gradient norm and announced by a RuntimeWarning (under
     jit nothing can be announced: look at `converged`).
 
@@ -122,24 +123,28 @@ def fit_logistic(
 @float64_inside
 def _fit(X: Any, y: Any, lams: Any, mask: Any, tol: float, max_steps: int, batch_size: int, precision: str) -> Any:
     dtype = jnp.float64 if precision == "float64" else jnp.float32
-    X, y, lams = (jnp.asarray(v, dtype) for v in (X, y, lams))
-    return _batched(X, y, jnp.atleast_1d(lams), jnp.asarray(mask, bool), jnp.asarray(tol, dtype), max_steps, batch_size)
+    lams = jnp.atleast_1d(jnp.asarray(lams, dtype))
+    # traced penalties cannot be sorted (their order is data): they are taken as they come
+    order = np.arange(lams.size) if is_traced(lams) else np.argsort(-np.asarray(lams), kind="stable")
+    found = _batched(jnp.asarray(X, dtype), jnp.asarray(y, dtype), lams[order], jnp.asarray(mask, bool),
+                     jnp.asarray(tol, dtype), max_steps, batch_size)  # fmt: skip
+    back = np.argsort(order)
+    taken = {name: value[..., back, :] if name == "coef" else value[..., back] for name, value in found.items()}
+    return taken | {"lams": lams}
 
 
 @partial(jax.jit, static_argnums=(5, 6))
 def _batched(X: Array, y: Array, lams: Array, mask: Array, tol: Array, max_steps: int, batch_size: int) -> Any:
     batch, (n, p) = X.shape[:-2], X.shape[-2:]
-    order = jnp.argsort(-lams)
 
     def problem(one: tuple[Array, Array, Array]) -> dict[str, Array]:
         x, labels, counted = one
-        return newton_path(x, gram(x, counted), labels, counted, lams[order], tol, max_steps)
+        return newton_path(x, gram(x, counted), labels, counted, lams, tol, max_steps)
 
     flat = (X.reshape(-1, n, p), y.reshape(-1, n), mask.reshape(-1, n))
-    found = jax.lax.map(problem, flat, batch_size=batch_size if batch_size > 1 else None)  # no batch of 1: slow on CPU
-    back = jnp.argsort(order)
-    found = {name: value[:, back].reshape(*batch, len(lams), *value.shape[2:]) for name, value in found.items()}
-    return found | {"lams": lams}
+    # no batches of 1: XLA's batched products are several times slower on CPU
+    found = jax.lax.map(problem, flat, batch_size=batch_size if batch_size > 1 else None)
+    return {name: value.reshape(*batch, *value.shape[1:]) for name, value in found.items()}
 
 
 class _State(NamedTuple):
@@ -209,10 +214,9 @@ def newton_path(
         penalty = steps * cross + steps**2 * norm2(step, effect) / 2
         now = losses(state.outputs)
         gain = losses(state.outputs + steps[:, None] * effect) - now + lam * penalty
-        best = jnp.argmin(gain)
         # Near the optimum the objective has no digits left to tell steps apart: there the full step is right.
         full = jnp.abs(gain).max() <= 1e3 * jnp.finfo(X.dtype).eps * (now + lam)
-        t = jnp.where(full, 1.0, steps[best]).astype(X.dtype)
+        t = jnp.where(full, 1.0, jnp.max(jnp.where(gain <= gain.min(), steps, 0.0)))
         weights = state.weights + t * step
         outputs = K @ weights
         norm = gradient(weights, outputs, lam)[1]
