@@ -42,6 +42,7 @@ from theorylab.online.scheduling import (
     scheduling_lower_bound,
     two_stage_hard_instance,
     two_stage_hard_ratios,
+    two_stage_small_job_instances,
 )
 from theorylab.online.search import WorstCase, proof_adversary, worst_case_search
 from theorylab.online.ski import (
@@ -121,5 +122,6 @@ __all__ = [
     "tradeoff_randomized_discrete",
     "two_stage_hard_instance",
     "two_stage_hard_ratios",
+    "two_stage_small_job_instances",
     "worst_case_search",
 ]

@@ -110,12 +110,15 @@ def scheduling_curve(
     key: Array,
     instances: int = 100_000,
     wakes: int | None = None,
+    **search: Any,
 ) -> TradeoffCurve:
     """Measured curve of `family(parameter) -> policy` on n jobs, beside the lower bound for n jobs.
 
     Consistency by search over correct predictions, robustness by search over all and by the proof's adversary; both
     are lower estimates, so a point may move away from the bound with more `instances`, never below it. Where the
     measured consistency is beyond round robin's 2n/(n+1) the optimum is that ratio.
+    search: options of `worst_case_search`. A family of PyTrees, such as `lambda p: jax.tree_util.Partial(rates, p)`
+    for a function rates(p, view), is compiled once; a family of closures once per parameter.
     """
     import jax
 
@@ -125,7 +128,7 @@ def scheduling_curve(
         policy = family(parameter)
         keys = jax.random.split(jax.random.fold_in(key, i))
         perfect, any_ = (
-            worst_case_search(policy, n, key=k, instances=instances, perfect=p, wakes=wakes)
+            worst_case_search(policy, n, key=k, instances=instances, perfect=p, wakes=wakes, **search)
             for k, p in zip(keys, (True, False), strict=True)
         )
         worst = max((any_, proof_adversary(policy, n, wakes=wakes)), key=lambda w: w.ratio)

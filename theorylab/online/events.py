@@ -108,6 +108,7 @@ class _State(NamedTuple):
     time: Float[Array, " B"]
     time_e: Any
     phase: Int[Array, " B"]
+    woken_at: Float[Array, " B"]
     infeasible: Any
     stuck: Any
     snap: Any
@@ -147,6 +148,7 @@ def simulate(policy: Any, x: Any, y: Any, e: Any, pick: Any = None, *, wakes: in
         unfinished = jnp.isinf(s.finish)
         view = View(y, rank, s.attained, unfinished, ~unfinished & below, s.reached, s.finish, s.time, s.phase)
         action = jax.vmap(ask, in_axes=-1, out_axes=-1)(view)
+        wake = jnp.where(action.wake > s.woken_at, action.wake, jnp.inf)  # each wake-up comes once
         rate = jnp.where(unfinished, action.rates, 0.0)
         bad = jnp.any(~(rate >= 0), axis=0) | ~(jnp.sum(rate, axis=0) <= 1 + 1e-9)
         # The next milestone of an overrunning job is its prediction, of every other job its end.
@@ -157,11 +159,11 @@ def simulate(policy: Any, x: Any, y: Any, e: Any, pick: Any = None, *, wakes: in
         left = target - s.attained
         step_dt = jnp.min(jnp.where(served, left * jnp.where(served, per_rate, 1.0), jnp.inf), axis=0)
         open_ = jnp.any(unfinished, axis=0)
-        dt = jnp.maximum(jnp.minimum(step_dt, action.wake - s.time), 0.0)
+        dt = jnp.maximum(jnp.minimum(step_dt, wake - s.time), 0.0)
         alive = open_ & jnp.isfinite(dt) & ~bad
         dt = jnp.where(alive, dt, 0.0)
         near = served & alive & (left - rate * dt <= MEET * target)
-        woken = alive & (action.wake - s.time - dt <= MEET * jnp.abs(action.wake)) & jnp.isfinite(action.wake)
+        woken = alive & (wake - s.time - dt <= MEET * jnp.abs(wake)) & jnp.isfinite(wake)
         event, attained_e, time_e = near, None, None
         if nudged:
             target_e = jnp.where(pending, 0.0, e)
@@ -179,15 +181,17 @@ def simulate(policy: Any, x: Any, y: Any, e: Any, pick: Any = None, *, wakes: in
         finish = jnp.where(event & ~pending, time, s.finish)
         reached = s.reached | (event & pending) if watches else s.reached
         snap = s.snap if pick is None else jnp.where(index == pick, attained, s.snap)
-        stuck = open_ & jnp.isinf(jnp.minimum(step_dt, action.wake - s.time))
+        stuck = open_ & jnp.isinf(jnp.minimum(step_dt, wake - s.time))
         infeasible = s.infeasible | (bad & open_)
         phase = s.phase + woken
-        after = _State(attained, attained_e, finish, reached, time, time_e, phase, infeasible, stuck, snap)
+        woken_at = jnp.where(woken, wake, s.woken_at)
+        after = _State(attained, attained_e, finish, reached, time, time_e, phase, woken_at, infeasible, stuck, snap)
         return after, None
 
     zero, no = jnp.zeros_like(x), jnp.zeros(x.shape, bool)
     small = (zero, zero[0]) if nudged else (None, None)
     start = _State(zero, small[0], jnp.full_like(x, jnp.inf), no, zero[0], small[1], jnp.zeros(x.shape[1], jnp.int32),
+                   jnp.full(x.shape[1], -jnp.inf),
                    no[0], no[0], None if pick is None else zero)  # fmt: skip
     end, _ = jax.lax.scan(step, start, jnp.arange(n * (2 if watches else 1) + wakes))
     open_ = jnp.any(jnp.isinf(end.finish), axis=0)

@@ -10,7 +10,7 @@ Robustness-Consistency Trade-offs for Learning-Augmented Online Algorithms" (202
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -44,7 +44,10 @@ class View(NamedTuple):
 
 
 class Action(NamedTuple):
-    """Rates (n,) to serve at, and the absolute time at which the policy wants to be asked again at the latest."""
+    """Rates (n,) to serve at, and the absolute time at which the policy wants to be asked again at the latest.
+
+    Wake-ups come once each and in order: a time not later than that of the last one is ignored.
+    """
 
     rates: Float[Array, " n"]
     wake: Any = jnp.inf
@@ -112,7 +115,7 @@ class TwoStage:
     """
 
     lam: Float[Array, ""] | float
-    detect_overrun: bool = field(default=True, metadata={"static": True})
+    detect_overrun: Bool[Array, ""] | bool = True
     wakes: ClassVar[int] = 1
 
     @property
@@ -123,7 +126,7 @@ class TwoStage:
         n = view.predictions.shape[0]
         opt = jnp.sum((n - view.rank) * view.predictions)
         end = self.lam * opt * (2 / max(n - 1, 1)) * (n > 1)
-        late = view.overrun if self.detect_overrun else view.overrun & ~view.unfinished
+        late = view.overrun & (self.detect_overrun | ~view.unfinished)
         fallen = jnp.any(view.early | late)
         sharing = (view.phase == 0) | fallen
         rates = jnp.where(sharing, equal_rates(view), shortest_first(view))

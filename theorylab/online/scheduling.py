@@ -105,7 +105,8 @@ def scheduling_lower_bound(n: int, lam: Any) -> Float[Array, "..."]:
     """Robustness that no deterministic (1+lam)-consistent algorithm for n jobs can beat (WZ's theorem for every n).
 
     (n + n(n+1) lam) / (1 + (n+1)(n+2) lam / 2) for lam in [0, (n-1)/(n+1)]; from n at lam = 0 to 2n/(n+1), the ratio
-    of round robin, beyond which (raises `InputError`) round robin is consistent enough. Tight for n = 2 to 5.
+    of round robin, beyond which (raises `InputError`) round robin is consistent enough. Attained for n = 2, and in
+    search for n = 3 and 4.
     """
     if n == 1:
         return 0 * within("lam", lam, 0.0) + 1
@@ -115,7 +116,10 @@ def scheduling_lower_bound(n: int, lam: Any) -> Float[Array, "..."]:
 
 @float64_inside
 def two_stage_hard_ratios(n: int, lam: Any) -> Float[Array, "... n"]:
-    """Ratios of the two-stage schedule on `two_stage_hard_instance(n, lam, k)` for k = 1..n, on a last axis."""
+    """Ratios of the two-stage schedule on `two_stage_hard_instance(n, lam, k)` for k = 1..n, on a last axis.
+
+    Lower estimates of its robustness: from n = 5 on `two_stage_small_job_instances` can be worse.
+    """
     share = (_lam(n, lam) * (n + 1) / (n - 1))[..., None]
     k = np.arange(1.0, n + 1)
     served = n * share  # time at which stage one ends
@@ -134,6 +138,23 @@ def two_stage_hard_instance(n: int, lam: float, correct: int = 1) -> Instance:
     if share >= 1:
         late[:] = False
     return Instance(np.where(late, share, 1.0), late.astype(float), np.ones(n))
+
+
+@float64_inside
+def two_stage_small_job_instances(n: int, lam: float, small: Float[ArrayLike, " s"]) -> Instance:
+    """Instances (s, n), n >= 3: a right job of size `small` in (0, 1], which ends in stage one, a right job of size 1,
+    and n-2 jobs predicted at 1 that are just above what stage one serves them.
+
+    From n = 5 on they push the two-stage schedule above the lower bound, which equal predictions do from n = 6 on.
+    """
+    size = within("small", small, 0.0, 1.0, open_low=True).reshape(-1, 1)
+    opt = n * size + count("n", n, 3) * (n - 1) / 2
+    served = (2 * float(_lam(n, lam)) * opt / (n - 1) - size) / (n - 1)  # in stage one, by jobs that outlast it
+    ends = size <= served
+    late = ends & (served < 1) & (np.arange(n) >= 2)
+    sizes = np.where(late, served, np.where(np.arange(n) == 0, size, 1.0))
+    predictions = np.where(np.arange(n) == 0, size, np.ones(n))
+    return Instance(sizes, late.astype(float), np.broadcast_to(predictions, sizes.shape))
 
 
 @float64_inside

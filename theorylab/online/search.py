@@ -48,7 +48,7 @@ def worst_case_search(
     instances: int = 1_000_000,
     perfect: bool = False,
     climbers: int = 2048,
-    steps: int = 128,
+    steps: int = 256,
     wakes: int | None = None,
 ) -> WorstCase:
     """Search for the n-job instance on which the policy has the largest competitive ratio.
@@ -113,57 +113,59 @@ def _round(policy: Any, key: Array, *, n: int, shape: tuple[int, int], perfect: 
     events = 2 * n + wakes
     start_key, climb_key = jax.random.split(key)
 
-    def evaluate(key: Array, x: Any, e: Any, y: Any) -> _Climbers:
-        # A common factor changes no ratio; keep the largest size at 1.
-        top = jnp.maximum(jnp.max(x, axis=0), 1e-300)
-        x, y = x / top, y / top
-        pick = None if perfect else jax.random.randint(key, (size,), 0, events)
-        run: Run = simulate(policy, x, y, None if perfect else e, pick, wakes=wakes)
+    def evaluate(pick: Any, x: Any, e: Any, y: Any) -> _Climbers:
+        # A common factor changes no ratio: keep the largest size at 1, and all numbers far from 0 and infinity.
+        top = jnp.max(x, axis=0)
+        x, y = (jnp.clip(a / top, 1e-12, 1e12) for a in (x, y))
+        run: Run = simulate(policy, x, y, None if perfect else e, None if perfect else pick, wakes=wakes)
         opt = jnp.sum(jnp.sort(x, axis=0) * jnp.arange(n, 0, -1)[:, None], axis=0)
         return _Climbers(x, e, y, run.cost / opt, x if perfect else run.snap)
 
     def climb(now: _Climbers, key: Array) -> tuple[_Climbers, None]:
-        move_key, pick_key, meet_key = jax.random.split(key, 3)
-        new = evaluate(pick_key, *_move(move_key, now, perfect))
-        worse = ~(new.ratio < now.ratio)  # a NaN ratio is kept: the policy broke its contract
-        now = jax.tree.map(lambda a, b: jnp.where(worse, a, b), new, now)
-        shift, take = jax.random.randint(meet_key, (2,), 1, jnp.array([size, 8]))
-        other = jax.tree.map(lambda a: jnp.roll(a, shift, axis=-1), now)
-        taken = (other.ratio > now.ratio) & ((jnp.arange(size) + take) % 8 == 0)
+        drawn = jax.random.uniform(key, (2 * n + 7, size))  # one call: drawing is much of what is compiled
+        pick = (drawn[-1] * events).astype(jnp.int32)
+        new = evaluate(pick, *_move(drawn[:-2], now, perfect))
+        kept = new.ratio < now.ratio  # false for NaN: a policy that broke its contract must be seen
+        now = jax.tree.map(lambda a, b: jnp.where(kept, b, a), new, now)
+        other = jax.tree.map(lambda a: jnp.roll(a, (drawn[-2, 0] * size).astype(jnp.int32), axis=-1), now)
+        taken = (other.ratio > now.ratio) & (
+            drawn[-2] < 1 / 64
+        )  # rarely: different climbers find different hard instances
         return jax.tree.map(lambda a, b: jnp.where(taken, a, b), other, now), None
 
-    x, e, y = _sample(start_key, n, size, perfect)
+    x, e, y = _sample(jax.random.uniform(start_key, (4 * n + 1, size)), perfect)
     state = _Climbers(x, e, y, jnp.full((size,), -jnp.inf), x)
     state, _ = jax.lax.scan(climb, state, jax.random.split(climb_key, steps))
     best = jnp.argmax(jnp.where(jnp.isnan(state.ratio), jnp.inf, state.ratio))
     return jax.tree.map(lambda a: a[..., best], state)
 
 
-def _sample(key: Array, n: int, size: int, perfect: bool) -> tuple[Any, Any, Any]:
-    """Random instances: half with equal predictions; sizes right, slightly or wildly wrong, or tiny."""
-    keys = jax.random.split(key, 5)
-    y = jnp.exp(jax.random.normal(keys[0], (n, size)))
-    y = jnp.where(jax.random.bernoulli(keys[1], 0.5, (size,)), 1.0, y)
+def _normal(uniform: Any) -> Any:
+    return jax.scipy.special.ndtri(jnp.maximum(uniform, 1e-12))
+
+
+def _sample(drawn: Float[Array, "4n+1 B"], perfect: bool) -> tuple[Any, Any, Any]:
+    """Random instances: half with equal predictions; sizes right, just off, wildly wrong, or tiny."""
+    *rows, equal = drawn
+    u = jnp.stack(rows).reshape(4, -1, drawn.shape[1])
+    y = jnp.where(equal < 0.5, 1.0, jnp.exp(_normal(u[0])))
     if perfect:
         return y, jnp.zeros_like(y), y
-    kind = jax.random.randint(keys[2], (n, size), 0, 5)
-    wild = y * jnp.exp(1.5 * jax.random.normal(keys[3], (n, size)))
-    x = jnp.select([kind <= 1, kind == 2], [y, 1e-3 * y], wild)
-    e = jnp.where(kind == 1, jax.random.randint(keys[4], (n, size), -1, 2), 0.0)
-    return x, e, y
+    kind = jnp.floor(5 * u[1])
+    x = jnp.select([kind <= 1, kind == 2], [y, 1e-3 * y], y * jnp.exp(1.5 * _normal(u[2])))
+    return x, jnp.where(kind == 1, jnp.floor(3 * u[3]) - 1, 0.0), y
 
 
-def _move(key: Array, now: _Climbers, perfect: bool) -> tuple[Any, Any, Any]:
+def _move(drawn: Float[Array, "2n+5 B"], now: _Climbers, perfect: bool) -> tuple[Any, Any, Any]:
     """One random move of every climber, on a random subset of its jobs."""
-    n, size = now.x.shape
-    drawn = jax.random.uniform(key, (2 * n + 5, size))  # one call: random bits are most of what is compiled
+    n = now.x.shape[0]
     move, source, extent, log_scale, side = drawn[2 * n :]
     mask = drawn[:n] < jnp.where(extent < 0.6, 1.2 / n, 0.6)
-    noise = jax.scipy.special.ndtri(drawn[n : 2 * n])
+    noise = _normal(drawn[n : 2 * n])
     factor = jnp.exp(jnp.exp(12.5 * log_scale - 12) * jnp.where(move < 0.15, noise[0], noise))  # together, or each
+    side = jnp.floor(3 * side) - 1  # -1, 0 or 1
+    one = jnp.arange(n)[:, None] == jnp.floor(source * n)
     x, e, y = now.x, now.e, now.y
-    index = jnp.floor(source * n).astype(jnp.int32)
-    one = jnp.arange(n)[:, None] == index
 
     def chosen(a: Any) -> Any:
         return jnp.sum(jnp.where(one, a, 0.0), axis=0)
@@ -171,13 +173,14 @@ def _move(key: Array, now: _Climbers, perfect: bool) -> tuple[Any, Any, Any]:
     if perfect:
         x = jnp.where(mask, jnp.where(move < 0.7, x * factor, chosen(x)), x)
         return x, e, x
-    side = jnp.floor(3 * side) - 1  # -1, 0 or 1
     stretch, right, equal, snap, bend, level = (
         move < 0.35, (move >= 0.35) & (move < 0.5), (move >= 0.5) & (move < 0.6), (move >= 0.6) & (move < 0.8),
         (move >= 0.8) & (move < 0.9), move >= 0.9,
     )  # fmt: skip
-    new_x = jnp.select([stretch, right, equal, snap], [x * factor, y, chosen(x), now.snap], x)
+    new_x = jnp.select(
+        [stretch, right, equal, snap], [x * factor, y, chosen(x), jnp.where(now.snap > 0, now.snap, x)], x
+    )
     new_e = jnp.select([stretch, right, equal, snap], [jnp.zeros_like(e), side, chosen(e), jnp.ones_like(e)], e)
     new_y = jnp.select([bend, level], [y * factor, chosen(y)], y)
     x, e, y = (jnp.where(mask, new, old) for new, old in ((new_x, x), (new_e, e), (new_y, y)))
-    return x, jnp.where(x > 0, e, jnp.maximum(e, 0.0)), y
+    return x, e, y

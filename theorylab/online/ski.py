@@ -84,14 +84,14 @@ def randomized_buy_distribution(
     """
     b = price(b)
     k = numbers("support", randomized_support(prediction, b, lam))
+    if k.ndim:
+        raise InputError(f"prediction and lam have shape {k.shape}; needed: one number each (vmap over many).")
     if max_days is None:
         if is_traced(lam):
             raise InputError("max_days is missing; needed under jit, where the support's length is unknown.")
         max_days = int(randomized_support(0.0, b, lam))
     if count("max_days", max_days, 1) and not is_traced(k) and max_days < float(k):
         raise InputError(f"max_days is {max_days}; needed: at least the support's {float(k):g} days.")
-    if k.ndim:
-        raise InputError(f"prediction and lam have shape {k.shape}; needed: one number each (vmap over many).")
     xp, rate = backend(k), np.log1p(-1 / b)
     wait = xp.maximum(k - xp.arange(1, max_days + 1), -1.0)
     # Powers of (b-1)/b as exponentials, so that nothing overflows.

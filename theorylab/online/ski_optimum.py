@@ -21,7 +21,7 @@ from theorylab.ridge.precision import float64_inside, is_traced
 
 
 @float64_inside
-def smallest_robustness(b: int | None = None) -> Float[Array, ""]:
+def smallest_robustness(b: int | None = None) -> Any:
     """Least robustness of any randomised algorithm: 1/(1-(1-1/b)^b); e/(e-1) as b grows (b None)."""
     return np.asarray(-1 / np.expm1(-1.0) if b is None else -1 / np.expm1(price(b) * np.log1p(-1 / b)))
 
@@ -138,10 +138,10 @@ class Certificate:
       a midpoint grid in units of b. Under them every buying time costs at least `cost`.
     """
 
-    value: Float[ArrayLike, ""]
-    seasons: Float[ArrayLike, " m"]
-    weights: Float[ArrayLike, " m"]
-    cost: Float[ArrayLike, ""]
+    value: Any
+    seasons: Any
+    weights: Any
+    cost: Any
 
 
 @float64_inside

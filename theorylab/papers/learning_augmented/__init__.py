@@ -42,7 +42,7 @@ def _search(p: Preset) -> Cells:
 
 
 def _hard(p: Preset) -> Cells:
-    shares = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0]
+    shares = [0.02, 0.05, 0.1, 0.2, 0.375, 0.5, 0.75, 1.0]  # of the largest lambda; 0.375 is lambda 0.25 at n = 5
     return [{"n": n, "lams": [round(s * (n - 1) / (n + 1), 12) for s in shares]} for n in p["hard_sizes"]]
 
 
@@ -101,7 +101,7 @@ _QUICK = {
     "surface_price": 10, "surface_gammas": [1.6, 2.0, 3.0],
     "surface_predictions": [0.3, 0.6, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.7, 2.0, 2.5, 3.0, 4.0],
     "certificate_prices": [10, 100], "algorithm_prices": [10, 100], "lams": [0.2, 0.4, 0.5, 0.7, 0.85, 1.0],
-    "identity_sizes": [2, 7, 30], "searches": _searches(1_000_000), "hard_sizes": [2, 3, 6, 10, 100],
+    "identity_sizes": [2, 7, 30], "searches": _searches(1_000_000), "hard_sizes": [2, 3, 4, 5, 6, 10, 100],
     "ski_sigmas": _NOISE, "trials": 10_000, "ski_seeds": 6,
     "job_sigmas": [0, 1, 10, 100, 1000, 10_000], "job_instances": 40, "job_seeds": 8,
 }  # fmt: skip
@@ -114,7 +114,7 @@ _SMOKE = _QUICK | {
 }  # fmt: skip
 _FULL = _QUICK | {
     "limit_prices": [400, 2000], "surface_price": 40, "searches": _searches(20_000_000),
-    "hard_sizes": [2, 3, 6, 10, 100, 1000], "trials": 1_000_000, "job_instances": 400,
+    "hard_sizes": [2, 3, 4, 5, 6, 10, 100, 1000], "trials": 1_000_000, "job_instances": 400,
     "ski_sigmas": [*np.linspace(0, 300, 61).tolist()],
     "job_sigmas": [0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000],
 }  # fmt: skip

@@ -185,12 +185,27 @@ def _sup(rows: Sequence[Row], bound: Callable[[int, float], float], near: float 
     return evidence
 
 
-def two_stage_sup(policy: str, sizes: Sequence[int]) -> Measure:
-    """The worst ratio found is within 1e-3 below the lower bound for n jobs, and not above it by more than 1e-9."""
+def two_stage_sup(policy: str, sizes: Sequence[int], largest: float = 1.0) -> Measure:
+    """The worst ratio found is within 1e-3 below the lower bound for n jobs, and not above it by more than 1e-9.
+    Consistencies up to 1 + `largest`."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = [r for n in sizes for r in searches(results, policy=policy, n=n, perfect=False)]
+        rows = [r for r in rows if r.cell["parameter"] <= largest]
         return _sup(rows, lambda n, lam: float(scheduling_lower_bound(n, lam)), 1e-3)
+
+    return measure
+
+
+def small_job(n: int) -> Measure:
+    """No instance with one small right job is worse than the lower bound (1e-9)."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        return [
+            Evidence(f"worst - bound, n={n}, λ={lam:.4g}", ratio - bound, high=EXACT)
+            for r in results["hard"].where(n=n)
+            for lam, ratio, bound in zip(r.cell["lams"], r["small_job"], r["bound"], strict=True)
+        ]
 
     return measure
 
@@ -251,8 +266,10 @@ def theorem_c(scale: float) -> Measure:
         evidence = []
         for r in (r for r in results["hard"] if r.cell["n"] <= 10):
             for i, name in enumerate(("two-stage", "PRR")):
-                excess = (r["attacked"][:, i] / (scale * r["bound"]) - 1).min()
-                evidence.append(Evidence(f"least ratio / bound - 1, {name}, n={r.cell['n']}", excess, low=-EXACT))
+                excess = np.min(r["attacked"][:, i] / (scale * r["bound"]) - 1)
+                evidence.append(
+                    Evidence(f"least ratio / bound - 1, {name}, n={r.cell['n']}", float(excess), low=-EXACT)
+                )
         return evidence
 
     return measure
@@ -406,9 +423,16 @@ CLAIMS = (
           "for n = 2", ("search",), two_stage_sup("two_stage", [2]),
           {"overruns noticed only at completion": two_stage_sup("two_stage_blind", [2]),
            "stage one a fifth longer": two_stage_sup("two_stage_longer", [2])}),
-    Claim("two_stage_three_to_five", "For n = 3, 4, 5 the two-stage schedule attains the lower bound", "dossier 2.5",
-          ("search",), two_stage_sup("two_stage", [3, 4, 5]),
+    Claim("two_stage_three_four", "For n = 3, 4 the two-stage schedule attains the lower bound", "dossier 2.5",
+          ("search",), two_stage_sup("two_stage", [3, 4]),
           {"overruns noticed only at completion": two_stage_sup("two_stage_blind", [3])}, presets=BIG),
+    Claim("two_stage_five_small", "For n = 5 it does at λ <= 0.1", "dossier 2.5", ("search",),
+          two_stage_sup("two_stage", [5], 0.1), {"n = 6, λ = 0.15": two_stage_sup("two_stage", [6])}, presets=BIG),
+    Claim("two_stage_five", "For n = 5 the two-stage schedule attains the lower bound at every λ", "dossier 2.5",
+          ("hard",), small_job(5), {"n = 4": small_job(4)}, kind="finding", presets=BIG,
+          note="It does not: a small right job that ends in stage one, a right job of size 1 and three that overrun by "
+          "next to nothing cost 2.0266 times the optimum at λ = 0.25, above LB_5 = 2. With equal predictions alone "
+          "n = 5 looks tight."),
     Claim("two_stage_six", "At n = 6 the two-stage schedule no longer attains it: 2.39676 > 2.36538", "dossier 2.5",
           ("search",), gap(6), {"n = 5": gap(5)}, presets=BIG),
     Claim("two_stage_consistency", "Two-stage is exactly (1+λ)-consistent for every n", "dossier 2.5", ("search",),

@@ -1,6 +1,6 @@
 """Cells on non-clairvoyant scheduling: identities, worst-case searches, hard instances, and PSK's experiment."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -10,7 +10,7 @@ from theorylab import online
 from theorylab.online import competitive_ratio, schedule
 
 Arrays = Mapping[str, Any]
-POLICIES = {
+POLICIES: Mapping[str, Callable[[float], online.Policy]] = {
     "two_stage": online.TwoStage,
     "two_stage_blind": lambda lam: online.TwoStage(lam, detect_overrun=False),
     "two_stage_longer": lambda lam: online.TwoStage(1.2 * lam),
@@ -51,9 +51,9 @@ def hard(n: int, lams: list[float]) -> Arrays:
 
     two_stage: the largest formula over how many predictions are right, `correct` of n; simulated: that instance run.
     prr: exact at the same consistency; prr_simulated: its hard instance run; attacked: the proof's adversary against
-    both policies (L, 2).
+    both policies (L, 2). small_job: worst of the two-stage schedule with one small right job (0 above n = 10).
     """
-    found: dict[str, list[Any]] = {k: [] for k in ("simulated", "prr_simulated", "correct", "attacked")}
+    found: dict[str, list[Any]] = {k: [] for k in ("simulated", "prr_simulated", "correct", "attacked", "small_job")}
     lams_ = np.asarray(lams)
     ratios = np.asarray(online.two_stage_hard_ratios(n, lams_))
     shares = np.asarray(online.prr_share(n, lams_))
@@ -64,17 +64,20 @@ def hard(n: int, lams: list[float]) -> Arrays:
         found["simulated"].append(_ratio(two_stage, online.two_stage_hard_instance(n, lam, correct)))
         found["prr_simulated"].append(_ratio(prr, online.prr_hard_instance(n, share)))
         found["attacked"].append([online.proof_adversary(p, n).ratio if n <= 10 else 0.0 for p in (two_stage, prr)])
+        small = online.two_stage_small_job_instances(n, lam, np.geomspace(1e-3, 1, 400)) if 3 <= n <= 10 else None
+        found["small_job"].append(_ratio(two_stage, small) if small else 0.0)
     arrays = {k: np.asarray(v) for k, v in found.items()}
     return arrays | {"bound": online.scheduling_lower_bound(n, lams_), "two_stage": ratios.max(1),
                      "prr": online.prr_robustness(n, shares), "share": shares}  # fmt: skip
 
 
 def _ratio(policy: Any, instance: online.Instance) -> float:
+    """The worst ratio of a policy on one or many instances."""
     cost = schedule(policy, instance.sizes, instance.predictions, nudge=instance.nudge).cost
-    return float(competitive_ratio(cost, instance.sizes))
+    return float(np.max(competitive_ratio(cost, instance.sizes)))
 
 
-JOB_POLICIES = {
+JOB_POLICIES: Mapping[str, online.Policy] = {
     "round robin": online.RoundRobin(),
     "shortest predicted first": online.ShortestPredictedFirst(),
     "PRR(0.5)": online.PreferentialRoundRobin(0.5),
