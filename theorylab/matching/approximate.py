@@ -10,11 +10,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from theorylab.errors import InputError
 from theorylab.matching.assignment import square, value_of
-from theorylab.matching.markets import as_weights, pairs
+from theorylab.matching.markets import AnyArray, as_weights, best, first, pairs
 from theorylab.matching.prices import feasible
 from theorylab.ridge.precision import float64_inside
 
@@ -24,47 +24,47 @@ from theorylab.ridge.precision import float64_inside
 class Certified:
     """A matching, dual-feasible prices, and a certified bound on how much heavier any matching can be."""
 
-    row_to_col: Int[Array, "n"]
-    p: Float[Array, "n"]
-    q: Float[Array, "m"]
-    gap: Float[Array, ""]
-    sweeps: Int[Array, ""]
+    row_to_col: Int[AnyArray, "n"]
+    p: Float[AnyArray, "n"]
+    q: Float[AnyArray, "m"]
+    gap: Float[AnyArray, ""]
+    sweeps: Int[AnyArray, ""]
 
 
-def _certify(weights: Array, row_to_col: Array, q: Array, sweeps: Array) -> Certified:
+def _certify(weights: AnyArray, row_to_col: AnyArray, q: AnyArray, sweeps: AnyArray) -> Certified:
     row_to_col = jnp.where((pairs(row_to_col, weights.shape[1]) & (weights > 0)).any(1), row_to_col, -1)
     p, q = feasible(weights, q)
     return Certified(row_to_col, p, q, p.sum() + q.sum() - value_of(weights, row_to_col), sweeps)
 
 
 @jax.jit
-def _auction(weights: Array, first: Array, last: Array) -> Certified:
+def _auction(weights: AnyArray, start_eps: AnyArray, last: AnyArray) -> Certified:
     padded = square(weights)
     k = padded.shape[0]
-    index = jnp.arange(k)
+    index = jnp.arange(k, dtype=jnp.int32)
 
     def bid(state: tuple[Any, ...]) -> tuple[Any, ...]:
         q, mate, eps, count = state
         # Every row without a column bids for its best one: up to where the second best would be as good, and eps more.
         surplus = padded - q
-        best = jnp.argmax(surplus, axis=1)
+        choice = best(surplus, 1)
         top = surplus.max(1)
-        second = jnp.where(index == best[:, None], -jnp.inf, surplus).max(1) if k > 1 else top
-        offer = q[best] + top - second + eps
-        offers = jnp.where((best[:, None] == index) & (mate < 0)[:, None], offer[:, None], -jnp.inf)
-        winner, price = jnp.argmax(offers, axis=0), offers.max(0)
+        second = jnp.where(index == choice[:, None], -jnp.inf, surplus).max(1) if k > 1 else top
+        offer = q[choice] + top - second + eps
+        offers = jnp.where((choice[:, None] == index) & (mate < 0)[:, None], offer[:, None], -jnp.inf)
+        winner, price = best(offers, 0), offers.max(0)
         sold = jnp.isfinite(price)
         q = jnp.where(sold, price, q)
         lost = jnp.where(mate >= 0, sold[mate], False)
         mate = jnp.where(lost, -1, mate)
         won = (winner == index[:, None]) & sold
-        mate = jnp.where(won.any(1), jnp.argmax(won, axis=1), mate)
+        mate = jnp.where(won.any(1), first(won, 1), mate)
         # All have one: sharpen eps and start over from these prices, unless this was the last.
         complete = (mate >= 0).all()
         again = complete & (eps > last)
         return q, jnp.where(again, -1, mate), jnp.where(again, jnp.maximum(eps / 4, last), eps), count + 1
 
-    start = (jnp.zeros(k, padded.dtype), jnp.full(k, -1, index.dtype), jnp.maximum(first, last), jnp.array(0))
+    start = (jnp.zeros(k, padded.dtype), jnp.full(k, -1, index.dtype), jnp.maximum(start_eps, last), jnp.array(0))
     q, mate, _, count = jax.lax.while_loop(lambda s: (s[1] < 0).any(), bid, start)
     # A common shift leaves the sum of a square problem's prices alone, and makes both sides non-negative.
     n, m = weights.shape
@@ -72,11 +72,11 @@ def _auction(weights: Array, first: Array, last: Array) -> Certified:
 
 
 @float64_inside
-def auction_assignment(weights: Float[Array, "n m"], *, tolerance: float = 1e-6) -> Certified:
+def auction_assignment(weights: Float[AnyArray, "n m"], *, tolerance: float = 1e-6) -> Certified:
     """Forward auction in Jacobi form with eps-scaling (Bertsekas 1988): all unassigned rows bid at once.
 
-    The certified gap is at most max(n, m) * eps with a last eps of tolerance / max(n, m), so at most `tolerance` (in the
-    weights' unit); exact for integer weights and tolerance < 1. Sweeps grow with the range of the weights over eps.
+    The certified gap is at most max(n, m) * eps with a last eps of tolerance / max(n, m), so at most `tolerance` (in
+    the weights' unit); exact for integer weights and tolerance < 1. Sweeps grow with the range of the weights over eps.
     Raises `InputError` for a tolerance that is not positive (or below what float64 can resolve), NaN or a non-matrix.
     """
     weights = as_weights("weights", weights)
@@ -88,23 +88,25 @@ def auction_assignment(weights: Float[Array, "n m"], *, tolerance: float = 1e-6)
     return _auction(weights, scale / 4, last)
 
 
-def _soft(weights: Array, q: Array, eps: Array) -> tuple[Array, Array]:
+def _soft(weights: AnyArray, q: AnyArray, eps: AnyArray) -> tuple[AnyArray, AnyArray]:
     """One round of soft best responses; softmax >= max and the added 1 make each half dual-feasible."""
-    n, m = weights.shape
-    q = eps * jax.nn.logsumexp(jnp.vstack([jnp.zeros((1, m)), (weights - _row(weights, q, eps)[:, None]) / eps]), axis=0)
+    m = weights.shape[1]
+    q = eps * jax.nn.logsumexp(
+        jnp.vstack([jnp.zeros((1, m)), (weights - _row(weights, q, eps)[:, None]) / eps]), axis=0
+    )
     return _row(weights, q, eps), q
 
 
-def _row(weights: Array, q: Array, eps: Array) -> Array:
+def _row(weights: AnyArray, q: AnyArray, eps: AnyArray) -> AnyArray:
     scaled = (weights - q) / eps
     return eps * jax.nn.logsumexp(jnp.hstack([jnp.zeros((weights.shape[0], 1)), scaled]), axis=1)
 
 
 @partial(jax.jit, static_argnames=("phases", "sweeps"))
-def _soft_duals(weights: Array, eps: Array, phases: int, sweeps: int) -> tuple[Array, Array]:
+def _soft_duals(weights: AnyArray, eps: AnyArray, phases: int, sweeps: int) -> tuple[AnyArray, AnyArray]:
     start = jnp.maximum(jnp.max(jnp.abs(weights), initial=0.0), eps)
 
-    def phase(q: Array, share: Array) -> tuple[Array, None]:
+    def phase(q: Any, share: Any) -> tuple[Any, None]:
         now = start * (eps / start) ** share
         return jax.lax.fori_loop(0, sweeps, lambda _, q: _soft(weights, q, now)[1], q), None
 
@@ -115,8 +117,8 @@ def _soft_duals(weights: Array, eps: Array, phases: int, sweeps: int) -> tuple[A
 
 @float64_inside
 def soft_assignment_duals(
-    weights: Float[Array, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50
-) -> tuple[Float[Array, "n"], Float[Array, "m"]]:
+    weights: Float[AnyArray, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50
+) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
     """Prices of entropic matching with an outside option, annealed from the size of the weights down to `eps`.
 
     p_i = eps log(1 + sum_j exp((W_ij - q_j) / eps)) and the same for q, in turn, ending with p: dual-feasible at every
@@ -130,15 +132,15 @@ def soft_assignment_duals(
 
 
 @partial(jax.jit, static_argnames=("phases", "sweeps"))
-def _soft_assignment(weights: Array, eps: Array, phases: int, sweeps: int) -> Certified:
+def _soft_assignment(weights: AnyArray, eps: AnyArray, phases: int, sweeps: int) -> Certified:
     p, q = _soft_duals(weights, eps, phases, sweeps)
     n, m = weights.shape
-    rows, cols = jnp.arange(n), jnp.arange(m)
+    rows, cols = jnp.arange(n, dtype=jnp.int32), jnp.arange(m, dtype=jnp.int32)
 
-    def take(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def take(state: Any) -> Any:
         """Match all pairs that are each other's tightest among those left."""
         mate, slack, count = state
-        best_col, best_row = jnp.argmin(slack, axis=1), jnp.argmin(slack, axis=0)
+        best_col, best_row = best(-slack, 1), best(-slack, 0)
         mutual = (best_col[:, None] == cols) & (best_row == rows[:, None]) & jnp.isfinite(slack)
         mate = jnp.where(mutual.any(1), best_col, mate)
         left = ~mutual.any(1)[:, None] & ~mutual.any(0)
@@ -154,7 +156,7 @@ def _soft_assignment(weights: Array, eps: Array, phases: int, sweeps: int) -> Ce
 
 @float64_inside
 def soft_assignment(
-    weights: Float[Array, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50
+    weights: Float[AnyArray, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50
 ) -> Certified:
     """`soft_assignment_duals`, rounded to a matching (mutually tightest pairs first) with a certified gap."""
     weights = as_weights("weights", weights)

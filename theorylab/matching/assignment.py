@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
-from theorylab.matching.markets import as_weights, pairs
+from theorylab.matching.markets import AnyArray, as_weights, first, pairs
 from theorylab.ridge.precision import float64_inside
 
 
@@ -22,25 +22,25 @@ from theorylab.ridge.precision import float64_inside
 class Matching:
     """row_to_col[i] is the column of row i or -1; value is the sum of the weights of the pairs."""
 
-    row_to_col: Int[Array, "n"]
-    value: Float[Array, ""]
+    row_to_col: Int[AnyArray, "n"]
+    value: Float[AnyArray, ""]
 
 
 class _Search(NamedTuple):
-    q: Array  # (k,) column prices, the dual variables
-    mate: Array  # (k,) column of a row, -1 while it has none
-    owner: Array  # (k,) row of a column, -1 while it has none
-    todo: Array  # (k,) rows that still need a column
-    root: Array  # row whose augmenting path is sought
-    row: Array  # row whose edges are looked at next
-    base: Array  # distance of `row` from the root
-    dist: Array  # (k,) distance of each column
-    via: Array  # (k,) row before each column on its shortest path
-    seen: Array  # (k,) columns whose distance is final
-    back: Array  # column from which a found path is walked back, -1 while searching
+    q: AnyArray  # (k,) column prices, the dual variables
+    mate: AnyArray  # (k,) column of a row, -1 while it has none
+    owner: AnyArray  # (k,) row of a column, -1 while it has none
+    todo: AnyArray  # (k,) rows that still need a column
+    root: AnyArray  # row whose augmenting path is sought
+    row: AnyArray  # row whose edges are looked at next
+    base: AnyArray  # distance of `row` from the root
+    dist: AnyArray  # (k,) distance of each column
+    via: AnyArray  # (k,) row before each column on its shortest path
+    seen: AnyArray  # (k,) columns whose distance is final
+    back: AnyArray  # column from which a found path is walked back, -1 while searching
 
 
-def square(weights: Float[Array, "n m"]) -> Float[Array, "k k"]:
+def square(weights: Float[AnyArray, "n m"]) -> Float[AnyArray, "k k"]:
     """Weights clipped at 0 and padded by 0 to a square of side at least 1: a pair of weight 0 means both stay alone."""
     n, m = weights.shape
     k = max(n, m, 1)
@@ -48,25 +48,26 @@ def square(weights: Float[Array, "n m"]) -> Float[Array, "k k"]:
 
 
 def assign(
-    weights: Float[Array, "k k"], q: Float[Array, "k"], active: Bool[Array, "k"]
-) -> tuple[Int[Array, "k"], Int[Array, "k"]]:
+    weights: Float[AnyArray, "k k"], q: Float[AnyArray, "k"], active: Bool[AnyArray, "k"]
+) -> tuple[Int[AnyArray, "k"], Int[AnyArray, "k"]]:
     """Heaviest assignment of the active rows of a non-negative square matrix: (column of a row, row of a column).
 
     Any `q` is a valid start when all rows are active; otherwise `q` must be 0 and inactive rows must be all 0.
     """
     k = weights.shape[0]
-    index = jnp.arange(k)
+    index = jnp.arange(k, dtype=jnp.int32)
     none = jnp.full((), -1, index.dtype)
     # Every row takes its best column at prices q; ties are broken by rotation, so that equal rows spread out.
     surplus = weights - q
     turn = (index[None, :] - index[:, None]) % k
-    choice = jnp.argmin(jnp.where(surplus == surplus.max(1, keepdims=True), turn, k), axis=1)
+    turns = jnp.where(surplus == surplus.max(1, keepdims=True), turn, k)
+    choice = (turns.min(1) + index) % k
     wants = (choice[:, None] == index) & active[:, None]
-    first = jnp.where(wants, index[:, None], k).min(0)
-    won = (wants & (first == index[:, None])).any(1)
+    winner = jnp.where(wants, index[:, None], k).min(0)
+    won = (wants & (winner == index[:, None])).any(1)
     todo = active & ~won
-    root = jnp.argmax(todo)
-    start = _Search(q, jnp.where(won, choice, -1), jnp.where(first < k, first, -1), todo, root, root,
+    root = first(todo)
+    start = _Search(q, jnp.where(won, choice, -1), jnp.where(winner < k, winner, -1), todo, root, root,
                     jnp.zeros((), q.dtype), jnp.full(k, jnp.inf, q.dtype), jnp.zeros_like(index),
                     jnp.zeros(k, bool), none)  # fmt: skip
 
@@ -76,8 +77,10 @@ def assign(
         length = s.base + s.q - weights[s.row]
         shorter = (length < s.dist) & ~s.seen & searching
         dist, via = jnp.where(shorter, length, s.dist), jnp.where(shorter, s.row, s.via)
-        col = jnp.argmin(jnp.where(s.seen, jnp.inf, dist))
-        near, holder = dist[col], s.owner[col]
+        open_ = jnp.where(s.seen, jnp.inf, dist)
+        near = open_.min()
+        col = first(open_ == near)
+        holder = s.owner[col]
         grow, found = searching & (holder >= 0), searching & (holder < 0)
         q = jnp.where(found & s.seen, s.q + near - dist, s.q)
         # Walk back: the column goes to the row it was reached from, which gives up the column it had.
@@ -89,7 +92,7 @@ def assign(
         owner = jnp.where(walking & (index == back), row, s.owner)
         done = walking & (row == s.root)
         todo = s.todo & ~(done & (index == s.root))
-        root = jnp.where(done, jnp.argmax(todo), s.root)
+        root = jnp.where(done, first(todo), s.root)
         return _Search(
             q, mate, owner, todo, root,
             row=jnp.where(done, root, jnp.where(grow, holder, s.row)),
@@ -103,7 +106,7 @@ def assign(
     return end.mate, end.owner
 
 
-def matching_of(weights: Float[Array, "n m"]) -> Int[Array, "n"]:
+def matching_of(weights: Float[AnyArray, "n m"]) -> Int[AnyArray, "n"]:
     """row_to_col of a maximum-weight matching; no checks, the caller's precision."""
     n, m = weights.shape
     padded = square(weights)
@@ -112,7 +115,7 @@ def matching_of(weights: Float[Array, "n m"]) -> Int[Array, "n"]:
     return jnp.where((pairs(mate, m) & (weights > 0)).any(1), mate, -1)
 
 
-def value_of(weights: Float[Array, "n m"], row_to_col: Int[Array, "n"]) -> Float[Array, ""]:
+def value_of(weights: Float[AnyArray, "n m"], row_to_col: Int[AnyArray, "n"]) -> Float[AnyArray, ""]:
     """Sum of the weights of the matched pairs."""
     return jnp.where(pairs(row_to_col, weights.shape[1]), weights, 0.0).sum()
 
@@ -124,7 +127,7 @@ def _solve(weights: Any) -> Matching:
 
 
 @float64_inside
-def max_weight_matching(weights: Float[Array, "n m"]) -> Matching:
+def max_weight_matching(weights: Float[AnyArray, "n m"]) -> Matching:
     """A matching of the largest total weight; agents may stay alone, so no pair of weight <= 0 is ever used.
 
     weights: (n, m) finite, in any unit; either side may be empty. Among equally heavy matchings any may come. Exact up

@@ -5,21 +5,23 @@ over an explicit state; `propose` and `observe` are its two halves, for a platfo
 scans over rounds and batches over seeds and markets.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from theorylab.errors import InputError
 from theorylab.matching.assignment import matching_of, value_of
 from theorylab.matching.confidence import Intervals, Model
 from theorylab.matching.instability import instability_of, unrest_of
-from theorylab.matching.markets import Market, Outcome, as_market, pairs
+from theorylab.matching.markets import AnyArray, Market, Outcome, as_market, first
 from theorylab.matching.prices import WEIGHT, PriceRule, primal_dual, require_rule
+from theorylab.matching.references import best_value
 from theorylab.ridge.precision import float64_inside
 
 
@@ -29,7 +31,7 @@ class State:
     """What the model knows, and midpoint prices (k,) of the last round from which the next search starts."""
 
     knowledge: Any
-    prices: Float[Array, "k"]
+    prices: Float[AnyArray, "k"]
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["outcome", "pairs", "intervals", "p", "q"], meta_fields=[])
@@ -38,10 +40,10 @@ class Decision:
     """A platform's choice: matching and transfers, and the intervals and core prices (p, q) that they came from."""
 
     outcome: Outcome
-    pairs: Bool[Array, "n m"]
+    pairs: Bool[AnyArray, "n m"]
     intervals: Intervals
-    p: Float[Array, "n"]
-    q: Float[Array, "m"]
+    p: Float[AnyArray, "n"]
+    q: Float[AnyArray, "m"]
 
 
 _SCORES = ("instability", "utility_difference", "excess", "width", "matched", "covered", "profit", "unrest")
@@ -58,14 +60,14 @@ class Record:
     minus the sum of transfers, and the most that a pair or an agent gains by leaving.
     """
 
-    instability: Float[Array, "*rounds"]
-    utility_difference: Float[Array, "*rounds"]
-    excess: Float[Array, "*rounds"]
-    width: Float[Array, "*rounds"]
-    matched: Float[Array, "*rounds"]
-    covered: Bool[Array, "*rounds"]
-    profit: Float[Array, "*rounds frictions"]
-    unrest: Float[Array, "*rounds frictions"]
+    instability: Float[AnyArray, "*rounds"]
+    utility_difference: Float[AnyArray, "*rounds"]
+    excess: Float[AnyArray, "*rounds"]
+    width: Float[AnyArray, "*rounds"]
+    matched: Float[AnyArray, "*rounds"]
+    covered: Bool[AnyArray, "*rounds"]
+    profit: Float[AnyArray, "*rounds frictions"]
+    unrest: Float[AnyArray, "*rounds frictions"]
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["model", "position"], meta_fields=["shape", "slack"])
@@ -81,8 +83,8 @@ class MatchUCB:
     def init(self) -> State:
         return State(self.model.init(), jnp.zeros(max(*self.shape, 1)))
 
-    def propose(self, state: State, present: Bool[Array, "n m"] | None = None) -> tuple[State, Decision]:
-        """Match and pay by the primal-dual pair at the upper bounds: tau_a = price - UCB of the match (COMPUTEMATCH)."""
+    def propose(self, state: State, present: Bool[AnyArray, "n m"] | None = None) -> tuple[State, Decision]:
+        """Match and pay by primal and dual at the upper bounds (COMPUTEMATCH): tau_a = price - UCB of the match."""
         n, m = self.shape
         k = max(n, m, 1)
         bounds = self.model.intervals(state.knowledge)
@@ -93,21 +95,21 @@ class MatchUCB:
         p = jnp.where(X, row_price[:m], 0.0).sum(1)
         q = jnp.where(X.any(0), q[:m], 0.0)
         outcome = Outcome(
-            jnp.where(X.any(1), jnp.argmax(X, axis=1), -1),
+            jnp.where(X.any(1), first(X, 1), -1),
             p - jnp.where(X, bounds.high_row, 0.0).sum(1),
             q - jnp.where(X, bounds.high_col, 0.0).sum(0),
         )
         return State(state.knowledge, warm), Decision(outcome, X, bounds, p, q)
 
     def observe(
-        self, state: State, decision: Decision, seen_row: Float[Array, "n"], seen_col: Float[Array, "m"]
+        self, state: State, decision: Decision, seen_row: Float[AnyArray, "n"], seen_col: Float[AnyArray, "m"]
     ) -> State:
         """Learn from what matched agents report of their utility (entries of agents who are alone are ignored)."""
         return State(self.model.update(state.knowledge, decision.pairs, seen_row, seen_col), state.prices)
 
     def round(
-        self, state: State, market: Market, noise_row: Float[Array, "n"], noise_col: Float[Array, "m"], *,
-        best: Float[Array, ""], present: Bool[Array, "n m"] | None = None, frictions: Float[Array, "f"],
+        self, state: State, market: Market, noise_row: Float[AnyArray, "n"], noise_col: Float[AnyArray, "m"], *,
+        best: Float[AnyArray, ""], present: Bool[AnyArray, "n m"] | None = None, frictions: Float[AnyArray, "f"],
     ) -> tuple[State, Record]:  # fmt: skip
         """One round against a known market: propose, observe with this noise, score. best: welfare of the optimum."""
         state, decision = self.propose(state, present)
@@ -118,7 +120,7 @@ class MatchUCB:
         return self.observe(state, decision, gain_row + noise_row, gain_col + noise_col), record
 
 
-def friction_outcome(decision: Decision, friction: Float[Array, ""]) -> Outcome:
+def friction_outcome(decision: Decision, friction: Float[AnyArray, ""]) -> Outcome:
     """The outcome of a platform that charges for search frictions: matched agents get price - LCB - friction.
 
     It stays stable for agents whom leaving costs `friction`, and earns friction - (UCB - LCB) per matched agent.
@@ -133,16 +135,20 @@ def friction_outcome(decision: Decision, friction: Float[Array, ""]) -> Outcome:
 
 
 def score(
-    market: Market, decision: Decision, present: Array | None, frictions: Array, lost: Array, instability: Array
+    market: Market,
+    decision: Decision,
+    present: AnyArray | None,
+    frictions: AnyArray,
+    lost: AnyArray,
+    instability: AnyArray,
 ) -> Record:
     """The record of a decision whose welfare loss and instability are known."""
     X, bounds = decision.pairs, decision.intervals
     high = bounds.high_row + bounds.high_col
-    holds = (bounds.low_row <= market.U) & (market.U <= bounds.high_row)
-    holds &= (bounds.low_col <= market.V) & (market.V <= bounds.high_col)
+    holds = bounds.hold(market.U, market.V)
     seen = market.W if present is None else jnp.where(present, market.W, -jnp.inf)
 
-    def charged(friction: Array) -> tuple[Array, Array]:
+    def charged(friction: AnyArray) -> Any:
         outcome = friction_outcome(decision, friction)
         # Absent agents gain nothing by leaving: their pairs are worth -inf and their own net is 0.
         unstable = unrest_of(Market(jnp.where(jnp.isfinite(seen), market.U, -jnp.inf), market.V), outcome, friction)
@@ -153,7 +159,7 @@ def score(
         instability, lost,
         excess=jnp.where(X, high - market.W, 0.0).sum(),
         width=jnp.where(X, high - bounds.low_row - bounds.low_col, 0.0).sum(),
-        matched=2.0 * X.sum(), covered=(holds if present is None else holds | ~present).all(),
+        matched=2.0 * jnp.sum(X), covered=jnp.all(holds if present is None else holds | ~present),
         profit=profit, unrest=unstable,
     )  # fmt: skip
 
@@ -174,35 +180,35 @@ def match_ucb(model: Model, shape: tuple[int, int], *, prices: PriceRule = "midp
 
 @partial(jax.jit, static_argnames=("rounds", "batch"))
 def _chunk(
-    algorithm: Any, states: Any, keys: Array, markets: Market, noise_std: Array, frictions: Array, present: Any,
-    rounds: int, batch: int | None,
+    algorithm: Any, states: Any, keys: AnyArray, markets: Market, best: AnyArray, noise_std: AnyArray,
+    frictions: AnyArray, present: Any, rounds: int, batch: int,
 ) -> tuple[Any, Any]:  # fmt: skip
-    def one(run: tuple[Any, Array, Market, Any]) -> tuple[Any, Any]:
-        state, key, market, arrivals = run
+    def one(run: tuple[Any, AnyArray, Market, AnyArray, Any]) -> tuple[Any, Any]:
+        state, key, market, best, arrivals = run
         n, m = market.U.shape
         noise = noise_std * jax.random.normal(key, (rounds, n + m), jnp.float64)
-        best = value_of(market.W, matching_of(market.W)) if arrivals is None else None
 
-        def step(state: Any, x: tuple[Array, Any]) -> tuple[Any, Any]:
+        def step(state: Any, x: tuple[AnyArray, Any]) -> tuple[Any, Any]:
             here = None if x[1] is None else x[1][0][:, None] & x[1][1][None, :]
             optimum = best
             if here is not None:
                 weights = jnp.where(here, market.W, 0.0)
                 optimum = value_of(weights, matching_of(weights))
-            return algorithm.round(
-                state, market, x[0][:n], x[0][n:], best=optimum, present=here, frictions=frictions
-            )  # fmt: skip
+            return algorithm.round(state, market, x[0][:n], x[0][n:], best=optimum, present=here, frictions=frictions)
 
         return jax.lax.scan(step, state, (noise, arrivals))
 
-    runs = (states, keys, markets, present)
-    return jax.vmap(one)(runs) if batch is None else jax.lax.map(one, runs, batch_size=batch)
+    # Groups of `batch` runs in lockstep, one group after the other.
+    groups = jax.tree.map(lambda a: a.reshape(-1, batch, *a.shape[1:]), (states, keys, markets, best, present))
+    done = jax.lax.map(jax.vmap(one), groups)
+    return jax.tree.map(lambda a: a.reshape(keys.size, *a.shape[2:]), done)
 
 
 @float64_inside
 def simulate(
     key: jax.Array, market: Market, algorithm: Any, horizon: int, *, noise_std: float,
-    frictions: Float[Array, "f"] = (), arrivals: tuple[Bool[Array, "t n"], Bool[Array, "t m"]] | None = None,
+    frictions: Float[AnyArray, "f"] | Sequence[float] = (),
+    arrivals: tuple[Bool[AnyArray, "t n"], Bool[AnyArray, "t m"]] | None = None,
     chunk: int = 1000, batch: int | None = None, mesh: jax.sharding.Mesh | None = None,
 ) -> Any:  # fmt: skip
     """Run an algorithm (`match_ucb`, `match_ntu_ucb`, or one's own `init`/`round`) for `horizon` rounds.
@@ -225,8 +231,9 @@ def simulate(
         raise InputError("utilities must lie in [-1, 1], where the confidence intervals start: divide by the largest")
     if horizon < 1 or chunk < 1 or not (np.isfinite(noise_std) and noise_std >= 0):
         raise InputError(f"need horizon >= 1, chunk >= 1, noise_std >= 0, got {horizon}, {chunk}, {noise_std}")
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim > 1:
-        raise InputError(f"key must be one typed key or (S,) of them (jax.random.key), got {key.dtype} {key.shape}")
+    kind = getattr(key, "dtype", type(key))
+    if not jnp.issubdtype(kind, jax.dtypes.prng_key) or key.ndim > 1:
+        raise InputError(f"key must be one typed key or (S,) of them (jax.random.key), got {kind}")
     single = key.ndim == 0 and U.ndim == 2
     runs = max(key.size if key.ndim else 1, len(U) if U.ndim == 3 else 1)
     n, m = U.shape[-2:]
@@ -240,15 +247,23 @@ def simulate(
     here = _arrivals(arrivals, horizon, n, m)
     states = jax.tree.map(lambda a: jnp.broadcast_to(a, (runs, *jnp.shape(a))), algorithm.init())
     costs = jnp.asarray(np.asarray(frictions, float))
-    run = _chunk if mesh is None else _sharded(mesh, here is not None)
+    best = jnp.asarray([best_value(w) for w in np.asarray(markets.W)])
+    devices = 1 if mesh is None else mesh.shape[mesh.axis_names[0]]
+    if runs % devices:
+        raise InputError(f"{runs} runs do not spread evenly over the mesh's {devices} devices")
+    together = _together(runs // devices, batch)
     records = []
     for begin in range(0, horizon, chunk):
         rounds = min(chunk, horizon - begin)
         now = None if here is None else tuple(jnp.broadcast_to(a[begin : begin + rounds], (runs, rounds, a.shape[1]))
                                               for a in here)  # fmt: skip
         fresh = jax.vmap(lambda k, b=begin: jax.random.fold_in(k, b))(keys)
-        states, record = run(algorithm, states, fresh, markets, jnp.asarray(noise_std, float), costs, now,
-                             rounds=rounds, batch=batch)  # fmt: skip
+        arguments = (algorithm, states, fresh, markets, best, jnp.asarray(noise_std, float), costs, now)
+        if mesh is None:
+            states, record = _chunk(*arguments, rounds=rounds, batch=together)
+        else:
+            plain = jax.sharding.Mesh(mesh.devices, mesh.axis_names)  # axes without explicit types, on every JAX
+            states, record = _sharded(plain, rounds, together)(*arguments)
         records.append(jax.tree.map(np.asarray, record))
     whole = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *records)
     return jax.tree.map(lambda a: a[0], whole) if single else whole
@@ -264,15 +279,18 @@ def _arrivals(arrivals: Any, horizon: int, n: int, m: int) -> tuple[np.ndarray, 
     return row, col
 
 
-def _sharded(mesh: jax.sharding.Mesh, arriving: bool) -> Any:
+def _together(runs: int, batch: int | None) -> int:
+    """The largest number of runs up to `batch` that divides them all; by default 1 on a CPU, else all."""
+    if batch is not None and batch < 1:
+        raise InputError(f"batch must be 1 or more, got {batch}")
+    most = batch or (1 if jax.default_backend() == "cpu" else runs)
+    return next(b for b in range(min(most, runs), 0, -1) if runs % b == 0)
+
+
+@cache
+def _sharded(mesh: jax.sharding.Mesh, rounds: int, batch: int) -> Any:
     """The chunk with runs spread over the mesh, each device on its own: no loop waits for another device's."""
     whole, split = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(mesh.axis_names[0])
-
-    def call(algorithm: Any, states: Any, keys: Array, markets: Market, noise: Array, costs: Array, now: Any,
-             rounds: int, batch: int | None) -> Any:  # fmt: skip
-        body = partial(_chunk, rounds=rounds, batch=batch)
-        specs = (whole, split, split, split, whole, whole, split)
-        spread = jax.shard_map(body, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False)
-        return jax.jit(spread)(algorithm, states, keys, markets, noise, costs, now)
-
-    return call
+    specs = (whole, split, split, split, split, whole, whole, split)
+    body = partial(_chunk, rounds=rounds, batch=batch)
+    return jax.jit(jax.shard_map(body, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False))

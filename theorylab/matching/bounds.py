@@ -26,16 +26,14 @@ def regret_bound(n: int, m: int, horizon: int, width: float, *, rounds: np.ndarr
 
 
 def typed_regret_bound(kinds: int, n: int, m: int, horizon: int, width: float) -> float:
-    """The same for `kinds`² pairs of types: a round is at most min(n, m) samples, so first visits cost 4 min(n, m)."""
+    """The same for `kinds`² pairs of types: 4 C² M (1 + c sqrt(L)) + 8 c sqrt(L C² M T), with no N but in M and L.
+
+    A round can be M samples of one pair of types, all at the width from before it: hence M first visits, and
+    sum k_t / sqrt(n_{t-1}) <= 2 sqrt(n) + M.
+    """
     _check(n, m, horizon, width)
-    first = 4 * kinds**2 * min(n, m)
-    return float(first + 8 * width * np.sqrt(np.log((n + m) * horizon) * kinds**2 * min(n, m) * horizon)
-                 * _batch_factor(min(n, m)))  # fmt: skip
-
-
-def _batch_factor(matches: int) -> float:
-    """Within a round the visits of a pair of types all use the width from before it: at most sqrt(1 + matches) more."""
-    return float(np.sqrt(1 + matches))
+    pairs, matches, root = kinds**2, min(n, m), np.sqrt(np.log((n + m) * horizon))
+    return float(4 * pairs * matches * (1 + width * root) + 8 * width * root * np.sqrt(pairs * matches * horizon))
 
 
 def break_even(n: int, m: int, horizon: int, width: float, friction: float) -> float:

@@ -1,8 +1,8 @@
 """What is known of utilities after noisy observations: three families of confidence intervals behind one interface.
 
-A model is a PyTree with `init() -> state`, `intervals(state) -> Intervals` and `update(state, pairs, seen_row, seen_col)
--> state`; a user's own model needs no more. Constructors `unstructured`, `typed` and `linear` are those of MatchUCB,
-MatchTypedUCB and MatchLinUCB (Jagadeesan et al. 2021). Intervals start as [-1, 1] and are kept inside it by `clip`.
+A model is a PyTree with `init() -> state`, `intervals(state) -> Intervals` and `update(state, pairs, seen_row,
+seen_col) -> state`; a user's own model needs no more. Constructors `unstructured`, `typed` and `linear` are those
+of MatchUCB, MatchTypedUCB and MatchLinUCB (Jagadeesan et al. 2021). Intervals start as [-1, 1]; `clip` keeps them so.
 """
 
 from dataclasses import dataclass
@@ -12,22 +12,26 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
 from theorylab.errors import InputError
+from theorylab.matching.markets import AnyArray, best
 
 
-@partial(
-    jax.tree_util.register_dataclass, data_fields=["low_row", "high_row", "low_col", "high_col"], meta_fields=[]
-)
+@partial(jax.tree_util.register_dataclass, data_fields=["low_row", "high_row", "low_col", "high_col"], meta_fields=[])
 @dataclass(frozen=True)
 class Intervals:
     """Lower and upper confidence bounds, (n, m) each: of customers' utilities U and of providers' V."""
 
-    low_row: Float[Array, "n m"]
-    high_row: Float[Array, "n m"]
-    low_col: Float[Array, "n m"]
-    high_col: Float[Array, "n m"]
+    low_row: Float[AnyArray, "n m"]
+    high_row: Float[AnyArray, "n m"]
+    low_col: Float[AnyArray, "n m"]
+    high_col: Float[AnyArray, "n m"]
+
+    def hold(self, U: Float[AnyArray, "n m"], V: Float[AnyArray, "n m"]) -> Bool[AnyArray, "n m"]:
+        """Whether both intervals of a pair contain these utilities."""
+        row = (self.low_row <= U) & (self.high_row >= U)
+        return row & (self.low_col <= V) & (self.high_col >= V)
 
 
 class Model(Protocol):
@@ -38,7 +42,7 @@ class Model(Protocol):
     def intervals(self, state: Any) -> Intervals: ...
 
     def update(
-        self, state: Any, pairs: Bool[Array, "n m"], seen_row: Float[Array, "n"], seen_col: Float[Array, "m"]
+        self, state: Any, pairs: Bool[AnyArray, "n m"], seen_row: Float[AnyArray, "n"], seen_col: Float[AnyArray, "m"]
     ) -> Any: ...
 
 
@@ -47,22 +51,22 @@ class Model(Protocol):
 class Sums:
     """How often each pair (of agents or of types) was seen, and the sums of what each side reported."""
 
-    count: Float[Array, "a b"]
-    row: Float[Array, "a b"]
-    col: Float[Array, "a b"]
+    count: Float[AnyArray, "a b"]
+    row: Float[AnyArray, "a b"]
+    col: Float[AnyArray, "a b"]
 
     @classmethod
     def zeros(cls, a: int, b: int) -> "Sums":
         zero = jnp.zeros((a, b))
         return cls(zero, zero, zero)
 
-    def intervals(self, radius: Array, clip: bool) -> Intervals:
+    def intervals(self, radius: AnyArray, clip: bool) -> Intervals:
         """mean ± radius / sqrt(count), all of [-1, 1] where nothing was seen."""
         seen = self.count > 0
         count = jnp.maximum(self.count, 1.0)
         half = radius / jnp.sqrt(count)
 
-        def side(total: Array) -> tuple[Array, Array]:
+        def side(total: AnyArray) -> tuple[AnyArray, AnyArray]:
             mean = total / count
             low, high = jnp.where(seen, mean - half, -1.0), jnp.where(seen, mean + half, 1.0)
             return (jnp.clip(low, -1.0, 1.0), jnp.clip(high, -1.0, 1.0)) if clip else (low, high)
@@ -86,7 +90,7 @@ class Unstructured:
     def intervals(self, state: Sums) -> Intervals:
         return state.intervals(self.radius, self.clip)
 
-    def update(self, state: Sums, pairs: Array, seen_row: Array, seen_col: Array) -> Sums:
+    def update(self, state: Sums, pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray) -> Sums:
         return Sums(
             state.count + pairs,
             state.row + jnp.where(pairs, seen_row[:, None], 0.0),
@@ -97,10 +101,10 @@ class Unstructured:
 @partial(jax.tree_util.register_dataclass, data_fields=["row_types", "col_types", "radius"], meta_fields=["clip"])
 @dataclass(frozen=True)
 class Typed:
-    """Utilities depend on the two types alone; one-hot types (n, a) and (m, b). Pairs of the same types share samples."""
+    """Utilities depend on the two types alone, one-hot (n, a) and (m, b); pairs of the same types share samples."""
 
-    row_types: Float[Array, "n a"]
-    col_types: Float[Array, "m b"]
+    row_types: Float[AnyArray, "n a"]
+    col_types: Float[AnyArray, "m b"]
     radius: Any
     clip: bool = True
 
@@ -109,11 +113,11 @@ class Typed:
 
     def intervals(self, state: Sums) -> Intervals:
         kinds = state.intervals(self.radius, self.clip)
-        row, col = jnp.argmax(self.row_types, axis=1), jnp.argmax(self.col_types, axis=1)
+        row, col = best(self.row_types, 1), best(self.col_types, 1)
         return jax.tree.map(lambda bound: bound[row][:, col], kinds)
 
-    def update(self, state: Sums, pairs: Array, seen_row: Array, seen_col: Array) -> Sums:
-        def gather(values: Array) -> Array:  # several pairs of a round may be of the same two types: add them all
+    def update(self, state: Sums, pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray) -> Sums:
+        def gather(values: AnyArray) -> AnyArray:  # several pairs of a round may be of the same two types: add them all
             return self.row_types.T @ jnp.where(pairs, values, 0.0) @ self.col_types
 
         ones = jnp.ones(pairs.shape)
@@ -127,9 +131,9 @@ class Typed:
 class Ridge:
     """One ridge regression per agent: (lam I + sum c cᵀ)^-1, sum of observation times context, observations."""
 
-    inverse: Float[Array, "n d d"]
-    moment: Float[Array, "n d"]
-    count: Float[Array, "n"]
+    inverse: Float[AnyArray, "n d d"]
+    moment: Float[AnyArray, "n d"]
+    count: Float[AnyArray, "n"]
 
 
 @partial(
@@ -145,8 +149,8 @@ class Linear:
     of the agent.
     """
 
-    row_contexts: Float[Array, "n d"]
-    col_contexts: Float[Array, "m d"]
+    row_contexts: Float[AnyArray, "n d"]
+    col_contexts: Float[AnyArray, "m d"]
     noise_std: Any
     log_failure: Any
     ridge: Any
@@ -161,7 +165,7 @@ class Linear:
 
         return start(n), start(m)
 
-    def _bounds(self, fit: Ridge, contexts: Array) -> tuple[Array, Array]:
+    def _bounds(self, fit: Ridge, contexts: AnyArray) -> tuple[AnyArray, AnyArray]:
         d = contexts.shape[1]
         grown = d * jnp.log1p(fit.count / (self.ridge * d))
         beta = self.noise_std * jnp.sqrt(grown - 2 * self.log_failure) + jnp.sqrt(self.ridge)
@@ -176,9 +180,9 @@ class Linear:
         return Intervals(low_row, high_row, low_col.T, high_col.T)
 
     def update(
-        self, state: tuple[Ridge, Ridge], pairs: Array, seen_row: Array, seen_col: Array
+        self, state: tuple[Ridge, Ridge], pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray
     ) -> tuple[Ridge, Ridge]:
-        def step(fit: Ridge, partner: Array, seen: Array, matched: Array) -> Ridge:
+        def step(fit: Ridge, partner: AnyArray, seen: AnyArray, matched: AnyArray) -> Ridge:
             # Sherman-Morrison; an agent who is alone has partner 0 and nothing changes.
             turned = jnp.einsum("ade,ae->ad", fit.inverse, partner)
             scale = 1 + (turned * partner).sum(1)
@@ -215,7 +219,7 @@ def _one_hot(name: str, types: Any) -> np.ndarray:
 
 
 def typed(
-    types_row: Int[Array, "n"], types_col: Int[Array, "m"], *, horizon: int, width: float, clip: bool = True
+    types_row: Int[AnyArray, "n"], types_col: Int[AnyArray, "m"], *, horizon: int, width: float, clip: bool = True
 ) -> Typed:
     """As `unstructured`, with one interval per pair of types; types are integers from 0."""
     row, col = _one_hot("types_row", types_row), _one_hot("types_col", types_col)
@@ -223,7 +227,7 @@ def typed(
 
 
 def linear(
-    row_contexts: Float[Array, "n d"], col_contexts: Float[Array, "m d"], *, horizon: int, noise_std: float,
+    row_contexts: Float[AnyArray, "n d"], col_contexts: Float[AnyArray, "m d"], *, horizon: int, noise_std: float,
     ridge: float = 1.0, clip: bool = True,
 ) -> Linear:  # fmt: skip
     """LinUCB per agent on the known contexts of its partners, failure probability 1 / (N horizon)."""

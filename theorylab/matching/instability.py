@@ -9,19 +9,19 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
 from theorylab.errors import InputError
 from theorylab.matching import references
 from theorylab.matching.assignment import assign, matching_of, square, value_of
-from theorylab.matching.markets import Market, Outcome, as_market, as_outcome, nets
+from theorylab.matching.markets import AnyArray, Market, Outcome, as_market, as_outcome, nets
 from theorylab.matching.prices import extremes
 from theorylab.ridge.precision import float64_inside
 
 Form = Literal["assignment", "lp", "coalitions"]
 
 
-def _excess(market: Market, outcome: Outcome) -> tuple[Array, Array, Array]:
+def _excess(market: Market, outcome: Outcome) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Individual losses r of rows and columns, and what pairs gain by leaving once those are paid, clipped at 0."""
     net_row, net_col = nets(market, outcome)
     loss_row, loss_col = jnp.maximum(-net_row, 0.0), jnp.maximum(-net_col, 0.0)
@@ -30,8 +30,8 @@ def _excess(market: Market, outcome: Outcome) -> tuple[Array, Array, Array]:
 
 
 def instability_of(
-    market: Market, outcome: Outcome, present: Bool[Array, "n m"] | None = None
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    market: Market, outcome: Outcome, present: Bool[AnyArray, "n m"] | None = None
+) -> tuple[Float[AnyArray, ""], Float[AnyArray, ""]]:
     """(Subset Instability, largest gain of one pair or agent that leaves); no checks, the caller's precision.
 
     present: pairs of agents who are there; absent agents must be unmatched, without transfer.
@@ -49,7 +49,7 @@ _instability = jax.jit(lambda market, outcome: instability_of(market, outcome)[0
 
 
 @float64_inside
-def subset_instability(market: Market, outcome: Outcome, *, form: Form = "assignment") -> Float[Array, ""]:
+def subset_instability(market: Market, outcome: Outcome, *, form: Form = "assignment") -> Float[AnyArray, ""]:
     """The least total subsidy that makes the outcome stable; 0 if and only if it is stable.
 
     form: three equal readings. "assignment" (one matching on the device; jit and vmap), "lp" (minimal subsidies by
@@ -68,7 +68,7 @@ def subset_instability(market: Market, outcome: Outcome, *, form: Form = "assign
 
 
 @jax.jit
-def _subsidies(market: Market, outcome: Outcome) -> tuple[Array, Array]:
+def _subsidies(market: Market, outcome: Outcome) -> tuple[AnyArray, AnyArray]:
     loss_row, loss_col, gain = _excess(market, outcome)
     padded = square(gain)
     k = padded.shape[0]
@@ -80,7 +80,7 @@ def _subsidies(market: Market, outcome: Outcome) -> tuple[Array, Array]:
 
 
 @float64_inside
-def minimal_subsidies(market: Market, outcome: Outcome) -> tuple[Float[Array, "n"], Float[Array, "m"]]:
+def minimal_subsidies(market: Market, outcome: Outcome) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
     """Subsidies (customers, providers) of the least total, Subset Instability, that make the outcome stable.
 
     They are not unique: the midpoint of the core of what is left after individual losses are paid.
@@ -90,20 +90,22 @@ def minimal_subsidies(market: Market, outcome: Outcome) -> tuple[Float[Array, "n
 
 
 @jax.jit
-def _difference(market: Market, outcome: Outcome) -> Array:
+def _difference(market: Market, outcome: Outcome) -> AnyArray:
     return value_of(market.W, matching_of(market.W)) - value_of(market.W, outcome.row_to_col)
 
 
 @float64_inside
-def utility_difference(market: Market, outcome: Outcome) -> Float[Array, ""]:
-    """Welfare lost against the best matching. Blind to transfers: it can be 0 while agents want to leave; with transfers
-    that cancel within pairs it is never above Subset Instability."""
+def utility_difference(market: Market, outcome: Outcome) -> Float[AnyArray, ""]:
+    """Welfare lost against the best matching. Blind to transfers: it can be 0 while agents want to leave.
+
+    With transfers that cancel within pairs it is never above Subset Instability.
+    """
     market = as_market(market)
     return _difference(market, as_outcome(outcome, *market.U.shape))
 
 
 @float64_inside
-def unrest(market: Market, outcome: Outcome, *, friction: float = 0.0) -> Float[Array, ""]:
+def unrest(market: Market, outcome: Outcome, *, friction: float = 0.0) -> Float[AnyArray, ""]:
     """The most that one agent, or one pair together, gains by leaving when leaving costs every agent `friction`;
     0 if and only if the outcome is stable under search frictions."""
     if not friction >= 0:
@@ -112,7 +114,7 @@ def unrest(market: Market, outcome: Outcome, *, friction: float = 0.0) -> Float[
     return unrest_of(market, as_outcome(outcome, *market.U.shape), friction)
 
 
-def unrest_of(market: Market, outcome: Outcome, friction: float | Array) -> Float[Array, ""]:
+def unrest_of(market: Market, outcome: Outcome, friction: float | AnyArray) -> Float[AnyArray, ""]:
     """`unrest` without checks, in the caller's precision."""
     net_row, net_col = nets(market, outcome)
     alone = jnp.maximum(jnp.max(-net_row, initial=-jnp.inf), jnp.max(-net_col, initial=-jnp.inf)) - friction

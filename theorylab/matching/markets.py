@@ -16,6 +16,8 @@ from jaxtyping import Array, Bool, Float, Int
 from theorylab.errors import InputError
 from theorylab.ridge.precision import as_float64, float64_inside, is_traced
 
+AnyArray = Array | np.ndarray  # called with NumPy arrays, functions hand NumPy arrays back
+
 
 @partial(jax.tree_util.register_dataclass, data_fields=["U", "V"], meta_fields=[])
 @dataclass(frozen=True)
@@ -25,11 +27,11 @@ class Market:
     Functions that take markets also take a leading axis of markets where they say so.
     """
 
-    U: Float[Array, "*batch n m"]
-    V: Float[Array, "*batch n m"]
+    U: Float[AnyArray, "*batch n m"]
+    V: Float[AnyArray, "*batch n m"]
 
     @property
-    def W(self) -> Float[Array, "*batch n m"]:
+    def W(self) -> Float[AnyArray, "*batch n m"]:
         """What a pair gains together, U + V; transfers within the pair cancel."""
         return self.U + self.V
 
@@ -44,12 +46,12 @@ class Market:
 class Outcome:
     """A matching (row i with column row_to_col[i], -1 when alone) and the transfers that agents receive."""
 
-    row_to_col: Int[Array, "n"]
-    tau_row: Float[Array, "n"]
-    tau_col: Float[Array, "m"]
+    row_to_col: Int[AnyArray, "n"]
+    tau_row: Float[AnyArray, "n"]
+    tau_col: Float[AnyArray, "m"]
 
 
-def as_weights(name: str, weights: Any) -> Float[Array, "n m"]:
+def as_weights(name: str, weights: Any) -> Float[AnyArray, "n m"]:
     """A float64 matrix of finite numbers; either side may be empty. Raises `InputError` otherwise."""
     array = as_float64(weights)
     if array.ndim != 2:
@@ -60,7 +62,9 @@ def as_weights(name: str, weights: Any) -> Float[Array, "n m"]:
 def _finite(name: str, array: jax.Array) -> jax.Array:
     if not is_traced(array) and not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(array)))[0])
-        raise InputError(f"{name} must be finite, got {float(array[where])} at {where}; remove the agent or set a value")
+        raise InputError(
+            f"{name} must be finite, got {float(array[where])} at {where}; remove the agent or set a value"
+        )
     return array
 
 
@@ -73,7 +77,7 @@ def as_market(market: Market, *, batched: bool = False) -> Market:
     return Market(_finite("U", U), _finite("V", V))
 
 
-def as_matching(row_to_col: Any, n: int, m: int) -> Int[Array, "n"]:
+def as_matching(row_to_col: Any, n: int, m: int) -> Int[AnyArray, "n"]:
     """A matching as integers, checked: one entry per row, columns from -1 to m - 1, none taken twice."""
     array = jnp.asarray(row_to_col)
     if array.shape != (n,) or (n and not jnp.issubdtype(array.dtype, jnp.integer)):
@@ -97,12 +101,27 @@ def as_outcome(outcome: Outcome, n: int, m: int) -> Outcome:
     return Outcome(matching, _finite("tau_row", tau_row), _finite("tau_col", tau_col))
 
 
-def pairs(row_to_col: Int[Array, "n"], m: int) -> Bool[Array, "n m"]:
+def first(mask: Bool[AnyArray, "..."], axis: int = -1) -> Int[AnyArray, "..."]:
+    """Index of the first True along an axis, 0 where there is none.
+
+    `jnp.argmax`, `jnp.argmin` of 64-bit numbers cannot be lowered inside a `jit` of 32-bit user code; this can.
+    """
+    size = mask.shape[axis]
+    index = jax.lax.broadcasted_iota(jnp.int32, mask.shape, axis % mask.ndim)
+    return jnp.where(mask, index, size).min(axis, initial=size) % max(size, 1)
+
+
+def best(values: Float[AnyArray, "..."], axis: int = -1) -> Int[AnyArray, "..."]:
+    """Index of the first largest value along an axis."""
+    return first(values == values.max(axis, keepdims=True), axis)
+
+
+def pairs(row_to_col: Int[AnyArray, "n"], m: int) -> Bool[AnyArray, "n m"]:
     """The matching as a matrix of truth values."""
     return row_to_col[:, None] == jnp.arange(m)
 
 
-def nets(market: Market, outcome: Outcome) -> tuple[Float[Array, "n"], Float[Array, "m"]]:
+def nets(market: Market, outcome: Outcome) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
     """Utility at the match plus transfer, for rows and columns; no checks, the caller's precision."""
     X = pairs(outcome.row_to_col, market.U.shape[1])
     gain_row, gain_col = jnp.where(X, market.U, 0.0).sum(1), jnp.where(X, market.V, 0.0).sum(0)
@@ -110,7 +129,7 @@ def nets(market: Market, outcome: Outcome) -> tuple[Float[Array, "n"], Float[Arr
 
 
 @float64_inside
-def net_utilities(market: Market, outcome: Outcome) -> tuple[Float[Array, "n"], Float[Array, "m"]]:
+def net_utilities(market: Market, outcome: Outcome) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
     """What every customer (n,) and provider (m,) ends up with: utility at the match plus transfer."""
     market = as_market(market)
     return nets(market, as_outcome(outcome, *market.U.shape))
@@ -132,7 +151,9 @@ def hidden_matching_market(key: jax.Array, k: int, gap: float, *, base: float = 
 
 
 @float64_inside
-def structured_market(key: jax.Array, types_row: Int[Array, "n"], types_col: Int[Array, "m"], kinds: int) -> Market:
+def structured_market(
+    key: jax.Array, types_row: Int[AnyArray, "n"], types_col: Int[AnyArray, "m"], kinds: int
+) -> Market:
     """Typed and separably linear at once: type a gains <phi_a, c_b> from type b, with contexts c_b the unit vectors of
     R^kinds (`type_contexts`) and phi_a a random unit vector for each type and side."""
     if not is_traced(types_row, types_col):
@@ -145,6 +166,6 @@ def structured_market(key: jax.Array, types_row: Int[Array, "n"], types_col: Int
     return Market(phi[0][row][:, col], phi[1][col][:, row].T)
 
 
-def type_contexts(types: Int[Array, "n"], kinds: int) -> Float[Array, "n kinds"]:
+def type_contexts(types: Int[AnyArray, "n"], kinds: int) -> Float[AnyArray, "n kinds"]:
     """The context of each agent in `structured_market`: the unit vector of its type."""
     return np.eye(kinds)[np.asarray(types)]

@@ -11,28 +11,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
 from theorylab.errors import InputError
 from theorylab.matching import references
 from theorylab.matching.confidence import Model
-from theorylab.matching.markets import Market, as_market, as_matching
+from theorylab.matching.markets import AnyArray, Market, as_market, as_matching, best, first
 from theorylab.ridge.precision import float64_inside
 
 _ENUMERABLE = 200_000  # subsidy vectors of one side that are tried at once
 
 
-def accept(U: Float[Array, "n m"], V: Float[Array, "n m"]) -> Bool[Array, "n m"]:
+def accept(U: Float[AnyArray, "n m"], V: Float[AnyArray, "n m"]) -> Bool[AnyArray, "n m"]:
     """Deferred acceptance with rows proposing, all at once; pairs with a utility <= 0 on either side never form."""
     index = jnp.arange(U.shape[0])
 
-    def propose(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def propose(state: Any) -> Any:
         open_, held, _ = state
         free = ~held.any(1)
-        choice = jnp.argmax(jnp.where(open_, U, -jnp.inf), axis=1)
+        choice = best(jnp.where(open_, U, -jnp.inf), 1)
         asks = (free & open_.any(1))[:, None] & (choice[:, None] == jnp.arange(U.shape[1]))
         offers = asks | held
-        kept = jnp.argmax(jnp.where(offers, V, -jnp.inf), axis=0)
+        kept = best(jnp.where(offers, V, -jnp.inf), 0)
         held = offers & (kept == index[:, None])
         return open_ & ~(offers & ~held), held, asks.any()
 
@@ -44,14 +44,14 @@ _accept = jax.jit(accept)
 
 
 @float64_inside
-def deferred_acceptance(market: Market) -> Int[Array, "n"]:
+def deferred_acceptance(market: Market) -> Int[AnyArray, "n"]:
     """The row-optimal stable matching without transfers (Gale and Shapley 1962): row_to_col, -1 for those alone."""
     market = as_market(market)
     X = _accept(market.U, market.V)
-    return jnp.where(X.any(1), jnp.argmax(X, axis=1), -1) if X.size else jnp.full(X.shape[0], -1)
+    return jnp.where(X.any(1), first(X, 1), -1) if X.size else jnp.full(X.shape[0], -1)
 
 
-def ntu_instability(market: Market, row_to_col: Int[Array, "*rounds n"]) -> np.ndarray:
+def ntu_instability(market: Market, row_to_col: Int[AnyArray, "*rounds n"]) -> np.ndarray:
     """Least total subsidy s >= 0 that makes matchings stable without transfers: (...,) for matchings (..., n).
 
     Every agent must have u_a + s_a >= 0, and of every pair (i, j), i or j must not gain by it: s_i >= u_i(j) - u_i or
@@ -92,9 +92,9 @@ def _enumerate(U: np.ndarray, V: np.ndarray, mate: np.ndarray) -> float:
 class NTURecord:
     """Matchings (..., n), the optimism excess (sum over matched agents of UCB - u), and whether all intervals held."""
 
-    row_to_col: Int[Array, "*rounds n"]
-    excess: Float[Array, "*rounds"]
-    covered: Bool[Array, "*rounds"]
+    row_to_col: Int[AnyArray, "*rounds n"]
+    excess: Float[AnyArray, "*rounds"]
+    covered: Bool[AnyArray, "*rounds"]
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["model"], meta_fields=["shape"])
@@ -109,17 +109,16 @@ class MatchNTUUCB:
         return self.model.init()
 
     def round(
-        self, state: Any, market: Market, noise_row: Array, noise_col: Array, *, best: Any = None,
-        present: Bool[Array, "n m"] | None = None, frictions: Any = None,
+        self, state: Any, market: Market, noise_row: AnyArray, noise_col: AnyArray, *, best: Any = None,
+        present: Bool[AnyArray, "n m"] | None = None, frictions: Any = None,
     ) -> tuple[Any, NTURecord]:  # fmt: skip
         bounds = self.model.intervals(state)
         here = jnp.ones(self.shape, bool) if present is None else present
         X = accept(jnp.where(here, bounds.high_row, -1.0), bounds.high_col)
         gain_row, gain_col = jnp.where(X, market.U, 0.0).sum(1), jnp.where(X, market.V, 0.0).sum(0)
-        holds = (bounds.low_row <= market.U) & (market.U <= bounds.high_row)
-        holds &= (bounds.low_col <= market.V) & (market.V <= bounds.high_col)
+        holds = bounds.hold(market.U, market.V)
         record = NTURecord(
-            jnp.where(X.any(1), jnp.argmax(X, axis=1), -1),
+            jnp.where(X.any(1), first(X, 1), -1),
             jnp.where(X, bounds.high_row + bounds.high_col - market.W, 0.0).sum(),
             (holds | ~here).all(),
         )

@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
 from theorylab.errors import InputError
 from theorylab.matching.assignment import assign, square, value_of
-from theorylab.matching.markets import as_matching, as_weights, pairs
+from theorylab.matching.markets import AnyArray, as_matching, as_weights, first, pairs
 from theorylab.ridge.precision import as_float64, float64_inside, is_traced
 
 PriceRule = Literal["midpoint", "row", "col", "max_slack"]
@@ -27,11 +27,11 @@ def require_rule(select: str) -> None:
         raise InputError(f"price rule must be one of {', '.join(get_args(PriceRule))}, got {select!r}")
 
 
-def _sweep(links: Float[Array, "2 k k"], start: Float[Array, "2 k"]) -> Float[Array, "2 k"]:
+def _sweep(links: Float[AnyArray, "2 k k"], start: Float[AnyArray, "2 k"]) -> Float[AnyArray, "2 k"]:
     """Least fixed point of x <- max(x, links (max, +) x) above `start`: 2k sweeps suffice when it exists."""
     most = 2 * links.shape[-1] + 1
 
-    def body(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def body(state: Any) -> Any:
         x, _, count = state
         new = jnp.maximum(x, (links + x[:, None, :]).max(2))
         return new, (new > x).any(), count + 1
@@ -39,15 +39,15 @@ def _sweep(links: Float[Array, "2 k k"], start: Float[Array, "2 k"]) -> Float[Ar
     return jax.lax.while_loop(lambda s: s[1] & (s[2] < most), body, (start, jnp.array(True), jnp.array(0)))[0]
 
 
-def _links(paired: Float[Array, "k k"], worth: Float[Array, "k"]) -> Float[Array, "2 k k"]:
+def _links(paired: Float[AnyArray, "k k"], worth: Float[AnyArray, "k"]) -> Float[AnyArray, "2 k k"]:
     """Max-plus matrices of the two directions. Index k stands for a column and the row that owns it: the column's price
     q_k leaves the row d_k - q_k, so p_i + q_j >= W_ij reads q_j >= W_ij - d_i + q_i; likewise for the rows."""
     return jnp.stack([paired.T - worth[None, :], paired - worth[None, :]])
 
 
 def extremes(
-    weights: Float[Array, "k k"], owner: Int[Array, "k"], matched: Bool[Array, "k"]
-) -> tuple[Float[Array, "k"], Float[Array, "k"], Float[Array, "k"]]:
+    weights: Float[AnyArray, "k k"], owner: Int[AnyArray, "k"], matched: Bool[AnyArray, "k"]
+) -> tuple[Float[AnyArray, "k"], Float[AnyArray, "k"], Float[AnyArray, "k"]]:
     """Smallest and largest column prices of the core of a padded square market, and each column's pair value."""
     paired = weights[owner]
     worth = jnp.where(matched, jnp.diagonal(paired), 0.0)
@@ -56,8 +56,11 @@ def extremes(
 
 
 def max_slack(
-    weights: Float[Array, "k k"], owner: Int[Array, "k"], matched: Bool[Array, "k"], real: Bool[Array, "k k"]
-) -> tuple[Float[Array, "k"], Float[Array, "k"], Float[Array, ""]]:
+    weights: Float[AnyArray, "k k"],
+    owner: Int[AnyArray, "k"],
+    matched: Bool[AnyArray, "k"],
+    real: Bool[AnyArray, "k k"],
+) -> tuple[Float[AnyArray, "k"], Float[AnyArray, "k"], Float[AnyArray, ""]]:
     """Column prices with the largest s such that every unmatched pair has p_i + q_j >= W_ij + s and every matched agent
     at least s: (prices, pair values, s). By bisection on s: inflate W by s off the matching and sweep."""
     k = weights.shape[0]
@@ -66,14 +69,14 @@ def max_slack(
     plain = jnp.where(allowed, paired, -jnp.inf)
     tolerance = 1e-13 * jnp.maximum(1.0, worth.max())
 
-    def at(s: Array) -> tuple[Array, Array]:
+    def at(s: AnyArray) -> tuple[AnyArray, AnyArray]:
         links = _links(plain + s, worth)
         low = _sweep(links, jnp.where(matched, s, jnp.zeros((2, k), weights.dtype)))
         fixed = jnp.maximum(low, (links + low[:, None, :]).max(2)) - low <= tolerance
         room = jnp.where(matched, worth - low >= s - tolerance, low <= tolerance)
         return low, (fixed & room).all()
 
-    def halve(_: Any, span: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Any, span: tuple[AnyArray, AnyArray]) -> tuple[AnyArray, AnyArray]:
         middle = (span[0] + span[1]) / 2
         fits = at(middle)[1]
         return jnp.where(fits, middle, span[0]), jnp.where(fits, span[1], middle)
@@ -85,17 +88,17 @@ def max_slack(
     return jnp.where(matched, (low[0] + worth - low[1]) / 2, 0.0), worth, s
 
 
-def whole(row_to_col: Int[Array, "n"], k: int, m: int) -> tuple[Int[Array, "k"], Bool[Array, "k"]]:
+def whole(row_to_col: Int[AnyArray, "n"], k: int, m: int) -> tuple[Int[AnyArray, "k"], Bool[AnyArray, "k"]]:
     """The matching as a permutation of the padded square, those who are alone paired among themselves: (row of each
     column, whether that pair is a real match)."""
     X = jnp.pad(pairs(row_to_col, m), ((0, k - row_to_col.shape[0]), (0, k - m)))
-    matched = X.any(0)
-    rows_alone, cols_alone = jnp.argsort(X.any(1), stable=True), jnp.argsort(matched, stable=True)
-    rank = jnp.argsort(cols_alone)
-    return jnp.where(matched, jnp.argmax(X, axis=0), rows_alone[rank]), matched
+    row_alone, col_alone = ~X.any(1), ~X.any(0)
+    # The r-th row that is alone goes with the r-th column that is.
+    same = jnp.cumsum(row_alone)[:, None] == jnp.cumsum(col_alone)
+    return first(X | (row_alone[:, None] & col_alone & same), 0), ~col_alone
 
 
-def _prices(weights: Any, row_to_col: Any, select: str) -> tuple[Array, Array]:
+def _prices(weights: Any, row_to_col: Any, select: str) -> tuple[AnyArray, AnyArray]:
     n, m = weights.shape
     padded = square(weights)
     k = padded.shape[0]
@@ -116,8 +119,8 @@ _prices_jit = jax.jit(_prices, static_argnames="select")
 
 @float64_inside
 def core_prices(
-    weights: Float[Array, "n m"], row_to_col: Int[Array, "n"], *, select: PriceRule = "midpoint"
-) -> tuple[Float[Array, "n"], Float[Array, "m"]]:
+    weights: Float[AnyArray, "n m"], row_to_col: Int[AnyArray, "n"], *, select: PriceRule = "midpoint"
+) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
     """Core prices (p, q) of a market whose maximum-weight matching is known.
 
     select: "row" is best for rows (smallest q), "col" best for columns, "midpoint" their average, and "max_slack" the
@@ -144,8 +147,8 @@ def core_prices(
 
 @float64_inside
 def dual_gap(
-    weights: Float[Array, "n m"], row_to_col: Int[Array, "n"], p: Float[Array, "n"], q: Float[Array, "m"]
-) -> Float[Array, ""]:
+    weights: Float[AnyArray, "n m"], row_to_col: Int[AnyArray, "n"], p: Float[AnyArray, "n"], q: Float[AnyArray, "m"]
+) -> Float[AnyArray, ""]:
     """A certificate: no matching is heavier than this one by more than the returned number.
 
     Sum of prices minus the value of the matching, after lifting p and q to dual feasibility (so that it is a bound for
@@ -163,15 +166,15 @@ def dual_gap(
     return p.sum() + q.sum() - value_of(weights, row_to_col)
 
 
-def feasible(weights: Array, q: Array, at_least: Array | float = 0.0) -> tuple[Array, Array]:
+def feasible(weights: AnyArray, q: AnyArray, at_least: AnyArray | float = 0.0) -> tuple[AnyArray, AnyArray]:
     """Dual-feasible prices from any column prices: q lifted to 0 and the smallest p that goes with it."""
     q = jnp.maximum(q, 0.0)
     return jnp.maximum(jnp.maximum(at_least, 0.0), jnp.max(weights - q[None, :], axis=1, initial=0.0)), q
 
 
 def primal_dual(
-    weights: Float[Array, "k k"], warm: Float[Array, "k"], position: Any, slack: bool, real: Bool[Array, "k k"]
-) -> tuple[Int[Array, "k"], Bool[Array, "k"], Float[Array, "k"], Float[Array, "k"], Float[Array, "k"]]:
+    weights: Float[AnyArray, "k k"], warm: Float[AnyArray, "k"], position: Any, slack: bool, real: Bool[AnyArray, "k k"]
+) -> tuple[Int[AnyArray, "k"], Bool[AnyArray, "k"], Float[AnyArray, "k"], Float[AnyArray, "k"], Float[AnyArray, "k"]]:
     """Matching and prices of a padded market (`real`: pairs that exist), from prices that were nearly right.
 
     Gives (row of each column, whether it is a match, that row's price, the column's price, midpoint prices to start

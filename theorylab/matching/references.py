@@ -6,14 +6,14 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, linprog, milp
 
 from theorylab.errors import InputError
-from theorylab.matching.markets import Market, Outcome
+from theorylab.matching.markets import AnyArray, Market, Outcome
 
 _MOST_AGENTS = 16
 
 
-def best_value(weights: np.ndarray) -> float:
+def best_value(weights: AnyArray) -> float:
     """Value of a maximum-weight matching with the option of staying alone, by SciPy."""
-    clipped = np.maximum(weights, 0.0)
+    clipped = np.maximum(np.asarray(weights, float), 0.0)
     return float(clipped[linear_sum_assignment(clipped, maximize=True)].sum())
 
 
@@ -48,7 +48,9 @@ def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[
     W = np.asarray(market.W)
     n, m = W.shape
     if n + m > _MOST_AGENTS:
-        raise InputError(f"coalitions of {n + m} agents cannot be enumerated (at most {_MOST_AGENTS}); use another form")
+        raise InputError(
+            f"coalitions of {n + m} agents cannot be enumerated (at most {_MOST_AGENTS}); use another form"
+        )
     net_row, net_col = _nets(market, outcome)
     best: tuple[float, tuple[list[int], list[int]]] = (0.0, ([], []))
     for rows in product((False, True), repeat=n):
@@ -60,7 +62,7 @@ def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[
     return best
 
 
-def matching_gap(weights: np.ndarray) -> float:
+def matching_gap(weights: AnyArray) -> float:
     """Value of the best matching minus that of the second best, which differs from it in at least one pair."""
     W = np.asarray(weights, float)
     rows, cols = linear_sum_assignment(np.maximum(W, 0.0), maximize=True)
