@@ -1,0 +1,148 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from theorylab import matching as mm
+from theorylab.lab import Results, Row, Table
+from theorylab.papers.matching_markets import PAPER, claims, learning, static
+from theorylab.plotting import house_style
+
+SMOKE = PAPER.preset("smoke")
+
+
+def cells(name):
+    return next(e for e in PAPER.experiments if e.name == name).cells(SMOKE)
+
+
+@pytest.fixture(scope="module")
+def results():
+    """The room's own results at the smallest preset."""
+    found = {}
+    for experiment in PAPER.experiments:
+        rows = [
+            Row(cell, {k: np.asarray(v) for k, v in experiment.run(**cell).items()}) for cell in experiment.cells(SMOKE)
+        ]
+        found[experiment.name] = Results(tuple(rows))
+    return found
+
+
+def changed(results, experiment, **arrays):
+    """The same results with some arrays of one experiment replaced by functions of themselves."""
+    rows = tuple(
+        Row(r.cell, {**r.arrays, **{k: change(r[k]) for k, change in arrays.items()}}) for r in results[experiment]
+    )
+    return {**results, experiment: Results(rows)}
+
+
+def test_the_example_is_worked_out_by_hand(results):
+    row = next(iter(results["example"]))
+    # C-Q at 11: net C = 12 - 11 = 1, Q = -10 + 11 = 1, P = 0; C and P could have 9 - 5 = 4 together, 3 more than 1 + 0.
+    assert (row["instability"], row["difference"]) == (3, 2)
+    np.testing.assert_allclose(row["interval"], [5, 7], atol=1e-9)
+    t = row["payments"]
+    # C-P at t: net C = 9 - t, P = t - 5; C and Q have 2 together; nobody below 0.
+    expected = np.maximum(t - 7, 0) + np.maximum(5 - t, 0)
+    np.testing.assert_allclose(row["curve"], expected, atol=1e-9)
+
+
+def test_the_regret_cell_sums_what_simulate_records(results):
+    row = next(iter(results["regret"]))
+    c = row.cell
+    keys = jax.random.split(jax.random.key(c["seed"]), 2)
+    market = jax.vmap(lambda key: mm.random_market(key, c["k"]))(jax.random.split(keys[0], c["runs"]))
+    algorithm = mm.match_ucb(mm.unstructured((4, 4), horizon=c["horizon"], width=c["width"]), (4, 4))
+    trace = mm.simulate(jax.random.split(keys[1], c["runs"]), market, algorithm, c["horizon"], noise_std=c["noise"],
+                        frictions=c["frictions"])  # fmt: skip
+    np.testing.assert_allclose(row["regret"][:, -1], trace.instability.sum(1))
+    np.testing.assert_allclose(row["profit"][:, -1, 1], (0.3 * trace.matched - trace.width).sum(1))
+    np.testing.assert_allclose(row["bound"][-1], mm.regret_bound(4, 4, c["horizon"], c["width"]))
+    assert (row["chain"] <= 0).all() and row["covered"].all()
+
+
+def test_break_even_is_the_round_after_the_last_loss():
+    profit = np.array([[-1.0, 1.0, -1.0, 2.0, 3.0], [-1.0, -1.0, -1.0, -1.0, -1.0], [1.0, 2.0, 3.0, 4.0, 5.0]])
+    assert learning._break_even(profit, np.arange(1, 6)).tolist() == [4, 6, 1]
+
+
+def test_late_rates_are_one_when_the_profit_is_the_friction_less_the_widths():
+    width, matched = np.full((2, 20), 0.3), np.full((2, 20), 4.0)
+    frictions = np.array([0.5, 1.0])
+    profit = frictions * matched[..., None] - width[..., None]
+    trace = dataclasses.make_dataclass("T", ["profit", "width", "matched"])(profit, width, matched)
+    rate = learning._late_rate(trace, frictions)
+    np.testing.assert_allclose(rate[..., 0], 1.0)
+    np.testing.assert_allclose(rate[0, :, 1], 1 - 0.3 / (frictions * 4))
+
+
+def test_random_outcomes_are_matchings_with_transfers_that_cancel():
+    rng = np.random.default_rng(0)
+    market = mm.Market(*rng.uniform(-1, 1, (2, 3, 4)))
+    for _ in range(20):
+        o = static._random_outcome(rng, market)
+        taken = o.row_to_col[o.row_to_col >= 0]
+        assert len(set(taken)) == len(taken) and o.tau_row.sum() + o.tau_col.sum() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", [f.name for f in PAPER.figures])
+def test_every_figure_draws_from_its_csv(results, name):
+    figure = next(f for f in PAPER.figures if f.name == name)
+    table = figure.table({n: results[n] for n in figure.needs}, SMOKE)
+    with house_style():
+        picture = figure.draw(Table.from_csv(table.to_csv()))
+    assert len(table) and all(axis.has_data() for axis in picture.axes)
+
+
+@pytest.mark.parametrize("claim", [c for c in PAPER.claims if "smoke" in c.presets], ids=lambda c: c.id)
+def test_exact_claims_hold_at_the_smallest_preset_and_their_evidence_is_finite(results, claim):
+    verdict = claim.evaluate(results, SMOKE)
+    assert all(e.holds for e in verdict.evidence), verdict
+
+
+@pytest.mark.parametrize(
+    "measure, experiment, damage",
+    [
+        (claims.three_forms("assignment"), "properties", {"lp": lambda x: x + 1e-6}),
+        (claims.zero_iff_stable("assignment"), "properties", {"assignment": lambda x: 0 * x}),
+        (claims.at_least_difference("assignment"), "properties", {"assignment": lambda x: x - 1e-3}),
+        (claims.lipschitz(2.0), "properties", {"change": lambda x: 10 * x}),
+        (claims.key_lemma("ucb"), "properties", {"ucb": lambda x: x + 10}),
+        (claims.gap_lemma(1.0), "properties", {"rough": lambda x: x + 100}),
+        (claims.charging("charged"), "properties", {"charged_unrest": lambda x: x + 1e-6}),
+        (claims.figure_one(5.0), "example", {"interval": lambda x: x + 0.01}),
+        (claims.chain(), "regret", {"chain": lambda x: x + 1e6}),
+        (claims.chain(), "regret", {"chain": lambda x: np.where(np.arange(3) == 1, 1.0, x)}),
+        (claims.intervals_hold(), "regret", {"covered": np.zeros_like}),
+        (claims.profit_slope(True), "regret", {"late_rate": lambda x: 1.1 * x}),
+        (claims.even_in_time(1.0), "regret", {"earned": lambda x: x + 1e6}),
+        (claims.ntu_lemma("breach"), "ntu", {"breach": lambda x: x + 100}),
+        (claims.ntu_learns("late"), "ntu", {"late": lambda x: x + 100}),
+    ],
+)
+def test_a_claim_fails_when_its_numbers_are_wrong(results, measure, experiment, damage):
+    preset = SMOKE
+    assert not all(e.holds for e in measure(changed(results, experiment, **damage), preset))
+
+
+def test_rates_are_judged_by_growth():
+    def made(exponent):
+        rounds = np.array([1000, 10_000])
+        return Row({"rule": "midpoint"}, {"rounds": rounds, "regret": rounds[None] ** exponent * np.ones((3, 1))})
+
+    preset = PAPER.preset("quick")
+    slow, fast = ({"rules": Results((made(e),))} for e in (0.1, 0.5))
+    assert claims.logarithmic("midpoint")(slow, preset)[0].holds
+    assert not claims.logarithmic("midpoint")(fast, preset)[0].holds
+    assert claims.keeps_losing("midpoint")(fast, preset)[0].holds
+    assert not claims.keeps_losing("midpoint")(slow, preset)[0].holds
+
+
+def test_the_quick_preset_asks_for_every_cell_that_a_claim_reads():
+    preset = PAPER.preset("quick")
+    by_name = {e.name: e.cells(preset) for e in PAPER.experiments}
+    assert {(c["k"], 4000) for c in by_name["regret"] if c["horizon"] == 4000} == {
+        (k, h) for k, h, _ in claims.REFERENCE if h == 4000
+    }
+    assert {c["rule"] for c in by_name["rules"]} == {"midpoint", "row", "col", "max_slack"}
+    assert 12 in {c["k"] for c in by_name["structured"]}
