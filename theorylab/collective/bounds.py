@@ -1,0 +1,116 @@
+"""Bounds on the success of a collective, and the effective size of one: formulas of a few numbers, in float64.
+
+Hardt, Mazumdar, Mendler-Dünner, Zrnic, "Algorithmic Collective Action in Machine Learning" (ICML 2023): a share
+alpha of the data follows a strategy; success S is the probability that a fresh point that carries the signal is given
+the target label y*. Ben-Dov, Fawkes, Samadi, Sanyal (ICML 2024) put the effective size in the place of alpha.
+
+Every argument may be an array; they broadcast. A bound may be negative: it then says nothing.
+"""
+
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Bool, Float
+
+from theorylab.collective.checks import require_between
+from theorylab.errors import InputError
+
+Number = Float[ArrayLike, "..."]
+Numbers = Float[np.ndarray, "..."]
+
+
+def base_bound(alpha: Number, delta: Number, xi: Number, eps: Number = 0.0) -> Numbers:
+    """S(alpha) >= 1 - (1 - alpha)/alpha delta xi - eps/(1 - eps), for the strategy that sets signal and label.
+
+    At eps = 0 this is proved for the Bayes classifier of the mixture; the last term is the ICML 2023 form for a
+    classifier that is Bayes for a law within total variation eps of it. At alpha = 0 nothing is promised: -inf.
+
+    Args:
+        alpha: share of the collective, in [0, 1].
+        delta: suboptimality gap of the target label on signalled points.
+        xi: base probability of the signalled points.
+
+    Raises:
+        InputError: an argument outside [0, 1], or eps = 1.
+    """
+    alpha, delta, xi, slack = _checked(alpha, delta, xi, eps)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = 1 - (1 - alpha) / alpha * delta * xi - slack
+    return np.where(alpha > 0, found, -np.inf)
+
+
+def feature_only_bound(alpha: Number, p: Number, xi: Number, eps: Number = 0.0) -> Numbers:
+    """S(alpha) >= 1 - (1 - p)/(p alpha) xi - eps/(1 - eps), for a collective that cannot change labels.
+
+    Its members plant the signal if their label is y*, and leave their data alone otherwise.
+
+    Args:
+        alpha, xi, eps: as in `base_bound`.
+        p: least conditional probability of y* over all points, `label_floor`. At p = 0 nothing is promised: -inf.
+    """
+    alpha, p, xi, slack = _checked(alpha, p, xi, eps, second="p")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = 1 - (1 - p) / (p * alpha) * xi - slack
+    return np.where((alpha > 0) & (p > 0), found, -np.inf)
+
+
+def critical_mass(success: Number, delta: Number, xi: Number, eps: Number = 0.0) -> Numbers:
+    """Least alpha at which `base_bound` promises this success: delta xi / (1 - success - eps/(1-eps) + delta xi).
+
+    Infinite where no size is promised to reach it (a success above 1 - eps/(1 - eps)).
+    """
+    success, delta, xi, slack = _checked(success, delta, xi, eps, first="success")
+    room, cost = 1 - success - slack, delta * xi
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where(cost > 0, cost / (room + cost), 0.0)
+    return np.where(room < 0, np.inf, found)
+
+
+def effective_size(alpha: Number, e_c: Number, e_0: Number, lam: float) -> Numbers:
+    """Share of the collective after its stage-1 errors, and everybody's, count lam times: JTT in closed form.
+
+    alpha_eff = alpha (1 + (lam-1) e_c) / [alpha (1 + (lam-1) e_c) + (1-alpha) (1 + (lam-1) e_0)]. For lam > 1 it is
+    above alpha if and only if the first stage errs more on the collective than on the rest.
+
+    Args:
+        alpha: share of the collective.
+        e_c, e_0: error rates of the first stage on the collective and on the others.
+        lam: weight of an error, at least 0; 1 leaves alpha. (JTT's "up-weight" u appends u copies: lam = 1 + u.)
+    """
+    for name, value in (("alpha", alpha), ("e_c", e_c), ("e_0", e_0)):
+        require_between(name, value, 0, 1)
+    require_between("lam", lam, 0, np.inf)
+    alpha, e_c, e_0 = (np.asarray(v, np.float64) for v in (alpha, e_c, e_0))
+    ours, theirs = alpha * (1 + (lam - 1) * e_c), (1 - alpha) * (1 + (lam - 1) * e_0)
+    return _share(ours, ours + theirs)
+
+
+def effective_size_from_weights(weights: Float[ArrayLike, "... n"], is_collective: Bool[ArrayLike, "... n"]) -> Numbers:
+    """Share of the collective in the total weight, over the last axis; NaN where all weights are 0.
+
+    Raises:
+        InputError: negative or non-finite weights, an empty or mismatched last axis, or a mask that is not boolean.
+    """
+    w, mask = np.asarray(weights, np.float64), np.asarray(is_collective)
+    if not w.ndim or not w.size or mask.dtype != bool or mask.shape[-1:] != w.shape[-1:]:
+        given = f"weights has shape {w.shape}, is_collective is {mask.dtype}{list(mask.shape)}"
+        raise InputError(f"{given}; a weight and a bool for each sample are needed")
+    if not np.isfinite(w).all() or (w < 0).any():
+        raise InputError("weights holds negative or non-finite values; weights of at least 0 are needed")
+    return _share((w * mask).sum(-1), w.sum(-1))
+
+
+def _share(part: Numbers, whole: Numbers) -> Numbers:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(part / whole)
+
+
+def _checked(
+    alpha: Number, middle: Number, xi: Number, eps: Number, *, first: str = "alpha", second: str = "delta"
+) -> tuple[Numbers, ...]:
+    """The arguments as float64 arrays of one shape, the last one as eps/(1 - eps)."""
+    for name, value in ((first, alpha), (second, middle), ("xi", xi), ("eps", eps)):
+        require_between(name, value, 0, 1)
+    if np.any(np.asarray(eps) == 1):
+        raise InputError("eps = 1; a number below 1 is needed (every classifier is within total variation 1)")
+    *rest, eps = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (alpha, middle, xi, eps)))
+    return *rest, eps / (1 - eps)

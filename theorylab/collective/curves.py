@@ -1,0 +1,265 @@
+"""Success of a collective against its size: many sizes and seeds through the same compiled programs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from theorylab.collective.checks import require_between, require_count, require_key, require_label
+from theorylab.collective.finite import Strategy
+from theorylab.collective.rules import ERM, Model, Rule
+from theorylab.collective.signals import Signal, choose_members, plant
+from theorylab.collective.training import Run, fit, select_by_validation
+from theorylab.errors import InputError
+
+
+class Sample(NamedTuple):
+    """Training and test data of one seed, nothing planted yet; `groups` for GroupDRO, the labels by default."""
+
+    x: Float[Array, "n ..."]
+    y: Int[Array, " n"]
+    x_test: Float[Array, "m ..."]
+    y_test: Int[Array, " m"]
+    groups: Int[Array, " n"] | None = None
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Curve:
+    """Success curves over A sizes, S seeds and C checkpoints.
+
+    Attributes:
+        alphas, checkpoints: the axes (A,) and (C,).
+        success: (A, S, C) share of test points, of all labels, that are given y* when they carry the signal.
+        baseline: (A, S, C) the same when they do not carry it: what success is by chance.
+        accuracy: (A, S, C) on clean test points.
+        alpha_eff: (A, S) share of the collective in all weights of the run.
+        alpha_shuffled: (A, S) the same for random points in place of the members: a check on the measurement.
+        share: (A, S, C) share of the collective in the weights between checkpoints.
+        e_c, e_0: (A, S) shares of the members and of the others whose weight is above the mean of all; for JTT these
+            are the errors of its first stage on the collective and on the rest.
+    """
+
+    alphas: Float[Array, " a"]
+    checkpoints: Int[Array, " c"]
+    success: Float[Array, "a s c"]
+    baseline: Float[Array, "a s c"]
+    accuracy: Float[Array, "a s c"]
+    alpha_eff: Float[Array, "a s"]
+    alpha_shuffled: Float[Array, "a s"]
+    share: Float[Array, "a s c"]
+    e_c: Float[Array, "a s"]
+    e_0: Float[Array, "a s"]
+
+
+def success(f: Model, params: PyTree, x: Float[ArrayLike, "m ..."], signal: Signal, y_star: int) -> Float[Array, ""]:
+    """Share of the points, of all labels, that the model gives y_star once they carry the signal."""
+    return (f(params, signal(jnp.asarray(x))).argmax(-1) == y_star).mean()
+
+
+def success_curve(
+    f: Model,
+    init: Callable[[Key[Array, ""]], PyTree],
+    sample: Callable[[Key[Array, ""]], Sample],
+    *,
+    signal: Signal,
+    y_star: int,
+    alphas: Float[ArrayLike, "a"],
+    keys: Key[Array, "s"],
+    optimizer: optax.GradientTransformation,
+    steps: int,
+    rule: Rule | None = None,
+    strategy: Strategy = "feature_label",
+    batch_size: int | None = None,
+    every: int | None = None,
+    runs_at_once: int | None = None,
+    mesh: Mesh | None = None,
+) -> Curve:
+    """Plant, train and evaluate for every size and seed.
+
+    Three compiled programs do it (draw and plant; train; evaluate), whatever the number of sizes and seeds; the first
+    and the last are shared by all rules.
+
+    A seed fixes the data, the order in which people join (a larger collective contains a smaller one), the initial
+    parameters and the batches. `f`, `init`, `sample`, `signal`, `optimizer` and `rule` are static: pass the same
+    objects again and nothing is compiled a second time.
+
+    Args:
+        init: key -> parameters; sample: key -> `Sample`. Both are traced.
+        steps, batch_size, every, rule: as in `fit`.
+        runs_at_once: (size, seed) pairs trained side by side; memory grows with it. By default 1 on CPU, where a batch
+            of small products gains nothing, and all elsewhere.
+        mesh: spread the runs over these devices, all at once.
+
+    Raises:
+        InputError: empty axes, sizes outside [0, 1], untyped keys, and what `fit` refuses.
+    """
+    require_key("keys", keys, ndim=1)
+    require_label("y_star", y_star)
+    sizes = _sizes(alphas)
+    for name, count in (("steps", steps), ("batch_size", batch_size), ("every", every), ("runs_at_once", runs_at_once)):
+        if count is not None:
+            require_count(name, count)
+    runs = len(sizes) * keys.size
+    if mesh is not None:
+        runs_at_once = runs
+    elif runs_at_once is None:
+        runs_at_once = 1 if jax.default_backend() == "cpu" else runs
+    train = partial(fit, f, optimizer=optimizer, steps=steps, rule=rule or ERM(), batch_size=batch_size, every=every)
+    parts = []
+    for alpha, key in _chunks(sizes, keys, min(runs_at_once, runs), mesh):
+        task = _draw(alpha, key, init, sample, signal, int(y_star), strategy)
+        run = jax.vmap(lambda t: train(t.params, t.x, t.y, key=t.key, members=t.members, groups=t.groups))(task)
+        parts.append((run.checkpoints[0], _score(run, task, f, signal, int(y_star))))
+    arrays = jax.tree.map(lambda *a: jnp.concatenate(a)[:runs], *(scores for _, scores in parts))
+    shaped = {name: a.reshape(len(sizes), keys.size, *a.shape[1:]) for name, a in arrays.items()}
+    return Curve(sizes, parts[0][0], **shaped)
+
+
+class _Task(NamedTuple):
+    """A planted training set and what is needed to train on it and to judge the result; leading axis: runs."""
+
+    params: PyTree
+    key: Key[Array, " r"]
+    x: Float[Array, "r n ..."]
+    y: Int[Array, "r n"]
+    groups: Int[Array, "r n"]
+    members: Bool[Array, "r n"]
+    strangers: Bool[Array, "r n"]
+    x_test: Float[Array, "r m ..."]
+    y_test: Int[Array, "r m"]
+
+
+def _chunks(sizes: Array, keys: Array, count: int, mesh: Mesh | None) -> Iterator[tuple[Array, Array]]:
+    """(sizes, keys) of the runs, `count` at a time; the first runs are repeated to fill the last chunk.
+
+    Over a mesh all runs go at once, as many of them on each device.
+    """
+    runs = len(sizes) * keys.size
+    if mesh is not None:
+        count = runs + -runs % mesh.devices.size
+    for begin in range(0, runs, count):
+        rows = np.arange(begin, begin + count) % runs
+        chunk = (sizes[rows // keys.size], keys[rows % keys.size])
+        if mesh is not None:
+            spread = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+            chunk = (jax.device_put(chunk[0], spread), jax.device_put(chunk[1], spread))
+        yield chunk
+
+
+def _sizes(alphas: Float[ArrayLike, "a"]) -> Float[Array, " a"]:
+    require_between("alphas", alphas, 0, 1)
+    if np.ndim(alphas) != 1:
+        raise InputError(f"alphas has shape {np.shape(alphas)}; a row of sizes is needed")
+    return jnp.asarray(alphas, float)
+
+
+@partial(jax.jit, static_argnames=("init", "sample", "signal", "y_star", "strategy"))
+def _draw(alpha: Array, key: Array, init: Callable, sample: Callable, signal: Signal, y_star: int,
+          strategy: Strategy) -> _Task:  # fmt: skip
+    def one(alpha: Array, key: Array) -> _Task:
+        for_data, for_init, for_members, for_order, for_check = jax.random.split(key, 5)
+        data = Sample(*sample(for_data))
+        members = choose_members(for_members, len(data.y), alpha)
+        x, y = plant(data.x, data.y, members, signal, y_star, strategy=strategy)
+        groups = y if data.groups is None else data.groups
+        strangers = jax.random.permutation(for_check, members)
+        return _Task(init(for_init), for_order, x, y, groups, members, strangers, data.x_test, data.y_test)
+
+    return jax.vmap(one)(alpha, key)
+
+
+@partial(jax.jit, static_argnames=("f", "signal", "y_star"))
+def _score(run: Run, task: _Task, f: Model, signal: Signal, y_star: int) -> dict[str, Array]:
+    def one(run: Run, task: _Task) -> dict[str, Array]:
+        def test(params: PyTree) -> dict[str, Array]:
+            clean = f(params, task.x_test).argmax(-1)
+            hits = success(f, params, task.x_test, signal, y_star)
+            return {"success": hits, "baseline": (clean == y_star).mean(), "accuracy": (clean == task.y_test).mean()}
+
+        heavy = run.weights > run.weights.mean() * (1 + 1e-4)
+        return jax.lax.map(test, run.path) | {
+            "share": run.share,
+            "alpha_eff": _part(run.weights, task.members),
+            "alpha_shuffled": _part(run.weights, task.strangers),
+            "e_c": _part(task.members * 1.0, heavy),
+            "e_0": _part(~task.members * 1.0, heavy),
+        }
+
+    return jax.vmap(one)(run, task)
+
+
+def _part(weights: Float[Array, " n"], mask: Array) -> Float[Array, ""]:
+    """Share of the masked samples in the weights; 0 of nothing is 0."""
+    return (weights * mask).sum() / jnp.maximum(weights.sum(), jnp.finfo(weights.dtype).tiny)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Selection:
+    """Success (A, S) of the checkpoint selected on clean validation data, on data with the collective, and of the last."""
+
+    clean: Float[Array, "a s"]
+    contaminated: Float[Array, "a s"]
+    last: Float[Array, "a s"]
+
+
+def selected_success(
+    f: Model,
+    init: Callable[[Key[Array, ""]], PyTree],
+    sample: Callable[[Key[Array, ""]], Sample],
+    *,
+    criterion: Callable[[Float[Array, " m"]], Float[Array, ""]],
+    signal: Signal,
+    y_star: int,
+    alphas: Float[ArrayLike, "a"],
+    keys: Key[Array, "s"],
+    optimizer: optax.GradientTransformation,
+    steps: int,
+    rule: Rule | None = None,
+    batch_size: int | None = None,
+    every: int = 1,
+) -> Selection:
+    """Does it matter whether the collective is in the validation set? One run a size and seed, three ways to stop it.
+
+    `sample(key)` draws twice: a second draw's training part is the validation set, clean, or with the collective in the
+    same share alpha as in training. `criterion`: validation losses -> the number that is minimised over checkpoints.
+    Other arguments as in `success_curve`.
+    """
+    require_key("keys", keys, ndim=1)
+    require_label("y_star", y_star)
+    sizes = _sizes(alphas)
+    pairs = (jnp.repeat(sizes, keys.size), jnp.tile(keys, len(sizes)))
+    found = _selection(pairs, f, init, sample, criterion, signal, int(y_star), optimizer, rule or ERM(), steps,
+                       batch_size, every)  # fmt: skip
+    return Selection(*(a.reshape(len(sizes), keys.size) for a in found))
+
+
+@partial(jax.jit, static_argnums=tuple(range(1, 12)))
+def _selection(
+    pairs: tuple[Array, Array], f: Model, init: Callable, sample: Callable, criterion: Callable, signal: Signal,
+    y_star: int, optimizer: optax.GradientTransformation, rule: Rule, steps: int, batch_size: int | None, every: int,
+) -> tuple[Array, ...]:  # fmt: skip
+    def one(pair: tuple[Array, Array]) -> tuple[Array, ...]:
+        alpha, key = pair
+        for_data, for_init, for_members, for_order, for_check = jax.random.split(key, 5)
+        data, held_out = Sample(*sample(for_data)), Sample(*sample(for_check))
+        members, seconds = (choose_members(k, len(data.y), alpha) for k in (for_members, for_check))
+        x, y = plant(data.x, data.y, members, signal, y_star)
+        run = fit(f, init(for_init), x, y, key=for_order, optimizer=optimizer, steps=steps, rule=rule,
+                  batch_size=batch_size, every=every)  # fmt: skip
+        planted = plant(held_out.x, held_out.y, seconds, signal, y_star)
+        chosen = [select_by_validation(f, run.path, *v, criterion) for v in ((held_out.x, held_out.y), planted)]
+        ends = [*chosen, jnp.asarray(steps // every - 1)]
+        at = [jax.tree.map(lambda leaf, i=i: leaf[i], run.path) for i in ends]
+        return tuple(success(f, params, data.x_test, signal, y_star) for params in at)
+
+    return jax.lax.map(one, pairs)

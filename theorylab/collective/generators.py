@@ -1,0 +1,59 @@
+"""Worlds to act in: Gaussian classes, parity data, random finite worlds."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from theorylab.collective.checks import require_between, require_count, require_key
+
+Labelled = tuple[Float[Array, "n d"], Int[Array, " n"]]
+
+
+def gaussian_classes(
+    key: Key[Array, ""], n: int, *, classes: int = 5, dim: int = 20, separation: float = 2.5, xi: float = 0.05
+) -> Labelled:
+    """x = separation e_y + N(0, I) in `dim` dimensions, and one feature more: 1 with probability xi, else 0.
+
+    The last feature is there for a signal to use (`coordinate_trigger(dim, 1.0)`), which then has uniqueness xi.
+    """
+    require_key("key", key)
+    for name, count in (("n", n), ("classes", classes), ("dim", dim)):
+        require_count(name, count)
+    require_count("dim", dim, at_least=classes)
+    require_between("xi", xi, 0, 1)
+    for_label, for_noise, for_signal = jax.random.split(key, 3)
+    y = jax.random.randint(for_label, (n,), 0, classes)
+    x = separation * jax.nn.one_hot(y, dim) + jax.random.normal(for_noise, (n, dim))
+    signal = jax.random.bernoulli(for_signal, xi, (n, 1)).astype(x.dtype)
+    return jnp.concatenate([x, signal], axis=1), y
+
+
+def parity_data(key: Key[Array, ""], n: int, *, bits: int = 3, dim: int = 10, margin: float = 0.3) -> Labelled:
+    """Two balanced classes told apart by the first feature, (2y - 1)(margin + |N|), noise in the other `dim` - 1, and
+    then `bits` independent uniform +-1 features that `parity_signal` can use.
+    """
+    require_key("key", key)
+    for name, count in (("n", n), ("bits", bits), ("dim", dim)):
+        require_count(name, count)
+    for_label, for_noise, for_bits = jax.random.split(key, 3)
+    y = jax.random.permutation(for_label, jnp.arange(n) % 2)
+    x = jax.random.normal(for_noise, (n, dim))
+    x = x.at[:, 0].set((2 * y - 1) * (margin + jnp.abs(x[:, 0])))
+    return jnp.concatenate([x, jax.random.rademacher(for_bits, (n, bits), x.dtype)], axis=1), y
+
+
+def random_world(
+    key: Key[Array, ""], *, points: int, labels: int, concentration: float = 0.5
+) -> tuple[Float[Array, "m k"], Int[Array, " m"], Int[Array, ""]]:
+    """(P0, g, y*): a Dirichlet law on points x labels and a random signal onto a third of the points, or fewer."""
+    require_key("key", key)
+    for name, count in (("points", points), ("labels", labels)):
+        require_count(name, count)
+    for_law, for_image, for_map, for_label = jax.random.split(key, 4)
+    law = jax.random.dirichlet(for_law, jnp.full(points * labels, concentration)).reshape(points, labels)
+    image = jax.random.permutation(for_image, points)[: max(1, points // 3)]
+    return (
+        law,
+        image[jax.random.randint(for_map, (points,), 0, len(image))],
+        jax.random.randint(for_label, (), 0, labels),
+    )

@@ -1,0 +1,200 @@
+"""One training loop for all rules: a scan whose carry holds parameters, the rule's state and the weights so far."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from theorylab.collective.checks import require_count, require_key, require_samples
+from theorylab.collective.rules import ERM, Batch, Model, Problem, Rule, Start
+from theorylab.errors import InputError
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Run:
+    """A training run.
+
+    Attributes:
+        path: parameters at the checkpoints, every array with a leading axis C.
+        checkpoints: (C,) numbers of steps taken by then.
+        weights: (n,) mean weight that a sample had when it was visited, times the batch size; 0 if it never was.
+        share: (C,) share of the collective in the weights of the steps since the last checkpoint; NaN without members.
+    """
+
+    path: PyTree
+    checkpoints: Int[Array, " c"]
+    weights: Float[Array, " n"]
+    share: Float[Array, " c"]
+
+    @property
+    def params(self) -> PyTree:
+        """Parameters after the last step."""
+        return jax.tree.map(lambda leaf: leaf[-1], self.path)
+
+
+def fit(
+    f: Model,
+    params: PyTree,
+    x: Float[ArrayLike, "n ..."],
+    y: Int[ArrayLike, "n"],
+    *,
+    key: Key[Array, ""],
+    optimizer: optax.GradientTransformation,
+    steps: int,
+    rule: Rule | None = None,
+    batch_size: int | None = None,
+    every: int | None = None,
+    members: Bool[ArrayLike, "n"] | None = None,
+    groups: Int[ArrayLike, "n"] | None = None,
+) -> Run:
+    """Train a classifier by gradient steps on the cross-entropy, each step's samples weighed by a rule.
+
+    Can be called inside `jit` and `vmap` (members, data, key and parameters may be traced). `f`, `optimizer` and `rule`
+    are static: pass the same objects again and nothing is compiled a second time.
+
+    Args:
+        f: `f(params, x) -> logits` (n, K); `nets.functional` makes one of a Flax module.
+        rule: `ERM()` by default, `JTT`, `LfF`, `CVaR`, `Chi2`, `GroupDRO` or your own.
+        batch_size: all samples by default; else batches follow a permutation drawn anew every epoch, its last
+            n mod batch_size samples left out.
+        every: steps between two checkpoints; it must divide `steps`. By default the end is the only one.
+        members: the collective, whose share in the weights is recorded.
+        groups: for `GroupDRO`; the labels by default.
+
+    Raises:
+        InputError: sizes that do not match, labels that are no integers below K, non-finite data, counts below 1.
+    """
+    require_samples(x, y)
+    require_key("key", key)
+    for name, count in (("steps", steps), ("batch_size", batch_size), ("every", every)):
+        if count is not None:
+            require_count(name, count)
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    n, every = len(y), every or steps
+    if steps % every:
+        raise InputError(f"every = {every} does not divide steps = {steps}; choose a divisor")
+    if batch_size is not None and batch_size > n:
+        raise InputError(f"batch_size = {batch_size} is above the number of samples, {n}")
+    mask = jnp.zeros(n, bool) if members is None else jnp.asarray(members)
+    labels = y if groups is None else jnp.asarray(groups)
+    if mask.dtype != bool or mask.shape != y.shape or labels.shape != y.shape:
+        raise InputError(f"members is {mask.dtype}{list(mask.shape)}, groups has shape {labels.shape}; a bool and an "
+                         f"integer for each of the {n} samples are needed")  # fmt: skip
+    _require_logits(f, params, x, y)
+    batch_size = None if batch_size == n else batch_size
+    return _fit(f, params, x, y, labels, mask, key, optimizer, rule or ERM(), steps, batch_size, every)
+
+
+def _require_logits(f: Model, params: PyTree, x: Array, y: Array) -> None:
+    shape = jax.eval_shape(f, params, x[:1]).shape
+    if len(shape) != 2 or shape[0] != 1:
+        raise InputError(f"f gives shape {shape} for one sample; logits (1, K) are needed")
+    if not isinstance(y, jax.core.Tracer) and int(y.max()) >= shape[1]:
+        raise InputError(
+            f"y holds label {int(y.max())}, but f has {shape[1]} outputs; labels 0..{shape[1] - 1} are needed"
+        )
+
+
+@partial(jax.jit, static_argnames=("f", "optimizer", "rule", "steps", "batch_size", "every"))
+def _fit(
+    f: Model, params: PyTree, x: Array, y: Array, groups: Array, members: Array, key: Array,
+    optimizer: optax.GradientTransformation, rule: Rule, steps: int, batch_size: int | None, every: int,
+) -> Run:  # fmt: skip
+    problem = Problem(f, optimizer, batch_size, _train)
+    start = Start(params, x, y, groups, key)
+    step = _stepper(problem, rule, start)
+    carry = _first(problem, rule, start)
+
+    def stage(carry: PyTree, c: Array) -> tuple[PyTree, tuple[PyTree, Array]]:
+        def one(carried: tuple[PyTree, Array], i: Array) -> tuple[tuple[PyTree, Array], None]:
+            carry, share = carried
+            carry, batch, weights = step(carry, c * every + i)
+            ours = (weights * members[batch.rows]).sum() / jnp.maximum(weights.sum(), jnp.finfo(weights.dtype).tiny)
+            return (carry, share + ours), None
+
+        zero = jnp.zeros((), jax.eval_shape(f, params, x[:1]).dtype)
+        (carry, share), _ = jax.lax.scan(one, (carry, zero), jnp.arange(every))
+        return carry, (carry[0], share / every)
+
+    carry, (path, share) = jax.lax.scan(stage, carry, jnp.arange(steps // every))
+    total, visits = carry[-2:]
+    share = jnp.where(members.any(), share, jnp.nan)
+    checkpoints = every * jnp.arange(1, steps // every + 1)
+    return Run(path, checkpoints, total / jnp.maximum(visits, 1), share)
+
+
+def _train(problem: Problem, rule: Rule, start: Start, steps: int) -> PyTree:
+    """Parameters after some steps; for rules that train a stage of their own."""
+    step = _stepper(problem, rule, start)
+    carry, _ = jax.lax.scan(lambda c, t: (step(c, t)[0], None), _first(problem, rule, start), jnp.arange(steps))
+    return carry[0]
+
+
+def _first(problem: Problem, rule: Rule, start: Start) -> tuple[Any, ...]:
+    """(params, optimizer state, order of the epoch, rule state, summed weights, visits)."""
+    n = len(start.y)
+    zeros = jnp.zeros(n, jax.eval_shape(problem.f, start.params, start.x[:1]).dtype)
+    return (start.params, problem.optimizer.init(start.params), jnp.arange(n), rule.init(problem, start), zeros, zeros)
+
+
+def _stepper(
+    problem: Problem, rule: Rule, start: Start
+) -> Callable[[tuple[Any, ...], Array], tuple[Any, Batch, Array]]:
+    n, size = len(start.y), problem.batch_size
+    data = (jnp.arange(n), start.x, start.y, start.groups)
+
+    def pick(order: Array, t: Array) -> tuple[Array, tuple[Array, ...]]:
+        if size is None:
+            return order, data
+        per_epoch = n // size
+        epoch = jax.random.fold_in(start.key, t // per_epoch)
+        order = jax.lax.cond(
+            t % per_epoch == 0, lambda: jax.random.permutation(epoch, n).astype(order.dtype), lambda: order
+        )
+        rows = jax.lax.dynamic_slice_in_dim(order, (t % per_epoch) * size, size)
+        return order, tuple(a[rows] for a in data)
+
+    def step(carry: tuple[Any, ...], t: Array) -> tuple[Any, Batch, Array]:
+        params, opt_state, order, state, total, visits = carry
+        order, (rows, x, y, groups) = pick(order, t)
+
+        def losses(params: PyTree) -> Array:
+            return optax.softmax_cross_entropy_with_integer_labels(problem.f(params, x), y)
+
+        values, pull = jax.vjp(losses, params)  # one forward pass gives the losses that the weights need
+        batch = Batch(rows, x, y, groups, values)
+        weights, state = rule.weigh(problem, state, batch)
+        (gradient,) = pull(weights)
+        updates, opt_state = problem.optimizer.update(gradient, opt_state, params)
+        params = optax.apply_updates(params, updates)
+        if size is None:
+            total, visits = total + weights * len(rows), visits + 1
+        else:
+            total, visits = total.at[rows].add(weights * len(rows)), visits.at[rows].add(1)
+        return (params, opt_state, order, state, total, visits), batch, weights
+
+    return step
+
+
+def select_by_validation(
+    f: Model, path: PyTree, x: ArrayLike, y: ArrayLike, criterion: Callable[[Float[Array, " m"]], Float[Array, ""]]
+) -> Int[Array, ""]:
+    """Number of the checkpoint in `path` whose criterion of the validation losses is the least.
+
+    Args:
+        criterion: of the losses (m,): `jnp.mean`, or `partial(cvar_risk, size=0.2)`.
+    """
+    require_samples(x, y)
+    x, y = jnp.asarray(x), jnp.asarray(y)
+
+    def value(params: PyTree) -> Array:
+        return criterion(optax.softmax_cross_entropy_with_integer_labels(f(params, x), y))
+
+    return jnp.argmin(jax.lax.map(value, path))

@@ -1,0 +1,123 @@
+"""How re-weighting learners weigh a batch: closed-form best responses and ratios, no training here.
+
+Sources: CVaR and chi^2 as in D. Levy et al., "Large-Scale Methods for Distributionally Robust Optimization" (2020);
+JTT: E. Liu et al. (2021); LfF: J. Nam et al. (2020), generalised cross-entropy by Zhang and Sabuncu (2018); group DRO:
+S. Sagawa et al. (2020). All are pure functions for use under jit, vmap and grad; weights are constants to a gradient.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int
+
+from theorylab.collective.checks import require_between
+from theorylab.errors import InputError
+
+Weights = Float[Array, " n"]
+_BISECTIONS = 60
+
+
+def cvar_weights(losses: Float[ArrayLike, "n"], size: float) -> Weights:
+    """Best response of CVaR at tail fraction `size`: 1/(size n) on each of the size n largest losses. Sums to 1.
+
+    The sample at the edge of the tail takes what remains of it, so that any fraction in ]0, 1] is exact; 1 is ERM.
+    """
+    require_between("size", size, 0, 1, open_low=True)
+    losses = _losses(losses)
+    tail = losses.size * jnp.asarray(size, losses.dtype)
+    rank = (
+        jnp.zeros(losses.size, losses.dtype).at[jnp.argsort(-losses)].set(jnp.arange(losses.size, dtype=losses.dtype))
+    )
+    p = jnp.clip(tail - rank, 0, 1)
+    return jax.lax.stop_gradient(p / p.sum())
+
+
+def chi2_weights(losses: Float[ArrayLike, "n"], rho: float) -> Weights:
+    """Maximiser of <p, losses> over laws p with mean((n p - 1)^2) / 2 <= rho. Sums to 1; rho = 0 is ERM.
+
+    p is proportional to (losses - eta)_+. Where all weights are positive, p = (1 + sqrt(2 rho) (v - mean) / std) / n;
+    else eta is found by bisection. A batch with n <= 1 + 2 rho puts all mass on its largest losses.
+    """
+    require_between("rho", rho, 0, float(jnp.finfo(jnp.float32).max))
+    losses = _losses(losses)
+    n, top = losses.size, losses.max()
+    spread = jnp.maximum(top - losses.min(), jnp.finfo(losses.dtype).tiny)
+    v = (losses - top) / spread  # in [-1, 0]: the answer does not depend on shift and scale
+    std = v.std()
+    slope = jnp.sqrt(2 * jnp.asarray(rho, v.dtype)) / jnp.where(std > 0, std, 1)
+    everyone = (1 + slope * (v - v.mean())) / n
+
+    def tail(eta: Array) -> Array:
+        p = jnp.maximum(v - eta, 0)
+        return p / p.sum()
+
+    def halve(_: int, interval: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = interval
+        middle = (low + high) / 2
+        too_far = 0.5 * jnp.mean((n * tail(middle) - 1) ** 2) > rho
+        return jnp.where(too_far, low, middle), jnp.where(too_far, middle, high)
+
+    # the divergence of the tail grows with eta; just below the maximum only the largest losses are left
+    almost = jnp.asarray(-1e-3 * float(jnp.finfo(v.dtype).eps), v.dtype)
+    low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, (-jnp.ones((), v.dtype), almost))
+    found = jnp.where(std > 0, jnp.where(everyone.min() >= 0, everyone, tail(low)), 1 / n)
+    return jax.lax.stop_gradient(found)
+
+
+def jtt_weights(wrong: Bool[ArrayLike, "n"], lam: float) -> Weights:
+    """lam where the first stage erred, 1 elsewhere; an up-weight of u extra copies is lam = 1 + u."""
+    require_between("lam", lam, 0, float(jnp.finfo(jnp.float32).max))
+    return jnp.where(jnp.asarray(wrong, bool), jnp.asarray(lam, float), 1.0)
+
+
+def gce_loss(logits: Float[Array, "n k"], labels: Int[Array, " n"], q: float = 0.7) -> Weights:
+    """Generalised cross-entropy (1 - p_y^q) / q: its gradient is p_y^q times that of the cross-entropy.
+
+    q -> 0 is the cross-entropy, q = 1 the mean absolute error. (LfF's official code has q p_y^q: a rate q times ours.)
+    """
+    require_between("q", q, 0, 1, open_low=True)
+    log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)[:, 0]
+    return -jnp.expm1(q * log_p) / q
+
+
+def lff_weights(
+    biased: Float[Array, " n"], debiased: Float[Array, " n"], labels: Int[Array, " n"], *, num_classes: int
+) -> Weights:
+    """Relative difficulty L_b / (L_b + L_d) of every sample, both losses first divided by the largest of its class."""
+
+    def relative(losses: Float[Array, " n"]) -> Float[Array, " n"]:
+        largest = jax.ops.segment_max(losses, labels, num_segments=num_classes)[labels]
+        return losses / jnp.where(largest > 0, largest, 1)
+
+    b, d = relative(biased), relative(debiased)
+    return jax.lax.stop_gradient(b / (b + d + 1e-8))
+
+
+def group_weights(
+    q: Float[Array, " g"], losses: Float[Array, " n"], groups: Int[Array, " n"], step: float
+) -> tuple[Weights, Float[Array, " g"]]:
+    """Group DRO: (weights, new q), q_g growing as exp(step * mean loss of g); a sample weighs q_g / (members of g).
+
+    A group without members in this batch keeps its q (up to normalisation) and its share goes to nobody.
+    """
+    members = jnp.zeros_like(q).at[groups].add(1)
+    mean = jnp.zeros_like(q).at[groups].add(losses) / jnp.maximum(members, 1)
+    q = jax.lax.stop_gradient(jax.nn.softmax(jnp.log(q) + step * mean))
+    return (q / jnp.maximum(members, 1))[groups], q
+
+
+def cvar_risk(losses: Float[ArrayLike, "n"], size: float) -> Float[Array, ""]:
+    """Mean of the worst fraction `size` of the losses."""
+    return cvar_weights(losses, size) @ jnp.asarray(losses)
+
+
+def chi2_risk(losses: Float[ArrayLike, "n"], rho: float) -> Float[Array, ""]:
+    """Largest mean of the losses under a law within chi^2 divergence rho."""
+    return chi2_weights(losses, rho) @ jnp.asarray(losses)
+
+
+def _losses(losses: Float[ArrayLike, "n"]) -> Float[Array, " n"]:
+    array = jnp.asarray(losses)
+    if array.ndim != 1 or not array.size:
+        raise InputError(f"losses has shape {array.shape}; one loss for each sample, at least one, is needed")
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
