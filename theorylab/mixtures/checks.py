@@ -17,9 +17,11 @@ def known(value: Any) -> np.ndarray | None:
 def floats(name: str, value: Any, *, ndim: int) -> jax.Array:
     """`value` as a JAX array of floats with `ndim` axes, none of them empty, all entries finite where known."""
     try:
-        array = jnp.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is not an array of numbers ({error}); give a rectangular numeric array") from None
+        array: Any = value if isinstance(value, jax.Array) else np.asarray(value)
+    except ValueError:
+        raise InputError(f"{name} is not a rectangular array of numbers: its rows have different lengths") from None
+    if array.dtype == bool or jnp.issubdtype(array.dtype, jnp.number):
+        array = jnp.asarray(array)
     if jnp.issubdtype(array.dtype, jnp.integer) or array.dtype == bool:
         array = array.astype(float)
     if not jnp.issubdtype(array.dtype, jnp.floating):

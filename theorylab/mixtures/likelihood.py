@@ -93,7 +93,7 @@ def maximise(
 
     u0 = project(theta0)
     low = jnp.asarray(-jnp.inf, theta0.dtype)
-    start = (theta0, u0, low, theta0, jnp.asarray(False), -low, jnp.asarray(0))
+    start: tuple[Array, ...] = (theta0, u0, low, theta0, jnp.asarray(False), -low, jnp.asarray(0))
     theta, u, height, fallback, bold, step, count = jax.lax.while_loop(unfinished, body, start)
     worse = bold & (value(theta, u) < height)
     return Likelihood(jnp.where(worse, fallback, theta), count, step)

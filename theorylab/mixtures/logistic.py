@@ -101,7 +101,7 @@ def minimise(
     def unfinished(state: tuple[Array, ...]) -> Array:
         return state[2] & (state[3] < iterations)
 
-    state = (theta0, design @ theta0, jnp.asarray(True), jnp.asarray(0))
+    state: tuple[Array, ...] = (theta0, design @ theta0, jnp.asarray(True), jnp.asarray(0))
     theta = jax.lax.while_loop(unfinished, body, state)[0]
     return Linear(theta[:d], theta[d] if intercept else jnp.zeros((), X.dtype))
 

@@ -74,12 +74,12 @@ def _information(method: str, s: Scalars, n_l: Scalars, n_u: Scalars) -> Float[A
     positive("s", s)
     nonnegative("n_l", n_l)
     nonnegative("n_u", n_u)
-    s, n_l, n_u = (as_float64(x) for x in (s, n_l, n_u))
+    s, n_l, n_u = jnp.broadcast_arrays(*(as_float64(x) for x in (s, n_l, n_u)))
     spectral = n_u * s**2 / (1 + s**2)
     if method == "ssl_em":
         return n_l + unlabelled_information(s) * n_u
     return {
-        "sl": jnp.broadcast_to(n_l, jnp.broadcast_shapes(s.shape, n_l.shape, n_u.shape)),
+        "sl": n_l,
         "ul": spectral,
         "ul_plus": spectral,
         "ssl_switch": jnp.where(n_l >= s**2 * n_u, n_l, spectral),

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Key
 
 from theorylab.errors import InputError
@@ -124,10 +124,15 @@ def sweep(
     chunk = -(-chunk // shards) * shards
     with jax.enable_x64(bool(dtype == np.float64)):
         arrays = {k: jnp.asarray(v, dtype.name if k in ("s", "t") else None) for k, v in settings.items()}
+        whole = (key, arrays, jnp.asarray(_padded(sizes, 8)), jnp.asarray(len(s)))
+        spread = None
+        if mesh is not None:
+            whole = jax.device_put(whole, NamedSharding(mesh, PartitionSpec()))
+            spread = NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
         parts, program = [], _program(plan, mesh)
         for first in range(0, replicates, chunk):
-            index = jnp.arange(first, first + chunk, dtype=np.uint32)
-            parts.append(jax.device_get(program(key, index, arrays, jnp.asarray(_padded(sizes, 8)), len(s))))
+            index = np.arange(first, first + chunk, dtype=np.uint32)
+            parts.append(jax.device_get(program(jax.device_put(index, spread), *whole)))
     found = {k: np.concatenate([p[k] for p in parts], axis=1)[: len(s), :replicates] for k in parts[0]}
     excess = {m: found[f"excess {m}"] for m in methods}
     estimation = {m: found[f"estimation {m}"] for m in methods if f"estimation {m}" in found}
@@ -162,7 +167,7 @@ _PROGRAMS: dict[Any, Callable[..., Any]] = {}
 
 
 def _program(plan: _Plan, mesh: jax.sharding.Mesh | None) -> Callable[..., Any]:
-    """The compiled function (key, replicate numbers, settings, sizes, count) -> {name: (settings, replicates)}.
+    """The compiled function (replicate numbers, key, settings, sizes, count) -> {name: (settings, replicates)}.
 
     It computes the first `count` settings alone: a longer grid is another argument, not another program.
     """
@@ -172,17 +177,18 @@ def _program(plan: _Plan, mesh: jax.sharding.Mesh | None) -> Callable[..., Any]:
             replicates = PartitionSpec(mesh.axis_names[0])
             whole = PartitionSpec()
             run = jax.shard_map(
-                run, mesh=mesh, in_specs=(whole, replicates, whole, whole, whole),
+                run, mesh=mesh, in_specs=(replicates, whole, whole, whole, whole),
                 out_specs=PartitionSpec(None, mesh.axis_names[0]), check_vma=False,
             )  # fmt: skip
         _PROGRAMS[plan, mesh] = jax.jit(run)
     return _PROGRAMS[plan, mesh]
 
 
-def _chunk(plan: _Plan, key: Array, index: Array, settings: Settings, sizes: Array, count: Array) -> dict[str, Array]:
+def _chunk(plan: _Plan, index: Array, key: Array, settings: Settings, sizes: Array, count: Array) -> dict[str, Array]:
     keys = jax.vmap(partial(jax.random.fold_in, key))(index)
+    one: Callable[..., dict[str, Any]]
     if plan.explicit:
-        draws = jax.vmap(partial(_draw_points, plan))(keys)
+        draws: Any = jax.vmap(partial(_draw_points, plan))(keys)
         one = partial(_from_points, plan)
     else:
         draws = jax.vmap(lambda k: moments.draw(k, sizes, plan.d))(keys)

@@ -62,12 +62,12 @@ def _grid(p: Preset) -> Cells:
 
 
 def _limits(p: Preset) -> Cells:
-    """n_l and n_u doubled together, or one of them twice as often as the other."""
+    """The two samples grow together, or one much faster than the other."""
     ladder = range(p["doublings"])
     paths = {
-        "low": [(0.7, 200 * 4**k, 200 * 2**k) for k in ladder],
+        "low": [(0.7, 200 * 6**k, 200 * 2**k) for k in ladder],
         "intermediate": [(0.7, 300 * 2**k, 900 * 2**k) for k in ladder],
-        "high": [(0.7, 200 * 2**k, 200 * 4**k) for k in ladder],
+        "high": [(0.7, round(100 * 1.5**k), 200 * 5**k) for k in ladder],
     }
     return [
         {"d": 20, **_settings([point for path in paths.values() for point in path]), "replicates": p["replicates"],
@@ -169,8 +169,8 @@ _QUICK = {
     "grid_s": [0.3, 0.7, 1.0, 2.0], "grid_n_l": [20, 100, 400, 1600], "grid_n_u": [50, 200, 1000, 5000],
     "grid_replicates": 2000, "grid_em_replicates": 80, "doublings": 3, "slope_replicates": 1000,
     "precision_replicates": 20, "precision_by_moments": 1000, "explicit_replicates": 200,
-    "tasks": _MNIST + _FASHION + _TABLES, "draws": 5, "shuffled_tasks": 5,
-    "twonorm": "keel/twonorm", "twonorm_draws": 100,
+    "tasks": _MNIST + _FASHION + _TABLES, "draws": 5, "shuffled_tasks": 2,
+    "twonorm": "keel/twonorm", "twonorm_draws": 400,
 }  # fmt: skip
 _SMOKE = _QUICK | {
     "repeats": 2, "replicates": 8, "kl_draws": 20_000, "heat_s": [1.0],

@@ -131,18 +131,22 @@ SIMULATED = {
 
 
 def constant_gain(method: str) -> Measure:
-    """Check 5: best(SL, UL+) / SSL-EM lies in [0.95, 2.1] all over, SSL-W within 1.15 of SSL-EM for s <= 1."""
+    """Check 5: best(SL, UL+) / SSL-EM lies in [0.95, 2.1] all over, SSL-W within 1.15 of SSL-EM where the information
+    n_l + n_u s²/(1+s²) is at least 10 d/s², which leading order needs (s = 0.7 <= 1)."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         evidence = []
         for name in ("labels", "limits"):
             risk = by_method(results[name])
             gain = np.minimum(risk["sl"].mean(0), risk["ul_plus"].mean(0)) / risk[method].mean(0)
+            cell = results[name].rows[0].cell
+            s, n_l, n_u = (np.asarray(cell[k], float) for k in ("s", "n_l", "n_u"))
+            enough = n_l + n_u * s**2 / (1 + s**2) >= 10 * cell["d"] / s**2
             evidence += [
                 Evidence(f"least gain of SSL-EM, {name}", float(gain.min()), 0.95, 2.1),
                 Evidence(f"largest gain of SSL-EM, {name}", float(gain.max()), 0.95, 2.1),
                 Evidence(f"largest SSL-W / SSL-EM, {name}",
-                         float((risk["ssl_weighted"].mean(0) / risk[method].mean(0)).max()), 0.0, 1.15),
+                         float((risk["ssl_weighted"].mean(0) / risk[method].mean(0))[enough].max()), 0.0, 1.15),
             ]  # fmt: skip
         return evidence
 
@@ -335,7 +339,7 @@ def precision(low: str, high: str) -> Measure:
 
 
 def twonorm(scale: float) -> Measure:
-    """On the file twonorm all four excess risks are within 10 % of the predictions."""
+    """On the file twonorm all four excess risks are within 10 % of the predictions (SL's exact, others leading)."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         evidence = []
@@ -385,11 +389,11 @@ def learnt(shuffled: bool) -> Measure:
 
 
 def compatibility(order: tuple[str, ...]) -> Measure:
-    """UL+ loses to SL by more than 0.02 on 3v8 and 5v9, and wins on 1v7 and 0v1, with 6 labels."""
+    """UL+ loses to SL by more than 0.02 on 3v8 and 5v9, and wins on 1v7 and 0v1, with 20 labels."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = {str(r.cell["name"]): r for r in honest(results["learners"])}
-        gap = {name: _gap(rows[f"mnist/{name}"], "sl", "ul_plus", 6) for name in order}
+        gap = {name: _gap(rows[f"mnist/{name}"], "sl", "ul_plus", 20) for name in order}
         return [over_seeds(f"Err(SL) - Err(UL+), {name}", gap[name], high=-0.02) for name in order[:2]] + [
             over_seeds(f"Err(SL) - Err(UL+), {name}", gap[name], low=0.0) for name in order[2:]
         ]
@@ -484,9 +488,10 @@ CLAIMS = (
     Claim("compatibility_order", "UL+ loses to SL on 3v8 and 5v9, and wins on 1v7 and 0v1",
           f"{PAPER}, real-data figure", ("learners",), compatibility(("3v8", "5v9", "1v7", "0v1")),
           {"pairs swapped": compatibility(("1v7", "0v1", "3v8", "5v9"))}, presets=BIG,
-          note="With 6 labels: the published gaps imply as few."),
+          note="With 20 labels, the dossier's protocol; means over draws whose intervals may reach over zero."),
     Claim("published_gaps", "The size of SSL-W's published gaps on the MNIST pairs and a9a, within 0.02",
           f"{PAPER}, real-data figure", ("learners",), published_gaps, kind="finding", presets=BIG,
-          note="Whichever number of labels is taken. Ours are smaller: with 20 principal components and labelled "
-          "validation both baselines are better than the paper's; its preprocessing and choice of t are not known."),
+          note="Whichever number of labels is taken. The signs agree but not the sizes: a gap of 0.157 over SL on 0v1 "
+          "means that SL errs at least as often, ours on 20 principal components errs 0.04 with 4 labels. The paper's "
+          "preprocessing, numbers of labels and choice of t are not known."),
 )  # fmt: skip

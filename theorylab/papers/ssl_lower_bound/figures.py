@@ -53,7 +53,7 @@ def _fig1(table: Table) -> MplFigure:
     for axis, ((s,), part) in zip(axes[0], shown, strict=False):
         n_l, n_u = np.unique(part["n_l"]), np.unique(part["n_u"])
         grid = part["ratio"].reshape(len(n_l), len(n_u)).T
-        mesh = axis.pcolormesh(n_l, n_u, grid, cmap="viridis", vmin=1, vmax=2, shading="gouraud", rasterized=True)
+        mesh = axis.contourf(n_l, n_u, grid, np.linspace(1, 2, 21), cmap="viridis", extend="both")
         q = float(part["q"][0])
         axis.plot(n_l, n_l / q, color="white", ls="--", marker="", lw=1.2)
         axis.set(xscale="log", yscale="log", xlabel="labelled $n_l$", ylim=(n_u[0], n_u[-1]), title=f"$s = {s:g}$")
@@ -63,7 +63,7 @@ def _fig1(table: Table) -> MplFigure:
     for axis in axes[0][len(shown) :]:
         axis.set_visible(False)
     axes[0, 0].set_ylabel("unlabelled $n_u$")
-    figure.colorbar(mesh, ax=list(axes[0]), label="excess risk, best of SL and UL+ / SSL-EM", shrink=0.9)
+    figure.colorbar(mesh, ax=list(axes[0]), label="best of SL and UL+ / SSL-EM", ticks=[1, 1.25, 1.5, 1.75, 2])
     return figure
 
 
@@ -110,7 +110,9 @@ def _fig2(table: Table) -> MplFigure:
         axis.set_ylim(-0.5, 0.5)
     sample_axis(axes[0, 2], table.where(panel="labels")["x"])
     axes[0, 0].set_ylabel("Err(baseline) − Err(SSL)")
-    axes[0, 0].legend(loc="lower right")
+    axes[0, 1].legend(loc="upper right", fontsize=6.5)
+    axes[0, 2].legend(loc="upper left", fontsize=6.5)
+    axes[0, 2].set_ylim(0.7, 2.35)
     return figure
 
 
@@ -157,7 +159,8 @@ def _fig3(table: Table) -> MplFigure:
             axis.set_title(f"{learner}, {n_l:g} labels")
             axis.set_xticks(range(len(order)), [TASKS.get(t, t) for t in order], rotation=90, fontsize=6.5)
         axis_row[0].set_ylabel("Err(baseline) − Err(SSL)")
-    axes[0, 0].legend(fontsize=6, loc="upper right")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=4)
     return figure
 
 
@@ -229,11 +232,10 @@ def _fig5(table: Table) -> MplFigure:
         axis.axhline(1, color="grey", lw=1)
         axis.axhspan(1e-2, 1, color="grey", alpha=0.12, lw=0)
         axis.set(xscale="log", yscale="log", xlabel="lower bound on the excess risk", title=f"risk / {title}")
-        axis.set_ylim(0.05, None)
+        axis.set_ylim(0.05, 3e4)
     axes[0, 0].axhline(27 / 4, color="grey", lw=0.8, ls=":")
-    axes[0, 0].text(float(table["bound"].min()), 27 / 4 * 1.08, "27/4: efficient", fontsize=7)
     axes[0, 0].set_ylabel("simulated / bound")
-    axes[0, 0].legend(fontsize=6.5, loc="upper left")
+    axes[0, 1].legend(fontsize=6.5, loc="upper center", ncols=3)
     return figure
 
 
@@ -381,10 +383,11 @@ FIGURES = (
     Figure(
         "ssl_fig3", "SSL-W and self-training on real data", "scaled", ("learners",), _real_table, _fig3,
         "Error of SL and of UL+ minus that of SSL-W (t from labelled validation points) and of self-training; bars: "
-        "two standard errors over draws; open: the values of the paper's figure where the data set is the same. Tasks by "
-        "s_hat^2 n_u, s_hat the Fisher signal-to-noise ratio of the best linear rule. The published gaps "
-        "are larger than any number of labels gives here: the paper's own preprocessing, number of labels and choice "
-        "of t are not known, and its baselines must have been worse. The signs and the order agree.",
+        "two standard errors over draws; open: the values of the paper's figure where the data set is the same. Tasks "
+        "by s_hat^2 n_u, s_hat the Fisher signal-to-noise ratio of the best linear rule. Where the set is the same, "
+        "SSL-W's gaps have the published sign but not the size, whatever the number of labels: a gap of 0.157 over SL "
+        "on 0v1 needs an SL error as large, ours is 0.04 with 4 labels. Self-training helps less here than published. "
+        "The paper's preprocessing, numbers of labels, and choice of t are not known.",
         "Of the paper's ten sets the five MNIST pairs and a9a (Adult, rebuilt) are to be had; others stand in.",
     ),
     Figure(

@@ -150,9 +150,9 @@ def _errors(X_l: Any, y_l: Any, w_l: Any, ul: mixtures.Linear, parts: Mapping[st
 
 def twonorm(data: str, n_l: int, n_u: int, draws: int, seed: int) -> Mapping[str, Any]:
     """The mixture's learners on the file twonorm, a sample of the model: excess risks (draws,) by the angle to the
-    full-data theta*, error rates on the file, and the theory's predictions. data: "keel/twonorm", or "generated".
+    full-data theta*, error rates on the file, and the theory's predictions, exact for SL.
 
-    The midpoint of the two classes is subtracted; SSL-EM starts from SSL-W.
+    data: "keel/twonorm" or "generated". The midpoint of the two classes is subtracted; SSL-EM starts from SSL-W.
     """
     if data == "generated":
         key = jax.random.key(20)
@@ -182,4 +182,5 @@ def twonorm(data: str, n_l: int, n_u: int, draws: int, seed: int) -> Mapping[str
         found[f"excess {method}"] = np.asarray(mixtures.excess_risk(theta, centre))
         found[f"error {method}"] = (np.sign(np.asarray(theta) @ X.T) != y).mean(1)
         found[f"predicted {method}"] = float(mixtures.predicted_excess(method, s, d, n_l, n_u))
+    found["predicted sl"] = float(mixtures.sl_excess_exact(s, d, n_l))
     return found

@@ -1,0 +1,52 @@
+import jax
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.semi_supervised import SelfTrainingClassifier
+
+from theorylab import mixtures
+from theorylab.errors import InputError
+
+
+def problem(n_l=12, n_u=100, d=3, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.choice([-1.0, 1.0], n_l + n_u)
+    X = y[:, None] * np.array([1.0, 0.3, 0.0])[:d] + rng.normal(size=(len(y), d))
+    return X[:n_l], y[:n_l], X[n_l:]
+
+
+@pytest.mark.parametrize(("rounds", "intercept"), [(10, True), (3, False)])
+def test_it_is_scikit_learns_self_training(rounds, intercept):
+    X_l, y_l, X_u = problem()
+    base = LogisticRegression(C=1.0, fit_intercept=intercept, tol=1e-10, max_iter=5000)
+    peer = SelfTrainingClassifier(base, criterion="k_best", k_best=10, max_iter=rounds)
+    # 0 and 1, as -1 means unlabelled there
+    peer.fit(np.r_[X_l, X_u], np.r_[(y_l > 0).astype(int), -np.ones(len(X_u), int)])
+    with jax.enable_x64(True):
+        found = mixtures.self_training(X_l, y_l, X_u, rounds=rounds, fraction=0.1, intercept=intercept)
+    np.testing.assert_allclose(found.weight, peer.estimator_.coef_[0], atol=1e-5)
+    if intercept:
+        assert float(found.intercept) == pytest.approx(peer.estimator_.intercept_[0], abs=1e-5)
+
+
+def test_more_rounds_than_points_end_with_all_labelled_once():
+    X_l, y_l, X_u = problem(n_u=7)
+    found = mixtures.self_training(X_l, y_l, X_u, rounds=12, fraction=0.3)
+    again = mixtures.self_training(X_l, y_l, X_u, rounds=4, fraction=0.3)
+    np.testing.assert_allclose(found.weight, again.weight, atol=1e-4)
+
+
+def test_masks_leave_rows_out():
+    X_l, y_l, X_u = problem()
+    mask_l, mask_u = np.arange(12) < 8, np.arange(100) < 60
+    found = mixtures.self_training(
+        X_l, y_l, X_u, rounds=3, labelled_weight=mask_l.astype(float), unlabelled_weight=mask_u.astype(float)
+    )
+    expected = mixtures.self_training(X_l[:8], y_l[:8], X_u[:60], rounds=3)
+    np.testing.assert_allclose(found.weight, expected.weight, atol=1e-4)
+
+
+@pytest.mark.parametrize("change", [{"rounds": 0}, {"fraction": 0.0}, {"fraction": 1.5}, {"l2": 0.0}])
+def test_bad_input_is_refused(change):
+    with pytest.raises(InputError):
+        mixtures.self_training(*problem(), **change)

@@ -1,0 +1,126 @@
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from theorylab import mixtures
+from theorylab.errors import InputError
+
+KEY = jax.random.key(0)
+GRID = {"s": [1.0, 0.4, 1.0], "n_l": [40, 40, 5], "n_u": [100, 100, 40], "d": 5}
+METHODS = ("sl", "ul", "ul_plus", "ssl_switch", "ssl_weighted")
+
+
+@pytest.fixture(scope="module")
+def short():
+    return mixtures.sweep(KEY, **GRID, replicates=3000)
+
+
+@pytest.fixture(scope="module")
+def explicit():
+    return mixtures.sweep(KEY, **GRID, replicates=400, methods=(*METHODS, "ssl_em", "self_training"), rounds=3)
+
+
+def test_both_routes_have_the_same_means(short, explicit):
+    for method in METHODS:
+        error = np.hypot(short.standard_error(method), explicit.standard_error(method))
+        assert (np.abs(short.mean(method) - explicit.mean(method)) < 4.5 * error + 1e-9).all(), method
+        distance = short.estimation[method].mean(1) / explicit.estimation[method].mean(1)
+        np.testing.assert_allclose(distance, 1, atol=0.08)
+    np.testing.assert_allclose(short.wrong_sign.mean(1), explicit.wrong_sign.mean(1), atol=0.08)
+
+
+def test_sl_has_its_exact_risk(short):
+    exact = mixtures.sl_excess_exact(GRID["s"], 5, GRID["n_l"])
+    assert (np.abs(short.mean("sl") - exact) < 4.5 * short.standard_error("sl")).all()
+    expected = mixtures.sl_estimation_exact(5, GRID["n_l"])
+    np.testing.assert_allclose(short.estimation["sl"].mean(1), expected, rtol=0.03)
+
+
+def test_the_explicit_route_is_the_public_estimators_on_the_same_points(explicit):
+    """The replicates drawn again by hand, with theta* = s e_1 and every label +1 (x and -x are the same)."""
+    for i in range(3):
+        key_u, key_l = jax.random.split(jax.random.fold_in(KEY, i))
+        noise, points = jax.random.normal(key_u, (100, 5)), jax.random.normal(key_l, (50, 5))
+        for j, (s, n_l, n_u) in enumerate(zip(GRID["s"], GRID["n_l"], GRID["n_u"], strict=True)):
+            centre = np.array([s, 0, 0, 0, 0], np.float32)
+            X_l, X_u, y = np.asarray(points)[:n_l] + centre, np.asarray(noise)[:n_u] + centre, np.ones(n_l)
+            sl, ulp = mixtures.sl_estimator(X_l, y), mixtures.ul_plus(X_l, y, X_u)
+            both = mixtures.ssl_weighted(sl, ulp, float(mixtures.optimal_weight(s, n_l, n_u)))
+            thetas = {
+                "sl": sl, "ssl_weighted": both, "ssl_em": mixtures.ssl_em(X_l, y, X_u, both),
+                "self_training": mixtures.self_training(X_l, y, X_u, rounds=3).weight,
+            }  # fmt: skip
+            for method, theta in thetas.items():
+                expected = float(mixtures.excess_risk(theta, centre))
+                assert explicit.excess[method][j, i] == pytest.approx(expected, rel=5e-3, abs=1e-6), method
+
+
+def test_results_do_not_depend_on_the_chunk_nor_on_how_many_replicates_follow(short):
+    part = mixtures.sweep(KEY, **GRID, replicates=25, chunk=10)
+    np.testing.assert_allclose(part.excess["ssl_weighted"], short.excess["ssl_weighted"][:, :25], rtol=1e-4, atol=1e-7)
+
+
+def test_float64_gives_the_same_risks_on_the_same_draws(short):
+    double = mixtures.sweep(KEY, **GRID, replicates=200, dtype=np.float64)
+    assert double.excess["ul_plus"].dtype == np.float64
+    for method in METHODS:
+        np.testing.assert_allclose(short.excess[method][:, :200].mean(1), double.mean(method), rtol=0.01)
+
+
+def test_a_given_weight_replaces_the_best_one(short):
+    sl_alone = mixtures.sweep(KEY, **GRID, replicates=25, chunk=10, weight=1.0)
+    np.testing.assert_allclose(sl_alone.excess["ssl_weighted"], sl_alone.excess["sl"], rtol=1e-5)
+
+
+def test_settings_broadcast_and_the_trivial_regime_is_a_coin_flip():
+    found = mixtures.sweep(KEY, 0.05, [5, 6], 10, d=5, replicates=4)
+    assert found.excess["ssl_switch"].shape == (2, 4)
+    np.testing.assert_allclose(found.excess["ssl_switch"], 0.5 - 0.4800612, rtol=1e-4)
+
+
+SCRIPT = """
+import jax, numpy as np
+from theorylab import mixtures
+assert len(jax.devices()) == 2
+mesh = jax.make_mesh((2,), ("replicates",))
+for methods in (("sl", "ssl_weighted"), ("ssl_em",)):
+    one, two = (
+        mixtures.sweep(jax.random.key(0), [1.0], [40], [100], d=5, replicates=7, methods=methods, mesh=m)
+        for m in (None, mesh)
+    )
+    np.testing.assert_allclose(two.excess[methods[-1]], one.excess[methods[-1]], rtol=1e-3)
+print("equal")
+"""
+
+
+def test_two_devices_give_the_risks_of_one():
+    flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=2"
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True)
+    assert done.stdout == "equal\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"d": 1},
+        {"replicates": 0},
+        {"s": [-1.0]},
+        {"n_l": 2.5},
+        {"n_u": 0},
+        {"methods": ("magic",)},
+        {"methods": ()},
+        {"route": "far"},
+        {"route": "moments", "methods": ("ssl_em",)},
+        {"dtype": np.float16},
+        {"memory_gb": 0.0},
+        {"fraction": np.nan},
+    ],
+)
+def test_bad_input_is_refused(change):
+    with pytest.raises(InputError):
+        mixtures.sweep(KEY, **{"s": 1.0, "n_l": 4, "n_u": 10, "d": 3, "replicates": 2, **change})
