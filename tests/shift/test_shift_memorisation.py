@@ -49,9 +49,7 @@ def test_compressed_and_masked_samples_give_the_same_bound():
     explicit = memorisation_bound(np.append(w_l[:2], w_n), x_s, x_n, y, noisy)
     np.testing.assert_allclose([found.norm_n, found.bound], [explicit.norm_n, explicit.bound], rtol=1e-8)
     pad = lambda a, value: np.concatenate([a, np.full((2, *a.shape[1:]), value)])  # noqa: E731
-    masked = memorisation_bound(
-        w_l, pad(x_s, 9.0), pad(L, 9.0), pad(y, 1.0), pad(noisy, -1.0), mask=np.arange(12) < 10
-    )
+    masked = memorisation_bound(w_l, pad(x_s, 9.0), pad(L, 9.0), pad(y, 1.0), pad(noisy, -1.0), mask=np.arange(12) < 10)
     assert masked.bound == pytest.approx(found.bound) and masked.wrong == 3
 
 

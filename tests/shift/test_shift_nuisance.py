@@ -52,7 +52,7 @@ def test_compression_keeps_all_inner_products(n, k, seed):
 def test_a_larger_noise_rate_flips_a_superset_of_labels():
     y = np.where(np.arange(200) % 2, 1, -1)
     few, which = flip_labels(jax.random.key(3), y, 0.1)
-    many, more = flip_labels(jax.random.key(3), y, 0.4)
+    _, more = flip_labels(jax.random.key(3), y, 0.4)
     assert (which <= more).all() and 0 < which.sum() < more.sum()
     np.testing.assert_array_equal(few, np.where(which, -y, y))
     np.testing.assert_array_equal(flip_labels(jax.random.key(3), y, 1.0)[0], -y)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key, Num
 from theorylab.errors import InputError
 from theorylab.shift.checks import require_between, require_matrix, require_scale
 
-RED_GREEN = ((1.0, 0.0), (0.0, 1.0))  # two channels, one for each colour
+RED_GREEN = np.eye(2)  # two channels, one for each colour
 
 
 def colour_images(

@@ -28,7 +28,7 @@ def fit_min_norm(X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"]) -> np.nd
     Not a stand-in for the maximum margin: every sample is fitted to exactly -1 or 1, so nuisance weights grow with n
     without any label noise, from the residual that the signal block leaves of a sign.
     """
-    return fit_ridge(X, y, [0.0])[0]
+    return fit_ridge(X, y, np.zeros(1))[0]
 
 
 @partial(register_dataclass, data_fields=["coef", "steps", "train_error", "loss"], meta_fields=["learning_rate"])
@@ -45,7 +45,7 @@ class DescentPath:
     """
 
     coef: Float[Array, "t p"]
-    steps: Int[Array, " t"]
+    steps: Int[np.ndarray, " t"]
     train_error: Float[Array, " t"]
     loss: Float[Array, " t"]
     learning_rate: float
@@ -108,7 +108,7 @@ def _descent_scan(X: Array, y: Array, counts: Array, learning_rate: Any, loss: s
         v = jax.lax.fori_loop(0, count, step, v)
         f = outputs(v)
         losses = jax.nn.softplus(-y * f) if loss == "logistic" else (y - f) ** 2 / 2
-        return v, (X.T @ v if dual else v, jnp.mean(y * f <= 0), losses.mean())
+        return v, (X.T @ v if dual else v, jnp.mean(y * f <= 0, dtype=X.dtype), losses.mean())
 
     start = jnp.zeros(n if dual else X.shape[1], X.dtype)
     _, (coef, wrong, value) = jax.lax.scan(advance, start, counts)

@@ -86,7 +86,7 @@ def fit_logistic(
         mask: which samples count; padding is False. n in the objective is their number.
         batch_size: problems solved at once; by default one after the other on CPU (LAPACK is parallel itself), all at
             once elsewhere. Memory grows with this number, not with the batch.
-        precision: "float64", or "float32" for comparison: its gradient norm stalls near 1e-5, so give a `tol` to match.
+        precision: "float64", or "float32" for comparison: give it a `tol` that it can reach, 1e-6 say.
 
     Raises:
         InputError: shapes that do not fit together, labels other than -1 and 1, penalties that are not positive.

@@ -139,7 +139,7 @@ def bartlett(key: Array, n: int, m: int, k: ArrayLike, sigma: ArrayLike) -> Arra
     freedom = jnp.asarray(k) - jnp.arange(m, dtype=jnp.float64)
     diagonal = jnp.sqrt(2 * jax.random.gamma(key_diagonal, freedom / 2, dtype=jnp.float64))
     below = jnp.tril(jax.random.normal(key_below, (n, m), jnp.float64), -1)
-    return sigma * below.at[jnp.arange(m), jnp.arange(m)].set(diagonal)
+    return jnp.asarray(sigma) * below.at[jnp.arange(m), jnp.arange(m)].set(diagonal)
 
 
 @float64_inside

@@ -103,7 +103,7 @@ def sweep(
         keys: one for each seed.
         batch_size: training sets held at once; by default one on CPU, all seeds elsewhere. Memory grows with it and
             not with the number of seeds.
-        precision: "float64"; "float32" for comparison, with `tol` to match.
+        precision: "float64"; "float32" for comparison.
 
     Raises:
         InputError: empty axes, sizes below 1, noise outside [0, 1], penalties that are not positive.
@@ -159,8 +159,8 @@ def _grid(keys: Any, n: int, etas: Any, lams: Any, tol: float, model: NuisanceMo
 def _draw(keys: Array, n: int, pad: int, m: int, model: NuisanceModel, precision: str) -> dict[str, Array]:
     # Every number of the model is data: one compilation serves all models of one signal size.
     numbers = {"gap": model.gap, "k": model.k, "sigma": model.sigma, "shortcut": model.shortcut, "agree": model.agree}
-    numbers = {name: jnp.asarray(value, jnp.float64) for name, value in numbers.items()}
-    return _draw_padded(keys, jnp.asarray(n), numbers, pad, m, model.d_s, precision)
+    data = {name: jnp.asarray(value, jnp.float64) for name, value in numbers.items()}
+    return _draw_padded(keys, jnp.asarray(n), data, pad, m, model.d_s, precision)
 
 
 @partial(jax.jit, static_argnums=(3, 4, 5, 6))

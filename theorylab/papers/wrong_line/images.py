@@ -67,7 +67,7 @@ def pairs(data: str, sample: bool | None, first: int, second: int, k: int, energ
 
 def coloured(name: str, data: str, sample: bool | None, setting: Mapping[str, Any], ns: list[int], etas: list[float],
              tests: int, seed: int) -> Mapping[str, Any]:  # fmt: skip
-    """Coloured images, label "class of 5 or above" or one of two classes: accuracies (sizes, noise rates) and training error.
+    """Coloured images, label "class of 5 or above" or one of two: accuracies and training error (sizes, noise rates).
 
     name: what figures call the setting.
     setting: learner ("rbf", "ntk", "linear", "cnn"), its `loss` ("squared" or "logistic"), `width` (RBF exponent) and

@@ -102,16 +102,14 @@ def compression(n: int, k: int, d_s: int, eta: float, tests: int, seed: int) -> 
             "standard_error": np.sqrt(np.asarray(sampled) * (1 - np.asarray(sampled)) / tests)}  # fmt: skip
 
 
-def precision(model: Mapping[str, Any], ns: list[int], etas: list[float], lams: list[float], seed: int,
-              tol: float) -> Mapping[str, Any]:  # fmt: skip
-    """ID and OOD errors of the same fits in float64 and in float32 (whose gradient norm stalls near `tol`)."""
+def precision(model: Mapping[str, Any], ns: list[int], etas: list[float], lams: list[float],
+              seed: int) -> Mapping[str, Any]:  # fmt: skip
+    """ID and OOD errors of the same fits in float64, in float32, and in float64 stopped at a gradient norm of 3e-5."""
     data, found = NuisanceModel(**model), {}
-    for name, goal in (("float64", 1e-7), ("float32", tol)):
-        here = sweep(data, keys=jax.random.key(seed)[None], ns=ns, etas=etas, lams=lams, precision=name, tol=goal)
+    for name, kind, tol in (("float64", "float64", 1e-7), ("float32", "float32", 1e-6), ("loose", "float64", 3e-5)):
+        here = sweep(data, keys=jax.random.key(seed)[None], ns=ns, etas=etas, lams=lams, precision=kind, tol=tol)
         found[f"id_{name}"], found[f"ood_{name}"] = here.id_error()[0], here.ood_error()[0]
         found[f"gradient_norm_{name}"] = here.gradient_norm[0]
-    # What sixteen bits do: the same weights rounded to half precision would still agree; halved ||w_N|| must not.
-    found["ood_halved"] = here.error(data.sigma_ood / 2, data.agree)[0]
     return found
 
 
