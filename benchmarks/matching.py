@@ -99,6 +99,7 @@ def regret_rounds(k: int, seeds: int, rounds: int, repeats: int) -> list[dict[st
     def ours(mesh: Any = None) -> Any:
         return mm.simulate(keys, markets, algorithm, rounds, noise_std=NOISE, chunk=rounds, mesh=mesh).instability
 
+    U, V = (np.asarray(x[0], float) for x in (markets.U, markets.V))
     rows = []
     for what in ("compile, from nothing", "compile, from the cache on disk"):
         jax.clear_caches()
@@ -106,7 +107,7 @@ def regret_rounds(k: int, seeds: int, rounds: int, repeats: int) -> list[dict[st
     calls = {
         "ours": ours,
         f"ours, {cores} devices": lambda: ours(mesh),
-        "NumPy + SciPy loop": lambda: peer(markets.U[0], markets.V[0], rounds, 0),
+        "NumPy + SciPy loop": lambda: peer(U, V, rounds, 0),
     }
     calls[f"ours, {cores} devices"]()  # compile
     per_round = 2 * k * k * 12 + 4 * k**3  # bounds, sweeps and two searches: of that order
@@ -165,14 +166,13 @@ def main() -> None:
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         regret = regret_rounds(options.k, options.seeds, options.rounds, options.repeats)
-        jax.config.update("jax_compilation_cache_dir", None)
+        assignment = [row for n in options.sizes for row in solvers(n, options.repeats, options.slow_limit)]
     one, spread, loop = regret[-3:]
     ratios = {
         "one stream / loop, processor time": one["seed_rounds_per_cpu_s"] / loop["seed_rounds_per_cpu_s"],
         "one stream / loop, wall": one["seed_rounds_per_wall_s"] / loop["seed_rounds_per_wall_s"],
         "two devices / loop, wall": spread["seed_rounds_per_wall_s"] / loop["seed_rounds_per_wall_s"],
     }
-    assignment = [row for n in options.sizes for row in solvers(n, options.repeats, options.slow_limit)]
     device = jax.devices()[0].device_kind
     print(
         f"MatchUCB, {options.k} x {options.k}, {options.seeds} seeds, {options.rounds} rounds, float64, on {device}\n"
