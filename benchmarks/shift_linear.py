@@ -45,10 +45,7 @@ def explicit(n: int, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     z = rng.normal(size=(n, D_S))
     y = np.where(z[:, 0] >= 0, 1.0, -1.0)
     z[:, 0] += model.gap * y
-    X = np.empty((n, D_S + k))
-    X[:, :D_S] = z
-    rng.standard_normal(out=X[:, D_S:])
-    X[:, D_S:] *= model.sigma
+    X = np.concatenate([z, model.sigma * rng.standard_normal((n, k))], axis=1)
     return X, np.where(rng.random(n) < ETA, -y, y)
 
 

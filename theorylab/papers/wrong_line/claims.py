@@ -38,6 +38,7 @@ _ASSERTED = {
     "shift removed": line(STILL, *NEGATIVE),
     "OOD with the ID noise scale": line(BLIND, *NEGATIVE),
 }
+FOUND = "1 v 7, noise x4, rbf logistic"
 FITTED = ("noise", "penalty", "dimension", "shortcut", "pairs")
 CLAIMS = (
     Claim(
@@ -268,16 +269,12 @@ CLAIMS = (
     ),
     Claim(
         "coloured_mnist_negative",
-        "Coloured MNIST whose pixels' colour noise grows out of distribution, interpolated with "
-        "noisy labels: ID and OOD accuracy are negatively correlated, in every sense of a 95 % interval over seeds",
-        f"{PAPER}, Coloured MNIST; found by a search",
+        "Coloured MNIST, 1 v 7, whose pixels' colour noise grows fourfold OOD: with 10 % wrong labels an "
+        "interpolating machine's ID and OOD accuracy are negatively correlated, with its 95 % interval over seeds",
+        f"{PAPER}, Coloured MNIST; found by a search, confirmed on seeds that the search has not seen",
         ("search",),
-        lambda r, p: [*searched("noise x8, rbf", 0.1)(r, p), *searched("noise x8, rbf", 0.25)(r, p)],
-        {
-            "colour reversed instead, 10 % noise": searched("flip, rbf", 0.1),
-            "colour reversed instead, 25 % noise": searched("flip, rbf", 0.25),
-            "clean labels": searched("noise x8, rbf", 0.0),
-        },
-        presets=BIG,
+        searched(FOUND, 0.1),
+        {"clean labels": searched(FOUND, 0.0), "the colour is reversed instead": searched("flip, rbf", 0.1)},
+        presets=("quick",),
     ),
 )
