@@ -146,6 +146,7 @@ def test_agents_who_are_away_neither_meet_nor_complain(market):
     np.testing.assert_allclose(full.utility_difference, plain.utility_difference, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_types_teach_faster_than_contexts_and_both_keep_their_promises():
     types = np.arange(6) % 2
     market = structured_market(jax.random.key(3), types, types, 2)
