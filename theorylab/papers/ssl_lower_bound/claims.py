@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 from scipy.stats import norm
 
-from theorylab.lab import Claim, Evidence, Preset, Results, over_seeds
+from theorylab.lab import Claim, Evidence, Preset, Results, Row, over_seeds
 from theorylab.papers.ssl_lower_bound.figures import bounded, by_method, honest, real_gaps, regimes, risk_rows
 from theorylab.papers.ssl_lower_bound.published import PUBLISHED
 
@@ -116,7 +116,7 @@ def published_simulation(column: int = 0) -> Measure:
     return measure
 
 
-SIMULATED = {
+SIMULATED: Mapping[tuple[float, ...], Mapping[str, tuple[float, float]]] = {
     (1.0, 20, 400, 1000): {"sl": (0.00569, 0.00011), "ul_plus": (0.00456, 0.00009), "ssl_weighted": (0.00261, 0.00005),
                            "ssl_em": (0.00244, 0.00005)},
     (0.5, 20, 400, 4000): {"sl": (0.01531, 0.00038), "ul_plus": (0.00838, 0.00022), "ssl_weighted": (0.00559, 0.00013),
@@ -143,10 +143,10 @@ def constant_gain(method: str) -> Measure:
             s, n_l, n_u = (np.asarray(cell[k], float) for k in ("s", "n_l", "n_u"))
             enough = n_l + n_u * s**2 / (1 + s**2) >= 10 * cell["d"] / s**2
             evidence += [
-                Evidence(f"least gain of SSL-EM, {name}", float(gain.min()), 0.95, 2.1),
-                Evidence(f"largest gain of SSL-EM, {name}", float(gain.max()), 0.95, 2.1),
+                Evidence(f"least gain of SSL-EM, {name}", float(np.min(gain)), 0.95, 2.1),
+                Evidence(f"largest gain of SSL-EM, {name}", float(np.max(gain)), 0.95, 2.1),
                 Evidence(f"largest SSL-W / SSL-EM, {name}",
-                         float((risk["ssl_weighted"].mean(0) / risk[method].mean(0))[enough].max()), 0.0, 1.15),
+                         float(np.max((risk["ssl_weighted"].mean(0) / risk[method].mean(0))[enough])), 0.0, 1.15),
             ]  # fmt: skip
         return evidence
 
@@ -176,7 +176,7 @@ def only_constants(results: All, preset: Preset) -> list[Evidence]:
     """The folk reading "SSL cannot beat the better baseline at all": gain at most 1.1 everywhere."""
     risk = by_method(results["labels"])
     gain = np.minimum(risk["sl"].mean(0), risk["ul_plus"].mean(0)) / risk["ssl_em"].mean(0)
-    return [Evidence("largest gain", float(gain.max()), 0.0, 1.1)]
+    return [Evidence("largest gain", float(np.max(gain)), 0.0, 1.1)]
 
 
 def trade_off(information: Callable[[float], float]) -> Measure:
@@ -268,7 +268,7 @@ def beats_both(method: str) -> Measure:
         for what in ("mean", "estimation"):
             risk = by_method(rows, what)
             for base in ("sl", "ul_plus"):
-                worst = (risk[method].mean(0) / risk[base].mean(0)).max()
+                worst = np.max(risk[method].mean(0) / risk[base].mean(0))
                 name = "excess risk" if what == "mean" else "estimation error"
                 evidence.append(Evidence(f"largest SSL-W / {base}, {name}", float(worst), 0.0, 0.99))
         return evidence
@@ -351,8 +351,8 @@ def twonorm(scale: float) -> Measure:
     return measure
 
 
-def _gap(row: Mapping[str, np.ndarray], base: str, learner: str, n_l: int) -> np.ndarray:
-    at = row.cell["labels"].index(n_l)  # type: ignore[attr-defined]
+def _gap(row: Row, base: str, learner: str, n_l: int) -> np.ndarray:
+    at = row.cell["labels"].index(n_l)
     return row[base][:, at] - row[learner][:, at]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 
 from theorylab.lab import Figure, Preset, Results, Table
@@ -72,6 +73,10 @@ def _mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values.mean(0), values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0 * values[0]
 
 
+def _band(axis: Axes, x: np.ndarray, mean: np.ndarray, half: np.ndarray, colour: object) -> None:
+    band(axis, x.tolist(), (mean - half).tolist(), (mean + half).tolist(), colour)
+
+
 def _synthetic_table(results: All, preset: Preset) -> Table:
     table = Table("panel", "method", "x", "mean", "se", "predicted")
     rows = results["snr"]
@@ -100,7 +105,7 @@ def _fig2(table: Table) -> MplFigure:
         for (method,), rows in part.groups("method"):
             style = STYLE[str(method)]
             axis.plot(rows["x"], rows["mean"], label=NAMES[str(method)], **(style | {"ls": "-"}))
-            band(axis, rows["x"], rows["mean"] - 2 * rows["se"], rows["mean"] + 2 * rows["se"], style["color"])
+            _band(axis, rows["x"], rows["mean"], 2 * rows["se"], style["color"])
             axis.plot(rows["x"], rows["predicted"], color=style["color"], ls=":", marker="", lw=1)
         axis.axhline(1.0 if panel == "labels" else 0.0, color="grey", lw=0.7)
         axis.set_title("best of SL, UL+ / SSL" if panel == "labels" else f"error gap {panel}")
@@ -184,7 +189,7 @@ def _fig4(table: Table) -> MplFigure:
         for i, (learner, label) in enumerate(LEARNERS.items()):
             rows = part.where(learner=learner)
             axis.plot(rows["n_l"], rows["error"], color=COLOURS[i], marker=MARKERS[i], ls=DASHES[i], label=label)
-            band(axis, rows["n_l"], rows["error"] - rows["se"], rows["error"] + rows["se"], COLOURS[i])
+            _band(axis, rows["n_l"], rows["error"], rows["se"], COLOURS[i])
         axis.set(title=TASKS.get(str(task), str(task)), ylim=(0, None), xlabel="labels $n_l$")
         sample_axis(axis, part["n_l"])
     rest = axes.ravel()[len(shown) :]
@@ -344,7 +349,9 @@ def _regime_table(results: All, preset: Preset) -> Table:
         for base, theory in (("sl", exact.over_sl), ("ul_plus", spectral)):
             mean, se = _mean_and_error(found[f"{name} {base}"])
             for i in range(len(s)):
-                table.add(regime=name, n_l=n_l[i], n_u=n_u[i], over=base, ratio=mean[i], se=se[i], limit=theory[i])
+                table.add(
+                    regime=name, n_l=n_l[i], n_u=n_u[i], over=base, ratio=mean[i], se=se[i], limit=float(theory[i])
+                )
     return table
 
 

@@ -63,7 +63,7 @@ def split(X: np.ndarray, y: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     covariance = (pool - centre).T @ (pool - centre) / len(pool)
     values, vectors = scipy.linalg.eigh(covariance, subset_by_index=(p - kept, p - 1))
     basis = vectors / np.sqrt(values.mean())
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for part, index in rows.items():
         size = POOL if part == "pool" else HELD_OUT
         pad = size - len(index)
@@ -97,7 +97,7 @@ def learners(name: str, sample: bool | None, labels: list[int], draws: int, seed
         rng = np.random.default_rng([seed, draw])
         whole = int(parts["w_pool"].sum())
         ul, best = _whole_pool(parts["X_pool"], parts["y_pool"], parts["w_pool"])
-        rows: dict[str, list[Any]] = {}
+        rows: dict[str, Any] = {}
         for n_l in labels:
             index = choose_labels(parts["y_pool"][:whole], n_l, rng)
             y_l = parts["y_pool"][index]
@@ -111,9 +111,9 @@ def learners(name: str, sample: bool | None, labels: list[int], draws: int, seed
                 rows.setdefault(key, []).append(float(value))
         margins = np.asarray(best.score(parts["X_pool"]))[:whole] * parts["y_pool"][:whole]
         within = np.concatenate([m - m.mean() for m in (margins[parts["y_pool"][:whole] == k] for k in (-1, 1))])
-        rows["s_hat"] = abs(margins.mean()) / within.std()
-        rows["bayes"] = float(best.error(parts["X_test"], parts["y_test"], sample_weight=parts["w_test"]))
-        for key, value in rows.items():
+        best_error = float(best.error(parts["X_test"], parts["y_test"], sample_weight=parts["w_test"]))
+        whole_pool = {"s_hat": abs(margins.mean()) / within.std(), "bayes": best_error}
+        for key, value in (rows | whole_pool).items():
             found.setdefault(key, []).append(value)
     size = min(POOL, len(y) - 2 * min(HELD_OUT, len(y) // 5))
     return {key: np.asarray(value) for key, value in found.items()} | {"n_u": size, "features": X.shape[1]}

@@ -1,0 +1,171 @@
+"""Replicate sweeps side by side with the NumPy and scikit-learn loop one would write: `python benchmarks/mixtures.py`.
+
+Prints a Markdown table and writes benchmarks/results/mixtures-<device>.json. Both sides estimate the same mean excess
+risks on the same grid; a replicate is one draw of one setting. Ours and the peer take turns on the same cores, minima
+are taken, and process CPU time stands beside wall time: other work on the machine only ever adds. Compilation is
+reported apart. FLOPs are those of the peer's algorithm for one replicate, on average over the grid.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import scipy
+import sklearn
+from scipy.special import ndtr
+from sklearn.linear_model import LogisticRegression
+
+from theorylab import mixtures
+
+D = 20
+GRID = [(s, n_l, n_u) for s in (0.5, 1.0) for n_l in (50, 400, 1600) for n_u in (1000, 4000)]
+CLOSED = ("sl", "ul_plus", "ssl_switch", "ssl_weighted")
+ROUNDS, FRACTION, TOLERANCE = 10, 0.1, 1e-5
+
+
+def excess(theta: np.ndarray, s: float) -> float:
+    return float(ndtr(-s * theta[0] / np.linalg.norm(theta)) - ndtr(-s))
+
+
+def draw(rng: np.random.Generator, s: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+    y = rng.choice([-1.0, 1.0], n)
+    X = rng.standard_normal((n, D))
+    X[:, 0] += s * y
+    return X, y
+
+
+def one_replicate(rng: np.random.Generator, s: float, n_l: int, n_u: int, method: str) -> dict[str, float]:
+    """The loop's body: explicit data, LAPACK's eigh, EM to the same tolerance, scikit-learn's logistic regression."""
+    (X_l, y_l), (X_u, _) = draw(rng, s, n_l), draw(rng, s, n_u)
+    sl = y_l @ X_l / n_l
+    values, vectors = np.linalg.eigh(X_u.T @ X_u / n_u)
+    ulp = np.sqrt(max(values[-1] - 1, 0)) * vectors[:, -1]
+    ulp *= 1 if ulp @ sl >= 0 else -1
+    information = n_u * s**2 / (1 + s**2)
+    both = (n_l * sl + information * ulp) / (n_l + information)
+    if method == "closed":
+        return {"sl": excess(sl, s), "ul_plus": excess(ulp, s), "ssl_weighted": excess(both, s),
+                "ssl_switch": excess(sl if n_l >= s**2 * n_u else ulp, s)}  # fmt: skip
+    if method == "ssl_em":
+        theta = both
+        for _ in range(1000):
+            step = (n_l * sl + np.tanh(X_u @ theta) @ X_u) / (n_l + n_u)
+            theta, before = step, theta
+            if np.linalg.norm(theta - before) < TOLERANCE:
+                break
+        return {"ssl_em": excess(theta, s)}
+    X, labels = np.concatenate([X_l, X_u]), np.concatenate([y_l, np.zeros(n_u)])
+    fit = LogisticRegression(C=1.0, fit_intercept=False)
+    for _ in range(ROUNDS):
+        fit.fit(X[labels != 0], labels[labels != 0])
+        rest = np.flatnonzero(labels == 0)
+        score = fit.decision_function(X[rest])
+        sure = np.argsort(-np.abs(score))[: round(FRACTION * n_u)]
+        labels[rest[sure]] = np.where(score[sure] >= 0, 1, -1)
+    return {"self_training": excess(fit.fit(X[labels != 0], labels[labels != 0]).coef_[0], s)}
+
+
+def loop(replicates: int, method: str) -> np.ndarray:
+    """Mean excess risks (settings, methods)."""
+    rng = np.random.default_rng(0)
+    return np.array(
+        [np.mean([list(one_replicate(rng, *setting, method).values()) for _ in range(replicates)], axis=0)
+         for setting in GRID]
+    )  # fmt: skip
+
+
+def ours(replicates: int, methods: tuple[str, ...], **options: Any) -> np.ndarray:
+    s, n_l, n_u = zip(*GRID, strict=True)
+    found = mixtures.sweep(
+        jax.random.key(0), s, n_l, n_u, d=D, replicates=replicates, methods=methods, tolerance=TOLERANCE,
+        rounds=ROUNDS, fraction=FRACTION, **options,
+    )  # fmt: skip
+    return np.stack([found.mean(m) for m in methods], axis=1)
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def flops(method: str) -> float:
+    """Of one replicate, mean over the grid: Gram matrix and eigh; EM's two products and a tanh (taken as 10) a step
+    for 40 steps; 11 logistic fits of 15 steps on half of the points."""
+    total = 0.0
+    for _, n_l, n_u in GRID:
+        total += 2 * D * (n_l + n_u) + 2 * n_u * D**2 + 9 * D**3
+        total += 40 * n_u * (4 * D + 10) if method == "ssl_em" else 0
+        total += 11 * 15 * (n_l + n_u / 2) * (4 * D + 20) if method == "self_training" else 0
+    return total / len(GRID)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="times the replicates of every line")
+    options = parser.parse_args()
+    plan = {
+        "closed": (CLOSED, 4000, 20, "SL, UL+, SSL-S, SSL-W: exact O(d) laws against explicit data"),
+        "ssl_em": (("ssl_em",), 64, 4, "SSL-EM on explicit data"),
+        "self_training": (("self_training",), 8, 1, "self-training on explicit data (peer: scikit-learn)"),
+    }
+    rows = []
+    for method, (methods, mine, theirs, what) in plan.items():
+        mine, theirs = max(1, round(mine * options.scale)), max(1, round(theirs * options.scale))
+        calls = {"ours": partial(ours, mine, methods), "peer": partial(loop, theirs, method)}
+        compile_s = timed(calls["ours"])[0]
+        best = {"ours": (np.inf, np.inf), "peer": (np.inf, np.inf)}
+        for _ in range(options.repeats):
+            for side, call in calls.items():
+                best[side] = tuple(np.minimum(best[side], timed(call)))  # type: ignore[assignment]
+        mean, peer_mean = calls["ours"](), calls["peer"]()
+        rows.append({
+            "what": what, "flop_per_replicate": flops(method), "first_call_s": compile_s,
+            "ours_us": 1e6 * best["ours"][0] / mine / len(GRID), "peer_us": 1e6 * best["peer"][0] / theirs / len(GRID),
+            "ours_cpu_us": 1e6 * best["ours"][1] / mine / len(GRID),
+            "peer_cpu_us": 1e6 * best["peer"][1] / theirs / len(GRID),
+            "risk_ratio": float(np.median(mean / peer_mean)),
+        })  # fmt: skip
+        rows[-1] |= {"times": rows[-1]["peer_us"] / rows[-1]["ours_us"],
+                     "cpu_times": rows[-1]["peer_cpu_us"] / rows[-1]["ours_cpu_us"]}  # fmt: skip
+    memory = []
+    for replicates in (4096, 16_384, 65_536):
+        ours(replicates, ("ssl_weighted",))
+        memory.append(
+            {"replicates": replicates, "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+             "results_mb": 2 * 4 * replicates * len(GRID) / 1e6}
+        )  # fmt: skip
+    device = jax.devices()[0].device_kind
+    print(f"{len(GRID)} settings, d = {D}, float32, on {device}; GPU not measured\n")
+    print(
+        "| what | us a replicate | peer | times | times, CPU | MFLOP of the peer | first call, s | risks, ours / peer |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for r in rows:
+        print(
+            f"| {r['what']} | {r['ours_us']:.3g} | {r['peer_us']:.4g} | {r['times']:.0f} | {r['cpu_times']:.0f} | "
+            f"{r['flop_per_replicate'] / 1e6:.3g} | {r['first_call_s']:.1f} | {r['risk_ratio']:.3f} |"
+        )
+    print("\n| replicates | peak resident MB of the process so far | of which results |\n|---|---|---|")
+    for m in memory:
+        print(f"| {m['replicates']} | {m['peak_rss_mb']:.0f} | {m['results_mb']:.0f} |")
+    versions = {m.__name__: m.__version__ for m in (jax, np, scipy, sklearn)} | {"python": platform.python_version()}
+    record = {"device": device, "cpu": platform.processor(), "versions": versions, "options": vars(options),
+              "grid": GRID, "rows": rows, "memory": memory, "gpu": "not measured"}  # fmt: skip
+    target = Path(__file__).parent / "results" / f"mixtures-{device.lower().replace(' ', '-')}.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"\nwritten to {target}")
+
+
+if __name__ == "__main__":
+    main()
