@@ -1,0 +1,333 @@
+"""Federated algorithms as `init` / `round` pairs over an explicit state. They share the client primitive of `local`.
+
+FedAvg: McMahan et al. (2017). FedProx: Li et al. (2020). SCAFFOLD: Karimireddy et al. (2020), option II. FedNova: Wang
+et al. (2020). FedAvgM: Hsu et al. (2019). FedAdam and server optimizers: Reddi et al. (2021).
+
+A round from the model w: the chosen clients S, drawn uniformly without replacement, each come back with v_i after
+tau_i local steps. With p_i renormalised over S, the server optimizer gets the pseudo-gradient
+
+    D = sum_i p_i (w - v_i),    FedNova: D = (sum_i p_i a_i) sum_i p_i (w - v_i) / a_i
+
+(a_i: `LocalSGD.effective_steps`), and plain averaging is the server optimizer `optax.sgd(1.0)`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.tree_util import register_dataclass
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from theorylab.errors import InputError
+from theorylab.federated.clients import ClientData
+from theorylab.federated.execution import ClientAxis, best_axis, run_clients
+from theorylab.federated.local import Client, LocalResult, LocalSGD, Mine, Start, with_local
+from theorylab.nets.functional import Params, State
+
+_SAMPLING, _CLIENT = 0xFED0011, 0xFED0012  # what a round's key is folded with
+AVERAGING = optax.sgd(1.0)
+
+
+@partial(
+    register_dataclass,
+    data_fields=["params", "state", "server", "control", "controls", "momenta", "round"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class FederatedState:
+    """Everything that a round reads and replaces.
+
+    Attributes:
+        params, state: the averaged model; `state` holds batch statistics and random streams.
+        server: state of the server optimizer.
+        control, controls: SCAFFOLD's c and, with leading axis N, its c_i; () elsewhere.
+        momenta: (N, ...) local momentum buffers if they are carried, else ().
+        round: number of rounds made.
+    """
+
+    params: Params
+    state: State
+    server: optax.OptState
+    control: PyTree[Array]
+    controls: PyTree[Array]
+    momenta: PyTree[Array]
+    round: Int[Array, ""]
+
+
+@partial(register_dataclass, data_fields=["loss", "drift", "finite", "chosen"], meta_fields=[])
+@dataclass(frozen=True)
+class RoundMetrics:
+    """Mean training loss along the local steps, root-mean-square distance of client models from the round's start
+    (both averaged with p), which of the chosen clients' models are finite, and the chosen clients' numbers."""
+
+    loss: Float[Array, ""]
+    drift: Float[Array, ""]
+    finite: Bool[Array, " s"]
+    chosen: Int[Array, " s"]
+
+
+class Federated(NamedTuple):
+    """An algorithm bound to a model and to clients.
+
+    `init(params, state)` gives the first `FederatedState`; `round(federated_state, clients, key)` the next one and its
+    `RoundMetrics`; `local(federated_state, clients, key)` the models of the chosen clients before they are averaged.
+    `key` is the run's: rounds take theirs from it by their number.
+    """
+
+    init: Callable[[Params, State], FederatedState]
+    round: Callable[[FederatedState, ClientData, Key[Array, ""]], tuple[FederatedState, RoundMetrics]]
+    local: Callable[[FederatedState, ClientData, Key[Array, ""]], LocalResult]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Algorithm:
+    """What tells one federated algorithm from another. Use `fedavg`, `scaffold`, ... to make one.
+
+    Attributes:
+        local: what a client does.
+        server: optax optimizer of the server, fed with the pseudo-gradient.
+        controls: SCAFFOLD's control variates.
+        normalised: FedNova's average.
+        carry_momentum: local momentum buffers survive from round to round instead of restarting at zero.
+        clients_per_round: chosen uniformly without replacement; None for all.
+        pooled: all examples in one place.
+    """
+
+    name: str
+    local: LocalSGD
+    server: optax.GradientTransformation = AVERAGING
+    controls: bool = False
+    normalised: bool = False
+    carry_momentum: bool = False
+    clients_per_round: int | None = None
+    pooled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.carry_momentum and not self.local.momentum:
+            raise InputError("carry_momentum: there is no momentum to carry; give momentum > 0")
+        if self.carry_momentum and (self.normalised or self.controls):
+            raise InputError(
+                f"carry_momentum: {self.name} divides displacements by the effective number of steps of a momentum "
+                "that starts at zero; leave carry_momentum out"
+            )
+
+    def bind(
+        self,
+        apply: Callable[[Params, State, Any], tuple[Any, State]],
+        loss: Callable[[Any, Any], Array],
+        clients: ClientData,
+        *,
+        client_axis: ClientAxis | None = None,
+    ) -> Federated:
+        """The `init` / `round` pair for a model in train mode, a loss and clients of the sizes given.
+
+        Args:
+            apply: (params, state, x) -> (output, state), as `nets.functional_train` gives it.
+            loss: (output, y) -> one value an example.
+            client_axis: "map" (one client after the other), "vmap" (all at once), a `jax.sharding.Mesh` (spread over
+                its devices), "host" (each step driven from Python); by default "vmap" on an accelerator, "map" on
+                CPU, and "host" there for convolutional models. Results agree up to rounding.
+
+        Raises:
+            InputError: more clients a round than there are.
+        """
+        n, few = clients.n_clients, self.clients_per_round
+        if few is not None and not 1 <= few <= n:
+            raise InputError(f"clients_per_round: {few} given, 1 to {n} are possible")
+        client = Client.of(self.local, apply, loss, clients)
+        rule = _Rule(self, n)
+        started: dict[str, Any] = {}
+
+        def compiled(state: FederatedState, clients: ClientData, key: Array) -> Any:
+            """(round, local), made at the first call: the choice of the axis looks at the model's program."""
+            if not started:
+                start, mine, *_ = jax.eval_shape(rule.prepare, state, key)
+                axis = best_axis(client, start, mine, clients) if client_axis is None else client_axis
+                run = run_clients(client, axis)
+                host = isinstance(axis, str) and axis == "host"
+                prepare, conclude = (
+                    (jax.jit(rule.prepare), jax.jit(rule.conclude)) if host else (rule.prepare, rule.conclude)
+                )
+
+                def one_local(state: FederatedState, clients: ClientData, key: Array) -> LocalResult:
+                    start, mine, chosen, keys = prepare(state, key)
+                    return run(start, mine, chosen, keys, clients)
+
+                def one_round(state: FederatedState, clients: ClientData, key: Array) -> Any:
+                    sent = prepare(state, key)
+                    start, mine, chosen, keys = sent
+                    result = run(start, mine, chosen, keys, clients)
+                    return conclude(state, sent, result, clients.weights)
+
+                pair = (one_round, one_local)
+                started["pair"] = pair if host else tuple(map(jax.jit, pair))
+            return started["pair"]
+
+        return Federated(
+            rule.init,
+            lambda state, clients, key: compiled(state, clients, key)[0](state, clients, key),
+            lambda state, clients, key: compiled(state, clients, key)[1](state, clients, key),
+        )
+
+
+Sent = tuple[Start, Mine, Int[Array, " s"], Key[Array, " s"]]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """The server's part: what is sent to the clients, and what becomes of their answers."""
+
+    algorithm: Algorithm
+    n: int
+
+    def init(self, params: Params, state: State) -> FederatedState:
+        params = jax.tree.map(jnp.asarray, params)
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        each = jax.tree.map(lambda a: jnp.zeros((self.n, *a.shape), a.dtype), params)
+        a = self.algorithm
+        control, controls = (zeros, each) if a.controls else ((), ())
+        momenta = each if a.carry_momentum else ()
+        return FederatedState(
+            params, state, a.server.init(params), control, controls, momenta, jnp.zeros((), jnp.int32)
+        )
+
+    def prepare(self, state: FederatedState, key: Key[Array, ""]) -> Sent:
+        key = jax.random.fold_in(key, state.round)
+        few = self.algorithm.clients_per_round
+        chosen = jnp.arange(self.n)
+        if few is not None and few < self.n:
+            chosen = jnp.sort(jax.random.permutation(jax.random.fold_in(key, _SAMPLING), self.n)[:few])
+        client_key = jax.random.fold_in(key, _CLIENT)
+        keys = jax.vmap(lambda i: jax.random.fold_in(client_key, i))(chosen)
+        shift = jax.tree.map(lambda c, ci: c - ci[chosen], state.control, state.controls)
+        momenta = jax.tree.map(lambda m: m[chosen], state.momenta)
+        return Start(state.params, state.state, self.lr(state.round)), Mine(shift, momenta), chosen, keys
+
+    def lr(self, number: Int[Array, ""]) -> Float[Array, ""]:
+        lr = self.algorithm.local.lr
+        return jnp.asarray(lr(number) if callable(lr) else lr, float)
+
+    def conclude(
+        self, state: FederatedState, sent: Sent, result: LocalResult, weights: Float[Array, " N"]
+    ) -> tuple[FederatedState, RoundMetrics]:
+        a, (start, _, chosen, _) = self.algorithm, sent
+        p = weights[chosen] / weights[chosen].sum()
+        moved = jax.tree.map(lambda w, v: w - v, start.params, result.params)  # (S, ...)
+        scale = a.local.effective_steps(result.steps.astype(weights.dtype))
+        direction = _mean(p * (p @ scale) / scale if a.normalised else p, moved)
+        updates, server = a.server.update(direction, state.server, state.params)
+        control, controls = state.control, state.controls
+        if a.controls:
+            # option II: c_i+ - c_i = (w - v_i) / (a_i lr) - c
+            change = jax.tree.map(lambda c, d: d / (_along(scale, d) * start.lr) - c, control, moved)
+            controls = jax.tree.map(lambda c, d: c.at[chosen].add(d.astype(c.dtype)), controls, change)
+            control = jax.tree.map(jnp.add, control, _mean(weights[chosen], change))
+        momenta = state.momenta
+        if a.carry_momentum:
+            momenta = jax.tree.map(lambda old, new: old.at[chosen].set(new), momenta, result.momentum)
+        finite = jax.tree.map(lambda v: jnp.isfinite(v.reshape(len(chosen), -1)).all(1), result.params)
+        squares = [jnp.square(d.reshape(len(chosen), -1)).sum(1) for d in jax.tree.leaves(moved)]
+        metrics = RoundMetrics(
+            p @ result.loss, jnp.sqrt(p @ sum(squares)), jnp.all(jnp.stack(jax.tree.leaves(finite)), 0), chosen
+        )
+        new = FederatedState(
+            optax.apply_updates(state.params, updates), _mean_state(p, state.state, result.state), server, control,
+            controls, momenta, state.round + 1,
+        )  # fmt: skip
+        return new, metrics
+
+
+def _along(p: Float[Array, " s"], a: Float[Array, "s ..."]) -> Float[Array, "s ..."]:
+    return p.reshape(-1, *(1,) * (a.ndim - 1))
+
+
+def _mean(p: Float[Array, " s"], tree: PyTree[Float[Array, "s ..."]]) -> PyTree[Array]:
+    return jax.tree.map(lambda a: jnp.tensordot(p, a, 1, precision="highest").astype(a.dtype), tree)
+
+
+def _mean_state(p: Float[Array, " s"], old: State, new: State) -> State:
+    """Batch statistics are averaged like weights; counters and random streams stay the server's."""
+
+    def one(before: Array, after: Array) -> Array:
+        return _mean(p, after) if jnp.issubdtype(before.dtype, jnp.floating) else before
+
+    return jax.tree.map(one, old, new)
+
+
+def fedavg(
+    local: LocalSGD | None = None,
+    *,
+    server_optimizer: optax.GradientTransformation = AVERAGING,
+    clients_per_round: int | None = None,
+    carry_momentum: bool = False,
+    **options: Any,
+) -> Algorithm:
+    """Local SGD, then the weighted average of the client models.
+
+    Args:
+        local: what a client does; or give its `options` one by one: lr, epochs, steps, batch_size, ...
+        server_optimizer: any optax optimizer of the pseudo-gradient; `optax.sgd(1.0)` is plain averaging.
+    """
+    return Algorithm(
+        name="fedavg", local=with_local(local, options), server=server_optimizer,
+        clients_per_round=clients_per_round, carry_momentum=carry_momentum,
+    )  # fmt: skip
+
+
+def fedprox(local: LocalSGD | None = None, *, mu: float, **options: Any) -> Algorithm:
+    """FedAvg with the local loss f_i(v) + mu/2 |v - w|^2. The field tries mu in {0.001, 0.01, 0.1, 1}."""
+    return replace(fedavg(local, prox_mu=mu, **options), name="fedprox")
+
+
+def scaffold(local: LocalSGD | None = None, **options: Any) -> Algorithm:
+    """Local steps corrected by c - c_i (option II).
+
+    c_i+ = c_i - c + (w - v_i) / (a_i lr), c+ = c + sum over the chosen of p_i (c_i+ - c_i), so that c = sum_i p_i c_i
+    always. With momentum, a_i instead of tau_i keeps c_i in the units of a gradient.
+    """
+    return replace(fedavg(local, **options), name="scaffold", controls=True)
+
+
+def fednova(local: LocalSGD | None = None, **options: Any) -> Algorithm:
+    """Displacements divided by each client's effective number of steps before they are averaged."""
+    return replace(fedavg(local, **options), name="fednova", normalised=True)
+
+
+def fedavgm(
+    local: LocalSGD | None = None, *, server_lr: float = 1.0, server_momentum: float = 0.9, **options: Any
+) -> Algorithm:
+    """FedAvg with momentum at the server."""
+    return replace(fedavg(local, server_optimizer=optax.sgd(server_lr, server_momentum), **options), name="fedavgm")
+
+
+def fedadam(
+    local: LocalSGD | None = None,
+    *,
+    server_lr: float,
+    b1: float = 0.9,
+    b2: float = 0.99,
+    tau: float = 1e-3,
+    **options: Any,
+) -> Algorithm:
+    """FedAvg with Adam at the server, epsilon `tau`. optax corrects the moments' bias, Reddi et al. do not."""
+    return replace(fedavg(local, server_optimizer=optax.adam(server_lr, b1, b2, eps=tau), **options), name="fedadam")
+
+
+def centralized(local: LocalSGD | None = None, **options: Any) -> Algorithm:
+    """SGD on the pooled data, the upper reference: a "round" is the local training of the one who holds everything.
+
+    Momentum is carried over the rounds, as in one undisturbed run.
+    """
+    local = with_local(local, options)
+    return Algorithm(name="centralized", local=local, carry_momentum=local.momentum > 0, pooled=True)
+
+
+def check_finite(metrics: RoundMetrics) -> int | None:
+    """The first chosen client whose model is not finite, or None."""
+    finite = np.asarray(metrics.finite)
+    return None if finite.all() else int(np.asarray(metrics.chosen)[np.argmin(finite)])

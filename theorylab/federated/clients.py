@@ -1,0 +1,128 @@
+"""What the clients hold: padded arrays with a mask and the weights of the average."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import register_dataclass
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
+
+from theorylab.errors import InputError
+
+Weights = Literal["size", "uniform"] | Float[ArrayLike, " N"]
+
+
+@partial(register_dataclass, data_fields=["x", "y", "mask", "weights"], meta_fields=[])
+@dataclass(frozen=True)
+class ClientData:
+    """N clients, n_max places each. Build it with `pad_clients`.
+
+    Attributes:
+        x, y: (N, n_max, ...) arrays, or PyTrees of them. The places after a client's own examples hold copies of
+            these, so that statistics over a batch (batch norm) see no zeros.
+        mask: (N, n_max), True at a client's own examples, which come first.
+        weights: (N,) p_i of the average of the clients; they sum to 1.
+    """
+
+    x: PyTree[Shaped[Array, "N n ..."]]
+    y: PyTree[Shaped[Array, "N n ..."]]
+    mask: Bool[Array, "N n"]
+    weights: Float[Array, " N"]
+
+    @property
+    def n_clients(self) -> int:
+        return self.mask.shape[0]
+
+    @property
+    def counts(self) -> Int[Array, " N"]:
+        """Number of examples of each client."""
+        return self.mask.sum(1, dtype=jnp.int32)
+
+    def client(self, i: int) -> tuple[Any, Any]:
+        """(x, y) of client i without the padding, on the host."""
+        own = np.asarray(self.mask[i])
+        return jax.tree.map(lambda a: np.asarray(a[i])[own], (self.x, self.y))
+
+    def pooled(self) -> "ClientData":
+        """All examples in the hands of one client: the centralised problem."""
+        own = np.asarray(self.mask)
+        x, y = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[own][None]), (self.x, self.y))
+        return ClientData(x, y, jnp.ones((1, own.sum()), bool), jnp.ones(1, self.weights.dtype))
+
+    def take(self, chosen: Int[Array, " s"]) -> "ClientData":
+        """The chosen clients alone, their weights as they were."""
+        return ClientData(*(jax.tree.map(lambda a: a[chosen], getattr(self, f.name)) for f in fields(self)))
+
+
+def pad_clients(
+    x: PyTree[Shaped[ArrayLike, "n ..."]],
+    y: PyTree[Shaped[ArrayLike, "n ..."]],
+    parts: Sequence[Int[ArrayLike, " n_i"]],
+    *,
+    weights: Weights = "size",
+    allow_missing: bool = False,
+) -> ClientData:
+    """Deal examples out to clients by their index arrays (`label_partition` and the others give them).
+
+    Args:
+        x, y: all examples, leading axis n.
+        weights: "size" for p_i = n_i / n, which makes the average minimise the pooled loss; "uniform" for 1 / N, as
+            much published code has it; or N positive numbers, which are normalised.
+        allow_missing: accept integer classes of `y` that no client holds.
+
+    Raises:
+        InputError: a client without examples, NaN or infinity at a client, a class held by nobody, indices out of
+            range, weights that are not N positive numbers.
+    """
+    x, y = jax.tree.map(np.asarray, (x, y))
+    sizes = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves((x, y))}
+    if len(sizes) != 1 or 0 in sizes:
+        shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves((x, y)))
+        raise InputError(f"x, y: shapes {shapes} given; the same leading axis, of at least one example, is needed")
+    places_of = [_indices(i, part, max(sizes)) for i, part in enumerate(parts)]
+    if not places_of:
+        raise InputError("parts: no clients given, at least one index array is needed")
+    for i, part in enumerate(places_of):
+        for leaf in jax.tree.leaves((x, y)):
+            if np.issubdtype(leaf.dtype, np.inexact) and not np.isfinite(leaf[part]).all():
+                raise InputError(f"x, y: NaN or infinite entries at client {i}; remove or fill them in first")
+    if not allow_missing and isinstance(y, np.ndarray) and y.ndim == 1 and np.issubdtype(y.dtype, np.integer):
+        missing = np.setdiff1d(y, y[np.concatenate(places_of)])
+        if missing.size:
+            raise InputError(
+                f"parts: class {', '.join(map(str, missing[:5].tolist()))} is held by none of the {len(parts)} "
+                "clients; mend the partition, or allow_missing=True to train without"
+            )
+    longest = max(map(len, places_of))
+    places = np.stack([np.resize(part, longest) for part in places_of])
+    mask = np.arange(longest) < np.array([len(part) for part in places_of])[:, None]
+    x, y = jax.tree.map(lambda a: jnp.asarray(a[places]), (x, y))
+    return ClientData(x, y, jnp.asarray(mask), jnp.asarray(client_weights(weights, mask.sum(1)), float))
+
+
+def client_weights(weights: Weights, counts: Int[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """p_i in float64, summing to 1."""
+    if isinstance(weights, str):
+        if weights not in ("size", "uniform"):
+            raise InputError(f"weights: {weights!r} given, 'size', 'uniform' or {len(counts)} numbers are needed")
+        weights = counts if weights == "size" else np.ones(len(counts))
+    p = np.asarray(weights, np.float64)
+    if p.shape != (len(counts),) or not (np.isfinite(p) & (p > 0)).all():
+        raise InputError(f"weights: shape {p.shape} given, {len(counts)} positive numbers are needed, one a client")
+    return p / p.sum()
+
+
+def _indices(i: int, part: ArrayLike, n: int) -> np.ndarray:
+    part = np.asarray(part)
+    if not part.size:
+        raise InputError(f"parts: client {i} has no examples; drop it or take another partition")
+    if part.ndim != 1 or not np.issubdtype(part.dtype, np.integer):
+        raise InputError(f"parts: client {i} has {part.dtype} of shape {part.shape}, an index array (n_i,) is needed")
+    if part.min() < 0 or part.max() >= n:
+        raise InputError(f"parts: client {i} has indices {part.min()} to {part.max()}, 0 to {n - 1} are possible")
+    return part

@@ -1,0 +1,210 @@
+"""SCAFFOLD and FedAvg on least squares, the convex problem of TCT's second stage: the primal loops.
+
+Client i holds features Phi_i (n_i, p) and targets Y_i (n_i, K), with the loss F_i(theta) = |Phi_i theta - Y_i|^2 /
+(2 n_i); its Hessian is H_i = Phi_i^T Phi_i / n_i and b_i = Phi_i^T Y_i / n_i. A round takes M full-batch gradient
+steps of size eta at every client, from theta:
+
+    h_i  <-  h_i + (theta - theta_i) / (M eta)           theta_i: the client's own result of the round before
+    v    <-  v - eta (H_i v - b_i - h_i),  M times       from v = theta; FedAvg has h_i = 0
+    theta <- sum_i p_i theta_i
+
+With full participation this is SCAFFOLD option II, h_i = c_i - c (Yu et al. 2022, TCT; dossier, Proposition 1). The
+number of operations grows with M and p; `scaffold_gram` does without either.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import register_dataclass
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from theorylab.errors import InputError
+from theorylab.federated.clients import Weights, client_weights
+from theorylab.federated.step_size import Blocks, check_step_size
+
+
+@partial(register_dataclass, data_fields=["theta", "h", "local"], meta_fields=[])
+@dataclass(frozen=True)
+class LeastSquaresState:
+    """theta (p, K); corrections h (N, p, K); the clients' own results of the last round, local (N, p, K)."""
+
+    theta: Float[Array, "p K"]
+    h: Float[Array, "N p K"]
+    local: Float[Array, "N p K"]
+
+
+@dataclass(frozen=True)
+class LeastSquaresRun:
+    """theta (p, K) after the last round; `state` to go on from; after every round, theta (rounds, p, K) if
+    `keep_trajectory`, and predictions (rounds, m, K) if `Phi_eval` was given. NumPy arrays in the features' precision.
+    """
+
+    theta: Float[np.ndarray, "p K"]
+    state: LeastSquaresState
+    trajectory: Float[np.ndarray, "T p K"] | None
+    predictions: Float[np.ndarray, "T m K"] | None
+
+
+def scaffold_least_squares(
+    Phi: Blocks,
+    Y: Blocks,
+    *,
+    eta: float,
+    local_steps: int,
+    rounds: int,
+    weights: Weights = "size",
+    state: LeastSquaresState | None = None,
+    Phi_eval: Float[ArrayLike, "m p"] | None = None,
+    keep_trajectory: bool = False,
+) -> LeastSquaresRun:
+    """Rounds of SCAFFOLD with full participation and server step 1, from theta = 0 or from `state`.
+
+    Args:
+        Phi, Y: (N, n, p) and (N, n, K), or one (n_i, p) and (n_i, K) array a client; float64 arrays are computed in
+            float64, also where JAX is in its float32 mode.
+        eta: local step size below 2 / lambda_max(H_i) for every i; `stable_step_size` gives one.
+        local_steps: M.
+        weights: p_i of the average, as for `pad_clients`.
+        keep_trajectory: theta after every round; rounds p K numbers.
+
+    Raises:
+        InputError: eta of 2 / lambda_max or above, with both numbers; a client without examples or with NaN; shapes
+            that do not fit.
+    """
+    return _run(True, Phi, Y, eta, local_steps, rounds, weights, state, Phi_eval, keep_trajectory)
+
+
+def fedavg_least_squares(
+    Phi: Blocks,
+    Y: Blocks,
+    *,
+    eta: float,
+    local_steps: int,
+    rounds: int,
+    weights: Weights = "size",
+    state: LeastSquaresState | None = None,
+    Phi_eval: Float[ArrayLike, "m p"] | None = None,
+    keep_trajectory: bool = False,
+) -> LeastSquaresRun:
+    """The same without the correction h: FedAvg. Arguments and errors as `scaffold_least_squares`."""
+    return _run(False, Phi, Y, eta, local_steps, rounds, weights, state, Phi_eval, keep_trajectory)
+
+
+def _run(
+    correct: bool,
+    Phi: Blocks,
+    Y: Blocks,
+    eta: float,
+    local_steps: int,
+    rounds: int,
+    weights: Weights,
+    state: LeastSquaresState | None,
+    Phi_eval: Any,
+    keep: bool,
+) -> LeastSquaresRun:
+    phi, y = blocks("Phi", Phi), blocks("Y", Y)
+    check_blocks(phi, y)
+    check_counts(local_steps, rounds)
+    check_step_size(eta, phi)
+    counts = np.array([len(a) for a in phi])
+    dtype = np.result_type(*phi, *y)
+    p, k = phi[0].shape[1], y[0].shape[1]
+    if Phi_eval is not None and np.shape(Phi_eval)[1:] != (p,):
+        raise InputError(f"Phi_eval: shape {np.shape(Phi_eval)} given, (m, {p}) is needed")
+    with float64_if(dtype):
+        # rows of zeros add nothing to H_i and b_i
+        arrays = pad_zeros(phi, dtype), pad_zeros(y, dtype), jnp.asarray(counts, dtype)
+        weights_ = jnp.asarray(client_weights(weights, counts), dtype)
+        if state is None:
+            each = jnp.zeros((len(phi), p, k), dtype)
+            state = LeastSquaresState(each[0], each, each)
+        evaluation = None if Phi_eval is None else jnp.asarray(Phi_eval, dtype)
+        state, (trajectory, predictions) = _scan(
+            state, *arrays, weights_, jnp.asarray(eta, dtype), evaluation, local_steps, rounds, correct, keep
+        )
+    # NumPy arrays: in JAX's float32 mode a float64 JAX array would lose half its digits at the next operation
+    state, trajectory, predictions = jax.device_get((state, trajectory, predictions))
+    return LeastSquaresRun(np.asarray(state.theta), state, trajectory, predictions)
+
+
+@partial(jax.jit, static_argnames=("local_steps", "rounds", "correct", "keep"))
+def _scan(
+    state: LeastSquaresState,
+    phi: Float[Array, "N n p"],
+    y: Float[Array, "N n K"],
+    counts: Float[Array, " N"],
+    weights: Float[Array, " N"],
+    eta: Float[Array, ""],
+    phi_eval: Float[Array, "m p"] | None,
+    local_steps: int,
+    rounds: int,
+    correct: bool,
+    keep: bool,
+) -> tuple[LeastSquaresState, tuple[Any, Any]]:
+    def client(theta: Array, h: Array, phi: Array, y: Array, n: Array) -> Float[Array, "p K"]:
+        def step(_: int, v: Array) -> Array:
+            return v - eta * (_dot(phi.T, _dot(phi, v) - y) / n - h)
+
+        return jax.lax.fori_loop(0, local_steps, step, theta)
+
+    def one_round(s: LeastSquaresState, _: None) -> tuple[LeastSquaresState, tuple[Any, Any]]:
+        h = s.h + (s.theta - s.local) / (local_steps * eta) if correct else s.h
+        local = jax.lax.map(lambda a: client(s.theta, *a), (h, phi, y, counts))
+        theta = jnp.tensordot(weights, local, 1, precision="highest")
+        seen = None if phi_eval is None else _dot(phi_eval, theta)
+        return LeastSquaresState(theta, h, local), (theta if keep else None, seen)
+
+    return jax.lax.scan(one_round, state, None, length=rounds)
+
+
+_dot = partial(jnp.dot, precision="highest")
+
+
+def blocks(name: str, given: Any) -> list[np.ndarray]:
+    """One floating-point (n_i, columns) array a client; one axis is added to vectors of targets."""
+    if getattr(given, "ndim", None) == 2 and name == "Phi":
+        raise InputError(f"{name}: shape {given.shape} given, (N, n, p) or one (n_i, p) array a client is needed")
+    arrays = [np.asarray(block) for block in given]
+    if not arrays:
+        raise InputError(f"{name}: no clients given")
+    arrays = [a if np.issubdtype(a.dtype, np.floating) else a.astype(np.float64) for a in arrays]
+    arrays = [a[:, None] if a.ndim == 1 and name == "Y" else a for a in arrays]
+    for i, a in enumerate(arrays):
+        if a.ndim != 2 or a.shape[1:] != arrays[0].shape[1:]:
+            raise InputError(f"{name}: shape {a.shape} at client {i}, (n_i, {arrays[0].shape[-1]}) is needed")
+        if not a.size:
+            raise InputError(f"{name}: client {i} has no examples (shape {a.shape}); drop it")
+        if not np.isfinite(a).all():
+            raise InputError(f"{name}: NaN or infinite entries at client {i}; remove them")
+    return arrays
+
+
+def check_blocks(phi: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> None:
+    if len(phi) != len(y):
+        raise InputError(f"Y: {len(y)} clients given, Phi has {len(phi)}")
+    for i, (a, b) in enumerate(zip(phi, y, strict=True)):
+        if len(a) != len(b):
+            raise InputError(f"Y: {len(b)} rows at client {i}, Phi has {len(a)}")
+
+
+def check_counts(local_steps: int, rounds: int) -> None:
+    for name, value, least in (("local_steps", local_steps, 1), ("rounds", rounds, 0)):
+        if isinstance(value, bool) or int(value) != value or value < least:
+            raise InputError(f"{name}: {value} given, a whole number of at least {least} is needed")
+
+
+def float64_if(dtype: Any) -> Any:
+    """A float64 context where the numbers are float64, else the caller's own."""
+    return jax.enable_x64(True) if np.dtype(dtype) == np.float64 else nullcontext()
+
+
+def pad_zeros(arrays: Sequence[np.ndarray], dtype: Any) -> Float[Array, "N n c"]:
+    longest = max(map(len, arrays))
+    return jnp.stack([jnp.asarray(np.pad(a.astype(dtype), ((0, longest - len(a)), (0, 0)))) for a in arrays])

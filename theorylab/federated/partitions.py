@@ -1,0 +1,198 @@
+"""Who holds which example: label skew, Dirichlet skew, consecutive classes, iid.
+
+Laws of `label_partition` and `dirichlet_partition`: Li, Diao, Chen, He (2022), NIID-Bench. All return one increasing
+index array a client; the draw depends on the key and on the labels alone.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Int, Key
+
+from theorylab.errors import InputError
+
+Partition = list[Int[np.ndarray, " n_i"]]
+_TRIES = 10_000  # draws of a Dirichlet partition before giving up
+
+
+def iid_partition(labels: Int[ArrayLike, " n"], n_clients: int, key: Key[Array, ""]) -> Partition:
+    """All examples in random order, cut into `n_clients` parts whose sizes differ by one at most.
+
+    Raises:
+        InputError: fewer examples than clients.
+    """
+    labels = _labels(labels)
+    _clients(n_clients)
+    return _checked(np.array_split(generator(key).permutation(len(labels)), n_clients))
+
+
+def label_partition(
+    labels: Int[ArrayLike, " n"],
+    n_clients: int,
+    classes_per_client: int,
+    key: Key[Array, ""],
+    *,
+    allow_missing: bool = False,
+) -> Partition:
+    """Each client holds `classes_per_client` classes (#C = c): class i mod K, and c - 1 others drawn at random.
+
+    The examples of a class, shuffled, are split evenly among the clients that hold it.
+
+    Args:
+        allow_missing: accept classes that no client holds; their examples take no part.
+
+    Raises:
+        InputError: c outside 1 to K, a class held by nobody, a client without examples.
+    """
+    labels, rng = _labels(labels), generator(key)
+    _clients(n_clients)
+    classes = np.unique(labels)
+    if not 1 <= classes_per_client <= len(classes):
+        raise InputError(f"classes_per_client: {classes_per_client} given, 1 to {len(classes)} (all) are possible")
+    held = []
+    for i in range(n_clients):
+        own = i % len(classes)
+        others = np.delete(np.arange(len(classes)), own)
+        held.append({own, *rng.choice(others, classes_per_client - 1, replace=False)})
+    return _split_classes(labels, classes, held, rng, allow_missing)
+
+
+def consecutive_pairs_partition(
+    labels: Int[ArrayLike, " n"],
+    n_clients: int | None = None,
+    *,
+    classes_per_client: int = 2,
+    stride: int | None = None,
+    key: Key[Array, ""] | None = None,
+    allow_missing: bool = False,
+) -> Partition:
+    """Client i holds the classes i s, ..., i s + c - 1 (mod K): {0, 1}, {2, 3}, ... as in the authors' MNIST example.
+
+    Args:
+        n_clients: K / s by default, which must then be whole.
+        classes_per_client: c; stride: s, c by default. With s < c neighbours share classes, whose examples, shuffled
+            by `key`, are split evenly among them: {0, 1, 2}, {2, 3, 4}, ... for c = 3, s = 2.
+
+    Raises:
+        InputError: as `label_partition`.
+    """
+    labels = _labels(labels)
+    classes = np.unique(labels)
+    k = len(classes)
+    stride = classes_per_client if stride is None else stride
+    if not 1 <= classes_per_client <= k or stride < 1:
+        raise InputError(f"classes_per_client, stride: {classes_per_client}, {stride} given for {k} classes")
+    if n_clients is None:
+        if k % stride:
+            raise InputError(f"n_clients: {k} classes cannot be dealt out {stride} at a time; give n_clients")
+        n_clients = k // stride
+    _clients(n_clients)
+    held = [{(i * stride + j) % k for j in range(classes_per_client)} for i in range(n_clients)]
+    shared = n_clients * classes_per_client > len(set().union(*held))
+    if shared and key is None:
+        raise InputError("key: clients share classes here; give jax.random.key(0) to shuffle what they share")
+    return _split_classes(labels, classes, held, None if key is None else generator(key), allow_missing)
+
+
+def dirichlet_partition(
+    labels: Int[ArrayLike, " n"], n_clients: int, alpha: float, key: Key[Array, ""], *, min_size: int = 10
+) -> Partition:
+    """Each class is dealt out by shares q ~ Dir(alpha 1_N); small alpha, dissimilar clients of very unequal sizes.
+
+    Clients that already hold n / N examples or more get no share of the next class; the whole draw is repeated until
+    every client holds `min_size` examples.
+
+    Raises:
+        InputError: alpha not positive, more than n / N examples asked for each client, no luck in 10,000 draws.
+    """
+    labels, rng = _labels(labels), generator(key)
+    _clients(n_clients)
+    if not (np.isfinite(alpha) and alpha > 0):
+        raise InputError(f"alpha: {alpha} given, a positive number is needed")
+    if not 1 <= min_size <= len(labels) // n_clients:
+        raise InputError(
+            f"min_size: {min_size} given, 1 to {len(labels) // n_clients} is possible with {len(labels)} examples for "
+            f"{n_clients} clients"
+        )
+    by_class = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    for _ in range(_TRIES):
+        parts = _dirichlet_draw(by_class, len(labels), n_clients, alpha, rng)
+        if min(map(len, parts)) >= min_size:
+            return _checked(parts)
+    raise InputError(
+        f"alpha: no draw of {_TRIES} at alpha={alpha} left every one of {n_clients} clients {min_size} examples; raise "
+        "alpha or lower min_size"
+    )
+
+
+def _dirichlet_draw(
+    by_class: list[np.ndarray], n: int, n_clients: int, alpha: float, rng: np.random.Generator
+) -> Partition:
+    parts: list[list[np.ndarray]] = [[] for _ in range(n_clients)]
+    sizes = np.zeros(n_clients, int)
+    for members in by_class:
+        open_to = sizes < n / n_clients
+        for _ in range(_TRIES):  # at tiny alpha all the mass may sit on full clients, or underflow
+            shares = rng.dirichlet(np.full(n_clients, alpha)) * open_to
+            if shares.sum() > 0:
+                break
+        else:
+            raise InputError(f"alpha: {alpha} given, too small to draw shares with it; 0.001 is possible")
+        cuts = (np.cumsum(shares / shares.sum()) * len(members)).astype(int)[:-1]
+        for i, piece in enumerate(np.split(rng.permutation(members), cuts)):
+            parts[i].append(piece)
+            sizes[i] += len(piece)
+    return [np.concatenate(pieces) for pieces in parts]
+
+
+def _split_classes(
+    labels: np.ndarray,
+    classes: np.ndarray,
+    held: Sequence[set[int]],
+    rng: np.random.Generator | None,
+    allow_missing: bool,
+) -> Partition:
+    missing = [classes[c].item() for c in range(len(classes)) if not any(c in own for own in held)]
+    if missing and not allow_missing:
+        raise InputError(
+            f"labels: class {', '.join(map(str, missing))} held by none of the {len(held)} clients; take more clients, "
+            "more classes a client, or allow_missing=True to train without"
+        )
+    parts: list[list[np.ndarray]] = [[] for _ in held]
+    for c, label in enumerate(classes):
+        holders = [i for i, own in enumerate(held) if c in own]
+        members = np.flatnonzero(labels == label)
+        members = members if rng is None else rng.permutation(members)
+        for i, piece in zip(holders, np.array_split(members, max(1, len(holders))), strict=False):
+            parts[i].append(piece)
+    return _checked([np.concatenate(pieces) for pieces in parts])
+
+
+def _checked(parts: Sequence[np.ndarray]) -> Partition:
+    empty = [i for i, part in enumerate(parts) if not len(part)]
+    if empty:
+        raise InputError(
+            f"n_clients: client {', '.join(map(str, empty[:5]))} of {len(parts)} got no examples; take fewer clients"
+        )
+    return [np.sort(part).astype(np.int64) for part in parts]
+
+
+def generator(key: Key[Array, ""]) -> np.random.Generator:
+    """NumPy's generator seeded by a typed key: partitions are drawn on the host, from sizes known only there."""
+    if not (isinstance(key, jax.Array) and jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0):
+        raise InputError(f"key: {type(key).__name__} given, one typed key is needed: jax.random.key(0)")
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
+
+
+def _labels(labels: ArrayLike) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or not labels.size or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"labels: {labels.dtype} of shape {labels.shape} given, integers of shape (n,) are needed")
+    return labels
+
+
+def _clients(n_clients: int) -> None:
+    if isinstance(n_clients, bool) or int(n_clients) != n_clients or n_clients < 1:
+        raise InputError(f"n_clients: {n_clients} given, a whole number of at least 1 is needed")

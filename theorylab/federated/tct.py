@@ -1,0 +1,292 @@
+"""TCT: train a network federatedly, convexify it by its tangent features, train those by SCAFFOLD.
+
+Yu, Wei, Karimireddy, Ma, Jordan (2022), "TCT: convexifying federated learning using bootstrapped neural tangent
+kernels". Its three steps are `federated_fit`, `convexify` and `solve_convex`; `tct` does them in turn.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int, Key
+
+from theorylab.errors import InputError
+from theorylab.federated.algorithms import Algorithm
+from theorylab.federated.clients import ClientData, Weights
+from theorylab.federated.fit import FederatedFit, federated_fit
+from theorylab.federated.gram import fedavg_gram, gram, scaffold_gram
+from theorylab.federated.least_squares import fedavg_least_squares, scaffold_least_squares
+from theorylab.federated.standardizer import Standardizer, federated_standardizer
+from theorylab.federated.step_size import stable_step_size
+from theorylab.federated.tangent import TangentMap, tangent_map
+from theorylab.nets.fit import Model
+from theorylab.nets.functional import Params
+
+Head = Literal["random", "logit_sum", "per_class"]
+_GRAM_LIMIT = 20_000  # examples up to which the Gram form is taken
+
+
+@dataclass(frozen=True)
+class Convexified:
+    """The convex federated problem: the features of every client, and the map that makes more of them.
+
+    Attributes:
+        features: one (n_i, p) array a client; (n_i, K, p) for head="per_class".
+        labels: one (n_i,) array a client; targets are one-hot minus 1/K.
+        weights: (N,) p_i.
+        tangent: raw features of inputs; standardizer: what is applied to them, None for none.
+    """
+
+    features: list[Float[np.ndarray, "n_i ..."]]
+    labels: list[Int[np.ndarray, " n_i"]]
+    classes: int
+    weights: Float[np.ndarray, " N"]
+    tangent: TangentMap
+    standardizer: Standardizer | None
+
+    def map(self, x: Any) -> Float[np.ndarray, "m ..."]:
+        """Features of other inputs: same weights, head, coordinates and standardiser."""
+        return _standardized(self.tangent(x), self.standardizer)
+
+    def targets(self) -> list[Float[np.ndarray, "n_i K"]]:
+        return [np.eye(self.classes)[y] - 1 / self.classes for y in self.labels]
+
+
+@dataclass(frozen=True)
+class ConvexFit:
+    """Rounds of the convex stage.
+
+    Attributes:
+        theta: (p, K) linear model after the last round.
+        eta: local step size; one for every class with head="per_class".
+        train_loss, train_accuracy: (rounds,) over all clients' examples; the loss is the mean of |f - y|^2 / 2.
+        eval_accuracy: (rounds,) or None.
+    """
+
+    theta: Float[np.ndarray, "p K"]
+    eta: Float[np.ndarray, " e"]
+    train_loss: Float[np.ndarray, " T"]
+    train_accuracy: Float[np.ndarray, " T"]
+    eval_accuracy: Float[np.ndarray, " T"] | None
+
+    def logits(self, features: Float[np.ndarray, "m ..."]) -> Float[np.ndarray, "m K"]:
+        return np.einsum("mkp,pk->mk", features, self.theta) if features.ndim == 3 else features @ self.theta
+
+
+@dataclass(frozen=True)
+class TCT:
+    """`stage1`: the federated run; `problem`: what it was linearised to; `stage2`: the convex run."""
+
+    stage1: FederatedFit
+    problem: Convexified
+    stage2: ConvexFit
+
+    def predict(self, x: Any) -> Float[np.ndarray, "m K"]:
+        """Logits of the linear model; the class is their argmax."""
+        return self.stage2.logits(self.problem.map(x))
+
+
+def tct(
+    model: Model,
+    clients: ClientData,
+    *,
+    algorithm: Algorithm,
+    rounds1: int,
+    rounds2: int,
+    key: Key[Array, ""],
+    local_steps: int = 100,
+    params: Params | None = None,
+    head: Head = "random",
+    hidden: Callable[[Params, Any], Any] | None = None,
+    n_coords: int | None = None,
+    standardize: bool = True,
+    algorithm2: Literal["scaffold", "fedavg"] = "scaffold",
+    c: float = 1.0,
+    eta: float | None = None,
+    method: Literal["gram", "primal"] | None = None,
+    eval_data: tuple[Any, Any] | None = None,
+    feature_batch_size: int = 64,
+    **options: Any,
+) -> TCT:
+    """Train, convexify, train.
+
+    Args:
+        model, params, clients: as for `federated_fit`; labels must be integers.
+        algorithm: of stage 1, any of this package, for `rounds1` rounds; 0 rounds leave the tangent features at
+            initialisation (the control without bootstrap).
+        rounds2, local_steps, algorithm2, c, eta, method: of stage 2, see `solve_convex`.
+        head, hidden, n_coords, standardize, feature_batch_size: of the features, see `convexify`.
+        options: of `federated_fit`: loss, client_axis, checkpoint, progress, ...
+
+    Raises:
+        InputError: as the three steps.
+    """
+    train_key, feature_key = jax.random.split(key)
+    stage1 = federated_fit(
+        model,
+        clients,
+        algorithm=algorithm,
+        rounds=rounds1,
+        key=train_key,
+        params=params,
+        eval_data=eval_data,
+        **options,
+    )
+    problem = convexify(
+        stage1, clients, key=feature_key, head=head, hidden=hidden, n_coords=n_coords, standardize=standardize,
+        batch_size=feature_batch_size,
+    )  # fmt: skip
+    stage2 = solve_convex(
+        problem, rounds=rounds2, local_steps=local_steps, algorithm=algorithm2, c=c, eta=eta, method=method,
+        eval_data=eval_data,
+    )  # fmt: skip
+    return TCT(stage1, problem, stage2)
+
+
+def convexify(
+    start: FederatedFit | tuple[Callable[[Params, Any], Any], Params] | nnx.Module,
+    clients: ClientData,
+    *,
+    key: Key[Array, ""],
+    head: Head = "random",
+    hidden: Callable[[Params, Any], Any] | None = None,
+    n_coords: int | None = None,
+    standardize: bool = True,
+    batch_size: int = 64,
+) -> Convexified:
+    """Represent every example by its tangent features at the averaged model, in eval mode, without augmentation.
+
+    Args:
+        start: a federated run, whose averaged model is linearised; or (f, params); or a module.
+        key: draws the scalar head and the coordinates, once, for all clients and for test data.
+        head: "random": a fresh linear scalar head on the hidden features (the paper's), "logit_sum": the sum of the
+            trained outputs over sqrt(K), "per_class": each output, K times the memory.
+        hidden: for head="random", the function (params, x) -> inputs of the last layer; by default the module's own
+            method `features`, and for a plain function f itself, with the head on its outputs.
+        n_coords: p of the P coordinates of the gradient, drawn without replacement; None for all.
+        standardize: zero mean and unit variance of every coordinate over all clients' examples.
+        batch_size: gradients of all parameters held on the device at once.
+
+    Raises:
+        InputError: labels that are not integers; more coordinates than there are; NaN features, naming the client.
+    """
+    held = [clients.client(i) for i in range(clients.n_clients)]
+    labels = [np.asarray(y) for _, y in held]
+    for i, y in enumerate(labels):
+        if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
+            raise InputError(f"clients: y of {y.dtype} and shape {y.shape} at client {i}, integer labels are needed")
+    one = jax.tree.map(lambda a: jnp.asarray(a[0, :1]), clients.x)
+    tangent, outputs = tangent_map(
+        start, one, key=key, head=head, hidden=hidden, n_coords=n_coords, batch_size=batch_size
+    )
+    classes = max(outputs, 1 + max(int(y.max()) for y in labels))
+    raw = tangent(jax.tree.map(lambda *a: np.concatenate(a), *[x for x, _ in held]))
+    features = np.split(raw, np.cumsum([len(y) for y in labels])[:-1])
+    for i, block in enumerate(features):
+        if not np.isfinite(block).all():
+            raise InputError(f"features: NaN or infinite at client {i}; the model has diverged or its data are bad")
+    standardizer = None
+    if standardize:
+        standardizer = federated_standardizer([block.reshape(len(block), -1) for block in features])
+        features = [_standardized(block, standardizer) for block in features]
+    weights = np.asarray(clients.weights, np.float64)
+    return Convexified(features, labels, classes, weights / weights.sum(), tangent, standardizer)
+
+
+def solve_convex(
+    problem: Convexified,
+    *,
+    rounds: int,
+    local_steps: int,
+    algorithm: Literal["scaffold", "fedavg"] = "scaffold",
+    c: float = 1.0,
+    eta: float | None = None,
+    method: Literal["gram", "primal"] | None = None,
+    eval_data: tuple[Any, Any] | None = None,
+    eval_features: Float[np.ndarray, "m ..."] | None = None,
+) -> ConvexFit:
+    """Federated least squares on the features, targets one-hot minus 1/K, from zero.
+
+    Args:
+        local_steps: M full-batch gradient steps a round.
+        c: eta = c / max_i lambda_max(H_i), unless `eta` is given.
+        method: "gram" (float64, cost independent of M and p), "primal" (the features' precision); by default "gram"
+            up to 20,000 examples.
+        eval_data: (x, labels); `eval_features` saves computing `problem.map(x)` again.
+
+    Raises:
+        InputError: eta of 2 / lambda_max or above, with both numbers.
+    """
+    if algorithm not in ("scaffold", "fedavg"):
+        raise InputError(f"algorithm: {algorithm!r} given, 'scaffold' or 'fedavg' is needed")
+    if method not in ("gram", "primal", None):
+        raise InputError(f"method: {method!r} given, 'gram', 'primal' or None is needed")
+    if rounds < 1:
+        raise InputError(f"rounds: {rounds} given, at least 1 is needed")
+    method = method or ("gram" if sum(map(len, problem.labels)) <= _GRAM_LIMIT else "primal")
+    if eval_data is not None and eval_features is None:
+        eval_features = problem.map(eval_data[0])
+    targets, per_class = problem.targets(), problem.features[0].ndim == 3
+    groups: list[Any] = list(range(problem.classes)) if per_class else [slice(None)]
+    parts = []
+    for k in groups:
+        phi = [block[:, k] if per_class else block for block in problem.features]
+        y = [t[:, [k]] if per_class else t for t in targets]
+        seen = None if eval_features is None else (eval_features[:, k] if per_class else eval_features)
+        step = stable_step_size(phi, c) if eta is None else eta
+        solver = _by_gram if method == "gram" else _by_primal
+        parts.append((*solver(algorithm, phi, y, seen, step, local_steps, rounds, problem.weights), step))
+    thetas, fits, predictions, steps = zip(*parts, strict=True)
+    fitted = np.concatenate(fits, -1)
+    accuracy = None
+    if eval_data is not None:
+        accuracy = (np.concatenate(predictions, -1).argmax(-1) == np.asarray(eval_data[1])).mean(-1)
+    labels = np.concatenate(problem.labels)
+    residual = fitted - np.concatenate(targets)
+    return ConvexFit(
+        np.concatenate(thetas, -1),
+        np.array(steps),
+        np.square(residual).sum(-1).mean(-1) / 2,
+        (fitted.argmax(-1) == labels).mean(-1),
+        accuracy,
+    )
+
+
+Solved = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # theta, fitted (T, n, K), predicted (T, m, K)
+
+
+def _by_gram(
+    algorithm: str, phi: Sequence[np.ndarray], y: Sequence[np.ndarray], seen: np.ndarray | None, eta: float,
+    local_steps: int, rounds: int, weights: Weights,
+) -> Solved:  # fmt: skip
+    solver = scaffold_gram if algorithm == "scaffold" else fedavg_gram
+    stacked = np.concatenate(phi)
+    run = solver(
+        gram(stacked), np.concatenate(y), [len(a) for a in phi], eta=eta, local_steps=local_steps, rounds=rounds,
+        weights=weights,
+    )  # fmt: skip
+    theta = stacked.T @ run.dual.astype(stacked.dtype)
+    return theta, run.fitted, None if seen is None else run.predict(gram(seen, stacked))
+
+
+def _by_primal(
+    algorithm: str, phi: Sequence[np.ndarray], y: Sequence[np.ndarray], seen: np.ndarray | None, eta: float,
+    local_steps: int, rounds: int, weights: Weights,
+) -> Solved:  # fmt: skip
+    solver = scaffold_least_squares if algorithm == "scaffold" else fedavg_least_squares
+    n = sum(map(len, phi))
+    both = np.concatenate([*phi, *([] if seen is None else [seen])])
+    y = [block.astype(phi[0].dtype) for block in y]
+    run = solver(phi, y, eta=eta, local_steps=local_steps, rounds=rounds, weights=weights, Phi_eval=both)
+    outputs: Any = run.predictions
+    return run.theta, outputs[:, :n], None if seen is None else outputs[:, n:]
+
+
+def _standardized(raw: np.ndarray, standardizer: Standardizer | None) -> np.ndarray:
+    if standardizer is None:
+        return raw
+    return standardizer.apply(raw.reshape(len(raw), -1)).reshape(raw.shape)

@@ -1,0 +1,162 @@
+"""Where FedAvg and SCAFFOLD go on least squares, and how fast: fixed points, round matrices, spectral radii.
+
+Notation: H_i = Phi_i^T Phi_i / n_i and b_i = Phi_i^T Y_i / n_i; A_i = (I - eta H_i)^M; S_i = eta sum_{k<M} (I - eta
+H_i)^k, so that I - A_i = S_i H_i. Propositions 2 to 5 of the dossier of Yu et al. (2022, TCT). All on the host in
+NumPy float64: the matrices are small (p a few hundred at most), and their eigenvalues not those of symmetric ones.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from theorylab.errors import InputError
+from theorylab.federated.clients import Weights, client_weights
+from theorylab.federated.least_squares import blocks, check_blocks, check_counts
+from theorylab.federated.step_size import Blocks
+
+Hessians = Float[ArrayLike, "N p p"]
+
+
+class Terms(NamedTuple):
+    """H (N, p, p), b (N, p, K) and the numbers of examples (N,)."""
+
+    H: Float[np.ndarray, "N p p"]
+    b: Float[np.ndarray, "N p K"]
+    counts: Float[np.ndarray, " N"]
+
+
+def least_squares_terms(Phi: Blocks, Y: Blocks) -> Terms:
+    """H_i and b_i of every client. `InputError` names a client without examples or with NaN."""
+    phi, y = blocks("Phi", Phi), blocks("Y", Y)
+    check_blocks(phi, y)
+    phi, y = [a.astype(np.float64) for a in phi], [a.astype(np.float64) for a in y]
+    H = np.stack([a.T @ a / len(a) for a in phi])
+    b = np.stack([a.T @ c / len(a) for a, c in zip(phi, y, strict=True)])
+    return Terms(H, b, np.array([len(a) for a in phi]))
+
+
+def local_operators(
+    H: Hessians, eta: float, local_steps: int
+) -> tuple[Float[np.ndarray, "N p p"], Float[np.ndarray, "N p p"]]:
+    """A_i and S_i: a client's M steps take theta to A_i theta + S_i (b_i + h_i).
+
+    Raises:
+        InputError: eta at or above 2 / lambda_max(H_i), with both numbers; H not symmetric matrices.
+    """
+    H = np.asarray(H, np.float64)
+    check_counts(local_steps, 0)
+    if H.ndim != 3 or H.shape[1] != H.shape[2] or not np.allclose(H, H.transpose(0, 2, 1)):
+        raise InputError(f"H: shape {H.shape} given, symmetric (N, p, p) is needed")
+    values, vectors = np.linalg.eigh(H)
+    largest = values.max(1)
+    if not eta > 0 or eta * largest.max() >= 2:
+        raise InputError(
+            f"eta: {eta:.6g} given, 0 < eta < 2 / lambda_max = {2 / largest.max():.6g} is needed (client "
+            f"{int(np.argmax(largest))})"
+        )
+    values = np.maximum(values, 0)
+    r = 1 - eta * values
+    # (1 - r^M) / (eta l) without cancellation at small eta l
+    with np.errstate(divide="ignore", invalid="ignore"):
+        small = -np.expm1(local_steps * np.log1p(-np.minimum(eta * values, 0.5))) / (eta * values)
+        sums = np.where(eta * values < 0.5, small, (1 - r**local_steps) / (eta * values))
+    sums = eta * np.where(eta * values == 0, local_steps, sums)
+    build = lambda f: (vectors * f[:, None]) @ vectors.transpose(0, 2, 1)  # noqa: E731
+    return build(r**local_steps), build(sums)
+
+
+def global_optimum(H: Hessians, b: Float[ArrayLike, "N p K"], weights: Weights = "uniform") -> Float[np.ndarray, "p K"]:
+    """Minimiser of sum_i p_i F_i, of least norm where there are several: (sum p_i H_i) theta = sum p_i b_i."""
+    p, H, b = _terms(H, b, weights)
+    return np.linalg.lstsq(np.tensordot(p, H, 1), np.tensordot(p, b, 1), rcond=None)[0]
+
+
+def fedavg_fixed_point(
+    H: Hessians, b: Float[ArrayLike, "N p K"], *, eta: float, local_steps: int, weights: Weights = "uniform"
+) -> Float[np.ndarray, "p K"]:
+    """Where FedAvg with M local gradient steps converges: (sum p_i S_i H_i) theta = sum p_i S_i b_i (Proposition 2).
+
+    The optimum for M = 1, the mean of the clients' minimisers as M grows, biased between. From theta = 0, the solution
+    of least norm where there are several.
+    """
+    p, H, b = _terms(H, b, weights)
+    _, S = local_operators(H, eta, local_steps)
+    return np.linalg.lstsq(np.einsum("i,ijk,ikl->jl", p, S, H), np.einsum("i,ijk,ikl->jl", p, S, b), rcond=None)[0]
+
+
+def fedavg_round_matrix(
+    H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
+) -> Float[np.ndarray, "p p"]:
+    """sum p_i A_i: a FedAvg round is theta+ = (sum p_i A_i) theta + sum p_i S_i b_i."""
+    A, _ = local_operators(H, eta, local_steps)
+    return np.tensordot(_weights(weights, len(A)), A, 1)
+
+
+def scaffold_round_matrix(
+    H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
+) -> Float[np.ndarray, "p*(N+1) p*(N+1)"]:
+    """One round of SCAFFOLD on (theta, h_1, ..., h_N), b = 0 (Proposition 5).
+
+    theta+ = sum p_i (A_i theta + S_i h_i), h_i+ = h_i + (theta+ - theta_i) / (M eta).
+    """
+    A, S = local_operators(H, eta, local_steps)
+    p = _weights(weights, len(A))
+    n, d = A.shape[:2]
+    local = np.zeros((n, d, n + 1, d))  # theta_i of (theta, h)
+    local[:, :, 0] = A
+    local[np.arange(n), :, np.arange(1, n + 1)] = S
+    theta = np.tensordot(p, local, 1)
+    h = (theta - local) / (local_steps * eta)
+    h[np.arange(n), :, np.arange(1, n + 1)] += np.eye(d)
+    return np.concatenate([theta[None], h]).reshape((n + 1) * d, (n + 1) * d)
+
+
+def fedavg_spectral_radius(H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform") -> float:
+    """Asymptotic rate of FedAvg towards its own fixed point; 1 where the H_i share a null space."""
+    return float(
+        np.abs(np.linalg.eigvalsh(fedavg_round_matrix(H, eta=eta, local_steps=local_steps, weights=weights))).max()
+    )
+
+
+def scaffold_spectral_radius(H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform") -> float:
+    """Asymptotic rate of SCAFFOLD: spectral radius of its round where sum p_i h_i = 0, which every round keeps.
+
+    1 where the H_i share a null space, in which nothing moves: restrict the features to their row span first.
+    """
+    T = scaffold_round_matrix(H, eta=eta, local_steps=local_steps, weights=weights)
+    n, d = np.shape(H)[:2]
+    p = _weights(weights, n)
+    # columns 2..N of the left singular vectors of p span what is orthogonal to p
+    basis = np.linalg.svd(p[:, None])[0][:, 1:]
+    inside = np.zeros((n + 1, n))
+    inside[0, 0], inside[1:, 1:] = 1, basis
+    inside = np.kron(inside, np.eye(d))
+    return float(np.abs(np.linalg.eigvals(inside.T @ T @ inside)).max())
+
+
+def min_norm_interpolator(Phi: Blocks | Float[ArrayLike, "n p"], Y: Blocks) -> Float[np.ndarray, "p K"]:
+    """Phi^T (Phi Phi^T)^+ Y over all clients: what FedAvg and SCAFFOLD from 0 tend to if it interpolates (Prop. 4).
+
+    Ridgeless regression on the features; the least-squares solution of least norm where nothing interpolates.
+    """
+    single = getattr(Phi, "ndim", None) == 2
+    phi, y = (blocks("Phi", [Phi]), blocks("Y", [Y])) if single else (blocks("Phi", Phi), blocks("Y", Y))
+    check_blocks(phi, y)
+    stacked = np.concatenate(phi).astype(np.float64), np.concatenate(y).astype(np.float64)
+    return np.linalg.lstsq(*stacked, rcond=None)[0]
+
+
+def _weights(weights: Weights, n: int) -> Float[np.ndarray, " N"]:
+    if isinstance(weights, str) and weights != "uniform":
+        raise InputError(f"weights: {weights!r} given; H does not tell the sizes: give the numbers, or 'uniform'")
+    return client_weights(weights, np.ones(n, int))
+
+
+def _terms(H: Hessians, b: ArrayLike, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    H, b = np.asarray(H, np.float64), np.asarray(b, np.float64)
+    b = b[..., None] if b.ndim == 2 else b
+    if H.ndim != 3 or b.ndim != 3 or b.shape[:2] != H.shape[:2]:
+        raise InputError(f"H, b: shapes {H.shape}, {b.shape} given, (N, p, p) and (N, p, K) are needed")
+    return _weights(weights, len(H)), H, b
