@@ -127,7 +127,7 @@ def main() -> None:
     rows = measure(options.n, options.ks, options.explicit_to, options.repeats)
     device = jax.devices()[0].device_kind
     print(f"n = {options.n}, λ = {LAM:g}, draw + fit, seconds wall (CPU), on {device}\n")
-    print("| k | compressed (ours) | explicit NumPy | CPU ratio | explicit scikit-learn | CPU ratio | GFLOP ours / explicit "
+    print("| k | compressed (ours) | explicit NumPy | CPU ratio | scikit-learn | CPU ratio | GFLOP ours / explicit "
           "| GB ours / explicit |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
     for row in rows:
         s = row["seconds"]
