@@ -79,7 +79,7 @@ def _ablation(table: Table) -> MplFigure:
             axis_.plot(x[-1:], y[-1:], color=colour, marker=MARKERS[i % 6], ms=8, mfc="none", ls="none")
         probit_axes(axis_, part["id"], part["ood"])
         axis_.set_title(title)
-        axis_.legend(fontsize=6.5, loc="upper left" if panel in ("noise", "penalty", "shift") else "lower left")
+        axis_.legend(fontsize=6.5, loc="upper right" if panel == "dimension" else "upper left")
     for axis_ in axes[1]:
         axis_.set_xlabel("ID accuracy (probit scale)")
     for axis_ in axes[:, 0]:
@@ -162,7 +162,7 @@ def _lines(axes: Axes, part: Table, by: str, legend: str) -> None:
         axes.plot(x, y, color=colour, marker=marker, label=f"{legend}{name}: corr {rows['corr'][0]:+.2f}")
         axes.plot(x[-1:], y[-1:], color=colour, marker=marker, ms=8, mfc="none", ls="none")
     probit_axes(axes, part["id"], part["ood"])
-    axes.legend(fontsize=6.5)
+    axes.legend(fontsize=6.5, loc="upper left")
     axes.set_xlabel("ID accuracy (probit scale)")
 
 
@@ -190,7 +190,7 @@ def _pairs(table: Table) -> MplFigure:
                 band(axis_, rows["n"], low, high, COLOURS[i % 6])
             sample_axis(axis_, part["n"])
             axis_.set(title=f"{name}: {'ID' if quantity == 'id' else 'OOD'} accuracy", xlabel="training samples n")
-        row[1].legend(fontsize=6.5, loc="lower left")
+        row[0].legend(fontsize=6.5, loc="lower right")
     return figure
 
 

@@ -116,8 +116,8 @@ def sensitivity(with_noise: float, without: float) -> Measure:
     return measure
 
 
-def means_agree(shuffle: bool) -> Measure:
-    """Mean accuracies lie within 0.02 of the reference values; a control compares with the next noise rate's."""
+def means_agree(shuffle: bool, smallest: int, largest: float = np.inf) -> Measure:
+    """Means at smallest <= n <= largest lie within 0.02 of the reference; a control compares with the next noise rate's."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["noise"]
@@ -130,6 +130,7 @@ def means_agree(shuffle: bool) -> Measure:
                 found += [
                     over_seeds(f"{name} - reference, η = {eta:g}, n = {n}", values[:, j] - expected[j], -0.02, 0.02)
                     for j, n in enumerate(ns)
+                    if smallest <= n <= largest
                 ]
         return found
 
