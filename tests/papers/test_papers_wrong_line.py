@@ -52,6 +52,7 @@ def test_every_figure_draws_from_its_csv(drawn, figure):
     assert len(table) and all(axes.has_data() for axes in picture.axes)
 
 
+@pytest.mark.slow  # 400 samples: the size from which nothing is padded
 def test_a_cell_of_the_grid_is_a_fit_done_by_hand():
     model = {"d_s": 3, "gap": 0.25, "k": 2000, "energy": 25.0, "tau": 0.5}
     n, eta, lam = 400, 0.1, 0.1  # 400: nothing is padded, so that the draw is the same

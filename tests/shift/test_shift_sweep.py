@@ -61,12 +61,14 @@ def test_padding_does_not_show_and_small_penalties_interpolate(found):
     assert (found.memorised[:, :, 0, 0] == 0).all()  # clean labels demand nothing
 
 
+@pytest.mark.slow  # compiles both programs anew
 def test_batches_of_seeds_change_nothing(found):
     batched = sweep(MODEL, keys=keys(2), ns=[24, 20], etas=[0.0, 0.3], lams=[1e-4, 0.1], smallest_pad=24, batch_size=2)
     np.testing.assert_allclose(batched.norm_n, found.norm_n, rtol=1e-6)
     np.testing.assert_allclose(batched.sensitivity, found.sensitivity, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_single_precision_gives_the_same_errors_to_one_percent(found):
     single = sweep(
         MODEL, keys=keys(2), ns=[24], etas=[0.0, 0.3], lams=[1e-4, 0.1], smallest_pad=24, precision="float32", tol=1e-6

@@ -121,8 +121,8 @@ CLAIMS = (
         means_agree(False, 0, 200),
         kind="finding",
         presets=("quick",),
-        note="Both sides are means over 4 seeds, whose standard error is 0.01 to 0.02 at these sizes: the table cannot be "
-        "met to 0.02 there. Every interval over seeds covers the reference.",
+        note="Both sides are means over 4 seeds, whose standard error is 0.01 to 0.02 at these sizes: the table cannot "
+        "be met to 0.02 there. Every interval over seeds covers the reference.",
     ),
     Claim(
         "memorisation_bound",

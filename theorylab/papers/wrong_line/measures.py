@@ -117,7 +117,7 @@ def sensitivity(with_noise: float, without: float) -> Measure:
 
 
 def means_agree(shuffle: bool, smallest: int, largest: float = np.inf) -> Measure:
-    """Means at smallest <= n <= largest lie within 0.02 of the reference; a control compares with the next noise rate's."""
+    """Means at smallest <= n <= largest lie within 0.02 of the reference; a control takes the next noise rate's."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["noise"]
