@@ -162,7 +162,7 @@ def _lines(axes: Axes, part: Table, by: str, legend: str) -> None:
         axes.plot(x, y, color=colour, marker=marker, label=f"{legend}{name}: corr {rows['corr'][0]:+.2f}")
         axes.plot(x[-1:], y[-1:], color=colour, marker=marker, ms=8, mfc="none", ls="none")
     probit_axes(axes, part["id"], part["ood"])
-    axes.legend(fontsize=6.5, loc="upper left")
+    axes.legend(fontsize=6, loc="best")
     axes.set_xlabel("ID accuracy (probit scale)")
 
 
