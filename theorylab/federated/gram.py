@@ -111,12 +111,12 @@ def gram(
         return np.asarray(total)
 
 
-def power_sums(r: Float[Array, "..."], steps: int) -> tuple[Array, Array, Array]:
+def power_sums(r: Float[np.ndarray, "..."], steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """r^M, s1 = sum_{k<M} r^k and s2 = sum_{k<M} (M - 1 - k) r^k for M = `steps`, by doubling.
 
     Sums of terms of one sign for r >= 0, so exact to rounding also near r = 1, where the closed forms cancel.
     """
-    power, s1, s2, m = jnp.ones_like(r), jnp.zeros_like(r), jnp.zeros_like(r), 0
+    power, s1, s2, m = np.ones_like(r), np.zeros_like(r), np.zeros_like(r), 0
     for bit in bin(steps)[2:]:
         power, s1, s2, m = power * power, s1 * (1 + power), s2 * (1 + power) + m * s1, 2 * m
         if bit == "1":
@@ -149,9 +149,10 @@ def _run(
     with jax.enable_x64(True):
         problem = _problem(G, Y, counts, client_weights(weights, counts))
         check_step_size(eta, (), np.asarray(problem.values.max(1)) / counts)
-        trajectory, fitted = map(
-            np.asarray, _scan(problem, jnp.asarray(eta, jnp.float64), local_steps, rounds, correct)
-        )
+        r = 1 - eta * np.asarray(problem.values) / counts[:, None]
+        sums = [jnp.asarray(s)[..., None] for s in power_sums(r, local_steps)[1:]]
+        run = _scan(problem, *sums, float(eta), float(local_steps), rounds, correct)
+        trajectory, fitted = map(np.asarray, run)
     return GramRun(trajectory[-1] if rounds else np.zeros(Y.shape), trajectory, fitted)
 
 
@@ -173,12 +174,19 @@ def _problem(
     )  # fmt: skip
 
 
-@partial(jax.jit, static_argnames=("local_steps", "rounds", "correct"))
-def _scan(problem: _Problem, eta: Array, local_steps: int, rounds: int, correct: bool) -> tuple[Array, Array]:
+@partial(jax.jit, static_argnames=("rounds", "correct"))
+def _scan(
+    problem: _Problem,
+    s1: Float[Array, "N m 1"],
+    s2: Float[Array, "N m 1"],
+    eta: float,
+    local_steps: float,
+    rounds: int,
+    correct: bool,
+) -> tuple[Array, Array]:
     g, v, values, y, places, n_i, p = problem
     n, k = len(g), y.shape[2]
     values = values[..., None]
-    _, s1, s2 = power_sums(1 - eta * values / n_i, local_steps)
     rotate = lambda a: jnp.einsum("nij,nik->njk", v, a, precision="highest")  # noqa: E731
     back = lambda a: jnp.einsum("nij,njk->nik", v, a, precision="highest")  # noqa: E731
     scatter = lambda a: jnp.zeros((n, k), a.dtype).at[places].set(a, mode="drop")  # noqa: E731

@@ -134,7 +134,7 @@ def _run(
     return LeastSquaresRun(np.asarray(state.theta), state, trajectory, predictions)
 
 
-@partial(jax.jit, static_argnames=("local_steps", "rounds", "correct", "keep"))
+@partial(jax.jit, static_argnames=("rounds", "correct", "keep"))
 def _scan(
     state: LeastSquaresState,
     phi: Float[Array, "N n p"],
@@ -143,7 +143,7 @@ def _scan(
     weights: Float[Array, " N"],
     eta: Float[Array, ""],
     phi_eval: Float[Array, "m p"] | None,
-    local_steps: int,
+    local_steps: int | Array,
     rounds: int,
     correct: bool,
     keep: bool,
