@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.errors import InputError
-from theorylab.ridge.precision import is_traced
+from theorylab.precision import is_traced
 
 
 def require_between(name: str, value: Any, low: float, high: float, *, open_low: bool = False) -> None:

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from theorylab.collective.checks import require_between, require_choice, require_world
-from theorylab.ridge.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside
 
 Law = Float[ArrayLike, "m k"]
 Map = Int[ArrayLike, "m"]

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from theorylab.collective.checks import require_between, require_world
 from theorylab.collective.finite import Law, Map, _bayes, _gap, _lead, _signal
 from theorylab.errors import InputError
-from theorylab.ridge.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, float64_inside, is_traced
 
 Sizes = Float[ArrayLike, "*a"]
 

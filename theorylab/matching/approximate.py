@@ -16,7 +16,7 @@ from theorylab.errors import InputError
 from theorylab.matching.assignment import square, value_of
 from theorylab.matching.markets import AnyArray, as_weights, best, first, pairs
 from theorylab.matching.prices import feasible
-from theorylab.ridge.precision import float64_inside
+from theorylab.precision import float64_inside
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["row_to_col", "p", "q", "gap", "sweeps"], meta_fields=[])

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from theorylab.matching.markets import AnyArray, as_weights, first, pairs
-from theorylab.ridge.precision import float64_inside
+from theorylab.precision import float64_inside
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["row_to_col", "value"], meta_fields=[])

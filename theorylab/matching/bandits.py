@@ -22,7 +22,7 @@ from theorylab.matching.instability import instability_of, unrest_of
 from theorylab.matching.markets import AnyArray, Market, Outcome, as_market, first
 from theorylab.matching.prices import WEIGHT, PriceRule, primal_dual, require_rule
 from theorylab.matching.references import best_value
-from theorylab.ridge.precision import float64_inside
+from theorylab.precision import float64_inside
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["knowledge", "prices"], meta_fields=[])
@@ -217,8 +217,8 @@ def simulate(
     noise_std: of the Gaussian noise on reported utilities. frictions: (f,) costs of leaving at which the profit of a
     charging platform is recorded. arrivals: truth values (horizon, n), (horizon, m) of who is there in each round.
     chunk: rounds per compiled call; one program serves every horizon that is a multiple of it, every market, noise,
-    width and price position of the same shapes. batch: runs that go in lockstep (None: all; on a CPU a few are fastest
-    for 16 or more agents a side, see benchmarks/matching.py). mesh: spread the runs over its first axis.
+    width and price position of the same shapes. batch: runs that go in lockstep (None: one after the other on a
+    CPU, which is fastest there, all at once elsewhere; see benchmarks/matching.py). mesh: spread the runs over its first axis.
 
     Returns the algorithm's records (`Record`) with arrays (S, horizon) or (horizon,), NumPy float64.
     Raises `InputError` for shapes that do not fit, NaN, or utilities outside [-1, 1].

@@ -16,7 +16,7 @@ from theorylab.matching import references
 from theorylab.matching.assignment import assign, matching_of, square, value_of
 from theorylab.matching.markets import AnyArray, Market, Outcome, as_market, as_outcome, nets
 from theorylab.matching.prices import extremes
-from theorylab.ridge.precision import float64_inside
+from theorylab.precision import float64_inside
 
 Form = Literal["assignment", "lp", "coalitions"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from theorylab.errors import InputError
-from theorylab.ridge.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, float64_inside, is_traced
 
 AnyArray = Array | np.ndarray  # called with NumPy arrays, functions hand NumPy arrays back
 

@@ -17,7 +17,7 @@ from theorylab.errors import InputError
 from theorylab.matching import references
 from theorylab.matching.confidence import Model
 from theorylab.matching.markets import AnyArray, Market, as_market, as_matching, best, first
-from theorylab.ridge.precision import float64_inside
+from theorylab.precision import float64_inside
 
 _ENUMERABLE = 200_000  # subsidy vectors of one side that are tried at once
 

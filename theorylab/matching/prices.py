@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from theorylab.errors import InputError
 from theorylab.matching.assignment import assign, square, value_of
 from theorylab.matching.markets import AnyArray, as_matching, as_weights, first, pairs
-from theorylab.ridge.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, float64_inside, is_traced
 
 PriceRule = Literal["midpoint", "row", "col", "max_slack"]
 WEIGHT = {"row": 0.0, "midpoint": 0.5, "col": 1.0}  # place between row-optimal and column-optimal prices

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab.mixtures.checks import nonnegative, positive
-from theorylab.ridge.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside
 
 Scalars = Any  # numbers or arrays that broadcast
 _Z = np.linspace(-10.0, 10.0, 1025)  # the trapezoid rule converges geometrically for functions analytic in a strip

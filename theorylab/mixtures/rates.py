@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from theorylab.mixtures.checks import nonnegative, option, positive
 from theorylab.mixtures.gaussian import excess_from_parts
 from theorylab.mixtures.information import Scalars, normal_density, unlabelled_information
-from theorylab.ridge.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside
 
 METHODS = ("sl", "ul", "ul_plus", "ssl_switch", "ssl_weighted", "ssl_em")
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)

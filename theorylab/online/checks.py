@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.errors import InputError
-from theorylab.ridge.precision import as_float64, is_traced
+from theorylab.precision import as_float64, is_traced
 
 
 def backend(*arrays: Any) -> Any:

@@ -20,7 +20,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from theorylab.errors import InputError
 from theorylab.online.checks import count, jobs
 from theorylab.online.policies import Action, Policy, View
-from theorylab.ridge.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, float64_inside, is_traced
 
 MEET = 1e-12  # relative rounding within which events of different origin coincide
 DONE, STUCK, ASLEEP, INFEASIBLE = range(4)

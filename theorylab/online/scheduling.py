@@ -13,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from theorylab.errors import InputError
 from theorylab.online.checks import backend, count, jobs, numbers, within
-from theorylab.ridge.precision import float64_inside
+from theorylab.precision import float64_inside
 
 
 @jax.tree_util.register_dataclass

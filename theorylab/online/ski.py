@@ -14,7 +14,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from theorylab.errors import InputError
 from theorylab.online.checks import backend, count, numbers, price, within
-from theorylab.ridge.precision import float64_inside, is_traced
+from theorylab.precision import float64_inside, is_traced
 
 _ROUND = 1e-12  # lam b that is whole but for rounding counts as whole
 _MASS = 1e-6  # probabilities may come in float32: a sum this close to 1 is 1

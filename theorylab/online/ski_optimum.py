@@ -17,7 +17,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from theorylab.errors import InputError
 from theorylab.online.checks import backend, count, price, within
-from theorylab.ridge.precision import float64_inside, is_traced
+from theorylab.precision import float64_inside, is_traced
 
 
 @float64_inside

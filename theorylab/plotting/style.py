@@ -4,7 +4,7 @@ Colours are Okabe and Ito's ("Color Universal Design", 2008), ordered so that ne
 series differs in marker or dash as well, so no figure needs colour to be read.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 Mode = Literal["light", "dark"]
 Share = bool | Literal["row", "col"]
@@ -55,7 +56,7 @@ def ramp(count: int) -> list[tuple[float, float, float, float]]:
     return [mpl.colormaps["viridis"](x) for x in np.linspace(0.15, 0.85, count)]
 
 
-def band(axes: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[float], colour: object) -> None:
+def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: object) -> None:
     """A shaded band, for the spread over seeds."""
     axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.errors import InputError
-from theorylab.ridge.precision import input_epsilon, is_traced
+from theorylab.precision import input_epsilon, is_traced
 
 
 def require_real(name: str, array: Any, *, ndim: tuple[int, ...], values: bool = True) -> None:

@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
+from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
 from theorylab.ridge.checks import (
     require_kernel,
     require_positive_semidefinite,
@@ -22,7 +23,6 @@ from theorylab.ridge.checks import (
 )
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase, reflect, unit_root
-from theorylab.ridge.precision import as_float64, float64_inside, input_epsilon, is_traced
 
 
 @partial(register_dataclass, data_fields=RidgePathBase._data, meta_fields=RidgePathBase._meta)

@@ -12,10 +12,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
+from theorylab.precision import as_float64, float64_inside, input_epsilon
 from theorylab.ridge.checks import require_real, require_targets, require_weights
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase, reflect, unit_root
-from theorylab.ridge.precision import as_float64, float64_inside, input_epsilon
 
 
 @partial(register_dataclass, data_fields=[*RidgePathBase._data, "right"], meta_fields=RidgePathBase._meta)

@@ -16,10 +16,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from theorylab.errors import InputError
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.ridge import modes as algebra
 from theorylab.ridge.checks import require_penalties
 from theorylab.ridge.modes import Modes
-from theorylab.ridge.precision import as_float64, float64_inside, is_traced
 
 Criterion = Literal["gcv", "loo"]
 

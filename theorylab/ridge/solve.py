@@ -19,8 +19,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.ridge.checks import require_kernel, require_penalties, require_targets
-from theorylab.ridge.precision import as_float64, float64_inside, is_traced
 
 
 @partial(

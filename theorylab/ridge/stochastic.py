@@ -17,8 +17,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from matfree import decomp
 
 from theorylab.errors import InputError
+from theorylab.precision import as_float64, float64_inside
 from theorylab.ridge.checks import require_kernel, require_penalties, require_targets
-from theorylab.ridge.precision import as_float64, float64_inside
 
 Matvec = Callable[[Float[Array, " n"]], Float[Array, " n"]]
 

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.rmt.precision import as_spectrum, as_weights, float64, real, require_nonnegative
+from theorylab.precision import as_float64, float64_inside
+from theorylab.rmt.inputs import as_spectrum, as_weights, require_nonnegative
 from theorylab.rmt.tails import PowerLawTail, tail_dof
 
 _BLOCK = 2**23  # eigenvalues x parameters evaluated at once: 64 MiB of float64
@@ -123,7 +124,7 @@ def _balance(eigenvalues, weights, tail, n, kappa):  # type: ignore[no-untyped-d
     return over_grid(partial(balance, eigenvalues, weights, tail), n, kappa, eigenvalues.size)
 
 
-@float64
+@float64_inside
 def effective_regularization(
     eigenvalues: Float[ArrayLike, "p"],
     n: Float[ArrayLike, "..."] | float,
@@ -145,10 +146,10 @@ def effective_regularization(
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     require_nonnegative("n", n, strictly=True)
     require_nonnegative("alpha", alpha)
-    return _kappa(spectrum, as_weights("weights", weights, spectrum), tail, real(n), real(alpha))
+    return _kappa(spectrum, as_weights("weights", weights, spectrum), tail, as_float64(n), as_float64(alpha))
 
 
-@float64
+@float64_inside
 def degrees_of_freedom(
     eigenvalues: Float[ArrayLike, "p"],
     kappa: Float[ArrayLike, "..."] | float,
@@ -159,11 +160,11 @@ def degrees_of_freedom(
     """dof1 = tr Σ(Σ+κ)⁻¹ and dof2 = tr Σ²(Σ+κ)⁻², each of kappa's shape."""
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     require_nonnegative("kappa", kappa)
-    at = _balance(spectrum, as_weights("weights", weights, spectrum), tail, real(1.0), real(kappa))
+    at = _balance(spectrum, as_weights("weights", weights, spectrum), tail, as_float64(1.0), as_float64(kappa))
     return at.dof1, at.dof1 - at.gap
 
 
-@float64
+@float64_inside
 def d_kappa(
     eigenvalues: Float[ArrayLike, "p"],
     n: Float[ArrayLike, "..."] | float,
@@ -174,5 +175,5 @@ def d_kappa(
 ) -> Float[Array, "..."]:
     """∂κ/∂α = 1/(1 - dof2/n) >= 1: the factor by which sampling inflates the risk."""
     kappa = effective_regularization(eigenvalues, n, alpha, tail=tail, weights=weights)
-    spectrum, n = as_spectrum("eigenvalues", eigenvalues), real(n)
+    spectrum, n = as_spectrum("eigenvalues", eigenvalues), as_float64(n)
     return 1 / _balance(spectrum, as_weights("weights", weights, spectrum), tail, n, kappa).slope(n)

@@ -13,8 +13,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
+from theorylab.precision import as_float64, float64_inside
 from theorylab.rmt.effective import balance, over_grid, solve_kappa, unlearned
-from theorylab.rmt.precision import as_spectrum, concrete, float64, real, require_nonnegative
+from theorylab.rmt.inputs import as_spectrum, concrete, require_nonnegative
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["risk", "kappa", "dkappa", "bias", "variance"], meta_fields=[])
@@ -29,7 +30,7 @@ class ShiftRisk:
     variance: Float[Array, "..."]
 
 
-@float64
+@float64_inside
 def covariate_shift_risk(
     eigenvalues: Float[ArrayLike, "p"],
     coefficients: Float[ArrayLike, "p"],
@@ -46,7 +47,7 @@ def covariate_shift_risk(
     bias = κ² βᵀ(Σ+κ)⁻¹A(Σ+κ)⁻¹β + κ² κ' T βᵀΣ(Σ+κ)⁻²β and variance = σ² κ' T, T = (1/n) tr AΣ(Σ+κ)⁻².
     At A = Σ this is `omniscient_risk`.
     """
-    spectrum, beta, moment = as_spectrum("eigenvalues", eigenvalues), real(coefficients), real(shifted)
+    spectrum, beta, moment = as_spectrum("eigenvalues", eigenvalues), as_float64(coefficients), as_float64(shifted)
     p = spectrum.shape[0]
     if beta.shape != (p,) or moment.shape not in ((p,), (p, p)):
         raise InputError(
@@ -55,7 +56,7 @@ def covariate_shift_risk(
     require_nonnegative("n", n, strictly=True)
     require_nonnegative("alpha", alpha)
     require_nonnegative("noise", noise)
-    return _shift(spectrum, beta, moment, real(noise), real(n), real(alpha))
+    return _shift(spectrum, beta, moment, as_float64(noise), as_float64(n), as_float64(alpha))
 
 
 @jax.jit
@@ -90,7 +91,7 @@ class RandomFeatureRisk:
     gamma: Float[Array, "..."]
 
 
-@float64
+@float64_inside
 def random_features_risk(
     eigenvalues: Float[ArrayLike, "p"],
     target_power: Float[ArrayLike, "p"],
@@ -105,7 +106,7 @@ def random_features_risk(
     K̂ = (1/k) Σ_j g_j g_jᵀ on n samples, solved with K̂ + nα; `target_power` b_i as in `omniscient_risk`. With L =
     λ/(λ+γ): Σ L + nα/κ = n and Σ L + kκ/γ = k. As k -> ∞, γ -> κ and this is `omniscient_risk`. n and alpha broadcast.
     """
-    spectrum, power = as_spectrum("eigenvalues", eigenvalues), real(target_power)
+    spectrum, power = as_spectrum("eigenvalues", eigenvalues), as_float64(target_power)
     if power.shape != spectrum.shape:
         raise InputError(f"target_power must have the shape {spectrum.shape} of the eigenvalues, got {power.shape}")
     known = concrete(power)
@@ -115,7 +116,7 @@ def random_features_risk(
     require_nonnegative("features", features, strictly=True)
     require_nonnegative("alpha", alpha)
     require_nonnegative("noise", noise)
-    return _random_features(spectrum, power, real(noise), real(features), real(n), real(alpha))
+    return _random_features(spectrum, power, as_float64(noise), as_float64(features), as_float64(n), as_float64(alpha))
 
 
 @jax.jit

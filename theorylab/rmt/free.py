@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float
 
-from theorylab.rmt.precision import as_atoms, complexed, float64, law_method, real, upper_half
+from theorylab.precision import as_float64, float64_inside
+from theorylab.rmt.inputs import as_atoms, complexed, law_method, upper_half
 
 _SWEEPS, _LEVELS, _NEWTON = 40, 24, 4
 
@@ -61,12 +62,12 @@ class FreeConvolution:
     second: Any
     product: bool = False
 
-    @float64
+    @float64_inside
     def solve(self, z: Complex[Array, "..."] | complex) -> FreeSolution:
         """m(z) for Im z > 0 (not on the axis: use a small imaginary part, as `density` does)."""
         return _solve(self.first, self.second, self.product, complexed(z))
 
-    @float64
+    @float64_inside
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         """m(z); NaN where the iteration did not converge."""
         upper, below = upper_half(complexed(z))
@@ -74,10 +75,10 @@ class FreeConvolution:
         m = jnp.where(solution.converged, solution.stieltjes, jnp.nan)
         return jnp.where(below, jnp.conj(m), m)
 
-    @float64
+    @float64_inside
     def density(self, x: Float[Array, "..."] | float, *, width: float = 1e-7) -> Float[Array, "..."]:
         """Im m(x + i width)/π: the density smoothed by a Cauchy kernel of that half-width; NaN where not converged."""
-        return jnp.imag(self.stieltjes(jax.lax.complex(real(x), jnp.full_like(real(x), width)))) / jnp.pi
+        return jnp.imag(self.stieltjes(jax.lax.complex(as_float64(x), jnp.full_like(as_float64(x), width)))) / jnp.pi
 
 
 def free_additive(first: Law, second: Law) -> FreeConvolution:

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
-from theorylab.rmt.precision import float64, real
+from theorylab.precision import as_float64, float64_inside
 
 _MAX_STEPS = 200
 
@@ -50,19 +50,19 @@ def invert_cdf(
     return jnp.where((p >= 0) & (p <= 1), x, jnp.nan)
 
 
-@float64
+@float64_inside
 def kolmogorov_distance(sample: Float[ArrayLike, "n"], cdf: Callable[[Array], Array]) -> Float[Array, ""]:
     """sup_x |F_n(x) - F(x)| between the empirical distribution of `sample` and `cdf` (a law's method).
 
     Right at atoms too when they lie at values that the sample takes exactly (pass eigenvalues with zeros set to 0).
     """
-    values = real(sample)
+    values = as_float64(sample)
     if values.ndim != 1 or values.size == 0:
         raise InputError(f"sample must be a non-empty 1-D array, got shape {values.shape}")
     values = jnp.sort(values)
     n = values.size
-    theory = real(cdf(values))
+    theory = as_float64(cdf(values))
     below = jnp.searchsorted(values, values, side="left") / n
     upto = jnp.searchsorted(values, values, side="right") / n
-    left = real(cdf(jnp.nextafter(values, -jnp.inf)))
+    left = as_float64(cdf(jnp.nextafter(values, -jnp.inf)))
     return jnp.maximum(jnp.max(jnp.abs(upto - theory)), jnp.max(jnp.abs(below - left)))

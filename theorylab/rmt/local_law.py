@@ -13,8 +13,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
 from theorylab.errors import InputError
+from theorylab.precision import as_float64, float64_inside
 from theorylab.rmt.effective import effective_regularization
-from theorylab.rmt.precision import as_spectrum, complexed, float64, real, require_nonnegative
+from theorylab.rmt.inputs import as_spectrum, complexed, require_nonnegative
 
 
 @partial(
@@ -30,7 +31,7 @@ class LocalLawResiduals:
     kappa_hat: Float[Array, "..."]
 
 
-@float64
+@float64_inside
 def local_law_residuals(
     X: Float[ArrayLike, "n p"],
     eigenvalues: Float[ArrayLike, "p"],
@@ -45,13 +46,13 @@ def local_law_residuals(
     falls as 1/n and (B) as n^-1/2; for duplicated or elliptical samples they stall. Raises InputError on
     mismatched shapes.
     """
-    sample, spectrum, v = real(X), as_spectrum("eigenvalues", eigenvalues), real(vectors)
+    sample, spectrum, v = as_float64(X), as_spectrum("eigenvalues", eigenvalues), as_float64(vectors)
     v = v[:, None] if v.ndim == 1 else v
     p = spectrum.shape[0]
     if sample.ndim != 2 or sample.shape[1] != p or v.ndim != 2 or v.shape[0] != p:
         raise InputError(f"X must be (n, {p}) and vectors ({p},) or ({p}, k), got {sample.shape} and {v.shape}")
     require_nonnegative("alpha", alpha, strictly=True)
-    n, ridge = sample.shape[0], real(alpha)
+    n, ridge = sample.shape[0], as_float64(alpha)
     values, basis = jnp.linalg.eigh(sample @ sample.T / n)
     # α(Σ̂+α)⁻¹ = 1 - Xᵀ(XXᵀ/n + α)⁻¹X/n, so that an n x n eigendecomposition serves every α.
     projected = (basis.T @ (sample @ v)) ** 2 / n
@@ -63,7 +64,7 @@ def local_law_residuals(
     return LocalLawResiduals(kappa / kappa_hat - 1, measured / predicted - 1, kappa, kappa_hat)
 
 
-@float64
+@float64_inside
 def resolvent_residuals(
     sample_eigenvalues: Float[ArrayLike, "n"], stieltjes: Complex[ArrayLike, "..."], z: Complex[ArrayLike, "..."]
 ) -> Float[Array, "..."]:
@@ -71,6 +72,6 @@ def resolvent_residuals(
 
     Stays of order n^o(1) down to Im z ~ 1/n when the averaged local law holds (Knowles & Yin 2017).
     """
-    points, values = complexed(z), real(sample_eigenvalues)
+    points, values = complexed(z), as_float64(sample_eigenvalues)
     empirical = jnp.mean(1 / (values - points[..., None]), axis=-1)
     return jnp.abs(empirical - complexed(stieltjes)) * values.size * jnp.imag(points)

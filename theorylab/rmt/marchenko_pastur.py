@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from theorylab.precision import as_float64, float64_inside
+from theorylab.rmt.inputs import complexed, law_method, require_nonnegative
 from theorylab.rmt.inversion import invert_cdf
-from theorylab.rmt.precision import complexed, float64, law_method, real, require_nonnegative
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["gamma", "s2"], meta_fields=["companion"])
@@ -38,34 +39,34 @@ class MarchenkoPastur:
 
     def _share(self) -> Array:
         """Mass of this law per mass of the law of XᵀX/n, away from zero."""
-        return real(self.gamma) if self.companion else real(1.0)
+        return as_float64(self.gamma) if self.companion else as_float64(1.0)
 
-    @float64
+    @float64_inside
     def edges(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Ends s2 (1 ∓ √gamma)² of the bulk."""
-        root, s2 = jnp.sqrt(real(self.gamma)), real(self.s2)
+        root, s2 = jnp.sqrt(as_float64(self.gamma)), as_float64(self.s2)
         return s2 * (1 - root) ** 2, s2 * (1 + root) ** 2
 
-    @float64
+    @float64_inside
     def atom(self) -> Float[Array, ""]:
         """Mass at zero: max(0, 1 - 1/gamma), or max(0, 1 - gamma) for the companion."""
-        gamma = real(self.gamma)
+        gamma = as_float64(self.gamma)
         return jnp.where(gamma > 1, 0.0, 1 - gamma) if self.companion else jnp.where(gamma > 1, 1 - 1 / gamma, 0.0)
 
     @law_method
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Density of the bulk (without the atom), 0 outside it; infinite at 0 when gamma = 1."""
-        x, (a, b) = real(x), self.edges()
+        x, (a, b) = as_float64(x), self.edges()
         inside = (x > a) & (x < b)
         safe = jnp.where(inside, x, (a + b) / 2)
-        value = jnp.sqrt((b - safe) * (safe - a)) / (2 * jnp.pi * real(self.gamma) * real(self.s2) * safe)
+        value = jnp.sqrt((b - safe) * (safe - a)) / (2 * jnp.pi * as_float64(self.gamma) * as_float64(self.s2) * safe)
         value = jnp.where(inside, value * self._share(), 0.0)
         return jnp.where((a == 0) & (x == 0), jnp.inf, value)
 
     @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Distribution function, the atom included."""
-        x, (a, b) = real(x), self.edges()
+        x, (a, b) = as_float64(x), self.edges()
         inside = (x > a) & (x < b)
         safe = jnp.where(inside, x, (a + b) / 2)
         left, right = safe - a, b - safe
@@ -73,13 +74,13 @@ class MarchenkoPastur:
         phi = jnp.arctan2(jnp.sqrt(left), jnp.sqrt(right))
         psi = jnp.arctan2(jnp.sqrt(b * left), jnp.sqrt(jnp.where(a > 0, a, 0.0) * right))
         bulk = jnp.sqrt(left * right) + (a + b) * phi - 2 * jnp.sqrt(a * b) * psi
-        bulk = bulk / (2 * jnp.pi * real(self.gamma) * real(self.s2)) * self._share()
+        bulk = bulk / (2 * jnp.pi * as_float64(self.gamma) * as_float64(self.s2)) * self._share()
         return jnp.where(x < 0, 0.0, jnp.where(x >= b, 1.0, self.atom() + jnp.where(inside, bulk, 0.0)))
 
     @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """x with cdf(x) = p; 0 for p <= atom, NaN outside [0, 1]."""
-        p, (a, b) = real(p), self.edges()
+        p, (a, b) = as_float64(p), self.edges()
         atom = self.atom()
         inner = jnp.where(p > atom, p, (1 + atom) / 2)
         return jnp.where((p >= 0) & (p <= atom) & (atom > 0), 0.0, invert_cdf(self.cdf, self.density, inner, a, b))
@@ -88,7 +89,7 @@ class MarchenkoPastur:
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         """m(z) = ∫ dμ(x)/(x - z), off the support; for real x in the bulk the limit from above."""
         z, (a, b) = complexed(z), self.edges()
-        gamma, s2 = real(self.gamma), real(self.s2)
+        gamma, s2 = as_float64(self.gamma), as_float64(self.s2)
         # Two principal roots: the root of the product has its cut in the wrong place. Real z are taken from above.
         root = _sqrt_above(z - a) * _sqrt_above(z - b)
         # The two forms are equal; each is taken where its sum has no cancellation.
@@ -98,15 +99,15 @@ class MarchenkoPastur:
         m = jnp.where(near, (plus + root) / jnp.where(near & (z != 0), -safe, 1.0), 2 / safe)
         return gamma * m - (1 - gamma) / z if self.companion else m
 
-    @float64
+    @float64_inside
     def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         """Independent draws from the law (not the repelling eigenvalues of one matrix)."""
         return self.quantile(jax.random.uniform(key, shape, dtype=jnp.float64))
 
-    @float64
+    @float64_inside
     def moments(self, count: int) -> Float[Array, "count"]:
         """The first `count` moments, k = 1, 2, ...: s2^k Σ_r gamma^r C(k,r) C(k-1,r)/(r+1) (Narayana numbers)."""
-        gamma, s2 = real(self.gamma), real(self.s2)
+        gamma, s2 = as_float64(self.gamma), as_float64(self.s2)
         values = []
         for k in range(1, count + 1):
             term, total = 1.0, jnp.zeros_like(gamma)

@@ -12,8 +12,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
+from theorylab.precision import as_float64, float64_inside
 from theorylab.rmt.effective import balance, over_grid, solve_kappa, unlearned
-from theorylab.rmt.precision import as_spectrum, as_weights, concrete, float64, real, require_nonnegative
+from theorylab.rmt.inputs import as_spectrum, as_weights, concrete, require_nonnegative
 from theorylab.rmt.tails import PowerLawTail, tail_unlearned
 
 
@@ -58,7 +59,7 @@ def _risk(eigenvalues, power, weights, noise, tail, target_tail, n, alpha):  # t
     return over_grid(at, n, alpha, eigenvalues.size)
 
 
-@float64
+@float64_inside
 def omniscient_risk(
     eigenvalues: Float[ArrayLike, "p"],
     target_power: Float[ArrayLike, "p"] | Float[ArrayLike, "p c"],
@@ -80,7 +81,7 @@ def omniscient_risk(
     `effective_regularization` for their meaning. Raises InputError on shapes that do not match and negative values.
     """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
-    power = real(target_power)
+    power = as_float64(target_power)
     if power.ndim not in (1, 2) or power.shape[0] != spectrum.shape[0]:
         raise InputError(
             f"target_power must have shape ({spectrum.shape[0]},) or ({spectrum.shape[0]}, outputs) "
@@ -103,11 +104,18 @@ def omniscient_risk(
         )
     power = power.sum(axis=1) if power.ndim == 2 else power
     return _risk(
-        spectrum, power, as_weights("weights", weights, spectrum), real(noise), tail, target_tail, real(n), real(alpha)
+        spectrum,
+        power,
+        as_weights("weights", weights, spectrum),
+        as_float64(noise),
+        tail,
+        target_tail,
+        as_float64(n),
+        as_float64(alpha),
     )
 
 
-@float64
+@float64_inside
 def spectrum_only_risk(
     eigenvalues: Float[ArrayLike, "p"],
     n: Float[ArrayLike, "..."] | float,
@@ -119,10 +127,10 @@ def spectrum_only_risk(
     """The baseline that knows the spectrum and E y² = `second_moment` only: target power spread as b_i = τ²λ_i."""
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     require_nonnegative("second_moment", second_moment)
-    return omniscient_risk(spectrum, real(second_moment) * spectrum / jnp.sum(spectrum), n, alpha, noise=noise)
+    return omniscient_risk(spectrum, as_float64(second_moment) * spectrum / jnp.sum(spectrum), n, alpha, noise=noise)
 
 
-@float64
+@float64_inside
 def plugin_spectrum(
     K: Float[ArrayLike, "m m"], Y: Float[ArrayLike, "m"] | Float[ArrayLike, "m c"]
 ) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
@@ -131,7 +139,7 @@ def plugin_spectrum(
     Σ b = mean of y². Fed to `omniscient_risk`, good only for n much smaller than m (at n = m it returns the training
     data). K is the unnormalised symmetric kernel. Raises InputError on shapes that do not match.
     """
-    kernel, labels = real(K), real(Y)
+    kernel, labels = as_float64(K), as_float64(Y)
     if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or labels.ndim not in (1, 2):
         raise InputError(f"K must be square and Y (m,) or (m, outputs), got {kernel.shape} and {labels.shape}")
     if labels.shape[0] != kernel.shape[0]:

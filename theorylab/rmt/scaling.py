@@ -16,12 +16,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
-from theorylab.rmt.precision import concrete, float64, real, require_nonnegative
+from theorylab.precision import as_float64, float64_inside
+from theorylab.rmt.inputs import concrete, require_nonnegative
 
 Schedule = Literal["ridgeless", "tuned", "fixed"]
 
 
-@float64
+@float64_inside
 def power_law_kappa(
     alpha: Float[ArrayLike, "..."] | float,
     n: Float[ArrayLike, "..."] | float,
@@ -35,8 +36,8 @@ def power_law_kappa(
     known = concrete(alpha)
     if known is not None and not (known > 1).all():
         raise InputError(f"alpha must be > 1, so that the trace is finite, got {alpha}")
-    a = real(alpha)
-    return real(scale) * ((jnp.pi / a) / jnp.sin(jnp.pi / a) / real(n)) ** a
+    a = as_float64(alpha)
+    return as_float64(scale) * ((jnp.pi / a) / jnp.sin(jnp.pi / a) / as_float64(n)) ** a
 
 
 def predicted_exponent(alpha: float, delta: float, *, noise: float = 0.0, schedule: Schedule = "ridgeless") -> float:
@@ -122,23 +123,23 @@ def _slope(name: str, sizes: object, values: object) -> tuple[float, float]:
     return log_slope(x, y.reshape(len(x)))
 
 
-@float64
+@float64_inside
 def estimated_kappa(K: Float[ArrayLike, "n n"], alpha: Float[ArrayLike, "..."] | float = 0.0) -> Float[Array, "..."]:
     """κ̂ = 1/[(1/n) tr (K/n + α)⁻¹] from a sample kernel K = XXᵀ (unnormalised); α = 0 gives 1/tr K⁻¹.
 
     Source: Wei, Hu, Steinhardt 2022. A singular K at α = 0 gives 0.
     """
-    kernel = real(K)
+    kernel = as_float64(K)
     if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1]:
         raise InputError(f"K must be a square kernel matrix, got shape {kernel.shape}")
     require_nonnegative("alpha", alpha)
     values = jnp.linalg.eigvalsh((kernel + kernel.T) / 2) / kernel.shape[0]
     floor = kernel.shape[0] * jnp.finfo(kernel.dtype).eps * values[-1]
-    ridge = real(alpha)[..., None]
+    ridge = as_float64(alpha)[..., None]
     return 1 / jnp.mean(1 / (jnp.where(values > floor, values, 0.0) + ridge), axis=-1)
 
 
-@float64
+@float64_inside
 def kappa_curve(
     K: Float[ArrayLike, "m m"],
     sizes: list[int] | tuple[int, ...],
@@ -151,7 +152,7 @@ def kappa_curve(
 
     Needs the kernel alone, no labels. Not jittable over `sizes` (shapes change). Raises InputError for sizes > m.
     """
-    kernel = real(K)
+    kernel = as_float64(K)
     m = kernel.shape[0]
     if any(not 1 <= size <= m for size in sizes):
         raise InputError(f"sizes must lie in [1, {m}], the rows of K, got {list(sizes)}")

@@ -12,18 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from theorylab.precision import as_float64, float64_inside
+from theorylab.rmt.inputs import as_atoms, as_spectrum, complexed, law_method, require_nonnegative, upper_half
 from theorylab.rmt.inversion import invert_cdf
 from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
-from theorylab.rmt.precision import (
-    as_atoms,
-    as_spectrum,
-    complexed,
-    float64,
-    law_method,
-    real,
-    require_nonnegative,
-    upper_half,
-)
 from theorylab.rmt.spikes import Spike
 
 
@@ -54,7 +46,7 @@ class SilversteinLaw:
 
     def _parts(self) -> tuple[Array, Array, Array]:
         _, weights = as_atoms("eigenvalues", self.eigenvalues, self.weights)
-        return as_spectrum("eigenvalues", self.eigenvalues), weights, real(self.gamma)
+        return as_spectrum("eigenvalues", self.eigenvalues), weights, as_float64(self.gamma)
 
     def _map(self) -> PasturMap:
         t, w, gamma = self._parts()
@@ -92,16 +84,16 @@ class SilversteinLaw:
     @law_method
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Density of the bulks (without the atom at zero); exactly 0 outside them."""
-        a, b, solution = _solve_on_axis(self._map(), real(x))
+        a, b, solution = _solve_on_axis(self._map(), as_float64(x))
         bulk = b > 1e-11 * jnp.abs(a)
         value = jnp.where(bulk, b, 0.0) / jnp.where(bulk, a * a + b * b, 1.0) / jnp.pi
-        return jnp.where(solution.converged, value if self.companion else value / real(self.gamma), jnp.nan)
+        return jnp.where(solution.converged, value if self.companion else value / as_float64(self.gamma), jnp.nan)
 
     @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Distribution function with the atom, exact: Im of z m̃ + log m̃ - γ∫ log(1 + t m̃) dH is π times it."""
         t, w, gamma = self._parts()
-        x = real(x)
+        x = as_float64(x)
         a, b, solution = _solve_on_axis(self._map(), x)
         gap = a[..., None] - t
         angle = jnp.sum(jnp.arctan2(b[..., None], gap) * w, axis=-1)
@@ -117,12 +109,12 @@ class SilversteinLaw:
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """x with cdf(x) = p; 0 for p <= atom. Costs about 20 densities."""
         t, _, gamma = self._parts()
-        p, atom = real(p), self.atom()
+        p, atom = as_float64(p), self.atom()
         inner = jnp.where(p > atom, p, (1 + atom) / 2)
         top = jnp.max(t) * (1 + jnp.sqrt(gamma)) ** 2
         return jnp.where((p >= 0) & (p <= atom), 0.0, invert_cdf(self.cdf, self.density, inner, 0.0 * top, top))
 
-    @float64
+    @float64_inside
     def atom(self) -> Float[Array, ""]:
         """Mass at zero: max(H({0}), 1 - 1/γ), or max(0, 1 - γ(1 - H({0}))) for the companion."""
         t, w, gamma = self._parts()

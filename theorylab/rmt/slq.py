@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from matfree import decomp
 
 from theorylab.errors import InputError
-from theorylab.rmt.precision import float64, real
+from theorylab.precision import as_float64, float64_inside
 
 MatVec = Callable[[Float[Array, "p"]], Float[Array, "p"]]
 
@@ -27,7 +27,7 @@ class LanczosQuadrature:
     nodes: Float[Array, "probes steps"]
     weights: Float[Array, "probes steps"]
 
-    @float64
+    @float64_inside
     def average(self, function: Callable[[Array], Array]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         """(1/p) tr f(A) and its standard error over probes; f maps nodes elementwise, or to extra trailing axes."""
         values = function(self.nodes)
@@ -35,12 +35,12 @@ class LanczosQuadrature:
         samples = jnp.sum(values * self.weights.reshape(*self.weights.shape, *extra), axis=1)
         return _mean_and_error(samples)
 
-    @float64
+    @float64_inside
     def cdf(self, x: Float[Array, "g"]) -> tuple[Float[Array, "g"], Float[Array, "g"]]:
         """Share of eigenvalues <= x, and its standard error over probes."""
-        return self.average(lambda nodes: (nodes[..., None] <= real(x)).astype(jnp.float64))
+        return self.average(lambda nodes: (nodes[..., None] <= as_float64(x)).astype(jnp.float64))
 
-    @float64
+    @float64_inside
     def density(self, x: Float[Array, "g"], *, width: float | None = None, log: bool = False) -> "SmoothedDensity":
         """Gaussian-smoothed density on the grid `x`, per unit of x, with its standard error over probes.
 
@@ -48,13 +48,13 @@ class LanczosQuadrature:
         `log=True` the smoothing is in log x (for power laws, whose top would hide the bulk) and width a number of
         e-folds; values <= 0 of A are then left out.
         """
-        x = real(x)
+        x = as_float64(x)
         if log and width is None:
             positive = jnp.where(self.nodes > 0, self.nodes, jnp.inf)
             spread = jnp.log(jnp.max(self.nodes)) - jnp.log(jnp.min(positive))
             width_ = spread / self.nodes.shape[1]
         else:
-            width_ = real(width) if width is not None else jnp.ptp(self.nodes) / self.nodes.shape[1]
+            width_ = as_float64(width) if width is not None else jnp.ptp(self.nodes) / self.nodes.shape[1]
 
         def kernel(nodes: Array) -> Array:
             if log:
@@ -79,7 +79,7 @@ class SmoothedDensity:
     standard_error: Float[Array, "g"]
 
 
-@float64
+@float64_inside
 def lanczos_quadrature(
     matvec: MatVec, dim: int, key: jax.Array, *, probes: int = 10, steps: int = 60
 ) -> LanczosQuadrature:
@@ -97,7 +97,7 @@ def lanczos_quadrature(
     lanczos = decomp.tridiag_sym(steps, materialize=False, reortho="full", custom_vjp=False)
 
     def one(probe: Array) -> tuple[Array, Array]:
-        found = lanczos(lambda v: real(matvec(v)), probe)
+        found = lanczos(lambda v: as_float64(matvec(v)), probe)
         diagonal, off = found.J_small
         # When the Krylov space closes, the next direction is rounding noise: its coupling is ~ 0, or it is not
         # orthogonal to the rest. From there on nothing belongs to the operator.
@@ -119,7 +119,7 @@ def lanczos_quadrature(
     return LanczosQuadrature(nodes, weights)
 
 
-@float64
+@float64_inside
 def slq_trace(
     matvec: MatVec,
     dim: int,

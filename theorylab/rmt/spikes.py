@@ -13,7 +13,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from theorylab.errors import InputError
-from theorylab.rmt.precision import float64, real, require_nonnegative
+from theorylab.precision import as_float64, float64_inside
+from theorylab.rmt.inputs import require_nonnegative
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["eigenvalue", "overlap", "detected"], meta_fields=[])
@@ -26,7 +27,7 @@ class Spike:
     detected: Bool[Array, "..."]
 
 
-@float64
+@float64_inside
 def bbp_covariance(
     spike: Float[ArrayLike, "..."] | float,
     gamma: Float[ArrayLike, "..."] | float,
@@ -40,8 +41,8 @@ def bbp_covariance(
     require_nonnegative("spike", spike)
     require_nonnegative("gamma", gamma, strictly=True)
     require_nonnegative("s2", s2, strictly=True)
-    gamma, s2 = real(gamma), real(s2)
-    ratio = real(spike) / s2
+    gamma, s2 = as_float64(gamma), as_float64(s2)
+    ratio = as_float64(spike) / s2
     root = jnp.sqrt(gamma)
     seen = ratio > 1 + root
     excess = jnp.where(seen, ratio - 1, 1.0)
@@ -50,19 +51,19 @@ def bbp_covariance(
     return Spike(place, overlap, seen)
 
 
-@float64
+@float64_inside
 def bbp_wigner(theta: Float[ArrayLike, "..."] | float, *, s2: Float[ArrayLike, "..."] | float = 1.0) -> Spike:
     """Rank-one signal of size `theta` >= 0 in Wigner noise with edge 2s. Threshold s: θ + s²/θ, overlap² 1 - s²/θ²."""
     require_nonnegative("theta", theta)
     require_nonnegative("s2", s2, strictly=True)
-    theta, s2 = real(theta), real(s2)
+    theta, s2 = as_float64(theta), as_float64(s2)
     seen = theta * theta > s2
     safe = jnp.where(seen, theta, 1.0)
     place = jnp.where(seen, safe + s2 / safe, 2 * jnp.sqrt(s2))
     return Spike(place, jnp.where(seen, 1 - s2 / safe**2, 0.0), seen)
 
 
-@float64
+@float64_inside
 def spike_from_sample(
     eigenvalue: Float[ArrayLike, "..."] | float,
     gamma: Float[ArrayLike, "..."] | float,
@@ -70,8 +71,8 @@ def spike_from_sample(
     s2: Float[ArrayLike, "..."] | float = 1.0,
 ) -> Float[Array, "..."]:
     """The population spike whose limit is `eigenvalue`: the inverse of `bbp_covariance`; NaN inside the bulk."""
-    gamma, s2 = real(gamma), real(s2)
-    x = real(eigenvalue) / s2
+    gamma, s2 = as_float64(gamma), as_float64(s2)
+    x = as_float64(eigenvalue) / s2
     outside = x > (1 + jnp.sqrt(gamma)) ** 2
     b = jnp.where(outside, x + 1 - gamma, 4.0)
     root = jnp.sqrt(jnp.where(outside, b * b - 4 * x, 1.0))

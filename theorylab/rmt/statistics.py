@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
-from theorylab.rmt.precision import float64, real
+from theorylab.precision import as_float64, float64_inside
 
 
 class HasQuantile(Protocol):
@@ -20,19 +20,19 @@ class HasQuantile(Protocol):
     def quantile(self, p: Float[Array, "..."]) -> Float[Array, "..."]: ...
 
 
-@float64
+@float64_inside
 def eigenvalue_rigidity(eigenvalues: Float[ArrayLike, "n"], law: HasQuantile) -> Float[Array, "n"]:
     """λ_i - q_i in increasing order, q_i the law's quantile at (i - 1/2)/n: ~ 1/n in the bulk, n^-2/3 at edges."""
-    values = jnp.sort(real(eigenvalues))
+    values = jnp.sort(as_float64(eigenvalues))
     if values.ndim != 1 or values.size == 0:
         raise InputError(f"eigenvalues must be a non-empty 1-D array, got shape {values.shape}")
-    return values - real(law.quantile((jnp.arange(values.size) + 0.5) / values.size))
+    return values - as_float64(law.quantile((jnp.arange(values.size) + 0.5) / values.size))
 
 
-@float64
+@float64_inside
 def level_spacing_ratio(eigenvalues: Float[ArrayLike, "n"]) -> Float[Array, ""]:
     """Mean of min(s_i, s_{i+1})/max(s_i, s_{i+1}) over consecutive spacings s; needs n >= 3 (remove zeros first)."""
-    values = real(eigenvalues)
+    values = as_float64(eigenvalues)
     if values.ndim != 1 or values.size < 3:
         raise InputError(f"eigenvalues must be 1-D with at least 3 values, got shape {values.shape}")
     gaps = jnp.diff(jnp.sort(values))
@@ -40,10 +40,10 @@ def level_spacing_ratio(eigenvalues: Float[ArrayLike, "n"]) -> Float[Array, ""]:
     return jnp.mean(jnp.where(high > 0, low / jnp.where(high > 0, high, 1.0), 0.0))
 
 
-@float64
+@float64_inside
 def delocalization(eigenvectors: Float[ArrayLike, "n k"]) -> Float[Array, "k"]:
     """√n max_j |u_j| of each column (unit norm): 1 when flat, √n when on one coordinate, ~ √(2 log n) for Haar."""
-    vectors = real(eigenvectors)
+    vectors = as_float64(eigenvectors)
     if vectors.ndim != 2:
         raise InputError(f"eigenvectors must be (n, k), one per column, got shape {vectors.shape}")
     return jnp.sqrt(vectors.shape[0]) * jnp.max(jnp.abs(vectors), axis=0)

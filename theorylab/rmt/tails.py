@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
-from theorylab.rmt.precision import concrete, real
+from theorylab.precision import as_float64
+from theorylab.rmt.inputs import concrete
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
@@ -41,12 +42,12 @@ class PowerLawTail:
 
     def last(self) -> Float[Array, ""]:
         """The value at the cut, `scale * (start + 1/2)**-alpha`."""
-        return real(self.scale) * jnp.exp(-real(self.alpha) * jnp.log(real(self.start) + 0.5))
+        return as_float64(self.scale) * jnp.exp(-as_float64(self.alpha) * jnp.log(as_float64(self.start) + 0.5))
 
     def total(self) -> Float[Array, ""]:
         """Sum of the tail."""
-        x0, a = real(self.start) + 0.5, real(self.alpha)
-        return real(self.scale) * jnp.exp((1 - a) * jnp.log(x0)) / (a - 1)
+        x0, a = as_float64(self.start) + 0.5, as_float64(self.alpha)
+        return as_float64(self.scale) * jnp.exp((1 - a) * jnp.log(x0)) / (a - 1)
 
 
 def hyp1(b: Float[Array, ""], v: Float[Array, ""]) -> Float[Array, ""]:
@@ -74,7 +75,7 @@ def hyp2(b: Float[Array, ""], v: Float[Array, ""]) -> Float[Array, ""]:
 
 def tail_dof(tail: PowerLawTail, kappa: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Sums of L and L(1 - L) over the tail, L = λ/(λ+κ)."""
-    a, x0 = real(tail.alpha), real(tail.start) + 0.5
+    a, x0 = as_float64(tail.alpha), as_float64(tail.start) + 0.5
     # κ = 0 means that every mode of an infinite tail is learnt: the sums diverge, as they should.
     v = tail.last() / kappa
     dof1 = x0 * v / (a - 1) * hyp1(1 - 1 / a, v)
@@ -86,4 +87,4 @@ def tail_unlearned(target: PowerLawTail, tail: PowerLawTail | None, kappa: Float
     if tail is None:
         return target.total()
     v = tail.last() / kappa
-    return target.total() * hyp2((real(target.alpha) - 1) / real(tail.alpha), v)
+    return target.total() * hyp2((as_float64(target.alpha) - 1) / as_float64(tail.alpha), v)

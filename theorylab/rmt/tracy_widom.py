@@ -15,8 +15,9 @@ from numpy.polynomial import chebyshev
 from scipy.special import airy
 
 from theorylab.errors import InputError
+from theorylab.precision import as_float64
+from theorylab.rmt.inputs import law_method
 from theorylab.rmt.inversion import invert_cdf
-from theorylab.rmt.precision import law_method, real
 
 _RANGE = (-10.0, 14.0)  # F1 < 1e-18 on the left and 1 - F1 < 1e-15 on the right
 _DEGREE, _NODES = 120, 64
@@ -95,20 +96,20 @@ class TracyWidom:
 
     @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        value, side = self._at(real(x), 0)
+        value, side = self._at(as_float64(x), 0)
         value = jnp.where(side == 0, value, jnp.where(side > 0, 1.0, 0.0))
         return jnp.where(value < 0, 0.0, jnp.where(value > 1, 1.0, value))
 
     @law_method
     def pdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        value, side = self._at(real(x), 1)
+        value, side = self._at(as_float64(x), 1)
         return jnp.where((side == 0) & (value > 0), value, 0.0)
 
     @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """x with cdf(x) = p for 0 < p < 1 (NaN outside [0, 1])."""
         low, high = _series(self.beta)[2]
-        return invert_cdf(self.cdf, self.pdf, real(p), real(low), real(high))
+        return invert_cdf(self.cdf, self.pdf, as_float64(p), as_float64(low), as_float64(high))
 
     def mean(self) -> float:
         return self._moment(1)

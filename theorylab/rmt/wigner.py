@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from theorylab.precision import as_float64, float64_inside
+from theorylab.rmt.inputs import as_atoms, complexed, law_method, require_nonnegative, upper_half
 from theorylab.rmt.inversion import invert_cdf
 from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
-from theorylab.rmt.precision import as_atoms, complexed, float64, law_method, real, require_nonnegative, upper_half
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["s2"], meta_fields=[])
@@ -30,20 +31,20 @@ class Semicircle:
     def validate(self) -> None:
         require_nonnegative("Semicircle: s2", self.s2, strictly=True)
 
-    @float64
+    @float64_inside
     def edges(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        end = 2 * jnp.sqrt(real(self.s2))
+        end = 2 * jnp.sqrt(as_float64(self.s2))
         return -end, end
 
     @law_method
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        x, s2 = real(x), real(self.s2)
+        x, s2 = as_float64(x), as_float64(self.s2)
         inside = x * x < 4 * s2
         return jnp.where(inside, jnp.sqrt(jnp.where(inside, 4 * s2 - x * x, 1.0)) / (2 * jnp.pi * s2), 0.0)
 
     @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        x, s2 = real(x), real(self.s2)
+        x, s2 = as_float64(x), as_float64(self.s2)
         inside = x * x < 4 * s2
         root = jnp.sqrt(jnp.where(inside, 4 * s2 - x * x, 1.0))
         value = 0.5 + x * root / (4 * jnp.pi * s2) + jnp.arctan2(x, root) / jnp.pi
@@ -51,18 +52,18 @@ class Semicircle:
 
     @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        return invert_cdf(self.cdf, self.density, real(p), *self.edges())
+        return invert_cdf(self.cdf, self.density, as_float64(p), *self.edges())
 
     @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         """m(z), off the support; for real z in it the limit from above."""
         upper, lower_half = upper_half(complexed(z))
-        end = 2 * jnp.sqrt(real(self.s2))
+        end = 2 * jnp.sqrt(as_float64(self.s2))
         root = jnp.sqrt(upper - end) * jnp.sqrt(upper + end)
         m = -2 / (upper + root)  # the stable one of the two equal forms
         return jnp.where(lower_half, jnp.conj(m), m)
 
-    @float64
+    @float64_inside
     def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         """Independent draws from the law."""
         return self.quantile(jax.random.uniform(key, shape, dtype=jnp.float64))
@@ -87,7 +88,7 @@ class DeformedWigner:
 
     def _parts(self) -> tuple[PasturMap, Array]:
         values, weights = as_atoms("values", self.values, self.weights)
-        strengths = real(self.s2) * weights
+        strengths = as_float64(self.s2) * weights
         return PasturMap(values, jnp.zeros_like(values), strengths, multiplicative=False), weights
 
     @law_method
@@ -108,26 +109,26 @@ class DeformedWigner:
     @law_method
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Density; NaN where the solver did not converge."""
-        _, b, solution = _solve_on_axis(self._parts()[0], real(x))
-        return jnp.where(solution.converged, b / (jnp.pi * real(self.s2)), jnp.nan)
+        _, b, solution = _solve_on_axis(self._parts()[0], as_float64(x))
+        return jnp.where(solution.converged, b / (jnp.pi * as_float64(self.s2)), jnp.nan)
 
     @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Distribution function, exact (the primitive of m is elementary in ω)."""
         zmap, weights = self._parts()
-        a, b, solution = _solve_on_axis(zmap, real(x))
+        a, b, solution = _solve_on_axis(zmap, as_float64(x))
         gap = a[..., None] - zmap.atoms
         angle = jnp.sum(jnp.arctan2(b[..., None], gap) * weights, axis=-1)
         inverse = weights / (gap**2 + (b * b)[..., None])
         g_re, g_im = jnp.sum(gap * inverse, axis=-1), -b * jnp.sum(inverse, axis=-1)
-        value = 1 - (angle + real(self.s2) * g_re * g_im) / jnp.pi
+        value = 1 - (angle + as_float64(self.s2) * g_re * g_im) / jnp.pi
         return jnp.where(solution.converged, value, jnp.nan)
 
     @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
         values, _ = as_atoms("values", self.values, self.weights)
-        reach = 2 * jnp.sqrt(real(self.s2))
-        return invert_cdf(self.cdf, self.density, real(p), jnp.min(values) - reach, jnp.max(values) + reach)
+        reach = 2 * jnp.sqrt(as_float64(self.s2))
+        return invert_cdf(self.cdf, self.density, as_float64(p), jnp.min(values) - reach, jnp.max(values) + reach)
 
     def edges(self) -> np.ndarray:
         """Ends of the bulks, (bulks, 2), in NumPy (their number is not known under jit)."""

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.errors import InputError
-from theorylab.ridge.precision import is_traced
+from theorylab.precision import is_traced
 
 
 def require_count(name: str, value: Any) -> None:

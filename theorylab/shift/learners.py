@@ -1,5 +1,6 @@
 """Further rotation-invariant linear learners beside `fit_logistic`: ridge, minimum norm, gradient descent from 0."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -12,8 +13,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from theorylab.errors import InputError
+from theorylab.precision import as_float64, float64_inside
 from theorylab.ridge import RidgePath
-from theorylab.ridge.precision import as_float64, float64_inside
 from theorylab.shift.checks import require_finite, require_labels, require_matrix
 
 
@@ -54,7 +55,7 @@ class DescentPath:
 def fit_descent(
     X: Float[ArrayLike, "n p"],
     y: Float[ArrayLike, " n"],
-    steps: Int[ArrayLike, " t"],
+    steps: Int[ArrayLike, " t"] | Sequence[int],
     *,
     loss: Literal["logistic", "squared"] = "logistic",
     learning_rate: float | None = None,

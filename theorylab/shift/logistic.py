@@ -10,6 +10,7 @@ algorithm 3.1). Otherwise the Hessian X^T W X / n + lam.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from theorylab.errors import InputError
-from theorylab.ridge.precision import float64_inside, is_traced
+from theorylab.precision import float64_inside, is_traced
 from theorylab.shift.checks import require_labels, require_matrix
 
 STEPS = 2.0 ** np.arange(4, -20, -1)  # step sizes tried along a Newton direction; from 0 it pays to go beyond 1
@@ -64,7 +65,7 @@ class LogisticFit:
 def fit_logistic(
     X: Float[ArrayLike, "*b n p"],
     y: Float[ArrayLike, "*b n"],
-    lams: Float[ArrayLike, " l"],
+    lams: Float[ArrayLike, " l"] | Sequence[float],
     *,
     mask: Bool[ArrayLike, "*b n"] | None = None,
     tol: float = 1e-8,

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from theorylab.errors import InputError
-from theorylab.ridge.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside
 from theorylab.shift.checks import require_finite, require_labels, require_matrix, require_scale
 
 

@@ -5,6 +5,7 @@ scale * ||w_N||: scale = sigma in distribution, sqrt(sigma^2 + tau^2) out of it.
 sampled for a test (dossier 2.2). Labels of test points are clean.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
-from theorylab.ridge.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside
 from theorylab.shift.checks import require_finite, require_matrix, require_scale
 
 NODES = 256
@@ -64,7 +65,7 @@ def margin_model_error(
     w_s: Float[ArrayLike, "*b d"],
     norm_n: Float[ArrayLike, "*b"],
     *,
-    direction: Float[ArrayLike, " d"],
+    direction: Float[ArrayLike, " d"] | Sequence[float],
     gap: float,
     scale: float,
     offset: ArrayLike = 0.0,
@@ -101,7 +102,9 @@ def gaussian_error(
 
 
 @float64_inside
-def margin_points(w_s: Float[ArrayLike, " d"], *, direction: Float[ArrayLike, " d"], gap: float) -> Float[Array, " m"]:
+def margin_points(
+    w_s: Float[ArrayLike, " d"], *, direction: Float[ArrayLike, " d"] | Sequence[float], gap: float
+) -> Float[Array, " m"]:
     """Margins gamma of 160,000 equally likely points of `sample_signal`'s population: quantiles of (|g|, h).
 
     For averages of functions of gamma with a kink, where Gauss nodes lose their order; absolute error about 1e-5.

@@ -1,5 +1,6 @@
 """Many training sets, noise rates and penalties of the data model in one compiled program for each padded size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from theorylab.errors import InputError
-from theorylab.ridge.precision import float64_inside
+from theorylab.precision import float64_inside
 from theorylab.shift.checks import require_between, require_count, require_matrix
 from theorylab.shift.logistic import gram, newton_path
 from theorylab.shift.memorisation import memorisation_bound
@@ -85,9 +86,9 @@ def sweep(
     model: NuisanceModel,
     *,
     keys: Key[Array, "s"],
-    ns: Int[ArrayLike, " n"],
-    etas: Float[ArrayLike, " e"],
-    lams: Float[ArrayLike, " l"],
+    ns: Int[ArrayLike, " n"] | Sequence[int],
+    etas: Float[ArrayLike, " e"] | Sequence[float],
+    lams: Float[ArrayLike, " l"] | Sequence[float],
     tol: float = 1e-7,
     max_steps: int = 100,
     smallest_pad: int = 400,

@@ -109,8 +109,9 @@ EXPERIMENTS = (
     Experiment("mlp", networks.mlp, _mlp),
 )
 
+_MODEL = {"d_s": 50, "gap": 0.25, "k": 50_000, "energy": 25.0, "tau": 0.5}
 _QUICK = {
-    "model": {"d_s": 50, "gap": 0.25, "k": 50_000, "energy": 25.0, "tau": 0.5}, "seeds": 4,
+    "model": _MODEL, "seeds": 4,
     "ns": [100, 200, 400, 800, 1600], "etas": [0.0, 0.02, 0.05, 0.1, 0.2, 0.3], "noise_lams": [1e-5],
     "lams": [0.3, 0.1, 0.03, 0.01, 1e-5], "taus": [0.02, 0.1, 0.2, 0.5, 1.0], "ks": [10_000, 2000],
     "learner_ns": [100, 200, 400], "learner_steps": [1, 10, 100, 5000], "learner_seeds": 4,
@@ -134,7 +135,7 @@ _SMOKE = _QUICK | {
     "search": ["flip, rbf", "noise x8, rbf"], "search_ns": [60, 120], "search_seeds": 2,
 }  # fmt: skip
 _FULL = _QUICK | {
-    "model": {**_QUICK["model"], "k": 1_000_000}, "seeds": 20,
+    "model": _MODEL | {"k": 1_000_000}, "seeds": 20,
     "ns": [100, 200, 400, 800, 1600, 3200, 6400, 12_800], "noise_lams": [0.3, 0.1, 0.03, 0.01, 1e-3, 1e-5],
     "lams": [0.3, 0.1, 0.03, 0.01, 1e-3, 1e-5], "taus": [0.02, 0.05, 0.1, 0.2, 0.5, 1.0],
     "ks": [1_000_000, 200_000, 50_000, 10_000, 2000], "learner_steps": [1, 10, 100, 5000, 100_000],

@@ -145,9 +145,9 @@ def _bounds(table: Table) -> MplFigure:
     axes[0, 0].legend(fontsize=6.5, loc="upper left")
     part = table.where(quantity="mean shift")
     margins = sorted(set(part["n"]))
-    for name, colour, marker in (("measured", COLOURS[0], "o"), ("bound", COLOURS[1], "s")):
+    for name, tint, sign in (("measured", COLOURS[0], "o"), ("bound", COLOURS[1], "s")):
         mean = [part.where(n=m)[name].mean() for m in margins]
-        axes[0, 2].plot(margins, mean, color=colour, marker=marker, label=name)
+        axes[0, 2].plot(margins, mean, color=tint, marker=sign, label=name)
     axes[0, 2].set(title="P(error | x), mean shift", xlabel="margin of x")
     axes[0, 2].legend(loc="lower left")
     return figure
@@ -212,7 +212,9 @@ def _coloured(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.1)
     for axis_, ((name,), part) in zip(axes[0], table.groups("group"), strict=True):
         _lines(axis_, part, "eta", "η = ")
-        axis_.set_title({"interpolating": "interpolating (ridge 1e-4)", "ridge": "not interpolating (ridge 1)"}[name])
+        axis_.set_title(
+            {"interpolating": "interpolating (ridge 1e-4)", "ridge": "not interpolating (ridge 1)"}[str(name)]
+        )
     axes[0, 0].set_ylabel("OOD accuracy (probit scale)")
     return figure
 

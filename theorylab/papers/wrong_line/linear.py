@@ -1,6 +1,7 @@
 """Cells of the linear experiment: core and nuisance features, label noise, everything in closed form at test time."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -64,9 +65,9 @@ def learners(model: Mapping[str, Any], ns: list[int], etas: list[float], steps: 
             path = fit_descent(sample.x, sample.noisy, steps)
             w = np.concatenate([path.coef, fit_min_norm(sample.x, sample.noisy)[None]])
             w_s, norm_n = w[:, : data.d_s], np.linalg.norm(w[:, data.d_s :], axis=1)
-            where = {"direction": sample.direction, "gap": data.gap}
-            found["id"][i, j] = 1 - margin_model_error(w_s, norm_n, scale=data.sigma, **where)
-            found["ood"][i, j] = 1 - margin_model_error(w_s, norm_n, scale=data.sigma_ood, **where)
+            error = partial(margin_model_error, w_s, norm_n, direction=sample.direction, gap=data.gap)
+            found["id"][i, j] = 1 - error(scale=data.sigma)
+            found["ood"][i, j] = 1 - error(scale=data.sigma_ood)
             found["train_error"][i, j] = (np.asarray(sample.noisy)[:, None] * (sample.x @ w.T) <= 0).mean(0)
             found["sensitivity"][i, j] = norm_n / np.maximum(np.linalg.norm(w_s, axis=1), 1e-300)
     return found

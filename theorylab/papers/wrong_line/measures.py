@@ -31,7 +31,7 @@ def _noise(results: All, eta: float, tau: float | None = None) -> tuple[Results,
     return rows, axis(rows, "etas").index(eta), int(np.argmin(axis(rows, "lams"))), axis(rows, "taus").index(tau)
 
 
-def noise_line(eta: float, tau: float | None = None, *, blind: bool = False) -> tuple:
+def noise_line(eta: float, tau: float | None = None, *, blind: bool = False) -> Callable:
     """A getter of (id, ood, sizes) at one noise rate and shift; `blind` evaluates OOD with the ID noise scale."""
 
     def get(results: All) -> tuple[np.ndarray, np.ndarray, list[float]]:

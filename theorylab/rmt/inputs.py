@@ -1,28 +1,17 @@
-"""Float64 inside, whatever the caller's setting: spectra and fixed points lose all their digits in float32."""
+"""What the functions of this package accept: spectra, atoms and weights, checked where their values are known."""
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from theorylab.errors import InputError
+from theorylab.precision import as_float64, float64_inside
 
-P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def float64(function: Callable[P, R]) -> Callable[P, R]:
-    """Run `function` with 64-bit types allowed; the caller's global setting is left alone."""
-
-    @functools.wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with jax.enable_x64(True):
-            return function(*args, **kwargs)
-
-    return wrapped
 
 
 def law_method(method: Callable[..., R]) -> Callable[..., R]:
@@ -30,21 +19,16 @@ def law_method(method: Callable[..., R]) -> Callable[..., R]:
     compiled = jax.jit(method)
 
     @functools.wraps(method)
+    @float64_inside
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> R:
-        with jax.enable_x64(True):
-            self.validate()
-            return compiled(self, *map(jnp.asarray, args), **kwargs)
+        self.validate()
+        return compiled(self, *map(jnp.asarray, args), **kwargs)
 
     return wrapped
 
 
-def real(x: Any) -> jax.Array:
-    """`x` as a float64 array (call it under `float64`)."""
-    return jnp.asarray(x, dtype=jnp.float64)
-
-
 def complexed(z: Any) -> jax.Array:
-    """`z` as a complex128 array (call it under `float64`)."""
+    """`z` as a complex128 array (call it with 64-bit types on)."""
     return jnp.asarray(z, dtype=jnp.complex128)
 
 
@@ -66,7 +50,7 @@ def require_nonnegative(name: str, x: Any, *, strictly: bool = False) -> None:
 
 def as_spectrum(name: str, eigenvalues: Any) -> jax.Array:
     """A 1-D float64 spectrum; rounding errors below zero (down to -1e-6 of the largest value) count as zero."""
-    array = real(eigenvalues)
+    array = as_float64(eigenvalues)
     if array.ndim != 1 or array.size == 0:
         raise InputError(f"{name} must be a non-empty 1-D array of eigenvalues, got shape {array.shape}")
     values = concrete(array)
@@ -85,7 +69,7 @@ def as_weights(name: str, weights: Any, like: jax.Array) -> jax.Array:
     """Weights >= 0, one per entry of `like`; None means 1 for every entry."""
     if weights is None:
         return jnp.ones_like(like)
-    array = real(weights)
+    array = as_float64(weights)
     if array.shape != like.shape:
         raise InputError(f"{name} must have the shape {like.shape} of the eigenvalues, got {array.shape}")
     require_nonnegative(name, array)
@@ -94,7 +78,7 @@ def as_weights(name: str, weights: Any, like: jax.Array) -> jax.Array:
 
 def as_atoms(name: str, values: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
     """Atoms and their proportions (sum 1; None means equal) of a discrete distribution."""
-    atoms = real(values)
+    atoms = as_float64(values)
     if atoms.ndim != 1 or atoms.size == 0:
         raise InputError(f"{name} must be a non-empty 1-D array, got shape {atoms.shape}")
     known = concrete(atoms)

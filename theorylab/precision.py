@@ -1,11 +1,12 @@
 """Float64 inside, whatever the caller runs in.
 
-GCV at a small penalty divides by squared eigenvalues that span ten orders of magnitude: float32 cannot hold that. Every
-public function of this package therefore computes in float64 under a local `jax.enable_x64`, and hands back
+GCV at a small penalty divides by squared eigenvalues that span ten orders of magnitude, fixed points and spectra lose
+all their digits: float32 cannot hold that. Where theory needs it, a public function computes in float64 under a local
+`jax.enable_x64`, and hands back
 
 * NumPy float64 arrays when it was called with concrete arrays (a float64 *JAX* array is not safe in float32 user code:
   `jnp.argmin` of one raises TypeError there);
-* traced arrays in the caller's default float type under `jit`, `vmap` and `grad`.
+* traced arrays in the caller's default float or complex type under `jit`, `vmap` and `grad`.
 """
 
 import functools
@@ -30,11 +31,12 @@ def float64_inside(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        caller_float = jnp.result_type(float)
+        caller_types = jnp.result_type(float), jnp.result_type(complex)
 
         def release(leaf: Any) -> Any:
             if isinstance(leaf, jax.core.Tracer):
-                return leaf.astype(caller_float) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+                inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
+                return leaf.astype(caller_types[jnp.iscomplexobj(leaf)]) if inexact else leaf
             return np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf
 
         with jax.enable_x64(True):
