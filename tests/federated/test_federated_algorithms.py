@@ -1,4 +1,4 @@
-"""Every algorithm against a loop written out by hand in NumPy float64, and the ways to run clients against each other."""
+"""Every algorithm against a loop written by hand in NumPy float64; the ways to run clients against each other."""
 
 import os
 import subprocess

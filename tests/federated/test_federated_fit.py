@@ -55,7 +55,7 @@ def test_a_killed_run_resumed_equals_the_undisturbed_one(tmp_path, monkeypatch):
     same((whole.loss, whole.drift, whole.evaluations), (resumed.loss, resumed.drift, resumed.evaluations))
     assert resumed.eval_rounds.tolist() == [0, 1, 2, 3, 4]
     # fewer rounds, or another run: refused
-    with pytest.raises(InputError, match="rounds: 3 asked, the run in .* has made 4"):
+    with pytest.raises(InputError, match=r"rounds: 3 asked, the run in .* has made 4"):
         run(rounds=3, checkpoint=tmp_path / "run")
     with pytest.raises(InputError, match="belongs to another run"):
         run(algorithm=fedavg(lr=0.1, steps=2), checkpoint=tmp_path / "run")

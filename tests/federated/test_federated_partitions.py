@@ -84,7 +84,7 @@ def test_dirichlet_follows_the_published_procedure_step_by_step():
         for label in range(10):
             q = rng.dirichlet(np.repeat(0.5, clients))
             q = np.array([share * (len(own) < n / clients) for share, own in zip(q, held, strict=True)])
-            members = rng.permutation(np.where(label == LABELS)[0])
+            members = rng.permutation(np.nonzero(label == LABELS)[0])
             cuts = (np.cumsum(q / q.sum()) * len(members)).astype(int)[:-1]
             held = [own + piece.tolist() for own, piece in zip(held, np.split(members, cuts), strict=True)]
         if min(map(len, held)) >= 10:

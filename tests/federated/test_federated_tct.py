@@ -81,10 +81,10 @@ def test_linearisation_error_is_of_second_order():
         phi = problem.map(x)
         errors = [float(jnp.abs(value(t) - value(0.0) - t * (phi @ u)).max()) for t in (1e-1, 1e-2, 1e-3)]
     slopes = np.diff(np.log10(errors)) * -1
-    assert ((slopes[1:] > 1.95) & (slopes[1:] < 2.05)).all()
+    np.testing.assert_allclose(slopes[1:], 2, atol=0.05)
 
 
-@pytest.mark.parametrize("head", ["random", "logit_sum", "per_class"])
+@pytest.mark.parametrize("head", ["random", pytest.param("logit_sum", marks=pytest.mark.slow), "per_class"])
 def test_the_two_methods_solve_the_same_problem(head, whole):
     problem = convexify(whole.stage1, DATA, key=KEY, head=head, n_coords=25)
     options = {"rounds": 3, "local_steps": 15, "eval_data": (X, Y)}

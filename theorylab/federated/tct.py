@@ -4,8 +4,9 @@ Yu, Wei, Karimireddy, Ma, Jordan (2022), "TCT: convexifying federated learning u
 kernels". Its three steps are `federated_fit`, `convexify` and `solve_convex`; `tct` does them in turn.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import jax
@@ -16,7 +17,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from theorylab.errors import InputError
 from theorylab.federated.algorithms import Algorithm
-from theorylab.federated.clients import ClientData, Weights
+from theorylab.federated.clients import ClientData
 from theorylab.federated.fit import FederatedFit, federated_fit
 from theorylab.federated.gram import fedavg_gram, gram, scaffold_gram
 from theorylab.federated.least_squares import fedavg_least_squares, scaffold_least_squares
@@ -54,6 +55,19 @@ class Convexified:
 
     def targets(self) -> list[Float[np.ndarray, "n_i K"]]:
         return [np.eye(self.classes)[y] - 1 / self.classes for y in self.labels]
+
+    @property
+    def per_class(self) -> bool:
+        return self.features[0].ndim == 3
+
+    @cached_property
+    def problems(self) -> list["_Problem"]:
+        """One least-squares problem for all outputs, or one for each class with head="per_class"."""
+        y = self.targets()
+        if not self.per_class:
+            return [_Problem(self.features, y, self.weights)]
+        one = lambda k: _Problem([a[:, k] for a in self.features], [t[:, [k]] for t in y], self.weights)  # noqa: E731
+        return [one(k) for k in range(self.classes)]
 
 
 @dataclass(frozen=True)
@@ -230,23 +244,19 @@ def solve_convex(
     method = method or ("gram" if sum(map(len, problem.labels)) <= _GRAM_LIMIT else "primal")
     if eval_data is not None and eval_features is None:
         eval_features = problem.map(eval_data[0])
-    targets, per_class = problem.targets(), problem.features[0].ndim == 3
-    groups: list[Any] = list(range(problem.classes)) if per_class else [slice(None)]
-    parts = []
-    for k in groups:
-        phi = [block[:, k] if per_class else block for block in problem.features]
-        y = [t[:, [k]] if per_class else t for t in targets]
-        seen = None if eval_features is None else (eval_features[:, k] if per_class else eval_features)
-        step = stable_step_size(phi, c) if eta is None else eta
-        solver = _by_gram if method == "gram" else _by_primal
-        parts.append((*solver(algorithm, phi, y, seen, step, local_steps, rounds, problem.weights), step))
-    thetas, fits, predictions, steps = zip(*parts, strict=True)
+    solved = []
+    for k, part in enumerate(problem.problems):
+        seen = eval_features[:, k] if eval_features is not None and problem.per_class else eval_features
+        step = c / part.max_curvature if eta is None else eta
+        solve = part.by_gram if method == "gram" else part.by_primal
+        solved.append((*solve(algorithm, seen, eta=step, local_steps=local_steps, rounds=rounds), step))
+    thetas, fits, predictions, steps = zip(*solved, strict=True)
     fitted = np.concatenate(fits, -1)
     accuracy = None
     if eval_data is not None:
         accuracy = (np.concatenate(predictions, -1).argmax(-1) == np.asarray(eval_data[1])).mean(-1)
     labels = np.concatenate(problem.labels)
-    residual = fitted - np.concatenate(targets)
+    residual = fitted - np.concatenate(problem.targets())
     return ConvexFit(
         np.concatenate(thetas, -1),
         np.array(steps),
@@ -259,31 +269,53 @@ def solve_convex(
 Solved = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # theta, fitted (T, n, K), predicted (T, m, K)
 
 
-def _by_gram(
-    algorithm: str, phi: Sequence[np.ndarray], y: Sequence[np.ndarray], seen: np.ndarray | None, eta: float,
-    local_steps: int, rounds: int, weights: Weights,
-) -> Solved:  # fmt: skip
-    solver = scaffold_gram if algorithm == "scaffold" else fedavg_gram
-    stacked = np.concatenate(phi)
-    run = solver(
-        gram(stacked), np.concatenate(y), [len(a) for a in phi], eta=eta, local_steps=local_steps, rounds=rounds,
-        weights=weights,
-    )  # fmt: skip
-    theta = stacked.T @ run.dual.astype(stacked.dtype)
-    return theta, run.fitted, None if seen is None else run.predict(gram(seen, stacked))
+@dataclass(frozen=True)
+class _Problem:
+    """Least squares over the clients; what does not depend on the algorithm is computed once."""
+
+    phi: list[Float[np.ndarray, "n_i p"]]
+    y: list[Float[np.ndarray, "n_i K"]]
+    weights: Float[np.ndarray, " N"]
+
+    @cached_property
+    def stacked(self) -> Float[np.ndarray, "n p"]:
+        return np.concatenate(self.phi)
+
+    @cached_property
+    def gram(self) -> Float[np.ndarray, "n n"]:
+        return gram(self.stacked)
+
+    @cached_property
+    def max_curvature(self) -> float:
+        return 1 / stable_step_size(self.phi)
+
+    def by_gram(self, algorithm: str, seen: np.ndarray | None, **options: Any) -> Solved:
+        solver = scaffold_gram if algorithm == "scaffold" else fedavg_gram
+        sizes = [len(a) for a in self.phi]
+        run = solver(self.gram, np.concatenate(self.y), sizes, weights=self.weights, **options)
+        theta = self.stacked.T @ run.dual.astype(self.stacked.dtype)
+        return theta, run.fitted, None if seen is None else _predict(seen, self.stacked, run.trajectory)
+
+    def by_primal(self, algorithm: str, seen: np.ndarray | None, **options: Any) -> Solved:
+        solver = scaffold_least_squares if algorithm == "scaffold" else fedavg_least_squares
+        both = self.stacked if seen is None else np.concatenate([self.stacked, seen])
+        y = [block.astype(self.stacked.dtype) for block in self.y]
+        run = solver(self.phi, y, weights=self.weights, Phi_eval=both, **options)
+        outputs: Any = run.predictions
+        n = len(self.stacked)
+        return run.theta, outputs[:, :n], None if seen is None else outputs[:, n:]
 
 
-def _by_primal(
-    algorithm: str, phi: Sequence[np.ndarray], y: Sequence[np.ndarray], seen: np.ndarray | None, eta: float,
-    local_steps: int, rounds: int, weights: Weights,
-) -> Solved:  # fmt: skip
-    solver = scaffold_least_squares if algorithm == "scaffold" else fedavg_least_squares
-    n = sum(map(len, phi))
-    both = np.concatenate([*phi, *([] if seen is None else [seen])])
-    y = [block.astype(phi[0].dtype) for block in y]
-    run = solver(phi, y, eta=eta, local_steps=local_steps, rounds=rounds, weights=weights, Phi_eval=both)
-    outputs: Any = run.predictions
-    return run.theta, outputs[:, :n], None if seen is None else outputs[:, n:]
+def _predict(
+    seen: Float[np.ndarray, "m p"], phi: Float[np.ndarray, "n p"], dual: Float[np.ndarray, "T n K"], columns: int = 4096
+) -> Float[np.ndarray, "T m K"]:
+    """seen theta_t with theta_t = phi^T a_t, some columns at a time: fewer operations than the Gram matrix (m, n)."""
+    t, n, k = dual.shape
+    a = dual.transpose(1, 0, 2).reshape(n, t * k).astype(phi.dtype)
+    total = np.zeros((len(seen), t * k))
+    for j in range(0, phi.shape[1], columns):
+        total += seen[:, j : j + columns] @ (phi[:, j : j + columns].T @ a)
+    return total.reshape(-1, t, k).transpose(1, 0, 2)
 
 
 def _standardized(raw: np.ndarray, standardizer: Standardizer | None) -> np.ndarray:
