@@ -29,6 +29,7 @@ def test_it_is_scikit_learns_self_training(rounds, intercept):
         assert float(found.intercept) == pytest.approx(peer.estimator_.intercept_[0], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_more_rounds_than_points_end_with_all_labelled_once():
     X_l, y_l, X_u = problem(n_u=7)
     found = mixtures.self_training(X_l, y_l, X_u, rounds=12, fraction=0.3)

@@ -97,6 +97,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_risks_of_one():
     flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=2"
     env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}

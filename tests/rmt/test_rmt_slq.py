@@ -57,6 +57,7 @@ def test_density_integrates_to_one_and_finds_the_tail(quadrature):
     ) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_low_rank_and_identity_operators_end_early():
     apply, key = operator(np.where(np.arange(P) < 3, 1.0 + np.arange(P), 0)), jax.random.key(0)
     low = lanczos_quadrature(apply, P, key, probes=8, steps=20)

@@ -139,7 +139,7 @@ _SMOKE = _QUICK | {
     "splits": 2, "sizes": [60, 120], "pool": 200, "tests": 200,
     "networks": [["cnn", "init"], ["cnn", "trained"]], "train_images": 128, "train_epochs": 1,
     "network_sizes": [40, 80], "network_pool": 100, "network_tests": 60, "rate_sizes": [50, 100], "rate_draws": 4,
-    "control_n": 150, "control_p": 1000, "control_draws": 8, "law_sizes": [50, 100], "law_draws": 4,
+    "control_n": 150, "control_p": 1000, "control_draws": 3, "law_sizes": [50, 100], "law_draws": 4,
     "exponent_modes": 20_000, "selection_draws": 2,
 }  # fmt: skip
 _FULL = _QUICK | {
