@@ -1,6 +1,6 @@
 """Success of a collective against its size: many sizes and seeds through the same compiled programs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -85,15 +85,15 @@ def success_curve(
 ) -> Curve:
     """Plant, train and evaluate for every size and seed.
 
-    Three compiled programs do it (draw and plant; train; evaluate), whatever the number of sizes and seeds; the first
-    and the last are shared by all rules.
+    Two compiled programs do it (train; evaluate), whatever the number of sizes and seeds; the second is shared by all
+    rules.
 
     A seed fixes the data, the order in which people join (a larger collective contains a smaller one), the initial
     parameters and the batches. `f`, `init`, `sample`, `signal`, `optimizer` and `rule` are static: pass the same
     objects again and nothing is compiled a second time.
 
     Args:
-        init: key -> parameters; sample: key -> `Sample`. Both are traced.
+        init: key -> parameters; sample: key -> `Sample`.
         steps, batch_size, every, rule: as in `fit`.
         runs_at_once: (size, seed) pairs trained side by side; memory grows with it. By default 1 on CPU, where a batch
             of small products gains nothing, and all elsewhere.
@@ -109,14 +109,18 @@ def success_curve(
         if count is not None:
             require_count(name, count)
     runs = len(sizes) * keys.size
-    if mesh is not None:
-        runs_at_once = runs
-    elif runs_at_once is None:
+    if runs_at_once is None:
         runs_at_once = 1 if jax.default_backend() == "cpu" else runs
+    runs_at_once = runs if mesh is not None else min(runs_at_once, runs)
     train = partial(fit, f, optimizer=optimizer, steps=steps, rule=rule or ERM(), batch_size=batch_size, every=every)
     parts = []
-    for alpha, key in _chunks(sizes, keys, min(runs_at_once, runs), mesh):
-        task = _draw(alpha, key, init, sample, signal, int(y_star), strategy)
+    for rows in np.split(_rows(runs, runs_at_once, mesh), range(runs_at_once, runs, runs_at_once)):
+        tasks = [
+            _draw(sizes[i // keys.size], keys[i % keys.size], init, sample, signal, int(y_star), strategy) for i in rows
+        ]
+        task = jax.tree.map(lambda *leaves: jnp.stack(leaves), *tasks)
+        if mesh is not None:
+            task = jax.device_put(task, NamedSharding(mesh, PartitionSpec(mesh.axis_names)))
         run = jax.vmap(lambda t: train(t.params, t.x, t.y, key=t.key, members=t.members, groups=t.groups))(task)
         parts.append((run.checkpoints[0], _score(run, task, f, signal, int(y_star))))
     arrays = jax.tree.map(lambda *a: jnp.concatenate(a)[:runs], *(scores for _, scores in parts))
@@ -125,34 +129,22 @@ def success_curve(
 
 
 class _Task(NamedTuple):
-    """A planted training set and what is needed to train on it and to judge the result; leading axis: runs."""
+    """A planted training set and what is needed to train on it and to judge the result."""
 
     params: PyTree
-    key: Key[Array, " r"]
-    x: Float[Array, "r n ..."]
-    y: Int[Array, "r n"]
-    groups: Int[Array, "r n"]
-    members: Bool[Array, "r n"]
-    strangers: Bool[Array, "r n"]
-    x_test: Float[Array, "r m ..."]
-    y_test: Int[Array, "r m"]
+    key: Key[Array, ""]
+    x: Float[Array, "n ..."]
+    y: Int[Array, " n"]
+    groups: Int[Array, " n"]
+    members: Bool[Array, " n"]
+    strangers: Bool[Array, " n"]
+    x_test: Float[Array, "m ..."]
+    y_test: Int[Array, " m"]
 
 
-def _chunks(sizes: Array, keys: Array, count: int, mesh: Mesh | None) -> Iterator[tuple[Array, Array]]:
-    """(sizes, keys) of the runs, `count` at a time; the first runs are repeated to fill the last chunk.
-
-    Over a mesh all runs go at once, as many of them on each device.
-    """
-    runs = len(sizes) * keys.size
-    if mesh is not None:
-        count = runs + -runs % mesh.devices.size
-    for begin in range(0, runs, count):
-        rows = np.arange(begin, begin + count) % runs
-        chunk = (sizes[rows // keys.size], keys[rows % keys.size])
-        if mesh is not None:
-            spread = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-            chunk = (jax.device_put(chunk[0], spread), jax.device_put(chunk[1], spread))
-        yield chunk
+def _rows(runs: int, count: int, mesh: Mesh | None) -> Int[np.ndarray, " r"]:
+    """Numbers of the runs, the first ones repeated until `count` (or the number of devices) divides them."""
+    return np.arange(runs + -runs % (count if mesh is None else mesh.devices.size)) % runs
 
 
 def _sizes(alphas: Float[ArrayLike, "a"]) -> Float[Array, " a"]:
@@ -162,19 +154,16 @@ def _sizes(alphas: Float[ArrayLike, "a"]) -> Float[Array, " a"]:
     return jnp.asarray(alphas, float)
 
 
-@partial(jax.jit, static_argnames=("init", "sample", "signal", "y_star", "strategy"))
 def _draw(alpha: Array, key: Array, init: Callable, sample: Callable, signal: Signal, y_star: int,
           strategy: Strategy) -> _Task:  # fmt: skip
-    def one(alpha: Array, key: Array) -> _Task:
-        for_data, for_init, for_members, for_order, for_check = jax.random.split(key, 5)
-        data = Sample(*sample(for_data))
-        members = choose_members(for_members, len(data.y), alpha)
-        x, y = plant(data.x, data.y, members, signal, y_star, strategy=strategy)
-        groups = y if data.groups is None else data.groups
-        strangers = jax.random.permutation(for_check, members)
-        return _Task(init(for_init), for_order, x, y, groups, members, strangers, data.x_test, data.y_test)
-
-    return jax.vmap(one)(alpha, key)
+    # one run at a time and not compiled as a whole: drawing takes XLA seconds to compile and milliseconds to run
+    for_data, for_init, for_members, for_order, for_check = jax.random.split(key, 5)
+    data = Sample(*sample(for_data))
+    members = choose_members(for_members, len(data.y), alpha)
+    x, y = plant(data.x, data.y, members, signal, y_star, strategy=strategy)
+    groups = y if data.groups is None else data.groups
+    strangers = jax.random.permutation(for_check, members)
+    return _Task(init(for_init), for_order, x, y, groups, members, strangers, data.x_test, data.y_test)
 
 
 @partial(jax.jit, static_argnames=("f", "signal", "y_star"))
@@ -205,10 +194,18 @@ def _part(weights: Float[Array, " n"], mask: Array) -> Float[Array, ""]:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Selection:
-    """Success (A, S) of the checkpoint selected on clean validation data, on data with the collective, and of the last."""
+    """Success (A, S) of the checkpoint that a validation set selects, by what the collective does to that set.
+
+    Attributes:
+        clean: nothing.
+        contaminated: signal and target label, in the share alpha.
+        signal_only: the signal with the true labels.
+        last: no selection, the end of training.
+    """
 
     clean: Float[Array, "a s"]
     contaminated: Float[Array, "a s"]
+    signal_only: Float[Array, "a s"]
     last: Float[Array, "a s"]
 
 
@@ -228,38 +225,40 @@ def selected_success(
     batch_size: int | None = None,
     every: int = 1,
 ) -> Selection:
-    """Does it matter whether the collective is in the validation set? One run a size and seed, three ways to stop it.
+    """Does it matter whether the collective is in the validation set? One run a size and seed, stopped in four ways.
 
-    `sample(key)` draws twice: a second draw's training part is the validation set, clean, or with the collective in the
-    same share alpha as in training. `criterion`: validation losses -> the number that is minimised over checkpoints.
-    Other arguments as in `success_curve`.
+    `sample(key)` draws twice: a second draw's training part is the validation set. `criterion`: from validation losses
+    to the number that is minimised over checkpoints. Other arguments as in `success_curve`.
     """
     require_key("keys", keys, ndim=1)
     require_label("y_star", y_star)
     sizes = _sizes(alphas)
-    pairs = (jnp.repeat(sizes, keys.size), jnp.tile(keys, len(sizes)))
-    found = _selection(pairs, f, init, sample, criterion, signal, int(y_star), optimizer, rule or ERM(), steps,
-                       batch_size, every)  # fmt: skip
-    return Selection(*(a.reshape(len(sizes), keys.size) for a in found))
+
+    def one(alpha: Array, key: Array) -> tuple[Array, ...]:
+        return _selection(alpha, key, f, init, sample, criterion, signal, int(y_star), optimizer, rule or ERM(), steps,
+                          batch_size, every)  # fmt: skip
+
+    found = [[one(alpha, key) for key in keys] for alpha in sizes]
+    return Selection(*(jnp.asarray(column) for column in zip(*map(_columns, found), strict=True)))
 
 
-@partial(jax.jit, static_argnums=tuple(range(1, 12)))
+def _columns(row: list[tuple[Array, ...]]) -> list[Array]:
+    return [jnp.stack(column) for column in zip(*row, strict=True)]
+
+
+@partial(jax.jit, static_argnums=tuple(range(2, 13)))
 def _selection(
-    pairs: tuple[Array, Array], f: Model, init: Callable, sample: Callable, criterion: Callable, signal: Signal,
+    alpha: Array, key: Array, f: Model, init: Callable, sample: Callable, criterion: Callable, signal: Signal,
     y_star: int, optimizer: optax.GradientTransformation, rule: Rule, steps: int, batch_size: int | None, every: int,
 ) -> tuple[Array, ...]:  # fmt: skip
-    def one(pair: tuple[Array, Array]) -> tuple[Array, ...]:
-        alpha, key = pair
-        for_data, for_init, for_members, for_order, for_check = jax.random.split(key, 5)
-        data, held_out = Sample(*sample(for_data)), Sample(*sample(for_check))
-        members, seconds = (choose_members(k, len(data.y), alpha) for k in (for_members, for_check))
-        x, y = plant(data.x, data.y, members, signal, y_star)
-        run = fit(f, init(for_init), x, y, key=for_order, optimizer=optimizer, steps=steps, rule=rule,
-                  batch_size=batch_size, every=every)  # fmt: skip
-        planted = plant(held_out.x, held_out.y, seconds, signal, y_star)
-        chosen = [select_by_validation(f, run.path, *v, criterion) for v in ((held_out.x, held_out.y), planted)]
-        ends = [*chosen, jnp.asarray(steps // every - 1)]
-        at = [jax.tree.map(lambda leaf, i=i: leaf[i], run.path) for i in ends]
-        return tuple(success(f, params, data.x_test, signal, y_star) for params in at)
-
-    return jax.lax.map(one, pairs)
+    for_data, for_init, for_members, for_order, for_check = jax.random.split(key, 5)
+    data, held_out = Sample(*sample(for_data)), Sample(*sample(for_check))
+    members, seconds = (choose_members(k, len(data.y), alpha) for k in (for_members, for_check))
+    x, y = plant(data.x, data.y, members, signal, y_star)
+    run = fit(f, init(for_init), x, y, key=for_order, optimizer=optimizer, steps=steps, rule=rule,
+              batch_size=batch_size, every=every)  # fmt: skip
+    signalled, relabelled = plant(held_out.x, held_out.y, seconds, signal, y_star)
+    sets = ((held_out.x, held_out.y), (signalled, relabelled), (signalled, held_out.y))
+    chosen = [select_by_validation(f, run.path, *v, criterion) for v in sets]
+    at = [jax.tree.map(lambda leaf, i=i: leaf[i], run.path) for i in (*chosen, -1)]
+    return tuple(success(f, params, data.x_test, signal, y_star) for params in at)

@@ -64,9 +64,9 @@ def reweighted_bound(
     """S(alpha) >= 1 - (E_{P*}[w] / min w) (1 - alpha_eff)/alpha_eff delta_w xi_w, for the Bayes classifier of P_w.
 
     delta_w and xi_w are gap and uniqueness under the re-weighted base, min w is the least weight of (x*, y*) over
-    signalled points. The factor is needed because success counts points by P0 and not by their weights; it is 1 if all points of
-    the collective weigh the same. Without it (`corrected=False`, alpha_eff put for alpha in the base bound) the
-    statement is *false* in general and is kept as a control only.
+    signalled points. The factor is needed because success counts points by P0 and not by their weights; it is 1 if all
+    points of the collective weigh the same. Without it (`corrected=False`: alpha_eff put for alpha in the base bound)
+    the statement is *false* in general; it is kept as a control only.
 
     Nothing is promised, -inf, at alpha_eff = 0, or where a signalled point weighs nothing.
     """
@@ -138,8 +138,8 @@ def _check(P0: Law, g: Map, y_star: int, alpha: Sizes, weights: Law) -> None:
     require_world(P0, g, y_star)
     require_between("alpha", alpha, 0, 1)
     if np.shape(weights) != np.shape(P0):
-        raise InputError(f"weights has shape {np.shape(weights)}, P0 {np.shape(P0)}; a weight for each (point, label) is "
-                         "needed")  # fmt: skip
+        given = f"weights has shape {np.shape(weights)}, P0 {np.shape(P0)}"
+        raise InputError(f"{given}; a weight for each (point, label) is needed")
     if not is_traced(weights):
         w: np.ndarray = np.asarray(weights, np.float64)
         if not np.isfinite(w).all() or (w < 0).any() or not w.any():

@@ -112,18 +112,19 @@ def _fit(
     step = _stepper(problem, rule, start)
     carry = _first(problem, rule, start)
 
-    def stage(carry: PyTree, c: Array) -> tuple[PyTree, tuple[PyTree, Array]]:
-        def one(carried: tuple[PyTree, Array], i: Array) -> tuple[tuple[PyTree, Array], None]:
+    def stage(carry: PyTree, schedule: Array) -> tuple[PyTree, tuple[PyTree, Array]]:
+        def one(carried: tuple[PyTree, Array], rows: Array) -> tuple[tuple[PyTree, Array], None]:
             carry, share = carried
-            carry, batch, weights = step(carry, c * every + i)
+            carry, batch, weights = step(carry, rows)
             ours = (weights * members[batch.rows]).sum() / jnp.maximum(weights.sum(), jnp.finfo(weights.dtype).tiny)
             return (carry, share + ours), None
 
         zero = jnp.zeros((), jax.eval_shape(f, params, x[:1]).dtype)
-        (carry, share), _ = jax.lax.scan(one, (carry, zero), jnp.arange(every))
+        (carry, share), _ = jax.lax.scan(one, (carry, zero), schedule)
         return carry, (carry[0], share / every)
 
-    carry, (path, share) = jax.lax.scan(stage, carry, jnp.arange(steps // every))
+    schedule = _schedule(problem, start, steps)
+    carry, (path, share) = jax.lax.scan(stage, carry, schedule.reshape(steps // every, every, *schedule.shape[1:]))
     total, visits = carry[-2:]
     share = jnp.where(members.any(), share, jnp.nan)
     checkpoints = every * jnp.arange(1, steps // every + 1)
@@ -133,15 +134,30 @@ def _fit(
 def _train(problem: Problem, rule: Rule, start: Start, steps: int) -> PyTree:
     """Parameters after some steps; for rules that train a stage of their own."""
     step = _stepper(problem, rule, start)
-    carry, _ = jax.lax.scan(lambda c, t: (step(c, t)[0], None), _first(problem, rule, start), jnp.arange(steps))
+    carry, _ = jax.lax.scan(
+        lambda c, rows: (step(c, rows)[0], None), _first(problem, rule, start), _schedule(problem, start, steps)
+    )
     return carry[0]
 
 
+def _schedule(problem: Problem, start: Start, steps: int) -> Int[Array, "t b"]:
+    """Rows of every step's batch: a new order each epoch, cut into batches. Full batches need none: (t, 0).
+
+    Drawn ahead of the loop, in which a sort would take longer to compile and to run than small models do.
+    """
+    n, size = len(start.y), problem.batch_size
+    if size is None:
+        return jnp.zeros((steps, 0), int)
+    per_epoch = n // size
+    orders = jnp.argsort(jax.random.bits(start.key, (-(-steps // per_epoch), n)), axis=1)
+    return orders[:, : per_epoch * size].reshape(-1, size)[:steps]
+
+
 def _first(problem: Problem, rule: Rule, start: Start) -> tuple[Any, ...]:
-    """(params, optimizer state, order of the epoch, rule state, summed weights, visits)."""
+    """(params, optimizer state, rule state, summed weights, visits)."""
     n = len(start.y)
     zeros = jnp.zeros(n, jax.eval_shape(problem.f, start.params, start.x[:1]).dtype)
-    return (start.params, problem.optimizer.init(start.params), jnp.arange(n), rule.init(problem, start), zeros, zeros)
+    return (start.params, problem.optimizer.init(start.params), rule.init(problem, start), zeros, zeros)
 
 
 def _stepper(
@@ -150,20 +166,9 @@ def _stepper(
     n, size = len(start.y), problem.batch_size
     data = (jnp.arange(n), start.x, start.y, start.groups)
 
-    def pick(order: Array, t: Array) -> tuple[Array, tuple[Array, ...]]:
-        if size is None:
-            return order, data
-        per_epoch = n // size
-        epoch = jax.random.fold_in(start.key, t // per_epoch)
-        order = jax.lax.cond(
-            t % per_epoch == 0, lambda: jax.random.permutation(epoch, n).astype(order.dtype), lambda: order
-        )
-        rows = jax.lax.dynamic_slice_in_dim(order, (t % per_epoch) * size, size)
-        return order, tuple(a[rows] for a in data)
-
-    def step(carry: tuple[Any, ...], t: Array) -> tuple[Any, Batch, Array]:
-        params, opt_state, order, state, total, visits = carry
-        order, (rows, x, y, groups) = pick(order, t)
+    def step(carry: tuple[Any, ...], rows: Array) -> tuple[Any, Batch, Array]:
+        params, opt_state, state, total, visits = carry
+        rows, x, y, groups = data if size is None else tuple(a[rows] for a in data)
 
         def losses(params: PyTree) -> Array:
             return optax.softmax_cross_entropy_with_integer_labels(problem.f(params, x), y)
@@ -178,7 +183,7 @@ def _stepper(
             total, visits = total + weights * len(rows), visits + 1
         else:
             total, visits = total.at[rows].add(weights * len(rows)), visits.at[rows].add(1)
-        return (params, opt_state, order, state, total, visits), batch, weights
+        return (params, opt_state, state, total, visits), batch, weights
 
     return step
 

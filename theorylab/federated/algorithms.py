@@ -29,7 +29,7 @@ from theorylab.federated.execution import ClientAxis, best_axis, run_clients
 from theorylab.federated.local import Client, LocalResult, LocalSGD, Mine, Start, with_local
 from theorylab.nets.functional import Params, State
 
-_SAMPLING, _CLIENT = 0xFED0011, 0xFED0012  # what a round's key is folded with
+_SAMPLING = 0xFED0011  # what a round's key is folded with to choose clients; theirs, with their small numbers
 AVERAGING = optax.sgd(1.0)
 
 
@@ -202,8 +202,7 @@ class _Rule:
         chosen = jnp.arange(self.n)
         if few is not None and few < self.n:
             chosen = jnp.sort(jax.random.permutation(jax.random.fold_in(key, _SAMPLING), self.n)[:few])
-        client_key = jax.random.fold_in(key, _CLIENT)
-        keys = jax.vmap(lambda i: jax.random.fold_in(client_key, i))(chosen)
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(chosen)
         shift = jax.tree.map(lambda c, ci: c - ci[chosen], state.control, state.controls)
         momenta = jax.tree.map(lambda m: m[chosen], state.momenta)
         return Start(state.params, state.state, self.lr(state.round)), Mine(shift, momenta), chosen, keys

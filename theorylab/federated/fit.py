@@ -104,7 +104,8 @@ def federated_fit(
         client_axis: how clients are run, see `Algorithm.bind`; it does not change the result beyond rounding.
         checkpoint: folder; the run is saved there every `checkpoint_every` rounds and at its end, and continued from
             there if it was cut off, to the same result bit by bit. Data, start, key and options must be the same; the
-            number of rounds may grow.
+            number of rounds may grow. Functions (model, loss, server optimizer, schedule of lr) cannot be compared:
+            take a new folder when you change them.
         progress: a bar on stderr; by default only on a terminal.
 
     Raises:

@@ -20,7 +20,7 @@ from theorylab.federated.clients import ClientData
 from theorylab.nets.functional import Params, State
 
 Augment = Callable[[Key[Array, ""], Any], Any]
-# What a client's key is folded with for each of its uses; one epoch's order needs the number of the epoch besides.
+# What a client's key is folded with for each of its uses.
 _ORDER, _AUGMENT, _STREAMS = 0xFED0001, 0xFED0002, 0xFED0003
 
 
@@ -150,7 +150,7 @@ class Client:
         if self.local.momentum and not jax.tree.leaves(momentum):
             momentum = jax.tree.map(jnp.zeros_like, start.params)
         loss = jnp.zeros((), clients.weights.dtype)
-        orders = jax.vmap(lambda e: epoch_order(key, e, clients.mask[i]))(jnp.arange(self.orders))
+        orders = epoch_orders(key, self.orders, clients.mask[i])
         return _Carry(start.params, reseed(start.state, key), momentum, loss), orders
 
     def step(
@@ -212,10 +212,9 @@ class Client:
         return self.finish(jax.lax.fori_loop(0, self.steps(i, clients), body, carry), i, clients)
 
 
-def epoch_order(key: Key[Array, ""], epoch: Int[Array, ""], mask: Bool[Array, " n"]) -> Int[Array, " n"]:
-    """A random order of a client's own examples, the places of the padding after them."""
-    epoch_key = jax.random.fold_in(jax.random.fold_in(key, _ORDER), epoch)
-    draws = jax.random.uniform(epoch_key, mask.shape)
+def epoch_orders(key: Key[Array, ""], epochs: int, mask: Bool[Array, " n"]) -> Int[Array, "e n"]:
+    """For every epoch a random order of a client's own examples, the places of the padding after them."""
+    draws = jax.random.uniform(jax.random.fold_in(key, _ORDER), (epochs, mask.size))
     return jnp.argsort(jnp.where(mask, draws, 2.0)).astype(jnp.int32)
 
 

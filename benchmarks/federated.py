@@ -1,0 +1,180 @@
+"""Federated rounds and the convex stage of TCT, timed: `python benchmarks/federated.py [--torch PYTHON]`.
+
+1. Rounds per second of FedAvg with the small CNN, by the way clients are run, beside a plain PyTorch loop with the same
+   model, batches and sizes (`--torch`: the interpreter of an environment that has PyTorch; without it, "not measured").
+2. How a round's cost grows with the clients and the local steps.
+3. The Gram form of SCAFFOLD on least squares beside its primal loop, and how both grow with M and p.
+
+Process CPU seconds stand beside wall seconds: they are the figure to read on a busy machine. Compile time apart. Writes
+benchmarks/results/federated-<device>.json.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from theorylab.federated import (
+    fedavg,
+    gram,
+    iid_partition,
+    pad_clients,
+    scaffold_gram,
+    scaffold_least_squares,
+    stable_step_size,
+)
+from theorylab.nets import CNN, cross_entropy, functional_train
+
+BATCH = 50
+TORCH = """
+import copy, json, time, torch
+from torch import nn
+torch.manual_seed(0); torch.set_num_threads({threads})
+x, y = torch.randn({clients}, {n}, 1, 28, 28), torch.randint(0, 10, ({clients}, {n}))
+model = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU(),
+    nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10))
+def one_round():
+    states = []
+    for i in range({clients}):
+        local = copy.deepcopy(model)
+        optimizer = torch.optim.SGD(local.parameters(), lr=0.05)
+        for _ in range({epochs}):
+            for b in torch.randperm({n}).split({batch}):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(local(x[i][b]), y[i][b]).backward()
+                optimizer.step()
+        states.append(local.state_dict())
+    model.load_state_dict({{k: sum(s[k] for s in states) / {clients} for k in states[0]}})
+one_round()
+wall, cpu = [], []
+for _ in range({repeats}):
+    w, c = time.perf_counter(), time.process_time()
+    one_round()
+    wall.append(time.perf_counter() - w); cpu.append(time.process_time() - c)
+print(json.dumps(dict(wall=min(wall), cpu=min(cpu))))
+"""
+
+
+def seconds(call: Callable[[], Any], repeats: int) -> dict[str, float]:
+    """First call apart (it compiles), then the best of a few: other work on the machine only ever adds."""
+    start = time.perf_counter()
+    jax.block_until_ready(call())
+    first, wall, cpu = time.perf_counter() - start, [], []
+    for _ in range(repeats):
+        w, c = time.perf_counter(), time.process_time()
+        jax.block_until_ready(call())
+        wall.append(time.perf_counter() - w)
+        cpu.append(time.process_time() - c)
+    return {"wall": min(wall), "cpu": min(cpu), "compile": first - min(wall)}
+
+
+def one_round(clients: int, n: int, epochs: int, axis: str | None, repeats: int) -> dict[str, float]:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(clients * n, 28, 28, 1)).astype(np.float32), rng.integers(0, 10, clients * n)
+    data = pad_clients(x, y, iid_partition(y, clients, jax.random.key(0)))
+    apply, params, state = functional_train(CNN((28, 28, 1), 10, rngs=nnx.Rngs(0)))
+    algorithm = fedavg(lr=0.05, epochs=epochs, batch_size=BATCH)
+    federated = algorithm.bind(apply, cross_entropy, data, client_axis=axis)
+    start = federated.init(params, state)
+    return seconds(lambda: federated.round(start, data, jax.random.key(1))[0].params, repeats)
+
+
+def torch_round(python: str | None, clients: int, n: int, epochs: int, repeats: int) -> dict[str, Any]:
+    if python is None:
+        return {"error": "not measured: give --torch"}
+    script = TORCH.format(
+        clients=clients, n=n, epochs=epochs, batch=BATCH, repeats=repeats, threads=len(os.sched_getaffinity(0))
+    )
+    done = subprocess.run([python, "-c", script], capture_output=True, text=True)
+    return json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr[-200:].strip()}
+
+
+def least_squares(n: int, p: int, steps: int, rounds: int, repeats: int, clients: int = 5, k: int = 10) -> list[dict]:
+    """Float32 features (n_i, p): the Gram form for `rounds` rounds, the primal loop for one (each costs the same)."""
+    rng = np.random.default_rng(0)
+    phi = [rng.normal(size=(n, p)).astype(np.float32) for _ in range(clients)]
+    y = [np.eye(k, dtype=np.float32)[rng.integers(0, k, n)] - np.float32(1 / k) for _ in range(clients)]
+    stacked, targets, eta = np.concatenate(phi), np.concatenate(y), stable_step_size(phi)
+    build = seconds(lambda: gram(stacked), repeats)
+    G, options = gram(stacked), {"eta": eta, "local_steps": steps}
+    dual = seconds(lambda: scaffold_gram(G, targets, [n] * clients, rounds=rounds, **options).dual, repeats)
+    primal = seconds(lambda: scaffold_least_squares(phi, y, rounds=1, **options).theta, 1)
+    size = {"n_i": n, "p": p, "M": steps, "clients": clients}
+    return [
+        {"what": "Gram matrix", **size, **build, "gflop": 2 * (clients * n) ** 2 * p / 1e9},
+        {"what": f"scaffold_gram, {rounds} rounds", **size, **dual, "gflop": rounds * 2 * (clients * n) ** 2 * k / 1e9},
+        {"what": "primal loop, 1 round", **size, **primal, "gflop": clients * steps * 4 * n * p * k / 1e9},
+        {
+            "what": f"primal x {rounds} / (Gram matrix + scaffold_gram)",
+            **size,
+            **{c: rounds * primal[c] / (build[c] + dual[c]) for c in ("wall", "cpu")},
+        },
+        {"what": f"primal x {rounds} / scaffold_gram", **size}
+        | {c: rounds * primal[c] / dual[c] for c in ("wall", "cpu")},
+    ]
+
+
+def measure(options: argparse.Namespace) -> list[dict]:
+    rows: list[dict] = []
+    c, n, epochs, repeats = options.clients, options.examples, options.epochs, options.repeats
+    for axis in ("host", "map", "vmap"):
+        rows.append({"what": f"FedAvg round, clients {axis}", "clients": c, **one_round(c, n, epochs, axis, repeats)})
+    rows.append({"what": "FedAvg round, PyTorch", "clients": c, **torch_round(options.torch, c, n, epochs, repeats)})
+    for few in (c // 2, 2 * c):
+        rows.append({"what": "FedAvg round", "clients": few, **one_round(few, n, epochs, None, repeats)})
+    rows.append(
+        {"what": f"FedAvg round, {2 * epochs} epochs", "clients": c, **one_round(c, n, 2 * epochs, None, repeats)}
+    )
+    for p, steps in options.least_squares:
+        rows += least_squares(250, p, steps, options.rounds, repeats)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--torch", help="python of an environment with PyTorch")
+    parser.add_argument("--clients", type=int, default=10)
+    parser.add_argument("--examples", type=int, default=250, help="of each client")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=20, help="of the convex stage")
+    parser.add_argument("--repeats", type=int, default=3)
+    pair = lambda text: tuple(map(int, text.split(":")))  # noqa: E731
+    parser.add_argument(
+        "--least-squares", type=pair, nargs="*", default=[(8000, 500), (8000, 100), (2000, 500)], help="p:M, several"
+    )
+    options = parser.parse_args()
+    rows = measure(options)
+    print("| what | clients | p | M | wall | CPU | needs GFLOP |\n|---|---|---|---|---|---|---|")
+    for row in rows:
+        numbers = [f"{row[name]:.3g}" if name in row else row.get("error", "") for name in ("wall", "cpu", "gflop")]
+        print(
+            "| "
+            + " | ".join([row["what"], *(str(row.get(name, "")) for name in ("clients", "p", "M")), *numbers])
+            + " |"
+        )
+    device = jax.devices()[0].device_kind
+    record = {
+        "device": device,
+        "gpu": "not measured" if jax.default_backend() == "cpu" else device,
+        "cores": len(os.sched_getaffinity(0)),
+        "versions": {"jax": jax.__version__, "numpy": np.__version__, "python": platform.python_version()},
+        "options": vars(options),
+        "rows": rows,
+    }
+    target = Path(__file__).parent / "results" / f"federated-{device.lower().replace(' ', '-')}.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"\nwritten to {target}")
+
+
+if __name__ == "__main__":
+    main()
