@@ -218,7 +218,8 @@ def simulate(
     charging platform is recorded. arrivals: truth values (horizon, n), (horizon, m) of who is there in each round.
     chunk: rounds per compiled call; one program serves every horizon that is a multiple of it, every market, noise,
     width and price position of the same shapes. batch: runs that go in lockstep (None: one after the other on a
-    CPU, which is fastest there, all at once elsewhere; see benchmarks/matching.py). mesh: spread the runs over its first axis.
+    CPU, which is fastest there, all at once elsewhere; see benchmarks/matching.py). mesh: spread the runs over its
+    first axis.
 
     Returns the algorithm's records (`Record`) with arrays (S, horizon) or (horizon,), NumPy float64.
     Raises `InputError` for shapes that do not fit, NaN, or utilities outside [-1, 1].
