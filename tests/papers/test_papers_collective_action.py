@@ -9,7 +9,7 @@ SMOKE = PAPER.preset("smoke")
 
 
 def test_the_cells_on_finite_worlds_agree_with_each_other_and_catch_the_naive_bound():
-    found = theory.worlds(points=3, labels=2, count=2000, lam=40.0, seed=0)
+    found = theory.worlds(points=6, labels=3, count=2000, lam=40.0, seed=0)
     np.testing.assert_allclose(found["staircase"], found["direct"], atol=1e-12)
     pairs = (("staircase", "base_bound"), ("feature_only", "feature_only_bound"), ("weighted", "corrected_bound"))
     assert all((found[s] >= found[b] - 1e-12).all() for s, b in pairs)

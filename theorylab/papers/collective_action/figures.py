@@ -79,7 +79,7 @@ def _fig1(table: Table) -> MplFigure:
     for axis, name, part in shown:
         rows = part.where(quantity="success")
         _lines(axis, rows, "alpha", "rule", rules)
-        chance = part.where(quantity="baseline", rule="ERM")
+        chance = part.where(quantity="baseline")
         axis.axhline(float(chance["mean"][0]), color="grey", lw=0.8, ls=":")
         axis.set(title=name, ylim=(0, 1.03))
         _sizes_axis(axis, rows["alpha"])
@@ -118,18 +118,20 @@ def _fig2(table: Table) -> MplFigure:
 
 def _exact_table(results: All, preset: Preset) -> Table:
     out = Table("panel", "series", "x", "y")
-    for row in results["population"]:
-        learners = {"ERM": "erm", f"JTT, λ={row.cell['lam']:g}": "jtt"}
-        for label, name in learners.items():
-            for x, y in zip(row.cell["alphas"], row[name], strict=True):
-                out.add(panel="success", series=label, x=x, y=float(y))
-        for x, y in zip(row.cell["alphas"], row["alpha_eff"], strict=True):
-            out.add(panel="effective size", series=f"JTT, λ={row.cell['lam']:g}", x=x, y=float(y))
-    row = max(results["worlds"], key=lambda r: float((r["weighted"] < r["naive_bound"]).sum()))
+    row = next(iter(results["population"]))
+    label = f"JTT, λ={row.cell['lam']:g}"
+    for panel, series, name in (
+        ("success", "ERM", "erm"),
+        ("success", label, "jtt"),
+        ("effective size", label, "alpha_eff"),
+    ):
+        for x, y in zip(row.cell["alphas"], row[name], strict=True):
+            out.add(panel=panel, series=series, x=x, y=float(y))
+    row = max(results["worlds"], key=lambda r: r.cell["points"])
     kept = np.flatnonzero(row["naive_bound"] > -0.5)[:400]
     broken = np.flatnonzero(row["weighted"] < row["naive_bound"] - 1e-9)[:60]
     for i in np.union1d(kept, broken):
-        for series, bound in (("α replaced by α_eff", "naive_bound"), ("corrected", "corrected_bound")):
+        for series, bound in (("corrected", "corrected_bound"), ("α replaced by α_eff", "naive_bound")):
             if row[bound][i] > -0.5:
                 out.add(panel="worlds", series=series, x=float(row[bound][i]), y=float(row["weighted"][i]))
     return out
@@ -139,7 +141,7 @@ def _fig3(table: Table) -> MplFigure:
     figure, axes = panels(3, height=2.7)
     for axis, panel in zip(axes[0, :2], ("success", "effective size"), strict=True):
         for i, ((series,), rows) in enumerate(table.where(panel=panel).groups("series")):
-            colour = COLOURS[0 if series == "ERM" else 1 + (panel == "success" and i > 1)]
+            colour = COLOURS[i if panel == "success" else 1]
             axis.plot(
                 rows["x"], rows["y"], color=colour, ls=DASHES[0 if series == "ERM" else 1], marker="", label=series
             )
@@ -148,7 +150,7 @@ def _fig3(table: Table) -> MplFigure:
     axes[0, 0].legend(loc="center right")
     axis = axes[0, 2]
     for i, ((series,), rows) in enumerate(table.where(panel="worlds").groups("series")):
-        axis.plot(rows["x"], rows["y"], ls="none", marker=MARKERS[i], color=COLOURS[(4, 2)[i]], ms=2.5, alpha=0.6,
+        axis.plot(rows["x"], rows["y"], ls="none", marker=MARKERS[i], color=COLOURS[(2, 4)[i]], ms=2.5, alpha=0.6,
                   label=series)  # fmt: skip
     diagonal(axis, -0.5, 1.0)
     axis.set(xlabel="bound on success", ylabel="exact success", title="random worlds, JTT", ylim=(-0.35, 1.05))
@@ -211,7 +213,8 @@ def _fig5(table: Table) -> MplFigure:
         _lines(axis, rows, "steps", "series", list(dict.fromkeys(str(s) for s in rows["series"])))
         axis.set(title=title, xlabel="gradient steps", ylim=(0.4, 1.03))
     axes[0, 0].legend(loc="center right", fontsize=6.5)
-    axes[0, 1].legend(loc="best", fontsize=6)
+    handles, labels = axes[0, 1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower right", ncols=len(labels), frameon=False, fontsize=6.5)
     return figure
 
 
@@ -274,7 +277,7 @@ FIGURES = (
            "(complex). "
            "Left: permuting the simple half destroys the network's predictions, permuting the complex one "
            "changes nothing. "
-           "Middle, right: the same 2 x 2 corner works in the half that the network looks at; a checkered "
+           "Middle, right: the same 2 x 2 corner works sooner in the half that the network looks at; a checkered "
            "corner occurs in "
            "neither half by itself. " + _BANDS,
            "A multi-layer perceptron on 14 x 14 and 16 x 16 means in place of ResNets on 64 x 32 x 3."),
