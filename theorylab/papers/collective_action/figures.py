@@ -185,7 +185,7 @@ def _fig4(table: Table) -> MplFigure:
     for spare in axes[0][len(tails) :]:
         spare.set_visible(False)
     axes[0, 0].set_ylabel("success S of the selected step")
-    axes[0, 0].legend(title="validation set", loc="upper left", fontsize=6.5, title_fontsize=7)
+    _legend(figure, axes[0, 0])
     return figure
 
 
