@@ -134,7 +134,8 @@ def test_curves_agree_with_single_runs_whatever_the_chunks():
 
 @pytest.mark.parametrize("rule", [LfF(), Chi2(0.5), GroupDRO(0.1)], ids=lambda r: type(r).__name__)
 def test_every_rule_learns_from_batches(rule):
-    found = collective.success_curve(f, zeros, sample, signal=TRIGGER, y_star=0, alphas=[0.3], keys=jax.random.key(3)[None],
+    found = collective.success_curve(f, zeros, sample, signal=TRIGGER, y_star=0, alphas=[0.3],
+                                     keys=jax.random.key(3)[None],
                                      optimizer=SGD, steps=60, batch_size=20, rule=rule)  # fmt: skip
     assert float(found.accuracy[0, 0, -1]) > 0.7 and float(found.success[0, 0, -1]) > float(found.baseline[0, 0, -1])
 
