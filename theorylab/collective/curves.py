@@ -1,6 +1,6 @@
 """Success of a collective against its size: many sizes and seeds through the same compiled programs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -72,7 +72,7 @@ def success_curve(
     *,
     signal: Signal,
     y_star: int,
-    alphas: Float[ArrayLike, "a"],
+    alphas: Float[ArrayLike, "a"] | Sequence[float],
     keys: Key[Array, "s"],
     optimizer: optax.GradientTransformation,
     steps: int,
@@ -147,7 +147,7 @@ def _rows(runs: int, count: int, mesh: Mesh | None) -> Int[np.ndarray, " r"]:
     return np.arange(runs + -runs % (count if mesh is None else mesh.devices.size)) % runs
 
 
-def _sizes(alphas: Float[ArrayLike, "a"]) -> Float[Array, " a"]:
+def _sizes(alphas: Float[ArrayLike, "a"] | Sequence[float]) -> Float[Array, " a"]:
     require_between("alphas", alphas, 0, 1)
     if np.ndim(alphas) != 1:
         raise InputError(f"alphas has shape {np.shape(alphas)}; a row of sizes is needed")
@@ -217,7 +217,7 @@ def selected_success(
     criterion: Callable[[Float[Array, " m"]], Float[Array, ""]],
     signal: Signal,
     y_star: int,
-    alphas: Float[ArrayLike, "a"],
+    alphas: Float[ArrayLike, "a"] | Sequence[float],
     keys: Key[Array, "s"],
     optimizer: optax.GradientTransformation,
     steps: int,

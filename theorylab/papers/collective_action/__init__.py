@@ -258,7 +258,7 @@ _QUICK = {
 }  # fmt: skip
 _SMOKE = _QUICK | {
     "worlds": 200, "world_shapes": [[5, 3]], "population_points": 30, "weight_samples": 100,
-    "alphas": [0.02, 0.4], "seeds": 2, "rules": ["erm", "jtt", "lff", "cvar", "chi2"], "digit_rules": ["erm", "jtt"],
+    "alphas": [0.02, 0.4], "seeds": 2, "rules": ["erm", "jtt"], "digit_rules": ["erm", "jtt"],
     "image_rules": ["erm"], "background_rules": ["group"],
     "gaussian_n": 1000, "gaussian_tests": 500, "gaussian_steps": 100,
     "interpolation_steps": 100, "digits": ["fashion_mnist", True, 400, 200], "digit_alphas": [0.02, 0.4],

@@ -39,13 +39,15 @@ def _worlds(keys: Any, points: int, labels: int, lam: float) -> dict[str, Any]:
 
     def one(key: Any) -> dict[str, Any]:
         for_world, for_size, for_lam = jax.random.split(key, 3)
-        law, g, y = random_world(for_world, points=points, labels=labels)
+        world: Any = random_world(for_world, points=points, labels=labels)  # traced: not the ints that users give
+        law, g, y = world
         alpha = jax.random.uniform(for_size, minval=0.02, maxval=0.98)
         mixtures = {
             s: (1 - alpha) * law + alpha * finite.planted_law(law, g, y, strategy=s)
             for s in ("feature_label", "feature_only")
         }
-        jtt = reweighted.population_jtt(law, g, y, alpha, jax.random.uniform(for_lam, minval=1.0, maxval=lam))
+        weight: Any = jax.random.uniform(for_lam, minval=1.0, maxval=lam)
+        jtt = reweighted.population_jtt(law, g, y, alpha, weight)
         corrected, naive = (
             reweighted.reweighted_bound(law, g, y, alpha, jtt.weights, corrected=c) for c in (True, False)
         )

@@ -135,7 +135,7 @@ def _backgrounds(name: str, n: int, tests: int, width: int) -> World:
     random = np.random.RandomState(0)
     texture = np.where(random.uniform(size=len(y)) < 0.95, y, 1 - y)
     stripes = np.tile(np.arange(16) // 2 % 2, (16, 1)).astype(np.float32)
-    scenes = np.where(texture[:, None, None] == 0, stripes, stripes.T) * 0.5
+    scenes: np.ndarray = np.where(texture[:, None, None] == 0, stripes, stripes.T) * 0.5
     scenes += 0.25 * random.uniform(size=scenes.shape)
     scenes[:, 4:12, 4:12] = objects.mean(-1) if objects.ndim == 4 else objects
     scenes = scenes[..., None].astype(np.float32) - 0.5
