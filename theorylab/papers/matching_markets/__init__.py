@@ -84,7 +84,7 @@ _QUICK = {
 }  # fmt: skip
 _SMOKE = _QUICK | {
     "sizes": [4], "horizons": [300], "runs": 4, "arrivals_k": 4, "arrivals": [2], "hidden_sizes": [4],
-    "hidden_horizons": [300], "kappas": [3.0], "structured_sizes": [4], "structured_horizon": 300,
+    "hidden_horizons": [200, 300], "kappas": [3.0], "structured_sizes": [4], "structured_horizon": 300,
     "models": ["unstructured", "typed"], "rule_horizon": 1000, "rule_runs": 2, "rules": ["midpoint", "row"],
     "markets": 60, "shapes": [[2, 3]], "ntu_markets": 4, "ntu_horizon": 100,
 }  # fmt: skip

@@ -150,7 +150,7 @@ _FULL = _QUICK | {
 
 PAPER = Paper(
     slug="wrong_line",
-    title="Accuracy on the wrong line: On the pitfalls of noisy data for out-of-distribution generalisation",
+    title="Accuracy on the Wrong Line: On the Pitfalls of Noisy Data for Out-of-Distribution Generalisation",
     authors="Amartya Sanyal, Yaxi Hu, Yaodong Yu, Yian Ma, Yixin Wang, Bernhard Schölkopf",
     venue="AISTATS 2025",
     arxiv="2406.19049",
