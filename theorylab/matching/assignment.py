@@ -110,7 +110,7 @@ def matching_of(weights: Float[AnyArray, "n m"]) -> Int[AnyArray, "n"]:
     """row_to_col of a maximum-weight matching; no checks, the caller's precision."""
     n, m = weights.shape
     padded = square(weights)
-    mate, _ = assign(padded, jnp.zeros(padded.shape[0], padded.dtype), (padded > 0).any(1))
+    mate, _ = assign(padded, jnp.zeros(padded.shape[0], padded.dtype), jnp.any(padded > 0, axis=1))
     mate = mate[:n]
     return jnp.where((pairs(mate, m) & (weights > 0)).any(1), mate, -1)
 

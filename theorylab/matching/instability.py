@@ -40,7 +40,7 @@ def instability_of(
     if present is not None:
         gain = jnp.where(present, gain, 0.0)
     padded = square(gain)
-    mate, _ = assign(padded, jnp.zeros(padded.shape[0], padded.dtype), (padded > 0).any(1))
+    mate, _ = assign(padded, jnp.zeros(padded.shape[0], padded.dtype), jnp.any(padded > 0, axis=1))
     alone = jnp.maximum(jnp.max(loss_row, initial=0.0), jnp.max(loss_col, initial=0.0))
     return loss_row.sum() + loss_col.sum() + value_of(padded, mate), jnp.maximum(alone, jnp.max(gain, initial=0.0))
 
