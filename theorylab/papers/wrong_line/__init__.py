@@ -126,7 +126,7 @@ _QUICK = {
     "search_ns": [100, 200, 400, 800, 1600], "search_seeds": 4,
 }  # fmt: skip
 _SMOKE = _QUICK | {
-    "seeds": 2, "ns": [100, 200], "etas": [0.0, 0.1], "lams": [0.1, 1e-5], "taus": [0.02, 0.5], "ks": [2000],
+    "seeds": 3, "ns": [100, 400], "etas": [0.0, 0.1], "lams": [0.1, 1e-5], "taus": [0.02, 0.5], "ks": [2000],
     "learner_ns": [50], "learner_steps": [1, 300], "learner_seeds": 2,
     "check_n": 60, "check_k": 300, "check_ns": [100], "check_tests": 1000, "shift_draws": 20_000,
     "pairs": [["fashion_mnist", True, 1, 3]], "pair_ns": [100, 200], "pair_etas": [0.0, 0.1], "pair_seeds": 1,
