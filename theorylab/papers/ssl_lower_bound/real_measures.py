@@ -1,0 +1,92 @@
+"""What the claims on real data measure."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from theorylab.lab import Evidence, Preset, Results, Row, over_seeds
+from theorylab.papers.ssl_lower_bound.figures import honest, real_gaps
+from theorylab.papers.ssl_lower_bound.published import PUBLISHED
+
+All = Mapping[str, Results]
+Measure = Callable[[All, Preset], Sequence[Evidence]]
+MNIST = tuple(name for name in PUBLISHED if name.startswith("mnist/"))
+
+
+def twonorm(scale: float) -> Measure:
+    """On the file twonorm all four excess risks are within 10 % of the predictions (SL's exact, others leading)."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for method in ("sl", "ul_plus", "ssl_weighted", "ssl_em"):
+            ratio = np.concatenate([r[f"excess {method}"] / r[f"predicted {method}"] for r in results["twonorm"]])
+            evidence.append(over_seeds(f"{method} / predicted", scale * ratio, 0.9, 1.1))
+        return evidence
+
+    return measure
+
+
+def _gap(row: Row, base: str, learner: str, n_l: int) -> np.ndarray:
+    at = row.cell["labels"].index(n_l)
+    return row[base][:, at] - row[learner][:, at]
+
+
+def real_gain(criterion: str) -> Measure:
+    """On all MNIST pairs SSL-W's gaps over SL and UL+ are above -0.005, and one is above 0.01 on 5v6 (20 labels)."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence, learner = [], f"ssl_w {criterion}"
+        for row in honest(results["learners"]):
+            if row.cell["name"] not in MNIST:
+                continue
+            gaps = {base: _gap(row, base, learner, 20) for base in ("sl", "ul_plus")}
+            evidence += [
+                over_seeds(f"{base} - SSL-W, {row.cell['name']}", gap, low=-0.005) for base, gap in gaps.items()
+            ]
+            if row.cell["name"] == "mnist/5v6":
+                evidence.append(Evidence("larger gap on 5v6", float(max(g.mean() for g in gaps.values())), low=0.01))
+        return evidence
+
+    return measure
+
+
+def learnt(shuffled: bool) -> Measure:
+    """Twenty labels teach SL: its error is below 0.25 on every MNIST pair."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = [r for r in results["learners"] if r.cell["name"] in MNIST]
+        rows = [r for r in rows if r.cell.get("shuffled", False) == shuffled]
+        return [
+            over_seeds(f"SL's error, {r.cell['name']}", r["sl"][:, r.cell["labels"].index(20)], 0.0, 0.25) for r in rows
+        ]
+
+    return measure
+
+
+def compatibility(order: tuple[str, ...]) -> Measure:
+    """UL+ loses to SL by more than 0.02 on 3v8 and 5v9, and wins on 1v7 and 0v1, with 20 labels."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = {str(r.cell["name"]): r for r in honest(results["learners"])}
+        gap = {name: _gap(rows[f"mnist/{name}"], "sl", "ul_plus", 20) for name in order}
+        return [over_seeds(f"Err(SL) - Err(UL+), {name}", gap[name], high=-0.02) for name in order[:2]] + [
+            over_seeds(f"Err(SL) - Err(UL+), {name}", gap[name], low=0.0) for name in order[2:]
+        ]
+
+    return measure
+
+
+def published_gaps(results: All, preset: Preset) -> list[Evidence]:
+    """The published gaps of SSL-W, within 0.02, at the number of labels that comes nearest."""
+    table = real_gaps(results["learners"])
+    evidence = []
+    for name in (*MNIST, "adult"):
+        part = table.where(task=name, learner="SSL-W")
+        tried = {
+            n: np.abs(part.where(n_l=n)["gap"] - part.where(n_l=n)["published"]).max() for n in sorted(set(part["n_l"]))
+        }
+        best = min(tried, key=lambda n: tried[n])
+        for row in part.where(n_l=best).rows():
+            label = f"{row['baseline']} - SSL-W on {name} minus {row['published']:g} ({best:g} labels)"
+            evidence.append(Evidence(label, float(row["gap"]) - float(row["published"]), -0.02, 0.02))
+    return evidence
