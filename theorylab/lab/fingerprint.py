@@ -1,7 +1,8 @@
 """Which code a result depends on: a module, and every theorylab module that it imports, directly or not.
 
-Found by reading the source, so that lazily imported modules count and nothing has to be imported. Parent packages
-count only when something is imported from them by name.
+Found by reading the source, so that lazily imported modules count and nothing has to be imported. A package that hands
+on what its modules define counts by the modules whose names are used, so that a module added to it changes nothing for
+those who do not use it. Docstrings do not count.
 """
 
 import ast
@@ -22,16 +23,57 @@ def _file(module: str) -> Path | None:
     return None
 
 
-def _imports(module: str, path: Path) -> set[str]:
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def _from_imports(module: str, path: Path) -> list[tuple[str, str, str]]:
+    """(module, name, name here) of each `from module import name` in a file."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+    found = []
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.ImportFrom):
             base = package.rsplit(".", node.level - 1)[0] if node.level else ""
             source = ".".join(p for p in (base, node.module) if p)
-            found |= {f"{source}.{alias.name}" for alias in node.names} | {source}
+            found += [(source, alias.name, alias.asname or alias.name) for alias in node.names]
+    return found
+
+
+def _home(source: str, name: str) -> str:
+    """The module that defines `name` of `source`: itself a module, handed on by a package, or `source`."""
+    if _file(f"{source}.{name}"):
+        return f"{source}.{name}"
+    path = _file(source)
+    if path is not None and path.name == "__init__.py":
+        for origin, original, here in _from_imports(source, path):
+            if here == name and origin != source and _file(origin):
+                return _home(origin, original)
+    return source
+
+
+def _attributes(path: Path, alias: str) -> set[str] | None:
+    """Names that a file takes from the module it calls `alias`; None when it uses the module in another way."""
+    tree = _tree(path)
+    taken = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == alias
+    ]
+    uses = sum(isinstance(node, ast.Name) and node.id == alias for node in ast.walk(tree))
+    return {node.attr for node in taken} if uses == len(taken) else None
+
+
+def _imports(module: str, path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    for source, name, here in _from_imports(module, path):
+        home = _home(source, name)
+        file = _file(home)
+        names = _attributes(path, here) if file and file.name == "__init__.py" and path.name != "__init__.py" else None
+        found |= {_home(home, attribute) for attribute in names} if names else {home}
     return {name for name in found if name.startswith("theorylab.") and _file(name)}
 
 
@@ -50,12 +92,24 @@ def closure(module: str) -> frozenset[str]:
     return frozenset(seen)
 
 
+def _code(path: Path) -> bytes:
+    """A file's lines without its docstrings."""
+    lines = path.read_text().splitlines()
+    left_out: set[int] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
+            left_out |= set(range(node.body[0].lineno - 1, node.body[0].end_lineno or 0))
+    return "\n".join(line for i, line in enumerate(lines) if i not in left_out).encode()
+
+
 @cache
 def fingerprint(module: str) -> str:
-    """Hex digest (16 characters) of the source of `closure(module)`; a module outside theorylab counts by its name."""
+    """Hex digest (16 characters) of the code of `closure(module)`; a module outside theorylab counts by its name."""
     digest = hashlib.sha256(module.encode())
     for name in sorted(closure(module)):
         path = _file(name)
         assert path is not None
-        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(name.encode() + b"\0" + _code(path) + b"\0")
     return digest.hexdigest()[:16]
