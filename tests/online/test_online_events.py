@@ -211,3 +211,14 @@ def test_schedules_work_under_jit_and_vmap_and_in_float32_user_code(instances):
     with jax.enable_x64(True):
         again = jax.jit(lambda a, b: schedule(TwoStage(0.1), a, b).cost)(*map(jnp.asarray, instances))
         assert again.dtype == jnp.float64
+
+
+@pytest.mark.parametrize("instances", [1, 8, 19])
+def test_instances_do_not_depend_on_the_block_they_are_run_in(monkeypatch, instances):
+    rng = np.random.default_rng(3)
+    x, y = rng.integers(0, 4, (2, instances, 5)).astype(float)  # many ties and empty jobs
+    whole = schedule(TwoStage(0.2), x, y)
+    monkeypatch.setattr(online.events, "_IN_CACHE", 40)  # eight instances a block
+    blocks = schedule(TwoStage(0.2), x, y)
+    np.testing.assert_allclose(blocks.completion, whole.completion, rtol=1e-12)
+    np.testing.assert_array_equal(blocks.status, whole.status)

@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from theorylab.online.reductions import least, some, total
+
 
 class View(NamedTuple):
     """What an online algorithm knows at an event. Sizes of unfinished jobs are not in it.
@@ -58,12 +60,13 @@ Policy = Callable[[View], Any]
 
 def equal_rates(view: View) -> Float[Array, " n"]:
     """The processor shared equally by the unfinished jobs."""
-    return view.unfinished / jnp.maximum(jnp.sum(view.unfinished), 1).astype(view.attained.dtype)
+    return view.unfinished / jnp.maximum(total(view.unfinished.astype(view.attained.dtype)), 1)
 
 
 def shortest_first(view: View) -> Float[Array, " n"]:
     """The whole processor to the unfinished job of smallest prediction, ties by index."""
-    head = jnp.min(jnp.where(view.unfinished, view.rank, view.rank.shape[0]))
+    n, dtype = view.rank.shape[0], view.attained.dtype
+    head = least(view.rank + n * (~view.unfinished).astype(dtype))  # no `where`, under vmap it would transpose
     return (view.unfinished & (view.rank == head)).astype(view.attained.dtype)
 
 
@@ -127,7 +130,7 @@ class TwoStage:
         opt = jnp.sum((n - view.rank) * view.predictions)
         end = self.lam * opt * (2 / max(n - 1, 1)) * (n > 1)
         late = view.overrun & (self.detect_overrun | ~view.unfinished)
-        fallen = jnp.any(view.early | late)
+        fallen = some(view.early | late, view.attained.dtype)
         sharing = (view.phase == 0) | fallen
         rates = jnp.where(sharing, equal_rates(view), shortest_first(view))
         return Action(rates, jnp.where((view.phase == 0) & ~fallen, end, jnp.inf))
