@@ -9,7 +9,7 @@ from types import ModuleType
 __version__ = "0.1.0"
 _SUBPACKAGES = (
     *("data", "errors", "lab", "nets", "ntk", "papers", "plotting", "ridge", "rmt"),
-    *("collective", "federated", "matching", "mixtures", "online", "shift"),
+    *("collective", "federated", "matching", "mixtures", "online", "robustness", "shift"),
 )
 __all__ = [*_SUBPACKAGES, "__version__"]
 

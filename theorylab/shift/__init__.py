@@ -1,11 +1,22 @@
-"""Distribution shift: core and nuisance features, label noise, and what they do to accuracy out of distribution.
+"""Distribution shift: what it does to accuracy, and how to tell the error on a shifted test set without its labels.
 
 model = NuisanceModel(k=1_000_000)                        # a million nuisance features, never stored
 found = sweep(model, keys=keys, ns=[100, 400], etas=[0, 0.1], lams=[1e-5])
 accuracy_line(1 - found.id_error(), 1 - found.ood_error(), groups=...).corr
+
+norms = projection_norms(f, theta0, theta_hat, (x, y), test_sets, key, FineTuning(steps=150, lr=0.02, batch_size=64))
+calibrate(norms.values, errors).predict(...)              # true errors of some shifts give those of the others
 """
 
+from theorylab.shift.calibration import (
+    CalibrationLine,
+    Extrapolation,
+    calibrate,
+    detection_auroc,
+    mild_to_hard,
+)
 from theorylab.shift.colouring import RED_GREEN, colour_images, colour_noise, shrink_images
+from theorylab.shift.convolutions import convolutions_as_products
 from theorylab.shift.interpolation import Interpolation, error_rate, train_to_interpolation
 from theorylab.shift.learners import DescentPath, fit_descent, fit_min_norm, fit_ridge
 from theorylab.shift.lines import AccuracyLine, accuracy_line
@@ -20,25 +31,78 @@ from theorylab.shift.nuisance import (
     nuisance_factor,
     sample_signal,
 )
+from theorylab.shift.projection import (
+    FineTuning,
+    ProjectionNorms,
+    PseudoTraining,
+    batch_order,
+    finetune,
+    projection_norm,
+    projection_norms,
+    pseudo_labels,
+)
+from theorylab.shift.projection_linear import (
+    IsotropicExpectations,
+    ProjectionParts,
+    isotropic_expectations,
+    linear_projection_norm,
+    linear_test_loss,
+    min_norm_fit,
+    projection_norm_descent,
+    projection_norm_flow,
+    projection_norm_gram,
+    projection_parts,
+)
 from theorylab.shift.risk import gaussian_error, id_ood_error, margin_model_error, margin_points, nuisance_error
+from theorylab.shift.scores import (
+    ATCThreshold,
+    agree_score,
+    atc_score,
+    atc_threshold,
+    conf_score,
+    cot_score,
+    entropy_score,
+    nuclear_norm_score,
+    rotation_score,
+    rotations,
+)
 from theorylab.shift.sweep import Sweep, sweep
 
 __all__ = [
     "RED_GREEN",
+    "ATCThreshold",
     "AccuracyLine",
+    "CalibrationLine",
     "DescentPath",
+    "Extrapolation",
+    "FineTuning",
     "Interpolation",
+    "IsotropicExpectations",
     "LogisticFit",
     "MemorisationBound",
     "NuisanceModel",
+    "ProjectionNorms",
+    "ProjectionParts",
+    "PseudoTraining",
     "Sweep",
     "TrainingSet",
     "accuracy_line",
+    "agree_score",
+    "atc_score",
+    "atc_threshold",
+    "batch_order",
+    "calibrate",
     "colour_images",
     "colour_noise",
     "compress_block",
+    "conf_score",
+    "convolutions_as_products",
+    "cot_score",
+    "detection_auroc",
     "draw_training_set",
+    "entropy_score",
     "error_rate",
+    "finetune",
     "fit_descent",
     "fit_logistic",
     "fit_min_norm",
@@ -46,12 +110,27 @@ __all__ = [
     "flip_labels",
     "gaussian_error",
     "id_ood_error",
+    "isotropic_expectations",
+    "linear_projection_norm",
+    "linear_test_loss",
     "margin_model_error",
     "margin_points",
     "memorisation_bound",
+    "mild_to_hard",
+    "min_norm_fit",
+    "nuclear_norm_score",
     "nuisance_error",
     "nuisance_factor",
     "ood_error_bound",
+    "projection_norm",
+    "projection_norm_descent",
+    "projection_norm_flow",
+    "projection_norm_gram",
+    "projection_norms",
+    "projection_parts",
+    "pseudo_labels",
+    "rotation_score",
+    "rotations",
     "sample_signal",
     "shift_bound",
     "shrink_images",

@@ -1,0 +1,162 @@
+"""White-box attacks: projected gradient ascent on the loss (Madry et al. 2018) and its one-step form (Goodfellow et al.
+2015), in the l-inf and the l2 ball.
+
+The steps are driven from the host, each one compiled program: on a CPU, XLA's gradients of convolutions are several
+times slower inside a compiled loop.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from theorylab.errors import InputError
+from theorylab.nets.losses import cross_entropy
+
+Norm = Literal["linf", "l2"]
+Bounds = tuple[float, float] | None
+
+
+def pgd(
+    f: Callable[[PyTree, Array], Array],
+    params: PyTree,
+    x: Float[ArrayLike, "n ..."],
+    y: Int[ArrayLike, " n"],
+    *,
+    eps: float,
+    steps: int = 10,
+    step_size: float | None = None,
+    norm: Norm = "linf",
+    bounds: Bounds = (0.0, 1.0),
+    key: Key[Array, ""] | None = None,
+    targeted: bool = False,
+    loss: Callable[[Array, Array], Array] = cross_entropy,
+    batch_size: int = 500,
+) -> Float[Array, "n ..."]:
+    """Samples within `eps` of `x` on which the loss is high: projected steepest ascent.
+
+    Args:
+        f: logits (n, k) of a batch. Give it the pixels that `bounds` speaks of: normalisation belongs inside `f`.
+        y: the labels to move away from; with `targeted`, those to move to.
+        eps: radius of the ball around each sample, in the given norm over all of its entries.
+        step_size: length of a step, 2.5 eps / steps by default.
+        bounds: smallest and largest value that an entry may take; None for no bounds.
+        key: start at a random point of the ball (l-inf: uniform in it; l2: uniform direction, uniform radius); without
+            it, at `x`.
+        loss: (logits, y) -> one value a sample.
+
+    Returns:
+        Samples of the shape of `x`, inside the ball and the bounds.
+    """
+    x, y = _checked(x, y, bounds)
+    if norm not in ("linf", "l2"):
+        raise InputError(f"norm: {norm!r} given, 'linf' or 'l2' is needed")
+    if not np.isfinite(eps) or eps < 0:
+        raise InputError(f"eps: {eps!r} given, a finite number of at least 0 is needed")
+    for name, value in (("steps", steps), ("batch_size", batch_size)):
+        if isinstance(value, bool) or int(value) != value or value < 1:
+            raise InputError(f"{name}: {value!r} given, a whole number of at least 1 is needed")
+    rate = 2.5 * eps / steps if step_size is None else step_size
+    if not np.isfinite(rate) or rate < 0:
+        raise InputError(f"step_size: {step_size!r} given, a finite number of at least 0 is needed")
+    sign, parts = (-1.0 if targeted else 1.0), []
+    for start in range(0, len(x), batch_size):
+        centre, labels = x[start : start + batch_size], y[start : start + batch_size]
+        at = centre
+        if key is not None:
+            at = centre + _random_in_ball(jax.random.fold_in(key, start), centre, eps, norm)
+            at = project(at, centre, eps, norm=norm, bounds=bounds)
+        for _ in range(steps):
+            at = _step(f, params, at, centre, labels, eps, sign * rate, norm=norm, bounds=bounds, loss=loss)
+        parts.append(at)
+    return jnp.concatenate(parts)
+
+
+def fgsm(
+    f: Callable[[PyTree, Array], Array],
+    params: PyTree,
+    x: Float[ArrayLike, "n ..."],
+    y: Int[ArrayLike, " n"],
+    *,
+    eps: float,
+    norm: Norm = "linf",
+    bounds: Bounds = (0.0, 1.0),
+    targeted: bool = False,
+    loss: Callable[[Array, Array], Array] = cross_entropy,
+    batch_size: int = 500,
+) -> Float[Array, "n ..."]:
+    """One step of length `eps` from `x`: along the sign of the gradient (l-inf) or the gradient itself (l2)."""
+    return pgd(f, params, x, y, eps=eps, steps=1, step_size=eps, norm=norm, bounds=bounds, targeted=targeted, loss=loss,
+               batch_size=batch_size)  # fmt: skip
+
+
+def project(
+    x: Float[ArrayLike, "n ..."],
+    centre: Float[ArrayLike, "n ..."],
+    eps: float | Array,
+    *,
+    norm: Norm = "linf",
+    bounds: Bounds = None,
+) -> Float[Array, "n ..."]:
+    """`x` brought into the ball of radius `eps` around `centre`, then into the bounds.
+
+    With `centre` inside the bounds the result lies in both; in l2 it need not be the nearest point of the two.
+    """
+    x, centre = jnp.asarray(x), jnp.asarray(centre)
+    away = x - centre
+    away = jnp.clip(away, -eps, eps) if norm == "linf" else away * jnp.minimum(1.0, eps / _length(away))
+    return centre + away if bounds is None else jnp.clip(centre + away, *bounds)
+
+
+@partial(jax.jit, static_argnames=("f", "norm", "bounds", "loss"))
+def _step(
+    f: Any, params: PyTree, x: Array, centre: Array, y: Array, eps: Array, rate: Array, *, norm: Norm, bounds: Bounds,
+    loss: Any,
+) -> Array:  # fmt: skip
+    gradient = jax.grad(lambda x: loss(f(params, x), y).sum())(x)
+    direction = jnp.sign(gradient) if norm == "linf" else gradient / _length(gradient)
+    return project(x + rate * direction, centre, eps, norm=norm, bounds=bounds)
+
+
+def _length(x: Array) -> Array:
+    """Euclidean length of each sample, broadcast against it; 1 for zeros. Scaled, so that tiny gradients count too."""
+    axes = tuple(range(1, x.ndim))
+    largest = jnp.abs(x).max(axes, keepdims=True)
+    unit = jnp.where(largest > 0, largest, 1.0)
+    length = unit * jnp.sqrt(jnp.square(x / unit).sum(axes, keepdims=True))
+    return jnp.where(largest > 0, length, 1.0)
+
+
+def _random_in_ball(key: Array, x: Array, eps: float, norm: Norm) -> Array:
+    if norm == "linf":
+        return jax.random.uniform(key, x.shape, x.dtype, -eps, eps)
+    along, radius = jax.random.split(key)
+    direction = jax.random.normal(along, x.shape, x.dtype)
+    shape = (len(x), *[1] * (x.ndim - 1))
+    return eps * jax.random.uniform(radius, shape, x.dtype) * direction / _length(direction)
+
+
+def _checked(x: Any, y: Any, bounds: Bounds) -> tuple[Array, Array]:
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise InputError(f"x: dtype {x.dtype} given, floats are needed; scale the pixels: x.astype('float32') / 255")
+    if x.ndim < 2 or not x.size or y.shape != (len(x),) or not jnp.issubdtype(y.dtype, jnp.integer):
+        raise InputError(
+            f"x, y: shapes {x.shape}, {y.shape} and labels {y.dtype} given; a batch of samples and one integer label "
+            "for each are needed"
+        )
+    if isinstance(x, jax.core.Tracer):
+        return x, y
+    if not bool(jnp.isfinite(x).all()):
+        raise InputError("x: NaN or infinite entries; remove these samples first")
+    if bounds is not None and (float(x.min()) < bounds[0] or float(x.max()) > bounds[1]):
+        raise InputError(
+            f"x: values from {float(x.min()):.3g} to {float(x.max()):.3g} given, outside bounds = {bounds}; "
+            "put the normalisation into f, or give other bounds (None for none)"
+        )
+    return x, y

@@ -1,0 +1,152 @@
+"""Label-free scores of a test set from a classifier's outputs: what the Projection Norm is compared with.
+
+Each takes logits (m, k) of the test set. ConfScore, Entropy, AgreeScore, ATC and Rotation as in Yu et al. (ICML 2022);
+the nuclear norm is Deng et al. (ICML 2023), COT is Lu et al. (arXiv 2302.05018).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+from scipy import optimize, sparse
+
+from theorylab.errors import InputError
+from theorylab.shift.checks import require_finite, require_matrix
+
+
+def conf_score(logits: Float[ArrayLike, "m k"]) -> float:
+    """ConfScore: mean of the largest softmax probability. Decreases with the error; 1 minus it predicts the error."""
+    return float(probabilities(logits).max(1).mean())
+
+
+def entropy_score(logits: Float[ArrayLike, "m k"]) -> float:
+    """Mean entropy of the softmax, in nats. Increases with the error."""
+    return float(-negative_entropy(logits).mean())
+
+
+@dataclass(frozen=True)
+class ATCThreshold:
+    """Threshold of Average Thresholded Confidence.
+
+    Attributes:
+        value: samples whose negative entropy is below it count as errors.
+        errors: wrong predictions on the validation set.
+        achieved: validation samples below the threshold; ties at the threshold make it differ from `errors`.
+    """
+
+    value: float
+    errors: int
+    achieved: int
+
+
+def atc_threshold(logits: Float[ArrayLike, "n k"], labels: Int[ArrayLike, " n"]) -> ATCThreshold:
+    """ATC's threshold from labelled *validation* samples: as many lie below it as are misclassified.
+
+    The (q + 1)-th smallest negative entropy for q errors; infinity if all are wrong. Never give training samples: the
+    classifier has fitted them.
+    """
+    scores = np.sort(negative_entropy(logits))
+    y = _labels("labels", labels, len(scores), np.shape(logits)[1])
+    errors = int((np.asarray(logits).argmax(1) != y).sum())
+    value = float(scores[errors]) if errors < len(scores) else float("inf")
+    return ATCThreshold(value, errors, int((scores < value).sum()))
+
+
+def atc_score(logits: Float[ArrayLike, "m k"], threshold: ATCThreshold | float) -> float:
+    """ATC with negative entropy (Garg et al. 2022): share of samples below the threshold, an estimate of the error."""
+    value = threshold.value if isinstance(threshold, ATCThreshold) else float(threshold)
+    if np.isnan(value):
+        raise InputError("threshold: NaN given; take it from atc_threshold(validation logits, labels)")
+    return float((negative_entropy(logits) < value).mean())
+
+
+def agree_score(first: Float[ArrayLike, "m k"], second: Float[ArrayLike, "m k"]) -> float:
+    """AgreeScore: share of samples on which two classifiers disagree. Increases with the error.
+
+    What the second classifier shares with the first (backbone, initialisation, data) decides what this measures.
+    """
+    require_matrix("first", first)
+    require_matrix("second", second)
+    if np.shape(first) != np.shape(second):
+        raise InputError(
+            f"first, second: shapes {np.shape(first)}, {np.shape(second)} given; logits of the same samples and "
+            "classes are needed"
+        )
+    return float((np.asarray(first).argmax(1) != np.asarray(second).argmax(1)).mean())
+
+
+def rotations(x: Float[ArrayLike, "m h h *c"]) -> tuple[Float[Array, "4*m h h *c"], Int[Array, " 4*m"]]:
+    """All images turned by 0, 90, 180 and 270 degrees, one turn after the other, and the turns 0 to 3 as labels."""
+    x = jnp.asarray(x)
+    if x.ndim not in (3, 4) or x.shape[1] != x.shape[2]:
+        raise InputError(f"x: shape {x.shape} given, square images (m, h, h) or (m, h, h, c) are needed")
+    turned = jnp.concatenate([jnp.rot90(x, turn, axes=(1, 2)) for turn in range(4)])
+    return turned, jnp.repeat(jnp.arange(4, dtype=jnp.int32), len(x))
+
+
+def rotation_score(logits: Float[ArrayLike, "4*m 4"]) -> float:
+    """Rotation (Deng et al. 2021): error of a 4-way rotation head on the samples of `rotations`, in their order."""
+    require_matrix("logits", logits)
+    values = np.asarray(logits)
+    if values.shape[1] != 4 or len(values) % 4:
+        raise InputError(f"logits: shape {values.shape} given, (4 m, 4) for the turned images of `rotations` is needed")
+    return float((values.argmax(1) != np.repeat(np.arange(4), len(values) // 4)).mean())
+
+
+def nuclear_norm_score(logits: Float[ArrayLike, "m k"]) -> float:
+    """Nuclear norm of the matrix of probabilities over sqrt(m min(m, k)), its largest value. Decreases with the error.
+
+    High where predictions are confident and spread over the classes.
+    """
+    p = probabilities(logits)
+    return float(np.linalg.norm(p, "nuc") / np.sqrt(len(p) * min(p.shape)))
+
+
+def cot_score(logits: Float[ArrayLike, "m k"], class_shares: Float[ArrayLike, " k"]) -> float:
+    """COT: optimal-transport distance between the predicted probabilities and one-hot labels. Increases with the error.
+
+    The labels have the training distribution `class_shares`; moving a prediction s to the label y costs
+    ||s - e_y||_inf = 1 - s_y. Solved exactly, as a linear programme of m k variables.
+    """
+    p = probabilities(logits)
+    m, k = p.shape
+    require_matrix("class_shares", class_shares, ndim=(1,))
+    shares = np.asarray(class_shares, float)
+    if shares.shape != (k,) or shares.min() < 0 or not np.isclose(shares.sum(), 1, atol=1e-5):
+        raise InputError(f"class_shares: {k} numbers of at least 0 with sum 1 are needed, one for each class")
+    # plan (m, k), row sums 1, column sums m shares; the last constraint follows from the others
+    rows = sparse.kron(sparse.eye(m), np.ones((1, k)))
+    columns = sparse.kron(np.ones((1, m)), sparse.eye(k))
+    constraints = sparse.vstack([rows, columns.tocsr()[:-1]])
+    sums = np.concatenate([np.ones(m), m * (shares / shares.sum())[:-1]])
+    plan = optimize.linprog(1 - p.ravel(), A_eq=constraints, b_eq=sums, bounds=(0, None), method="highs")
+    if not plan.success:
+        raise InputError(f"logits: the transport problem was not solved ({plan.message})")
+    return float(plan.fun / m)
+
+
+def probabilities(logits: Float[ArrayLike, "m k"]) -> Float[np.ndarray, "m k"]:
+    """Softmax in float64; refuses what is not a matrix of finite logits of at least two classes."""
+    require_matrix("logits", logits)
+    if np.shape(logits)[1] < 2:
+        raise InputError(f"logits: shape {np.shape(logits)} given; a column for each class, at least 2, is needed")
+    values = np.asarray(logits, np.float64)
+    values = np.exp(values - values.max(1, keepdims=True))
+    return values / values.sum(1, keepdims=True)
+
+
+def negative_entropy(logits: Float[ArrayLike, "m k"]) -> Float[np.ndarray, " m"]:
+    """sum_k p_k log p_k of every sample, in nats, probabilities clipped at 1e-30."""
+    p = probabilities(logits)
+    return (p * np.log(np.maximum(p, 1e-30))).sum(1)
+
+
+def _labels(name: str, labels: Any, n: int, classes: int) -> np.ndarray:
+    require_finite(name, labels)
+    y = np.asarray(labels)
+    if y.shape != (n,) or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= classes:
+        raise InputError(f"{name}: {y.dtype}{y.shape} given; {n} integers from 0 to {classes - 1} are needed")
+    return y
