@@ -33,6 +33,10 @@ from theorylab.lab import Claim, Evidence
         (["list", "--readme", "missing.md"], "--readme missing.md: needs the two lines"),
         (["frobnicate"], "No such command 'frobnicate'"),
         (["data", "fetch", "no_such_set"], "no_such_set"),
+        (["verify", "toy", "--since", "none.json"], "none.json: no such file; give the JSON that an earlier"),
+        (["report", "--preset", "huge"], "unknown preset 'huge'"),
+        (["report", "--seed", "-1"], "seed must be 0 or more, not -1"),
+        (["report", "--store", "none"], "--store none: no such folder; run `theorylab reproduce all` first"),
     ],
 )
 def test_a_mistake_is_one_line_with_exit_code_2_and_nothing_is_written(desk, capsys, arguments, says):
@@ -69,19 +73,82 @@ def test_a_changed_value_is_part_of_the_command_in_the_provenance(desk):
     assert "Changed by hand: xs=[3, 5]." in record["omits"] and record["versions"]["jax"] != "absent"
 
 
+def say(value):
+    return lambda results, preset: [Evidence("x", value, 0, 1)]
+
+
 def test_verify_exits_with_1_when_a_claim_fails_or_is_vacuous(desk, capsys, monkeypatch):
     assert run(["verify", "toy", "--json", "v.json"]) == 0
-    assert [c["status"] for c in json.loads((desk / "v.json").read_text())["toy"]] == ["holds", "holds"]
-
-    def say(value):
-        return lambda results, preset: [Evidence("x", value, 0, 1)]
-
+    written = json.loads((desk / "v.json").read_text())["papers"]["toy"]
+    assert [c["status"] for c in written["claims"]] == ["holds", "holds"] and written["preset"] == "quick"
     for measured, control, status in ((2.0, 3.0, "fails"), (0.5, 0.6, "vacuous")):
         claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(measured), {"wrong": say(control)})
         monkeypatch.setattr(papers, "rooms", lambda c=claim: {"toy": replace(toy.PAPER, claims=(c,))})
         assert run(["verify", "toy"]) == 1
-        assert status in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert status in shown and "failing: toy" in shown
         assert run(["reproduce", "toy"]) == 1
+
+
+def test_the_table_is_red_where_a_claim_fails_and_shows_every_column(desk, monkeypatch):
+    from io import StringIO
+
+    from rich.console import Console
+
+    from theorylab.cli import app
+
+    claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(2.0), {"wrong": say(3.0)})
+    monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
+    for width, columns in ((170, ("source", "seconds", "controls rejected")), (90, ("controls",))):
+        text = StringIO()
+        monkeypatch.setattr(app, "out_console", Console(file=text, force_terminal=True, width=width, highlight=False))
+        assert run(["verify", "toy"]) == 1
+        assert "\x1b[31mfails" in text.getvalue()
+        for column in (*columns, "paper", "claim", "measured", "bound", "margin"):
+            assert column in text.getvalue(), column
+
+
+def test_a_finding_is_told_in_words_and_does_not_fail(desk, capsys, monkeypatch):
+    claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(2.0), kind="finding", note="Ours is 2.")
+    monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
+    assert run(["verify", "toy"]) == 0
+    assert "toy/c not reproduced at this scale: Ours is 2." in capsys.readouterr().out
+
+
+def test_since_judges_only_what_changed_and_earlier_verdicts_count(desk, capsys, monkeypatch):
+    assert run(["verify", "toy"]) == 0 and (desk / "results" / "verdicts.json").exists()
+    assert run(["verify", "toy", "--since", "results/verdicts.json"]) == 0
+    assert "unchanged since results/verdicts.json, not judged again: toy" in capsys.readouterr().out
+    assert run(["verify", "toy", "--seed", "1", "--since", "results/verdicts.json"]) == 0  # another seed: judged again
+    assert "not judged again" not in capsys.readouterr().out
+    bad = replace(toy.PAPER, claims=(Claim("c", "s", "here", ("squares",), say(2.0), {"wrong": say(3.0)}),))
+    monkeypatch.setattr(papers, "rooms", lambda: {"toy": bad})
+    assert run(["verify", "toy", "--force", "--json", "old.json"]) == 1
+    assert run(["verify", "toy", "--since", "old.json"]) == 1
+    monkeypatch.setattr("theorylab.report.verdicts.fingerprint", lambda module: "new code")
+    assert run(["verify", "toy", "--since", "old.json"]) == 1
+    assert "not judged again" not in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_report_of_a_paper_with_a_failing_claim_exits_with_1(desk, capsys, monkeypatch):
+    from theorylab.report import Site, site
+
+    assert run(["reproduce", "toy"]) == 0
+    monkeypatch.setattr(site, "require_tools", lambda: None)
+    monkeypatch.setattr("theorylab.report.require_tools", lambda: None)
+
+    def build(out, titles, rooms, sources, **options):
+        shown = site.write_pages(desk / "pages", titles, rooms, sources, options["preset"], 0, options["command"])
+        return Site(out / "index.html", shown, 1, 1000)
+
+    monkeypatch.setattr("theorylab.report.build", build)
+    assert run(["report", "--out", "site"]) == 0
+    assert "theorylab report --out site --preset quick" in (desk / "pages" / "index.md").read_text()
+    claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(2.0), {"wrong": say(3.0)})
+    monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
+    assert run(["report", "--out", "site"]) == 1
+    assert "failing: toy" in capsys.readouterr().out
+    assert "tl-bad" in (desk / "pages" / "papers" / "toy.md").read_text()
 
 
 def test_the_list_shows_what_is_there_and_what_is_not_yet(desk, capsys):

@@ -29,7 +29,7 @@ def package(tmp_path, monkeypatch):
 
 
 def forget():
-    for cached in (fp._tree, fp.closure, fp.fingerprint):
+    for cached in (fp._nodes, fp._uses, fp._from_imports, fp.closure, fp.fingerprint):
         cached.cache_clear()
 
 

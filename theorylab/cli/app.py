@@ -17,6 +17,8 @@ from rich.table import Table as RichTable
 
 from theorylab.cli import data_commands
 from theorylab.cli.doctor import doctor
+from theorylab.cli.report_command import report
+from theorylab.cli.verdict_table import print_verdicts
 from theorylab.errors import InputError
 
 app = typer.Typer(
@@ -28,17 +30,10 @@ app = typer.Typer(
 )
 app.add_typer(data_commands.app, name="data")
 app.command()(doctor)
+app.command()(report)
 # The usage error of whichever Click the installed Typer is built on.
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 out_console = Console(highlight=False)
-_MARKS = {
-    "holds": "green",
-    "finding": "yellow",
-    "skipped": "dim",
-    "fails": "red",
-    "vacuous": "red",
-    "unsupported": "red",
-}
 
 
 def _complete_paper(incomplete: str) -> list[str]:
@@ -103,6 +98,7 @@ def reproduce(
     """Compute and draw the figures of a paper, and check its claims. A stopped run resumes where it was."""
     from theorylab.lab.gallery import write_gallery
     from theorylab.lab.reproduce import reproduce as run
+    from theorylab.report.verdicts import record_of
 
     rooms, runner, presets = _prepare(paper, preset, seed, store, force, executor, changes)
     if figure and len(rooms) > 1:
@@ -113,7 +109,7 @@ def reproduce(
     failed = False
     for room, chosen in zip(rooms, presets, strict=True):
         done = run(room, chosen, runner, out, figure)
-        _print_verdicts(room.slug, done.verdicts)
+        print_verdicts(out_console, [record_of(room, chosen, [(v.claim, v) for v in done.verdicts], done.results)])
         pictures = [p for p in done.files if p.suffix == ".png" and ".dark" not in p.name]
         out_console.print(escape(f"{room.slug}: {', '.join(str(p) for p in pictures)}"), soft_wrap=True)
         failed |= any(v.failed for v in done.verdicts)
@@ -136,22 +132,39 @@ def verify(
     force: ForceOpt = False,
     executor: ExecutorOpt = "here",
     changes: SetOpt = None,
-    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the verdicts to this file.")] = None,
+    as_json: Annotated[
+        Path | None, typer.Option("--json", help="File of verdicts to write (default: verdicts.json in the store).")
+    ] = None,
+    since: Annotated[
+        Path | None, typer.Option("--since", help="File of earlier verdicts: judge only papers that changed since.")
+    ] = None,
 ) -> None:
-    """Check the claims of a paper: measured against bound, and whether each control is rejected."""
-    from theorylab.lab.reproduce import verify as run
-    from theorylab.lab.store import write_atomically
+    """Check the claims of a paper: measured against bound, and whether each control is rejected.
+
+    A paper has changed when its code, or any of ours that it reaches, its preset or its seed is not what it was.
+    """
+    from theorylab.report.verdicts import code_of_room, failed, read_records, write_records
+    from theorylab.report.verdicts import verify as judge
 
     rooms, runner, presets = _prepare(paper, preset, seed, store, force, executor, changes)
+    earlier = read_records(since) if since is not None else {}
+    target = as_json or store / "verdicts.json"
     if as_json is not None:
         _require_writable(as_json.parent, "--json")
-    verdicts = {room.slug: run(room, p, runner) for room, p in zip(rooms, presets, strict=True)}
-    for slug, found in verdicts.items():
-        _print_verdicts(slug, found)
-    if as_json is not None:
-        record = {slug: [v.as_json() for v in found] for slug, found in verdicts.items()}
-        write_atomically(as_json, json.dumps(record, indent=1).encode())
-    raise typer.Exit(1 if any(v.failed for found in verdicts.values() for v in found) else 0)
+    records: dict[str, Any] = {}
+    for room, chosen in zip(rooms, presets, strict=True):
+        before = earlier.get(room.slug)
+        same = before is not None and not force and before["code"] == code_of_room(room, chosen)
+        records[room.slug] = before if same else judge(room, chosen, runner)
+    print_verdicts(out_console, list(records.values()))
+    kept = [slug for slug, record in records.items() if record is earlier.get(slug)]
+    if kept:
+        out_console.print(f"unchanged since {since}, not judged again: {', '.join(kept)}", soft_wrap=True)
+    write_records(target, records, keep=as_json is None)
+    failing = [slug for slug, record in records.items() if failed(record)]
+    verdict = f"[red]failing: {', '.join(failing)}[/]" if failing else "no claim fails"
+    out_console.print(f"{verdict}; verdicts in {escape(str(target))}", soft_wrap=True)
+    raise typer.Exit(1 if failing else 0)
 
 
 def _prepare(
@@ -187,21 +200,6 @@ def _require_writable(folder: Path, option: str) -> None:
     from theorylab.lab.store import require_writable
 
     require_writable(folder, option)
-
-
-def _print_verdicts(slug: str, verdicts: Sequence[Any]) -> None:
-    from theorylab.lab.claim import rejected
-    from theorylab.lab.gallery import evidence_text
-
-    table = RichTable("claim", "verdict", "tightest measurement", "controls rejected", title=slug, title_justify="left")
-    for v in verdicts:
-        tight = v.tightest()
-        shown = evidence_text(v.as_json()["evidence"][v.evidence.index(tight)]) if tight else ""
-        controls = f"{sum(rejected(c) for c in v.controls.values())} of {len(v.controls)}" if v.controls else ""
-        colour = _MARKS[v.status]
-        table.add_row(escape(v.claim.id), f"[{colour}]{v.status}[/]", escape(shown), controls)
-    if verdicts:
-        out_console.print(table)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from theorylab.lab.experiment import PRESETS, Preset, Results
+from theorylab.lab.table import html_table
 
 Kind = Literal["claim", "identity", "finding"]
 Status = Literal["holds", "fails", "vacuous", "finding", "unsupported", "skipped"]
@@ -128,6 +129,16 @@ class Verdict:
     def tightest(self) -> Evidence | None:
         """The evidence that decides: the violated one, else the one with the least margin relative to its bounds."""
         return min(self.evidence, key=_relative_margin, default=None)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the verdict, and every measurement of the claim and of its controls."""
+        groups = {"claim": self.evidence, **{f"control: {name}": ev for name, ev in self.controls.items()}}
+        rows = [
+            (of, e.label, float(e.measured), str(e.interval or ""), float(e.low), float(e.high), e.holds)
+            for of, evidence in groups.items() for e in evidence
+        ]  # fmt: skip
+        caption = f"{self.claim.id}: {self.status}. {self.claim.statement} ({self.claim.source})"
+        return html_table(caption, ("of", "what", "measured", "interval", "low", "high", "within"), rows)
 
     def as_json(self) -> dict[str, Any]:
         c = self.claim

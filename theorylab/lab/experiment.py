@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from theorylab.errors import InputError
+from theorylab.lab.table import html_table
 
 Cell = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
@@ -117,3 +118,13 @@ class Results:
     def stack(self, array: str) -> np.ndarray:
         """The array of this name from every row, stacked on a new first axis."""
         return np.stack([r[array] for r in self.rows])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: every cell (the first 20) with its arrays' shapes and its seconds."""
+        names = list(dict.fromkeys(k for r in self.rows for k in r.cell))
+        rows = [
+            [*(r.cell.get(k, "") for k in names), ", ".join(f"{k} {v.shape}" for k, v in r.arrays.items()),
+             float(r.meta.get("seconds", 0.0))]
+            for r in self.rows[:20]
+        ]  # fmt: skip
+        return html_table(f"{len(self)} cells", [*names, "arrays", "seconds"], rows)

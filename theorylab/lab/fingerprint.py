@@ -7,8 +7,11 @@ those who do not use it. Docstrings do not count.
 
 import ast
 import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import theorylab
 
@@ -24,15 +27,17 @@ def _file(module: str) -> Path | None:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file's syntax tree."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
 
 
+@cache
 def _from_imports(module: str, path: Path) -> list[tuple[str, str, str]]:
     """(module, name, name here) of each `from module import name` in a file."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found = []
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.ImportFrom):
             base = package.rsplit(".", node.level - 1)[0] if node.level else ""
             source = ".".join(p for p in (base, node.module) if p)
@@ -52,21 +57,27 @@ def _home(source: str, name: str) -> str:
     return source
 
 
+@cache
+def _uses(path: Path) -> Mapping[str, tuple[int, list[str]]]:
+    """How often a file mentions each name, and the attributes that it takes from it."""
+    found: defaultdict[str, list[Any]] = defaultdict(lambda: [0, []])
+    for node in _nodes(path):
+        if isinstance(node, ast.Name):
+            found[node.id][0] += 1
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found[node.value.id][1].append(node.attr)
+    return {name: (count, attributes) for name, (count, attributes) in found.items()}
+
+
 def _attributes(path: Path, alias: str) -> set[str] | None:
     """Names that a file takes from the module it calls `alias`; None when it uses the module in another way."""
-    tree = _tree(path)
-    taken = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == alias
-    ]
-    uses = sum(isinstance(node, ast.Name) and node.id == alias for node in ast.walk(tree))
-    return {node.attr for node in taken} if uses == len(taken) else None
+    uses, taken = _uses(path).get(alias, (0, []))
+    return set(taken) if uses == len(taken) else None
 
 
 def _imports(module: str, path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
     for source, name, here in _from_imports(module, path):
@@ -96,7 +107,7 @@ def _code(path: Path) -> bytes:
     """A file's lines without its docstrings."""
     lines = path.read_text().splitlines()
     left_out: set[int] = set()
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
             node
         ):

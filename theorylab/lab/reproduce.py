@@ -1,4 +1,4 @@
-"""The two things a reader asks of a paper: draw its figures, and check its claims."""
+"""What a reader asks of a paper: draw its figures and judge its claims, from results that the runner brings."""
 
 import json
 import shlex
@@ -27,7 +27,7 @@ class Reproduction:
     preset: Preset
     files: list[Path] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
-    seconds: float = 0.0
+    results: Mapping[str, Results] = field(default_factory=dict)
 
 
 def reproduce(
@@ -52,16 +52,7 @@ def reproduce(
     verdicts = [claim.evaluate(results, preset) for claim in claims]
     if not figures:
         files.append(write_claims(paper, preset, verdicts, results, out))
-    return Reproduction(paper, preset, files, verdicts, total_seconds(results))
-
-
-def verify(paper: Paper, preset: Preset, runner: Runner) -> list[Verdict]:
-    """Compute what the claims need and judge them."""
-    claims = [c for c in paper.claims if preset.name in c.presets]
-    needed = list(dict.fromkeys(n for c in claims for n in c.needs))
-    check_data(paper, preset, needed)
-    results = runner.run(paper, preset, needed)
-    return [claim.evaluate(results, preset) for claim in paper.claims]
+    return Reproduction(paper, preset, files, verdicts, results)
 
 
 def code_of(paper: Paper, experiments: Sequence[str]) -> str:

@@ -78,7 +78,7 @@ class Runner:
 
     executor: "here", "dask://local" (a cluster of this machine's cores) or "dask://HOST:PORT" (a running scheduler).
     force: compute every cell anew.
-    progress: show a bar with the time left (default: when the console is a terminal).
+    progress: show a bar with the time left (default: when the console is a terminal or a notebook).
     """
 
     def __init__(
@@ -94,7 +94,8 @@ class Runner:
             raise InputError(f"unknown executor '{executor}'; give here, dask://local or dask://HOST:PORT")
         self.store, self.executor, self.force = store, executor, force
         self.console = console or Console(stderr=True)
-        self.progress = self.console.is_terminal if progress is None else progress
+        shown = self.console.is_terminal or self.console.is_jupyter
+        self.progress = shown if progress is None else progress
         self.computed = 0
         self.found = 0
 

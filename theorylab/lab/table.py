@@ -2,7 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -58,6 +60,11 @@ class Table:
             writer.writerow([f"{v:.8g}" if isinstance(v, float) else v for v in row])
         return out.getvalue()
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first 20 rows."""
+        caption = f"{len(self)} rows" + (", the first 20 shown" if len(self) > 20 else "")
+        return html_table(caption, self._columns, islice(zip(*self._columns.values(), strict=True), 20))
+
     @classmethod
     def from_csv(cls, text: str) -> "Table":
         """Read back what `to_csv` wrote; a column of numbers comes back as floats."""
@@ -66,6 +73,16 @@ class Table:
         for i, name in enumerate(header):
             table._columns[name] = _numbers([line[i] for line in lines])
         return table
+
+
+def html_table(caption: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """An HTML table for notebooks; floats with 5 significant digits, everything escaped."""
+    head = "".join(f"<th>{escape(c)}</th>" for c in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(f'{v:.5g}' if isinstance(v, float) else str(v))}</td>" for v in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _numbers(column: Sequence[str]) -> list[Any]:

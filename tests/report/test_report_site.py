@@ -1,0 +1,154 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from theorylab.errors import InputError
+from theorylab.lab import Table
+from theorylab.report import Sources, build
+from theorylab.report.overview import benchmark_page, index_page
+from theorylab.report.paper_page import missing_page, paper_page
+from theorylab.report.site import furnish, write_pages
+from theorylab.report.summaries import SUMMARIES
+
+VOID = {"img", "br", "input", "link", "meta", "hr"}
+
+
+class Balance(HTMLParser):
+    """Counts what is opened and not closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.wrong = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+def room(paper, run, target):
+    return furnish(paper, "quick", 0, Sources(run / "results", run / "figures"), target)
+
+
+def test_a_paper_page_shows_figures_numbers_commands_code_claims_and_controls(toy_run, toy_paper, tmp_path):
+    shown = room(toy_paper, toy_run, tmp_path)
+    page = paper_page(shown)
+    for part in ("theorylab reproduce toy --preset quick --figure toy_fig1", 'src="toy/toy_fig1.webp"', "off by one",
+                 'src="toy/toy_fig1.dark.webp"', 'href="toy/toy_fig1.csv" download', "def _table(results, preset)",
+                 "tl-good", "Left out against the paper: nothing", "eq. (1)", "toy.py, line "):  # fmt: skip
+        assert part in page, part
+    assert shown.status == "holds" and not shown.failing and shown.words == "2 hold"
+    html = re.sub(r"~~~\w*\n.*?~~~", "", page, flags=re.S)
+    assert Balance(html).wrong == [] and Balance(html).open == []
+
+
+def test_the_numbers_of_the_page_are_those_that_reproduce_wrote(toy_run, toy_paper, tmp_path):
+    room(toy_paper, toy_run, tmp_path)
+    text = (tmp_path / "toy_fig1.csv").read_text()
+    assert text == (toy_run / "figures/toy/toy_fig1.csv").read_text()
+    script = (tmp_path / "toy_fig1.js").read_text()
+    (panel,) = json.loads(script.split(" = ")[1].rstrip(";\n"))
+    assert panel["columns"]["d0"]["y"] == list(Table.from_csv(text)["mean"])
+
+
+def test_a_figure_that_was_not_drawn_before_is_drawn_here(toy_run, toy_paper, tmp_path):
+    furnish(toy_paper, "quick", 0, Sources(toy_run / "results", tmp_path / "nothing"), tmp_path)
+    for name in ("toy_fig1.webp", "toy_fig1.dark.webp"):
+        assert (tmp_path / name).read_bytes()[8:12] == b"WEBP"
+    assert (tmp_path / "toy_fig1.webp").read_bytes() != (tmp_path / "toy_fig1.dark.webp").read_bytes()
+
+
+def test_a_broken_claim_turns_badge_and_index_red(toy_run, broken_paper, tmp_path):
+    shown = room(broken_paper, toy_run, tmp_path)
+    page, index = paper_page(shown), index_page("# x", {"toy": "A toy"}, {"toy": shown}, "made")
+    assert shown.failing and '<p class="tl-verdict"><span class="tl-badge tl-bad">2 hold, 1 fail</span>' in page
+    assert '<span class="tl-badge tl-bad">failing: toy</span>' in index and "1 fail." in index
+
+
+def test_older_results_are_shown_as_such(toy_run, toy_paper, tmp_path, monkeypatch):
+    monkeypatch.setattr("theorylab.lab.runner.fingerprint", lambda module: "other code")
+    page = paper_page(room(toy_paper, toy_run, tmp_path))
+    assert "2 of 2 experiments made by older code" in page and "from results of older code" in page
+
+
+def test_older_results_that_todays_code_cannot_read_do_not_stop_the_report(toy_run, toy_paper, tmp_path, monkeypatch):
+    def unreadable(*_):
+        raise KeyError("new array")
+
+    figure, claim = replace(toy_paper.figures[0], table=unreadable), replace(toy_paper.claims[0], measure=unreadable)
+    paper = replace(toy_paper, figures=(figure,), claims=(claim,))
+    with pytest.raises(KeyError):  # results of today's code must be readable
+        room(paper, toy_run, tmp_path)
+    monkeypatch.setattr("theorylab.lab.runner.fingerprint", lambda module: "other code")
+    page = paper_page(room(paper, toy_run, tmp_path))
+    assert "could not be drawn from older results: KeyError" in page and "not computed" in page
+
+
+def test_papers_without_results_or_without_a_room_say_so(toy_paper, tmp_path):
+    shown = furnish(toy_paper, "quick", 0, Sources(tmp_path / "empty", tmp_path), tmp_path)
+    page = paper_page(shown)
+    assert shown.status == "missing" and "2 not computed" in page and "Its results are not in the store" in page
+    assert "not implemented yet" in missing_page("tct", "TCT") and SUMMARIES["tct"][:40] in missing_page("tct", "TCT")
+    index = index_page("# x", {"toy": "A toy", "tct": "TCT"}, {"toy": shown}, "made")
+    assert "1 of 2 papers implemented" in index and "not implemented yet" in index
+
+
+def test_every_paper_has_a_summary():
+    from theorylab import papers
+
+    assert set(SUMMARIES) == set(papers.TITLES)
+
+
+def test_text_of_a_room_cannot_become_markup(toy_run, toy_paper, tmp_path):
+    claim = replace(toy_paper.claims[0], statement="<script>alert(1)</script> & a < b")
+    page = paper_page(room(replace(toy_paper, claims=(claim,)), toy_run, tmp_path))
+    assert "<script>" not in page and "&lt;script&gt;" in page
+
+
+def test_the_benchmark_page_holds_every_committed_number_and_names_its_device(tmp_path):
+    rows = [{"what": "fit", "seconds": {"ours": 0.5, "peer": 5.0}, "ratio": 10.0}]
+    (tmp_path / "ridge-cpu.json").write_text(json.dumps({"device": "cpu", "gpu": "not measured", "rows": rows, "n": 7}))
+    page, charts = benchmark_page(tmp_path)
+    for part in ("ridge-cpu", "not measured", "seconds.ours", 'data-sort="5.0"', "benchmarks/ridge.py", "<dd>7</dd>"):
+        assert part in page, part
+    assert charts["ridge-cpu"][0]["columns"]["ratios"] == {"x": [10.0], "y": ["fit: ratio"]}
+    assert benchmark_page(tmp_path / "none")[1] == {}
+
+
+def test_all_pages_are_written_with_the_documentation_around_them(toy_run, toy_paper, tmp_path):
+    sources = Sources(toy_run / "results", toy_run / "figures", benchmarks=tmp_path / "none")
+    write_pages(tmp_path, {"toy": "A toy", "tct": "TCT"}, {"toy": toy_paper}, sources, "quick", 0, "made")
+    written = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.md")}
+    assert {
+        "index.md",
+        "papers/toy.md",
+        "papers/tct.md",
+        "benchmarks.md",
+        "environment.md",
+        "tutorials/1-entk.md",
+    } <= written
+    assert "jaxlib" in (tmp_path / "environment.md").read_text()
+    assert "# theorylab" in (tmp_path / "index.md").read_text().splitlines()[0]
+
+
+def test_a_folder_of_something_else_is_not_overwritten(toy_run, toy_paper, tmp_path, monkeypatch):
+    monkeypatch.setattr("theorylab.report.site.require_tools", lambda: None)
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(InputError, match="not an earlier report"):
+        build(tmp_path, {}, {}, Sources(toy_run / "results"))
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_what_is_not_installed_is_named_with_the_command_that_installs_it(monkeypatch):
+    from theorylab.report import site
+
+    monkeypatch.setattr(site, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"zensical.*pip install 'theorylab\[docs\]'"):
+        site.require_tools()

@@ -1,0 +1,36 @@
+"""The table that `verify` and `reproduce` print."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+_COLOURS = {"holds": "green", "finding": "yellow", "skipped": "dim", "missing": "dim"}
+_WIDE = 150  # columns of a terminal from which the whole table fits
+
+
+def print_verdicts(console: Console, records: Sequence[Mapping[str, Any]]) -> None:
+    """One table for these papers, and under it in words what does not reproduce and what fails."""
+    from theorylab.report.verdicts import lines
+
+    found = [line for record in records for line in lines(record)]
+    if not found:
+        return
+    wide = console.width >= _WIDE
+    columns = ["paper", "claim", "verdict", "measured", "bound", "margin", "controls"]
+    if wide:
+        columns = [*columns[:2], "source", *columns[2:-1], "controls rejected", "seconds"]
+    table = RichTable(*columns, show_lines=not wide)
+    for line in found:
+        colour = _COLOURS.get(line.status, "red")
+        cells = [escape(line.paper), escape(line.claim), f"[{colour}]{line.status}[/]", escape(line.measured),
+                 escape(line.bound), line.margin, line.controls]  # fmt: skip
+        table.add_row(*([*cells[:2], escape(line.source), *cells[2:], f"{line.seconds:.1f}"] if wide else cells))
+    console.print(table)
+    for line in found:
+        if line.status == "finding" or line.failed:
+            colour = _COLOURS.get(line.status, "red")
+            said = line.remark if line.status == "finding" else f"{line.status}: {line.statement} {line.remark}".strip()
+            console.print(f"[{colour}]{escape(line.paper)}/{escape(line.claim)}[/] {escape(said)}", soft_wrap=True)

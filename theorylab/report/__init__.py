@@ -1,0 +1,25 @@
+"""The report: one static site of every paper, figure, number and claim, with the documentation; and the verdicts."""
+
+from theorylab.report.charts import charts
+from theorylab.report.paper_page import Room
+from theorylab.report.site import Site, Sources, build, require_tools
+from theorylab.report.stock import Stock, take_stock
+from theorylab.report.verdicts import Line, code_of_room, failed, lines, read_records, verify, write_records
+
+__all__ = [
+    "Line",
+    "Room",
+    "Site",
+    "Sources",
+    "Stock",
+    "build",
+    "charts",
+    "code_of_room",
+    "failed",
+    "lines",
+    "read_records",
+    "require_tools",
+    "take_stock",
+    "verify",
+    "write_records",
+]

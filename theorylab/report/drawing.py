@@ -1,0 +1,112 @@
+"""Everything that a page needs of one figure: numbers, pictures, charts, and the code that made them."""
+
+import inspect
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from theorylab.lab.paper import Figure, Paper
+from theorylab.lab.reproduce import figure_record
+from theorylab.lab.table import Table
+from theorylab.plotting import house_style
+from theorylab.report.charts import Spec, charts
+from theorylab.report.stock import State, Stock
+
+Mode = Literal["light", "dark"]
+_COLOURS = 64  # of a picture on the site: a quarter of the bytes, no visible difference
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure on its page. `folder`: where its files are, relative to the site; None when there are no results."""
+
+    figure: Figure
+    state: State
+    record: Mapping[str, Any]
+    panels: int = 0
+    rows: int = 0
+    error: str = ""
+
+    @property
+    def there(self) -> bool:
+        return self.state != "missing" and not self.error
+
+
+def draw(stock: Stock, figure: Figure, gallery: Path, target: Path) -> Drawing:
+    """Write `name.csv`, `name.webp`, `name.dark.webp` and `name.js` (its charts) to `target`.
+
+    A picture that `reproduce` drew from the very same numbers is taken from `gallery`; the others are drawn here.
+    """
+    state = stock.state(figure.needs)
+    if state == "missing":
+        return Drawing(figure, state, {})
+    used = {n: stock.results[n] for n in figure.needs}
+    record = figure_record(stock.paper, figure, stock.preset, used)
+    try:
+        text = figure.table(used, stock.preset).to_csv()
+        table = Table.from_csv(text)
+        with house_style("light"):
+            drawn = figure.draw(table)
+            specs = charts(drawn)
+        target.mkdir(parents=True, exist_ok=True)
+        _pictures(stock.paper, figure, text, drawn, gallery, target)
+    except Exception as error:  # stale results may not suit today's drawing: say so on the page, go on with the others
+        if state == "fresh":
+            raise
+        return Drawing(figure, state, record, error=f"{type(error).__name__}: {error}")
+    (target / f"{figure.name}.csv").write_text(text)
+    (target / f"{figure.name}.js").write_text(f"theorylabCharts[{json.dumps(figure.name)}] = {_json(specs)};\n")
+    return Drawing(figure, state, record, len(specs), len(table))
+
+
+def _json(specs: list[Spec]) -> str:
+    return json.dumps(specs, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _pictures(paper: Paper, figure: Figure, text: str, drawn: Any, gallery: Path, target: Path) -> None:
+    known = gallery / paper.slug / f"{figure.name}.csv"
+    same = known.is_file() and known.read_text() == text
+    for mode, suffix in (("light", ".png"), ("dark", ".dark.png")):
+        committed = gallery / paper.slug / (figure.name + suffix)
+        if same and committed.is_file():
+            content = committed.read_bytes()
+        else:
+            content = _render(figure, text, drawn if mode == "light" else None, mode)
+        (target / (figure.name + suffix.replace(".png", ".webp"))).write_bytes(_smaller(content))
+
+
+def _render(figure: Figure, text: str, drawn: Any, mode: Any) -> bytes:
+    out = io.BytesIO()
+    with house_style(mode):
+        (drawn or figure.draw(Table.from_csv(text))).savefig(out, format="png", metadata={"Software": "theorylab"})
+    return out.getvalue()
+
+
+def _smaller(png: bytes) -> bytes:
+    """The picture as lossless WebP of few colours."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    few = Image.open(io.BytesIO(png)).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    few.convert("RGB").save(out, "webp", lossless=True, method=2, quality=60)
+    return out.getvalue()
+
+
+def source(function: Any) -> str:
+    """The code of a function, or of what a partial or a closure wraps; empty when Python cannot tell."""
+    try:
+        return inspect.getsource(getattr(function, "func", function))
+    except (OSError, TypeError):
+        return ""
+
+
+def place(function: Any) -> str:
+    """Where a function is written, e.g. `theorylab/papers/tct/figures.py`, line 12."""
+    function = getattr(function, "func", function)
+    module = inspect.getmodule(function)
+    code = getattr(function, "__code__", None)
+    path = "/".join(module.__name__.split(".")) + ".py" if module else "unknown"
+    return f"{path}, line {code.co_firstlineno}" if code else path

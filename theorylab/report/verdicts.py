@@ -1,0 +1,165 @@
+"""Verdicts of claims as records: what `verify` prints and writes, and what the pages show.
+
+A record is plain JSON: `{"paper", "preset", "seed", "code", "commit", "claims": [...]}`; each claim is what
+`Verdict.as_json` gives, with the seconds that its results took to compute.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from theorylab.errors import InputError
+from theorylab.lab import provenance
+from theorylab.lab.claim import FAILING, Claim, Verdict
+from theorylab.lab.experiment import Preset, Results
+from theorylab.lab.fingerprint import fingerprint
+from theorylab.lab.paper import Paper
+from theorylab.lab.runner import Runner, check_data, total_seconds
+from theorylab.lab.store import write_atomically
+
+Record = Mapping[str, Any]
+FORMAT = "theorylab-verdicts-1"
+WORDS = {
+    "holds": "holds", "fails": "FAILS", "vacuous": "VACUOUS", "finding": "not reproduced (finding)",
+    "unsupported": "UNSUPPORTED finding", "skipped": "not judged at this preset", "missing": "not computed",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Line:
+    """One claim in a table: text for every column, and numbers to sort by."""
+
+    paper: str
+    claim: str
+    statement: str
+    source: str
+    status: str
+    measured: str
+    bound: str
+    margin: str
+    controls: str
+    seconds: float
+    remark: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return self.status in FAILING
+
+
+def code_of_room(paper: Paper, preset: Preset) -> str:
+    """A digest of all that a verdict follows from: the code of the whole room and what it reaches, preset and seed."""
+    code = fingerprint(f"theorylab.papers.{paper.slug}")
+    text = json.dumps([paper.slug, code, preset.name, preset.seed, dict(preset.values)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def verify(paper: Paper, preset: Preset, runner: Runner) -> Record:
+    """Compute what the claims of this preset need, judge them, and return the record."""
+    needed = list(dict.fromkeys(n for c in paper.claims if preset.name in c.presets for n in c.needs))
+    check_data(paper, preset, needed)
+    results = runner.run(paper, preset, needed)
+    return record_of(paper, preset, [(c, c.evaluate(results, preset)) for c in paper.claims], results)
+
+
+def record_of(
+    paper: Paper,
+    preset: Preset,
+    judged: Sequence[tuple[Claim, Verdict | None]],
+    results: Mapping[str, Results],
+) -> Record:
+    """The record of these claims; a claim without a verdict is written down as "missing"."""
+    claims = []
+    for claim, verdict in judged:
+        entry = (verdict or Verdict(claim, "skipped")).as_json()
+        if verdict is None:
+            entry["status"] = "missing"
+        used = {n: results[n] for n in claim.needs if n in results}
+        claims.append({**entry, "seconds": round(total_seconds(used), 2)})
+    return {
+        "paper": paper.slug, "preset": preset.name, "seed": preset.seed, "code": code_of_room(paper, preset),
+        "commit": provenance.commit(), "device": provenance.device(), "claims": claims,
+    }  # fmt: skip
+
+
+def write_records(path: Path, records: Mapping[str, Record], *, keep: bool = False) -> None:
+    """Write records of papers to a file, atomically; `keep`: papers that the file has beside these stay in it."""
+    kept = read_records(path) if keep and path.is_file() else {}
+    text = json.dumps({"format": FORMAT, "papers": {**kept, **records}}, indent=1, ensure_ascii=False)
+    write_atomically(path, (text + "\n").encode())
+
+
+def read_records(path: Path) -> Mapping[str, Record]:
+    """Paper to record. Raises `InputError` when the file is not one that `verify` wrote."""
+    try:
+        content = json.loads(path.read_text())
+        if content["format"] == FORMAT:
+            return content["papers"]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the JSON that an earlier `theorylab verify` wrote") from None
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise InputError(f"{path} is not a file of verdicts; give the JSON that `theorylab verify` wrote")
+
+
+def failed(record: Record) -> bool:
+    """Whether any claim of the record failed."""
+    return any(c["status"] in FAILING for c in record["claims"])
+
+
+def lines(record: Record) -> list[Line]:
+    """The rows of the table, one a claim, in the order of the paper."""
+    return [_line(record["paper"], c) for c in record["claims"]]
+
+
+def _line(paper: str, c: Mapping[str, Any]) -> Line:
+    tight = min(c["evidence"], key=relative_margin, default=None)
+    controls = c["controls"].values()
+    rejected = f"{sum(x['rejected'] for x in controls)} of {len(controls)}" if controls else ""
+    remark = c["note"]
+    if c["status"] == "finding":
+        remark = f"not reproduced at this scale: {c['note'] or c['statement']}"
+    return Line(
+        paper, c["id"], c["statement"], c["source"], c["status"], measured_text(tight) if tight else "",
+        bound_text(tight) if tight else "", f"{margin(tight):+.3g}" if tight else "", rejected, c.get("seconds", 0.0),
+        remark,
+    )  # fmt: skip
+
+
+def _number(x: Any, otherwise: float) -> float:
+    return otherwise if x is None else float(x)
+
+
+def margin(e: Mapping[str, Any]) -> float:
+    """Distance of the measurement to the nearer bound, negative outside; NaN for a NaN."""
+    x = float(e["measured"]) if e["measured"] is not None else math.inf
+    sides = (x - _number(e["low"], -math.inf), _number(e["high"], math.inf) - x)
+    return math.nan if math.isnan(x) else min(sides)
+
+
+def relative_margin(e: Mapping[str, Any]) -> float:
+    """The margin in units of the bounds, to compare evidence of different sizes; what is violated comes first."""
+    low, high, gap = _number(e["low"], -math.inf), _number(e["high"], math.inf), margin(e)
+    width = high - low
+    finite = [abs(b) for b in (low, high) if math.isfinite(b)]
+    scale = width if math.isfinite(width) and width > 0 else max(finite[0] if finite else 1.0, 1e-300)
+    return -math.inf if math.isnan(gap) else gap / scale
+
+
+def measured_text(e: Mapping[str, Any]) -> str:
+    """The measurement with its interval over seeds."""
+    value = "infinite" if e["measured"] is None else f"{float(e['measured']):.4g}"
+    spread = " [{:.4g}, {:.4g}]".format(*(_number(v, math.inf) for v in e["interval"])) if e["interval"] else ""
+    seeds = f" ({e['seeds']} seeds)" if e["seeds"] > 1 else ""
+    return f"{e['label']}: {value}{spread}{seeds}"
+
+
+def bound_text(e: Mapping[str, Any]) -> str:
+    """The interval in which the claim says that the measurement lies."""
+    low, high = e["low"], e["high"]
+    if low is not None and high is not None:
+        return f"in [{low:.4g}, {high:.4g}]" if low != high else f"= {low:.4g}"
+    return f"≥ {low:.4g}" if low is not None else f"≤ {high:.4g}" if high is not None else "any number"
