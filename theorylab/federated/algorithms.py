@@ -13,7 +13,7 @@ tau_i local steps. With p_i renormalised over S, the server optimizer gets the p
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from theorylab.errors import InputError
 from theorylab.federated.clients import ClientData
-from theorylab.federated.execution import ClientAxis, best_axis, run_clients
+from theorylab.federated.execution import ClientAxis, best_axis, remembered, run_clients
 from theorylab.federated.local import Client, LocalResult, LocalSGD, Mine, Start, with_local
 from theorylab.nets.functional import Params, State
 
@@ -139,40 +139,7 @@ class Algorithm:
         n, few = clients.n_clients, self.clients_per_round
         if few is not None and not 1 <= few <= n:
             raise InputError(f"clients_per_round: {few} given, 1 to {n} are possible")
-        client = Client.of(self.local, apply, loss, clients)
-        rule = _Rule(self, n)
-        started: dict[str, Any] = {}
-
-        def compiled(state: FederatedState, clients: ClientData, key: Array) -> Any:
-            """(round, local), made at the first call: the choice of the axis looks at the model's program."""
-            if not started:
-                start, mine, *_ = jax.eval_shape(rule.prepare, state, key)
-                axis = best_axis(client, start, mine, clients) if client_axis is None else client_axis
-                run = run_clients(client, axis)
-                host = isinstance(axis, str) and axis == "host"
-                prepare, conclude = (
-                    (jax.jit(rule.prepare), jax.jit(rule.conclude)) if host else (rule.prepare, rule.conclude)
-                )
-
-                def one_local(state: FederatedState, clients: ClientData, key: Array) -> LocalResult:
-                    start, mine, chosen, keys = prepare(state, key)
-                    return run(start, mine, chosen, keys, clients)
-
-                def one_round(state: FederatedState, clients: ClientData, key: Array) -> Any:
-                    sent = prepare(state, key)
-                    start, mine, chosen, keys = sent
-                    result = run(start, mine, chosen, keys, clients)
-                    return conclude(state, sent, result, clients.weights)
-
-                pair = (one_round, one_local)
-                started["pair"] = pair if host else tuple(map(jax.jit, pair))
-            return started["pair"]
-
-        return Federated(
-            rule.init,
-            lambda state, clients, key: compiled(state, clients, key)[0](state, clients, key),
-            lambda state, clients, key: compiled(state, clients, key)[1](state, clients, key),
-        )
+        return remembered(_federated, _Rule(self, n), Client.of(self.local, apply, loss, clients), client_axis)
 
 
 Sent = tuple[Start, Mine, Int[Array, " s"], Key[Array, " s"]]
@@ -239,6 +206,42 @@ class _Rule:
             controls, momenta, state.round + 1,
         )  # fmt: skip
         return new, metrics
+
+
+@lru_cache(maxsize=16)
+def _federated(rule: _Rule, client: Client, client_axis: ClientAxis | None) -> Federated:
+    started: dict[str, Any] = {}
+
+    def compiled(state: FederatedState, clients: ClientData, key: Array) -> Any:
+        """(round, local), made at the first call: the choice of the axis looks at the model's program."""
+        if not started:
+            start, mine, *_ = jax.eval_shape(rule.prepare, state, key)
+            axis = best_axis(client, start, mine, clients) if client_axis is None else client_axis
+            run = run_clients(client, axis)
+            host = isinstance(axis, str) and axis == "host"
+            prepare, conclude = (
+                (jax.jit(rule.prepare), jax.jit(rule.conclude)) if host else (rule.prepare, rule.conclude)
+            )
+
+            def one_local(state: FederatedState, clients: ClientData, key: Array) -> LocalResult:
+                start, mine, chosen, keys = prepare(state, key)
+                return run(start, mine, chosen, keys, clients)
+
+            def one_round(state: FederatedState, clients: ClientData, key: Array) -> Any:
+                sent = prepare(state, key)
+                start, mine, chosen, keys = sent
+                result = run(start, mine, chosen, keys, clients)
+                return conclude(state, sent, result, clients.weights)
+
+            pair = (one_round, one_local)
+            started["pair"] = pair if host else tuple(map(jax.jit, pair))
+        return started["pair"]
+
+    return Federated(
+        rule.init,
+        lambda state, clients, key: compiled(state, clients, key)[0](state, clients, key),
+        lambda state, clients, key: compiled(state, clients, key)[1](state, clients, key),
+    )
 
 
 def _along(p: Float[Array, " s"], a: Float[Array, "s ..."]) -> Float[Array, "s ..."]:

@@ -4,7 +4,7 @@ The results agree up to rounding; what a client does is in `local`.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import jax
@@ -54,8 +54,25 @@ def run_clients(client: Client, axis: ClientAxis) -> RunClients:
     raise InputError(f"client_axis: {axis!r} given, 'map', 'vmap', 'host', a jax.sharding.Mesh or None is needed")
 
 
+def remembered(make: Callable[..., Any], *parts: Any) -> Any:
+    """`make(*parts)`, where `make` is an `lru_cache`: what was compiled for equal parts serves again.
+
+    Parts that cannot be hashed (a user's function may hold arrays) are made anew.
+    """
+    try:
+        hash(parts)
+    except TypeError:
+        return make.__wrapped__(*parts)  # type: ignore[attr-defined]
+    return make(*parts)
+
+
+@lru_cache(maxsize=16)
+def _stages(client: Client) -> tuple[Callable[..., Any], ...]:
+    return jax.jit(client.begin), jax.jit(client.step, donate_argnums=1), jax.jit(client.finish)
+
+
 def _host(client: Client) -> RunClients:
-    begin, step, finish = jax.jit(client.begin), jax.jit(client.step, donate_argnums=1), jax.jit(client.finish)
+    begin, step, finish = remembered(_stages, client)
 
     def run(start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
         counts, results = np.asarray(clients.counts), []

@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from jaxtyping import Array, Key
 from theorylab.errors import InputError
 from theorylab.federated.algorithms import Algorithm, FederatedState, check_finite
 from theorylab.federated.clients import ClientData
-from theorylab.federated.execution import ClientAxis
+from theorylab.federated.convolutions import with_patch_products
+from theorylab.federated.execution import ClientAxis, remembered
 from theorylab.nets.checkpoint import Checkpoints, checksum
 from theorylab.nets.fit import Model
 from theorylab.nets.functional import Params, State, bind, split
@@ -88,6 +90,7 @@ def federated_fit(
     client_axis: ClientAxis | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 1,
+    on_round: Callable[[int, FederatedState], None] | None = None,
     progress: bool | None = None,
 ) -> FederatedFit:
     """Train one model over many clients, round by round. The model and the arrays given are not changed.
@@ -106,6 +109,8 @@ def federated_fit(
             there if it was cut off, to the same result bit by bit. Data, start, key and options must be the same; the
             number of rounds may grow. Functions (model, loss, server optimizer, schedule of lr) cannot be compared:
             take a new folder when you change them.
+        on_round: called with the number of rounds made and the state after them, for every round made in this call
+            and for the start (0): to keep models on the way, or to stop by raising.
         progress: a bar on stderr; by default only on a terminal.
 
     Raises:
@@ -136,6 +141,8 @@ def federated_fit(
             raise InputError(f"rounds: {rounds} asked, the run in {checkpoint} has made {done} already; ask for more")
         if done == 0:
             _append(history, evaluate(current, 0))
+            if on_round is not None:
+                on_round(0, current)
         while done < rounds:
             current, metrics = federated.round(current, clients, key)
             diverged = check_finite(metrics)
@@ -147,6 +154,8 @@ def federated_fit(
                 _append(history, evaluate(current, done))
             if store is not None and (done % checkpoint_every == 0 or done == rounds):
                 store.save(done, current, history)
+            if on_round is not None:
+                on_round(done, current)
             tick(done, history)
     f = lambda params, x: apply_eval(params, current.state, x)  # noqa: E731
     trained = bind(model, current.params, current.state) if isinstance(model, nnx.Module) else None
@@ -157,16 +166,37 @@ def federated_fit(
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Pure:
+    """A model's pure function. Equal for modules of one architecture: what was compiled for one serves the others."""
+
+    identity: Any
+    function: Callable[..., Any] = field(compare=False)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+
 def as_functions(model: Model, params: Params | None) -> tuple[Callable[..., Any], Callable[..., Any], Params, State]:
     """(train-mode (params, state, x) -> (output, state), eval-mode (params, state, x) -> output, params, state)."""
     if isinstance(model, nnx.Module):
+        if jax.default_backend() == "cpu":
+            model = with_patch_products(model)
+        graph = nnx.split(model)[0]
         apply, own, state = split(model, train=True)
         in_eval_mode = split(model, train=False)[0]
-        return apply, lambda p, s, x: in_eval_mode(p, s, x)[0], own if params is None else params, state
+        evaluate = lambda p, s, x: in_eval_mode(p, s, x)[0]  # noqa: E731
+        return (
+            _Pure(("train", graph), apply),
+            _Pure(("eval", graph), evaluate),
+            own if params is None else params,
+            state,
+        )
     if params is None:
         raise InputError("params: None given; a function f(params, x) needs the parameters to start from")
     params = jax.tree.map(jnp.asarray, params)
-    return lambda p, s, x: (model(p, x), s), lambda p, s, x: model(p, x), params, {}
+    apply = lambda p, s, x: (model(p, x), s)  # noqa: E731
+    return _Pure(("train", model), apply), _Pure(("eval", model), lambda p, s, x: model(p, x)), params, {}
 
 
 def check_clients(clients: ClientData, loss: Loss, output: Callable[[Any], Any]) -> None:
@@ -197,15 +227,7 @@ def _named(eval_data: Any) -> dict[str, tuple[Any, Any]]:
 def _evaluator(
     apply: Callable[..., Any], loss: Loss, sets: Mapping[str, tuple[Any, Any]], size: int
 ) -> Callable[[FederatedState, int], History]:
-    @jax.jit
-    def sums(params: Params, state: State, x: Any, y: Any) -> dict[str, Array]:
-        output = apply(params, state, x)
-        value = loss(output, y)
-        found = {"loss": value.reshape(value.shape[0], -1).mean(1).sum()}
-        if isinstance(output, jax.Array) and isinstance(y, jax.Array) and jnp.issubdtype(y.dtype, jnp.integer):
-            hits = accuracy(output, y)
-            found["accuracy"] = hits.reshape(hits.shape[0], -1).mean(1).sum()
-        return found
+    sums = remembered(_sums, apply, loss)
 
     def evaluate(current: FederatedState, number: int) -> History:
         seen: History = {"eval_rounds": np.array([number])} if sets else {}
@@ -220,6 +242,21 @@ def _evaluator(
         return seen
 
     return evaluate
+
+
+@lru_cache(maxsize=16)
+def _sums(apply: Callable[..., Any], loss: Loss) -> Callable[..., dict[str, Array]]:
+    @jax.jit
+    def sums(params: Params, state: State, x: Any, y: Any) -> dict[str, Array]:
+        output = apply(params, state, x)
+        value = loss(output, y)
+        found = {"loss": value.reshape(value.shape[0], -1).mean(1).sum()}
+        if isinstance(output, jax.Array) and isinstance(y, jax.Array) and jnp.issubdtype(y.dtype, jnp.integer):
+            hits = accuracy(output, y)
+            found["accuracy"] = hits.reshape(hits.shape[0], -1).mean(1).sum()
+        return found
+
+    return sums
 
 
 def _append(history: History, new: History) -> None:

@@ -1,7 +1,8 @@
 """The tangent features of one trained model: which scalar, which parameters, which coordinates; shared by everybody."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,8 +12,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from theorylab.errors import InputError
+from theorylab.federated.execution import remembered
 from theorylab.nets.functional import Params, functional
-from theorylab.ntk import entk_features, random_head, sample_coordinates
+from theorylab.ntk import random_head, sample_coordinates
 
 if TYPE_CHECKING:
     from theorylab.federated.fit import FederatedFit
@@ -37,10 +39,50 @@ class TangentMap:
     batch_size: int
 
     def __call__(self, x: Any) -> Float[np.ndarray, "n ..."]:
-        """(n, p), or (n, K, p) for head="per_class", in the model's precision."""
-        return entk_features(
-            self.f, self.params, x, head=self.head, coords=self.coords, key=self.key, batch_size=self.batch_size
-        )
+        """(n, p), or (n, K, p) for head="per_class", in the model's precision.
+
+        The numbers of `ntk.entk_features`; compiled once for all models of one architecture.
+        """
+        f, params = self.f, self.params
+        if self.head == "random":
+            f, params = _Head(f), random_head(f, params, x, self.key)[1]
+        x = jax.tree.map(jnp.asarray, x)
+        rows, n = remembered(_rows, f, self.head), jax.tree.leaves(x)[0].shape[0]
+        coords = None if self.coords is None else jnp.asarray(self.coords)
+        with jax.default_matmul_precision("highest"):
+            parts = [
+                np.asarray(rows(params, coords, jax.tree.map(lambda a, i=i: a[i : i + self.batch_size], x)))
+                for i in range(0, n, self.batch_size)
+            ]
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The scalar head of `ntk.random_head` on hidden features."""
+
+    f: Callable[[list[Array], Any], Any]
+
+    def __call__(self, params: Any, x: Any) -> Any:
+        return (self.f(params["body"], x) @ params["head"]["w"] + params["head"]["b"])[:, None]
+
+
+@lru_cache(maxsize=16)
+def _rows(f: Callable[[Any, Any], Any], head: str) -> Callable[..., Array]:
+    @jax.jit
+    def rows(params: Any, coords: Array | None, x: Any) -> Array:
+        def one(sample: Any) -> Array:
+            batch = jax.tree.map(lambda a: a[None], sample)
+            out, pullback = jax.vjp(lambda p: f(p, batch)[0], params)
+            seeds = jnp.eye(out.size, dtype=out.dtype) if head == "per_class" else jnp.ones((1, out.size), out.dtype)
+            gradients = jax.vmap(pullback)(seeds / np.sqrt(out.size) if head == "logit_sum" else seeds)[0]
+            flat = jnp.concatenate([leaf.reshape(len(seeds), -1) for leaf in jax.tree.leaves(gradients)], 1)
+            return flat if head == "per_class" else flat[0]
+
+        gradients = jax.vmap(one)(x)
+        return gradients if coords is None else gradients[..., coords]
+
+    return rows
 
 
 def tangent_map(
@@ -83,11 +125,22 @@ def live_parameters(
     if not any(live):
         raise InputError("f: its output depends on none of the parameters")
 
-    def g(some: list[Array], x: Any) -> Any:
-        given = iter(some)
-        return f(jax.tree.unflatten(layout, [next(given) if k else a for k, a in zip(live, leaves, strict=True)]), x)
+    return _Live(f, layout, tuple(live), tuple(leaves)), [a for k, a in zip(live, leaves, strict=True) if k]
 
-    return g, [a for k, a in zip(live, leaves, strict=True) if k]
+
+@dataclass(frozen=True)
+class _Live:
+    """`f` as a function of some leaves. The others are not read: functions that differ in them alone are equal."""
+
+    f: Callable[[Params, Any], Any]
+    layout: Any
+    live: tuple[bool, ...]
+    leaves: tuple[Array, ...] = field(compare=False)
+
+    def __call__(self, some: list[Array], x: Any) -> Any:
+        given = iter(some)
+        leaves = [next(given) if k else a for k, a in zip(self.live, self.leaves, strict=True)]
+        return self.f(jax.tree.unflatten(self.layout, leaves), x)
 
 
 def _model(start: Any) -> tuple[Callable[..., Any], Callable[..., Any] | None, Params]:

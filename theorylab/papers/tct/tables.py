@@ -1,0 +1,184 @@
+"""From results to the numbers that the figures and claims show."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from theorylab.lab import Preset, Results, Table
+
+All = Mapping[str, Results]
+LAST = 10  # rounds over which the accuracy of a network is averaged: it moves by points from round to round
+NAMES = {"fedavg": "FedAvg", "fedprox": "FedProx", "scaffold": "SCAFFOLD", "fednova": "FedNova",
+         "centralized": "centralized", "tct": "TCT"}  # fmt: skip
+
+
+def trained(results: All, setting: Mapping[str, Any], method: str) -> np.ndarray:
+    """(seeds, rounds + 1) test accuracy of a baseline."""
+    world = central(setting["world"]) if method == "centralized" else setting["world"]
+    return results["train"].where(world=world, method=method).stack("accuracy")
+
+
+def central(world: Mapping[str, Any]) -> dict[str, Any]:
+    """The same images in one place: the centralized reference of all partitions."""
+    return {**world, "partition": "iid"}
+
+
+def last(accuracy: np.ndarray) -> np.ndarray:
+    """(seeds,) mean over the last rounds."""
+    return accuracy[:, 1:][:, -LAST:].mean(1)
+
+
+def solved(rows: Results, setting: Mapping[str, Any], algorithm: str, *, steps: int | None = None, c: float = 1.0,
+           standardize: bool = True, q: int | None = None, rounds: int | None = None) -> np.ndarray:  # fmt: skip
+    """(seeds, rounds) test accuracy of one way of solving stage 2; by default the standard one of the setting."""
+    rounds = setting["rounds2"] if rounds is None else rounds
+    steps, q = setting["steps"] if steps is None else steps, setting["p"] if q is None else q
+    solve = [algorithm, steps, c, standardize, q, rounds]
+    return np.stack([row["accuracy"][[list(s) for s in row.cell["solves"]].index(solve), :rounds] for row in rows])
+
+
+def standard(results: All, setting: Mapping[str, Any]) -> Results:
+    """Stage 2 of a setting."""
+    return results["convex"].where(world=setting["world"])
+
+
+def finals(results: All, setting: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """(seeds,) accuracy of every method: networks over the last rounds, TCT after its last round."""
+    found = {method: last(trained(results, setting, method)) for method in setting["methods"]}
+    return found | {"tct": solved(standard(results, setting), setting, "scaffold")[:, -1]}
+
+
+def bootstrapped(results: All, preset: Preset, rounds1: int, which: str = "params") -> Results:
+    """Stage 2 of the first setting from other models than the average after the standard rounds."""
+    setting = preset["settings"][0]
+    if (rounds1, which) == (setting["rounds1"], "params"):
+        return standard(results, setting)
+    return results["bootstrap"].where(rounds1=rounds1, which=which)
+
+
+def _spread(values: np.ndarray) -> dict[str, float]:
+    """Mean and range over seeds."""
+    return {"mean": float(values.mean()), "low": float(values.min()), "high": float(values.max())}
+
+
+def curves_table(results: All, preset: Preset) -> Table:
+    table = Table("setting", "method", "switch", "round", "mean", "low", "high")
+    for setting in preset["settings"]:
+        switch = setting["rounds1"]
+        runs = {m: trained(results, setting, m) for m in setting["methods"]}
+        stage2 = solved(standard(results, setting), setting, "scaffold")
+        runs["tct"] = np.concatenate([runs["fedavg"][:, : switch + 1], stage2], 1)
+        for method, accuracy in runs.items():
+            for number, values in enumerate(accuracy.T):
+                table.add(setting=setting["name"], method=method, switch=switch, round=number, **_spread(values))
+    return table
+
+
+def finals_table(results: All, preset: Preset) -> Table:
+    table = Table("data", "setting", "method", "seeds", "mean", "sd", "low", "high")
+    for setting in preset["settings"]:
+        for method, values in finals(results, setting).items():
+            sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+            table.add(data=setting["world"]["data"], setting=setting["name"], method=method, seeds=len(values), sd=sd,
+                      **_spread(values))  # fmt: skip
+    return table
+
+
+def convexity_table(results: All, preset: Preset) -> Table:
+    setting = preset["settings"][0]
+    rows = standard(results, setting)
+    table = Table("panel", "method", "round", "mean", "low", "high")
+    for method, algorithm in (("scaffold", "scaffold"), ("fedavg", "fedavg"), ("centralized", "pooled")):
+        for number, values in enumerate(solved(rows, setting, algorithm).T):
+            table.add(panel="convex", method=method, round=number + 1, **_spread(values))
+        for number, values in enumerate(trained(results, setting, method).T):
+            table.add(panel="network", method=method, round=number, **_spread(values))
+    return table
+
+
+def probe_table(results: All, preset: Preset) -> Table:
+    table = Table("source", "kept", "layers", "mean", "low", "high")
+    for source in results["probe"].unique("source"):
+        rows = results["probe"].where(source=source)
+        first = next(iter(rows))
+        for kept, values in zip(first.cell["kept"], rows.stack("accuracy").T, strict=True):
+            table.add(source=source, kept=kept, layers=int(first["layers"]), **_spread(values))
+    return table
+
+
+def bootstrap_table(results: All, preset: Preset) -> Table:
+    setting = preset["settings"][0]
+    table = Table("series", "rounds1", "mean", "low", "high")
+    for rounds1 in preset["bootstraps"]:
+        values = solved(bootstrapped(results, preset, rounds1), setting, "scaffold")[:, -1]
+        table.add(series="average", rounds1=rounds1, **_spread(values))
+    values = solved(bootstrapped(results, preset, setting["rounds1"], "client"), setting, "scaffold")[:, -1]
+    table.add(series="client 0", rounds1=setting["rounds1"], **_spread(values))
+    for method in ("fedavg", "centralized"):
+        values = last(trained(results, setting, method))
+        for rounds1 in (min(preset["bootstraps"]), max(preset["bootstraps"])):
+            table.add(series=method, rounds1=rounds1, **_spread(values))
+    return table
+
+
+def steps_table(results: All, preset: Preset) -> Table:
+    table = Table("algorithm", "steps", "round", "mean", "low", "high")
+    setting = preset["settings"][0]
+    rows = standard(results, setting)
+    for algorithm in ("scaffold", "fedavg"):
+        for steps in preset["steps"]:
+            for number, values in enumerate(solved(rows, setting, algorithm, steps=steps).T):
+                table.add(algorithm=algorithm, steps=steps, round=number + 1, **_spread(values))
+    return table
+
+
+def ablations_table(results: All, preset: Preset) -> Table:
+    setting = preset["settings"][0]
+    rows, table = standard(results, setting), Table("panel", "series", "x", "mean", "low", "high")
+    for c in preset["cs"]:
+        values = solved(rows, setting, "scaffold", c=c)[:, -1]
+        table.add(panel="eta", series="scaffold", x=c, **_spread(values))
+    for q in preset["ps"]:
+        values = solved(rows, setting, "scaffold", q=q)[:, -1]
+        table.add(panel="p", series="scaffold", x=q, **_spread(values))
+    for standardize in (True, False):
+        for algorithm in ("scaffold", "fedavg"):
+            for m in preset["steps"]:
+                series = f"{algorithm}, {'standardised' if standardize else 'raw'}"
+                values = solved(rows, setting, algorithm, steps=m, standardize=standardize)[:, -1]
+                table.add(panel="M", series=series, x=m, **_spread(values))
+    return table
+
+
+def stopping_table(results: All, preset: Preset) -> Table:
+    table = Table("series", "x", "mean", "low", "high")
+    setting = preset["settings"][0]
+    rows = standard(results, setting)
+    for algorithm in ("scaffold", "fedavg"):
+        for number, values in enumerate(solved(rows, setting, algorithm, rounds=preset["long"]).T):
+            table.add(series=algorithm, x=number + 1, **_spread(values))
+    table.add(series="ridgeless", x=preset["long"], **_spread(rows.stack("ridgeless_accuracy")))
+    for ridge, values in zip(preset["ridges"], rows.stack("ridge_accuracy").T, strict=True):
+        table.add(series="ridge", x=ridge, **_spread(values))
+    return table
+
+
+def theory_table(results: All, preset: Preset) -> Table:
+    table = Table("panel", "series", "x", "mean", "low", "high")
+    rows = results["fixed_points"]
+    for panel, quantities in (
+        ("limits", ("bias", "to_minimisers", "scaffold_to_optimum")),
+        ("radii", ("radius", "rate", "fedavg_radius")),
+    ):
+        for quantity in quantities:
+            for m, values in zip(next(iter(rows)).cell["steps"], rows.stack(quantity).T, strict=True):
+                table.add(panel=panel, series=quantity, x=m, **_spread(values))
+    rows = results["interpolation"]
+    cell = next(iter(rows)).cell
+    for algorithm in ("fedavg", "scaffold"):
+        for i, m in enumerate(cell["steps"]):
+            for j, rounds in enumerate(cell["rounds"]):
+                values = rows.stack(algorithm)[:, i, j]
+                table.add(panel="interpolation", series=f"{algorithm} {m}", x=rounds, **_spread(values))
+    return table
