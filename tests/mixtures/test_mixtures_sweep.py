@@ -8,6 +8,7 @@ import pytest
 
 from theorylab import mixtures
 from theorylab.errors import InputError
+from theorylab.mixtures.points import draw_blocks
 
 KEY = jax.random.key(0)
 GRID = {"s": [1.0, 0.4, 1.0], "n_l": [40, 40, 5], "n_u": [100, 100, 40], "d": 5}
@@ -16,12 +17,12 @@ METHODS = ("sl", "ul", "ul_plus", "ssl_switch", "ssl_weighted")
 
 @pytest.fixture(scope="module")
 def short():
-    return mixtures.sweep(KEY, **GRID, replicates=3000)
+    return mixtures.sweep(KEY, **GRID, replicates=1000)
 
 
 @pytest.fixture(scope="module")
 def explicit():
-    return mixtures.sweep(KEY, **GRID, replicates=300, methods=(*METHODS, "ssl_em", "self_training"), rounds=3)
+    return mixtures.sweep(KEY, **GRID, replicates=150, methods=(*METHODS, "ssl_em", "self_training"), rounds=3)
 
 
 def test_both_routes_have_the_same_means(short, explicit):
@@ -29,8 +30,8 @@ def test_both_routes_have_the_same_means(short, explicit):
         error = np.hypot(short.standard_error(method), explicit.standard_error(method))
         assert (np.abs(short.mean(method) - explicit.mean(method)) < 4.5 * error + 1e-9).all(), method
         distance = short.estimation[method].mean(1) / explicit.estimation[method].mean(1)
-        np.testing.assert_allclose(distance, 1, atol=0.08)
-    np.testing.assert_allclose(short.wrong_sign.mean(1), explicit.wrong_sign.mean(1), atol=0.08)
+        np.testing.assert_allclose(distance, 1, atol=0.15)  # 4 standard errors of 150 lengths that vary by 40 %
+    np.testing.assert_allclose(short.wrong_sign.mean(1), explicit.wrong_sign.mean(1), atol=4 * 0.5 / 150**0.5)
 
 
 def test_sl_has_its_exact_risk(short):
@@ -41,22 +42,21 @@ def test_sl_has_its_exact_risk(short):
 
 
 def test_the_explicit_route_is_the_public_estimators_on_the_same_points(explicit):
-    """The replicates drawn again by hand, with theta* = s e_1 and every label +1 (x and -x are the same)."""
-    for i in range(1):
-        key_u, key_l = jax.random.split(jax.random.fold_in(KEY, i))
-        noise, points = jax.random.normal(key_u, (100, 5)), jax.random.normal(key_l, (50, 5))
-        for j, (s, n_l, n_u) in enumerate(zip(GRID["s"], GRID["n_l"], GRID["n_u"], strict=True)):
-            centre = np.array([s, 0, 0, 0, 0], np.float32)
-            X_l, X_u, y = np.asarray(points)[:n_l] + centre, np.asarray(noise)[:n_u] + centre, np.ones(n_l)
-            sl, ulp = mixtures.sl_estimator(X_l, y), mixtures.ul_plus(X_l, y, X_u)
-            both = mixtures.ssl_weighted(sl, ulp, float(mixtures.optimal_weight(s, n_l, n_u)))
-            thetas = {
-                "sl": sl, "ssl_weighted": both, "ssl_em": mixtures.ssl_em(X_l, y, X_u, both),
-                "self_training": mixtures.self_training(X_l, y, X_u, rounds=3).weight,
-            }  # fmt: skip
-            for method, theta in thetas.items():
-                expected = float(mixtures.excess_risk(theta, centre))
-                assert explicit.excess[method][j, i] == pytest.approx(expected, rel=5e-3, abs=1e-6), method
+    """A replicate drawn again by hand, with theta* = s e_1 and every label +1 (x and -x are the same)."""
+    key_u, key_l = jax.random.split(jax.random.fold_in(KEY, 0))
+    noise, points = (np.asarray(draw_blocks(k, 1, 1, 5))[0, :-1].T for k in (key_u, key_l))
+    s, n_l, n_u = (GRID[k][0] for k in ("s", "n_l", "n_u"))
+    centre = np.array([s, 0, 0, 0, 0], np.float32)
+    X_l, X_u, y = points[:n_l] + centre, noise[:n_u] + centre, np.ones(n_l)
+    sl, ulp = mixtures.sl_estimator(X_l, y), mixtures.ul_plus(X_l, y, X_u)
+    both = mixtures.ssl_weighted(sl, ulp, float(mixtures.optimal_weight(s, n_l, n_u)))
+    thetas = {
+        "sl": sl, "ul_plus": ulp, "ssl_weighted": both, "ssl_em": mixtures.ssl_em(X_l, y, X_u, both),
+        "self_training": mixtures.self_training(X_l, y, X_u, rounds=3).weight,
+    }  # fmt: skip
+    for method, theta in thetas.items():
+        expected = float(mixtures.excess_risk(theta, centre))
+        assert explicit.excess[method][0, 0] == pytest.approx(expected, rel=5e-3, abs=1e-6), method
 
 
 def test_results_do_not_depend_on_the_chunk_nor_on_how_many_replicates_follow(short):

@@ -4,7 +4,7 @@ import pytest
 from theorylab import mixtures
 from theorylab.lab import Results, Row, Table
 from theorylab.mixtures.selection import CRITERIA
-from theorylab.papers.ssl_lower_bound import PAPER, figures, measures, real, synthetic
+from theorylab.papers.ssl_lower_bound import PAPER, measures, real, synthetic, tables
 from theorylab.plotting import house_style
 
 RNG = np.random.default_rng(0)
@@ -88,7 +88,7 @@ def test_every_claim_names_experiments_of_the_room_and_has_a_control_or_is_a_fin
 def test_the_bound_is_judged_over_at_least_sixty_settings(ideal):
     evidence = measures.lower_bound("bound")(ideal, PAPER.preset("quick"))
     assert next(e for e in evidence if e.label == "settings").measured >= 60
-    table = figures.bounded(ideal)
+    table = tables.bounded(ideal)
     assert len({tuple(row[k] for k in ("s", "d", "n_l", "n_u")) for row in table.where(method="ssl_em").rows()}) >= 60
 
 

@@ -1,9 +1,10 @@
 """Semi-supervised EM: the maximum likelihood estimate of theta* from labelled and unlabelled points together.
 
 EM's step is theta <- (sum_l y x + sum_u x tanh<x, theta>) / (n_l + n_u). It converges at the rate of the share of
-missing information, slowly at small s. Fisher scoring has the same fixed points and costs as much a step: the
-information n_l I + n_u (q (I - e e^T) + r e e^T), e = theta/||theta||, is known in closed form. A scoring step is kept
-only where it raises the likelihood, else EM's own step is taken, which always does.
+missing information, slowly at small s. A scoring step, EM's times the inverse of the information, has the same fixed
+points and costs as much: the information follows from the second moment of the points. With Anderson's extrapolation of
+the last two steps, a handful is enough. Such a step is kept only where it does not lower the likelihood, else EM's own
+step is taken, which never does.
 """
 
 from typing import Any, NamedTuple
@@ -15,18 +16,18 @@ from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, labelled, positive, unlabelled
-from theorylab.mixtures.information import log_cosh
 
+FACTORS = 20  # of a product that is less than 2^20
 _Z = np.linspace(-7, 7, 57)  # a step size needs few digits
 _P = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
 
 
 class Likelihood(NamedTuple):
-    """A stationary point of the likelihood, and how it was reached."""
+    """Stationary points of k likelihoods, and how they were reached."""
 
-    theta: Float[Array, " d"]
-    iterations: Array
-    step: Float[Array, ""]  # length of EM's step from the point before: how far from a fixed point it was
+    theta: Float[Array, "k d"]
+    iterations: Array  # (k,)
+    error: Float[Array, " k"]  # estimated distance of theta from the fixed point
 
 
 def ssl_em(
@@ -35,7 +36,8 @@ def ssl_em(
 ) -> Float[Array, " d"]:  # fmt: skip
     """Semi-supervised EM from `theta0`, which should be SSL-W: from zero or a wrong sign it may stay there.
 
-    Stops when EM's step is shorter than `tolerance` or after `iterations`; `scoring=False` takes EM's steps alone.
+    Stops when the estimated distance from the fixed point is below `tolerance`, or after `iterations`; `scoring=False`
+    takes EM's steps alone.
     Asymptotically efficient: excess risk A / (n_l + q(s) n_u), see `predicted_excess`.
     """
     X_l, y_l = labelled(X_l, y_l)
@@ -45,70 +47,152 @@ def ssl_em(
         raise InputError(f"theta0 has shape {theta0.shape} and X_l {X_l.shape[1]} columns: they must agree")
     positive("iterations", iterations, at_least=1)
     positive("tolerance", tolerance)
-    start = theta0.astype(X_u.dtype)
+    columns = jnp.concatenate([X_u, jnp.ones((len(X_u), 1), X_u.dtype)], axis=1).T
+    points = jnp.pad(columns, ((0, 0), (0, -len(X_u) % FACTORS)))[None]
     found = maximise(
-        (y_l @ X_l).astype(X_u.dtype), len(X_l), X_u, jnp.ones(len(X_u), X_u.dtype), 0.0, start,
-        iterations=iterations, tolerance=tolerance, scoring=scoring,
+        points, jnp.asarray([len(X_u)]), jnp.zeros(1, X_u.dtype), (y_l @ X_l).astype(X_u.dtype)[None],
+        jnp.asarray([len(X_l)]), theta0.astype(X_u.dtype)[None], (X_u.T @ X_u / len(X_u))[None],
+        iterations=iterations, tolerance=tolerance,
+        scoring=scoring,
     )  # fmt: skip
-    return found.theta
+    return found.theta[0]
 
 
 def maximise(
-    labelled_sum: Array, n_l: Any, noise: Array, mask: Array, shift: Any, theta0: Array, *,
-    iterations: int, tolerance: float, scoring: bool = True,
+    points: Float[Array, "b d+1 n"], n_u: Any, shift: Any, labelled_sum: Float[Array, "k d"], n_l: Any,
+    theta0: Float[Array, "k d"], moment: Float[Array, "k d d"], *, iterations: int, tolerance: float,
+    scoring: bool = True, blocks: Any = None,
 ) -> Likelihood:  # fmt: skip
-    """EM on unlabelled points `noise + shift e_1`, those with mask 1, and the sum of y x over n_l labelled ones.
+    """EM for k problems at once that share their noise: each step is two matrix products.
 
-    The shift lets a sweep over s share one array of noise.
+    Problem j has the first n_u[j] points of the blocks, shifted by shift[j] e_1, and labelled points whose sum of y x
+    is labelled_sum[j]; moment[j] is the mean of x x^T over its unlabelled points. The last row of `points` is 1: with
+    it, the shift is a part of the product. n must be a multiple of `FACTORS`. blocks: how many blocks hold points that
+    count, may be traced (all by default).
     """
-    n_u = jnp.sum(mask)
-    total = n_l + n_u
+    n, dtype = points.shape[2], points.dtype
+    blocks = len(points) if blocks is None else blocks
+    total = jnp.asarray(n_l + n_u, dtype)
+    # A likelihood per point that fell by less than this did so by rounding.
+    slack = 32 * jnp.finfo(dtype).eps
+    rounding = 2 * jnp.finfo(dtype).eps  # of EM's step
 
-    def project(theta: Array) -> Array:
-        return noise @ theta + shift * theta[0]
+    def evaluate(theta: Array) -> tuple[Array, Array]:
+        """The log likelihoods per point without their constant part, and EM's steps."""
+        lifted = jnp.concatenate([theta, shift[:, None] * theta[:, :1]], axis=1)
 
-    def value(theta: Array, u: Array) -> Array:  # per point, and without its constant part
-        gain = labelled_sum @ theta + jnp.sum(mask * log_cosh(u))
-        return gain / total - theta @ theta / 2
+        def add(b: Any, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+            u = lifted @ points[b]
+            counted = b * n + jnp.arange(n) < n_u[:, None]
+            size = jnp.abs(u)
+            small = jnp.exp(-2 * size)  # tanh and log cosh from one exponential
+            pull = jnp.where(counted, jnp.copysign((1 - small) / (1 + small), u), 0)
+            # One logarithm of a product of factors in [1, 2] is cheaper than as many logarithms.
+            products = jnp.prod(jnp.where(counted, 1 + small, 1).reshape(len(theta), FACTORS, -1), axis=1)
+            gain = jnp.sum(jnp.where(counted, size - np.log(2), 0), axis=1) + jnp.sum(jnp.log(products), axis=1)
+            return sums[0] + pull @ points[b].T, sums[1] + gain
 
-    def em_step(u: Array) -> Array:
-        t = mask * jnp.tanh(u)
-        mean = noise.T @ t
-        return (labelled_sum + mean.at[0].add(shift * jnp.sum(t))) / total
+        pulled, gain = jax.lax.fori_loop(0, blocks, add, (jnp.zeros_like(lifted), jnp.zeros_like(theta[:, 0])))
+        mean = (labelled_sum + pulled[:, :-1]).at[:, 0].add(shift * pulled[:, -1]) / total[:, None]
+        height = (jnp.sum(labelled_sum * theta, axis=1) + gain) / total - jnp.sum(theta**2, axis=1) / 2
+        return height, mean
 
-    def unfinished(state: tuple[Array, ...]) -> Array:
-        *_, step, count = state
-        return (step > tolerance) & (count < iterations)
+    information = _information(theta0, moment, n_l, n_u) if scoring else None
 
-    def body(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        theta, u, height, fallback, bold, _, count = state
-        # theta may be a scoring step: if it lowered the likelihood, go back to EM's step from the same point.
-        failed = bold & (value(theta, u) < height)
-        safe = em_step(u)
-        ahead = theta + _scored(theta, total * (safe - theta), n_l, n_u) if scoring else safe
-        chosen = jnp.where(failed, fallback, ahead)
-        now = jnp.where(failed, height, value(theta, u))
-        step = jnp.where(failed, jnp.inf, jnp.linalg.norm(safe - theta))
-        return chosen, project(chosen), now, safe, jnp.asarray(scoring) & ~failed, step, count + 1
+    def going(at: _State) -> Array:
+        return (at.error > tolerance) & (at.count < iterations)
 
-    u0 = project(theta0)
-    low = jnp.asarray(-jnp.inf, theta0.dtype)
-    start: tuple[Array, ...] = (theta0, u0, low, theta0, jnp.asarray(False), -low, jnp.asarray(0))
-    theta, u, height, fallback, bold, step, count = jax.lax.while_loop(unfinished, body, start)
-    worse = bold & (value(theta, u) < height)
-    return Likelihood(jnp.where(worse, fallback, theta), count, step)
+    def body(at: _State) -> _State:
+        height, safe = evaluate(at.theta)
+        failed = at.bold & (height < at.height - slack * (1 + jnp.abs(at.height)))
+        step = safe - at.theta
+        if information is not None:
+            step = information.solve(total[:, None] * step, at.trusted)
+        # The error of steps that shrink by a factor r is step r / (1 - r).
+        length, before = jnp.linalg.norm(step, axis=1), jnp.linalg.norm(at.step, axis=1)
+        shrunk = jnp.minimum(length / before, 1 - tolerance)
+        error = jnp.where(at.fresh, length, length * shrunk / (1 - shrunk))
+        error = jnp.where(jnp.linalg.norm(safe - at.theta, axis=1) <= rounding, 0, error)
+        ahead = at.theta + step
+        if scoring:  # Anderson's extrapolation of the last two steps
+            change = step - at.step
+            share = jnp.sum(change * step, axis=1) / jnp.maximum(jnp.sum(change**2, axis=1), jnp.finfo(dtype).tiny)
+            share = jnp.where(at.fresh, 0, share)[:, None]
+            ahead = ahead - share * (at.theta - at.last + change)
+        yes = jnp.ones_like(failed)
+        kept = _State(ahead, height, at.theta, step, safe, yes & scoring, ~yes, at.trusted, error, at.count + 1)
+        again = at._replace(
+            theta=at.safe, bold=~yes, fresh=yes, trusted=~yes, error=jnp.full_like(error, jnp.inf), count=at.count + 1
+        )
+        return _choose(going(at), _choose(failed, again, kept), at)
+
+    no = jnp.zeros(len(theta0), bool)
+    low = jnp.full(len(theta0), -jnp.inf, dtype)
+    start = _State(theta0, low, theta0, jnp.zeros_like(theta0), theta0, no, ~no, ~no, -low, jnp.zeros(len(theta0), int))
+    end = jax.lax.while_loop(lambda at: jnp.any(going(at)), body, start)
+    return Likelihood(jnp.where((end.error <= tolerance)[:, None], end.theta, end.safe), end.count, end.error)
 
 
-def _scored(theta: Array, gradient: Array, n_l: Any, n_u: Any) -> Array:
-    """Inverse Fisher information times the gradient of the log likelihood."""
-    s2 = theta @ theta
-    s = jnp.sqrt(s2)
-    x = s2 + s * jnp.asarray(_Z, theta.dtype)
-    p = jnp.asarray(_P, theta.dtype)
-    t = jnp.tanh(x)
-    q = t**2 @ p  # across theta
-    r = 1 - ((1 - t**2) * (x / jnp.where(s > 0, s, 1)) ** 2) @ p  # along theta
-    unit = theta / jnp.where(s > 0, s, 1)
-    along = (gradient @ unit) * unit
-    floor = 1e-3 * (n_l + n_u)  # a start near zero has no information: EM's step will do
-    return (gradient - along) / jnp.maximum(n_l + n_u * q, floor) + along / jnp.maximum(n_l + n_u * r, floor)
+class _State(NamedTuple):
+    theta: Array  # to be judged next
+    height: Array  # the likelihood at the last point kept,
+    last: Array  # that point,
+    step: Array  # the step that was found there,
+    safe: Array  # and EM's step from there
+    bold: Array  # whether theta is not that
+    fresh: Array  # whether `last` and `step` say nothing of what comes
+    trusted: Array  # whether no step has failed yet
+    error: Array
+    count: Array
+
+
+def _choose(which: Array, a: Any, b: Any) -> Any:
+    """a where `which` (k,), else b, leaf by leaf."""
+    return jax.tree.map(lambda x, y: jnp.where(which.reshape(-1, *[1] * (x.ndim - 1)), x, y), a, b)
+
+
+class _Information(NamedTuple):
+    """What stands for the information at a point, see `_information`."""
+
+    factor: Array  # (k, d, d) Cholesky factor
+    sound: Array  # (k,) whether it exists and is well away from singular
+    unit: Array  # (k, d)
+    across: Array  # eigenvalues of Fisher's information, (k,)
+    along: Array
+
+    def solve(self, gradient: Array, trusted: Array) -> Array:
+        """The inverse information times the gradients (k, d): Fisher's where it is not sound or not `trusted` (k,)."""
+        exact = jax.vmap(lambda f, g: jax.scipy.linalg.cho_solve((f, True), g))(self.factor, gradient)
+        part = jnp.sum(gradient * self.unit, axis=1, keepdims=True) * self.unit
+        mean = (gradient - part) / self.across[:, None] + part / self.along[:, None]
+        return jnp.where((self.sound & trusted)[:, None], exact, mean)
+
+
+def _information(theta: Array, moment: Array, n_l: Any, n_u: Any) -> _Information:
+    """Nearly the observed information at theta, of points of these second moments.
+
+    The Hessian of minus the log likelihood is (n_l + n_u) I - sum_u sech^2<x, theta> x x^T. The mean of that sum is
+    known, and so is the mean of x x^T, of which the sample has `moment`: the map that takes the one mean to the other
+    is applied to the sample's moment. Where the difference is not positive definite, the mean is taken (Fisher's).
+    """
+    dtype, eye = theta.dtype, jnp.eye(theta.shape[1], dtype=theta.dtype)
+    s2 = jnp.sum(theta**2, axis=1)
+    length = jnp.where(s2 > 0, jnp.sqrt(s2), 1)
+    x = s2[:, None] + jnp.sqrt(s2)[:, None] * jnp.asarray(_Z, dtype)
+    sech2, p = 1 - jnp.tanh(x) ** 2, jnp.asarray(_P, dtype)
+    across, along = sech2 @ p, (sech2 * (x / length[:, None]) ** 2) @ p  # eigenvalues of the mean of sech^2 x x^T
+    unit = theta / length[:, None]
+    # T moment T, where T = a (I - u u^T) + b u u^T squared takes I + theta theta^T to that mean.
+    a, b = jnp.sqrt(across), jnp.sqrt(along / (1 + s2))
+    pulled = jnp.einsum("kij,kj->ki", moment, unit)
+    corner = jnp.sum(pulled * unit, axis=1)
+    side = (a * (b - a))[:, None] * pulled + ((b - a) ** 2 * corner / 2)[:, None] * unit
+    cross = side[:, :, None] * unit[:, None]
+    seen = across[:, None, None] * moment + cross + jnp.swapaxes(cross, 1, 2)
+    total = jnp.asarray(n_l + n_u, dtype)
+    factor = jnp.linalg.cholesky(total[:, None, None] * eye - n_u[:, None, None] * seen)
+    # A start near zero has no information: EM's step, of information n_l + n_u, is not exceeded a thousandfold.
+    floor = 1e-3 * total
+    sound = jnp.min(jnp.diagonal(factor, axis1=1, axis2=2), axis=1) > jnp.sqrt(floor)  # False for NaN
+    across, along = (jnp.maximum(total - n_u * share, floor) for share in (across, along))
+    return _Information(factor, sound, unit, across, along)

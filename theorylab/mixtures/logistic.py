@@ -4,6 +4,7 @@ The objective is scikit-learn's: sum of weighted logistic losses + l2/2 ||weight
 is 1/l2. Sample weights double as masks, so that one compiled program serves every training set of a sweep.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -58,53 +59,88 @@ def fit_logistic(
     used, labels = known(weights), known(y)
     if intercept and used is not None and labels is not None and len(set(labels[used > 0].tolist())) < 2:
         raise InputError("y holds one class alone: give samples of both, or intercept=False")
-    return minimise(X, y, weights.astype(X.dtype), l2, intercept=intercept, start=start, iterations=iterations)
+    rows = design_of(X, intercept)
+    theta0 = jnp.zeros(rows.shape[1], X.dtype) if start is None else theta_of(start, intercept)
+    theta = minimise(
+        rows.T[None], y[None], weights.astype(X.dtype)[None], penalty_of(l2, rows, intercept), theta0,
+        iterations=iterations,
+    )  # fmt: skip
+    return linear_of(theta, intercept)
+
+
+def design_of(X: Array, intercept: bool) -> Array:
+    """The rows of X (..., d), with a last column of ones for an intercept."""
+    return jnp.concatenate([X, jnp.ones((*X.shape[:-1], 1), X.dtype)], axis=-1) if intercept else X
+
+
+def penalty_of(l2: Any, design: Array, intercept: bool) -> Array:
+    """The penalty on each weight (p,): none on the intercept."""
+    penalty = jnp.full(design.shape[-1], l2, design.dtype)
+    return penalty.at[-1].set(0) if intercept else penalty
+
+
+def theta_of(rule: Linear, intercept: bool) -> Array:
+    return jnp.append(rule.weight, rule.intercept) if intercept else jnp.asarray(rule.weight)
+
+
+def linear_of(theta: Array, intercept: bool) -> Linear:
+    return Linear(theta[:-1], theta[-1]) if intercept else Linear(theta, jnp.zeros((), theta.dtype))
+
+
+class _Point(NamedTuple):
+    """Where Newton's method stands, and the objective there."""
+
+    theta: Array
+    value: Array
+    slope: Array  # of the objective along `move`
+    move: Array  # Newton's step
+    size: Array  # share of it to try next
+    count: Array
 
 
 def minimise(
-    X: Array, y: Array, weights: Array, l2: Any, *, intercept: bool, start: Linear | None = None, iterations: int = 50
-) -> Linear:
-    """`fit_logistic` without its checks."""
-    d = X.shape[1]
-    design = jnp.concatenate([X, jnp.ones((len(X), 1), X.dtype)], axis=1) if intercept else X
-    penalty = jnp.full(design.shape[1], l2, X.dtype)
-    if intercept:
-        penalty = penalty.at[-1].set(0)
-    theta0 = jnp.zeros(design.shape[1], X.dtype)
-    if start is not None:
-        theta0 = jnp.concatenate([start.weight, start.intercept[None]]) if intercept else start.weight
-    design_t = design.T
-    eps = jnp.finfo(X.dtype).eps
+    design: Float[Array, "b p n"], y: Float[Array, "b n"], weights: Float[Array, "b n"],
+    penalty: Float[Array, " p"], theta0: Float[Array, " p"], *, blocks: Any = None, iterations: int = 50,
+) -> Float[Array, " p"]:  # fmt: skip
+    """Minimise sum_i w_i log(1 + exp(-y_i <theta, x_i>)) + <penalty, theta^2>/2 over samples in blocks.
 
-    def body(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        theta, u, _, count = state
-        p = jax.nn.sigmoid(-y * u)
-        gradient = penalty * theta - design_t @ (weights * y * p)
-        hessian = (design_t * (weights * p * (1 - p))) @ design + jnp.diag(penalty)
-        tiny = eps * jnp.trace(hessian) / len(theta)  # an intercept far out has no curvature
-        factor = jnp.linalg.cholesky(hessian + tiny * jnp.eye(len(theta), dtype=X.dtype))
+    A sample is a column. One pass over them gives the objective, its gradient and its Hessian at the point tried. Steps
+    are halved until the objective falls (Armijo's rule). blocks: how many blocks count, may be traced.
+    """
+    eps, p = jnp.finfo(design.dtype).eps, design.shape[1]
+    blocks = len(design) if blocks is None else blocks
+
+    def add(theta: Array, b: Any, sums: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        margin = y[b] * (theta @ design[b])
+        small = jnp.exp(-jnp.abs(margin))
+        loss = weights[b] * (jnp.maximum(-margin, 0) + jnp.log1p(small))
+        wrong = jnp.where(margin > 0, small, 1) / (1 + small)  # logistic function of -margin
+        pull = weights[b] * wrong
+        curvature = design[b] * (pull * (1 - wrong))
+        return sums[0] + jnp.sum(loss), sums[1] - design[b] @ (y[b] * pull), sums[2] + curvature @ design[b].T
+
+    def short(at: _Point) -> Array:  # Newton's steps square the error: one this short leaves rounding
+        return jnp.linalg.norm(at.move) <= jnp.sqrt(eps) * jnp.linalg.norm(at.theta)
+
+    def unfinished(at: _Point) -> Array:
+        return (at.count == 0) | (~short(at) & (at.count < iterations))
+
+    def body(at: _Point) -> _Point:
+        theta = at.theta + at.size * at.move
+        nothing = (jnp.zeros((), design.dtype), jnp.zeros(p, design.dtype), jnp.zeros((p, p), design.dtype))
+        loss, gradient, hessian = jax.lax.fori_loop(0, blocks, partial(add, theta), nothing)
+        value, gradient = loss + penalty @ theta**2 / 2, gradient + penalty * theta
+        hessian = hessian + jnp.diag(penalty)
+        tiny = eps * jnp.trace(hessian) / p  # an intercept far out has no curvature
+        factor = jnp.linalg.cholesky(hessian + tiny * jnp.eye(p, dtype=design.dtype))
         move = -jax.scipy.linalg.cho_solve((factor, True), gradient)
-        along, slope = design @ move, gradient @ move
-        loss = _loss(y * u)
-        slack = 8 * eps * (weights @ loss)
+        # In float32 the sum hides the last steps: a rise within its rounding is none.
+        fell = (value <= at.value + 1e-4 * at.size * at.slope + 8 * eps * loss) | (at.size < 1e-4)
+        there = _Point(theta, value, gradient @ move, move, jnp.ones_like(value), at.count + 1)
+        back = at._replace(size=at.size / 2, count=at.count + 1)
+        return jax.tree.map(partial(jnp.where, fell), there, back)
 
-        def too_long(a: Array) -> Array:  # Armijo's rule, on differences: in float32 the sum hides the last steps
-            ridge = a * ((theta * penalty) @ move) + a**2 / 2 * ((penalty * move) @ move)
-            rise = weights @ (_loss(y * (u + a * along)) - loss) + ridge
-            return (rise > 1e-4 * a * slope + slack) & (a > 1e-4)
-
-        a = jax.lax.while_loop(too_long, lambda a: a / 2, jnp.ones((), X.dtype))
-        # Newton's steps square the error: one this short leaves rounding.
-        done = jnp.linalg.norm(move) <= jnp.sqrt(eps) * jnp.linalg.norm(theta)
-        return theta + a * move, u + a * along, ~done, count + 1
-
-    def unfinished(state: tuple[Array, ...]) -> Array:
-        return state[2] & (state[3] < iterations)
-
-    state: tuple[Array, ...] = (theta0, design @ theta0, jnp.asarray(True), jnp.asarray(0))
-    theta = jax.lax.while_loop(unfinished, body, state)[0]
-    return Linear(theta[:d], theta[d] if intercept else jnp.zeros((), X.dtype))
-
-
-def _loss(margin: Array) -> Array:
-    return jax.nn.softplus(-margin)
+    high = jnp.asarray(jnp.inf, design.dtype)
+    start = _Point(theta0, high, 0 * theta0[0], jnp.zeros_like(theta0), jnp.ones_like(high), jnp.asarray(0))
+    end = jax.lax.while_loop(unfinished, body, start)
+    return end.theta + jnp.where(short(end), end.move, 0)

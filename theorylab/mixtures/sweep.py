@@ -20,15 +20,16 @@ from jaxtyping import Array, Key
 from theorylab.errors import InputError
 from theorylab.mixtures import moments
 from theorylab.mixtures.checks import option, positive
-from theorylab.mixtures.estimators import spectral_from_moment, switched
+from theorylab.mixtures.estimators import switched
 from theorylab.mixtures.gaussian import excess_from_parts
 from theorylab.mixtures.likelihood import maximise
+from theorylab.mixtures.points import BLOCK, blocks_of, draw_blocks, grouped, spectra, spectral_at, together
 from theorylab.mixtures.rates import optimal_weight
 from theorylab.mixtures.self_training import train
 
 MOMENT_METHODS = ("sl", "ul", "ul_plus", "ssl_switch", "ssl_weighted")
 DATA_METHODS = ("ssl_em", "self_training")
-Settings = Mapping[str, Array]
+Settings = Lists = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,13 @@ class _Plan:
     methods: tuple[str, ...]
     explicit: bool
     dtype: str
-    max_l: int
-    max_u: int
+    blocks_l: int  # of labelled points
+    blocks: int  # of unlabelled ones
     rounds: int
     l2: float
     iterations: int
     tolerance: float
+    one_by_one: bool  # replicates
 
 
 def sweep(
@@ -112,19 +114,23 @@ def sweep(
     t = optimal_weight(s, n_l, n_u) if weight is None else np.broadcast_to(np.asarray(weight, float), s.shape)
     settings = {"s": s, "n_l": n_l, "n_u": n_u, "t": t, "add": np.maximum(1, np.round(fraction * n_u)).astype(int)}
     settings |= {"size": size.reshape(s.shape)}
+    settings = {name: _padded(value, 16 if explicit else 64) for name, value in settings.items()}
+    groups = grouped(n_u)
     with_points = explicit and "self_training" in methods
     plan = _Plan(
-        int(d), tuple(methods), explicit, dtype.name, _round_up(n_l.max()) if with_points else 0,
-        _round_up(n_u.max()) if explicit else 0, int(rounds), float(l2), int(iterations), float(tolerance),
+        int(d), tuple(methods), explicit, dtype.name, _round_up(blocks_of(n_l.max())) if with_points else 0,
+        _round_up(max(5, blocks_of(n_u.max()))) if explicit else 0, int(rounds), float(l2), int(iterations),
+        float(tolerance), jax.default_backend() == "cpu",
     )  # fmt: skip
-    settings = {name: _padded(value, 16) for name, value in settings.items()}
     chunk = chunk or _fitting(plan, len(sizes), len(s), memory_gb)
     chunk = min(chunk, replicates)
     shards = mesh.shape[mesh.axis_names[0]] if mesh is not None else 1
     chunk = -(-chunk // shards) * shards
     with jax.enable_x64(bool(dtype == np.float64)):
         arrays = {k: jnp.asarray(v, dtype.name if k in ("s", "t") else None) for k, v in settings.items()}
-        whole = (key, arrays, jnp.asarray(_padded(sizes, 8)), jnp.asarray(len(s)))
+        lists = {"sizes": _padded(sizes, 8), "groups": _padded(groups, 4)}
+        counts = {"settings": len(s), "sizes": len(sizes), "groups": len(groups)}
+        whole = (key, arrays, jax.tree.map(jnp.asarray, lists), jax.tree.map(jnp.asarray, counts))
         spread = None
         if mesh is not None:
             whole = jax.device_put(whole, NamedSharding(mesh, PartitionSpec()))
@@ -153,13 +159,13 @@ def _round_up(size: int) -> int:
 
 def _padded(values: np.ndarray, multiple: int) -> np.ndarray:
     """The last value repeated, so that grids of about the same size share a program."""
-    return np.pad(values, (0, -len(values) % multiple), mode="edge")
+    return np.pad(values, [(0, -len(values) % multiple)] + [(0, 0)] * (values.ndim - 1), mode="edge")
 
 
 def _fitting(plan: _Plan, sizes: int, settings: int, memory_gb: float) -> int:
     """How many replicates at a time keep the device under the budget."""
-    points = (plan.max_u + plan.max_l) * (plan.d + 12) if plan.explicit else 8 * (sizes + 1) * plan.d
-    floats = 2 * points + settings * (2 * len(plan.methods) + 1)
+    points = BLOCK * (plan.blocks + plan.blocks_l) * (plan.d + 12) if plan.explicit else 8 * (sizes + 1) * plan.d
+    floats = 2 * points * (not plan.one_by_one) + settings * (2 * len(plan.methods) + 1)
     return int(np.clip(memory_gb * 1e9 / (floats * np.dtype(plan.dtype).itemsize), 1, 4096))
 
 
@@ -167,9 +173,10 @@ _PROGRAMS: dict[Any, Callable[..., Any]] = {}
 
 
 def _program(plan: _Plan, mesh: jax.sharding.Mesh | None) -> Callable[..., Any]:
-    """The compiled function (replicate numbers, key, settings, sizes, count) -> {name: (settings, replicates)}.
+    """The compiled function (replicate numbers, key, settings, lists, counts) -> {name: (settings, replicates)}.
 
-    It computes the first `count` settings alone: a longer grid is another argument, not another program.
+    It computes as many settings, sizes and groups as `counts` says: a longer grid is another argument, not another
+    program.
     """
     if (plan, mesh) not in _PROGRAMS:
         run = partial(_chunk, plan)
@@ -184,20 +191,19 @@ def _program(plan: _Plan, mesh: jax.sharding.Mesh | None) -> Callable[..., Any]:
     return _PROGRAMS[plan, mesh]
 
 
-def _chunk(plan: _Plan, index: Array, key: Array, settings: Settings, sizes: Array, count: Array) -> dict[str, Array]:
+def _chunk(plan: _Plan, index: Array, key: Array, settings: Settings, lists: Lists, counts: Lists) -> dict[str, Array]:
     keys = jax.vmap(partial(jax.random.fold_in, key))(index)
-    one: Callable[..., dict[str, Any]]
     if plan.explicit:
-        draws: Any = jax.vmap(partial(_draw_points, plan))(keys)
-        one = partial(_from_points, plan)
-    else:
-        draws = jax.vmap(lambda k: moments.draw(k, sizes, plan.d))(keys)
-        one = partial(_from_moments, plan)
+        one = partial(_from_points, plan, settings=settings, lists=lists, counts=counts)
+        # A CPU has nothing to gain from batches of products; elsewhere all replicates go side by side.
+        found = jax.lax.map(one, keys, batch_size=None if plan.one_by_one else len(index))
+        return {name: value.T for name, value in found.items()}
+    draws = jax.vmap(lambda k: moments.draw(k, lists["sizes"], plan.d))(keys)
     draws = jax.tree.map(lambda x: x.astype(plan.dtype), draws)
 
     def at(i: Any) -> dict[str, Array]:
         setting = {name: value[i] for name, value in settings.items()}
-        return jax.vmap(lambda noise: one(noise, setting))(draws)
+        return jax.vmap(lambda noise: _from_moments(plan, noise, setting))(draws)
 
     shapes = jax.eval_shape(at, 0)
     room = jax.tree.map(lambda x: jnp.zeros((len(settings["s"]), *x.shape), x.dtype), shapes)
@@ -205,7 +211,7 @@ def _chunk(plan: _Plan, index: Array, key: Array, settings: Settings, sizes: Arr
     def fill(i: Array, out: dict[str, Array]) -> dict[str, Array]:
         return jax.tree.map(lambda whole, row: whole.at[i].set(row), out, at(i))
 
-    return jax.lax.fori_loop(0, count, fill, room)
+    return jax.lax.fori_loop(0, counts["settings"], fill, room)
 
 
 def _risks(plan: _Plan, setting: Settings, sl: moments.Parts, ul: moments.Parts, unit: moments.Parts) -> dict[str, Any]:
@@ -247,65 +253,63 @@ def _from_moments(plan: _Plan, draws: moments.Draws, setting: Settings) -> dict[
     return _risks(plan, setting, sl, ul, unit)
 
 
-def _draw_points(plan: _Plan, key: Array) -> dict[str, Array]:
-    """Noise of the unlabelled points and of the labelled ones, or of their mean alone where that is enough.
-
-    x and -x are the same to every method here, so unlabelled points are drawn as y x ~ N(theta*, I).
-    """
+def _from_points(plan: _Plan, key: Array, *, settings: Settings, lists: Lists, counts: Lists) -> dict[str, Any]:
+    """All settings of one replicate on explicit points."""
+    s, n_l, n_u, t = (settings[k] for k in ("s", "n_l", "n_u", "t"))
     key_u, key_l = jax.random.split(key)
-    labelled = (plan.max_l, plan.d) if plan.max_l else (plan.d,)
-    return {
-        "unlabelled": jax.random.normal(key_u, (plan.max_u, plan.d), jnp.float32),
-        "labelled": jax.random.normal(key_l, labelled, jnp.float32),
-    }
-
-
-def _from_points(plan: _Plan, draws: Mapping[str, Array], setting: Settings) -> dict[str, Any]:
-    s, n_l, n_u = (setting[k] for k in ("s", "n_l", "n_u"))
-    noise, points = draws["unlabelled"], draws["labelled"]
-    mask_u = (jnp.arange(plan.max_u) < n_u).astype(plan.dtype)
-    if plan.max_l:
-        mask_l = (jnp.arange(plan.max_l) < n_l).astype(plan.dtype)
-        theta_sl = (mask_l @ points / n_l).at[0].add(s)
-    else:
-        theta_sl = (points / jnp.sqrt(n_l)).at[0].add(s).astype(plan.dtype)
-    gram = (noise * mask_u[:, None]).T @ noise
-    gram = gram.at[0].add(s * (mask_u @ noise)).at[:, 0].add(s * (mask_u @ noise)).at[0, 0].add(s**2 * n_u)
-    spectral = spectral_from_moment((gram / n_u).astype(plan.dtype))
-    # The three numbers of `_risks`: across is measured along UL's own rest, the sign of UL makes `along` >= 0.
-    flip = jnp.where(spectral.direction[0] >= 0, 1, -1).astype(plan.dtype)
-    direction = flip * spectral.direction
-    across = jnp.linalg.norm(direction[1:])
-    axis = direction[1:] / jnp.where(across > 0, across, 1)
-    beside = theta_sl[1:] @ axis
-    rest = jnp.linalg.norm(theta_sl[1:] - beside * axis)
-    zero = jnp.zeros_like(across)
-    length = jnp.sqrt(jnp.maximum(spectral.eigenvalue - 1, 0))
-    unit = moments.Parts(direction[0], across, zero)
-    out = _risks(
-        plan, setting, moments.Parts(theta_sl[0], beside, rest), moments.Parts(*(length * x for x in unit)), unit
-    )
+    noise = draw_blocks(key_u, blocks_of(jnp.max(n_u)), plan.blocks, plan.d).astype(plan.dtype)
+    spectral = spectral_at(spectra(noise, lists["sizes"], counts["sizes"]), s, settings["size"])
+    if plan.blocks_l:
+        labelled = draw_blocks(key_l, blocks_of(jnp.max(n_l)), plan.blocks_l, plan.d).astype(plan.dtype)
+        counted = (jnp.arange(plan.blocks_l * BLOCK).reshape(-1, 1, BLOCK) < n_l[:, None]).astype(plan.dtype)
+        error = jnp.einsum("bkn,bdn->kd", counted, labelled[:, :-1]) / n_l[:, None]
+    else:  # their mean is enough
+        error = (jax.random.normal(key_l, (plan.d,), jnp.float32) / jnp.sqrt(n_l)[:, None]).astype(plan.dtype)
+    theta_sl = error.at[:, 0].add(s)
+    # The three numbers of `_risks`: across is measured along UL's own rest.
+    axis = spectral.direction[:, 1:] / jnp.where(spectral.across > 0, spectral.across, 1)[:, None]
+    beside = jnp.sum(error[:, 1:] * axis, axis=1)
+    rest = jnp.linalg.norm(error[:, 1:] - beside[:, None] * axis, axis=1)
+    out = _risks(plan, settings, moments.Parts(theta_sl[:, 0], beside, rest), *spectral.parts())
     if "ssl_em" in plan.methods:
-        sign = jnp.where(theta_sl @ direction >= 0, 1, -1).astype(plan.dtype)
-        start = setting["t"] * theta_sl + (1 - setting["t"]) * sign * length * direction
-        theta = maximise(
-            n_l * theta_sl, n_l, noise, mask_u, s, start, iterations=plan.iterations, tolerance=plan.tolerance
-        ).theta
+        sign = jnp.where(jnp.sum(theta_sl * spectral.direction, axis=1) >= 0, 1, -1).astype(plan.dtype)
+        start = t[:, None] * theta_sl + ((1 - t) * sign * spectral.length)[:, None] * spectral.direction
+
+        def fit(start: Array, moment: Array, labelled_sum: Array, s: Array, n_l: Array, n_u: Array) -> Array:
+            return maximise(
+                noise, n_u, s, labelled_sum, n_l, start, moment, iterations=plan.iterations, tolerance=plan.tolerance,
+                blocks=blocks_of(jnp.max(n_u)),
+            ).theta  # fmt: skip
+
+        arrays = (start, spectral.moment, n_l[:, None] * theta_sl, s, n_l, n_u)
+        theta = together(fit, arrays, lists["groups"], counts["groups"])
         out |= _judged("ssl_em", s, theta)
     if "self_training" in plan.methods:
-        shifted = [x.at[:, 0].add(s) for x in (points, noise)]
-        labels = jnp.ones(plan.max_l, plan.dtype)
-        rule = train(
-            shifted[0], labels, mask_l, shifted[1], mask_u, setting["add"], rounds=plan.rounds, l2=plan.l2,
-            intercept=False,
-        )  # fmt: skip
-        out |= {"excess self_training": _judged("", s, rule.weight)["excess "]}
+        one, room = partial(_self_trained, plan, settings, labelled, noise), jnp.zeros_like(theta_sl)
+        weights = jax.lax.fori_loop(0, counts["settings"], lambda i, out: out.at[i].set(one(i)), room)
+        out |= {"excess self_training": _judged("", s, weights)["excess "]}
     return out
 
 
+def _self_trained(plan: _Plan, settings: Settings, labelled: Array, noise: Array, i: Array) -> Array:
+    """The weights (d,) at setting i, whose points are packed into as few blocks as hold them."""
+    s, n_l, n_u = (settings[k][i] for k in ("s", "n_l", "n_u"))
+    used = blocks_of(n_l)
+    room = jnp.concatenate([labelled, jnp.zeros_like(noise)])
+    design = jax.lax.dynamic_update_slice_in_dim(room, noise, used, axis=0)[:, :-1].at[:, 0].add(s)
+    point = jnp.arange(len(room) * BLOCK).reshape(-1, BLOCK)
+    known = (point < n_l).astype(plan.dtype)  # every label is +1
+    waiting = (point >= used * BLOCK) & (point < used * BLOCK + n_u)
+    penalty = jnp.full(plan.d, plan.l2, plan.dtype)
+    return train(
+        design, known, known, waiting, settings["add"][i], penalty, rounds=plan.rounds, blocks=used + blocks_of(n_u)
+    )
+
+
 def _judged(method: str, s: Array, theta: Array) -> dict[str, Array]:
-    across = jnp.sum(theta[1:] ** 2)
+    """Of estimates (settings, d)."""
+    across = jnp.sum(theta[:, 1:] ** 2, axis=1)
     return {
-        f"excess {method}": excess_from_parts(s, theta[0], across),
-        f"estimation {method}": jnp.sqrt((theta[0] - s) ** 2 + across),
+        f"excess {method}": excess_from_parts(s, theta[:, 0], across),
+        f"estimation {method}": jnp.sqrt((theta[:, 0] - s) ** 2 + across),
     }

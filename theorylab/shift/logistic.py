@@ -122,6 +122,59 @@ def fit_logistic(
 
 
 @float64_inside
+def fit_kernel_logistic(
+    K: Float[ArrayLike, "n n"],
+    y: Float[ArrayLike, "*b n"],
+    lams: Float[ArrayLike, " l"] | Sequence[float],
+    *,
+    mask: Bool[ArrayLike, " n"] | None = None,
+    tol: float = 1e-8,
+    max_steps: int = 100,
+) -> dict[str, Any]:
+    """`fit_logistic` on features of which only the Gram matrix K is known, for many label vectors on the same samples.
+
+    Returns "dual" (*b, L, n), the a of f(x) = sum_i a_i k(x_i, x) (zero at padding), and "gradient_norm", "iterations",
+    "train_error", "objective" (*b, L) as `LogisticFit` has them. K: positive semi-definite; mask: (n,).
+    """
+    require_matrix("K", K)
+    n = np.shape(K)[0]
+    if np.shape(K) != (n, n):
+        raise InputError(f"K has shape {np.shape(K)}; a square matrix of inner products is needed.")
+    require_labels("y", y, (*np.shape(y)[:-1], n))
+    require_matrix("lams", lams, ndim=(0, 1))
+    penalties = np.atleast_1d(np.asarray(lams, np.float64))
+    if penalties.min() <= 0:
+        raise InputError(f"lams holds {penalties.min():g}; penalties must be > 0 (1e-6 is nearly none).")
+    if mask is not None and np.shape(mask) != (n,):
+        raise InputError(f"mask has shape {np.shape(mask)}; one entry per sample, ({n},), is needed.")
+    counted = np.ones(n, bool) if mask is None else np.asarray(mask, bool)
+    labels = jnp.asarray(y, jnp.float64)
+    order = np.argsort(-penalties, kind="stable")
+    padded, count = pad_penalties(penalties[order])
+    found = _kernel_paths(jnp.asarray(K, jnp.float64), labels.reshape(-1, n), padded, count, jnp.asarray(counted),
+                          jnp.asarray(tol), max_steps)  # fmt: skip
+    back = np.argsort(order)
+    return {name: np.asarray(value)[:, back].reshape(*labels.shape[:-1], len(back), *value.shape[2:])
+            for name, value in found.items()}  # fmt: skip
+
+
+@partial(jax.jit, static_argnums=6)
+def _kernel_paths(K: Array, y: Array, lams: Array, count: Array, mask: Array, tol: Array, max_steps: int) -> Any:
+    K = jnp.where(mask[:, None] & mask, K, 0.0)
+
+    def problem(labels: Array) -> dict[str, Array]:
+        found = newton_path(None, K, labels, mask, lams, tol, max_steps, count=count)
+        return {"dual" if name == "weights" else name: value for name, value in found.items()}
+
+    return jax.lax.map(problem, y)
+
+
+def pad_penalties(lams: np.ndarray) -> tuple[Array, Array]:
+    """Decreasing penalties padded to a multiple of 8, and their number: paths of all lengths share a program."""
+    return jnp.asarray(np.pad(lams, (0, -len(lams) % 8), mode="edge")), jnp.asarray(len(lams))
+
+
+@float64_inside
 def _fit(X: Any, y: Any, lams: Any, mask: Any, tol: float, max_steps: int, batch_size: int, precision: str) -> Any:
     dtype = jnp.float64 if precision == "float64" else jnp.float32
     lams = jnp.atleast_1d(jnp.asarray(lams, dtype))
@@ -163,19 +216,22 @@ def gram(X: Array, mask: Array) -> Array:
 
 
 def newton_path(
-    X: Array, K: Array, y: Array, mask: Array, lams: Array, tol: Array | float, max_steps: int
-) -> dict[str, Array]:
+    X: Array | None, K: Array, y: Array, mask: Array, lams: Array, tol: Array | float, max_steps: int, *,
+    count: Any = None,
+) -> dict[str, Array]:  # fmt: skip
     """One problem for code that is traced already: penalties in decreasing order, K = `gram(X, mask)`.
 
-    Returns the fields of `LogisticFit` with leading axis L, all in the dtype of X.
+    Returns the fields of `LogisticFit` with leading axis L, all in the dtype of K; "weights" (L, n) instead of "coef"
+    where X is None. count: how many of the penalties to go through, may be traced (all by default; then zeros follow).
     """
-    n, p = X.shape
-    count = jnp.maximum(mask.sum(), 1).astype(X.dtype)
-    X = jnp.where(mask[:, None], X, 0.0)
-    dual = p >= n
+    dtype, n = K.dtype, K.shape[0]
+    number = jnp.maximum(mask.sum(), 1).astype(dtype)
+    if X is not None:
+        X = jnp.where(mask[:, None], X, 0.0)
+    dual = X is None or X.shape[1] >= n
 
     def losses(outputs: Array) -> Array:
-        return jnp.where(mask, jax.nn.softplus(-y * outputs), 0.0).sum(-1) / count
+        return jnp.where(mask, jax.nn.softplus(-y * outputs), 0.0).sum(-1) / number
 
     def norm2(weights: Array, outputs: Array) -> Array:
         return weights @ (outputs if dual else weights)
@@ -187,25 +243,25 @@ def newton_path(
     def gradient(weights: Array, outputs: Array, lam: Array) -> tuple[Array, Array]:
         """The gradient in w (in the coordinates of `weights`) and its norm."""
         if dual:
-            v = lam * weights - pull(outputs) / count
+            v = lam * weights - pull(outputs) / number
             return v, jnp.sqrt(jnp.maximum(v @ (K @ v), 0.0))
-        g = lam * weights - X.T @ pull(outputs) / count
+        g = lam * weights - X.T @ pull(outputs) / number
         return g, jnp.linalg.norm(g)
 
     def direction(g: Array, outputs: Array, lam: Array) -> tuple[Array, Array]:
         """Newton's step and its effect on the outputs."""
-        curvature = jnp.where(mask, jax.nn.sigmoid(outputs) * jax.nn.sigmoid(-outputs), 0.0) / count
+        curvature = jnp.where(mask, jax.nn.sigmoid(outputs) * jax.nn.sigmoid(-outputs), 0.0) / number
         if dual:
             # (lam + W K)^-1 g = [g - W^1/2 B^-1 W^1/2 K g / lam] / lam
             root = jnp.sqrt(curvature)
-            factor = cho_factor(jnp.eye(n, dtype=X.dtype) + root[:, None] * K * root / lam, lower=True)
+            factor = cho_factor(jnp.eye(n, dtype=dtype) + root[:, None] * K * root / lam, lower=True)
             step = -(g - root * cho_solve(factor, root * (K @ g)) / lam) / lam
         else:
-            hessian = (X.T * curvature) @ X + lam * jnp.eye(p, dtype=X.dtype)
+            hessian = (X.T * curvature) @ X + lam * jnp.eye(X.shape[1], dtype=dtype)
             step = -cho_solve(cho_factor(hessian, lower=True), g)
         return step, K @ step
 
-    steps = jnp.asarray(STEPS, X.dtype)
+    steps = jnp.asarray(STEPS, dtype)
 
     def newton(lam: Array, state: _State) -> _State:
         g, _ = gradient(state.weights, state.outputs, lam)
@@ -216,7 +272,7 @@ def newton_path(
         now = losses(state.outputs)
         gain = losses(state.outputs + steps[:, None] * effect) - now + lam * penalty
         # Near the optimum the objective has no digits left to tell steps apart: there the full step is right.
-        full = jnp.abs(gain).max() <= 1e3 * jnp.finfo(X.dtype).eps * (now + lam)
+        full = jnp.abs(gain).max() <= 1e3 * jnp.finfo(dtype).eps * (now + lam)
         t = jnp.where(full, 1.0, jnp.max(jnp.where(gain <= gain.min(), steps, 0.0)))
         weights = state.weights + t * step
         outputs = K @ weights
@@ -228,23 +284,28 @@ def newton_path(
             jnp.where(stalled, state.gradient_norm, norm), state.steps + 1, stalled,
         )  # fmt: skip
 
-    def solve(carry: tuple[Array, Array], lam: Array) -> tuple[tuple[Array, Array], dict[str, Array]]:
-        weights, outputs = carry
+    def solve(weights: Array, outputs: Array, lam: Array) -> tuple[_State, dict[str, Array]]:
         start = _State(weights, outputs, gradient(weights, outputs, lam)[1], jnp.zeros((), int), jnp.zeros((), bool))
 
         def unfinished(s: _State) -> Array:
             return (s.gradient_norm > tol) & (s.steps < max_steps) & ~s.stalled
 
         end = jax.lax.while_loop(unfinished, partial(newton, lam), start)
-        wrong = jnp.where(mask, y * end.outputs <= 0, False).sum() / count
-        found = {
-            "coef": X.T @ end.weights if dual else end.weights,
+        wrong = jnp.where(mask, y * end.outputs <= 0, False).sum() / number
+        solution = {"weights": end.weights} if X is None else {"coef": X.T @ end.weights if dual else end.weights}
+        return end, solution | {
             "gradient_norm": end.gradient_norm,
             "iterations": end.steps,
             "train_error": wrong,
             "objective": losses(end.outputs) + lam / 2 * norm2(end.weights, end.outputs),
         }
-        return (end.weights, end.outputs), found
 
-    zero = jnp.zeros(n if dual else p, X.dtype)
-    return jax.lax.scan(solve, (zero, jnp.zeros(n, X.dtype)), lams)[1]
+    def add(i: Array, carry: tuple[Array, Array, dict[str, Array]]) -> tuple[Array, Array, dict[str, Array]]:
+        weights, outputs, found = carry
+        end, one = solve(weights, outputs, lams[i])
+        return end.weights, end.outputs, jax.tree.map(lambda whole, row: whole.at[i].set(row), found, one)
+
+    zero, none = jnp.zeros(n if X is None or dual else X.shape[1], dtype), jnp.zeros(n, dtype)
+    shapes = jax.eval_shape(solve, zero, none, lams[0])[1]
+    room = jax.tree.map(lambda s: jnp.zeros((len(lams), *s.shape), s.dtype), shapes)
+    return jax.lax.fori_loop(0, len(lams) if count is None else count, add, (zero, none, room))[2]

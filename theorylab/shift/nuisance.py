@@ -130,16 +130,42 @@ def nuisance_factor(key: Key[Array, ""], n: int, k: int, sigma: float) -> Float[
     require_count("n", n)
     require_count("k", k)
     require_scale("sigma", sigma)
-    return bartlett(key, n, min(n, k), k, sigma)
+    return _bartlett(key, n, min(n, k), k, sigma)
 
 
 def bartlett(key: Array, n: int, m: int, k: ArrayLike, sigma: ArrayLike) -> Array:
     """`nuisance_factor` for code that is traced already, with k and sigma as data: m = min(n, k) columns."""
     key_diagonal, key_below = jax.random.split(key)
-    freedom = jnp.asarray(k) - jnp.arange(m, dtype=jnp.float64)
-    diagonal = jnp.sqrt(2 * jax.random.gamma(key_diagonal, freedom / 2, dtype=jnp.float64))
+    diagonal = chi(key_diagonal, jnp.asarray(k) - jnp.arange(m, dtype=jnp.float64))
     below = jnp.tril(jax.random.normal(key_below, (n, m), jnp.float64), -1)
     return jnp.asarray(sigma) * below.at[jnp.arange(m), jnp.arange(m)].set(diagonal)
+
+
+_bartlett = jax.jit(bartlett, static_argnums=(1, 2))  # k and sigma are data
+
+
+def chi(key: Array, freedom: Float[Array, " m"]) -> Float[Array, " m"]:
+    """chi variates of >= 1 degrees of freedom: Marsaglia and Tsang's rejection (2000) for all entries at once.
+
+    `jax.random.gamma` loops over its entries and takes seconds to compile.
+    """
+    key, key_one = jax.random.split(key)
+    shape = jnp.maximum(freedom, 2.0) / 2 - 1 / 3
+    scale = 1 / jnp.sqrt(9 * shape)
+
+    def propose(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        key, value, accepted = state
+        key, key_x, key_u = jax.random.split(key, 3)
+        x = jax.random.normal(key_x, shape.shape, shape.dtype)
+        v = (1 + scale * x) ** 3
+        bound = x**2 / 2 + shape * (1 - v + jnp.log(jnp.maximum(v, 1e-300)))
+        fits = (v > 0) & (jnp.log(jax.random.uniform(key_u, shape.shape, shape.dtype)) < bound)
+        return key, jnp.where(accepted, value, shape * v), accepted | fits
+
+    empty = jnp.zeros_like(shape)
+    half = jax.lax.while_loop(lambda state: ~state[2].all(), propose, (key, empty, empty > 0))[1]
+    one = jnp.abs(jax.random.normal(key_one, shape.shape, shape.dtype))
+    return jnp.where(freedom < 2, one, jnp.sqrt(2 * half))
 
 
 @float64_inside

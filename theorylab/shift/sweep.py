@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 from theorylab.errors import InputError
 from theorylab.precision import float64_inside
 from theorylab.shift.checks import require_between, require_count, require_matrix
-from theorylab.shift.logistic import gram, newton_path
+from theorylab.shift.logistic import gram, newton_path, pad_penalties
 from theorylab.shift.memorisation import memorisation_bound
 from theorylab.shift.nuisance import NuisanceModel, bartlett
 from theorylab.shift.risk import half_normal_error
@@ -150,8 +150,8 @@ def _grid(keys: Any, n: int, etas: Any, lams: Any, tol: float, model: NuisanceMo
           precision: str) -> dict[str, Any]:  # fmt: skip
     """All noise rates and penalties of a chunk of training sets of one size: arrays (chunk, E, L)."""
     samples = _draw(keys, n, pad, min(pad, model.k), model, precision)
-    descending = jnp.asarray(np.sort(lams)[::-1].copy())
-    found = [_solve(samples, eta, descending, tol, model.energy, max_steps) for eta in etas]
+    descending, count = pad_penalties(np.sort(lams)[::-1])
+    found = [_solve(samples, eta, descending, count, tol, model.energy, max_steps) for eta in etas]
     back = np.argsort(np.argsort(-lams))
     whole = jax.tree.map(lambda *arrays: np.stack([np.asarray(a, np.float64)[:, back] for a in arrays], 1), *found)
     return whole | {"spurious": model.shortcut * whole["spurious"]}
@@ -186,12 +186,14 @@ def _draw_padded(
     return jax.lax.map(one, keys) if keys.size == 1 else jax.vmap(one)(keys)
 
 
-@partial(jax.jit, static_argnums=5)
-def _solve(samples: dict[str, Array], eta: Any, lams: Array, tol: Any, energy: Any, max_steps: int) -> Any:
+@partial(jax.jit, static_argnums=6)
+def _solve(
+    samples: dict[str, Array], eta: Any, lams: Array, count: Any, tol: Any, energy: Any, max_steps: int
+) -> Any:  # fmt: skip
     def one(s: dict[str, Array]) -> dict[str, Array]:
         noisy = jnp.where(s["uniform"] < eta, -s["y"], s["y"])
         X, K, mask = s["X"], s["K"], s["mask"]
-        fit = newton_path(X, K, noisy.astype(X.dtype), mask, lams.astype(X.dtype), tol, max_steps)
+        fit = newton_path(X, K, noisy.astype(X.dtype), mask, lams.astype(X.dtype), tol, max_steps, count=count)
         fit = {name: value.astype(jnp.float64) for name, value in fit.items()}
         return jax.vmap(partial(_summary, s, noisy, energy))(fit)
 

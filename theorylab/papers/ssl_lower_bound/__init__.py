@@ -163,12 +163,12 @@ _TABLES = [
                  "keel/ionosphere", "keel/optdigits/3v8", "keel/optdigits/5v9", "keel/optdigits/1v7")
 ]  # fmt: skip
 _QUICK = {
-    "d": 20, "repeats": 4, "replicates": 80, "kl_draws": 1_000_000, "heat_s": [0.3, 1.0, 2.0], "table": _DOSSIER,
+    "d": 20, "repeats": 4, "replicates": 80, "kl_draws": 300_000, "heat_s": [0.3, 1.0, 2.0], "table": _DOSSIER,
     "labels_n_l": [50, 100, 200, 345, 400, 800, 1600], "snr_s": [0.15, 0.3, 0.5, 0.7, 1.0, 1.3, 1.6, 2.0],
     "snr_sizes": [200, 2000], "snr_replicates": 30, "snr_self_training": True,
     "grid_s": [0.3, 0.7, 1.0, 2.0], "grid_n_l": [20, 100, 400, 1600], "grid_n_u": [50, 200, 1000, 5000],
-    "grid_replicates": 2000, "grid_em_replicates": 80, "doublings": 3, "slope_replicates": 1000,
-    "precision_replicates": 20, "precision_by_moments": 1000, "explicit_replicates": 200,
+    "grid_replicates": 2000, "grid_em_replicates": 80, "doublings": 3, "slope_replicates": 2000,
+    "precision_replicates": 30, "precision_by_moments": 2000, "explicit_replicates": 200,
     "tasks": _MNIST + _FASHION + _TABLES, "draws": 5, "shuffled_tasks": 2,
     "twonorm": "keel/twonorm", "twonorm_draws": 400,
 }  # fmt: skip

@@ -1,51 +1,16 @@
 """Figures of the paper: tables reduced from results, and their drawings."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 
-from theorylab.lab import Figure, Preset, Results, Table
-from theorylab.papers.ssl_lower_bound.published import PUBLISHED, TASKS
+from theorylab.lab import Figure, Table
+from theorylab.papers.ssl_lower_bound import tables
+from theorylab.papers.ssl_lower_bound.published import TASKS
+from theorylab.papers.ssl_lower_bound.tables import LEARNERS, NAMES
 from theorylab.plotting import COLOURS, DASHES, MARKERS, band, panels, sample_axis
 
-All = Mapping[str, Results]
-NAMES = {
-    "sl": "SL", "ul_plus": "UL+", "ssl_switch": "SSL-S", "ssl_weighted": "SSL-W", "ssl_em": "SSL-EM",
-    "self_training": "self-training", "ul": "UL, sign known",
-}  # fmt: skip
 STYLE = {m: {"color": COLOURS[i % 6], "marker": MARKERS[i % 6], "ls": DASHES[i % 6]} for i, m in enumerate(NAMES)}
-LEARNERS = {
-    "sl": "SL", "ul_plus": "UL+", "ssl_w labelled": "SSL-W, labelled validation", "ssl_w oracle": "SSL-W, oracle",
-    "ssl_w unlabelled-margin": "SSL-W, unlabelled margin", "self_training": "self-training",
-}  # fmt: skip
-GAPS = (("sl", "ssl_w labelled"), ("ul_plus", "ssl_w labelled"), ("sl", "self_training"), ("ul_plus", "self_training"))
-
-
-def by_method(rows: Results, array: str = "mean") -> dict[str, np.ndarray]:
-    """(seeds, settings) of every method of a group of sweeps over the same settings (self-training, which comes last,
-    has no prediction)."""
-    values = rows.stack(array)
-    return {m: values[:, i] for i, m in enumerate(next(iter(rows)).cell["methods"][: values.shape[1]])}
-
-
-def honest(rows: Results) -> Results:
-    """The real tasks whose labels were not shuffled."""
-    return Results(tuple(r for r in rows if not r.cell.get("shuffled", False)))
-
-
-def _heat_table(results: All, preset: Preset) -> Table:
-    table = Table("s", "n_l", "n_u", "ratio", "q")
-    for row in results["heat"]:
-        best = np.minimum(row["sl"], row["ul_plus"]) / row["ssl_em"]
-        # at n_l = 0 all is q n_u: the information of the unlabelled points follows from SSL-EM's and SL's
-        n_l, n_u = np.asarray(row.cell["n_l"]), np.asarray(row.cell["n_u"])
-        q = ((row["sl"] / row["ssl_em"] - 1) * n_l[:, None] / n_u).mean()
-        for i, a in enumerate(n_l):
-            for j, b in enumerate(n_u):
-                table.add(s=row.cell["s"], n_l=float(a), n_u=float(b), ratio=round(float(best[i, j]), 5), q=float(q))
-    return table
 
 
 def _fig1(table: Table) -> MplFigure:
@@ -68,35 +33,8 @@ def _fig1(table: Table) -> MplFigure:
     return figure
 
 
-def _mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over seeds (first axis) and its standard error."""
-    return values.mean(0), values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0 * values[0]
-
-
 def _band(axis: Axes, x: np.ndarray, mean: np.ndarray, half: np.ndarray, colour: object) -> None:
     band(axis, x.tolist(), (mean - half).tolist(), (mean + half).tolist(), colour)
-
-
-def _synthetic_table(results: All, preset: Preset) -> Table:
-    table = Table("panel", "method", "x", "mean", "se", "predicted")
-    rows = results["snr"]
-    risk, predicted = by_method(rows), by_method(rows, "predicted")
-    for base in ("sl", "ul_plus"):
-        for method in ("ssl_weighted", "ssl_em", "self_training"):
-            if method not in risk:
-                continue
-            mean, se = _mean_and_error(risk[base] - risk[method])
-            theory = (predicted[base] - predicted[method])[0] if method in predicted else np.full(len(mean), np.nan)
-            for s, m, e, t in zip(rows.rows[0].cell["s"], mean, se, theory, strict=True):
-                table.add(panel=f"over {NAMES[base]}", method=method, x=s, mean=m, se=e, predicted=t)
-    rows = results["labels"]
-    risk, predicted = by_method(rows), by_method(rows, "predicted")
-    for method in ("ssl_switch", "ssl_weighted", "ssl_em"):
-        mean, se = _mean_and_error(np.minimum(risk["sl"].mean(0), risk["ul_plus"].mean(0)) / risk[method])
-        theory = np.minimum(predicted["sl"], predicted["ul_plus"])[0] / predicted[method][0]
-        for n, m, e, t in zip(rows.rows[0].cell["n_l"], mean, se, theory, strict=True):
-            table.add(panel="labels", method=method, x=n, mean=m, se=e, predicted=t)
-    return table
 
 
 def _fig2(table: Table) -> MplFigure:
@@ -119,29 +57,6 @@ def _fig2(table: Table) -> MplFigure:
     axes[0, 2].legend(loc="upper left", fontsize=6.5)
     axes[0, 2].set_ylim(0.7, 2.35)
     return figure
-
-
-def real_gaps(rows: Results) -> Table:
-    """Mean gaps over draws with their standard errors, beside the published ones where there are any."""
-    numbers = ("n_l", "n_u", "s_hat", "bayes", "gap", "se", "published", "err_baseline")
-    table = Table("task", "baseline", "learner", *numbers)
-    for row in honest(rows):
-        name, published = str(row.cell["name"]), PUBLISHED.get(str(row.cell["name"]))
-        for i, n_l in enumerate(row.cell["labels"]):
-            for k, (base, learner) in enumerate(GAPS):
-                gap = row[base][:, i] - row[learner][:, i]
-                table.add(
-                    task=name, n_l=n_l, n_u=int(row["n_u"]), s_hat=float(row["s_hat"].mean()),
-                    bayes=float(row["bayes"].mean()), baseline=NAMES[base],
-                    learner="self-training" if learner == "self_training" else "SSL-W", gap=gap.mean(),
-                    se=gap.std(ddof=1) / np.sqrt(len(gap)), published=published[k] if published else np.nan,
-                    err_baseline=row[base][:, i].mean(),
-                )  # fmt: skip
-    return table
-
-
-def _real_table(results: All, preset: Preset) -> Table:
-    return real_gaps(results["learners"])
 
 
 def _fig3(table: Table) -> MplFigure:
@@ -169,18 +84,6 @@ def _fig3(table: Table) -> MplFigure:
     return figure
 
 
-def _few_labels_table(results: All, preset: Preset) -> Table:
-    table = Table("task", "n_l", "learner", "error", "se", "t")
-    for row in honest(results["learners"]):
-        for i, n_l in enumerate(row.cell["labels"]):
-            for learner in LEARNERS:
-                error = row[learner][:, i]
-                t = row["t " + learner[6:]][:, i].mean() if learner.startswith("ssl_w") else np.nan
-                table.add(task=str(row.cell["name"]), n_l=n_l, learner=learner, error=error.mean(),
-                          se=error.std(ddof=1) / np.sqrt(len(error)), t=float(t))  # fmt: skip
-    return table
-
-
 def _fig4(table: Table) -> MplFigure:
     most = max(len(set(part["n_l"])) for _, part in table.groups("task"))
     shown = [(t, part) for (t,), part in table.groups("task") if len(set(part["n_l"])) == most][:6]
@@ -203,29 +106,6 @@ def _fig4(table: Table) -> MplFigure:
     return figure
 
 
-def bounded(results: All) -> Table:
-    """Every simulated risk beside the lower bound at its setting."""
-    table = Table("experiment", "method", "s", "d", "n_l", "n_u", "excess", "se", "bound", "labels_only", "times_8")
-    for name in ("table", "labels", "snr", "grid", "limits"):
-        for d, methods in results[name].unique("d", "methods"):
-            rows = results[name].where(d=d, methods=methods)
-            first = rows.rows[0]
-            for i, method in enumerate(methods):
-                excess = rows.stack("mean")[:, i].mean(0)
-                se = np.sqrt((rows.stack("se")[:, i] ** 2).sum(0)) / len(rows)
-                for j in range(len(excess)):
-                    table.add(
-                        experiment=name, method=method, d=d, excess=excess[j], se=se[j], bound=first["bound"][j],
-                        labels_only=first["bound_labels_only"][j], times_8=first["bound_times_8"][j],
-                        **{k: first.cell[k][j] for k in ("s", "n_l", "n_u")},
-                    )  # fmt: skip
-    return table
-
-
-def _bound_table(results: All, preset: Preset) -> Table:
-    return bounded(results)
-
-
 def _fig5(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.1, sharey=True)
     wanted = [m for m in NAMES if m in set(table["method"]) and m != "ul"]
@@ -242,26 +122,6 @@ def _fig5(table: Table) -> MplFigure:
     axes[0, 0].set_ylabel("simulated / bound")
     axes[0, 1].legend(fontsize=6.5, loc="upper center", ncols=3)
     return figure
-
-
-def risk_rows(rows: Results) -> Table:
-    """Simulated risks over seeds beside their predictions, for the reference settings."""
-    table = Table("s", "d", "n_l", "n_u", "method", "excess", "se", "predicted", "ratio")
-    for d in rows.unique("d"):
-        group = rows.where(d=d)
-        cell, first = group.rows[0].cell, group.rows[0]
-        for i, method in enumerate(cell["methods"]):
-            excess = group.stack("mean")[:, i].mean(0)
-            se = np.sqrt((group.stack("se")[:, i] ** 2).sum(0)) / len(group)
-            for j, (s, n_l, n_u) in enumerate(zip(cell["s"], cell["n_l"], cell["n_u"], strict=True)):
-                predicted = first["sl_exact"][j] if method == "sl" else first["predicted"][i, j]
-                table.add(s=s, d=d, n_l=n_l, n_u=n_u, method=method, excess=excess[j], se=se[j], predicted=predicted,
-                          ratio=excess[j] / predicted)  # fmt: skip
-    return table
-
-
-def _risk_table(results: All, preset: Preset) -> Table:
-    return risk_rows(results["table"])
 
 
 def _fig6(table: Table) -> MplFigure:
@@ -283,28 +143,6 @@ def _fig6(table: Table) -> MplFigure:
     return figure
 
 
-def _rate_table(results: All, preset: Preset) -> Table:
-    table = Table("panel", "method", "x", "excess", "se", "exact", "rate")
-    rows = results["slopes"]
-    cell, risk, predicted = rows.rows[0].cell, by_method(rows), by_method(rows, "predicted")
-    s, n_l, n_u = (np.asarray(cell[k], float) for k in ("s", "n_l", "n_u"))
-    sweep_n = s * (n_l < 20_000) == 1.0
-    for method, x in (("sl", n_l), ("ul", n_u)):
-        exact = rows.rows[0]["sl_exact"] if method == "sl" else predicted[method][0]
-        printed = cell["d"] / (s * n_l) if method == "sl" else cell["d"] / (s**3 * n_u)
-        mean, se = _mean_and_error(risk[method])
-        for panel, chosen, axis in (("n", sweep_n, x), ("s", ~sweep_n & (n_l == 20_000), s)):
-            scale = np.exp(s**2 / 2)
-            index = np.flatnonzero(chosen)
-            index = index[np.unique(axis[index], return_index=True)[1]]
-            anchor = 1 if panel == "n" else list(s[index]).index(1.0)
-            factor = (exact * scale)[index[anchor]] / printed[index[anchor]]
-            for i in index:
-                table.add(panel=panel, method=method, x=axis[i], excess=mean[i] * scale[i], se=se[i] * scale[i],
-                          exact=exact[i] * scale[i], rate=factor * printed[i])  # fmt: skip
-    return table
-
-
 def _tab1(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.0)
     for axis, (_, part) in zip(axes[0], table.groups("panel"), strict=True):
@@ -321,38 +159,6 @@ def _tab1(table: Table) -> MplFigure:
     axes[0, 1].minorticks_off()
     axes[0, 0].legend(fontsize=6.5)
     return figure
-
-
-def regimes(rows: Results) -> dict[str, np.ndarray]:
-    """For each regime: settings (3, steps) and SSL-EM's risk over SL's and over UL+'s, (seeds, steps)."""
-    cell, risk = rows.rows[0].cell, by_method(rows)
-    steps = len(cell["s"]) // 3
-    settings = np.array([cell["s"], cell["n_l"], cell["n_u"]], float)
-    found = {}
-    for k, name in enumerate(("low", "intermediate", "high")):
-        part = slice(k * steps, (k + 1) * steps)
-        found[name] = settings[:, part]
-        for base in ("sl", "ul_plus"):
-            found[f"{name} {base}"] = risk["ssl_em"][:, part] / risk[base][:, part].mean(0)
-    return found
-
-
-def _regime_table(results: All, preset: Preset) -> Table:
-    from theorylab.mixtures import gain_limits, spectral_information, unlabelled_information
-
-    table = Table("regime", "n_l", "n_u", "over", "ratio", "se", "limit")
-    found = regimes(results["limits"])
-    for name in ("low", "intermediate", "high"):
-        s, n_l, n_u = found[name]
-        exact = gain_limits(n_u / n_l, unlabelled_information(s))
-        spectral = exact.over_ul * spectral_information(s) / unlabelled_information(s)  # UL+'s constant is its own
-        for base, theory in (("sl", exact.over_sl), ("ul_plus", spectral)):
-            mean, se = _mean_and_error(found[f"{name} {base}"])
-            for i in range(len(s)):
-                table.add(
-                    regime=name, n_l=n_l[i], n_u=n_u[i], over=base, ratio=mean[i], se=se[i], limit=float(theory[i])
-                )
-    return table
 
 
 def _tab2(table: Table) -> MplFigure:
@@ -372,7 +178,7 @@ def _tab2(table: Table) -> MplFigure:
 
 FIGURES = (
     Figure(
-        "ssl_fig1", "How much SSL can gain over the better baseline", "ours", ("heat",), _heat_table, _fig1,
+        "ssl_fig1", "How much SSL can gain over the better baseline", "ours", ("heat",), tables.heat_table, _fig1,
         "Leading-order excess risk of the better of SL and UL+ over that of SSL-EM, which is asymptotically minimax. "
         "Dashed: n_l = q(s) n_u, where labelled and unlabelled points are worth the same. The gain is a constant, at "
         "most about 2, and vanishes on both sides: no rate is gained.",
@@ -380,7 +186,7 @@ FIGURES = (
     ),
     Figure(
         "ssl_fig2", "Error gaps over the signal-to-noise ratio, and the gain over labels", "content",
-        ("snr", "labels"), _synthetic_table, _fig2,
+        ("snr", "labels"), tables.synthetic_table, _fig2,
         "Left and middle: excess error of SL and of UL+ minus that of SSL-W at the optimal weight, of SSL-EM and of "
         "self-training (200 labels, 2,000 unlabelled points, d = 20; symmetric logarithmic axis). Right: better "
         "baseline over SSL at s = 0.7, 1,000 unlabelled points. Bands: two standard errors; dotted: leading order. "
@@ -388,7 +194,7 @@ FIGURES = (
         "The paper's settings are not known; SSL-EM is ours.",
     ),
     Figure(
-        "ssl_fig3", "SSL-W and self-training on real data", "scaled", ("learners",), _real_table, _fig3,
+        "ssl_fig3", "SSL-W and self-training on real data", "scaled", ("learners",), tables.real_table, _fig3,
         "Error of SL and of UL+ minus that of SSL-W (t from labelled validation points) and of self-training; bars: "
         "two standard errors over draws; open: the values of the paper's figure where the data set is the same. Tasks "
         "by s_hat^2 n_u, s_hat the Fisher signal-to-noise ratio of the best linear rule. Where the set is the same, "
@@ -398,31 +204,31 @@ FIGURES = (
         "Of the paper's ten sets the five MNIST pairs and a9a (Adult, rebuilt) are to be had; others stand in.",
     ),
     Figure(
-        "ssl_fig4", "How few labels the gains need", "ours", ("learners",), _few_labels_table, _fig4,
+        "ssl_fig4", "How few labels the gains need", "ours", ("learners",), tables.few_labels_table, _fig4,
         "Test error over the number of labels, mean and standard error over draws. Choosing t by the unlabelled margin "
         "simply picks UL+; from labelled validation points it is close to the oracle.",
     ),
     Figure(
         "ssl_fig5", "No algorithm beats the lower bound", "ours", ("table", "labels", "snr", "grid", "limits"),
-        _bound_table, _fig5,
+        tables.bound_table, _fig5,
         "Simulated excess risk over the minimax lower bound with N = n_l + q(s) n_u, every algorithm and setting; grey "
         "would be a violation. The dotted line is the efficient risk over the bound, 27/4. Right: a bound that counts "
         "labelled points only is violated.",
     ),
     Figure(
-        "ssl_fig6", "Simulated and predicted risks", "ours", ("table",), _risk_table, _fig6,
+        "ssl_fig6", "Simulated and predicted risks", "ours", ("table",), tables.risk_table, _fig6,
         "Simulated over predicted excess risk (two standard errors): exact quadrature for SL, leading order for the "
         "others; grey: within 10 %. At s = 0.3, d = 50 with 20 + 200 points nothing can be learnt and no prediction "
         "is meant to hold.",
     ),
     Figure(
-        "ssl_tab1", "Table 1: the rates, measured", "ours", ("slopes",), _rate_table, _tab1,
+        "ssl_tab1", "Table 1: the rates, measured", "ours", ("slopes",), tables.rate_table, _tab1,
         "Excess risk times e^{s²/2} over sample sizes and over s (two standard errors), theory with constants, and the "
         "printed rates through the theory's second point or, right, at s = 1. UL's s^-3 becomes s^-1 above s = 1.",
         "The paper's Table 1 states rates; the numbers are ours.",
     ),
     Figure(
-        "ssl_tab2", "Table 2: SSL never gains both rates", "ours", ("limits",), _regime_table, _tab2,
+        "ssl_tab2", "Table 2: SSL never gains both rates", "ours", ("limits",), tables.regime_table, _tab2,
         "Risk of SSL-EM over that of SL and of UL+ at s = 0.7 as both samples grow at different speeds. Dotted: the "
         "limits 1/(1 + c q) and c i/(1 + c q), c = n_u/n_l, i = s²/(1+s²). One of the two may vanish, never both.",
         "The paper's corollary states limits; the numbers are ours.",

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import norm
 
 from theorylab.lab import Evidence, Preset, Results, over_seeds
-from theorylab.papers.ssl_lower_bound.figures import bounded, by_method, regimes, risk_rows
+from theorylab.papers.ssl_lower_bound.tables import bounded, by_method, regimes, risk_rows
 
 All = Mapping[str, Results]
 Measure = Callable[[All, Preset], Sequence[Evidence]]

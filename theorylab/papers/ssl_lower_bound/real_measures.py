@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from theorylab.lab import Evidence, Preset, Results, Row, over_seeds
-from theorylab.papers.ssl_lower_bound.figures import honest, real_gaps
 from theorylab.papers.ssl_lower_bound.published import PUBLISHED
+from theorylab.papers.ssl_lower_bound.tables import honest, real_gaps
 
 All = Mapping[str, Results]
 Measure = Callable[[All, Preset], Sequence[Evidence]]

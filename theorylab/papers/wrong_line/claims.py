@@ -70,7 +70,7 @@ CLAIMS = (
         "penalty_does_not_interpolate",
         "At λ = 0.1 the training error is above 0 for n >= 200",
         "dossier 6",
-        ("penalty",),
+        ("noise", "penalty"),
         non_interpolating(0.1),
         {"penalty 1e-5": non_interpolating(1e-5)},
     ),

@@ -1,20 +1,21 @@
 """Cells on images: MNIST pairs with nuisance features appended, and Coloured MNIST."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import jax
 import numpy as np
 import optax
+import scipy.linalg
 from flax import nnx
 
 from theorylab.data.loading import load
 from theorylab.nets.cnn import CNN
 from theorylab.ntk.infinite import dense, relu, serial
-from theorylab.ridge.solve import solve_ridge
 from theorylab.shift.colouring import colour_images, colour_noise, shrink_images
 from theorylab.shift.interpolation import train_to_interpolation
-from theorylab.shift.logistic import fit_logistic
+from theorylab.shift.logistic import fit_kernel_logistic
 from theorylab.shift.nuisance import NuisanceModel, flip_labels, nuisance_factor
 from theorylab.shift.risk import id_ood_error
 
@@ -22,6 +23,7 @@ COMPONENTS = 50
 PADS = (400, 800)  # below these, training sets are padded: one compilation for all
 
 
+@lru_cache(maxsize=2)
 def pair_signal(name: str, sample: bool | None, first: int, second: int) -> tuple[np.ndarray, ...]:
     """Leading principal components of two classes' images, one global scale (mean variance 1), labels -1 and 1."""
     data = load(name, sample=sample)
@@ -47,22 +49,25 @@ def pairs(data: str, sample: bool | None, first: int, second: int, k: int, energ
     for i, n in enumerate(ns):
         key = jax.random.fold_in(jax.random.key(seed), n)
         rows = np.random.default_rng([seed, n]).permutation(len(y))[:n]
-        pad = next((p for p in PADS if n <= p), n)
-        factor = nuisance_factor(jax.random.fold_in(key, 0), pad, k, model.sigma)
-        features = np.zeros((pad, COMPONENTS + factor.shape[1]))
-        features[:n] = np.concatenate([x[rows], factor[:n]], axis=1)
-        mask = np.arange(pad) < n
+        pad = padded(n)
+        factor = np.asarray(nuisance_factor(jax.random.fold_in(key, 0), pad, k, model.sigma))
+        signal = np.pad(x[rows], ((0, pad - n), (0, 0)))
         labels = np.ones((len(etas), pad))
         for j, eta in enumerate(etas):
             labels[j, :n] = flip_labels(jax.random.fold_in(key, 1), y[rows], eta)[0]
-        fit = fit_logistic(np.broadcast_to(features, (len(etas), *features.shape)), labels, lams,
-                           mask=np.broadcast_to(mask, labels.shape), tol=1e-7)  # fmt: skip
-        w_s, norm_n = fit.coef[..., :COMPONENTS], np.linalg.norm(fit.coef[..., COMPONENTS:], axis=-1)
+        gram = signal @ signal.T + factor @ factor.T
+        fit = fit_kernel_logistic(gram, labels, lams, mask=np.arange(pad) < n, tol=1e-7)
+        w_s, norm_n = fit["dual"] @ signal, np.linalg.norm(fit["dual"] @ factor, axis=-1)
         inside, outside = id_ood_error(w_s, norm_n, x_test, y_test, sigma=model.sigma, tau=tau)
         found["id"][i], found["ood"][i] = 1 - inside, 1 - outside
-        found["train_error"][i], found["gradient_norm"][i] = fit.train_error, fit.gradient_norm
+        found["train_error"][i], found["gradient_norm"][i] = fit["train_error"], fit["gradient_norm"]
         found["sensitivity"][i] = norm_n / np.linalg.norm(w_s, axis=-1)
     return found
+
+
+def padded(n: int) -> int:
+    """How many samples a training set of n is padded to: few shapes, few compilations."""
+    return next((p for p in PADS if n <= p), n)
 
 
 def coloured(name: str, data: str, sample: bool | None, setting: Mapping[str, Any], ns: list[int], etas: list[float],
@@ -115,18 +120,20 @@ def _paint(setting: Mapping[str, Any], images: np.ndarray, y: np.ndarray, key: A
 
 def _kernel_machine(setting: Mapping[str, Any], train: np.ndarray, labels: np.ndarray, points: tuple[np.ndarray, ...],
                     key: Any) -> list[np.ndarray]:  # fmt: skip
-    """Positive predictions (m, noise rates) of kernel ridge regression on every set of points."""
+    """Positive predictions (m, noise rates) of kernel ridge or logistic regression on every set of points."""
     x = train.reshape(len(train), -1).astype(np.float64)
     gram = _kernel(setting, x, x)
     n = len(x)
     penalty = setting["ridge"] * (np.trace(gram) / n if setting["relative"] else 1.0)
-    if setting["loss"] == "logistic":  # on features whose Gram matrix is the kernel
-        root = np.linalg.cholesky(gram + 1e-9 * np.trace(gram) / n * np.eye(n))
-        many = np.broadcast_to(root, (labels.shape[1], n, n))
-        coef = fit_logistic(many, labels.T, [penalty], tol=1e-6).coef[:, 0]
-        dual = np.linalg.solve(root.T, coef.T)
+    if setting["loss"] == "logistic":
+        pad = padded(n)
+        many = np.pad(labels.T, ((0, 0), (0, pad - n)), constant_values=1.0)
+        fit = fit_kernel_logistic(
+            np.pad(gram, (0, pad - n)), many, [penalty], mask=np.arange(pad) < n, tol=1e-6
+        )  # fmt: skip
+        dual = fit["dual"][:, 0, :n].T
     else:
-        dual = np.asarray(solve_ridge(gram, labels, penalty / n).dual)
+        dual = scipy.linalg.solve(gram + penalty * np.eye(n), labels, assume_a="pos")
     values = [gram, *(_kernel(setting, p.reshape(len(p), -1).astype(np.float64), x) for p in points[1:])]
     return [k @ dual > 0 for k in values]
 

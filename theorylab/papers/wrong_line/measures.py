@@ -88,9 +88,9 @@ def non_interpolating(lam: float) -> Measure:
     """The training error on the observed labels is above 0 for every n >= 200."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
-        rows = results["penalty"]
-        l, ns = axis(rows, "lams").index(lam), axis(rows, "ns")
-        error = rows.stack("train_error")[:, :, 0, l]
+        rows = results["penalty" if lam in axis(results["penalty"], "lams") else "noise"]
+        e, l, ns = axis(rows, "etas").index(0.1), axis(rows, "lams").index(lam), axis(rows, "ns")
+        error = rows.stack("train_error")[:, :, e, l]
         return [
             over_seeds(f"training error at λ = {lam:g}, n = {n}", error[:, i], 1e-12, 1.0)
             for i, n in enumerate(ns) if n >= 200

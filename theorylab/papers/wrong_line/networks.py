@@ -34,7 +34,7 @@ def mlp(model: Mapping[str, Any], width: int, ns: list[int], etas: list[float], 
                 net = MLP((x.shape[1], width, 2), rngs=nnx.Rngs(jax.random.fold_in(key, 3)))
                 trained = train_to_interpolation(
                     net, (x, noisy), key=jax.random.fold_in(key, 4), optimizer=optax.sgd(0.02, momentum=0.9),
-                    batch_size=50, max_epochs=limit, round_epochs=limit if stage else 10, loop="device",
+                    batch_size=50, max_epochs=limit, round_epochs=limit if stage else 20, loop="device",
                 )  # fmt: skip
                 at, clean = (i, j, stage), (y_test > 0).astype(np.int32)
                 found["train_error"][at] = trained.train_error[-1]

@@ -48,6 +48,7 @@ def settings(results: All) -> list[tuple[str, float, np.ndarray, np.ndarray, np.
         add("noise", eta, noise, e, interpolating, tau)
     for l, lam in enumerate(axis(results["penalty"], "lams")):
         add("penalty", lam, results["penalty"], 0, l, 0)
+    add("penalty", axis(noise, "lams")[interpolating], noise, etas.index(0.1), interpolating, tau)
     for t, value in enumerate(taus):
         add("shift", value, noise, etas.index(0.1), interpolating, t)
     base = next(iter(noise)).cell["model"]["k"]
