@@ -5,6 +5,7 @@ answered by one line, never by a traceback.
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -203,7 +204,10 @@ def _require_writable(folder: Path, option: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the `theorylab` command."""
+    """Entry point of the `theorylab` command. Long compilations are kept on disk, beside the data sets."""
+    from theorylab.data.cache import cache_dir
+
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "compiled"))  # JAX reads it when it starts
     sys.exit(run(arguments))
 
 
