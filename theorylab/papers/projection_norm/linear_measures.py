@@ -1,0 +1,161 @@
+"""Measurements of the linear theory's propositions: both sides, from the cells of `linear`."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from theorylab.lab import Evidence, Preset, Results, over_seeds
+
+All = Mapping[str, Results]
+Measure = Callable[[All, Preset], Sequence[Evidence]]
+EXACT = 1e-9  # relative, for two float64 computations of one number
+
+
+def closed_forms(quantity: str) -> Measure:
+    """Proposition 1: relative difference of the closed forms to the fits below 1e-9."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results["bounds"]
+        off = np.abs(rows.stack(quantity) / rows.stack("fit") - 1).max(0)
+        return [Evidence(f"{what}, largest of {len(rows)}", float(x), high=EXACT) for what, x in zip(
+            ("||theta_hat - theta~||", "test loss"), off, strict=True)]  # fmt: skip
+
+    return measure
+
+
+def sandwich(missed: str, factor: float = 1.0) -> Measure:
+    """Proposition 2: (s_min^2/m) missed^2 <= loss <= (s_max^2/m) missed^2 for every signal; `factor` scales missed."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results["bounds"]
+        swap = (factor * rows.stack(missed) / rows.stack("missed")) ** 2
+        loss = rows.stack("loss")
+        return [
+            Evidence("largest loss / upper bound", float((loss / (swap * rows.stack("upper"))).max()), high=1 + EXACT),
+            Evidence("least loss / lower bound", float((loss / (swap * rows.stack("lower"))).min()), low=1 - EXACT),
+        ]
+
+    return measure
+
+
+def expectations(quantity: str, formula: int) -> Measure:
+    """Proposition 3: mean of PN^2, and of the test loss, over isotropic signals / trace formula in [0.98, 1.02], for
+    every (n, m): five standard errors at 4,000 signals; and the expected loss within its bounds."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        evidence = []
+        for n, m in results["bounds"].unique("n", "m"):
+            rows = results["bounds"].where(n=n, m=m)
+            expected = rows.stack("expected")
+            ratio = (rows.stack(quantity) ** 2).mean(1) / expected[:, formula]
+            loss, bounded = rows.stack("loss").mean(1) / expected[:, 2], expected[:, 2:3] / expected[:, 3:]
+            evidence += [
+                over_seeds(f"mean {quantity}^2 / formula, n={n}, m={m}", ratio, 0.98, 1.02),
+                over_seeds(f"mean loss / formula, n={n}, m={m}", loss, 0.97, 1.03),
+                Evidence(f"expected loss / upper bound, n={n}, m={m}", float(bounded[:, 1].max()), 0, 1),
+                Evidence(f"expected loss / lower bound, n={n}, m={m}", float(bounded[:, 0].min()), 1),
+            ]  # fmt: skip
+        return evidence
+
+    return measure
+
+
+def typical_kappa(n: int, m: int) -> Measure:
+    """Proposition 4: the median over isotropic signals of kappa = PN / missed lies in [0.95, 1.05]."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        kappa = results["bounds"].where(n=n, m=m).stack("kappa")
+        return [over_seeds(f"median kappa, n={n}, m={m}", np.median(kappa, axis=1), 0.95, 1.05)]
+
+    return measure
+
+
+def always_bounded(results: All, preset: Preset) -> list[Evidence]:
+    """(s_max^2/m) PN^2 >= loss: as a share of signals, 1 if the bound held for each."""
+    rows = results["bounds"].where(n=20, m=20)
+    scale = rows.stack("upper")[:, :1] / rows.stack("missed")[:, :1] ** 2
+    held = scale * rows.stack("pn") ** 2 >= rows.stack("loss")
+    hidden = scale[:, 0] * rows.stack("hidden")[:, 0] ** 2 >= rows.stack("hidden")[:, 1]
+    return [
+        over_seeds("share of isotropic signals", held.mean(1), low=1.0),
+        over_seeds("share of signals in the null space of P", hidden.astype(float), low=1.0),
+    ]
+
+
+def blind(quantity: str) -> Measure:
+    """Proposition 5: what the outputs show is constant in s to rounding, while PN never falls and the loss grows."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results["hidden"]
+        shown, pn, loss = rows.stack(quantity), rows.stack("pn"), rows.stack("loss")
+        varies = float((np.ptp(shown, 1) / shown.mean(1)).max())
+        return [
+            Evidence(f"range of the {quantity} over s / mean", varies, 0, 1e-12),
+            Evidence("least step of PN", float(np.diff(pn, axis=1).min()), low=-1e-12),
+            over_seeds("loss at the largest s / at s = 0", loss[:, -1] / loss[:, 0], low=5.0),
+            over_seeds("PN at the largest s / at s = 0", pn[:, -1] / pn[:, 0], low=1.1),
+            Evidence("PN / its limit ||a||", float((pn.max(1) / rows.stack("limit")).max()), high=1 + EXACT),
+            Evidence("PN - closed form", float(np.abs(pn - rows.stack("closed")).max()), high=1e-9),
+        ]  # fmt: skip
+
+    return measure
+
+
+def more_data(quantity: str) -> Measure:
+    """Proposition 6: never rises with m, and is 0 (1e-9) once the test set has d rows or more."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results["more_data"]
+        cell = next(iter(rows)).cell
+        values = rows.stack(quantity)
+        full = np.asarray(cell["sizes"]) >= cell["d"]
+        return [
+            Evidence(f"largest step of {quantity} with m", float(np.diff(values, axis=1).max()), high=1e-9),
+            Evidence(f"{quantity} at m >= d", float(values[:, full].max()), high=1e-9),
+        ]
+
+    return measure
+
+
+def early_stopping(at_rest: int) -> Measure:
+    """Proposition 7: closed forms against integration and iteration; without shift PN_ref is 0; one limit."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results["early"]
+        flow, limit = rows.stack("flow"), rows.stack("limit")
+        return [
+            Evidence("flow - matrix exponential", float(np.abs(flow - rows.stack("integrated")).max()), high=1e-9),
+            Evidence(
+                "descent - iteration", float(np.abs(rows.stack("descent") - rows.stack("iterated")).max()), high=1e-12
+            ),
+            Evidence("norm without shift, any t", float(rows.stack("unshifted")[:, at_rest].max()), high=1e-12),
+            Evidence("last t - limit", float(np.abs(flow[:, :, -1] - limit[:, None]).max()), high=1e-9),
+        ]
+
+    return measure
+
+
+def finite_sample_floor(quantity: str) -> Measure:
+    """Proposition 8: sqrt(n) times the mean norm in [2.0, 2.7] at every n, log-log slope in [-0.6, -0.4]."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results["floor"]
+        sizes = np.asarray(next(iter(rows)).cell["sizes"], float)
+        means = rows.stack(quantity).mean(1)
+        slopes = [np.polyfit(np.log(sizes), np.log(mean), 1)[0] for mean in means]
+        return [over_seeds("slope in n", slopes, -0.6, -0.4)] + [
+            over_seeds(f"sqrt(n) x norm at n={n:g}", means[:, i] * np.sqrt(n), 2.0, 2.7) for i, n in enumerate(sizes)
+        ]
+
+    return measure
+
+
+def gram_form(quantity: str) -> Measure:
+    """Section 2.4: Gram matrices of tangent features give the primal norm to 1e-8."""
+
+    def measure(results: All, preset: Preset) -> list[Evidence]:
+        rows = results["kernel"]
+        off = np.abs(rows.stack(quantity) / rows.stack("primal") - 1)
+        return [Evidence("largest relative difference", float(off.max()), high=1e-8)]
+
+    return measure
