@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -208,12 +209,27 @@ def linen_mixer() -> tuple:
     return net.apply, net.init(jax.random.key(0), x), x
 
 
+def equinox_mlp() -> tuple:
+    """Parameters and static parts mixed in one tree, as `equinox.partition` takes them apart."""
+    keys = jax.random.split(jax.random.key(5), 2)
+    model = eqx.nn.Sequential(
+        [
+            eqx.nn.Linear(6, 8, key=keys[0]),
+            eqx.nn.Lambda(jnp.tanh),
+            eqx.nn.LayerNorm(8),
+            eqx.nn.Linear(8, 3, key=keys[1]),
+        ]
+    )
+    params, static = eqx.partition(model, eqx.is_inexact_array)
+    return lambda p, x: jax.vmap(eqx.combine(p, static))(x), params, _x(6)
+
+
 ZOO: dict[str, Callable[[], tuple]] = {
     g.__name__: g
     for g in (
         mlp, ntk_parametrisation, shared_weights, tied_transpose, stacked_layers, scanned_layers, strided_dilated_conv,
         grouped_conv, conv_1d_channels_first, max_pool, weight_norm, attention, tied_embedding, per_head_weights,
-        pytrees, custom_derivatives, nnx_cnn, linen_mixer,
+        pytrees, custom_derivatives, nnx_cnn, linen_mixer, equinox_mlp,
     )
 }  # fmt: skip
 
