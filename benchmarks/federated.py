@@ -1,7 +1,8 @@
 """Federated rounds and the convex stage of TCT, timed: `python benchmarks/federated.py [--torch PYTHON]`.
 
-1. Rounds per second of FedAvg with the small CNN, by the way clients are run, beside a plain PyTorch loop with the same
-   model, batches and sizes (`--torch`: the interpreter of an environment that has PyTorch; without it, "not measured").
+1. Rounds per second of FedAvg with the small CNN, by the way clients are run, beside a plain JAX loop (one compiled
+   SGD step, driven from Python) and a plain PyTorch loop with the same model, batches and sizes (`--torch`: the
+   interpreter of an environment that has PyTorch; without it, "not measured").
 2. How a round's cost grows with the clients and the local steps.
 3. The Gram form of SCAFFOLD on least squares beside its primal loop, and how both grow with M and p.
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -32,7 +34,8 @@ from theorylab.federated import (
     scaffold_least_squares,
     stable_step_size,
 )
-from theorylab.nets import CNN, cross_entropy, functional_train
+from theorylab.federated.convolutions import with_patch_products
+from theorylab.nets import CNN, cross_entropy, functional, functional_train
 
 BATCH = 50
 TORCH = """
@@ -77,15 +80,46 @@ def seconds(call: Callable[[], Any], repeats: int) -> dict[str, float]:
     return {"wall": min(wall), "cpu": min(cpu), "compile": first - min(wall)}
 
 
-def one_round(clients: int, n: int, epochs: int, axis: str | None, repeats: int) -> dict[str, float]:
+def one_round(
+    clients: int, n: int, epochs: int, axis: str | None, repeats: int, *, patches: bool = True
+) -> dict[str, float]:
+    """`patches`: convolutions as products of patches, as `federated_fit` has them on CPU."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(clients * n, 28, 28, 1)).astype(np.float32), rng.integers(0, 10, clients * n)
     data = pad_clients(x, y, iid_partition(y, clients, jax.random.key(0)))
-    apply, params, state = functional_train(CNN((28, 28, 1), 10, rngs=nnx.Rngs(0)))
+    model = CNN((28, 28, 1), 10, rngs=nnx.Rngs(0))
+    apply, params, state = functional_train(with_patch_products(model) if patches else model)
     algorithm = fedavg(lr=0.05, epochs=epochs, batch_size=BATCH)
     federated = algorithm.bind(apply, cross_entropy, data, client_axis=axis)
     start = federated.init(params, state)
     return seconds(lambda: federated.round(start, data, jax.random.key(1))[0].params, repeats)
+
+
+def plain_round(clients: int, n: int, epochs: int, repeats: int) -> dict[str, float]:
+    """What one writes without a library: a compiled SGD step, loops over clients, epochs and batches in Python."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(clients, n, 28, 28, 1)), jnp.float32)
+    y = jnp.asarray(rng.integers(0, 10, (clients, n)))
+    f, start = functional(CNN((28, 28, 1), 10, rngs=nnx.Rngs(0)))
+
+    @jax.jit
+    def step(params: Any, x: Any, y: Any) -> Any:
+        gradient = jax.grad(lambda p: cross_entropy(f(p, x), y).mean())(params)
+        return jax.tree.map(lambda v, g: v - 0.05 * g, params, gradient)
+
+    def go() -> Any:
+        after = []
+        for i in range(clients):
+            params = start
+            for _ in range(epochs):
+                order = rng.permutation(n)
+                for j in range(0, n, BATCH):
+                    picked = order[j : j + BATCH]
+                    params = step(params, x[i, picked], y[i, picked])
+            after.append(params)
+        return jax.tree.map(lambda *leaves: sum(leaves) / clients, *after)
+
+    return seconds(go, repeats)
 
 
 def torch_round(python: str | None, clients: int, n: int, epochs: int, repeats: int) -> dict[str, Any]:
@@ -126,9 +160,17 @@ def least_squares(n: int, p: int, steps: int, rounds: int, repeats: int, clients
 def measure(options: argparse.Namespace) -> list[dict]:
     rows: list[dict] = []
     c, n, epochs, repeats = options.clients, options.examples, options.epochs, options.repeats
-    for axis in ("host", "map", "vmap"):
+    for axis in ("map", "vmap"):
         rows.append({"what": f"FedAvg round, clients {axis}", "clients": c, **one_round(c, n, epochs, axis, repeats)})
+    plain = one_round(c, n, epochs, "host", repeats, patches=False)
+    rows.append({"what": "FedAvg round, clients host, XLA's convolutions", "clients": c, **plain})
+    peer = plain_round(c, n, epochs, repeats)
+    rows.append({"what": "FedAvg round, plain JAX loop", "clients": c, **peer})
+    rows.append(
+        {"what": "plain JAX loop / clients map", "clients": c} | {k: peer[k] / rows[0][k] for k in ("wall", "cpu")}
+    )
     rows.append({"what": "FedAvg round, PyTorch", "clients": c, **torch_round(options.torch, c, n, epochs, repeats)})
+    rows.append({"what": "FedAvg round, fedjax", "clients": c, "error": "not measured"})
     for few in (c // 2, 2 * c):
         rows.append({"what": "FedAvg round", "clients": few, **one_round(few, n, epochs, None, repeats)})
     rows.append(

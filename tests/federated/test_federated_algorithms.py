@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,7 @@ from theorylab.federated import (
     pad_clients,
     scaffold,
 )
-from theorylab.federated.algorithms import _SAMPLING
+from theorylab.federated.algorithms import _SAMPLING, _Rule
 from theorylab.federated.local import epoch_orders
 
 RNG = np.random.default_rng(0)
@@ -40,14 +41,17 @@ START = RNG.normal(size=(4, 2)).astype(np.float32)
 LR, BATCH, ROUNDS = 0.1, 4, 3
 
 
+def linear(theta, x):
+    return x @ theta
+
+
 def half_squares(output, y):
     return jnp.square(output - y).sum(-1) / 2
 
 
 def run(algorithm, clients=DATA, rounds=ROUNDS, **options):
     return federated_fit(
-        lambda theta, x: x @ theta, clients, params=START, algorithm=algorithm, rounds=rounds, key=KEY,
-        loss=half_squares, **options,
+        linear, clients, params=START, algorithm=algorithm, rounds=rounds, key=KEY, loss=half_squares, **options,
     )  # fmt: skip
 
 
@@ -180,19 +184,25 @@ def test_centralized_is_one_sgd_run_on_all_the_data():
     close(run(centralized(lr=LR, epochs=1, batch_size=BATCH, momentum=0.9)), w)
 
 
+FEW = scaffold(lr=LR, epochs=1, batch_size=BATCH, clients_per_round=2)
+
+
 def test_partial_participation_averages_over_the_chosen_and_leaves_the_others_alone():
-    found = run(scaffold(lr=LR, steps=2, clients_per_round=2), rounds=1)
+    found = run(FEW, rounds=1)
     key = jax.random.fold_in(jax.random.fold_in(KEY, 0), _SAMPLING)
     chosen = sorted(np.asarray(jax.random.permutation(key, 3))[:2].tolist())
-    w, after = START.astype(float), {}
+    w, after, taus = START.astype(float), {}, {}
     for i in chosen:
-        x, y = X[PARTS[i]].astype(float), T[PARTS[i]].astype(float)
-        after[i] = full_batch(w, x, y, 2)
+        steps = list(batches(0, i, DATA.mask[i], 1))
+        after[i], taus[i] = (
+            local_loop(w, X[PARTS[i]].astype(float), T[PARTS[i]].astype(float), steps, LR)[0],
+            len(steps),
+        )
     weights = P[chosen] / P[chosen].sum()
     close(found, sum(p * after[i] for p, i in zip(weights, chosen, strict=True)))
     (idle,) = set(range(3)) - set(chosen)
     assert not np.asarray(found.federated_state.controls[idle]).any()
-    expected = sum(P[i] * (w - after[i]) / (2 * LR) for i in chosen)  # c = sum_i p_i c_i over all clients
+    expected = sum(P[i] * (w - after[i]) / (taus[i] * LR) for i in chosen)  # c = sum_i p_i c_i over all clients
     np.testing.assert_allclose(found.federated_state.control, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -203,13 +213,12 @@ def full_batch(w, x, y, steps):
 
 
 def test_every_client_is_chosen_equally_often():
-    algorithm = fedavg(lr=LR, steps=1, clients_per_round=1)
-    federated = algorithm.bind(lambda p, s, x: (x @ p, s), half_squares, DATA)
+    federated = FEW.bind(lambda p, s, x: (x @ p, s), half_squares, DATA)
+    rule = _Rule(FEW, 3)
     state, counts = federated.init(START, {}), np.zeros(3)
-    for _ in range(150):
-        state, metrics = federated.round(state, DATA, KEY)
-        counts[int(metrics.chosen[0])] += 1
-    np.testing.assert_allclose(counts, 50, atol=4 * np.sqrt(150 * 2 / 9))  # binomial, four standard deviations
+    draw = jax.jit(jax.vmap(lambda number: rule.prepare(replace(state, round=number), KEY)[2]))
+    counts = np.bincount(np.asarray(draw(jnp.arange(300))).ravel(), minlength=3)
+    np.testing.assert_allclose(counts, 200, atol=4 * np.sqrt(300 * 2 / 9))  # binomial, four standard deviations
 
 
 def test_local_gives_the_client_models_before_the_average():
@@ -234,8 +243,7 @@ class Normed(nnx.Module):
 
 
 def test_mapped_vmapped_and_host_driven_clients_give_equal_results():
-    algorithm = scaffold(lr=LR, epochs=1, batch_size=BATCH, clients_per_round=2)
-    one, *others = [run(algorithm, client_axis=axis) for axis in ("map", "vmap", "host")]
+    one, *others = [run(FEW, rounds=1, client_axis=axis) for axis in (None, "vmap", "host")]
     for other in others:
         np.testing.assert_allclose(one.params, other.params, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(one.federated_state.controls, other.federated_state.controls, rtol=1e-3, atol=1e-5)
@@ -277,6 +285,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow  # a process of its own, with two devices
 def test_clients_spread_over_a_mesh_give_equal_results():
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
     env["XLA_FLAGS"] = env.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
@@ -285,9 +294,9 @@ def test_clients_spread_over_a_mesh_give_equal_results():
 
 
 def test_augmentation_and_batch_size_above_the_client_are_possible():
-    algorithm = fedavg(lr=LR, epochs=1, batch_size=50, augment=lambda key, x: 0 * x)
-    np.testing.assert_array_equal(run(algorithm, rounds=1).params, START)  # inputs of zero: no gradient
-    close(run(fedavg(lr=LR, epochs=1, batch_size=50), rounds=1), run(fedavg(lr=LR, epochs=1), rounds=1).params)
+    doubled = run(fedavg(lr=LR, epochs=1, batch_size=50, augment=lambda key, x: 2 * x), rounds=1).params
+    after = [full_batch(START, 2 * X[part], T[part], 1) for part in PARTS]
+    np.testing.assert_allclose(doubled, average(None, after, 0), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from flax import nnx
 from theorylab.errors import InputError
 from theorylab.federated import ClientData, RoundDivergenceError, fedavg, federated_fit, pad_clients, scaffold
 from theorylab.federated.execution import best_axis
-from theorylab.federated.fit import Checkpoints
+from theorylab.federated.fit import Checkpoints, as_functions
 from theorylab.federated.local import Client, LocalSGD, Mine, Start
 from theorylab.nets import CNN, MLP, DivergenceError, cross_entropy, functional_train
 
@@ -79,7 +79,7 @@ def test_every_evaluation_set_is_seen_before_between_and_after():
 def test_drift_is_the_distance_of_the_client_models_from_the_start():
     algorithm = fedavg(lr=0.1, steps=2)
     found = run(algorithm=algorithm, rounds=1)
-    apply = lambda p, s, x: (linear(p, x), s)  # noqa: E731
+    apply = as_functions(linear, START)[0]
     federated = algorithm.bind(apply, cross_entropy, DATA)
     local = federated.local(federated.init(START, {}), DATA, KEY)
     squares = sum(np.square(leaf).reshape(3, -1).sum(1) for leaf in jax.tree.leaves(local.params))  # from zero
@@ -95,6 +95,25 @@ def test_no_rounds_leave_the_start():
         _ = run(rounds=0).accuracy
 
 
+def test_every_round_is_shown_to_on_round():
+    seen = []
+    found = run(rounds=2, on_round=lambda number, state: seen.append((number, state)))
+    assert [number for number, _ in seen] == [0, 1, 2] == [int(state.round) for _, state in seen]
+    same(seen[-1][1], found.federated_state)
+    same(seen[0][1].params, START)
+
+
+def test_equal_architectures_share_what_was_compiled():
+    one, same_one, other = (
+        as_functions(MLP((3, w, 3), rngs=nnx.Rngs(s)), None)[0] for w, s in ((4, 0), (4, 1), (5, 0))
+    )
+    assert one == same_one and hash(one) == hash(same_one) and one != other
+    algorithm = fedavg(lr=0.1, steps=1)
+    assert algorithm.bind(one, cross_entropy, DATA) is algorithm.bind(same_one, cross_entropy, DATA)
+    unhashable = type("Callable", (), {"__call__": lambda self, p, s, x: (linear(p, x), s), "__hash__": None})()
+    assert algorithm.bind(unhashable, cross_entropy, DATA).init(START, {}).round == 0
+
+
 def test_a_module_is_trained_without_being_changed():
     model = MLP((3, 3), rngs=nnx.Rngs(0))
     before = np.array(model.layers[0].kernel[...])
@@ -103,6 +122,7 @@ def test_a_module_is_trained_without_being_changed():
     assert np.abs(found.model.layers[0].kernel[...] - before).max() > 0
 
 
+# convolutions in the module itself; `federated_fit` makes products of patches of them first
 @pytest.mark.parametrize(("model", "shape", "axis"), [
     (CNN((4, 4, 1), 3, channels=(2,), hidden=(), rngs=nnx.Rngs(0)), (4, 4, 1), "host"),
     (MLP((16, 3), rngs=nnx.Rngs(0)), (16,), "map"),

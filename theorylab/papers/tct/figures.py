@@ -208,21 +208,20 @@ _SERIES = {
 
 
 def _theory(table: Table) -> MplFigure:
-    figure, axes = panels(3, height=3.2)
+    figure, axes = panels(3, height=3.9)
     for axis, panel in zip(axes[0], ("limits", "radii"), strict=False):
         for (series,), rows in table.where(panel=panel).groups("series"):
             label, colour, marker = _SERIES[str(series)]
             _line(axis, rows, "x", "", label=label, color=colour, marker=marker, ls=":" if series == "rate" else "-")
         axis.set(xscale="log", xlabel="local steps M")
-    axes[0, 0].set(yscale="log", title="distance of the limit", ylim=(1e-17, 300))
-    axes[0, 1].set(title="contraction of a round", ylim=(0, 1.5))
-    axes[0, 0].legend(fontsize=6, loc="upper left")
-    axes[0, 1].legend(fontsize=6, loc="upper left")
+    axes[0, 0].set(yscale="log", title="p < n: distance of the limit")
+    axes[0, 1].set(title="p < n: contraction a round", ylim=(0, 1.05))
     for i, ((series,), rows) in enumerate(table.where(panel="interpolation").groups("series")):
         algorithm, m = str(series).split()
         _line(axes[0, 2], rows, "x", algorithm, label=f"{NAMES[algorithm]}, M = {m}", ls=DASHES[i % 3])
-    axes[0, 2].set(xscale="log", yscale="log", xlabel="rounds", title="distance to min-norm interpolator")
-    axes[0, 2].legend(fontsize=6, loc="lower left")
+    axes[0, 2].set(xscale="log", yscale="log", xlabel="rounds", title="p > n: from min-norm")
+    for axis in axes[0]:
+        axis.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return figure
 
 
