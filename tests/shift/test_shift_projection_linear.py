@@ -65,7 +65,7 @@ def test_a_signal_that_training_never_saw_has_norm_0_and_a_loss(draw):
     assert linear_projection_norm(X, Xt, hidden) < 1e-12 and linear_test_loss(X, Xt, hidden) > 0.1
 
 
-@pytest.mark.parametrize("n, m", [(12, 9), (9, 9), (6, 11), (12, 40)])  # 40 > d: the test rows span everything
+@pytest.mark.parametrize("n, m", [(12, 9), (9, 9), (6, 40)])  # 40 > d: the test rows span everything
 def test_proposition_3_is_the_average_over_an_orthonormal_frame(n, m):
     """The mean over r e_i is that over any law with E theta theta^T = (r^2 / d) I: nothing needs to be sampled."""
     rng = np.random.default_rng(n + m)
@@ -83,7 +83,7 @@ def test_proposition_3_is_the_average_over_an_orthonormal_frame(n, m):
 def test_proposition_6_the_norm_falls_with_more_test_rows_and_is_0_at_full_rank():
     rng = np.random.default_rng(3)
     X, rows, theta = rng.normal(size=(N, D)), rng.normal(size=(D + 5, D)), rng.normal(size=D)
-    norms = np.array([linear_projection_norm(X, rows[:m], theta) for m in range(1, D + 5, 7)])
+    norms = np.array([linear_projection_norm(X, rows[:m], theta) for m in (4, 17, 30)])
     assert (np.diff(norms) <= 1e-12).all() and linear_projection_norm(X, rows, theta) < 1e-10
 
 

@@ -47,7 +47,8 @@ def _kernel(p: Preset) -> Cells:
 
 def _studies(p: Preset, count: str) -> list[tuple[dict[str, Any], int, dict[str, Any]]]:
     """(study, seed, what its cells share), the first seeds of all studies first."""
-    found = [(STUDIES[name], i, s) for name in p["studies"] for i, s in enumerate(p.seeds(STUDIES[name][count]))]
+    counts = {name: min(STUDIES[name][count], p["seeds_at_most"]) for name in p["studies"]}
+    found = [(STUDIES[name], i, s) for name, seeds in counts.items() for i, s in enumerate(p.seeds(seeds))]
     found.sort(key=lambda item: item[1])
     return [(study, s, {"study": study["cell"], "start": "rotation", "seed": s}) for study, _, s in found]
 
@@ -106,8 +107,9 @@ EXPERIMENTS = (
 )
 
 _QUICK = {
-    "studies": ["fmnist sample, cnn"], "draws": 4000, "linear_seeds": 5, "pairs": [[20, 20], [30, 20], [20, 35]],
-    "test_sizes": [5, 10, 20, 40, 70, 100, 120], "floor_sizes": [50, 200, 800, 3200], "floor_draws": 25,
+    "studies": ["fmnist sample, cnn"], "seeds_at_most": 100, "draws": 4000, "linear_seeds": 5,
+    "pairs": [[20, 20], [30, 20], [20, 35]], "test_sizes": [5, 10, 20, 40, 70, 100, 120],
+    "floor_sizes": [50, 200, 800, 3200], "floor_draws": 25,
 }  # fmt: skip
 _SMOKE = _QUICK | {
     "studies": ["tiny"], "draws": 4000, "linear_seeds": 2, "pairs": [[20, 20], [30, 20]], "test_sizes": [20, 70, 120],
