@@ -29,8 +29,9 @@ def package(tmp_path, monkeypatch):
 
 
 def forget():
-    for cached in (fp._nodes, fp._uses, fp._from_imports, fp.closure, fp.fingerprint):
-        cached.cache_clear()
+    for cached in vars(fp).values():
+        if hasattr(cached, "cache_clear"):
+            cached.cache_clear()
 
 
 def digest(name):

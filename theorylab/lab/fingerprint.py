@@ -18,6 +18,7 @@ import theorylab
 ROOT = Path(theorylab.__file__).parent
 
 
+@cache
 def _file(module: str) -> Path | None:
     path = ROOT.joinpath(*module.split(".")[1:])
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
@@ -45,6 +46,7 @@ def _from_imports(module: str, path: Path) -> list[tuple[str, str, str]]:
     return found
 
 
+@cache
 def _home(source: str, name: str) -> str:
     """The module that defines `name` of `source`: itself a module, handed on by a package, or `source`."""
     if _file(f"{source}.{name}"):
@@ -75,6 +77,7 @@ def _attributes(path: Path, alias: str) -> set[str] | None:
     return set(taken) if uses == len(taken) else None
 
 
+@cache
 def _imports(module: str, path: Path) -> set[str]:
     found = set()
     for node in _nodes(path):
@@ -103,6 +106,7 @@ def closure(module: str) -> frozenset[str]:
     return frozenset(seen)
 
 
+@cache
 def _code(path: Path) -> bytes:
     """A file's lines without its docstrings."""
     lines = path.read_text().splitlines()

@@ -4,7 +4,7 @@ import inspect
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,10 @@ _COLOURS = 64  # of a picture on the site: a quarter of the bytes, no visible di
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure on its page. `folder`: where its files are, relative to the site; None when there are no results."""
+    """One figure on its page: how many panels can be hovered over, how many rows its CSV has, why it is not there.
+
+    pictures: the PNG of each file that `write_picture` is still to write.
+    """
 
     figure: Figure
     state: State
@@ -29,6 +32,7 @@ class Drawing:
     panels: int = 0
     rows: int = 0
     error: str = ""
+    pictures: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def there(self) -> bool:
@@ -36,7 +40,7 @@ class Drawing:
 
 
 def draw(stock: Stock, figure: Figure, gallery: Path, target: Path) -> Drawing:
-    """Write `name.csv`, `name.webp`, `name.dark.webp` and `name.js` (its charts) to `target`.
+    """Write `name.csv` and `name.js` (the charts) to `target`, and bring the two pictures that belong there.
 
     A picture that `reproduce` drew from the very same numbers is taken from `gallery`; the others are drawn here.
     """
@@ -52,30 +56,32 @@ def draw(stock: Stock, figure: Figure, gallery: Path, target: Path) -> Drawing:
             drawn = figure.draw(table)
             specs = charts(drawn)
         target.mkdir(parents=True, exist_ok=True)
-        _pictures(stock.paper, figure, text, drawn, gallery, target)
+        pictures = _pictures(stock.paper, figure, text, drawn, gallery, target)
     except Exception as error:  # stale results may not suit today's drawing: say so on the page, go on with the others
         if state == "fresh":
             raise
         return Drawing(figure, state, record, error=f"{type(error).__name__}: {error}")
     (target / f"{figure.name}.csv").write_text(text)
     (target / f"{figure.name}.js").write_text(f"theorylabCharts[{json.dumps(figure.name)}] = {_json(specs)};\n")
-    return Drawing(figure, state, record, len(specs), len(table))
+    return Drawing(figure, state, record, len(specs), len(table), pictures=pictures)
 
 
 def _json(specs: list[Spec]) -> str:
     return json.dumps(specs, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _pictures(paper: Paper, figure: Figure, text: str, drawn: Any, gallery: Path, target: Path) -> None:
+def _pictures(paper: Paper, figure: Figure, text: str, drawn: Any, gallery: Path, target: Path) -> Mapping[Path, bytes]:
     known = gallery / paper.slug / f"{figure.name}.csv"
     same = known.is_file() and known.read_text() == text
-    for mode, suffix in (("light", ".png"), ("dark", ".dark.png")):
-        committed = gallery / paper.slug / (figure.name + suffix)
+    found = {}
+    for mode, suffix in (("light", ""), ("dark", ".dark")):
+        committed = gallery / paper.slug / f"{figure.name}{suffix}.png"
         if same and committed.is_file():
             content = committed.read_bytes()
         else:
             content = _render(figure, text, drawn if mode == "light" else None, mode)
-        (target / (figure.name + suffix.replace(".png", ".webp"))).write_bytes(_smaller(content))
+        found[target / f"{figure.name}{suffix}.webp"] = content
+    return found
 
 
 def _render(figure: Figure, text: str, drawn: Any, mode: Any) -> bytes:
@@ -85,14 +91,12 @@ def _render(figure: Figure, text: str, drawn: Any, mode: Any) -> bytes:
     return out.getvalue()
 
 
-def _smaller(png: bytes) -> bytes:
-    """The picture as lossless WebP of few colours."""
+def write_picture(path: Path, png: bytes) -> None:
+    """Write a picture as lossless WebP of few colours. Safe to call from several threads."""
     from PIL import Image
 
-    out = io.BytesIO()
     few = Image.open(io.BytesIO(png)).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
-    few.convert("RGB").save(out, "webp", lossless=True, method=2, quality=60)
-    return out.getvalue()
+    few.convert("RGB").save(path, "webp", lossless=True, method=2, quality=60)
 
 
 def source(function: Any) -> str:

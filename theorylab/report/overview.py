@@ -21,7 +21,7 @@ _RATIO = re.compile(r"(^|_)(ratio|times|speedup)s?(_|$)|(^|_)times$")
 def verdict_table(titles: Mapping[str, str], rooms: Mapping[str, Room]) -> str:
     """All papers with what became of them, those without a room as well."""
     rows: list[tuple[Any, ...]] = []
-    for slug, title in titles.items():
+    for slug, title in sorted(titles.items(), key=lambda item: item[0] not in rooms):
         page = link(f"papers/{slug}.html", title)
         if slug not in rooms:
             rows.append((page, "", badge("missing", "not implemented yet"), 0, 0, ""))

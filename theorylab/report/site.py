@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -22,7 +23,7 @@ import theorylab
 from theorylab.errors import InputError
 from theorylab.lab.paper import Paper
 from theorylab.lab.store import Store
-from theorylab.report.drawing import draw
+from theorylab.report.drawing import draw, write_picture
 from theorylab.report.overview import benchmark_page, environment_page, index_page
 from theorylab.report.paper_page import Room, missing_page, paper_page
 from theorylab.report.stock import take_stock
@@ -80,6 +81,9 @@ def furnish(paper: Paper, preset_name: str, seed: int, sources: Sources, target:
                     raise
         judged.append((claim, verdict))
     drawings = [draw(stock, figure, sources.gallery, target) for figure in paper.figures]
+    with ThreadPoolExecutor() as pool:  # encoding releases the interpreter
+        pictures = [picture for drawing in drawings for picture in drawing.pictures.items()]
+        list(pool.map(lambda picture: write_picture(*picture), pictures))
     return Room(paper, stock, record_of(paper, preset, judged, stock.results), drawings)
 
 
