@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import eigsh
@@ -120,13 +121,14 @@ def _shuffled(kernel: np.ndarray, kernel_test: np.ndarray, y: np.ndarray, sizes:
         run = scaffold_least_squares(
             np.split(root, cuts), np.split(y.astype(np.float32), cuts), rounds=1, state=state, **options
         )
-        state = replace(run.state, h=np.roll(run.state.h, 1, 0), local=np.roll(run.state.local, 1, 0))
+        h, local = (np.roll(a, 1, 0) for a in (run.state.h, run.state.local))
+        state = replace(run.state, h=jnp.asarray(h), local=jnp.asarray(local))
         thetas.append(run.theta)
     return np.stack([root @ t for t in thetas]), np.stack([seen @ t for t in thetas])
 
 
 def _ridge(kernel: np.ndarray, kernel_test: np.ndarray, y: np.ndarray, labels: np.ndarray,
            alphas: np.ndarray) -> Arrays:  # fmt: skip
-    predicted = np.asarray(KernelRidgePath.fit(kernel, y).predict(kernel_test, [0.0, *alphas]))
+    predicted = np.asarray(KernelRidgePath.fit(kernel, y).predict(kernel_test, np.array([0.0, *alphas])))
     accuracy = (predicted.argmax(-1) == labels).mean(-1)
     return {"ridgeless_accuracy": accuracy[0], "ridge_accuracy": accuracy[1:]}

@@ -1,6 +1,7 @@
 """Figures of the paper: drawings of the tables, and their captions."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ _COLOUR = dict(zip(ORDER, (COLOURS[0], COLOURS[3], COLOURS[1], COLOURS[5], COLOU
 _MARKER = dict(zip(ORDER, MARKERS, strict=True))
 
 
-def _line(axis: Axes, rows: Table, x: str, method: str, **style: object) -> None:
+def _line(axis: Axes, rows: Table, x: str, method: str, **style: Any) -> None:
     """Mean with the range over seeds."""
     style = {
         "color": _COLOUR.get(method, "grey"),
@@ -35,6 +36,11 @@ def _line(axis: Axes, rows: Table, x: str, method: str, **style: object) -> None
     } | style
     axis.plot(rows[x], rows["mean"], **style)
     band(axis, rows[x], rows["low"], rows["high"], style["color"])
+
+
+def _below(axis: Axes, columns: int = 2) -> None:
+    """The legend under the axis, off the data."""
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, fontsize=7)
 
 
 def _rounds(axis: Axes, part: Table, methods: Sequence[str]) -> None:
@@ -68,7 +74,7 @@ def _convexity(table: Table) -> MplFigure:
         _rounds(axis, table.where(panel=panel), ORDER)
         axis.set(title=title, xlabel="communication round")
     axes[0, 0].set_ylabel("test accuracy")
-    axes[0, 1].legend(loc="lower right")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -83,7 +89,7 @@ def _probe(table: Table) -> MplFigure:
     total = int(table["layers"][0])
     axis.set(xlabel=f"first layers kept, of {total}; the rest retrained centrally", ylabel="test accuracy")
     axis.set_xticks(sorted(set(table["kept"])))
-    axis.legend(loc="lower left")
+    _below(axis, 3)
     return figure
 
 
@@ -101,7 +107,7 @@ def _heterogeneity(table: Table) -> MplFigure:
                           label=NAMES[method])  # fmt: skip
         axis.set_xticks(range(len(settings)), settings, rotation=20, ha="right")
         axis.set(title=str(data).replace("_", " "), ylabel="final test accuracy")
-    axes[0, 0].legend(loc="lower left", ncols=2)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure
 
 
@@ -143,7 +149,7 @@ def _bootstrap(table: Table) -> MplFigure:
         _line(axis, rows, "rounds1", method, marker="", ls=dash,
               label="FedAvg throughout" if method == "fedavg" else "centralized")  # fmt: skip
     axis.set(xlabel="rounds T1 of stage 1 (0: no bootstrap)", ylabel="test accuracy")
-    axis.legend(loc="lower right")
+    _below(axis)
     return figure
 
 
@@ -156,35 +162,39 @@ def _steps(table: Table) -> MplFigure:
                   markevery=max(1, len(rows) // 6))  # fmt: skip
         axis.set(title=f"{NAMES[algorithm]} in stage 2", xlabel="round of stage 2")
     axes[0, 0].set_ylabel("test accuracy")
-    axes[0, 1].legend(loc="lower right")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
 def _ablations(table: Table) -> MplFigure:
-    figure, axes = panels(3, height=3.0, sharey=True)
-    for axis, panel in zip(axes[0], ("eta", "p"), strict=False):
-        _line(axis, table.where(panel=panel), "x", "tct", label="TCT")
+    figure, axes = panels(3, height=3.4, sharey=True)
+    for axis, panel in zip(axes[0], ("eta", "p", "M"), strict=False):
+        if panel != "M":
+            _line(axis, table.where(panel=panel), "x", "tct", label="TCT")
         axis.set_xscale("log")
+        ticks = sorted(set(table.where(panel=panel)["x"]))
+        axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
+        axis.minorticks_off()
     axes[0, 0].axvspan(2, 4, color=COLOURS[4], alpha=0.15, lw=0)
     axes[0, 0].text(2.8, 0.5, "diverges, refused", rotation=90, ha="center", va="center", fontsize=7,
                     transform=axes[0, 0].get_xaxis_transform())  # fmt: skip
     axes[0, 0].set(xlabel="step size c = η λmax", ylabel="test accuracy", title="step size")
     axes[0, 1].set(xlabel="coordinates p of the gradient", title="features")
     looks = {"scaffold, standardised": (COLOURS[4], "P", "-"), "fedavg, standardised": (COLOURS[0], "o", "-"),
-             "scaffold, raw": (COLOURS[4], "P", "--"), "fedavg, raw": (COLOURS[0], "o", "--")}  # fmt: skip
+             "scaffold, raw": (COLOURS[4], "P", "--")}  # fmt: skip
     for series, (colour, marker, dash) in looks.items():
         rows = table.where(panel="M", series=series)
         label = series.replace("scaffold", "SCAFFOLD").replace("fedavg", "FedAvg")
         _line(axes[0, 2], rows, "x", "", color=colour, marker=marker, ls=dash, label=label)
-    axes[0, 2].set(xscale="log", xlabel="local steps M", title="standardised or raw features")
-    axes[0, 2].legend(fontsize=6.5, loc="lower left")
+    axes[0, 2].set(xlabel="local steps M", title="standardised or raw")
+    figure.legend(*axes[0, 2].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
 def _stopping(table: Table) -> MplFigure:
     figure, axes = panels(1, height=3.2)
     axis = axes[0, 0]
-    for algorithm in ("scaffold", "fedavg"):
+    for algorithm in ("scaffold",):
         rows = table.where(series=algorithm)
         marks = sorted({min(len(rows) - 1, int(i)) for i in np.geomspace(1, len(rows), 8)})
         _line(axis, rows, "x", algorithm, markevery=marks, label=f"{NAMES[algorithm]} in stage 2")
@@ -193,7 +203,7 @@ def _stopping(table: Table) -> MplFigure:
     ridge = table.where(series="ridge")
     axis.axhline(ridge["mean"].max(), color=COLOURS[2], ls="-.", lw=1, label="the best ridge")
     axis.set(xscale="log", xlabel="round of stage 2", ylabel="test accuracy")
-    axis.legend(loc="lower right")
+    _below(axis)
     return figure
 
 

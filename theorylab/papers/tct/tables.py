@@ -142,12 +142,11 @@ def ablations_table(results: All, preset: Preset) -> Table:
     for q in preset["ps"]:
         values = solved(rows, setting, "scaffold", q=q)[:, -1]
         table.add(panel="p", series="scaffold", x=q, **_spread(values))
-    for standardize in (True, False):
-        for algorithm in ("scaffold", "fedavg"):
-            for m in preset["steps"]:
-                series = f"{algorithm}, {'standardised' if standardize else 'raw'}"
-                values = solved(rows, setting, algorithm, steps=m, standardize=standardize)[:, -1]
-                table.add(panel="M", series=series, x=m, **_spread(values))
+    for algorithm, standardize in (("scaffold", True), ("fedavg", True), ("scaffold", False)):
+        for m in preset["steps"]:
+            series = f"{algorithm}, {'standardised' if standardize else 'raw'}"
+            values = solved(rows, setting, algorithm, steps=m, standardize=standardize)[:, -1]
+            table.add(panel="M", series=series, x=m, **_spread(values))
     return table
 
 
@@ -155,7 +154,7 @@ def stopping_table(results: All, preset: Preset) -> Table:
     table = Table("series", "x", "mean", "low", "high")
     setting = preset["settings"][0]
     rows = standard(results, setting)
-    for algorithm in ("scaffold", "fedavg"):
+    for algorithm in ("scaffold",):
         for number, values in enumerate(solved(rows, setting, algorithm, rounds=preset["long"]).T):
             table.add(series=algorithm, x=number + 1, **_spread(values))
     table.add(series="ridgeless", x=preset["long"], **_spread(rows.stack("ridgeless_accuracy")))

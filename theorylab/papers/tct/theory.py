@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.flatten_util import ravel_pytree
 
 from theorylab.errors import InputError
 from theorylab.federated.algorithms import scaffold
@@ -63,7 +64,7 @@ def equivalence(steps: int, rounds: int, seed: int) -> Arrays:
     updates: without the correction, and with the corrections handed to the next client.
     """
     phi, y, eta = toy(seed)
-    options = {"eta": eta, "local_steps": steps, "rounds": rounds}
+    options: dict[str, Any] = {"eta": eta, "local_steps": steps, "rounds": rounds}
     h_form = scaffold_least_squares(phi, y, keep_trajectory=True, **options)
     plain = fedavg_least_squares(phi, y, keep_trajectory=True, **options)
     thetas: list[np.ndarray] = []
@@ -85,11 +86,15 @@ def equivalence(steps: int, rounds: int, seed: int) -> Arrays:
     }
 
 
+def _next(a: Any) -> Any:
+    return np.roll(a, 1, 0)
+
+
 def shuffled(phi: Sequence[np.ndarray], y: Sequence[np.ndarray], eta: float, steps: int, rounds: int) -> Any:
     """SCAFFOLD in which every client is handed the next one's correction after each round."""
     state: LeastSquaresState | None = None
     for _ in range(rounds):
-        run = scaffold_least_squares(phi, y, eta=eta, local_steps=steps, rounds=1, state=state)
+        run: Any = scaffold_least_squares(phi, y, eta=eta, local_steps=steps, rounds=1, state=state)
         state = replace(run.state, h=np.roll(run.state.h, 1, 0), local=np.roll(run.state.local, 1, 0))
     return run
 
@@ -104,9 +109,10 @@ def fixed_points(steps: list[int], rounds: int, seed: int) -> Arrays:
     optimum = global_optimum(H, b)
     minimisers = np.mean([np.linalg.solve(h, c) for h, c in zip(H, b, strict=True)], 0)
     stacked, targets, sizes = np.concatenate(phi), np.concatenate(y), [EACH] * CLIENTS
-    G, found = gram(stacked), {}
+    G = gram(stacked)
+    found: dict[str, list[float]] = {}
     for m in steps:
-        options = {"eta": eta, "local_steps": m}
+        options: dict[str, Any] = {"eta": eta, "local_steps": m}
         fixed = fedavg_fixed_point(H, b, **options)
         ours, theirs = (
             stacked.T @ solver(G, targets, sizes, rounds=rounds, **options).dual
@@ -125,6 +131,10 @@ def fixed_points(steps: list[int], rounds: int, seed: int) -> Arrays:
     return {name: np.array(values) for name, values in found.items()}
 
 
+def _state(theta: Any, h: Any, local: Any) -> LeastSquaresState:
+    return LeastSquaresState(theta, h, local)
+
+
 def _rate(phi: Sequence[np.ndarray], y: Sequence[np.ndarray], eta: float, steps: int, seed: int) -> float:
     """Contraction a round of SCAFFOLD on the problem with optimum 0, between two windows of ten rounds.
 
@@ -134,7 +144,7 @@ def _rate(phi: Sequence[np.ndarray], y: Sequence[np.ndarray], eta: float, steps:
     rng = np.random.default_rng([13, seed])
     h = rng.normal(size=(CLIENTS, DIM, OUTPUTS))
     theta = rng.normal(size=(DIM, OUTPUTS))
-    start = LeastSquaresState(theta, h - h.mean(0), np.tile(theta, (CLIENTS, 1, 1)))
+    start = _state(theta, h - h.mean(0), np.tile(theta, (CLIENTS, 1, 1)))
     run = scaffold_least_squares(
         phi, [0 * a for a in y], eta=eta, local_steps=steps, rounds=400, state=start, keep_trajectory=True
     )
@@ -164,7 +174,7 @@ def interpolation(steps: list[int], rounds: list[int], seed: int) -> Arrays:
         found[name] = np.array([[np.linalg.norm(t - limit) / np.linalg.norm(limit) for t in row] for row in thetas])
     start = rng.normal(size=(60, 1))
     start -= np.linalg.pinv(stacked) @ (stacked @ start)
-    state = LeastSquaresState(start, np.zeros((4, 60, 1)), np.tile(start, (4, 1, 1)))
+    state = _state(start, np.zeros((4, 60, 1)), np.tile(start, (4, 1, 1)))
     run = scaffold_least_squares(phi, y, eta=eta, local_steps=steps[0], rounds=max(rounds), state=state)
     found["outside"] = np.linalg.norm(run.theta - limit) / np.linalg.norm(limit)
     return found
@@ -173,10 +183,11 @@ def interpolation(steps: list[int], rounds: list[int], seed: int) -> Arrays:
 def gram_form(steps: list[int], rounds: int, seed: int) -> Arrays:
     """Proposition 7 for every M: the Gram form's predictions against the primal loop's; and against M + 1 steps'."""
     phi, y, _ = toy(seed)
-    stacked, found = np.concatenate(phi), {"difference": [], "one_more": []}
+    stacked = np.concatenate(phi)
+    found: dict[str, list[float]] = {"difference": [], "one_more": []}
     G, sizes, eta = gram(stacked), [EACH] * CLIENTS, stable_step_size(phi, 1.9)
     for m in steps:
-        options = {"eta": eta, "rounds": rounds}
+        options: dict[str, Any] = {"eta": eta, "rounds": rounds}
         dual, more = (scaffold_gram(G, np.concatenate(y), sizes, local_steps=k, **options) for k in (m, m + 1))
         primal = scaffold_least_squares(phi, y, Phi_eval=stacked, local_steps=m, **options)
         found["difference"].append(_off(dual.fitted, primal.predictions))
@@ -220,7 +231,7 @@ def tangent(draws: int, seed: int) -> Arrays:
         params = jax.tree.map(lambda a: a.astype(jnp.float64), params)
         x = jnp.asarray(rng.normal(size=(12, 6)))
         g, w = random_head(hidden, params, x, jax.random.key(seed))
-        flat, unravel = jax.flatten_util.ravel_pytree(w)
+        flat, unravel = ravel_pytree(w)
         phi = entk_features(hidden, params, x, head="random", key=jax.random.key(seed))
         live = np.flatnonzero(np.abs(phi).max(0) > 0)
         kernel = np.asarray(empirical_ntk(g, w, x, reduce="trace"))

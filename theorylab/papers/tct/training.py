@@ -93,7 +93,7 @@ def probe(stage1: Mapping[str, Any] | None, world: Mapping[str, Any], source: st
     if trained is None:
         other = functional(network(world["model"], place.x_test.shape[1:], 10_000 + seed))[1]
     else:
-        other = unravel(trained[f"params_{rounds}"])
+        other = unravel(jnp.asarray(trained[f"params_{rounds}"]))
     paths = layers(fresh)
     accuracy = []
     for depth in kept:

@@ -68,7 +68,7 @@ def partition(law: str, y: np.ndarray, clients: int, key: Any) -> list[np.ndarra
     return iid_partition(y, clients, key)
 
 
-def network(model: Mapping[str, Any], shape: tuple[int, ...], seed: int) -> nnx.Module:
+def network(model: Mapping[str, Any], shape: Any, seed: int) -> nnx.Module:
     """A ten-class network: {"kind": "cnn", ...options of CNN} or {"kind": "resnet", "depth", "width"}, group norm."""
     options = {k: v for k, v in model.items() if k != "kind"}
     rngs = nnx.Rngs(seed)
