@@ -3,11 +3,13 @@
 Prints a Markdown table and writes benchmarks/results/mixtures-<device>.json. Both sides estimate the same mean excess
 risks on the same grid; a replicate is one draw of one setting. Ours and the peer take turns on the same cores, minima
 are taken, and process CPU time stands beside wall time: other work on the machine only ever adds. Compilation is
-reported apart. FLOPs are those of the peer's algorithm for one replicate, on average over the grid.
+reported apart. Ours runs on all cores, a replicate on each; NumPy's loop has one, its BLAS the others. FLOPs and bytes
+are for one replicate at one setting, on average over the grid.
 """
 
 import argparse
 import json
+import os
 import platform
 import resource
 import time
@@ -25,10 +27,13 @@ from sklearn.linear_model import LogisticRegression
 
 from theorylab import mixtures
 
+jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
 D = 20
 GRID = [(s, n_l, n_u) for s in (0.5, 1.0) for n_l in (50, 400, 1600) for n_u in (1000, 4000)]
 CLOSED = ("sl", "ul_plus", "ssl_switch", "ssl_weighted")
-ROUNDS, FRACTION, TOLERANCE = 10, 0.1, 1e-5
+# The peer stops when EM moves by less than 1e-5, which leaves it within 1e-4 of the fixed point; ours estimates that.
+ROUNDS, FRACTION, TOLERANCE, ERROR = 10, 0.1, 1e-5, 5e-5
+EVALUATIONS = {"peer": 22, "ours": 4}  # of the likelihood's gradient until then, mean over the grid
 
 
 def excess(theta: np.ndarray, s: float) -> float:
@@ -55,13 +60,7 @@ def one_replicate(rng: np.random.Generator, s: float, n_l: int, n_u: int, method
         return {"sl": excess(sl, s), "ul_plus": excess(ulp, s), "ssl_weighted": excess(both, s),
                 "ssl_switch": excess(sl if n_l >= s**2 * n_u else ulp, s)}  # fmt: skip
     if method == "ssl_em":
-        theta = both
-        for _ in range(1000):
-            step = (n_l * sl + np.tanh(X_u @ theta) @ X_u) / (n_l + n_u)
-            theta, before = step, theta
-            if np.linalg.norm(theta - before) < TOLERANCE:
-                break
-        return {"ssl_em": excess(theta, s)}
+        return {"ssl_em": excess(em(X_u, n_l * sl, n_l, both), s)}
     X, labels = np.concatenate([X_l, X_u]), np.concatenate([y_l, np.zeros(n_u)])
     fit = LogisticRegression(C=1.0, fit_intercept=False)
     for _ in range(ROUNDS):
@@ -71,6 +70,26 @@ def one_replicate(rng: np.random.Generator, s: float, n_l: int, n_u: int, method
         sure = np.argsort(-np.abs(score))[: round(FRACTION * n_u)]
         labels[rest[sure]] = np.where(score[sure] >= 0, 1, -1)
     return {"self_training": excess(fit.fit(X[labels != 0], labels[labels != 0]).coef_[0], s)}
+
+
+def em(X_u: np.ndarray, labelled_sum: np.ndarray, n_l: int, theta: np.ndarray) -> np.ndarray:
+    for _ in range(1000):
+        step = (labelled_sum + np.tanh(X_u @ theta) @ X_u) / (n_l + len(X_u))
+        theta, before = step, theta
+        if np.linalg.norm(theta - before) < TOLERANCE:
+            break
+    return theta
+
+
+def largest_difference() -> float:
+    """Between our fixed points and the loop's, on the same points at three settings."""
+    rng, found = np.random.default_rng(1), 0.0
+    for s, n_l, n_u in ((0.5, 50, 1000), (0.5, 400, 4000), (1.0, 400, 1000)):
+        (X_l, y_l), (X_u, _) = draw(rng, s, n_l), draw(rng, s, n_u)
+        start = y_l @ X_l / n_l
+        mine = mixtures.ssl_em(*(a.astype(np.float32) for a in (X_l, y_l, X_u, start)), tolerance=ERROR)
+        found = max(found, float(np.abs(mine - em(X_u, y_l @ X_l, n_l, start)).max()))
+    return found
 
 
 def loop(replicates: int, method: str) -> np.ndarray:
@@ -85,8 +104,8 @@ def loop(replicates: int, method: str) -> np.ndarray:
 def ours(replicates: int, methods: tuple[str, ...], **options: Any) -> np.ndarray:
     s, n_l, n_u = zip(*GRID, strict=True)
     found = mixtures.sweep(
-        jax.random.key(0), s, n_l, n_u, d=D, replicates=replicates, methods=methods, tolerance=TOLERANCE,
-        rounds=ROUNDS, fraction=FRACTION, **options,
+        jax.random.key(0), s, n_l, n_u, d=D, replicates=replicates, methods=methods, tolerance=ERROR,
+        rounds=ROUNDS, fraction=FRACTION, mesh=jax.make_mesh((jax.device_count(),), ("replicates",)), **options,
     )  # fmt: skip
     return np.stack([found.mean(m) for m in methods], axis=1)
 
@@ -97,15 +116,28 @@ def timed(call: Callable[[], Any]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def flops(method: str) -> float:
-    """Of one replicate, mean over the grid: Gram matrix and eigh; EM's two products and a tanh (taken as 10) a step
-    for 40 steps; 11 logistic fits of 15 steps on half of the points."""
-    total = 0.0
+def cost(method: str) -> dict[str, float]:
+    """FLOPs of the peer: Gram matrix and eigh; two products and a tanh (taken as 10) an evaluation of EM; 11 logistic
+    fits of 15 steps on half of the points. FLOPs and bytes of ours: what all settings share is divided by their number;
+    a random normal number is taken as 80, a point's share of an evaluation as 4 (d + 1) + 20."""
+    peer = shared = own = moved = 0.0
+    most = max(n_u for *_, n_u in GRID)
     for _, n_l, n_u in GRID:
-        total += 2 * D * (n_l + n_u) + 2 * n_u * D**2 + 9 * D**3
-        total += 40 * n_u * (4 * D + 10) if method == "ssl_em" else 0
-        total += 11 * 15 * (n_l + n_u / 2) * (4 * D + 20) if method == "self_training" else 0
-    return total / len(GRID)
+        peer += 2 * D * (n_l + n_u) + 2 * n_u * D**2 + 9 * D**3
+        if method == "ssl_em":
+            peer += EVALUATIONS["peer"] * n_u * (4 * D + 10)
+            own += EVALUATIONS["ours"] * n_u * (4 * (D + 1) + 20)
+            moved += EVALUATIONS["ours"] * n_u * 2 * 4 * (D + 1) / 6  # six settings read the points together
+        if method == "self_training":
+            peer += 11 * 15 * (n_l + n_u / 2) * (4 * D + 20)
+            own += 11 * 4 * (n_l + n_u) * (2 * D**2 + 6 * D + 20)
+            moved += 11 * 4 * (n_l + n_u) * 4 * (D + 3)
+    if method == "closed":
+        own = len(GRID) * 40 * (6 * D + 200.0)
+    else:
+        shared = most * D * 80 + 2 * most * D**2
+        moved += most * 4 * D * 3
+    return {"flop_peer": peer / len(GRID), "flop_ours": (own + shared) / len(GRID), "byte_ours": moved / len(GRID)}
 
 
 def main() -> None:
@@ -129,7 +161,7 @@ def main() -> None:
                 best[side] = tuple(np.minimum(best[side], timed(call)))  # type: ignore[assignment]
         mean, peer_mean = calls["ours"](), calls["peer"]()
         rows.append({
-            "what": what, "flop_per_replicate": flops(method), "first_call_s": compile_s,
+            "what": what, **cost(method), "first_call_s": compile_s,
             "ours_us": 1e6 * best["ours"][0] / mine / len(GRID), "peer_us": 1e6 * best["peer"][0] / theirs / len(GRID),
             "ours_cpu_us": 1e6 * best["ours"][1] / mine / len(GRID),
             "peer_cpu_us": 1e6 * best["peer"][1] / theirs / len(GRID),
@@ -145,22 +177,27 @@ def main() -> None:
              "results_mb": 2 * 4 * replicates * len(GRID) / 1e6}
         )  # fmt: skip
     device = jax.devices()[0].device_kind
-    print(f"{len(GRID)} settings, d = {D}, float32, on {device}; GPU not measured\n")
+    difference = largest_difference()
+    print(f"{len(GRID)} settings, d = {D}, float32, on {jax.device_count()} x {device}; GPU not measured")
+    print(f"EM's fixed points differ from the loop's by at most {difference:.2g}\n")
     print(
-        "| what | us a replicate | peer | times | times, CPU | MFLOP of the peer | first call, s | risks, ours / peer |"
+        "| what | us a replicate | peer | times | times, CPU | MFLOP ours / peer | KB ours | first call, s "
+        "| risks, ours / peer |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for r in rows:
         print(
             f"| {r['what']} | {r['ours_us']:.3g} | {r['peer_us']:.4g} | {r['times']:.0f} | {r['cpu_times']:.0f} | "
-            f"{r['flop_per_replicate'] / 1e6:.3g} | {r['first_call_s']:.1f} | {r['risk_ratio']:.3f} |"
+            f"{r['flop_ours'] / 1e6:.3g} / {r['flop_peer'] / 1e6:.3g} | {r['byte_ours'] / 1e3:.3g} "
+            f"| {r['first_call_s']:.1f} | {r['risk_ratio']:.3f} |"
         )
     print("\n| replicates | peak resident MB of the process so far | of which results |\n|---|---|---|")
     for m in memory:
         print(f"| {m['replicates']} | {m['peak_rss_mb']:.0f} | {m['results_mb']:.0f} |")
     versions = {m.__name__: m.__version__ for m in (jax, np, scipy, sklearn)} | {"python": platform.python_version()}
     record = {"device": device, "cpu": platform.processor(), "versions": versions, "options": vars(options),
-              "grid": GRID, "rows": rows, "memory": memory, "gpu": "not measured"}  # fmt: skip
+              "devices": jax.device_count(), "load_average": os.getloadavg(), "grid": GRID, "rows": rows,
+              "memory": memory, "largest_difference": difference, "gpu": "not measured"}  # fmt: skip
     target = Path(__file__).parent / "results" / f"mixtures-{device.lower().replace(' ', '-')}.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(record, indent=1) + "\n")

@@ -30,10 +30,10 @@ def test_excess_risk_has_full_relative_precision_in_float32(s, log_tan, side, le
 
 def test_excess_risk_is_the_error_rate_above_the_best_one():
     centre, theta = np.array([0.8, 0.6, 0.0]), np.array([0.5, -0.5, 0.7])
-    X, y = mixtures.sample_2gmm(jax.random.key(0), centre, 400_000)
+    X, y = mixtures.sample_2gmm(jax.random.key(0), centre, 100_000)
     error, best = (float((np.sign(np.asarray(X) @ w) != np.asarray(y)).mean()) for w in (theta, centre))
-    # the difference of two error rates on the same points: standard error below 0.001
-    assert error - best == pytest.approx(float(mixtures.excess_risk(theta, centre)), abs=0.004)
+    # the difference of two error rates on the same points: standard error below 0.002
+    assert error - best == pytest.approx(float(mixtures.excess_risk(theta, centre)), abs=0.008)
 
 
 def test_excess_risk_of_zero_is_a_coin_flip_and_of_the_truth_nothing():

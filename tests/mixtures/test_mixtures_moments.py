@@ -6,8 +6,10 @@ from scipy import stats
 
 from theorylab.mixtures import moments
 
+MORE = [pytest.param(*c, marks=pytest.mark.slow) for c in ((30, 4, 0.8), (1, 4, 1.0), (50, 2, 0.3))]
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
 def test_the_top_eigenpair_is_lapacks(dtype):
     rng = np.random.default_rng(0)
     diagonal, beside = rng.uniform(1, 5, (40, 12)).astype(dtype), rng.uniform(0, 2, (40, 11)).astype(dtype)
@@ -36,7 +38,10 @@ def test_chi_variates_have_their_law():
         assert stats.kstest(column.astype(float), stats.chi(k).cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize(("n_u", "d", "s"), [(30, 4, 0.8), (3, 6, 0.5), (1, 4, 1.0), (50, 2, 0.3)])
+@pytest.mark.parametrize(
+    ("n_u", "d", "s"),
+    [(3, 6, 0.5), *(pytest.param(*c, marks=pytest.mark.slow) for c in ((30, 4, 0.8), (1, 4, 1.0), (50, 2, 0.3)))],
+)
 def test_the_short_law_of_the_spectral_estimate_is_that_of_explicit_samples(n_u, d, s):
     """Kolmogorov-Smirnov on the eigenvalue and on the component along theta*, 4,000 draws each."""
     rng = np.random.default_rng(1)

@@ -6,6 +6,7 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 
 from theorylab import mixtures
 from theorylab.errors import InputError
+from theorylab.mixtures.self_training import most_of
 
 
 def problem(n_l=12, n_u=100, d=3, seed=0):
@@ -15,7 +16,7 @@ def problem(n_l=12, n_u=100, d=3, seed=0):
     return X[:n_l], y[:n_l], X[n_l:]
 
 
-@pytest.mark.parametrize(("rounds", "intercept"), [(10, True), (3, False)])
+@pytest.mark.parametrize(("rounds", "intercept"), [(10, True), pytest.param(3, False, marks=pytest.mark.slow)])
 def test_it_is_scikit_learns_self_training(rounds, intercept):
     X_l, y_l, X_u = problem()
     base = LogisticRegression(C=1.0, fit_intercept=intercept, tol=1e-10, max_iter=5000)
@@ -39,12 +40,29 @@ def test_more_rounds_than_points_end_with_all_labelled_once():
 
 def test_masks_leave_rows_out():
     X_l, y_l, X_u = problem()
-    mask_l, mask_u = np.arange(12) < 8, np.arange(100) < 60
-    found = mixtures.self_training(
-        X_l, y_l, X_u, rounds=3, labelled_weight=mask_l.astype(float), unlabelled_weight=mask_u.astype(float)
-    )
+    mask_l, mask_u = (np.arange(12) < 8).astype(float), (np.arange(100) < 60).astype(float)
+
+    @jax.jit
+    def weight(far):  # where the rows that are left out lie
+        a, b = (jax.numpy.where(m[:, None] > 0, X, far) for m, X in ((mask_l, X_l), (mask_u, X_u)))
+        return mixtures.self_training(a, y_l, b, rounds=3, labelled_weight=mask_l, unlabelled_weight=mask_u).weight
+
+    np.testing.assert_allclose(weight(50.0), weight(-7.0), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_masked_rows_might_as_well_not_be_there():
+    X_l, y_l, X_u = problem()
+    mask_l, mask_u = (np.arange(12) < 8).astype(float), (np.arange(100) < 60).astype(float)
+    found = mixtures.self_training(X_l, y_l, X_u, rounds=3, labelled_weight=mask_l, unlabelled_weight=mask_u)
     expected = mixtures.self_training(X_l[:8], y_l[:8], X_u[:60], rounds=3)
     np.testing.assert_allclose(found.weight, expected.weight, atol=1e-4)
+
+
+def test_the_largest_are_found_bit_by_bit_with_ties():
+    values = np.array([0.5, -1.0, 3.0, 0.5, 0.0, 2.0], np.float32)
+    for count, chosen in ((1, [2]), (2, [2, 5]), (3, [0, 2, 3, 5]), (6, [0, 2, 3, 4, 5])):
+        assert np.flatnonzero(most_of(values, count)).tolist() == chosen
 
 
 @pytest.mark.parametrize("change", [{"rounds": 0}, {"fraction": 0.0}, {"fraction": 1.5}, {"l2": 0.0}])

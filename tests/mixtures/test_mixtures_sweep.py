@@ -22,7 +22,7 @@ def short():
 
 @pytest.fixture(scope="module")
 def explicit():
-    return mixtures.sweep(KEY, **GRID, replicates=150, methods=(*METHODS, "ssl_em", "self_training"), rounds=3)
+    return mixtures.sweep(KEY, **GRID, replicates=40, methods=(*METHODS, "ssl_em", "self_training"), rounds=3)
 
 
 def test_both_routes_have_the_same_means(short, explicit):
@@ -30,8 +30,8 @@ def test_both_routes_have_the_same_means(short, explicit):
         error = np.hypot(short.standard_error(method), explicit.standard_error(method))
         assert (np.abs(short.mean(method) - explicit.mean(method)) < 4.5 * error + 1e-9).all(), method
         distance = short.estimation[method].mean(1) / explicit.estimation[method].mean(1)
-        np.testing.assert_allclose(distance, 1, atol=0.15)  # 4 standard errors of 150 lengths that vary by 40 %
-    np.testing.assert_allclose(short.wrong_sign.mean(1), explicit.wrong_sign.mean(1), atol=4 * 0.5 / 150**0.5)
+        np.testing.assert_allclose(distance, 1, atol=0.25)  # 4 standard errors of 40 lengths that vary by 40 %
+    np.testing.assert_allclose(short.wrong_sign.mean(1), explicit.wrong_sign.mean(1), atol=4 * 0.5 / 40**0.5)
 
 
 def test_sl_has_its_exact_risk(short):
@@ -59,11 +59,13 @@ def test_the_explicit_route_is_the_public_estimators_on_the_same_points(explicit
         assert explicit.excess[method][0, 0] == pytest.approx(expected, rel=5e-3, abs=1e-6), method
 
 
+@pytest.mark.slow  # compiles for the other chunk
 def test_results_do_not_depend_on_the_chunk_nor_on_how_many_replicates_follow(short):
     part = mixtures.sweep(KEY, **GRID, replicates=25, chunk=10)
     np.testing.assert_allclose(part.excess["ssl_weighted"], short.excess["ssl_weighted"][:, :25], rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.slow  # compiles for float64
 def test_float64_gives_the_same_risks_on_the_same_draws(short):
     double = mixtures.sweep(KEY, **GRID, replicates=200, dtype=np.float64)
     assert double.excess["ul_plus"].dtype == np.float64
@@ -72,13 +74,13 @@ def test_float64_gives_the_same_risks_on_the_same_draws(short):
 
 
 def test_a_given_weight_replaces_the_best_one(short):
-    sl_alone = mixtures.sweep(KEY, **GRID, replicates=25, chunk=10, weight=1.0)
+    sl_alone = mixtures.sweep(KEY, **GRID, replicates=1000, weight=1.0)
     np.testing.assert_allclose(sl_alone.excess["ssl_weighted"], sl_alone.excess["sl"], rtol=1e-5)
 
 
 def test_settings_broadcast_and_the_trivial_regime_is_a_coin_flip():
-    found = mixtures.sweep(KEY, 0.05, [5, 6], 10, d=5, replicates=4)
-    assert found.excess["ssl_switch"].shape == (2, 4)
+    found = mixtures.sweep(KEY, 0.05, [5, 6], 10, d=5, replicates=1000)
+    assert found.excess["ssl_switch"].shape == (2, 1000)
     np.testing.assert_allclose(found.excess["ssl_switch"], 0.5 - 0.4800612, rtol=1e-4)
 
 

@@ -116,6 +116,7 @@ def test_a_task_is_a_pair_of_classes():
     assert X.shape == (len(y), 784) and set(y) == {-1.0, 1.0} and X.min() >= 0 and X.max() == 1.0
 
 
+@pytest.mark.slow
 def test_the_learners_learn_a_task_of_the_embedded_sample():
     found = real.learners("fashion_mnist/1v8", True, [20], 1, 0)
     assert found["sl"].shape == (1, 1) and found["bayes"][0] < 0.05 and found["sl"][0, 0] < 0.2

@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from theorylab.errors import InputError
 from theorylab.shift import fit_logistic
+from theorylab.shift.logistic import fit_kernel_logistic
 
 
 def problem(n, p, seed=0):
@@ -50,6 +51,37 @@ def test_padding_and_batches_change_nothing():
     np.testing.assert_allclose(both.coef[1], -alone.coef, atol=1e-7)  # flipping all labels flips w
 
 
+def test_a_gram_matrix_is_enough():
+    X, y = problem(12, 40)
+    labels, mask = np.stack([y, -y, y[::-1]]), np.arange(12) < 9
+    lams = [1e-3, 0.3]
+    found = fit_kernel_logistic(X @ X.T, labels, lams, mask=mask, tol=1e-10)
+    assert found["dual"].shape == (3, 2, 12) and (found["dual"][:, :, 9:] == 0).all()
+    assert (found["gradient_norm"] <= 1e-10).all()
+    for a, label in zip(found["dual"], labels, strict=True):
+        for l, lam in enumerate(lams):
+            w = X.T @ a[l]
+            assert np.linalg.norm(gradient(X[:9], label[:9], w, lam)) < 1e-9
+            losses = np.logaddexp(0, -label[:9] * (X[:9] @ w)).mean() + lam / 2 * w @ w
+            assert losses == pytest.approx(found["objective"][list(labels.tolist()).index(label.tolist()), l])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"K": np.ones((2, 3))}, "square"),
+        ({"y": [1, 0]}, "-1 and 1"),
+        ({"y": [1]}, "one label per sample"),
+        ({"lams": [0.0]}, "penalties must be > 0"),
+        ({"mask": [True]}, "mask has shape"),
+    ],
+)
+def test_bad_gram_matrices_are_refused_by_name(arguments, said):
+    given = {"K": np.eye(2), "y": [1, -1], "lams": [0.1]} | arguments
+    with pytest.raises(InputError, match=said):
+        fit_kernel_logistic(given.pop("K"), given.pop("y"), given.pop("lams"), **given)
+
+
 def test_a_tiny_penalty_approaches_the_maximum_margin():
     X, y = problem(6, 20, seed=3)
     w = fit_logistic(X, y, [1e-9], tol=1e-12).coef[0]
@@ -69,7 +101,7 @@ def test_noisy_data_that_cannot_be_separated_keep_their_training_error():
 
 
 def test_it_works_under_jit_and_with_float64_on():
-    X, y = problem(8, 12)
+    X, y = problem(12, 40)
     expected = fit_logistic(X, y, [0.01]).coef
     inside = jax.jit(lambda a: fit_logistic(a, y, jnp.array([0.01])).coef)(jnp.asarray(X))
     assert inside.dtype == jnp.float32
@@ -79,7 +111,7 @@ def test_it_works_under_jit_and_with_float64_on():
 
 
 def test_a_fit_that_stops_early_says_so():
-    X, y = problem(8, 12)
+    X, y = problem(12, 40)
     with pytest.warns(RuntimeWarning, match="gradient norm above tol"):
         fit = fit_logistic(X, y, [1e-6], max_steps=1)
     assert not fit.converged.any() and fit.iterations.tolist() == [1]

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from theorylab.errors import InputError
 from theorylab.shift import (
@@ -13,6 +14,7 @@ from theorylab.shift import (
     nuisance_factor,
     sample_signal,
 )
+from theorylab.shift.nuisance import chi
 
 
 def test_the_label_is_the_sign_along_the_direction_and_classes_are_a_gap_apart():
@@ -33,6 +35,13 @@ def test_the_bartlett_factor_has_the_moments_of_a_wishart_matrix():
     off = grams[:, np.tril_indices(n, -1)[0], np.tril_indices(n, -1)[1]]
     assert np.abs(off.var(0) / k - 1).max() < 5 * np.sqrt(8 / draws)
     assert np.abs(grams[:, range(n), range(n)].var(0) / (2 * k) - 1).max() < 5 * np.sqrt(8 / draws)
+
+
+def test_chi_variates_have_their_law():
+    freedom = np.array([1.0, 2.0, 3.0, 50_000.0], np.float32)
+    found = np.asarray(jax.jit(jax.vmap(lambda key: chi(key, freedom)))(jax.random.split(jax.random.key(0), 4000)))
+    for k, column in zip(freedom, found.T, strict=True):
+        assert stats.kstest(column.astype(float), stats.chi(k).cdf).pvalue > 1e-3
 
 
 def test_the_factor_is_lower_triangular_and_has_at_most_k_columns():

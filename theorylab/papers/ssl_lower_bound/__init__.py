@@ -55,10 +55,8 @@ def _snr(p: Preset) -> Cells:
 def _grid(p: Preset) -> Cells:
     points = list(product(p["grid_s"], p["grid_n_l"], p["grid_n_u"]))
     common = {"d": p["d"], **_settings(points), "seed": p.seeds(1)[0]}
-    return [
-        {**common, "replicates": p["grid_replicates"], "methods": MOMENTS},
-        {**common, "replicates": p["grid_em_replicates"], "methods": WITH_EM},
-    ]
+    counts = ((MOMENTS, p["grid_replicates"]), (WITH_EM, p["grid_em_replicates"]))
+    return [{**common, "replicates": count, "methods": methods} for methods, count in counts if count]
 
 
 def _limits(p: Preset) -> Cells:
@@ -117,9 +115,8 @@ def _learners(p: Preset) -> Cells:
 
 
 def _twonorm(p: Preset) -> Cells:
-    return [
-        {"data": p["twonorm"], "n_l": 40, "n_u": 200, "draws": p["twonorm_draws"], "seed": seed} for seed in p.seeds(2)
-    ]
+    common = {"data": p["twonorm"], "n_l": 40, "n_u": 200, "draws": p["twonorm_draws"]}
+    return [{**common, "seed": seed} for seed in p.seeds(2) if p["twonorm_draws"]]
 
 
 def _task_data(p: Preset) -> list[str]:
@@ -176,11 +173,11 @@ _SMOKE = _QUICK | {
     "repeats": 2, "replicates": 8, "kl_draws": 20_000, "heat_s": [1.0],
     "table": [[20, [[1.0, 400, 1000], [0.5, 400, 1000], [1.0, 50, 1000]]]], "labels_n_l": [50, 345, 1600],
     "snr_s": [0.3, 0.7, 1.6], "snr_sizes": [200, 1000], "snr_replicates": 8, "snr_self_training": False,
-    "grid_s": [0.7, 1.0], "grid_n_l": [20, 400], "grid_n_u": [200, 1000], "grid_replicates": 100,
+    "grid_s": [0.7, 1.0], "grid_n_l": [20, 400], "grid_n_u": [200, 1000], "grid_replicates": 0,
     "grid_em_replicates": 8, "doublings": 1, "slope_replicates": 100,
-    "precision_replicates": 8, "precision_by_moments": 0,
-    "explicit_replicates": 16, "tasks": [["fashion_mnist/0v6", True, [6, 20]]], "draws": 2, "shuffled_tasks": 1,
-    "twonorm": "generated", "twonorm_draws": 20,
+    "precision_replicates": 0, "precision_by_moments": 0,
+    "explicit_replicates": 16, "tasks": [["fashion_mnist/0v6", True, [6, 20]]], "draws": 2, "shuffled_tasks": 0,
+    "twonorm": "generated", "twonorm_draws": 0,
 }  # fmt: skip
 _SIZES = [20, 50, 100, 200, 400, 800, 1600, 3200]
 _MORE = [[f"keel/{name}", None, [20]] for name in ("magic", "phoneme", "sonar", "mushroom", "segment/0v3")]

@@ -24,13 +24,13 @@ def _penalty(p: Preset) -> Cells:
 def _dimension(p: Preset) -> Cells:
     tau = p["model"]["tau"]
     common = {"ns": p["ns"], "etas": [0.1], "lams": [1e-5], "taus": [tau]}
-    return [{**common, "model": {**p["model"], "k": k}, "seed": s} for k in p["ks"] for s in p.seeds(p["seeds"])]
+    return [{**common, "model": {**p["model"], "k": k}, "seed": s} for k in p["ks"] for s in p.seeds(p["side_seeds"])]
 
 
 def _shortcut(p: Preset) -> Cells:
     model = {**p["model"], "shortcut": 2.0}
     common = {"model": model, "ns": p["ns"], "etas": [0.0, 0.1], "lams": [1e-5], "taus": [p["model"]["tau"]]}
-    return [{**common, "seed": s} for s in p.seeds(p["seeds"])]
+    return [{**common, "seed": s} for s in p.seeds(p["side_seeds"])]
 
 
 def _learners(p: Preset) -> Cells:
@@ -111,7 +111,7 @@ EXPERIMENTS = (
 
 _MODEL = {"d_s": 50, "gap": 0.25, "k": 50_000, "energy": 25.0, "tau": 0.5}
 _QUICK = {
-    "model": _MODEL, "seeds": 4,
+    "model": _MODEL, "seeds": 4, "side_seeds": 4,
     "ns": [100, 200, 400, 800, 1600], "etas": [0.0, 0.02, 0.05, 0.1, 0.2, 0.3], "noise_lams": [1e-5],
     "lams": [0.3, 0.1, 0.03, 0.01], "taus": [0.02, 0.1, 0.2, 0.5, 1.0], "ks": [10_000, 2000],
     "learner_ns": [100, 200, 400], "learner_steps": [1, 10, 100, 5000], "learner_seeds": 4,
@@ -126,16 +126,16 @@ _QUICK = {
     "search_ns": [100, 200, 400, 800, 1600], "search_seeds": 4,
 }  # fmt: skip
 _SMOKE = _QUICK | {
-    "seeds": 3, "ns": [100, 400], "etas": [0.0, 0.1], "lams": [0.1], "taus": [0.02, 0.5], "ks": [2000],
-    "learner_ns": [50], "learner_steps": [1, 300], "learner_seeds": 2,
+    "seeds": 3, "side_seeds": 1, "ns": [100, 400], "etas": [0.0, 0.1], "lams": [0.1], "taus": [0.02, 0.5], "ks": [2000],
+    "learner_ns": [50], "learner_steps": [1, 300], "learner_seeds": 1,
     "check_n": 60, "check_k": 300, "check_ns": [100], "check_tests": 1000, "shift_draws": 20_000,
     "pairs": [["fashion_mnist", True, 1, 3]], "pair_ns": [100, 200], "pair_etas": [0.0, 0.1], "pair_seeds": 1,
-    "mlp_k": 200, "mlp_width": 32, "mlp_ns": [50], "mlp_epochs": 20, "mlp_tests": 200, "mlp_seeds": 2,
+    "mlp_k": 200, "mlp_width": 32, "mlp_ns": [50], "mlp_epochs": 20, "mlp_tests": 200, "mlp_seeds": 1,
     "images": ["fashion_mnist", True], "coloured_ns": [60, 120], "colour_etas": [0.0, 0.25], "colour_tests": 300,
-    "search": ["flip, rbf", "noise x8, rbf"], "search_ns": [60, 120], "search_seeds": 2,
+    "coloured_seeds": 1, "search": ["flip, rbf", "noise x8, rbf"], "search_ns": [60, 120], "search_seeds": 2,
 }  # fmt: skip
 _FULL = _QUICK | {
-    "model": _MODEL | {"k": 1_000_000}, "seeds": 20,
+    "model": _MODEL | {"k": 1_000_000}, "seeds": 20, "side_seeds": 20,
     "ns": [100, 200, 400, 800, 1600, 3200, 6400, 12_800], "noise_lams": [0.3, 0.1, 0.03, 0.01, 1e-3, 1e-5],
     "lams": [0.3, 0.1, 0.03, 0.01, 1e-3], "taus": [0.02, 0.05, 0.1, 0.2, 0.5, 1.0],
     "ks": [1_000_000, 200_000, 50_000, 10_000, 2000], "learner_steps": [1, 10, 100, 5000, 100_000],
