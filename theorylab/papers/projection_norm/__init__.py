@@ -109,7 +109,7 @@ EXPERIMENTS = (
 _QUICK = {
     "studies": ["fmnist sample, cnn"], "seeds_at_most": 100, "draws": 4000, "linear_seeds": 5,
     "pairs": [[20, 20], [30, 20], [20, 35]], "test_sizes": [5, 10, 20, 40, 70, 100, 120],
-    "floor_sizes": [50, 200, 800, 3200], "floor_draws": 25,
+    "floor_sizes": [50, 200, 800], "floor_draws": 20,
 }  # fmt: skip
 _SMOKE = _QUICK | {
     "studies": ["tiny"], "draws": 4000, "linear_seeds": 2, "pairs": [[20, 20], [30, 20]], "test_sizes": [20, 70, 120],

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
+from matplotlib.ticker import NullFormatter
 
 from theorylab.lab import Figure, Preset, Results, Table
 from theorylab.papers.projection_norm.measures import METRICS, OUTPUT_BASED, Points, attacked, models, sweeps
@@ -95,6 +96,7 @@ def _quality(table: Table) -> MplFigure:
             axis.set_title(title)
             if column == "hard_mse":
                 axis.set_xscale("log")
+                axis.xaxis.set_minor_formatter(NullFormatter())
             else:
                 axis.set_xlim(right=1.02)
         axes[row, 0].set_yticks(-np.arange(len(METRICS)), [SHORT[m] for m in METRICS])
@@ -190,7 +192,7 @@ def _attacks(table: Table) -> MplFigure:
     axes[0, 0].set_ylabel("test error")
     axes[0, 1].set_ylabel("change from the weakest attack\n(largest = 1)")
     axes[0, 0].set_ylim(0, 1)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
