@@ -8,7 +8,7 @@ import pytest
 from theorylab.lab import Table
 
 pytestmark = pytest.mark.browser
-TIMEOUT = 20_000  # ms
+TIMEOUT = 60_000  # ms
 
 
 def opened_charts(page, number=0):

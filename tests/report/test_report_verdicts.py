@@ -40,6 +40,14 @@ def test_a_line_tells_the_tightest_evidence_the_controls_and_the_seconds(toy_run
     assert "(2 seeds)" in first.measured and first.seconds > 0 and not failed(record)
 
 
+def test_an_interval_that_reaches_over_the_bound_is_marked(toy_paper):
+    preset = toy_paper.preset("quick")
+    for interval, marked in (((0.4, 0.6), False), ((0.4, 1.2), True)):
+        one = lambda results, preset, i=interval: [Evidence("x", 0.5, 0.0, 1.0, i, 4)]  # noqa: E731
+        claim = Claim("c", "x <= 1", "eq. 1", (), one, {"all": one})
+        assert lines(record_of(toy_paper, preset, [(claim, claim.evaluate({}, preset))], {}))[0].marginal is marked
+
+
 def test_a_broken_claim_fails_the_record(toy_run, broken_paper):
     record = verify(broken_paper, broken_paper.preset("quick"), Runner(Store(toy_run / "results")))
     line = lines(record)[-1]

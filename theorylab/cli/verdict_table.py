@@ -26,9 +26,11 @@ def print_verdicts(console: Console, records: Sequence[Mapping[str, Any]]) -> No
     for line in found:
         colour = _COLOURS.get(line.status, "red")
         cells = [escape(line.paper), escape(line.claim), f"[{colour}]{line.status}[/]", escape(line.measured),
-                 escape(line.bound), line.margin, line.controls]  # fmt: skip
+                 escape(line.bound), line.margin + " ~" * line.marginal, line.controls]  # fmt: skip
         table.add_row(*([*cells[:2], escape(line.source), *cells[2:], f"{line.seconds:.1f}"] if wide else cells))
     console.print(table)
+    if any(line.marginal for line in found):
+        console.print("~ the interval over seeds reaches over the bound: another set of seeds might decide otherwise")
     for line in found:
         if line.status == "finding" or line.failed:
             colour = _COLOURS.get(line.status, "red")

@@ -31,7 +31,10 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Line:
-    """One claim in a table: text for every column, and numbers to sort by."""
+    """One claim in a table: text for every column, and numbers to sort by.
+
+    marginal: the interval over seeds reaches over a bound, so that another set of seeds might decide otherwise.
+    """
 
     paper: str
     claim: str
@@ -44,6 +47,7 @@ class Line:
     controls: str
     seconds: float
     remark: str = ""
+    marginal: bool = False
 
     @property
     def failed(self) -> bool:
@@ -125,7 +129,7 @@ def _line(paper: str, c: Mapping[str, Any]) -> Line:
     return Line(
         paper, c["id"], c["statement"], c["source"], c["status"], measured_text(tight) if tight else "",
         bound_text(tight) if tight else "", f"{margin(tight):+.3g}" if tight else "", rejected, c.get("seconds", 0.0),
-        remark,
+        remark, bool(tight and tight["marginal"]),
     )  # fmt: skip
 
 
