@@ -35,7 +35,7 @@ def test_values_and_gradients_are_those_of_the_convolution(strides, padding):
     ],
 )
 def test_what_patches_do_not_cover_or_pay_for_stays_a_convolution(shape, kernel, options):
-    f = lambda x, k: convolve(x, k, (1, 1), "VALID", dimension_numbers=LAYOUT, **options)  # noqa: E731
+    f = lambda x, k: convolve(x, k, (1, 1), ((1, 1), (0, 0)), dimension_numbers=LAYOUT, **options)  # noqa: E731
     program = jax.make_jaxpr(f)(jnp.zeros(shape), jnp.zeros(kernel))
     assert "conv_general_dilated" in str(program)
 

@@ -150,7 +150,8 @@ _SMOKE = _QUICK | {
 _TEN = _SAMPLE | {"sample": False, "train": 10_000, "test": 2000}
 _TEN_CIFAR = _TEN | {"data": "cifar10", "model": {"kind": "resnet", "depth": 8, "width": 8}}
 _HOUR = _SMALL | {"options": _SGD | {"epochs": 2}, "own": _PROX, "rounds2": 10, "seeds": 1, "methods": _BASELINES}
-_MEDIUM = _QUICK | {
+# Less than an hour on 2 cores: `--preset quick --set settings=...` with these settings.
+MEDIUM = _QUICK | {
     "settings": [
         _QUICK["settings"][0],
         _setting("10,000 images, #C = 2", _TEN, 10, "label 2", **_HOUR),
@@ -195,7 +196,7 @@ PAPER = Paper(
         "quick": Preset(
             "quick",
             _QUICK,
-            omits="1,250 images of the embedded sample of Fashion-MNIST, a small CNN, 10 + 20 rounds, p = 8,000; no "
+            omits="1,250 images of the embedded sample of Fashion-MNIST, a small CNN, 10 + 15 rounds, p = 8,000; no "
             "CIFAR.",
         ),
         "full": Preset("full", _FULL, omits="No CIFAR-100; ResNet-18 with group norm, no augmentation."),

@@ -11,7 +11,7 @@ from theorylab.papers.tct.tables import bootstrapped, finals, last, solved, stan
 All = Mapping[str, Results]
 Measure = Callable[[All, Preset], Sequence[Evidence]]
 PAPER = "Yu et al. 2022"
-BIG = ("quick", "full")
+BIG = ("quick", "medium", "full")
 ROUNDING = 1e-10
 
 
@@ -213,6 +213,10 @@ def overfits(array: str) -> Measure:
     return measure
 
 
+_SHORT = (
+    "After 10 rounds of stage 1 and 15 of stage 2, on 1,000 test images; the reference numbers, which meet the bound, "
+    "are of 20 and 20 rounds and one seed. The tangent kernel at initialisation does as well here."
+)
 _FIXED, _NETS = ("fixed_points",), ("train", "convex")
 CLAIMS = (
     Claim(
@@ -307,23 +311,25 @@ CLAIMS = (
         "dossier 6", ("convex",), gain(TCT, FEDAVG2, "SCAFFOLD - FedAvg", 0.04),
         {"corrections handed to the next client": gain(SHUFFLED, FEDAVG2, "shuffled SCAFFOLD - FedAvg", 0.04),
          "M = 10": gain(variant(steps=10), variant("fedavg", steps=10), "SCAFFOLD - FedAvg at M = 10", 0.04)},
-        presets=("quick",),
+        presets=("quick",), kind="finding", note=_SHORT,
     ),
     Claim(
         "standardisation", "Standardised - raw features >= 0.02 at M = 100",
         "dossier 6", ("convex",), gain(TCT, RAW, "standardised - raw", 0.02),
         {"M = 500 in place of standardising": gain(RAW500, RAW, "raw, M = 500 - raw", 0.02)},
-        presets=BIG,
+        presets=("quick",), kind="finding", note=_SHORT,
     ),
     Claim(
         "bootstrap", "Features of the trained network beat those at initialisation by >= 0.01",
         f"{PAPER}, title", ("convex", "bootstrap"), gain(TCT, RANDOM, "TCT - no bootstrap", 0.01),
-        {"with FedAvg in stage 2": gain(FEDAVG2, RANDOM, "FedAvg twice - no bootstrap", 0.01)}, presets=BIG,
+        {"with FedAvg in stage 2": gain(FEDAVG2, RANDOM, "FedAvg twice - no bootstrap", 0.01)},
+        presets=("quick",), kind="finding", note=_SHORT,
     ),
     Claim(
         "averaged_model", "Linearised at the average, TCT beats linearising at client 0's model by >= 0.01",
         "dossier 7.1", ("convex", "bootstrap"), gain(TCT, CLIENT, "average - client 0", 0.01),
-        {"initialisation in the average's place": gain(RANDOM, CLIENT, "no bootstrap - client 0", 0.01)}, presets=BIG,
+        {"initialisation in the average's place": gain(RANDOM, CLIENT, "no bootstrap - client 0", 0.01)},
+        presets=("quick",), kind="finding", note=_SHORT,
     ),
     Claim(
         "nonconvex_scaffold", "On the network SCAFFOLD gains less than 0.05 over FedAvg, and stays 0.05 below "

@@ -62,7 +62,9 @@ def _curves(table: Table) -> MplFigure:
         axis.set_axis_off()
     for row in axes:
         row[0].set_ylabel("test accuracy")
-    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    found = [axis.get_legend_handles_labels() for axis in axes.flat]
+    entries = {label: handle for handles, labels in found for handle, label in zip(handles, labels, strict=True)}
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=6)
     return figure
 
 
@@ -89,7 +91,7 @@ def _probe(table: Table) -> MplFigure:
     total = int(table["layers"][0])
     axis.set(xlabel=f"first layers kept, of {total}; the rest retrained centrally", ylabel="test accuracy")
     axis.set_xticks(sorted(set(table["kept"])))
-    _below(axis, 3)
+    _below(axis, 2)
     return figure
 
 
@@ -107,7 +109,7 @@ def _heterogeneity(table: Table) -> MplFigure:
                           label=NAMES[method])  # fmt: skip
         axis.set_xticks(range(len(settings)), settings, rotation=20, ha="right")
         axis.set(title=str(data).replace("_", " "), ylabel="final test accuracy")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -119,11 +121,11 @@ def _table(table: Table) -> MplFigure:
         axis.remove()
     axis = figure.add_subplot()
     axis.set_axis_off()
-    axis.set(xlim=(-1.9, len(methods) - 0.5), ylim=(-len(groups) + 0.4, 0.9))
+    axis.set(xlim=(-3.2, len(methods) - 0.5), ylim=(-len(groups) + 0.4, 0.9))
     for j, method in enumerate(methods):
         axis.text(j, 0.6, NAMES[method], ha="center", weight="bold")
     for i, ((data, setting), rows) in enumerate(groups):
-        axis.text(-1.9, -i, f"{str(data).replace('_', ' ')}, {setting}")
+        axis.text(-3.2, -i, f"{str(data).replace('_', ' ')}, {setting}")
         means = {str(r["method"]): r for r in rows.rows()}
         federated = [m for m in means if m != "centralized"]
         best = max(federated, key=lambda m: float(means[m]["mean"]))
