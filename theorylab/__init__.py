@@ -8,7 +8,7 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 _SUBPACKAGES = (
-    *("data", "errors", "lab", "nets", "ntk", "papers", "plotting", "ridge", "rmt"),
+    *("data", "errors", "lab", "nets", "ntk", "papers", "plotting", "report", "ridge", "rmt"),
     *("collective", "federated", "matching", "mixtures", "online", "robustness", "shift"),
 )
 __all__ = [*_SUBPACKAGES, "__version__"]
