@@ -72,6 +72,7 @@ def test_proposition_1_the_h_form_is_scaffold_option_ii():
     assert np.abs(shifts).max() < 1e-13
 
 
+@pytest.mark.slow  # a claim of the room of TCT as well, judged at its smoke preset
 def test_proposition_1_the_network_loop_makes_the_same_iterates():
     with jax.enable_x64(True):
         ends = np.cumsum(SIZES)

@@ -68,6 +68,7 @@ def test_features_are_gradients_of_a_fresh_scalar_head_at_the_averaged_model(who
     np.testing.assert_allclose(problem.map(X[:5]), standardised, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow  # a claim of the room of TCT as well, judged at its smoke preset
 def test_linearisation_error_is_of_second_order():
     with jax.enable_x64(True):
         f, params = functional(MODEL)
@@ -107,6 +108,7 @@ def test_fedavg_and_scaffold_start_with_the_same_round(whole):
     assert a.eval_accuracy is None
 
 
+@pytest.mark.slow  # a claim of the room of TCT as well, judged at its smoke preset
 def test_many_rounds_tend_to_the_minimum_norm_interpolator():
     few = np.concatenate([part[:2] for part in PARTS])
     data = pad_clients(X[few], Y[few], [np.arange(2 * i, 2 * i + 2) for i in range(3)], allow_missing=True)
