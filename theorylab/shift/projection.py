@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from theorylab.errors import InputError
@@ -106,7 +107,9 @@ class PseudoTraining:
         apply = _in_train_mode(train_mode[0], products) if train_mode else _stateless(f, products)
         self._static = {"apply": apply, "loss": loss, "momentum": recipe.momentum}
 
-    def __call__(self, theta0: Params, x: Float[Array, "n ..."], y: Int[Array, " n"], key: Key[Array, ""]) -> Params:
+    def __call__(
+        self, theta0: Params, x: Float[ArrayLike, "n ..."], y: Int[ArrayLike, " n"], key: Key[Array, ""]
+    ) -> Params:
         """Parameters after T steps from `theta0` on one labelled data set; `key` fixes the order of the batches."""
         x, y, order = self._prepared(x, y, key, 1)
         if self.set_axis != "host":
@@ -116,7 +119,9 @@ class PseudoTraining:
             carry = _one_step(carry, *_batch(x, y, rows), rate, **self._static)
         return _finite(carry[0])
 
-    def many(self, theta0: Params, x: Float[Array, "s n ..."], y: Int[Array, "s n"], key: Key[Array, ""]) -> Params:
+    def many(
+        self, theta0: Params, x: Float[ArrayLike, "s n ..."], y: Int[ArrayLike, "s n"], key: Key[Array, ""]
+    ) -> Params:
         """The same for S data sets of one size, all with the same order of batches; arrays get a leading axis S."""
         x, y, order = self._prepared(x, y, key, 2)
         if self.set_axis == "host":
@@ -193,14 +198,14 @@ _train = _compile(_steps)
 def _train_in_turn(
     theta0: Params, state: State, x: Array, y: Array, order: Array, rates: Array, **static: Any
 ) -> Params:
-    return jax.lax.map(lambda s: _steps(theta0, state, *s, order, rates, **static), (x, y))
+    return jax.lax.map(lambda s: _steps(theta0, state, s[0], s[1], order, rates, **static), (x, y))
 
 
 @_compile
 def _train_at_once(
     theta0: Params, state: State, x: Array, y: Array, order: Array, rates: Array, **static: Any
 ) -> Params:
-    return jax.vmap(lambda *s: _steps(theta0, state, *s, order, rates, **static))(x, y)
+    return jax.vmap(lambda x, y: _steps(theta0, state, x, y, order, rates, **static))(x, y)
 
 
 def batch_order(key: Key[Array, ""], n: int, steps: int, batch_size: int) -> Int[Array, "t b"]:
@@ -215,8 +220,8 @@ def batch_order(key: Key[Array, ""], n: int, steps: int, batch_size: int) -> Int
 def finetune(
     f: Classifier,
     theta0: Params,
-    x: Float[Array, "n ..."],
-    y: Int[Array, " n"],
+    x: Float[ArrayLike, "n ..."],
+    y: Int[ArrayLike, " n"],
     key: Key[Array, ""],
     recipe: FineTuning,
     **options: Any,
@@ -232,15 +237,16 @@ def pseudo_labels(f: Classifier, params: Params, x: Any, *, batch_size: int = 50
 
 def projection_norm(theta_ref: PyTree, theta_tilde: PyTree) -> Float[Array, ""]:
     """Euclidean distance between two trees of parameters, over all their entries."""
-    if jax.tree.structure(theta_ref) != jax.tree.structure(theta_tilde):
-        raise InputError("theta_ref, theta_tilde: two different trees; parameters of one network are needed")
+    try:
+        pairs = jax.tree.leaves(jax.tree.map(lambda a, b: (jnp.asarray(a), jnp.asarray(b)), theta_ref, theta_tilde))
+    except ValueError:
+        message = "theta_ref, theta_tilde: two different trees; parameters of one network are needed"
+        raise InputError(message) from None
     squares = []
-    for a, b in zip(jax.tree.leaves(theta_ref), jax.tree.leaves(theta_tilde), strict=True):
-        if jnp.shape(a) != jnp.shape(b):
-            raise InputError(
-                f"theta_ref, theta_tilde: arrays {jnp.shape(a)} and {jnp.shape(b)}; equal shapes are needed"
-            )
-        squares.append(jnp.sum(jnp.square(jnp.asarray(a) - jnp.asarray(b))))
+    for a, b in zip(pairs[::2], pairs[1::2], strict=True):
+        if a.shape != b.shape:
+            raise InputError(f"theta_ref, theta_tilde: arrays {a.shape} and {b.shape}; equal shapes are needed")
+        squares.append(jnp.sum(jnp.square(a - b)))
     return jnp.sqrt(sum(squares, start=jnp.zeros(())))
 
 

@@ -62,7 +62,9 @@ def models(results: All) -> dict[str, dict[int, Points]]:
 
 
 def _points(rows: list[Any]) -> Points:
-    family, severity, scores = [], [], {}
+    family: list[str] = []
+    severity: list[int] = []
+    scores: dict[str, list[float]] = {}
     for row in rows:
         count = len(row.cell["severities"])  # of "clean", the first set alone
         family += [row.cell["family"]] * count
@@ -89,7 +91,7 @@ def attacked(results: All, start: str) -> dict[str, dict[int, tuple[list[float],
 
 def sweeps(results: All) -> list[tuple[str, int, Mapping[str, Any], float, float]]:
     """(study, seed, cell, R^2, rank correlation) of every sweep cell, and of the main run on the same test sets."""
-    found = []
+    found: list[tuple[str, int, Mapping[str, Any], float, float]] = []
     by_model = models(results)
     seen = set()
     for row in results["sweep"]:

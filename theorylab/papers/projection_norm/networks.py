@@ -119,7 +119,8 @@ def train(study: Study, start: str, seed: int) -> Arrays:
     x, y = parts["train"], parts["y_train"]
 
     def trained(theta: Any, steps: int, order: str, period: int | None = None, data: Any = (x, y)) -> Any:
-        return _program(study, f, steps, period)(theta, *data, keys[order])
+        images, labels = data
+        return _program(study, f, steps, period)(theta, images, labels, keys[order])
 
     backbone, independent = fresh(keys["backbone"]), fresh(keys["other"])
     if start == "rotation":
