@@ -122,7 +122,7 @@ def early_stopping(d1: int, d2: int, n: int, m: int, times: list[float], steps: 
     return {
         "flow": flow[:, : len(times)],
         "integrated": integrated,
-        "descent": np.stack(projection_norm_descent(X, Xt, hat, start, steps, step_size=eta)),
+        "descent": np.stack(projection_norm_descent(X, Xt, hat, start, np.asarray(steps), step_size=eta)),
         "iterated": np.array(iterated).T,
         "unshifted": still[:, : len(times)],
         "limit": linear_projection_norm(X, Xt, star, start),
