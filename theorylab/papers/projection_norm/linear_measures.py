@@ -88,7 +88,7 @@ def blind(quantity: str) -> Measure:
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["hidden"]
         shown, pn, loss = rows.stack(quantity), rows.stack("pn"), rows.stack("loss")
-        varies = float((np.ptp(shown, 1) / shown.mean(1)).max())
+        varies = float(np.max(np.ptp(shown, 1) / shown.mean(1)))
         return [
             Evidence(f"range of the {quantity} over s / mean", varies, 0, 1e-12),
             Evidence("least step of PN", float(np.diff(pn, axis=1).min()), low=-1e-12),
