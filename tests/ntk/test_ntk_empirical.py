@@ -37,11 +37,23 @@ def test_every_reduction_of_two_sets_equals_dense_jacobian(name: str, reduce: st
     assert _error(empirical_ntk(f, params, x, reduce=reduce), reference) < 1e-5
 
 
+@pytest.mark.parametrize("method", ["jacobian", "ntk_vp"])
 @pytest.mark.parametrize("name", ["shared_weights", "grouped_conv"])
-def test_jacobian_method_equals_dense_jacobian(name: str) -> None:
+def test_other_methods_equal_dense_jacobian(name: str, method: str) -> None:
     f, params, x = ZOO[name]()
-    kernel = empirical_ntk(f, params, x, reduce="full", method="jacobian", dtype="float64")
+    kernel = empirical_ntk(f, params, x, reduce="full", method=method, dtype="float64")
     assert _error(kernel, dense_kernel(f, params, x)) < 1e-11
+
+
+@pytest.mark.parametrize("reduce", REDUCES)
+def test_products_with_every_reduction_equal_dense_jacobian_in_any_tiles(reduce: str) -> None:
+    f, params, x = ZOO["mlp"]()
+    x = jnp.concatenate([x, 2 * x, -x])[:13]
+    reference = reduced(dense_kernel(f, params, x), reduce)
+    kernel = empirical_ntk(f, params, x, x[:7], reduce=reduce, method="ntk_vp", memory_gb=6e-6)
+    assert _error(kernel, reference[:, :7]) < 1e-5
+    traced = jax.jit(lambda p, x: empirical_ntk(f, p, x, reduce=reduce, method="ntk_vp"))(params, x)
+    assert _error(np.asarray(traced), reference) < 1e-5
 
 
 @pytest.mark.parametrize("reduce", REDUCES)
@@ -106,6 +118,7 @@ def test_progress_bar_reaches_the_last_tile(capsys: pytest.CaptureFixture[str]) 
     [
         ({"reduce": "mean"}, "reduce='mean'"),
         ({"method": "fast"}, "method='fast'"),
+        ({"method": "ntk_vp", "explain": True}, "method='ntk_vp'"),
         ({"memory_gb": 0}, "memory_gb=0"),
         ({"memory_gb": 1e-7}, "allow that much"),
         ({"x2": np.ones((2, 5))}, "x2: samples must look like"),

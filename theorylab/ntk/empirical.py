@@ -21,10 +21,11 @@ from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout
 from theorylab.ntk.guard import refuse_coupling, run_probe
 from theorylab.ntk.plan import Reduce, show, table
+from theorylab.ntk.products import ProductEngine
 from theorylab.ntk.store import KernelStore
 from theorylab.ntk.tiles import fill
 
-Method = Literal["auto", "structured", "jacobian"]
+Method = Literal["auto", "structured", "jacobian", "ntk_vp"]
 
 
 def empirical_ntk(
@@ -61,12 +62,13 @@ def empirical_ntk(
 
     `method="auto"` or "structured" takes every layer with a rule (dense, convolution, embedding; also the same weight
     several times) apart into data and cotangents, and everything else by its Jacobian; "jacobian" uses Jacobians
-    throughout. `memory_gb` bounds the working memory besides the result (default: a quarter of the machine's memory,
-    half of what an accelerator has left); work is cut into tiles of samples, and of outputs, to stay below it. `mesh`
-    shards each tile's samples over all axes of a mesh. `precision` is that of every matrix product ("highest": no
-    TF32). `dtype` casts parameters and data first; float64 needs no further setup. `out`, a folder, keeps the kernel in
-    `kernel.npy` there, resumes what an interrupted call had finished, and returns a read-only memory map. `progress`
-    shows a progress bar, `explain` prints the order of contraction chosen for each block.
+    throughout; "ntk_vp" takes NTK-vector products, column by column: least memory, most passes. `memory_gb` bounds the
+    working memory besides the result (default: a quarter of the machine's memory, half of what an accelerator has
+    left); work is cut into tiles of samples, and of outputs, to stay below it. `mesh` shards each tile's samples over
+    all axes of a mesh. `precision` is that of every matrix product ("highest": no TF32). `dtype` casts parameters and
+    data first; float64 needs no further setup. `out`, a folder, keeps the kernel in `kernel.npy` there, resumes what an
+    interrupted call had finished, and returns a read-only memory map. `progress` shows a progress bar, `explain` prints
+    the order of contraction chosen for each block.
 
     Repeated calls with the same function object `f` reuse its compiled code: define `f` once, outside of loops.
 
@@ -79,6 +81,8 @@ def empirical_ntk(
         raise InputError(f"method={method!r}: choose one of {', '.join(map(repr, get_args(Method)))}.")
     if memory_gb is not None and not memory_gb > 0:
         raise InputError(f"memory_gb={memory_gb}: the budget must be positive.")
+    if method == "ntk_vp" and (explain or mesh is not None):
+        raise InputError("method='ntk_vp': explain and mesh are for the other methods; it has one order and no shards.")
     wide = dtype is not None and jnp.dtype(dtype) in (np.dtype("float64"), np.dtype("complex128"))
     with jax.enable_x64(True) if wide else contextlib.nullcontext(), jax.default_matmul_precision(precision):
         cast = functools.partial(_cast, dtype=dtype)
@@ -87,7 +91,7 @@ def empirical_ntk(
         n1, n2 = _length(x1, "x1"), _length(x1 if x2 is None else x2, "x2")
         if x2 is not None and _sample(x1) != _sample(x2):
             raise InputError(f"x2: samples must look like those of x1, {_sample(x1)}, got {_sample(x2)}.")
-        engine = _engine(f, reduce, method != "jacobian", mesh, precision)
+        engine = _engine(f, reduce, method, mesh, precision)
         if n1:
             probed = run_probe(engine.probe, params, jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1))
             if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((probed, params, x1, x2))):
@@ -109,9 +113,10 @@ def empirical_ntk(
 
 
 @functools.lru_cache(maxsize=32)
-def _engine(f: Callable, reduce: Reduce, structured: bool, mesh: Mesh | None, precision: str) -> Engine:
+def _engine(f: Callable, reduce: Reduce, method: Method, mesh: Mesh | None, precision: str) -> Engine:
     """One engine, with its compiled functions, for every network and setting in recent use."""
-    return Engine(f, reduce, structured, mesh)
+    kind = ProductEngine if method == "ntk_vp" else Engine
+    return kind(f, reduce, method in ("auto", "structured"), mesh)
 
 
 def _cast(leaf: Any, dtype: Any) -> Any:

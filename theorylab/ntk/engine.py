@@ -124,10 +124,10 @@ class Engine:
         features = self._compile(self._features, layout.plan, params, tile, seeds)
         shapes = features.out_info
         contraction = self._compile(self._contract, None, shapes, shapes)
-        held = _bytes(shapes)
+        held = tree_bytes(shapes)
         first, second = features.memory_analysis(), contraction.memory_analysis()
-        block = _bytes(contraction.out_info)
-        return held, _bytes(tile) + max(first.temp_size_in_bytes, second.temp_size_in_bytes + 2 * block)
+        block = tree_bytes(contraction.out_info)
+        return held, tree_bytes(tile) + max(first.temp_size_in_bytes, second.temp_size_in_bytes + 2 * block)
 
     def _compile(self, function: Callable, static: Any, *args: Any) -> Any:
         key = (function.__name__, static, _spec(args))
@@ -184,7 +184,8 @@ def _spec(tree: PyTree) -> tuple:
     return structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
 
 
-def _bytes(tree: PyTree) -> int:
+def tree_bytes(tree: PyTree) -> int:
+    """Bytes of all arrays of a tree."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
