@@ -143,7 +143,7 @@ class _State(NamedTuple):
     fresh: Array  # whether `last` and `step` say nothing of what comes
     trusted: Array  # whether no step has failed yet
     error: Array
-    count: Array
+    count: Array  # type: ignore[assignment]
 
 
 def _choose(which: Array, a: Any, b: Any) -> Any:

@@ -95,7 +95,7 @@ class _Point(NamedTuple):
     slope: Array  # of the objective along `move`
     move: Array  # Newton's step
     size: Array  # share of it to try next
-    count: Array
+    count: Array  # type: ignore[assignment]
 
 
 def minimise(

@@ -87,7 +87,7 @@ def spectra(points: Float[Array, "most d+1 n"], sizes: Any, count: Any) -> Spect
         part = points[jnp.minimum(whole, most - 1)]
         tail = jax.lax.cond(rest > 0, lambda: (part * (jnp.arange(n) < rest)) @ part.T, lambda: jnp.zeros_like(sums[0]))
         moment = (sums[whole] + tail) / sizes[i]
-        return tuple(a.at[i].set(b) for a, b in zip(out, (moment, *jnp.linalg.eigh(moment[1:-1, 1:-1])), strict=True))
+        return tuple(a.at[i].set(b) for a, b in zip(out, (moment, *jnp.linalg.eigh(moment[1:-1, 1:-1])), strict=True))  # type: ignore[return-value]
 
     k, m = len(sizes), width - 2
     room = tuple(jnp.zeros(shape, points.dtype) for shape in ((k, width, width), (k, m), (k, m, m)))
@@ -151,7 +151,7 @@ def top_of_arrow(
 
 def grouped(n_u: np.ndarray) -> np.ndarray:
     """Numbers of the settings (groups, at most `TOGETHER`): a group's points fill as many blocks. Gaps repeat one."""
-    groups, most = [], np.unique(blocks_of(n_u), return_counts=True)[1].max()
+    groups, most = [], np.unique(blocks_of(n_u), return_counts=True)[1].max()  # type: ignore[call-overload]
     width = TOGETHER if most > TOGETHER // 2 else TOGETHER // 2
     for blocks in np.unique(blocks_of(n_u)):
         members = np.flatnonzero(blocks_of(n_u) == blocks)

@@ -63,7 +63,7 @@ def train(
         return (labels, jnp.where(chosen, 1, weights), waiting & ~chosen, theta), theta
 
     theta0 = jnp.zeros(design.shape[1], design.dtype)
-    return jax.lax.scan(body, (labels, weights, waiting, theta0), None, length=rounds + 1)[1][-1]
+    return jax.lax.scan(body, (labels, weights, waiting, theta0), None, length=rounds + 1)[1][-1]  # type: ignore[arg-type]
 
 
 def most_of(values: Float[Array, "..."], count: Any) -> Bool[Array, "..."]:

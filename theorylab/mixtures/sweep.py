@@ -29,7 +29,8 @@ from theorylab.mixtures.self_training import train
 
 MOMENT_METHODS = ("sl", "ul", "ul_plus", "ssl_switch", "ssl_weighted")
 DATA_METHODS = ("ssl_em", "self_training")
-Settings = Lists = Mapping[str, Array]
+Settings = Mapping[str, Array]
+Lists = Mapping[str, Array]
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def _in_data(artist: Artist, axes: Axes) -> tuple[bool, bool]:
 
 
 def _rows(name: str, **columns: Any) -> list[Spec]:
-    arrays = [np.ma.filled(np.ma.asarray(c, dtype=float), np.nan) for c in columns.values()]
+    arrays: list[np.ndarray] = [np.ma.filled(np.ma.asarray(c, dtype=float), np.nan) for c in columns.values()]
     kept = zip(*arrays, strict=True)
     return [{"series": name, **dict(zip(columns, map(_short, r), strict=True))} for r in kept if np.isfinite(r).all()]
 
@@ -221,7 +221,7 @@ def _meshes(axes: Axes) -> Iterator[tuple[Spec, Spec, list[Spec]]]:
     for mesh in axes.collections:
         if isinstance(mesh, QuadMesh) and mesh.get_array() is not None:
             corners = np.asarray(mesh.get_coordinates())
-            level = np.ma.filled(np.ma.asarray(mesh.get_array(), float), np.nan).reshape(
+            level: np.ndarray = np.ma.filled(np.ma.asarray(mesh.get_array(), float), np.nan).reshape(
                 np.subtract(corners.shape[:2], 1)
             )
             low, high = corners[:-1, :-1], corners[1:, 1:]

@@ -143,8 +143,8 @@ def fit_kernel_logistic(
     require_labels("y", y, (*np.shape(y)[:-1], n))
     require_matrix("lams", lams, ndim=(0, 1))
     penalties = np.atleast_1d(np.asarray(lams, np.float64))
-    if penalties.min() <= 0:
-        raise InputError(f"lams holds {penalties.min():g}; penalties must be > 0 (1e-6 is nearly none).")
+    if penalties.min() <= 0:  # type: ignore[call-overload]
+        raise InputError(f"lams holds {penalties.min():g}; penalties must be > 0 (1e-6 is nearly none).")  # type: ignore[call-overload]
     if mask is not None and np.shape(mask) != (n,):
         raise InputError(f"mask has shape {np.shape(mask)}; one entry per sample, ({n},), is needed.")
     counted = np.ones(n, bool) if mask is None else np.asarray(mask, bool)
@@ -245,7 +245,7 @@ def newton_path(
         if dual:
             v = lam * weights - pull(outputs) / number
             return v, jnp.sqrt(jnp.maximum(v @ (K @ v), 0.0))
-        g = lam * weights - X.T @ pull(outputs) / number
+        g = lam * weights - X.T @ pull(outputs) / number  # type: ignore[union-attr]
         return g, jnp.linalg.norm(g)
 
     def direction(g: Array, outputs: Array, lam: Array) -> tuple[Array, Array]:
@@ -257,7 +257,7 @@ def newton_path(
             factor = cho_factor(jnp.eye(n, dtype=dtype) + root[:, None] * K * root / lam, lower=True)
             step = -(g - root * cho_solve(factor, root * (K @ g)) / lam) / lam
         else:
-            hessian = (X.T * curvature) @ X + lam * jnp.eye(X.shape[1], dtype=dtype)
+            hessian = (X.T * curvature) @ X + lam * jnp.eye(X.shape[1], dtype=dtype)  # type: ignore[operator, union-attr]
             step = -cho_solve(cho_factor(hessian, lower=True), g)
         return step, K @ step
 

@@ -81,7 +81,7 @@ def hidden_shift(d1: int, d2: int, n: int, m: int, scales: list[float], seed: in
         found["loss"].append(linear_test_loss(X, Xt, star))
         found["output"].append(np.abs(Xt @ hat).mean())
         found["closed"].append(np.sqrt(a @ a - u @ np.linalg.solve(Z1 @ Z1.T + s**2 * Z2 @ Z2.T, u)))
-    return {name: np.array(values) for name, values in found.items()} | {"limit": np.linalg.norm(a)}
+    return {name: np.array(values) for name, values in found.items()} | {"limit": np.asarray(np.linalg.norm(a))}
 
 
 def more_data(n: int, d: int, sizes: list[int], seed: int) -> Arrays:
@@ -110,7 +110,7 @@ def early_stopping(d1: int, d2: int, n: int, m: int, times: list[float], steps: 
             [np.linalg.norm(expm(-t * Ct) @ v) for t in times],
         ]
     )
-    eta = 1 / max(np.linalg.norm(C, 2), np.linalg.norm(Ct, 2))
+    eta = float(1 / max(np.linalg.norm(C, 2), np.linalg.norm(Ct, 2)))
     iterated, tilde, reference = [], start.copy(), start.copy()
     for k in range(max(steps) + 1):
         if k in steps:

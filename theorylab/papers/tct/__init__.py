@@ -123,19 +123,18 @@ _SAMPLE = {"data": "fashion_mnist", "sample": True, "train": 1250, "test": 1000,
 _SGD = {"lr": 0.1, "epochs": 5, "batch_size": 50}
 _PROX = {"fedprox": {"mu": 0.1}}
 # at lr = 0.1 SCAFFOLD diverges on this network within 20 rounds
-_SMALL = {"options": _SGD, "own": _PROX | {"scaffold": {"lr": 0.03}}, "rounds1": 10, "rounds2": 15, "central": 10,
+_SMALL = {"options": _SGD, "own": _PROX | {"scaffold": {"lr": 0.03}}, "rounds1": 20, "rounds2": 20, "central": 20,
           "p": 8000, "steps": 100, "seeds": 3}  # fmt: skip
-_FEW = ["fedavg", "fedprox", "centralized"]
 _LESS = _SAMPLE | {"train": 500}
-_SHORT = _SMALL | {"rounds2": 10, "methods": _FEW, "seeds": 3}
+_SHORT = _SMALL | {"rounds1": 10, "rounds2": 10, "central": 10, "methods": ["fedavg", "centralized"]}
 _QUICK: dict[str, Any] = {
     "settings": [
-        _setting("#C = 2", _SAMPLE, 5, "pairs", methods=["fedavg", "scaffold", "centralized"], **_SMALL),
+        _setting("#C = 2", _SAMPLE, 5, "pairs", methods=_BASELINES, **_SMALL),
         _setting("500 images, #C = 1", _LESS, 10, "label 1", **_SHORT),
         _setting("500 images, Dir(0.1)", _LESS, 10, "dirichlet 0.1", **_SHORT),
         _setting("500 images, iid", _LESS, 10, "iid", **_SHORT),
     ],
-    "bootstraps": [0, 3, 10], "steps": [10, 100, 500], "cs": [0.1, 1.0, 1.9], "ps": [1000, 8000],
+    "bootstraps": [0, 5, 20], "steps": [10, 100, 500], "cs": [0.1, 1.0, 1.9], "ps": [1000, 8000],
     "long": 300, "shuffled": True, "ridges": [1e-8, 1e-5, 1e-4, 1e-3, 1e-2], "kept": [1, 3, 4, 5],
     "probe_epochs": 5, "toys": 3, "equal_rounds": 50,
 }  # fmt: skip
@@ -149,7 +148,8 @@ _SMOKE = _QUICK | {
 }  # fmt: skip
 _TEN = _SAMPLE | {"sample": False, "train": 10_000, "test": 2000}
 _TEN_CIFAR = _TEN | {"data": "cifar10", "model": {"kind": "resnet", "depth": 8, "width": 8}}
-_HOUR = _SMALL | {"options": _SGD | {"epochs": 2}, "own": _PROX, "rounds2": 10, "seeds": 1, "methods": _BASELINES}
+_HOUR = _SMALL | {"options": _SGD | {"epochs": 2}, "own": _PROX, "rounds1": 10, "rounds2": 10, "central": 10,
+                  "seeds": 1, "methods": _BASELINES}  # fmt: skip
 # Less than an hour on 2 cores: `--preset quick --set settings=...` with these settings.
 MEDIUM = _QUICK | {
     "settings": [
@@ -196,8 +196,8 @@ PAPER = Paper(
         "quick": Preset(
             "quick",
             _QUICK,
-            omits="1,250 images of the embedded sample of Fashion-MNIST, a small CNN, 10 + 15 rounds, p = 8,000; no "
-            "CIFAR.",
+            omits="1,250 images of the embedded sample of Fashion-MNIST, a small CNN, p = 8,000, 20 + 20 "
+            "rounds (partitions other than pairs of classes: 500 images, 10 + 10); no CIFAR.",
         ),
         "full": Preset("full", _FULL, omits="No CIFAR-100; ResNet-18 with group norm, no augmentation."),
     },
