@@ -175,9 +175,9 @@ _SMOKE = _QUICK | {
     "snr_s": [0.3, 0.7, 1.6], "snr_sizes": [200, 1000], "snr_replicates": 8, "snr_self_training": False,
     "grid_s": [0.7, 1.0], "grid_n_l": [20, 400], "grid_n_u": [200, 1000], "grid_replicates": 0,
     "grid_em_replicates": 8, "doublings": 1, "slope_replicates": 100,
-    "precision_replicates": 0, "precision_by_moments": 0,
+    "precision_replicates": 2, "precision_by_moments": 0,
     "explicit_replicates": 16, "tasks": [["fashion_mnist/0v6", True, [6, 20]]], "draws": 2, "shuffled_tasks": 0,
-    "twonorm": "generated", "twonorm_draws": 0,
+    "twonorm": "generated", "twonorm_draws": 5,
 }  # fmt: skip
 _SIZES = [20, 50, 100, 200, 400, 800, 1600, 3200]
 _MORE = [[f"keel/{name}", None, [20]] for name in ("magic", "phoneme", "sonar", "mushroom", "segment/0v3")]

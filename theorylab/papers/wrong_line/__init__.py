@@ -127,10 +127,10 @@ _QUICK = {
 }  # fmt: skip
 _SMOKE = _QUICK | {
     "seeds": 3, "side_seeds": 1, "ns": [100, 400], "etas": [0.0, 0.1], "lams": [0.1], "taus": [0.02, 0.5], "ks": [2000],
-    "learner_ns": [50], "learner_steps": [1, 300], "learner_seeds": 1,
+    "learner_ns": [50], "learner_steps": [1, 300], "learner_seeds": 2,
     "check_n": 60, "check_k": 300, "check_ns": [100], "check_tests": 1000, "shift_draws": 20_000,
     "pairs": [["fashion_mnist", True, 1, 3]], "pair_ns": [100, 200], "pair_etas": [0.0, 0.1], "pair_seeds": 1,
-    "mlp_k": 200, "mlp_width": 32, "mlp_ns": [50], "mlp_epochs": 20, "mlp_tests": 200, "mlp_seeds": 1,
+    "mlp_k": 200, "mlp_width": 32, "mlp_ns": [50], "mlp_epochs": 20, "mlp_tests": 200, "mlp_seeds": 2,
     "images": ["fashion_mnist", True], "coloured_ns": [60, 120], "colour_etas": [0.0, 0.25], "colour_tests": 300,
     "coloured_seeds": 1, "search": ["flip, rbf", "noise x8, rbf"], "search_ns": [60, 120], "search_seeds": 2,
 }  # fmt: skip
