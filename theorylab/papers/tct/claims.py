@@ -323,7 +323,7 @@ CLAIMS = (
         "bootstrap", "Features of the trained network beat those at initialisation by >= 0.01",
         f"{PAPER}, title", ("convex", "bootstrap"), gain(TCT, RANDOM, "TCT - no bootstrap", 0.01),
         {"with FedAvg in stage 2": gain(FEDAVG2, RANDOM, "FedAvg twice - no bootstrap", 0.01)},
-        presets=("quick",), kind="finding", note=_SMALL,
+        presets=("quick",), note=_SMALL,
     ),
     Claim(
         "averaged_model", "Linearised at the average, TCT beats linearising at client 0's model by >= 0.01",
