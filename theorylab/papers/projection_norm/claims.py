@@ -77,13 +77,13 @@ def ahead(metric: str) -> Measure:
 
 
 def extrapolates(metric: str) -> Measure:
-    """Mean squared error from mild to hard shifts below the least of ConfScore, Entropy and ATC."""
+    """Mean squared error from mild to hard shifts at most half of the best of ConfScore, Entropy and ATC."""
 
     def ratio(points: Points) -> float:
         return points.extrapolation(metric).mse / min(points.extrapolation(m).mse for m in OUTPUT_BASED)
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
-        return _over(results, f"MSE of {METRICS.get(metric, metric)} / best output-based", ratio, 0.0, 1.0)
+        return _over(results, f"MSE of {METRICS.get(metric, metric)} / best output-based", ratio, 0.0, 0.5)
 
     return measure
 
@@ -262,11 +262,10 @@ CLAIMS = (
            "self-training labels": self_trained}, presets=BIG),
     Claim("pn_is_ahead", "R^2 exceeds that of ConfScore, Entropy and ATC by .25", f"{PAPER}, main table; dossier 6",
           ("shifts",), ahead("pn"), {"reference with another head": ahead("pn_ref_head")}, presets=BIG),
-    Claim("pn_extrapolates", "Fitted on mild shifts, its line errs less on hard ones than those of the outputs",
+    Claim("pn_extrapolates", "Fitted on mild shifts, its line errs at most half as much on hard ones as theirs",
           f"{PAPER}; dossier 3", ("shifts",), extrapolates("pn"),
-          {"reference with another head": extrapolates("pn_ref_head")}, presets=BIG,
-          note="Less, not by much: at most half the error, asked for first, is not reached with lines through the 8 "
-          "shifts of severity 1 and clean data (0.57 in the mean of three seeds)."),
+          {"reference with another head": extrapolates("pn_ref_head")}, kind="finding", presets=BIG,
+          note="It errs less, but not half as much, with lines through the 8 shifts of severity 1 and clean data."),
     Claim("clean_zero_point", "Clean sets agree, and the norm grows well above their value",
           "dossier, pitfalls 1 and 13", ("shifts",), zero_point("pn"),
           {"reference with another head": zero_point("pn_ref_head")}, presets=BIG),
