@@ -44,14 +44,19 @@ def _complete_paper(incomplete: str) -> list[str]:
 
 
 def _complete_preset(incomplete: str) -> list[str]:
-    from theorylab.lab import PRESETS
+    from theorylab.lab import MEDIUM, PRESETS
 
-    return [p for p in PRESETS if p.startswith(incomplete)]
+    return [p for p in (*PRESETS, MEDIUM) if p.startswith(incomplete)]
 
 
 PaperArg = Annotated[str, typer.Argument(help="Slug of a paper, or all.", autocompletion=_complete_paper)]
 PresetOpt = Annotated[
-    str, typer.Option("--preset", help="smoke (seconds), quick (minutes) or full.", autocompletion=_complete_preset)
+    str,
+    typer.Option(
+        "--preset",
+        help="smoke (seconds), quick (minutes), medium (an hour; some papers) or full.",
+        autocompletion=_complete_preset,
+    ),
 ]
 SeedOpt = Annotated[int, typer.Option("--seed", help="Base seed of all randomness.")]
 OutOpt = Annotated[Path, typer.Option("--out", help="Folder that figures are written to.")]

@@ -1,13 +1,14 @@
 """The laboratory: what a paper declares, how it is run, stored and judged."""
 
 from theorylab.lab.claim import Claim, Evidence, Verdict, over_seeds
-from theorylab.lab.experiment import PRESETS, Experiment, Preset, Results, Row
+from theorylab.lab.experiment import MEDIUM, PRESETS, Experiment, Preset, Results, Row
 from theorylab.lab.paper import STATUS_MEANING, Figure, Paper
 from theorylab.lab.runner import CellError, Runner
 from theorylab.lab.store import DamagedResult, Store
 from theorylab.lab.table import Table
 
 __all__ = [
+    "MEDIUM",
     "PRESETS",
     "STATUS_MEANING",
     "CellError",

@@ -12,7 +12,8 @@ from theorylab.lab.table import html_table
 
 Cell = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
-PRESETS = ("smoke", "quick", "full")
+PRESETS = ("smoke", "quick", "full")  # every paper has these; "medium", an hour on a small machine, some
+MEDIUM = "medium"
 
 
 def canonical(cell: Cell) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from theorylab.errors import InputError
+from theorylab.lab.experiment import MEDIUM
 from theorylab.lab.paper import STATUS_MEANING, Paper
 from theorylab.lab.reproduce import CLAIMS_FILE, code_of
 from theorylab.lab.store import write_atomically
@@ -69,7 +70,10 @@ def write_gallery(papers: Iterable[Paper], out: Path) -> Path:
         "Status of a figure: " + "; ".join(f"**{k}**, {v}" for k, v in STATUS_MEANING.items()) + ".\n",
     ]
     for paper in papers:
-        sections = _figures(paper, out) + _claims(paper, out)
+        sections = _figures(paper, out, paper.slug) + _claims(paper, out, paper.slug)
+        if MEDIUM in paper.presets:
+            folder = str(paper.folder(Path(), MEDIUM))
+            sections += _figures(paper, out, folder) + _claims(paper, out, folder)
         if sections:
             source = f"{paper.authors}, {paper.venue}, [arXiv {paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})"
             parts += [f'<a id="{paper.slug}"></a>\n\n## {paper.title}\n', f"{source}\n", *sections]
@@ -78,13 +82,13 @@ def write_gallery(papers: Iterable[Paper], out: Path) -> Path:
     return path
 
 
-def _figures(paper: Paper, out: Path) -> list[str]:
+def _figures(paper: Paper, out: Path, folder: str) -> list[str]:
     parts = []
     for figure in paper.figures:
-        record = _read(out / paper.slug / f"{figure.name}.json")
+        record = _read(out / folder / f"{figure.name}.json")
         if record is None:
             continue
-        base = f"{paper.slug}/{figure.name}"
+        base = f"{folder}/{figure.name}"
         picture = (
             f'<picture><source media="(prefers-color-scheme: dark)" srcset="{base}.dark.png">'
             f'<img src="{base}.png" alt="{figure.title}"></picture>'
@@ -92,13 +96,14 @@ def _figures(paper: Paper, out: Path) -> list[str]:
         notes = " ".join(x for x in (record["caption"], record["differs"], record["omits"]) if x)
         links = " · ".join(f"[{kind}]({base}.{kind})" for kind in ("csv", "pdf", "json"))
         made = f"`{record['command']}` · {record['cell_seconds']} s on {', '.join(record['cell_devices'])}"
-        parts.append(f"### {figure.name}: {record['title']}\n\n{picture}\n\n*{record['status']}*. {notes}\n")
+        size = "" if record["preset"] == "quick" else f" ({record['preset']} preset)"
+        parts.append(f"### {figure.name}: {record['title']}{size}\n\n{picture}\n\n*{record['status']}*. {notes}\n")
         parts.append(f"{links} · {made}\n")
     return parts
 
 
-def _claims(paper: Paper, out: Path) -> list[str]:
-    record = _read(out / paper.slug / CLAIMS_FILE)
+def _claims(paper: Paper, out: Path, folder: str) -> list[str]:
+    record = _read(out / folder / CLAIMS_FILE)
     if record is None:
         return []
     lines = [

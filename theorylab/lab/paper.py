@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from theorylab.errors import InputError
 from theorylab.lab.claim import Claim
-from theorylab.lab.experiment import PRESETS, Experiment, Preset, Results
+from theorylab.lab.experiment import MEDIUM, PRESETS, Experiment, Preset, Results
 from theorylab.lab.table import Table
 
 if TYPE_CHECKING:
@@ -64,11 +65,17 @@ class Paper:
             missing = set(item.needs) - set(names)
             if missing:
                 raise ValueError(f"paper {self.slug!r}: {label} needs unknown experiments {sorted(missing)}")
-        if set(self.presets) != set(PRESETS):
-            raise ValueError(f"paper {self.slug!r}: presets must be {PRESETS}, not {tuple(self.presets)}")
+        if set(self.presets) - {MEDIUM} != set(PRESETS):
+            raise ValueError(
+                f"paper {self.slug!r}: presets must be {PRESETS}, and {MEDIUM!r} if wanted, not {tuple(self.presets)}"
+            )
         keys = {tuple(sorted(p.values)) for p in self.presets.values()}
         if len(keys) > 1:
             raise ValueError(f"paper {self.slug!r}: its presets do not set the same values: {keys}")
+
+    def folder(self, out: Path, preset: str) -> Path:
+        """Where the figures and verdicts of a preset go: a medium run stands beside the gallery, not in its place."""
+        return out / self.slug / MEDIUM if preset == MEDIUM else out / self.slug
 
     def experiment(self, name: str) -> Experiment:
         return next(e for e in self.experiments if e.name == name)
@@ -76,7 +83,7 @@ class Paper:
     def preset(self, name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Preset:
         """The named preset at a base seed with some values replaced. Raises `InputError` for unknown names."""
         if name not in self.presets:
-            raise InputError(f"unknown preset '{name}'; choose one of: {', '.join(PRESETS)}")
+            raise InputError(f"paper '{self.slug}': unknown preset '{name}'; choose one of: {', '.join(self.presets)}")
         if seed < 0:
             raise InputError(f"seed must be 0 or more, not {seed}")
         chosen = self.presets[name]

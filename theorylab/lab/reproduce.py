@@ -33,8 +33,9 @@ class Reproduction:
 def reproduce(
     paper: Paper, preset: Preset, runner: Runner, out: Path, figures: Sequence[str] | None = None
 ) -> Reproduction:
-    """Compute what the figures need, draw them into `out/<slug>/`, and judge every claim that the results cover.
+    """Compute what the figures need, draw them, and judge every claim that the results cover.
 
+    out: the gallery; the files go to `paper.folder(out, preset.name)`.
     figures: names; None means all, and then `claims.json` is written too. Raises `InputError` for an unknown figure,
     `DataError` for an absent data set, `CellError` when a computation fails.
     """
@@ -48,7 +49,9 @@ def reproduce(
     for figure in chosen:
         used = {n: results[n] for n in figure.needs}
         record = figure_record(paper, figure, preset, used)
-        files += write_figure(out / paper.slug, figure.name, figure.table(used, preset), figure.draw, record)
+        files += write_figure(
+            paper.folder(out, preset.name), figure.name, figure.table(used, preset), figure.draw, record
+        )
     verdicts = [claim.evaluate(results, preset) for claim in claims]
     if not figures:
         files.append(write_claims(paper, preset, verdicts, results, out))
@@ -75,14 +78,14 @@ def figure_record(paper: Paper, figure: Figure, preset: Preset, results: Mapping
 def write_claims(
     paper: Paper, preset: Preset, verdicts: Sequence[Verdict], results: Mapping[str, Results], out: Path
 ) -> Path:
-    """Write the verdicts of a paper to `out/<slug>/claims.json`; the path."""
+    """Write the verdicts of a paper to `claims.json` in their folder; the path."""
     needs = sorted({n for c in paper.claims for n in c.needs})
     record = {
         "paper": paper.slug, "preset": preset.name, "seed": preset.seed, "values": dict(preset.values),
         "command": _command(paper, preset, None), "code": code_of(paper, needs),
         "cell_devices": devices(results), **provenance.record(), "claims": [v.as_json() for v in verdicts],
     }  # fmt: skip
-    path = out / paper.slug / CLAIMS_FILE
+    path = paper.folder(out, preset.name) / CLAIMS_FILE
     write_atomically(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
     return path
 
