@@ -34,8 +34,8 @@ from theorylab.federated import (
     scaffold_least_squares,
     stable_step_size,
 )
-from theorylab.federated.convolutions import with_patch_products
 from theorylab.nets import CNN, cross_entropy, functional, functional_train
+from theorylab.ntk.convolutions import small_products
 
 BATCH = 50
 TORCH = """
@@ -88,7 +88,8 @@ def one_round(
     x, y = rng.normal(size=(clients * n, 28, 28, 1)).astype(np.float32), rng.integers(0, 10, clients * n)
     data = pad_clients(x, y, iid_partition(y, clients, jax.random.key(0)))
     model = CNN((28, 28, 1), 10, rngs=nnx.Rngs(0))
-    apply, params, state = functional_train(with_patch_products(model) if patches else model)
+    apply, params, state = functional_train(model)
+    apply = small_products(apply) if patches else apply
     algorithm = fedavg(lr=0.05, epochs=epochs, batch_size=BATCH)
     federated = algorithm.bind(apply, cross_entropy, data, client_axis=axis)
     start = federated.init(params, state)
@@ -160,7 +161,7 @@ def least_squares(n: int, p: int, steps: int, rounds: int, repeats: int, clients
 def measure(options: argparse.Namespace) -> list[dict]:
     rows: list[dict] = []
     c, n, epochs, repeats = options.clients, options.examples, options.epochs, options.repeats
-    for axis in ("map", "vmap"):
+    for axis in ("threads", "map", "vmap"):
         rows.append({"what": f"FedAvg round, clients {axis}", "clients": c, **one_round(c, n, epochs, axis, repeats)})
     plain = one_round(c, n, epochs, "host", repeats, patches=False)
     rows.append({"what": "FedAvg round, clients host, XLA's convolutions", "clients": c, **plain})

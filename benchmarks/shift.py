@@ -99,10 +99,10 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         ).values.tolist()
 
     peers = {
-        "theorylab, sets from the host, products": ours(set_axis="host", products=True),
-        "theorylab, sets from the host, convolutions": ours(set_axis="host", products=False),
-        "theorylab, sets in one loop (map), products": ours(set_axis="map"),
-        "theorylab, sets at once (vmap), products": ours(set_axis="vmap"),
+        "theorylab, sets on all cores (threads, the default)": ours(set_axis="threads"),
+        "theorylab, steps from the host": ours(set_axis="host"),
+        "theorylab, sets in one loop (map)": ours(set_axis="map"),
+        "theorylab, sets at once (vmap)": ours(set_axis="vmap"),
         "plain JAX loop: jitted optax step": plain_loop(f, theta0, reference, key, recipe),
     }
     rows: dict[str, dict[str, Any]] = {}
@@ -150,7 +150,7 @@ def torch_loop(options: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--torch", help="python of an environment with PyTorch")
-    parser.add_argument("--sets", type=int, default=5)
+    parser.add_argument("--sets", type=int, default=12)
     parser.add_argument("--m", type=int, default=600)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--batch", type=int, default=64)

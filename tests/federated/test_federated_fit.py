@@ -125,7 +125,7 @@ def test_a_module_is_trained_without_being_changed():
 # convolutions in the module itself; `federated_fit` makes products of patches of them first
 @pytest.mark.parametrize(("model", "shape", "axis"), [
     (CNN((4, 4, 1), 3, channels=(2,), hidden=(), rngs=nnx.Rngs(0)), (4, 4, 1), "host"),
-    (MLP((16, 3), rngs=nnx.Rngs(0)), (16,), "map"),
+    (MLP((16, 3), rngs=nnx.Rngs(0)), (16,), "threads"),
 ])  # fmt: skip
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the choice on CPU")
 def test_convolutions_are_driven_from_the_host_on_cpu(model, shape, axis):

@@ -10,7 +10,6 @@ from theorylab.shift import (
     FineTuning,
     PseudoTraining,
     batch_order,
-    convolutions_as_products,
     finetune,
     projection_norm,
     projection_norms,
@@ -58,7 +57,7 @@ def test_batches_are_epochs_of_a_permutation():
     assert all(len(set(epoch.ravel().tolist())) == epoch.size for epoch in (order[:3], order[3:6]))
 
 
-@pytest.mark.parametrize("set_axis", ["host", "map", "vmap"])
+@pytest.mark.parametrize("set_axis", [None, "threads", "host", "map", "vmap"])
 def test_many_sets_are_each_alone_however_they_are_run(set_axis):
     sets, labels = np.stack([X, 2 * X, X + 1]), np.stack([Y, Y[::-1], Y])
     many = PseudoTraining(linear, RECIPE, set_axis=set_axis).many(THETA0, sets, labels, KEY)
@@ -122,45 +121,6 @@ def test_batch_norm_trains_in_train_mode_and_its_statistics_are_no_parameters():
 
     expected = jax.tree.map(lambda p, g: p - 0.1 * g, theta0, jax.jit(jax.grad(loss))(theta0))
     assert float(projection_norm(found, expected)) < 1e-5
-
-
-CONVOLUTIONS = {
-    "SAME, stride 2": ((2, 9, 8, 3), (3, 3, 3, 4), {"window_strides": (2, 2), "padding": "SAME"}),
-    "VALID, stride 3 and 1": ((2, 10, 7, 2), (4, 2, 2, 5), {"window_strides": (3, 1), "padding": "VALID"}),
-    "dilated": ((1, 9, 9, 2), (3, 3, 2, 3), {"window_strides": (1, 2), "padding": "SAME", "rhs_dilation": (2, 3)}),
-}
-
-
-@pytest.mark.parametrize("case", CONVOLUTIONS)
-def test_convolutions_as_products_keep_values_and_gradients(case):
-    shape, kernel, options = CONVOLUTIONS[case]
-    x, w = (jnp.asarray(np.random.default_rng(1).normal(size=s), jnp.float32) for s in (shape, kernel))
-
-    def f(w, x):
-        z = jax.lax.conv_general_dilated(x, w, dimension_numbers=("NHWC", "HWIO", "NHWC"), **options)
-        return {"sum": jnp.sin(z).sum(), "z": jax.nn.relu(z)}
-
-    def all_of(h):
-        return jax.jit(jax.value_and_grad(lambda *a: (h(*a)["sum"], h(*a)["z"]), (0, 1), has_aux=True))(w, x)
-
-    g = convolutions_as_products(f)
-    assert "conv_general" not in str(jax.make_jaxpr(g)(w, x))
-    for a, b in zip(*(jax.tree.leaves(all_of(h)) for h in (f, g)), strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-5)
-
-
-def test_grouped_convolutions_and_channels_first_are_kept_or_understood():
-    rng = np.random.default_rng(2)
-    x = jnp.asarray(rng.normal(size=(1, 4, 6, 6)), jnp.float32)
-    grouped, plain = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((4, 1, 3, 3), (2, 4, 3, 3)))
-
-    def f(params, x):
-        x = jax.lax.conv_general_dilated(x, params[0], (1, 1), "SAME", feature_group_count=4)
-        return jax.lax.conv_general_dilated(x, params[1], (2, 1), "VALID")
-
-    g = convolutions_as_products(f)
-    np.testing.assert_allclose(jax.jit(g)((grouped, plain), x), f((grouped, plain), x), atol=1e-5)
-    assert str(jax.make_jaxpr(g)((grouped, plain), x)).count("conv_general") == 1
 
 
 @pytest.mark.parametrize(

@@ -130,8 +130,9 @@ class Algorithm:
             apply: (params, state, x) -> (output, state), as `nets.functional_train` gives it.
             loss: (output, y) -> one value an example.
             client_axis: "map" (one client after the other), "vmap" (all at once), a `jax.sharding.Mesh` (spread over
-                its devices), "host" (each step driven from Python); by default "vmap" on an accelerator, "map" on
-                CPU, and "host" there for convolutional models. Results agree up to rounding.
+                its devices), "threads" (one compiled loop a client, as many at a time as there are cores), "host"
+                (the same, each step driven from Python); by default "vmap" on an accelerator, "threads" on CPU, and
+                "host" there for large convolutions. Results agree up to rounding.
 
         Raises:
             InputError: more clients a round than there are.
@@ -218,7 +219,7 @@ def _federated(rule: _Rule, client: Client, client_axis: ClientAxis | None) -> F
             start, mine, *_ = jax.eval_shape(rule.prepare, state, key)
             axis = best_axis(client, start, mine, clients) if client_axis is None else client_axis
             run = run_clients(client, axis)
-            host = isinstance(axis, str) and axis == "host"
+            host = isinstance(axis, str) and axis in ("threads", "host")
             prepare, conclude = (
                 (jax.jit(rule.prepare), jax.jit(rule.conclude)) if host else (rule.prepare, rule.conclude)
             )

@@ -1,4 +1,4 @@
-"""How the clients of a round are run: one after the other, batched, over a mesh, or driven step by step from the host.
+"""How the clients of a round are run: in one loop, batched, over a mesh, or from the host on all of its cores.
 
 The results agree up to rounding; what a client does is in `local`.
 """
@@ -13,16 +13,18 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Int, Key
 
+from theorylab.cores import parallel_map
 from theorylab.errors import InputError
 from theorylab.federated.clients import ClientData
 from theorylab.federated.local import Client, LocalResult, Mine, Start
+from theorylab.ntk.convolutions import has_convolutions
 
-ClientAxis = Literal["map", "vmap", "host"] | Mesh
+ClientAxis = Literal["map", "vmap", "threads", "host"] | Mesh
 RunClients = Callable[[Start, Mine, Int[Array, " s"], Key[Array, " s"], ClientData], LocalResult]
 
 
 def best_axis(client: Client, start: Start, mine: Mine, clients: ClientData) -> ClientAxis:
-    """ "vmap" on an accelerator; on CPU "map", and "host" for convolutions.
+    """ "vmap" on an accelerator; on CPU "threads", and "host" for large convolutions.
 
     XLA runs the gradient of a convolution 3 to 30 times slower inside a loop than outside on CPU, and a convolution
     batched over models becomes a grouped one, slow there too.
@@ -30,17 +32,18 @@ def best_axis(client: Client, start: Start, mine: Mine, clients: ClientData) -> 
     if jax.default_backend() != "cpu":
         return "vmap"
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), mine)
-    program = jax.make_jaxpr(client.__call__)(start, one, 0, jax.random.key(0), clients)
-    return "host" if "conv_general_dilated" in str(program) else "map"
+    return "host" if has_convolutions(client.__call__, start, one, 0, jax.random.key(0), clients) else "threads"
 
 
 def run_clients(client: Client, axis: ClientAxis) -> RunClients:
     """(start, what S clients take along, their numbers, their keys, all clients' data) -> results, leading axis S.
 
-    All options but "host" may be called under jit.
+    "threads" and "host" compile what they run themselves; the others may be called under jit.
     """
     if axis == "host":
         return _host(client)
+    if axis == "threads":
+        return _threads(client)
     if axis == "map":
 
         def mapped(start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
@@ -51,7 +54,7 @@ def run_clients(client: Client, axis: ClientAxis) -> RunClients:
         return jax.vmap(client, in_axes=(None, 0, 0, 0, None))
     if isinstance(axis, Mesh):
         return _sharded(client, axis)
-    raise InputError(f"client_axis: {axis!r} given, 'map', 'vmap', 'host', a jax.sharding.Mesh or None is needed")
+    raise InputError(f"client_axis: {axis!r} given; 'threads', 'host', 'map', 'vmap', a Mesh or None is needed")
 
 
 def remembered(make: Callable[..., Any], *parts: Any) -> Any:
@@ -75,17 +78,41 @@ def _host(client: Client) -> RunClients:
     begin, step, finish = remembered(_stages, client)
 
     def run(start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
-        counts, results = np.asarray(clients.counts), []
-        for s, i in enumerate(np.asarray(chosen)):
-            own = jax.tree.map(lambda a, s=s: a[s], mine)
+        counts, numbers = np.asarray(clients.counts), np.asarray(chosen)
+
+        def one(s: int) -> LocalResult:
+            i, own = numbers[s], jax.tree.map(lambda a: a[s], mine)
             carry, orders = begin(start, own, i, keys[s], clients)
             carry = jax.tree.map(lambda a: jnp.array(a, copy=True), carry)  # the next line's step consumes it
             for t in range(int(client.local.step_counts(counts[i]))):
                 carry = step(t, carry, orders, start, own, i, keys[s], clients)
-            results.append(finish(carry, i, clients))
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
+            return finish(carry, i, clients)
+
+        return _stacked(parallel_map(one, range(len(numbers))))
 
     return run
+
+
+@lru_cache(maxsize=16)
+def _one_client(client: Client) -> Callable[..., LocalResult]:
+    def one(start: Start, mine: Mine, s: Any, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
+        return client(start, jax.tree.map(lambda a: a[s], mine), chosen[s], keys[s], clients)
+
+    return jax.jit(one)
+
+
+def _threads(client: Client) -> RunClients:
+    one = remembered(_one_client, client)
+
+    def run(start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
+        return _stacked(parallel_map(lambda s: one(start, mine, s, chosen, keys, clients), range(len(chosen))))
+
+    return run
+
+
+@jax.jit
+def _stacked(results: list[LocalResult]) -> LocalResult:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
 
 
 def _sharded(client: Client, mesh: Mesh) -> RunClients:

@@ -17,7 +17,6 @@ from jaxtyping import Array, Key
 from theorylab.errors import InputError
 from theorylab.federated.algorithms import Algorithm, FederatedState, check_finite
 from theorylab.federated.clients import ClientData
-from theorylab.federated.convolutions import with_patch_products
 from theorylab.federated.execution import ClientAxis, remembered
 from theorylab.nets.checkpoint import Checkpoints, checksum
 from theorylab.nets.fit import Model
@@ -25,6 +24,7 @@ from theorylab.nets.functional import Params, State, bind, split
 from theorylab.nets.losses import accuracy, cross_entropy
 from theorylab.nets.runner import DivergenceError
 from theorylab.nets.training_inputs import Loss, check_key, check_targets, pair, sample_count
+from theorylab.ntk.convolutions import small_products
 
 History = dict[str, np.ndarray]
 
@@ -180,14 +180,12 @@ class _Pure:
 def as_functions(model: Model, params: Params | None) -> tuple[Callable[..., Any], Callable[..., Any], Params, State]:
     """(train-mode (params, state, x) -> (output, state), eval-mode (params, state, x) -> output, params, state)."""
     if isinstance(model, nnx.Module):
-        if jax.default_backend() == "cpu":
-            model = with_patch_products(model)
         graph = nnx.split(model)[0]
         apply, own, state = split(model, train=True)
         in_eval_mode = split(model, train=False)[0]
         evaluate = lambda p, s, x: in_eval_mode(p, s, x)[0]  # noqa: E731
         return (
-            _Pure(("train", graph), apply),
+            _Pure(("train", graph), small_products(apply)),
             _Pure(("eval", graph), evaluate),
             own if params is None else params,
             state,
@@ -195,7 +193,7 @@ def as_functions(model: Model, params: Params | None) -> tuple[Callable[..., Any
     if params is None:
         raise InputError("params: None given; a function f(params, x) needs the parameters to start from")
     params = jax.tree.map(jnp.asarray, params)
-    apply = lambda p, s, x: (model(p, x), s)  # noqa: E731
+    apply = small_products(lambda p, s, x: (model(p, x), s))
     return _Pure(("train", model), apply), _Pure(("eval", model), lambda p, s, x: model(p, x)), params, {}
 
 

@@ -25,13 +25,13 @@ def versions() -> dict[str, str]:
 @cache
 def device() -> str:
     """The device that JAX computes on, in words, e.g. "cpu (2 cores)" or "NVIDIA H200"."""
-    import os
-
     import jax
+
+    from theorylab.cores import available_cores
 
     first = jax.devices()[0]
     if first.platform == "cpu":
-        return f"cpu ({len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores)"
+        return f"cpu ({available_cores()} cores)"
     return f"{len(jax.devices())} x {first.device_kind}"
 
 

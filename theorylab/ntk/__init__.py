@@ -2,6 +2,7 @@
 
 from theorylab.ntk import infinite
 from theorylab.ntk.axes import from_neural_tangents, to_neural_tangents
+from theorylab.ntk.convolutions import convolutions_as_products
 from theorylab.ntk.empirical import empirical_ntk
 from theorylab.ntk.operator import NTKOperator, ntk_operator
 from theorylab.ntk.surrogates import (
@@ -19,6 +20,7 @@ __all__ = [
     "NTKOperator",
     "Prediction",
     "Sketch",
+    "convolutions_as_products",
     "empirical_ntk",
     "entk_features",
     "from_neural_tangents",

@@ -16,7 +16,6 @@ from theorylab.shift.calibration import (
     mild_to_hard,
 )
 from theorylab.shift.colouring import RED_GREEN, colour_images, colour_noise, shrink_images
-from theorylab.shift.convolutions import convolutions_as_products
 from theorylab.shift.interpolation import Interpolation, error_rate, train_to_interpolation
 from theorylab.shift.learners import DescentPath, fit_descent, fit_min_norm, fit_ridge
 from theorylab.shift.lines import AccuracyLine, accuracy_line
@@ -96,7 +95,6 @@ __all__ = [
     "colour_noise",
     "compress_block",
     "conf_score",
-    "convolutions_as_products",
     "cot_score",
     "detection_auroc",
     "draw_training_set",

@@ -19,14 +19,15 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from theorylab.cores import parallel_map
 from theorylab.errors import InputError
 from theorylab.nets.functional import Apply, Params, State, predict
 from theorylab.nets.losses import cross_entropy
 from theorylab.nets.training_inputs import check_key
-from theorylab.shift.convolutions import convolutions_as_products
+from theorylab.ntk.convolutions import has_convolutions, small_products
 
 Classifier = Callable[[Params, Any], Array]
-SetAxis = Literal["host", "map", "vmap"]
+SetAxis = Literal["threads", "host", "map", "vmap"]
 Loss = Callable[[Array, Array], Array]
 TrainMode = tuple[Apply, State]
 Carry = tuple[Params, Params, State]  # parameters, velocity, statistics
@@ -61,9 +62,14 @@ class FineTuning:
 
     def rates(self) -> Float[np.ndarray, " t"]:
         """Learning rate of every step."""
-        cosine = optax.cosine_decay_schedule(self.lr, self.period or self.steps)
-        schedule = cosine if self.schedule == "cosine" else optax.constant_schedule(self.lr)
-        return np.asarray(jax.vmap(schedule)(jnp.arange(self.steps)), np.float32)
+        return _rates(self)
+
+
+@lru_cache(maxsize=32)
+def _rates(recipe: FineTuning) -> Float[np.ndarray, " t"]:
+    cosine = optax.cosine_decay_schedule(recipe.lr, recipe.period or recipe.steps)
+    schedule = cosine if recipe.schedule == "cosine" else optax.constant_schedule(recipe.lr)
+    return np.asarray(jax.vmap(schedule)(jnp.arange(recipe.steps)), np.float32)
 
 
 class PseudoTraining:
@@ -74,13 +80,11 @@ class PseudoTraining:
         train_mode: `(apply, state)` of `nets.functional_train` for a network with batch norm or dropout: it is trained
             in train mode from that state; statistics are no parameters and do not enter the norm.
         loss: (logits, labels) -> one value a sample.
-        set_axis: how several data sets are run. "host": one after the other, the steps driven from the host, so that
-            one compiled step serves every size of data set and number of steps; "map": one after the other in one
-            compiled loop; "vmap": at once, which stacks all parameters. By default "vmap" on an accelerator and "host"
-            on CPU.
-        products: compute convolutions as matrix products (see `convolutions_as_products`): by default on CPU with "map"
-            and "vmap". With "host" it pays for small strided networks (CNN of 8, 16, 32 channels, batch 64: 4.9 ms of
-            CPU a step against 7.2) and not for others (ResNet-8 of width 8, batch 32: 100 ms against 67).
+        set_axis: how data sets are run. "threads": each one compiled loop, as many at a time as there are cores;
+            "host": the same, each step driven from Python, so that one compiled step serves every size of data set and
+            number of steps; "map": one after the other in one compiled loop; "vmap": at once, which stacks all
+            parameters. By default "vmap" on an accelerator, "threads" on CPU, and "host" there for large convolutions,
+            whose gradients XLA runs several times slower inside loops (small ones are computed as products).
         mesh: devices over which "vmap" spreads the data sets, along the mesh's first axis.
     """
 
@@ -92,19 +96,16 @@ class PseudoTraining:
         train_mode: TrainMode | None = None,
         loss: Loss = cross_entropy,
         set_axis: SetAxis | None = None,
-        products: bool | None = None,
         mesh: Mesh | None = None,
     ) -> None:
-        if set_axis not in ("host", "map", "vmap", None):
-            raise InputError(f"set_axis: {set_axis!r} given; 'host', 'map', 'vmap' or None is needed")
+        if set_axis not in ("threads", "host", "map", "vmap", None):
+            raise InputError(f"set_axis: {set_axis!r} given; 'threads', 'host', 'map', 'vmap' or None is needed")
         if mesh is not None and set_axis not in ("vmap", None):
             raise InputError(f"mesh: devices are used with set_axis='vmap', not {set_axis!r}")
-        on_cpu = jax.default_backend() == "cpu"
-        self.recipe, self.mesh = recipe, mesh
-        self.set_axis: SetAxis = set_axis or ("host" if on_cpu and mesh is None else "vmap")
-        products = on_cpu and self.set_axis != "host" if products is None else products
+        self.recipe, self.mesh, self.set_axis = recipe, mesh, set_axis
         self._state = train_mode[1] if train_mode else {}
-        apply = _in_train_mode(train_mode[0], products) if train_mode else _stateless(f, products)
+        apply = _in_train_mode(train_mode[0]) if train_mode else _stateless(f)
+        self._large: dict[jax.ShapeDtypeStruct, bool] = {}  # by batch: whether convolutions remain in the network
         self._static = {"apply": apply, "loss": loss, "momentum": recipe.momentum}
 
     def __call__(
@@ -112,23 +113,40 @@ class PseudoTraining:
     ) -> Params:
         """Parameters after T steps from `theta0` on one labelled data set; `key` fixes the order of the batches."""
         x, y, order = self._prepared(x, y, key, 1)
-        if self.set_axis != "host":
-            return _finite(_train(theta0, self._state, x, y, order, self.recipe.rates(), **self._static))
+        if self._axis(theta0, x) != "host":
+            return _finite(_train(theta0, self._state, x, y, *self._schedule(order), **self._static))
         carry = theta0, jax.tree.map(jnp.zeros_like, theta0), self._state
         for rows, rate in zip(np.asarray(order), self.recipe.rates(), strict=True):
             carry = _one_step(carry, *_batch(x, y, rows), rate, **self._static)
         return _finite(carry[0])
+
+    def _schedule(self, order: Array) -> tuple[Array, np.ndarray, int]:
+        """Batches, learning rates and their number, filled up to a power of 2: few programs serve many lengths."""
+        steps = self.recipe.steps
+        fill = (1 << (steps - 1).bit_length()) - steps
+        return jnp.pad(order, ((0, fill), (0, 0))), np.pad(self.recipe.rates(), (0, fill)), steps
+
+    def _axis(self, theta0: Params, x: Array) -> SetAxis:
+        if self.set_axis is not None:
+            return self.set_axis
+        if self.mesh is not None or jax.default_backend() != "cpu":
+            return "vmap"
+        batch = jax.ShapeDtypeStruct((self.recipe.batch_size, *x.shape[1:]), x.dtype)
+        if batch not in self._large:
+            self._large[batch] = has_convolutions(self._static["apply"], theta0, self._state, batch)
+        return "host" if self._large[batch] else "threads"
 
     def many(
         self, theta0: Params, x: Float[ArrayLike, "s n ..."], y: Int[ArrayLike, "s n"], key: Key[Array, ""]
     ) -> Params:
         """The same for S data sets of one size, all with the same order of batches; arrays get a leading axis S."""
         x, y, order = self._prepared(x, y, key, 2)
-        if self.set_axis == "host":
-            runs = [self(theta0, a, b, key) for a, b in zip(x, y, strict=True)]
+        axis = self._axis(theta0, x[0])
+        if axis in ("threads", "host"):
+            runs = parallel_map(lambda pair: self(theta0, *pair, key), list(zip(x, y, strict=True)))
             return jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
-        train = _train_in_turn if self.set_axis == "map" else _train_at_once
-        rest = order, self.recipe.rates()
+        train = _train_in_turn if axis == "map" else _train_at_once
+        rest = self._schedule(order)
         if self.mesh is None:
             return _finite(train(theta0, self._state, x, y, *rest, **self._static))
         count = len(x)
@@ -153,14 +171,14 @@ class PseudoTraining:
 
 # Compiled functions are found again by the identity of `apply`, so these remember what they made.
 @lru_cache(maxsize=32)
-def _stateless(f: Classifier, products: bool) -> Apply:
-    g = convolutions_as_products(f) if products else f
+def _stateless(f: Classifier) -> Apply:
+    g = small_products(f)
     return lambda params, state, x: (g(params, x), state)
 
 
 @lru_cache(maxsize=32)
-def _in_train_mode(apply: Apply, products: bool) -> Apply:
-    return convolutions_as_products(apply) if products else apply
+def _in_train_mode(apply: Apply) -> Apply:
+    return small_products(apply)
 
 
 def _step(carry: Carry, x: Array, y: Array, rate: Array, *, apply: Apply, loss: Loss, momentum: float) -> Carry:
@@ -176,12 +194,13 @@ def _step(carry: Carry, x: Array, y: Array, rate: Array, *, apply: Apply, loss: 
     return params, velocity, jax.tree.map(lambda a, b: a.astype(b.dtype), new, state)
 
 
-def _steps(theta0: Params, state: State, x: Array, y: Array, order: Array, rates: Array, **static: Any) -> Params:
-    def body(carry: Carry, at: tuple[Array, Array]) -> tuple[Carry, None]:
-        return _step(carry, x[at[0]], y[at[0]], at[1], **static), None
+def _steps(
+    theta0: Params, state: State, x: Array, y: Array, order: Array, rates: Array, steps: Any, **static: Any
+) -> Params:
+    def body(t: Any, carry: Carry) -> Carry:
+        return _step(carry, x[order[t]], y[order[t]], rates[t], **static)
 
-    start = theta0, jax.tree.map(jnp.zeros_like, theta0), state
-    return jax.lax.scan(body, start, (order, rates))[0][0]
+    return jax.lax.fori_loop(0, steps, body, (theta0, jax.tree.map(jnp.zeros_like, theta0), state))[0]
 
 
 @jax.jit
@@ -196,18 +215,19 @@ _train = _compile(_steps)
 
 @_compile
 def _train_in_turn(
-    theta0: Params, state: State, x: Array, y: Array, order: Array, rates: Array, **static: Any
+    theta0: Params, state: State, x: Array, y: Array, order: Array, rates: Array, steps: Any, **static: Any
 ) -> Params:
-    return jax.lax.map(lambda s: _steps(theta0, state, s[0], s[1], order, rates, **static), (x, y))
+    return jax.lax.map(lambda s: _steps(theta0, state, s[0], s[1], order, rates, steps, **static), (x, y))
 
 
 @_compile
 def _train_at_once(
-    theta0: Params, state: State, x: Array, y: Array, order: Array, rates: Array, **static: Any
+    theta0: Params, state: State, x: Array, y: Array, order: Array, rates: Array, steps: Any, **static: Any
 ) -> Params:
-    return jax.vmap(lambda x, y: _steps(theta0, state, x, y, order, rates, **static))(x, y)
+    return jax.vmap(lambda x, y: _steps(theta0, state, x, y, order, rates, steps, **static))(x, y)
 
 
+@partial(jax.jit, static_argnames=("n", "steps", "batch_size"))
 def batch_order(key: Key[Array, ""], n: int, steps: int, batch_size: int) -> Int[Array, "t b"]:
     """Row numbers of every batch: a new permutation of the n samples every epoch, what is left of an epoch dropped."""
     batches = n // batch_size

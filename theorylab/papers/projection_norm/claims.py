@@ -224,7 +224,7 @@ def _changed(cell: Mapping[str, Any]) -> str | None:
     return next((k for k in ("steps", "m") if cell[k] != cell["study"][k]), None)
 
 
-BIG = ("quick", "full")
+BIG = ("quick", "medium", "full")
 NETS = ("shifts", "attacks")
 CLAIMS = (
     Claim("closed_forms", "theta~ is the projection of theta_hat: closed forms of norm and test loss",

@@ -15,6 +15,7 @@ import numpy as np
 from flax import nnx
 from jax.flatten_util import ravel_pytree
 
+from theorylab.cores import parallel_map
 from theorylab.data.corruptions import corrupt
 from theorylab.data.loading import load
 from theorylab.nets.cnn import CNN
@@ -92,9 +93,7 @@ def with_head(params: Any, other: Any) -> Any:
 
 def _program(study: Study, f: Any, steps: int, period: int | None = None, loss: Any = cross_entropy) -> PseudoTraining:
     recipe = FineTuning(steps, study["lr"], batch_size=study["batch"], period=period)
-    # on a CPU the small strided network trains faster by products, see PseudoTraining
-    products = True if study["network"] == "cnn" and jax.default_backend() == "cpu" else None
-    return PseudoTraining(f, recipe, loss=loss, products=products)
+    return PseudoTraining(f, recipe, loss=loss)
 
 
 def _parts(study: Study, seed: int) -> tuple[Mapping[str, np.ndarray], tuple[Callable[..., Any], ...]]:
@@ -118,29 +117,25 @@ def train(study: Study, start: str, seed: int) -> Arrays:
     keys = _keys(seed)
     x, y = parts["train"], parts["y_train"]
 
-    def trained(theta: Any, steps: int, order: str, period: int | None = None, data: Any = (x, y)) -> Any:
-        images, labels = data
-        return _program(study, f, steps, period)(theta, images, labels, keys[order])
-
     backbone, independent = fresh(keys["backbone"]), fresh(keys["other"])
     if start == "rotation":
-        backbone = trained(backbone, study["pretrain"], "turns", data=rotations(x))
-    steps = study["steps"]
+        backbone = _program(study, f, study["pretrain"])(backbone, *rotations(x), keys["turns"])
+    base, steps = study["base"], study["steps"]
     theta0, other0 = with_head(backbone, fresh(keys["head"])), with_head(backbone, independent)
-    hat = trained(theta0, study["base"], "base")
-    found = {
-        "theta0": theta0,
-        "hat": hat,
-        "ref": trained(theta0, steps, "tune"),
-        "ref_period": trained(theta0, steps, "tune", 4 * steps),
-        "ref_half": trained(theta0, max(1, steps // 2), "tune"),
-        "ref_head": trained(other0, steps, "tune"),
-        "head": trained(other0, study["base"], "second"),
-        "independent": trained(independent, study["base"], "second"),
+    runs = {
+        "hat": (theta0, "base", base),
+        "ref": (theta0, "tune", steps),
+        "ref_period": (theta0, "tune", steps, 4 * steps),
+        "ref_half": (theta0, "tune", max(1, steps // 2)),
+        "ref_head": (other0, "tune", steps),
+        "head": (other0, "second", base),
+        "independent": (independent, "second", base),
     }
-    logits = np.asarray(predict(f, hat, parts["valid"]))
+    trained = parallel_map(lambda run: _program(study, f, *run[2:])(run[0], x, y, keys[run[1]]), runs.values())
+    found = {"theta0": theta0, **dict(zip(runs, trained, strict=True))}
+    logits = np.asarray(predict(f, found["hat"], parts["valid"]))
     turned, turns = rotations(x[:ROTATION_IMAGES])
-    seen = np.asarray(predict(features, hat, turned))
+    seen = np.asarray(predict(features, found["hat"], turned))
     design = np.concatenate([seen, np.ones((len(seen), 1))], 1).astype(np.float64)
     penalty = 1e-3 * np.trace(design.T @ design) / design.shape[1]
     head = np.linalg.solve(design.T @ design + penalty * np.eye(design.shape[1]), design.T @ np.eye(4)[turns])
@@ -202,19 +197,18 @@ def shifts(study: Study, start: str, seed: int, family: str, severities: list[in
         sets = [(parts["test"], parts["y_test"]), (parts["again"], parts["y_again"])]
     else:
         sets = [(scorer.shifted(family, s, seed), parts["y_test"]) for s in severities]
-    return _stacked([scorer(x, y) for x, y in sets])
+    return _stacked(parallel_map(lambda pair: scorer(*pair), sets))
 
 
 def attacks(study: Study, start: str, seed: int, eps: list[float], trained: Arrays) -> Arrays:
     """All scores (eps,) of the clean test images under white-box PGD: l-inf, eps/255, 10 steps of eps/4."""
     scorer = _Scorer(study, seed, trained)
     x, y = scorer.parts["test"], scorer.parts["y_test"]
-    found = []
-    for e in eps:
-        radius = e / 255
-        attacked = pgd(scorer.f, scorer.params["hat"], x, y, eps=radius, steps=10, step_size=radius / 4)
-        found.append(scorer(attacked, y))
-    return _stacked(found)
+
+    def under(radius: float) -> dict[str, float]:
+        return scorer(pgd(scorer.f, scorer.params["hat"], x, y, eps=radius, steps=10, step_size=radius / 4), y)
+
+    return _stacked(parallel_map(under, [e / 255 for e in eps]))
 
 
 def sweep(study: Study, start: str, seed: int, sets: list[list[Any]], steps: int, m: int, labels: str,
@@ -229,14 +223,15 @@ def sweep(study: Study, start: str, seed: int, sets: list[list[Any]], steps: int
     p, parts = scorer.params, scorer.parts
     reference = _program(study, scorer.f, steps)(p["theta0"], parts["train"], parts["y_train"], scorer.key)
     program = _program(study, scorer.f, steps, loss=loss)
-    found = []
-    for family, severity in sets:
-        x = scorer.shifted(family, severity, seed)
+
+    def score(case: list[Any]) -> dict[str, float]:
+        x = scorer.shifted(*case, seed)
         predicted = np.asarray(pseudo_labels(scorer.f, p["hat"], x))
         tilde = program(p["theta0"], x[:m], predicted[:m], scorer.key)
         error = float((predicted != parts["y_test"]).mean())
-        found.append({"pn": float(projection_norm(reference, tilde)), "error": error})
-    return _stacked(found)
+        return {"pn": float(projection_norm(reference, tilde)), "error": error}
+
+    return _stacked(parallel_map(score, sets))
 
 
 def _self_training(logits: Any, labels: Any) -> Any:

@@ -48,7 +48,7 @@ STUDIES: dict[str, Study] = {
     "cifar10, resnet8": _QUICK | {
         "cell": _CELL | {"data": "cifar10", "sample": None, "network": "resnet8", "train": 8000, "valid": 2000,
                          "pretrain": 400, "base": 1200, "steps": 60, "lr": 0.05, "batch": 32},
-        "families": FAMILIES_15, "severities": (1, 2, 3, 4, 5), "seeds": 1, "attack_seeds": 0, "random_seeds": 0,
+        "families": FAMILIES_15, "severities": (1, 2, 3, 4, 5), "attack_seeds": 0, "random_seeds": 0,
         "sweep_seeds": 0,
     },
     "full: fmnist, cnn": _FULL,

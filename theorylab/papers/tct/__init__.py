@@ -148,18 +148,17 @@ _SMOKE = _QUICK | {
 }  # fmt: skip
 _TEN = _SAMPLE | {"sample": False, "train": 10_000, "test": 2000}
 _TEN_CIFAR = _TEN | {"data": "cifar10", "model": {"kind": "resnet", "depth": 8, "width": 8}}
-_HOUR = _SMALL | {"options": _SGD | {"epochs": 2}, "own": _PROX, "rounds1": 10, "rounds2": 10, "central": 10,
-                  "seeds": 1, "methods": _BASELINES}  # fmt: skip
-# Less than an hour on 2 cores: `--preset quick --set settings=...` with these settings.
-MEDIUM = _QUICK | {
+_HOUR = _SMALL | {"options": _SGD | {"epochs": 2}, "own": _PROX, "rounds1": 10, "rounds2": 10, "central": 20,
+                  "methods": _BASELINES}  # fmt: skip
+_MEDIUM = _QUICK | {
     "settings": [
         _QUICK["settings"][0],
         _setting("10,000 images, #C = 2", _TEN, 10, "label 2", **_HOUR),
         _setting("10,000 images, #C = 1", _TEN, 10, "label 1", **_HOUR),
         _setting("10,000 images, Dir(0.1)", _TEN, 10, "dirichlet 0.1", **_HOUR),
         _setting("10,000 images, #C = 2, ResNet-8", _TEN_CIFAR, 10, "label 2", **_HOUR | {
-            "options": {"lr": 0.1, "epochs": 1, "batch_size": 50}, "rounds1": 8, "rounds2": 6, "central": 12,
-            "methods": ["fedavg", "scaffold", "centralized"]}),
+            "options": {"lr": 0.1, "epochs": 1, "batch_size": 50}, "rounds1": 8, "rounds2": 6, "central": 14,
+            "seeds": 1, "methods": ["fedavg", "scaffold", "centralized"]}),
     ],
 }  # fmt: skip
 _FASHION = {"data": "fashion_mnist", "sample": False, "train": 60_000, "test": 10_000,
@@ -198,6 +197,12 @@ PAPER = Paper(
             _QUICK,
             omits="1,250 images of the embedded sample of Fashion-MNIST, a small CNN, p = 8,000, 20 + 20 "
             "rounds (partitions other than pairs of classes: 500 images, 10 + 10); no CIFAR.",
+        ),
+        "medium": Preset(
+            "medium",
+            _MEDIUM,
+            omits="10,000 images of each set, 10 clients, 10 + 10 rounds of 2 epochs with a small CNN, p = 8,000 "
+            "(CIFAR-10: ResNet-8 of width 8, 8 + 6 rounds of 1 epoch, one seed); ablations as in the quick preset.",
         ),
         "full": Preset("full", _FULL, omits="No CIFAR-100; ResNet-18 with group norm, no augmentation."),
     },

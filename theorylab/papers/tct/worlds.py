@@ -12,7 +12,6 @@ from flax import nnx
 
 from theorylab.data.loading import load
 from theorylab.federated.clients import ClientData, pad_clients
-from theorylab.federated.convolutions import with_patch_products
 from theorylab.federated.partitions import (
     consecutive_pairs_partition,
     dirichlet_partition,
@@ -22,6 +21,7 @@ from theorylab.federated.partitions import (
 from theorylab.nets.cnn import CNN
 from theorylab.nets.functional import functional
 from theorylab.nets.resnet import ResNet
+from theorylab.ntk.convolutions import small_products
 
 Function = Callable[[Any, Any], Any]
 
@@ -86,5 +86,4 @@ def functions(model: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[Functio
 @lru_cache(maxsize=4)
 def _functions(model: str, shape: tuple[int, ...]) -> tuple[Function, Function]:
     built = network(json.loads(model), shape, 0)
-    built = with_patch_products(built) if jax.default_backend() == "cpu" else built
-    return functional(built)[0], functional(built, method="features")[0]
+    return small_products(functional(built)[0]), small_products(functional(built, method="features")[0])

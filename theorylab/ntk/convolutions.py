@@ -1,11 +1,12 @@
 """A function with its convolutions computed as matrix products, for training loops on CPU.
 
-XLA's CPU backend runs the gradients of a convolution several times slower inside a compiled loop (`scan`, `map`) than
+XLA's CPU backend runs the gradients of a convolution 3 to 30 times slower inside a compiled loop (`scan`, `map`) than
 outside. A convolution is also a product: gather the k^2 shifted slices of the padded input as columns, multiply by the
 kernel as a matrix. Slices and products keep their speed in loops, under `vmap` over kernels too, where a convolution
-would become a grouped one.
+would become a grouped one. Large ones do not gain (a ResNet is a fifth slower by products).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +16,16 @@ from jaxtyping import Array
 
 from theorylab.ntk.graph import Op, read, trace
 
+_PAYS = 1 << 20  # patches of a batch above this many numbers (4 MiB, a core's cache) do not pay
 
-def convolutions_as_products(f: Callable[..., Any]) -> Callable[..., Any]:
+
+def convolutions_as_products(f: Callable[..., Any], *, largest: int | None = None) -> Callable[..., Any]:
     """`f` with the same values (to rounding) and derivatives, its ungrouped 2-d convolutions replaced by products.
 
     Grouped, transposed and other convolutions stay; so do those inside loops and branches of `f`. `f` is traced at
     every call: use the result inside `jax.jit`.
+
+    largest: a convolution whose patches of one batch hold more numbers than this stays too; None for no limit.
     """
 
     def products(*args: Any) -> Any:
@@ -36,19 +41,34 @@ def convolutions_as_products(f: Callable[..., Any]) -> Callable[..., Any]:
         values = dict(zip((ref.id for ref in graph.inputs), leaves, strict=True))
         for op in graph.ops:
             inputs = [read(values, atom) for atom in op.inputs]
-            outputs = [_product(op, *inputs)] if _replaceable(op) else op(*inputs)
+            outputs = [_product(op, *inputs)] if _replaceable(op, largest) else op(*inputs)
             values.update(zip((ref.id for ref in op.outputs), outputs, strict=True))
         return jax.tree.unflatten(shape[0], [read(values, atom) for atom in graph.outputs])
 
     return products
 
 
-def _replaceable(op: Op) -> bool:
+def small_products(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f` as a training loop on CPU runs it fastest: its small convolutions as products. On accelerators `f` itself."""
+    return convolutions_as_products(f, largest=_PAYS) if jax.default_backend() == "cpu" else f
+
+
+def has_convolutions(f: Callable[..., Any], *args: Any) -> bool:
+    """Whether the program of `f` at arguments of these shapes convolves."""
+    return "conv_general_dilated" in str(jax.make_jaxpr(f)(*args))
+
+
+def _replaceable(op: Op, largest: int | None) -> bool:
     if op.name != "conv_general_dilated":
         return False
     p = op.eqn.params
     plain = p["feature_group_count"] == p["batch_group_count"] == 1 and set(p["lhs_dilation"]) == {1}
-    return plain and len(p["window_strides"]) == 2 and min(min(pair) for pair in p["padding"]) >= 0
+    if not (plain and len(p["window_strides"]) == 2 and min(min(pair) for pair in p["padding"]) >= 0):
+        return False
+    kernel, out = op.eqn.invars[1].aval.shape, op.eqn.outvars[0].aval.shape
+    numbers = p["dimension_numbers"]
+    patches = math.prod(out) // out[numbers.out_spec[1]] * math.prod(kernel) // kernel[numbers.rhs_spec[0]]
+    return largest is None or patches <= largest
 
 
 def _product(op: Op, x: Array, kernel: Array) -> Array:
