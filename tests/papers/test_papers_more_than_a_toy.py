@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from theorylab.lab import Results, Row
-from theorylab.papers.more_than_a_toy import PAPER, claims, networks, real, synthetic
+from theorylab.papers.more_than_a_toy import PAPER, claims, images, networks, real, synthetic
 
 
 def psd(rng, n, p=80):
@@ -13,8 +13,8 @@ def psd(rng, n, p=80):
 
 
 def test_splits_leave_the_skipped_images_out_and_keep_train_and_test_apart():
-    first, labels, _, _ = real.split("fashion_mnist", True, None, 50, 10)
-    rest, _, test, y_test = real.split("fashion_mnist", True, 3, 5950, 2000, skip=50)
+    first, labels, _, _ = images.split("fashion_mnist", True, None, 50, 10)
+    rest, _, test, y_test = images.split("fashion_mnist", True, 3, 5950, 2000, skip=50)
     rows = {image.tobytes() for image in rest}
     assert len(rest) == 5950 and not rows & {image.tobytes() for image in first}
     assert labels.shape == (50, 10) and abs(labels.sum()) < 1e-9 and sorted(set(labels.ravel())) == [-0.1, 0.9]
@@ -42,6 +42,7 @@ def test_the_curve_is_ridge_regression_done_by_hand_on_every_block():
             else:
                 gcv.append((inverse @ target).ravel() @ (inverse @ target).ravel() / 40 / (np.trace(inverse) / 40) ** 2)
                 train.append(0.0)
+    assert found["leverage_spread"].shape == (1, 2) and (found["leverage_spread"] > 0).all()
     for name, values in (("test", test), ("gcv", gcv), ("train", train)):
         np.testing.assert_allclose(found[name][0], np.reshape(values, (2, 2)).mean(0), rtol=1e-7, atol=1e-12)
 
@@ -67,7 +68,7 @@ def test_a_trained_kernel_is_the_jacobian_product_of_the_trained_network():
     found = networks.kernel(**cell, weights="trained", skip=64, pool=4, tests=2, epochs=1, trained=trained)
     initial = networks.kernel(**cell, weights="init", skip=64, pool=4, tests=2, epochs=0)
     assert np.abs(found["kernel"] / initial["kernel"] - 1).max() > 0.01
-    x, _, x_test, _ = real.split("fashion_mnist", True, 0, 4, 2, skip=64)
+    x, _, x_test, _ = images.split("fashion_mnist", True, 0, 4, 2, skip=64)
     from jax.flatten_util import ravel_pytree
 
     from theorylab import nets
@@ -160,6 +161,43 @@ def test_the_training_risk_is_caught_as_an_estimator_and_the_right_one_is_not():
     assert not any(e.holds for e in claims.real_ratio("train")(results, None))
 
 
+def test_with_a_unit_diagonal_the_norms_of_the_samples_do_not_matter():
+    rng = np.random.default_rng(0)
+    _, k = psd(rng, 50)
+    y, norms = rng.normal(size=(50, 2)), np.exp(rng.normal(size=50))
+    cell = {"kernel": {}, "network": "cnn", "weights": "init", "data": "d", "seed": 0, "n": 40, "ridges": [0.0, 0.1]}
+    plain, scaled = (
+        real.unit_diagonal(**cell, kernels={"kernel": gram, "y": y}) for gram in (k, k * np.outer(norms, norms))
+    )
+    order = np.random.default_rng(0).permutation(50)[:40]
+    root = np.sqrt(np.diag(k)[order])
+    inverse = np.linalg.inv(k[np.ix_(order, order)] / root[:, None] / root + 40 * 0.1 * np.eye(40))
+    loo = (((inverse @ y[order]) / np.diag(inverse)[:, None]) ** 2).sum() / 40
+    assert plain["loo"][1] == pytest.approx(loo, rel=1e-9)
+    for name, values in plain.items():
+        np.testing.assert_allclose(scaled[name], values, rtol=1e-7)
+
+
+def test_gcv_off_the_band_is_reported_with_its_reason_and_explained_by_the_spread():
+    def row(seed, ratio, spread):
+        two = {"test": [0.5, 0.5], "gcv": [0.5 * ratio, 0.5], "loo": [0.5, 0.5], "train": [0.1, 0.1],
+               "leverage_spread": [spread, 0.0]}  # fmt: skip
+        arrays = {k: np.array([v]) for k, v in two.items()} | {"diag_cv": np.array([0.7])}
+        cell = {"network": "net", "weights": "pretrained", "data": "d", "sizes": [1000], "ridges": [0.0, 0.1]}
+        return Row(cell | {"seed": seed}, arrays)
+
+    results = {"analytic": Results(()), "network_curves": Results(tuple(row(s, 5.0 + s / 10, 4.2) for s in range(3)))}
+    first, second = claims.gcv_everywhere(results, None)
+    assert not first.holds and second.holds
+    assert "LOO / test 1.000, GCV / LOO 5.100, diag K varies by 0.70" in first.label
+    assert all(e.holds for e in claims.uneven_leverage(True)(results, None))
+    assert not claims.uneven_leverage(False)(results, None)[0].holds
+    assert claims.pretrained_ratio("network_curves", 1.3, np.inf)(results, None)[0].holds
+    assert not claims.pretrained_ratio("network_curves", 0.9, 1.1)(results, None)[0].holds
+    assert claims.gcv_where_selected("gcv")(results, None)[0].holds
+    assert not claims.gcv_where_selected("train")(results, None)[0].holds
+
+
 def test_every_claim_names_experiments_of_the_room_and_has_a_control():
     names = {e.name for e in PAPER.experiments}
-    assert all(set(c.needs) <= names and c.controls for c in PAPER.claims)
+    assert all(set(c.needs) <= names and (c.controls or c.kind == "finding") for c in PAPER.claims)

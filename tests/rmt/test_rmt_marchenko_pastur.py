@@ -81,6 +81,13 @@ def test_samples_follow_the_law():
     assert float(kolmogorov_distance(sample, law.cdf)) < 1.63 / np.sqrt(2000)  # 1 % Kolmogorov-Smirnov
 
 
+def test_zero_eigenvalues_meet_the_atom_at_zero():
+    # Half of the law sits at 0: half zeros and the quantiles between are as near as n = 100 numbers can be.
+    law = MarchenkoPastur(2.0)
+    sample = np.concatenate([np.zeros(50), law.quantile(0.5 + (np.arange(50) + 0.5) / 100)])
+    assert float(kolmogorov_distance(sample, law.cdf)) == pytest.approx(0.005, abs=1e-9)
+
+
 def test_derivatives_in_x_gamma_and_p():
     law = MarchenkoPastur(0.5)
     np.testing.assert_allclose(float(jax.grad(law.cdf)(1.1)), float(law.density(1.1)), rtol=1e-5)

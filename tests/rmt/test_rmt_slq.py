@@ -74,7 +74,17 @@ def test_one_probe_has_no_error_bar():
     assert float(one.average(lambda x: x)[1]) == np.inf
 
 
+@pytest.mark.slow
+def test_probes_in_batches_or_one_by_one_give_the_same(quadrature):
+    for batch_size in (1, 5):
+        found = lanczos_quadrature(
+            operator(EIGENVALUES), P, jax.random.key(0), probes=16, steps=40, batch_size=batch_size
+        )
+        mean = float(found.average(jnp.exp)[0])
+        assert mean == pytest.approx(float(quadrature.average(jnp.exp)[0]), rel=1e-12)
+
+
 def test_bad_parameters_are_refused():
-    for kwargs in ({"steps": 31}, {"probes": 0, "steps": 3}):
+    for kwargs in ({"steps": 31}, {"probes": 0, "steps": 3}, {"steps": 3, "batch_size": 0}):
         with pytest.raises(ValueError, match="must"):
             lanczos_quadrature(lambda v: v, 30, jax.random.key(0), **kwargs)

@@ -10,6 +10,7 @@ Penalties are in the normalised convention (1/N)‖y - Xβ‖² + alpha ‖β‖
 from typing import Any
 
 from theorylab.ridge.bounds import norm_bound, path_norm_bound
+from theorylab.ridge.diagnostics import leverage_spread
 from theorylab.ridge.kernel import KernelRidgePath
 from theorylab.ridge.linear import RidgePath
 from theorylab.ridge.path import PathSummary, Selection, fold_labels
@@ -28,6 +29,7 @@ __all__ = [
     "fold_labels",
     "gcv_score",
     "gcv_slq",
+    "leverage_spread",
     "loo_score",
     "norm_bound",
     "path_norm_bound",

@@ -81,19 +81,23 @@ class SmoothedDensity:
 
 @float64_inside
 def lanczos_quadrature(
-    matvec: MatVec, dim: int, key: jax.Array, *, probes: int = 10, steps: int = 60
+    matvec: MatVec, dim: int, key: jax.Array, *, probes: int = 10, steps: int = 60, batch_size: int | None = None
 ) -> LanczosQuadrature:
     """Quadrature nodes and weights of a symmetric operator `matvec`: (dim,) -> (dim,), from Rademacher probes.
 
-    Cost: probes x steps products and probes x steps² x dim flops. Smooth functions converge geometrically in steps;
-    the error over probes falls as probes^-1/2 and is exact zero for a diagonal operator. Steps beyond dim are
-    refused; a Krylov space that closes early (low rank) is cut there. Raises InputError. jit-able (close over the
-    operator's arrays).
+    Cost: probes x steps products and probes x steps² x dim flops. `batch_size` probes go through `matvec` together, by
+    vmap: products with a matrix then read it once a batch. The default keeps the Krylov bases of a batch below 1 GiB;
+    1 takes no vmap, for operators that do not bear it or whose own memory counts. Smooth functions converge
+    geometrically in steps; the error over probes falls as probes^-1/2 and is exact zero for a diagonal operator. Steps
+    beyond dim are refused; a Krylov space that closes early (low rank) is cut there. Raises InputError. jit-able (close
+    over the operator's arrays).
     """
     if not 1 <= steps <= dim:
         raise InputError(f"steps must lie in [1, dim = {dim}], got {steps}: a Krylov space is no larger than the space")
     if probes < 1:
         raise InputError(f"probes must be >= 1, got {probes}")
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size must be >= 1, got {batch_size}")
     lanczos = decomp.tridiag_sym(steps, materialize=False, reortho="full", custom_vjp=False)
 
     def one(probe: Array) -> tuple[Array, Array]:
@@ -115,7 +119,8 @@ def lanczos_quadrature(
         return nodes, vectors[0] ** 2
 
     signs = jax.random.rademacher(key, (probes, dim), dtype=jnp.float64)
-    nodes, weights = jax.lax.map(one, signs)
+    batch = max(1, min(probes, 2**27 // (dim * steps))) if batch_size is None else batch_size
+    nodes, weights = jax.lax.map(one, signs, batch_size=None if batch == 1 else batch)
     return LanczosQuadrature(nodes, weights)
 
 
@@ -128,9 +133,11 @@ def slq_trace(
     *,
     probes: int = 10,
     steps: int = 60,
+    batch_size: int | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """tr f(A) and its standard error over probes (which does not see the Lanczos error: raise `steps` to check it)."""
-    mean, error = lanczos_quadrature(matvec, dim, key, probes=probes, steps=steps).average(function)
+    found = lanczos_quadrature(matvec, dim, key, probes=probes, steps=steps, batch_size=batch_size)
+    mean, error = found.average(function)
     return dim * mean, dim * error
 
 

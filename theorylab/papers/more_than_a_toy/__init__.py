@@ -102,6 +102,14 @@ def _network_curves(p: Preset) -> Cells:
     ]  # fmt: skip
 
 
+def _unit_diagonal(p: Preset) -> Cells:
+    return [
+        {"kernel": cell, "network": cell["network"], "weights": cell["weights"], "data": cell["data"], "seed": s,
+         "n": p["network_sizes"][-1], "ridges": p["ridges"]}
+        for cell in _kernels(p) if cell["weights"] != "features" for s in p.seeds(p["splits"])
+    ]  # fmt: skip
+
+
 def _data(p: Preset) -> list[str]:
     return [name for name, sample in p["data"] if not sample]
 
@@ -122,8 +130,10 @@ EXPERIMENTS = (
     Experiment("spoiled", real.spoiled, _spoiled, data=_data, nonfinite=_SINGULAR),
     Experiment("train", networks.train, _train, data=_data),
     Experiment("kernels", networks.kernel, _kernels, needs=_kernel_needs, data=_network_data),
-    Experiment("network_curves", networks.network_curve, _network_curves, data=_network_data,
+    Experiment("network_curves", real.network_curve, _network_curves, data=_network_data,
                nonfinite=_SINGULAR, needs=lambda cell: {"kernels": ("kernels", cell["kernel"])}),
+    Experiment("unit_diagonal", real.unit_diagonal, _unit_diagonal, data=_network_data,
+               needs=lambda cell: {"kernels": ("kernels", cell["kernel"])}),
 )  # fmt: skip
 
 _RIDGES = [0.0, 1e-4, 1e-3, 1e-2, 1e-1]
@@ -141,6 +151,14 @@ _SMOKE = _QUICK | {
     "network_sizes": [40, 80], "network_pool": 100, "network_tests": 60, "rate_sizes": [50, 100], "rate_draws": 4,
     "control_n": 150, "control_p": 1000, "control_draws": 3, "law_sizes": [50, 100], "law_draws": 4,
     "exponent_modes": 20_000, "selection_draws": 2,
+}  # fmt: skip
+_MEDIUM = _QUICK | {
+    "data": [["fashion_mnist", False], ["mnist", False], ["cifar10", False]], "splits": 5,
+    "networks": [["efficientnet_lite0", "init"], ["efficientnet_lite0", "pretrained"],
+                 ["efficientnet_lite0", "features"], ["resnet14", "init"], ["resnet14", "trained"],
+                 ["resnet14", "features"]],
+    "train_images": 4000, "train_epochs": 5, "network_sizes": [250, 500, 1000], "network_pool": 1500,
+    "network_tests": 500,
 }  # fmt: skip
 _FULL = _QUICK | {
     "data": [["fashion_mnist", False], ["mnist", False], ["cifar10", False]], "splits": 6,
@@ -166,6 +184,13 @@ PAPER = Paper(
             _QUICK,
             omits="The embedded sample of Fashion-MNIST; networks are trained here on images that the kernels never "
             "see, none is pretrained on ImageNet; N up to 2,000 (networks: 1,000).",
+        ),
+        "medium": Preset(
+            "medium",
+            _MEDIUM,
+            omits="EfficientNet-Lite0 at 32 x 32 pixels in place of the ImageNet ResNets at 224, ResNet-14 trained "
+            "here on 4,000 images; N up to 2,000 (networks: 1,000, in five random orders of the same 1,500 images, and "
+            "500 test images); no CIFAR-100, SVHN, Food, Flowers or Aircraft.",
         ),
         "full": Preset(
             "full",

@@ -1,4 +1,4 @@
-"""Cells with networks: train one, take its empirical NTK, and run ridge regression with it.
+"""Cells with networks: train one, and take its empirical NTK; `real.network_curve` does the regression.
 
 As in the paper's code, the classifier is replaced by one freshly drawn output unit, all parameters enter the gradient,
 and normalisation layers are in eval mode. `skip` training images belong to the network's own training.
@@ -15,7 +15,7 @@ from flax import nnx
 from jax.flatten_util import ravel_pytree
 
 from theorylab import nets, ntk
-from theorylab.papers.more_than_a_toy.real import curve, split
+from theorylab.papers.more_than_a_toy.images import split
 
 
 def build(network: str, shape: tuple[int, int, int], seed: int) -> nnx.Module:
@@ -81,11 +81,3 @@ def with_random_output(features: Callable[..., Any], params: Any, x: Any, seed: 
         return features(body, images) @ head["weight"] + head["bias"]
 
     return f, (params, {"weight": weight, "bias": jnp.zeros(1)})
-
-
-def network_curve(kernel: Mapping[str, Any], network: str, weights: str, data: str, seed: int, sizes: list[int],
-                  ridges: list[float], kernels: Mapping[str, np.ndarray]) -> Mapping[str, Any]:  # fmt: skip
-    """`real.curve` of a network's kernel on one random order of its pool."""
-    order = np.random.default_rng(seed).permutation(len(kernels["y"]))
-    gram, gram_test = kernels["kernel"][np.ix_(order, order)], kernels["kernel_test"][:, order]
-    return curve(gram, gram_test, kernels["y"][order], kernels["y_test"], sizes, ridges)

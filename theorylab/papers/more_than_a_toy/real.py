@@ -1,7 +1,6 @@
 """Cells on real images: kernels, and what every theory predicts for ridge regression with them.
 
-Labels are one-hot minus 1/C, squared errors are summed over the C classes, ridges are relative to tr K / N. Training
-images of a network are never used again in its kernel: its samples would not be independent of the features.
+Squared errors are summed over the C classes, ridges are relative to tr K / N.
 """
 
 from collections.abc import Mapping
@@ -9,36 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import data as sets
 from theorylab import ridge, rmt
 from theorylab.ntk import infinite
+from theorylab.papers.more_than_a_toy.images import split
 from theorylab.ridge.bounds import path_norm_bound
 
 HIDDEN_LAYERS = 2  # of the analytic ReLU network
 BLOCKS = 4  # at most so many disjoint training sets are averaged at one size
-
-
-def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
-    """One-hot labels (N, C) minus 1/C, in float64."""
-    return np.eye(classes)[labels] - 1 / classes
-
-
-def split(name: str, sample: bool | None, seed: int | None, train: int, test: int, *, skip: int = 0,
-          pixels: bool = False) -> tuple[np.ndarray, ...]:  # fmt: skip
-    """`train` training and `test` test images with labels: (x, y, x_test, y_test).
-
-    In random order, leaving the first `skip` training images to others; with seed None the first ones, in their order.
-    Images are normalised by the set's mean and deviation, or as they are with `pixels`.
-    """
-    whole = sets.load(name, sample=sample)
-    images, classes = whole if pixels else whole.normalised(), len(whole.classes)
-    rows, cols = np.arange(skip, len(images.x_train)), np.arange(len(images.x_test))
-    if seed is not None:
-        rng = np.random.default_rng(seed)
-        rows, cols = rng.permutation(rows), rng.permutation(cols)
-    rows, cols = rows[:train], cols[:test]
-    return (images.x_train[rows], one_hot(images.y_train[rows], classes),
-            images.x_test[cols], one_hot(images.y_test[cols], classes))  # fmt: skip
 
 
 def relu_network() -> infinite.Layer:
@@ -83,6 +59,25 @@ def _kernels(x: np.ndarray, x_test: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     x, x_test = x.reshape(len(x), -1), x_test.reshape(len(x_test), -1)
     network = relu_network()
     return np.asarray(network.kernel(x, get="ntk")), np.asarray(network.kernel(x_test, x, get="ntk"))
+
+
+def network_curve(kernel: Mapping[str, Any], network: str, weights: str, data: str, seed: int, sizes: list[int],
+                  ridges: list[float], kernels: Mapping[str, np.ndarray]) -> Mapping[str, Any]:  # fmt: skip
+    """`curve` of a network's kernel on one random order of its pool."""
+    order = np.random.default_rng(seed).permutation(len(kernels["y"]))
+    gram, gram_test = kernels["kernel"][np.ix_(order, order)], kernels["kernel_test"][:, order]
+    return curve(gram, gram_test, kernels["y"][order], kernels["y_test"], sizes, ridges)
+
+
+def unit_diagonal(kernel: Mapping[str, Any], network: str, weights: str, data: str, seed: int, n: int,
+                  ridges: list[float], kernels: Mapping[str, np.ndarray]) -> Mapping[str, Any]:  # fmt: skip
+    """GCV, LOO and the spread of leverages (ridges,) of K_ij / sqrt(K_ii K_jj) on n samples, K a network's kernel."""
+    rows = np.random.default_rng(seed).permutation(len(kernels["y"]))[:n]
+    gram = kernels["kernel"][np.ix_(rows, rows)]
+    scale = np.sqrt(np.diagonal(gram))
+    path = ridge.KernelRidgePath.fit(gram / scale[:, None] / scale, kernels["y"][rows])
+    alphas = np.asarray(ridges) * path.scale
+    return {"gcv": path.gcv(alphas), "loo": path.loo(alphas), "leverage_spread": ridge.leverage_spread(path, alphas)}
 
 
 def curve(kernel: np.ndarray, kernel_test: np.ndarray, y: np.ndarray, y_test: np.ndarray, sizes: list[int],
@@ -131,5 +126,6 @@ def _fitted(kernel: np.ndarray, y: np.ndarray, kernel_test: np.ndarray, y_test: 
         "norm_bound": path_norm_bound(path, alphas),
         "alpha": alphas,
         "diag_cv": path.diag_cv,
+        "leverage_spread": ridge.leverage_spread(path, alphas),
         "condition": path.condition,
     }

@@ -1,0 +1,26 @@
+"""Why GCV may be off where leave-one-out is right: samples whose leverages differ."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from theorylab.precision import as_float64, float64_inside
+from theorylab.ridge import modes as algebra
+from theorylab.ridge.checks import require_penalties
+from theorylab.ridge.path import RidgePathBase
+
+
+@float64_inside
+def leverage_spread(path: RidgePathBase, alphas: Any) -> Float[Array, " l"]:
+    """Squared coefficient of variation over samples of 1 - S_ii, the diagonal of I - S, shape (L,); alpha = 0 as limit.
+
+    GCV puts the mean of 1 - S_ii where leave-one-out has each sample's own. If the held-out residuals have nothing to
+    do with the leverages, then GCV / LOO = 1 + `leverage_spread`: what the random-matrix law needs is that this is ~ 1.
+
+    Raises `InputError` for penalties that are not finite and >= 0.
+    """
+    require_penalties(alphas)
+    penalties = jnp.atleast_1d(as_float64(alphas))
+    diagonal = algebra._diagonal(path.modes, algebra._weights(path.modes, penalties))
+    return jnp.var(diagonal, axis=0) / jnp.mean(diagonal, axis=0) ** 2
