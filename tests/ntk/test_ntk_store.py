@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from theorylab.ntk import empirical_ntk
+from theorylab.ntk import empirical_ntk, tiles
 
 X = np.random.default_rng(0).standard_normal((24, 4)).astype(np.float32)
 W = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
@@ -71,3 +72,47 @@ empirical_ntk(lambda w, x: (x @ w) ** 2, W, X, memory_gb={SMALL}, out={str(tmp_p
     after = (tmp_path / "journal.txt").read_text().splitlines()
     assert 2 <= len(before) < len(after) and after[: len(before)] == before  # nothing finished was done again
     np.testing.assert_array_equal(resumed, empirical_ntk(net, W, X, memory_gb=SMALL))
+
+
+BIG = """
+import numpy as np
+from theorylab.ntk import empirical_ntk
+rng = np.random.default_rng(0)
+x = rng.standard_normal((1000, 8, 8, 3)).astype(np.float32)
+w = [rng.standard_normal(shape).astype(np.float32) / 5 for shape in ((3, 3, 3, 16), (3, 3, 16, 16), (16, 4))]
+
+def f(w, x):
+    import jax
+    for v in w[:-1]:
+        x = jax.nn.relu(jax.lax.conv_general_dilated(x, v, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")))
+    return x.mean((1, 2)) @ w[-1]
+"""
+
+
+@pytest.mark.slow
+def test_computation_of_a_thousand_samples_killed_midway_resumes_with_the_missing_tiles_only(tmp_path: Path) -> None:
+    script = BIG + f"empirical_ntk(f, w, x, memory_gb=0.06, out={str(tmp_path)!r})"
+    journal = tmp_path / "journal.txt"
+    with subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "JAX_PLATFORMS": "cpu"}) as process:
+        while not journal.exists() or len(journal.read_text().splitlines()) < 20:
+            assert process.poll() is None, "the computation ended before it could be killed"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = journal.read_text().splitlines()
+    names: dict = {}
+    exec(BIG, names)
+    f, w, x = (names[name] for name in "fwx")
+    computed: list[tuple] = []
+    write = tiles._write
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "_write", lambda store, key, *rest: (computed.append(key), write(store, key, *rest)))
+        resumed = np.array(empirical_ntk(f, w, x, memory_gb=0.06, out=tmp_path))
+    after = journal.read_text().splitlines()
+    done = {tuple(map(int, line.split()[:4])) for line in before if line.endswith(" end")}
+    assert len(done) >= 20 and done.isdisjoint(computed) and len(computed) == len(set(computed))
+    # Together they are every tile of the upper triangle.
+    starts = sorted({key[0] for key in (*done, *computed)})
+    assert len(done) + len(computed) == len(starts) * (len(starts) + 1) // 2
+    assert after[: len(before)] == before
+    np.testing.assert_array_equal(resumed, empirical_ntk(f, w, x, memory_gb=0.06))
