@@ -1,8 +1,11 @@
-"""Federated rounds and the convex stage of TCT, timed: `python benchmarks/federated.py [--torch PYTHON]`.
+"""Federated rounds and the convex stage of TCT, timed.
+
+    python benchmarks/federated.py [--torch PYTHON] [--fedjax PYTHON]
 
 1. Rounds per second of FedAvg with the small CNN, by the way clients are run, beside a plain JAX loop (one compiled
-   SGD step, driven from Python) and a plain PyTorch loop with the same model, batches and sizes (`--torch`: the
-   interpreter of an environment that has PyTorch; without it, "not measured").
+   SGD step, driven from Python), a plain PyTorch loop and fedjax, with the same model, batches and sizes (`--torch`,
+   `--fedjax`: interpreters of environments that have them; without, "not measured". fedjax 0.0.17 wants JAX 0.4.25
+   and Haiku 0.0.12; the better of its "jit" and "debug" back ends counts).
 2. How a round's cost grows with the clients and the local steps.
 3. The Gram form of SCAFFOLD on least squares beside its primal loop, and how both grow with M and p.
 
@@ -65,6 +68,38 @@ for _ in range({repeats}):
     wall.append(time.perf_counter() - w); cpu.append(time.process_time() - c)
 print(json.dumps(dict(wall=min(wall), cpu=min(cpu))))
 """
+FEDJAX = """
+import json, time, fedjax, haiku as hk, jax, jax.numpy as jnp, numpy as np
+def net(batch):
+    x = batch["x"]
+    for channels in (8, 16, 32):
+        x = jax.nn.relu(hk.Conv2D(channels, 3, 2, padding="SAME")(x))
+    return hk.Linear(10)(jax.nn.relu(hk.Linear(64)(x.reshape(x.shape[0], -1))))
+rng = np.random.default_rng(0)
+sample = {{"x": np.zeros((1, 28, 28, 1), np.float32), "y": np.zeros(1, int)}}
+entropy = lambda batch, out: -jnp.take_along_axis(jax.nn.log_softmax(out), batch["y"][:, None], 1)[:, 0]
+model = fedjax.create_model_from_haiku(hk.transform(net), sample, entropy, {{}})
+loss = lambda params, batch, key: jnp.mean(model.train_loss(batch, model.apply_for_train(params, batch, key)))
+algorithm = fedjax.algorithms.fed_avg.federated_averaging(
+    jax.grad(loss), fedjax.optimizers.sgd(0.05), fedjax.optimizers.sgd(1.0),
+    fedjax.ShuffleRepeatBatchHParams(batch_size={batch}, num_epochs={epochs}))
+data = {{str(i): {{"x": rng.normal(size=({n}, 28, 28, 1)).astype(np.float32), "y": rng.integers(0, 10, {n})}}
+         for i in range({clients})}}
+clients = fedjax.InMemoryFederatedData(data)
+def one_round():
+    keys = jax.random.split(jax.random.PRNGKey(1), {clients})
+    chosen = [(name, clients.get_client(name), key) for name, key in zip(data, keys)]
+    jax.block_until_ready(algorithm.apply(algorithm.init(start), chosen)[0].params)
+start, wall, cpu = model.init(jax.random.PRNGKey(0)), [], []
+for backend in ("debug", "jit"):
+    with fedjax.for_each_client_backend(backend):
+        one_round()
+        for _ in range({repeats}):
+            w, c = time.perf_counter(), time.process_time()
+            one_round()
+            wall.append(time.perf_counter() - w); cpu.append(time.process_time() - c)
+print(json.dumps(dict(wall=min(wall), cpu=min(cpu))))
+"""
 
 
 def seconds(call: Callable[[], Any], repeats: int) -> dict[str, float]:
@@ -123,10 +158,11 @@ def plain_round(clients: int, n: int, epochs: int, repeats: int) -> dict[str, fl
     return seconds(go, repeats)
 
 
-def torch_round(python: str | None, clients: int, n: int, epochs: int, repeats: int) -> dict[str, Any]:
+def peer_round(code: str, python: str | None, clients: int, n: int, epochs: int, repeats: int) -> dict[str, Any]:
+    """A peer's round, in its own environment."""
     if python is None:
-        return {"error": "not measured: give --torch"}
-    script = TORCH.format(
+        return {"error": "not measured: give the interpreter of its environment"}
+    script = code.format(
         clients=clients, n=n, epochs=epochs, batch=BATCH, repeats=repeats, threads=len(os.sched_getaffinity(0))
     )
     done = subprocess.run([python, "-c", script], capture_output=True, text=True)
@@ -167,11 +203,14 @@ def measure(options: argparse.Namespace) -> list[dict]:
     rows.append({"what": "FedAvg round, clients host, XLA's convolutions", "clients": c, **plain})
     peer = plain_round(c, n, epochs, repeats)
     rows.append({"what": "FedAvg round, plain JAX loop", "clients": c, **peer})
-    rows.append(
-        {"what": "plain JAX loop / clients map", "clients": c} | {k: peer[k] / rows[0][k] for k in ("wall", "cpu")}
-    )
-    rows.append({"what": "FedAvg round, PyTorch", "clients": c, **torch_round(options.torch, c, n, epochs, repeats)})
-    rows.append({"what": "FedAvg round, fedjax", "clients": c, "error": "not measured"})
+    ours, others = rows[0], {"plain JAX loop": peer}
+    for name, code, python in (("PyTorch", TORCH, options.torch), ("fedjax", FEDJAX, options.fedjax)):
+        others[name] = peer_round(code, python, c, n, epochs, repeats)
+        rows.append({"what": f"FedAvg round, {name}", "clients": c, **others[name]})
+    for name, row in others.items():
+        if "wall" in row:
+            ratios = {k: row[k] / ours[k] for k in ("wall", "cpu")}
+            rows.append({"what": f"{name} / ours, clients on threads", "clients": c, **ratios})
     for few in (c // 2, 2 * c):
         rows.append({"what": "FedAvg round", "clients": few, **one_round(few, n, epochs, None, repeats)})
     rows.append(
@@ -185,6 +224,7 @@ def measure(options: argparse.Namespace) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--torch", help="python of an environment with PyTorch")
+    parser.add_argument("--fedjax", help="python of an environment with fedjax")
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--examples", type=int, default=250, help="of each client")
     parser.add_argument("--epochs", type=int, default=5)

@@ -17,6 +17,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Key
 
+from theorylab.cores import available_cores, parallel_map
 from theorylab.errors import InputError
 from theorylab.mixtures import moments
 from theorylab.mixtures.checks import option, positive
@@ -90,8 +91,9 @@ def sweep(
       "auto", the first where the methods allow it.
     weight: t of SSL-W, by default the optimal one. dtype: float32 or float64, of all computations; the random numbers
       are the same float32 ones for both.
-    memory_gb, chunk: replicates run `chunk` at a time, by default as many as the device memory budget holds; results
-      do not depend on it (replicate i uses fold_in(key, i)). They gather in host memory, 8 bytes a risk.
+    memory_gb, chunk: replicates run `chunk` at a time, on CPU a chunk on every core, by default as many as the device
+      memory budget holds; results do not depend on it (replicate i uses fold_in(key, i)). They gather in host memory,
+      8 bytes a risk.
     mesh: spreads each chunk over the devices of its first axis.
     """
     for name, value, least in (("d", d, 2), ("replicates", replicates, 1), ("n_l", n_l, 1), ("n_u", n_u, 1)):
@@ -123,9 +125,10 @@ def sweep(
         _round_up(max(5, blocks_of(n_u.max()))) if explicit else 0, int(rounds), float(l2), int(iterations),
         float(tolerance), jax.default_backend() == "cpu",
     )  # fmt: skip
-    chunk = chunk or _fitting(plan, len(sizes), len(s), memory_gb)
-    chunk = min(chunk, replicates)
     shards = mesh.shape[mesh.axis_names[0]] if mesh is not None else 1
+    cores = available_cores() if mesh is None and jax.default_backend() == "cpu" else 1
+    chunk = chunk or min(_fitting(plan, len(sizes), len(s), memory_gb / cores), -(-replicates // cores))
+    chunk = min(chunk, replicates)
     chunk = -(-chunk // shards) * shards
     with jax.enable_x64(bool(dtype == np.float64)):
         arrays = {k: jnp.asarray(v, dtype.name if k in ("s", "t") else None) for k, v in settings.items()}
@@ -136,10 +139,13 @@ def sweep(
         if mesh is not None:
             whole = jax.device_put(whole, NamedSharding(mesh, PartitionSpec()))
             spread = NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
-        parts, program = [], _program(plan, mesh)
-        for first in range(0, replicates, chunk):
+        program = _program(plan, mesh)
+
+        def part(first: int) -> dict[str, np.ndarray]:
             index = np.arange(first, first + chunk, dtype=np.uint32)
-            parts.append(jax.device_get(program(jax.device_put(index, spread), *whole)))
+            return jax.device_get(program(jax.device_put(index, spread), *whole))
+
+        parts = parallel_map(part, range(0, replicates, chunk), threads=cores)
     found = {k: np.concatenate([p[k] for p in parts], axis=1)[: len(s), :replicates] for k in parts[0]}
     excess = {m: found[f"excess {m}"] for m in methods}
     estimation = {m: found[f"estimation {m}"] for m in methods if f"estimation {m}" in found}
