@@ -91,7 +91,7 @@ def f(w, x):
 
 @pytest.mark.slow
 def test_computation_of_a_thousand_samples_killed_midway_resumes_with_the_missing_tiles_only(tmp_path: Path) -> None:
-    script = BIG + f"empirical_ntk(f, w, x, memory_gb=0.06, out={str(tmp_path)!r})"
+    script = BIG + f"empirical_ntk(f, w, x, memory_gb=0.02, out={str(tmp_path)!r})"
     journal = tmp_path / "journal.txt"
     with subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "JAX_PLATFORMS": "cpu"}) as process:
         while not journal.exists() or len(journal.read_text().splitlines()) < 20:
@@ -107,7 +107,7 @@ def test_computation_of_a_thousand_samples_killed_midway_resumes_with_the_missin
     write = tiles._write
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "_write", lambda store, key, *rest: (computed.append(key), write(store, key, *rest)))
-        resumed = np.array(empirical_ntk(f, w, x, memory_gb=0.06, out=tmp_path))
+        resumed = np.array(empirical_ntk(f, w, x, memory_gb=0.02, out=tmp_path))
     after = journal.read_text().splitlines()
     done = {tuple(map(int, line.split()[:4])) for line in before if line.endswith(" end")}
     assert len(done) >= 20 and done.isdisjoint(computed) and len(computed) == len(set(computed))
@@ -115,4 +115,4 @@ def test_computation_of_a_thousand_samples_killed_midway_resumes_with_the_missin
     starts = sorted({key[0] for key in (*done, *computed)})
     assert len(done) + len(computed) == len(starts) * (len(starts) + 1) // 2
     assert after[: len(before)] == before
-    np.testing.assert_array_equal(resumed, empirical_ntk(f, w, x, memory_gb=0.06))
+    np.testing.assert_array_equal(resumed, empirical_ntk(f, w, x, memory_gb=0.02))

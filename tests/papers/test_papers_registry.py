@@ -25,8 +25,9 @@ def test_an_unknown_and_a_planned_paper_are_told_apart():
         papers.get(planned)
 
 
-@pytest.mark.parametrize("paper", ROOMS, ids=lambda p: p.slug)
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(
+    ("paper", "preset"), [pytest.param(p, name, id=f"{p.slug}-{name}") for p in ROOMS for name in p.presets]
+)
 def test_every_cell_of_every_preset_has_a_key_of_its_own(paper, preset):
     chosen = paper.preset(preset)
     for experiment in paper.experiments:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from theorylab.lab import Results, Row, Table
-from theorylab.papers.tct import MEDIUM, PAPER, claims, convex, tables, theory, training, worlds
+from theorylab.papers.tct import PAPER, claims, convex, tables, theory, training, worlds
 from theorylab.papers.tct.claims import CLAIMS
 
 SMOKE = PAPER.preset("smoke")
@@ -184,9 +184,3 @@ def test_identities_fail_where_numbers_differ_by_more_than_rounding():
     rows = {"gram_form": Results((Row({}, {"difference": np.array([1e-13, 3e-10])}),))}
     (evidence,) = claims.largest("gram_form", "difference", 0, claims.ROUNDING)(rows, SMOKE)
     assert not evidence.holds and evidence.measured == 3e-10
-
-
-def test_the_medium_sizes_set_the_same_values_as_quick():
-    assert set(MEDIUM) == set(PAPER.presets["quick"].values)
-    changed = PAPER.preset("quick").with_values(MEDIUM)
-    assert all(len(e.cells(changed)) > 0 for e in PAPER.experiments)

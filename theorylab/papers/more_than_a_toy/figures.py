@@ -1,6 +1,7 @@
 """Figures of the paper: tables reduced from results, and their drawings."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -51,10 +52,16 @@ def _risk_table(results: All, preset: Preset) -> Table:
 
 
 def _fig1(table: Table) -> MplFigure:
-    shown = table.groups("kernel", "data")
+    """The kernels of the last data set, four side by side."""
+    shown = table.where(data=table["data"][-1]).groups("kernel", "data")
     ridges = sorted(set(table["ridge"]))
-    figure, axes = panels(len(shown), 2, height=2.6, sharex="col", sharey="row")
-    for (top, bottom), ((kernel, name), part) in zip(axes.T, shown, strict=True):
+    columns, blocks = min(4, len(shown)), -(-len(shown) // 4)
+    figure, axes = panels(columns, 2 * blocks, height=2.6 if blocks == 1 else 1.9, sharey="row")
+    pairs = [(axes[2 * b, c], axes[2 * b + 1, c]) for b in range(blocks) for c in range(columns)]
+    for top, bottom in pairs[len(shown) :]:
+        top.set_axis_off()
+        bottom.set_axis_off()
+    for (top, bottom), ((kernel, name), part) in zip(pairs, shown, strict=False):
         for colour, marker, r in zip(ramp(len(ridges)), MARKERS, ridges, strict=False):
             rows = part.where(ridge=r)
             n, line = rows["n"], {"color": colour, "label": f"{r:g}"}
@@ -65,24 +72,59 @@ def _fig1(table: Table) -> MplFigure:
             top.plot(n, rows["gcv"], color=colour, marker=marker, ls="none", mfc="none")
             top.plot(n, np.maximum(rows["train"], 1e-4), color=colour, marker="", lw=0.7, alpha=0.6, ls=":")
             bottom.plot(n, rows["gcv_over_loo"], marker=marker, **line)
-        top.set(yscale="log", title=f"{kernel}\n{name}", ylim=(0.02, 1.5))
+        title = f"{kernel}\n{name}" if blocks == 1 else str(kernel).replace(", ", "\n")
+        top.set(yscale="log", title=title, ylim=(0.02, max(1.5, 1.2 * table["gcv"].max())))
         bottom.axhspan(0.85, 1.2, color="grey", alpha=0.15, lw=0)
         bottom.set(xlabel="training samples N")
-        sample_axis(bottom, part["n"])
-    axes[0, 0].set_ylabel("risk, summed over classes")
+        if part["gcv_over_loo"].max() > 3:
+            bottom.set_yscale("log")
+        for axis in (top, bottom):
+            sample_axis(axis, part["n"])
+        top.tick_params(labelbottom=False)
+    for top, bottom in pairs[::columns]:
+        top.set_ylabel("risk, summed over classes" if blocks == 1 else f"risk, {shown[0][0][1]}")
+        bottom.set_ylabel("GCV / LOO")
     axes[0, 0].legend(title="ridge / (tr K/N)", ncols=2, fontsize=6.5, title_fontsize=7)
-    axes[1, 0].set_ylabel("GCV / LOO")
     return figure
 
 
-def _plain(axis: Axis, ticks: tuple[float, ...]) -> None:
-    """Risks of less than a decade: a few ticks with plain numbers."""
-    axis.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
+def _looks(table: Table) -> dict[str, dict[str, Any]]:
+    """Colour and marker of every kernel, the same in all panels."""
+    return {
+        str(kernel): {"color": COLOURS[i % 6], "marker": MARKERS[i % 6], "mfc": None if i < 6 else "none"}
+        for i, ((kernel,), _) in enumerate(table.groups("kernel"))
+    }
+
+
+def _rows(table: Table, columns: int, height: float, **shared: Any) -> tuple[MplFigure, list[tuple[Any, Any, Table]]]:
+    """One row of panels for each data set: (data, axes of the row, its part of the table)."""
+    parts = table.groups("data")
+    figure, axes = panels(columns, len(parts), height=height if len(parts) == 1 else 0.85 * height, **shared)
+    return figure, [(data, row, part) for row, ((data,), part) in zip(axes, parts, strict=True)]
+
+
+def _legend(figure: MplFigure, axis: Axes, kernels: int) -> None:
+    """In the panel when there are few kernels, below all panels otherwise."""
+    if kernels <= 4:
+        axis.legend(fontsize=6)
+    else:
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7)
+
+
+_TICKS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 4.0, 8.0)
+
+
+def _plain(axis: Axis, ticks: tuple[float, ...] = _TICKS) -> None:
+    """Risks of less than a decade: a few of these ticks, with plain numbers."""
+    low, high = axis.get_view_interval()
+    inside = [t for t in ticks if low <= t <= high]
+    inside = inside[:: -(-len(inside) // 6)] if inside else []
+    axis.set_ticks(inside, labels=[f"{t:g}" for t in inside])
     axis.set_minor_locator(NullLocator())
 
 
 def _theory_table(results: All, preset: Preset) -> Table:
-    table = Table("theory", "kernel", "n", "actual", "predicted", "ridge")
+    table = Table("theory", "kernel", "data", "n", "actual", "predicted", "ridge")
     for kernel, name, rows in curves(results):
         sizes, ridges = _grid(rows)
         actual = rows.stack("test").mean(0)
@@ -90,44 +132,53 @@ def _theory_table(results: All, preset: Preset) -> Table:
             predicted = rows.stack(theory).mean(0)
             for i, n in enumerate(sizes):
                 for j, r in enumerate(ridges):
-                    table.add(theory=label, kernel=f"{kernel} on {name}", n=n, ridge=r, actual=actual[i, j],
+                    table.add(theory=label, kernel=kernel, data=name, n=n, ridge=r, actual=actual[i, j],
                               predicted=predicted[i, j])  # fmt: skip
     return table
 
 
 def _fig2(table: Table) -> MplFigure:
-    theories = table.groups("theory")
-    figure, axes = panels(len(theories), height=2.6, sharex=True, sharey=True)
-    low, high = table["actual"].min() * 0.8, table["actual"].max() * 1.25
-    for axis, ((theory,), part) in zip(axes[0], theories, strict=True):
-        diagonal(axis, low, high)
-        for colour, marker, ((kernel,), rows) in zip(COLOURS, MARKERS, part.groups("kernel"), strict=False):
-            ridgeless = rows.where(ridge=float(rows["ridge"].min()))
-            axis.plot(rows["actual"], rows["predicted"], ls="none", marker=marker, color=colour, alpha=0.35, ms=3)
-            axis.plot(ridgeless["actual"], ridgeless["predicted"], marker=marker, color=colour, label=kernel)
-        axis.set(xscale="log", yscale="log", title=str(theory), xlabel="test risk")
-        _plain(axis.xaxis, (0.25, 0.5, 1.0))
-    axes[0, 0].set_ylabel("predicted risk")
-    axes[0, 0].legend(fontsize=6)
+    looks = _looks(table)
+    figure, rows = _rows(table, len(THEORIES), 2.6, sharex="row", sharey="row")
+    for data, axes, of_data in rows:
+        low, high = of_data["actual"].min() * 0.8, of_data["actual"].max() * 1.25
+        for axis, ((theory,), part) in zip(axes, of_data.groups("theory"), strict=True):
+            diagonal(axis, low, high)
+            for (kernel,), points in part.groups("kernel"):
+                look = looks[str(kernel)]
+                ridgeless = points.where(ridge=float(points["ridge"].min()))
+                axis.plot(points["actual"], points["predicted"], ls="none", alpha=0.35, **look | {"ms": 3})
+                axis.plot(ridgeless["actual"], ridgeless["predicted"], label=kernel, **look)
+            axis.set(xscale="log", yscale="log", title=str(theory), xlabel="test risk")
+            _plain(axis.xaxis, (0.05, 0.1, 0.25, 0.5, 1.0))
+            _plain(axis.yaxis, (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0))
+        axes[0].set_ylabel("predicted risk" if len(rows) == 1 else f"predicted, {data}")
+    _legend(figure, rows[0][1][0], len(looks))
     return figure
 
 
 def _fig3(table: Table) -> MplFigure:
-    figure, axes = panels(2, height=3.2, sharey=True)
+    looks, data = _looks(table), list(dict.fromkeys(table["data"]))
+    figure, axes = panels(2, height=3.2 if len(looks) <= 4 else 3.8, sharey=True)
     values = np.concatenate([table["test"], table["gcv"], table["loo"]])
     for axis, estimate in zip(axes[0], ("gcv", "loo"), strict=True):
         diagonal(axis, values.min() * 0.9, values.max() * 1.1)
-        for i, ((kernel, name), rows) in enumerate(table.groups("kernel", "data")):
-            axis.plot(rows["test"], rows[estimate], ls="none", marker=MARKERS[i % 6], color=COLOURS[i % 6], alpha=0.75,
-                      label=f"{kernel} on {name}")  # fmt: skip
+        for (kernel, name), rows in table.groups("kernel", "data"):
+            look = looks[str(kernel)] | ({"marker": MARKERS[data.index(name)]} if len(data) > 1 else {})
+            axis.plot(rows["test"], rows[estimate], ls="none", alpha=0.75, label=f"{kernel} on {name}", **look)
         axis.set(xscale="log", yscale="log", xlabel="test risk", title=f"{estimate.upper()} against test risk")
+        _plain(axis.xaxis, (0.05, 0.1, 0.2, 0.4, 0.6, 1.0, 2.0, 4.0, 8.0))
+        _plain(axis.yaxis, (0.05, 0.1, 0.2, 0.4, 0.6, 1.0, 2.0, 4.0, 8.0))
     axes[0, 0].set_ylabel("estimate from the training set")
-    axes[0, 0].legend(fontsize=6)
+    if len(data) == 1:
+        _legend(figure, axes[0, 0], len(looks))
+    else:
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=6)
     return figure
 
 
 def _spectrum_table(results: All, preset: Preset) -> Table:
-    table = Table("kernel", "quantity", "x", "y")
+    table = Table("kernel", "data", "quantity", "x", "y")
     for kernel, name, rows in curves(results):
         sizes, _ = _grid(rows)
         spectrum, power = rows.stack("spectrum").mean(0), rows.stack("power").mean(0)
@@ -137,34 +188,36 @@ def _spectrum_table(results: All, preset: Preset) -> Table:
         for i in index:
             share = {"eigenvalue": spectrum[i - 1] / spectrum.sum(), "power": power[:i].sum() / power.sum()}
             for quantity, y in share.items():
-                table.add(kernel=f"{kernel} on {name}", quantity=quantity, x=int(i), y=y)
+                table.add(kernel=kernel, data=name, quantity=quantity, x=int(i), y=y)
         for n, y in zip(sizes, best, strict=True):
-            table.add(kernel=f"{kernel} on {name}", quantity="risk", x=n, y=y)
+            table.add(kernel=kernel, data=name, quantity="risk", x=n, y=y)
     return table
 
 
 def _fig4(table: Table) -> MplFigure:
-    figure, axes = panels(3, height=2.7)
+    looks = _looks(table)
+    figure, rows = _rows(table, 3, 2.7)
     labels = {
         "eigenvalue": ("index", "eigenvalue / trace", "log"),
         "power": ("leading modes", "share of target power", "linear"),
         "risk": ("training samples N", "test risk, best ridge", "log"),
     }
-    for axis, (quantity, (x, y, scale)) in zip(axes[0], labels.items(), strict=True):
-        for i, ((kernel,), rows) in enumerate(table.where(quantity=quantity).groups("kernel")):
-            marker = MARKERS[i % 6] if quantity == "risk" else ""
-            axis.plot(rows["x"], rows["y"], color=COLOURS[i % 6], marker=marker, ls=("-", "--", "-.", ":")[i % 4],
-                      label=kernel)  # fmt: skip
-        axis.set(xscale="log", yscale=scale, xlabel=x, title=y)
-    axes[0, 0].set_ylim(1e-8, 2)  # below, the spectrum of a kernel of low rank is rounding
-    axes[0, 1].legend(fontsize=6)
-    sample_axis(axes[0, 2], table.where(quantity="risk")["x"])
-    _plain(axes[0, 2].yaxis, (0.25, 0.3, 0.4, 0.5, 0.6, 0.8))
+    for data, axes, of_data in rows:
+        for axis, (quantity, (x, y, scale)) in zip(axes, labels.items(), strict=True):
+            for i, ((kernel,), part) in enumerate(of_data.where(quantity=quantity).groups("kernel")):
+                look = looks[str(kernel)] | ({} if quantity == "risk" else {"marker": ""})
+                axis.plot(part["x"], part["y"], ls=("-", "--", "-.", ":")[i % 4], label=kernel, **look)
+            axis.set(xscale="log", yscale=scale, xlabel=x, title=y)
+        axes[0].set_ylabel(str(data) if len(rows) > 1 else "")
+        axes[0].set_ylim(1e-8, 2)  # below, the spectrum of a kernel of low rank is rounding
+        sample_axis(axes[2], of_data.where(quantity="risk")["x"])
+        _plain(axes[2].yaxis)
+    _legend(figure, rows[0][1][2 if len(looks) > 4 else 1], len(looks))
     return figure
 
 
 def _scaling_table(results: All, preset: Preset) -> Table:
-    table = Table("kernel", "n", "kappa", "test", "alpha_hat", "rate", "rate_se", "predicted_rate")
+    table = Table("kernel", "data", "n", "kappa", "test", "alpha_hat", "rate", "rate_se", "predicted_rate")
     for kernel, name, rows in curves(results):
         sizes, ridges = _grid(rows)
         if 0.0 not in ridges:
@@ -175,26 +228,28 @@ def _scaling_table(results: All, preset: Preset) -> Table:
         from_gcv = fit_exponents(np.asarray(sizes), kappa.T, gcv.T)
         rate = predicted_exponent(max(from_gcv.alpha, 1.001), max(from_gcv.delta or 0.0, 1.001))
         for i, n in enumerate(sizes):
-            table.add(kernel=f"{kernel} on {name}", n=n, kappa=kappa.mean(0)[i], test=test.mean(0)[i],
+            table.add(kernel=kernel, data=name, n=n, kappa=kappa.mean(0)[i], test=test.mean(0)[i],
                       alpha_hat=fit.alpha, rate=float(fit.rate or np.nan), rate_se=float(fit.rate_se or np.nan),
                       predicted_rate=rate)  # fmt: skip
     return table
 
 
 def _fig5(table: Table) -> MplFigure:
-    figure, axes = panels(2, height=3.0)
-    for i, ((kernel,), rows) in enumerate(table.groups("kernel")):
-        n, style = rows["n"], {"color": COLOURS[i % 6], "marker": MARKERS[i % 6]}
-        alpha, rate, expected = (float(rows[c][0]) for c in ("alpha_hat", "rate", "predicted_rate"))
-        axes[0, 0].plot(n, rows["kappa"] / rows["kappa"][0], label=f"{kernel}: N^-{alpha:.2f}", **style)
-        label = f"N^-{rate:.2f}; from GCV and κ̂: N^-{expected:.2f}"
-        axes[0, 1].plot(n, rows["test"], label=label, **style)
-    axes[0, 0].set(xscale="log", yscale="log", xlabel="N", title="ridgeless κ̂, relative to the first size")
-    axes[0, 1].set(xscale="log", yscale="log", xlabel="N", title="ridgeless test risk")
-    _plain(axes[0, 1].yaxis, (0.2, 0.3, 0.4, 0.6, 0.8))
-    for axis in axes[0]:
-        axis.legend(fontsize=6)
-        sample_axis(axis, table["n"])
+    looks = _looks(table)
+    figure, rows = _rows(table, 2, 3.0)
+    for data, (left, right), of_data in rows:
+        for (kernel,), part in of_data.groups("kernel"):
+            n, look = part["n"], looks[str(kernel)]
+            alpha, rate, expected = (float(part[c][0]) for c in ("alpha_hat", "rate", "predicted_rate"))
+            left.plot(n, part["kappa"] / part["kappa"][0], label=f"{kernel}: N^-{alpha:.2f}", **look)
+            right.plot(n, part["test"], label=f"N^-{rate:.2f}; from GCV and κ̂: N^-{expected:.2f}", **look)
+        where = f"{data}: " if len(rows) > 1 else ""
+        left.set(xscale="log", yscale="log", xlabel="N", title=f"{where}ridgeless κ̂, over that of the first N")
+        right.set(xscale="log", yscale="log", xlabel="N", title=f"{where}ridgeless test risk")
+        _plain(right.yaxis)
+        for axis in (left, right):
+            axis.legend(fontsize=6)
+            sample_axis(axis, of_data["n"])
     return figure
 
 
@@ -245,8 +300,9 @@ _RELATIVE = "Ridges are relative to tr K / N; one-hot labels minus 0.1, squared 
 FIGURES = (
     Figure(
         "mtt_fig1", "Predicted and actual risk over N and ridge", "scaled", REAL, _risk_table, _fig1,
-        "Test risk (lines, band: standard deviation over splits), GCV from the training set alone (open markers) and "
-        f"training risk (dotted). Below: GCV / LOO, grey where the random-matrix hypothesis is credible. {_RELATIVE}",
+        "Kernels on the last data set: test risk (lines, band: standard deviation over splits), GCV from the training "
+        "set alone (open markers) and training risk (dotted). Below: GCV / LOO, grey where the random-matrix "
+        f"hypothesis is credible. {_RELATIVE}",
         "The paper shows a ResNet-34 pretrained on ImageNet, on CIFAR-100.",
     ),
     Figure(
