@@ -103,10 +103,12 @@ def _network_curves(p: Preset) -> Cells:
 
 
 def _unit_diagonal(p: Preset) -> Cells:
+    kernels = _kernels(p)
+    chosen = [cell for cell in kernels if cell["weights"] == "pretrained"]
     return [
         {"kernel": cell, "network": cell["network"], "weights": cell["weights"], "data": cell["data"], "seed": s,
          "n": p["network_sizes"][-1], "ridges": p["ridges"]}
-        for cell in _kernels(p) if cell["weights"] != "features" for s in p.seeds(p["splits"])
+        for cell in chosen or kernels[:1] for s in p.seeds(p["splits"] if chosen else 1)
     ]  # fmt: skip
 
 
