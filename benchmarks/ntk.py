@@ -45,6 +45,7 @@ if {method}:
 import jax
 import numpy as np
 from panel import PANEL
+jax.config.update("jax_threefry_partitionable", False)  # the same random numbers on old releases and new
 init, apply, sample = PANEL[{network!r}]({outputs})
 params, x = init(jax.random.PRNGKey(0)), sample(jax.random.PRNGKey(1), {samples})
 if {method}:
