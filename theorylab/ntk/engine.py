@@ -20,7 +20,7 @@ from theorylab.ntk.guard import probe
 from theorylab.ntk.plan import Plan, Reduce, choose
 
 _TILE = 256  # samples a tile at most: products of this size run at full speed
-_SHARE = 0.8  # of the budget is planned; the rest is for the scratch of convolutions and products, in no account
+_SHARE = 0.7  # of the budget is planned; the rest is for the scratch of convolutions and products, in no account
 _TRIANGLE = 4, 64  # a symmetric kernel is cut into so many tiles a side, where each keeps so many samples
 
 
