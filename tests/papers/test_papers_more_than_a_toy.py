@@ -194,8 +194,8 @@ def test_gcv_off_the_band_is_reported_with_its_reason_and_explained_by_the_sprea
     assert not claims.uneven_leverage(False)(results, None)[0].holds
     assert claims.pretrained_ratio("network_curves", 1.3, np.inf)(results, None)[0].holds
     assert not claims.pretrained_ratio("network_curves", 0.9, 1.1)(results, None)[0].holds
-    assert claims.gcv_where_selected("gcv")(results, None)[0].holds
-    assert not claims.gcv_where_selected("train")(results, None)[0].holds
+    assert claims.gcv_where_selected("gcv", "d")(results, None)[0].holds
+    assert not claims.gcv_where_selected("train", "d")(results, None)[0].holds
 
 
 def test_every_claim_names_experiments_of_the_room_and_has_a_control():
