@@ -400,8 +400,8 @@ CLAIMS = (
           "derived here", ("analytic", "network_curves"), uneven_leverage(True),
           {"spread left out": uneven_leverage(False)}, kind="finding", presets=PRETRAINED,
           note="Exact for held-out residuals that have nothing to do with the leverages. Within 25 % for most kernels "
-          "and ridges; where the spread is largest the samples of least leverage have the smaller held-out residuals, and "
-          "GCV exceeds leave-one-out by less, or falls below it."),
+          "and ridges; where the spread is largest the samples of least leverage have the smaller held-out residuals, "
+          "and GCV exceeds leave-one-out by less, or falls below it."),
     Claim("diagnostic_flags", "GCV / LOO > 1.3 warns of the ridgeless pretrained eNTK", "dossier 6.4 (8)",
           ("network_curves",), pretrained_ratio("network_curves", 1.3, np.inf),
           {"the kernel at initialisation": pretrained_ratio("network_curves", 1.3, np.inf, "init")},
