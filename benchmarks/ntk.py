@@ -263,6 +263,9 @@ def scaling(out: Path, device: str) -> None:
                 line = [r for r in found if r["over"] == over and r["network"] == network and r[key] is not None]
                 axes[row, column].plot([r[over] for r in line], [r[key] for r in line], marker=marker, label=network)
             axes[row, column].set(xscale="log", yscale="log" if key == "cpu" else "linear", xlabel=over, ylabel=label)
+            values = sorted({r[over] for r in found if r["over"] == over})
+            axes[row, column].set_xticks(values, list(map(str, values)))
+            axes[row, column].minorticks_off()
         axes[0, column].set_title("one output" if over == "samples" else "32 samples")
     axes[0, 0].legend(frameon=False)
     figure.savefig(out / f"ntk-scaling-{device}.png", dpi=110)
