@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import jax
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def parallel_map(function: Callable[[T], R], items: Iterable[T], *, threads: int | None = None) -> list[R]:

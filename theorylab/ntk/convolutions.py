@@ -65,7 +65,8 @@ def _replaceable(op: Op, largest: int | None) -> bool:
     plain = p["feature_group_count"] == p["batch_group_count"] == 1 and set(p["lhs_dilation"]) == {1}
     if not (plain and len(p["window_strides"]) == 2 and min(min(pair) for pair in p["padding"]) >= 0):
         return False
-    kernel, out = op.eqn.invars[1].aval.shape, op.eqn.outvars[0].aval.shape
+    avals: list[Any] = [op.eqn.invars[1].aval, op.eqn.outvars[0].aval]
+    kernel, out = (aval.shape for aval in avals)
     numbers = p["dimension_numbers"]
     patches = math.prod(out) // out[numbers.out_spec[1]] * math.prod(kernel) // kernel[numbers.rhs_spec[0]]
     return largest is None or patches <= largest

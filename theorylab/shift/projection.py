@@ -106,7 +106,7 @@ class PseudoTraining:
         self._state = train_mode[1] if train_mode else {}
         apply = _in_train_mode(train_mode[0]) if train_mode else _stateless(f)
         self._large: dict[jax.ShapeDtypeStruct, bool] = {}  # by batch: whether convolutions remain in the network
-        self._static = {"apply": apply, "loss": loss, "momentum": recipe.momentum}
+        self._static: dict[str, Any] = {"apply": apply, "loss": loss, "momentum": recipe.momentum}
 
     def __call__(
         self, theta0: Params, x: Float[ArrayLike, "n ..."], y: Int[ArrayLike, " n"], key: Key[Array, ""]

@@ -122,7 +122,7 @@ def train(study: Study, start: str, seed: int) -> Arrays:
         backbone = _program(study, f, study["pretrain"])(backbone, *rotations(x), keys["turns"])
     base, steps = study["base"], study["steps"]
     theta0, other0 = with_head(backbone, fresh(keys["head"])), with_head(backbone, independent)
-    runs = {
+    runs: dict[str, tuple[Any, ...]] = {  # from where, order of the batches, steps, period
         "hat": (theta0, "base", base),
         "ref": (theta0, "tune", steps),
         "ref_period": (theta0, "tune", steps, 4 * steps),
@@ -225,7 +225,8 @@ def sweep(study: Study, start: str, seed: int, sets: list[list[Any]], steps: int
     program = _program(study, scorer.f, steps, loss=loss)
 
     def score(case: list[Any]) -> dict[str, float]:
-        x = scorer.shifted(*case, seed)
+        family, severity = case
+        x = scorer.shifted(family, severity, seed)
         predicted = np.asarray(pseudo_labels(scorer.f, p["hat"], x))
         tilde = program(p["theta0"], x[:m], predicted[:m], scorer.key)
         error = float((predicted != parts["y_test"]).mean())
