@@ -12,7 +12,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
-from theorylab.cores import parallel_map
 from theorylab.errors import InputError
 from theorylab.precision import float64_inside
 from theorylab.shift.checks import require_between, require_count, require_matrix
@@ -105,8 +104,8 @@ def sweep(
 
     Args:
         keys: one for each seed.
-        batch_size: training sets in one batch; by default one on CPU (where as many batches are held at once as there
-            are cores), all seeds elsewhere. Memory grows with it and not with the number of seeds.
+        batch_size: training sets held at once; by default one on CPU, all seeds elsewhere. Memory grows with it and
+            not with the number of seeds.
         precision: "float64"; "float32" for comparison.
         mesh: spreads each batch over the devices of its first axis; `batch_size` is then all seeds by default.
 
@@ -129,8 +128,7 @@ def sweep(
         chunks = [_spread(folded[i : i + batch_size], mesh) for i in range(0, keys.size, batch_size)]
         fit = partial(_grid, n=int(n), etas=noise, lams=penalties, tol=tol, model=model, pad=pad, max_steps=max_steps,
                       precision=precision)  # fmt: skip
-        parts = [fit(c) for c in chunks] if mesh is not None else parallel_map(fit, chunks)
-        parts = [jax.tree.map(lambda a: a[:batch_size], part) for part in parts]  # without what fills the devices
+        parts = [jax.tree.map(lambda a: a[:batch_size], fit(c)) for c in chunks]  # without what fills the devices
         columns.append(jax.tree.map(lambda *arrays: np.concatenate(arrays)[: keys.size], *parts))
     found = {name: np.stack([c[name] for c in columns], axis=1) for name in columns[0]}
     return Sweep(model, sizes, noise, penalties, tol, **found)
