@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import jax
 import numpy as np
 import pytest
@@ -70,24 +66,6 @@ def test_batches_of_seeds_change_nothing(found):
     batched = sweep(MODEL, keys=keys(2), ns=[24, 20], etas=[0.0, 0.3], lams=[1e-4, 0.1], smallest_pad=24, batch_size=2)
     np.testing.assert_allclose(batched.norm_n, found.norm_n, rtol=1e-6)
     np.testing.assert_allclose(batched.sensitivity, found.sensitivity, rtol=1e-6)
-
-
-@pytest.mark.slow  # a process of its own with two devices
-def test_seeds_spread_over_devices_are_those_of_one_device(found):
-    code = """
-import jax, numpy as np
-from jax.sharding import Mesh
-from theorylab.shift import NuisanceModel, sweep
-keys = jax.vmap(jax.random.key)(np.arange(3))
-run = lambda **o: sweep(NuisanceModel(d_s=4, k=5000, shortcut=1.5), keys=keys, ns=[24], etas=[0.3], lams=[1e-4, 0.1],
-                        smallest_pad=24, **o)
-spread = run(mesh=Mesh(np.array(jax.devices()), ("s",)))
-assert len(jax.devices()) == 2
-np.testing.assert_allclose(spread.id_error(), run().id_error(), rtol=1e-6)
-np.testing.assert_allclose(run(mesh=Mesh(np.array(jax.devices()), ("s",)), batch_size=1).along, spread.along, rtol=1e-6)
-"""
-    env = os.environ | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=env)
 
 
 @pytest.mark.slow

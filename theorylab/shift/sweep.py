@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
@@ -95,7 +94,6 @@ def sweep(
     smallest_pad: int = 400,
     batch_size: int | None = None,
     precision: str = "float64",
-    mesh: Mesh | None = None,
 ) -> Sweep:
     """Fit l2-logistic regression on fresh training sets of every size, at every noise rate and penalty.
 
@@ -107,7 +105,6 @@ def sweep(
         batch_size: training sets held at once; by default one on CPU, all seeds elsewhere. Memory grows with it and
             not with the number of seeds.
         precision: "float64"; "float32" for comparison.
-        mesh: spreads each batch over the devices of its first axis; `batch_size` is then all seeds by default.
 
     Raises:
         InputError: empty axes, sizes below 1, noise outside [0, 1], penalties that are not positive.
@@ -119,28 +116,17 @@ def sweep(
         raise InputError(f"precision is {precision!r}; 'float64' or 'float32' is needed.")
     require_count("smallest_pad", smallest_pad)
     if batch_size is None:
-        batch_size = 1 if jax.default_backend() == "cpu" and mesh is None else keys.size
+        batch_size = 1 if jax.default_backend() == "cpu" else keys.size
     require_count("batch_size", batch_size)
     columns = []
     for n in sizes:
         pad = smallest_pad * 2 ** max(0, int(np.ceil(np.log2(n / smallest_pad))))
         folded = jax.vmap(lambda key, n=n: jax.random.fold_in(key, n))(keys)
-        chunks = [_spread(folded[i : i + batch_size], mesh) for i in range(0, keys.size, batch_size)]
-        fit = partial(_grid, n=int(n), etas=noise, lams=penalties, tol=tol, model=model, pad=pad, max_steps=max_steps,
-                      precision=precision)  # fmt: skip
-        parts = [jax.tree.map(lambda a: a[:batch_size], fit(c)) for c in chunks]  # without what fills the devices
-        columns.append(jax.tree.map(lambda *arrays: np.concatenate(arrays)[: keys.size], *parts))
+        chunks = [folded[i : i + batch_size] for i in range(0, keys.size, batch_size)]
+        parts = [_grid(chunk, int(n), noise, penalties, tol, model, pad, max_steps, precision) for chunk in chunks]
+        columns.append(jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts))
     found = {name: np.stack([c[name] for c in columns], axis=1) for name in columns[0]}
     return Sweep(model, sizes, noise, penalties, tol, **found)
-
-
-def _spread(keys: Array, mesh: Mesh | None) -> Array:
-    """Keys over the devices of the mesh's first axis, the first ones once more where they do not fill them."""
-    if mesh is None:
-        return keys
-    count = mesh.devices.shape[0]
-    filled = jnp.arange(-(-keys.size // count) * count) % keys.size
-    return jax.device_put(keys[filled], NamedSharding(mesh, PartitionSpec(mesh.axis_names[0])))
 
 
 def _axes(ns: Any, etas: Any, lams: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
