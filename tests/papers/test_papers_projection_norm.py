@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -162,10 +164,11 @@ def test_claims_of_networks_hold_on_a_perfect_norm_and_fail_on_a_noisy_one(resul
     preset = PAPER.preset("quick")
     names = ("pn_predicts_error", "pn_is_ahead", "pn_extrapolates", "pn_sees_attacks", "confidence_turns_back",
              "steps_matter_little", "samples_matter_little", "clean_zero_point")  # fmt: skip
-    assert {n: claim(n).evaluate(results, preset).status for n in names} == dict.fromkeys(names, "holds")
+    judged = {n: replace(claim(n), presets=("quick",)) for n in names}  # one of them is for larger presets
+    assert {n: c.evaluate(results, preset).status for n, c in judged.items()} == dict.fromkeys(names, "holds")
     noisy = made_up(pn_noise=3.0)
     for name in ("pn_predicts_error", "pn_is_ahead", "pn_extrapolates"):
-        assert claim(name).evaluate(noisy, preset).status == "fails"
+        assert judged[name].evaluate(noisy, preset).status == "fails"
 
 
 def test_points_take_one_clean_set_and_the_line_of_a_model(results):
