@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from theorylab.lab.experiment import PRESETS, Preset, Results
+from theorylab.lab.experiment import MEDIUM, PRESETS, Preset, Results
 from theorylab.lab.table import html_table
 
 Kind = Literal["claim", "identity", "finding"]
@@ -81,7 +81,7 @@ class Claim:
     measure: Measure
     controls: Mapping[str, Measure] = field(default_factory=dict)
     kind: Kind = "claim"
-    presets: tuple[str, ...] = PRESETS
+    presets: tuple[str, ...] = (*PRESETS, MEDIUM)
     note: str = ""
 
     def __post_init__(self) -> None:
