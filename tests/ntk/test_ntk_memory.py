@@ -39,21 +39,18 @@ print(peak[0] - before)
 """
 
 
-SMALL_BUDGET = pytest.mark.xfail(reason="small budgets: the peak exceeds the plan by 0.07 to 0.15 GB, not yet traced")
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize(
     ("network", "size", "outputs", "samples", "budget"),
     [
-        pytest.param("cnn", 16, 10, 64, 0.15, marks=SMALL_BUDGET),
+        ("cnn", 16, 10, 64, 0.15),
         ("cnn", 16, 10, 64, 0.6),
         ("cnn", 32, 1, 128, 0.2),
         ("cnn", 32, 4, 96, 0.5),
         ("mlp", 512, 10, 200, 0.1),
         ("mlp", 1024, 1, 1000, 0.3),
-        pytest.param("gpt", 64, 10, 32, 0.2, marks=SMALL_BUDGET),
+        ("gpt", 64, 10, 32, 0.2),
         ("gpt", 64, 1, 100, 0.3),
         ("resnet18", 16, 1, 48, 0.2),
         ("resnet18", 16, 10, 16, 0.5),
