@@ -6,15 +6,13 @@ are drawn and judged in ours and not in the peer, which is the harder comparison
 """
 
 import argparse
-import json
-import platform
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from record import keep
 
 from theorylab.collective import ERM, CVaR, Sample, coordinate_trigger, gaussian_classes, success_curve
 
@@ -89,13 +87,7 @@ def main():
                      "runs_per_minute": 60 * runs / best[0][0], "wall_ratio": best[1][0] / best[0][0],
                      "cpu_ratio": best[1][1] / best[0][1]})  # fmt: skip
         print(rows[-1], flush=True)
-    device = jax.devices()[0].device_kind
-    versions = {"jax": jax.__version__, "numpy": np.__version__, "python": platform.python_version()}
-    record = {"device": device, "cpu": platform.processor(), "gpu": "not measured", "options": vars(options)}
-    record |= {"rows": rows, "versions": versions}
-    target = Path(__file__).parent / "results" / f"collective-{device.lower()}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(record, indent=1) + "\n")
+    keep("collective", vars(options), rows=rows)
 
 
 if __name__ == "__main__":

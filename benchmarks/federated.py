@@ -16,17 +16,16 @@ benchmarks/results/federated-<device>.json.
 import argparse
 import json
 import os
-import platform
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from record import keep
 
 from theorylab.federated import (
     fedavg,
@@ -244,19 +243,7 @@ def main() -> None:
             + " | ".join([row["what"], *(str(row.get(name, "")) for name in ("clients", "p", "M")), *numbers])
             + " |"
         )
-    device = jax.devices()[0].device_kind
-    record = {
-        "device": device,
-        "gpu": "not measured" if jax.default_backend() == "cpu" else device,
-        "cores": len(os.sched_getaffinity(0)),
-        "versions": {"jax": jax.__version__, "numpy": np.__version__, "python": platform.python_version()},
-        "options": vars(options),
-        "rows": rows,
-    }
-    target = Path(__file__).parent / "results" / f"federated-{device.lower().replace(' ', '-')}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"\nwritten to {target}")
+    keep("federated", vars(options), rows=rows)
 
 
 if __name__ == "__main__":

@@ -7,19 +7,16 @@ Kolmogorov-Smirnov quantile and the n^-2/3 bias as bound. Spikes: position and o
 """
 
 import argparse
-import json
 import math
-import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import scipy.integrate
 import scipy.linalg
+from record import keep
 
 from theorylab.rmt import (
     DeformedWigner,
@@ -191,18 +188,7 @@ def main() -> None:
     for row in found:
         mass = "" if row.mass_error is None else f"{row.mass_error:.1e}"
         print(f"| {row.law} | {row.deviation:.2g} | {row.bound:.2g} | {mass} |")
-    device = jax.devices()[0].device_kind.replace(" ", "-").lower()
-    record = {
-        "device": device,
-        "gpu": "not measured",
-        "options": vars(options),
-        "seconds": {"all": time.perf_counter() - start},
-        "rows": [asdict(row) for row in found],
-        "versions": [f"jax=={jax.__version__}", f"numpy=={np.__version__}", f"python=={platform.python_version()}"],
-    }
-    target = Path(__file__).parent / "results" / f"laws-{device}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(record, indent=1) + "\n")
+    keep("laws", vars(options), seconds={"all": time.perf_counter() - start}, rows=[asdict(row) for row in found])
 
 
 if __name__ == "__main__":

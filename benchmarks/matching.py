@@ -7,18 +7,15 @@ counts, by wall clock and by processor time of the process. Writes benchmarks/re
 """
 
 import argparse
-import json
-import platform
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import optax
-import scipy
+from record import keep
 from scipy.optimize import linear_sum_assignment
 
 from theorylab import matching as mm
@@ -189,13 +186,7 @@ def main() -> None:
         gap = "exact" if row["certified_gap"] is None else f"{row['certified_gap']:.2g}"
         print(f"| {row['what']} | {row['n']} | {1e3 * row['wall_s']:.3g} | {1e3 * row['cpu_s']:.3g} | "
               f"{row['first_call_cpu_s']:.2g} | {gap} |")  # fmt: skip
-    versions = {m.__name__: m.__version__ for m in (jax, np, scipy, optax)} | {"python": platform.python_version()}
-    record = {"device": device, "cpu": platform.processor(), "gpu": "not measured", "versions": versions,
-              "options": vars(options), "ratios": ratios, "regret": regret, "assignment": assignment}  # fmt: skip
-    target = Path(__file__).parent / "results" / f"matching-{device.lower().replace(' ', '-')}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"\nwritten to {target}")
+    keep("matching", vars(options), "scipy", "optax", ratios=ratios, regret=regret, assignment=assignment)
 
 
 if __name__ == "__main__":

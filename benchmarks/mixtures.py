@@ -8,20 +8,15 @@ and bytes are for one replicate at one setting, on average over the grid.
 """
 
 import argparse
-import json
-import os
-import platform
 import resource
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import scipy
-import sklearn
+from record import keep
 from scipy.special import ndtr
 from sklearn.linear_model import LogisticRegression
 
@@ -193,14 +188,17 @@ def main() -> None:
     print("\n| replicates | peak resident MB of the process so far | of which results |\n|---|---|---|")
     for m in memory:
         print(f"| {m['replicates']} | {m['peak_rss_mb']:.0f} | {m['results_mb']:.0f} |")
-    versions = {m.__name__: m.__version__ for m in (jax, np, scipy, sklearn)} | {"python": platform.python_version()}
-    record = {"device": device, "cpu": platform.processor(), "versions": versions, "options": vars(options),
-              "devices": jax.device_count(), "load_average": os.getloadavg(), "grid": GRID, "rows": rows,
-              "memory": memory, "largest_difference": difference, "gpu": "not measured"}  # fmt: skip
-    target = Path(__file__).parent / "results" / f"mixtures-{device.lower().replace(' ', '-')}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"\nwritten to {target}")
+    keep(
+        "mixtures",
+        vars(options),
+        "scipy",
+        "scikit-learn",
+        devices=jax.device_count(),
+        grid=GRID,
+        rows=rows,
+        memory=memory,
+        largest_difference=difference,
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ import argparse
 import csv
 import json
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -29,6 +28,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from record import RESULTS, keep
 
 HERE = Path(__file__).resolve().parent
 PINS = ["jax==0.4.25", "jaxlib==0.4.25", "numpy<2", "scipy<1.13", "absl-py", "dm-tree", "frozendict"]
@@ -231,7 +231,6 @@ def project(apply, params, x, rows: int = 60_000, columns: int = 50_000) -> dict
         "projected_flop_60000_x_50000": flop,
         "projected_minutes_h200_float32": flop / (0.6 * 67e12) / 60,
         "projected_minutes_h200_three_tf32_products": flop / (0.6 * 989e12 / 2 / 3) / 60,
-        "gpu": "not measured",
     }
 
 
@@ -284,14 +283,14 @@ def main() -> None:
     parser.add_argument("--resnet", type=Path, metavar="FOLDER", help="where the kernel of 2,000 images is kept")
     parser.add_argument("--images", type=int, default=2000, help="of --resnet")
     parser.add_argument("--scaling", action="store_true")
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     device = "cpu"  # what the workers run on
     if options.resnet:
-        record = resnet(options.resnet, options.images) | _machine()
+        record = resnet(options.resnet, options.images)
         print(json.dumps(record, indent=1))
-        (options.out / f"ntk-resnet18-{device}.json").write_text(json.dumps(record, indent=1) + "\n")
+        keep("ntk-resnet18", vars(options), device=device, folder=options.out, **record)
         return
     if options.scaling:
         scaling(options.out, device)
@@ -307,17 +306,9 @@ def main() -> None:
         result = compare(row, tools, options.rounds, options.timeout)
         known = [r for r in known if (r["network"], r["outputs"], r["samples"]) != row] + [result]
         known.sort(key=lambda r: (-r["outputs"], r["network"]))
-        target.write_text(json.dumps({**_machine(), "rows": known}, indent=1) + "\n")
+        keep("ntk", vars(options), device=device, folder=options.out, rows=known)
         target.with_suffix(".md").write_text(table(known))
     print(table(known))
-
-
-def _machine() -> dict:
-    return {
-        "device": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "python": sys.version.split()[0],
-    }
 
 
 if __name__ == "__main__":

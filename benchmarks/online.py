@@ -6,15 +6,13 @@ because other work on the machine only ever adds; compile time is a line of its 
 """
 
 import argparse
-import json
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from record import keep
 
 from theorylab.online import TwoStage, opt_cost, schedule, worst_case_search
 
@@ -112,13 +110,7 @@ def main() -> None:
     for row in rows:
         peer = [f"{row[k]:.3g}" if k in row else "" for k in ("peer_instances_per_s", "ratio", "ratio_cpu")]
         print(f"| {row['what']} | {row['instances_per_s']:.3g} | {' | '.join(peer)} | {row['compile_s']:.2g} |")
-    versions = {m.__name__: m.__version__ for m in (jax, np)} | {"python": platform.python_version()}
-    record = {"device": device, "cpu": platform.processor(), "versions": versions, "options": vars(options)}
-    record |= {"rows": rows, "gpu": "not measured"}
-    target = Path(__file__).parent / "results" / f"online-{device.lower().replace(' ', '-')}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"\nwritten to {target}")
+    keep("online", vars(options), rows=rows)
 
 
 if __name__ == "__main__":

@@ -6,18 +6,15 @@ is extrapolated, and it says from what.
 """
 
 import argparse
-import json
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import scipy
 import scipy.linalg
-import sklearn
+from record import keep
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GridSearchCV, KFold
@@ -117,18 +114,7 @@ def main() -> None:
     for row in rows:
         needs = [f"{row[key]:.3g}" if row[key] is not None else "" for key in ("needs_gflop", "needs_gbyte")]
         print(f"| {row['what']} | {row['seconds']:.3g} | {row['seconds'] / bare:.2f} | {needs[0]} | {needs[1]} |")
-    versions = {m.__name__: m.__version__ for m in (jax, np, scipy, sklearn)} | {"python": platform.python_version()}
-    record = {
-        "device": device,
-        "cpu": platform.processor(),
-        "versions": versions,
-        "options": vars(options),
-        "rows": rows,
-    }
-    target = Path(__file__).parent / "results" / f"ridge-{device.lower().replace(' ', '-')}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"\nwritten to {target}")
+    keep("ridge", vars(options), "scipy", "scikit-learn", rows=rows)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ stochastic Lanczos quadrature: log det of a dense matrix, the same number of pro
 
 import argparse
 import json
-import platform
 import subprocess
 import tempfile
 import time
@@ -25,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
+from record import keep
 
 from theorylab.rmt import MarchenkoPastur, SilversteinLaw, effective_regularization, slq_trace
 
@@ -131,7 +131,7 @@ def ask_peers(folder: Path, **arrays: Any) -> dict[str, Any]:
         np.savez(f"{place}/data.npz", **arrays)
         done = subprocess.run([python, "-c", PEER, f"{place}/data.npz"], capture_output=True, text=True, check=True)
     frozen = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
-    versions = [line for line in frozen.split() if line.split("==")[0].lower() in (*PACKAGES, "numpy")]
+    versions = dict(line.split("==") for line in frozen.split() if line.split("==")[0].lower() in (*PACKAGES, "numpy"))
     return {**json.loads(done.stdout.splitlines()[-1]), "versions": versions}
 
 
@@ -170,7 +170,7 @@ def main() -> None:
         on_device, log_det, key = jnp.asarray(matrix), jax.jit(log_determinant), jax.random.key(0)
         seconds["theorylab, log det by SLQ"] = best_of(lambda: log_det(on_device, key), 2)
         slq["theorylab"], slq["theorylab_standard_error"] = (float(v) for v in log_det(on_device, key))
-    versions = [f"jax=={jax.__version__}", f"numpy=={np.__version__}", f"python=={platform.python_version()}"]
+    peers: dict[str, Any] = {"versions": "not measured"}
     if arguments.peers:
         peers = ask_peers(arguments.peers, **arrays, matrix=matrix, probes=SLQ["probes"], steps=SLQ["steps"])
         slq["imate"] = peers["found"].pop("imate, log det by SLQ", None)
@@ -180,13 +180,9 @@ def main() -> None:
             seconds[name] = value * POINTS / 20 if general else value
             if general:
                 errors[name] = float(np.max(np.abs(np.array(peers["found"][name]) - exact[int(name.split()[-2])])))
-        versions += [f"peer {v}" for v in peers["versions"]]
-    device = jax.devices()[0].device_kind.replace(" ", "-").lower()
     # One sweep: a division and 13 multiply-adds for every pair (point, atom). SLQ: one product and one full
     # reorthogonalisation in two passes for every probe and step.
     result = {
-        "device": device,
-        "gpu": "not measured",
         "seconds": seconds,
         "extrapolated": "freealg on a spectrum: 20 points timed, x 50",
         "max_error_20_points": errors,
@@ -197,7 +193,7 @@ def main() -> None:
             "slq": SLQ["probes"] * SLQ["steps"] * (2 * SLQ["dim"] ** 2 + 4 * SLQ["steps"] * SLQ["dim"]),
         },
         "needed_bytes": {"slq": SLQ["probes"] * SLQ["steps"] * 8 * SLQ["dim"] ** 2},
-        "versions": versions,
+        "peers": peers["versions"],
     }
     print(
         f"Densities on {POINTS} points (freealg: 20 points x {POINTS // 20}); errors at 20 points, against 50 digits.\n"
@@ -210,9 +206,7 @@ def main() -> None:
             ours = seconds[f"theorylab SilversteinLaw, {name.split()[-2]} atoms"]
             print(f"| {name} | {value:.4g} | {value / ours:.1f} | {errors[name]:.1e} |")
     print(f"\nlog det: {slq}\n{sweeps} sweeps, flops needed: {result['needed_flops']}")
-    target = Path(__file__).parent / "results" / f"rmt-{device}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(result, indent=2) + "\n")
+    keep("rmt", vars(arguments), "scipy", **result)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,9 @@ adds; process CPU seconds stand beside wall seconds, compile time apart. Writes 
 import argparse
 import json
 import os
-import platform
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from record import keep
 
 from theorylab.nets import CNN, cross_entropy, functional
 from theorylab.shift import FineTuning, PseudoTraining, batch_order, projection_norm, projection_norms
@@ -165,16 +164,7 @@ def main() -> None:
         else:
             print(f"| {row['what']} | {row['sets_per_minute_wall']:.1f} | {row['sets_per_minute_cpu']:.1f} "
                   f"| {row.get('compile', 0):.1f} | {row['cpu_of_plain_loop']:.2f} |")  # fmt: skip
-    device = jax.devices()[0].device_kind
-    record = {
-        "device": device, "cpu": platform.processor(), "cores": len(os.sched_getaffinity(0)), "gpu": "not measured",
-        "load_average": os.getloadavg(), "versions": {"jax": jax.__version__, "python": platform.python_version()},
-        "options": vars(options), "rows": rows,
-    }  # fmt: skip
-    target = Path(__file__).parent / "results" / f"shift-{device.lower().replace(' ', '-')}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"\nwritten to {target}")
+    keep("shift", vars(options), rows=rows)
 
 
 if __name__ == "__main__":

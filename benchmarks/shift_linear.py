@@ -6,18 +6,14 @@ the process's CPU time stands beside the wall time. Compilation is timed apart. 
 """
 
 import argparse
-import json
-import platform
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import scipy
-import sklearn
+from record import keep
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
@@ -138,12 +134,7 @@ def main() -> None:
             cells.append(f"{s[peer][1] / s['ours'][1]:.1f}" if known else "")
         print(f"| {row['k']} | {' | '.join(cells)} | {row['gflop_compressed']:.3g} / {row['gflop_explicit']:.3g} "
               f"| {row['gbyte_compressed']:.3g} / {row['gbyte_explicit']:.3g} |")  # fmt: skip
-    versions = {m.__name__: m.__version__ for m in (jax, np, scipy, sklearn)} | {"python": platform.python_version()}
-    record = {"device": device, "gpu": "not measured", "versions": versions, "options": vars(options), "rows": rows}
-    target = Path(__file__).parent / "results" / f"shift_linear-{device.lower().replace(' ', '-')}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"\nwritten to {target}")
+    keep("shift_linear", vars(options), "scipy", "scikit-learn", rows=rows)
 
 
 if __name__ == "__main__":

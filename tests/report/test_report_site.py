@@ -2,6 +2,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,13 @@ def test_the_benchmark_page_holds_every_committed_number_and_names_its_device(tm
         assert part in page, part
     assert charts["ridge-cpu"][0]["columns"]["ratios"] == {"x": [10.0], "y": ["fit: ratio"]}
     assert benchmark_page(tmp_path / "none")[1] == {}
+
+
+def test_the_committed_benchmarks_make_a_page():
+    folder = Path(__file__).parents[2] / "benchmarks" / "results"
+    page, charts = benchmark_page(folder)
+    stems = {path.stem for path in folder.glob("*.json")}
+    assert stems and all(f"## {stem}" in page for stem in stems) and set(charts) <= stems
 
 
 def test_all_pages_are_written_with_the_documentation_around_them(toy_run, toy_paper, tmp_path):
