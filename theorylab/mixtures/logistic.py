@@ -41,7 +41,7 @@ class Linear(NamedTuple):
 
 def fit_logistic(
     X: Float[Array, "n d"], y: Float[Array, " n"], *, l2: Any = 1.0, sample_weight: Float[Array, " n"] | None = None,
-    intercept: bool = True, start: Linear | None = None, iterations: int = 50,
+    intercept: bool = True, start: Linear | None = None, iterations: int = 200,
 ) -> Linear:  # fmt: skip
     """Minimise sum_i w_i log(1 + exp(-y_i (<weight, x_i> + intercept))) + l2/2 ||weight||^2.
 
@@ -61,7 +61,7 @@ def fit_logistic(
         raise InputError("y holds one class alone: give samples of both, or intercept=False")
     rows = design_of(X, intercept)
     theta0 = jnp.zeros(rows.shape[1], X.dtype) if start is None else theta_of(start, intercept)
-    theta = minimise(
+    theta, _ = minimise(
         rows.T[None], y[None], weights.astype(X.dtype)[None], penalty_of(l2, rows, intercept), theta0,
         iterations=iterations,
     )  # fmt: skip
@@ -88,59 +88,117 @@ def linear_of(theta: Array, intercept: bool) -> Linear:
 
 
 class _Point(NamedTuple):
-    """Where Newton's method stands, and the objective there."""
+    """Where the descent stands, and the objective there."""
 
     theta: Array
+    inverse: Array  # of the Hessian, as far as it is known
     value: Array
-    slope: Array  # of the objective along `move`
-    move: Array  # Newton's step
+    gradient: Array
+    move: Array  # the step to the minimum, by `inverse`
     size: Array  # share of it to try next
-    count: Array  # type: ignore[assignment]
+    ratio: Array  # its length / that of the step before; 1 for the first by a Hessian
+    count: Array  # type: ignore[assignment]  # of evaluations
 
 
 def minimise(
     design: Float[Array, "b p n"], y: Float[Array, "b n"], weights: Float[Array, "b n"],
-    penalty: Float[Array, " p"], theta0: Float[Array, " p"], *, blocks: Any = None, iterations: int = 50,
-) -> Float[Array, " p"]:  # fmt: skip
+    penalty: Float[Array, " p"], theta0: Float[Array, " p"], *, inverse: Float[Array, "p p"] | None = None,
+    blocks: Any = None, iterations: int = 200, tolerance: Any = 0.0,
+) -> tuple[Float[Array, " p"], Float[Array, "p p"]]:  # fmt: skip
     """Minimise sum_i w_i log(1 + exp(-y_i <theta, x_i>)) + <penalty, theta^2>/2 over samples in blocks.
 
-    A sample is a column. One pass over them gives the objective, its gradient and its Hessian at the point tried. Steps
-    are halved until the objective falls (Armijo's rule). blocks: how many blocks count, may be traced.
-    """
-    eps, p = jnp.finfo(design.dtype).eps, design.shape[1]
-    blocks = len(design) if blocks is None else blocks
+    A sample is a column. BFGS from the inverse Hessian, which is computed anew when a step fails to halve the next one:
+    a pass over the samples for the gradient costs a fifth of one for the Hessian. A step that does not lower the
+    objective (Armijo's rule) asks for the Hessian at hand, or is halved where it is that one's.
 
-    def add(theta: Array, b: Any, sums: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    inverse: of a Hessian to begin with, as `inverse_hessian` gives it of a problem nearby. blocks: how many blocks
+    count, may be traced. iterations: evaluations at most. tolerance: error of theta, relative; rounding at least.
+    Returns the minimiser and the inverse Hessian as it is known there.
+    """
+    eps = float(jnp.finfo(design.dtype).eps)
+    count = len(design) if blocks is None else blocks
+    pull = y * weights
+
+    def add(theta: Array, b: Any, sums: tuple[Array, Array]) -> tuple[Array, Array]:
         margin = y[b] * (theta @ design[b])
         small = jnp.exp(-jnp.abs(margin))
-        loss = weights[b] * (jnp.maximum(-margin, 0) + jnp.log1p(small))
-        wrong = jnp.where(margin > 0, small, 1) / (1 + small)  # logistic function of -margin
-        pull = weights[b] * wrong
-        curvature = design[b] * (pull * (1 - wrong))
-        return sums[0] + jnp.sum(loss), sums[1] - design[b] @ (y[b] * pull), sums[2] + curvature @ design[b].T
+        one = 1 + small
+        log1p = jnp.log(one) - (one - 1 - small) / one  # as exact as `jnp.log1p`, in a third of its time on a CPU
+        wrong = jnp.where(margin > 0, small, 1) / one  # logistic function of -margin
+        loss = weights[b] * (jnp.maximum(-margin, 0) + log1p)
+        return sums[0] + jnp.sum(loss), sums[1] - design[b] @ (pull[b] * wrong)
 
-    def short(at: _Point) -> Array:  # Newton's steps square the error: one this short leaves rounding
-        return jnp.linalg.norm(at.move) <= jnp.sqrt(eps) * jnp.linalg.norm(at.theta)
+    def evaluate(theta: Array) -> tuple[Array, Array, Array]:
+        nothing = (jnp.zeros((), design.dtype), jnp.zeros_like(theta))
+        loss, gradient = jax.lax.fori_loop(0, count, partial(add, theta), nothing)
+        return loss + penalty @ theta**2 / 2, gradient + penalty * theta, loss
 
-    def unfinished(at: _Point) -> Array:
-        return (at.count == 0) | (~short(at) & (at.count < iterations))
+    def done(at: _Point, fresh: Array) -> Array:
+        """Whether the step leaves no error to speak of: a Newton step squares it, another shrinks it by the ratio."""
+        length, whole = jnp.linalg.norm(at.move), jnp.linalg.norm(at.theta)
+        newton = fresh & (at.ratio == 1) & (length <= eps**0.5 * whole)
+        last = length * jnp.minimum(at.ratio, 0.5) <= jnp.maximum(tolerance, 16 * eps) * whole
+        return newton | last | (at.count >= iterations)
 
-    def body(at: _Point) -> _Point:
-        theta = at.theta + at.size * at.move
-        nothing = (jnp.zeros((), design.dtype), jnp.zeros(p, design.dtype), jnp.zeros((p, p), design.dtype))
-        loss, gradient, hessian = jax.lax.fori_loop(0, blocks, partial(add, theta), nothing)
-        value, gradient = loss + penalty @ theta**2 / 2, gradient + penalty * theta
-        hessian = hessian + jnp.diag(penalty)
-        tiny = eps * jnp.trace(hessian) / p  # an intercept far out has no curvature
-        factor = jnp.linalg.cholesky(hessian + tiny * jnp.eye(p, dtype=design.dtype))
-        move = -jax.scipy.linalg.cho_solve((factor, True), gradient)
-        # In float32 the sum hides the last steps: a rise within its rounding is none.
-        fell = (value <= at.value + 1e-4 * at.size * at.slope + 8 * eps * loss) | (at.size < 1e-4)
-        there = _Point(theta, value, gradient @ move, move, jnp.ones_like(value), at.count + 1)
-        back = at._replace(size=at.size / 2, count=at.count + 1)
-        return jax.tree.map(partial(jnp.where, fell), there, back)
+    def descend(at: _Point, fresh: Array) -> _Point:
+        """Steps from one Hessian, until it no longer serves."""
 
-    high = jnp.asarray(jnp.inf, design.dtype)
-    start = _Point(theta0, high, 0 * theta0[0], jnp.zeros_like(theta0), jnp.ones_like(high), jnp.asarray(0))
-    end = jax.lax.while_loop(unfinished, body, start)
-    return end.theta + jnp.where(short(end), end.move, 0)
+        def serves(at: _Point) -> Array:
+            first = (at.ratio == 1) & (at.size > jnp.where(fresh, 1e-4, 0.9))
+            return ~done(at, fresh) & (first | (at.ratio <= 0.5) & (at.size == 1))
+
+        def body(at: _Point) -> _Point:
+            step = at.size * at.move
+            value, gradient, loss = evaluate(at.theta + step)
+            # In float32 the sum hides the last steps: a rise within its rounding is none.
+            fell = value <= at.value + 1e-4 * step @ at.gradient + 8 * eps * loss
+            inverse = _bfgs(at.inverse, step, gradient - at.gradient)
+            move = -inverse @ gradient
+            ratio = jnp.linalg.norm(move) / jnp.linalg.norm(step)
+            one = jnp.ones_like(value)
+            there = _Point(at.theta + step, inverse, value, gradient, move, one, ratio, at.count + 1)
+            back = at._replace(size=at.size / 2, count=at.count + 1)
+            return jax.tree.map(partial(jnp.where, fell), there, back)
+
+        return jax.lax.while_loop(serves, body, at)
+
+    def begin(at: _Point, inverse: Array) -> _Point:
+        one = jnp.ones_like(at.value)
+        return at._replace(inverse=inverse, move=-inverse @ at.gradient, size=one, ratio=one)
+
+    def renew(state: tuple[_Point, Array]) -> tuple[_Point, Array]:
+        at, fresh = state[0], jnp.asarray(True)
+        inverse = inverse_hessian(design, weights, penalty, at.theta, blocks=blocks)
+        return descend(begin(at, inverse), fresh), fresh
+
+    fresh = jnp.asarray(inverse is None)
+    inverse = inverse_hessian(design, weights, penalty, theta0, blocks=blocks) if inverse is None else inverse
+    value, gradient, _ = evaluate(theta0)
+    at = begin(_Point(theta0, inverse, value, gradient, gradient, value, value, jnp.asarray(1)), inverse)
+    end, _ = jax.lax.while_loop(lambda state: ~done(*state), renew, (descend(at, fresh), fresh))
+    return end.theta + jnp.where(end.count < iterations, end.move, 0), end.inverse
+
+
+def _bfgs(inverse: Float[Array, "p p"], step: Float[Array, " p"], rise: Float[Array, " p"]) -> Float[Array, "p p"]:
+    """The inverse Hessian after a step over which the gradient rose so; unchanged where rounding hides the rise."""
+    along = step @ rise
+    seen = inverse @ rise
+    scale = jnp.where(along > 0, 1 / along, 0)
+    cross = scale * jnp.outer(step, seen)
+    return inverse - cross - cross.T + (scale**2 * (rise @ seen) + scale) * jnp.outer(step, step)
+
+
+def inverse_hessian(
+    design: Float[Array, "b p n"], weights: Float[Array, "b n"], penalty: Float[Array, " p"],
+    theta: Float[Array, " p"], *, blocks: Any = None,
+) -> Float[Array, "p p"]:  # fmt: skip
+    """Of the objective of `minimise` at theta."""
+    eye = jnp.eye(design.shape[1], dtype=design.dtype)
+
+    def add(b: Any, hessian: Array) -> Array:
+        right = jax.nn.sigmoid(theta @ design[b])
+        return hessian + (design[b] * (weights[b] * right * (1 - right))) @ design[b].T
+
+    hessian = jax.lax.fori_loop(0, len(design) if blocks is None else blocks, add, jnp.diag(penalty))
+    tiny = jnp.finfo(design.dtype).eps * jnp.trace(hessian) / len(eye)  # an intercept far out has no curvature
+    return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(hessian + tiny * eye), True), eye)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, labelled, positive, unlabelled
-from theorylab.mixtures.logistic import Linear, design_of, linear_of, minimise, penalty_of
+from theorylab.mixtures.logistic import Linear, design_of, inverse_hessian, linear_of, minimise, penalty_of
 
 
 def self_training(
@@ -54,28 +54,38 @@ def train(
     A sample is a column. blocks: how many blocks count, may be traced, as `add` may be.
     """
 
-    def body(state: tuple[Array, ...], _: None) -> tuple[tuple[Array, ...], Array]:
-        labels, weights, waiting, theta = state
-        theta = minimise(design, labels, weights, penalty, theta, blocks=blocks)
+    def body(state: tuple[Array, ...], tolerance: Array) -> tuple[tuple[Array, ...], Array]:
+        labels, weights, waiting, theta, inverse = state
+        theta, inverse = minimise(
+            design, labels, weights, penalty, theta, inverse=inverse, blocks=blocks, tolerance=tolerance
+        )
         score = theta @ design
         chosen = waiting & most_of(jnp.where(waiting, jnp.abs(score), -1), add)
         labels = jnp.where(chosen, jnp.where(score >= 0, 1, -1), labels)
-        return (labels, jnp.where(chosen, 1, weights), waiting & ~chosen, theta), theta
+        return (labels, jnp.where(chosen, 1, weights), waiting & ~chosen, theta, inverse), theta
 
     theta0 = jnp.zeros(design.shape[1], design.dtype)
-    return jax.lax.scan(body, (labels, weights, waiting, theta0), None, length=rounds + 1)[1][-1]  # type: ignore[arg-type]
+    inverse0 = inverse_hessian(design, weights, penalty, theta0, blocks=blocks)
+    # Rankings need no more digits than scikit-learn's default gives them; the last fit has all.
+    tolerances = jnp.full(rounds + 1, 1e-4, design.dtype).at[-1].set(0)
+    return jax.lax.scan(body, (labels, weights, waiting, theta0, inverse0), tolerances)[1][-1]  # type: ignore[arg-type]
 
 
 def most_of(values: Float[Array, "..."], count: Any) -> Bool[Array, "..."]:
     """Which of the values are among the `count` largest, ties all in; negative values never are.
 
-    Floats >= 0 are ordered as their bits are: bisection finds the threshold bit by bit, many times faster than a sort.
+    Floats >= 0 are ordered as their bits are: bisection finds the threshold bit by bit, many times faster than a sort,
+    and ends when a threshold parts off just as many.
     """
     bits = jax.lax.bitcast_convert_type(values, jnp.int32 if values.dtype == jnp.float32 else jnp.int64)
     width = 31 if values.dtype == jnp.float32 else 63
 
-    def settle(i: Array, threshold: Array) -> Array:
-        higher = threshold | (jnp.ones((), bits.dtype) << (width - 1 - i).astype(bits.dtype))
-        return jnp.where(jnp.sum(bits >= higher) >= count, higher, threshold)
+    def settle(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        bit, threshold, _ = state
+        higher = threshold | bit
+        above = jnp.sum(bits >= higher)
+        return bit >> 1, jnp.where(above >= count, higher, threshold), above == count
 
-    return bits >= jax.lax.fori_loop(0, width, settle, jnp.zeros((), bits.dtype))
+    one = jnp.ones((), bits.dtype)
+    start = (one << (width - 1), 0 * one, jnp.asarray(False))
+    return bits >= jax.lax.while_loop(lambda state: (state[0] > 0) & ~state[2], settle, start)[1]
