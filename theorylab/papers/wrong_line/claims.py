@@ -27,7 +27,7 @@ from theorylab.papers.wrong_line.measures import (
     single_precision,
 )
 
-BIG = ("quick", "full")
+BIG = ("quick", "medium", "full")
 PAPER = "Sanyal et al. 2025"
 BASE, CLEAN, STRONG, STILL = noise_line(0.1), noise_line(0.0), penalty_line(0.1), noise_line(0.1, 0.02)
 BLIND = noise_line(0.1, blind=True)
@@ -111,7 +111,7 @@ CLAIMS = (
         ("noise",),
         means_agree(False, 400),
         {"the next noise rate's reference": means_agree(True, 400)},
-        presets=("quick",),
+        presets=("quick", "medium"),
     ),
     Claim(
         "means_of_few_samples",
@@ -120,7 +120,7 @@ CLAIMS = (
         ("noise",),
         means_agree(False, 0, 200),
         kind="finding",
-        presets=("quick",),
+        presets=("quick", "medium"),
         note="Both sides are means over 4 seeds, whose standard error is 0.01 to 0.02 at these sizes: the table cannot "
         "be met to 0.02 there. Every interval over seeds covers the reference.",
     ),
@@ -287,6 +287,6 @@ CLAIMS = (
         ("search",),
         searched(FOUND, 0.1),
         {"clean labels": searched(FOUND, 0.0), "the colour is reversed instead": searched("flip, rbf", 0.1)},
-        presets=("quick",),
+        presets=("quick", "medium"),
     ),
 )
