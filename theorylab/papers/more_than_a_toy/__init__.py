@@ -5,8 +5,9 @@ from typing import Any
 
 from theorylab.lab import Experiment, Paper, Preset
 from theorylab.papers.more_than_a_toy import networks, real, synthetic
-from theorylab.papers.more_than_a_toy.claims import CLAIMS, SLOPES
+from theorylab.papers.more_than_a_toy.claims import CLAIMS
 from theorylab.papers.more_than_a_toy.figures import FIGURES
+from theorylab.papers.more_than_a_toy.measures import SLOPES
 
 Cells = list[dict[str, Any]]
 ALPHA, DELTA = 1.5, 1.6  # spectrum and target power of the random-feature studies
@@ -155,8 +156,8 @@ _SMOKE = _QUICK | {
     "exponent_modes": 20_000, "selection_draws": 2,
 }  # fmt: skip
 _MEDIUM = _QUICK | {
-    "data": [["fashion_mnist", False], ["cifar10", False]],
-    "sizes": [250, 500, 1000], "pool": 1500, "tests": 1000,
+    "data": [["fashion_mnist", False], ["mnist", False], ["cifar10", False]],
+    "sizes": [250, 500, 1000, 2000], "pool": 3000, "tests": 1000,
     "networks": [["efficientnet_lite0", "init"], ["efficientnet_lite0", "pretrained"],
                  ["efficientnet_lite0", "features"], ["resnet14", "init"], ["resnet14", "trained"],
                  ["resnet14", "features"]],
@@ -192,8 +193,8 @@ PAPER = Paper(
             "medium",
             _MEDIUM,
             omits="EfficientNet-Lite0 at 32 x 32 pixels in place of the ImageNet ResNets at 224, ResNet-14 trained "
-            "here on 4,000 images; N up to 1,000, in three random orders of 1,500 images (networks: the same images in "
-            "each, and 500 test images); no MNIST, CIFAR-100, SVHN, Food, Flowers or Aircraft.",
+            "here on 4,000 images; N up to 2,000 (networks: 1,000, in three random orders of the same 1,500 images, "
+            "and 500 test images); no CIFAR-100, SVHN, Food, Flowers or Aircraft.",
         ),
         "full": Preset(
             "full",
