@@ -85,7 +85,12 @@ CLAIMS = (
           pretrained_ratio("unit_diagonal", 0.85, 1.2),
           {"the kernel as it is": pretrained_ratio("network_curves", 0.85, 1.2)}, presets=PRETRAINED),
     Claim("loo_is_right", "Leave-one-out needs no random-matrix law: right for every kernel", "dossier 5.2",
-          ("analytic", "network_curves"), loo_is_right("loo"), {"training risk": loo_is_right("train")}, presets=BIG),
+          ("analytic", "network_curves"), loo_is_right("loo"), {"training risk": loo_is_right("train")}, presets=WIDE),
+    Claim("loo_of_networks", "The same of networks on MNIST, Fashion-MNIST and CIFAR-10", "dossier 5.2",
+          ("analytic", "network_curves"), loo_is_right("loo"), {"training risk": loo_is_right("train")},
+          presets=("medium",), kind="finding",
+          note="Within 12 % in 307 of 312 cases and 13 % in all. The five are the ResNet trained on MNIST, whose few "
+          "hard images make most of its risk: on the 500 test images its standard error is 8 to 9 %."),
     Claim("local_law", "The local random-matrix law holds for independent samples at a moving ridge", "dossier 2.5",
           ("local_law",), law_slopes("gaussian"), {d: law_slopes(d) for d in ("duplicated", "elliptical")},
           presets=BIG),
