@@ -16,6 +16,7 @@ def blocks(language, text=README):
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.S)
 
 
+@pytest.mark.long
 def test_the_python_blocks_run_in_order(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("THEORYLAB_DATA", str(tmp_path))
     scope = {}

@@ -55,6 +55,7 @@ def test_one_figure_of_all_papers_is_refused(desk, capsys, monkeypatch):
     assert "--figure needs one paper" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_reproduce_writes_figures_claims_and_the_gallery(desk, capsys):
     assert run(["reproduce", "toy"]) == 0
     shown = capsys.readouterr().out
@@ -77,6 +78,7 @@ def say(value):
     return lambda results, preset: [Evidence("x", value, 0, 1)]
 
 
+@pytest.mark.long
 def test_verify_exits_with_1_when_a_claim_fails_or_is_vacuous(desk, capsys, monkeypatch):
     assert run(["verify", "toy", "--json", "v.json"]) == 0
     written = json.loads((desk / "v.json").read_text())["papers"]["toy"]
@@ -130,6 +132,7 @@ def test_since_judges_only_what_changed_and_earlier_verdicts_count(desk, capsys,
     assert "not judged again" not in capsys.readouterr().out.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_a_report_of_a_paper_with_a_failing_claim_exits_with_1(desk, capsys, monkeypatch):
     from theorylab.report import Site, site
 
@@ -157,6 +160,7 @@ def test_the_list_shows_what_is_there_and_what_is_not_yet(desk, capsys):
     assert "toy_fig1" in shown and "not yet" in shown
 
 
+@pytest.mark.long
 def test_the_readme_table_tells_the_state_of_claims_and_marks_stale_ones(desk, monkeypatch):
     from theorylab.lab import gallery
 
@@ -214,6 +218,7 @@ def test_importing_theorylab_starts_neither_jax_nor_matplotlib_and_takes_under_0
     assert best < 0.3
 
 
+@pytest.mark.long
 def test_the_console_command_gives_the_exit_code(desk):
     root = str(Path(toy.__file__).parents[2])
     code = f"import sys; sys.path.insert(0, {root!r}); from theorylab.cli import main; main()"

@@ -37,6 +37,7 @@ def brute_force(law, g, y, alpha, weights=None, strategy="feature_label"):
     return won
 
 
+@pytest.mark.long
 def test_the_example_of_two_points_is_solved_by_hand():
     assert collective.uniqueness(P0, G) == pytest.approx(0.2, abs=1e-15)
     assert collective.suboptimality_gap(P0, G, 1) == pytest.approx(0.5, abs=1e-14)  # (.15 - .05) / .2
@@ -46,6 +47,7 @@ def test_the_example_of_two_points_is_solved_by_hand():
     assert collective.critical_mass(0.9, 0.5, 0.2) == pytest.approx(0.1 / 0.2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_success_is_that_of_brute_force(seed):
     law, g, y = random_world(seed)
@@ -60,6 +62,7 @@ def test_success_is_that_of_brute_force(seed):
         assert won == pytest.approx(brute_force(law, g, y, 0.4, strategy=strategy), abs=1e-14)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_no_bound_is_violated_and_a_wrong_one_is_caught(seed):
     law, g, y = random_world(seed, 5, 2)
@@ -75,6 +78,7 @@ def test_no_bound_is_violated_and_a_wrong_one_is_caught(seed):
         assert collective.reweighted_size(law, g, y, a, w) == pytest.approx(jtt.alpha_eff[i])
 
 
+@pytest.mark.long
 def test_putting_the_effective_size_into_the_base_bound_is_refuted_by_a_world():
     short = []
     for seed in range(20):
@@ -85,6 +89,7 @@ def test_putting_the_effective_size_into_the_base_bound_is_refuted_by_a_world():
     assert min(short) < -1e-3
 
 
+@pytest.mark.long
 def test_jtt_collapses_when_its_first_stage_learns_the_signal():
     sizes = [0.05, 0.0909, 0.0910, 0.2, 0.35, 0.36, 0.6]
     found = collective.population_jtt(P0, G, 1, sizes, 4.0)
@@ -116,6 +121,7 @@ def test_limits_of_the_bounds():
     assert collective.critical_mass(1.0, 0.0, 0.0) == 0 and collective.critical_mass(0.95, 0.5, 0.1, 0.1) == np.inf
 
 
+@pytest.mark.long
 def test_a_learner_that_cannot_see_the_signal_has_uniqueness_one():
     law = np.array([[0.3, 0.1], [0.2, 0.05], [0.2, 0.15], [0, 0]])
     g, merged = np.array([3, 3, 3, 3]), np.array([0, 0, 0, 0])
@@ -134,6 +140,7 @@ def test_erasure_gives_every_point_the_label_of_its_signalled_version():
     np.testing.assert_array_equal(collective.bayes_labels(law, 0), [0, 1])
 
 
+@pytest.mark.long
 def test_theory_is_float64_for_float32_callers_and_under_x64_alike():
     single = jnp.asarray(P0, jnp.float32)
     assert collective.uniqueness(single, jnp.asarray(G)).dtype == np.float64

@@ -70,6 +70,7 @@ def weighing(rule, x, y):
     return lambda p, t: np.full(n, 1 / n)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "rule", [ERM(), JTT(5, 4.0), LfF(ema=0.0, twin_rate=2.0), CVaR(0.3)], ids=lambda r: type(r).__name__
 )
@@ -85,6 +86,7 @@ def test_every_rule_is_gradient_descent_with_its_weights(rule):
         np.testing.assert_allclose(run.weights, 60 * mean, rtol=1e-3)
 
 
+@pytest.mark.long
 def test_checkpoints_are_the_same_run_seen_earlier():
     data, common = sample(jax.random.key(0)), {"key": jax.random.key(1), "optimizer": SGD, "batch_size": 20}
     long = collective.fit(f, zeros(None), data.x, data.y, steps=6, every=3, **common)
@@ -102,6 +104,7 @@ def test_share_and_effective_size_of_erm_are_the_size_itself():
     assert collective.effective_size_from_weights(run.weights, members) == pytest.approx(0.25)
 
 
+@pytest.mark.long
 def test_rules_with_trivial_hyperparameters_are_erm():
     data, kw = sample(jax.random.key(0)), {"key": jax.random.key(1), "optimizer": SGD, "steps": 5}
     plain = collective.fit(f, zeros(None), data.x, data.y, **kw)
@@ -110,6 +113,7 @@ def test_rules_with_trivial_hyperparameters_are_erm():
         np.testing.assert_allclose(run.params[0], plain.params[0], atol=1e-6)
 
 
+@pytest.mark.long
 def test_curves_agree_with_single_runs_whatever_the_chunks():
     keys, common = jax.random.split(jax.random.key(0), 2), {"signal": TRIGGER, "y_star": 0, "alphas": [0.1, 0.4]}
     common |= {"keys": keys, "optimizer": SGD, "steps": 10, "every": 5, "rule": JTT(5, 4.0)}
@@ -132,6 +136,7 @@ def test_curves_agree_with_single_runs_whatever_the_chunks():
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rule", [LfF(), Chi2(0.5), GroupDRO(0.1)], ids=lambda r: type(r).__name__)
 def test_every_rule_learns_from_batches(rule):
     found = collective.success_curve(f, zeros, sample, signal=TRIGGER, y_star=0, alphas=[0.3],
@@ -140,6 +145,7 @@ def test_every_rule_learns_from_batches(rule):
     assert float(found.accuracy[0, 0, -1]) > 0.7 and float(found.success[0, 0, -1]) > float(found.baseline[0, 0, -1])
 
 
+@pytest.mark.long
 def test_convolutional_and_dense_networks_train():
     from flax import nnx
 
@@ -153,6 +159,7 @@ def test_convolutional_and_dense_networks_train():
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.params))
 
 
+@pytest.mark.long
 def test_validation_data_with_the_collective_select_the_step_it_likes():
     kw = {
         "signal": TRIGGER,
@@ -189,6 +196,7 @@ def test_strategies_change_members_alone():
     np.testing.assert_array_equal(labels, [3, 3, 0, 1])
 
 
+@pytest.mark.long
 def test_signals_write_what_they_say_and_are_idempotent():
     x = jax.random.normal(jax.random.key(0), (3, 4, 4, 2))
     marked = collective.pixel_trigger([(0, 0), (3, 1)], 2.0)(x)
@@ -202,6 +210,7 @@ def test_signals_write_what_they_say_and_are_idempotent():
         np.testing.assert_array_equal(g(g(z)), g(z))
 
 
+@pytest.mark.long
 def test_generators_have_the_stated_laws():
     x, y = collective.gaussian_classes(jax.random.key(0), 2000, xi=0.05)
     assert abs(float(x[:, 20].mean()) - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 2000)

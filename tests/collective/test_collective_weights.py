@@ -22,6 +22,7 @@ def test_cvar_weights_solve_their_linear_program(size):
     assert collective.cvar_risk(LOSSES, size) == pytest.approx(-best.fun, rel=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rho", [0.01, 0.3, 1.0, 3.0])
 def test_chi2_weights_solve_their_convex_program(rho):
     p = np.asarray(collective.chi2_weights(LOSSES, rho), float)
@@ -34,6 +35,7 @@ def test_chi2_weights_solve_their_convex_program(rho):
     assert 0.5 * np.mean((9 * p - 1) ** 2) == pytest.approx(rho, rel=1e-4)
 
 
+@pytest.mark.long
 def test_chi2_weights_in_their_limits():
     np.testing.assert_allclose(collective.chi2_weights(LOSSES, 0.0), 1 / 9, rtol=1e-6)
     np.testing.assert_allclose(collective.chi2_weights(jnp.ones(5), 1.0), 0.2)
@@ -51,6 +53,7 @@ def test_cvar_weights_are_a_law_that_grows_with_the_loss(losses, size):
     assert (np.diff(p[np.argsort(losses)]) >= -1e-6).all()
 
 
+@pytest.mark.long
 def test_the_gradient_of_the_generalised_cross_entropy_is_that_of_the_cross_entropy_times_p_to_the_q():
     logits, y = jax.random.normal(jax.random.key(0), (4, 3)), jnp.array([0, 2, 1, 1])
     p = jax.nn.softmax(logits)[jnp.arange(4), y]

@@ -23,6 +23,7 @@ def square():
     return x
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_every_family_keeps_shape_and_range_and_gets_worse_with_severity(grey, name):
     moved = []

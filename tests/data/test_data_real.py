@@ -59,6 +59,7 @@ def test_mnist5k_is_part_of_mnist():
     assert all(known.get(image.tobytes()) == label for image, label in zip(x, y, strict=True))
 
 
+@pytest.mark.long
 def test_cifar10_is_the_published_set():
     data = real("cifar10")
     assert np.bincount(data.y_train).tolist() == [5000] * 10 and np.bincount(data.y_test).tolist() == [1000] * 10

@@ -35,6 +35,7 @@ def test_labels_sort_as_numbers_where_they_are_numbers():
     assert encode_labels(["b", "10", "9"])[1] == ("10", "9", "b")
 
 
+@pytest.mark.long
 @given(st.lists(st.builds(Column, st.text(max_size=5), st.lists(st.text(max_size=3)).map(tuple)), max_size=4))
 def test_columns_survive_packing(columns):
     packed = pack_columns(columns)

@@ -101,6 +101,7 @@ def close(found, expected):
     np.testing.assert_allclose(found.params, expected, rtol=2e-5, atol=2e-6)  # float32 against float64
 
 
+@pytest.mark.long
 def test_fedavg_is_the_weighted_average_of_local_sgd():
     close(run(fedavg(lr=LR, epochs=2, batch_size=BATCH)), by_hand(average))
 
@@ -123,6 +124,7 @@ def test_fedprox_pulls_towards_the_start_of_the_round():
     close(run(fedprox(mu=0.5, lr=LR, steps=2)), by_hand(average, epochs=None, mu=0.5))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("momentum", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_fednova_divides_by_the_effective_number_of_steps(momentum):
     taus = [2 * -(-n // BATCH) for n in SIZES]
@@ -136,6 +138,7 @@ def test_fednova_divides_by_the_effective_number_of_steps(momentum):
     close(found, by_hand(server, momentum=momentum))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("momentum", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_scaffold_is_option_ii(momentum):
     steps = 3
@@ -176,6 +179,7 @@ def test_server_momentum_and_adam_work_on_the_pseudo_gradient():
     close(run(fedadam(lr=LR, steps=2, server_lr=0.1)), by_hand(adam, epochs=None))
 
 
+@pytest.mark.long
 def test_centralized_is_one_sgd_run_on_all_the_data():
     w, buffer = START.astype(float), 0.0
     for number in range(ROUNDS):
@@ -187,6 +191,7 @@ def test_centralized_is_one_sgd_run_on_all_the_data():
 FEW = scaffold(lr=LR, epochs=1, batch_size=BATCH, clients_per_round=2)
 
 
+@pytest.mark.long
 def test_partial_participation_averages_over_the_chosen_and_leaves_the_others_alone():
     found = run(FEW, rounds=1)
     key = jax.random.fold_in(jax.random.fold_in(KEY, 0), _SAMPLING)
@@ -242,6 +247,7 @@ class Normed(nnx.Module):
         return self.layer(self.dropout(self.norm(x)))
 
 
+@pytest.mark.long
 def test_mapped_vmapped_and_host_driven_clients_give_equal_results():
     one, *others = [run(FEW, rounds=1, client_axis=axis) for axis in (None, "vmap", "host")]
     for other in others:
@@ -293,6 +299,7 @@ def test_clients_spread_over_a_mesh_give_equal_results():
     assert done.stdout == "equal\n", done.stderr
 
 
+@pytest.mark.long
 def test_augmentation_and_batch_size_above_the_client_are_possible():
     doubled = run(fedavg(lr=LR, epochs=1, batch_size=50, augment=lambda key, x: 2 * x), rounds=1).params
     after = [full_batch(START, 2 * X[part], T[part], 1) for part in PARTS]

@@ -36,6 +36,7 @@ def same(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
+@pytest.mark.long
 def test_a_killed_run_resumed_equals_the_undisturbed_one(tmp_path, monkeypatch):
     whole = run(eval_data=(X, Y))
     save, saved = Checkpoints.save, []
@@ -76,6 +77,7 @@ def test_every_evaluation_set_is_seen_before_between_and_after():
     assert found.loss.shape == found.drift.shape == (3,)
 
 
+@pytest.mark.long
 def test_drift_is_the_distance_of_the_client_models_from_the_start():
     algorithm = fedavg(lr=0.1, steps=2)
     found = run(algorithm=algorithm, rounds=1)
@@ -103,6 +105,7 @@ def test_every_round_is_shown_to_on_round():
     same(seen[0][1].params, START)
 
 
+@pytest.mark.long
 def test_equal_architectures_share_what_was_compiled():
     one, same_one, other = (
         as_functions(MLP((3, w, 3), rngs=nnx.Rngs(s)), None)[0] for w, s in ((4, 0), (4, 1), (5, 0))

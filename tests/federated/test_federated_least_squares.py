@@ -127,6 +127,7 @@ def test_proposition_3_scaffold_converges_to_the_optimum():
     np.testing.assert_allclose(run.state.h, corrections, atol=1e-9)  # h_i = H_i theta - b_i
 
 
+@pytest.mark.long
 def test_proposition_4_both_tend_to_the_minimum_norm_interpolator():
     phi = [RNG.normal(size=(n, 40)) for n in (5, 3, 4)]
     y = [RNG.normal(size=(n, 2)) for n in (5, 3, 4)]
@@ -218,6 +219,7 @@ def test_power_sums_are_exact_to_rounding(steps):
         np.testing.assert_allclose([a[i] for a in got], [float(e) for e in exact], rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("steps", [1, 25, 500])
 @pytest.mark.parametrize("pair", [(scaffold_gram, scaffold_least_squares), (fedavg_gram, fedavg_least_squares)])
 def test_proposition_7_the_gram_form_equals_the_primal_loop(pair, steps):

@@ -35,6 +35,7 @@ def whole():
     )
 
 
+@pytest.mark.long
 def test_the_parts_in_turn_are_the_whole(whole):
     train_key, feature_key = jax.random.split(KEY)
     stage1 = federated_fit(MODEL, DATA, algorithm=ALGORITHM, rounds=2, key=train_key, eval_data=(X, Y))
@@ -85,6 +86,7 @@ def test_linearisation_error_is_of_second_order():
     np.testing.assert_allclose(slopes[1:], 2, atol=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", ["random", pytest.param("logit_sum", marks=pytest.mark.slow), "per_class"])
 def test_the_two_methods_solve_the_same_problem(head, whole):
     problem = convexify(whole.stage1, DATA, key=KEY, head=head, n_coords=25)

@@ -112,6 +112,7 @@ def test_an_unknown_executor_is_refused(tmp_path):
         runner(tmp_path, executor="slurm")
 
 
+@pytest.mark.long
 def test_a_dask_cluster_gives_the_same_results(tmp_path):
     pytest.importorskip("distributed")
     here = runner(tmp_path / "a").run(toy.PAPER, toy.PAPER.preset("smoke"), ["totals", "squares"])
@@ -156,6 +157,7 @@ def wait_until(condition, seconds=60):
         time.sleep(0.01)
 
 
+@pytest.mark.long
 def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, marks):
     calm, rough = tmp_path / "calm", tmp_path / "rough"
     assert start(calm, "out").wait() == 0
@@ -175,6 +177,7 @@ def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(tmp_
     assert not list((rough / "store" / "toy").rglob(".*.result.*")), "an unfinished write was left behind as a result"
 
 
+@pytest.mark.long
 def test_two_processes_share_a_store_and_compute_each_cell_once(tmp_path, marks):
     both = [start(tmp_path, out) for out in ("one", "two")]
     assert [p.wait() for p in both] == [0, 0]

@@ -57,6 +57,7 @@ def test_optax_agrees_where_everybody_is_worth_matching():
     assert max_weight_matching(weights).value == pytest.approx(weights[rows, cols].sum(), abs=1e-6)  # optax: float32
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
 def test_an_empty_side_leaves_everybody_alone(shape):
     found = max_weight_matching(np.zeros(shape))

@@ -56,6 +56,7 @@ def play(market, algorithm, rounds, seed=0):
             state = observe(state, decision, row, col)
 
 
+@pytest.mark.long
 def test_a_decision_is_stable_at_the_upper_bounds_and_its_transfers_cancel(market):
     for prices in ("row", "max_slack"):
         for decision in play(market, algorithm(prices), 15):
@@ -112,6 +113,7 @@ def test_without_noise_the_learnt_matching_is_best():
     assert quiet.covered.all() and quiet.utility_difference[-20:].max() <= quiet.utility_difference[:5].max()
 
 
+@pytest.mark.long
 def test_runs_do_not_depend_on_the_company_they_are_in(market):
     keys = jax.random.split(jax.random.key(1), 4)
     others = jax.vmap(lambda key: random_market(key, *SHAPE))(jax.random.split(jax.random.key(7), 4))
@@ -129,6 +131,7 @@ def test_runs_spread_over_a_mesh_are_the_same_runs(market):
     np.testing.assert_allclose(spread.instability, plain.instability, atol=1e-9)
 
 
+@pytest.mark.long
 def test_agents_who_are_away_neither_meet_nor_complain(market):
     rng = np.random.default_rng(0)
     here = (rng.random((60, 3)) < 0.6, rng.random((60, 4)) < 0.6)

@@ -61,6 +61,7 @@ def test_types_pool_all_reports_of_a_round():
             assert found.low_col[i, j] == pytest.approx(col.mean() - half)
 
 
+@pytest.mark.long
 def test_linear_intervals_are_ridge_regressions_solved_from_scratch():
     rng = np.random.default_rng(2)
     rows, cols = rng.normal(size=(3, 2)), rng.normal(size=(4, 2))

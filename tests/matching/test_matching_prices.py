@@ -31,6 +31,7 @@ def extreme(weights, mate, cost):
                    b_eq=weights.ravel()[equal] if equal.any() else None, bounds=bounds).x  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rule", RULES)
 def test_prices_are_dual_feasible_tight_on_matches_and_zero_for_those_alone(rule):
     for weights in markets():

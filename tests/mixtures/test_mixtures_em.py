@@ -35,6 +35,7 @@ def test_from_the_same_start_it_is_scikit_learns_fit(covariance):
     assert float(found.log_likelihood) == pytest.approx(peer.score(X), abs=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("covariance", ["spherical", "tied"])
 def test_its_own_start_finds_the_components_and_its_rule_the_classes(covariance):
     X, y = problem()

@@ -79,6 +79,7 @@ def test_scoring_takes_far_fewer_steps_where_em_crawls():
     np.testing.assert_allclose(quick.theta, plain.theta, atol=1e-4)
 
 
+@pytest.mark.long
 def test_problems_that_share_their_noise_are_solved_as_alone():
     """Two shifts, two numbers of points, in blocks of 100."""
     rng, d = np.random.default_rng(3), 4

@@ -15,6 +15,7 @@ def problem(n=60, d=4, seed=0, gap=1.0):
     return y[:, None] * gap * np.arange(d) / d + rng.normal(size=(n, d)) + 0.5, y
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("l2", [1.0, 0.01])
 def test_it_is_scikit_learns_fit(intercept, l2):
@@ -32,6 +33,7 @@ def test_separable_data_and_more_features_than_samples_converge():
     np.testing.assert_allclose(fit(X, y, l2=0.01).weight, peer.coef_[0], atol=1e-3)
 
 
+@pytest.mark.long
 def test_float64_reaches_the_stationary_point():
     X, y = problem()
     with jax.enable_x64(True):
@@ -51,6 +53,7 @@ def test_weights_are_masks_and_multiplicities():
     np.testing.assert_allclose(found.weight, expected.weight, atol=2e-5)
 
 
+@pytest.mark.long
 def test_it_maps_over_penalties_and_starts_warm():
     X, y = problem(n=40)
     l2 = np.array([0.1, 1.0, 10.0], np.float32)
@@ -89,5 +92,6 @@ def test_bad_input_is_refused(change):
         mixtures.fit_logistic(**{"X": X, "y": y, **change})
 
 
+@pytest.mark.long
 def test_one_class_is_fine_without_an_intercept():
     assert np.isfinite(mixtures.fit_logistic(np.ones((3, 2)), np.ones(3), intercept=False).weight).all()

@@ -38,6 +38,7 @@ def test_chi_variates_have_their_law():
         assert stats.kstest(column.astype(float), stats.chi(k).cdf).pvalue > 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("n_u", "d", "s"),
     [(3, 6, 0.5), *(pytest.param(*c, marks=pytest.mark.slow) for c in ((30, 4, 0.8), (1, 4, 1.0), (50, 2, 0.3)))],

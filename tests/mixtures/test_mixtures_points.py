@@ -42,6 +42,7 @@ def test_the_arrows_eigenpair_is_lapacks(dtype):
         )
 
 
+@pytest.mark.long
 def test_the_spectral_estimate_at_any_s_is_that_of_the_shifted_points():
     noise = points.draw_blocks(jax.random.key(1), 2, 2, 4)
     s, sizes = np.array([0.4, 1.5], np.float32), np.array([300, 1500])

@@ -21,6 +21,7 @@ def test_the_exact_risk_of_sl_is_that_of_its_law_at_tiny_samples(s, d, n):
     assert float(mixtures.sl_excess_exact(s, d, n)) == pytest.approx(excess.mean(), abs=4 * error)
 
 
+@pytest.mark.long
 def test_the_exact_risk_of_sl_tends_to_leading_order():
     exact = mixtures.sl_excess_exact(0.8, 30, [10**6, 10**9])
     leading = mixtures.predicted_excess("sl", 0.8, 30, [10**6, 10**9], 1)

@@ -18,6 +18,7 @@ def test_mixing_takes_rules_of_unit_length():
     np.testing.assert_allclose(found.intercept, [b.intercept, b.intercept / 2, 0], rtol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("criterion", ["labelled", "oracle"])
 def test_labels_choose_a_weight_of_least_error(criterion):
     found = mixtures.select_weight(GOOD, POOR, X, Y, criterion=criterion)

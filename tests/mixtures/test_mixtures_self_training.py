@@ -16,6 +16,7 @@ def problem(n_l=12, n_u=100, d=3, seed=0):
     return X[:n_l], y[:n_l], X[n_l:]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("rounds", "intercept"), [(10, True), pytest.param(3, False, marks=pytest.mark.slow)])
 def test_it_is_scikit_learns_self_training(rounds, intercept):
     X_l, y_l, X_u = problem()

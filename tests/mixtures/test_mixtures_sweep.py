@@ -25,6 +25,7 @@ def explicit():
     return mixtures.sweep(KEY, **GRID, replicates=40, methods=(*METHODS, "ssl_em", "self_training"), rounds=3)
 
 
+@pytest.mark.long
 def test_both_routes_have_the_same_means(short, explicit):
     for method in METHODS:
         error = np.hypot(short.standard_error(method), explicit.standard_error(method))
@@ -41,6 +42,7 @@ def test_sl_has_its_exact_risk(short):
     np.testing.assert_allclose(short.estimation["sl"].mean(1), expected, rtol=0.03)
 
 
+@pytest.mark.long
 def test_the_explicit_route_is_the_public_estimators_on_the_same_points(explicit):
     """A replicate drawn again by hand, with theta* = s e_1 and every label +1 (x and -x are the same)."""
     key_u, key_l = jax.random.split(jax.random.fold_in(KEY, 0))

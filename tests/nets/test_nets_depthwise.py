@@ -14,6 +14,7 @@ def draw(shape, seed):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
+@pytest.mark.long
 @settings(max_examples=8, deadline=None)
 @given(
     st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 2, 3, 5]), st.sampled_from([1, 2, 3]), st.integers(1, 3)
@@ -29,6 +30,7 @@ def test_shifted_equals_tensorflows_same_padding_of_the_grouped_convolution(h, w
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("k", "stride", "padding"), [(3, 1, "SAME"), (3, 2, "SAME"), (5, 2, "VALID"), (3, 2, ((1, 1), (0, 2)))]
 )

@@ -15,6 +15,8 @@ from theorylab.nets import (
 )  # fmt: skip
 from theorylab.nets.efficientnet import STAGES
 
+pytestmark = pytest.mark.long  # the network is compiled for all of them
+
 
 def random_weights():
     """A state dict with the published names and shapes (OIHW), scaled so that activations stay of order one."""

@@ -62,6 +62,7 @@ def test_full_batch_descent_is_numpys(loop):
     same(START, {"w": np.zeros((3, 1)), "b": np.zeros(1)})  # what was given is not consumed
 
 
+@pytest.mark.long
 def test_every_epoch_visits_every_sample_once_in_a_new_order():
     # loss -p[i] for sample i: a step of size b adds one to p at each visited index
     ids = np.arange(10)
@@ -78,6 +79,7 @@ def test_every_epoch_visits_every_sample_once_in_a_new_order():
     assert not np.array_equal(seen[0], seen[2] - seen[1])  # the first batches of the two epochs
 
 
+@pytest.mark.long
 def test_seeds_at_once_equal_single_runs():
     keys = jax.random.split(KEY, 3)
     options = {"optimizer": optax.sgd(0.2, momentum=0.9), "batch_size": 8, "epochs": 2, "eval_data": (X, Y)}
@@ -107,6 +109,7 @@ def test_seeds_of_a_function_start_from_their_own_parameters():
         fit_seeds(linear, (X, X[:, 0]), params=starts, keys=jax.random.split(KEY, 3), **options)
 
 
+@pytest.mark.long
 def test_a_killed_run_resumed_equals_the_undisturbed_one(tmp_path, monkeypatch):
     options = {**OPTIONS, "epochs": 4, "eval_data": (X, Y)}
     whole = fit(Normed(nnx.Rngs(0)), (X, Y), **options)
@@ -148,6 +151,7 @@ def test_divergence_names_the_step_and_the_mend():
     assert np.isfinite(run.loss).all()
 
 
+@pytest.mark.long
 def test_weight_zero_leaves_a_sample_out():
     weights = np.r_[np.full(12, 2.0), np.zeros(12)]
     options = {"loss": mse, "optimizer": optax.sgd(0.1), "steps": 3, "key": KEY, "params": START}
@@ -156,6 +160,7 @@ def test_weight_zero_leaves_a_sample_out():
     same(weighted.params, half.params, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.long
 def test_batch_statistics_and_dropout_follow_the_training():
     model = Normed(nnx.Rngs(0))
     run = fit(model, (X + 5, Y), **{**OPTIONS, "batch_size": 24}, steps=40)
@@ -178,6 +183,7 @@ def test_augmentation_acts_on_training_batches_only():
     np.testing.assert_allclose(run.eval_loss[-1], ((X[:, 0] - float(run.params["b"][0])) ** 2).mean(), rtol=1e-5)
 
 
+@pytest.mark.long
 def test_convolutions_on_cpu_run_on_the_host_and_learn():
     x = RNG.normal(size=(32, 6, 6, 1)).astype(np.float32)
     y = (x.mean((1, 2, 3)) > 0).astype(int)
@@ -197,6 +203,7 @@ def test_convolutions_on_cpu_run_on_the_host_and_learn():
     np.testing.assert_allclose(device.loss, run.loss[:3], rtol=1e-4)
 
 
+@pytest.mark.long
 def test_float64_is_kept_where_the_user_enabled_it():
     with jax.enable_x64(True):
         start = {"w": jnp.zeros((3, 1)), "b": jnp.zeros(1)}

@@ -44,6 +44,7 @@ def test_function_is_pure_and_the_module_unchanged():
     jax.tree.map(np.testing.assert_array_equal, before, nnx.to_pure_dict(nnx.state(model, nnx.Param)))
 
 
+@pytest.mark.long
 def test_gradient_is_the_finite_difference_in_float64():
     with jax.enable_x64(True):
         f, params = functional(MLP((3, 4, 2), activation=jnp.tanh, rngs=nnx.Rngs(0)))

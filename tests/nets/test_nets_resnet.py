@@ -22,6 +22,7 @@ def test_parameter_count_is_the_published_one(depth, outputs, stem, count):
     assert count_parameters(nnx.eval_shape(lambda: ResNet(depth, outputs, stem=stem, rngs=nnx.Rngs(0)))) == count
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("norm", ["batch", "group", None])
 def test_samples_do_not_interact_in_eval_mode(norm):
     f, params = functional(ResNet(8, 3, in_channels=1, width=4, norm=norm, rngs=nnx.Rngs(0)))
@@ -49,6 +50,7 @@ def test_fresh_batch_norm_in_eval_mode_is_the_identity_up_to_epsilon():
     np.testing.assert_allclose(batch(x), plain(x), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.long
 def test_imagenet_stem_divides_the_size_by_four():
     model = ResNet(8, 2, width=2, stem="imagenet", norm=None, rngs=nnx.Rngs(0))
     assert model.features(np.ones((1, 32, 32, 3), np.float32)).shape == (1, 8)

@@ -29,6 +29,7 @@ def test_parameter_count_is_the_published_one():
     assert untied == tied + 59 * 192
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("tied", [True, False])
 def test_one_block_is_the_float64_formula(causal, tied):

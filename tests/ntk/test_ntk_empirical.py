@@ -16,6 +16,7 @@ def _error(kernel: np.ndarray, reference: np.ndarray) -> float:
     return float(np.abs(kernel - reference).max() / np.abs(reference).max())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ZOO)
 def test_structured_kernel_equals_dense_jacobian(name: str) -> None:
     f, params, x = ZOO[name]()
@@ -28,6 +29,7 @@ def test_structured_kernel_equals_dense_jacobian(name: str) -> None:
     assert _error(single, reduced(reference, "trace")) < 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reduce", REDUCES)
 @pytest.mark.parametrize("name", ["grouped_conv", "tied_embedding"])
 def test_every_reduction_of_two_sets_equals_dense_jacobian(name: str, reduce: str) -> None:
@@ -37,6 +39,7 @@ def test_every_reduction_of_two_sets_equals_dense_jacobian(name: str, reduce: st
     assert _error(empirical_ntk(f, params, x, reduce=reduce), reference) < 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["jacobian", "ntk_vp"])
 @pytest.mark.parametrize("name", ["shared_weights", "grouped_conv"])
 def test_other_methods_equal_dense_jacobian(name: str, method: str) -> None:
@@ -45,6 +48,7 @@ def test_other_methods_equal_dense_jacobian(name: str, method: str) -> None:
     assert _error(kernel, dense_kernel(f, params, x)) < 1e-11
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reduce", REDUCES)
 def test_products_with_every_reduction_equal_dense_jacobian_in_any_tiles(reduce: str) -> None:
     f, params, x = ZOO["mlp"]()
@@ -56,6 +60,7 @@ def test_products_with_every_reduction_equal_dense_jacobian_in_any_tiles(reduce:
     assert _error(np.asarray(traced), reference) < 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reduce", REDUCES)
 def test_small_budget_cuts_samples_and_outputs_and_changes_nothing(reduce: str) -> None:
     f, params, x = ZOO["mlp"]()
@@ -65,6 +70,7 @@ def test_small_budget_cuts_samples_and_outputs_and_changes_nothing(reduce: str) 
     assert _error(empirical_ntk(f, params, x, x[:7], reduce=reduce, memory_gb=6e-6), reference[:, :7]) < 1e-5
 
 
+@pytest.mark.long
 def test_kernel_inside_jit_and_grad_of_the_caller() -> None:
     f, params, x = ZOO["ntk_parametrisation"]()
     reference = reduced(dense_kernel(f, params, x), "trace")
@@ -113,6 +119,7 @@ def test_progress_bar_reaches_the_last_tile(capsys: pytest.CaptureFixture[str]) 
     assert "tiles" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "message"),
     [

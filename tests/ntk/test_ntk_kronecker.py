@@ -14,6 +14,7 @@ from theorylab.ntk.surrogates import _projected
 K, KEYS = 16, 600
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["grouped_conv", "tied_embedding", "mlp"])
 def test_kronecker_projection_is_unbiased_with_at_most_the_stated_variance(name: str) -> None:
     """Over 600 keys: means within 4.5 of the stated standard errors; variances, themselves known to some 30 % for such
@@ -46,6 +47,7 @@ def test_rank_one_gradients_of_one_layer_reach_the_stated_variance() -> None:
     assert squares.var() == pytest.approx(relative_variance(K) * 64**2, rel=0.25)
 
 
+@pytest.mark.long
 def test_kronecker_sketch_states_its_error_and_repeats_with_its_key() -> None:
     f, params, x = ZOO["mlp"]()
     sketch = sketch_ntk(f, params, x, 1024, jax.random.key(0), kind="kronecker", batch_size=2)

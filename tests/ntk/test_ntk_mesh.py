@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import jax, numpy as np
 from theorylab.ntk import empirical_ntk
@@ -20,6 +22,7 @@ print("equal")
 """
 
 
+@pytest.mark.long
 def test_eight_devices_give_the_kernel_of_one() -> None:
     env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True)

@@ -13,6 +13,7 @@ F, PARAMS, X = ZOO["pytrees"]()
 DENSE = dense_kernel(F, PARAMS, X)
 
 
+@pytest.mark.long
 def test_full_products_equal_dense_products() -> None:
     n, o = DENSE.shape[1:3]
     matrix = DENSE.transpose(0, 2, 1, 3).reshape(n * o, n * o)
@@ -24,6 +25,7 @@ def test_full_products_equal_dense_products() -> None:
     np.testing.assert_array_equal(operator @ vectors[0], operator.matvec(vectors[0]))
 
 
+@pytest.mark.long
 def test_sum_logits_operator_plugs_into_conjugate_gradients_and_matfree() -> None:
     matrix = reduced(DENSE, "sum_logits")
     operator = ntk_operator(F, PARAMS, X, reduce="sum_logits")

@@ -39,6 +39,7 @@ def test_leaves_are_placed_as_expected(name: str) -> None:
     assert [block.kind for block in engine.analysis(params, x).blocks] == PLACES[name]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "reduce"),
     [("attention", "full"), ("shared_weights", "trace"), ("grouped_conv", "diagonal"), ("per_head_weights", "full")],

@@ -47,6 +47,7 @@ def test_folder_of_another_kernel_is_refused(tmp_path: Path) -> None:
         empirical_ntk(net, 2 * W, X, out=tmp_path)
 
 
+@pytest.mark.long
 def test_killed_computation_resumes_to_the_same_kernel(tmp_path: Path) -> None:
     script = f"""
 import numpy as np

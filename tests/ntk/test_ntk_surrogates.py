@@ -68,6 +68,7 @@ def test_sketch_states_its_error_and_repeats_with_its_key() -> None:
     np.testing.assert_allclose(sketch.standard_error().diagonal(), 0.25 * sketch.kernel().diagonal(), rtol=1e-6)
 
 
+@pytest.mark.long
 def test_nystrom_with_all_landmarks_is_exact_and_with_few_lies_below() -> None:
     kernel = reduced(DENSE, "trace")
     every = nystrom_features(F, PARAMS, X, np.arange(5), dtype=jnp.float64, rcond=1e-12)

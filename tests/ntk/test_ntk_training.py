@@ -97,6 +97,7 @@ def test_maximal_learning_rate_separates_convergence_from_divergence(momentum, f
     assert max_learning_rate(k, mean_loss=True, outputs=3) == pytest.approx(3 * N * max_learning_rate(k))
 
 
+@pytest.mark.long
 def test_linearised_model_is_exact_for_its_tangent_and_off_by_the_second_order():
     net = inf.serial(inf.dense(16), inf.erf(), inf.dense(3))
     params = net.init(jax.random.key(0), X.shape)

@@ -42,6 +42,7 @@ def brute_force(layer, s11, s22, c):
     return out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LAYERS)
 def test_dual_is_the_integral_over_two_gaussians(name):
     layer = LAYERS[name]
@@ -56,6 +57,7 @@ def test_dual_is_the_integral_over_two_gaussians(name):
     np.testing.assert_allclose(ours[1], expected[1], atol=6e-2 if kinked else 1e-7)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LAYERS)
 def test_value_at_full_correlation_is_the_integral_over_one_gaussian(name):
     layer = LAYERS[name]
@@ -77,6 +79,7 @@ def _slope(layer, points):
     return jax.jvp(layer.function, (points,), (jnp.ones_like(points),))[1]
 
 
+@pytest.mark.long
 def test_quadrature_of_relu_approaches_its_closed_form_away_from_the_diagonal():
     net = [inf.serial(inf.dense(), phi, inf.dense()) for phi in (inf.relu(), inf.elementwise(jax.nn.relu, degree=256))]
     x = np.random.default_rng(0).normal(size=(5, 40))

@@ -12,6 +12,7 @@ X = RNG.normal(size=(3, 4))
 IMAGES = RNG.normal(size=(2, 5, 6, 3))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("padding", ["SAME", "VALID", "CIRCULAR"])
 @pytest.mark.parametrize("strides", [1, (2, 3)])
 def test_linear_convolution_followed_by_pooling_is_a_gram_matrix_of_patches(padding, strides):
@@ -51,6 +52,7 @@ def test_edges_are_normalised_on_request():
     np.testing.assert_allclose(inf.serial(inf.conv(1, 1), pooled).kernel(ones, positions="same"), 1.0)
 
 
+@pytest.mark.long
 def test_one_dimensional_and_three_dimensional_fields_work():
     for spatial in ((6,), (2, 3, 2)):
         x = RNG.normal(size=(2, *spatial, 2))

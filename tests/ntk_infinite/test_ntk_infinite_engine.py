@@ -20,6 +20,7 @@ def test_tiles_change_nothing():
         np.testing.assert_allclose(tiled, whole, rtol=1e-14, atol=1e-14)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("positions", ["all", "same"])
 def test_tiles_of_fields_change_nothing(positions):
     images = RNG.normal(size=(5, 2, 3, 1))

@@ -42,6 +42,7 @@ SLOW = {"leaky_relu", "sin", "gaussian", "polynomial"}
 CASES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in ACTIVATIONS]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_with_the_diagonal_agree_with_central_differences(name):
     theta = np.array([1.3, 0.4, 0.3])
@@ -87,6 +88,7 @@ def test_gradients_of_convolutional_kernels_agree_with_central_differences():
     np.testing.assert_allclose(got[1], gradient, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.long
 def test_second_derivatives_of_smooth_kernels_are_finite_at_the_diagonal():
     net = inf.serial(inf.dense(), inf.gelu(), inf.dense())
     with jax.enable_x64(True):

@@ -71,6 +71,7 @@ SLOW = {"leaky_relu", "abs", "gelu", "sin", "cos", "gaussian", "polynomial", "el
 CASES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NETWORKS]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_kernel_is_the_mean_of_finite_networks_kernels(name):
     net = NETWORKS[name]

@@ -32,6 +32,7 @@ def one(name, arguments):
     return getattr(inf, name)(*positional, **arguments)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS])
 def test_random_composition_agrees_with_neural_tangents(number):
     net = build(json.loads(str(GOLDEN[f"{number}/spec"])))

@@ -32,6 +32,7 @@ def toy(share, view):
     return jnp.where(deviated, equal_rates(view), share * shortest_first(view) + (1 - share) * equal_rates(view))
 
 
+@pytest.mark.long
 def test_the_search_finds_the_two_job_optimum_and_the_consistency_of_two_stage():
     worst = worst_case_search(TwoStage(0.2), 2, key=jax.random.key(1), **FEW)
     assert 1 + 1 / 2.2 - 1e-4 < worst.ratio < 1 + 1 / 2.2 + 1e-9 and worst.evaluated >= 30_000
@@ -44,6 +45,7 @@ def test_the_search_finds_the_two_job_optimum_and_the_consistency_of_two_stage()
     assert blind.ratio > 1.99  # dossier: 1.999 in place of 1.769
 
 
+@pytest.mark.long
 def test_a_users_policy_gets_its_curve_beside_the_bound():
     found = scheduling_curve(lambda s: jax.tree_util.Partial(toy, s), [0.0, 0.6], 2, key=jax.random.key(0), **FEW)
     assert found.kind == "robustness" and len(found.witnesses) == 2

@@ -83,6 +83,7 @@ def test_costs_are_those_of_a_plain_event_loop(instances, policy, reference):
     assert costs.dtype == np.float64
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("n", "lam", "bound"), [(5, 0.25, 2.0), (6, 0.15, 2.36538)])
 def test_the_small_job_instance_beats_the_lower_bound_in_a_plain_event_loop_too(n, lam, bound):
     # Overruns of 1e-7 in place of infinitesimal ones move the ratio by about 1e-6.
@@ -106,6 +107,7 @@ def test_just_above_is_the_limit_of_small_overruns():
     assert at == pytest.approx(online.round_robin_cost([1.0, 0.3]) / opt_cost([1.0, 0.3]))
 
 
+@pytest.mark.long
 def test_a_right_job_just_below_its_prediction_counts_as_early():
     x, y = [0.5, 1.0, 1.0], [0.5, 1.0, 1.0]
     right = schedule(TwoStage(0.05), x, y).cost
@@ -124,6 +126,7 @@ def test_without_overrun_detection_a_late_job_blocks_the_others():
 sizes = st.lists(st.floats(0.01, 100.0), min_size=4, max_size=4)
 
 
+@pytest.mark.long
 @given(sizes, st.floats(0.0, 1.0))
 def test_identities_of_round_robin_and_preferential_round_robin(x, a):
     x = np.asarray(x)
@@ -198,6 +201,7 @@ def test_a_policy_that_idles_for_ever_costs_infinity_and_waking_up_mends_it():
     np.testing.assert_allclose(lazy.completion, [7.0, 8.0])  # five units late, then shared
 
 
+@pytest.mark.long
 def test_schedules_work_under_jit_and_vmap_and_in_float32_user_code(instances):
     x, y = (jnp.asarray(a, jnp.float32) for a in instances)
     expected = schedule(TwoStage(0.1), np.asarray(x, float), np.asarray(y, float)).cost
@@ -213,6 +217,7 @@ def test_schedules_work_under_jit_and_vmap_and_in_float32_user_code(instances):
         assert again.dtype == jnp.float64
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("instances", [1, 8, 19])
 def test_instances_do_not_depend_on_the_block_they_are_run_in(monkeypatch, instances):
     rng = np.random.default_rng(3)

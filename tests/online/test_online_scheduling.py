@@ -75,6 +75,7 @@ def test_the_hard_instance_of_preferential_round_robin_attains_its_robustness(n,
     assert competitive_ratio(run.cost, found.sizes) == pytest.approx(prr_robustness(n, a), rel=1e-12)
 
 
+@pytest.mark.long
 def test_hard_instances_of_the_two_stage_schedule_have_their_stated_ratios():
     for n, lam in ((2, 0.2), (6, 0.15), (20, 0.3)):
         for k in range(1, n + 1):
@@ -86,6 +87,7 @@ def test_hard_instances_of_the_two_stage_schedule_have_their_stated_ratios():
     assert two_stage_hard_instance(3, 0.5, 1).nudge.sum() == 0  # round robin ends all jobs at once
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [3])
 def test_the_adversary_of_the_proof_reaches_the_bound_against_every_policy(n):
     for policy, consistency in (
@@ -97,6 +99,7 @@ def test_the_adversary_of_the_proof_reaches_the_bound_against_every_policy(n):
         assert competitive_ratio(again, found.instance.sizes) == pytest.approx(found.ratio)
 
 
+@pytest.mark.long
 def test_small_right_jobs_break_the_bound_at_five_jobs_and_not_at_four():
     for n, breaks in ((3, False), (4, False), (5, True)):
         found = two_stage_small_job_instances(n, 0.25, np.geomspace(1e-3, 1, 50))

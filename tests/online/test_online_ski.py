@@ -85,6 +85,7 @@ def test_the_published_guarantee_is_above_the_exact_robustness():
         assert robust >= randomized_worst_ratio(100, k) and consistent == pytest.approx(lam / (1 - np.exp(-lam)))
 
 
+@pytest.mark.long
 def test_ski_rental_works_under_jit_and_vmap():
     q = jax.jit(lambda lam: randomized_buy_distribution(30, 20, lam, max_days=60))(0.5)
     np.testing.assert_allclose(q, randomized_buy_distribution(30, 20, 0.5, max_days=60), rtol=1e-5, atol=1e-7)

@@ -8,6 +8,7 @@ from theorylab.papers.collective_action import PAPER, claims, learning, theory, 
 SMOKE = PAPER.preset("smoke")
 
 
+@pytest.mark.long
 def test_the_cells_on_finite_worlds_agree_with_each_other_and_catch_the_naive_bound():
     found = theory.worlds(points=6, labels=3, count=2000, lam=40.0, seed=0)
     np.testing.assert_allclose(found["staircase"], found["direct"], atol=1e-12)
@@ -28,6 +29,7 @@ def test_the_area_under_the_curve_counts_ordered_pairs():
     assert learning.auc(scores, y) == pytest.approx(0.75)
 
 
+@pytest.mark.long
 def test_dominoes_agree_in_both_halves_and_the_trigger_stays_in_its_own():
     world = worlds.dominoes(64, 20, "complex", "checker", "fashion", 16)
     data = world.sample(jax.random.key(0))

@@ -97,6 +97,7 @@ def test_the_simulated_experiment_agrees_with_its_exact_expectation():
     assert found["exact"][3, 1] == pytest.approx((301 * 1.99 + 99) / 400, rel=1e-12)
 
 
+@pytest.mark.long
 def test_cells_of_scheduling_agree_with_what_they_name():
     found = scheduling.hard(3, [0.1, 0.25])
     np.testing.assert_allclose(found["simulated"], found["bound"], rtol=1e-12)

@@ -9,6 +9,8 @@ from theorylab.lab import Results, Row, Table
 from theorylab.papers.matching_markets import PAPER, claims, learning, static
 from theorylab.plotting import house_style
 
+pytestmark = pytest.mark.long  # the room is run once for all of them
+
 SMOKE = PAPER.preset("smoke")
 
 

@@ -21,6 +21,7 @@ def test_splits_leave_the_skipped_images_out_and_keep_train_and_test_apart():
     assert test.shape == (2000, 28, 28, 1) and y_test.shape == (2000, 10)
 
 
+@pytest.mark.long
 def test_the_curve_is_ridge_regression_done_by_hand_on_every_block():
     rng = np.random.default_rng(0)
     x, kernel = psd(rng, 90)
@@ -47,6 +48,7 @@ def test_the_curve_is_ridge_regression_done_by_hand_on_every_block():
         np.testing.assert_allclose(found[name][0], np.reshape(values, (2, 2)).mean(0), rtol=1e-7, atol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("control", ["duplicated", "augmented", "elliptical"])
 def test_gcv_collapses_on_spoiled_real_samples(control):
     found = real.spoiled("fashion_mnist", True, 0, 120, [0.0, 1e-2], 300, control)
@@ -62,6 +64,7 @@ def test_the_random_output_is_linear_in_the_features_and_the_same_for_everyone()
     np.testing.assert_array_equal(both[1]["weight"], again[1]["weight"])
 
 
+@pytest.mark.long
 def test_a_trained_kernel_is_the_jacobian_product_of_the_trained_network():
     cell = {"network": "cnn", "data": "fashion_mnist", "sample": True, "seed": 0}
     trained = networks.train(**cell, images=64, epochs=1)
@@ -86,6 +89,7 @@ def test_a_trained_kernel_is_the_jacobian_product_of_the_trained_network():
     np.testing.assert_allclose(found["kernel_test"], jac_test @ jac.T, rtol=2e-4)
 
 
+@pytest.mark.long
 def test_gcv_is_right_on_independent_samples_and_wrong_on_duplicated_ones():
     arguments = {"n": 100, "p": 400, "alpha": 1.5, "delta": 1.6, "noise": 0.0, "ridges": [1e-3], "seed": 0, "draws": 8}
     ratio = {d: synthetic.gcv(d, **arguments) for d in ("gaussian", "duplicated")}
@@ -93,6 +97,7 @@ def test_gcv_is_right_on_independent_samples_and_wrong_on_duplicated_ones():
     assert (ratio["duplicated"]["gcv"] / ratio["duplicated"]["risk"]).mean() < 0.3
 
 
+@pytest.mark.long
 def test_the_true_risk_of_a_fit_is_its_population_error():
     found = synthetic.gcv("gaussian", 40, 60, 1.5, 1.6, 0.1, [1e-2], 3, 1)
     # The same draw, with the risk estimated on 50,000 fresh samples: standard error below 1 %.

@@ -10,6 +10,8 @@ from theorylab.papers.projection_norm import PAPER, claims, linear, linear_measu
 from theorylab.papers.projection_norm.settings import STUDIES
 from theorylab.plotting import house_style
 
+pytestmark = pytest.mark.long  # one study is trained for all of them
+
 SMOKE = PAPER.preset("smoke")
 
 

@@ -7,6 +7,8 @@ from theorylab.mixtures.selection import CRITERIA
 from theorylab.papers.ssl_lower_bound import PAPER, measures, real, synthetic, tables
 from theorylab.plotting import house_style
 
+pytestmark = pytest.mark.long  # the room is run once for all of them
+
 RNG = np.random.default_rng(0)
 CLAIMS = {c.id: c for c in PAPER.claims}
 

@@ -17,6 +17,7 @@ def stage1():
     return training.train(TINY, "fedavg", OPTIONS, 2, [1, 2], 0)
 
 
+@pytest.mark.long
 def test_a_world_deals_equal_classes_out_and_its_seed_draws_everything():
     one, same, other = worlds.build(TINY, 0), worlds.build(TINY, 0), worlds.build(TINY, 1)
     y = np.concatenate([one.clients.client(i)[1] for i in range(5)])
@@ -34,6 +35,7 @@ def test_every_law_of_partition_deals_out_every_example_once(law, held):
     assert held is None or all(len(set(y[part])) == held for part in parts)
 
 
+@pytest.mark.long
 def test_the_average_of_the_kept_client_models_is_the_kept_model(stage1):
     assert stage1["accuracy"].shape == (3,) and stage1["diverged"] == -1
     assert (stage1["params_1"] != stage1["params_2"]).any() and (stage1["client_2"] != stage1["params_2"]).any()
@@ -45,12 +47,14 @@ def test_the_average_of_the_kept_client_models_is_the_kept_model(stage1):
     )
 
 
+@pytest.mark.long
 def test_a_run_that_diverges_counts_as_chance_from_there_on():
     found = training.train(TINY, "fedavg", OPTIONS | {"lr": 1e25}, 3, [], 0)
     assert found["diverged"] >= 0
     assert found["accuracy"].shape == (4,) and found["accuracy"][-1] == pytest.approx(0.1)
 
 
+@pytest.mark.long
 def test_keeping_all_layers_trains_nothing_and_keeping_none_forgets_the_source(stage1):
     cell = {"stage1": None, "world": TINY, "rounds": 2, "options": OPTIONS, "seed": 0}
     kept = training.probe(source="fedavg", kept=[0, 3], trained=stage1, **cell)
@@ -60,6 +64,7 @@ def test_keeping_all_layers_trains_nothing_and_keeping_none_forgets_the_source(s
     assert kept["accuracy"][0] == fresh["accuracy"][0]
 
 
+@pytest.mark.long
 def test_stage_two_agrees_with_the_package_and_with_ridge_regression_by_hand(stage1):
     from theorylab.federated import federated_standardizer, gram, scaffold_gram
 
@@ -86,6 +91,7 @@ def test_stage_two_agrees_with_the_package_and_with_ridge_regression_by_hand(sta
     assert found["trace"] == pytest.approx(found["live"], rel=1e-4)
 
 
+@pytest.mark.long
 def test_the_cells_of_the_theory_see_what_they_should():
     steps = theory.step_size([0.5, 1.9, 2.1], 5)
     assert steps["accepted"].tolist() == [True, True, False] and (steps["growth"] < 1).tolist() == [True, True, False]

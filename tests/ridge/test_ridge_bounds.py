@@ -7,6 +7,7 @@ from theorylab.errors import InputError
 from theorylab.ridge import KernelRidgePath, norm_bound, path_norm_bound
 
 
+@pytest.mark.long
 def test_norm_bounds_are_their_formulas():
     rng = np.random.default_rng(0)
     n = 15

@@ -35,6 +35,7 @@ def test_the_selected_fit_is_kernel_ridge_at_n_alpha(kernel):
     assert ours.best_score_ == pytest.approx(ours.path_.gcv(ALPHAS).min(), rel=1e-12)
 
 
+@pytest.mark.long
 def test_leave_one_out_selection_is_ridge_cv():
     """RidgeCV's default is exact leave-one-out, whatever scikit-learn calls it; alphas are N times ours."""
     ours = RidgeGCV(ALPHAS, criterion="loo").fit(X, Y)
@@ -49,6 +50,7 @@ def test_leave_one_out_selection_is_ridge_cv():
     np.testing.assert_allclose(each.predict(X_new), reference.predict(X_new), rtol=1e-8)
 
 
+@pytest.mark.long
 def test_weighted_fits_are_ridge_with_sample_weights():
     w = rng.uniform(0.5, 2.0, N)
     w[3] = 0.0  # a sample of weight zero is dropped, and N counts the others

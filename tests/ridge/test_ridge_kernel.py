@@ -202,6 +202,7 @@ def test_one_output_given_as_a_vector_is_one_column():
     assert vector.gcv(0.1).shape == (1,)
 
 
+@pytest.mark.long
 def test_selection_minimises_the_criterion_jointly_and_per_output():
     _, K, Y, _ = problem()
     path = KernelRidgePath.fit(K, Y)
@@ -238,6 +239,7 @@ def test_a_circulant_kernel_has_gcv_equal_to_loo():
     assert path.diag_cv < 1e-14
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), scale=st.floats(1e-6, 1e6), shape=st.sampled_from([(12, 20, 2), (12, 5, 2)]))
 def test_invariances(seed, scale, shape):
@@ -274,6 +276,7 @@ def test_kappa_is_above_alpha_and_all_curves_are_monotone(seed, p):
     assert (np.diff(path.norm2(alphas)) < 0).all()
 
 
+@pytest.mark.long
 def test_the_same_under_jit_vmap_and_grad():
     _, K, Y, _ = problem()
     path = KernelRidgePath.fit(K, Y)
@@ -308,6 +311,7 @@ def test_float32_user_code_gets_float64_results():
     np.testing.assert_allclose(KernelRidgePath.fit(K32, Y32).loo(ALPHAS), exact.loo(ALPHAS), rtol=1e-9)
 
 
+@pytest.mark.long
 def test_nothing_is_lost_at_the_smallest_sizes():
     one = KernelRidgePath.fit([[2.0]], [3.0])
     np.testing.assert_allclose(one.loo([0.0, 1.0]), [9.0, 9.0])

@@ -19,6 +19,7 @@ def problem(p, seed=0):
     return X, rng.normal(size=(N, C)) + X[:, :1], rng.uniform(0.3, 3.0, N)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("weighted, center", [(False, False), (True, True)])
 @pytest.mark.parametrize("p", [6, 40])
 def test_the_path_of_features_is_the_path_of_their_kernel(p, weighted, center):

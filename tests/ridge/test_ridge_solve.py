@@ -18,6 +18,7 @@ X, Y = rng.normal(size=(N, 40)), rng.normal(size=(N, 2))
 K = X @ X.T
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("block", [2048, 18, 5])
 def test_cholesky_and_eigenvectors_agree(block):
     path = KernelRidgePath.fit(K, Y)
@@ -30,6 +31,7 @@ def test_cholesky_and_eigenvectors_agree(block):
         np.testing.assert_allclose(solution.leverage, path.leverage([alpha])[0], rtol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("score", [gcv_score, loo_score])
 def test_gradients_in_the_kernel_the_targets_and_the_penalty(score):
     rng = np.random.default_rng(1)
@@ -51,6 +53,7 @@ def test_gradients_are_finite_and_exact_in_float32_code_where_eigenvalues_repeat
     np.testing.assert_allclose(gcv_score(np.eye(5), np.arange(5.0), 0.1), 6.0, rtol=1e-12)
 
 
+@pytest.mark.long
 def test_rows_spread_over_devices_give_the_same_solution():
     """In a process of its own: three virtual devices, and a number of samples that they do not divide."""
     code = """

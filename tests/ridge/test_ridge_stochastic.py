@@ -14,6 +14,7 @@ K, Y = X @ X.T, rng.normal(size=(N, 2)) + X[:, :1]
 ALPHAS = np.array([1e-2, 0.1, 1.0])
 
 
+@pytest.mark.long
 def test_the_estimate_lies_within_its_error_bars():
     path = KernelRidgePath.fit(K, Y)
     estimate = gcv_slq(K, Y, ALPHAS, jax.random.key(0), num_probes=40, depth=40)
@@ -58,6 +59,7 @@ def test_a_krylov_space_that_closes_early_is_cut_there():
     assert (estimate.truncation < 1e-9 * exact).all()
 
 
+@pytest.mark.long
 def test_too_few_steps_show_as_truncation():
     estimate = gcv_slq(K, Y, [1e-4], jax.random.key(0), num_probes=4, depth=5)
     assert estimate.truncation[0] > 0.01 * estimate.gcv[0]

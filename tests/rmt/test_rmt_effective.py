@@ -83,6 +83,7 @@ def test_kappa_scales_with_the_problem_and_ignores_the_order(eigenvalues, n, alp
 gradient = jax.jit(jax.grad(lambda e, n, a: effective_regularization(e, n, a), argnums=(0, 1, 2)))
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None)
 @given(spectra, samples, st.floats(1e-3, 10))
 def test_derivatives_are_finite_differences(eigenvalues, n, alpha):
@@ -113,6 +114,7 @@ def test_derivative_at_a_zero_eigenvalue_is_the_one_sided_limit():
     np.testing.assert_allclose(float(slope), forward, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_forward_reverse_second_order_jit_and_vmap_agree_in_float32_programs():
     e = jnp.array([1.0, 0.5, 0.1])
     assert e.dtype == jnp.float32
@@ -140,6 +142,7 @@ def test_weights_are_multiplicities():
     assert kappa([2.0, 1.0], 2.0, 0.1, weights=[1, 3]) == pytest.approx(kappa([2.0, 1, 1, 1], 2.0, 0.1), rel=1e-14)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alpha", [1.2, 1.5, 2.0, 3.0])
 def test_tail_of_2000_modes_replaces_two_hundred_thousand(alpha):
     # The exact sum of 2e5 modes plus its own (much smaller) tail is the reference for the tail from 2000.

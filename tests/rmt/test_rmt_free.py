@@ -27,6 +27,7 @@ def test_sum_of_semicircles_is_a_semicircle_and_commutes():
     np.testing.assert_allclose(np.asarray(both.stieltjes(x)), np.asarray(Semicircle(1.5).stieltjes(x)), rtol=1e-9)
 
 
+@pytest.mark.long
 def test_sum_with_a_semicircle_is_the_deformed_law():
     atoms, x = np.array([-1.0, 2.0]), np.linspace(-3, 4, 29)
     law, exact = free_additive(DiscreteLaw(atoms), Semicircle(0.49)), DeformedWigner(atoms, None, 0.49)
@@ -36,6 +37,7 @@ def test_sum_with_a_semicircle_is_the_deformed_law():
     np.testing.assert_allclose(np.asarray(law.density(x)), np.asarray(exact.density(x)), atol=3e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("swap", [False, True])
 def test_product_with_marchenko_pastur_is_silverstein(swap):
     atoms, weights = np.array([1.0, 8.0]), np.array([0.7, 0.3])

@@ -6,6 +6,7 @@ import pytest
 from theorylab.rmt import MarchenkoPastur, effective_regularization, local_law_residuals, resolvent_residuals
 
 
+@pytest.mark.long
 def test_residuals_are_those_of_direct_inverses():
     rng = np.random.default_rng(0)
     n, p, alpha = 8, 12, 0.3
@@ -46,6 +47,7 @@ def test_iid_residuals_fall_at_the_rates_of_the_theorem():
     assert -1.0 < slopes[1] < -0.1 and -1.0 < slopes[2] < 0.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("design", ["duplicated", "elliptical"])
 def test_dependent_designs_stall(design):
     assert rms(48, 6, design)[0] > 0.4 and rms(192, 2, design)[0] > 0.4

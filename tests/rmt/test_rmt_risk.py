@@ -63,6 +63,7 @@ TABLE = [(1.5, 1.5, -0.502, -0.517), (1.3, 2.0, -1.006, -1.022), (2.0, 1.8, -0.7
 SATURATED = [(1.2, 3.0, -1.95, -2.06), (1.2, 4.5, -2.41, -2.51)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("alpha", "delta", "first", "second"), TABLE + SATURATED)
 def test_exponent_table_at_two_million_modes(alpha, delta, first, second):
     i = np.arange(1, 2_000_001.0)
@@ -70,6 +71,7 @@ def test_exponent_table_at_two_million_modes(alpha, delta, first, second):
     np.testing.assert_allclose(np.diff(np.log10(risk)), [first, second], atol=0.01)  # the table's own digits
 
 
+@pytest.mark.long
 def test_tails_make_two_thousand_modes_enough():
     i = np.arange(1, 200_001.0)
     short = omniscient_risk(

@@ -17,6 +17,7 @@ from theorylab.rmt import (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alpha", [1.2, 1.5, 2.0, 3.0])
 def test_constant_and_derivative_of_the_infinite_power_law(alpha):
     i = np.arange(1, 5001.0)

@@ -26,6 +26,7 @@ def mass_between(law, low, high):
     return np.sum(weights * (high - low) * np.sin(2 * angle) * np.asarray(law.density(x)))
 
 
+@pytest.mark.long
 def test_golden_transforms_and_edges():
     np.testing.assert_allclose(complex(TWO.companion_stieltjes(-0.5)), 1.447846, atol=5e-7)
     golden = -0.585981 + 0.130544j
@@ -40,6 +41,7 @@ def test_bulks_carry_the_mass_of_their_atoms():
     np.testing.assert_allclose(float(TWO.cdf(3.0)), 0.7, atol=1e-13)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("companion", [False, True])
 @pytest.mark.parametrize("gamma", [0.3, 1.0, 2.5])
 def test_one_atom_is_marchenko_pastur(gamma, companion):
@@ -53,6 +55,7 @@ def test_one_atom_is_marchenko_pastur(gamma, companion):
     assert float(law.atom()) == pytest.approx(float(exact.atom()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("gamma", [0.3, 3.0])
 def test_total_mass_is_one_atoms_counted(gamma):
     for companion in (False, True):
@@ -90,6 +93,7 @@ spectra = st.lists(st.floats(1e-4, 1e2), min_size=5, max_size=5).map(np.array)
 points = st.builds(complex, st.floats(-50, 300), st.floats(1e-3, 20))
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(spectra, st.floats(0.05, 10), st.floats(-50, 300), st.floats(0, 20))
 def test_solution_satisfies_the_equation_in_the_upper_half_plane(t, gamma, x, y):
@@ -103,6 +107,7 @@ def test_solution_satisfies_the_equation_in_the_upper_half_plane(t, gamma, x, y)
         np.testing.assert_allclose(back, complex(x, y), rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(
     spectra,
@@ -139,6 +144,7 @@ def test_power_law_spectra_converge_from_the_smallest_to_the_largest_scale():
             assert np.asarray(law.solve(np.geomspace(1e-10, 10, 400)).converged).all()
 
 
+@pytest.mark.long
 def test_quantile_inverts_the_cdf_and_gradients_are_right():
     p = np.array([0.1, 0.5, 0.9])
     np.testing.assert_allclose(np.asarray(TWO.cdf(TWO.quantile(p))), p, atol=1e-12)
@@ -172,6 +178,7 @@ def sample(n: int, t: np.ndarray, seed: int) -> np.ndarray:
     return np.linalg.eigvalsh(x.T @ x / n)
 
 
+@pytest.mark.long
 def test_random_matrix_agrees():
     t = np.repeat([1.0, 8.0], [140, 60])
     # rigidity: the Kolmogorov distance of one matrix is O(log n/n)

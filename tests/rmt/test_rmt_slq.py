@@ -29,6 +29,7 @@ def test_leading_ritz_values_come_once(quadrature):
     np.testing.assert_allclose(np.asarray(quadrature.weights).sum(axis=1), 1, rtol=1e-12)
 
 
+@pytest.mark.long
 def test_traces_lie_within_their_error_bars(quadrature):
     for f, exact in ((lambda x: x, EIGENVALUES.mean()), (lambda x: jnp.exp(-x), np.exp(-EIGENVALUES).mean())):
         mean, error = quadrature.average(f)
@@ -44,6 +45,7 @@ def test_error_bar_is_the_variance_of_rademacher_probes(quadrature):
     assert 0.5 < error / np.sqrt(variance) < 1.6  # a s.d. from 16 draws has relative s.d. 0.18
 
 
+@pytest.mark.long
 def test_density_integrates_to_one_and_finds_the_tail(quadrature):
     grid = np.geomspace(1e-6, 10, 2000)
     smooth = quadrature.density(grid, log=True, width=0.3)

@@ -28,6 +28,7 @@ def test_sample_eigenvalue_is_inverted():
     assert np.isnan(float(spike_from_sample(1.0, 0.5)))
 
 
+@pytest.mark.long
 def test_simulated_spikes_agree():
     rng, n, p = np.random.default_rng(0), 600, 300
     x = rng.standard_normal((n, p))

@@ -11,6 +11,7 @@ def goe(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.linalg.eigh((w + w.T) / np.sqrt(2 * n))
 
 
+@pytest.mark.long
 def test_spacing_ratio_tells_random_matrices_from_independent_levels():
     # the ratio has s.d. ~ .26 per level: ± .26/√m, three s.e.
     ratios = [float(level_spacing_ratio(goe(200, seed)[0])) for seed in range(5)]

@@ -27,6 +27,7 @@ def test_golden_transform_of_the_deformed_law():
     assert complex(LAW.stieltjes(0.4 - 0.1j)).imag < 0
 
 
+@pytest.mark.long
 def test_deformed_law_has_two_bulks_of_half_mass():
     edges = LAW.edges()
     np.testing.assert_allclose([mass_between(LAW, a, b) for a, b in edges], [0.5, 0.5], atol=1e-9)
@@ -35,6 +36,7 @@ def test_deformed_law_has_two_bulks_of_half_mass():
     np.testing.assert_allclose(float(jax.grad(LAW.cdf)(2.2)), float(LAW.density(2.2)), rtol=1e-5)
 
 
+@pytest.mark.long
 def test_deformation_of_zero_is_the_semicircle():
     x = np.linspace(-4, 4, 41)
     for s2 in (0.3, 2.0):

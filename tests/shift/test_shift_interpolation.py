@@ -18,6 +18,7 @@ def train(labels, max_epochs, **options):
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_random_labels_are_fitted_and_training_stops_there():
     labels = np.random.default_rng(1).integers(0, 2, 16)
     x, found = train(labels, 2000)

@@ -19,6 +19,7 @@ def gradient(X, y, w, lam):
     return lam * w - X.T @ (y / (1 + np.exp(y * (X @ w)))) / len(y)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("n", "p"), [(30, 8), (12, 40)])
 def test_the_path_agrees_with_scikit_learn_in_either_shape(n, p):
     X, y = problem(n, p)
@@ -37,6 +38,7 @@ def test_the_order_of_penalties_does_not_matter():
     np.testing.assert_allclose(one.coef, other.coef[::-1], rtol=1e-12)
 
 
+@pytest.mark.long
 def test_padding_and_batches_change_nothing():
     X, y = problem(12, 40)
     alone = fit_logistic(X, y, [1e-3])
@@ -51,6 +53,7 @@ def test_padding_and_batches_change_nothing():
     np.testing.assert_allclose(both.coef[1], -alone.coef, atol=1e-7)  # flipping all labels flips w
 
 
+@pytest.mark.long
 def test_a_gram_matrix_is_enough():
     X, y = problem(12, 40)
     labels, mask = np.stack([y, -y, y[::-1]]), np.arange(12) < 9
@@ -82,6 +85,7 @@ def test_bad_gram_matrices_are_refused_by_name(arguments, said):
         fit_kernel_logistic(given.pop("K"), given.pop("y"), given.pop("lams"), **given)
 
 
+@pytest.mark.long
 def test_a_tiny_penalty_approaches_the_maximum_margin():
     X, y = problem(6, 20, seed=3)
     w = fit_logistic(X, y, [1e-9], tol=1e-12).coef[0]
@@ -100,6 +104,7 @@ def test_noisy_data_that_cannot_be_separated_keep_their_training_error():
     assert fit.objective[0] == pytest.approx(np.log(2))
 
 
+@pytest.mark.long
 def test_it_works_under_jit_and_with_float64_on():
     X, y = problem(12, 40)
     expected = fit_logistic(X, y, [0.01]).coef
@@ -110,6 +115,7 @@ def test_it_works_under_jit_and_with_float64_on():
         np.testing.assert_allclose(fit_logistic(jnp.asarray(X), y, 0.01).coef, expected, rtol=1e-12)
 
 
+@pytest.mark.long
 def test_a_fit_that_stops_early_says_so():
     X, y = problem(12, 40)
     with pytest.warns(RuntimeWarning, match="gradient norm above tol"):
@@ -117,6 +123,7 @@ def test_a_fit_that_stops_early_says_so():
     assert not fit.converged.any() and fit.iterations.tolist() == [1]
 
 
+@pytest.mark.long
 def test_one_sample_and_float32_are_fitted():
     # one sample: w = t x with lam t |x|^2 = ... solved by bisection of the scalar equation lam t = s(-t |x|^2)
     x = np.array([[1.0, 2.0]])

@@ -16,6 +16,7 @@ def sample(n=10, d=2, k=60, seed=0, wrong=3):
     return x_s, x_n, y, noisy
 
 
+@pytest.mark.long
 def test_the_bound_is_its_formula_and_holds():
     x_s, x_n, y, noisy = sample()
     w = fit_logistic(np.concatenate([x_s, x_n], 1), noisy, [1e-4]).coef[0]
@@ -39,6 +40,7 @@ def test_no_interpolating_classifier_is_below_the_bound(seed, wrong):
     assert found.norm_n >= found.bound * (1 - 1e-9)
 
 
+@pytest.mark.long
 def test_compressed_and_masked_samples_give_the_same_bound():
     x_s, x_n, y, noisy = sample()
     L = compress_block(x_n)

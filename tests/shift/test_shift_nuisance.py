@@ -26,6 +26,7 @@ def test_the_label_is_the_sign_along_the_direction_and_classes_are_a_gap_apart()
     assert abs(x[:, 2].var() - 1) < 4 * (2 / 500) ** 0.5 and abs(y.mean()) < 4 / 500**0.5
 
 
+@pytest.mark.long
 def test_the_bartlett_factor_has_the_moments_of_a_wishart_matrix():
     n, k, sigma, draws = 4, 7, 0.5, 400
     keys = jax.random.split(jax.random.key(1), draws)
@@ -50,6 +51,7 @@ def test_the_factor_is_lower_triangular_and_has_at_most_k_columns():
     assert factor.shape == (4, 2) and factor[0, 1] == 0
 
 
+@pytest.mark.long
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 100))
 def test_compression_keeps_all_inner_products(n, k, seed):
     x = np.random.default_rng(seed).normal(size=(n, k))
@@ -68,6 +70,7 @@ def test_a_larger_noise_rate_flips_a_superset_of_labels():
     assert not flip_labels(jax.random.key(3), y, 0.0)[1].any()
 
 
+@pytest.mark.long
 def test_a_training_set_has_the_shortcut_as_last_signal_coordinate():
     sample = draw_training_set(jax.random.key(0), NuisanceModel(d_s=3, k=100, shortcut=2.0), 300, 0.1)
     agrees = sample.x_s[:, 3] * sample.y

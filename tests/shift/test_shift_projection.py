@@ -44,6 +44,7 @@ def close(a, b, tolerance=1e-5):
     assert float(projection_norm(a, b)) < tolerance * max(1.0, float(projection_norm(a, THETA0)))
 
 
+@pytest.mark.long
 def test_fine_tuning_is_gradient_descent_with_momentum_and_cosine():
     close(finetune(linear, THETA0, X, Y, KEY, RECIPE), by_hand(RECIPE, X, Y))
     other = FineTuning(steps=7, lr=0.1, batch_size=8, period=28)
@@ -71,6 +72,7 @@ def test_the_norm_is_the_distance_of_all_parameters():
     assert float(projection_norm(a, a)) == 0.0
 
 
+@pytest.mark.long
 def test_projection_norms_are_steps_1_to_4_by_hand():
     hat = jax.tree.map(lambda a: a + 0.3, by_hand(RECIPE, X, Y))
     sets = np.stack([X, X[::-1] * 1.5])
@@ -106,6 +108,7 @@ class Normed(nnx.Module):
         return self.head(self.norm(x))
 
 
+@pytest.mark.long
 def test_batch_norm_trains_in_train_mode_and_its_statistics_are_no_parameters():
     model = Normed(nnx.Rngs(0))
     f, theta0 = functional(model)

@@ -65,6 +65,7 @@ def test_a_signal_that_training_never_saw_has_norm_0_and_a_loss(draw):
     assert linear_projection_norm(X, Xt, hidden) < 1e-12 and linear_test_loss(X, Xt, hidden) > 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n, m", [(12, 9), (9, 9), (6, 40)])  # 40 > d: the test rows span everything
 def test_proposition_3_is_the_average_over_an_orthonormal_frame(n, m):
     """The mean over r e_i is that over any law with E theta theta^T = (r^2 / d) I: nothing needs to be sampled."""
@@ -80,6 +81,7 @@ def test_proposition_3_is_the_average_over_an_orthonormal_frame(n, m):
     assert found.lower <= found.loss <= found.upper
 
 
+@pytest.mark.long
 def test_proposition_6_the_norm_falls_with_more_test_rows_and_is_0_at_full_rank():
     rng = np.random.default_rng(3)
     X, rows, theta = rng.normal(size=(N, D)), rng.normal(size=(D + 5, D)), rng.normal(size=D)
@@ -93,6 +95,7 @@ def test_repeated_and_zero_rows_change_nothing(draw):
     assert linear_projection_norm(X, more, theta) == pytest.approx(linear_projection_norm(X, Xt, theta), rel=1e-10)
 
 
+@pytest.mark.long
 def test_proposition_7_flow_is_the_matrix_exponential_and_descent_the_iteration(draw):
     X, Xt, theta_star, theta0 = draw
     theta_hat = min_norm_fit(X, X @ theta_star, theta0)
@@ -121,6 +124,7 @@ def test_without_shift_the_reference_removes_the_floor_at_every_time(draw):
     assert ref.max() < 1e-12 and base[0] > 0.5 * np.linalg.norm(theta_hat - theta0)
 
 
+@pytest.mark.long
 def test_the_gram_form_is_the_primal_one(draw):
     X, Xt, theta_star, theta0 = draw
     resid = X @ (theta_star - theta0)

@@ -40,6 +40,7 @@ def test_without_nuisance_weights_the_error_counts_signs():
     np.testing.assert_allclose(nuisance_error([[1.0, -1.0, 0.0, 2.0]], [0.0], 1.0), [(1 + 0.5) / 4])
 
 
+@pytest.mark.long
 def test_a_shift_of_the_mean_moves_every_margin():
     gamma = np.array([0.5, 1.5])
     error = nuisance_error(gamma, 2.0, 0.5, kappa=1.0)

@@ -24,6 +24,7 @@ def found():
     return sweep(MODEL, keys=keys(2), ns=[24, 20], etas=[0.0, 0.3], lams=[1e-4, 0.1], smallest_pad=24)
 
 
+@pytest.mark.long
 def test_every_entry_is_one_training_set_fitted_by_hand(found):
     n, eta, lam, seed = 24, 0.3, 1e-4, 1
     sample = draw_training_set(jax.random.fold_in(jax.random.key(seed), n), MODEL, n, eta)
