@@ -143,7 +143,7 @@ def main() -> None:
     plan = {
         "closed": (CLOSED, 4000, 20, "SL, UL+, SSL-S, SSL-W: exact O(d) laws against explicit data"),
         "ssl_em": (("ssl_em",), 64, 4, "SSL-EM on explicit data"),
-        "self_training": (("self_training",), 8, 1, "self-training on explicit data (peer: scikit-learn)"),
+        "self_training": (("self_training",), 32, 2, "self-training on explicit data (peer: scikit-learn)"),
     }
     rows = []
     for method, (methods, mine, theirs, what) in plan.items():
