@@ -28,7 +28,6 @@ from theorylab.papers.more_than_a_toy.measures import (
 PAPER = "Wei, Hu, Steinhardt 2022"
 BIG = ("quick", "medium", "full")
 PRETRAINED = ("medium", "full")  # the presets with ImageNet weights
-WIDE = ("quick", "full")  # the presets whose N go from 125 or 250 to 2,000 and more
 CLAIMS = (
     Claim("gcv_rate", "GCV's relative error falls like N^-1/2, at every ridge", f"{PAPER}, theorem; dossier 2.5",
           ("gcv_rate",), gcv_rate("gcv"), {"training risk instead of GCV": gcv_rate("train")}, presets=BIG),
@@ -48,13 +47,13 @@ CLAIMS = (
           real_ratio("gcv", others=True), kind="finding", presets=PRETRAINED,
           note="The band is Fashion-MNIST's; `gcv_where_selected` judges these at the ridge that one would take."),
     Claim("norm_bound_is_vacuous", "A norm bound is flat in N while the risk falls", "dossier 2.8", ("analytic",),
-          norm_is_flat("norm_bound"), {"GCV in its place": norm_is_flat("gcv")}, presets=WIDE),
+          norm_is_flat("norm_bound"), {"GCV in its place": norm_is_flat("gcv")}, presets=("quick", "full")),
     Claim("spectrum_is_not_enough", "The spectrum without the target is too optimistic", f"{PAPER}, abstract",
-          ("analytic",), too_optimistic("spectrum_only"), {"GCV in its place": too_optimistic("gcv")}, presets=WIDE),
+          ("analytic",), too_optimistic("spectrum_only"), {"GCV in its place": too_optimistic("gcv")}, presets=BIG),
     Claim("plugin_collapses", "Plugging in a sample's own spectrum collapses as N nears its size", "dossier 2.8",
-          ("analytic",), collapses("plugin"), {"GCV in its place": collapses("gcv")}, presets=WIDE),
+          ("analytic",), collapses("plugin"), {"GCV in its place": collapses("gcv")}, presets=BIG),
     Claim("capacity_exponent", "The ReLU NTK of Fashion-MNIST has capacity exponent 1.20", "dossier 6.4 (6)",
-          ("analytic",), capacity("kappa"), {"risk in place of κ̂": capacity("test")}, presets=WIDE),
+          ("analytic",), capacity("kappa"), {"risk in place of κ̂": capacity("test")}, presets=BIG),
     Claim("power_law_constants", "κ = C_α N^-α and ∂κ/∂λ = α for a power-law spectrum", "dossier 2.7",
           ("exponents",), constants(1.0), {"constants 5 % off": constants(1.05)}, presets=BIG),
     Claim("scaling_exponents", "R ~ N^-min(δ-1, 2α): the table of ridgeless slopes", "dossier 2.7",
@@ -85,7 +84,8 @@ CLAIMS = (
           pretrained_ratio("unit_diagonal", 0.85, 1.2),
           {"the kernel as it is": pretrained_ratio("network_curves", 0.85, 1.2)}, presets=PRETRAINED),
     Claim("loo_is_right", "Leave-one-out needs no random-matrix law: right for every kernel", "dossier 5.2",
-          ("analytic", "network_curves"), loo_is_right("loo"), {"training risk": loo_is_right("train")}, presets=WIDE),
+          ("analytic", "network_curves"), loo_is_right("loo"), {"training risk": loo_is_right("train")},
+          presets=("quick", "full")),
     Claim("loo_of_networks", "The same of networks on MNIST, Fashion-MNIST and CIFAR-10", "dossier 5.2",
           ("analytic", "network_curves"), loo_is_right("loo"), {"training risk": loo_is_right("train")},
           presets=("medium",), kind="finding",
