@@ -10,13 +10,13 @@ from theorylab.ntk.plan import Plan
 
 # kinds of the blocks in the order of the leaves; "jacobian" is the fallback
 PLACES = {
-    "mlp": ["dense", "jacobian"] * 3,
+    "mlp": ["dense+bias"] * 3,
     "ntk_parametrisation": ["dense", "dense"],
     "shared_weights": ["dense", "dense"],
     "tied_transpose": ["jacobian"],
     "stacked_layers": ["jacobian", "dense", "dense", "dense"],
     "scanned_layers": ["dense", "jacobian"],
-    "strided_dilated_conv": ["conv", "conv", "jacobian"],
+    "strided_dilated_conv": ["conv+bias", "conv"],
     "grouped_conv": ["conv", "conv", "dense"],
     "conv_1d_channels_first": ["dense", "conv"],
     "max_pool": ["conv", "dense"],

@@ -20,6 +20,7 @@ from jaxtyping import PyTree
 from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout
 from theorylab.ntk.guard import refuse_coupling, run_probe
+from theorylab.ntk.host import HostEngine
 from theorylab.ntk.plan import Reduce, show, table
 from theorylab.ntk.products import ProductEngine
 from theorylab.ntk.store import KernelStore
@@ -115,7 +116,11 @@ def empirical_ntk(
 @functools.lru_cache(maxsize=32)
 def _engine(f: Callable, reduce: Reduce, method: Method, mesh: Mesh | None, precision: str) -> Engine:
     """One engine, with its compiled functions, for every network and setting in recent use."""
-    kind = ProductEngine if method == "ntk_vp" else Engine
+    kind = Engine
+    if method == "ntk_vp":
+        kind = ProductEngine
+    elif mesh is None and jax.default_backend() == "cpu":
+        kind = HostEngine
     return kind(f, reduce, method in ("auto", "structured"), mesh)
 
 

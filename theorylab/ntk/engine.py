@@ -91,8 +91,7 @@ class Engine:
         allowed = memory_gb * 1e9 if memory_gb else _default_budget()
         budget = _SHARE * allowed
         n1, n2 = (jax.tree.leaves(x)[0].shape[0] for x in (x1, x1 if x2 is None else x2))
-        parts = min(_TRIANGLE[0], max(1, n1 // _TRIANGLE[1])) if x2 is None else 1
-        tile = min(_TILE, math.ceil(max(n1, n2) / parts))
+        tile = self._first_tile(n1, n2, x2 is None)
         devices = self.mesh.size if self.mesh is not None else 1
         chunk = 1 if self.reduce == "sum_logits" else analysis.outputs
         while True:
@@ -100,21 +99,30 @@ class Engine:
             pairs = n1 * n2 / 2 + n1 * tile / 2 if x2 is None else n1 * n2
             samples = n1 if x2 is None else n1 + n2
             costs = (self.reduce, analysis.outputs, samples, pairs, analysis.dtype.itemsize)
-            plan = choose(analysis.blocks, *costs)
+            plan = self._chosen(analysis, costs, math.ceil(n1 / tile) * math.ceil(n2 / tile))
             layout = Layout(tile, chunk, analysis.outputs, 2, plan, 0)
             held, extra = self._memory(params, x1, layout)
-            if 2 * held + extra <= budget or (tile == devices and chunk == 1):
+            least = held * (1 if x2 is None and tile >= n1 else 2) + extra
+            if least <= budget or (tile == devices and chunk == 1):
                 break
-            shrink = 0.9 * budget / (2 * held + extra)
+            shrink = 0.9 * budget / least
             if tile > devices:
                 tile = max(devices, min(tile - 1, int(tile * shrink)))
             else:
                 chunk = max(1, min(chunk - 1, int(chunk * shrink)))
-        if 2 * held + extra > budget:
-            need = (2 * held + extra) / _SHARE / 1e9
+        if least > budget:
+            need = least / _SHARE / 1e9
             raise InputError(f"memory_gb={allowed / 1e9:.3g}: a pair of samples takes {need:.3g}; allow that much.")
-        resident = min(int((budget - extra) // held), math.ceil(n1 / tile) + math.ceil(n2 / tile))
-        return Layout(tile, chunk, analysis.outputs, max(2, resident), plan, int(resident * held + extra), costs)
+        resident = max(2, min(int((budget - extra) // held), math.ceil(n1 / tile) + math.ceil(n2 / tile)))
+        used = min(resident, math.ceil(n1 / tile) + (0 if x2 is None else math.ceil(n2 / tile)))
+        return Layout(tile, chunk, analysis.outputs, resident, plan, int(used * held + extra), costs)
+
+    def _first_tile(self, n1: int, n2: int, symmetric: bool) -> int:
+        parts = min(_TRIANGLE[0], max(1, n1 // _TRIANGLE[1])) if symmetric else 1
+        return min(_TILE, math.ceil(max(n1, n2) / parts))
+
+    def _chosen(self, analysis: Analysis, costs: tuple, tiles: int) -> Plan:
+        return choose(analysis.blocks, *costs)
 
     def _memory(self, params: PyTree, x: PyTree, layout: Layout) -> tuple[int, int]:
         """Bytes of one tile of features, and of what else computing and contracting them takes."""

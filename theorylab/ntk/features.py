@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from theorylab.ntk.graph import Graph, read, trace
+from theorylab.ntk import strides
+from theorylab.ntk.graph import Graph, Op, read, trace
 from theorylab.ntk.plan import Plan
 from theorylab.ntk.sites import Block, Site, find_blocks
 
@@ -77,10 +78,12 @@ def sample_features(
     """The features of one sample, one tuple for every block of the plan.
 
     A block contracted through gradients gives `(g,)` of shape (kept outputs, entries); one contracted through Grams
-    `(a, d)` of shapes (b, s, c) and (kept outputs, b, s, f). Where the kernel sums over outputs, f includes them.
+    `(a, d)` of shapes (b, s, c) and (kept outputs, b, s, f). Where the kernel sums over outputs, f includes them. A
+    late block gives `(a, d)`, d of shape (s, outputs, f), a of shape (s, c), or with its windows not yet laid out.
     """
     graph, blocks = analysis.graph, analysis.blocks
     sites = {site.op: site for block in blocks for site in block.sites}
+    bare = {site.op for i in plan.late for site in blocks[i].sites if blocks[i].windows}
     full = [block.leaf for block in blocks if not block.sites]
 
     def run(zeros: dict[int, Array], shifts: list[Array]) -> tuple[Array, dict[int, tuple[Array, Array]]]:
@@ -89,10 +92,11 @@ def sample_features(
         env = dict(zip((r.id for r in graph.inputs), inputs, strict=True))
         data = {}
         for number, op in enumerate(graph.ops):
-            out = op(*(read(env, a) for a in op.inputs))
+            apply = strides.apply if plan.host else Op.__call__
+            out = apply(op, *(read(env, a) for a in op.inputs))
             if number in sites:
                 out[0] = out[0] + zeros[number]
-                data[number] = _data(sites[number], env)
+                data[number] = _data(sites[number], env, number in bare)
             env.update(zip((r.id for r in op.outputs), out, strict=True))
         return read(env, graph.outputs[0]), data
 
@@ -101,13 +105,22 @@ def sample_features(
     cotangents, jacobians = jax.vmap(pullback)(seeds)
     whole = dict(zip(full, jacobians, strict=True))
     features: list[tuple[Array, ...]] = []
-    for block, gram in zip(blocks, plan.grams, strict=True):
+    for number, (block, gram) in enumerate(zip(blocks, plan.grams, strict=True)):
         if not block.sites:
             g = whole[block.leaf].reshape(len(seeds), -1)
             features.append((g.reshape(1, -1) if plan.merged else g,))
             continue
-        a = jnp.concatenate([data[site.op][0] for site in block.sites], 1)
+        one = len(block.sites) == 1
+        a = data[block.sites[0].op][0] if one else jnp.concatenate([data[site.op][0] for site in block.sites], 1)
         d = jnp.concatenate([jax.vmap(s.rule.cotangent)(cotangents[s.op]) * data[s.op][1] for s in block.sites], 2)
+        if block.bias is not None and not (number in plan.late and block.windows):
+            a = jnp.concatenate([a, jnp.ones((*a.shape[:-1], 1), a.dtype)], -1)
+        if number in plan.late:
+            wide = jnp.promote_types(d.dtype, jnp.float32)
+            a, d = (a if block.windows else a[0]), d[:, 0]
+            d = d.swapaxes(0, 1) if block.sizes[1] > 1 else d.reshape(1, *d.shape[::2])  # spares a copy
+            features.append((a.astype(wide), d.astype(wide)))
+            continue
         if plan.merged:
             d = d.transpose(1, 2, 0, 3).reshape(1, *d.shape[1:3], -1)
         if block.kind != "embedding":
@@ -116,13 +129,14 @@ def sample_features(
     return _join_small(features)
 
 
-def _data(site: Site, env: dict[int, Array]) -> tuple[Array, Array]:
-    """A site's data in canonical form, and the constant that multiplies its weight."""
+def _data(site: Site, env: dict[int, Array], bare: bool) -> tuple[Array, Array]:
+    """A site's data in canonical form, or without its windows, and the constant that multiplies its weight."""
     scale = jnp.ones((), read(env, site.data).dtype if site.rule.kind != "embedding" else jnp.float32)
     for atom, divides in site.view.scales:
         factor = jnp.reshape(read(env, atom), ())
         scale = scale / factor if divides else scale * factor
-    return site.rule.data(read(env, site.data)), scale
+    form = site.rule.windows.whole if bare and site.rule.windows else site.rule.data
+    return form(read(env, site.data)), scale
 
 
 def _gradient(a: Array, d: Array, block: Block) -> Float[Array, "q p"]:

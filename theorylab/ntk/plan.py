@@ -30,6 +30,9 @@ class Plan:
 
     grams: tuple[bool, ...]
     merged: bool  # outputs summed inside the features (trace, sum_logits)
+    late: frozenset[int] = frozenset()  # blocks that are handed on as data and cotangents, to be multiplied on the host
+    held: bool = False  # late gradients are formed once a tile and kept
+    host: bool = False  # for one CPU
 
 
 def gradient_cost(block: Block, reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int) -> Cost:
@@ -55,11 +58,17 @@ def gram_cost(block: Block, reduce: Reduce, outputs: int, n: int, pairs: float, 
     return Cost(2.0 * cells * (left + products + kept), itemsize * cells * 2.0 * (1 + kept) * (s > 1))
 
 
-def choose(blocks: list[Block], reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int) -> Plan:
-    """The cheaper order for every block."""
+def choose(
+    blocks: list[Block], reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int, cached: bool = False
+) -> Plan:
+    """The cheaper order for every block. `cached`: gradients are used while they are in cache, their bytes are free."""
     args = (reduce, outputs, n, pairs, itemsize)
-    grams = tuple(bool(b.sites) and gram_cost(b, *args).total < gradient_cost(b, *args).total for b in blocks)
-    return Plan(grams, reduce in ("trace", "sum_logits"))
+
+    def grams(block: Block) -> bool:
+        gradients = gradient_cost(block, *args)
+        return bool(block.sites) and gram_cost(block, *args).total < (gradients.flop if cached else gradients.total)
+
+    return Plan(tuple(map(grams, blocks)), reduce in ("trace", "sum_logits"))
 
 
 def table(blocks: list[Block], names: list[str], plan: Plan, costs: tuple) -> Table:

@@ -24,6 +24,13 @@ from theorylab.ntk.graph import Op
 Shaped = jax.ShapeDtypeStruct
 
 
+class Windows(NamedTuple):
+    """The data of a convolution before its windows are laid out: the columns of each offset are a slice of it."""
+
+    whole: Callable[..., Array]  # the operation's other inputs -> (batch, *padded space, channels)
+    slices: list[tuple[slice, ...]]  # one an offset, in the order of the columns; each gives (batch, *space, channels)
+
+
 class Rule(NamedTuple):
     """The canonical form of one operation: functions that rearrange its data, cotangent and weight, and the sizes."""
 
@@ -34,6 +41,7 @@ class Rule(NamedTuple):
     cotangent: Callable[[Array], Array]  # -> (b, s, f)
     weight: Callable[[Any], Any]  # -> (b, c, f)
     sizes: tuple[int, int, int, int]  # b, s, c, f
+    windows: Windows | None = None  # ungrouped convolutions: a form of `data` that takes less memory
 
 
 def rule_for(op: Op, position: int, shapes: list[Shaped]) -> Rule | None:
@@ -72,18 +80,20 @@ def _conv(params: dict[str, Any], position: int, shapes: list[Shaped], out: Any)
     window, positions = math.prod(kernel), [out.shape[i] for i in (result[0], *result[2:])]
     s = math.prod(positions)
 
-    def data(x: Array) -> Array:
+    slices = []
+    for offset in itertools.product(*map(range, kernel)):
+        start = [o * d for o, d in zip(offset, params["rhs_dilation"], strict=True)]
+        steps = list(zip(start, positions[1:], params["window_strides"], strict=True))
+        slices.append((slice(None), *(slice(a, a + (p - 1) * k + 1, k) for a, p, k in steps), slice(None)))
+
+    def whole(x: Array) -> Array:
         x = x.transpose(lhs[0], *lhs[2:], lhs[1])
         inner = [(*p, d - 1) for p, d in zip(params["padding"], params["lhs_dilation"], strict=True)]
-        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *inner, (0, 0, 0)])
-        patches = []
-        for offset in itertools.product(*map(range, kernel)):
-            start = [o * d for o, d in zip(offset, params["rhs_dilation"], strict=True)]
-            steps = zip(start, positions[1:], params["window_strides"], strict=True)
-            stop = [a + (p - 1) * k + 1 for a, p, k in steps]
-            patches.append(
-                lax.slice(x, [0, *start, 0], [x.shape[0], *stop, x.shape[-1]], [1, *params["window_strides"], 1])
-            )
+        return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *inner, (0, 0, 0)])
+
+    def data(x: Array) -> Array:
+        x = whole(x)
+        patches = [x[where] for where in slices]
         if groups == 1:
             return jnp.concatenate(patches, -1).reshape(1, s, window * channels)
         stacked = jnp.stack(patches, -2).reshape(s, window, groups, channels)
@@ -97,7 +107,8 @@ def _conv(params: dict[str, Any], position: int, shapes: list[Shaped], out: Any)
         w = w.transpose(*rhs[2:], rhs[1], rhs[0]).reshape(window, channels, groups, features // groups)
         return w.transpose(2, 0, 1, 3).reshape(groups, window * channels, features // groups)
 
-    return Rule("conv", data, cotangent, weight, (groups, s, window * channels, features // groups))
+    sizes = groups, s, window * channels, features // groups
+    return Rule("conv", data, cotangent, weight, sizes, Windows(whole, slices) if groups == 1 else None)
 
 
 def _embedding(params: dict[str, Any], position: int, shapes: list[Shaped], out: Any) -> Rule | None:

@@ -1,14 +1,14 @@
 """Which parameter leaves meet the data only in operations with a rule, and which need their Jacobian in full."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from theorylab.ntk.graph import Const, Graph, Op, Ref
-from theorylab.ntk.rules import Rule, entries, rearranges, rule_for
+from theorylab.ntk.rules import Rule, Windows, entries, rearranges, rule_for
 
 
 class View(NamedTuple):
@@ -35,10 +35,17 @@ class Block:
     leaf: int
     sites: tuple[Site, ...]  # empty: the Jacobian of the whole leaf
     sizes: tuple[int, int, int, int]  # b, s, c, f; a leaf in full: 1, 0, 1, size
+    bias: int | None = None  # the leaf that is added to what the only site gives: one more entry of c, of data 1
 
     @property
     def kind(self) -> str:
-        return "+".join(sorted({site.rule.kind for site in self.sites})) or "jacobian"
+        kinds = sorted({site.rule.kind for site in self.sites}) or ["jacobian"]
+        return "+".join(kinds + ["bias"] * (self.bias is not None))
+
+    @property
+    def windows(self) -> Windows | None:
+        """The only site's windows, if it has them."""
+        return self.sites[0].rule.windows if len(self.sites) == 1 else None
 
 
 def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True) -> list[Block]:
@@ -48,6 +55,11 @@ def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True
     depends: dict[int, frozenset[int]] = {r.id: frozenset({i}) for i, r in enumerate(graph.inputs[:leaves])}
     data = {r.id for r in graph.inputs[leaves : leaves + samples]}
     views = {r.id: View(i) for i, r in enumerate(graph.inputs[:leaves])}
+    added: dict[int, list[tuple[int, View]]] = defaultdict(
+        list
+    )  # of a leaf: the operations to whose results it is added
+    makers = {r.id: number for number, op in enumerate(graph.ops) for r in op.outputs}
+    uses = Counter(a.id for atoms in (*(op.inputs for op in graph.ops), graph.outputs) for a in atoms if _is_ref(a))
 
     for number, op in enumerate(graph.ops):
         refs = [a for a in op.inputs if isinstance(a, Ref)]
@@ -56,6 +68,11 @@ def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True
             data.update(r.id for r in op.outputs)
             for a in pure:
                 site = _site(graph, number, op, a, views) if len(pure) == 1 else None
+                if site is None and op.name == "add" and len(refs) == 2 and len(pure) == 1 and a.id in views:
+                    (other,) = (b for b in refs if b is not a)
+                    if uses[other.id] == 1 and other.id in makers:
+                        added[views[a.id].leaf].append((makers[other.id], views[a.id]))
+                        continue
                 if site is None:
                     full |= depends[a.id]
                 else:
@@ -70,15 +87,28 @@ def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True
         if isinstance(atom, Ref) and atom.id not in data:
             full |= depends.get(atom.id, frozenset())
 
+    shapes = [graph.shapes[ref.id].shape for ref in graph.inputs[:leaves]]
+    alone = {found[0].op: (leaf, found[0]) for leaf, found in sites.items() if len(found) == 1 and leaf not in full}
+    biases: dict[int, int] = {}  # of a weight, the leaf added to what its only site gives
+    for leaf, places in added.items():
+        weight, site = alone.get(places[0][0], (leaf, None))
+        free = len(places) == 1 and leaf not in full and not sites[leaf] and weight not in biases
+        if site and free and _is_bias(graph, site, places[0][1], shapes[leaf]):
+            biases[weight] = leaf
+        else:
+            full.add(leaf)
+
     blocks = []
-    for leaf in range(leaves):
-        shape = graph.shapes[graph.inputs[leaf].id].shape
+    for leaf, shape in enumerate(shapes):
+        if leaf in biases.values():
+            continue
         groups = None if leaf in full else _groups(sites[leaf], shape)
         if groups is None:
             blocks.append(Block(leaf, (), (1, 0, 1, math.prod(shape))))
         for group in groups or ():
             b, _, c, f = group[0].rule.sizes
-            blocks.append(Block(leaf, tuple(group), (b, sum(site.rule.sizes[1] for site in group), c, f)))
+            sizes = b, sum(site.rule.sizes[1] for site in group), c + (leaf in biases), f
+            blocks.append(Block(leaf, tuple(group), sizes, biases.get(leaf)))
     return blocks
 
 
@@ -87,6 +117,19 @@ def _site(graph: Graph, number: int, op: Op, weight: Ref, views: dict[int, View]
     view = views.get(weight.id)
     rule = rule_for(op, position, [graph.shape(a) for a in op.inputs]) if len(op.inputs) == 2 and view else None
     return Site(number, op.inputs[1 - position], view, rule) if view and rule else None
+
+
+def _is_ref(atom: Ref | Const) -> bool:
+    return isinstance(atom, Ref)
+
+
+def _is_bias(graph: Graph, site: Site, view: View, shape: tuple[int, ...]) -> bool:
+    """Whether a leaf added to a site's result is one number for each feature f, the same at all positions."""
+    if site.view.scales or view.scales or site.rule.sizes[0] != 1 or site.rule.kind == "embedding":
+        return False
+    numbers = np.broadcast_to(entries(view.ops, shape), graph.shape(graph.ops[site.op].outputs[0]).shape)
+    rows = np.asarray(site.rule.cotangent(numbers))[0]
+    return bool((rows == rows[0]).all()) and len(np.unique(rows[0])) == len(rows[0]) == math.prod(shape)
 
 
 def _view(graph: Graph, op: Op, pure: list[Ref], views: dict[int, View]) -> View | None:

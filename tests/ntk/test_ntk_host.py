@@ -1,0 +1,104 @@
+"""The path of a CPU: strided convolutions by phases, biases folded into their layers, gradients in pieces by BLAS."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from ntk_zoo import ZOO, dense_kernel, reduced
+
+from theorylab.ntk import empirical_ntk, host, strides
+from theorylab.ntk.graph import trace
+from theorylab.ntk.sites import find_blocks
+
+NHWC, NCHW = ("NHWC", "HWIO", "NHWC"), ("NCHW", "OIHW", "NCHW")
+
+
+def _normal(seed: int, *shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "x", "w", "stride", "padding"),
+    [
+        (NHWC, (2, 11, 9, 3), (4, 3, 3, 5), (3, 2), "VALID"),
+        (NHWC, (2, 8, 8, 3), (1, 1, 3, 5), (2, 2), "SAME"),
+        (NHWC, (2, 9, 7, 2), (2, 3, 2, 4), (3, 1), ((2, 1), (0, 3))),
+        (NCHW, (2, 3, 8, 10), (5, 3, 3, 5), (2, 4), "SAME"),
+        (("NWC", "WIO", "NWC"), (2, 12, 3), (5, 3, 4), (2,), "SAME"),
+        (("NDHWC", "DHWIO", "NDHWC"), (1, 5, 6, 4, 2), (3, 2, 2, 2, 3), (2, 2, 1), "SAME"),
+    ],
+)
+def test_derivatives_by_phases_are_those_of_the_strided_convolution(
+    numbers: Any, x: Any, w: Any, stride: Any, padding: Any
+) -> None:
+    x, w = _normal(0, *x), _normal(1, *w)
+
+    def plain(x: Any, w: Any) -> list[Any]:
+        return [lax.conv_general_dilated(x, w, stride, padding, dimension_numbers=numbers, precision="highest")]
+
+    (op,) = trace(plain, x, w).ops
+    ct = _normal(2, *plain(x, w)[0].shape)
+    (reference,) = [jax.vjp(lambda x, w: plain(x, w)[0], x, w)[1](ct)]
+    value, pullback = jax.vjp(lambda x, w: strides.apply(op, x, w)[0], x, w)
+    np.testing.assert_allclose(value, plain(x, w)[0])
+    for found, wanted in zip(pullback(ct), reference, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=2e-5 * float(jnp.abs(wanted).max()))
+
+
+def _blocks(f: Any, params: list[Any], x: jax.Array) -> list[tuple[str, int]]:
+    graph = trace(lambda params, x: [f(params, x[None])[0]], params, x)
+    return [(block.kind, block.leaf) for block in find_blocks(graph, len(params), 1)]
+
+
+def test_a_bias_is_folded_only_where_it_is_one() -> None:
+    w, b, x = _normal(0, 4, 3), _normal(1, 3), _normal(2, 4)
+    assert _blocks(lambda p, x: x @ p[0] + p[1], [w, b], x) == [("dense+bias", 0)]
+    assert _blocks(lambda p, x: p[1] + x @ p[0], [w, b], x) == [("dense+bias", 0)]
+    apart = [("dense", 0), ("jacobian", 1)]
+    assert _blocks(lambda p, x: 2 * (x @ p[0]) + p[1], [w, b], x) == apart  # not the layer's own result
+    assert _blocks(lambda p, x: (z := x @ p[0]) + p[1] + jnp.tanh(z), [w, b], x) == apart  # used elsewhere too
+    assert _blocks(lambda p, x: jnp.tanh(x @ p[0] + p[1]) + p[1], [w, b], x) == apart  # added twice
+    assert _blocks(lambda p, x: x @ p[0] + 2 * p[1], [w, b], x) == apart
+    assert _blocks(lambda p, x: x @ p[0] + p[1], [w, _normal(1, 1)], x) == apart  # one number for all features
+    assert _blocks(lambda p, x: x @ (2 * p[0]) + p[1], [w, b], x) == apart
+    positions = _normal(3, 5, 4)
+    assert _blocks(lambda p, x: x @ p[0] + p[1], [w, _normal(1, 5, 3)], positions) == apart  # one row for each position
+    assert _blocks(lambda p, x: x @ p[0] + p[1], [w, b], positions) == [("dense+bias", 0)]
+
+
+def network(params: Any, x: Any) -> Any:
+    """Convolutions of stride 1 and 2 with biases, one that leaves a single position, a matrix."""
+    for (w, b), stride, padding in zip(params["conv"], (1, 2, 1), ("SAME", "SAME", "VALID"), strict=True):
+        x = jax.nn.relu(lax.conv_general_dilated(x, w, (stride, stride), padding, dimension_numbers=NHWC) + b)
+    return x[:, 0, 0] @ params["w"] + params["b"]
+
+
+def _network() -> tuple[Any, jax.Array]:
+    sizes = [(3, 3, 2, 4), (3, 3, 4, 6), (4, 4, 6, 5)]
+    conv = [(0.3 * _normal(i, *size), _normal(9 + i, size[-1])) for i, size in enumerate(sizes)]
+    return {"conv": conv, "w": _normal(5, 5, 3), "b": _normal(6, 3)}, _normal(7, 7, 8, 8, 2)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("reduce", ["full", "diagonal", "trace", "sum_logits"])
+def test_pieces_batches_and_tiles_of_any_size_give_the_kernel(reduce: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    params, x = _network()
+    wanted = reduced(dense_kernel(network, params, x), reduce)
+    monkeypatch.setattr("theorylab.ntk.engine._TILE", 3)
+    for piece, batch, whole, rows in ((1, 6, 1024, 2), (3000, 1, 4, 512), (1 << 26, 320, 4, 2)):
+        for name, value in (("_PIECE", piece), ("_PASS", batch), ("_WHOLE", whole), ("_ROWS", rows)):
+            monkeypatch.setattr(host, name, value)
+        fresh = lambda params, x: network(params, x)  # noqa: E731  # an engine of its own
+        for columns in (None, x[:4]):
+            kernel = empirical_ntk(fresh, params, x, columns, reduce=reduce)
+            np.testing.assert_allclose(kernel, wanted[:, : kernel.shape[1]], atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("name", ["mlp", "attention", "strided_dilated_conv"])
+def test_a_traced_kernel_and_the_hosts_agree(name: str) -> None:
+    f, params, x = ZOO[name]()
+    traced = jax.jit(lambda x: empirical_ntk(f, params, x, reduce="full"))(x)
+    np.testing.assert_allclose(empirical_ntk(f, params, x, reduce="full"), traced, atol=1e-5 * np.abs(traced).max())
