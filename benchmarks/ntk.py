@@ -1,18 +1,18 @@
 """theorylab's empirical tangent kernel beside neural-tangents, on the networks of `panel.py`.
 
-    python benchmarks/ntk.py                       # all rows; makes the peer's environment on first use
-    python benchmarks/ntk.py --rows mlp:10:64      # network:outputs:samples, repeatable; other rows' results are kept
-    python benchmarks/ntk.py --no-peer
-    python benchmarks/ntk.py --resnet FOLDER       # 2,000 images, one random head, 4 GB; run it again to resume
-    python benchmarks/ntk.py --scaling             # time and peak over samples and over outputs: CSV and PNG
+    python benchmarks/ntk.py                            # all rows; makes the peer's environment on first use
+    python benchmarks/ntk.py --rows cnn:10:64:full      # network:outputs:samples:reduce, repeatable; others are kept
+    python benchmarks/ntk.py --torch PYTHON             # torch.func too, with this interpreter
+    python benchmarks/ntk.py --resnet FOLDER            # 2,000 images, one random head, 4 GB; run it again to resume
+    python benchmarks/ntk.py --scaling                  # over samples, outputs and width: CSV and PNG
 
 Every (row, tool) runs in a process of its own, tools interleaved, `--rounds` times; the table quotes minima, since
-other work on the machine only ever adds. CPU seconds are the process's own and the figure to read on a busy machine;
-the peer is the fastest, by them, of the methods that ran. "GFLOP" is the arithmetic that a kernel needs: a forward
-pass, a backward pass for each output, the cheaper order of contraction for each block, the symmetric half; "share" is
-that over theorylab's CPU seconds, of what a matrix product (2048 cubed) reached a CPU second in the same process.
-Writes `ntk-cpu.json` and `.md` to `--out`. neural-tangents 0.6.5 needs Python 3.11 and JAX 0.4.25: its environment is
-made with `uv` or `python3.11 -m venv`.
+other work on the machine only ever adds. CPU seconds are the process's own; they include threads that wait by spinning.
+The peer is the fastest, by wall time, of neural-tangents' methods that ran. "GFLOP" is the arithmetic that a kernel
+needs: a forward pass, a backward pass for each output, the cheaper order of contraction for each block, the symmetric
+half; the rate is that of a matrix product (2048 cubed) in the same process. "Above base" is the peak memory less what
+the process had before the kernel; "memory" the ratio of the two. Writes `ntk-cpu.json` and `.md` to `--out`.
+neural-tangents 0.6.5 needs Python 3.11 and JAX 0.4.25: its environment is made with `uv` or `python3.11 -m venv`.
 """
 
 import argparse
@@ -28,62 +28,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+from ntk_workers import script
 from record import RESULTS, keep
 
 HERE = Path(__file__).resolve().parent
 PINS = ["jax==0.4.25", "jaxlib==0.4.25", "numpy<2", "scipy<1.13", "absl-py", "dm-tree", "frozendict"]
 METHODS = {"nt jacobian": 1, "nt vector products": 2, "nt structured": 3}
-
-WORKER = """
-import json, resource, sys, time
-sys.path.insert(0, {here!r})
-if {method}:
-    from unittest.mock import MagicMock  # neural-tangents imports TensorFlow, which it does not need here
-    for name in ("tensorflow", "tf2jax", "jax.experimental.jax2tf",
-                 "neural_tangents.experimental.empirical_tf.empirical"):
-        sys.modules[name] = MagicMock()
-import jax
-import numpy as np
-from panel import PANEL
-jax.config.update("jax_threefry_partitionable", False)  # the same random numbers on old releases and new
-init, apply, sample = PANEL[{network!r}]({outputs})
-params, x = init(jax.random.PRNGKey(0)), sample(jax.random.PRNGKey(1), {samples})
-if {method}:
-    import neural_tangents as nt
-    fn = jax.jit(nt.empirical_ntk_fn(apply, trace_axes=(-1,), vmap_axes=0, implementation={method}))
-    kernel = lambda: np.asarray(fn(x, None, params))
-else:
-    from theorylab.ntk import empirical_ntk
-    kernel = lambda: empirical_ntk(apply, params, x)
-extra = {{}}
-if not {method}:
-    square, product = jax.random.normal(jax.random.key(0), (2048, 2048)), jax.jit(lambda a: a @ a)
-    def rate():
-        jax.block_until_ready(product(square))
-        used = time.process_time()
-        jax.block_until_ready(product(square))
-        return 2 * 2048**3 / (time.process_time() - used) / 1e9
-    extra = dict(rate=max(rate() for _ in range(3)), jax=jax.__version__)
-    from theorylab.ntk.features import analyse
-    from theorylab.ntk.plan import gradient_cost, gram_cost
-    blocks = analyse(apply, params, x).blocks
-    sizes = "trace", {outputs}, {samples}, {samples} * ({samples} + 1) / 2, 4
-    best = sum(min([gradient_cost(b, *sizes).flop] + [gram_cost(b, *sizes).flop] * bool(b.sites)) for b in blocks)
-    forward = jax.jit(apply).lower(params, x).cost_analysis()["flops"]
-    extra["gflop"] = (forward * (1 + {outputs}) + best) / 1e9
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-start = time.perf_counter()
-k = kernel()
-first, wall, cpu = time.perf_counter() - start, [], []
-for _ in range({repeats}):
-    start, used = time.perf_counter(), time.process_time()
-    kernel()
-    wall.append(time.perf_counter() - start)
-    cpu.append(time.process_time() - used)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps(dict(wall=min(wall), cpu=min(cpu), first=first, peak_gb=peak / 1e6, base_gb=before / 1e6, **extra,
-                      kernel=np.asarray(k, float)[:4, :4].tolist())))
-"""
+Row = tuple[str, int, int, str]  # network, outputs, samples, reduce
 
 
 def peer_python(folder: Path) -> Path:
@@ -97,15 +48,17 @@ def peer_python(folder: Path) -> Path:
     return python
 
 
-def measure(python: Path, method: int, row: tuple[str, int, int], timeout: float, repeats: int = 3) -> dict:
+def measure(python: Path, tool: str, row: Row, timeout: float, repeats: int = 3, width: int | None = None) -> dict:
     """One process: one tool, one row. A crash or a timeout is a result too."""
-    network, outputs, samples = row
-    script = WORKER.format(
-        here=str(HERE), method=method, network=network, outputs=outputs, samples=samples, repeats=repeats
-    )
-    env = {**os.environ, "JAX_PLATFORMS": "cpu"} | ({} if method else {"PYTHONPATH": str(HERE.parent)})
+    network, outputs, samples, reduce = row
+    options = str(outputs) if width is None else f"{outputs}, {width}"
+    program = script(
+        tool, here=str(HERE), network=network, outputs=outputs, options=options, samples=samples, reduce=reduce,
+        repeats=repeats, threads=os.cpu_count(),
+    )  # fmt: skip
+    env = {**os.environ, "JAX_PLATFORMS": "cpu"} | ({"PYTHONPATH": str(HERE.parent)} if tool == "theorylab" else {})
     try:
-        done = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=timeout, env=env)
+        done = subprocess.run([python, "-c", program], capture_output=True, text=True, timeout=timeout, env=env)
     except subprocess.TimeoutExpired:
         return {"error": f"over {timeout:.0f} s"}
     return json.loads(done.stdout) if done.returncode == 0 else {"error": (done.stderr or "killed")[-200:].strip()}
@@ -119,40 +72,45 @@ def summarise(runs: list[dict]) -> dict:
     return good[0] | least | ({"rate": max(run["rate"] for run in good)} if "rate" in good[0] else {})
 
 
-def compare(row: tuple[str, int, int], tools: dict[str, tuple[Path, int]], rounds: int, timeout: float) -> dict:
+def compare(row: Row, tools: dict[str, Path], rounds: int, timeout: float, known: dict) -> dict:
+    """Every tool in turn, `rounds` times; results of tools that do not run now are kept."""
     runs: dict[str, list[dict]] = {tool: [] for tool in tools}
     for _ in range(rounds):
-        for tool, (python, method) in tools.items():
-            runs[tool].append(measure(python, method, row, timeout))
+        for tool, python in tools.items():
+            if any("error" in run for run in runs[tool]):
+                continue
+            runs[tool].append(measure(python, tool, row, timeout))
             print(row, tool, {k: v for k, v in runs[tool][-1].items() if k != "kernel"}, flush=True)
-    return {
-        "network": row[0],
-        "outputs": row[1],
-        "samples": row[2],
-        "load_average": os.getloadavg()[0],
-        "tools": {t: summarise(r) for t, r in runs.items()},
-    }
+    named = dict(zip(("network", "outputs", "samples", "reduce"), row, strict=True))
+    found = {t: summarise(r) | {"rounds": len(r)} for t, r in runs.items()}
+    return named | {"load_average": os.getloadavg()[0], "tools": known | found}
 
 
 def table(results: list[dict]) -> str:
     """Markdown: theorylab against the fastest peer of the same run."""
     lines = [
-        "| network | K | N | theorylab wall / CPU s | peak GB | best peer | wall / CPU s | peak GB | times, CPU "
-        "| GFLOP | share | largest difference |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| network | K | N | kernel | theorylab wall / CPU s | above base GB | best method of neural-tangents "
+        "| wall / CPU s | above base GB | times faster, wall / CPU | memory | GFLOP | of the matmul rate "
+        "| chunked Jacobian, torch.func: wall s | largest difference |",
+        "|" + "---|" * 15,
     ]
     for result in results:
-        ours = result["tools"]["theorylab"]
-        peers = {t: r for t, r in result["tools"].items() if t != "theorylab" and "error" not in r}
-        name = min(peers, key=lambda t: peers[t]["cpu"]) if peers else None
-        cells = [result["network"], result["outputs"], result["samples"]]
-        cells += [_pair(ours), "" if "error" in ours else f"{ours['peak_gb']:.2f}"]
-        cells += [name, _pair(peers[name]), f"{peers[name]['peak_gb']:.2f}"] if name else ["none ran", "", ""]
-        cells.append(f"{peers[name]['cpu'] / ours['cpu']:.2f}" if name and "error" not in ours else "")
+        tools = result["tools"]
+        ours = tools["theorylab"]
+        peers = {t: r for t, r in tools.items() if t in METHODS and "error" not in r}
+        name = min(peers, key=lambda t: peers[t]["wall"]) if peers else None
+        cells = [result[key] for key in ("network", "outputs", "samples", "reduce")] + [_pair(ours), _grown(ours)]
+        cells += [name, _pair(peers[name]), _grown(peers[name])] if name else ["none ran", "", ""]
+        both = name and "error" not in ours
+        best = peers[name] if name else {}
+        cells.append(f"{best['wall'] / ours['wall']:.2f} / {best['cpu'] / ours['cpu']:.2f}" if both else "")
+        cells.append(f"{(ours['peak_gb'] - ours['base_gb']) / (best['peak_gb'] - best['base_gb']):.2f}" if both else "")
         if "error" not in ours:
-            cells += [f"{ours['gflop']:.0f}", f"{ours['gflop'] / ours['cpu'] / ours['rate']:.0%}"]
-        if name and "error" not in ours and "kernel" in ours:
-            mine, theirs = np.array(ours["kernel"]), np.array(peers[name]["kernel"])
+            cells += [f"{ours['gflop']:.0f}", f"{ours['gflop'] / ours['wall'] / ours['rate']:.0%}"]
+        others = [tools.get(tool, {}) for tool in ("chunked jacobian", "torch.func")]
+        cells.append(", ".join(f"{r['wall']:.2f}" if "wall" in r else "-" if not r else "failed" for r in others))
+        if both:
+            mine, theirs = np.array(ours["kernel"]), np.array(best["kernel"])
             cells.append(f"{np.abs(mine - theirs).max() / np.abs(theirs).max():.0e}")
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
@@ -160,6 +118,10 @@ def table(results: list[dict]) -> str:
 
 def _pair(run: dict) -> str:
     return run["error"] if "error" in run else f"{run['wall']:.2f} / {run['cpu']:.2f}"
+
+
+def _grown(run: dict) -> str:
+    return "" if "error" in run else f"{run['peak_gb'] - run['base_gb']:.2f}"
 
 
 def resnet(folder: Path, samples: int = 2000, memory_gb: float = 4.0) -> dict:
@@ -241,31 +203,34 @@ def scaling(out: Path, device: str) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    points = [("samples", n, k, s) for n in ("mlp", "cnn") for k, s in ((1, 16), (1, 64), (1, 256))]
-    points += [("outputs", n, k, 32) for n in ("mlp", "cnn") for k in (1, 4, 16)]
+    points = [("samples", n, k, s, None) for n in ("mlp", "cnn") for k, s in ((1, 16), (1, 64), (1, 256), (1, 1024))]
+    points += [("outputs", n, k, 32, None) for n in ("mlp", "cnn") for k in (1, 4, 16)]
+    points += [("width", n, 1, 64, w) for n, ws in (("mlp", (256, 1024, 4096)), ("cnn", (16, 64, 256))) for w in ws]
     found = []
-    for axis, network, outputs, samples in points:
-        run = measure(Path(sys.executable), 0, (network, outputs, samples), 300, repeats=2)
-        print(axis, network, outputs, samples, run.get("cpu"), flush=True)
-        keys = ("wall", "cpu", "peak_gb", "gflop")
-        found.append({"over": axis, "network": network, "outputs": outputs, "samples": samples}
+    for axis, network, outputs, samples, width in points:
+        row = network, outputs, samples, "trace"
+        run = measure(Path(sys.executable), "theorylab", row, 300, repeats=2, width=width)
+        print(axis, network, outputs, samples, width, run.get("wall"), flush=True)
+        keys = ("wall", "cpu", "peak_gb", "base_gb", "gflop")
+        found.append({"over": axis, "network": network, "outputs": outputs, "samples": samples, "width": width}
                      | {key: run.get(key) for key in keys})  # fmt: skip
     with open(out / f"ntk-scaling-{device}.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, found[0])
         writer.writeheader()
         writer.writerows(found)
-    shown = {"cpu": "CPU seconds", "peak_gb": "peak memory of the process, GB"}
-    figure, axes = plt.subplots(2, 2, figsize=(8, 6), layout="constrained")
-    for column, over in enumerate(("samples", "outputs")):
+    shown = {"wall": "seconds", "peak_gb": "peak memory of the process, GB"}
+    titles = {"samples": "one output", "outputs": "32 samples", "width": "one output, 64 samples"}
+    figure, axes = plt.subplots(2, 3, figsize=(11, 6), layout="constrained")
+    for column, over in enumerate(titles):
         for row, (key, label) in enumerate(shown.items()):
             for network, marker in (("mlp", "o"), ("cnn", "s")):
                 line = [r for r in found if r["over"] == over and r["network"] == network and r[key] is not None]
                 axes[row, column].plot([r[over] for r in line], [r[key] for r in line], marker=marker, label=network)
-            axes[row, column].set(xscale="log", yscale="log" if key == "cpu" else "linear", xlabel=over, ylabel=label)
+            axes[row, column].set(xscale="log", yscale="log" if key == "wall" else "linear", xlabel=over, ylabel=label)
             values = sorted({r[over] for r in found if r["over"] == over})
             axes[row, column].set_xticks(values, list(map(str, values)))
             axes[row, column].minorticks_off()
-        axes[0, column].set_title("one output" if over == "samples" else "32 samples")
+        axes[0, column].set_title(titles[over])
     axes[0, 0].legend(frameon=False)
     figure.savefig(out / f"ntk-scaling-{device}.png", dpi=110)
 
@@ -274,7 +239,8 @@ def main() -> None:
     from panel import ROWS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", action="append", help="network:outputs:samples", metavar="ROW")
+    parser.add_argument("--rows", action="append", help="network:outputs:samples:reduce", metavar="ROW")
+    parser.add_argument("--torch", help="python of an environment with PyTorch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--timeout", type=float, default=300.0)
     parser.add_argument("--no-peer", action="store_true")
@@ -295,17 +261,22 @@ def main() -> None:
     if options.scaling:
         scaling(options.out, device)
         return
-    rows = [(n, int(k), int(s)) for n, k, s in (row.split(":") for row in options.rows)] if options.rows else ROWS
-    tools = {"theorylab": (Path(sys.executable), 0)}
+    split = (row.split(":") for row in options.rows or ())
+    rows = [(n, int(k), int(s), r) for n, k, s, r in split] or ROWS
+    tools = {"theorylab": Path(sys.executable)}
     if not options.no_peer:
         python = peer_python(options.peer_env)
-        tools |= {name: (python, method) for name, method in METHODS.items() if method in options.methods}
+        tools |= {name: python for name, method in METHODS.items() if method in options.methods}
+        tools["chunked jacobian"] = Path(sys.executable)
+        tools |= {"torch.func": Path(options.torch)} if options.torch else {}
     target = options.out / f"ntk-{device}.json"
     known = json.loads(target.read_text())["rows"] if target.exists() and options.rows else []
     for row in rows:
-        result = compare(row, tools, options.rounds, options.timeout)
-        known = [r for r in known if (r["network"], r["outputs"], r["samples"]) != row] + [result]
-        known.sort(key=lambda r: (-r["outputs"], r["network"]))
+        before = [r for r in known if (r["network"], r["outputs"], r["samples"], r["reduce"]) == row]
+        earlier = before[0]["tools"] if before else {}
+        result = compare(row, tools, options.rounds, options.timeout, earlier)
+        known = [r for r in known if r not in before] + [result]
+        known.sort(key=lambda r: (-r["outputs"], r["reduce"], r["network"]))
         keep("ntk", vars(options), device=device, folder=options.out, rows=known)
         target.with_suffix(".md").write_text(table(known))
     print(table(known))

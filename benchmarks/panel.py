@@ -123,14 +123,18 @@ def gpt(outputs, width=128, layers=4, heads=4, length=32, vocabulary=64):
 
 
 PANEL = {"mlp": mlp, "cnn": cnn, "gpt": gpt, "resnet18": resnet18}
-# network, outputs, samples: the rows of the comparison
+# network, outputs, samples, reduce: the rows of the comparison
 ROWS = [
-    ("mlp", 10, 256),
-    ("cnn", 10, 64),
-    ("gpt", 10, 32),
-    ("resnet18", 10, 16),
-    ("mlp", 1, 1024),
-    ("cnn", 1, 256),
-    ("gpt", 1, 128),
-    ("resnet18", 1, 32),
+    ("mlp", 10, 256, "full"),
+    ("cnn", 10, 64, "full"),
+    ("gpt", 10, 32, "full"),
+    ("resnet18", 10, 16, "full"),
+    ("mlp", 1, 1024, "trace"),
+    ("cnn", 1, 256, "trace"),
+    ("gpt", 1, 128, "trace"),
+    ("resnet18", 1, 32, "trace"),
+    ("mlp", 10, 256, "trace"),
+    ("cnn", 10, 64, "trace"),
+    ("gpt", 10, 32, "trace"),
+    ("resnet18", 10, 16, "trace"),
 ]
