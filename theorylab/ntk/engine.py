@@ -71,7 +71,8 @@ class Engine:
         """Features of a tile; compiled for its shapes on first use."""
         return self._compile(self._features, plan, params, x, seeds)(params, x, seeds)
 
-    def contract(self, left: list, right: list) -> Float[Array, "n m ..."]:
+    def contract(self, left: list, right: list) -> Any:
+        """The kernel (n, m, ...) of two tiles, an array of JAX or of NumPy."""
         return self._compile(self._contract, None, left, right)(left, right)
 
     def traced(self, params: PyTree, x1: PyTree, x2: PyTree | None) -> Array:

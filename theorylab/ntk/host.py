@@ -46,12 +46,14 @@ class HostEngine(Engine):
         joined = rest[0] if len(rest) == 1 else jax.tree.map(lambda *parts: jnp.concatenate(parts), *rest)
         return [*late, *(np.asarray(block[0]) if len(block) == 1 else block for block in joined)]
 
+    @np.errstate(invalid="ignore", over="ignore")  # `fill` looks for what is not finite
     def contract(self, left: list[Any], right: list[Any]) -> Float[np.ndarray, "n m ..."]:
         kernel, scratch = _Kernel(self.reduce, left is right), (_Scratch(), _Scratch())
-        by_xla = []
+        grams: tuple[list[Any], list[Any]] = [], []
         for u, v in zip(left, right, strict=True):
             if isinstance(u, tuple):
-                by_xla.append((u, v))
+                grams[0].append(u)
+                grams[1].append(v)
             elif isinstance(u, np.ndarray):
                 kernel.add(u, v)
             elif u.positions == 1:
@@ -63,11 +65,10 @@ class HostEngine(Engine):
                     u.pieces(scratch[0]), v.pieces(scratch[1]), strict=True)  # fmt: skip
                 for g, h in pieces:
                     kernel.add(g, h)
-        total = kernel.result()
-        if not by_xla:
-            return total
-        grams = self._grams(*([pair[side] for pair in by_xla] for side in range(2)), left is right)
-        return grams if total is None else np.add(grams, total)
+        if not grams[0]:
+            return kernel.result()
+        by_xla = self._grams(*grams, left is right)
+        return by_xla if kernel.total is None else by_xla + kernel.result()
 
     def _grams(self, left: list[Any], right: list[Any], symmetric: bool) -> Float[np.ndarray, "n m ..."]:
         """What XLA contracts: part by part of a symmetric tile, from the diagonal on."""
@@ -77,7 +78,7 @@ class HostEngine(Engine):
             return np.asarray(super().contract(left, right))
         cuts = [slice(i, i + n // parts) for i in range(0, n, n // parts)]
         shares = [jax.tree.map(lambda a, cut=cut: a[cut], left) for cut in cuts]
-        whole: np.ndarray | None = None
+        whole: Any = None
         for i, j in itertools.combinations_with_replacement(range(parts), 2):
             block = np.asarray(super().contract(shares[i], shares[j]))
             whole = np.empty((n, n, *block.shape[2:]), block.dtype) if whole is None else whole
@@ -214,7 +215,8 @@ class _Columns(NamedTuple):
         n, s, q, f = d.shape
         transposed, out = d.reshape(n, s, q * f).swapaxes(1, 2), out.reshape(n, q * f, self.width)
         if a.ndim == 3:
-            np.matmul(transposed, a[(slice(None), *self.slices[0])], out=out)
+            (where,) = self.slices
+            np.matmul(transposed, a[(slice(None), *(where or ()))], out=out)
             return
         laid = np.empty((s, self.width), a.dtype)
         for i in range(n):
@@ -253,7 +255,8 @@ class _Kernel:
 
     def __init__(self, reduce: Reduce, symmetric: bool):
         self.reduce, self.symmetric, self.scratch = reduce, symmetric, _Scratch()
-        self.total, self.sizes, self.step = None, (0, 0, 0), 1
+        self.total: Any = None
+        self.sizes, self.step = (0, 0, 0), 1
 
     def add(
         self, g: Float[np.ndarray, "n q p"], h: Float[np.ndarray, "m q p"], scale: np.ndarray | None = None
@@ -280,9 +283,7 @@ class _Kernel:
                     grid *= np.repeat(part, copies, 1)[:, None]
                 total[i : i + self.step, first:] += new
 
-    def result(self) -> Float[np.ndarray, "n m ..."] | None:
-        if self.total is None:
-            return None
+    def result(self) -> Float[np.ndarray, "n m ..."]:
         for total in self.total if self.symmetric else ():
             for i in range(0, len(total), self.step):
                 total[i + self.step :, i : i + self.step] = total[i : i + self.step, i + self.step :].T

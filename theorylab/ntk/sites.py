@@ -5,6 +5,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from theorylab.ntk.graph import Const, Graph, Op, Ref
@@ -59,7 +61,9 @@ def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True
         list
     )  # of a leaf: the operations to whose results it is added
     makers = {r.id: number for number, op in enumerate(graph.ops) for r in op.outputs}
-    uses = Counter(a.id for atoms in (*(op.inputs for op in graph.ops), graph.outputs) for a in atoms if _is_ref(a))
+    uses = Counter(
+        a.id for atoms in (*(op.inputs for op in graph.ops), graph.outputs) for a in atoms if isinstance(a, Ref)
+    )
 
     for number, op in enumerate(graph.ops):
         refs = [a for a in op.inputs if isinstance(a, Ref)]
@@ -119,16 +123,13 @@ def _site(graph: Graph, number: int, op: Op, weight: Ref, views: dict[int, View]
     return Site(number, op.inputs[1 - position], view, rule) if view and rule else None
 
 
-def _is_ref(atom: Ref | Const) -> bool:
-    return isinstance(atom, Ref)
-
-
 def _is_bias(graph: Graph, site: Site, view: View, shape: tuple[int, ...]) -> bool:
     """Whether a leaf added to a site's result is one number for each feature f, the same at all positions."""
     if site.view.scales or view.scales or site.rule.sizes[0] != 1 or site.rule.kind == "embedding":
         return False
     numbers = np.broadcast_to(entries(view.ops, shape), graph.shape(graph.ops[site.op].outputs[0]).shape)
-    rows = np.asarray(site.rule.cotangent(numbers))[0]
+    with jax.ensure_compile_time_eval():
+        rows = np.asarray(site.rule.cotangent(jnp.asarray(numbers)))[0]
     return bool((rows == rows[0]).all()) and len(np.unique(rows[0])) == len(rows[0]) == math.prod(shape)
 
 
