@@ -2,7 +2,7 @@
 
     python benchmarks/ntk.py                            # all rows; makes the peer's environment on first use
     python benchmarks/ntk.py --rows cnn:10:64:full      # network:outputs:samples:reduce, repeatable; others are kept
-    python benchmarks/ntk.py --torch PYTHON             # torch.func too, with this interpreter
+    python benchmarks/ntk.py --chunked --torch PYTHON   # the chunked Jacobian and, with this interpreter, torch.func
     python benchmarks/ntk.py --resnet FOLDER            # 2,000 images, one random head, 4 GB; run it again to resume
     python benchmarks/ntk.py --scaling                  # over samples, outputs and width: CSV and PNG
 
@@ -240,6 +240,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", action="append", help="network:outputs:samples:reduce", metavar="ROW")
+    parser.add_argument("--chunked", action="store_true", help="the chunked Jacobian too")
     parser.add_argument("--torch", help="python of an environment with PyTorch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--timeout", type=float, default=300.0)
@@ -267,7 +268,7 @@ def main() -> None:
     if not options.no_peer:
         python = peer_python(options.peer_env)
         tools |= {name: python for name, method in METHODS.items() if method in options.methods}
-        tools["chunked jacobian"] = Path(sys.executable)
+        tools |= {"chunked jacobian": Path(sys.executable)} if options.chunked else {}
         tools |= {"torch.func": Path(options.torch)} if options.torch else {}
     target = options.out / f"ntk-{device}.json"
     known = json.loads(target.read_text())["rows"] if target.exists() and options.rows else []

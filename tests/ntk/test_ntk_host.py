@@ -89,7 +89,7 @@ def test_pieces_batches_and_tiles_of_any_size_give_the_kernel(reduce: Any, monke
     wanted = reduced(dense_kernel(network, params, x), reduce)
     monkeypatch.setattr("theorylab.ntk.engine._TILE", 3)
     for piece, batch, whole, rows in ((1, 6, 1024, 2), (3000, 1, 4, 512), (1 << 26, 320, 4, 2)):
-        for name, value in (("_PIECE", piece), ("_PASS", batch), ("_WHOLE", whole), ("_ROWS", rows)):
+        for name, value in (("_PIECE", piece), ("_PASS", (batch, batch)), ("_WHOLE", whole), ("_ROWS", rows)):
             monkeypatch.setattr(host, name, value)
         fresh = lambda params, x: network(params, x)  # noqa: E731  # an engine of its own
         for columns in (None, x[:4]):

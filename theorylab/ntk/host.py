@@ -22,7 +22,7 @@ from theorylab.ntk.features import Analysis
 from theorylab.ntk.plan import Plan, Reduce, choose
 
 _WHOLE = 1024  # samples at most that make one tile
-_PASS = 320  # samples x outputs of one backward pass: enough for full speed, few enough for little scratch
+_PASS = 320, 4096  # samples x outputs of a backward pass, enough for full speed: with many positions, with one
 _PIECE = 1 << 26  # bytes of gradients formed at once: what the last cache holds
 _ROWS = 512  # of a large product taken at once, so that a symmetric one is taken only from the diagonal on
 
@@ -34,7 +34,7 @@ class HostEngine(Engine):
 
     def features(self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan) -> list[Any]:
         n = jax.tree.leaves(x)[0].shape[0]
-        size = _batch(n, len(seeds))
+        size = self._batch(n, len(seeds), params, x)
         late = [Factors(n, columns, plan.held) for columns in self._columns(params, x, plan)]
         rest = []
         for start in range(0, n, size):
@@ -102,6 +102,11 @@ class HostEngine(Engine):
         chosen = frozenset(i for i, handed in enumerate(late) if handed)
         return dataclasses.replace(plan, late=chosen, held=tiles > 1, host=True)
 
+    def _batch(self, samples: int, outputs: int, params: PyTree, x: PyTree) -> int:
+        """Samples of one backward pass: even shares of the tile."""
+        rows = _PASS[all(block.sizes[1] <= 1 for block in self.analysis(params, x).blocks)]
+        return math.ceil(samples / max(1, math.ceil(samples * outputs / rows)))
+
     def _columns(self, params: PyTree, x: PyTree, plan: Plan) -> list[list[Where | None]]:
         """Of every late block: the slices of its data that are its columns, None for one of ones."""
         blocks = [self.analysis(params, x).blocks[i] for i in sorted(plan.late)]
@@ -115,7 +120,7 @@ class HostEngine(Engine):
     def _memory(self, params: PyTree, x: PyTree, layout: Layout) -> tuple[int, int]:
         analysis, plan = self.analysis(params, x), layout.plan
         seeds = layout.seeds(0, self.reduce, analysis.dtype)
-        size = _batch(layout.tile, len(seeds))
+        size = self._batch(layout.tile, len(seeds), params, x)
         batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), x)
         features = self._compile(self._features, plan, params, batch, seeds)
         rest = [block for block in features.out_info if not _is_late(block)]
@@ -168,7 +173,7 @@ class Factors:
     def single(self) -> tuple[Float[np.ndarray, "n c"], Float[np.ndarray, "n q f"]]:
         """Both factors, where each sample has one position."""
         data = [a[:, 0] if a.ndim == 3 else self._laid(a) for a, _ in self.parts]
-        return np.concatenate(data), np.concatenate([d[:, 0] for _, d in self.parts])
+        return _together(data), _together([d[:, 0] for _, d in self.parts])
 
     def _laid(self, a: np.ndarray) -> Float[np.ndarray, "n c"]:
         width = sum(1 if where is None else a.shape[-1] for where in self.columns)
@@ -298,9 +303,8 @@ def _parts(samples: int) -> int:
     return next(parts for parts in (4, 2, 1) if samples % parts == 0)
 
 
-def _batch(samples: int, outputs: int) -> int:
-    """Samples of one backward pass: even shares of the tile."""
-    return math.ceil(samples / max(1, math.ceil(samples * outputs / _PASS)))
+def _together(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def _is_late(block: tuple) -> bool:
