@@ -69,6 +69,17 @@ def test_a_bias_is_folded_only_where_it_is_one() -> None:
     assert _blocks(lambda p, x: x @ p[0] + p[1], [w, b], positions) == [("dense+bias", 0)]
 
 
+def test_a_weight_that_is_also_added_leaves_its_bias_in_the_kernel() -> None:
+    params, x = [_normal(0, 4, 4), _normal(1, 4)], _normal(2, 5, 4, 4)
+
+    def f(p: Any, x: Any) -> Any:
+        return jnp.sum(jnp.tanh(jnp.tanh(x @ p[0] + p[1]) + p[0]), 1)
+
+    assert _blocks(f, params, x[0]) == [("jacobian", 0), ("jacobian", 1)]
+    wanted = dense_kernel(f, params, x)
+    np.testing.assert_allclose(empirical_ntk(f, params, x, reduce="full"), wanted, atol=1e-5 * np.abs(wanted).max())
+
+
 def network(params: Any, x: Any) -> Any:
     """Convolutions of stride 1 and 2 with biases, one that leaves a single position, a matrix."""
     for (w, b), stride, padding in zip(params["conv"], (1, 2, 1), ("SAME", "SAME", "VALID"), strict=True):

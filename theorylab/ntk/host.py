@@ -87,8 +87,8 @@ class HostEngine(Engine):
         return whole
 
     def _first_tile(self, n1: int, n2: int, symmetric: bool) -> int:
-        n = max(n1, n2)
-        return n if n <= _WHOLE else super()._first_tile(n1, n2, symmetric)
+        n = max(n1, n2)  # a shorter side would be padded to the longer
+        return n if n <= _WHOLE and n1 == n2 else super()._first_tile(n1, n2, symmetric)
 
     def _chosen(self, analysis: Analysis, costs: tuple, tiles: int) -> Plan:
         reduce, outputs, n, pairs, itemsize = costs

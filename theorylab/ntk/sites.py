@@ -57,9 +57,7 @@ def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True
     depends: dict[int, frozenset[int]] = {r.id: frozenset({i}) for i, r in enumerate(graph.inputs[:leaves])}
     data = {r.id for r in graph.inputs[leaves : leaves + samples]}
     views = {r.id: View(i) for i, r in enumerate(graph.inputs[:leaves])}
-    added: dict[int, list[tuple[int, View]]] = defaultdict(
-        list
-    )  # of a leaf: the operations to whose results it is added
+    added: dict[int, list[tuple[int, View]]] = defaultdict(list)  # of a leaf: to which operations' results it is added
     makers = {r.id: number for number, op in enumerate(graph.ops) for r in op.outputs}
     uses = Counter(
         a.id for atoms in (*(op.inputs for op in graph.ops), graph.outputs) for a in atoms if isinstance(a, Ref)
@@ -92,12 +90,12 @@ def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True
             full |= depends.get(atom.id, frozenset())
 
     shapes = [graph.shapes[ref.id].shape for ref in graph.inputs[:leaves]]
+    full |= {leaf for leaf, places in added.items() if len(places) > 1 or sites[leaf]}  # before the weights are chosen
     alone = {found[0].op: (leaf, found[0]) for leaf, found in sites.items() if len(found) == 1 and leaf not in full}
     biases: dict[int, int] = {}  # of a weight, the leaf added to what its only site gives
     for leaf, places in added.items():
         weight, site = alone.get(places[0][0], (leaf, None))
-        free = len(places) == 1 and leaf not in full and not sites[leaf] and weight not in biases
-        if site and free and _is_bias(graph, site, places[0][1], shapes[leaf]):
+        if site and leaf not in full and weight not in biases and _is_bias(graph, site, places[0][1], shapes[leaf]):
             biases[weight] = leaf
         else:
             full.add(leaf)
