@@ -9,9 +9,11 @@ import pytest
 from jax import lax
 from ntk_zoo import ZOO, dense_kernel, reduced
 
-from theorylab.ntk import empirical_ntk, host, strides
+from theorylab.ntk import empirical_ntk, gradients, host, strides, workers
+from theorylab.ntk.features import analyse
 from theorylab.ntk.graph import trace
 from theorylab.ntk.sites import find_blocks
+from theorylab.ntk.stages import cut, whole
 
 NHWC, NCHW = ("NHWC", "HWIO", "NHWC"), ("NCHW", "OIHW", "NCHW")
 
@@ -99,13 +101,59 @@ def test_pieces_batches_and_tiles_of_any_size_give_the_kernel(reduce: Any, monke
     params, x = _network()
     wanted = reduced(dense_kernel(network, params, x), reduce)
     monkeypatch.setattr("theorylab.ntk.engine._TILE", 3)
-    for piece, batch, whole, rows in ((1, 6, 1024, 2), (3000, 1, 4, 512), (1 << 26, 320, 4, 2)):
-        for name, value in (("_PIECE", piece), ("_PASS", (batch, batch)), ("_WHOLE", whole), ("_ROWS", rows)):
+    for piece, batch, samples, rows, stage in ((1, 6, 1024, 2, 1), (3000, 1, 4, 512, 1 << 12), (1 << 26, 320, 4, 2, 1)):
+        for name, value in (("_PASS", (batch, batch)), ("_WHOLE", samples), ("_STAGE", stage), ("_LARGE", stage)):
             monkeypatch.setattr(host, name, value)
+        monkeypatch.setattr(gradients, "PIECE", piece)
+        monkeypatch.setattr(gradients, "ROWS", rows)
         fresh = lambda params, x: network(params, x)  # noqa: E731  # an engine of its own
         for columns in (None, x[:4]):
             kernel = empirical_ntk(fresh, params, x, columns, reduce=reduce)
             np.testing.assert_allclose(kernel, wanted[:, : kernel.shape[1]], atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ZOO)
+def test_a_backward_pass_in_stages_gives_the_kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    f, params, x = ZOO[name]()
+    monkeypatch.setattr(host, "_STAGE", 1)
+    monkeypatch.setattr(host, "_LARGE", 0)
+    wanted = reduced(dense_kernel(f, params, x), "trace")
+    fresh = lambda params, x: f(params, x)  # noqa: E731  # an engine of its own
+    np.testing.assert_allclose(empirical_ntk(fresh, params, x), wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_stages_hold_every_block_once_and_cut_none() -> None:
+    params, x = _network()
+    analysis = analyse(network, params, x)
+    stages = cut(analysis.graph, analysis.blocks, analysis.flow, 1)
+    assert len(stages) == 4  # three convolutions and a matrix, each with its bias
+    assert sorted(i for stage in stages for i in stage.blocks) == list(range(len(analysis.blocks)))
+    assert [stage.stop for stage in stages[:-1]] == [stage.start for stage in stages[1:]]
+    assert all(len(stage.enter) == 1 for stage in stages[1:])
+    for stage in stages:
+        for block in (analysis.blocks[i] for i in stage.blocks):
+            assert all(stage.start <= site.op < stage.stop for site in block.sites)
+    assert cut(analysis.graph, analysis.blocks, analysis.flow, 10**9) == [whole(analysis.graph, analysis.blocks)]
+
+
+def test_a_leaf_that_enters_twice_keeps_its_operations_in_one_stage() -> None:
+    w, x = _normal(0, 4, 4), _normal(1, 3, 4)
+    analysis = analyse(lambda p, x: jnp.tanh(jnp.tanh(x @ p[0]) @ p[1]) @ p[0], [w, _normal(2, 4, 4)], x)
+    (stage,) = cut(analysis.graph, analysis.blocks, analysis.flow, 1)
+    assert stage.blocks == (0, 1)
+
+
+def test_every_unit_of_work_is_done_once_and_errors_are_told() -> None:
+    done: list[int] = []
+    workers.share([lambda _, i=i: done.append(i) for i in range(100)], [workers.Scratch() for _ in range(4)])
+    assert sorted(done) == list(range(100))
+
+    def fail(_: Any) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        workers.share([fail, fail], [workers.Scratch() for _ in range(2)])
 
 
 @pytest.mark.parametrize("name", ["mlp", "attention", "strided_dilated_conv"])

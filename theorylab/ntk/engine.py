@@ -67,11 +67,11 @@ class Engine:
             self._analyses[key] = analyse(self.f, params, x, self.structured)
         return self._analyses[key]
 
-    def features(self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan) -> list[tuple[Array, ...]]:
+    def features(self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan) -> Any:
         """Features of a tile; compiled for its shapes on first use."""
         return self._compile(self._features, plan, params, x, seeds)(params, x, seeds)
 
-    def contract(self, left: list, right: list) -> Any:
+    def contract(self, left: Any, right: Any) -> Any:
         """The kernel (n, m, ...) of two tiles, an array of JAX or of NumPy."""
         return self._compile(self._contract, None, left, right)(left, right)
 
@@ -100,7 +100,7 @@ class Engine:
             pairs = n1 * n2 / 2 + n1 * tile / 2 if x2 is None else n1 * n2
             samples = n1 if x2 is None else n1 + n2
             costs = (self.reduce, analysis.outputs, samples, pairs, analysis.dtype.itemsize)
-            plan = self._chosen(analysis, costs, math.ceil(n1 / tile) * math.ceil(n2 / tile))
+            plan = self._chosen(analysis, costs, tile, math.ceil(n1 / tile) * math.ceil(n2 / tile))
             layout = Layout(tile, chunk, analysis.outputs, 2, plan, 0)
             held, extra = self._memory(params, x1, layout)
             least = held * (1 if x2 is None and tile >= n1 else 2) + extra
@@ -122,7 +122,7 @@ class Engine:
         parts = min(_TRIANGLE[0], max(1, n1 // _TRIANGLE[1])) if symmetric else 1
         return min(_TILE, math.ceil(max(n1, n2) / parts))
 
-    def _chosen(self, analysis: Analysis, costs: tuple, tiles: int) -> Plan:
+    def _chosen(self, analysis: Analysis, costs: tuple, tile: int, tiles: int) -> Plan:
         return choose(analysis.blocks, *costs)
 
     def _memory(self, params: PyTree, x: PyTree, layout: Layout) -> tuple[int, int]:

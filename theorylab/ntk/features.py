@@ -16,6 +16,7 @@ from theorylab.ntk import strides
 from theorylab.ntk.graph import Graph, Op, read, trace
 from theorylab.ntk.plan import Plan
 from theorylab.ntk.sites import Block, Site, find_blocks
+from theorylab.ntk.stages import Flow, Stage, flow, operations, whole
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Analysis:
 
     graph: Graph
     blocks: list[Block]
+    flow: Flow
     names: list[str]
     outputs: int
     dtype: Any
@@ -60,54 +62,61 @@ def analyse(f: Callable, params: PyTree, x: PyTree, structured: bool = True) -> 
         if jnp.issubdtype(leaf.dtype, jnp.inexact)
     ]
     blocks = find_blocks(graph, len(weights), len(sample), structured)
-    return Analysis(graph, blocks, names, out.shape[0], out.dtype)
+    return Analysis(graph, blocks, flow(graph, len(weights), len(sample)), names, out.shape[0], out.dtype)
 
 
 def _shapes(leaves: list[Array]) -> list[jax.ShapeDtypeStruct]:
     return [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
 
 
-def sample_features(
+def stage_features(
     analysis: Analysis,
     plan: Plan,
+    stage: Stage,
     weights: list[Array],
     fixed: list[Array],
     sample: list[Array],
-    seeds: Float[Array, "q o"],
-) -> list[tuple[Array, ...]]:
-    """The features of one sample, one tuple for every block of the plan.
+    entering: tuple[list[Array], list[Array]],
+    cotangents: list[Float[Array, "q ..."]],
+) -> tuple[list[tuple[Array, ...]], list[Float[Array, "q ..."]]]:
+    """The features of one sample, one tuple for every block of the stage, and the cotangents of what enters it.
 
     A block contracted through gradients gives `(g,)` of shape (kept outputs, entries); one contracted through Grams
     `(a, d)` of shapes (b, s, c) and (kept outputs, b, s, f). Where the kernel sums over outputs, f includes them. A
     late block gives `(a, d)`, d of shape (s, outputs, f), a of shape (s, c), or with its windows not yet laid out.
     """
-    graph, blocks = analysis.graph, analysis.blocks
+    graph, blocks = analysis.graph, [analysis.blocks[i] for i in stage.blocks]
     sites = {site.op: site for block in blocks for site in block.sites}
-    bare = {site.op for i in plan.late for site in blocks[i].sites if blocks[i].windows}
+    bare = {site.op for i in plan.late for site in analysis.blocks[i].sites if analysis.blocks[i].windows}
     full = [block.leaf for block in blocks if not block.sites]
 
-    def run(zeros: dict[int, Array], shifts: list[Array]) -> tuple[Array, dict[int, tuple[Array, Array]]]:
+    def run(
+        zeros: dict[int, Array], shifts: list[Array], values: list[Array]
+    ) -> tuple[list[Array], dict[int, tuple[Array, Array]]]:
         shifted = dict(zip(full, shifts, strict=True))
         inputs = [w + shifted[i] if i in shifted else w for i, w in enumerate(weights)] + sample + fixed
         env = dict(zip((r.id for r in graph.inputs), inputs, strict=True))
+        env.update(zip((*stage.kept, *stage.enter), (*entering[0], *values), strict=True))
         data = {}
-        for number, op in enumerate(graph.ops):
+        for number, op in operations(graph, analysis.flow, stage):
             apply = strides.apply if plan.host else Op.__call__
             out = apply(op, *(read(env, a) for a in op.inputs))
             if number in sites:
                 out[0] = out[0] + zeros[number]
                 data[number] = _data(sites[number], env, number in bare)
             env.update(zip((r.id for r in op.outputs), out, strict=True))
-        return read(env, graph.outputs[0]), data
+        return [read(env, atom) for atom in stage.leave], data
 
     zeros = {n: jnp.zeros(s.shape, s.dtype) for n, s in ((n, graph.shape(graph.ops[n].outputs[0])) for n in sites)}
-    _, pullback, data = jax.vjp(run, zeros, [jnp.zeros_like(weights[i]) for i in full], has_aux=True)
-    cotangents, jacobians = jax.vmap(pullback)(seeds)
-    whole = dict(zip(full, jacobians, strict=True))
+    shifts = [jnp.zeros_like(weights[i]) for i in full]
+    _, pullback, data = jax.vjp(run, zeros, shifts, entering[1], has_aux=True)
+    cotangents, jacobians, before = jax.vmap(pullback)(cotangents)
+    entire = dict(zip(full, jacobians, strict=True))
     features: list[tuple[Array, ...]] = []
-    for number, (block, gram) in enumerate(zip(blocks, plan.grams, strict=True)):
+    for number, block in zip(stage.blocks, blocks, strict=True):
         if not block.sites:
-            g = whole[block.leaf].reshape(len(seeds), -1)
+            g = entire[block.leaf]
+            g = g.reshape(len(g), -1)
             features.append((g.reshape(1, -1) if plan.merged else g,))
             continue
         one = len(block.sites) == 1
@@ -125,8 +134,21 @@ def sample_features(
             d = d.transpose(1, 2, 0, 3).reshape(1, *d.shape[1:3], -1)
         if block.kind != "embedding":
             a = a.astype(d.dtype)
-        features.append((a, d) if gram else (_gradient(a, d, block),))
-    return _join_small(features)
+        features.append((a, d) if plan.grams[number] else (_gradient(a, d, block),))
+    return _join_small(features), before
+
+
+def sample_features(
+    analysis: Analysis,
+    plan: Plan,
+    weights: list[Array],
+    fixed: list[Array],
+    sample: list[Array],
+    seeds: Float[Array, "q o"],
+) -> list[tuple[Array, ...]]:
+    """The features of one sample for every block of the plan, as `stage_features` gives them."""
+    stage = whole(analysis.graph, analysis.blocks)
+    return stage_features(analysis, plan, stage, weights, fixed, sample, ([], []), [seeds])[0]
 
 
 def _data(site: Site, env: dict[int, Array], bare: bool) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from theorylab.ntk.sites import Block
+from theorylab.ntk.stages import Stage
 
 Reduce = Literal["full", "diagonal", "trace", "sum_logits"]
 FLOP_PER_BYTE = 12.0  # what a processor computes while it moves one byte: 5 to 20 on CPUs, GPUs and TPUs in float32
@@ -33,6 +34,7 @@ class Plan:
     late: frozenset[int] = frozenset()  # blocks that are handed on as data and cotangents, to be multiplied on the host
     held: bool = False  # late gradients are formed once a tile and kept
     host: bool = False  # for one CPU
+    stages: tuple[Stage, ...] = ()  # of the backward pass, on one CPU
 
 
 def gradient_cost(block: Block, reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int) -> Cost:
