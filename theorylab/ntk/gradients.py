@@ -161,7 +161,8 @@ class Products:
         self.cuts = [slice(start, min(start + step, rows)) for start in range(0, rows, step)]  # whole samples
         self.given = Counter[int]()  # of the rows from there on: units made so far
         self.added = Counter[tuple[int, ...]]()  # of a part of the sum: units added so far
-        self.turn, self.broken = threading.Condition(), False
+        self.early: dict[tuple[Any, int], np.ndarray] = {}  # what came before its turn
+        self.lock = threading.Lock()
 
     def of(self, u: Any, v: Any) -> list[Unit]:
         """The units of work of one block: of gradients (n, q, p), or of factors."""
@@ -186,15 +187,9 @@ class Products:
         self.given.update(cut.start for cut in cuts)
 
         def unit(scratch: Scratch) -> None:
-            try:
-                g, h = map(self._matrices, make(scratch))
-                for cut, number in zip(cuts, numbers, strict=True):
-                    self._add(number, cut, g, h, scratch, factors)
-            except BaseException:
-                with self.turn:
-                    self.broken = True
-                    self.turn.notify_all()
-                raise
+            g, h = map(self._matrices, make(scratch))
+            for cut, number in zip(cuts, numbers, strict=True):
+                self._add(number, cut, g, h, scratch, factors)
 
         return unit
 
@@ -217,15 +212,12 @@ class Products:
                 if factors is not None:
                     grid = new.reshape(len(scale), self.copies, -1)
                     grid *= np.repeat(scale, self.copies, 1)[:, None]
-                with self.turn:
-                    place = part, cut.start, span.start
-                    while not self.broken and self.added[place] < number:
-                        self.turn.wait()
-                    if self.broken:
-                        raise RuntimeError("another thread failed")
-                    total[cut, span] += new
-                    self.added[place] += 1
-                    self.turn.notify_all()
+                place = part, cut.start, span.start
+                with self.lock:
+                    self.early[place, number] = new if self.added[place] == number else new.copy()
+                    while (place, self.added[place]) in self.early:
+                        total[cut, span] += self.early.pop((place, self.added[place]))
+                        self.added[place] += 1
 
     def _samples(self, rows: slice) -> slice:
         return slice(rows.start // self.copies, rows.stop // self.copies)
