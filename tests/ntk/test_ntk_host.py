@@ -108,7 +108,12 @@ def test_pieces_batches_and_tiles_of_any_size_give_the_kernel(reduce: Any, monke
     wanted = reduced(dense_kernel(network, params, x), reduce)
     monkeypatch.setattr("theorylab.ntk.engine._TILE", 3)
     for piece, batch, samples, rows, stage in ((1, 6, 1024, 2, 1), (3000, 1, 4, 512, 1 << 12), (1 << 26, 320, 4, 2, 1)):
-        for name, value in (("_PASS", (batch, batch)), ("_WHOLE", samples), ("_STAGE", stage), ("_LARGE", stage)):
+        for name, value in (
+            ("_PASS", (batch, batch)),
+            ("_WHOLE", samples),
+            ("_STAGE", (stage, stage)),
+            ("_LARGE", stage),
+        ):
             monkeypatch.setattr(host, name, value)
         monkeypatch.setattr(gradients, "PIECE", piece)
         monkeypatch.setattr(gradients, "ROWS", rows)
@@ -122,7 +127,7 @@ def test_pieces_batches_and_tiles_of_any_size_give_the_kernel(reduce: Any, monke
 @pytest.mark.parametrize("name", ZOO)
 def test_a_backward_pass_in_stages_gives_the_kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     f, params, x = ZOO[name]()
-    monkeypatch.setattr(host, "_STAGE", 1)
+    monkeypatch.setattr(host, "_STAGE", (1, 1))
     monkeypatch.setattr(host, "_LARGE", 0)
     wanted = reduced(dense_kernel(f, params, x), "trace")
     fresh = lambda params, x: f(params, x)  # noqa: E731  # an engine of its own

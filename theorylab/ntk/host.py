@@ -25,7 +25,7 @@ from theorylab.ntk.stages import Crossing, cut, forward
 from theorylab.ntk.workers import memory, release, share
 
 _WHOLE = 1024  # samples at most that make one tile
-_STAGE = 1 << 26  # bytes of cotangents that exist at once, about
+_STAGE = 1 << 26, 1 << 25  # bytes of a stage's cotangents: of one output, where stages cost most, and of several
 _LARGE = 1 << 23  # bytes of cotangents from which freed memory is given back at once
 _PASS = 160, 4096  # samples x outputs of a backward pass, enough for full speed: with many positions, with one
 
@@ -89,19 +89,22 @@ class HostEngine(Engine):
     def contract(self, left: Iterable[list[Any]], right: Iterable[list[Any]]) -> Float[np.ndarray, "n m ..."]:
         symmetric, scratch = left is right, memory()
         total: Products | None = None
-        by_xla: Any = 0
+        by_xla: Any = None
         for u, v in ((stage, stage) for stage in left) if symmetric else zip(left, right, strict=True):
             pairs = list(zip(u, v, strict=True))
             grams = [pair for pair in pairs if isinstance(pair[0], tuple)]
             products = [pair for pair in pairs if not isinstance(pair[0], tuple)]
             if grams:
-                by_xla = by_xla + self._grams([g for g, _ in grams], [h for _, h in grams], symmetric)
+                block = self._grams([g for g, _ in grams], [h for _, h in grams], symmetric)
+                by_xla = block if by_xla is None else by_xla + block
             if products:
                 g, h = products[0]
                 total = total or Products(self.reduce, symmetric, (len(g), len(h), g.shape[1]), g.dtype)
                 share([unit for pair in products for unit in total.of(*pair)], scratch)
             del u, v, pairs, grams, products
-        return by_xla if total is None else by_xla + total.result()
+        if total is None:
+            return by_xla
+        return total.result() if by_xla is None else by_xla + total.result()
 
     def _grams(self, left: list[Any], right: list[Any], symmetric: bool) -> Float[np.ndarray, "n m ..."]:
         """What XLA contracts: part by part of a symmetric tile, from the diagonal on."""
@@ -134,7 +137,7 @@ class HostEngine(Engine):
         ]
         chosen = frozenset(i for i, handed in enumerate(late) if handed)
         rows = tile * (1 if reduce == "sum_logits" else outputs)
-        stages = cut(analysis.graph, analysis.blocks, analysis.flow, _STAGE // (rows * itemsize))
+        stages = cut(analysis.graph, analysis.blocks, analysis.flow, _STAGE[rows > tile] // (rows * itemsize))
         return dataclasses.replace(plan, late=chosen, held=tiles > 1, host=True, stages=tuple(stages))
 
     def _batch(self, samples: int, outputs: int, params: PyTree, x: PyTree) -> int:
