@@ -20,12 +20,12 @@ from jaxtyping import Array, Float, PyTree
 from theorylab.ntk.engine import Engine, Layout, tree_bytes
 from theorylab.ntk.features import Analysis, split, stage_features
 from theorylab.ntk.gradients import PIECE, Factors, Products, Where, scratch_bytes
-from theorylab.ntk.plan import Plan, choose
+from theorylab.ntk.plan import Plan, Reduce, choose
 from theorylab.ntk.stages import Crossing, cut, forward
-from theorylab.ntk.workers import memory, release, share
+from theorylab.ntk.workers import Scratch, memory, release, share
 
 _WHOLE = 1024  # samples at most that make one tile
-_STAGE = 1 << 26, 1 << 25  # bytes of a stage's cotangents: of one output, where stages cost most, and of several
+_STAGE = 1 << 26  # bytes of cotangents that exist at once, about
 _LARGE = 1 << 23  # bytes of cotangents from which freed memory is given back at once
 _PASS = 160, 4096  # samples x outputs of a backward pass, enough for full speed: with many positions, with one
 
@@ -56,9 +56,7 @@ class HostEngine(Engine):
                 args = params, batch, crossing[i].pop(), cotangents[i]
                 blocks, cotangents[i] = jax.block_until_ready(self._compile(self._stage, (plan, number), *args)(*args))
                 del args
-                for factors, (a, d) in zip(late, filter(_is_late, blocks), strict=True):
-                    factors.append(np.asarray(a), np.asarray(d), scratch)
-                rest.append([block for block in blocks if not _is_late(block)])
+                rest.append(_collect(blocks, late, scratch))
                 del blocks
             joined = rest[0] if len(rest) == 1 else jax.tree.map(lambda *parts: jnp.concatenate(parts), *rest)
             del rest
@@ -88,20 +86,20 @@ class HostEngine(Engine):
 
     def contract(self, left: Iterable[list[Any]], right: Iterable[list[Any]]) -> Float[np.ndarray, "n m ..."]:
         symmetric, scratch = left is right, memory()
+        first, second = iter(left), iter(right)
         total: Products | None = None
         by_xla: Any = None
-        for u, v in ((stage, stage) for stage in left) if symmetric else zip(left, right, strict=True):
-            pairs = list(zip(u, v, strict=True))
-            grams = [pair for pair in pairs if isinstance(pair[0], tuple)]
-            products = [pair for pair in pairs if not isinstance(pair[0], tuple)]
+        while (u := next(first, None)) is not None:
+            v = u if symmetric else next(second)
+            grams = [pair for pair in zip(u, v, strict=True) if isinstance(pair[0], tuple)]
+            products = [pair for pair in zip(u, v, strict=True) if not isinstance(pair[0], tuple)]
             if grams:
                 block = self._grams([g for g, _ in grams], [h for _, h in grams], symmetric)
                 by_xla = block if by_xla is None else by_xla + block
             if products:
-                g, h = products[0]
-                total = total or Products(self.reduce, symmetric, (len(g), len(h), g.shape[1]), g.dtype)
+                total = total or _products(self.reduce, symmetric, *products[0])
                 share([unit for pair in products for unit in total.of(*pair)], scratch)
-            del u, v, pairs, grams, products
+            del u, v, grams, products  # before the next stage is made
         if total is None:
             return by_xla
         return total.result() if by_xla is None else by_xla + total.result()
@@ -137,7 +135,7 @@ class HostEngine(Engine):
         ]
         chosen = frozenset(i for i, handed in enumerate(late) if handed)
         rows = tile * (1 if reduce == "sum_logits" else outputs)
-        stages = cut(analysis.graph, analysis.blocks, analysis.flow, _STAGE[rows > tile] // (rows * itemsize))
+        stages = cut(analysis.graph, analysis.blocks, analysis.flow, _STAGE // (rows * itemsize))
         return dataclasses.replace(plan, late=chosen, held=tiles > 1, host=True, stages=tuple(stages))
 
     def _batch(self, samples: int, outputs: int, params: PyTree, x: PyTree) -> int:
@@ -197,6 +195,18 @@ class HostEngine(Engine):
             passing = max(passing, waiting + running)
             most = max(most, waiting + batches * tree_bytes(before) + contracting)
         return int(held), int(max(passing, most))
+
+
+def _collect(blocks: list[tuple], late: list[Factors], scratch: list[Scratch]) -> list[tuple]:
+    """Hand the late blocks of a batch on; what is left."""
+    for factors, (a, d) in zip(late, filter(_is_late, blocks), strict=True):
+        factors.append(np.asarray(a), np.asarray(d), scratch)
+    return [block for block in blocks if not _is_late(block)]
+
+
+def _products(reduce: Reduce, symmetric: bool, g: Any, h: Any) -> Products:
+    """An empty sum for blocks like these two."""
+    return Products(reduce, symmetric, (len(g), len(h), g.shape[1]), g.dtype)
 
 
 def _parts(samples: int) -> int:
