@@ -111,7 +111,7 @@ def test_pieces_batches_and_tiles_of_any_size_give_the_kernel(reduce: Any, monke
         for name, value in (
             ("_PASS", (batch, batch)),
             ("_WHOLE", samples),
-            ("_STAGE", (stage, stage)),
+            ("_STAGE", stage),
             ("_LARGE", stage),
         ):
             monkeypatch.setattr(host, name, value)
