@@ -88,6 +88,18 @@ def test_a_weight_that_is_also_added_leaves_its_bias_in_the_kernel() -> None:
     np.testing.assert_allclose(empirical_ntk(f, params, x, reduce="full"), wanted, atol=1e-5 * np.abs(wanted).max())
 
 
+def test_blocks_of_two_precisions_are_summed_in_the_wider() -> None:
+    with jax.enable_x64(True):
+        params, x = [_normal(0, 4, 4), _normal(1, 4, 3).astype(jnp.float64)], _normal(2, 5, 4)
+
+        def f(p: Any, x: Any) -> Any:  # the float32 block is a small part, so that its rounding is smaller still
+            return jnp.tanh((x.astype(jnp.float64) + 1e-5 * jnp.tanh(x @ p[0]).astype(jnp.float64)) @ p[1])
+
+        found, wanted = empirical_ntk(f, params, x), reduced(dense_kernel(f, params, x), "trace")
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-11 * np.abs(wanted).max())
+
+
 def network(params: Any, x: Any) -> Any:
     """Convolutions of stride 1 and 2 with biases, one that leaves a single position, a matrix."""
     for (w, b), stride, padding in zip(params["conv"], (1, 2, 1), ("SAME", "SAME", "VALID"), strict=True):

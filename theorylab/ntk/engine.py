@@ -57,6 +57,7 @@ class Engine:
         self._probe = jax.jit(lambda params, x: probe(f, params, x))
         self._analyses: dict[Any, Analysis] = {}
         self._compiled: dict[Any, Any] = {}
+        self._layouts: dict[Any, Layout] = {}
 
     def probe(self, params: PyTree, x: PyTree) -> tuple[Array, Array, Array]:
         return self._probe(params, x)
@@ -88,9 +89,14 @@ class Engine:
 
     def layout(self, params: PyTree, x1: PyTree, x2: PyTree | None, memory_gb: float | None) -> Layout:
         """Tiles as large as speed asks and the memory allows, judged by the compiler's own account of each function."""
-        analysis = self.analysis(params, x1)
         allowed = memory_gb * 1e9 if memory_gb else _default_budget()
-        budget = _SHARE * allowed
+        key = (*map(_spec, (params, x1, x2)), allowed)
+        if key not in self._layouts:
+            self._layouts[key] = self._fitting(params, x1, x2, allowed)
+        return self._layouts[key]
+
+    def _fitting(self, params: PyTree, x1: PyTree, x2: PyTree | None, allowed: float) -> Layout:
+        analysis, budget = self.analysis(params, x1), _SHARE * allowed
         n1, n2 = (jax.tree.leaves(x)[0].shape[0] for x in (x1, x1 if x2 is None else x2))
         tile = self._first_tile(n1, n2, x2 is None)
         devices = self.mesh.size if self.mesh is not None else 1
@@ -190,7 +196,7 @@ def _specs(mesh: Mesh) -> tuple[PartitionSpec, PartitionSpec]:
 def _spec(tree: PyTree) -> tuple:
     """Structure, shapes and types: what a compiled function depends on."""
     leaves, structure = jax.tree.flatten(tree)
-    return structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+    return structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
 def tree_bytes(tree: PyTree) -> int:

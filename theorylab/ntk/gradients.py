@@ -71,19 +71,17 @@ class Factors:
         return np.concatenate([_lay(sample, self.columns, row) for sample, row in zip(a, out, strict=True)])
 
     def pieces(self) -> list["_Piece"]:
-        """The gradients, cut by columns."""
-        if self.kept:
-            return [_Piece(self, number) for number in range(len(self.kept))]
-        return [_Piece(self, cut) for cut in self._cuts(*self.parts[0])]
+        """The gradients, cut by columns: what is yet to be formed, or the numbers of what is kept."""
+        return list(range(len(self.kept))) if self.kept else list(self._cuts(*self.parts[0]))
 
     def gradients(self, piece: "_Piece", scratch: Scratch, name: str) -> Float[np.ndarray, "n q p"]:
         """Those of one piece, valid until the next of this name."""
-        if isinstance(piece.cut, int):
-            return self.kept[piece.cut]
+        if isinstance(piece, int):
+            return self.kept[piece]
         d, start = self.parts[0][1], 0
-        g = scratch.take(name, (self.samples, d.shape[2], d.shape[3] * piece.cut.width), d.dtype)
+        g = scratch.take(name, (self.samples, d.shape[2], d.shape[3] * piece.width), d.dtype)
         for a, d in self.parts:
-            piece.cut.form(a, d, g[start : start + len(d)], scratch)
+            piece.form(a, d, g[start : start + len(d)], scratch)
             start += len(d)
         return g
 
@@ -124,11 +122,7 @@ class _Columns(NamedTuple):
             np.matmul(transposed[i], _lay(a[i], self.slices, laid), out=out[i])
 
 
-class _Piece(NamedTuple):
-    """Some of a block's gradients: columns yet to be formed, or the number of those that are kept."""
-
-    of: Factors
-    cut: _Columns | int
+_Piece = _Columns | int
 
 
 def _lay(a: np.ndarray, slices: list[Where | None], out: np.ndarray) -> np.ndarray:
@@ -166,6 +160,7 @@ class Products:
 
     def of(self, u: Any, v: Any) -> list[Unit]:
         """The units of work of one block: of gradients (n, q, p), or of factors."""
+        self.total = self.total.astype(np.result_type(self.total, u.dtype, v.dtype), copy=False)  # the widest so far
         if isinstance(u, np.ndarray):
             step = max(1, PIECE // (u[..., :1].size * u.itemsize))
             spans = [slice(start, start + step) for start in range(0, u.shape[-1], step)]
@@ -211,7 +206,7 @@ class Products:
                 np.matmul(u[cut], v[span].T, out=new)  # numpy takes the half where both are one array
                 if factors is not None:
                     grid = new.reshape(len(scale), self.copies, -1)
-                    grid *= np.repeat(scale, self.copies, 1)[:, None]
+                    grid *= (np.repeat(scale, self.copies, 1) if self.copies > 1 else scale)[:, None]
                 place = part, cut.start, span.start
                 with self.lock:
                     self.early[place, number] = new if self.added[place] == number else new.copy()

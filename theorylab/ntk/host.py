@@ -27,7 +27,7 @@ from theorylab.ntk.workers import Scratch, memory, release, share
 _WHOLE = 1024  # samples at most that make one tile
 _STAGE = 1 << 26  # bytes of cotangents that exist at once, about
 _LARGE = 1 << 23  # bytes of cotangents from which freed memory is given back at once
-_PASS = 160, 4096  # samples x outputs of a backward pass, enough for full speed: with many positions, with one
+_PASS = 80, 4096  # samples x outputs of a backward pass, enough for full speed: with many positions, with one
 
 
 class HostEngine(Engine):
@@ -186,8 +186,8 @@ class HostEngine(Engine):
             contracting = scratch_bytes(piece, result)
             grams = [block for block in rest if len(block) == 2]
             if grams:
-                share = layout.tile // (_parts(layout.tile) if not plan.held else 1)
-                shapes = jax.tree.map(lambda a, n=share: jax.ShapeDtypeStruct((n, *a.shape[1:]), a.dtype), grams)
+                part = layout.tile // (_parts(layout.tile) if not plan.held else 1)
+                shapes = jax.tree.map(lambda a, n=part: jax.ShapeDtypeStruct((n, *a.shape[1:]), a.dtype), grams)
                 by_xla = self._compile(self._contract, None, shapes, shapes).memory_analysis().temp_size_in_bytes
                 contracting = max(contracting, by_xla + 2 * result)
             held = held + kept if plan.held else max(held, kept)
@@ -211,7 +211,7 @@ def _products(reduce: Reduce, symmetric: bool, g: Any, h: Any) -> Products:
 
 def _parts(samples: int) -> int:
     """In how many parts a side a symmetric tile is cut."""
-    return next(parts for parts in (4, 2, 1) if samples % parts == 0)
+    return next(parts for parts in (4, 2, 1) if samples % parts == 0 and (parts == 1 or samples >= 8 * parts))
 
 
 def _is_late(block: tuple) -> bool:

@@ -11,7 +11,7 @@ import mmap
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -66,9 +66,20 @@ def share(units: list[Unit], memory: list[Scratch]) -> None:
     threads = memory[: len(units)]
     if len(threads) < 2:
         return work(memory[0])
-    with _LIMITED, _controller().limit(limits=1), ThreadPoolExecutor(len(threads)) as pool:
-        for done in [pool.submit(work, scratch) for scratch in threads]:
+    with _LIMITED, _controller().limit(limits=1):
+        others = [_pool(os.getpid(), workers()).submit(work, scratch) for scratch in threads[1:]]
+        try:
+            work(threads[0])
+        finally:
+            wait(others)
+        for done in others:
             done.result()
+
+
+@functools.cache
+def _pool(process: int, size: int) -> ThreadPoolExecutor:
+    """Threads that wait for the next work: to start some costs as much as a small kernel. A fork has none of them."""
+    return ThreadPoolExecutor(size)
 
 
 def release() -> None:
