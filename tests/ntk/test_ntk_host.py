@@ -135,6 +135,36 @@ def test_pieces_batches_and_tiles_of_any_size_give_the_kernel(reduce: Any, monke
             np.testing.assert_allclose(kernel, wanted[:, : kernel.shape[1]], atol=1e-5 * np.abs(wanted).max())
 
 
+@pytest.mark.parametrize("reduce", ["full", "diagonal", "trace", "sum_logits"])
+def test_tiles_made_anew_for_every_pair_give_the_kernel(reduce: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    params, x = _network()
+    wanted, made = reduced(dense_kernel(network, params, x), reduce), []
+    monkeypatch.setattr(host, "_WHOLE", 3)
+    monkeypatch.setattr(host, "_STAGE", 1)
+    monkeypatch.setattr(host, "_derived", lambda layout, *_: made.append(layout.plan.held) or 100 + layout.plan.held)
+    fresh = lambda params, x: network(params, x)  # noqa: E731  # an engine of its own
+    for columns in (None, x[:4]):
+        kernel = empirical_ntk(fresh, params, x, columns, reduce=reduce)
+        np.testing.assert_allclose(kernel, wanted[:, : kernel.shape[1]], atol=1e-5 * np.abs(wanted).max())
+    assert made == [True, False] * 2
+
+
+@pytest.mark.slow
+def test_large_tiles_are_made_anew_where_the_memory_holds_few_gradients() -> None:
+    params, x = [_normal(0, 3, 3, 2, 64), _normal(1, 3, 3, 64, 256), _normal(2, 256, 1)], _normal(3, 600, 8, 8, 2)
+
+    def f(p: Any, x: Any) -> Any:
+        for w in p[:2]:
+            x = jax.nn.relu(lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=NHWC)) / 10
+        return x.mean((1, 2)) @ p[2]
+
+    engine = host.HostEngine(f, "trace", True, None)
+    layout = engine.layout(params, x, None, 0.15)
+    assert not layout.plan.held and 64 < layout.tile < 600
+    wanted = empirical_ntk(f, params, x, memory_gb=4)
+    np.testing.assert_allclose(empirical_ntk(f, params, x, memory_gb=0.15), wanted, rtol=1e-5)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", ZOO)
 def test_a_backward_pass_in_stages_gives_the_kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

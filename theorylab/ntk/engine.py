@@ -1,10 +1,10 @@
 """The compiled pieces of a kernel computation, and how they are cut to fit the memory."""
 
+import dataclasses
 import functools
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -24,7 +24,7 @@ _SHARE = 0.7  # of the budget is planned; the rest is for the scratch of convolu
 _TRIANGLE = 4, 64  # a symmetric kernel is cut into so many tiles a side, where each keeps so many samples
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Layout:
     """How a kernel is cut: samples a tile, outputs a chunk, tiles of features held at once."""
 
@@ -79,7 +79,7 @@ class Engine:
     def traced(self, params: PyTree, x1: PyTree, x2: PyTree | None) -> Array:
         """The kernel in one piece, for use inside the caller's transformations."""
         analysis = self.analysis(params, x1)
-        n1, n2 = (jax.tree.leaves(x)[0].shape[0] for x in (x1, x1 if x2 is None else x2))
+        n1, n2 = lengths(x1, x2)
         plan = choose(analysis.blocks, self.reduce, analysis.outputs, n1 + n2, n1 * n2, analysis.dtype.itemsize)
         layout = Layout(n1, analysis.outputs, analysis.outputs, 2, plan, 0)
         seeds = layout.seeds(0, self.reduce, analysis.dtype)
@@ -92,43 +92,49 @@ class Engine:
         allowed = memory_gb * 1e9 if memory_gb else _default_budget()
         key = (*map(_spec, (params, x1, x2)), allowed)
         if key not in self._layouts:
-            self._layouts[key] = self._fitting(params, x1, x2, allowed)
+            layout = self._fitting(params, x1, x2, _SHARE * allowed)
+            if layout.bytes > _SHARE * allowed:
+                need = layout.bytes / _SHARE / 1e9
+                raise InputError(f"memory_gb={allowed / 1e9:.3g}: a pair of samples takes {need:.3g}; allow that much.")
+            self._layouts[key] = layout
         return self._layouts[key]
 
-    def _fitting(self, params: PyTree, x1: PyTree, x2: PyTree | None, allowed: float) -> Layout:
-        analysis, budget = self.analysis(params, x1), _SHARE * allowed
-        n1, n2 = (jax.tree.leaves(x)[0].shape[0] for x in (x1, x1 if x2 is None else x2))
-        tile = self._first_tile(n1, n2, x2 is None)
+    def _fitting(
+        self, params: PyTree, x1: PyTree, x2: PyTree | None, budget: float, tile: int | None = None, held: bool = True
+    ) -> Layout:
+        """The largest tiles within the budget, from `tile` samples on; beyond it where a pair of samples is.
+
+        `held`: the features of tiles stay for the tiles they meet next, else they are made for every pair of tiles.
+        """
+        analysis, (n1, n2) = self.analysis(params, x1), lengths(x1, x2)
+        tile = self._first_tile(n1, n2, x2 is None) if tile is None else tile
         devices = self.mesh.size if self.mesh is not None else 1
         chunk = 1 if self.reduce == "sum_logits" else analysis.outputs
         while True:
             tile = math.ceil(tile / devices) * devices
             pairs = n1 * n2 / 2 + n1 * tile / 2 if x2 is None else n1 * n2
-            samples = n1 if x2 is None else n1 + n2
+            samples = n1 + (0 if x2 is None else n2) if held else made(n1, n2, tile, x2 is None)
             costs = (self.reduce, analysis.outputs, samples, pairs, analysis.dtype.itemsize)
-            plan = self._chosen(analysis, costs, tile, math.ceil(n1 / tile) * math.ceil(n2 / tile))
-            layout = Layout(tile, chunk, analysis.outputs, 2, plan, 0)
-            held, extra = self._memory(params, x1, layout)
-            least = held * (1 if x2 is None and tile >= n1 else 2) + extra
+            layout = Layout(tile, chunk, analysis.outputs, 2, self._chosen(analysis, costs, tile, held, budget), 0)
+            each, extra = self._memory(params, x1, layout)
+            least = each * (1 if x2 is None and tile >= n1 else 2) + extra
             if least <= budget or (tile == devices and chunk == 1):
                 break
-            shrink = 0.9 * budget / least
+            shrink = 0.95 * ((budget - extra) / (least - extra) if budget > extra else budget / least) ** 0.7
             if tile > devices:
-                tile = max(devices, min(tile - 1, int(tile * shrink)))
+                tile = even(max(n1, n2), max(devices, min(tile - 1, int(tile * shrink))))
             else:
                 chunk = max(1, min(chunk - 1, int(chunk * shrink)))
-        if least > budget:
-            need = least / _SHARE / 1e9
-            raise InputError(f"memory_gb={allowed / 1e9:.3g}: a pair of samples takes {need:.3g}; allow that much.")
-        resident = max(2, min(int((budget - extra) // held), math.ceil(n1 / tile) + math.ceil(n2 / tile)))
-        used = min(resident, math.ceil(n1 / tile) + (0 if x2 is None else math.ceil(n2 / tile)))
-        return Layout(tile, chunk, analysis.outputs, resident, plan, int(used * held + extra), costs)
+        tiles = math.ceil(n1 / tile) + math.ceil(n2 / tile)
+        resident = max(2, min(int((budget - extra) // each), tiles)) if held else 2
+        used = min(resident, tiles - (math.ceil(n2 / tile) if x2 is None else 0))
+        return dataclasses.replace(layout, resident=resident, bytes=int(max(least, used * each + extra)), costs=costs)
 
     def _first_tile(self, n1: int, n2: int, symmetric: bool) -> int:
         parts = min(_TRIANGLE[0], max(1, n1 // _TRIANGLE[1])) if symmetric else 1
         return min(_TILE, math.ceil(max(n1, n2) / parts))
 
-    def _chosen(self, analysis: Analysis, costs: tuple, tile: int, tiles: int) -> Plan:
+    def _chosen(self, analysis: Analysis, costs: tuple, tile: int, held: bool, budget: float) -> Plan:
         return choose(analysis.blocks, *costs)
 
     def _memory(self, params: PyTree, x: PyTree, layout: Layout) -> tuple[int, int]:
@@ -186,6 +192,24 @@ class Engine:
 
         sharded = jax.shard_map(row_block, mesh=mesh, in_specs=(rows, rows), out_specs=rows, check_vma=False)
         return sharded(left, right)
+
+
+def lengths(x1: PyTree, x2: PyTree | None) -> tuple[int, int]:
+    """Samples of the rows and of the columns."""
+    first = jax.tree.leaves(x1)[0].shape[0]
+    return first, first if x2 is None else jax.tree.leaves(x2)[0].shape[0]
+
+
+def made(n1: int, n2: int, tile: int, symmetric: bool) -> int:
+    """Samples of all pairs of tiles."""
+    rows, columns = math.ceil(n1 / tile), math.ceil(n2 / tile)
+    return tile * (rows**2 if symmetric else 2 * rows * columns)
+
+
+def even(samples: int, tile: int) -> int:
+    """At most about so many samples a tile: even shares, large ones of eights."""
+    share = math.ceil(samples / math.ceil(samples / tile))
+    return share if share < 64 else min(tile, math.ceil(share / 8) * 8)
 
 
 def _specs(mesh: Mesh) -> tuple[PartitionSpec, PartitionSpec]:

@@ -3,7 +3,7 @@
 On CPUs XLA forms batches of small products at half of BLAS's rate, writes every gradient to fresh memory, and has no
 symmetric product. Here the gradients of a block are formed a few columns at a time in memory that stays in cache, and
 multiplied from there (`syrk` on the diagonal: half of the work). Nothing of the size of the Jacobian ever exists,
-unless the kernel takes several tiles: then each tile's gradients are formed once and kept.
+unless the kernel takes several tiles and the memory holds their gradients: then they are formed once and kept.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from theorylab.ntk.engine import Engine, Layout, tree_bytes
+from theorylab.ntk.engine import Engine, Layout, even, lengths, made, tree_bytes
 from theorylab.ntk.features import Analysis, split, stage_features
 from theorylab.ntk.gradients import PIECE, Factors, Products, Where, scratch_bytes
 from theorylab.ntk.plan import Plan, Reduce, choose
@@ -30,15 +30,25 @@ _LARGE = 1 << 23  # bytes of cotangents from which freed memory is given back at
 _PASS = 80, 4096  # samples x outputs of a backward pass, enough for full speed: with many positions, with one
 
 
+@dataclasses.dataclass(frozen=True)
+class _Tile:
+    """The stages of a tile, made one by one whenever they are asked for."""
+
+    make: Callable[[], Iterator[list[Any]]]
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        return self.make()
+
+
 class HostEngine(Engine):
-    """What `Engine` offers, on one CPU. A tile is a list of stages, or makes them one by one where it is used once.
+    """What `Engine` offers, on one CPU. A tile is a list of stages, or makes them one by one.
 
     A stage is a list of `Factors`, gradients (n, q, p), and pairs of what XLA contracts.
     """
 
     def features(self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan) -> Iterable[list[Any]]:
-        stages = self._run(params, x, seeds, plan)
-        return list(stages) if plan.held else stages
+        tile = _Tile(lambda: self._run(params, x, seeds, plan))
+        return list(tile) if plan.held else tile
 
     def _run(self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan) -> Iterator[list[Any]]:
         """The stages of a tile, last one first, each from all batches of samples."""
@@ -105,26 +115,36 @@ class HostEngine(Engine):
         return total.result() if by_xla is None else by_xla + total.result()
 
     def _grams(self, left: list[Any], right: list[Any], symmetric: bool) -> Float[np.ndarray, "n m ..."]:
-        """What XLA contracts: part by part of a symmetric tile, from the diagonal on."""
+        """What XLA contracts, part by part; of a symmetric tile from the diagonal on."""
         n = len(left[0][0])
-        parts = _parts(n) if symmetric else 1
-        if parts == 1:
-            return np.asarray(super().contract(left, right))
+        parts = _parts(n)
         cuts = [slice(i, i + n // parts) for i in range(0, n, n // parts)]
-        shares = [jax.tree.map(lambda a, cut=cut: a[cut], left) for cut in cuts]
+        rows, columns = ([jax.tree.map(lambda a, cut=cut: a[cut], tile) for cut in cuts] for tile in (left, right))
         whole: Any = None
-        for i, j in itertools.combinations_with_replacement(range(parts), 2):
-            block = np.asarray(super().contract(shares[i], shares[j]))
+        for i, j in itertools.product(range(parts), repeat=2):
+            if symmetric and j < i:
+                continue
+            block = np.asarray(super().contract(rows[i], columns[j]))
             whole = np.empty((n, n, *block.shape[2:]), block.dtype) if whole is None else whole
             whole[cuts[i], cuts[j]] = block
-            whole[cuts[j], cuts[i]] = block.transpose(1, 0, *range(block.ndim - 1, 1, -1))
+            if symmetric:
+                whole[cuts[j], cuts[i]] = block.transpose(1, 0, *range(block.ndim - 1, 1, -1))
         return whole
 
-    def _first_tile(self, n1: int, n2: int, symmetric: bool) -> int:
-        n = max(n1, n2)  # a shorter side would be padded to the longer
-        return n if n <= _WHOLE and n1 == n2 else super()._first_tile(n1, n2, symmetric)
+    def _fitting(
+        self, params: PyTree, x1: PyTree, x2: PyTree | None, budget: float, tile: int | None = None, held: bool = True
+    ) -> Layout:
+        """The fewest derivatives: small tiles that are held, or large ones, at best one, whose stages come and go."""
+        (n1, n2), symmetric, found = lengths(x1, x2), x2 is None, []
+        for held in (False, True) if n1 == n2 <= _WHOLE else (True, False):  # a shorter side is padded to the longer
+            layout = super()._fitting(params, x1, x2, budget, None if held else even(max(n1, n2), _WHOLE), held)
+            over, samples = max(0, layout.bytes - budget), _derived(layout, n1, n2, symmetric)
+            found.append((over, samples, layout))
+            if not over and samples < n1 + (0 if symmetric else n2) + layout.tile:  # each once
+                break
+        return min(found, key=lambda one: one[:2])[2]
 
-    def _chosen(self, analysis: Analysis, costs: tuple, tile: int, tiles: int) -> Plan:
+    def _chosen(self, analysis: Analysis, costs: tuple, tile: int, held: bool, budget: float) -> Plan:
         reduce, outputs, n, pairs, itemsize = costs
         if pairs == n * n:  # one symmetric tile, of whose parts those below the diagonal are left out
             pairs *= 0.5 + 0.5 / _parts(n)
@@ -135,8 +155,10 @@ class HostEngine(Engine):
         ]
         chosen = frozenset(i for i, handed in enumerate(late) if handed)
         rows = tile * (1 if reduce == "sum_logits" else outputs)
-        stages = cut(analysis.graph, analysis.blocks, analysis.flow, _STAGE // (rows * itemsize))
-        return dataclasses.replace(plan, late=chosen, held=tiles > 1, host=True, stages=tuple(stages))
+        once = held or n <= 2 * tile  # else what crosses between stages, of two large tiles, outweighs the stages
+        stage = _STAGE if once else max(_STAGE, int(budget / 20))
+        stages = cut(analysis.graph, analysis.blocks, analysis.flow, stage // (rows * itemsize))
+        return dataclasses.replace(plan, late=chosen, held=held, host=True, stages=tuple(stages))
 
     def _batch(self, samples: int, outputs: int, params: PyTree, x: PyTree) -> int:
         """Samples of one backward pass: even shares of the tile."""
@@ -168,8 +190,8 @@ class HostEngine(Engine):
         crossing = self._compile(self._forward, plan, params, batch)
         waiting = batches * tree_bytes((batch, crossing.out_info))
         cotangents: list[Any] = [layout.seeds(0, self.reduce, analysis.dtype)]
-        passing = waiting + crossing.memory_analysis().temp_size_in_bytes
-        held, most, rows = 0.0, 0.0, len(cotangents[0])
+        passing = crossing.memory_analysis().temp_size_in_bytes
+        held, passes, contracting, rows = [], [passing], 0.0, len(cotangents[0])
         for number in reversed(range(len(plan.stages))):
             args = params, batch, crossing.out_info[number], cotangents
             compiled = self._compile(self._stage, (plan, number), *args)
@@ -183,18 +205,18 @@ class HostEngine(Engine):
                 column, formed = layout.tile * rows * f * d.dtype.itemsize, plan.held and s > 1
                 kept += c * column if formed else batches * tree_bytes((a, d))
                 piece = max(piece, 0 if formed or s == 1 else min(c * column, max(PIECE, column)))
-            contracting = scratch_bytes(piece, result)
+            contracting = max(contracting, scratch_bytes(piece, result))
             grams = [block for block in rest if len(block) == 2]
             if grams:
-                part = layout.tile // (_parts(layout.tile) if not plan.held else 1)
+                part = layout.tile // _parts(layout.tile)
                 shapes = jax.tree.map(lambda a, n=part: jax.ShapeDtypeStruct((n, *a.shape[1:]), a.dtype), grams)
                 by_xla = self._compile(self._contract, None, shapes, shapes).memory_analysis().temp_size_in_bytes
                 contracting = max(contracting, by_xla + 2 * result)
-            held = held + kept if plan.held else max(held, kept)
-            running = compiled.memory_analysis().temp_size_in_bytes + tree_bytes((blocks, before)) + arriving
-            passing = max(passing, waiting + running)
-            most = max(most, waiting + batches * tree_bytes(before) + contracting)
-        return int(held), int(max(passing, most))
+            held.append(kept if plan.held else kept + batches * tree_bytes(before))
+            passes.append(compiled.memory_analysis().temp_size_in_bytes + tree_bytes((blocks, before)) + arriving)
+        if plan.held:
+            return int(sum(held)), int(waiting + max(*passes, contracting))
+        return int(waiting + max(held)), int(max(*passes, contracting))
 
 
 def _collect(blocks: list[tuple], late: list[Factors], scratch: list[Scratch]) -> list[tuple]:
@@ -207,6 +229,15 @@ def _collect(blocks: list[tuple], late: list[Factors], scratch: list[Scratch]) -
 def _products(reduce: Reduce, symmetric: bool, g: Any, h: Any) -> Products:
     """An empty sum for blocks like these two."""
     return Products(reduce, symmetric, (len(g), len(h), g.shape[1]), g.dtype)
+
+
+def _derived(layout: Layout, n1: int, n2: int, symmetric: bool) -> int:
+    """Samples of which derivatives are taken, those again that are taken again."""
+    if not layout.plan.held:
+        return made(n1, n2, layout.tile, symmetric)
+    rows, columns, panel = math.ceil(n1 / layout.tile), math.ceil(n2 / layout.tile), layout.resident - 1
+    starts = range(0, rows, panel)
+    return layout.tile * (sum(rows - start for start in starts) if symmetric else rows + len(starts) * columns)
 
 
 def _parts(samples: int) -> int:
