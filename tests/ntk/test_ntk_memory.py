@@ -4,8 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import jax.numpy as jnp
 import pytest
+
+from theorylab.ntk.engine import Engine, Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +42,28 @@ stop.set()
 thread.join()
 print(peak[0] - before)
 """
+
+
+class _Counted(Engine):
+    """An engine whose memory is known: a byte for each sample of a tile, ten besides."""
+
+    def _memory(self, params: Any, x: Any, layout: Layout) -> tuple[int, int]:
+        return layout.tile * layout.chunk, 10
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.parametrize("samples", [7, 100, 1000])
+@pytest.mark.parametrize("columns", [None, 40])
+def test_tiles_are_whole_rounds_of_the_devices_and_fit_the_budget(devices: int, samples: int, columns: Any) -> None:
+    engine, w = _Counted(lambda w, x: x @ w, "full", True, None), jnp.ones((2, 3))
+    engine.mesh = None if devices == 1 else SimpleNamespace(size=devices)  # type: ignore[assignment]
+    x = jnp.ones((samples, 2))
+    for budget in (11, 25, 58, 59, 60, 100, 300, 5000):
+        layout = engine._fitting(w, x, None if columns is None else x[:1].repeat(columns, 0), budget, 256)
+        assert layout.tile % devices == 0
+        one = 1 if columns is None and layout.tile >= samples else 2
+        needed = 10 + one * layout.tile * layout.chunk
+        assert needed <= budget or (layout.tile == devices and layout.chunk == 1 and layout.bytes == needed)
 
 
 @pytest.mark.slow

@@ -92,26 +92,27 @@ class Engine:
         allowed = memory_gb * 1e9 if memory_gb else _default_budget()
         key = (*map(_spec, (params, x1, x2)), allowed)
         if key not in self._layouts:
-            layout = self._fitting(params, x1, x2, _SHARE * allowed)
+            layout = self._best(params, x1, x2, _SHARE * allowed)
             if layout.bytes > _SHARE * allowed:
                 need = layout.bytes / _SHARE / 1e9
                 raise InputError(f"memory_gb={allowed / 1e9:.3g}: a pair of samples takes {need:.3g}; allow that much.")
             self._layouts[key] = layout
         return self._layouts[key]
 
+    def _best(self, params: PyTree, x1: PyTree, x2: PyTree | None, budget: float) -> Layout:
+        return self._fitting(params, x1, x2, budget, self._first_tile(*lengths(x1, x2), x2 is None))
+
     def _fitting(
-        self, params: PyTree, x1: PyTree, x2: PyTree | None, budget: float, tile: int | None = None, held: bool = True
+        self, params: PyTree, x1: PyTree, x2: PyTree | None, budget: float, tile: int, held: bool = True
     ) -> Layout:
-        """The largest tiles within the budget, from `tile` samples on; beyond it where a pair of samples is.
+        """The largest tiles within the budget, from `tile` samples down; beyond it where a pair of samples is.
 
         `held`: the features of tiles stay for the tiles they meet next, else they are made for every pair of tiles.
         """
         analysis, (n1, n2) = self.analysis(params, x1), lengths(x1, x2)
-        tile = self._first_tile(n1, n2, x2 is None) if tile is None else tile
         devices = self.mesh.size if self.mesh is not None else 1
-        chunk = 1 if self.reduce == "sum_logits" else analysis.outputs
+        tile, chunk = math.ceil(tile / devices) * devices, 1 if self.reduce == "sum_logits" else analysis.outputs
         while True:
-            tile = math.ceil(tile / devices) * devices
             pairs = n1 * n2 / 2 + n1 * tile / 2 if x2 is None else n1 * n2
             samples = n1 + (0 if x2 is None else n2) if held else made(n1, n2, tile, x2 is None)
             costs = (self.reduce, analysis.outputs, samples, pairs, analysis.dtype.itemsize)
@@ -122,7 +123,8 @@ class Engine:
                 break
             shrink = 0.95 * ((budget - extra) / (least - extra) if budget > extra else budget / least) ** 0.7
             if tile > devices:
-                tile = even(max(n1, n2), max(devices, min(tile - 1, int(tile * shrink))))
+                shares = max(1, min(tile - devices, int(tile * shrink)))
+                tile = max(1, even(max(n1, n2), shares) // devices) * devices
             else:
                 chunk = max(1, min(chunk - 1, int(chunk * shrink)))
         tiles = math.ceil(n1 / tile) + math.ceil(n2 / tile)

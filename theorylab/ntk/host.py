@@ -131,13 +131,12 @@ class HostEngine(Engine):
                 whole[cuts[j], cuts[i]] = block.transpose(1, 0, *range(block.ndim - 1, 1, -1))
         return whole
 
-    def _fitting(
-        self, params: PyTree, x1: PyTree, x2: PyTree | None, budget: float, tile: int | None = None, held: bool = True
-    ) -> Layout:
+    def _best(self, params: PyTree, x1: PyTree, x2: PyTree | None, budget: float) -> Layout:
         """The fewest derivatives: small tiles that are held, or large ones, at best one, whose stages come and go."""
         (n1, n2), symmetric, found = lengths(x1, x2), x2 is None, []
         for held in (False, True) if n1 == n2 <= _WHOLE else (True, False):  # a shorter side is padded to the longer
-            layout = super()._fitting(params, x1, x2, budget, None if held else even(max(n1, n2), _WHOLE), held)
+            tile = self._first_tile(n1, n2, symmetric) if held else even(max(n1, n2), _WHOLE)
+            layout = self._fitting(params, x1, x2, budget, tile, held)
             over, samples = max(0, layout.bytes - budget), _derived(layout, n1, n2, symmetric)
             found.append((over, samples, layout))
             if not over and samples < n1 + (0 if symmetric else n2) + layout.tile:  # each once
