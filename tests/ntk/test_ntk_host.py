@@ -121,7 +121,7 @@ def test_pieces_batches_and_tiles_of_any_size_give_the_kernel(reduce: Any, monke
     monkeypatch.setattr("theorylab.ntk.engine._TILE", 3)
     for piece, batch, samples, rows, stage in ((1, 6, 1024, 2, 1), (3000, 1, 4, 512, 1 << 12), (1 << 26, 320, 4, 2, 1)):
         for name, value in (
-            ("_PASS", (batch, batch)),
+            ("_PASS", ((batch, batch),) * 2),
             ("_WHOLE", samples),
             ("_STAGE", stage),
             ("_LARGE", stage),

@@ -27,7 +27,7 @@ from theorylab.ntk.workers import Scratch, memory, release, share
 _WHOLE = 1024  # samples at most that make one tile
 _STAGE = 1 << 26  # bytes of cotangents that exist at once, about
 _LARGE = 1 << 23  # bytes of cotangents from which freed memory is given back at once
-_PASS = 80, 4096  # samples x outputs of a backward pass, enough for full speed: with many positions, with one
+_PASS = (64, 160), (4096, 4096)  # samples, samples x outputs of a backward pass: with many positions, with one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,8 +161,8 @@ class HostEngine(Engine):
 
     def _batch(self, samples: int, outputs: int, params: PyTree, x: PyTree) -> int:
         """Samples of one backward pass: even shares of the tile."""
-        rows = _PASS[all(block.sizes[1] <= 1 for block in self.analysis(params, x).blocks)]
-        return math.ceil(samples / max(1, math.ceil(samples * outputs / rows)))
+        most, rows = _PASS[all(block.sizes[1] <= 1 for block in self.analysis(params, x).blocks)]
+        return math.ceil(samples / max(1, math.ceil(samples / most), math.ceil(samples * outputs / rows)))
 
     def _columns(self, params: PyTree, x: PyTree, plan: Plan, stage: int) -> list[list[Where | None]]:
         """Of every late block of a stage: the slices of its data that are its columns, None for one of ones."""
