@@ -241,7 +241,7 @@ def _derived(layout: Layout, n1: int, n2: int, symmetric: bool) -> int:
 
 def _parts(samples: int) -> int:
     """In how many parts a side a symmetric tile is cut."""
-    return next(parts for parts in (4, 2, 1) if samples % parts == 0 and (parts == 1 or samples >= 8 * parts))
+    return next(parts for parts in (4, 2, 1) if samples % parts == 0 and (parts == 1 or samples >= 4 * parts))
 
 
 def _is_late(block: tuple) -> bool:
