@@ -11,7 +11,8 @@ other work on the machine only ever adds. CPU seconds are the process's own; the
 The peer is the fastest, by wall time, of neural-tangents' methods that ran. "GFLOP" is the arithmetic that a kernel
 needs: a forward pass, a backward pass for each output, the cheaper order of contraction for each block, the symmetric
 half; the rate is that of a matrix product (2048 cubed) in the same process. "Above base" is the peak memory less what
-the process had before the kernel, where that is least; "memory" the ratio of the two. Writes `ntk-cpu.json` and `.md` to `--out`.
+the process had before the kernel, where that is least; "memory" the ratio of the two. Writes `ntk-cpu.json` and `.md`
+to `--out`.
 neural-tangents 0.6.5 needs Python 3.11 and JAX 0.4.25: its environment is made with `uv` or `python3.11 -m venv`.
 """
 
