@@ -100,6 +100,7 @@ class Engine:
         return self._layouts[key]
 
     def _best(self, params: PyTree, x1: PyTree, x2: PyTree | None, budget: float) -> Layout:
+        """The layout for bytes `budget`; beyond it where nothing fits."""
         return self._fitting(params, x1, x2, budget, self._first_tile(*lengths(x1, x2), x2 is None))
 
     def _fitting(

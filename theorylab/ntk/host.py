@@ -231,7 +231,7 @@ def _products(reduce: Reduce, symmetric: bool, g: Any, h: Any) -> Products:
 
 
 def _derived(layout: Layout, n1: int, n2: int, symmetric: bool) -> int:
-    """Samples of which derivatives are taken, those again that are taken again."""
+    """Samples of which derivatives are taken, those again that are taken again, as `tiles.fill` goes."""
     if not layout.plan.held:
         return made(n1, n2, layout.tile, symmetric)
     rows, columns, panel = math.ceil(n1 / layout.tile), math.ceil(n2 / layout.tile), layout.resident - 1
