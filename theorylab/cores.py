@@ -22,6 +22,8 @@ def parallel_map(function: Callable[[T], R], items: Iterable[T], *, threads: int
     Not under a transformation of JAX (jit, vmap, grad). Each result is waited for. On accelerators, which queue their
     work themselves, and with one thread the items are taken one after the other without waiting. The caller's 64-bit
     mode, matmul precision and default device hold inside. The exception of the first item that raises one is raised.
+    Programs that call LAPACK on batches could wait for each other for ever. `theorylab.linalg` has calls that do not;
+    `linalg.waiting_calls` finds the others in a function of the caller's: give `threads=1` for these.
 
     threads: how many at most; None for the number of cores.
     """

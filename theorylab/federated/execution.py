@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Int, Key
 
+from theorylab import linalg
 from theorylab.cores import parallel_map
 from theorylab.errors import InputError
 from theorylab.federated.clients import ClientData
@@ -79,6 +80,8 @@ def _host(client: Client) -> RunClients:
 
     def run(start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
         counts, numbers = np.asarray(clients.counts), np.asarray(chosen)
+        first: tuple[Any, ...] = start, jax.tree.map(lambda a: a[0], mine), 0, keys[0], clients
+        state: tuple[Any, ...] = jax.eval_shape(begin, *first)
 
         def one(s: int) -> LocalResult:
             i, own = numbers[s], jax.tree.map(lambda a: a[s], mine)
@@ -88,7 +91,7 @@ def _host(client: Client) -> RunClients:
                 carry = step(t, carry, orders, start, own, i, keys[s], clients)
             return finish(carry, i, clients)
 
-        return _stacked(parallel_map(one, range(len(numbers))))
+        return _stacked(parallel_map(one, range(len(numbers)), threads=_at_once(step, 0, *state, *first)))
 
     return run
 
@@ -105,9 +108,18 @@ def _threads(client: Client) -> RunClients:
     one = remembered(_one_client, client)
 
     def run(start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
-        return _stacked(parallel_map(lambda s: one(start, mine, s, chosen, keys, clients), range(len(chosen))))
+        def client(s: int) -> LocalResult:
+            return one(start, mine, s, chosen, keys, clients)
+
+        together = _at_once(one, start, mine, 0, chosen, keys, clients)
+        return _stacked(parallel_map(client, range(len(chosen)), threads=together))
 
     return run
+
+
+def _at_once(program: Callable[..., Any], *args: Any) -> int | None:
+    """One client at a time where the program holds calls that would wait for each other, else one a core (None)."""
+    return 1 if linalg.waiting_calls(program, *args) else None
 
 
 @jax.jit

@@ -23,6 +23,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.federated.clients import Weights, client_weights
 from theorylab.federated.least_squares import check_counts
@@ -165,7 +166,7 @@ def _problem(
     places = np.where(inside, starts[:, None] + np.arange(longest), n)
     rows = np.minimum(places, n - 1)
     block = np.stack([G[np.ix_(r, r)] * np.outer(i, i) for r, i in zip(rows, inside, strict=True)])
-    values, vectors = jnp.linalg.eigh(jnp.asarray(block))
+    values, vectors = linalg.eigh(jnp.asarray(block))
     targets = jnp.asarray(Y[rows] * inside[..., None])
     column = lambda a: jnp.asarray(a, jnp.float64)[:, None, None]  # noqa: E731
     # rounding leaves eigenvalues of -1e-16 lambda_max where G_ii is singular; r > 1 would grow with M

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, nonnegative, option, positive
 from theorylab.mixtures.logistic import Linear
@@ -29,7 +30,7 @@ class Mixture(NamedTuple):
         With a tied covariance it is Fisher's direction; equal weights (and variances) are assumed, as in the model.
         """
         gap = self.means[1] - self.means[0]
-        weight = jnp.linalg.solve(self.covariance, gap) if self.covariance.ndim == 2 else gap
+        weight = linalg.solve(self.covariance, gap[:, None])[:, 0] if self.covariance.ndim == 2 else gap
         return Linear(weight, -weight @ jnp.sum(self.means, 0) / 2)
 
 
@@ -75,7 +76,7 @@ def fit_mixture(
 def _principal_sides(X: Array, mass: Array, count: int) -> Array:
     """(count, n): which side of the mean each sample lies on along the leading principal directions, as 0 or 1."""
     centred = X - mass @ X
-    _, vectors = jnp.linalg.eigh((centred.T * mass) @ centred)
+    _, vectors = linalg.eigh((centred.T * mass) @ centred)
     return (centred @ vectors[:, ::-1][:, :count] > 0).astype(X.dtype).T
 
 
@@ -115,9 +116,9 @@ def _log_joint(X: Array, fit: Mixture) -> Array:
     """(2, n): log weight + log density."""
     d = X.shape[1]
     if fit.covariance.ndim == 2:
-        factor = jnp.linalg.cholesky(fit.covariance)
-        white = jax.scipy.linalg.solve_triangular(factor, X.T, lower=True)
-        centres = jax.scipy.linalg.solve_triangular(factor, fit.means.T, lower=True)
+        factor = linalg.cholesky(fit.covariance)
+        white = linalg.solve_triangular(factor, X.T, lower=True)
+        centres = linalg.solve_triangular(factor, fit.means.T, lower=True)
         squares = jnp.stack([jnp.sum((white - c[:, None]) ** 2, axis=0) for c in centres.T])
         log_det: Any = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
     else:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from theorylab import linalg
 from theorylab.mixtures.checks import floats, labelled, option, positive, unlabelled
 
 
@@ -34,7 +35,7 @@ def spectral_ul(X_u: Float[Array, "n d"]) -> Spectral:
 
 def spectral_from_moment(moment: Float[Array, "d d"]) -> Spectral:
     """The same from the second moment itself."""
-    values, vectors = jnp.linalg.eigh(moment)
+    values, vectors = linalg.eigh(moment)
     value, vector = values[-1], vectors[:, -1]
     return Spectral(jnp.sqrt(jnp.maximum(value - 1, 0)) * vector, value, vector)
 

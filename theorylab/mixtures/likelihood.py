@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, labelled, positive, unlabelled
 
@@ -162,7 +163,7 @@ class _Information(NamedTuple):
 
     def solve(self, gradient: Array, trusted: Array) -> Array:
         """The inverse information times the gradients (k, d): Fisher's where it is not sound or not `trusted` (k,)."""
-        exact = jax.vmap(lambda f, g: jax.scipy.linalg.cho_solve((f, True), g))(self.factor, gradient)
+        exact = linalg.cho_solve(self.factor, gradient[..., None])[..., 0]
         part = jnp.sum(gradient * self.unit, axis=1, keepdims=True) * self.unit
         mean = (gradient - part) / self.across[:, None] + part / self.along[:, None]
         return jnp.where((self.sound & trusted)[:, None], exact, mean)
@@ -190,7 +191,7 @@ def _information(theta: Array, moment: Array, n_l: Any, n_u: Any) -> _Informatio
     cross = side[:, :, None] * unit[:, None]
     seen = across[:, None, None] * moment + cross + jnp.swapaxes(cross, 1, 2)
     total = jnp.asarray(n_l + n_u, dtype)
-    factor = jnp.linalg.cholesky(total[:, None, None] * eye - n_u[:, None, None] * seen)
+    factor = linalg.cholesky(total[:, None, None] * eye - n_u[:, None, None] * seen)
     # A start near zero has no information: EM's step, of information n_l + n_u, is not exceeded a thousandfold.
     floor = 1e-3 * total
     sound = jnp.min(jnp.diagonal(factor, axis1=1, axis2=2), axis=1) > jnp.sqrt(floor)  # False for NaN

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, known, labelled, nonnegative, positive
 
@@ -201,4 +202,4 @@ def inverse_hessian(
 
     hessian = jax.lax.fori_loop(0, len(design) if blocks is None else blocks, add, jnp.diag(penalty))
     tiny = jnp.finfo(design.dtype).eps * jnp.trace(hessian) / len(eye)  # an intercept far out has no curvature
-    return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(hessian + tiny * eye), True), eye)
+    return linalg.cho_solve(linalg.cholesky(hessian + tiny * eye), eye)

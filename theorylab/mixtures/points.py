@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt32
 
+from theorylab import linalg
 from theorylab.mixtures.moments import Parts
 
 BLOCK = 1000  # points: with their projections they fit a core's cache
@@ -87,7 +88,7 @@ def spectra(points: Float[Array, "most d+1 n"], sizes: Any, count: Any) -> Spect
         part = points[jnp.minimum(whole, most - 1)]
         tail = jax.lax.cond(rest > 0, lambda: (part * (jnp.arange(n) < rest)) @ part.T, lambda: jnp.zeros_like(sums[0]))
         moment = (sums[whole] + tail) / sizes[i]
-        return tuple(a.at[i].set(b) for a, b in zip(out, (moment, *jnp.linalg.eigh(moment[1:-1, 1:-1])), strict=True))  # type: ignore[return-value]
+        return tuple(a.at[i].set(b) for a, b in zip(out, (moment, *linalg.eigh(moment[1:-1, 1:-1])), strict=True))  # type: ignore[return-value]
 
     k, m = len(sizes), width - 2
     room = tuple(jnp.zeros(shape, points.dtype) for shape in ((k, width, width), (k, m), (k, m, m)))

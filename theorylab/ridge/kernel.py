@@ -12,6 +12,7 @@ from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
 from theorylab.ridge.checks import (
@@ -100,7 +101,7 @@ def _prepare(K: Array, Y: Array, weights: Array | None, center: bool) -> tuple[A
 
 def _eigh(matrix: Array) -> tuple[Array, Array]:
     if is_traced(matrix) or jax.default_backend() != "cpu":
-        return jnp.linalg.eigh(matrix)
+        return linalg.eigh(matrix)
     # LAPACK's divide and conquer on a column-major copy that it may overwrite: the fastest driver on a host.
     copy = np.array(np.asarray(matrix).T, order="F")
     values, vectors = scipy.linalg.eigh(copy, driver="evd", overwrite_a=True, check_finite=False)

@@ -11,6 +11,7 @@ from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, input_epsilon
 from theorylab.ridge.checks import require_real, require_targets, require_weights
@@ -101,7 +102,7 @@ def _decompose(X: Array, Y: Array, weights: Array | None, center: bool) -> dict[
     matrix, targets = root[:, None] * X, root[:, None] * Y
     # With an intercept: the complement of its direction, in the basis that a reflection gives it.
     matrix = reflect(direction, matrix)[1:] if center else matrix
-    left, singular, right = jnp.linalg.svd(matrix, full_matrices=False)
+    left, singular, right = linalg.svd(matrix)
     left = reflect(direction, jnp.concatenate([jnp.zeros((1, len(singular))), left])) if center else left
     singular = jnp.where(singular <= max(n, p) * np.finfo(np.float64).eps * singular.max(), 0.0, singular)
     coords = left.T @ targets

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int
 
+from theorylab import linalg
+
 # Below this share of the residual projector a sample is alone in its direction (leverage 1); eigenvectors are known to
 # about 1e-15 / gap, so a projector's diagonal is known to much better than this.
 ALONE = 1e-10
@@ -199,7 +201,7 @@ def kfold(modes: Modes, alphas: Array, members: Int[Array, "k f"]) -> Float[Arra
             block += of_rest[0] * (jnp.eye(len(row)) - jnp.outer(intercept, intercept))
             both = keep[:, None] & keep[None, :]
             block = jnp.where(both, block, jnp.eye(len(row)))
-            held_out = jnp.linalg.solve(block, jnp.where(keep[:, None], residual[row], 0.0))
+            held_out = linalg.solve(block, jnp.where(keep[:, None], residual[row], 0.0))
             return (held_out**2).sum(0)
 
         return jax.lax.map(lambda fold: one_fold(*fold), (rows, inside)).sum(0) / modes.n

@@ -12,12 +12,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.ridge.checks import require_kernel, require_penalties, require_targets
@@ -163,8 +163,8 @@ def _factor(A: Array, block: int) -> list[Array]:
         for i, left in enumerate(panels):
             rows = left[start - i * block :]
             panel = panel - rows @ rows[: stop - start].T
-        corner = jnp.linalg.cholesky(panel[: stop - start])
-        below = solve_triangular(corner, panel[stop - start :].T, lower=True).T
+        corner = linalg.cholesky(panel[: stop - start])
+        below = linalg.solve_triangular(corner, panel[stop - start :].T, lower=True).T
         panels.append(jnp.concatenate([corner, below]))
     return panels
 
@@ -174,7 +174,7 @@ def _forward(panels: list[Array], B: Array) -> Array:
     done = []
     for panel in panels:
         width = panel.shape[1]
-        top = solve_triangular(panel[:width], B[:width], lower=True)
+        top = linalg.solve_triangular(panel[:width], B[:width], lower=True)
         B = B[width:] - panel[width:] @ top
         done.append(top)
     return jnp.concatenate(done)
@@ -186,6 +186,6 @@ def _backward(panels: list[Array], B: Array, block: int) -> Array:
     for i, panel in reversed(list(enumerate(panels))):
         width = panel.shape[1]
         top = B[i * block : i * block + width] - panel[width:].T @ solution
-        top = solve_triangular(panel[:width], top, lower=True, trans=1)
+        top = linalg.solve_triangular(panel[:width], top, lower=True, trans=1)
         solution = jnp.concatenate([top, solution])
     return solution

@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 from matfree import decomp
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
 from theorylab.ridge.checks import require_kernel, require_penalties, require_targets
@@ -128,7 +129,7 @@ def _gauss(diagonals: Array, offdiagonals: Array) -> tuple[Array, Array]:
 
     def one(diagonal: Array, offdiagonal: Array) -> tuple[Array, Array]:
         T = jnp.diag(diagonal) + jnp.diag(offdiagonal, 1) + jnp.diag(offdiagonal, -1)
-        nodes, vectors = jnp.linalg.eigh(T)
+        nodes, vectors = linalg.eigh(T)
         # Ritz values of a positive semi-definite kernel are >= 0 up to rounding.
         return jnp.maximum(nodes, 0.0), vectors[0] ** 2
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
 from theorylab.rmt.effective import effective_regularization
@@ -53,7 +54,7 @@ def local_law_residuals(
         raise InputError(f"X must be (n, {p}) and vectors ({p},) or ({p}, k), got {sample.shape} and {v.shape}")
     require_nonnegative("alpha", alpha, strictly=True)
     n, ridge = sample.shape[0], as_float64(alpha)
-    values, basis = jnp.linalg.eigh(sample @ sample.T / n)
+    values, basis = linalg.eigh(sample @ sample.T / n)
     # α(Σ̂+α)⁻¹ = 1 - Xᵀ(XXᵀ/n + α)⁻¹X/n, so that an n x n eigendecomposition serves every α.
     projected = (basis.T @ (sample @ v)) ** 2 / n
     inverse = 1 / (jnp.maximum(values, 0.0) + ridge[..., None])

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
 from theorylab.rmt.effective import balance, over_grid, solve_kappa, unlearned
@@ -145,6 +146,6 @@ def plugin_spectrum(
     if labels.shape[0] != kernel.shape[0]:
         raise InputError(f"Y must have one row for each of the {kernel.shape[0]} rows of K, got {labels.shape[0]}")
     m = kernel.shape[0]
-    values, vectors = jnp.linalg.eigh((kernel + kernel.T) / 2)
+    values, vectors = linalg.eigh(kernel)
     coefficients = vectors.T @ labels.reshape(m, -1)
     return jnp.maximum(values[::-1], 0.0) / m, jnp.sum(coefficients**2, axis=1)[::-1] / m

@@ -15,6 +15,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
 from theorylab.rmt.inputs import concrete, require_nonnegative
@@ -133,7 +134,7 @@ def estimated_kappa(K: Float[ArrayLike, "n n"], alpha: Float[ArrayLike, "..."] |
     if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1]:
         raise InputError(f"K must be a square kernel matrix, got shape {kernel.shape}")
     require_nonnegative("alpha", alpha)
-    values = jnp.linalg.eigvalsh((kernel + kernel.T) / 2) / kernel.shape[0]
+    values = linalg.eigvalsh(kernel) / kernel.shape[0]
     floor = kernel.shape[0] * jnp.finfo(kernel.dtype).eps * values[-1]
     ridge = as_float64(alpha)[..., None]
     return 1 / jnp.mean(1 / (jnp.where(values > floor, values, 0.0) + ridge), axis=-1)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from matfree import decomp
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
 
@@ -115,7 +116,7 @@ def lanczos_quadrature(
         keep = jnp.concatenate([jnp.ones(1), alive])
         off = jnp.where(alive > 0, off, 0.0)
         diagonal = jnp.where(keep > 0, diagonal, 0.0)
-        nodes, vectors = jnp.linalg.eigh(jnp.diag(diagonal) + jnp.diag(off, 1) + jnp.diag(off, -1))
+        nodes, vectors = linalg.eigh(jnp.diag(diagonal) + jnp.diag(off, 1) + jnp.diag(off, -1))
         return nodes, vectors[0] ** 2
 
     signs = jax.random.rademacher(key, (probes, dim), dtype=jnp.float64)

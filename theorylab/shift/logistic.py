@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import cho_factor, cho_solve
 from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import float64_inside, is_traced
 from theorylab.shift.checks import require_labels, require_matrix
@@ -254,11 +254,11 @@ def newton_path(
         if dual:
             # (lam + W K)^-1 g = [g - W^1/2 B^-1 W^1/2 K g / lam] / lam
             root = jnp.sqrt(curvature)
-            factor = cho_factor(jnp.eye(n, dtype=dtype) + root[:, None] * K * root / lam, lower=True)
-            step = -(g - root * cho_solve(factor, root * (K @ g)) / lam) / lam
+            factor = linalg.cholesky(jnp.eye(n, dtype=dtype) + root[:, None] * K * root / lam)
+            step = -(g - root * linalg.cho_solve(factor, (root * (K @ g))[:, None])[:, 0] / lam) / lam
         else:
             hessian = (X.T * curvature) @ X + lam * jnp.eye(X.shape[1], dtype=dtype)  # type: ignore[operator, union-attr]
-            step = -cho_solve(cho_factor(hessian, lower=True), g)
+            step = -linalg.cho_solve(linalg.cholesky(hessian), g[:, None])[:, 0]
         return step, K @ step
 
     steps = jnp.asarray(STEPS, dtype)

@@ -20,6 +20,7 @@ from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Key
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
 from theorylab.shift.checks import require_between, require_count, require_labels, require_matrix, require_scale
@@ -172,7 +173,7 @@ def chi(key: Array, freedom: Float[Array, " m"]) -> Float[Array, " m"]:
 def compress_block(x_n: Float[ArrayLike, "n k"]) -> Float[Array, "n m"]:
     """Lower-triangular L (n, min(n, k)) with L L^T = X_N X_N^T, by QR of X_N^T: exact at any rank."""
     require_matrix("x_n", x_n)
-    return jnp.linalg.qr(as_float64(x_n).T, mode="r").T
+    return linalg.qr_r(as_float64(x_n).T).T
 
 
 def draw_training_set(key: Key[Array, ""], model: NuisanceModel, n: int, eta: ArrayLike) -> TrainingSet:

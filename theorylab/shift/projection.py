@@ -19,6 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from theorylab import linalg
 from theorylab.cores import parallel_map
 from theorylab.errors import InputError
 from theorylab.nets.functional import Apply, Params, State, predict
@@ -143,7 +144,10 @@ class PseudoTraining:
         x, y, order = self._prepared(x, y, key, 2)
         axis = self._axis(theta0, x[0])
         if axis in ("threads", "host"):
-            runs = parallel_map(lambda pair: self(theta0, *pair, key), list(zip(x, y, strict=True)))
+            batch = jax.ShapeDtypeStruct((self.recipe.batch_size, *x.shape[2:]), x.dtype)
+            alone = linalg.waiting_calls(self._static["apply"], theta0, self._state, batch)
+            pairs = list(zip(x, y, strict=True))
+            runs = parallel_map(lambda pair: self(theta0, *pair, key), pairs, threads=1 if alone else None)
             return jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
         train = _train_in_turn if axis == "map" else _train_at_once
         rest = self._schedule(order)

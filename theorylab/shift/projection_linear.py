@@ -22,6 +22,7 @@ from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
 from theorylab.shift.checks import require_matrix, require_scale
@@ -242,7 +243,7 @@ def projection_norm_gram(
 def _gram(K11: Any, K21: Any, K22: Any, residuals: Any, cut: Any) -> Any:
     def inverse_root(K: Array) -> Array:
         """(r, n): rows u_i / sqrt(s_i) of the eigenvectors kept."""
-        values, vectors = jnp.linalg.eigh((K + K.T) / 2)
+        values, vectors = linalg.eigh(K)
         kept = values > cut * values[-1]
         return jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, values, 1.0)), 0.0)[:, None] * vectors.T
 
@@ -267,7 +268,7 @@ class _RowSpace:
     @classmethod
     def of(cls, X: Any) -> "_RowSpace":
         cut = max(np.shape(X)) * input_epsilon(X)
-        left, values, basis = jnp.linalg.svd(as_float64(X), full_matrices=False)
+        left, values, basis = linalg.svd(as_float64(X))
         kept = values > cut * values[0]
         return cls(jnp.where(kept[:, None], basis, 0.0), jnp.where(kept, values, 0.0), jnp.where(kept, left, 0.0))
 
