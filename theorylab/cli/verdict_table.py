@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-_COLOURS = {"holds": "green", "finding": "yellow", "skipped": "dim", "missing": "dim"}
+_COLOURS = {"holds": "green", "finding": "yellow", "undecided": "blue", "skipped": "dim", "missing": "dim"}
 _WIDE = 150  # columns of a terminal from which the whole table fits
 
 
@@ -26,11 +26,9 @@ def print_verdicts(console: Console, records: Sequence[Mapping[str, Any]]) -> No
     for line in found:
         colour = _COLOURS.get(line.status, "red")
         cells = [escape(line.paper), escape(line.claim), f"[{colour}]{line.status}[/]", escape(line.measured),
-                 escape(line.bound), line.margin + " ~" * line.marginal, line.controls]  # fmt: skip
+                 escape(line.bound), line.margin, line.controls]  # fmt: skip
         table.add_row(*([*cells[:2], escape(line.source), *cells[2:], f"{line.seconds:.1f}"] if wide else cells))
     console.print(table)
-    if any(line.marginal for line in found):
-        console.print("~ the interval over seeds reaches over the bound: another set of seeds might decide otherwise")
     for line in found:
         if line.status == "finding" or line.failed:
             colour = _COLOURS.get(line.status, "red")

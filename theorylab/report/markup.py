@@ -8,7 +8,7 @@ from typing import Any
 from theorylab.report.verdicts import WORDS
 
 _COLOURS = {
-    "holds": "good", "finding": "note", "skipped": "plain", "missing": "plain", "stale": "note", "fails": "bad",
+    "holds": "good", "finding": "note", "undecided": "open", "skipped": "plain", "missing": "plain", "stale": "note", "fails": "bad",
     "vacuous": "bad", "unsupported": "bad", "fresh": "good",
 }  # fmt: skip
 

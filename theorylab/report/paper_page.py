@@ -153,14 +153,14 @@ def _claims(room: Room) -> str:
     for line in lines(room.record):
         name = Raw(f'<a href="#claim-{line.claim}">{escape(line.claim)}</a>', line.claim)
         statement = f"{line.statement} {line.remark}".strip()
-        margin_shown = Raw(escape(line.margin + " ~" * line.marginal), line.margin.replace("+", ""))
+        margin_shown = Raw(escape(line.margin), line.margin.replace("+", ""))
         told = (line.source, line.measured, line.bound, margin_shown, line.controls, line.seconds)
         rows.append((badge(line.status), name, statement, *told))
     columns = ("verdict", "claim", "statement", "source", "measured", "bound", "margin", "controls rejected", "seconds")
     intro = (
         "The tightest measurement of each claim; below, all of them and the controls. A control is a deliberately "
-        "wrong variant held to the same bounds: it must be rejected, otherwise the claim counts as failed. "
-        "~ means that the interval over seeds reaches over the bound: other seeds might decide otherwise."
+        "wrong variant held to the same bounds: it must be rejected, otherwise the claim counts as failed. Undecided: "
+        "an interval reaches over a bound, so that other seeds might decide otherwise."
     )
     return (
         prose(intro)

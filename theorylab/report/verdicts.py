@@ -24,17 +24,15 @@ from theorylab.lab.store import write_atomically
 Record = Mapping[str, Any]
 FORMAT = "theorylab-verdicts-1"
 WORDS = {
-    "holds": "holds", "fails": "FAILS", "vacuous": "VACUOUS", "finding": "not reproduced (finding)",
-    "unsupported": "UNSUPPORTED finding", "skipped": "not judged at this preset", "missing": "not computed",
+    "holds": "holds", "fails": "FAILS", "undecided": "undecided", "vacuous": "VACUOUS",
+    "finding": "not reproduced (finding)", "unsupported": "UNSUPPORTED finding",
+    "skipped": "not judged at this preset", "missing": "not computed",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Line:
-    """One claim in a table: text for every column, and numbers to sort by.
-
-    marginal: the interval over seeds reaches over a bound, so that another set of seeds might decide otherwise.
-    """
+    """One claim in a table: text for every column, and numbers to sort by."""
 
     paper: str
     claim: str
@@ -47,7 +45,6 @@ class Line:
     controls: str
     seconds: float
     remark: str = ""
-    marginal: bool = False
 
     @property
     def failed(self) -> bool:
@@ -129,7 +126,7 @@ def _line(paper: str, c: Mapping[str, Any]) -> Line:
     return Line(
         paper, c["id"], c["statement"], c["source"], c["status"], measured_text(tight) if tight else "",
         bound_text(tight) if tight else "", f"{margin(tight):+.3g}" if tight else "", rejected, c.get("seconds", 0.0),
-        remark, bool(tight and tight["marginal"]),
+        remark,
     )  # fmt: skip
 
 
