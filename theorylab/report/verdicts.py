@@ -18,6 +18,7 @@ from theorylab.lab.claim import FAILING, Claim, Verdict
 from theorylab.lab.experiment import Preset, Results
 from theorylab.lab.fingerprint import fingerprint
 from theorylab.lab.paper import Paper
+from theorylab.lab.replication_file import alone_text, held_text, standing
 from theorylab.lab.runner import Runner, check_data, total_seconds
 from theorylab.lab.store import write_atomically
 
@@ -32,7 +33,11 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Line:
-    """One claim in a table: text for every column, and numbers to sort by."""
+    """One claim in a table: text for every column, and numbers to sort by.
+
+    status: the verdict that counts, of the replication where there is one; `alone`: what this run says, if another.
+    replicated: at how many base seeds the claim held, in words.
+    """
 
     paper: str
     claim: str
@@ -43,8 +48,10 @@ class Line:
     bound: str
     margin: str
     controls: str
-    seconds: float
+    seconds: float | None
     remark: str = ""
+    replicated: str = ""
+    alone: str = ""
 
     @property
     def failed(self) -> bool:
@@ -108,7 +115,7 @@ def read_records(path: Path) -> Mapping[str, Record]:
 
 def failed(record: Record) -> bool:
     """Whether any claim of the record failed."""
-    return any(c["status"] in FAILING for c in record["claims"])
+    return any(standing(c) in FAILING for c in record["claims"])
 
 
 def lines(record: Record) -> list[Line]:
@@ -121,12 +128,12 @@ def _line(paper: str, c: Mapping[str, Any]) -> Line:
     controls = c["controls"].values()
     rejected = f"{sum(x['rejected'] for x in controls)} of {len(controls)}" if controls else ""
     remark = c["note"]
-    if c["status"] == "finding":
+    if standing(c) == "finding":
         remark = f"not reproduced at this scale: {c['note'] or c['statement']}"
     return Line(
-        paper, c["id"], c["statement"], c["source"], c["status"], measured_text(tight) if tight else "",
-        bound_text(tight) if tight else "", f"{margin(tight):+.3g}" if tight else "", rejected, c.get("seconds", 0.0),
-        remark,
+        paper, c["id"], c["statement"], c["source"], standing(c), measured_text(tight) if tight else "",
+        bound_text(tight) if tight else "", f"{margin(tight):+.3g}" if tight else "", rejected, c.get("seconds"),
+        remark, held_text(c), alone_text(c),
     )  # fmt: skip
 
 
