@@ -150,7 +150,7 @@ def test_an_undecided_claim_is_counted_and_does_not_fail(desk, capsys, monkeypat
         with_claim(monkeypatch, measure, control)
         assert run(["verify", "toy"]) == 0
         shown = capsys.readouterr().out
-        assert "\n1 undecided\nno claim fails; verdicts in" in shown
+        assert "\n1 undecided; no claim fails; verdicts in" in shown
     with_claim(monkeypatch, over(0.9, 1.0, 1.1))
     assert run(["verify", "toy"]) == 0
     assert "intervals hold at 95% for all measurements of a claim together (Bonferroni)" in capsys.readouterr().out
@@ -159,11 +159,11 @@ def test_an_undecided_claim_is_counted_and_does_not_fail(desk, capsys, monkeypat
 def test_a_replication_is_written_beside_the_figures_and_shown_by_later_runs(desk, capsys):
     assert run(["reproduce", "toy"]) == 0 and run(["verify", "toy", "--replicate", "3"]) == 0
     shown = capsys.readouterr().out
-    assert "toy: 2 hold; replicated over 3 base seeds; in figures/toy/replication.json" in shown
-    assert "held 3 of 3" in shown and shown.rstrip().endswith("no claim fails")
+    assert "of computing, in figures/toy/replication.json" in shown and "held 3 of 3" in shown
+    assert shown.endswith("\n2 hold; replicated over 3 base seeds; no claim fails\n")
     assert run(["verify", "toy", "--seed", "1"]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("held 3 of 3") == 2 and "\n2 hold; replicated over 3 base seeds\n" in shown
+    assert shown.count("held 3 of 3") == 2 and "\n2 hold; replicated over 3 base seeds; no claim" in shown
     assert run(["reproduce", "toy"]) == 0
     assert (desk / "figures" / "README.md").read_text().count("holds<br>held 3 of 3") == 2
     (desk / "README.md").write_text(f"{gallery.BEGIN}\n{gallery.END}\n")

@@ -199,7 +199,7 @@ def verify(
     failing = [slug for slug, record in shown.items() if failed(record)]
     verdict = f"[red]failing: {', '.join(failing)}[/]" if failing else "no claim fails"
     counts = counts_text([c for record in shown.values() for c in record["claims"]])
-    out_console.print(f"{counts}\n{verdict}; verdicts in {escape(str(target))}", soft_wrap=True)
+    out_console.print(f"{counts}; {verdict}; verdicts in {escape(str(target))}", soft_wrap=True)
     raise typer.Exit(1 if failing else 0)
 
 

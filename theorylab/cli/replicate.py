@@ -34,13 +34,15 @@ def replicate_all(
     from theorylab.lab.replication_file import counts_text, record_of_replication, shown, write_replication
     from theorylab.report.verdicts import failed
 
-    failing = []
+    failing, claims = [], []
     for room, preset in rooms:
         record = record_of_replication(replicate(room, preset, runner, seeds))
         path = write_replication(record, room.folder(out, preset.name))
         found = shown(record, room)
         print_verdicts(console, [found])
-        console.print(f"{room.slug}: {escape(counts_text(found['claims']))}; in {escape(str(path))}", soft_wrap=True)
+        console.print(f"{room.slug}: {record['seconds']} s of computing, in {escape(str(path))}", soft_wrap=True)
+        claims += found["claims"]
         failing += [room.slug] if failed(found) else []
-    console.print(f"[red]failing: {', '.join(failing)}[/]" if failing else "no claim fails", soft_wrap=True)
+    verdict = f"[red]failing: {', '.join(failing)}[/]" if failing else "no claim fails"
+    console.print(f"{counts_text(claims)}; {verdict}", soft_wrap=True)
     return bool(failing)

@@ -32,7 +32,7 @@ class Evidence:
 
     sample: what the number was sampled from; None for an exact number. `over_seeds`, `share`, `correlation` and
       `resampled` make evidence with one.
-    seeds: over how many seeds or trials it was measured, for the reader.
+    seeds: over how many seeds it was measured, for the reader.
     error: how often the confidence interval may miss; `jointly` divides `FAMILY_LEVEL` among the evidence of a claim.
     """
 
@@ -80,7 +80,9 @@ def over_seeds(label: str, values: Any, low: float = -math.inf, high: float = ma
     return Evidence(label, sample.estimate, low, high, sample, sample.size)
 
 
-def share(label: str, successes: int, trials: int, low: float = -math.inf, high: float = math.inf) -> Evidence:
+def share(
+    label: str, successes: int, trials: int, low: float = -math.inf, high: float = math.inf, seeds: int = 1
+) -> Evidence:
     """Evidence from independent trials: the share of successes, with the interval of Clopper and Pearson.
 
     Raises `InputError` unless `0 <= successes <= trials` and there is a trial.
@@ -89,7 +91,7 @@ def share(label: str, successes: int, trials: int, low: float = -math.inf, high:
         raise InputError(f"share {label!r}: {successes} successes in {trials} trials; give 0 <= successes <= trials, "
                          "and at least one trial")  # fmt: skip
     sample = Share(int(successes), int(trials))
-    return Evidence(label, sample.estimate, low, high, sample, sample.trials)
+    return Evidence(label, sample.estimate, low, high, sample, seeds)
 
 
 def correlation(label: str, value: float, pairs: int, low: float = -1.0, high: float = 1.0, seeds: int = 1) -> Evidence:

@@ -171,7 +171,7 @@ def _pool_one(runs: tuple[Evidence, ...]) -> Pooled:
     samples = [e.sample for e in runs if e.sample is not None]
     sample = pooled(samples) if len(samples) == len(runs) else None
     if sample is not None and same_bounds:
-        joint = Evidence(first.label, sample.estimate, first.low, first.high, sample, sample.size)
+        joint = Evidence(first.label, sample.estimate, first.low, first.high, sample, sum(e.seeds for e in runs))
         return Pooled("sampled", runs, joint)
     values = [e.measured for e in runs]
     if same_bounds and not samples and len(set(values)) == 1:

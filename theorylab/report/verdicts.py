@@ -29,6 +29,7 @@ WORDS = {
     "finding": "not reproduced (finding)", "unsupported": "UNSUPPORTED finding",
     "skipped": "not judged at this preset", "missing": "not computed",
 }  # fmt: skip
+_DECIDES = ("fails", "undecided", "holds")  # which of several measurements a line shows: the first that there is
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def lines(record: Record) -> list[Line]:
 
 
 def _line(paper: str, c: Mapping[str, Any]) -> Line:
-    tight = min(c["evidence"], key=relative_margin, default=None)
+    tight = min(c["evidence"], key=lambda e: (_DECIDES.index(e["outcome"]), relative_margin(e)), default=None)
     controls = c["controls"].values()
     rejected = f"{sum(x['rejected'] for x in controls)} of {len(controls)}" if controls else ""
     remark = c["note"]
