@@ -9,7 +9,7 @@ import toy
 
 from theorylab import papers
 from theorylab.cli.app import run
-from theorylab.lab import Claim, Evidence
+from theorylab.lab import Claim, Evidence, gallery, over_seeds
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,10 @@ from theorylab.lab import Claim, Evidence
         (["frobnicate"], "No such command 'frobnicate'"),
         (["data", "fetch", "no_such_set"], "no_such_set"),
         (["verify", "toy", "--since", "none.json"], "none.json: no such file; give the JSON that an earlier"),
+        (["verify", "toy", "--replicate", "1"], "--replicate 1: a replication needs at least 2 base seeds"),
+        (["verify", "toy", "--replicate", "2", "--seed", "-1"], "seed must be 0 or more, not -1"),
+        (["verify", "toy", "--replicate", "2", "--json", "v.json"], "--json and --since are about single runs"),
+        (["verify", "toy", "--replicate", "2", "--out", "/proc/none"], "--out /proc/none: cannot write there"),
         (["report", "--preset", "huge"], "unknown preset 'huge'"),
         (["report", "--seed", "-1"], "seed must be 0 or more, not -1"),
         (["report", "--store", "none"], "--store none: no such folder; run `theorylab reproduce all` first"),
@@ -132,6 +136,80 @@ def test_since_judges_only_what_changed_and_earlier_verdicts_count(desk, capsys,
     assert "not judged again" not in capsys.readouterr().out.splitlines()[-1]
 
 
+def over(*values):
+    return lambda results, preset: [over_seeds("x", values, 0, 1)]
+
+
+def with_claim(monkeypatch, measure, control=None, **options):
+    claim = Claim("c", "x in [0, 1]", "here", ("squares",), measure, {"wrong": control or say(3.0)}, **options)
+    monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
+
+
+def test_an_undecided_claim_is_counted_and_does_not_fail(desk, capsys, monkeypatch):
+    for measure, control in ((over(0.9, 1.0, 1.1), None), (say(0.5), over(0.9, 1.0, 1.1))):
+        with_claim(monkeypatch, measure, control)
+        assert run(["verify", "toy"]) == 0
+        shown = capsys.readouterr().out
+        assert "\n1 undecided; no claim fails; verdicts in" in shown
+    with_claim(monkeypatch, over(0.9, 1.0, 1.1))
+    assert run(["verify", "toy"]) == 0
+    assert "intervals hold at 95% for all measurements of a claim together (Bonferroni)" in capsys.readouterr().out
+
+
+def test_a_replication_is_written_beside_the_figures_and_shown_by_later_runs(desk, capsys):
+    assert run(["reproduce", "toy"]) == 0 and run(["verify", "toy", "--replicate", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert "of computing, in figures/toy/replication.json" in shown and "held 3 of 3" in shown
+    assert shown.endswith("\n2 hold; replicated over 3 base seeds; no claim fails\n")
+    assert run(["verify", "toy", "--seed", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("held 3 of 3") == 2 and "\n2 hold; replicated over 3 base seeds; no claim" in shown
+    assert run(["reproduce", "toy"]) == 0
+    assert (desk / "figures" / "README.md").read_text().count("holds<br>held 3 of 3") == 2
+    (desk / "README.md").write_text(f"{gallery.BEGIN}\n{gallery.END}\n")
+    assert run(["list", "--readme", "README.md"]) == 0
+    assert "2 hold; replicated over 3 base seeds (quick)" in (desk / "README.md").read_text()
+
+
+def test_without_figures_a_replication_is_kept_in_the_store_and_its_base_seeds_can_be_chosen(desk):
+    assert run(["verify", "toy", "--replicate", "2", "--seed", "7"]) == 0
+    record = json.loads((desk / "results/toy/replication.json").read_text())["presets"]["quick"]
+    assert record["seeds"] == [7, 8]
+    assert record["command"] == "theorylab verify toy --preset quick --replicate 2 --seed 7"
+    assert run(["verify", "toy", "--replicate", "2", "--out", "elsewhere", "--set", "xs=[3]"]) == 0
+    record = json.loads((desk / "elsewhere/toy/replication.json").read_text())["presets"]["quick"]
+    assert record["seeds"] == [101, 102] and record["command"].endswith("--replicate 2 --set 'xs=[3]'")
+
+
+def test_the_replicated_verdict_counts_in_place_of_that_of_one_run(desk, capsys, monkeypatch):
+    def by_seed(results, preset):
+        return [Evidence("x", 2.0 if preset.seed in (0, 102) else 0.5, 0, 1)]
+
+    with_claim(monkeypatch, by_seed)
+    assert run(["verify", "toy"]) == 1
+    assert run(["verify", "toy", "--replicate", "2"]) == 0
+    assert "1 undecided; replicated over 2 base seeds" in capsys.readouterr().out
+    assert run(["verify", "toy"]) == 0
+    shown = capsys.readouterr().out
+    assert "undecided" in shown and "held 1 of 2" in shown and "this run alone: fails" in " ".join(shown.split())
+    with_claim(monkeypatch, say(2.0))
+    assert run(["verify", "toy", "--replicate", "2"]) == 1 and run(["verify", "toy"]) == 1
+    assert "failing: toy" in capsys.readouterr().out
+
+
+def test_a_damaged_replication_is_one_line_and_nothing_is_computed(desk, capsys, monkeypatch):
+    assert run(["verify", "toy", "--replicate", "2"]) == 0
+    path = desk / "results/toy/replication.json"
+    path.write_text(path.read_text().replace('"held": 2', '"held": 1'))
+    monkeypatch.setattr("theorylab.lab.runner.compute", lambda *_: pytest.fail("computed"))
+    capsys.readouterr()
+    for words in (["verify", "toy", "--force"], ["verify", "toy", "--force", "--replicate", "2"]):
+        assert run(words) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "replication.json is damaged" in error
+        assert "remove it and make it anew: theorylab verify toy --replicate R" in error
+
+
 @pytest.mark.long
 def test_a_report_of_a_paper_with_a_failing_claim_exits_with_1(desk, capsys, monkeypatch):
     from theorylab.report import Site, site
@@ -162,8 +240,6 @@ def test_the_list_shows_what_is_there_and_what_is_not_yet(desk, capsys):
 
 @pytest.mark.long
 def test_the_readme_table_tells_the_state_of_claims_and_marks_stale_ones(desk, monkeypatch):
-    from theorylab.lab import gallery
-
     readme = desk / "README.md"
     readme.write_text(f"before\n{gallery.BEGIN}\n{gallery.END}\nafter\n")
     assert run(["list", "--readme", "README.md"]) == 0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from theorylab.lab import Results, Row, Table
+from theorylab.lab.replication import point_status
 from theorylab.papers.projection_norm import PAPER, claims, linear, linear_measures, measures, networks
 from theorylab.papers.projection_norm.settings import STUDIES
 from theorylab.plotting import house_style
@@ -170,7 +171,8 @@ def test_claims_of_networks_hold_on_a_perfect_norm_and_fail_on_a_noisy_one(resul
     assert {n: c.evaluate(results, preset).status for n, c in judged.items()} == dict.fromkeys(names, "holds")
     noisy = made_up(pn_noise=3.0)
     for name in ("pn_predicts_error", "pn_is_ahead", "pn_extrapolates"):
-        assert judged[name].evaluate(noisy, preset).status == "fails"
+        verdict = judged[name].evaluate(noisy, preset)
+        assert point_status("claim", verdict) == "fails" and verdict.status in ("fails", "undecided")  # of three seeds
 
 
 def test_points_take_one_clean_set_and_the_line_of_a_model(results):

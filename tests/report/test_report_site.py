@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from theorylab.errors import InputError
-from theorylab.lab import Table
+from theorylab.lab import Runner, Store, Table
+from theorylab.lab.replication import replicate
+from theorylab.lab.replication_file import record_of_replication, write_replication
 from theorylab.report import Sources, build
 from theorylab.report.overview import benchmark_page, index_page
 from theorylab.report.paper_page import missing_page, paper_page
@@ -71,6 +73,20 @@ def test_a_broken_claim_turns_badge_and_index_red(toy_run, broken_paper, tmp_pat
     page, index = paper_page(shown), index_page("# x", {"toy": "A toy"}, {"toy": shown}, "made")
     assert shown.failing and '<p class="tl-verdict"><span class="tl-badge tl-bad">2 hold, 1 fail</span>' in page
     assert '<span class="tl-badge tl-bad">failing: toy</span>' in index and "1 fail." in index
+
+
+def test_a_replication_of_the_gallery_is_shown_and_its_verdict_counts(toy_run, toy_paper, tmp_path):
+    found = replicate(toy_paper, toy_paper.preset("quick"), Runner(Store(toy_run / "results")), (101, 102))
+    record = record_of_replication(found)
+    record["claims"][0] |= {"status": "undecided", "held": 1}
+    write_replication(record, tmp_path / "gallery" / "toy")
+    shown = furnish(toy_paper, "quick", 0, Sources(toy_run / "results", tmp_path / "gallery"), tmp_path)
+    page, index = paper_page(shown), index_page("# x", {"toy": "A toy"}, {"toy": shown}, "made")
+    assert '<span class="tl-badge tl-open">undecided</span> held 1 of 2; this run alone: holds' in page
+    assert '<span class="tl-badge tl-good">holds</span> held 2 of 2' in page
+    assert "Replicated over the base seeds 101 to 102: held 2 of 2." in page
+    assert shown.words == "1 hold, 1 undecided; replicated over 2 base seeds" and shown.status == "holds"
+    assert "1 hold with controls rejected, 1 undecided, 0 fail." in index and not shown.failing
 
 
 def test_older_results_are_shown_as_such(toy_run, toy_paper, tmp_path, monkeypatch):

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from theorylab.errors import InputError
-from theorylab.lab import Claim, Evidence, Runner, Store
+from theorylab.lab import Claim, Evidence, Runner, Store, over_seeds
 from theorylab.lab.claim import Verdict
 from theorylab.lab.runner import total_seconds
 from theorylab.report import failed, lines, read_records, verify, write_records
@@ -43,12 +43,14 @@ def test_a_line_tells_the_tightest_evidence_the_controls_and_the_seconds(toy_run
     assert first.seconds == round(total_seconds(runner.run(toy_paper, preset, toy_paper.claims[0].needs)), 2)
 
 
-def test_an_interval_that_reaches_over_the_bound_is_marked(toy_paper):
+def test_an_interval_that_reaches_over_the_bound_leaves_the_claim_undecided(toy_paper):
     preset = toy_paper.preset("quick")
-    for interval, marked in (((0.4, 0.6), False), ((0.4, 1.2), True)):
-        one = lambda results, preset, i=interval: [Evidence("x", 0.5, 0.0, 1.0, i, 4)]  # noqa: E731
-        claim = Claim("c", "x <= 1", "eq. 1", (), one, {"all": one})
-        assert lines(record_of(toy_paper, preset, [(claim, claim.evaluate({}, preset))], {}))[0].marginal is marked
+    for values, status in (((0.4, 0.5, 0.6), "holds"), ((0.4, 0.8, 1.2), "undecided")):
+        one = lambda results, preset, x=values: [over_seeds("x", x, 0.0, 1.0)]  # noqa: E731
+        out = lambda results, preset: [Evidence("x", 2.0, 0.0, 1.0)]  # noqa: E731
+        claim = Claim("c", "x <= 1", "eq. 1", (), one, {"all": out})
+        record = record_of(toy_paper, preset, [(claim, claim.evaluate({}, preset))], {})
+        assert lines(record)[0].status == status and not failed(record)
 
 
 def test_a_broken_claim_fails_the_record(toy_run, broken_paper):

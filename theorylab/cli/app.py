@@ -18,6 +18,7 @@ from rich.table import Table as RichTable
 
 from theorylab.cli import data_commands
 from theorylab.cli.doctor import doctor
+from theorylab.cli.replicate import check_replications, gallery_of, replicate_all
 from theorylab.cli.report_command import report
 from theorylab.cli.verdict_table import print_verdicts
 from theorylab.errors import InputError
@@ -133,11 +134,23 @@ def reproduce(
 def verify(
     paper: PaperArg = "all",
     preset: PresetOpt = "quick",
-    seed: SeedOpt = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Base seed of all randomness, with --replicate the first one.")
+    ] = None,
+    replicate: Annotated[
+        int | None,
+        typer.Option(
+            "--replicate", help="Judge over this many base seeds, which no bound was chosen at: 101, 102, ..."
+        ),
+    ] = None,
     store: StoreOpt = Path("results"),
     force: ForceOpt = False,
     executor: ExecutorOpt = "here",
     changes: SetOpt = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of replications (default: figures where there is one, else the store)."),
+    ] = None,
     as_json: Annotated[
         Path | None, typer.Option("--json", help="File of verdicts to write (default: verdicts.json in the store).")
     ] = None,
@@ -147,12 +160,24 @@ def verify(
 ) -> None:
     """Check the claims of a paper: measured against bound, and whether each control is rejected.
 
+    A replication that was written before is shown beside each verdict, and counts in its place.
     A paper has changed when its code, or any of ours that it reaches, its preset or its seed is not what it was.
     """
+    from theorylab.lab.replication import FIRST_HELD_OUT, held_out
+    from theorylab.lab.replication_file import committed, counts_text
     from theorylab.report.verdicts import code_of_room, failed, read_records, write_records
     from theorylab.report.verdicts import verify as judge
 
-    rooms, runner, presets = _prepare(paper, preset, seed, store, force, executor, changes)
+    rooms, runner, presets = _prepare(paper, preset, seed or 0, store, force, executor, changes)
+    gallery = gallery_of(out, store)
+    check_replications(zip(rooms, presets, strict=True), gallery)
+    if replicate is not None:
+        if as_json is not None or since is not None:
+            raise InputError("--json and --since are about single runs; give --replicate without them")
+        seeds = held_out(replicate, FIRST_HELD_OUT if seed is None else seed)
+        _require_writable(gallery, "--out")
+        failed_there = replicate_all(out_console, list(zip(rooms, presets, strict=True)), runner, seeds, gallery)
+        raise typer.Exit(1 if failed_there else 0)
     earlier = read_records(since) if since is not None else {}
     target = as_json or store / "verdicts.json"
     if as_json is not None:
@@ -162,14 +187,19 @@ def verify(
         before = earlier.get(room.slug)
         same = before is not None and not force and before["code"] == code_of_room(room, chosen)
         records[room.slug] = before if same else judge(room, chosen, runner)
-    print_verdicts(out_console, list(records.values()))
+    shown = {
+        room.slug: {**records[room.slug], "claims": committed(records[room.slug]["claims"], room, chosen, gallery)}
+        for room, chosen in zip(rooms, presets, strict=True)
+    }
+    print_verdicts(out_console, list(shown.values()))
     kept = [slug for slug, record in records.items() if record is earlier.get(slug)]
     if kept:
         out_console.print(f"unchanged since {since}, not judged again: {', '.join(kept)}", soft_wrap=True)
     write_records(target, records, keep=as_json is None)
-    failing = [slug for slug, record in records.items() if failed(record)]
+    failing = [slug for slug, record in shown.items() if failed(record)]
     verdict = f"[red]failing: {', '.join(failing)}[/]" if failing else "no claim fails"
-    out_console.print(f"{verdict}; verdicts in {escape(str(target))}", soft_wrap=True)
+    counts = counts_text([c for record in shown.values() for c in record["claims"]])
+    out_console.print(f"{counts}; {verdict}; verdicts in {escape(str(target))}", soft_wrap=True)
     raise typer.Exit(1 if failing else 0)
 
 

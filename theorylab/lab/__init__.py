@@ -1,6 +1,6 @@
 """The laboratory: what a paper declares, how it is run, stored and judged."""
 
-from theorylab.lab.claim import Claim, Evidence, Verdict, over_seeds
+from theorylab.lab.claim import FAMILY_LEVEL, Claim, Evidence, Verdict, correlation, over_seeds, resampled, share
 from theorylab.lab.experiment import MEDIUM, PRESETS, Experiment, Preset, Results, Row
 from theorylab.lab.paper import STATUS_MEANING, Figure, Paper
 from theorylab.lab.runner import CellError, Runner
@@ -8,6 +8,7 @@ from theorylab.lab.store import DamagedResult, Store
 from theorylab.lab.table import Table
 
 __all__ = [
+    "FAMILY_LEVEL",
     "MEDIUM",
     "PRESETS",
     "STATUS_MEANING",
@@ -25,5 +26,8 @@ __all__ = [
     "Store",
     "Table",
     "Verdict",
+    "correlation",
     "over_seeds",
+    "resampled",
+    "share",
 ]

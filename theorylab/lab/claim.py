@@ -1,62 +1,122 @@
 """A sentence of a paper with a number in it, the measurement beside it, and a wrong variant that must be rejected.
 
-A check that cannot fail proves nothing: a claim whose control passes is *vacuous*, and counts as failed.
+A measurement that was sampled is judged by its confidence interval: inside the bounds it *holds*, outside it *fails*,
+across a bound it is *undecided*. All intervals of one claim hold together at `FAMILY_LEVEL`, and so do those of each of
+its controls. A check that cannot fail proves nothing: a claim whose control is accepted is *vacuous*, and counts as
+failed. The rules in full: docs/guides/claims.md.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from theorylab.errors import InputError
 from theorylab.lab.experiment import MEDIUM, PRESETS, Preset, Results
+from theorylab.lab.sample import Correlation, Draws, Interval, Mean, Sample, Share
 from theorylab.lab.table import html_table
 
 Kind = Literal["claim", "identity", "finding"]
-Status = Literal["holds", "fails", "vacuous", "finding", "unsupported", "skipped"]
+Status = Literal["holds", "fails", "undecided", "vacuous", "finding", "unsupported", "skipped"]
+Outcome = Literal["holds", "fails", "undecided"]
 FAILING: frozenset[Status] = frozenset({"fails", "vacuous", "unsupported"})
+# How often at most one of the intervals of a claim may miss, when all are asked together (Bonferroni).
+FAMILY_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class Evidence:
     """One measured number and the closed interval `[low, high]` in which the claim says it lies.
 
-    interval: a confidence interval of the measurement over seeds, when it was sampled; `seeds` says over how many.
+    sample: what the number was sampled from; None for an exact number. `over_seeds`, `share`, `correlation` and
+      `resampled` make evidence with one.
+    seeds: over how many seeds it was measured, for the reader.
+    error: how often the confidence interval may miss; `jointly` divides `FAMILY_LEVEL` among the evidence of a claim.
     """
 
     label: str
     measured: float
     low: float = -math.inf
     high: float = math.inf
-    interval: tuple[float, float] | None = None
+    sample: Sample | None = None
     seeds: int = 1
+    error: float = FAMILY_LEVEL
 
     @property
     def holds(self) -> bool:
-        return bool(math.isfinite(self.measured) and self.low <= self.measured <= self.high)
+        """Whether the measured number itself is inside the bounds, whatever its interval."""
+        return bool(self.finite and self.low <= self.measured <= self.high)
+
+    @property
+    def finite(self) -> bool:
+        return math.isfinite(self.measured)
+
+    @property
+    def interval(self) -> Interval | None:
+        """The confidence interval; None when exact, or sampled too little for one."""
+        return self.sample.interval(1 - self.error) if self.sample and self.finite else None
+
+    @property
+    def outcome(self) -> Outcome:
+        """By the interval: inside the bounds, outside of them, or across one. Without an interval, by the number."""
+        interval = self.interval
+        if interval is None:
+            return "holds" if self.holds else "fails"
+        if self.low <= interval[0] and interval[1] <= self.high:
+            return "holds"
+        return "fails" if interval[1] < self.low or self.high < interval[0] else "undecided"
 
     @property
     def margin(self) -> float:
         """Distance to the nearer bound; negative outside."""
         return min(self.measured - self.low, self.high - self.measured)
 
-    @property
-    def marginal(self) -> bool:
-        """Whether the confidence interval reaches over a bound: another set of seeds might decide otherwise."""
-        return self.interval is not None and not (self.low <= self.interval[0] and self.interval[1] <= self.high)
-
 
 def over_seeds(label: str, values: Any, low: float = -math.inf, high: float = math.inf) -> Evidence:
-    """Evidence from one value per seed: their mean, with the 95 % Student interval of the mean."""
-    from scipy import stats
+    """Evidence from one value per seed: their mean, with the Student interval of the mean."""
+    sample = Mean(tuple(np.asarray(values, dtype=np.float64).ravel().tolist()))
+    return Evidence(label, sample.estimate, low, high, sample, sample.size)
 
-    x = np.asarray(values, dtype=np.float64).ravel()
-    mean = float(x.mean())
-    if x.size < 2:
-        return Evidence(label, mean, low, high, None, x.size)
-    half = float(stats.t.ppf(0.975, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
-    return Evidence(label, mean, low, high, (mean - half, mean + half), x.size)
+
+def share(
+    label: str, successes: int, trials: int, low: float = -math.inf, high: float = math.inf, seeds: int = 1
+) -> Evidence:
+    """Evidence from independent trials: the share of successes, with the interval of Clopper and Pearson.
+
+    Raises `InputError` unless `0 <= successes <= trials` and there is a trial.
+    """
+    if not (trials >= 1 and 0 <= successes <= trials):
+        raise InputError(f"share {label!r}: {successes} successes in {trials} trials; give 0 <= successes <= trials, "
+                         "and at least one trial")  # fmt: skip
+    sample = Share(int(successes), int(trials))
+    return Evidence(label, sample.estimate, low, high, sample, seeds)
+
+
+def correlation(label: str, value: float, pairs: int, low: float = -1.0, high: float = 1.0, seeds: int = 1) -> Evidence:
+    """Evidence from a correlation over independent pairs, with Fisher's interval (from four pairs on)."""
+    return Evidence(label, float(value), low, high, Correlation(float(value), int(pairs)), seeds)
+
+
+def resampled(
+    label: str, measured: float, draws: Any, low: float = -math.inf, high: float = math.inf, seeds: int = 1
+) -> Evidence:
+    """Evidence from a statistic that is no mean: its value, with the percentile interval of its bootstrap draws.
+
+    Raises `InputError` for draws that are not finite. The interval of m measurements needs quantiles at .025 / m, so
+    give at least 100 m draws.
+    """
+    sample = Draws(float(measured), tuple(np.asarray(draws, dtype=np.float64).ravel().tolist()))
+    if not np.isfinite(sample.draws).all():
+        raise InputError(f"resampled {label!r}: a draw is not finite; draw again where the statistic is not defined")
+    return Evidence(label, sample.measured, low, high, sample, seeds)
+
+
+def jointly(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """The same evidence with intervals that hold all together at `FAMILY_LEVEL`: each at its share of the error."""
+    sampled = sum(e.interval is not None for e in evidence)
+    return tuple(replace(e, error=FAMILY_LEVEL / max(sampled, 1)) for e in evidence)
 
 
 Measure = Callable[[Mapping[str, Results], Preset], Sequence[Evidence]]
@@ -92,25 +152,53 @@ class Claim:
         """Measure the claim and its controls. Raises `ValueError` when a measurement gives no evidence."""
         if preset.name not in self.presets:
             return Verdict(self, "skipped")
-        evidence = tuple(self.measure(results, preset))
-        controls = {name: tuple(control(results, preset)) for name, control in self.controls.items()}
+        evidence = jointly(self.measure(results, preset))
+        controls = {name: jointly(control(results, preset)) for name, control in self.controls.items()}
         if not evidence or not all(controls.values()):
             raise ValueError(f"claim {self.id!r}: a measurement gave no evidence")
-        return Verdict(self, _status(self.kind, evidence, controls), evidence, controls)
+        return Verdict(self, status_of(self.kind, evidence, controls), evidence, controls)
 
 
-def rejected(evidence: Sequence[Evidence]) -> bool:
-    """Whether a control is refuted by a number. A NaN refutes nothing: the control itself is then broken."""
-    return all(math.isfinite(e.measured) for e in evidence) and not all(e.holds for e in evidence)
+class Judged(Protocol):
+    """What the status of a claim follows from: evidence of one run, or of several pooled."""
+
+    @property
+    def finite(self) -> bool: ...
+
+    @property
+    def outcome(self) -> Outcome: ...
 
 
-def _status(kind: Kind, evidence: Sequence[Evidence], controls: Mapping[str, Sequence[Evidence]]) -> Status:
-    if kind == "finding":
-        status: Status = "finding" if rejected(evidence) else "unsupported"
-    else:
-        status = "holds" if all(e.holds for e in evidence) else "fails"
-    vacuous = status in ("holds", "finding") and not all(rejected(c) for c in controls.values())
-    return "vacuous" if vacuous else status
+def together(evidence: Sequence[Judged]) -> Literal["holds", "fails", "undecided", "broken"]:
+    """What became of several measurements under the same statement: they hold if all hold, fail if one fails.
+
+    A number that is not finite refutes nothing: what gave it is broken.
+    """
+    outcomes = {e.outcome for e in evidence}
+    if not all(e.finite for e in evidence):
+        return "broken"
+    return "fails" if "fails" in outcomes else "undecided" if "undecided" in outcomes else "holds"
+
+
+def control_said(evidence: Sequence[Judged]) -> Literal["rejected", "accepted", "undecided", "broken"]:
+    """Whether a control is refuted by its numbers, as it must be."""
+    said = together(evidence)
+    return "rejected" if said == "fails" else "accepted" if said == "holds" else said
+
+
+def status_of(kind: Kind, evidence: Sequence[Judged], controls: Mapping[str, Sequence[Judged]]) -> Status:
+    """The status of a claim from its evidence and from that of its controls."""
+    said = together(evidence)
+    if said == "undecided":
+        return "undecided"
+    if kind == "finding" and said != "fails":
+        return "unsupported"
+    if kind != "finding" and said != "holds":
+        return "fails"
+    tried = {control_said(c) for c in controls.values()}
+    if tried & {"accepted", "broken"}:
+        return "vacuous"
+    return "undecided" if "undecided" in tried else "finding" if kind == "finding" else "holds"
 
 
 @dataclass(frozen=True)
@@ -127,30 +215,32 @@ class Verdict:
         return self.status in FAILING
 
     def tightest(self) -> Evidence | None:
-        """The evidence that decides: the violated one, else the one with the least margin relative to its bounds."""
+        """The evidence nearest to a bound, relative to the width of its bounds; what is outside comes first."""
         return min(self.evidence, key=_relative_margin, default=None)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the verdict, and every measurement of the claim and of its controls."""
         groups = {"claim": self.evidence, **{f"control: {name}": ev for name, ev in self.controls.items()}}
         rows = [
-            (of, e.label, float(e.measured), str(e.interval or ""), float(e.low), float(e.high), e.holds)
+            (of, e.label, float(e.measured), str(e.interval or ""), float(e.low), float(e.high), e.outcome)
             for of, evidence in groups.items() for e in evidence
         ]  # fmt: skip
         caption = f"{self.claim.id}: {self.status}. {self.claim.statement} ({self.claim.source})"
-        return html_table(caption, ("of", "what", "measured", "interval", "low", "high", "within"), rows)
+        return html_table(caption, ("of", "what", "measured", "interval", "low", "high", "outcome"), rows)
 
     def as_json(self) -> dict[str, Any]:
-        c = self.claim
-        return {
-            "id": c.id, "kind": c.kind, "statement": c.statement, "source": c.source, "note": c.note,
-            "status": self.status,
-            "evidence": [_evidence_json(e) for e in self.evidence],
-            "controls": {
-                name: {"rejected": rejected(ev), "evidence": [_evidence_json(e) for e in ev]}
-                for name, ev in self.controls.items()
-            },
+        controls = {
+            name: {"outcome": control_said(ev), "rejected": control_said(ev) == "rejected",
+                   "evidence": [_evidence_json(e) for e in ev]}
+            for name, ev in self.controls.items()
         }  # fmt: skip
+        return {**described(self.claim), "status": self.status,
+                "evidence": [_evidence_json(e) for e in self.evidence], "controls": controls}  # fmt: skip
+
+
+def described(claim: Claim) -> dict[str, Any]:
+    """What a record says of a claim before it is judged."""
+    return {name: getattr(claim, name) for name in ("id", "kind", "statement", "source", "note")}
 
 
 def _relative_margin(e: Evidence) -> float:
@@ -159,10 +249,13 @@ def _relative_margin(e: Evidence) -> float:
     return e.margin / scale
 
 
-def _evidence_json(e: Evidence) -> dict[str, Any]:
-    def number(x: float) -> float | str | None:
-        return None if math.isinf(x) else "nan" if math.isnan(x) else float(f"{x:.6g}")
+def number_json(x: float) -> float | str | None:
+    """A number as the records hold it: six significant digits, None for an infinity."""
+    return None if math.isinf(x) else "nan" if math.isnan(x) else float(f"{x:.6g}")
 
-    interval = [number(x) for x in e.interval] if e.interval else None
-    return {"label": e.label, "measured": number(e.measured), "low": number(e.low), "high": number(e.high),
-            "interval": interval, "seeds": e.seeds, "holds": e.holds, "marginal": e.marginal}  # fmt: skip
+
+def _evidence_json(e: Evidence) -> dict[str, Any]:
+    interval = [number_json(x) for x in e.interval] if e.interval else None
+    return {"label": e.label, "measured": number_json(e.measured), "low": number_json(e.low),
+            "high": number_json(e.high), "interval": interval, "seeds": e.seeds, "holds": e.holds,
+            "outcome": e.outcome}  # fmt: skip

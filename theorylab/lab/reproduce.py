@@ -63,12 +63,18 @@ def code_of(paper: Paper, experiments: Sequence[str]) -> str:
     return "-".join(sorted({fingerprint(paper.experiment(n).run.__module__) for n in experiments}))
 
 
+def claim_needs(paper: Paper) -> list[str]:
+    """The experiments that the claims of a paper need."""
+    return sorted({n for c in paper.claims for n in c.needs})
+
+
 def figure_record(paper: Paper, figure: Figure, preset: Preset, results: Mapping[str, Results]) -> dict[str, Any]:
     """The provenance of one figure: what it shows, how it was made, and the command that makes it again."""
     return {
         "paper": paper.slug, "figure": figure.name, "title": figure.title, "status": figure.status,
         "caption": figure.caption, "differs": figure.differs, "omits": preset.omits,
-        "command": _command(paper, preset, figure.name), "preset": preset.name, "seed": preset.seed,
+        "command": command(_words(paper, preset, figure.name), paper, preset),
+        "preset": preset.name, "seed": preset.seed,
         "values": dict(preset.values), "cells": {name: len(group) for name, group in results.items()},
         "cell_seconds": round(total_seconds(results), 1), "cell_devices": devices(results),
         "code": code_of(paper, figure.needs), **provenance.record(),
@@ -79,10 +85,10 @@ def write_claims(
     paper: Paper, preset: Preset, verdicts: Sequence[Verdict], results: Mapping[str, Results], out: Path
 ) -> Path:
     """Write the verdicts of a paper to `claims.json` in their folder; the path."""
-    needs = sorted({n for c in paper.claims for n in c.needs})
+    needs = claim_needs(paper)
     record = {
         "paper": paper.slug, "preset": preset.name, "seed": preset.seed, "values": dict(preset.values),
-        "command": _command(paper, preset, None), "code": code_of(paper, needs),
+        "command": command(_words(paper, preset, None), paper, preset), "code": code_of(paper, needs),
         "cell_devices": devices(results), **provenance.record(), "claims": [v.as_json() for v in verdicts],
     }  # fmt: skip
     path = paper.folder(out, preset.name) / CLAIMS_FILE
@@ -90,12 +96,15 @@ def write_claims(
     return path
 
 
-def _command(paper: Paper, preset: Preset, figure: str | None) -> str:
-    words = ["theorylab", "reproduce", paper.slug, "--preset", preset.name]
+def _words(paper: Paper, preset: Preset, figure: str | None) -> list[str]:
+    words = ["reproduce", paper.slug, "--preset", preset.name]
     words += ["--figure", figure] if figure else []
-    words += ["--seed", str(preset.seed)] if preset.seed else []
+    return words + (["--seed", str(preset.seed)] if preset.seed else [])
+
+
+def command(words: Sequence[str], paper: Paper, preset: Preset) -> str:
+    """The command line of these words, with the values that differ from those of the paper's preset."""
     base = paper.presets[preset.name].values
-    for key, value in preset.values.items():
-        if value != base[key]:
-            words += ["--set", f"{key}={json.dumps(value)}"]
-    return shlex.join(words)
+    changed = {key: value for key, value in preset.values.items() if value != base[key]}
+    options = [word for key, value in changed.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    return shlex.join(["theorylab", *words, *options])

@@ -8,8 +8,8 @@ from typing import Any
 from theorylab.report.verdicts import WORDS
 
 _COLOURS = {
-    "holds": "good", "finding": "note", "skipped": "plain", "missing": "plain", "stale": "note", "fails": "bad",
-    "vacuous": "bad", "unsupported": "bad", "fresh": "good",
+    "holds": "good", "finding": "note", "undecided": "open", "skipped": "plain", "missing": "plain", "stale": "note",
+    "fails": "bad", "vacuous": "bad", "unsupported": "bad", "fresh": "good",
 }  # fmt: skip
 
 

@@ -42,6 +42,7 @@ def summary(titles: Mapping[str, str], rooms: Mapping[str, Room]) -> str:
     totals: Counter[str] = sum((room.tally for room in rooms.values()), start=Counter())
     said = f"{len(rooms)} of {len(titles)} papers implemented. Claims: {totals['holds']} hold with controls rejected"
     said += f", {totals['finding']} do not reproduce and are told as findings" if totals["finding"] else ""
+    said += f", {totals['undecided']} undecided" if totals["undecided"] else ""
     said += f", {sum(totals[s] for s in FAILING)} fail"
     mark = badge("holds", "no claim fails") if rooms else badge("missing")
     if failing:
@@ -53,7 +54,9 @@ def index_page(head: str, titles: Mapping[str, str], rooms: Mapping[str, Room], 
     """`head` is the start page of the documentation; the verdicts come first under it."""
     legend = (
         "A claim is a sentence of a paper with a number in it. It holds when the measurement lies within its bound and "
-        "every control, a deliberately wrong variant, is rejected. Click a column's head to sort."
+        "every control, a deliberately wrong variant, is rejected; it is undecided where an interval reaches over a "
+        "bound. Where a paper was replicated over several base seeds, the verdict is that of all of them. Click a "
+        "column's head to sort."
     )
     return f"{head}\n\n## The papers\n\n{summary(titles, rooms)}\n{prose(legend)}\n{verdict_table(titles, rooms)}\n" + (
         f"{prose('This site was made by: ' + command)}"

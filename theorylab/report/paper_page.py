@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from theorylab.lab.claim import FAMILY_LEVEL
 from theorylab.lab.paper import STATUS_MEANING, Paper
+from theorylab.lab.replication_file import alone_text, counts_text, held_text, standing
 from theorylab.report.drawing import Drawing, place, source
 from theorylab.report.markup import Raw, badge, facts, fence, folded, link, pre, prose, table
 from theorylab.report.stock import State, Stock
@@ -25,22 +27,20 @@ class Room:
 
     @property
     def tally(self) -> Counter[str]:
-        return Counter(c["status"] for c in self.record["claims"])
+        return Counter(standing(c) for c in self.record["claims"])
 
     @property
     def status(self) -> str:
         """The word on the paper's badge: the worst that became of a claim."""
         found = set(self.tally)
         worst = [s for s in ("fails", "vacuous", "unsupported") if s in found]
-        judged = found & {"holds", "finding"}
-        return worst[0] if worst else "missing" if not judged else "holds"
+        judged = found & {"holds", "finding", "undecided"}
+        return worst[0] if worst else "missing" if not judged else "undecided" if judged == {"undecided"} else "holds"
 
     @property
     def words(self) -> str:
         """The tally in words, e.g. "14 hold, 3 not reproduced"."""
-        names = {"holds": "hold", "fails": "fail", "finding": "not reproduced", "skipped": "not judged at this preset",
-                 "missing": "not computed"}  # fmt: skip
-        return ", ".join(f"{n} {names.get(s, s)}" for s, n in self.tally.items())
+        return counts_text(self.record["claims"], {"finding": "not reproduced"})
 
     @property
     def failing(self) -> bool:
@@ -153,14 +153,18 @@ def _claims(room: Room) -> str:
     for line in lines(room.record):
         name = Raw(f'<a href="#claim-{line.claim}">{escape(line.claim)}</a>', line.claim)
         statement = f"{line.statement} {line.remark}".strip()
-        margin_shown = Raw(escape(line.margin + " ~" * line.marginal), line.margin.replace("+", ""))
+        margin_shown = Raw(escape(line.margin), line.margin.replace("+", ""))
         told = (line.source, line.measured, line.bound, margin_shown, line.controls, line.seconds)
-        rows.append((badge(line.status), name, statement, *told))
+        told_of = "; ".join(x for x in (line.replicated, line.alone) if x)
+        verdict = Raw(f"{badge(line.status).html} {escape(told_of)}", badge(line.status).key)
+        rows.append((verdict, name, statement, *told))
     columns = ("verdict", "claim", "statement", "source", "measured", "bound", "margin", "controls rejected", "seconds")
     intro = (
         "The tightest measurement of each claim; below, all of them and the controls. A control is a deliberately "
-        "wrong variant held to the same bounds: it must be rejected, otherwise the claim counts as failed. "
-        "~ means that the interval over seeds reaches over the bound: other seeds might decide otherwise."
+        "wrong variant held to the same bounds: it must be rejected, otherwise the claim counts as failed. Undecided: "
+        "an interval reaches over a bound, so that other seeds might decide otherwise. The intervals of a claim hold "
+        f"at {1 - FAMILY_LEVEL:.0%} all together. Held k of R: at so many of R base seeds that no bound was chosen "
+        "at, the measured numbers lay within their bounds; the verdict is then that of all base seeds."
     )
     return (
         prose(intro)
@@ -170,17 +174,27 @@ def _claims(room: Room) -> str:
 
 
 def _claim(c: Mapping[str, Any]) -> str:
-    rows = [_evidence("the claim", c["status"] == "finding", e) for e in c["evidence"]]
+    rows = [_evidence("the claim", standing(c) == "finding", e) for e in c["evidence"]]
     for name, control in c["controls"].items():
         rows += [_evidence(f"control: {name}", True, e) for e in control["evidence"]]
-    said = "" if c["status"] != "finding" else "Not reproduced at this scale. "
+    said = "" if standing(c) != "finding" else "Not reproduced at this scale. "
+    replicated = "; ".join(x for x in (held_text(c), alone_text(c)) if x)
     body = prose(f"{said}{c['statement']} ({c['source']}) {c['note']}")
+    if c.get("replication"):
+        body += prose(f"Replicated over the base seeds {_seeds(c['replication']['seeds'])}: {replicated}.")
     if rows:
         body += table(f"Evidence for {c['id']}", ("of", "measured", "bound", "margin", "within the bound"), rows)
-    opened = f'<details id="claim-{c["id"]}"><summary>{badge(c["status"]).html} {escape(c["id"])}</summary>'
+    opened = f'<details id="claim-{c["id"]}"><summary>{badge(standing(c)).html} {escape(c["id"])}</summary>'
     return f"{opened}\n{body}</details>\n"
 
 
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{seeds[0]} to {seeds[-1]}"
+
+
 def _evidence(of: str, wrong: bool, e: Mapping[str, Any]) -> tuple[Any, ...]:
-    within = badge("holds" if e["holds"] != wrong else "stale", "yes" if e["holds"] else "no")
+    holds = e["outcome"] == "holds"
+    within = badge("holds" if holds != wrong else "stale", "yes" if holds else "no")
+    if e["outcome"] == "undecided":
+        within = badge("undecided", "its interval reaches over")
     return of, measured_text(e), bound_text(e), margin(e), within

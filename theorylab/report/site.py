@@ -22,6 +22,7 @@ from typing import Any
 import theorylab
 from theorylab.errors import InputError
 from theorylab.lab.paper import Paper
+from theorylab.lab.replication_file import committed
 from theorylab.lab.store import Store
 from theorylab.report.drawing import draw, write_picture
 from theorylab.report.overview import benchmark_page, environment_page, index_page
@@ -84,7 +85,9 @@ def furnish(paper: Paper, preset_name: str, seed: int, sources: Sources, target:
     with ThreadPoolExecutor() as pool:  # encoding releases the interpreter
         pictures = [picture for drawing in drawings for picture in drawing.pictures.items()]
         list(pool.map(lambda picture: write_picture(*picture), pictures))
-    return Room(paper, stock, record_of(paper, preset, judged, stock.results), drawings)
+    record = record_of(paper, preset, judged, stock.results)
+    claims = committed(record["claims"], paper, preset, sources.gallery)
+    return Room(paper, stock, {**record, "claims": claims}, drawings)
 
 
 def write_pages(

@@ -18,22 +18,26 @@ from theorylab.lab.claim import FAILING, Claim, Verdict
 from theorylab.lab.experiment import Preset, Results
 from theorylab.lab.fingerprint import fingerprint
 from theorylab.lab.paper import Paper
+from theorylab.lab.replication_file import alone_text, held_text, standing
 from theorylab.lab.runner import Runner, check_data, total_seconds
 from theorylab.lab.store import write_atomically
 
 Record = Mapping[str, Any]
 FORMAT = "theorylab-verdicts-1"
 WORDS = {
-    "holds": "holds", "fails": "FAILS", "vacuous": "VACUOUS", "finding": "not reproduced (finding)",
-    "unsupported": "UNSUPPORTED finding", "skipped": "not judged at this preset", "missing": "not computed",
+    "holds": "holds", "fails": "FAILS", "undecided": "undecided", "vacuous": "VACUOUS",
+    "finding": "not reproduced (finding)", "unsupported": "UNSUPPORTED finding",
+    "skipped": "not judged at this preset", "missing": "not computed",
 }  # fmt: skip
+_DECIDES = ("fails", "undecided", "holds")  # which of several measurements a line shows: the first that there is
 
 
 @dataclass(frozen=True)
 class Line:
     """One claim in a table: text for every column, and numbers to sort by.
 
-    marginal: the interval over seeds reaches over a bound, so that another set of seeds might decide otherwise.
+    status: the verdict that counts, of the replication where there is one; `alone`: what this run says, if another.
+    replicated: at how many base seeds the claim held, in words.
     """
 
     paper: str
@@ -45,9 +49,10 @@ class Line:
     bound: str
     margin: str
     controls: str
-    seconds: float
+    seconds: float | None
     remark: str = ""
-    marginal: bool = False
+    replicated: str = ""
+    alone: str = ""
 
     @property
     def failed(self) -> bool:
@@ -111,7 +116,7 @@ def read_records(path: Path) -> Mapping[str, Record]:
 
 def failed(record: Record) -> bool:
     """Whether any claim of the record failed."""
-    return any(c["status"] in FAILING for c in record["claims"])
+    return any(standing(c) in FAILING for c in record["claims"])
 
 
 def lines(record: Record) -> list[Line]:
@@ -120,16 +125,16 @@ def lines(record: Record) -> list[Line]:
 
 
 def _line(paper: str, c: Mapping[str, Any]) -> Line:
-    tight = min(c["evidence"], key=relative_margin, default=None)
+    tight = min(c["evidence"], key=lambda e: (_DECIDES.index(e["outcome"]), relative_margin(e)), default=None)
     controls = c["controls"].values()
     rejected = f"{sum(x['rejected'] for x in controls)} of {len(controls)}" if controls else ""
     remark = c["note"]
-    if c["status"] == "finding":
+    if standing(c) == "finding":
         remark = f"not reproduced at this scale: {c['note'] or c['statement']}"
     return Line(
-        paper, c["id"], c["statement"], c["source"], c["status"], measured_text(tight) if tight else "",
-        bound_text(tight) if tight else "", f"{margin(tight):+.3g}" if tight else "", rejected, c.get("seconds", 0.0),
-        remark, bool(tight and tight["marginal"]),
+        paper, c["id"], c["statement"], c["source"], standing(c), measured_text(tight) if tight else "",
+        bound_text(tight) if tight else "", f"{margin(tight):+.3g}" if tight else "", rejected, c.get("seconds"),
+        remark, held_text(c), alone_text(c),
     )  # fmt: skip
 
 

@@ -6,9 +6,8 @@ Reference values of means by n come from an independent NumPy computation of the
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
-from theorylab.lab import Evidence, Preset, Results, over_seeds
+from theorylab.lab import Evidence, Preset, Results, correlation, over_seeds
 from theorylab.papers.wrong_line.tables import axis, line_of, pair_name, search_lines
 
 All = Mapping[str, Results]
@@ -52,15 +51,13 @@ def penalty_line(lam: float) -> Callable:
 
 
 def line(get: Callable, corr: tuple[float, float], slope: tuple[float, float] = (-np.inf, np.inf)) -> Measure:
-    """Pooled correlation (95 % Fisher interval over the models), the correlation of the means by n, and the slope."""
+    """Pooled correlation (Fisher interval over the models), the correlation of the means by n, and the slope."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         inside, outside, ns = get(results)
         pooled, fitted, means = line_of(inside, outside, ns)
-        half = stats.norm.ppf(0.975) / np.sqrt(max(inside.size - 3, 1))
-        interval = tuple(np.tanh(np.arctanh(np.clip(pooled, -0.9999999, 0.9999999)) + np.array([-half, half])))
         found = [
-            Evidence("pooled correlation of probits", pooled, *corr, interval, len(inside)),
+            correlation("pooled correlation of probits", pooled, inside.size, *corr, len(inside)),
             Evidence("correlation of the means by n", means, *corr, None, len(inside)),
         ]
         if np.isfinite(slope).any():

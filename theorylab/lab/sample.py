@@ -1,0 +1,147 @@
+"""What a measurement was sampled from, kept so that its confidence interval can be had at any level.
+
+A sample knows its estimate, its interval at a level, and how it is pooled with samples of other base seeds. An
+`interval` of None says that the sample is too small for one.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+Interval = tuple[float, float]
+
+
+class Sample(Protocol):
+    """What every sample can say of itself."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def estimate(self) -> float: ...
+
+    def interval(self, level: float) -> Interval | None: ...
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Independent values, one a seed. The interval is Student's, of their mean."""
+
+    values: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.values)
+
+    @property
+    def estimate(self) -> float:
+        if len(set(self.values)) == 1:
+            return self.values[0]  # a mean of equal numbers is off by rounding, and may cross a bound by it
+        return float(np.mean(self.values)) if self.values else math.nan
+
+    def interval(self, level: float) -> Interval | None:
+        from scipy import stats
+
+        if self.size < 2:
+            return None
+        spread = 0.0 if len(set(self.values)) == 1 else float(np.std(self.values, ddof=1))
+        half = float(stats.t.isf((1 - level) / 2, self.size - 1)) * spread / math.sqrt(self.size)
+        return self.estimate - half, self.estimate + half
+
+
+@dataclass(frozen=True)
+class Share:
+    """Successes in independent trials. The interval is that of Clopper and Pearson, which never covers too seldom."""
+
+    successes: int
+    trials: int
+
+    @property
+    def size(self) -> int:
+        return self.trials
+
+    @property
+    def estimate(self) -> float:
+        return self.successes / self.trials
+
+    def interval(self, level: float) -> Interval | None:
+        from scipy import stats
+
+        tail, k, n = (1 - level) / 2, self.successes, self.trials
+        low = float(stats.beta.ppf(tail, k, n - k + 1)) if k else 0.0
+        return low, float(stats.beta.isf(tail, k + 1, n - k)) if k < n else 1.0
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A correlation over independent pairs. The interval is Fisher's: normal in the inverse hyperbolic tangent."""
+
+    value: float
+    pairs: int
+
+    @property
+    def size(self) -> int:
+        return self.pairs
+
+    @property
+    def estimate(self) -> float:
+        return self.value
+
+    @property
+    def z(self) -> float:
+        return math.atanh(min(max(self.value, -0.9999999), 0.9999999))
+
+    def interval(self, level: float) -> Interval | None:
+        from scipy import stats
+
+        if self.pairs < 4 or math.isnan(self.value):
+            return None
+        half = float(stats.norm.isf((1 - level) / 2)) / math.sqrt(self.pairs - 3)
+        return math.tanh(self.z - half), math.tanh(self.z + half)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A statistic that is no mean, and its values on bootstrap draws. The interval is between their quantiles."""
+
+    measured: float
+    draws: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.draws)
+
+    @property
+    def estimate(self) -> float:
+        return self.measured
+
+    def interval(self, level: float) -> Interval | None:
+        if self.size < 2:
+            return None
+        low, high = np.quantile(self.draws, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+
+def pooled(samples: Sequence[Sample]) -> Sample | None:
+    """One sample from those of several base seeds; None when they are not of one kind.
+
+    Values are put together, successes and trials added, correlations averaged with the weights of Fisher's z. Of a
+    statistic with bootstrap draws, the measured values of the base seeds are the sample.
+    """
+    kinds = {type(s) for s in samples}
+    if len(kinds) != 1:
+        return None
+    if kinds == {Mean}:
+        return Mean(tuple(v for s in samples if isinstance(s, Mean) for v in s.values))
+    if kinds == {Share}:
+        shares = [s for s in samples if isinstance(s, Share)]
+        return Share(sum(s.successes for s in shares), sum(s.trials for s in shares))
+    if kinds == {Correlation} and min(s.size for s in samples) > 3:
+        found = [s for s in samples if isinstance(s, Correlation)]
+        weights = [s.pairs - 3 for s in found]
+        z = float(np.average([s.z for s in found], weights=weights))
+        return Correlation(math.tanh(z), sum(weights) + 3)
+    return Mean(tuple(s.estimate for s in samples))
