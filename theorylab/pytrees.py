@@ -23,7 +23,8 @@ def register(*static: str) -> Callable[[type[T]], type[T]]:
     """Class decorator: a dataclass whose fields are the children of a PyTree node, but for the `static` ones.
 
     A field is static when it is named here or has `metadata={"static": True}`; its value is a part of the structure,
-    must be hashable, and a compiled function is compiled anew for each value of it. A subclass is registered by itself.
+    must be hashable, and a compiled function is compiled anew for each value of it. A subclass is registered by
+    itself, and names its static fields again where they are not marked.
     As with JAX's own `register_dataclass`, keys are attribute names, children come in the order of the fields, and
     an object is rebuilt by calling its class, so `__post_init__` runs and must bear tracers and placeholders.
 
