@@ -62,7 +62,8 @@ def register(*static: str) -> Callable[[type[T]], type[T]]:
 
 
 def _values(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    """A function that reads the named attributes: in C where there are two or more, as flattening is on every call."""
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda tree: tuple(getattr(tree, name) for name in names)
+    """A function that reads the named attributes, as fast as Python can: every call of a compiled function flattens."""
+    if not names:
+        return lambda tree: ()
+    read = attrgetter(*names)
+    return read if len(names) > 1 else lambda tree: (read(tree),)
