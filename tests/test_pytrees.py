@@ -290,6 +290,7 @@ def test_objects_and_structures_survive_pickling():
     ("make", "message"),
     [
         (lambda: register()(type("Plain", (), {})), "Plain is no dataclass"),
+        (lambda: dataclass(register()(type("Sub", (Monomial,), {}))), "Sub is no dataclass; put @register"),
         (
             lambda: register("nn")(make_dataclass("Model", ["n"])),
             r"Model has no field \['nn'\]; its fields are \['n'\]",

@@ -8,7 +8,7 @@ their own are compared by type; so these are what is registered here. `docs/guid
 """
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -37,16 +37,17 @@ def register(*static: str) -> Callable[[type[T]], type[T]]:
     """
 
     def decorate(cls: type[T]) -> type[T]:
-        if not is_dataclass(cls):
+        if "__dataclass_fields__" not in vars(cls):  # its own: those of a base would leave out what it adds
             raise InputError(f"register: {cls.__name__} is no dataclass; put @register() above @dataclass")
-        names = [field.name for field in fields(cls)]
+        every = fields(cls)  # type: ignore[arg-type]
+        names = [field.name for field in every]
         if unknown := set(static).difference(names):
             raise InputError(f"register: {cls.__name__} has no field {sorted(unknown)}; its fields are {names}")
-        if hidden := [field.name for field in fields(cls) if not field.init]:
+        if hidden := [field.name for field in every if not field.init]:
             raise InputError(
                 f"register: {cls.__name__} sets {hidden} itself (init=False), which a copy loses; make it a property"
             )
-        meta = tuple(f.name for f in fields(cls) if f.name in static or f.metadata.get("static", False))
+        meta = tuple(f.name for f in every if f.name in static or f.metadata.get("static", False))
         data = tuple(name for name in names if name not in meta)
         children, statics = _values(data), _values(meta)
         keys, order = tuple(map(GetAttrKey, data)), meta + data
