@@ -19,6 +19,7 @@ from theorylab.collective.rules import ERM, Model, Rule
 from theorylab.collective.signals import Signal, choose_members, plant
 from theorylab.collective.training import Run, fit, select_by_validation
 from theorylab.errors import InputError
+from theorylab.pytrees import register
 
 
 class Sample(NamedTuple):
@@ -31,7 +32,7 @@ class Sample(NamedTuple):
     groups: Int[Array, " n"] | None = None
 
 
-@jax.tree_util.register_dataclass
+@register()
 @dataclass(frozen=True)
 class Curve:
     """Success curves over A sizes, S seeds and C checkpoints.
@@ -191,7 +192,7 @@ def _part(weights: Float[Array, " n"], mask: Array) -> Float[Array, ""]:
     return (weights * mask).sum() / jnp.maximum(weights.sum(), jnp.finfo(weights.dtype).tiny)
 
 
-@jax.tree_util.register_dataclass
+@register()
 @dataclass(frozen=True)
 class Selection:
     """Success (A, S) of the checkpoint that a validation set selects, by what the collective does to that set.

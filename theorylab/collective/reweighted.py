@@ -16,11 +16,12 @@ from theorylab.collective.checks import require_between, require_world
 from theorylab.collective.finite import Law, Map, _bayes, _gap, _lead, _signal
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.pytrees import register
 
 Sizes = Float[ArrayLike, "*a"]
 
 
-@jax.tree_util.register_dataclass
+@register()
 @dataclass(frozen=True)
 class PopulationJTT:
     """ "Just train twice" with Bayes classifiers, one entry for each size.

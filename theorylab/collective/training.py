@@ -14,9 +14,10 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from theorylab.collective.checks import require_count, require_key, require_samples
 from theorylab.collective.rules import ERM, Batch, Model, Problem, Rule, Start
 from theorylab.errors import InputError
+from theorylab.pytrees import register
 
 
-@jax.tree_util.register_dataclass
+@register()
 @dataclass(frozen=True)
 class Run:
     """A training run.

@@ -13,14 +13,13 @@ tau_i local steps. With p_i renormalised over S, the server optimizer gets the p
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from theorylab.errors import InputError
@@ -28,16 +27,13 @@ from theorylab.federated.clients import ClientData
 from theorylab.federated.execution import ClientAxis, best_axis, remembered, run_clients
 from theorylab.federated.local import Client, LocalResult, LocalSGD, Mine, Start, with_local
 from theorylab.nets.functional import Params, State
+from theorylab.pytrees import register
 
 _SAMPLING = 0xFED0011  # what a round's key is folded with to choose clients; theirs, with their small numbers
 AVERAGING = optax.sgd(1.0)
 
 
-@partial(
-    register_dataclass,
-    data_fields=["params", "state", "server", "control", "controls", "momenta", "round"],
-    meta_fields=[],
-)
+@register()
 @dataclass(frozen=True)
 class FederatedState:
     """Everything that a round reads and replaces.
@@ -59,7 +55,7 @@ class FederatedState:
     round: Int[Array, ""]
 
 
-@partial(register_dataclass, data_fields=["loss", "drift", "finite", "chosen"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class RoundMetrics:
     """Mean training loss along the local steps, root-mean-square distance of client models from the round's start

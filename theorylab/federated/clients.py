@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from theorylab.errors import InputError
+from theorylab.pytrees import register
 
 Weights = Literal["size", "uniform"] | Float[ArrayLike, " N"]
 
 
-@partial(register_dataclass, data_fields=["x", "y", "mask", "weights"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class ClientData:
     """N clients, n_max places each. Build it with `pad_clients`.

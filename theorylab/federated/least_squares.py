@@ -21,16 +21,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
 from theorylab.federated.clients import Weights, client_weights
 from theorylab.federated.step_size import Blocks, check_step_size
+from theorylab.pytrees import register
 
 
-@partial(register_dataclass, data_fields=["theta", "h", "local"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class LeastSquaresState:
     """theta (p, K); corrections h (N, p, K); the clients' own results of the last round, local (N, p, K)."""

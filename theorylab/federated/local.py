@@ -6,18 +6,17 @@ shift that the algorithm adds (SCAFFOLD: c - c_i):  m <- rho m + (g + decay v + 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from theorylab.errors import InputError
 from theorylab.federated.clients import ClientData
 from theorylab.nets.functional import Params, State
+from theorylab.pytrees import register
 
 Augment = Callable[[Key[Array, ""], Any], Any]
 # What a client's key is folded with for each of its uses.
@@ -96,7 +95,7 @@ class Mine(NamedTuple):
     momentum: PyTree[Array]
 
 
-@partial(register_dataclass, data_fields=["params", "state", "momentum", "loss", "steps"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class LocalResult:
     """What a client sends back; of S clients, with a leading axis S.

@@ -17,9 +17,10 @@ from theorylab.matching.assignment import square, value_of
 from theorylab.matching.markets import AnyArray, as_weights, best, first, pairs
 from theorylab.matching.prices import feasible
 from theorylab.precision import float64_inside
+from theorylab.pytrees import register
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["row_to_col", "p", "q", "gap", "sweeps"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Certified:
     """A matching, dual-feasible prices, and a certified bound on how much heavier any matching can be."""

@@ -6,7 +6,6 @@ algorithm is the library alternative; it starts from nothing, gives no prices an
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,9 +14,10 @@ from jaxtyping import Bool, Float, Int
 
 from theorylab.matching.markets import AnyArray, as_weights, first, pairs
 from theorylab.precision import float64_inside
+from theorylab.pytrees import register
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["row_to_col", "value"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Matching:
     """row_to_col[i] is the column of row i or -1; value is the sum of the weights of the pairs."""

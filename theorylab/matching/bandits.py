@@ -23,9 +23,10 @@ from theorylab.matching.markets import AnyArray, Market, Outcome, as_market, fir
 from theorylab.matching.prices import WEIGHT, PriceRule, primal_dual, require_rule
 from theorylab.matching.references import best_value
 from theorylab.precision import float64_inside
+from theorylab.pytrees import register
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["knowledge", "prices"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class State:
     """What the model knows, and midpoint prices (k,) of the last round from which the next search starts."""
@@ -34,7 +35,7 @@ class State:
     prices: Float[AnyArray, "k"]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["outcome", "pairs", "intervals", "p", "q"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Decision:
     """A platform's choice: matching and transfers, and the intervals and core prices (p, q) that they came from."""
@@ -49,7 +50,7 @@ class Decision:
 _SCORES = ("instability", "utility_difference", "excess", "width", "matched", "covered", "profit", "unrest")
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=list(_SCORES), meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Record:
     """One round, or many along the last axis (profit and unrest: along the one before, frictions last).
@@ -70,7 +71,7 @@ class Record:
     unrest: Float[AnyArray, "*rounds frictions"]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["model", "position"], meta_fields=["shape", "slack"])
+@register("shape", "slack")
 @dataclass(frozen=True)
 class MatchUCB:
     """See `match_ucb`. position: place of prices between row-optimal (0) and column-optimal (1); slack: max-slack."""

@@ -6,7 +6,6 @@ of MatchUCB, MatchTypedUCB and MatchLinUCB (Jagadeesan et al. 2021). Intervals s
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -16,9 +15,10 @@ from jaxtyping import Bool, Float, Int
 
 from theorylab.errors import InputError
 from theorylab.matching.markets import AnyArray, best
+from theorylab.pytrees import register
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["low_row", "high_row", "low_col", "high_col"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Intervals:
     """Lower and upper confidence bounds, (n, m) each: of customers' utilities U and of providers' V."""
@@ -46,7 +46,7 @@ class Model(Protocol):
     ) -> Any: ...
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["count", "row", "col"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Sums:
     """How often each pair (of agents or of types) was seen, and the sums of what each side reported."""
@@ -74,7 +74,7 @@ class Sums:
         return Intervals(*side(self.row), *side(self.col))
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["radius"], meta_fields=["n", "m", "clip"])
+@register("n", "m", "clip")
 @dataclass(frozen=True)
 class Unstructured:
     """Every pair has two utilities of its own; half-width radius / sqrt(visits)."""
@@ -98,7 +98,7 @@ class Unstructured:
         )
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["row_types", "col_types", "radius"], meta_fields=["clip"])
+@register("clip")
 @dataclass(frozen=True)
 class Typed:
     """Utilities depend on the two types alone, one-hot (n, a) and (m, b); pairs of the same types share samples."""
@@ -126,7 +126,7 @@ class Typed:
         )
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["inverse", "moment", "count"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Ridge:
     """One ridge regression per agent: (lam I + sum c cᵀ)^-1, sum of observation times context, observations."""
@@ -136,11 +136,7 @@ class Ridge:
     count: Float[AnyArray, "n"]
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["row_contexts", "col_contexts", "noise_std", "log_failure", "ridge"],
-    meta_fields=["clip"],
-)
+@register("clip")
 @dataclass(frozen=True)
 class Linear:
     """u_a(b) = <phi_a, c_b> with known contexts c (unit ball) and hidden phi (unit ball): LinUCB for every agent.

@@ -5,7 +5,6 @@ providers. Utilities are what an agent gains by being matched; staying alone is 
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -15,11 +14,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.pytrees import register
 
 AnyArray = Array | np.ndarray  # called with NumPy arrays, functions hand NumPy arrays back
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["U", "V"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Market:
     """Utilities of n customers and m providers: U[i, j] of customer i for j, V[i, j] of provider j for i.
@@ -41,7 +41,7 @@ class Market:
         return int(self.U.shape[-2] + self.U.shape[-1])
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["row_to_col", "tau_row", "tau_col"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Outcome:
     """A matching (row i with column row_to_col[i], -1 when alone) and the transfers that agents receive."""

@@ -5,7 +5,6 @@ the two must be paid to stay), hence combinatorial: an LP relaxation would under
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -18,6 +17,7 @@ from theorylab.matching import references
 from theorylab.matching.confidence import Model
 from theorylab.matching.markets import AnyArray, Market, as_market, as_matching, best, first
 from theorylab.precision import float64_inside
+from theorylab.pytrees import register
 
 _ENUMERABLE = 200_000  # subsidy vectors of one side that are tried at once
 
@@ -87,7 +87,7 @@ def _enumerate(U: np.ndarray, V: np.ndarray, mate: np.ndarray) -> float:
     return float((grid.sum(1) + np.maximum(need, least_col).sum(1)).min())
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["row_to_col", "excess", "covered"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class NTURecord:
     """Matchings (..., n), the optimism excess (sum over matched agents of UCB - u), and whether all intervals held."""
@@ -97,7 +97,7 @@ class NTURecord:
     covered: Bool[AnyArray, "*rounds"]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["model"], meta_fields=["shape"])
+@register("shape")
 @dataclass(frozen=True)
 class MatchNTUUCB:
     """Deferred acceptance at the upper confidence bounds; the same `init`/`round` as `MatchUCB`, for `simulate`."""

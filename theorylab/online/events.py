@@ -23,13 +23,14 @@ from theorylab.online.checks import count, jobs
 from theorylab.online.policies import Action, Policy, View
 from theorylab.online.reductions import least, some, total
 from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.pytrees import register
 
 MEET = 1e-12  # relative rounding within which events of different origin coincide
 DONE, STUCK, ASLEEP, INFEASIBLE = range(4)
 _IN_CACHE = 1 << 12  # jobs whose state (some 100 bytes each) stays in a processor's second cache
 
 
-@jax.tree_util.register_dataclass
+@register()
 @dataclass(frozen=True)
 class Schedule:
     """Outcome of a policy.

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from theorylab.online.reductions import least, some, total
+from theorylab.pytrees import register
 
 
 class View(NamedTuple):
@@ -70,7 +70,7 @@ def shortest_first(view: View) -> Float[Array, " n"]:
     return (view.unfinished & (view.rank == head)).astype(view.attained.dtype)
 
 
-@jax.tree_util.register_dataclass
+@register()
 @dataclass(frozen=True)
 class RoundRobin:
     """Equal rates to all unfinished jobs: 2n/(n+1)-competitive, blind to predictions."""
@@ -82,7 +82,7 @@ class RoundRobin:
         return equal_rates(view)
 
 
-@jax.tree_util.register_dataclass
+@register()
 @dataclass(frozen=True)
 class ShortestPredictedFirst:
     """Run to completion in increasing order of prediction: 1-consistent, n-robust."""
@@ -94,7 +94,7 @@ class ShortestPredictedFirst:
         return shortest_first(view)
 
 
-@jax.tree_util.register_dataclass
+@register()
 @dataclass(frozen=True)
 class PreferentialRoundRobin:
     """PSK's combination: the share `spjf_share` (their lambda) to the predicted-shortest job, the rest equally."""
@@ -107,7 +107,7 @@ class PreferentialRoundRobin:
         return self.spjf_share * shortest_first(view) + (1 - self.spjf_share) * equal_rates(view)
 
 
-@jax.tree_util.register_dataclass
+@register()
 @dataclass(frozen=True)
 class TwoStage:
     """WZ's two-stage schedule: round robin until T1 = lam n OPT(y) / C(n, 2), then by increasing prediction.

@@ -7,16 +7,16 @@ preferential round robin gives to the predicted-shortest job. WZ: Wei, Zhang 202
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from theorylab.errors import InputError
 from theorylab.online.checks import backend, count, jobs, numbers, within
 from theorylab.precision import float64_inside
+from theorylab.pytrees import register
 
 
-@jax.tree_util.register_dataclass
+@register()
 @dataclass(frozen=True)
 class Instance:
     """One or many instances: sizes, infinitesimal parts of the sizes (`nudge`), predictions, each (..., n)."""

@@ -11,13 +11,13 @@ and both are attained. The second is a limit: at finite b algorithms lie *below*
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from theorylab.errors import InputError
 from theorylab.online.checks import backend, count, price, within
 from theorylab.precision import float64_inside, is_traced
+from theorylab.pytrees import register
 
 
 @float64_inside
@@ -129,7 +129,7 @@ def consistency_lp(b: int, prediction: int, gamma: float, *, max_days: int | Non
     return LPOptimum(float(found.fun), np.asarray(found.x), -np.asarray(found.ineqlin.marginals))
 
 
-@jax.tree_util.register_dataclass
+@register()
 @dataclass(frozen=True)
 class Certificate:
     """Proof that no gamma-robust algorithm is more consistent than `value`: a hard distribution of seasons (Yao).

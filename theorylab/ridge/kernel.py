@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
+from theorylab.pytrees import register
 from theorylab.ridge.checks import (
     require_kernel,
     require_positive_semidefinite,
@@ -26,7 +26,7 @@ from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase, reflect, unit_root
 
 
-@partial(register_dataclass, data_fields=RidgePathBase._data, meta_fields=RidgePathBase._meta)
+@register()
 @dataclass(frozen=True)
 class KernelRidgePath(RidgePathBase):
     """Kernel ridge path of K (N, N) and Y (N, C): build it with `KernelRidgePath.fit`."""

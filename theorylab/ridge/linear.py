@@ -7,19 +7,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, input_epsilon
+from theorylab.pytrees import register
 from theorylab.ridge.checks import require_real, require_targets, require_weights
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase, reflect, unit_root
 
 
-@partial(register_dataclass, data_fields=[*RidgePathBase._data, "right"], meta_fields=RidgePathBase._meta)
+@register()
 @dataclass(frozen=True)
 class RidgePath(RidgePathBase):
     """Ridge path of X (N, P) and Y (N, C), P below or above N: build it with `RidgePath.fit`."""

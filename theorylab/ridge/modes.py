@@ -6,25 +6,23 @@ at alpha = 0: if some v = 0 the limit alpha -> 0 puts all weight on these modes,
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int
 
+<<<<<<< HEAD
 from theorylab import linalg
+=======
+from theorylab.pytrees import register
+>>>>>>> pytrees
 
 # Below this share of the residual projector a sample is alone in its direction (leverage 1); eigenvectors are known to
 # about 1e-15 / gap, so a projector's diagonal is known to much better than this.
 ALONE = 1e-10
 
 
-@partial(
-    register_dataclass,
-    data_fields=["values", "vectors", "coords", "rest", "intercept"],
-    meta_fields=["rest_dim"],
-)
+@register("rest_dim")
 @dataclass(frozen=True)
 class Modes:
     """Eigenmodes of a (weighted, centred) ridge problem with N samples, C outputs and M modes.

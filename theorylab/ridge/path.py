@@ -5,23 +5,23 @@ Toy" (ICML 2022); KARE, Jacot et al. 2020, is the same number; exact leave-one-o
 """
 
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.pytrees import register
 from theorylab.ridge import modes as algebra
 from theorylab.ridge.checks import require_penalties
 from theorylab.ridge.modes import Modes
 
 Criterion = Literal["gcv", "loo"]
+_STATIC = {"static": True}  # a part of the PyTree's structure, also in subclasses
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Selection:
     criterion: str
 
 
-@partial(register_dataclass, data_fields=["gcv", "loo", "kappa", "dof", "train_risk", "dual"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class PathSummary:
     """What `summary` returns: risks, κ̂ and degrees of freedom (L,), dual weights (L, N, C)."""
@@ -71,12 +71,9 @@ class RidgePathBase:
     intercept_targets: Float[Array, " c"]  # unpenalised coordinate of the weighted targets
     pull: Float[Array, " n_or_p"]  # linear map from dual (or coef) to what the fit adds to that coordinate
     diag_kernel: Float[Array, " n"]
-    rounding: float  # eigenvalues below this share of the largest are rounding of the input
-    clipped: bool  # whether such eigenvalues were set to zero (float64 input) or are refused (less)
-    centered: bool
-
-    _data: ClassVar[list[str]] = ["modes", "root_weights", "intercept_targets", "pull", "diag_kernel"]
-    _meta: ClassVar[list[str]] = ["rounding", "clipped", "centered"]
+    rounding: float = field(metadata=_STATIC)  # eigenvalues below this share of the largest are rounding of the input
+    clipped: bool = field(metadata=_STATIC)  # are such eigenvalues set to zero (float64 input) or refused (less)
+    centered: bool = field(metadata=_STATIC)
 
     @property
     def n(self) -> int:

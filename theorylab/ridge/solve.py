@@ -13,21 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.pytrees import register
 from theorylab.ridge.checks import require_kernel, require_penalties, require_targets
 
 
-@partial(
-    register_dataclass,
-    data_fields=["dual", "train_risk", "gcv", "loo", "kappa", "dof", "leverage"],
-    meta_fields=[],
-)
+@register()
 @dataclass(frozen=True)
 class RidgeSolution:
     """Kernel ridge fit at one penalty: dual (N, C), f(x) = Σ_i dual_i k(x_i, x); risks summed over outputs."""

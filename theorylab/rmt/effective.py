@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.rmt.inputs import as_spectrum, as_weights, require_nonnegative
 from theorylab.rmt.tails import PowerLawTail, tail_dof
 
@@ -20,7 +21,7 @@ _BLOCK = 2**23  # eigenvalues x parameters evaluated at once: 64 MiB of float64
 _MAX_NEWTON = 500
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["dof1", "gap", "slack"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Balance:
     """What κ is weighed with: dof1 = Σ L, gap = Σ L(1-L) = dof1 - dof2, slack = 1 - dof1/n (α/κ at the solution)."""

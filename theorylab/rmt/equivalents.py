@@ -5,7 +5,6 @@ better" (the eigenframework of random-feature ridge regression).
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +13,12 @@ from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.rmt.effective import balance, over_grid, solve_kappa, unlearned
 from theorylab.rmt.inputs import as_spectrum, concrete, require_nonnegative
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["risk", "kappa", "dkappa", "bias", "variance"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class ShiftRisk:
     """`risk` = bias + variance + noise under the shifted law; fields have the shape of n and alpha broadcast."""
@@ -80,7 +80,7 @@ def _shift(spectrum, beta, moment, noise, n, alpha):  # type: ignore[no-untyped-
     return over_grid(at, n, alpha, spectrum.size)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["risk", "train_risk", "kappa", "gamma"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class RandomFeatureRisk:
     """Risk of random-feature ridge regression; κ and γ solve the two coupled equations."""

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float
 
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.rmt.inputs import as_atoms, complexed, law_method, upper_half
 
 _SWEEPS, _LEVELS, _NEWTON = 40, 24, 4
@@ -26,7 +27,7 @@ class Law(Protocol):
     def stieltjes(self, z: Complex[Array, "..."]) -> Complex[Array, "..."]: ...
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["values", "weights"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class DiscreteLaw:
     """A matrix with eigenvalues `values` (r,) in proportions `weights` (equal by default)."""
@@ -43,7 +44,7 @@ class DiscreteLaw:
         return jnp.sum(weights / (values - complexed(z)[..., None]), axis=-1)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["stieltjes", "residual", "converged"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class FreeSolution:
     """`stieltjes` m(z), the relative `residual` of the subordination equation, and where it is below 1e-9."""
@@ -53,7 +54,7 @@ class FreeSolution:
     converged: Bool[Array, "..."]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["first", "second"], meta_fields=["product"])
+@register("product")
 @dataclass(frozen=True)
 class FreeConvolution:
     """Law of A + B (`product=False`) or A^½BA^½ (`product=True`) for free A, B with the laws given."""

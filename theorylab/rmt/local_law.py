@@ -5,9 +5,7 @@ at a fixed ridge far above κ(0, n) passes anything: let the ridge shrink with n
 """
 
 from dataclasses import dataclass
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
@@ -15,13 +13,12 @@ from jaxtyping import Array, Complex, Float
 from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.rmt.effective import effective_regularization
 from theorylab.rmt.inputs import as_spectrum, complexed, require_nonnegative
 
 
-@partial(
-    jax.tree_util.register_dataclass, data_fields=["averaged", "anisotropic", "kappa", "kappa_hat"], meta_fields=[]
-)
+@register()
 @dataclass(frozen=True)
 class LocalLawResiduals:
     """Relative residuals, signed. `averaged` (...,) has alpha's shape, `anisotropic` (..., k) one column per vector."""

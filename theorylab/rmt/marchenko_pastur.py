@@ -4,18 +4,18 @@ Source: Marchenko & Pastur 1967; the primitive of the density by elementary inte
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.rmt.inputs import complexed, law_method, require_nonnegative
 from theorylab.rmt.inversion import invert_cdf
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["gamma", "s2"], meta_fields=["companion"])
+@register("companion")
 @dataclass(frozen=True)
 class MarchenkoPastur:
     """Law of the eigenvalues of XᵀX/n, X (n, p) with i.i.d. entries of variance `s2`, gamma = p/n.

@@ -12,19 +12,20 @@ axis it finds the limit from above, quadratically but for an edge, where Z' = 0.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, Int
 
+from theorylab.pytrees import register
+
 _EPS = float(np.finfo(np.float64).eps)
 _MAX_STEPS = 300
 _SWEEPS = 200
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["omega", "residual", "converged", "steps"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class PasturSolution:
     """ω, of z's shape. `residual` = |Z(ω) - z|; `converged` where that is rounding; `steps` of the slowest point."""
@@ -35,7 +36,7 @@ class PasturSolution:
     steps: Int[Array, ""]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["atoms", "linear", "strengths"], meta_fields=["multiplicative"])
+@register("multiplicative")
 @dataclass(frozen=True)
 class PasturMap:
     """Z with `atoms` t (r,), `strengths` c >= 0 (r,) and, if multiplicative, `linear` b (r,) with c = b t."""

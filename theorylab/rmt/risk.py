@@ -4,7 +4,6 @@ Source: Wei, Hu, Steinhardt 2022 (arXiv 2203.06176), equations (O) and (E) of th
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,16 +13,13 @@ from jaxtyping import Array, Float
 from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.rmt.effective import balance, over_grid, solve_kappa, unlearned
 from theorylab.rmt.inputs import as_spectrum, as_weights, concrete, require_nonnegative
 from theorylab.rmt.tails import PowerLawTail, tail_unlearned
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["risk", "train_risk", "kappa", "dkappa", "dof1", "dof2", "bias", "variance"],
-    meta_fields=[],
-)
+@register()
 @dataclass(frozen=True)
 class RiskEstimate:
     """Deterministic equivalents, every field of the shape that n and alpha broadcast to.

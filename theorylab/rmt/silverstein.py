@@ -5,7 +5,6 @@ Sources: Silverstein 1995; Silverstein & Bai 1995; Silverstein & Choi 1995 (edge
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +12,14 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.rmt.inputs import as_atoms, as_spectrum, complexed, law_method, require_nonnegative, upper_half
 from theorylab.rmt.inversion import invert_cdf
 from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
 from theorylab.rmt.spikes import Spike
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["eigenvalues", "weights", "gamma"], meta_fields=["companion"])
+@register("companion")
 @dataclass(frozen=True)
 class SilversteinLaw:
     """Law of the eigenvalues of Σ̂ = XᵀX/n, X = ZΣ^½ (n, p), gamma = p/n, Σ of spectrum `eigenvalues` (r,) >= 0.

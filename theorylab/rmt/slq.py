@@ -6,7 +6,6 @@ reorthogonalisation (in float32 without it the leading eigenvalue of a power law
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +15,12 @@ from matfree import decomp
 from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 
 MatVec = Callable[[Float[Array, "p"]], Float[Array, "p"]]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["nodes", "weights"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class LanczosQuadrature:
     """Ritz values `nodes` (probes, steps) and `weights` (probes, steps), each row summing to 1."""
@@ -70,7 +70,7 @@ class LanczosQuadrature:
         return SmoothedDensity(x, mean, error)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["x", "density", "standard_error"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class SmoothedDensity:
     """`density` at `x`, and the standard error of the mean over probes (inf with one probe)."""

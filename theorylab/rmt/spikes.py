@@ -5,19 +5,18 @@ Near the threshold convergence is as slow as n^-1/3: compare with simulations aw
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.rmt.inputs import require_nonnegative
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["eigenvalue", "overlap", "detected"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Spike:
     """Limit of the sample `eigenvalue`, squared `overlap` of its eigenvector with the signal, and `detected`."""

@@ -6,7 +6,6 @@ error ~ 1/P^2), and the integrals are hypergeometric functions 2F1(k, b; b+1; -v
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +14,13 @@ from jaxtyping import Array, Float
 
 from theorylab.errors import InputError
 from theorylab.precision import as_float64
+from theorylab.pytrees import register
 from theorylab.rmt.inputs import concrete
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["alpha", "start", "scale"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class PowerLawTail:
     """The values `scale * i**-alpha` for every integer i > `start` (alpha > 1).

@@ -5,7 +5,7 @@ with SciPy (JAX has no Airy function) at Chebyshev points; what runs under jit i
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from scipy.special import airy
 
 from theorylab.errors import InputError
 from theorylab.precision import as_float64
+from theorylab.pytrees import register
 from theorylab.rmt.inputs import law_method
 from theorylab.rmt.inversion import invert_cdf
 
@@ -70,7 +71,7 @@ def _clenshaw(coefficients: tuple[float, ...], t: Array) -> Array:
     return c[-1] + t * b1 - b2
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["beta"])
+@register("beta")
 @dataclass(frozen=True)
 class TracyWidom:
     """Limit law of the scaled largest eigenvalue: beta 1 (real), 2 (complex) or 4 (quaternion).

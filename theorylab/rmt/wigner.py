@@ -4,7 +4,6 @@ Sources: Wigner 1958; Pastur 1972 (m = ∫ dμ(t)/(t - z - s² m)); Biane 1997.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +11,13 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.rmt.inputs import as_atoms, complexed, law_method, require_nonnegative, upper_half
 from theorylab.rmt.inversion import invert_cdf
 from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["s2"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class Semicircle:
     """Law of a symmetric n x n matrix with off-diagonal entries of variance s2/n: support [-2s, 2s]."""
@@ -69,7 +69,7 @@ class Semicircle:
         return self.quantile(jax.random.uniform(key, shape, dtype=jnp.float64))
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["values", "weights", "s2"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class DeformedWigner:
     """Law of A + W: A with eigenvalues `values` (r,) in proportions `weights` (None: equal), W of `Semicircle(s2)`."""

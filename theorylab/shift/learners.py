@@ -8,12 +8,12 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.ridge import RidgePath
 from theorylab.shift.checks import require_finite, require_labels, require_matrix
 
@@ -32,7 +32,7 @@ def fit_min_norm(X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"]) -> np.nd
     return fit_ridge(X, y, np.zeros(1))[0]
 
 
-@partial(register_dataclass, data_fields=["coef", "steps", "train_error", "loss"], meta_fields=["learning_rate"])
+@register("learning_rate")
 @dataclass(frozen=True)
 class DescentPath:
     """Gradient descent looked at after the given numbers of steps.

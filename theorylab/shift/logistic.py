@@ -18,23 +18,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+<<<<<<< HEAD
 from jax.tree_util import register_dataclass
+=======
+from jax.scipy.linalg import cho_factor, cho_solve
+>>>>>>> pytrees
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import float64_inside, is_traced
+from theorylab.pytrees import register
 from theorylab.shift.checks import require_labels, require_matrix
 
 STEPS = 2.0 ** np.arange(4, -20, -1)  # step sizes tried along a Newton direction; from 0 it pays to go beyond 1
 
 
-@partial(
-    register_dataclass,
-    data_fields=["coef", "lams", "gradient_norm", "iterations", "train_error", "objective"],
-    meta_fields=["tol"],
-)
+@register("tol")
 @dataclass(frozen=True)
 class LogisticFit:
     """A path of L penalties, for each problem of a batch (axes *b).

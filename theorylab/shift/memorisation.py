@@ -5,26 +5,21 @@ on the nuisance block, a signal block that cannot compensate).
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtr
-from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.shift.checks import require_finite, require_labels, require_matrix, require_scale
 
 
-@partial(
-    register_dataclass,
-    data_fields=["norm_n", "bound", "approximation", "min_margin", "wrong", "scale"],
-    meta_fields=[],
-)
+@register()
 @dataclass(frozen=True)
 class MemorisationBound:
     """Both sides of ||w_N|| >= bound, for w rescaled to a minimum margin of 1 on the observed labels.

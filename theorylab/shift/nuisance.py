@@ -11,18 +11,17 @@ coordinate-wise optimizers (Adam, sign descent) or a random start.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Key
 
 from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
+from theorylab.pytrees import register
 from theorylab.shift.checks import require_between, require_count, require_labels, require_matrix, require_scale
 
 
@@ -67,7 +66,7 @@ class NuisanceModel:
         return float(np.hypot(self.sigma, self.tau))
 
 
-@partial(register_dataclass, data_fields=["x_s", "nuisance", "y", "noisy", "direction"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class TrainingSet:
     """Training samples with the nuisance block in compressed coordinates.

@@ -12,19 +12,18 @@ for k outputs, whose squares are summed. All is computed in float64, whatever th
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
+from theorylab.pytrees import register
 from theorylab.shift.checks import require_matrix, require_scale
 
 Design = Float[ArrayLike, "n d"]
@@ -71,7 +70,7 @@ def linear_test_loss(X: Design, Xt: Design, theta_star: Signal, theta0: Signal |
     return projection_parts(X, Xt, theta_star, theta0).loss
 
 
-@partial(register_dataclass, data_fields=["pn", "missed", "loss", "lower", "upper", "kappa"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class ProjectionParts:
     """What the linear theory says of one signal.
@@ -113,7 +112,7 @@ def _parts(X: Any, Xt: Any, theta_star: Any, theta0: Any) -> Any:
     return ProjectionParts(pn, missed, loss, low**2 / m * missed**2, high**2 / m * missed**2, pn / missed)
 
 
-@partial(register_dataclass, data_fields=["pn2", "missed2", "loss", "lower", "upper"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class IsotropicExpectations:
     """Expectations over signals with E theta theta^T = (r^2 / d) I (Proposition 3).
@@ -253,7 +252,7 @@ def _gram(K11: Any, K21: Any, K22: Any, residuals: Any, cut: Any) -> Any:
     return jnp.sqrt(jnp.maximum(jnp.sum(seen**2) - jnp.sum((inverse_root(as_float64(K22)) @ v) ** 2), 0.0))
 
 
-@partial(register_dataclass, data_fields=["basis", "values", "left"], meta_fields=[])
+@register()
 @dataclass(frozen=True)
 class _RowSpace:
     """Thin singular value decomposition; singular vectors of zero values are set to 0, so shapes do not depend on rank.

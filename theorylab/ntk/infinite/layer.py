@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from theorylab.errors import InputError
 from theorylab.ntk.infinite.engine import Kernels, compute
 from theorylab.ntk.infinite.state import State
+from theorylab.pytrees import register
 
 Shape = tuple[int, ...]
 T = TypeVar("T")
@@ -24,13 +25,7 @@ def layer(*static: str) -> Callable[[type[T]], type[T]]:
     `jax.grad(lambda s: dense(sigma_w=s).kernel(x).sum())` needs nothing special.
     """
 
-    def register(cls: type[T]) -> type[T]:
-        cls = dataclass(frozen=True)(cls)
-        fields = list(cls.__dataclass_fields__)  # type: ignore[attr-defined]
-        data = [name for name in fields if name not in static]
-        return jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=list(static))
-
-    return register
+    return lambda cls: register(*static)(dataclass(frozen=True)(cls))
 
 
 class Layer:
