@@ -11,11 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-<<<<<<< HEAD
 from theorylab import linalg
-=======
 from theorylab.pytrees import register
->>>>>>> pytrees
 
 # Below this share of the residual projector a sample is alone in its direction (leverage 1); eigenvectors are known to
 # about 1e-15 / gap, so a projector's diagonal is known to much better than this.

@@ -18,11 +18,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-<<<<<<< HEAD
-from jax.tree_util import register_dataclass
-=======
-from jax.scipy.linalg import cho_factor, cho_solve
->>>>>>> pytrees
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
