@@ -14,8 +14,9 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Key, PyTree
 
+from theorylab.digests import tree_digest
 from theorylab.errors import InputError
-from theorylab.nets.checkpoint import Checkpoints, checksum
+from theorylab.nets.checkpoint import Checkpoints
 from theorylab.nets.functional import Params, State
 from theorylab.nets.losses import accuracy, cross_entropy
 from theorylab.nets.steps import Augment, Carry, Training, advance_in_chunks, best_loop
@@ -86,9 +87,9 @@ class Runner:
         if folder is None:
             return nullcontext()
         identity = {
-            "data": checksum(self.arrays),
-            "start": checksum((params, state)),
-            "key": checksum(key),
+            "data": tree_digest(self.arrays),
+            "start": tree_digest((params, state)),
+            "key": tree_digest(key),
             "batch size": self.training.batch_size,
             "chunk": self.chunk,
         }

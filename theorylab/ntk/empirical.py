@@ -16,11 +16,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
+from theorylab.digests import tree_digest
 from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout
 from theorylab.ntk.guard import refuse_coupling, run_probe
 from theorylab.ntk.host import HostEngine
-from theorylab.ntk.identity import array_digest, function_digest
+from theorylab.ntk.identity import function_digest
 from theorylab.ntk.plan import Reduce, show, table
 from theorylab.ntk.products import ProductEngine
 from theorylab.ntk.store import KernelStore, open_folder
@@ -100,6 +101,9 @@ def empirical_ntk(
             if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((probed, params, x1, x2))):
                 return engine.traced(params, x1, x2)
             refuse_coupling(*probed)
+        identity = None if out is None else function_digest(f, params, x1)
+        if out is not None:  # compiled for what the function is now, should it close over what has changed
+            engine = _engine(f, reduce, method, mesh, precision, identity)
         analysis = engine.analysis(params, x1)
         outputs, kernel_dtype = analysis.outputs, jnp.promote_types(analysis.dtype, jnp.float32)
         shape = (n1, n2, *{"full": (outputs, outputs), "diagonal": (outputs,)}.get(reduce, ()))
@@ -113,14 +117,16 @@ def empirical_ntk(
             if out is None:
                 store = KernelStore(np.zeros(shape, kernel_dtype), symmetric)
             else:
-                setup = _setup(f, params, x1, x2, engine, precision, layout)
+                setup = {"f": identity, **_setup(params, x1, x2, engine, precision, layout)}
                 store = stack.enter_context(open_folder(Path(out), shape, kernel_dtype, symmetric, setup))
             fill(store, engine, layout, params, x1, x2, progress)
             return store.result()
 
 
 @functools.lru_cache(maxsize=32)
-def _engine(f: Callable, reduce: Reduce, method: Method, mesh: Mesh | None, precision: str) -> Engine:
+def _engine(
+    f: Callable, reduce: Reduce, method: Method, mesh: Mesh | None, precision: str, identity: str | None = None
+) -> Engine:
     """One engine, with its compiled functions, for every network and setting in recent use."""
     kind = Engine
     if method == "ntk_vp":
@@ -149,14 +155,13 @@ def _sample(x: PyTree) -> list[tuple]:
 
 
 def _setup(
-    f: Callable, params: PyTree, x1: PyTree, x2: PyTree | None, engine: Engine, precision: str, layout: Layout
+    params: PyTree, x1: PyTree, x2: PyTree | None, engine: Engine, precision: str, layout: Layout
 ) -> dict[str, Any]:
-    """What a kernel on disk belongs to."""
+    """What a kernel on disk belongs to, besides its function."""
     return {
-        "f": function_digest(f, params, x1),
-        "params": array_digest(params),
-        "x1": array_digest(x1),
-        "x2": None if x2 is None else array_digest(x2),
+        "params": tree_digest(params),
+        "x1": tree_digest(x1),
+        "x2": None if x2 is None else tree_digest(x2),
         "reduce": engine.reduce,
         "method": "ntk_vp" if isinstance(engine, ProductEngine) else "structured" if engine.structured else "jacobian",
         "precision": str(precision),

@@ -1,8 +1,7 @@
-"""What a kernel on disk belongs to: digests of a function and of its arrays, the same in every process."""
+"""The digest of a function: what a kernel on disk belongs to, the same in every process."""
 
 import dataclasses
 import functools
-import hashlib
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -14,19 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from theorylab.digests import array_pieces, joint_digest
 from theorylab.ntk.features import split
 
 # Names of functions say nothing about what is computed; rules of custom derivatives are seen where they are applied.
 _IGNORED = {"name", "debug_info", "jvp_jaxpr_fun", "jvp_jaxpr_thunk", "fwd_jaxpr_thunk", "bwd", "out_trees"}
-
-
-def array_digest(tree: PyTree) -> str:
-    """SHA-256 of the arrays of a tree: where they stand in it, their shapes, types and bytes."""
-    return _digest(
-        piece
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-        for piece in (jax.tree_util.keystr(path), *_array(leaf))
-    )
 
 
 def function_digest(f: Callable, params: PyTree, x: PyTree) -> str:
@@ -47,15 +38,7 @@ def function_digest(f: Callable, params: PyTree, x: PyTree) -> str:
         return values, pullback(jnp.ones_like(values))
 
     sample = [jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
-    return _digest(_pieces(jax.make_jaxpr(derivative)(weights, sample, fixed), frozenset()))
-
-
-def _digest(pieces: Iterator[str | bytes]) -> str:
-    total = hashlib.sha256()
-    for piece in pieces:
-        raw = piece.encode() if isinstance(piece, str) else piece
-        total.update(b"%d:" % len(raw) + raw)
-    return total.hexdigest()
+    return joint_digest(_pieces(jax.make_jaxpr(derivative)(weights, sample, fixed), frozenset()))
 
 
 def _pieces(value: Any, above: frozenset[int]) -> Iterator[str | bytes]:
@@ -65,7 +48,7 @@ def _pieces(value: Any, above: frozenset[int]) -> Iterator[str | bytes]:
     elif isinstance(value, jc.ClosedJaxpr | jc.Jaxpr):
         yield from _jaxpr(value, above)
     elif isinstance(value, jax.Array | np.ndarray | np.generic) or _is_constant(value):
-        yield from _array(value)
+        yield from array_pieces(value)
     elif isinstance(value, str | bytes | int | float | complex | bool | types.NoneType):
         yield f"{type(value).__name__} {value!r}"
     else:
@@ -131,7 +114,7 @@ def _jaxpr(closed: Any, above: frozenset[int]) -> Iterator[str | bytes]:
 def _atom(atom: Any, numbers: Mapping[Any, int]) -> Iterator[str | bytes]:
     if isinstance(atom, jc.Literal):
         yield "literal " + _type(atom.aval)
-        yield from _array(atom.val)
+        yield from array_pieces(atom.val)
     else:
         yield str(numbers[atom])
 
@@ -145,12 +128,3 @@ def _type(aval: Any) -> str:
 def _is_constant(value: Any) -> bool:
     """JAX wraps the arrays of NumPy that a function closes over."""
     return hasattr(value, "__array__") and hasattr(value, "dtype") and hasattr(value, "shape")
-
-
-def _array(leaf: Any) -> tuple[str, bytes]:
-    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        kind, raw = str(leaf.dtype), np.asarray(jax.random.key_data(leaf))
-    else:
-        raw = np.asarray(leaf)
-        kind = raw.dtype.name
-    return f"{kind}{raw.shape}", np.ascontiguousarray(raw).tobytes()
