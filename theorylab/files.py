@@ -105,12 +105,10 @@ def held(folder: Path, option: str, patience: float = 5.0) -> Iterator[None]:
             lock.acquire(timeout=patience, poll_interval=0.05)
             break
         except Timeout:
-            with contextlib.suppress(OSError):
-                who = holder.read_bytes().decode("ascii", "replace")
-                _log.warning(
-                    "%s=%r: waiting for process %s, which works there (Ctrl-C stops)", option, str(folder), who
-                )
-            patience = 60.0
+            patience, process = 60.0, "of unknown number"
+            with contextlib.suppress(OSError, ValueError):
+                process = str(int(holder.read_bytes()))
+            _log.warning("%s=%r: waiting for process %s, which works there; Ctrl-C stops", option, str(folder), process)
     try:
         holder.write_text(str(os.getpid()))
         yield

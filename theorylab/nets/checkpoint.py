@@ -99,9 +99,11 @@ class Checkpoints:
         given: dict[str, Any] = {**self._identity, "state": json.loads(json.dumps(list(map(_kind, _to_numpy(like)))))}
         for name, value in given.items():
             if stored.get(name) != value:
-                was, now = stored.get(name), value
+                was: Any = stored.get(name)
+                now: Any = value
                 if name == "state":  # of all parameters and all that the optimizer keeps: the first that differs
-                    was, now = next((pair for pair in zip(was, now, strict=False) if pair[0] != pair[1]), (was, now))
+                    alike = (f"{len(was)} arrays", f"{len(now)} arrays")
+                    was, now = next((pair for pair in zip(was, now, strict=False) if pair[0] != pair[1]), alike)
                 raise InputError(
                     f"checkpoint: {self._folder} belongs to another run ({name} was {was!r}, now {now!r}); give "
                     "another folder or delete this one"

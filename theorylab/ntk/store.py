@@ -16,6 +16,7 @@ from theorylab.errors import InputError
 from theorylab.files import digest, held, in_one_line, seal, sweep_temporaries, unseal, write_atomically
 
 Key = tuple[int, int, int, int]  # first row, last row, first column, last column
+_DIGESTS = {"f", "params", "x1", "x2"}  # of the setup: their values tell a reader nothing
 
 
 class KernelStore:
@@ -141,10 +142,8 @@ def _differences(folder: Path, found: Mapping[str, Any], given: Mapping[str, Any
     names = [name for name in sorted({*found, *given}) if found.get(name) != given.get(name)]
     told = [name if name in _DIGESTS else f"{name} was {found.get(name)!r}, is {given.get(name)!r}" for name in names]
     mend = "give memory_gb as in the first call, " if set(names) <= {"tile", "chunk"} else ""
-    return f"out={str(folder)!r} holds another kernel (differs in {', '.join(told)}); {mend}choose or empty a folder."
-
-
-_DIGESTS = {"f", "params", "x1", "x2"}
+    where = f"out={str(folder)!r} holds another kernel (differs in {', '.join(told)})"
+    return f"{where}; {mend}choose another folder or delete this one."
 
 
 def _map(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
