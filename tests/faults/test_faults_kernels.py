@@ -1,9 +1,6 @@
 """Seeded faults on the folder of a kernel: each ends in the right kernel or in a refusal of one line."""
 
 import collections
-import contextlib
-import errno
-import io
 import os
 import pickle
 import random
@@ -11,14 +8,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from seeded_faults import damage, full_after, outcome, report
 
-from theorylab.errors import InputError
 from theorylab.ntk import empirical, empirical_ntk
 from theorylab.ntk import store as stores
 
@@ -43,45 +40,8 @@ def kernel(out: Path | None, f: Callable = net) -> np.ndarray:
     return np.array(empirical_ntk(f, W, X, memory_gb=SMALL, out=out))
 
 
-def outcome(out: Path, right: np.ndarray, f: Callable = net) -> str:
-    """What a user gets who asks for the kernel there."""
-    try:
-        found = kernel(out, f)
-    except InputError as error:
-        return "refused in one line" if "\n" not in str(error) and str(out) in str(error) else "refused unclearly"
-    except Exception as error:
-        return f"traceback {type(error).__name__}"
-    return "right" if np.array_equal(found, right) else "silently wrong"
-
-
-def damage(path: Path, foreign: Path, draw: random.Random) -> str:
-    """One fault on a file; `foreign` is its counterpart in the folder of another function. Returns the kind."""
-    kind = draw.choice(("flip", "flip", "truncate", "delete", "duplicate", "append", "zeros", "swap", "directory"))
-    content = path.read_bytes() if path.is_file() else b""
-    place, end = sorted((draw.randrange(len(content) + 1), draw.randrange(len(content) + 1)))
-    if kind in ("delete", "directory"):
-        path.unlink(missing_ok=True) if not path.is_dir() else None
-        if kind == "directory":
-            path.mkdir(exist_ok=True)
-    elif path.is_dir():
-        return "directory"
-    elif kind == "swap":
-        path.unlink(missing_ok=True)
-        if foreign.exists():
-            shutil.copy(foreign, path)
-    else:
-        flipped = bytearray(content or b"\0")
-        flipped[draw.randrange(len(flipped))] ^= 1 << draw.randrange(8)
-        path.write_bytes(
-            {
-                "flip": bytes(flipped),
-                "truncate": content[:place],
-                "duplicate": content[:end] + content[place:],
-                "append": content + draw.randbytes(draw.randrange(1, 200)),
-                "zeros": content[:place] + bytes(end - place) + content[end:],
-            }[kind]
-        )
-    return kind
+def ask(out: Path, right: np.ndarray, f: Callable = net) -> str:
+    return outcome(lambda: kernel(out, f), right, out)
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +77,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
-def report(counts: collections.Counter, capsys: pytest.CaptureFixture) -> None:
-    with capsys.disabled():
-        print(*(f"\n  {number:4d} {kind}: {found}" for (kind, found), number in sorted(counts.items())), flush=True)
-    assert {found for _, found in counts} <= {"right", "refused in one line"}
-
-
 def test_damaged_files(prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     right, counts = kernel(None), collections.Counter()
     for seed in range(300):
@@ -131,11 +85,11 @@ def test_damaged_files(prepared: dict[str, Path], tmp_path: Path, capsys: pytest
         shutil.copytree(prepared[draw.choice(("whole", "whole", "half"))], folder)
         names = [draw.choice(FILES[:3] if draw.random() < 0.9 else FILES) for _ in range(draw.choice((1, 1, 1, 2, 3)))]
         kinds = [f"{damage(folder / name, prepared['other'] / name, draw)} {name}" for name in names]
-        found = outcome(folder, right)
+        found = ask(folder, right)
         counts[kinds[0] if len(kinds) == 1 else "several", found] += 1
         if found == "right":
-            assert outcome(folder, right) == "right"  # what was mended stays mended
-            assert outcome(folder, kernel(None, other), other) == "refused in one line"
+            assert ask(folder, right) == "right"  # what was mended stays mended
+            assert ask(folder, kernel(None, other), other) == "refused in one line"
     report(counts, capsys)
 
 
@@ -146,38 +100,11 @@ def test_full_disks(prepared: dict[str, Path], tmp_path: Path, capsys: pytest.Ca
         folder = tmp_path / str(seed)
         if draw.random() < 0.5:
             shutil.copytree(prepared["half"], folder)
-        with full_after(draw.randrange(25), draw):
-            counts["full disk", outcome(folder, right)] += 1
-        counts["after a full disk", found := outcome(folder, right)] += 1
+        with full_after(draw.randrange(25), draw, journal=stores):
+            counts["full disk", ask(folder, right)] += 1
+        counts["after a full disk", found := ask(folder, right)] += 1
         assert found == "right"
     report(counts, capsys)
-
-
-@contextlib.contextmanager
-def full_after(calls: int, draw: random.Random) -> Iterator[None]:
-    """A disk on which so many writes succeed. The journal gets a part of a line before it is told."""
-    left = iter(range(calls))
-
-    def guarded(function: Callable) -> Callable:
-        def call(*arguments: Any, **options: Any) -> Any:
-            if next(left, None) is None:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return function(*arguments, **options)
-
-        return call
-
-    class Journal(io.FileIO):
-        def write(self, line: Any) -> int:
-            if next(left, None) is None:
-                super().write(line[: draw.randrange(len(line))])
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return super().write(line)
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("posix_fallocate", "pwrite", "fsync", "replace", "mkdir"):
-            patch.setattr(os, name, guarded(getattr(os, name)))
-        patch.setattr(stores, "open", lambda path, mode: Journal(path, mode), raising=False)
-        yield
 
 
 REPLAY = """
@@ -240,7 +167,7 @@ def test_writers_killed_between_any_two_calls(
     ends = replayed(prepared, [f"{folder}:{folder.name}:1:0" for folder in folders])
     assert ends.count("9") > 60
     for folder, end in zip(folders, ends, strict=True):
-        counts["killed" if end == "9" else "not killed", outcome(folder, right)] += 1
+        counts["killed" if end == "9" else "not killed", ask(folder, right)] += 1
         assert not list(folder.glob(".*.tmp"))
     report(counts, capsys)
 
@@ -253,7 +180,7 @@ def test_writers_side_by_side(prepared: dict[str, Path], tmp_path: Path, capsys:
     tiles = len((prepared["whole"] / "journal.txt").read_text().splitlines())
     for folder in folders:
         assert len((folder / "journal.txt").read_text().splitlines()) == tiles  # nothing was computed twice
-        counts["side by side", outcome(folder, right)] += 1
+        counts["side by side", ask(folder, right)] += 1
     report(counts, capsys)
 
 
@@ -280,4 +207,4 @@ def test_whole_processes_side_by_side_one_of_them_killed(seed: int, tmp_path: Pa
     both[0].wait()
     assert both[1].wait(60) == 0
     np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), kernel(None))
-    assert outcome(out, kernel(None)) == "right"
+    assert ask(out, kernel(None)) == "right"
