@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from theorylab.errors import InputError
-from theorylab.ntk import empirical_ntk, tiles
+from theorylab.ntk import empirical, empirical_ntk, tiles
 
 X = np.random.default_rng(0).standard_normal((24, 4)).astype(np.float32)
 W = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
@@ -89,6 +89,18 @@ def test_other_settings_are_refused_by_name(tmp_path: Path, changes: dict, told:
     with pytest.raises(InputError, match=told):
         empirical_ntk(**{"f": net, "params": W, "x1": X, "out": tmp_path, **changes})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_kernel_is_resumed_in_the_memory_it_was_begun_in_whatever_is_free_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(empirical, "default_budget", lambda: SMALL * 1e9)
+    begun = np.array(empirical_ntk(net, W, X, out=tmp_path))
+    journal = (tmp_path / "journal.txt").read_bytes()
+    assert len(journal.splitlines()) > 3
+    monkeypatch.setattr(empirical, "default_budget", lambda: 1e9)
+    np.testing.assert_array_equal(empirical_ntk(net, W, X, out=tmp_path), begun)
+    assert (tmp_path / "journal.txt").read_bytes() == journal
 
 
 def test_numbers_are_not_turned_round_by_a_bit_of_the_header(tmp_path: Path) -> None:

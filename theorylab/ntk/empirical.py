@@ -18,13 +18,13 @@ from jaxtyping import PyTree
 
 from theorylab.digests import tree_digest
 from theorylab.errors import InputError
-from theorylab.ntk.engine import Engine, Layout
+from theorylab.ntk.engine import Engine, Layout, default_budget
 from theorylab.ntk.guard import refuse_coupling, run_probe
 from theorylab.ntk.host import HostEngine
 from theorylab.ntk.identity import function_digest
 from theorylab.ntk.plan import Reduce, show, table
 from theorylab.ntk.products import ProductEngine
-from theorylab.ntk.store import KernelStore, open_folder
+from theorylab.ntk.store import KernelStore, open_folder, recorded_memory_gb
 from theorylab.ntk.tiles import fill
 
 Method = Literal["auto", "structured", "jacobian", "ntk_vp"]
@@ -109,6 +109,8 @@ def empirical_ntk(
         shape = (n1, n2, *{"full": (outputs, outputs), "diagonal": (outputs,)}.get(reduce, ()))
         if 0 in shape:
             return np.zeros(shape, kernel_dtype)
+        recorded = None if out is None else recorded_memory_gb(Path(out))
+        memory_gb = memory_gb or recorded or default_budget() / 1e9
         layout = engine.layout(params, x1, x2, memory_gb)
         if explain:
             show(table(analysis.blocks, analysis.names, layout.plan, layout.costs))
@@ -118,7 +120,7 @@ def empirical_ntk(
                 store = KernelStore(np.zeros(shape, kernel_dtype), symmetric)
             else:
                 setup = {"f": identity, **_setup(params, x1, x2, engine, precision, layout)}
-                store = stack.enter_context(open_folder(Path(out), shape, kernel_dtype, symmetric, setup))
+                store = stack.enter_context(open_folder(Path(out), shape, kernel_dtype, symmetric, setup, memory_gb))
             fill(store, engine, layout, params, x1, x2, progress)
             return store.result()
 

@@ -57,8 +57,16 @@ class KernelFolder(KernelStore):
     is not vouched for is computed again. The header of `kernel.npy` is not read but known, and mended.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: np.dtype, symmetric: bool, setup: dict[str, Any]):
-        self._folder, self._journal = folder, folder / "journal.txt"
+    def __init__(
+        self,
+        folder: Path,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        symmetric: bool,
+        setup: dict[str, Any],
+        memory_gb: float,
+    ):
+        self._folder, self._journal, self._memory_gb = folder, folder / "journal.txt", memory_gb
         self._setup = json.dumps({**setup, "shape": shape, "dtype": dtype.name}, sort_keys=True).encode()
         sweep_temporaries(folder, older_than=0)
         written = _read(self._journal) or b""
@@ -97,11 +105,12 @@ class KernelFolder(KernelStore):
         """Refuse the folder of another kernel, or of an unknown one; describe the kernel in an empty folder."""
         path = self._folder / "setup.txt"
         content = _read(path)
-        found = None if content is None else unseal(content)
-        if found == self._setup:
+        found = _described(content)
+        given = json.loads(self._setup)
+        if found is not None and found["kernel"] == given:
             return
         if found is not None:
-            raise InputError(_differences(self._folder, json.loads(found), json.loads(self._setup)))
+            raise InputError(_differences(self._folder, found["kernel"], given))
         empty = not any((self._folder / name).exists() for name in ("kernel.npy", "journal.txt"))
         if not vouched and not (content is None and empty):
             state = "missing" if content is None else "damaged"
@@ -109,7 +118,7 @@ class KernelFolder(KernelStore):
                 f"out={str(self._folder)!r}: setup.txt is {state}, so it is not known which kernel is there; "
                 "choose another folder or delete this one."
             )
-        write_atomically(path, seal(self._setup))
+        write_atomically(path, seal(json.dumps({"kernel": given, "memory_gb": self._memory_gb}).encode()))
 
     def _tile_digest(self, key: Key) -> str:
         a, b, c, d = key
@@ -121,7 +130,7 @@ class KernelFolder(KernelStore):
 
 @contextlib.contextmanager
 def open_folder(
-    folder: Path, shape: tuple[int, ...], dtype: Any, symmetric: bool, setup: dict[str, Any]
+    folder: Path, shape: tuple[int, ...], dtype: Any, symmetric: bool, setup: dict[str, Any], memory_gb: float
 ) -> Iterator[KernelFolder]:
     """The kernel in `folder`, held against other processes: a second one waits and finds what the first has finished.
 
@@ -130,8 +139,21 @@ def open_folder(
     with contextlib.ExitStack() as stack:
         with in_one_line("out", folder):
             stack.enter_context(held(folder, "out"))
-            store = KernelFolder(folder, shape, np.dtype(dtype), symmetric, setup)
+            store = KernelFolder(folder, shape, np.dtype(dtype), symmetric, setup, memory_gb)
         yield store
+
+
+def recorded_memory_gb(folder: Path) -> float | None:
+    """The budget that the kernel in `folder` was cut for: what is cut alike can be resumed, whatever is free now."""
+    with in_one_line("out", folder):
+        found = _described(_read(folder / "setup.txt"))
+    return None if found is None else found["memory_gb"]
+
+
+def _described(content: bytes | None) -> dict[str, Any] | None:
+    """What a whole `setup.txt` says; None for a damaged one."""
+    body = None if content is None else unseal(content)
+    return None if body is None else json.loads(body)
 
 
 def _read(path: Path) -> bytes | None:
