@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from theorylab.ntk import empirical_ntk, tiles
+from theorylab.errors import InputError
+from theorylab.ntk import empirical, empirical_ntk, tiles
 
 X = np.random.default_rng(0).standard_normal((24, 4)).astype(np.float32)
 W = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
@@ -45,6 +48,111 @@ def test_folder_of_another_kernel_is_refused(tmp_path: Path) -> None:
     empirical_ntk(net, W, X, out=tmp_path)
     with pytest.raises(ValueError, match="holds another kernel"):
         empirical_ntk(net, 2 * W, X, out=tmp_path)
+
+
+def test_another_function_with_the_same_parameters_is_refused(tmp_path: Path) -> None:
+    empirical_ntk(net, W, X, out=tmp_path)
+    with pytest.raises(InputError, match=r"holds another kernel \(differs in f\); choose another folder or delete"):
+        empirical_ntk(lambda w, x: (x @ w) ** 3, W, X, out=tmp_path)
+    same = empirical_ntk(lambda weights, data: (data @ weights) ** 2, W, X, out=tmp_path)
+    np.testing.assert_array_equal(same, empirical_ntk(net, W, X))
+
+
+def test_function_whose_constants_have_changed_is_another_one(tmp_path: Path) -> None:
+    scale = np.ones(3, np.float32)
+
+    def scaled(w: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return (x @ w) * scale
+
+    once = np.array(empirical_ntk(scaled, W, X, out=tmp_path / "once"))
+    scale[:] = 2
+    with pytest.raises(InputError, match="differs in f"):
+        empirical_ntk(scaled, W, X, out=tmp_path / "once")
+    np.testing.assert_allclose(empirical_ntk(scaled, W, X, out=tmp_path / "twice"), 4 * once, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"reduce": "sum_logits"}, "reduce was 'trace', is 'sum_logits'"),
+        ({"method": "jacobian"}, "method was 'structured', is 'jacobian'"),
+        ({"precision": "default"}, "precision was 'highest', is 'default'"),
+        ({"dtype": "float64"}, "dtype was 'float32', is 'float64'"),
+        ({"x2": X}, "x2"),
+        ({"x1": X[:9]}, r"shape was \[24, 24\], is \[9, 9\]"),
+        ({"memory_gb": SMALL}, "tile was .*give memory_gb as in the first call"),
+    ],
+)
+def test_other_settings_are_refused_by_name(tmp_path: Path, changes: dict, told: str) -> None:
+    empirical_ntk(net, W, X, out=tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=told):
+        empirical_ntk(**{"f": net, "params": W, "x1": X, "out": tmp_path, **changes})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_kernel_is_resumed_in_the_memory_it_was_begun_in_whatever_is_free_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(empirical, "default_budget", lambda: SMALL * 1e9)
+    begun = np.array(empirical_ntk(net, W, X, out=tmp_path))
+    journal = (tmp_path / "journal.txt").read_bytes()
+    assert len(journal.splitlines()) > 3
+    monkeypatch.setattr(empirical, "default_budget", lambda: 1e9)
+    np.testing.assert_array_equal(empirical_ntk(net, W, X, out=tmp_path), begun)
+    assert (tmp_path / "journal.txt").read_bytes() == journal
+
+
+def test_numbers_are_not_turned_round_by_a_bit_of_the_header(tmp_path: Path) -> None:
+    whole = np.array(empirical_ntk(net, W, X, memory_gb=SMALL, out=tmp_path))
+    journal = (tmp_path / "journal.txt").read_bytes()
+    data = (tmp_path / "kernel.npy").read_bytes()
+    (tmp_path / "kernel.npy").write_bytes(data.replace(b"'<f4'", b"'>f4'", 1))
+    np.testing.assert_array_equal(empirical_ntk(net, W, X, memory_gb=SMALL, out=tmp_path), whole)
+    assert (tmp_path / "journal.txt").read_bytes() == journal  # no tile was computed again
+    assert (tmp_path / "kernel.npy").read_bytes() == data
+
+
+def test_setup_that_is_lost_is_vouched_for_by_the_journal_or_refused(tmp_path: Path) -> None:
+    whole = np.array(empirical_ntk(net, W, X, memory_gb=SMALL, out=tmp_path))
+    setup = (tmp_path / "setup.txt").read_bytes()
+    (tmp_path / "setup.txt").write_bytes(setup[:-5])
+    np.testing.assert_array_equal(empirical_ntk(net, W, X, memory_gb=SMALL, out=tmp_path), whole)
+    assert (tmp_path / "setup.txt").read_bytes() == setup
+    (tmp_path / "setup.txt").unlink()
+    with pytest.raises(InputError, match=r"setup\.txt is missing.*delete this one"):
+        empirical_ntk(net, 2 * W, X, memory_gb=SMALL, out=tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "kernel.npy"), whole)
+
+
+def test_what_is_no_folder_is_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    (tmp_path / "out" / "kernel.npy").mkdir(parents=True)
+    for out in (file, file / "sub", tmp_path / "out"):
+        with pytest.raises(InputError, match=f"^out='{out}'.*another folder") as caught:
+            empirical_ntk(net, W, X, out=out)
+        assert "\n" not in str(caught.value)
+    assert file.read_text() == "mine"
+
+
+def test_second_caller_waits_and_finds_what_the_first_has_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel, computed = empirical_ntk(net, W, X, memory_gb=SMALL), []
+    write = tiles._write
+
+    def slow(store: Any, key: Any, *rest: Any) -> None:
+        computed.append(key)
+        time.sleep(0.02)
+        write(store, key, *rest)
+
+    monkeypatch.setattr(tiles, "_write", slow)
+    with ThreadPoolExecutor(2) as threads:
+        calls = [threads.submit(empirical_ntk, net, W, X, memory_gb=SMALL, out=tmp_path) for _ in range(2)]
+        for call in calls:
+            np.testing.assert_array_equal(call.result(), kernel)
+    assert len(computed) == len((tmp_path / "journal.txt").read_text().splitlines())
 
 
 @pytest.mark.long

@@ -14,11 +14,12 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Key
 
+from theorylab.digests import tree_digest
 from theorylab.errors import InputError
 from theorylab.federated.algorithms import Algorithm, FederatedState, check_finite
 from theorylab.federated.clients import ClientData
 from theorylab.federated.execution import ClientAxis, remembered
-from theorylab.nets.checkpoint import Checkpoints, checksum
+from theorylab.nets.checkpoint import Checkpoints
 from theorylab.nets.fit import Model
 from theorylab.nets.functional import Params, State, bind, split
 from theorylab.nets.losses import accuracy, cross_entropy
@@ -269,9 +270,9 @@ def _open(folder: Any, algorithm: Algorithm, clients: ClientData, start: Federat
     options = {k: v for k, v in vars(local).items() if isinstance(v, int | float | None)}
     identity = {
         "algorithm": f"{algorithm.name} {options} {algorithm.clients_per_round} {algorithm.carry_momentum}",
-        "data": checksum(clients),
-        "start": checksum(start),
-        "key": checksum(key),
+        "data": tree_digest(clients),
+        "start": tree_digest(start),
+        "key": tree_digest(key),
     }
     return Checkpoints(folder, identity)
 

@@ -7,8 +7,6 @@ the arrays as NumPy's `.npz`. Nothing is ever unpickled.
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from theorylab.errors import InputError
+from theorylab.files import require_writable as require_writable
+from theorylab.files import write_atomically
 from theorylab.lab.experiment import Row
 
 _MAGIC = b"theorylab-result-1 "
@@ -24,36 +23,6 @@ _MAGIC = b"theorylab-result-1 "
 
 class DamagedResult(Exception):
     """A stored file is truncated or altered: it must be computed again."""
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def require_writable(folder: Path, option: str) -> None:
-    """Raise `InputError`, naming the option, if files cannot be created in `folder`. Leaves nothing behind."""
-    parent = folder
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir():
-        raise InputError(f"{option} {folder}: {parent} is a file; give a folder")
-    try:
-        with tempfile.TemporaryFile(dir=parent):
-            pass
-    except OSError as error:
-        raise InputError(f"{option} {folder}: cannot write there ({error.strerror}); give another folder") from None
 
 
 class Store:

@@ -91,9 +91,10 @@ def fit(
             for convolutions on CPU, whose gradients XLA runs 3 to 30 times slower inside a loop than outside
             (measured on 2 cores, batch 64: CNN 6 ms a step against 19, ResNet-14 .5 s against 6).
         checkpoint: folder; the run is saved there every `checkpoint_every` chunks and at its end, and continued from
-            there if it was cut off, to the same result bit by bit. Data, start, key and batch size must be the same;
-            the number of steps may grow. Optimizer and loss are functions, which cannot be compared: take a new
-            folder when you change them.
+            there if it was cut off, to the same result bit by bit. Another run is refused: data, start, key, batch
+            size, chunk and every operation of a step (model, loss, augmentation, optimizer) must be the same. The
+            number of steps may grow, but a learning rate that is scheduled over another number is another optimizer.
+            A damaged state is passed over, with a warning, for the one before it.
         progress: a bar on stderr; by default only on a terminal.
 
     Raises:

@@ -14,8 +14,9 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Key, PyTree
 
+from theorylab.digests import program_digest, tree_digest
 from theorylab.errors import InputError
-from theorylab.nets.checkpoint import Checkpoints, checksum
+from theorylab.nets.checkpoint import Checkpoints
 from theorylab.nets.functional import Params, State
 from theorylab.nets.losses import accuracy, cross_entropy
 from theorylab.nets.steps import Augment, Carry, Training, advance_in_chunks, best_loop
@@ -60,7 +61,7 @@ class Runner:
         evaluate = self._evaluator(batched)
         history: History = {"loss": np.zeros((*key.shape, 0), np.float32), "eval_steps": np.zeros(0, int)}
         done = 0
-        with self._open(folder, params, state, key) as store, _bar(self.total, self.progress) as tick:
+        with self._open(folder, params, state, key, carry) as store, _bar(self.total, self.progress) as tick:
             found = None if store is None else store.restore(carry)
             if found is not None:
                 done, carry, stored = found
@@ -82,15 +83,20 @@ class Runner:
         params, _, state, _ = carry
         return params, state, history
 
-    def _open(self, folder: Any, params: Params, state: State, key: Array) -> Any:
+    def _open(self, folder: Any, params: Params, state: State, key: Array, carry: Carry) -> Any:
         if folder is None:
             return nullcontext()
+        step = jax.vmap(self.training.step, (0, None, 0, None)) if key.ndim else self.training.step
         identity = {
-            "data": checksum(self.arrays),
-            "start": checksum((params, state)),
-            "key": checksum(key),
+            "data": tree_digest(self.arrays),
+            "start": tree_digest((params, state)),
+            "key": tree_digest(key),
             "batch size": self.training.batch_size,
             "chunk": self.chunk,
+            "eval_data": tree_digest(self.eval_arrays),
+            "step (model, loss, augmentation, optimizer, version of JAX)": program_digest(
+                step, carry, 0, key, self.arrays
+            ),
         }
         return Checkpoints(folder, identity)
 

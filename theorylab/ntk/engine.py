@@ -89,7 +89,7 @@ class Engine:
 
     def layout(self, params: PyTree, x1: PyTree, x2: PyTree | None, memory_gb: float | None) -> Layout:
         """Tiles as large as speed asks and the memory allows, judged by the compiler's own account of each function."""
-        allowed = memory_gb * 1e9 if memory_gb else _default_budget()
+        allowed = memory_gb * 1e9 if memory_gb else default_budget()
         key = (*map(_spec, (params, x1, x2)), allowed)
         if key not in self._layouts:
             layout = self._best(params, x1, x2, _SHARE * allowed)
@@ -231,7 +231,7 @@ def tree_bytes(tree: PyTree) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def _default_budget() -> float:
+def default_budget() -> float:
     """A quarter of the machine's memory, half of an accelerator's."""
     stats = jax.devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
