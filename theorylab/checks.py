@@ -201,7 +201,7 @@ def probabilities(name: str, value: Any, *, ndim: int | tuple[int, ...] | None =
 def symmetric(name: str, K: Any, *, values: bool = True) -> Any:
     """A square matrix that is finite and, up to rounding of its own dtype, symmetric; only its shape without `values`.
 
-    A kernel's diagonal is not negative either; `positive_semidefinite` says the rest where eigenvalues are known.
+    `positive_semidefinite` says the rest about a kernel, where its eigenvalues are known.
     """
     matrix = (finite if values else real)(name, K, ndim=2)
     rows, columns = matrix.shape
