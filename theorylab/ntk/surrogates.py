@@ -83,9 +83,8 @@ def entk_features(
         if key is None:
             raise InputError("key: head='random' draws a linear head; pass key=jax.random.key(...)")
         f, params = random_head(f, params, x, key)
-    if coords is not None:
-        coords = rows("coords", coords, _size(params), distinct=True)
-    return _batched(_gradient_of(f, params, head), x, batch_size, coords)
+    kept = None if coords is None else rows("coords", coords, _size(params), distinct=True)
+    return _batched(_gradient_of(f, params, head), x, batch_size, kept)
 
 
 @dataclass(frozen=True)
@@ -186,12 +185,12 @@ def nystrom_features(
     dropped. Exact on the landmarks themselves, below the kernel everywhere (the error is positive semi-definite).
     """
     checks.number("rcond", rcond, 0.0, 1.0, open_high=True)
-    landmarks = rows("landmarks", landmarks, _check(f, params, x), distinct=False)
-    chosen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[jnp.asarray(landmarks)], x)
+    places = rows("landmarks", landmarks, _check(f, params, x), distinct=False)
+    chosen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[places], x)
     columns = np.asarray(empirical_ntk(f, params, x, chosen, **options), np.float64)
     if columns.ndim != 2:
         raise InputError("reduce: Nystrom features need one number a pair; choose 'trace' or 'sum_logits'")
-    core = columns[np.asarray(landmarks)]
+    core = columns[places]
     values, vectors = np.linalg.eigh((core + core.T) / 2)
     kept = values > rcond * values[-1]
     return columns @ (vectors[:, kept] / np.sqrt(values[kept]))
@@ -231,7 +230,7 @@ def _gradient_of(f: Callable, params: PyTree, head: Head) -> Callable[[PyTree], 
     return gradient
 
 
-def _batched(one: Callable, x: PyTree, batch_size: int, coords: Array | None) -> np.ndarray:
+def _batched(one: Callable, x: PyTree, batch_size: int, coords: np.ndarray | None) -> np.ndarray:
     """`one` of every sample, a batch at a time, kept on the host."""
     checks.count("batch_size", batch_size)
     x = jax.tree.map(jnp.asarray, x)

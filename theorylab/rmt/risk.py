@@ -16,7 +16,7 @@ from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.rmt.effective import balance, over_grid, solve_kappa, times, unlearned
 from theorylab.rmt.inputs import as_spectrum, as_weights
-from theorylab.rmt.tails import PowerLawTail, require_tail, tail_unlearned
+from theorylab.rmt.tails import PowerLawTail, require_same_start, require_tail, tail_unlearned
 
 
 @partial(
@@ -94,11 +94,8 @@ def omniscient_risk(
     checks.nonnegative("noise", noise, ndim=0)
     require_tail("tail", tail, spectrum, weights)
     require_tail("target_tail", target_tail, spectrum, weights)
-    both = tail is not None and target_tail is not None
-    if both and not is_traced(tail, target_tail) and float(tail.start) != float(target_tail.start):
-        raise InputError(
-            f"target_tail.start = {float(target_tail.start):g}; that of tail, {float(tail.start):g}, is needed"
-        )
+    if tail is not None and target_tail is not None:
+        require_same_start(tail, target_tail)
     power = power.sum(axis=1) if power.ndim == 2 else power
     return _risk(
         spectrum,

@@ -69,6 +69,14 @@ def require_tail(name: str, tail: Any, spectrum: Array, weights: Any) -> None:
         )
 
 
+def require_same_start(tail: PowerLawTail, target_tail: PowerLawTail) -> None:
+    """Refuse tails of a spectrum and a target that do not begin at the same mode."""
+    if not is_traced(tail, target_tail) and float(tail.start) != float(target_tail.start):
+        raise InputError(
+            f"target_tail.start = {float(target_tail.start):g}; that of tail, {float(tail.start):g}, is needed"
+        )
+
+
 def hyp1(b: Float[Array, ""], v: Float[Array, ""]) -> Float[Array, ""]:
     """2F1(1, b; b+1; -v) = ∫_0^1 b τ^(b-1) / (1 + vτ) dτ for b > 0, v >= 0, to rounding.
 
