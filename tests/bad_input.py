@@ -32,7 +32,9 @@ class Campaign:
         return "\n".join([f"{self.counts.total()} malformed calls: {counted}", *self.faults])
 
 
-def attack(campaign: Campaign, function: Callable[..., Any], *, skip: tuple[str, ...] = (), **arguments: Any) -> None:
+def attack(
+    campaign: Campaign, function: Callable[..., Any], /, *, skip: tuple[str, ...] = (), **arguments: Any
+) -> None:
     """Call `function(**arguments)`, which must give finite numbers, then each argument malformed in every way.
 
     skip: arguments that cannot be malformed (callables that the caller answers for).

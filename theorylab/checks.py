@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.errors import InputError
-from theorylab.precision import is_traced
+from theorylab.precision import input_epsilon, is_traced
 
 Shape = Sequence[int | None]
 
@@ -196,6 +196,68 @@ def probabilities(name: str, value: Any, *, ndim: int | tuple[int, ...] | None =
             f"{name} sums to {float(np.asarray(array, np.float64).sum()):g}; probabilities that sum to 1 are needed"
         )
     return array
+
+
+def symmetric(name: str, K: Any, *, values: bool = True) -> Any:
+    """A square matrix that is finite and, up to rounding of its own dtype, symmetric; only its shape without `values`.
+
+    `positive_semidefinite` says the rest about a kernel, where its eigenvalues are known.
+    """
+    matrix = (finite if values else real)(name, K, ndim=2)
+    rows, columns = matrix.shape
+    if rows != columns:
+        raise InputError(
+            f"{name} has shape {(rows, columns)}; a square kernel between training samples is needed "
+            "(one between test and training samples goes to `predict`)"
+        )
+    if not values or is_traced(matrix):
+        return matrix
+    host = np.asarray(matrix, dtype=np.float64)
+    size, gap = float(np.abs(host).max()), float(np.abs(host - host.T).max())
+    if gap > 1e3 * input_epsilon(K) * size:
+        raise InputError(
+            f"{name} is not symmetric: max |{name} - {name}^T| = {gap:.3g} with max |{name}| = {size:.3g}; "
+            f"pass ({name} + {name}.T) / 2 if that is meant, or in the precision it was computed in"
+        )
+    return matrix
+
+
+def positive_semidefinite(name: str, eigenvalues: Any, rounding: float) -> None:
+    """Refuse a matrix with eigenvalues below zero by more than the share `rounding` of the largest in size."""
+    if is_traced(eigenvalues):
+        return
+    values = np.asarray(eigenvalues)
+    if not np.isfinite(values).all():
+        raise InputError(f"the eigendecomposition of {name} did not converge; check its scale and conditioning")
+    lowest, highest = float(values.min()), float(np.abs(values).max())
+    if lowest < -rounding * highest:
+        raise InputError(
+            f"{name} is not positive semi-definite: smallest eigenvalue {lowest:.3g} against largest {highest:.3g} "
+            f"(rounding explains {-rounding * highest:.1g}); recompute it in float64, pass it in the precision it was "
+            "computed in, or check that it is a kernel"
+        )
+
+
+def kernel_rounding(K: Any) -> float:
+    """The share of its largest eigenvalue by which rounding of a kernel's own dtype may push others below zero.
+
+    Entries computed with cancellation (distances) lose some digits more: in float64 a thousand times machine precision.
+    """
+    epsilon = input_epsilon(K)
+    return max(np.shape(K)[0], 10) * epsilon * (1e3 if epsilon <= np.finfo(np.float64).eps else 1)
+
+
+def vector_map(name: str, value: Any, n: int, need: str) -> Callable[..., Any]:
+    """A function that takes float64 vectors (n,) and gives such vectors; `need` says what n counts. Traces it once."""
+    wanted = f"a function from float64 vectors ({n},), {need}, to vectors ({n},) is needed"
+    with jax.enable_x64(True):
+        try:
+            out = jax.eval_shape(function(name, value), jax.ShapeDtypeStruct((n,), np.float64))
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            raise InputError(f"{name} = {shown(value)}; {wanted} ({' '.join(str(error).split())[:120]})") from error
+    if getattr(out, "shape", None) != (n,) or not jnp.issubdtype(out.dtype, jnp.floating):
+        raise InputError(f"{name} gives {' '.join(str(out).split())[:80]}; {wanted}")
+    return value
 
 
 def same_length(**arrays: Any) -> int:

@@ -133,5 +133,5 @@ def test_uint8_images_and_traced_ones_are_the_same(grey):
     ],
 )  # fmt: skip
 def test_bad_input_is_named(images, name, severity, key, named):
-    with pytest.raises(InputError, match=f"^{named}:"):
+    with pytest.raises(InputError, match=rf"^{named}\b"):
         corrupt(images, name, severity, key)

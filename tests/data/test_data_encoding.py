@@ -75,5 +75,5 @@ def test_an_empty_column_has_no_edges():
 def test_images_and_silly_bins_are_refused():
     with pytest.raises(InputError, match="normalised"):
         encode(load("fashion_mnist", sample=True))
-    with pytest.raises(InputError, match="bins=1 must be at least 2"):
+    with pytest.raises(InputError, match="bins=1 must be a whole number of at least 2"):
         encode(table(), bins=1)

@@ -102,13 +102,13 @@ def test_draws_map_over_keys_under_jit():
 def test_bad_arguments_are_named():
     x = jnp.ones((2, 3))
     for call, match in [
-        (lambda: power_law_spectrum(0, 1.0), "p=0"),
-        (lambda: gaussian_design(KEY, 2, SPECTRUM, entries="cauchy"), "entries='cauchy'"),
+        (lambda: power_law_spectrum(0, 1.0), "p = 0"),
+        (lambda: gaussian_design(KEY, 2, SPECTRUM, entries="cauchy"), "entries = 'cauchy'"),
         (lambda: gaussian_design(KEY, 2, jnp.ones((2, 2))), "eigenvalues must be a vector"),
         (lambda: gaussian_design(KEY, 2, jnp.arange(3)), "eigenvalues must be a vector of floats"),
         (lambda: teacher(KEY, SPECTRUM, SPECTRUM[:2]), r"power has shape \(2,\)"),
         (lambda: linear_targets(KEY, x, SPECTRUM[:2]), r"beta has shape \(2,\)"),
-        (lambda: duplicate(x, x[:, 0], copies=0), "copies=0"),
+        (lambda: duplicate(x, x[:, 0], copies=0), "copies = 0"),
     ]:
         with pytest.raises(InputError, match=match):
             call()

@@ -123,10 +123,10 @@ def test_progress_bar_reaches_the_last_tile(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"reduce": "mean"}, "reduce='mean'"),
-        ({"method": "fast"}, "method='fast'"),
+        ({"reduce": "mean"}, "reduce = 'mean'"),
+        ({"method": "fast"}, "method = 'fast'"),
         ({"method": "ntk_vp", "explain": True}, "method='ntk_vp'"),
-        ({"memory_gb": 0}, "memory_gb=0"),
+        ({"memory_gb": 0}, "memory_gb = 0"),
         ({"memory_gb": 1e-7}, "allow that much"),
         ({"x2": np.ones((2, 5))}, "x2: samples must look like"),
         ({"x1": {"a": np.ones((2, 4)), "b": np.ones((3, 4))}}, "x1: every array"),

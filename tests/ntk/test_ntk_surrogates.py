@@ -82,12 +82,12 @@ def test_nystrom_with_all_landmarks_is_exact_and_with_few_lies_below() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: entk_features(F, PARAMS, X, head="mean"), "head='mean'"),
+        (lambda: entk_features(F, PARAMS, X, head="mean"), "head = 'mean'"),
         (lambda: entk_features(F, PARAMS, X, head="random"), "key: head='random'"),
-        (lambda: entk_features(F, PARAMS, X, batch_size=0), "batch_size=0"),
-        (lambda: sample_coordinates(PARAMS, 0, KEY), "p=0"),
+        (lambda: entk_features(F, PARAMS, X, batch_size=0), "batch_size = 0"),
+        (lambda: sample_coordinates(PARAMS, 0, KEY), "p = 0"),
         (lambda: sketch_ntk(F, PARAMS, X, 10, KEY, kind="sjlt"), "multiple of nonzeros=8"),
-        (lambda: sketch_ntk(F, PARAMS, X, 10, KEY, kind="fft"), "kind='fft'"),
+        (lambda: sketch_ntk(F, PARAMS, X, 10, KEY, kind="fft"), "kind = 'fft'"),
         (lambda: nystrom_features(F, PARAMS, X, np.arange(2), reduce="full"), "one number a pair"),
     ],
 )

@@ -128,7 +128,7 @@ def test_linearised_model_is_exact_for_its_tangent_and_off_by_the_second_order()
         (lambda: gradient_flow(np.eye(2), [1, 2], ridge=-1), "ridge"),
         (lambda: gradient_flow(np.eye(2), [1, 2], nngp=np.eye(3)), "nngp"),
         (lambda: gradient_flow(np.ones((2, 2)), [1, 2]).predict(None, np.ones((1, 2))), "singular"),
-        (lambda: gradient_flow(np.eye(2), [1, 2]).predict(-1.0), "t="),
+        (lambda: gradient_flow(np.eye(2), [1, 2]).predict(-1.0), "t = -1"),
         (lambda: gradient_flow(np.eye(2), [1, 2]).predict(1.0, np.ones((1, 3))), "k_test"),
         (lambda: gradient_flow(np.eye(2), [1, 2]).predict(1.0, f_test=[1]), "f_test"),
         (lambda: gradient_flow(np.eye(2), [1, 2], nngp=np.eye(2)).predict(1.0, np.ones((1, 2))), "nngp_test"),

@@ -86,7 +86,7 @@ def test_dropout_tells_one_sample_from_two_equal_ones():
     [
         ({"x1": X[0]}, "batch axis"),
         ({"x1": X[:0]}, "empty"),
-        ({"x1": np.where(X > 1, np.nan, X)}, "NaN"),
+        ({"x1": np.where(X > 1, np.nan, X)}, "x1 holds nan"),
         ({"x1": X.astype(complex)}, "real numbers"),
         ({"x1": X, "x2": Z[:, :3]}, "x2"),
         ({"x1": X, "get": "kernel"}, "get"),

@@ -31,17 +31,17 @@ def perturbed(i, j, value):
     "arguments, message",
     [
         ((np.ones((3, N)), Y), r"shape \(3, 8\); a square kernel"),
-        ((np.ones(N), Y), r"K has shape \(8,\); a 2-dimensional array"),
+        ((np.ones(N), Y), r"K has shape \(8,\); an array with 2 axes"),
         ((np.zeros((0, 0)), np.zeros(0)), "is empty"),
         ((perturbed(0, 1, 5.0), Y), "not symmetric"),
-        ((perturbed(2, 2, np.nan), Y), "K holds 1 non-finite"),
+        ((perturbed(2, 2, np.nan), Y), "K holds nan; finite numbers"),
         ((perturbed(2, 2, -30.0), Y), "not positive semi-definite"),
         ((kernel() - 0.101 * np.eye(N), Y), "not positive semi-definite"),
         ((kernel(), Y[1:]), "Y has 7 rows but K has 8"),
         ((kernel(), Y[:, None, None]), "Y has shape"),
-        ((kernel(), np.where(Y == 3, np.inf, Y)), "Y holds 1 non-finite"),
+        ((kernel(), np.where(Y == 3, np.inf, Y)), "Y holds inf; finite numbers"),
         ((kernel() + 0j, Y), "dtype complex128"),
-        (([[1.0, 2.0], [3.0]], Y), "not an array of numbers"),
+        (([[1.0, 2.0], [3.0]], Y), "K = .*a rectangular array of numbers"),
     ],
 )
 def test_bad_training_data_is_refused(arguments, message):
@@ -50,7 +50,9 @@ def test_bad_training_data_is_refused(arguments, message):
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("weights, message", [(np.zeros(N), "must be positive"), (np.ones(3), "weights has shape")])
+@pytest.mark.parametrize(
+    "weights, message", [(np.zeros(N), "weights holds 0; finite numbers above 0"), (np.ones(3), "weights has shape")]
+)
 def test_bad_weights_are_refused(weights, message):
     with pytest.raises(InputError, match=message):
         KernelRidgePath.fit(kernel(), Y, weights=weights)
@@ -58,7 +60,12 @@ def test_bad_weights_are_refused(weights, message):
 
 @pytest.mark.parametrize(
     "alphas, message",
-    [([-0.1], "penalties must be >= 0"), ([np.nan], "non-finite"), ([[0.1]], "alphas has shape"), ([], "empty")],
+    [
+        ([-0.1], "alphas holds -0.1; .* at least 0"),
+        ([np.nan], "alphas holds nan"),
+        ([[0.1]], "alphas has shape"),
+        ([], "empty"),
+    ],
 )
 def test_bad_penalties_are_refused(alphas, message):
     with pytest.raises(InputError, match=message):

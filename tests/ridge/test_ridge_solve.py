@@ -77,7 +77,7 @@ def test_what_cholesky_cannot_carry_is_refused():
         solve_ridge(-np.eye(3), np.ones(3), 0.1)
     with pytest.raises(InputError, match="one penalty"):
         solve_ridge(K, Y, [0.1, 0.2])
-    with pytest.raises(InputError, match="block is 0"):
+    with pytest.raises(InputError, match="block = 0"):
         solve_ridge(K, Y, 0.1, block=0)
-    with pytest.raises(InputError, match="penalties must be >= 0"):
+    with pytest.raises(InputError, match=r"alpha = -0.1; finite numbers of at least 0"):
         solve_ridge(K, Y, -0.1)

@@ -67,7 +67,11 @@ def test_too_few_steps_show_as_truncation():
 
 @pytest.mark.parametrize(
     "alphas, options, message",
-    [([0.0], {}, "alphas holds 0"), ([0.1], {"num_probes": 1}, "2 probes"), ([0.1], {"depth": 0}, "1 step")],
+    [
+        ([0.0], {}, "alphas holds 0"),
+        ([0.1], {"num_probes": 1}, "num_probes = 1; a whole number of at least 2"),
+        ([0.1], {"depth": 0}, "depth = 0; a whole number of at least 1"),
+    ],
 )
 def test_what_lanczos_cannot_reach_is_refused(alphas, options, message):
     with pytest.raises(InputError, match=message):

@@ -170,10 +170,10 @@ def test_degrees_of_freedom_are_traces():
     ],
 )
 def test_bad_input_is_named(args, word):
-    with pytest.raises(ValueError, match=f"^{word} must"):
+    with pytest.raises(ValueError, match=rf"^{word} (has shape|=|holds) "):
         effective_regularization(*args)
 
 
 def test_weights_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match="weights must have the shape"):
+    with pytest.raises(ValueError, match=r"eigenvalues \(2,\), weights \(1,\)"):
         effective_regularization([1.0, 2.0], 2, 0.1, weights=[1.0])

@@ -64,7 +64,7 @@ def test_resolvent_residual_of_a_white_sample_is_of_order_one():
 
 
 def test_shapes_are_checked():
-    with pytest.raises(ValueError, match="X must be"):
+    with pytest.raises(ValueError, match="X has shape"):
         local_law_residuals(np.ones((3, 4)), np.ones(5), 0.1, np.ones(5))
-    with pytest.raises(ValueError, match="alpha must be"):
+    with pytest.raises(ValueError, match="alpha = 0"):
         local_law_residuals(np.ones((3, 4)), np.ones(4), 0.0, np.ones(4))

@@ -115,13 +115,13 @@ def test_risk_is_differentiable_under_jit():
 
 def test_bad_input_is_named():
     e = np.array([1.0, 0.5])
-    with pytest.raises(ValueError, match="target_power must have shape"):
+    with pytest.raises(ValueError, match="target_power has shape"):
         omniscient_risk(e, np.ones(3), 2, 0.1)
-    with pytest.raises(ValueError, match="target_power must be >= 0"):
+    with pytest.raises(ValueError, match="target_power holds -1"):
         omniscient_risk(e, np.array([1.0, -1.0]), 2, 0.1)
     with pytest.raises(ValueError, match="modes overlap"):
         omniscient_risk(e, e, 2, 0.1, tail=PowerLawTail(1.5, 1))
-    with pytest.raises(ValueError, match="K must be square"):
+    with pytest.raises(ValueError, match=r"K has shape .* square"):
         plugin_spectrum(np.ones((2, 3)), np.ones(2))
-    with pytest.raises(ValueError, match="Y must have one row"):
+    with pytest.raises(ValueError, match="Y has 3 rows; one row"):
         plugin_spectrum(np.eye(2), np.ones(3))

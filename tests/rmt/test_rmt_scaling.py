@@ -91,12 +91,12 @@ def test_estimated_kappa_is_one_over_the_resolvent_trace():
 def test_bad_input_is_named():
     for call, word in [
         (lambda: power_law_kappa(1.0, 10), "alpha"),
-        (lambda: predicted_exponent(0.9, 2.0), "alpha and delta"),
+        (lambda: predicted_exponent(0.9, 2.0), "alpha"),
         (lambda: predicted_exponent(1.5, 2.0, schedule="best"), "schedule"),
-        (lambda: fit_exponents([1, 2], [1.0, -1.0]), "kappa and sizes"),
-        (lambda: fit_exponents([1, 2], [1.0]), "kappa must have shape"),
-        (lambda: estimated_kappa(np.ones((2, 3))), "K must be"),
-        (lambda: kappa_curve(np.eye(3), [4], jax.random.key(0)), "sizes must"),
+        (lambda: fit_exponents([1, 2], [1.0, -1.0]), "kappa holds -1"),
+        (lambda: fit_exponents([1, 2], [1.0]), "kappa has shape"),
+        (lambda: estimated_kappa(np.ones((2, 3))), "K has shape"),
+        (lambda: kappa_curve(np.eye(3), [4], jax.random.key(0)), "sizes = 4"),
     ]:
         with pytest.raises(ValueError, match=word):
             call()

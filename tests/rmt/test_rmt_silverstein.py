@@ -197,9 +197,9 @@ def test_random_matrix_of_1500_rows_agrees(gamma):
 def test_bad_input_is_named():
     for call, word in [
         (lambda: SilversteinLaw(np.ones(1), None, 0.0), "gamma"),
-        (lambda: SilversteinLaw(np.array([-1.0, 2.0]), None, 0.5).density(1.0), "eigenvalues must be >= 0"),
+        (lambda: SilversteinLaw(np.array([-1.0, 2.0]), None, 0.5).density(1.0), "eigenvalues holds -1"),
         (lambda: SilversteinLaw(np.array([1.0]), np.array([0.0]), 0.5).density(1.0), "positive sum"),
-        (lambda: SilversteinLaw(np.array([np.nan]), None, 0.5).density(1.0), "eigenvalues must be finite"),
+        (lambda: SilversteinLaw(np.array([np.nan]), None, 0.5).density(1.0), "eigenvalues holds nan"),
     ]:
         with pytest.raises(ValueError, match=word):
             call()

@@ -87,6 +87,6 @@ def test_probes_in_batches_or_one_by_one_give_the_same(quadrature):
 
 
 def test_bad_parameters_are_refused():
-    for kwargs in ({"steps": 31}, {"probes": 0, "steps": 3}, {"steps": 3, "batch_size": 0}):
-        with pytest.raises(ValueError, match="must"):
+    for kwargs in ({"steps": 31}, {"probes": 0, "steps": 3}, {"batch_size": 0, "steps": 3}):
+        with pytest.raises(ValueError, match=next(iter(kwargs))):
             lanczos_quadrature(lambda v: v, 30, jax.random.key(0), **kwargs)

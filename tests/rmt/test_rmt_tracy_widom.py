@@ -69,5 +69,5 @@ def test_edges_of_random_matrices_follow_beta_one():
 
 def test_bad_parameters_are_refused():
     for call in (lambda: TracyWidom(3), lambda: wishart_edge(1, 5), lambda: goe_edge(0)):
-        with pytest.raises(ValueError, match=r"beta must|needs n >= 2|n must be"):
+        with pytest.raises(ValueError, match=r"beta = 3|n = 1|n = 0"):
             call()

@@ -11,7 +11,7 @@ import pooch
 
 from theorylab.data.catalogue import CATALOGUE, Entry, find_entry
 from theorylab.data.digests import DIGESTS
-from theorylab.errors import DataError
+from theorylab.errors import DataError, InputError
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ def cache_path(entry: Entry) -> Path:
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:
     """Sha256 over names, dtypes, shapes and bytes (C order) of the arrays, in the order of their names."""
+    named = isinstance(arrays, Mapping) and all(isinstance(name, str) for name in arrays)
+    if not named or any(not isinstance(array, np.ndarray) or array.dtype.hasobject for array in arrays.values()):
+        raise InputError("arrays is no dictionary of names and NumPy arrays, which is needed")
     total = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape)

@@ -310,6 +310,10 @@ CATALOGUE: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 def find_entry(name: str) -> Entry:
     """The entry that holds data set `name` ("mnist", "keel", "keel/optdigits"); `InputError` with the nearest names."""
+    if not isinstance(name, str):
+        raise InputError(
+            f"name = {type(name).__name__}; the name of a data set is needed: `theorylab data list` shows all"
+        )
     for entry in CATALOGUE.values():
         if name == entry.name or name in entry.names:
             return entry

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Num
 
+from theorylab import checks
 from theorylab.errors import InputError
 
 Images = Float[Array, "n h w c"]
@@ -39,28 +40,24 @@ def corrupt(
     Returns:
         Float32 images in [0, 1] of the same shape.
     """
-    if name not in CORRUPTIONS:
-        raise InputError(f"name: {name!r} given, one of {', '.join(CORRUPTIONS)} is needed")
-    if isinstance(severity, bool) or severity not in SEVERITIES:
-        raise InputError(f"severity: {severity!r} given, a whole number from 1 (mild) to 5 is needed")
-    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim:
-        raise InputError("key: one typed key is needed: jax.random.key(0)")
+    checks.choice("name", name, tuple(CORRUPTIONS))
+    severity = checks.count("severity", severity, SEVERITIES[0], SEVERITIES[-1])
+    checks.key("key", key)
     x = _unit_range(images)
-    key = jax.random.fold_in(jax.random.fold_in(key, zlib.crc32(name.encode())), int(severity))
+    key = jax.random.fold_in(jax.random.fold_in(key, zlib.crc32(name.encode())), severity)
     level = jnp.asarray(CORRUPTIONS[name][severity - 1], jnp.float32)
     return _corrupt(x if x.ndim == 4 else x[..., None], level, key, name=name).reshape(x.shape)
 
 
 def _unit_range(images: Any) -> Array:
+    checks.real("images", images, ndim=(3, 4))
     x = images if isinstance(images, jax.Array) else np.asarray(images)
-    if x.ndim not in (3, 4) or 0 in x.shape:
-        raise InputError(f"images: shape {x.shape} given, (n, h, w) or (n, h, w, channels), not empty, is needed")
     if x.dtype == np.uint8:
         return jnp.asarray(x, jnp.float32) / 255
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise InputError(f"images: dtype {x.dtype} given, floats in [0, 1] or uint8 are needed")
+        raise InputError(f"images has dtype {x.dtype}; floats in [0, 1] or uint8 are needed")
     if not isinstance(x, jax.core.Tracer) and not (x.min() >= -1e-6 and x.max() <= 1 + 1e-6):
-        raise InputError("images: values outside [0, 1] or NaN; corrupt first and normalise afterwards")
+        raise InputError("images holds values outside [0, 1] or NaN; corrupt first and normalise afterwards")
     return jnp.asarray(x, jnp.float32)
 
 

@@ -56,6 +56,8 @@ class Dataset:
         standardised, categorical ones become one 0/1 column a category (`encode` tells their names); a missing cell
         is 0 in all of its columns.
         """
+        if not isinstance(flat, bool | np.bool_):
+            raise InputError(f"flat = {flat!r}; True or False is needed")
         if self.columns:
             from theorylab.data.encoding import encode
 

@@ -24,10 +24,14 @@ def encode(dataset: Dataset, *, bins: int | None = None) -> Encoded:
     left out. So `encode(load("adult"), bins=5)` has 123 binary columns, 13.87 ones a row on average, as the data set
     that LIBSVM distributes as a9a (Platt 1998 gives the recipe, quintiles and one-hot, but not the rule for ties).
     """
+    # Not by `theorylab.checks`, which starts JAX.
+    if not isinstance(dataset, Dataset):
+        raise InputError(f"dataset = {type(dataset).__name__}; a Dataset, as load gives it, is needed")
     if not dataset.columns:
         raise InputError(f"dataset={dataset.name!r} has no columns to encode: use normalised() for images")
-    if bins is not None and bins < 2:
-        raise InputError(f"bins={bins} must be at least 2, or None to standardise")
+    whole = isinstance(bins, int | np.integer) and not isinstance(bins, bool)
+    if bins is not None and not (whole and bins >= 2):
+        raise InputError(f"bins={bins!r} must be a whole number of at least 2, or None to standardise")
     parts, names = [], []
     for k, column in enumerate(dataset.columns):
         train, test = dataset.x_train[:, k], dataset.x_test[:, k]

@@ -25,6 +25,8 @@ def load(name: str, *, sample: bool | None = None) -> Dataset:
     Raises `InputError` for an unknown name or an impossible `sample`, `DataError` (naming the command that mends it)
     if the set is not in the cache or the cached copy is corrupted.
     """
+    if sample is not None and not isinstance(sample, bool | np.bool_):
+        raise InputError(f"sample = {sample!r}; True, False or None is needed")
     entry = find_entry(name)
     if entry.kind != "data":
         raise InputError(f"name={name!r} is a network: use theorylab.data.pretrained({name!r})")

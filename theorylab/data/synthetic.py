@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from theorylab import checks
 from theorylab.errors import InputError
 
 
 def power_law_spectrum(p: int, alpha: float | Float[Array, ""]) -> Float[Array, " p"]:
     """Eigenvalues lambda_i = i^-alpha, i = 1..p. Also a target power, with its own exponent delta for alpha."""
-    if p < 1:
-        raise InputError(f"p={p} must be at least 1: the number of features")
+    checks.count("p", p)
+    checks.finite("alpha", alpha, ndim=0)
     return jnp.arange(1, p + 1, dtype=float) ** -jnp.asarray(alpha, float)
 
 
@@ -23,15 +24,13 @@ def gaussian_design(
     key: Key[Array, ""], n: int, eigenvalues: Float[Array, " p"], *, entries: str = "gaussian"
 ) -> Float[Array, "n p"]:
     """Rows x = sqrt(lambda) z with independent z_i of mean 0 and variance 1: "gaussian" or "rademacher" (signs)."""
+    checks.key("key", key)
+    checks.count("n", n)
+    checks.choice("entries", entries, ("gaussian", "rademacher"))
     eigenvalues = _spectrum(eigenvalues)
     shape, dtype = (n, eigenvalues.size), eigenvalues.dtype
-    if entries == "gaussian":
-        z = jax.random.normal(key, shape, dtype)
-    elif entries == "rademacher":
-        z = jax.random.rademacher(key, shape, dtype)
-    else:
-        raise InputError(f'entries={entries!r} is unknown: give "gaussian" or "rademacher"')
-    return z * jnp.sqrt(eigenvalues)
+    draw = jax.random.normal if entries == "gaussian" else jax.random.rademacher
+    return draw(key, shape, dtype) * jnp.sqrt(eigenvalues)
 
 
 def elliptical(
@@ -41,6 +40,8 @@ def elliptical(
 
     No local random-matrix law holds: norms do not concentrate, and GCV underestimates the risk (dossier 2.6).
     """
+    checks.nonnegative("sigma", sigma, ndim=0)
+    checks.key("key", key)
     key_rows, key_length = jax.random.split(key)
     x = gaussian_design(key_rows, n, eigenvalues)
     return x * jnp.exp(sigma * jax.random.normal(key_length, (n, 1), x.dtype) - sigma**2)
@@ -48,7 +49,8 @@ def elliptical(
 
 def teacher(key: Key[Array, ""], eigenvalues: Float[Array, " p"], power: Float[Array, " p"]) -> Float[Array, " p"]:
     """Coefficients beta with lambda_i beta_i^2 = b_i (`power`) and random signs; 0 where the eigenvalue is 0."""
-    eigenvalues, power = _spectrum(eigenvalues), jnp.asarray(power)
+    checks.key("key", key)
+    eigenvalues, power = _spectrum(eigenvalues), jnp.asarray(checks.nonnegative("power", power))
     if power.shape != eigenvalues.shape:
         raise InputError(f"power has shape {power.shape}, eigenvalues {eigenvalues.shape}: they must agree")
     size = jnp.sqrt(power / jnp.where(eigenvalues > 0, eigenvalues, jnp.inf))
@@ -59,10 +61,12 @@ def linear_targets(
     key: Key[Array, ""], x: Float[Array, "n p"], beta: Float[Array, " p"], *, noise_variance: float = 0.0
 ) -> Float[Array, " n"]:
     """y = x beta + noise of the given variance."""
-    x, beta = jnp.asarray(x), jnp.asarray(beta)
+    checks.key("key", key)
+    checks.nonnegative("noise_variance", noise_variance, ndim=0)
+    x, beta = jnp.asarray(checks.finite("x", x)), jnp.asarray(checks.finite("beta", beta))
     if x.ndim != 2 or beta.shape != x.shape[1:]:
         raise InputError(f"beta has shape {beta.shape} and x {x.shape}: they must be (p,) and (n, p)")
-    y = x @ beta
+    y = _floating(x @ beta)
     return y + jnp.sqrt(jnp.asarray(noise_variance, y.dtype)) * jax.random.normal(key, y.shape, y.dtype)
 
 
@@ -70,8 +74,9 @@ def duplicate(
     x: Float[Array, "n p"], y: Float[Array, " n"], *, copies: int = 2
 ) -> tuple[Float[Array, "n*copies p"], Float[Array, " n*copies"]]:
     """Every sample `copies` times, label and all, block after block: samples are no longer independent."""
-    if copies < 1:
-        raise InputError(f"copies={copies} must be at least 1")
+    checks.count("copies", copies)
+    x, y = checks.finite("x", x), checks.finite("y", y)
+    checks.same_length(x=x, y=y)
     return jnp.concatenate([x] * copies), jnp.concatenate([y] * copies)
 
 
@@ -79,13 +84,21 @@ def augmented(
     key: Key[Array, ""], x: Float[Array, "n p"], y: Float[Array, " n"], *, noise: float = 0.1
 ) -> tuple[Float[Array, "2*n p"], Float[Array, " 2*n"]]:
     """Each sample and a noisy copy with the same label; the noise is `noise` times the column's root mean square."""
-    x, y = jnp.asarray(x), jnp.asarray(y)
+    checks.key("key", key)
+    checks.nonnegative("noise", noise, ndim=0)
+    x, y = _floating(jnp.asarray(checks.finite("x", x, ndim=2))), jnp.asarray(checks.finite("y", y))
+    checks.same_length(x=x, y=y)
     scale = noise * jnp.sqrt(jnp.mean(x**2, axis=0))
     return jnp.concatenate([x, x + scale * jax.random.normal(key, x.shape, x.dtype)]), jnp.concatenate([y, y])
 
 
+def _floating(x: Array) -> Array:
+    """Whole numbers as floats; floats as they are."""
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
+
+
 def _spectrum(eigenvalues: Float[Array, " p"]) -> Float[Array, " p"]:
-    eigenvalues = jnp.asarray(eigenvalues)
+    eigenvalues = jnp.asarray(checks.nonnegative("eigenvalues", eigenvalues))
     if eigenvalues.ndim != 1 or not jnp.issubdtype(eigenvalues.dtype, jnp.floating):
         raise InputError(f"eigenvalues must be a vector of floats, not {eigenvalues.dtype}{eigenvalues.shape}")
     return eigenvalues

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from theorylab import checks
 from theorylab.ntk.graph import Op, read, trace
 
 _PAYS = 1 << 20  # patches of a batch above this many numbers (4 MiB, a core's cache) do not pay
@@ -27,6 +28,10 @@ def convolutions_as_products(f: Callable[..., Any], *, largest: int | None = Non
 
     largest: a convolution whose patches of one batch hold more numbers than this stays too; None for no limit.
     """
+
+    checks.function("f", f)
+    if largest is not None:
+        checks.count("largest", largest, 0)
 
     def products(*args: Any) -> Any:
         leaves, layout = jax.tree.flatten(args)

@@ -16,10 +16,11 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
+from theorylab import checks
 from theorylab.digests import tree_digest
 from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout, default_budget
-from theorylab.ntk.guard import refuse_coupling, run_probe
+from theorylab.ntk.guard import calling, refuse_coupling, require_arrays, require_precision, run_probe, samples
 from theorylab.ntk.host import HostEngine
 from theorylab.ntk.identity import function_digest
 from theorylab.ntk.plan import Reduce, show, table
@@ -79,25 +80,34 @@ def empirical_ntk(
     Raises `InputError` (a ValueError) for inputs that do not fit together, for networks whose outputs couple samples
     (batch norm in training mode, dropout), and for kernels with non-finite entries.
     """
-    if reduce not in get_args(Reduce):
-        raise InputError(f"reduce={reduce!r}: choose one of {', '.join(map(repr, get_args(Reduce)))}.")
-    if method not in get_args(Method):
-        raise InputError(f"method={method!r}: choose one of {', '.join(map(repr, get_args(Method)))}.")
-    if memory_gb is not None and not memory_gb > 0:
-        raise InputError(f"memory_gb={memory_gb}: the budget must be positive.")
+    checks.choice("reduce", reduce, get_args(Reduce))
+    checks.choice("method", method, get_args(Method))
+    checks.function("f", f)
+    if memory_gb is not None:
+        checks.number("memory_gb", memory_gb, 0.0, open_low=True)
+    if mesh is not None:
+        checks.instance("mesh", mesh, Mesh, "a jax.sharding.Mesh, or None,")
+    if out is not None:
+        checks.instance("out", out, (str, Path), "the path of a folder, or None,")
+    checks.flag("progress", progress)
+    checks.flag("explain", explain)
+    require_precision(precision)
+    _require_dtype(dtype)
+    require_arrays("params", params)
     if method == "ntk_vp" and (explain or mesh is not None):
-        raise InputError("method='ntk_vp': explain and mesh are for the other methods; it has one order and no shards.")
+        raise InputError("method='ntk_vp': explain and mesh are for the other methods; it has one order and no shards")
+    n1, n2 = samples("x1", x1), samples("x2", x1 if x2 is None else x2)
     wide = dtype is not None and jnp.dtype(dtype) in (np.dtype("float64"), np.dtype("complex128"))
     with jax.enable_x64(True) if wide else contextlib.nullcontext(), jax.default_matmul_precision(precision):
         cast = functools.partial(_cast, dtype=dtype)
         params, x1 = jax.tree.map(cast, params), jax.tree.map(cast, x1)
         x2 = None if x2 is None else jax.tree.map(cast, x2)
-        n1, n2 = _length(x1, "x1"), _length(x1 if x2 is None else x2, "x2")
         if x2 is not None and _sample(x1) != _sample(x2):
-            raise InputError(f"x2: samples must look like those of x1, {_sample(x1)}, got {_sample(x2)}.")
+            raise InputError(f"x2: samples must look like those of x1, {_sample(x1)}, got {_sample(x2)}")
         engine = _engine(f, reduce, method, mesh, precision)
         if n1:
-            probed = run_probe(engine.probe, params, jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1))
+            with calling(f, params=params, x1=x1):
+                probed = run_probe(engine.probe, params, jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1))
             if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((probed, params, x1, x2))):
                 return engine.traced(params, x1, x2)
             refuse_coupling(*probed)
@@ -143,13 +153,13 @@ def _cast(leaf: Any, dtype: Any) -> Any:
     return leaf.astype(dtype) if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
 
 
-def _length(x: PyTree, name: str) -> int:
-    leaves = jax.tree.leaves(x)
-    sizes = {leaf.shape[0] if leaf.ndim else -1 for leaf in leaves}
-    if len(sizes) != 1 or -1 in sizes:
-        shapes = [leaf.shape for leaf in leaves]
-        raise InputError(f"{name}: every array needs the same leading axis of samples; got shapes {shapes}.")
-    return sizes.pop()
+def _require_dtype(dtype: Any) -> None:
+    try:
+        inexact = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.inexact)
+    except TypeError:
+        inexact = False
+    if not inexact:
+        raise InputError(f"dtype = {checks.shown(dtype)}; a floating-point type, or None, is needed")
 
 
 def _sample(x: PyTree) -> list[tuple]:

@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.ntk.features import split
+from theorylab.ntk.guard import calling, require_precision, samples
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,11 @@ def ntk_operator(
     can be jitted, vmapped and differentiated.
     """
     if reduce not in ("full", "sum_logits"):
-        raise InputError(f"reduce={reduce!r}: the operator is there for 'full' and 'sum_logits'.")
+        raise InputError(f"reduce={reduce!r}: the operator is there for 'full' and 'sum_logits'")
+    require_precision(precision)
+    samples("x", x, some=True)
+    with calling(f, params=params, x=x):
+        jax.eval_shape(f, params, x)
     weights, fixed, join = split(jax.tree.map(jnp.asarray, params))
 
     def outputs(weights: list[Array]) -> Float[Array, "n o"]:
@@ -54,8 +60,9 @@ def ntk_operator(
     size = shape.shape[0] * shape.shape[1]
 
     def matvec(v: Float[Array, " size"]) -> Float[Array, " size"]:
+        v = checks.finite("v", v)
         if v.shape != (size,):
-            raise InputError(f"v: the operator takes vectors of shape ({size},), got {v.shape}.")
+            raise InputError(f"v: the operator takes vectors of shape ({size},), got {v.shape}")
         with jax.default_matmul_precision(precision):
             _, pullback = jax.vjp(outputs, weights)
             tangent = pullback(v.reshape(shape.shape).astype(shape.dtype))

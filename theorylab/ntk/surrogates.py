@@ -8,16 +8,18 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.ntk.empirical import empirical_ntk
 from theorylab.ntk.features import split
+from theorylab.ntk.guard import calling, require_arrays, rows, samples
 from theorylab.ntk.kronecker import kronecker_projection, relative_variance
 
 Head = Literal["logit_sum", "per_class", "random"]
@@ -30,6 +32,8 @@ def random_head(f: Callable, params: PyTree, x: PyTree, key: Array) -> tuple[Cal
     Returns `(g, new_params)` with `g(new_params, x)` of shape (N, 1); the head's weights and bias are parameters too.
     `x` is only looked at for its shape. One key, one head: share it between training and test data.
     """
+    _check(f, params, x)
+    checks.key("key", key)
     one = jax.tree.map(lambda leaf: jnp.asarray(leaf)[:1], x)
     width = jax.eval_shape(lambda p, x: _outputs(f, p, x), params, one).shape[1]
     weight = jax.random.normal(key, (width,)) / math.sqrt(width)
@@ -45,9 +49,11 @@ def sample_coordinates(params: PyTree, p: int, key: Array) -> Int[np.ndarray, " 
 
     They number the floating-point leaves, raveled one after the other in the order of `jax.tree.leaves`.
     """
-    total = sum(leaf.size for leaf in split(jax.tree.map(jnp.asarray, params))[0])
-    if not 0 < p <= total:
-        raise InputError(f"p={p}: the network has {total} parameters; choose 1 to {total}.")
+    require_arrays("params", params)
+    total = _size(params)
+    checks.key("key", key)
+    if checks.count("p", p) > total:
+        raise InputError(f"p = {p}; params holds {total} numbers: choose 1 to {total}")
     return np.sort(np.asarray(jax.random.choice(key, total, (p,), replace=False)))
 
 
@@ -71,13 +77,14 @@ def entk_features(
     `coords` keeps only these parameters (`sample_coordinates`); with head="random" draw them from the parameters that
     `random_head` returns. Memory on the device: `batch_size` gradients of all parameters.
     """
-    if head not in ("logit_sum", "per_class", "random"):
-        raise InputError(f"head={head!r}: choose 'logit_sum', 'per_class' or 'random'.")
+    checks.choice("head", head, get_args(Head))
+    _check(f, params, x)
     if head == "random":
         if key is None:
-            raise InputError("key: head='random' draws a linear head; pass key=jax.random.key(...).")
+            raise InputError("key: head='random' draws a linear head; pass key=jax.random.key(...)")
         f, params = random_head(f, params, x, key)
-    return _batched(_gradient_of(f, params, head), x, batch_size, coords)
+    kept = None if coords is None else rows("coords", coords, _size(params), distinct=True)
+    return _batched(_gradient_of(f, params, head), x, batch_size, kept)
 
 
 @dataclass(frozen=True)
@@ -128,10 +135,13 @@ def sketch_ntk(
     positions average it down. A sketch with k < N has a singular kernel: do not use it for regression
     without a ridge. The same key gives the same projection always.
     """
-    if kind not in ("gaussian", "rademacher", "sjlt", "kronecker"):
-        raise InputError(f"kind={kind!r}: choose 'gaussian', 'rademacher', 'sjlt' or 'kronecker'.")
-    if k < 1 or (kind == "sjlt" and (nonzeros < 1 or k % nonzeros)):
-        raise InputError(f"k={k}: needs a positive number, for 'sjlt' a multiple of nonzeros={nonzeros}.")
+    checks.choice("kind", kind, ("gaussian", "rademacher", "sjlt", "kronecker"))
+    checks.count("k", k)
+    checks.count("nonzeros", nonzeros)
+    checks.key("key", key)
+    if kind == "sjlt" and k % nonzeros:
+        raise InputError(f"k={k}: needs a positive number, for 'sjlt' a multiple of nonzeros={nonzeros}")
+    _check(f, params, x)
     params, x = jax.tree.map(jnp.asarray, (params, x))
     if kind == "kronecker":
         whole = functools.partial(_projected, k=k, kind="rademacher", nonzeros=nonzeros)
@@ -174,14 +184,28 @@ def nystrom_features(
     `options` go to `empirical_ntk` (reduce "trace" or "sum_logits"). Eigenvalues of W below `rcond` of the largest are
     dropped. Exact on the landmarks themselves, below the kernel everywhere (the error is positive semi-definite).
     """
-    chosen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[jnp.asarray(landmarks)], x)
+    checks.number("rcond", rcond, 0.0, 1.0, open_high=True)
+    places = rows("landmarks", landmarks, _check(f, params, x), distinct=False)
+    chosen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[places], x)
     columns = np.asarray(empirical_ntk(f, params, x, chosen, **options), np.float64)
     if columns.ndim != 2:
-        raise InputError("reduce: Nystrom features need one number a pair; choose 'trace' or 'sum_logits'.")
-    core = columns[np.asarray(landmarks)]
+        raise InputError("reduce: Nystrom features need one number a pair; choose 'trace' or 'sum_logits'")
+    core = columns[places]
     values, vectors = np.linalg.eigh((core + core.T) / 2)
     kept = values > rcond * values[-1]
     return columns @ (vectors[:, kept] / np.sqrt(values[kept]))
+
+
+def _check(f: Callable, params: PyTree, x: PyTree) -> int:
+    """The number of samples that `f` can be called with."""
+    n = samples("x", x, some=True)
+    with calling(f, params=params, x=x):
+        jax.eval_shape(f, params, x)
+    return n
+
+
+def _size(params: PyTree) -> int:
+    return sum(leaf.size for leaf in split(jax.tree.map(jnp.asarray, params))[0])
 
 
 def _outputs(f: Callable, params: PyTree, x: PyTree) -> Float[Array, "n o"]:
@@ -206,10 +230,9 @@ def _gradient_of(f: Callable, params: PyTree, head: Head) -> Callable[[PyTree], 
     return gradient
 
 
-def _batched(one: Callable, x: PyTree, batch_size: int, coords: Array | None) -> np.ndarray:
+def _batched(one: Callable, x: PyTree, batch_size: int, coords: np.ndarray | None) -> np.ndarray:
     """`one` of every sample, a batch at a time, kept on the host."""
-    if batch_size < 1:
-        raise InputError(f"batch_size={batch_size}: needs at least 1.")
+    checks.count("batch_size", batch_size)
     x = jax.tree.map(jnp.asarray, x)
     n = jax.tree.leaves(x)[0].shape[0]
 

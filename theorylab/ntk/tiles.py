@@ -73,7 +73,9 @@ def _write(
 ) -> None:
     """Trim what pads the last tile and the last chunk, and hand the rest to the store."""
     if not np.isfinite(block).all():
-        raise InputError("f: the kernel has non-finite entries; check params and x for NaN, infinities or overflow.")
+        raise InputError(
+            "f: the kernel has non-finite entries; check params, x1 and x2 for NaN, infinities or overflow"
+        )
     q, r = (slice(c, min(c + layout.chunk, layout.outputs)) for c in chunks)
     block = block[: key[1] - key[0], : key[3] - key[2]]
     if reduce == "full":

@@ -15,7 +15,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.ntk.guard import require_arrays
 
 Model = Callable[..., Any]
 
@@ -26,6 +28,9 @@ def linearize(f: Model, params: Any) -> Model:
     `linearize(f, p0)(p, x) = f(p0, x) + ∂f/∂p (p0, x) (p - p0)`. Outputs may be any PyTree; cost: one forward-mode
     pass, the Jacobian is never formed. Lee et al. 2019, equation 3.
     """
+
+    checks.function("f", f)
+    require_arrays("params", params)
 
     def linear(new_params: Any, *inputs: Any, **options: Any) -> Any:
         step = jax.tree.map(jnp.subtract, new_params, params)
@@ -90,11 +95,15 @@ class GradientFlow:
         if on_train:
             base: Any = start
         else:
-            base = 0.0 if f_test is None else _like("f_test", f_test, (k.shape[0], self.y.shape[1]))
+            base = 0.0 if f_test is None else _like("f_test", f_test, (k.shape[0], self.y.shape[1]), of="k_test")
         covariance = None
         if self.nngp is not None:
-            cross = self.nngp if on_train else _given("nngp_test", nngp_test, k.shape)
-            own = self.nngp if on_train else _given("nngp_test_test", nngp_test_test, (k.shape[0], k.shape[0]))
+            cross = self.nngp if on_train else _given("nngp_test", nngp_test, k.shape, of="k_test")
+            own = (
+                self.nngp
+                if on_train
+                else _given("nngp_test_test", nngp_test_test, (k.shape[0], k.shape[0]), of="k_test")
+            )
             mixed = transfer @ cross.T
             covariance = own - mixed - mixed.T + transfer @ self.nngp @ transfer.T
             covariance = (covariance + covariance.T) / 2
@@ -104,6 +113,8 @@ class GradientFlow:
     def _progress(self, t: float | None) -> np.ndarray:
         """(1 - e^{-ηλt})/λ per eigenvalue; its limit ηt where λ = 0."""
         lam = self.eigenvalues
+        if t is not None:
+            checks.number("t", t, 0.0, infinite=True)
         if t is None or np.isinf(t):
             if lam.min() <= 0:
                 raise InputError(
@@ -111,8 +122,6 @@ class GradientFlow:
                     "determine the limit; remove duplicate points, give a ridge, or stop at a finite t"
                 )
             return 1 / lam
-        if not t >= 0:
-            raise InputError(f"t={t}: time must be non-negative (None for the limit)")
         rate = self.learning_rate * t
         safe = np.where(lam > 0, lam, 1.0)
         return np.where(lam > 0, -np.expm1(-rate * safe) / safe, rate)
@@ -139,21 +148,17 @@ def gradient_flow(
     """
     k = _matrix("k_train", k_train)
     n = k.shape[0]
-    targets = np.asarray(y, np.float64)
+    targets = np.asarray(checks.finite("y", y), np.float64)
     targets = targets[:, None] if targets.ndim == 1 else targets
     if k.shape != (n, n):
         raise InputError(f"k_train: shape {k.shape}; needs a square matrix, training points against themselves")
     if targets.ndim != 2 or targets.shape[0] != n:
         raise InputError(f"y: shape {np.shape(y)}; needs ({n},) or ({n}, outputs) to match k_train")
-    if not np.isfinite(targets).all():
-        raise InputError("y: has NaN or infinite entries; clean the data")
     scale = np.abs(k).max()
-    if np.abs(k - k.T).max() > 1e-4 * scale:
-        raise InputError(
-            f"k_train: differs from its transpose by {np.abs(k - k.T).max():.3g}; needs a symmetric kernel"
-        )
-    if not ridge >= 0 or not learning_rate > 0:
-        raise InputError(f"ridge={ridge}, learning_rate={learning_rate}: need ridge >= 0 and learning_rate > 0")
+    _require_symmetric("k_train", k)
+    checks.number("ridge", ridge, 0.0)
+    checks.number("learning_rate", learning_rate, 0.0, open_low=True)
+    checks.flag("mean_loss", mean_loss)
     regularised = (k + k.T) / 2 + ridge * np.trace(k) / n * np.eye(n)
     values, vectors = np.linalg.eigh(regularised)
     # float32 kernels have negative rounding eigenvalues of size n·eps32; anything beyond is no kernel.
@@ -162,6 +167,8 @@ def gradient_flow(
     values = np.where(values > n * np.finfo(np.float64).eps * max(values[-1], 0.0), values, 0.0)
     rate = learning_rate / targets.size if mean_loss else learning_rate
     initial = None if nngp is None else _like("nngp", nngp, (n, n))
+    if initial is not None:
+        _require_symmetric("nngp", initial)
     return GradientFlow(values, vectors, targets, initial, rate)
 
 
@@ -172,8 +179,12 @@ def max_learning_rate(k_train: ArrayLike, *, mean_loss: bool = False, outputs: i
     `predict.max_learning_rate`). momentum: of heavy-ball descent. Lee et al. 2019, after equation 15.
     """
     k = _matrix("k_train", k_train)
+    checks.flag("mean_loss", mean_loss)
+    checks.count("outputs", outputs)
+    checks.number("momentum", momentum, 0.0, 1.0, open_high=True)
     if k.shape[0] != k.shape[1]:
         raise InputError(f"k_train: shape {k.shape}; needs a square matrix, training points against themselves")
+    _require_symmetric("k_train", k)
     largest = np.linalg.eigvalsh((k + k.T) / 2)[-1]
     if largest <= 0:
         raise InputError(f"k_train: largest eigenvalue {largest:.3g}; a kernel with a positive one is needed")
@@ -181,25 +192,27 @@ def max_learning_rate(k_train: ArrayLike, *, mean_loss: bool = False, outputs: i
 
 
 def _matrix(name: str, value: ArrayLike) -> np.ndarray:
-    matrix = np.asarray(value, np.float64)
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise InputError(
-            f"{name}: shape {matrix.shape}; needs a non-empty matrix (for O outputs give the reduced kernel)"
-        )
-    if not np.isfinite(matrix).all():
-        raise InputError(f"{name}: has NaN or infinite entries; check the network and the inputs")
+    matrix = np.asarray(checks.finite(name, value), np.float64)
+    if matrix.ndim != 2:
+        raise InputError(f"{name}: shape {matrix.shape}; needs a matrix (for O outputs give the reduced kernel)")
     return matrix
 
 
-def _like(name: str, value: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
-    array = np.asarray(value, np.float64)
+def _require_symmetric(name: str, matrix: np.ndarray) -> None:
+    gap = np.abs(matrix - matrix.T).max()
+    if gap > 1e-4 * np.abs(matrix).max():  # float32 kernels, tile by tile
+        raise InputError(f"{name}: differs from its transpose by {gap:.3g}; needs a symmetric kernel")
+
+
+def _like(name: str, value: ArrayLike, shape: tuple[int, ...], *, of: str = "k_train and y") -> np.ndarray:
+    array = np.asarray(checks.finite(name, value), np.float64)
     array = array[:, None] if array.ndim == 1 and len(shape) == 2 and shape[1] == 1 else array
     if array.shape != shape:
-        raise InputError(f"{name}: shape {array.shape}; needs {shape}")
+        raise InputError(f"{name}: shape {array.shape}; needs {shape} to match {of}")
     return array
 
 
-def _given(name: str, value: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
+def _given(name: str, value: ArrayLike | None, shape: tuple[int, ...], *, of: str) -> np.ndarray:
     if value is None:
         raise InputError(f"{name}=None: the covariance at test points needs it; give it, or leave out nngp")
-    return _like(name, value, shape)
+    return _like(name, value, shape, of=of)

@@ -10,9 +10,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.errors import InputError
+from theorylab import checks
 from theorylab.ridge.kernel import KernelRidgePath
-from theorylab.ridge.path import RidgePathBase
+from theorylab.ridge.path import FITTED, RidgePathBase
 
 Variant = Literal["rademacher", "arora"]
 
@@ -34,13 +34,14 @@ def norm_bound(
     Raises:
         InputError: as `KernelRidgePath.fit`; an unknown variant.
     """
+    checks.choice("variant", variant, ("rademacher", "arora"))
     return path_norm_bound(KernelRidgePath.fit(K, Y), alphas, variant=variant)
 
 
 def path_norm_bound(path: RidgePathBase, alphas: Any, *, variant: Variant = "rademacher") -> Float[Array, " l"]:
     """`norm_bound` of a path that is already fitted: no second decomposition."""
-    if variant not in ("rademacher", "arora"):
-        raise InputError(f"variant is {variant!r}; 'rademacher' or 'arora' is needed.")
+    checks.instance("path", path, RidgePathBase, FITTED)
+    checks.choice("variant", variant, ("rademacher", "arora"))
     norm2 = path.norm2(alphas)
     if variant == "rademacher":
         complexity = (norm2 * np.asarray(path.diag_kernel).sum()) ** 0.5 / path.n

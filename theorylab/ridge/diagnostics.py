@@ -5,10 +5,11 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.precision import as_float64, float64_inside
 from theorylab.ridge import modes as algebra
 from theorylab.ridge.checks import require_penalties
-from theorylab.ridge.path import RidgePathBase
+from theorylab.ridge.path import FITTED, RidgePathBase
 
 
 @float64_inside
@@ -20,6 +21,7 @@ def leverage_spread(path: RidgePathBase, alphas: Any) -> Float[Array, " l"]:
 
     Raises `InputError` for penalties that are not finite and >= 0.
     """
+    checks.instance("path", path, RidgePathBase, FITTED)
     require_penalties(alphas)
     penalties = jnp.atleast_1d(as_float64(alphas))
     diagonal = algebra._diagonal(path.modes, algebra._weights(path.modes, penalties))

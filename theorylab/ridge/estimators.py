@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from theorylab import checks
+from theorylab.ridge.checks import require_penalties
 from theorylab.ridge.kernel import KernelRidgePath
 from theorylab.ridge.linear import RidgePath
 from theorylab.ridge.path import Criterion, RidgePathBase
 
 try:
     from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-    from sklearn.metrics.pairwise import pairwise_kernels
+    from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS, pairwise_kernels
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError(
@@ -31,6 +33,11 @@ class _SelectedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     fit_intercept: bool
 
     def _validated(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        checks.flag("fit_intercept", self.fit_intercept)
+        checks.flag("alpha_per_target", self.alpha_per_target)
+        checks.choice("criterion", self.criterion, ("gcv", "loo"))
+        if self.alphas is not None:
+            require_penalties(self.alphas)
         pairwise = self.__sklearn_tags__().input_tags.pairwise
         # A precomputed kernel keeps its precision: it tells how far its small eigenvalues can be trusted.
         dtype = [np.float64, np.float32] if pairwise else np.float64
@@ -110,7 +117,12 @@ class KernelRidgeGCV(_SelectedRidge):
         return tags
 
     def _kernel_matrix(self, X: np.ndarray, Z: np.ndarray | None = None) -> np.ndarray:
-        extra = self.kernel_params or {}
+        for name in ("gamma", "degree", "coef0"):
+            if (value := getattr(self, name)) is not None:
+                checks.number(name, value)
+        if not callable(self.kernel):
+            checks.choice("kernel", self.kernel, ("precomputed", *PAIRWISE_KERNEL_FUNCTIONS))
+        extra = checks.instance("kernel_params", self.kernel_params, (dict, type(None)), "a dictionary, or None,") or {}
         if callable(self.kernel):
             return np.asarray(self.kernel(X, X if Z is None else Z, **extra))
         named = {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0, **extra}

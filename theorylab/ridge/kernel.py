@@ -11,16 +11,13 @@ import scipy.linalg
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab import linalg
+from theorylab import checks, linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge.checks import (
-    require_kernel,
-    require_positive_semidefinite,
-    require_real,
+    require_problem,
     require_targets,
-    require_weights,
 )
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase, reflect, unit_root
@@ -58,21 +55,18 @@ class KernelRidgePath(RidgePathBase):
         Raises:
             InputError: non-square, non-symmetric, not positive semi-definite beyond rounding, non-finite, mismatched.
         """
-        require_kernel(K, values=check)
+        checks.symmetric("K", K, values=checks.flag("check", check))
         n = np.shape(K)[0]
         require_targets(Y, n, of="K", values=check)
-        if weights is not None:
-            require_weights(weights, n)
-        if center and n < 2:
-            raise InputError("center=True needs at least 2 samples: the intercept alone fits one sample.")
+        require_problem(n, weights, center, check)
         with jax.enable_x64(True):
             return _build(cls, K, Y, weights, center, check)
 
     def predict(self, K_test: Float[ArrayLike, "m n"], alphas: Float[ArrayLike, " l"]) -> Float[Array, "l m c"]:
         """Predictions at M points from their kernel K_test (M, N) to the training samples, shape (L, M, C)."""
-        require_real("K_test", K_test, ndim=(2,))
+        checks.finite("K_test", K_test, ndim=2)
         if np.shape(K_test)[1] != self.n:
-            raise InputError(f"K_test has shape {np.shape(K_test)}; (M, {self.n}), test by train, is needed.")
+            raise InputError(f"K_test has shape {np.shape(K_test)}; (M, {self.n}), test by train, is needed")
         return self._predict(K_test, alphas)
 
     @float64_inside
@@ -137,12 +131,12 @@ def _build(cls: Any, K: Any, Y: Any, weights: Any, center: bool, check: bool) ->
     epsilon = input_epsilon(K)
     n = np.shape(K)[0]
     double = epsilon <= np.finfo(np.float64).eps
+    rounding_of_input = checks.kernel_rounding(K)
     K, Y, weights = as_float64(K), as_float64(Y), None if weights is None else as_float64(weights)
     matrix, *problem = _prepare(K, Y, weights, center)
     values, vectors = _eigh(matrix)
     if check:
-        # Entries computed with cancellation (distances) lose some digits more: a thousand times machine precision.
-        require_positive_semidefinite(values, max(n, 10) * epsilon * (1e3 if double else 1))
+        checks.positive_semidefinite("K", values, rounding_of_input)
     # A float32 kernel's eigenvalues are trusted down to 1e-7 of the largest, about its machine epsilon.
     rounding = max(n, 10) * epsilon if double else max(1e-7, epsilon if epsilon > 1e-6 else 0.0)
     if not is_traced(values):

@@ -10,11 +10,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab import linalg
+from theorylab import checks, linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, input_epsilon
 from theorylab.pytrees import register
-from theorylab.ridge.checks import require_real, require_targets, require_weights
+from theorylab.ridge.checks import require_problem, require_targets
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase, reflect, unit_root
 
@@ -51,13 +51,10 @@ class RidgePath(RidgePathBase):
         Raises:
             InputError: empty, non-finite or mismatched arrays.
         """
-        require_real("X", X, ndim=(2,), values=check)
+        (checks.finite if checks.flag("check", check) else checks.real)("X", X, ndim=2)
         n = np.shape(X)[0]
         require_targets(Y, n, of="X", values=check)
-        if weights is not None:
-            require_weights(weights, n)
-        if center and n < 2:
-            raise InputError("center=True needs at least 2 samples: the intercept alone fits one sample.")
+        require_problem(n, weights, center, check)
         with jax.enable_x64(True):
             return _build(cls, X, Y, weights, center, check)
 
@@ -68,10 +65,10 @@ class RidgePath(RidgePathBase):
 
     def predict(self, X_test: Float[ArrayLike, "m p"], alphas: Float[ArrayLike, " l"]) -> Float[Array, "l m c"]:
         """Predictions at the rows of X_test (M, P), shape (L, M, C)."""
-        require_real("X_test", X_test, ndim=(2,))
+        checks.finite("X_test", X_test, ndim=2)
         features = self.right.shape[1]
         if np.shape(X_test)[1] != features:
-            raise InputError(f"X_test has shape {np.shape(X_test)}; (M, {features}), as in the fit, is needed.")
+            raise InputError(f"X_test has shape {np.shape(X_test)}; (M, {features}), as in the fit, is needed")
         return self._predict(X_test, alphas)
 
     @float64_inside

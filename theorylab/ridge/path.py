@@ -13,6 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
@@ -22,6 +23,7 @@ from theorylab.ridge.modes import Modes
 
 Criterion = Literal["gcv", "loo"]
 _STATIC = {"static": True}  # a part of the PyTree's structure, also in subclasses
+FITTED = "a fitted path, KernelRidgePath.fit(K, Y) or RidgePath.fit(X, Y),"
 
 
 @dataclass(frozen=True)
@@ -140,17 +142,27 @@ class RidgePathBase:
         """GCV / LOO, shape (L,): the free diagnostic of GCV's hypothesis.
 
         LOO needs no random-matrix law; outside about [0.85, 1.2] the law does not hold for this kernel and penalty.
+        Targets that are all zero leave no risk to compare: 1.
         """
-        return self.gcv(alphas) / self.loo(alphas)
+        return self._gcv_loo_ratio(alphas)
+
+    @float64_inside
+    def _gcv_loo_ratio(self, alphas: Any) -> Any:
+        gcv, loo = jnp.asarray(self.gcv(alphas)), jnp.asarray(self.loo(alphas))
+        nothing = (gcv == 0) & (loo == 0)
+        return jnp.where(nothing, 1.0, gcv / jnp.where(nothing, 1.0, loo))
 
     def kfold(self, alphas: Float[ArrayLike, " l"], k: int, key: PRNGKeyArray) -> Float[Array, " l"]:
         """Exact k-fold cross-validation risk over the random folds `fold_labels(N, k, key)`, shape (L,).
 
         As for `loo`, the refits keep the absolute penalty N * alpha. No refit is done: each penalty costs N³/k.
         """
+        require_penalties(alphas)
         labels = fold_labels(self.n, k, key)
         if not is_traced(alphas, self.modes) and np.min(alphas) == 0 and (self.rank < self.n - self.centered):
-            raise InputError("kfold at alpha = 0 needs a full-rank kernel; give penalties > 0 or use loo.")
+            raise InputError(
+                "alphas holds 0; kfold at alpha = 0 needs a full-rank kernel; give penalties > 0 or use loo"
+            )
         members = np.full((k, -(-self.n // k)), self.n)
         for fold in range(k):
             rows = np.flatnonzero(labels == fold)
@@ -215,8 +227,10 @@ class RidgePathBase:
 
         per_output: one penalty for each output. Needs concrete arrays (not under jit).
         """
-        if criterion not in ("gcv", "loo"):
-            raise InputError(f"criterion is {criterion!r}; 'gcv' or 'loo' is needed.")
+        checks.choice("criterion", criterion, ("gcv", "loo"))
+        checks.flag("per_output", per_output)
+        if alphas is not None:
+            require_penalties(alphas)
         offered: Any = np.atleast_1d(np.asarray(self.default_alphas() if alphas is None else alphas, dtype=np.float64))
         scores: Any = self.gcv_per_output(offered) if criterion == "gcv" else self.loo_per_output(offered)
         scores = scores if per_output else scores.sum(-1)
@@ -229,8 +243,9 @@ class RidgePathBase:
 
     def default_alphas(self, num: int = 40) -> Float[np.ndarray, " num"]:
         """Logarithmic grid from 1e-8 (or what the input's precision carries) to 10 times tr K / N."""
+        checks.count("num", num)
         if self.scale == 0:
-            raise InputError("K is zero: there is no scale for a default grid; give alphas.")
+            raise InputError("K is zero: there is no scale for a default grid; give alphas")
         lowest = max(1e-8 * self.scale, 0.0 if self.clipped else 10 * self.rounding * float(self.eigenvalues[0]))
         return np.geomspace(lowest, 10 * self.scale, num)
 
@@ -259,7 +274,7 @@ class RidgePathBase:
             raise InputError(
                 f"alpha = {alpha:.3g} leaves a system that the input's precision cannot carry: smallest eigenvalue "
                 f"{smallest:.3g}, largest {float(values[0]):.3g} (of K/N), resolved only down to {noise:.2g}; "
-                f"use alpha >= {noise:.2g}{'' if self.clipped else ' or compute it in float64'}."
+                f"use alpha >= {noise:.2g}{'' if self.clipped else ' or compute it in float64'}"
             )
 
     def _dual(self, alphas: Array) -> Array:
@@ -278,8 +293,10 @@ class RidgePathBase:
 
 def fold_labels(n: int, k: int, key: PRNGKeyArray) -> Int[np.ndarray, " n"]:
     """Random assignment of n samples to k folds whose sizes differ by at most one: labels 0..k-1, shape (n,)."""
+    n, k = checks.count("n", n), checks.count("k", k)
+    checks.key("key", key)
     if not 2 <= k <= n:
-        raise InputError(f"k = {k} folds of {n} samples; 2 <= k <= number of samples is needed.")
+        raise InputError(f"k = {k} folds of {n} samples; 2 <= k <= number of samples is needed")
     return np.asarray(jax.random.permutation(key, np.arange(n) % k))
 
 

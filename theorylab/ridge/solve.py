@@ -16,11 +16,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab import linalg
+from theorylab import checks, linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
-from theorylab.ridge.checks import require_kernel, require_penalties, require_targets
+from theorylab.ridge.checks import require_targets
 
 
 @register()
@@ -59,18 +59,19 @@ def solve_ridge(
     Raises:
         InputError: bad shapes or values; a system that is not positive definite.
     """
-    require_kernel(K)
+    checks.symmetric("K", K)
     require_targets(Y, np.shape(K)[0], of="K")
-    require_penalties(alpha)
-    if np.ndim(alpha) != 0:
-        raise InputError(f"alpha has shape {np.shape(alpha)}; one penalty is needed (many: KernelRidgePath).")
-    if block < 1:
-        raise InputError(f"block is {block}; at least 1 column is needed.")
+    if np.ndim(checks.real("alpha", alpha)):
+        raise InputError(f"alpha has shape {np.shape(alpha)}; one penalty is needed (many: KernelRidgePath)")
+    checks.number("alpha", alpha, 0.0)
+    checks.count("block", block)
+    if mesh is not None:
+        checks.instance("mesh", mesh, Mesh, "a jax.sharding.Mesh, or None,")
     solution = _solve(K, Y, alpha, block, mesh)
     if not is_traced(solution) and not np.isfinite(solution.gcv):
         raise InputError(
             f"K + N alpha I is not positive definite in float64 at alpha = {float(np.asarray(alpha)):.3g}; "
-            "use a larger alpha, or KernelRidgePath, which knows the limit of a rank-deficient kernel."
+            "use a larger alpha, or KernelRidgePath, which knows the limit of a rank-deficient kernel"
         )
     return solution
 

@@ -16,10 +16,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 from matfree import decomp
 
-from theorylab import linalg
+from theorylab import checks, linalg
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside
-from theorylab.ridge.checks import require_kernel, require_penalties, require_targets
+from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.ridge.checks import require_penalties, require_targets
 
 Matvec = Callable[[Float[Array, " n"]], Float[Array, " n"]]
 
@@ -65,15 +65,23 @@ def gcv_slq(
     Raises:
         InputError: bad shapes or values; alphas holding 0.
     """
-    require_targets(Y, np.shape(Y)[0] if callable(K) else np.shape(K)[0], of="K")
-    if not callable(K):
-        require_kernel(K)
+    if callable(K):
+        n = np.shape(checks.finite("Y", Y, ndim=(1, 2)))[0]
+        checks.vector_map("K", K, n, "one entry for each row of Y")
+        rounding = n * float(np.finfo(np.float32).eps)  # its own precision is not known
+    else:
+        n = np.shape(checks.symmetric("K", K))[0]
+        require_targets(Y, n, of="K")
+        rounding = checks.kernel_rounding(K)
     require_penalties(alphas)
-    if float(np.min(np.asarray(alphas))) == 0:
-        raise InputError("alphas holds 0; Lanczos does not reach the smallest eigenvalues: give alphas > 0.")
-    if num_probes < 2 or depth < 1:
-        raise InputError(f"num_probes={num_probes}, depth={depth}; at least 2 probes and 1 step are needed.")
-    return GCVEstimate(*_estimate(K, Y, alphas, key, num_probes, min(depth, np.shape(Y)[0])))
+    if not is_traced(alphas) and float(np.min(np.asarray(alphas))) == 0:
+        raise InputError("alphas holds 0; Lanczos does not reach the smallest eigenvalues: give alphas > 0")
+    checks.key("key", key)
+    checks.count("num_probes", num_probes, 2)
+    checks.count("depth", depth)
+    *estimate, extremes = _estimate(K, Y, alphas, key, num_probes, min(depth, n))
+    checks.positive_semidefinite("K", extremes, rounding)
+    return GCVEstimate(*estimate)
 
 
 @float64_inside
@@ -85,19 +93,19 @@ def _estimate(K: Any, Y: Any, alphas: Any, key: Any, num_probes: int, depth: int
     probes = jax.random.rademacher(key, (num_probes, n), jnp.float64)
     diagonals, offdiagonals = _lanczos(matvec, depth, jnp.concatenate([probes, Y.T]), *arguments)
 
-    def quadratures(steps: int) -> tuple[Array, Array]:
-        nodes, weights = _gauss(diagonals[:, :steps] / n, offdiagonals[:, : steps - 1] / n)
+    def quadratures(steps: int) -> tuple[Array, Array, Array]:
+        nodes, weights, extremes = _gauss(diagonals[:, :steps] / n, offdiagonals[:, : steps - 1] / n)
         shifted = nodes[:, :, None] + alphas
         traces = (weights[:num_probes, :, None] / shifted[:num_probes]).sum(1)
         squares = (Y**2).sum(0)[:, None] * (weights[num_probes:, :, None] / shifted[num_probes:] ** 2).sum(1)
-        return traces, squares.sum(0) / n
+        return traces, squares.sum(0) / n, extremes
 
-    traces, numerator = quadratures(depth)
+    traces, numerator, extremes = quadratures(depth)
     mean, error = traces.mean(0), traces.std(0, ddof=1) / np.sqrt(num_probes)
     gcv = numerator / mean**2
-    fewer_traces, fewer_numerator = quadratures(max(1, depth * 4 // 5))
+    fewer_traces, fewer_numerator, _ = quadratures(max(1, depth * 4 // 5))
     truncation = jnp.abs(gcv - fewer_numerator / fewer_traces.mean(0) ** 2)
-    return gcv, 2 * gcv * error / mean, truncation, 1 / mean, error / mean**2, n * (1 - alphas * mean)
+    return gcv, 2 * gcv * error / mean, truncation, 1 / mean, error / mean**2, n * (1 - alphas * mean), n * extremes
 
 
 def _product(vector: Array, K: Array) -> Array:
@@ -124,13 +132,17 @@ def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple
 
 
 @jax.jit
-def _gauss(diagonals: Array, offdiagonals: Array) -> tuple[Array, Array]:
-    """Nodes and weights (V, depth) of the Gauss quadratures: eigenvalues, squared first components of eigenvectors."""
+def _gauss(diagonals: Array, offdiagonals: Array) -> tuple[Array, Array, Array]:
+    """Nodes and weights (V, depth) of the Gauss quadratures: eigenvalues, squared first components of eigenvectors.
 
-    def one(diagonal: Array, offdiagonal: Array) -> tuple[Array, Array]:
+    And the smallest and the largest eigenvalue of all, as they were found.
+    """
+
+    def one(diagonal: Array, offdiagonal: Array) -> tuple[Array, Array, Array]:
         T = jnp.diag(diagonal) + jnp.diag(offdiagonal, 1) + jnp.diag(offdiagonal, -1)
         nodes, vectors = linalg.eigh(T)
         # Ritz values of a positive semi-definite kernel are >= 0 up to rounding.
-        return jnp.maximum(nodes, 0.0), vectors[0] ** 2
+        return jnp.maximum(nodes, 0.0), vectors[0] ** 2, nodes
 
-    return jax.vmap(one)(diagonals, offdiagonals)
+    nodes, weights, found = jax.vmap(one)(diagonals, offdiagonals)
+    return nodes, weights, jnp.stack([found.min(), found.max()])

@@ -12,10 +12,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
-from theorylab.rmt.inputs import as_spectrum, as_weights, require_nonnegative
-from theorylab.rmt.tails import PowerLawTail, tail_dof
+from theorylab.rmt.inputs import as_spectrum, as_weights
+from theorylab.rmt.tails import PowerLawTail, require_tail, tail_dof
 
 _BLOCK = 2**23  # eigenvalues x parameters evaluated at once: 64 MiB of float64
 _MAX_NEWTON = 500
@@ -61,6 +62,11 @@ def balance(
     within = jnp.where(eigenvalues > 0, missed, missed - 1)  # 0 without variance, with the right derivative
     slack = jnp.where(n >= rank, (n - rank + jnp.sum(weights * within)) / n, 1 - dof1 / n)
     return Balance(dof1, gap, slack)
+
+
+def times(factor: Float[Array, ""], value: Float[Array, ""]) -> Float[Array, ""]:
+    """factor * value, 0 where the factor is infinite (at the interpolation threshold) and the value vanishes."""
+    return jnp.where(jnp.isinf(factor) & (value == 0), 0.0, factor * value)
 
 
 def solve_kappa(
@@ -145,8 +151,10 @@ def effective_regularization(
     Source: Wei, Hu, Steinhardt 2022; the dictionary alpha = λ, n = N holds.
     """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
-    require_nonnegative("n", n, strictly=True)
-    require_nonnegative("alpha", alpha)
+    checks.positive("n", n)
+    checks.nonnegative("alpha", alpha)
+    checks.broadcast(n=n, alpha=alpha)
+    require_tail("tail", tail, spectrum, weights)
     return _kappa(spectrum, as_weights("weights", weights, spectrum), tail, as_float64(n), as_float64(alpha))
 
 
@@ -160,7 +168,8 @@ def degrees_of_freedom(
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """dof1 = tr Σ(Σ+κ)⁻¹ and dof2 = tr Σ²(Σ+κ)⁻², each of kappa's shape."""
     spectrum = as_spectrum("eigenvalues", eigenvalues)
-    require_nonnegative("kappa", kappa)
+    checks.nonnegative("kappa", kappa)
+    require_tail("tail", tail, spectrum, weights)
     at = _balance(spectrum, as_weights("weights", weights, spectrum), tail, as_float64(1.0), as_float64(kappa))
     return at.dof1, at.dof1 - at.gap
 

@@ -5,17 +5,20 @@ better" (the eigenframework of random-feature ridge regression).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
-from theorylab.rmt.effective import balance, over_grid, solve_kappa, unlearned
-from theorylab.rmt.inputs import as_spectrum, concrete, require_nonnegative
+from theorylab.rmt.effective import balance, over_grid, solve_kappa, times, unlearned
+from theorylab.rmt.inputs import as_spectrum
 
 
 @register()
@@ -47,16 +50,23 @@ def covariate_shift_risk(
     bias = κ² βᵀ(Σ+κ)⁻¹A(Σ+κ)⁻¹β + κ² κ' T βᵀΣ(Σ+κ)⁻²β and variance = σ² κ' T, T = (1/n) tr AΣ(Σ+κ)⁻².
     At A = Σ this is `omniscient_risk`.
     """
-    spectrum, beta, moment = as_spectrum("eigenvalues", eigenvalues), as_float64(coefficients), as_float64(shifted)
+    spectrum = as_spectrum("eigenvalues", eigenvalues)
     p = spectrum.shape[0]
-    if beta.shape != (p,) or moment.shape not in ((p,), (p, p)):
-        raise InputError(
-            f"coefficients must be ({p},) and shifted ({p},) or ({p}, {p}), got {beta.shape} and {moment.shape}"
-        )
-    require_nonnegative("n", n, strictly=True)
-    require_nonnegative("alpha", alpha)
-    require_nonnegative("noise", noise)
+    beta = as_float64(checks.finite("coefficients", coefficients, ndim=1))
+    checks.same_length(eigenvalues=spectrum, coefficients=beta)
+    whole = np.ndim(checks.real("shifted", shifted, ndim=(1, 2))) == 2
+    moment = as_float64(checks.symmetric("shifted", shifted) if whole else checks.nonnegative("shifted", shifted))
+    if moment.shape[0] != p:
+        raise InputError(f"shifted has shape {moment.shape}; ({p},) or ({p}, {p}), as the eigenvalues, is needed")
+    _require_sample(n, alpha, noise)
     return _shift(spectrum, beta, moment, as_float64(noise), as_float64(n), as_float64(alpha))
+
+
+def _require_sample(n: Any, alpha: Any, noise: Any) -> None:
+    checks.positive("n", n)
+    checks.nonnegative("alpha", alpha)
+    checks.broadcast(n=n, alpha=alpha)
+    checks.nonnegative("noise", noise, ndim=0)
 
 
 @jax.jit
@@ -73,8 +83,8 @@ def _shift(spectrum, beta, moment, noise, n, alpha):  # type: ignore[no-untyped-
         total = spectrum + kappa
         inverse = jnp.where(total > 0, 1 / jnp.where(total > 0, total, 1.0), 0.0)
         trace = jnp.sum(diagonal * spectrum * inverse**2) / n
-        bias = first + dkappa * trace * jnp.sum(spectrum * rest**2)
-        variance = noise * dkappa * trace
+        bias = first + times(dkappa * trace, jnp.sum(spectrum * rest**2))
+        variance = times(dkappa * trace, noise)
         return ShiftRisk(bias + variance + noise, kappa, dkappa, bias, variance)
 
     return over_grid(at, n, alpha, spectrum.size)
@@ -106,16 +116,11 @@ def random_features_risk(
     K̂ = (1/k) Σ_j g_j g_jᵀ on n samples, solved with K̂ + nα; `target_power` b_i as in `omniscient_risk`. With L =
     λ/(λ+γ): Σ L + nα/κ = n and Σ L + kκ/γ = k. As k -> ∞, γ -> κ and this is `omniscient_risk`. n and alpha broadcast.
     """
-    spectrum, power = as_spectrum("eigenvalues", eigenvalues), as_float64(target_power)
-    if power.shape != spectrum.shape:
-        raise InputError(f"target_power must have the shape {spectrum.shape} of the eigenvalues, got {power.shape}")
-    known = concrete(power)
-    if known is not None and not (known >= 0).all():
-        raise InputError("target_power must be >= 0 and not NaN: it is λ_i (v_iᵀβ)², not the coefficient itself")
-    require_nonnegative("n", n, strictly=True)
-    require_nonnegative("features", features, strictly=True)
-    require_nonnegative("alpha", alpha)
-    require_nonnegative("noise", noise)
+    spectrum = as_spectrum("eigenvalues", eigenvalues)
+    power = as_float64(checks.nonnegative("target_power", target_power, ndim=1))
+    checks.same_length(eigenvalues=spectrum, target_power=power)
+    checks.positive("features", features, ndim=0)
+    _require_sample(n, alpha, noise)
     return _random_features(spectrum, power, as_float64(noise), as_float64(features), as_float64(n), as_float64(alpha))
 
 

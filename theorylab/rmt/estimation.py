@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.optimize import brentq, nnls
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.rmt.scaling import log_slope
 
@@ -27,12 +28,15 @@ def decay_exponent(eigenvalues: Float[Array, "p"], *, start: int = 1, stop: int 
     the window: use `kappa_curve` and `fit_exponents` there. Standard error from residuals (they are correlated: a
     lower bound).
     """
-    values = np.sort(np.asarray(eigenvalues, float))[::-1]
-    stop = len(values) if stop is None else stop
-    if not 1 <= start < stop - 1 or stop > len(values):
-        raise InputError(f"need 1 <= start, start + 2 <= stop <= {len(values)} ranks, got {start}..{stop}")
+    values = np.sort(np.asarray(checks.finite("eigenvalues", eigenvalues, ndim=1), float))[::-1]
+    start = checks.count("start", start)
+    stop = len(values) if stop is None else checks.count("stop", stop)
+    if not start < stop - 1 or stop > len(values):
+        raise InputError(
+            f"start = {start}, stop = {stop}; start + 2 <= stop <= {len(values)}, the ranks of eigenvalues, are needed"
+        )
     window = values[start - 1 : stop]
-    if not (np.isfinite(window).all() and window[-1] > 0):
+    if not window[-1] > 0:
         raise InputError("eigenvalues in the window must be finite and > 0; end it before the null space (stop=)")
     slope, error = log_slope(np.arange(start, stop + 1.0), window)
     return PowerLawFit(-slope, error, len(window))
@@ -44,12 +48,14 @@ def tail_exponent(eigenvalues: Float[Array, "p"], xmin: float, xmax: float = mat
     Ignoring the upper end, as the plain Hill estimator does, biases a upwards. For eigenvalues i^-b, a = 1 + 1/b.
     Standard error from the Fisher information.
     """
-    values = np.asarray(eigenvalues, float)
-    if not 0 < xmin < xmax:
-        raise InputError(f"need 0 < xmin < xmax, got {xmin} and {xmax}")
+    values = np.asarray(checks.finite("eigenvalues", eigenvalues, ndim=1), float)
+    xmin = float(checks.number("xmin", xmin, 0.0, open_low=True))
+    xmax = float(checks.number("xmax", xmax, 0.0, open_low=True, infinite=True))
+    if not xmin < xmax:
+        raise InputError(f"xmin = {xmin:g}, xmax = {xmax:g}; 0 < xmin < xmax is needed")
     inside = np.log(values[(values >= xmin) & (values <= xmax)] / xmin)
     if len(inside) < 3 or inside.max() == 0:
-        raise InputError(f"only {len(inside)} eigenvalues lie in [{xmin:g}, {xmax:g}]; widen the window")
+        raise InputError(f"only {len(inside)} eigenvalues lie in [xmin, xmax] = [{xmin:g}, {xmax:g}]; widen the window")
     length, mean = math.log(xmax / xmin), float(inside.mean())
     if math.isinf(length):
         return PowerLawFit(1 + 1 / mean, 1 / mean / math.sqrt(len(inside)), len(inside))
@@ -92,17 +98,22 @@ def estimate_spectrum(
     `points` complex z. An ill-posed problem: masses of neighbouring grid points are exchangeable, low moments are
     accurate. NumPy, not differentiable. Raises InputError on negative or non-finite input.
     """
-    values = np.asarray(sample_eigenvalues, float)
-    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all() or values.min() < -1e-8 * values.max():
-        raise InputError("sample_eigenvalues must be a non-empty 1-D array of finite values >= 0")
-    if n < 1 or values.max() <= 0:
-        raise InputError(f"need n >= 1 samples and a positive eigenvalue, got n = {n}, largest {values.max():g}")
+    values = np.asarray(checks.finite("sample_eigenvalues", sample_eigenvalues, ndim=1), float)
+    checks.number("n", n, 1.0)
+    checks.count("points", points)
+    if values.min() < -1e-8 * values.max() or values.max() <= 0:
+        raise InputError(
+            f"sample_eigenvalues lie in [{values.min():g}, {values.max():g}]; numbers >= 0 and a positive eigenvalue "
+            "are needed"
+        )
     gamma, top = values.size / n, values.max()
     if grid is None:
         low = max(np.quantile(values, 0.02), 1e-3 * values.mean()) / 2
         t = np.geomspace(low, top, 60)
     else:
-        t = np.asarray(grid, float)
+        t = np.asarray(checks.nonnegative("grid", grid, ndim=1), float)
+        if t.max() == 0:
+            raise InputError("grid holds only 0; a positive eigenvalue is needed")
     u = np.linspace(0, 1, points)
     z = np.concatenate([top * (1.2 * u) + 1j * top * 0.05, -top * np.geomspace(1e-3, 3, points) + 0j])
     m = gamma * np.mean(1 / (values - z[:, None]), axis=1) - (1 - gamma) / z

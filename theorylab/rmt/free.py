@@ -14,9 +14,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float
 
-from theorylab.precision import as_float64, float64_inside
+from theorylab import checks
+from theorylab.errors import InputError
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
-from theorylab.rmt.inputs import as_atoms, complexed, law_method, upper_half
+from theorylab.rmt.inputs import as_atoms, complexed, law_method, require_complex, require_upper, upper_half
+from theorylab.rmt.wigner import Semicircle
 
 _SWEEPS, _LEVELS, _NEWTON = 40, 24, 4
 
@@ -63,22 +66,37 @@ class FreeConvolution:
     second: Any
     product: bool = False
 
+    def validate(self) -> None:
+        checks.flag("product", self.product)
+        for name, law in (("first", self.first), ("second", self.second)):
+            checks.function(f"{name}.stieltjes", getattr(law, "stieltjes", None))
+            if hasattr(law, "validate"):
+                law.validate()
+            lowest = jnp.min(as_float64(law.values)) if isinstance(law, DiscreteLaw) else 0.0
+            if self.product and (isinstance(law, Semicircle) or (not is_traced(lowest) and lowest < 0)):
+                raise InputError(f"{name} has negative eigenvalues; a product of free laws needs both on [0, ∞)")
+
     @float64_inside
     def solve(self, z: Complex[Array, "..."] | complex) -> FreeSolution:
         """m(z) for Im z > 0 (not on the axis: use a small imaginary part, as `density` does)."""
+        self.validate()
+        require_upper(require_complex("z", z), strictly=True)
         return _solve(self.first, self.second, self.product, complexed(z))
 
     @float64_inside
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         """m(z); NaN where the iteration did not converge."""
-        upper, below = upper_half(complexed(z))
-        solution = self.solve(upper)
+        self.validate()
+        upper, below = upper_half(complexed(require_complex("z", z)))
+        solution = _solve(self.first, self.second, self.product, upper)
         m = jnp.where(solution.converged, solution.stieltjes, jnp.nan)
         return jnp.where(below, jnp.conj(m), m)
 
     @float64_inside
     def density(self, x: Float[Array, "..."] | float, *, width: float = 1e-7) -> Float[Array, "..."]:
         """Im m(x + i width)/π: the density smoothed by a Cauchy kernel of that half-width; NaN where not converged."""
+        checks.finite("x", x)
+        checks.number("width", width, 0.0, open_low=True)
         return jnp.imag(self.stieltjes(jax.lax.complex(as_float64(x), jnp.full_like(as_float64(x), width)))) / jnp.pi
 
 

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside, is_traced
 
 _MAX_STEPS = 200
 
@@ -56,12 +57,13 @@ def kolmogorov_distance(sample: Float[ArrayLike, "n"], cdf: Callable[[Array], Ar
 
     Right at atoms too when they lie at values that the sample takes exactly (pass eigenvalues with zeros set to 0).
     """
-    values = as_float64(sample)
-    if values.ndim != 1 or values.size == 0:
-        raise InputError(f"sample must be a non-empty 1-D array, got shape {values.shape}")
-    values = jnp.sort(values)
+    values = jnp.sort(as_float64(checks.finite("sample", sample, ndim=1)))
+    checks.function("cdf", cdf)
     n = values.size
     theory = as_float64(cdf(values))
+    if theory.shape != values.shape or (not is_traced(theory) and jnp.isnan(theory).any()):
+        given = "NaN" if theory.shape == values.shape else f"shape {theory.shape}"
+        raise InputError(f"cdf gives {given} for a sample {values.shape}; a probability for each value is needed")
     below, upto = (as_float64(jnp.searchsorted(values, values, side=side)) / n for side in ("left", "right"))
     # Just below zero lie subnormal numbers, which XLA takes for zero itself.
     before = jnp.where(values == 0, -jnp.finfo(jnp.float64).tiny, jnp.nextafter(values, -jnp.inf))

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
-from theorylab import linalg
+from theorylab import checks, linalg
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
 from theorylab.rmt.effective import effective_regularization
-from theorylab.rmt.inputs import as_spectrum, complexed, require_nonnegative
+from theorylab.rmt.inputs import as_spectrum, complexed, require_complex, require_upper
 
 
 @register()
@@ -44,12 +44,18 @@ def local_law_residuals(
     falls as 1/n and (B) as n^-1/2; for duplicated or elliptical samples they stall. Raises InputError on
     mismatched shapes.
     """
-    sample, spectrum, v = as_float64(X), as_spectrum("eigenvalues", eigenvalues), as_float64(vectors)
+    sample, spectrum = as_float64(checks.finite("X", X, ndim=2)), as_spectrum("eigenvalues", eigenvalues)
+    v = as_float64(checks.finite("vectors", vectors, ndim=(1, 2)))
     v = v[:, None] if v.ndim == 1 else v
     p = spectrum.shape[0]
-    if sample.ndim != 2 or sample.shape[1] != p or v.ndim != 2 or v.shape[0] != p:
-        raise InputError(f"X must be (n, {p}) and vectors ({p},) or ({p}, k), got {sample.shape} and {v.shape}")
-    require_nonnegative("alpha", alpha, strictly=True)
+    if sample.shape[1] != p or v.shape[0] != p:
+        raise InputError(
+            f"X has shape {sample.shape} and vectors {v.shape}; (n, {p}) and ({p},) or ({p}, k) are needed for the "
+            f"{p} eigenvalues"
+        )
+    if not is_traced(v) and not (v != 0).any(axis=0).all():
+        raise InputError("vectors has a column of zeros; directions are needed")
+    checks.positive("alpha", alpha)
     n, ridge = sample.shape[0], as_float64(alpha)
     values, basis = linalg.eigh(sample @ sample.T / n)
     # α(Σ̂+α)⁻¹ = 1 - Xᵀ(XXᵀ/n + α)⁻¹X/n, so that an n x n eigendecomposition serves every α.
@@ -70,6 +76,9 @@ def resolvent_residuals(
 
     Stays of order n^o(1) down to Im z ~ 1/n when the averaged local law holds (Knowles & Yin 2017).
     """
-    points, values = complexed(z), as_float64(sample_eigenvalues)
+    require_upper(require_complex("z", z), strictly=True)
+    require_complex("stieltjes", stieltjes)
+    checks.broadcast(stieltjes=stieltjes, z=z)
+    points, values = complexed(z), as_float64(checks.finite("sample_eigenvalues", sample_eigenvalues, ndim=1))
     empirical = jnp.mean(1 / (values - points[..., None]), axis=-1)
     return jnp.abs(empirical - complexed(stieltjes)) * values.size * jnp.imag(points)

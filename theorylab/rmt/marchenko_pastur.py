@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from theorylab import checks
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
-from theorylab.rmt.inputs import complexed, law_method, require_nonnegative
+from theorylab.rmt.inputs import complexed, law_method, require_parameter, require_shape
 from theorylab.rmt.inversion import invert_cdf
 
 
@@ -31,11 +32,13 @@ class MarchenkoPastur:
     def __post_init__(self) -> None:
         for name in ("gamma", "s2"):
             if isinstance(value := getattr(self, name), int | float):
-                require_nonnegative(f"MarchenkoPastur: {name}", value, strictly=True)
+                checks.positive(f"MarchenkoPastur: {name}", value)
 
     def validate(self) -> None:
         for name in ("gamma", "s2"):
-            require_nonnegative(f"MarchenkoPastur: {name}", getattr(self, name), strictly=True)
+            require_parameter(f"MarchenkoPastur: {name}", getattr(self, name))
+        checks.broadcast(gamma=self.gamma, s2=self.s2)
+        checks.flag("MarchenkoPastur: companion", self.companion)
 
     def _share(self) -> Array:
         """Mass of this law per mass of the law of XᵀX/n, away from zero."""
@@ -44,12 +47,14 @@ class MarchenkoPastur:
     @float64_inside
     def edges(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Ends s2 (1 ∓ √gamma)² of the bulk."""
+        self.validate()
         root, s2 = jnp.sqrt(as_float64(self.gamma)), as_float64(self.s2)
         return s2 * (1 - root) ** 2, s2 * (1 + root) ** 2
 
     @float64_inside
     def atom(self) -> Float[Array, ""]:
         """Mass at zero: max(0, 1 - 1/gamma), or max(0, 1 - gamma) for the companion."""
+        self.validate()
         gamma = as_float64(self.gamma)
         return jnp.where(gamma > 1, 0.0, 1 - gamma) if self.companion else jnp.where(gamma > 1, 1 - 1 / gamma, 0.0)
 
@@ -102,11 +107,15 @@ class MarchenkoPastur:
     @float64_inside
     def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         """Independent draws from the law (not the repelling eigenvalues of one matrix)."""
+        checks.key("key", key)
+        require_shape("shape", shape)
         return self.quantile(jax.random.uniform(key, shape, dtype=jnp.float64))
 
     @float64_inside
     def moments(self, count: int) -> Float[Array, "count"]:
         """The first `count` moments, k = 1, 2, ...: s2^k Σ_r gamma^r C(k,r) C(k-1,r)/(r+1) (Narayana numbers)."""
+        self.validate()
+        checks.count("count", count)
         gamma, s2 = as_float64(self.gamma), as_float64(self.s2)
         values = []
         for k in range(1, count + 1):

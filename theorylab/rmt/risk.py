@@ -10,13 +10,13 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab import linalg
+from theorylab import checks, linalg
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
-from theorylab.rmt.effective import balance, over_grid, solve_kappa, unlearned
-from theorylab.rmt.inputs import as_spectrum, as_weights, concrete, require_nonnegative
-from theorylab.rmt.tails import PowerLawTail, tail_unlearned
+from theorylab.rmt.effective import balance, over_grid, solve_kappa, times, unlearned
+from theorylab.rmt.inputs import as_spectrum, as_weights
+from theorylab.rmt.tails import PowerLawTail, require_same_start, require_tail, tail_unlearned
 
 
 @register()
@@ -47,9 +47,9 @@ def _risk(eigenvalues, power, weights, noise, tail, target_tail, n, alpha):  # t
         missed = jnp.sum(power * unlearned(eigenvalues, kappa) ** 2)
         if target_tail is not None:
             missed = missed + tail_unlearned(target_tail, tail, kappa)
-        bias, variance = dkappa * missed, noise * (dkappa - 1)
+        bias, variance = times(dkappa, missed), times(dkappa - 1, noise)
         risk = bias + variance + noise
-        train_risk = at_kappa.slack**2 * risk
+        train_risk = times(risk, at_kappa.slack**2)
         dof1 = at_kappa.dof1
         return RiskEstimate(risk, train_risk, kappa, dkappa, dof1, dof1 - at_kappa.gap, bias, variance)
 
@@ -78,27 +78,20 @@ def omniscient_risk(
     `effective_regularization` for their meaning. Raises InputError on shapes that do not match and negative values.
     """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
-    power = as_float64(target_power)
-    if power.ndim not in (1, 2) or power.shape[0] != spectrum.shape[0]:
+    power = as_float64(checks.nonnegative("target_power", target_power, ndim=(1, 2)))  # λ_i (v_iᵀβ)², no coefficient
+    if power.shape[0] != spectrum.shape[0]:
         raise InputError(
-            f"target_power must have shape ({spectrum.shape[0]},) or ({spectrum.shape[0]}, outputs) "
-            f"like the eigenvalues, got {power.shape}"
+            f"target_power has shape {power.shape}; ({spectrum.shape[0]},) or ({spectrum.shape[0]}, outputs) "
+            "like the eigenvalues is needed"
         )
-    known = concrete(power)
-    if known is not None and not (known >= 0).all():
-        raise InputError("target_power must be >= 0 and not NaN: it is λ_i (v_iᵀβ)², not the coefficient itself")
-    require_nonnegative("n", n, strictly=True)
-    require_nonnegative("alpha", alpha)
-    require_nonnegative("noise", noise)
-    if (
-        tail is not None
-        and (start := concrete(tail.start)) is not None
-        and start < spectrum.shape[0]
-        and weights is None
-    ):
-        raise InputError(
-            f"tail.start must be >= the {spectrum.shape[0]} eigenvalues listed, got {start:g}: modes overlap"
-        )
+    checks.positive("n", n)
+    checks.nonnegative("alpha", alpha)
+    checks.broadcast(n=n, alpha=alpha)
+    checks.nonnegative("noise", noise, ndim=0)
+    require_tail("tail", tail, spectrum, weights)
+    require_tail("target_tail", target_tail, spectrum, weights)
+    if tail is not None and target_tail is not None:
+        require_same_start(tail, target_tail)
     power = power.sum(axis=1) if power.ndim == 2 else power
     return _risk(
         spectrum,
@@ -123,7 +116,9 @@ def spectrum_only_risk(
 ) -> RiskEstimate:
     """The baseline that knows the spectrum and E y² = `second_moment` only: target power spread as b_i = τ²λ_i."""
     spectrum = as_spectrum("eigenvalues", eigenvalues)
-    require_nonnegative("second_moment", second_moment)
+    checks.nonnegative("second_moment", second_moment, ndim=0)
+    if not is_traced(spectrum) and float(spectrum.max()) == 0:
+        raise InputError("eigenvalues are all 0; one above 0 is needed to carry the second moment")
     return omniscient_risk(spectrum, as_float64(second_moment) * spectrum / jnp.sum(spectrum), n, alpha, noise=noise)
 
 
@@ -136,12 +131,11 @@ def plugin_spectrum(
     Σ b = mean of y². Fed to `omniscient_risk`, good only for n much smaller than m (at n = m it returns the training
     data). K is the unnormalised symmetric kernel. Raises InputError on shapes that do not match.
     """
-    kernel, labels = as_float64(K), as_float64(Y)
-    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or labels.ndim not in (1, 2):
-        raise InputError(f"K must be square and Y (m,) or (m, outputs), got {kernel.shape} and {labels.shape}")
+    kernel, labels = as_float64(checks.symmetric("K", K)), as_float64(checks.finite("Y", Y, ndim=(1, 2)))
     if labels.shape[0] != kernel.shape[0]:
-        raise InputError(f"Y must have one row for each of the {kernel.shape[0]} rows of K, got {labels.shape[0]}")
+        raise InputError(f"Y has {labels.shape[0]} rows; one row for each of the {kernel.shape[0]} of K is needed")
     m = kernel.shape[0]
     values, vectors = linalg.eigh(kernel)
+    checks.positive_semidefinite("K", values, checks.kernel_rounding(K))
     coefficients = vectors.T @ labels.reshape(m, -1)
     return jnp.maximum(values[::-1], 0.0) / m, jnp.sum(coefficients**2, axis=1)[::-1] / m

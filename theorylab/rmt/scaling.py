@@ -7,7 +7,7 @@ the curve κ̂(n) is a good one.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +15,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab import linalg
+from theorylab import checks, linalg
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
-from theorylab.rmt.inputs import concrete, require_nonnegative
 
 Schedule = Literal["ridgeless", "tuned", "fixed"]
 
@@ -34,9 +33,10 @@ def power_law_kappa(
 
     Leading order; the relative error is O(1/n). Raises InputError when alpha <= 1 (infinite trace).
     """
-    known = concrete(alpha)
-    if known is not None and not (known > 1).all():
-        raise InputError(f"alpha must be > 1, so that the trace is finite, got {alpha}")
+    checks.within("alpha", alpha, 1.0, open_low=True)
+    checks.positive("n", n)
+    checks.positive("scale", scale)
+    checks.broadcast(alpha=alpha, n=n, scale=scale)
     a = as_float64(alpha)
     return as_float64(scale) * ((jnp.pi / a) / jnp.sin(jnp.pi / a) / as_float64(n)) ** a
 
@@ -47,21 +47,23 @@ def predicted_exponent(alpha: float, delta: float, *, noise: float = 0.0, schedu
     `ridgeless`: min(delta-1, 2 alpha); with noise 0, because the excess tends to (alpha-1) noise. `tuned` (best ridge):
     with s = min(delta-1, 2 alpha), s without noise and s/(s+1) with it. `fixed` ridge: 0.
     """
-    if not (alpha > 1 and delta > 1):
-        raise InputError(f"alpha and delta must be > 1 (finite trace and power), got {alpha} and {delta}")
+    checks.number("alpha", alpha, 1.0, open_low=True)  # a finite trace
+    checks.number("delta", delta, 1.0, open_low=True)  # a finite power
+    checks.number("noise", noise, 0.0)
+    checks.choice("schedule", schedule, get_args(Schedule))
     smooth = min(delta - 1, 2 * alpha)
     match schedule:
         case "ridgeless":
             return 0.0 if noise > 0 else smooth
         case "tuned":
             return smooth / (smooth + 1) if noise > 0 else smooth
-        case "fixed":
-            return 0.0
-    raise InputError(f"schedule must be 'ridgeless', 'tuned' or 'fixed', got {schedule!r}")
+    return 0.0
 
 
 def predicted_norm_exponent(alpha: float, delta: float) -> float:
     """yᵀK⁻¹y ~ n^max(alpha - delta + 1, 0): growth of the interpolant's squared norm."""
+    checks.number("alpha", alpha, 1.0, open_low=True)
+    checks.number("delta", delta, 1.0, open_low=True)
     return max(alpha - delta + 1, 0.0)
 
 
@@ -111,13 +113,12 @@ def log_slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def _slope(name: str, sizes: object, values: object) -> tuple[float, float]:
-    x, y = np.asarray(sizes, float), np.asarray(values, float)
-    if x.ndim != 1 or len(x) < 2 or y.ndim not in (1, 2) or y.shape[0] != len(x) or len(np.unique(x)) < 2:
+    x = np.asarray(checks.positive("sizes", sizes, ndim=1), float)
+    y = np.asarray(checks.positive(name, values, ndim=(1, 2)), float)
+    if y.shape[0] != len(x) or len(np.unique(x)) < 2:
         raise InputError(
-            f"{name} must have shape (sizes,) or (sizes, draws) with >= 2 sizes, got {y.shape} for {x.shape}"
+            f"{name} has shape {y.shape} for sizes {x.shape}; (sizes,) or (sizes, draws) with >= 2 sizes is needed"
         )
-    if not (np.isfinite(y).all() and (y > 0).all() and (x > 0).all()):
-        raise InputError(f"{name} and sizes must be finite and > 0 for a log-log fit")
     if y.ndim == 2 and y.shape[1] > 1:
         slopes = np.array([log_slope(x, column)[0] for column in y.T])
         return float(slopes.mean()), float(slopes.std(ddof=1) / math.sqrt(len(slopes)))
@@ -130,11 +131,14 @@ def estimated_kappa(K: Float[ArrayLike, "n n"], alpha: Float[ArrayLike, "..."] |
 
     Source: Wei, Hu, Steinhardt 2022. A singular K at α = 0 gives 0.
     """
-    kernel = as_float64(K)
-    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1]:
-        raise InputError(f"K must be a square kernel matrix, got shape {kernel.shape}")
-    require_nonnegative("alpha", alpha)
+    kernel = as_float64(checks.symmetric("K", K))
+    checks.nonnegative("alpha", alpha)
+    return _kappa_of(kernel, alpha, checks.kernel_rounding(K))
+
+
+def _kappa_of(kernel: Array, alpha: ArrayLike, rounding: float) -> Array:
     values = linalg.eigvalsh(kernel) / kernel.shape[0]
+    checks.positive_semidefinite("K", kernel.shape[0] * values, rounding)
     floor = kernel.shape[0] * jnp.finfo(kernel.dtype).eps * values[-1]
     ridge = as_float64(alpha)[..., None]
     return 1 / jnp.mean(1 / (jnp.where(values > floor, values, 0.0) + ridge), axis=-1)
@@ -153,15 +157,21 @@ def kappa_curve(
 
     Needs the kernel alone, no labels. Not jittable over `sizes` (shapes change). Raises InputError for sizes > m.
     """
-    kernel = as_float64(K)
-    m = kernel.shape[0]
-    if any(not 1 <= size <= m for size in sizes):
-        raise InputError(f"sizes must lie in [1, {m}], the rows of K, got {list(sizes)}")
+    kernel = as_float64(checks.symmetric("K", K))
+    m, rounding = kernel.shape[0], checks.kernel_rounding(K)
+    if not isinstance(sizes, (list, tuple, range, np.ndarray)) or len(sizes) == 0:
+        raise InputError(
+            f"sizes = {checks.shown(sizes)}; a list of whole numbers in [1, {m}], the rows of K, is needed"
+        )
+    sizes = [checks.count("sizes", size, 1, m) for size in sizes]
+    checks.key("key", key)
+    checks.count("draws", draws)
+    checks.nonnegative("alpha", alpha)
     rows = []
     for i, size in enumerate(sizes):
         curve = []
         for j in range(draws):
             chosen = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, i), j), m)[:size]
-            curve.append(estimated_kappa(kernel[chosen[:, None], chosen], alpha))
+            curve.append(_kappa_of(kernel[chosen[:, None], chosen], alpha, rounding))
         rows.append(jnp.stack(curve))
     return jnp.stack(rows)

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from theorylab import checks
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
-from theorylab.rmt.inputs import as_atoms, as_spectrum, complexed, law_method, require_nonnegative, upper_half
+from theorylab.rmt.inputs import as_atoms, as_spectrum, complexed, law_method, upper_half
 from theorylab.rmt.inversion import invert_cdf
 from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
 from theorylab.rmt.spikes import Spike
@@ -37,10 +38,11 @@ class SilversteinLaw:
 
     def __post_init__(self) -> None:
         if isinstance(self.gamma, int | float):
-            require_nonnegative("SilversteinLaw: gamma", self.gamma, strictly=True)
+            checks.positive("SilversteinLaw: gamma", self.gamma)
 
     def validate(self) -> None:
-        require_nonnegative("SilversteinLaw: gamma", self.gamma, strictly=True)
+        checks.positive("SilversteinLaw: gamma", self.gamma, ndim=0)
+        checks.flag("SilversteinLaw: companion", self.companion)
         as_spectrum("eigenvalues", self.eigenvalues)
         as_atoms("eigenvalues", self.eigenvalues, self.weights)
 
@@ -117,6 +119,7 @@ class SilversteinLaw:
     @float64_inside
     def atom(self) -> Float[Array, ""]:
         """Mass at zero: max(H({0}), 1 - 1/γ), or max(0, 1 - γ(1 - H({0}))) for the companion."""
+        self.validate()
         t, w, gamma = self._parts()
         null = jnp.sum(jnp.where(t == 0, w, 0.0))
         if self.companion:
@@ -126,6 +129,7 @@ class SilversteinLaw:
     def edges(self) -> np.ndarray:
         """Ends of the bulks, (bulks, 2), in NumPy: their number depends on values, so not under jit."""
         with jax.enable_x64(True):
+            self.validate()
             return np.maximum(bulk_edges(self._map()), 0.0)
 
     @law_method

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 from matfree import decomp
 
-from theorylab import linalg
+from theorylab import checks, linalg
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
 
 MatVec = Callable[[Float[Array, "p"]], Float[Array, "p"]]
@@ -31,7 +32,11 @@ class LanczosQuadrature:
     @float64_inside
     def average(self, function: Callable[[Array], Array]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         """(1/p) tr f(A) and its standard error over probes; f maps nodes elementwise, or to extra trailing axes."""
-        values = function(self.nodes)
+        values = jnp.asarray(checks.function("function", function)(self.nodes))
+        if values.shape[:2] != self.nodes.shape:
+            raise InputError(
+                f"function gives shape {values.shape} for nodes {self.nodes.shape}; these axes first are needed"
+            )
         extra = (1,) * (values.ndim - 2)
         samples = jnp.sum(values * self.weights.reshape(*self.weights.shape, *extra), axis=1)
         return _mean_and_error(samples)
@@ -39,6 +44,7 @@ class LanczosQuadrature:
     @float64_inside
     def cdf(self, x: Float[Array, "g"]) -> tuple[Float[Array, "g"], Float[Array, "g"]]:
         """Share of eigenvalues <= x, and its standard error over probes."""
+        checks.within("x", x, infinite=True, ndim=(0, 1))
         return self.average(lambda nodes: (nodes[..., None] <= as_float64(x)).astype(jnp.float64))
 
     @float64_inside
@@ -49,7 +55,12 @@ class LanczosQuadrature:
         `log=True` the smoothing is in log x (for power laws, whose top would hide the bulk) and width a number of
         e-folds; values <= 0 of A are then left out.
         """
-        x = as_float64(x)
+        checks.flag("log", log)
+        x = as_float64((checks.positive if log else checks.finite)("x", x, ndim=(0, 1)))
+        if width is not None:
+            checks.positive("width", width, ndim=0)
+        elif not is_traced(self.nodes) and np.ptp(self.nodes) == 0:
+            raise InputError("width = None takes the nodes' range, which is 0: all are equal; give a width")
         if log and width is None:
             positive = jnp.where(self.nodes > 0, self.nodes, jnp.inf)
             spread = jnp.log(jnp.max(self.nodes)) - jnp.log(jnp.min(positive))
@@ -93,12 +104,12 @@ def lanczos_quadrature(
     beyond dim are refused; a Krylov space that closes early (low rank) is cut there. Raises InputError. jit-able (close
     over the operator's arrays).
     """
-    if not 1 <= steps <= dim:
-        raise InputError(f"steps must lie in [1, dim = {dim}], got {steps}: a Krylov space is no larger than the space")
-    if probes < 1:
-        raise InputError(f"probes must be >= 1, got {probes}")
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"batch_size must be >= 1, got {batch_size}")
+    dim, probes = checks.count("dim", dim), checks.count("probes", probes)
+    steps = checks.count("steps", steps, 1, dim)  # a Krylov space is no larger than the space
+    checks.key("key", key)
+    checks.vector_map("matvec", matvec, dim, "dim entries")
+    if batch_size is not None:
+        checks.count("batch_size", batch_size)
     lanczos = decomp.tridiag_sym(steps, materialize=False, reortho="full", custom_vjp=False)
 
     def one(probe: Array) -> tuple[Array, Array]:

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
-from theorylab.errors import InputError
+from theorylab import checks
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
-from theorylab.rmt.inputs import require_nonnegative
 
 
 @register()
@@ -37,9 +36,10 @@ def bbp_covariance(
 
     Above: ℓ(1 + γ s2/(ℓ - s2)), overlap² (1 - γ/(r-1)²)/(1 + γ/(r-1)) with r = ℓ/s2. Below: the edge s2(1 + √γ)², 0.
     """
-    require_nonnegative("spike", spike)
-    require_nonnegative("gamma", gamma, strictly=True)
-    require_nonnegative("s2", s2, strictly=True)
+    checks.nonnegative("spike", spike)
+    checks.positive("gamma", gamma)
+    checks.positive("s2", s2)
+    checks.broadcast(spike=spike, gamma=gamma, s2=s2)
     gamma, s2 = as_float64(gamma), as_float64(s2)
     ratio = as_float64(spike) / s2
     root = jnp.sqrt(gamma)
@@ -53,8 +53,9 @@ def bbp_covariance(
 @float64_inside
 def bbp_wigner(theta: Float[ArrayLike, "..."] | float, *, s2: Float[ArrayLike, "..."] | float = 1.0) -> Spike:
     """Rank-one signal of size `theta` >= 0 in Wigner noise with edge 2s. Threshold s: θ + s²/θ, overlap² 1 - s²/θ²."""
-    require_nonnegative("theta", theta)
-    require_nonnegative("s2", s2, strictly=True)
+    checks.nonnegative("theta", theta)
+    checks.positive("s2", s2)
+    checks.broadcast(theta=theta, s2=s2)
     theta, s2 = as_float64(theta), as_float64(s2)
     seen = theta * theta > s2
     safe = jnp.where(seen, theta, 1.0)
@@ -70,6 +71,10 @@ def spike_from_sample(
     s2: Float[ArrayLike, "..."] | float = 1.0,
 ) -> Float[Array, "..."]:
     """The population spike whose limit is `eigenvalue`: the inverse of `bbp_covariance`; NaN inside the bulk."""
+    checks.nonnegative("eigenvalue", eigenvalue)
+    checks.positive("gamma", gamma)
+    checks.positive("s2", s2)
+    checks.broadcast(eigenvalue=eigenvalue, gamma=gamma, s2=s2)
     gamma, s2 = as_float64(gamma), as_float64(s2)
     x = as_float64(eigenvalue) / s2
     outside = x > (1 + jnp.sqrt(gamma)) ** 2
@@ -83,14 +88,12 @@ def wishart_edge(n: int, p: int) -> tuple[float, float]:
 
     Source: Johnstone 2001.
     """
-    if n < 2 or p < 1:
-        raise InputError(f"the edge scaling needs n >= 2 and p >= 1, got n = {n}, p = {p}")
+    n, p = checks.count("n", n, 2), checks.count("p", p)
     a, b = math.sqrt(n - 1), math.sqrt(p)
     return (a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)
 
 
 def goe_edge(n: int) -> tuple[float, float]:
     """(μ, σ) with (λ_max - μ)/σ -> Tracy-Widom 1 for the GOE with off-diagonal variance 1: 2√n and n^-1/6."""
-    if n < 1:
-        raise InputError(f"n must be >= 1, got {n}")
+    n = checks.count("n", n)
     return 2 * math.sqrt(n), n ** (-1 / 6)

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside, is_traced
 
 
 class HasQuantile(Protocol):
@@ -23,18 +24,17 @@ class HasQuantile(Protocol):
 @float64_inside
 def eigenvalue_rigidity(eigenvalues: Float[ArrayLike, "n"], law: HasQuantile) -> Float[Array, "n"]:
     """λ_i - q_i in increasing order, q_i the law's quantile at (i - 1/2)/n: ~ 1/n in the bulk, n^-2/3 at edges."""
-    values = jnp.sort(as_float64(eigenvalues))
-    if values.ndim != 1 or values.size == 0:
-        raise InputError(f"eigenvalues must be a non-empty 1-D array, got shape {values.shape}")
+    values = jnp.sort(as_float64(checks.finite("eigenvalues", eigenvalues, ndim=1)))
+    checks.function("law.quantile", getattr(law, "quantile", None))
     return values - as_float64(law.quantile((jnp.arange(values.size) + 0.5) / values.size))
 
 
 @float64_inside
 def level_spacing_ratio(eigenvalues: Float[ArrayLike, "n"]) -> Float[Array, ""]:
     """Mean of min(s_i, s_{i+1})/max(s_i, s_{i+1}) over consecutive spacings s; needs n >= 3 (remove zeros first)."""
-    values = as_float64(eigenvalues)
-    if values.ndim != 1 or values.size < 3:
-        raise InputError(f"eigenvalues must be 1-D with at least 3 values, got shape {values.shape}")
+    values = as_float64(checks.finite("eigenvalues", eigenvalues, ndim=1))
+    if values.size < 3:
+        raise InputError(f"eigenvalues has shape {values.shape}; at least 3 values are needed")
     gaps = jnp.diff(jnp.sort(values))
     low, high = jnp.minimum(gaps[:-1], gaps[1:]), jnp.maximum(gaps[:-1], gaps[1:])
     return jnp.mean(jnp.where(high > 0, low / jnp.where(high > 0, high, 1.0), 0.0))
@@ -43,7 +43,9 @@ def level_spacing_ratio(eigenvalues: Float[ArrayLike, "n"]) -> Float[Array, ""]:
 @float64_inside
 def delocalization(eigenvectors: Float[ArrayLike, "n k"]) -> Float[Array, "k"]:
     """√n max_j |u_j| of each column (unit norm): 1 when flat, √n when on one coordinate, ~ √(2 log n) for Haar."""
-    vectors = as_float64(eigenvectors)
-    if vectors.ndim != 2:
-        raise InputError(f"eigenvectors must be (n, k), one per column, got shape {vectors.shape}")
+    vectors = as_float64(checks.finite("eigenvectors", eigenvectors, ndim=2))
+    norms = jnp.linalg.norm(vectors, axis=0)
+    if not is_traced(norms) and float(jnp.abs(norms - 1).max()) > 1e-3:
+        worst = float(norms[jnp.abs(norms - 1).argmax()])
+        raise InputError(f"eigenvectors has a column of norm {worst:g}; columns of norm 1 are needed: divide by it")
     return jnp.sqrt(vectors.shape[0]) * jnp.max(jnp.abs(vectors), axis=0)

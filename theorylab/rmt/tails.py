@@ -6,18 +6,19 @@ error ~ 1/P^2), and the integrals are hypergeometric functions 2F1(k, b; b+1; -v
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.precision import as_float64
+from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
-from theorylab.rmt.inputs import concrete
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+_ABOVE = {"alpha": 1.0, "start": -0.5, "scale": 0.0}  # alpha: a sum that converges
 
 
 @register()
@@ -34,20 +35,45 @@ class PowerLawTail:
     scale: Float[Array, ""] | float = 1.0
 
     def __post_init__(self) -> None:
-        for name, floor in (("alpha", 1.0), ("start", -0.5), ("scale", 0.0)):
-            value = getattr(self, name)
-            known = concrete(value) if isinstance(value, int | float | np.ndarray | jax.Array) else None
-            if known is not None and not np.all(known > floor):
-                raise InputError(f"PowerLawTail: {name} must be > {floor:g} (a sum that converges), got {known}")
+        # Only plain numbers: JAX makes laws with anything as leaves (gradients, for one, may be negative).
+        for name, low in _ABOVE.items():
+            if isinstance(value := getattr(self, name), int | float):
+                checks.within(f"PowerLawTail: {name}", value, low, open_low=True)
+
+    def validate(self) -> None:
+        for name, low in _ABOVE.items():
+            checks.within(f"PowerLawTail: {name}", getattr(self, name), low, open_low=True, ndim=0)
 
     def last(self) -> Float[Array, ""]:
         """The value at the cut, `scale * (start + 1/2)**-alpha`."""
+        self.validate()
         return as_float64(self.scale) * jnp.exp(-as_float64(self.alpha) * jnp.log(as_float64(self.start) + 0.5))
 
     def total(self) -> Float[Array, ""]:
         """Sum of the tail."""
+        self.validate()
         x0, a = as_float64(self.start) + 0.5, as_float64(self.alpha)
         return as_float64(self.scale) * jnp.exp((1 - a) * jnp.log(x0)) / (a - 1)
+
+
+def require_tail(name: str, tail: Any, spectrum: Array, weights: Any) -> None:
+    """Refuse what is no tail (None is one), or one that counts modes once more that `spectrum` lists."""
+    if tail is None:
+        return
+    checks.instance(name, tail, PowerLawTail, "a PowerLawTail, or None,").validate()
+    if weights is None and not is_traced(tail.start) and float(tail.start) < spectrum.shape[0]:
+        raise InputError(
+            f"{name}.start = {float(tail.start):g}; at least the number {spectrum.shape[0]} of eigenvalues listed is "
+            "needed: modes overlap"
+        )
+
+
+def require_same_start(tail: PowerLawTail, target_tail: PowerLawTail) -> None:
+    """Refuse tails of a spectrum and a target that do not begin at the same mode."""
+    if not is_traced(tail, target_tail) and float(tail.start) != float(target_tail.start):
+        raise InputError(
+            f"target_tail.start = {float(target_tail.start):g}; that of tail, {float(tail.start):g}, is needed"
+        )
 
 
 def hyp1(b: Float[Array, ""], v: Float[Array, ""]) -> Float[Array, ""]:

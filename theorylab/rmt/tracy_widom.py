@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from numpy.polynomial import chebyshev
 from scipy.special import airy
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.precision import as_float64
 from theorylab.pytrees import register
@@ -83,8 +84,8 @@ class TracyWidom:
     beta: int = field(default=1)
 
     def __post_init__(self) -> None:
-        if self.beta not in (1, 2, 4):
-            raise InputError(f"beta must be 1 (real), 2 (complex) or 4 (quaternion), got {self.beta!r}")
+        if not isinstance(self.beta, (int, float)) or self.beta not in (1, 2, 4):
+            raise InputError(f"beta = {checks.shown(self.beta)}; 1 (real), 2 (complex) or 4 (quaternion) is needed")
 
     def validate(self) -> None:
         """Checked when made."""

@@ -10,9 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from theorylab import checks
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
-from theorylab.rmt.inputs import as_atoms, complexed, law_method, require_nonnegative, upper_half
+from theorylab.rmt.inputs import (
+    as_atoms,
+    complexed,
+    law_method,
+    require_parameter,
+    require_shape,
+    upper_half,
+)
 from theorylab.rmt.inversion import invert_cdf
 from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
 
@@ -26,13 +34,14 @@ class Semicircle:
 
     def __post_init__(self) -> None:
         if isinstance(self.s2, int | float):
-            require_nonnegative("Semicircle: s2", self.s2, strictly=True)
+            checks.positive("Semicircle: s2", self.s2)
 
     def validate(self) -> None:
-        require_nonnegative("Semicircle: s2", self.s2, strictly=True)
+        require_parameter("Semicircle: s2", self.s2)
 
     @float64_inside
     def edges(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        self.validate()
         end = 2 * jnp.sqrt(as_float64(self.s2))
         return -end, end
 
@@ -66,6 +75,8 @@ class Semicircle:
     @float64_inside
     def sample(self, key: jax.Array, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         """Independent draws from the law."""
+        checks.key("key", key)
+        require_shape("shape", shape)
         return self.quantile(jax.random.uniform(key, shape, dtype=jnp.float64))
 
 
@@ -80,10 +91,10 @@ class DeformedWigner:
 
     def __post_init__(self) -> None:
         if isinstance(self.s2, int | float):
-            require_nonnegative("DeformedWigner: s2", self.s2, strictly=True)
+            checks.positive("DeformedWigner: s2", self.s2)
 
     def validate(self) -> None:
-        require_nonnegative("DeformedWigner: s2", self.s2, strictly=True)
+        checks.positive("DeformedWigner: s2", self.s2, ndim=0)
         as_atoms("values", self.values, self.weights)
 
     def _parts(self) -> tuple[PasturMap, Array]:
@@ -133,6 +144,7 @@ class DeformedWigner:
     def edges(self) -> np.ndarray:
         """Ends of the bulks, (bulks, 2), in NumPy (their number is not known under jit)."""
         with jax.enable_x64(True):
+            self.validate()
             return bulk_edges(self._parts()[0])
 
 

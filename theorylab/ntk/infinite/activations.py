@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from theorylab.errors import InputError
+from theorylab import checks
 from theorylab.ntk.infinite.layer import Layer, check_gaussian, layer
 from theorylab.ntk.infinite.state import State
 
@@ -194,6 +194,7 @@ def relu() -> Layer:
 
 def leaky_relu(negative_slope: Any = 0.01) -> Layer:
     """x for x > 0, negative_slope·x otherwise (`LeakyRelu(alpha)` of neural-tangents)."""
+    checks.finite("negative_slope", negative_slope, ndim=0)
     return PiecewiseLinear((1 + negative_slope) / 2, (1 - negative_slope) / 2)
 
 
@@ -204,23 +205,26 @@ def abs() -> Layer:
 
 def erf(a: Any = 1.0, b: Any = 1.0, c: Any = 0.0) -> Layer:
     """a erf(b x) + c."""
+    _check(a=a, b=b, c=c)
     return Erf(a, b, c)
 
 
 def sin(a: Any = 1.0, b: Any = 1.0, c: Any = 0.0) -> Layer:
     """a sin(b x + c)."""
+    _check(a=a, b=b, c=c)
     return Sin(a, b, c)
 
 
 def cos(a: Any = 1.0, b: Any = 1.0, c: Any = 0.0) -> Layer:
     """a cos(b x + c)."""
+    _check(a=a, b=b, c=c)
     return Sin(a, b, c + pi / 2)
 
 
 def gaussian(a: Any = 1.0, b: Any = 1.0) -> Layer:
     """a exp(-b x²), b >= 0 (neural-tangents' `Gaussian(a, -b)`)."""
-    if not isinstance(b, jax.core.Tracer) and not b >= 0:
-        raise InputError(f"b={b}: exp(-b x²) needs b >= 0 to have finite moments (neural-tangents has the other sign)")
+    _check(a=a)
+    checks.nonnegative("b", b, ndim=0)  # else infinite moments
     return Gaussian(a, b)
 
 
@@ -231,7 +235,10 @@ def gelu() -> Layer:
 
 def polynomial(coefficients: Any) -> Layer:
     """Σ_i coefficients[i] x^i."""
-    coefficients = tuple(coefficients)
-    if not coefficients:
-        raise InputError("coefficients=(): a polynomial needs at least one coefficient")
-    return Polynomial(coefficients)
+    checks.finite("coefficients", coefficients, ndim=1)
+    return Polynomial(tuple(coefficients))
+
+
+def _check(**parameters: Any) -> None:
+    for name, value in parameters.items():
+        checks.finite(name, value, ndim=0)

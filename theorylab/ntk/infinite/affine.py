@@ -11,8 +11,9 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.ntk.infinite.layer import Layer, Shape, layer
+from theorylab.ntk.infinite.layer import Layer, Shape, check_drawing, layer
 from theorylab.ntk.infinite.state import State
 from theorylab.ntk.infinite.windows import Window, check_window
 
@@ -38,6 +39,7 @@ class Dense(Layer):
     sigma_b: Any
 
     def init(self, key: PRNGKeyArray, input_shape: Shape) -> dict[str, Array]:
+        check_drawing(key, input_shape)
         return _draw(key, (input_shape[-1], self.width))
 
     def apply(
@@ -62,6 +64,7 @@ class Conv(Layer):
     sigma_b: Any
 
     def init(self, key: PRNGKeyArray, input_shape: Shape) -> dict[str, Array]:
+        check_drawing(key, input_shape)
         self.window.output(input_shape[1:-1])
         return _draw(key, (*self.window.sizes, input_shape[-1], self.width))
 
@@ -103,7 +106,7 @@ def dense(width: int = 512, *, sigma_w: Any = 1.0, sigma_b: Any = 0.0) -> Layer:
     width: outputs of the finite network; irrelevant to the kernel. sigma_w, sigma_b: `W_std` and `b_std` of
     neural-tangents; numbers or traced scalars. The first layer divides by the input dimension.
     """
-    _check_width(width)
+    _check(width, sigma_w, sigma_b)
     return Dense(width, sigma_w, sigma_b)
 
 
@@ -121,13 +124,14 @@ def conv(
     padding: "VALID"; "SAME", where missing pixels count as zeros but the divisor stays k² n; "CIRCULAR".
     The divisor and the placement of padding under strides are neural-tangents' (and XLA's).
     """
-    _check_width(width)
+    _check(width, sigma_w, sigma_b)
     return Conv(width, check_window(window, strides, padding), sigma_w, sigma_b)
 
 
-def _check_width(width: Any) -> None:
-    if not isinstance(width, int) or width < 1:
-        raise InputError(f"width={width!r}: the number of output channels must be a positive integer")
+def _check(width: Any, sigma_w: Any, sigma_b: Any) -> None:
+    checks.count("width", width)
+    checks.finite("sigma_w", sigma_w, ndim=0)
+    checks.finite("sigma_b", sigma_b, ndim=0)
 
 
 __all__ = ["Conv", "Dense", "conv", "dense"]

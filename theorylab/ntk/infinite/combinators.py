@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.ntk.infinite.layer import Layer, Shape, layer
 from theorylab.ntk.infinite.state import State
 
 
 def _keys(key: PRNGKeyArray | None, count: int) -> list[Any]:
-    return [None] * count if key is None else list(jax.random.split(key, count))
+    return [None] * count if key is None else list(jax.random.split(checks.key("key", key), count))
 
 
 @layer()
@@ -130,7 +131,7 @@ def identity() -> Layer:
 
 def serial(*layers: Layer) -> Layer:
     """One layer after the other."""
-    return Serial(_checked("serial", layers))
+    return Serial(_checked("layers", layers))
 
 
 def parallel(*branches: Layer) -> Layer:
@@ -139,12 +140,14 @@ def parallel(*branches: Layer) -> Layer:
     All branches but one have to end in fresh weights (a dense or conv, possibly pooled or normalised): only then are
     their outputs uncorrelated. The sum is Gaussian, and may enter a nonlinearity, if every branch is.
     """
-    return Parallel(_checked("parallel", branches))
+    return Parallel(_checked("branches", branches))
 
 
 def residual(*layers: Layer, skip: Layer | None = None) -> Layer:
     """x + serial(*layers)(x); `skip` replaces the identity, for instance by a strided `conv` that matches shapes."""
-    return parallel(identity() if skip is None else skip, serial(*layers))
+    if skip is not None:
+        checks.instance("skip", skip, Layer, "a layer, or None for x itself,")
+    return parallel(identity() if skip is None else skip, serial(*_checked("layers", layers)))
 
 
 def _checked(name: str, layers: tuple[Any, ...]) -> tuple[Layer, ...]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from theorylab.errors import InputError
+from theorylab import checks
 from theorylab.ntk.infinite.activations import Activation
 from theorylab.ntk.infinite.layer import Layer, layer
 
@@ -108,8 +108,6 @@ def elementwise(fn: Callable[[Array], Array], *, degree: int = 64) -> Layer:
     have no NTK.
     `fn` is compared by identity for compilation caches: pass one function object, not a new lambda each time.
     """
-    if not callable(fn):
-        raise InputError(f"fn={fn!r}: needs a function of one array, such as jnp.tanh")
-    if not isinstance(degree, int) or degree < 2:
-        raise InputError(f"degree={degree!r}: the number of Hermite terms must be an integer of at least 2")
+    checks.vector_map("fn", fn, 2, "entry by entry, such as jnp.tanh")
+    checks.count("degree", degree, 2)
     return Elementwise(fn, degree)

@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.ntk.infinite.state import State
 from theorylab.ntk.infinite.state import positions as count_positions
@@ -41,11 +42,15 @@ def compute(
     mesh: jax.sharding.Mesh | None,
 ) -> Float[Array, "n1 n2 ..."] | Kernels:
     """See `Layer.kernel`."""
-    if get not in ("ntk", "nngp", "both"):
-        raise InputError(f"get={get!r}: must be 'ntk', 'nngp' or 'both'")
-    if positions not in ("all", "same"):
-        raise InputError(f"positions={positions!r}: must be 'all' or 'same'")
-    dtype = jnp.dtype(jnp.float64 if dtype is None else dtype)
+    checks.choice("get", get, ("ntk", "nngp", "both"))
+    checks.choice("positions", positions, ("all", "same"))
+    checks.number("memory_gb", memory_gb, 0.0, open_low=True)
+    if mesh is not None:
+        checks.instance("mesh", mesh, jax.sharding.Mesh, "a jax.sharding.Mesh, or None,")
+    try:
+        dtype = jnp.dtype(jnp.float64 if dtype is None else dtype)
+    except TypeError:
+        raise InputError(f"dtype = {checks.shown(dtype)}; float64 (default) or float32 is needed") from None
     if dtype not in (jnp.float32, jnp.float64):
         raise InputError(f"dtype={dtype}: kernels are computed in float64 (default) or float32")
     symmetric = x2 is None
@@ -67,17 +72,10 @@ def compute(
 
 
 def _checked(name: str, x: Any, dtype: Any) -> Array:
-    if not isinstance(x, jax.core.Tracer):
-        x = np.asarray(x)
-        if not np.issubdtype(x.dtype, np.number) or np.issubdtype(x.dtype, np.complexfloating):
-            raise InputError(f"{name}: entries of type {x.dtype}; real numbers are needed")
-        if not np.isfinite(x).all():
-            raise InputError(f"{name}: {np.size(x) - np.isfinite(x).sum()} entries are NaN or infinite; clean the data")
+    x = checks.finite(name, x)
     if x.ndim < 2:
-        raise InputError(f"{name}: shape {x.shape}; needs (n, d) or (n, *spatial, channels): add a batch axis")
-    if 0 in x.shape:
-        raise InputError(f"{name}: shape {x.shape} is empty; at least one sample, position and channel are needed")
-    return jnp.asarray(x, dtype)
+        raise InputError(f"{name} has shape {x.shape}; (n, d) or (n, *spatial, channels) is needed: add a batch axis")
+    return jnp.asarray(x if isinstance(x, jax.core.Tracer) else np.asarray(x), dtype)
 
 
 def _sides(

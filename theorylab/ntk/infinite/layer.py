@@ -8,6 +8,7 @@ import jax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.ntk.infinite.engine import Kernels, compute
 from theorylab.ntk.infinite.state import State
@@ -103,7 +104,10 @@ def check_gaussian(state: State, name: str) -> None:
         )
 
 
-def check_positive(name: str, value: Any) -> None:
-    """Refuse a hyperparameter that is known (not traced) and not positive."""
-    if not isinstance(value, jax.core.Tracer) and not value > 0:
-        raise InputError(f"{name}={value}: must be positive; give a number above 0")
+def check_drawing(key: Any, input_shape: Any) -> None:
+    """Refuse what is no key, or no shape (batch, *spatial, channels)."""
+    checks.key("key", key)
+    if not isinstance(input_shape, (tuple, list)) or len(input_shape) < 2:
+        raise InputError(f"input_shape = {checks.shown(input_shape)}; (batch, *spatial, channels) is needed")
+    for size in input_shape:
+        checks.count("input_shape", size)

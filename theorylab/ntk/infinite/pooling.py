@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.ntk.infinite.layer import Layer, Shape, layer
 from theorylab.ntk.infinite.state import State
@@ -115,6 +116,6 @@ def avg_pool(
     Like `global_avg_pool` it needs all pairs of positions before it.
     """
     checked = check_window(window, 1 if strides is None else strides, padding)
-    if normalize_edges and padding != "SAME":
+    if checks.flag("normalize_edges", normalize_edges) and padding != "SAME":
         raise InputError(f"normalize_edges=True: has a meaning for padding='SAME' only, not {padding!r}")
     return AvgPool(checked, normalize_edges)

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.ntk.infinite.layer import Layer, check_gaussian, check_positive, layer
+from theorylab.ntk.infinite.layer import Layer, check_gaussian, layer
 from theorylab.ntk.infinite.state import State
 
 
@@ -72,9 +73,8 @@ def layer_norm(axis: str = "channels", *, eps: Any = 1e-12) -> Layer:
 
     axis: "channels" normalises every position by itself (axis=-1), "all" the whole sample at once.
     """
-    if axis not in ("channels", "all"):
-        raise InputError(f"axis={axis!r}: must be 'channels' or 'all'")
-    return LayerNorm(axis, eps)
+    checks.nonnegative("eps", eps, ndim=0)
+    return LayerNorm(checks.choice("axis", axis, ("channels", "all")), eps)
 
 
 def dropout(keep: Any) -> Layer:
@@ -83,7 +83,5 @@ def dropout(keep: Any) -> Layer:
     Masks of different samples are independent. With `kernel(x)` a sample meets itself under one and the same mask;
     `kernel(x, x)` takes them for two samples.
     """
-    check_positive("keep", keep)
-    if not isinstance(keep, jax.core.Tracer) and keep > 1:
-        raise InputError(f"keep={keep}: the probability of keeping an entry must be in (0, 1]")
+    checks.within("keep", keep, 0.0, 1.0, open_low=True, ndim=0)
     return Dropout(keep)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
 
 PADDINGS = ("SAME", "VALID", "CIRCULAR")
@@ -70,13 +71,16 @@ def _shifted(x: Array, axes: tuple[int, ...], offset: int, size: int, stride: in
 
 def check_window(window: Any, strides: Any, padding: str) -> Window:
     """Expand integers (two dimensions) and validate."""
-    sizes = (window, window) if isinstance(window, int) else tuple(window)
-    steps = (strides,) * len(sizes) if isinstance(strides, int) else tuple(strides)
-    for name, values in (("window", sizes), ("strides", steps)):
-        if not values or any(not isinstance(v, int) or v < 1 for v in values):
-            raise InputError(f"{name}={values}: needs a positive integer per spatial dimension")
+    sizes = _per_dimension("window", window, 2)
+    steps = _per_dimension("strides", strides, len(sizes))
     if len(steps) != len(sizes):
         raise InputError(f"strides={steps}: one per dimension of window={sizes} is needed")
-    if padding not in PADDINGS:
-        raise InputError(f"padding={padding!r}: must be one of {', '.join(PADDINGS)}")
-    return Window(sizes, steps, padding)
+    return Window(sizes, steps, checks.choice("padding", padding, PADDINGS))
+
+
+def _per_dimension(name: str, value: Any, dimensions: int) -> tuple[int, ...]:
+    if not isinstance(value, (tuple, list)):
+        return (checks.count(name, value),) * dimensions
+    if not value:
+        raise InputError(f"{name} = {value}; a positive whole number per spatial dimension is needed")
+    return tuple(checks.count(name, size) for size in value)
