@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from theorylab import shift
+from theorylab.errors import InputError
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -33,6 +34,18 @@ X32 = X.astype(np.float32)
 
 def linear(params, x):
     return x @ params["w"]
+
+
+def memorised(energy, **arguments):
+    """Without energy the approximation is NaN, as its docstring says."""
+    found = shift.memorisation_bound(**arguments, energy=energy)
+    return found if energy is not None else (found.norm_n, found.bound)
+
+
+def bounded(bound, **arguments):
+    """A bound that is NaN, for a rule that does not interpolate, stays so, as its docstring says."""
+    found = shift.ood_error_bound(bound=bound, **arguments)
+    return 0.0 if isinstance(bound, float) and np.isnan(bound) else found
 
 
 PROGRAM = shift.PseudoTraining(linear, RECIPE, set_axis="map")
@@ -100,7 +113,7 @@ CALLS = {
     ),
     "margin_points": (shift.margin_points, {"w_s": X[0], "direction": np.asarray([1.0, 1.0, 0.0]), "gap": 0.2}),
     "memorisation_bound": (
-        shift.memorisation_bound,
+        memorised,
         {"w": np.asarray([-0.1, 0, 0, *(5 * NOISY)]), "x_s": X, "nuisance": np.eye(6), "y": Y, "noisy": NOISY,
          "mask": ALL, "energy": 5.0},
     ),
@@ -113,7 +126,7 @@ CALLS = {
     "nuclear_norm_score": (shift.nuclear_norm_score, {"logits": LOGITS}),
     "nuisance_error": (shift.nuisance_error, {"gamma": X, "norm_n": np.ones(6), "scale": 0.3, "kappa": 0.1}),
     "nuisance_factor": (shift.nuisance_factor, {"key": KEY, "n": 4, "k": 20, "sigma": 0.1}),
-    "ood_error_bound": (shift.ood_error_bound, {"gamma": X[:, 0], "bound": 1.0, "scale": 0.3}),
+    "ood_error_bound": (bounded, {"gamma": X[:, 0], "bound": 1.0, "scale": 0.3}),
     "projection_norm": (shift.projection_norm, {"theta_ref": THETA, "theta_tilde": {"w": 2 * THETA["w"]}}),
     "projection_norm_descent": (
         shift.projection_norm_descent,
@@ -199,6 +212,41 @@ def malformed_calls(table) -> bad_input.Campaign:
 @pytest.mark.filterwarnings("ignore:.*logistic fits:RuntimeWarning")
 def test_malformed_arguments_are_refused_by_name():
     assert malformed_calls(CALLS).faults == []
+
+
+@pytest.mark.parametrize(
+    ("named", "call"),
+    [
+        ("tol", lambda: shift.fit_logistic(X, Y, [0.1], tol=np.nan)),
+        ("y ", lambda: shift.fit_logistic(X, Y[:, None], [0.1])),
+        ("mask", lambda: shift.fit_logistic(X, Y, [0.1], mask=~ALL)),
+        ("y ", lambda: shift.id_ood_error(X[0], 1.0, X, (Y + 1) / 2, sigma=0.1, tau=0.5)),
+        ("norm_n", lambda: shift.nuisance_error(X, -np.ones(6), 0.3)),
+        ("direction", lambda: shift.margin_points(X[0], direction=np.zeros(3), gap=0.2)),
+        ("direction", lambda: shift.sample_signal(KEY, 5, 3, 0.2, direction=np.zeros(3))),
+        ("theta0", lambda: shift.projection_parts(X, XT, X[:1].T, np.ones(3))),
+        ("step_size", lambda: shift.projection_norm_descent(X, XT, X[0], 0.0, [10**6], step_size=1e3)),
+        ("rcond", lambda: shift.projection_norm_gram(X @ X.T, XT @ X.T, XT @ XT.T, Y, rcond=-1.0)),
+        ("X ", lambda: shift.fit_descent(np.zeros((6, 3)), Y, [3])),
+        ("learning_rate", lambda: shift.fit_descent(X, Y, [2000], loss="squared", learning_rate=1e3)),
+        ("labels", lambda: shift.error_rate(linear, THETA, X32, LABELS[:, None])),
+        ("labels", lambda: shift.error_rate(linear, THETA, X32, LABELS + 5)),
+        ("y", lambda: shift.finetune(linear, THETA, X32, LABELS + 5, KEY, RECIPE)),
+        ("params", lambda: shift.pseudo_labels(linear, {"w": THETA["w"] * np.nan}, X32)),
+        ("logits", lambda: shift.conf_score(np.full((8, 4), 0.25))),
+        ("logits", lambda: shift.cot_score(np.tile([0.1, 0.2, 0.3, 0.4], (8, 1)), np.full(4, 0.25))),
+        ("class_shares", lambda: shift.cot_score(LOGITS, [0.5, 0.5, 0.5, -0.5])),
+        ("steps", lambda: shift.FineTuning(steps=2.5)),
+        ("batch_size", lambda: shift.batch_order(KEY, 3, 2, 4)),
+    ],
+)  # fmt: skip
+def test_finite_input_that_gave_wrong_numbers_is_refused(named, call):
+    with pytest.raises(InputError, match=named):
+        call()
+
+
+def test_nothing_missed_has_an_infinite_kappa():
+    assert shift.projection_parts(X, X, np.zeros(3)).kappa == np.inf
 
 
 @pytest.mark.long
