@@ -49,11 +49,6 @@ CALLS = {
     ),
     "MatchUCB.propose": (UCB.propose, {"state": UCB.init(), "present": PRESENT}),
     "MatchUCB.observe": (UCB.observe, {"state": STATE, "decision": DECISION, **SEEN}),
-    "MatchUCB.round": (
-        UCB.round,
-        {"state": UCB.init(), "market": MARKET, **NOISE, "best": 1.0, "present": PRESENT,
-         "frictions": np.asarray([0.1])},
-    ),
     "Outcome": (of_outcome, {"row_to_col": MATE, "tau_row": TAU, "tau_col": -TAU}),
     "Typed.intervals": (TYPED.intervals, {"state": TYPED.init()}),
     "Typed.update": (TYPED.update, {"state": TYPED.init(), **UPDATE}),
@@ -93,6 +88,11 @@ CALLS = {
     "utility_difference": (matching.utility_difference, {"market": MARKET, "outcome": OUTCOME}),
 }  # fmt: skip
 HEAVY = {
+    "MatchUCB.round": (
+        UCB.round,
+        {"state": UCB.init(), "market": MARKET, **NOISE, "best": 1.0, "present": PRESENT,
+         "frictions": np.asarray([0.1])},
+    ),
     "simulate": (
         matching.simulate,
         {"key": KEY, "market": MARKET, "algorithm": UCB, "horizon": 4, "noise_std": 0.1,
@@ -158,5 +158,5 @@ def test_reports_of_those_who_are_alone_are_ignored(model):
 
 
 @pytest.mark.long
-def test_a_simulation_refuses_malformed_arguments_by_name():
+def test_what_simulates_refuses_malformed_arguments_by_name():
     assert malformed_calls(HEAVY).faults == []

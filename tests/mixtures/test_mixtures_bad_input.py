@@ -29,15 +29,6 @@ SWEPT = mixtures.Sweep(
 CALLS = {
     "assouad_bound": (mixtures.assouad_bound, {**SETTING, "d": 5, "information": 0.3, "factor": 1.0}),
     "excess_risk": (mixtures.excess_risk, {"theta": X, "theta_star": THETA}),
-    "fit_logistic": (
-        mixtures.fit_logistic,
-        {"X": X, "y": Y, "l2": 1.0, "sample_weight": ONES, "intercept": True, "start": SL, "iterations": 20},
-    ),
-    "fit_mixture": (
-        mixtures.fit_mixture,
-        {"X": X, "covariance": "tied", "responsibilities": (Y + 1) / 2, "sample_weight": ONES, "starts": 1,
-         "iterations": 5, "tolerance": 1e-4, "floor": 1e-2},
-    ),
     "gain_limits": (mixtures.gain_limits, {"c": 2.0, "information": 0.5}),
     "gaussian_expect": (mixtures.gaussian_expect, {"f": jnp.tanh, "mean": 0.5, "std": 1.0}),
     "labelled_kl": (mixtures.labelled_kl, {"s": 0.8, "angle": 0.3}),
@@ -58,20 +49,11 @@ CALLS = {
         {"sl": SL, "ulp": UL, "X": X, "y": Y, "criterion": "labelled", "weights": np.asarray([0.0, 0.4, 1.0]),
          "sample_weight": ONES},
     ),
-    "self_training": (
-        mixtures.self_training,
-        {**DATA, "rounds": 2, "fraction": 0.1, "l2": 1.0, "intercept": True, "labelled_weight": ONES,
-         "unlabelled_weight": np.ones(12, np.float32)},
-    ),
     "sl_estimation_exact": (mixtures.sl_estimation_exact, {"d": 5, "n": 10}),
     "sl_estimator": (mixtures.sl_estimator, {"X_l": X, "y_l": Y}),
     "sl_excess_exact": (mixtures.sl_excess_exact, {"s": 0.8, "d": 5, "n": 10}),
     "spectral_information": (mixtures.spectral_information, {"s": 0.8}),
     "spectral_ul": (mixtures.spectral_ul, {"X_u": X_U}),
-    "ssl_em": (
-        mixtures.ssl_em,
-        {**DATA, "theta0": THETA, "iterations": 5, "tolerance": 1e-5, "scoring": True},
-    ),
     "ssl_switch": (mixtures.ssl_switch, {**DATA, "s": 0.8, "sign_rule": "mean"}),
     "ssl_weighted": (mixtures.ssl_weighted, {"theta_sl": THETA, "theta_ulp": X[0], "t": 0.3}),
     "ul_plus": (mixtures.ul_plus, {**DATA, "sign_rule": "vote"}),
@@ -83,6 +65,24 @@ CALLS = {
     "Sweep.standard_error": (SWEPT.standard_error, {"method": "sl"}),
 }  # fmt: skip
 HEAVY = {
+    "fit_logistic": (
+        mixtures.fit_logistic,
+        {"X": X, "y": Y, "l2": 1.0, "sample_weight": ONES, "intercept": True, "start": SL, "iterations": 20},
+    ),
+    "fit_mixture": (
+        mixtures.fit_mixture,
+        {"X": X, "covariance": "tied", "responsibilities": (Y + 1) / 2, "sample_weight": ONES, "starts": 1,
+         "iterations": 5, "tolerance": 1e-4, "floor": 1e-2},
+    ),
+    "self_training": (
+        mixtures.self_training,
+        {**DATA, "rounds": 2, "fraction": 0.1, "l2": 1.0, "intercept": True, "labelled_weight": ONES,
+         "unlabelled_weight": np.ones(12, np.float32)},
+    ),
+    "ssl_em": (
+        mixtures.ssl_em,
+        {**DATA, "theta0": THETA, "iterations": 5, "tolerance": 1e-5, "scoring": True},
+    ),
     "sweep": (
         mixtures.sweep,
         {"key": KEY, "s": 0.8, "n_l": 10, "n_u": 30, "d": 3, "replicates": 2, "methods": ("sl", "ssl_em"),
@@ -152,5 +152,5 @@ def test_no_direction_is_a_coin_flip_by_subtraction_too():
 
 
 @pytest.mark.long
-def test_a_sweep_refuses_malformed_arguments_by_name():
+def test_what_fits_refuses_malformed_arguments_by_name():
     assert malformed_calls(HEAVY).faults == []

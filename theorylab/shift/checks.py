@@ -26,9 +26,8 @@ def arrays(name: str, tree: Any, *, axes: int = 0) -> Any:
         values = real(name, leaf)
         if values.ndim < axes:
             raise InputError(f"{name} has shape {values.shape}; at least {axes} axes are needed")
-        library = jnp if isinstance(values, jax.Array) else np
         # a copy in float64, as `checks.finite` makes, would double the memory of a large set of images
-        if not is_traced(values) and not bool(library.isfinite(values).all()):
+        if not is_traced(values) and not np.isfinite(np.asarray(values)).all():
             raise InputError(f"{name} holds NaN or infinite values; finite numbers are needed")
     return tree
 
@@ -48,7 +47,7 @@ def logits(
         raise InputError(f"{call} fails: {' '.join(str(error).split())[:120]}") from error
     if getattr(outputs, "ndim", 0) < 2:
         raise InputError(f"{call} has shape {np.shape(outputs)}; a row of outputs for each sample is needed")
-    if not is_traced(outputs) and not bool(jnp.isfinite(outputs).all()):
+    if not is_traced(outputs) and not np.isfinite(np.asarray(outputs)).all():
         raise InputError(f"{call} gives NaN or infinite outputs; finite ones are needed")
     return outputs
 

@@ -172,7 +172,7 @@ class PseudoTraining:
                 "same for every data set and the reference"
             )
         outputs = self._width(theta0, x[0] if axes == 2 else x)
-        low, high = int(y.min()), int(y.max())
+        low, high = int(np.asarray(y).min()), int(np.asarray(y).max())
         if low < 0 or (high >= outputs and self._static["loss"] is cross_entropy):
             raise InputError(
                 f"y: labels {low} to {high} given for {outputs} outputs of f; 0 to {outputs - 1} are needed"
