@@ -93,13 +93,13 @@ def test_intervals_hold_their_own_bounds_and_nothing_outside():
 def test_models_that_make_no_sense_are_refused():
     unit = np.eye(2)
     for call, words in (
-        (lambda: unstructured((2, 2), horizon=0, width=1.0), "horizon >= 1"),
-        (lambda: unstructured((2, 2), horizon=9, width=float("nan")), "width > 0"),
-        (lambda: typed(np.array([0, -1]), np.array([0]), horizon=9, width=1.0), "types_row must be integers from 0"),
+        (lambda: unstructured((2, 2), horizon=0, width=1.0), "horizon = 0"),
+        (lambda: unstructured((2, 2), horizon=9, width=float("nan")), "width = nan"),
+        (lambda: typed(np.array([0, -1]), np.array([0]), horizon=9, width=1.0), "types_row must lie in 0"),
         (lambda: typed(np.array([0.5]), np.array([0]), horizon=9, width=1.0), "integers"),
         (lambda: linear(2 * unit, unit, horizon=9, noise_std=1.0), "unit ball"),
         (lambda: linear(unit, np.eye(3), horizon=9, noise_std=1.0), "of one d"),
-        (lambda: linear(unit, unit, horizon=9, noise_std=1.0, ridge=0.0), "ridge > 0"),
+        (lambda: linear(unit, unit, horizon=9, noise_std=1.0, ridge=0.0), "ridge = 0"),
         (lambda: match_ucb(unstructured((2, 2), horizon=9, width=1.0), (2, 3)), r"shape \(2, 2\), not \(2, 3\)"),
     ):
         with pytest.raises(InputError, match=words):

@@ -104,7 +104,7 @@ def test_frictions_make_outcomes_stable_up_to_them():
     wrong = outcome(EXAMPLE, [0], [-8.0])  # C could leave for Q and gain 1 together
     assert unrest(EXAMPLE, wrong) == 1 and unrest(EXAMPLE, wrong, friction=0.25) == pytest.approx(0.5)
     assert not is_stable(EXAMPLE, wrong, friction=0.4) and is_stable(EXAMPLE, wrong, friction=0.5)
-    with pytest.raises(InputError, match="friction must be 0 or more"):
+    with pytest.raises(InputError, match="friction = -1"):
         unrest(EXAMPLE, wrong, friction=-1.0)
 
 
@@ -132,7 +132,7 @@ def test_what_does_not_fit_is_refused_in_one_line():
         subset_instability(EXAMPLE, Outcome(np.array([0]), np.array([np.nan]), np.zeros(2)))
     with pytest.raises(InputError, match="must have shapes"):
         subset_instability(EXAMPLE, Outcome(np.array([0]), np.zeros(2), np.zeros(2)))
-    with pytest.raises(InputError, match="form must be"):
+    with pytest.raises(InputError, match="form = 'guess'"):
         subset_instability(EXAMPLE, fine, form="guess")
     many = Market(np.zeros((9, 9)), np.zeros((9, 9)))
     with pytest.raises(InputError, match="coalitions of 18 agents cannot be enumerated"):

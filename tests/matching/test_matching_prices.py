@@ -114,7 +114,7 @@ def test_bad_matchings_and_rules_are_refused_in_one_line():
                         ([0], "must be 2 integers"), ([0.0, 1.0], "integers"), ([0, -1], "not a maximum")):  # fmt: skip
         with pytest.raises(InputError, match=words):
             core_prices(weights, np.asarray(mate))
-    with pytest.raises(InputError, match="price rule must be one of midpoint, row, col, max_slack, got 'best'"):
+    with pytest.raises(InputError, match="select = 'best'; choose one of: midpoint, row, col, max_slack"):
         core_prices(weights, np.array([0, 1]), select="best")
     with pytest.raises(InputError, match="shapes"):
         dual_gap(weights, np.array([0, 1]), np.zeros(3), np.zeros(2))

@@ -88,12 +88,12 @@ def test_iterative_estimators_are_rotation_equivariant():
 @pytest.mark.parametrize(
     ("X_l", "y_l", "X_u", "message"),
     [
-        (np.ones((3, 2)), [0, 1, 1], np.ones((4, 2)), "labels must be -1 and"),
-        (np.ones((3, 2)), [1, 1], np.ones((4, 2)), "one label a row"),
-        (np.ones((3, 2)), [1, 1, -1], np.ones((4, 3)), "same features"),
-        (np.ones((3, 2)), [1, 1, -1], np.full((4, 2), np.nan), "NaN"),
-        (np.ones((0, 2)), [], np.ones((4, 2)), "non-empty"),
-        (np.ones(3), [1, 1, -1], np.ones((4, 2)), "2 non-empty axes"),
+        (np.ones((3, 2)), [0, 1, 1], np.ones((4, 2)), "labels -1 and"),
+        (np.ones((3, 2)), [1, 1], np.ones((4, 2)), "one entry of each for every sample"),
+        (np.ones((3, 2)), [1, 1, -1], np.ones((4, 3)), r"\(any, 2\) is needed"),
+        (np.ones((3, 2)), [1, 1, -1], np.full((4, 2), np.nan), "finite"),
+        (np.ones((0, 2)), [], np.ones((4, 2)), "empty"),
+        (np.ones(3), [1, 1, -1], np.ones((4, 2)), "2 axes"),
         ([[1, 2], [3]], [1, 1], np.ones((4, 2)), "rectangular"),
         (np.ones((1, 2)) * 1j, [1], np.ones((4, 2)), "real numbers"),
     ],
@@ -105,7 +105,7 @@ def test_bad_input_is_one_line(X_l, y_l, X_u, message):
 
 def test_unknown_rules_and_bad_s_are_refused():
     _, X_l, y_l, X_u = problem()
-    with pytest.raises(InputError, match="sign_rule='luck'"):
+    with pytest.raises(InputError, match="sign_rule = 'luck'"):
         mixtures.ul_plus(X_l, y_l, X_u, sign_rule="luck")
-    with pytest.raises(InputError, match="s must be"):
+    with pytest.raises(InputError, match="s = 0"):
         mixtures.ssl_switch(X_l, y_l, X_u, 0.0)

@@ -47,10 +47,10 @@ def test_detection_is_the_area_under_the_curve():
 @pytest.mark.parametrize(
     "call, named",
     [
-        (lambda: calibrate(SCORES, ERRORS[:3]), "scores"), (lambda: calibrate(SCORES, 100 * ERRORS), "errors"),
+        (lambda: calibrate(SCORES, ERRORS[:3]), "shapes scores"), (lambda: calibrate(SCORES, 100 * ERRORS), "errors"),
         (lambda: calibrate([1.0], [0.5]), "scores"), (lambda: calibrate([1.0, 1.0], [0.1, 0.2]), "scores"),
         (lambda: calibrate([1.0, np.nan], [0.1, 0.2]), "scores"),
-        (lambda: mild_to_hard(SCORES, ERRORS, [1, 2]), "severities"),
+        (lambda: mild_to_hard(SCORES, ERRORS, [1, 2]), "shapes scores"),
         (lambda: mild_to_hard(SCORES, ERRORS, np.ones(30)), "hard"),
         (lambda: mild_to_hard(SCORES, ERRORS, np.full(30, 5)), "mild"),
         (lambda: detection_auroc([], [1.0]), "ordinary"),

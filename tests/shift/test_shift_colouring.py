@@ -42,9 +42,9 @@ def test_shrinking_takes_block_means():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda k: colour_images(np.ones((2, 2, 2)), [0, 2], k, agree=0.5), "palette has 2"),
-        (lambda k: colour_images(np.ones((2, 2, 2)), [0], k, agree=0.5), "one per image"),
-        (lambda k: colour_images(np.ones((2, 2, 2)), [0.0, 1.0], k, agree=0.5), "integers"),
+        (lambda k: colour_images(np.ones((2, 2, 2)), [0, 2], k, agree=0.5), "labels holds 2"),
+        (lambda k: colour_images(np.ones((2, 2, 2)), [0], k, agree=0.5), "shapes images"),
+        (lambda k: colour_images(np.ones((2, 2, 2)), [0.0, 1.0], k, agree=0.5), "integer"),
         (lambda k: colour_images(np.ones((2, 2, 2)), [0, 0], k, agree=0.5, palette=[[1.0]]), "1 colour"),
         (lambda k: colour_images(np.ones((2, 2)), [0, 0], k, agree=0.5), "images has shape"),
         (lambda k: colour_noise(np.ones((2, 2, 2)), k, scale=1.0), "images has shape"),

@@ -37,7 +37,7 @@ def test_one_epoch_is_early_stopping():
 def test_bad_input_is_refused_by_name():
     with pytest.raises(InputError, match="max_epochs = 0"):
         train(np.zeros(16, int), 0)
-    with pytest.raises(InputError, match="no sample"):
+    with pytest.raises(InputError, match="is empty"):
         train_to_interpolation(
             MLP((3, 2), rngs=nnx.Rngs(0)), (np.zeros((0, 3)), np.zeros(0, int)), key=jax.random.key(0),
             optimizer=optax.sgd(0.1), batch_size=4, max_epochs=1,

@@ -45,11 +45,11 @@ def test_squared_loss_descends_to_the_minimum_norm_fit():
     ("changes", "said"),
     [
         ({"steps": [3, 3]}, "increasing"),
-        ({"steps": [0.5]}, "increasing"),
+        ({"steps": [0.5]}, "steps holds 0.5"),
         ({"steps": []}, "steps"),
-        ({"loss": "hinge"}, "loss is"),
+        ({"loss": "hinge"}, "loss = "),
         ({"learning_rate": 0.0}, "learning_rate"),
-        ({"y": [0] * 10}, "-1 and 1"),
+        ({"y": [0] * 10}, r"-1 and \+1"),
     ],
 )
 def test_bad_input_is_refused_by_name(changes, said):

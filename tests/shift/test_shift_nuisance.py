@@ -86,7 +86,7 @@ def test_a_training_set_has_the_shortcut_as_last_signal_coordinate():
         (lambda: NuisanceModel(agree=1.5), "agree"),
         (lambda: sample_signal(jax.random.key(0), 0, 2, 0.1), "n = 0"),
         (lambda: sample_signal(jax.random.key(0), 2, 2, 0.1, direction=[1.0]), "direction"),
-        (lambda: flip_labels(jax.random.key(0), [0, 1], 0.1), "-1 and 1"),
+        (lambda: flip_labels(jax.random.key(0), [0, 1], 0.1), r"-1 and \+1"),
         (lambda: flip_labels(jax.random.key(0), [-1, 1], 1.1), "eta"),
         (lambda: nuisance_factor(jax.random.key(0), 2, 2, np.nan), "sigma"),
         (lambda: compress_block(np.zeros((0, 3))), "x_n"),

@@ -129,20 +129,20 @@ def test_batch_norm_trains_in_train_mode_and_its_statistics_are_no_parameters():
 @pytest.mark.parametrize(
     "call, named",
     [
-        (lambda: FineTuning(steps=0), "steps"), (lambda: FineTuning(lr=-1.0), "lr, momentum"),
+        (lambda: FineTuning(steps=0), "steps"), (lambda: FineTuning(lr=-1.0), "lr"),
         (lambda: FineTuning(schedule="linear"), "schedule"), (lambda: FineTuning(period=0), "period"),
         (lambda: PseudoTraining(linear, RECIPE, set_axis="rows"), "set_axis"),
         (lambda: finetune(linear, THETA0, X[:4], Y[:4], KEY, RECIPE), "batch_size"),
         (lambda: finetune(linear, THETA0, X, Y[:4], KEY, RECIPE), "x, y"),
         (lambda: finetune(linear, THETA0, X, Y * 1.0, KEY, RECIPE), "x, y"),
         (lambda: finetune(linear, THETA0, X, Y, 0, RECIPE), "key"),
-        (lambda: finetune(linear, THETA0, X * np.nan, Y, KEY, RECIPE), "recipe"),
+        (lambda: finetune(linear, THETA0, X * np.nan, Y, KEY, RECIPE), "x"),
         (lambda: projection_norm(THETA0, {"w": 1.0}), "theta_ref, theta_tilde"),
         (lambda: projection_norm(THETA0, {"w": jnp.ones(2), "b": jnp.ones(3)}), "theta_ref, theta_tilde"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, named):
-    with pytest.raises(InputError, match=f"^{named}:"):
+    with pytest.raises(InputError, match=f"^{named}( =| holds|:)"):
         call()
 
 

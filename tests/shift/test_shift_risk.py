@@ -75,7 +75,7 @@ def test_errors_are_computed_for_whole_batches():
         (lambda: nuisance_error([1.0], 1.0, -1.0), "scale = -1"),
         (lambda: id_ood_error([1.0], 1.0, [[1.0, 2.0]], [1.0], sigma=1.0, tau=1.0), "w_s has shape"),
         (lambda: margin_model_error([1.0], 1.0, direction=[1.0, 0.0], gap=0.1, scale=1.0), "direction has shape"),
-        (lambda: margin_model_error([np.nan], 1.0, direction=[1.0], gap=0.1, scale=1.0), "w_s holds NaN"),
+        (lambda: margin_model_error([np.nan], 1.0, direction=[1.0], gap=0.1, scale=1.0), "w_s holds nan"),
     ],
 )
 def test_bad_input_is_refused_by_name(call, said):

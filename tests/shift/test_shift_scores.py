@@ -90,7 +90,7 @@ def test_cot_is_above_the_missing_confidence_and_at_least_the_gap_of_the_class_s
     [
         (lambda: conf_score(LOGITS[0]), "logits"), (lambda: conf_score(LOGITS * np.nan), "logits"),
         (lambda: entropy_score(LOGITS[:, :1]), "logits"), (lambda: conf_score(LOGITS[:0]), "logits"),
-        (lambda: atc_threshold(LOGITS, np.zeros(3, int)), "labels"),
+        (lambda: atc_threshold(LOGITS, np.zeros(3, int)), "shapes logits"),
         (lambda: atc_threshold(LOGITS, np.full(12, 3)), "labels"), (lambda: atc_score(LOGITS, np.nan), "threshold"),
         (lambda: agree_score(LOGITS, LOGITS[:4]), "first, second"), (lambda: rotations(np.ones((1, 3, 4))), "x"),
         (lambda: rotation_score(LOGITS), "logits"), (lambda: cot_score(LOGITS, [0.5, 0.6, 0.1]), "class_shares"),

@@ -82,8 +82,8 @@ def test_single_precision_gives_the_same_errors_to_one_percent(found):
     [
         ({"ns": []}, "ns has shape"),
         ({"ns": [0]}, "ns = "),
-        ({"etas": [2.0]}, "etas = "),
-        ({"lams": [0.0]}, "penalties must be > 0"),
+        ({"etas": [2.0]}, "etas holds 2"),
+        ({"lams": [0.0]}, "lams holds 0"),
         ({"keys": np.arange(2)}, "keys"),
         ({"precision": "half"}, "precision"),
         ({"batch_size": 0}, "batch_size"),

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from theorylab.errors import InputError
+from theorylab.checks import count, number
 from theorylab.matching.assignment import square, value_of
 from theorylab.matching.markets import AnyArray, as_weights, best, first, pairs
 from theorylab.matching.prices import feasible
@@ -83,8 +83,7 @@ def auction_assignment(weights: Float[AnyArray, "n m"], *, tolerance: float = 1e
     weights = as_weights("weights", weights)
     scale = jnp.max(jnp.abs(weights), initial=0.0)
     k = max(*weights.shape, 1)
-    if not tolerance > 0:
-        raise InputError(f"tolerance must be > 0, got {tolerance}")
+    number("tolerance", tolerance, 0.0, open_low=True)
     last = jnp.maximum(tolerance / k, 1e-14 * scale)  # below, a bid of eps would round to nothing
     return _auction(weights, scale / 4, last)
 
@@ -127,8 +126,8 @@ def soft_assignment_duals(
     Differentiable. Raises `InputError` unless eps > 0 and phases, sweeps >= 1.
     """
     weights = as_weights("weights", weights)
-    if not eps > 0 or phases < 1 or sweeps < 1:
-        raise InputError(f"eps must be > 0 and phases, sweeps >= 1, got {eps}, {phases}, {sweeps}")
+    number("eps", eps, 0.0, open_low=True)
+    phases, sweeps = count("phases", phases), count("sweeps", sweeps)
     return _soft_duals(weights, jnp.asarray(eps), phases, sweeps)
 
 
@@ -161,6 +160,6 @@ def soft_assignment(
 ) -> Certified:
     """`soft_assignment_duals`, rounded to a matching (mutually tightest pairs first) with a certified gap."""
     weights = as_weights("weights", weights)
-    if not eps > 0 or phases < 1 or sweeps < 1:
-        raise InputError(f"eps must be > 0 and phases, sweeps >= 1, got {eps}, {phases}, {sweeps}")
+    number("eps", eps, 0.0, open_low=True)
+    phases, sweeps = count("phases", phases), count("sweeps", sweeps)
     return _soft_assignment(weights, jnp.asarray(eps), phases, sweeps)

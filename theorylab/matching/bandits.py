@@ -8,19 +8,20 @@ scans over rounds and batches over seeds and markets.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.matching.assignment import matching_of, value_of
-from theorylab.matching.confidence import Intervals, Model
+from theorylab.matching.confidence import Intervals, Model, check_round, market_shape, truths
 from theorylab.matching.instability import instability_of, unrest_of
-from theorylab.matching.markets import AnyArray, Market, Outcome, as_market, first
-from theorylab.matching.prices import WEIGHT, PriceRule, primal_dual, require_rule
+from theorylab.matching.markets import AnyArray, Market, Outcome, as_market, empty, first
+from theorylab.matching.prices import WEIGHT, PriceRule, primal_dual
 from theorylab.matching.references import best_value
 from theorylab.precision import float64_inside
 from theorylab.pytrees import register
@@ -88,6 +89,9 @@ class MatchUCB:
         """Match and pay by primal and dual at the upper bounds (COMPUTEMATCH): tau_a = price - UCB of the match."""
         n, m = self.shape
         k = max(n, m, 1)
+        checks.instance("state", state, State, "what init() or observe() gives")
+        if present is not None:
+            truths("present", present, self.shape)
         bounds = self.model.intervals(state.knowledge)
         real = jnp.ones((n, m), bool) if present is None else present
         real, weights = (jnp.pad(a, ((0, k - n), (0, k - m))) for a in (real, bounds.high_row + bounds.high_col))
@@ -106,6 +110,8 @@ class MatchUCB:
         self, state: State, decision: Decision, seen_row: Float[AnyArray, "n"], seen_col: Float[AnyArray, "m"]
     ) -> State:
         """Learn from what matched agents report of their utility (entries of agents who are alone are ignored)."""
+        checks.instance("state", state, State, "what propose() gives")
+        checks.instance("decision", decision, Decision, "what propose() gives")
         return State(self.model.update(state.knowledge, decision.pairs, seen_row, seen_col), state.prices)
 
     def round(
@@ -113,6 +119,12 @@ class MatchUCB:
         best: Float[AnyArray, ""], present: Bool[AnyArray, "n m"] | None = None, frictions: Float[AnyArray, "f"],
     ) -> tuple[State, Record]:  # fmt: skip
         """One round against a known market: propose, observe with this noise, score. best: welfare of the optimum."""
+        check_round(self.shape, market, present, noise_row=noise_row, noise_col=noise_col)
+        checks.number("best", best)
+        if empty(frictions):
+            frictions = frictions if hasattr(frictions, "shape") else np.zeros(0)
+        else:
+            frictions = checks.nonnegative("frictions", frictions, ndim=1)
         state, decision = self.propose(state, present)
         X, tau = decision.pairs, decision.outcome
         gain_row, gain_col = jnp.where(X, market.U, 0.0).sum(1), jnp.where(X, market.V, 0.0).sum(0)
@@ -126,6 +138,8 @@ def friction_outcome(decision: Decision, friction: Float[AnyArray, ""]) -> Outco
 
     It stays stable for agents whom leaving costs `friction`, and earns friction - (UCB - LCB) per matched agent.
     """
+    checks.instance("decision", decision, Decision, "what propose() of the algorithm gives")
+    checks.number("friction", friction, 0.0)
     X, bounds = decision.pairs, decision.intervals
     low_row, low_col = jnp.where(X, bounds.low_row, 0.0).sum(1), jnp.where(X, bounds.low_col, 0.0).sum(0)
     return Outcome(
@@ -171,12 +185,8 @@ def match_ucb(model: Model, shape: tuple[int, int], *, prices: PriceRule = "midp
     prices: which core point pays, see `core_prices`; the extreme ones lose the log(T) rate. Raises `InputError` for an
     unknown rule or a shape that does not fit the model.
     """
-    require_rule(prices)
-    with jax.enable_x64(True):
-        found = jax.eval_shape(lambda: model.intervals(model.init()).low_row).shape
-    if tuple(found) != tuple(shape):
-        raise InputError(f"the model is for a market of shape {tuple(found)}, not {tuple(shape)}")
-    return MatchUCB(model, WEIGHT.get(prices, 0.5), (int(shape[0]), int(shape[1])), prices == "max_slack")
+    checks.choice("prices", prices, get_args(PriceRule))
+    return MatchUCB(model, WEIGHT.get(prices, 0.5), market_shape(model, shape), prices == "max_slack")
 
 
 @partial(jax.jit, static_argnames=("rounds", "batch"))
@@ -230,9 +240,17 @@ def simulate(
     if U.ndim > 3 or not U.size:
         raise InputError(f"market must be (n, m) or (S, n, m) with agents on both sides, got {U.shape}")
     if max(np.abs(U).max(), np.abs(np.asarray(market.V)).max()) > 1:
-        raise InputError("utilities must lie in [-1, 1], where the confidence intervals start: divide by the largest")
-    if horizon < 1 or chunk < 1 or not (np.isfinite(noise_std) and noise_std >= 0):
-        raise InputError(f"need horizon >= 1, chunk >= 1, noise_std >= 0, got {horizon}, {chunk}, {noise_std}")
+        raise InputError(
+            "market: utilities must lie in [-1, 1], where the confidence intervals start: divide by the largest"
+        )
+    for name in ("init", "round"):
+        if not callable(getattr(algorithm, name, None)):
+            given = checks.shown(algorithm)
+            raise InputError(f"algorithm = {given}; an algorithm with init and round is needed, such as match_ucb(...)")
+    horizon, chunk = checks.count("horizon", horizon), checks.count("chunk", chunk)
+    batch = None if batch is None else checks.count("batch", batch)
+    checks.number("noise_std", noise_std, 0.0)
+    checks.instance("mesh", mesh, (jax.sharding.Mesh, type(None)), "a jax.sharding.Mesh, or None,")
     kind = getattr(key, "dtype", type(key))
     if not jnp.issubdtype(kind, jax.dtypes.prng_key) or key.ndim > 1:
         raise InputError(f"key must be one typed key or (S,) of them (jax.random.key), got {kind}")
@@ -241,18 +259,19 @@ def simulate(
     n, m = U.shape[-2:]
     shape = tuple(getattr(algorithm, "shape", (n, m)))
     if (n, m) != shape:
-        raise InputError(f"the algorithm is for a market of shape {shape}, not {(n, m)}")
+        raise InputError(f"market: the algorithm is for a market of shape {shape}, not {(n, m)}")
     if (key.ndim and key.size != runs) or (U.ndim == 3 and len(U) != runs):
-        raise InputError(f"{key.size} keys do not go with {len(U)} markets: give one of either, or the same number")
+        raise InputError(f"key: {key.size} keys do not go with {len(U)} markets; give one of either, or as many")
     keys = key if key.ndim else jax.random.split(key, runs) if runs > 1 else key[None]
     markets = jax.tree.map(lambda a: jnp.broadcast_to(a, (runs, n, m)), market)
     here = _arrivals(arrivals, horizon, n, m)
     states = jax.tree.map(lambda a: jnp.broadcast_to(a, (runs, *jnp.shape(a))), algorithm.init())
-    costs = jnp.asarray(np.asarray(frictions, float))
+    known = frictions if empty(frictions) else checks.nonnegative("frictions", frictions, ndim=1)
+    costs = jnp.asarray(np.asarray(known, float))
     best = jnp.asarray([best_value(w) for w in np.asarray(markets.W)])
     devices = 1 if mesh is None else mesh.shape[mesh.axis_names[0]]
     if runs % devices:
-        raise InputError(f"{runs} runs do not spread evenly over the mesh's {devices} devices")
+        raise InputError(f"mesh: {runs} runs do not spread evenly over the mesh's {devices} devices")
     together = _together(runs // devices, batch)
     records = []
     for begin in range(0, horizon, chunk):
@@ -274,7 +293,9 @@ def simulate(
 def _arrivals(arrivals: Any, horizon: int, n: int, m: int) -> tuple[np.ndarray, np.ndarray] | None:
     if arrivals is None:
         return None
-    row, col = (np.asarray(a) for a in arrivals)
+    if not isinstance(arrivals, (tuple, list)) or len(arrivals) != 2:
+        raise InputError(f"arrivals = {checks.shown(arrivals)}; two arrays of truth values are needed")
+    row, col = (np.asarray(checks.real("arrivals", a)) for a in arrivals)
     if row.shape != (horizon, n) or col.shape != (horizon, m) or row.dtype != bool or col.dtype != bool:
         raise InputError(f"arrivals must be truth values ({horizon}, {n}) and ({horizon}, {m}), got {row.dtype} "
                          f"{row.shape} and {col.dtype} {col.shape}")  # fmt: skip
@@ -283,8 +304,6 @@ def _arrivals(arrivals: Any, horizon: int, n: int, m: int) -> tuple[np.ndarray, 
 
 def _together(runs: int, batch: int | None) -> int:
     """The largest number of runs up to `batch` that divides them all; by default 1 on a CPU, else all."""
-    if batch is not None and batch < 1:
-        raise InputError(f"batch must be 1 or more, got {batch}")
     most = batch or (1 if jax.default_backend() == "cpu" else runs)
     return next(b for b in range(min(most, runs), 0, -1) if runs % b == 0)
 

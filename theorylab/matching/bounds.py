@@ -6,12 +6,13 @@ the k-th later one 4 width sqrt(log(N T) / k), and Cauchy-Schwarz over pairs.
 
 import numpy as np
 
-from theorylab.errors import InputError
+from theorylab.checks import count, nonnegative, number
 
 
 def _check(n: int, m: int, horizon: int, width: float) -> None:
-    if min(n, m, horizon) < 1 or not width > 0:
-        raise InputError(f"need agents on both sides, horizon >= 1 and width > 0, got {n}, {m}, {horizon}, {width}")
+    for name, value in (("n", n), ("m", m), ("horizon", horizon)):
+        count(name, value)
+    number("width", width, 0.0, open_low=True)
 
 
 def regret_bound(n: int, m: int, horizon: int, width: float, *, rounds: np.ndarray | int | None = None) -> np.ndarray:
@@ -21,7 +22,7 @@ def regret_bound(n: int, m: int, horizon: int, width: float, *, rounds: np.ndarr
     price rule.
     """
     _check(n, m, horizon, width)
-    t = np.asarray(horizon if rounds is None else rounds, float)
+    t = np.asarray(horizon if rounds is None else nonnegative("rounds", rounds), float)
     return 4 * n * m + 8 * width * np.sqrt(np.log((n + m) * horizon) * n * m * min(n, m) * t)
 
 
@@ -32,6 +33,7 @@ def typed_regret_bound(kinds: int, n: int, m: int, horizon: int, width: float) -
     sum k_t / sqrt(n_{t-1}) <= 2 sqrt(n) + M.
     """
     _check(n, m, horizon, width)
+    kinds = count("kinds", kinds)
     pairs, matches, root = kinds**2, min(n, m), np.sqrt(np.log((n + m) * horizon))
     return float(4 * pairs * matches * (1 + width * root) + 8 * width * root * np.sqrt(pairs * matches * horizon))
 
@@ -40,8 +42,7 @@ def break_even(n: int, m: int, horizon: int, width: float, friction: float) -> f
     """Rounds after which a platform that charges `friction` has earned back its losses, at the latest (if every round
     matches min(n, m) pairs and all intervals hold): the root of 2 friction M t = 4 P + 8 width sqrt(log(NT) P M t)."""
     _check(n, m, horizon, width)
-    if not friction > 0:
-        raise InputError(f"friction must be > 0, got {friction}")
+    number("friction", friction, 0.0, open_low=True)
     pairs, matches = n * m, min(n, m)
     a, b = 2 * friction * matches, 8 * width * np.sqrt(np.log((n + m) * horizon) * pairs * matches)
     root = (b + np.sqrt(b * b + 16 * a * pairs)) / (2 * a)

@@ -13,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from theorylab.checks import count, finite, flag, instance, number, real, shown
 from theorylab.errors import InputError
-from theorylab.matching.markets import AnyArray, best
+from theorylab.matching.markets import AnyArray, Market, as_types, best
+from theorylab.precision import is_traced
 from theorylab.pytrees import register
 
 
@@ -30,6 +32,8 @@ class Intervals:
 
     def hold(self, U: Float[AnyArray, "n m"], V: Float[AnyArray, "n m"]) -> Bool[AnyArray, "n m"]:
         """Whether both intervals of a pair contain these utilities."""
+        for name, value in (("U", U), ("V", V)):
+            real(name, value, shape=np.shape(self.low_row))
         row = (self.low_row <= U) & (self.high_row >= U)
         return row & (self.low_col <= V) & (self.high_col >= V)
 
@@ -88,9 +92,11 @@ class Unstructured:
         return Sums.zeros(self.n, self.m)
 
     def intervals(self, state: Sums) -> Intervals:
-        return state.intervals(self.radius, self.clip)
+        return _sums(state).intervals(self.radius, self.clip)
 
     def update(self, state: Sums, pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray) -> Sums:
+        _sums(state)
+        pairs, seen_row, seen_col = reports((self.n, self.m), pairs, seen_row, seen_col)
         return Sums(
             state.count + pairs,
             state.row + jnp.where(pairs, seen_row[:, None], 0.0),
@@ -112,11 +118,15 @@ class Typed:
         return Sums.zeros(self.row_types.shape[1], self.col_types.shape[1])
 
     def intervals(self, state: Sums) -> Intervals:
-        kinds = state.intervals(self.radius, self.clip)
+        kinds = _sums(state).intervals(self.radius, self.clip)
         row, col = best(self.row_types, 1), best(self.col_types, 1)
         return jax.tree.map(lambda bound: bound[row][:, col], kinds)
 
     def update(self, state: Sums, pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray) -> Sums:
+        _sums(state)
+        shape = self.row_types.shape[0], self.col_types.shape[0]
+        pairs, seen_row, seen_col = reports(shape, pairs, seen_row, seen_col)
+
         def gather(values: AnyArray) -> AnyArray:  # several pairs of a round may be of the same two types: add them all
             return self.row_types.T @ jnp.where(pairs, values, 0.0) @ self.col_types
 
@@ -171,6 +181,7 @@ class Linear:
         return (jnp.clip(low, -1.0, 1.0), jnp.clip(high, -1.0, 1.0)) if self.clip else (low, high)
 
     def intervals(self, state: tuple[Ridge, Ridge]) -> Intervals:
+        _ridges(state)
         low_row, high_row = self._bounds(state[0], self.col_contexts)
         low_col, high_col = self._bounds(state[1], self.row_contexts)
         return Intervals(low_row, high_row, low_col.T, high_col.T)
@@ -178,6 +189,10 @@ class Linear:
     def update(
         self, state: tuple[Ridge, Ridge], pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray
     ) -> tuple[Ridge, Ridge]:
+        _ridges(state)
+        shape = self.row_contexts.shape[0], self.col_contexts.shape[0]
+        pairs, seen_row, seen_col = reports(shape, pairs, seen_row, seen_col)
+
         def step(fit: Ridge, partner: AnyArray, seen: AnyArray, matched: AnyArray) -> Ridge:
             # Sherman-Morrison; an agent who is alone has partner 0 and nothing changes.
             turned = jnp.einsum("ade,ae->ad", fit.inverse, partner)
@@ -192,9 +207,74 @@ class Linear:
         )
 
 
+def _sums(state: Any) -> Sums:
+    return instance("state", state, Sums, "what init() or update() of the model gives")
+
+
+def _ridges(state: Any) -> None:
+    if not (isinstance(state, tuple) and len(state) == 2 and all(isinstance(fit, Ridge) for fit in state)):
+        raise InputError(f"state = {shown(state)}; what init() or update() of the model gives is needed")
+
+
+def reports(shape: tuple[int, int], pairs: Any, seen_row: Any, seen_col: Any) -> tuple[Any, Any, Any]:
+    """Pairs (n, m) and what their agents report, finite where they are matched; others' reports become 0."""
+    n, m = shape
+    truths("pairs", pairs, shape)
+    if is_traced(pairs, seen_row, seen_col):
+        real("seen_row", seen_row, shape=(n,))
+        real("seen_col", seen_col, shape=(m,))
+        return pairs, seen_row, seen_col
+    found = []
+    for name, seen, axis in (("seen_row", seen_row, 1), ("seen_col", seen_col, 0)):
+        seen = real(name, seen, shape=(shape[1 - axis],))
+        found.append(finite(name, jnp.where(np.asarray(pairs).any(axis), seen, 0.0)))
+    return pairs, *found
+
+
+def truths(name: str, value: Any, shape: tuple[int, ...]) -> Any:
+    """Truth values of this shape."""
+    if not (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.bool_)) or value.shape != shape:
+        given = f"{value.dtype}{list(value.shape)}" if hasattr(value, "dtype") else shown(value)
+        raise InputError(f"{name} = {given}; truth values of shape {shape} are needed")
+    return value
+
+
+def check_round(shape: tuple[int, int], market: Any, present: Any, **noise: Any) -> None:
+    """What is given to one round against a known market."""
+    instance("market", market, Market, "a Market(U, V)")
+    for name in ("U", "V"):
+        real(f"market.{name}", getattr(market, name), shape=shape)
+    if present is not None:
+        truths("present", present, shape)
+    for (name, value), size in zip(noise.items(), shape, strict=True):
+        finite(name, value, shape=(size,))
+
+
+def market_shape(model: Any, shape: Any) -> tuple[int, int]:
+    """The shape of the market that a model is for, checked against the one given."""
+    wanted = _pair_of_counts("shape", shape)
+    for name in ("init", "intervals", "update"):
+        if not callable(getattr(model, name, None)):
+            raise InputError(f"model = {shown(model)}; a model with init, intervals and update is needed")
+    with jax.enable_x64(True):
+        found = jax.eval_shape(lambda: model.intervals(model.init()).low_row).shape
+    if tuple(found) != wanted:
+        raise InputError(f"shape: the model is for a market of shape {tuple(found)}, not {wanted}")
+    return wanted
+
+
+def _pair_of_counts(name: str, shape: Any) -> tuple[int, int]:
+    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+        raise InputError(f"{name} = {shown(shape)}; a pair (customers, providers) is needed")
+    n, m = (count(name, size, at_least=0) for size in shape)
+    if n + m == 0:
+        raise InputError(f"{name} = {shown(shape)}; at least one agent is needed")
+    return n, m
+
+
 def _radius(agents: int, horizon: int, width: float) -> float:
-    if agents < 1 or horizon < 1 or not (np.isfinite(width) and width > 0):
-        raise InputError(f"need agents >= 1, horizon >= 1, width > 0, got {agents}, {horizon}, {width}")
+    horizon = count("horizon", horizon)
+    number("width", width, 0.0, open_low=True)
     return float(width * np.sqrt(np.log(agents * horizon)))
 
 
@@ -204,14 +284,15 @@ def unstructured(shape: tuple[int, int], *, horizon: int, width: float, clip: bo
     width: 8 is the paper's, for 1-subgaussian noise; 2 sigma suffices for sigma-subgaussian noise. clip: keep intervals
     inside [-1, 1]; the paper's pseudocode does not, which makes pairs that were seen once look best.
     """
-    return Unstructured(int(shape[0]), int(shape[1]), _radius(sum(shape), horizon, width), clip)
+    n, m = _pair_of_counts("shape", shape)
+    return Unstructured(n, m, _radius(n + m, horizon, width), flag("clip", clip))
 
 
 def _one_hot(name: str, types: Any) -> np.ndarray:
-    labels = np.asarray(types)
-    if labels.ndim != 1 or not labels.size or not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
-        raise InputError(f"{name} must be integers from 0, one per agent, got {labels.dtype} of shape {labels.shape}")
-    return np.eye(labels.max() + 1)[labels]
+    labels = np.asarray(as_types(name, types))
+    if not labels.size:
+        raise InputError(f"{name} is empty; the type of at least one agent is needed")
+    return (labels[:, None] == np.arange(labels.max() + 1)).astype(float)
 
 
 def typed(
@@ -219,7 +300,7 @@ def typed(
 ) -> Typed:
     """As `unstructured`, with one interval per pair of types; types are integers from 0."""
     row, col = _one_hot("types_row", types_row), _one_hot("types_col", types_col)
-    return Typed(row, col, _radius(len(row) + len(col), horizon, width), clip)  # type: ignore[arg-type]
+    return Typed(row, col, _radius(len(row) + len(col), horizon, width), flag("clip", clip))  # type: ignore[arg-type]
 
 
 def linear(
@@ -227,11 +308,14 @@ def linear(
     ridge: float = 1.0, clip: bool = True,
 ) -> Linear:  # fmt: skip
     """LinUCB per agent on the known contexts of its partners, failure probability 1 / (N horizon)."""
-    row, col = np.asarray(row_contexts, float), np.asarray(col_contexts, float)
-    if row.ndim != 2 or col.ndim != 2 or row.shape[1] != col.shape[1] or not row.size or not col.size:
-        raise InputError(f"contexts must be (n, d) and (m, d) of one d, got {row.shape} and {col.shape}")
-    if not (np.linalg.norm(np.vstack([row, col]), axis=1) <= 1 + 1e-9).all():
-        raise InputError("contexts must be finite and lie in the unit ball; divide by the largest norm")
-    if not (noise_std >= 0 and ridge > 0 and horizon >= 1):
-        raise InputError(f"need noise_std >= 0, ridge > 0, horizon >= 1, got {noise_std}, {ridge}, {horizon}")
+    given = {"row_contexts": row_contexts, "col_contexts": col_contexts}
+    row, col = (np.asarray(finite(name, value, ndim=2), float) for name, value in given.items())
+    if row.shape[1] != col.shape[1]:
+        raise InputError(f"row_contexts {row.shape} and col_contexts {col.shape} must be (n, d) and (m, d) of one d")
+    for name, contexts in (("row_contexts", row), ("col_contexts", col)):
+        if not (np.linalg.norm(contexts, axis=1) <= 1 + 1e-9).all():
+            raise InputError(f"{name}: contexts must lie in the unit ball; divide by the largest norm")
+    horizon, clip = count("horizon", horizon), flag("clip", clip)
+    number("noise_std", noise_std, 0.0)
+    number("ridge", ridge, 0.0, open_low=True)
     return Linear(row, col, float(noise_std), -float(np.log((len(row) + len(col)) * horizon)), float(ridge), clip)  # type: ignore[arg-type]

@@ -5,13 +5,13 @@ E_ij = W_ij - (net_i + r_i) - (net_j + r_j), what remains of the subsidy program
 matching, so Subset Instability = sum_a r_a + MWM(max(E, 0)): one assignment and no linear programme.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from theorylab.errors import InputError
+from theorylab.checks import choice, number
 from theorylab.matching import references
 from theorylab.matching.assignment import assign, matching_of, square, value_of
 from theorylab.matching.markets import AnyArray, Market, Outcome, as_market, as_outcome, nets
@@ -56,15 +56,14 @@ def subset_instability(market: Market, outcome: Outcome, *, form: Form = "assign
     SciPy's linear programme) and "coalitions" (the most that a coalition gains by leaving, by enumeration of all 2^N;
     N <= 16) are references on the host. Raises `InputError` for bad shapes, NaN, an invalid matching or form.
     """
+    choice("form", form, get_args(Form))
     market = as_market(market)
     outcome = as_outcome(outcome, *market.U.shape)
     if form == "assignment":
         return _instability(market, outcome)
     if form == "lp":
         return jnp.asarray(references.subsidy_lp(market, outcome))
-    if form == "coalitions":
-        return jnp.asarray(references.best_coalition(market, outcome)[0])
-    raise InputError(f"form must be assignment, lp or coalitions, got {form!r}")
+    return jnp.asarray(references.best_coalition(market, outcome)[0])
 
 
 @jax.jit
@@ -108,8 +107,7 @@ def utility_difference(market: Market, outcome: Outcome) -> Float[AnyArray, ""]:
 def unrest(market: Market, outcome: Outcome, *, friction: float = 0.0) -> Float[AnyArray, ""]:
     """The most that one agent, or one pair together, gains by leaving when leaving costs every agent `friction`;
     0 if and only if the outcome is stable under search frictions."""
-    if not friction >= 0:
-        raise InputError(f"friction must be 0 or more, got {friction}")
+    number("friction", friction, 0.0)
     market = as_market(market)
     return unrest_of(market, as_outcome(outcome, *market.U.shape), friction)
 
@@ -124,4 +122,5 @@ def unrest_of(market: Market, outcome: Outcome, friction: float | AnyArray) -> F
 
 def is_stable(market: Market, outcome: Outcome, *, tolerance: float = 1e-9, friction: float = 0.0) -> bool:
     """Whether no agent and no pair gains more than `tolerance` by leaving (at a cost of `friction` each)."""
+    number("tolerance", tolerance, 0.0)
     return bool(unrest(market, outcome, friction=friction) <= tolerance)

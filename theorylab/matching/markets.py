@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from theorylab.checks import count, instance, number, real
+from theorylab.checks import key as checked_key
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
@@ -53,13 +55,15 @@ class Outcome:
 
 def as_weights(name: str, weights: Any) -> Float[AnyArray, "n m"]:
     """A float64 matrix of finite numbers; either side may be empty. Raises `InputError` otherwise."""
-    array = as_float64(weights)
+    array = as_floats(name, weights)
     if array.ndim != 2:
         raise InputError(f"{name} must be a matrix (customers, providers), got shape {array.shape}")
-    return _finite(name, array)
+    return array
 
 
-def _finite(name: str, array: jax.Array) -> jax.Array:
+def as_floats(name: str, value: Any) -> jax.Array:
+    """A float64 array of finite numbers, which may be empty: a side of a market may be."""
+    array = as_float64(value if empty(value) else real(name, value))
     if not is_traced(array) and not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(array)))[0])
         raise InputError(
@@ -68,20 +72,30 @@ def _finite(name: str, array: jax.Array) -> jax.Array:
     return array
 
 
+def empty(value: Any) -> bool:
+    """Whether this is an array, or a list, of nothing."""
+    try:
+        return np.size(value) == 0 and not isinstance(value, dict)
+    except ValueError:  # rows of different lengths
+        return False
+
+
 def as_market(market: Market, *, batched: bool = False) -> Market:
     """The market in float64, checked: two finite arrays of one shape (n, m), or (..., n, m) when `batched`."""
-    U, V = as_float64(market.U), as_float64(market.V)
+    instance("market", market, Market, "a Market(U, V)")
+    U, V = as_floats("U", market.U), as_floats("V", market.V)
     if U.shape != V.shape or U.ndim < 2 or (U.ndim > 2 and not batched):
         need = "(n, m) or (markets, n, m)" if batched else "(n, m)"
         raise InputError(f"U and V must have one shape {need}, got {U.shape} and {V.shape}")
-    return Market(_finite("U", U), _finite("V", V))
+    return Market(U, V)
 
 
 def as_matching(row_to_col: Any, n: int, m: int) -> Int[AnyArray, "n"]:
     """A matching as integers, checked: one entry per row, columns from -1 to m - 1, none taken twice."""
-    array = jnp.asarray(row_to_col)
+    array = jnp.asarray(row_to_col if empty(row_to_col) else real("row_to_col", row_to_col))
     if array.shape != (n,) or (n and not jnp.issubdtype(array.dtype, jnp.integer)):
-        raise InputError(f"row_to_col must be {n} integers, got {array.dtype} of shape {array.shape}")
+        need = f"row_to_col must be {n} integers, one for each row of the weights (of the market)"
+        raise InputError(f"{need}, got {array.dtype} of shape {array.shape}")
     if not is_traced(array):
         values = np.asarray(array)
         taken, counts = np.unique(values[values >= 0], return_counts=True)
@@ -94,11 +108,26 @@ def as_matching(row_to_col: Any, n: int, m: int) -> Int[AnyArray, "n"]:
 
 def as_outcome(outcome: Outcome, n: int, m: int) -> Outcome:
     """The outcome in float64, checked against a market of n rows and m columns."""
+    instance("outcome", outcome, Outcome, "an Outcome(row_to_col, tau_row, tau_col)")
     matching = as_matching(outcome.row_to_col, n, m)
-    tau_row, tau_col = as_float64(outcome.tau_row), as_float64(outcome.tau_col)
+    tau_row, tau_col = as_floats("tau_row", outcome.tau_row), as_floats("tau_col", outcome.tau_col)
     if tau_row.shape != (n,) or tau_col.shape != (m,):
         raise InputError(f"tau_row, tau_col must have shapes ({n},), ({m},), got {tau_row.shape}, {tau_col.shape}")
-    return Outcome(matching, _finite("tau_row", tau_row), _finite("tau_col", tau_col))
+    return Outcome(matching, tau_row, tau_col)
+
+
+def as_types(name: str, types: Any, kinds: int | None = None) -> Any:
+    """Types of agents as integers from 0 (below `kinds`), checked; there may be no agent."""
+    if empty(types):
+        return np.zeros(0, int)
+    array = real(name, types, ndim=1)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise InputError(f"{name} must be integers from 0, one per agent, got {array.dtype} of shape {array.shape}")
+    if not is_traced(array):
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or (kinds is not None and high >= kinds):
+            raise InputError(f"{name} must lie in 0..{'' if kinds is None else kinds - 1}, got {low}..{high}")
+    return array
 
 
 def first(mask: Bool[AnyArray, "..."], axis: int = -1) -> Int[AnyArray, "..."]:
@@ -138,7 +167,9 @@ def net_utilities(market: Market, outcome: Outcome) -> tuple[Float[AnyArray, "n"
 @float64_inside
 def random_market(key: jax.Array, n: int, m: int | None = None) -> Market:
     """Independent utilities, uniform on [-1, 1]."""
-    U, V = jax.random.uniform(key, (2, n, n if m is None else m), jnp.float64, -1.0, 1.0)
+    n = count("n", n, at_least=0)
+    m = n if m is None else count("m", m, at_least=0)
+    U, V = jax.random.uniform(checked_key("key", key), (2, n, m), jnp.float64, -1.0, 1.0)
     return Market(U, V)
 
 
@@ -146,7 +177,10 @@ def random_market(key: jax.Array, n: int, m: int | None = None) -> Market:
 def hidden_matching_market(key: jax.Array, k: int, gap: float, *, base: float = 0.1) -> Market:
     """The hard instance of the lower bound: all pairs are worth `base` to both sides, a hidden perfect matching `gap`
     more. A learner has to find it among k² pairs; gap ~ noise sqrt(k/T) makes that as hard as it gets."""
-    hidden = jax.nn.one_hot(jax.random.permutation(key, k), k, dtype=jnp.float64)
+    k = count("k", k)
+    number("gap", gap)
+    number("base", base)
+    hidden = jax.nn.one_hot(jax.random.permutation(checked_key("key", key), k), k, dtype=jnp.float64)
     return Market(base + gap * hidden, base + gap * hidden)
 
 
@@ -156,11 +190,9 @@ def structured_market(
 ) -> Market:
     """Typed and separably linear at once: type a gains <phi_a, c_b> from type b, with contexts c_b the unit vectors of
     R^kinds (`type_contexts`) and phi_a a random unit vector for each type and side."""
-    if not is_traced(types_row, types_col):
-        for name, types in (("types_row", np.asarray(types_row)), ("types_col", np.asarray(types_col))):
-            if types.size and (types.min() < 0 or types.max() >= kinds):
-                raise InputError(f"{name} must lie in 0..{kinds - 1}, got {types.min()}..{types.max()}")
-    phi = jax.random.normal(key, (2, kinds, kinds), jnp.float64)
+    kinds = count("kinds", kinds)
+    types_row, types_col = as_types("types_row", types_row, kinds), as_types("types_col", types_col, kinds)
+    phi = jax.random.normal(checked_key("key", key), (2, kinds, kinds), jnp.float64)
     phi = phi / jnp.linalg.norm(phi, axis=-1, keepdims=True)
     row, col = jnp.asarray(types_row), jnp.asarray(types_col)
     return Market(phi[0][row][:, col], phi[1][col][:, row].T)
@@ -168,4 +200,5 @@ def structured_market(
 
 def type_contexts(types: Int[AnyArray, "n"], kinds: int) -> Float[AnyArray, "n kinds"]:
     """The context of each agent in `structured_market`: the unit vector of its type."""
-    return np.eye(kinds)[np.asarray(types)]
+    kinds = count("kinds", kinds)
+    return np.eye(kinds)[np.asarray(as_types("types", types, kinds))]

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from theorylab.checks import real
 from theorylab.errors import InputError
 from theorylab.matching import references
-from theorylab.matching.confidence import Model
+from theorylab.matching.confidence import Model, check_round, market_shape
 from theorylab.matching.markets import AnyArray, Market, as_market, as_matching, best, first
 from theorylab.precision import float64_inside
 from theorylab.pytrees import register
@@ -62,14 +63,14 @@ def ntu_instability(market: Market, row_to_col: Int[AnyArray, "*rounds n"]) -> n
         market = as_market(market)
         U, V = np.asarray(market.U), np.asarray(market.V)
         n, m = U.shape
-        wanted = np.asarray(row_to_col)
+        wanted = np.asarray(row_to_col if n == 0 else real("row_to_col", row_to_col))
         if wanted.ndim < 1 or wanted.shape[-1] != n:
             raise InputError(f"row_to_col must be (..., {n}), got shape {wanted.shape}")
         distinct, inverse = np.unique(wanted.reshape(-1, n), axis=0, return_inverse=True)
         small = (m + 1) ** n <= _ENUMERABLE
         values = [
-            _enumerate(U, V, np.asarray(as_matching(x, n, m))) if small else references.ntu_milp(market, x)
-            for x in distinct
+            _enumerate(U, V, mate) if small else references.ntu_milp(market, mate)
+            for mate in (np.asarray(as_matching(x, n, m)) for x in distinct)
         ]
     return np.asarray(values, float)[inverse.ravel()].reshape(wanted.shape[:-1])
 
@@ -112,6 +113,7 @@ class MatchNTUUCB:
         self, state: Any, market: Market, noise_row: AnyArray, noise_col: AnyArray, *, best: Any = None,
         present: Bool[AnyArray, "n m"] | None = None, frictions: Any = None,
     ) -> tuple[Any, NTURecord]:  # fmt: skip
+        check_round(self.shape, market, present, noise_row=noise_row, noise_col=noise_col)
         bounds = self.model.intervals(state)
         here = jnp.ones(self.shape, bool) if present is None else present
         X = accept(jnp.where(here, bounds.high_row, -1.0), bounds.high_col)
@@ -127,4 +129,4 @@ class MatchNTUUCB:
 
 def match_ntu_ucb(model: Model, shape: tuple[int, int]) -> MatchNTUUCB:
     """MatchNTUCB on a confidence model. Its instability (`ntu_instability`) is at most the excess of each round."""
-    return MatchNTUUCB(model, (int(shape[0]), int(shape[1])))
+    return MatchNTUUCB(model, market_shape(model, shape))

@@ -9,22 +9,17 @@ from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from theorylab.checks import choice
 from theorylab.errors import InputError
 from theorylab.matching.assignment import assign, square, value_of
-from theorylab.matching.markets import AnyArray, as_matching, as_weights, first, pairs
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.matching.markets import AnyArray, as_floats, as_matching, as_weights, first, pairs
+from theorylab.precision import float64_inside, is_traced
 
 PriceRule = Literal["midpoint", "row", "col", "max_slack"]
 WEIGHT = {"row": 0.0, "midpoint": 0.5, "col": 1.0}  # place between row-optimal and column-optimal prices
 _BISECTIONS = 50
-
-
-def require_rule(select: str) -> None:
-    if select not in get_args(PriceRule):
-        raise InputError(f"price rule must be one of {', '.join(get_args(PriceRule))}, got {select!r}")
 
 
 def _sweep(links: Float[AnyArray, "2 k k"], start: Float[AnyArray, "2 k"]) -> Float[AnyArray, "2 k"]:
@@ -130,7 +125,7 @@ def core_prices(
 
     Raises `InputError` for a bad rule, shapes, NaN, or a matching that is not of maximum weight (no prices exist then).
     """
-    require_rule(select)
+    choice("select", select, get_args(PriceRule))
     weights = as_weights("weights", weights)
     row_to_col = as_matching(row_to_col, *weights.shape)
     p, q = _prices_jit(weights, row_to_col, select=select)
@@ -157,11 +152,9 @@ def dual_gap(
     weights = as_weights("weights", weights)
     n, m = weights.shape
     row_to_col = as_matching(row_to_col, n, m)
-    p, q = as_float64(p), as_float64(q)
+    p, q = as_floats("p", p), as_floats("q", q)
     if p.shape != (n,) or q.shape != (m,):
         raise InputError(f"p, q must have shapes ({n},), ({m},), got {p.shape}, {q.shape}")
-    if not is_traced(p, q) and not (np.isfinite(p).all() and np.isfinite(q).all()):
-        raise InputError("p and q must be finite")
     p, q = feasible(weights, q, at_least=p)
     return p.sum() + q.sum() - value_of(weights, row_to_col)
 

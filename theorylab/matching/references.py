@@ -2,11 +2,12 @@
 
 from itertools import product
 
+import jax
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, linprog, milp
 
 from theorylab.errors import InputError
-from theorylab.matching.markets import AnyArray, Market, Outcome
+from theorylab.matching.markets import AnyArray, Market, Outcome, as_market, as_outcome, as_weights
 
 _MOST_AGENTS = 16
 
@@ -45,11 +46,14 @@ def subsidy_lp(market: Market, outcome: Outcome) -> float:
 
 def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[int], list[int]]]:
     """The most a coalition gains by leaving together, and its rows and columns, over all 2^N coalitions."""
-    W = np.asarray(market.W)
+    with jax.enable_x64(True):
+        market = as_market(market)
+        outcome = as_outcome(outcome, *market.U.shape)
+        W = np.asarray(market.W)
     n, m = W.shape
     if n + m > _MOST_AGENTS:
         raise InputError(
-            f"coalitions of {n + m} agents cannot be enumerated (at most {_MOST_AGENTS}); use another form"
+            f"market: coalitions of {n + m} agents cannot be enumerated (at most {_MOST_AGENTS}); use another form"
         )
     net_row, net_col = _nets(market, outcome)
     best: tuple[float, tuple[list[int], list[int]]] = (0.0, ([], []))
@@ -64,7 +68,8 @@ def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[
 
 def matching_gap(weights: AnyArray) -> float:
     """Value of the best matching minus that of the second best, which differs from it in at least one pair."""
-    W = np.asarray(weights, float)
+    with jax.enable_x64(True):
+        W = np.array(as_weights("weights", weights))
     rows, cols = linear_sum_assignment(np.maximum(W, 0.0), maximize=True)
     keep = W[rows, cols] > 0
     rows, cols = rows[keep], cols[keep]

@@ -1,4 +1,4 @@
-"""Refusals of this package: one line that names the argument, what was given and what is needed."""
+"""What this package's functions accept, on top of `theorylab.checks`: samples as floats, labels -1 and +1, weights."""
 
 from typing import Any
 
@@ -6,75 +6,47 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from theorylab.checks import count, finite, nonnegative, same_length, signs
 from theorylab.errors import InputError
+from theorylab.precision import is_traced
 
 
-def known(value: Any) -> np.ndarray | None:
-    """The values for a check, or None while JAX traces them (they are then unknown)."""
-    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
+def floats(name: str, value: Any, *, ndim: int | None = None, shape: tuple[int | None, ...] | None = None) -> jax.Array:
+    """`value` as a JAX array of finite floats with these axes, none of them empty."""
+    array = jnp.asarray(finite(name, value, ndim=ndim, shape=shape))
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 
-def floats(name: str, value: Any, *, ndim: int) -> jax.Array:
-    """`value` as a JAX array of floats with `ndim` axes, none of them empty, all entries finite where known."""
-    try:
-        array: Any = value if isinstance(value, jax.Array) else np.asarray(value)
-    except ValueError:
-        raise InputError(f"{name} is not a rectangular array of numbers: its rows have different lengths") from None
-    if array.dtype == bool or jnp.issubdtype(array.dtype, jnp.number):
-        array = jnp.asarray(array)
-    if jnp.issubdtype(array.dtype, jnp.integer) or array.dtype == bool:
-        array = array.astype(float)
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        raise InputError(f"{name} has dtype {array.dtype}: real numbers are needed")
-    if array.ndim != ndim or 0 in array.shape:
-        raise InputError(f"{name} has shape {array.shape}: {ndim} non-empty axes are needed")
-    values = known(array)
-    if values is not None and not np.isfinite(values).all():
-        raise InputError(f"{name} holds NaN or infinity: drop or impute these rows first")
-    return array
-
-
-def labelled(X: Any, y: Any) -> tuple[jax.Array, jax.Array]:
+def labelled(X: Any, y: Any, names: tuple[str, str] = ("X_l", "y_l")) -> tuple[jax.Array, jax.Array]:
     """Samples (n, d) and their labels (n,), every label -1 or +1."""
-    X, labels = floats("X_l", X, ndim=2), floats("y_l", y, ndim=1)
-    if len(labels) != len(X):
-        raise InputError(f"y_l has {len(labels)} labels for the {len(X)} rows of X_l: one label a row is needed")
-    values = known(labels)
-    if values is not None and not np.isin(values, (-1, 1)).all():
-        raise InputError(f"y_l holds {sorted(set(values.tolist()))[:4]}: labels must be -1 and +1 (try 2 * y - 1)")
-    return X, labels.astype(X.dtype)
+    X, y = floats(names[0], X, ndim=2), signs(names[1], y)
+    same_length(**dict(zip(names, (X, y), strict=True)))
+    return X, jnp.asarray(y).astype(X.dtype)
 
 
 def unlabelled(X: Any, d: int) -> jax.Array:
     """Unlabelled samples (n, d) in the dimension of the labelled ones."""
-    X = floats("X_u", X, ndim=2)
-    if X.shape[1] != d:
-        raise InputError(f"X_u has {X.shape[1]} columns and X_l has {d}: both need the same features")
-    return X
+    return floats("X_u", X, shape=(None, d))
 
 
-def positive(name: str, value: Any, *, at_least: float = 0.0) -> None:
-    """Refuse NaN, infinity, and values that are not above 0 (not `at_least` so much, where that is positive)."""
-    values = known(value)
-    if values is None:
-        return
-    try:
-        bad = ~np.isfinite(values) | ((values < at_least) if at_least else (values <= 0))
-    except TypeError:
-        raise InputError(f"{name}={value!r} must be a number") from None
-    if bad.any():
-        need = f"at least {at_least:g}" if at_least else "positive"
-        raise InputError(f"{name} must be finite and {need}, got {values[bad].ravel()[0]}")
+def row_weights(name: str, value: Any, **rows: jax.Array) -> jax.Array:
+    """A weight >= 0 for each row of an array, given by its name, one of them at least above 0; by default ones."""
+    array = next(iter(rows.values()))
+    if value is None:
+        return jnp.ones(len(array), array.dtype)
+    array = floats(name, nonnegative(name, value, ndim=1))
+    same_length(**{name: array}, **rows)
+    if not is_traced(array) and not np.asarray(array).any():
+        raise InputError(f"{name} is 0 for all {len(array)} rows; at least one weight above 0 is needed")
+    return array
 
 
-def nonnegative(name: str, value: Any) -> None:
-    """Refuse NaN, infinity and negative values."""
-    values = known(value)
-    if values is not None and not (np.isfinite(values) & (values >= 0)).all():
-        raise InputError(f"{name} must be finite and at least 0, got {values.ravel()[0] if values.ndim else values}")
+def two_classes(name: str, y: Any, weights: Any) -> None:
+    """Refuse labels of one class alone, with which an unpenalised intercept would be infinite."""
+    if not is_traced(y, weights) and len(set(np.asarray(y)[np.asarray(weights) > 0].tolist())) < 2:
+        raise InputError(f"{name} holds one class alone: give samples of both, or intercept=False")
 
 
-def option(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a word that is not one of the choices."""
-    if value not in choices:
-        raise InputError(f"{name}={value!r} is unknown: give one of {', '.join(choices)}")
+def steps(name: str, value: Any) -> Any:
+    """A number of steps, which may be traced."""
+    return value if is_traced(value) else count(name, value)

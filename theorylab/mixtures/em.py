@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab import linalg
+from theorylab.checks import choice, count, number, within
 from theorylab.errors import InputError
-from theorylab.mixtures.checks import floats, nonnegative, option, positive
+from theorylab.mixtures.checks import floats, row_weights, steps
 from theorylab.mixtures.logistic import Linear
+from theorylab.precision import is_traced
 
 COVARIANCES = ("spherical", "tied")
 
@@ -44,33 +46,32 @@ def fit_mixture(
     responsibilities: P(component 1) to start from, (n,); by default the fit is started from the two sides of each of
     the first `starts` principal directions and the likeliest result is kept. Stops when the mean log likelihood rises
     by less than `tolerance`. sample_weight: >= 0, zero leaves a row out. floor: is added to variances. Deterministic;
-    runs under `jit`.
+    runs under `jit`. Raises `InputError` where `floor` is too small for a covariance to be regular in X's precision.
     """
     X = floats("X", X, ndim=2)
-    option("covariance", covariance, COVARIANCES)
-    for name, value in (("starts", starts), ("iterations", iterations)):
-        positive(name, value, at_least=1)
-    positive("tolerance", tolerance)
+    choice("covariance", covariance, COVARIANCES)
+    starts, iterations = count("starts", starts), steps("iterations", iterations)
+    number("tolerance", tolerance, 0.0, open_low=True)
+    number("floor", floor, 0.0)
     if len(X) < 2:
         raise InputError(f"X has {len(X)} row: two components need at least two samples")
-    mass = jnp.ones(len(X), X.dtype) if sample_weight is None else floats("sample_weight", sample_weight, ndim=1)
-    if mass.shape != (len(X),):
-        raise InputError(f"sample_weight has shape {mass.shape}: one weight a row, ({len(X)},), is needed")
-    nonnegative("sample_weight", mass)
+    mass = row_weights("sample_weight", sample_weight, X=X)
     mass = mass.astype(X.dtype) / jnp.sum(mass)
     if responsibilities is None:
         side = _principal_sides(X, mass, min(starts, X.shape[1]))
     else:
-        side = floats("responsibilities", responsibilities, ndim=1).astype(X.dtype)[None]
-        if side.shape[1] != len(X):
-            raise InputError(f"responsibilities has {side.shape[1]} entries for {len(X)} rows of X")
+        share = within("responsibilities", responsibilities, 0.0, 1.0, shape=(len(X),))
+        side = floats("responsibilities", share).astype(X.dtype)[None]
 
     def run(start: Array) -> Mixture:
         return _run(X, mass, start, covariance, iterations, tolerance, floor)
 
     found = jax.lax.map(run, side)
     best = jnp.argmax(found.log_likelihood)
-    return jax.tree.map(lambda leaf: leaf[best], found)
+    fit: Mixture = jax.tree.map(lambda leaf: leaf[best], found)
+    if not is_traced(fit) and not np.isfinite(np.asarray(fit.log_likelihood, np.float64)):
+        raise InputError(f"floor = {floor:g} leaves a covariance of X singular; give a larger floor, or scale X down")
+    return fit
 
 
 def _principal_sides(X: Array, mass: Array, count: int) -> Array:

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from theorylab import linalg
-from theorylab.mixtures.checks import floats, labelled, option, positive, unlabelled
+from theorylab.checks import broadcast, choice, number, within
+from theorylab.errors import InputError
+from theorylab.mixtures.checks import floats, labelled, unlabelled
 
 
 class Spectral(NamedTuple):
@@ -55,7 +57,7 @@ def ul_plus(
 
 def side(X_l: Array, y_l: Array, direction: Array, sign_rule: str) -> Float[Array, ""]:
     """+1 or -1: the orientation of a direction that agrees with the labels, see `ul_plus`."""
-    option("sign_rule", sign_rule, ("mean", "vote"))
+    choice("sign_rule", sign_rule, ("mean", "vote"))
     margins = y_l * (X_l @ direction)
     mean = jnp.where(jnp.sum(margins) >= 0, 1, -1)
     if sign_rule == "mean":
@@ -71,7 +73,7 @@ def ssl_switch(
     """SSL-S (algorithm 2), which is told s: zero in the trivial regime, else SL if n_l >= s^2 n_u, else UL+."""
     X_l, y_l = labelled(X_l, y_l)
     X_u = unlabelled(X_u, X_l.shape[1])
-    positive("s", s)
+    number("s", s, 0.0, open_low=True)
     sl, ulp = sl_estimator(X_l, y_l), ul_plus(X_l, y_l, X_u, sign_rule=sign_rule)
     return switched(sl, ulp, s, X_l.shape[1], len(X_l), len(X_u))
 
@@ -84,6 +86,10 @@ def switched(sl: Array, ulp: Array, s: Any, d: Any, n_l: Any, n_u: Any) -> Array
 
 def ssl_weighted(theta_sl: Float[Array, " d"], theta_ulp: Float[Array, " d"], t: Any) -> Float[Array, " d"]:
     """SSL-W (algorithm 3): t theta_SL + (1 - t) theta_UL+, t in [0, 1]; for the best t see `optimal_weight`."""
-    theta_sl, theta_ulp = jnp.asarray(theta_sl), jnp.asarray(theta_ulp)
-    t = jnp.asarray(t, theta_sl.dtype)
+    theta_sl, theta_ulp = floats("theta_sl", theta_sl), floats("theta_ulp", theta_ulp)
+    if theta_sl.ndim == 0 or theta_sl.shape[-1:] != theta_ulp.shape[-1:]:
+        shapes = f"theta_sl has shape {theta_sl.shape}, theta_ulp {theta_ulp.shape}"
+        raise InputError(f"{shapes}; two vectors (or stacks of them) of one length are needed")
+    t = jnp.asarray(within("t", t, 0.0, 1.0), theta_sl.dtype)
+    broadcast(theta_sl=theta_sl, theta_ulp=theta_ulp, t=t[..., None])
     return t[..., None] * theta_sl + (1 - t[..., None]) * theta_ulp

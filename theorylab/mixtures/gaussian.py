@@ -12,6 +12,8 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float, Key
 
+from theorylab.checks import count, number
+from theorylab.checks import key as checked_key
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats
 
@@ -23,18 +25,16 @@ def sample_2gmm(
 ) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
     """n samples of the mixture with their labels in {-1, +1}, in the precision of `theta_star`."""
     theta_star = floats("theta_star", theta_star, ndim=1)
-    if n < 0:
-        raise InputError(f"n={n} must be at least 0: the number of samples")
-    key_y, key_x = jax.random.split(key)
+    n = count("n", n, at_least=0)
+    key_y, key_x = jax.random.split(checked_key("key", key))
     y = jax.random.rademacher(key_y, (n,), theta_star.dtype)
     return y[:, None] * theta_star + jax.random.normal(key_x, (n, theta_star.size), theta_star.dtype), y
 
 
 def random_center(key: Key[Array, ""], d: int, s: float | Float[Array, ""]) -> Float[Array, " d"]:
     """theta* of length s in a uniformly random direction."""
-    if d < 1:
-        raise InputError(f"d={d} must be at least 1: the dimension")
-    z = jax.random.normal(key, (d,))
+    z = jax.random.normal(checked_key("key", key), (count("d", d),))
+    number("s", s, 0.0)
     return s * z / jnp.linalg.norm(z)
 
 
@@ -44,17 +44,19 @@ def excess_risk(theta: Float[Array, "*batch d"], theta_star: Float[Array, " d"])
     theta = 0 is a coin flip. The difference of the two Phi would lose all digits in float32 below 1e-6; see
     `excess_from_parts`. Raises `InputError` unless the last axes agree.
     """
-    theta_star = floats("theta_star", theta_star, ndim=1)
-    theta = jnp.asarray(theta)
-    if not jnp.issubdtype(theta.dtype, jnp.floating):
-        theta = theta.astype(float)
-    if theta.shape[-1:] != theta_star.shape:
-        raise InputError(f"theta has shape {theta.shape}, theta_star {theta_star.shape}: the last axes must agree")
+    theta, theta_star = _classifiers(theta, theta_star)
     s = jnp.linalg.norm(theta_star)
     unit = theta_star / jnp.where(s > 0, s, 1)
     along = theta @ unit
     across = jnp.sum((theta - along[..., None] * unit) ** 2, axis=-1)
     return excess_from_parts(s, along, across)
+
+
+def _classifiers(theta: Any, theta_star: Any) -> tuple[Array, Array]:
+    theta, theta_star = floats("theta", theta), floats("theta_star", theta_star, ndim=1)
+    if theta.shape[-1:] != theta_star.shape:
+        raise InputError(f"theta has shape {theta.shape}, theta_star {theta_star.shape}: the last axes must agree")
+    return theta, theta_star
 
 
 def excess_from_parts(s: Any, along: Any, across: Any) -> Float[Array, "..."]:
@@ -77,7 +79,8 @@ def excess_from_parts(s: Any, along: Any, across: Any) -> Float[Array, "..."]:
 
 def naive_excess_risk(theta: Float[Array, "*batch d"], theta_star: Float[Array, " d"]) -> Float[Array, "*batch"]:
     """The same by subtracting two values of Phi: what not to do in float32. Kept to show the difference."""
-    theta, theta_star = jnp.asarray(theta), floats("theta_star", theta_star, ndim=1)
+    theta, theta_star = _classifiers(theta, theta_star)
     s = jnp.linalg.norm(theta_star)
-    cos = theta @ theta_star / (jnp.linalg.norm(theta, axis=-1) * s)
+    length = jnp.linalg.norm(theta, axis=-1) * s
+    cos = theta @ theta_star / jnp.where(length > 0, length, 1)
     return ndtr(-s * cos) - ndtr(-s)

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from theorylab.mixtures.checks import nonnegative, positive
+from theorylab.checks import broadcast, finite, function, nonnegative, positive, within
+from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
 
 Scalars = Any  # numbers or arrays that broadcast
@@ -31,9 +32,14 @@ def gaussian_expect(f: Callable[[Array], Array], mean: Scalars, std: Scalars) ->
     the real axis (a = pi/2 for tanh and log cosh), so it is exact in float64 up to std = 10. Gauss-Hermite rules of
     practical order are off by 1e-6 already at std = 3.
     """
-    mean, std = jnp.asarray(mean), jnp.asarray(std)
+    function("f", f)
+    mean, std = jnp.asarray(finite("mean", mean)), jnp.asarray(nonnegative("std", std))
+    broadcast(mean=mean, std=std)
     points = mean[..., None] + std[..., None] * jnp.asarray(_Z, jnp.result_type(mean, std, jnp.float32))
-    return f(points) @ jnp.asarray(_P, points.dtype)
+    values = f(points)
+    if np.shape(values) != points.shape:
+        raise InputError(f"f gives {np.shape(values)} for points {points.shape}; an elementwise function is needed")
+    return values @ jnp.asarray(_P, points.dtype)
 
 
 def log_cosh(x: Array) -> Array:
@@ -56,6 +62,8 @@ def unlabelled_information(s: Scalars) -> Float[Array, "..."]:
 def nishimori_gap(s: Scalars, *, drift: Scalars = None) -> Float[Array, "..."]:
     """E tanh(m + s Z) - E tanh^2(m + s Z), which is zero at the drift m = s^2 of the model (the default) alone."""
     nonnegative("s", s)
+    if drift is not None:
+        broadcast(s=s, drift=finite("drift", drift))
     s = as_float64(s)
     m = s**2 if drift is None else as_float64(drift)
     return gaussian_expect(jnp.tanh, m, s) - gaussian_expect(lambda x: jnp.tanh(x) ** 2, m, s)
@@ -72,7 +80,7 @@ def spectral_information(s: Scalars) -> Float[Array, "..."]:
 @float64_inside
 def mixture_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
     """KL divergence of one unlabelled point between centres of length s at this angle, in nats."""
-    nonnegative("s", s)
+    broadcast(s=nonnegative("s", s), angle=finite("angle", angle))
     s, angle = as_float64(s), as_float64(angle)
     return gaussian_expect(log_cosh, s**2, s) - gaussian_expect(log_cosh, s**2 * jnp.cos(angle), s)
 
@@ -80,7 +88,7 @@ def mixture_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
 @float64_inside
 def labelled_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
     """KL divergence of one labelled point, ||theta - theta'||^2 / 2 = s^2 (1 - cos angle) = 2 s^2 sin^2(angle / 2)."""
-    nonnegative("s", s)
+    broadcast(s=nonnegative("s", s), angle=finite("angle", angle))
     return 2 * (as_float64(s) * jnp.sin(as_float64(angle) / 2)) ** 2
 
 
@@ -103,10 +111,12 @@ def assouad_bound(
 
     information: in place of q(s), factor: multiplies the bounds; only for showing that wrong ones are refuted.
     """
-    positive("s", s)
-    positive("d", d, at_least=2)
-    nonnegative("n_l", n_l)
-    nonnegative("n_u", n_u)
+    given = {"s": positive("s", s), "d": within("d", d, 2.0)}
+    given |= {"n_l": nonnegative("n_l", n_l), "n_u": nonnegative("n_u", n_u), "factor": nonnegative("factor", factor)}
+    if information is not None:
+        given["information"] = nonnegative("information", information)
+    broadcast(**given)
+    factor = as_float64(factor)
     s, d, n_l, n_u = (as_float64(x) for x in (s, d, n_l, n_u))
     q = unlabelled_information(s) if information is None else as_float64(information)
     points = n_l + q * n_u

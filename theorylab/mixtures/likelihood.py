@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab import linalg
-from theorylab.errors import InputError
-from theorylab.mixtures.checks import floats, labelled, positive, unlabelled
+from theorylab.checks import flag, number
+from theorylab.mixtures.checks import floats, labelled, steps, unlabelled
 
 FACTORS = 20  # of a product that is less than 2^20
 _Z = np.linspace(-7, 7, 57)  # a step size needs few digits
@@ -43,11 +43,10 @@ def ssl_em(
     """
     X_l, y_l = labelled(X_l, y_l)
     X_u = unlabelled(X_u, X_l.shape[1])
-    theta0 = floats("theta0", theta0, ndim=1)
-    if theta0.shape != X_l.shape[1:]:
-        raise InputError(f"theta0 has shape {theta0.shape} and X_l {X_l.shape[1]} columns: they must agree")
-    positive("iterations", iterations, at_least=1)
-    positive("tolerance", tolerance)
+    theta0 = floats("theta0", theta0, shape=X_l.shape[1:])
+    iterations = steps("iterations", iterations)
+    number("tolerance", tolerance, 0.0, open_low=True)
+    flag("scoring", scoring)
     columns = jnp.concatenate([X_u, jnp.ones((len(X_u), 1), X_u.dtype)], axis=1).T
     points = jnp.pad(columns, ((0, 0), (0, -len(X_u) % FACTORS)))[None]
     found = maximise(

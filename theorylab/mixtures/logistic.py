@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from theorylab import linalg
-from theorylab.errors import InputError
-from theorylab.mixtures.checks import floats, known, labelled, nonnegative, positive
+from theorylab.checks import finite, flag, instance, number, same_length, signs
+from theorylab.mixtures.checks import labelled, row_weights, steps, two_classes
 
 
 class Linear(NamedTuple):
@@ -24,14 +24,18 @@ class Linear(NamedTuple):
 
     def score(self, X: Float[Array, "n d"]) -> Float[Array, "*batch n"]:
         """Signed scores of the rows of X; with stacked classifiers one row of scores each."""
-        return self.weight @ jnp.asarray(X).T + self.intercept[..., None]
+        weight, intercept = jnp.asarray(finite("weight", self.weight)), jnp.asarray(finite("intercept", self.intercept))
+        return weight @ jnp.asarray(finite("X", X, shape=(None, weight.shape[-1]))).T + intercept[..., None]
 
     def error(
         self, X: Float[Array, "n d"], y: Float[Array, " n"], *, sample_weight: Float[Array, " n"] | None = None
     ) -> Float[Array, "*batch"]:
         """Error rate on labels in {-1, +1}, weighted or not; a score of zero counts as +1."""
-        wrong = jnp.where(self.score(X) >= 0, 1, -1) != jnp.asarray(y)
-        return jnp.average(wrong, axis=-1, weights=sample_weight)
+        score, y = self.score(X), signs("y", y)
+        same_length(X=X, y=y)
+        wrong = jnp.where(score >= 0, 1, -1) != jnp.asarray(y)
+        weights = None if sample_weight is None else row_weights("sample_weight", sample_weight, X=jnp.asarray(X))
+        return jnp.average(wrong, axis=-1, weights=weights)
 
     def normalised(self) -> "Linear":
         """The same rule with a weight of length 1 (a zero weight stays)."""
@@ -50,23 +54,29 @@ def fit_logistic(
     than the root of the precision, relative to the solution. Raises `InputError` when an intercept is fitted to one
     class alone: it would be infinite.
     """
-    X, y = labelled(X, y)
-    weights = jnp.ones(len(X), X.dtype) if sample_weight is None else floats("sample_weight", sample_weight, ndim=1)
-    if weights.shape != y.shape:
-        raise InputError(f"sample_weight has shape {weights.shape}: one weight a row, {y.shape}, is needed")
-    nonnegative("sample_weight", weights)
-    positive("l2", l2)
-    positive("iterations", iterations, at_least=1)
-    used, labels = known(weights), known(y)
-    if intercept and used is not None and labels is not None and len(set(labels[used > 0].tolist())) < 2:
-        raise InputError("y holds one class alone: give samples of both, or intercept=False")
+    X, y = labelled(X, y, ("X", "y"))
+    weights = row_weights("sample_weight", sample_weight, X=X)
+    number("l2", l2, 0.0, open_low=True)
+    iterations = steps("iterations", iterations)
+    if flag("intercept", intercept):
+        two_classes("y", y, weights)
     rows = design_of(X, intercept)
-    theta0 = jnp.zeros(rows.shape[1], X.dtype) if start is None else theta_of(start, intercept)
+    theta0 = jnp.zeros(rows.shape[1], X.dtype)
+    if start is not None:
+        theta0 = theta_of(check_rule("start", start, X.shape[1]), intercept)
     theta, _ = minimise(
         rows.T[None], y[None], weights.astype(X.dtype)[None], penalty_of(l2, rows, intercept), theta0,
         iterations=iterations,
     )  # fmt: skip
     return linear_of(theta, intercept)
+
+
+def check_rule(name: str, rule: Any, d: int | None = None) -> Linear:
+    """One linear rule, of d features."""
+    instance(name, rule, Linear, "a Linear, as fit_logistic gives it,")
+    finite(f"{name}.weight", rule.weight, shape=(d,))
+    finite(f"{name}.intercept", rule.intercept, ndim=0)
+    return rule
 
 
 def design_of(X: Array, intercept: bool) -> Array:

@@ -13,10 +13,11 @@ import numpy as np
 from jax.scipy.special import gammaln, ndtr
 from jaxtyping import Array, Float
 
-from theorylab.mixtures.checks import nonnegative, option, positive
+from theorylab.checks import broadcast, choice, nonnegative, number, positive, within
+from theorylab.errors import InputError
 from theorylab.mixtures.gaussian import excess_from_parts
 from theorylab.mixtures.information import Scalars, normal_density, unlabelled_information
-from theorylab.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside, is_traced
 
 METHODS = ("sl", "ul", "ul_plus", "ssl_switch", "ssl_weighted", "ssl_em")
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
@@ -29,9 +30,7 @@ def sl_excess_exact(s: Scalars, d: Scalars, n: Scalars) -> Float[Array, "..."]:
     The mean is N(theta*, I/n), whose angle to theta* decides. With m = sqrt(n) s its density is proportional to
     sin^{d-2}(psi) times the integral over u > 0 of u^{d-1} exp(-(u^2 - 2 u m cos(psi) + m^2)/2), smooth in both.
     """
-    positive("s", s)
-    positive("d", d, at_least=2)
-    positive("n", n, at_least=1)
+    broadcast(s=positive("s", s), d=within("d", d, 2.0), n=within("n", n, 1.0))
     return _sl_excess(*jnp.broadcast_arrays(*(as_float64(x)[..., None, None] for x in (s, d, n))))
 
 
@@ -57,23 +56,20 @@ def _sl_excess(s: Array, d: Array, n: Array) -> Array:
 @float64_inside
 def sl_estimation_exact(d: Scalars, n: Scalars) -> Float[Array, "..."]:
     """E ||theta_SL - theta*|| = sqrt(2/n) Gamma((d+1)/2) / Gamma(d/2), exact; the same for every theta*."""
-    positive("d", d, at_least=1)
-    positive("n", n, at_least=1)
+    broadcast(d=within("d", d, 1.0), n=within("n", n, 1.0))
     d, n = as_float64(d), as_float64(n)
     return jnp.sqrt(2 / n) * jnp.exp(gammaln((d + 1) / 2) - gammaln(d / 2))
 
 
 def method_information(method: str, s: Scalars, n_l: Scalars, n_u: Scalars) -> Float[Array, "..."]:
     """Labelled points that the data are worth to this method, see the head of this file."""
-    option("method", method, METHODS)
+    choice("method", method, METHODS)
     return _information(method, s, n_l, n_u)
 
 
 @float64_inside
 def _information(method: str, s: Scalars, n_l: Scalars, n_u: Scalars) -> Float[Array, "..."]:
-    positive("s", s)
-    nonnegative("n_l", n_l)
-    nonnegative("n_u", n_u)
+    broadcast(s=positive("s", s), n_l=nonnegative("n_l", n_l), n_u=nonnegative("n_u", n_u))
     s, n_l, n_u = jnp.broadcast_arrays(*(as_float64(x) for x in (s, n_l, n_u)))
     spectral = n_u * s**2 / (1 + s**2)
     if method == "ssl_em":
@@ -94,8 +90,9 @@ def predicted_excess(method: str, s: Scalars, d: Scalars, n_l: Scalars, n_u: Sca
     UL+ and what contains it are meant given the right sign: see `wrong_sign_probability` for the cost of that.
     Within 10 % of simulations where the information exceeds about 10 d / s^2.
     """
-    positive("d", d, at_least=2)
+    within("d", d, 2.0)
     information = method_information(method, s, n_l, n_u)
+    broadcast(d=d, **{"s, n_l, n_u": information})
     s, d = as_float64(s), as_float64(d)
     return normal_density(s) * (d - 1) / (2 * s) / information
 
@@ -103,8 +100,7 @@ def predicted_excess(method: str, s: Scalars, d: Scalars, n_l: Scalars, n_u: Sca
 @float64_inside
 def wrong_sign_probability(s: Scalars, n_l: Scalars, cos: Scalars = 1.0) -> Float[Array, "..."]:
     """P(UL+ picks the wrong side | its direction), sign from the labelled mean: Phi(-sqrt(n_l) s |cos angle|)."""
-    nonnegative("s", s)
-    nonnegative("n_l", n_l)
+    broadcast(s=nonnegative("s", s), n_l=nonnegative("n_l", n_l), cos=within("cos", cos, -1.0 - 1e-6, 1.0 + 1e-6))
     s, n_l, cos = (as_float64(x) for x in (s, n_l, cos))
     return ndtr(-jnp.sqrt(n_l) * s * jnp.abs(cos))
 
@@ -112,7 +108,8 @@ def wrong_sign_probability(s: Scalars, n_l: Scalars, cos: Scalars = 1.0) -> Floa
 @float64_inside
 def optimal_weight(s: Scalars, n_l: Scalars, n_u: Scalars) -> Float[Array, "..."]:
     """t* = n_l / (n_l + n_u s^2/(1+s^2)): the share of SL in the best SSL-W, inverse variances."""
-    return jnp.asarray(n_l, float) / jnp.maximum(jnp.asarray(method_information("ssl_weighted", s, n_l, n_u)), 1e-300)
+    information = jnp.asarray(method_information("ssl_weighted", s, n_l, n_u))
+    return jnp.asarray(n_l, float) / jnp.maximum(information, 1e-300)
 
 
 class Rates(NamedTuple):
@@ -129,10 +126,7 @@ def rate_table(s: Scalars, d: Scalars, n_l: Scalars, n_u: Scalars) -> dict[str, 
     both and of s e^{-s^2/2}, respectively s. Above s = 1 the UL+ rate as printed is below that of n_u labelled points,
     so it cannot be a lower bound; replace s^2 by q(s) there (`unlabelled_information`).
     """
-    positive("s", s)
-    positive("d", d, at_least=2)
-    positive("n_l", n_l, at_least=1)
-    positive("n_u", n_u, at_least=1)
+    broadcast(s=positive("s", s), d=within("d", d, 2.0), n_l=within("n_l", n_l, 1.0), n_u=within("n_u", n_u, 1.0))
     s, d, n_l, n_u = (np.asarray(x, np.float64) for x in (s, d, n_l, n_u))
     e = np.exp(-(s**2) / 2)
     points = n_l + s**2 * n_u
@@ -149,7 +143,7 @@ def regime(s: float, d: int, n_l: float, n_u: float, *, factor: float = 10.0) ->
     Trivial where s <= min(sqrt(d/n_l), (d/n_u)^(1/4)), the first case of SSL-S.
     """
     for name, value in (("s", s), ("d", d), ("n_l", n_l), ("n_u", n_u), ("factor", factor)):
-        positive(name, value)
+        number(name, value, 0.0, open_low=True)
     if s <= min(np.sqrt(d / n_l), (d / n_u) ** 0.25):
         return "trivial"
     ratio = s**2 * n_u / n_l
@@ -169,7 +163,10 @@ def gain_limits(c: Scalars, information: Scalars) -> GainLimits:
 
     information: i, what one unlabelled point is worth; s^2 in the paper's rates, q(s) exactly.
     """
-    nonnegative("information", information)
+    within("c", c, 0.0, infinite=True)
+    broadcast(c=c, information=nonnegative("information", information))
+    if not is_traced(c, information) and (np.isinf(c) & (np.asarray(information) == 0)).any():
+        raise InputError("information is 0 where c is infinite; a positive information is needed there")
     ratio = as_float64(c) * as_float64(information)
     over_sl = 1 / (1 + ratio)
     return GainLimits(over_sl, 1 - over_sl)

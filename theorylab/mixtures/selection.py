@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from theorylab.checks import choice, within
 from theorylab.errors import InputError
-from theorylab.mixtures.checks import floats, labelled, option
-from theorylab.mixtures.logistic import Linear
+from theorylab.mixtures.checks import floats, labelled, row_weights
+from theorylab.mixtures.logistic import Linear, check_rule
 
 CRITERIA = ("oracle", "labelled", "unlabelled-margin")
 WEIGHTS = np.linspace(0.0, 1.0, 21)
@@ -31,7 +32,8 @@ def oriented(
 ) -> Linear:
     """UL+ on real data: the rule or its negative, whichever the majority of labels sides with (a tie: mean score)."""
     X_l, y_l = labelled(X_l, y_l)
-    weights = jnp.ones_like(y_l) if sample_weight is None else floats("sample_weight", sample_weight, ndim=1)
+    check_rule("rule", rule, X_l.shape[1])
+    weights = row_weights("sample_weight", sample_weight, X_l=X_l)
     margins = y_l * rule.score(X_l)
     votes = weights @ jnp.sign(margins)
     sign = jnp.where(votes == 0, jnp.where(weights @ margins >= 0, 1, -1), jnp.sign(votes)).astype(X_l.dtype)
@@ -40,7 +42,9 @@ def oriented(
 
 def mix(sl: Linear, ulp: Linear, weights: Any) -> Linear:
     """t SL + (1 - t) UL+ of the two rules scaled to length 1, for every t in `weights`: one stacked `Linear`."""
-    t = jnp.asarray(weights, jnp.asarray(sl.weight).dtype)
+    check_rule("sl", sl)
+    check_rule("ulp", ulp, np.shape(sl.weight)[0])
+    t = jnp.asarray(within("weights", weights, 0.0, 1.0), jnp.asarray(sl.weight).dtype)
     a, b = sl.normalised(), ulp.normalised()
     return Linear(t[..., None] * a.weight + (1 - t[..., None]) * b.weight, t * a.intercept + (1 - t) * b.intercept)
 
@@ -53,13 +57,15 @@ def select_weight(
     boundary for "unlabelled-margin", which needs no `y`. Of equally good weights the one nearest to 1/2 is taken.
     sample_weight: of the points; zero leaves one out.
     """
-    option("criterion", criterion, CRITERIA)
+    choice("criterion", criterion, CRITERIA)
     if criterion != "unlabelled-margin" and y is None:
         raise InputError(f"criterion={criterion!r} needs labels y of the points X")
-    X = floats("X", X, ndim=2)
+    within("weights", weights, 0.0, 1.0, ndim=1)
     mixed = mix(sl, ulp, weights).normalised()
+    X = floats("X", X, shape=(None, mixed.weight.shape[1]))
     if y is None or criterion == "unlabelled-margin":
-        cost = -jnp.average(jnp.abs(mixed.score(X)), axis=-1, weights=sample_weight)
+        mass = None if sample_weight is None else row_weights("sample_weight", sample_weight, X=X)
+        cost = -jnp.average(jnp.abs(mixed.score(X)), axis=-1, weights=mass)
     else:
         cost = mixed.error(X, y, sample_weight=sample_weight)
     t = jnp.asarray(weights, cost.dtype)

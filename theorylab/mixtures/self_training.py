@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from theorylab.errors import InputError
-from theorylab.mixtures.checks import floats, labelled, positive, unlabelled
+from theorylab.checks import count, flag, number, within
+from theorylab.mixtures.checks import labelled, row_weights, two_classes, unlabelled
 from theorylab.mixtures.logistic import Linear, design_of, inverse_hessian, linear_of, minimise, penalty_of
 
 
@@ -27,15 +27,15 @@ def self_training(
     """
     X_l, y_l = labelled(X_l, y_l)
     X_u = unlabelled(X_u, X_l.shape[1]).astype(X_l.dtype)
-    positive("rounds", rounds, at_least=1)
-    positive("fraction", fraction)
-    positive("l2", l2)
-    if fraction > 1:
-        raise InputError(f"fraction={fraction} must be at most 1: the share of unlabelled points added in a round")
-    mask_l, mask_u = (
-        jnp.ones(len(x), X_l.dtype) if weight is None else floats(f"{name}_weight", weight, ndim=1)
-        for name, x, weight in (("labelled", X_l, labelled_weight), ("unlabelled", X_u, unlabelled_weight))
-    )
+    rounds = count("rounds", rounds)
+    number("fraction", fraction, 0.0, 1.0, open_low=True)
+    number("l2", l2, 0.0, open_low=True)
+    mask_l = row_weights("labelled_weight", labelled_weight, X_l=X_l)
+    mask_u = row_weights("unlabelled_weight", unlabelled_weight, X_u=X_u)
+    for name, mask in (("labelled_weight", mask_l), ("unlabelled_weight", mask_u)):
+        within(name, mask, 0.0, 1.0, whole=True)
+    if flag("intercept", intercept):
+        two_classes("y_l", y_l, mask_l)
     add = jnp.maximum(1, jnp.round(fraction * jnp.sum(mask_u))).astype(int)
     rows = design_of(jnp.concatenate([X_l, X_u]), intercept)
     empty = jnp.zeros_like(mask_u, X_l.dtype)

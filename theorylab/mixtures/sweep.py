@@ -17,10 +17,11 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Key
 
+from theorylab.checks import broadcast, choice, count, instance, number, positive, shown, within
+from theorylab.checks import key as checked_key
 from theorylab.cores import available_cores, parallel_map
 from theorylab.errors import InputError
 from theorylab.mixtures import moments
-from theorylab.mixtures.checks import option, positive
 from theorylab.mixtures.estimators import switched
 from theorylab.mixtures.gaussian import excess_from_parts
 from theorylab.mixtures.likelihood import maximise
@@ -52,11 +53,13 @@ class Sweep:
 
     def mean(self, method: str) -> np.ndarray:
         """Mean excess risk, (settings,)."""
-        return self.excess[method].mean(1, dtype=np.float64)
+        return self.excess[choice("method", method, tuple(self.excess))].mean(1, dtype=np.float64)
 
     def standard_error(self, method: str) -> np.ndarray:
         """Standard error of that mean."""
-        values = self.excess[method]
+        values = self.excess[choice("method", method, tuple(self.excess))]
+        if values.shape[1] < 2:
+            raise InputError("replicates = 1 has no standard error; a sweep of at least 2 replicates is needed")
         return values.std(1, ddof=1, dtype=np.float64) / np.sqrt(values.shape[1])
 
 
@@ -96,23 +99,37 @@ def sweep(
       8 bytes a risk.
     mesh: spreads each chunk over the devices of its first axis.
     """
-    for name, value, least in (("d", d, 2), ("replicates", replicates, 1), ("n_l", n_l, 1), ("n_u", n_u, 1)):
-        positive(name, value, at_least=least)
-    for name, value in (("s", s), ("l2", l2), ("fraction", fraction), ("memory_gb", memory_gb)):
-        positive(name, value)
-    option("route", route, ("auto", "moments", "data"))
+    checked_key("key", key)
+    d, replicates = count("d", d, at_least=2), count("replicates", replicates)
+    rounds, iterations = count("rounds", rounds), count("iterations", iterations)
+    chunk = None if chunk is None else count("chunk", chunk)
+    s = positive("s", s, ndim=(0, 1))
+    n_l, n_u = (within(name, n, 1, whole=True, ndim=(0, 1)) for name, n in (("n_l", n_l), ("n_u", n_u)))
+    shape = broadcast(s=s, n_l=n_l, n_u=n_u)
+    if weight is not None and broadcast(s=np.empty(shape), weight=within("weight", weight, 0.0, 1.0)) != shape:
+        raise InputError(f"weight has shape {np.shape(weight)}; one number, or one for each setting, is needed")
+    for name, value in (("l2", l2), ("memory_gb", memory_gb)):
+        number(name, value, 0.0, open_low=True)
+    number("fraction", fraction, 0.0, 1.0, open_low=True)
+    number("tolerance", tolerance, 0.0)
+    choice("route", route, ("auto", "moments", "data"))
+    instance("mesh", mesh, (jax.sharding.Mesh, type(None)), "a jax.sharding.Mesh, or None,")
+    instance("methods", methods, (tuple, list, set, frozenset), "a tuple of names")
     for method in methods:
-        option("method", method, MOMENT_METHODS + DATA_METHODS)
+        choice("methods", method, MOMENT_METHODS + DATA_METHODS)
     if not methods:
         raise InputError(f"methods is empty: give some of {', '.join(MOMENT_METHODS + DATA_METHODS)}")
     explicit = route == "data" or bool(set(methods) & set(DATA_METHODS))
     if route == "moments" and explicit:
         raise InputError(f"route='moments' knows no {', '.join(DATA_METHODS)}: give route='data'")
-    dtype = np.dtype(dtype)
+    try:
+        dtype = np.dtype(dtype)
+    except (TypeError, ValueError):
+        raise InputError(f"dtype = {shown(dtype)}; float32 or float64 is needed") from None
     if dtype not in (np.float32, np.float64):
         raise InputError(f"dtype={dtype} must be float32 or float64")
     s, n_l, n_u = (np.atleast_1d(x) for x in np.broadcast_arrays(s, n_l, n_u))
-    n_l, n_u = (_whole(name, x) for name, x in (("n_l", n_l), ("n_u", n_u)))
+    n_l, n_u = n_l.astype(int), n_u.astype(int)
     sizes, size = np.unique(n_u, return_inverse=True)
     t = optimal_weight(s, n_l, n_u) if weight is None else np.broadcast_to(np.asarray(weight, float), s.shape)
     settings = {"s": s, "n_l": n_l, "n_u": n_u, "t": t, "add": np.maximum(1, np.round(fraction * n_u)).astype(int)}
@@ -150,12 +167,6 @@ def sweep(
     excess = {m: found[f"excess {m}"] for m in methods}
     estimation = {m: found[f"estimation {m}"] for m in methods if f"estimation {m}" in found}
     return Sweep(s, n_l, n_u, int(d), excess, estimation, found["wrong_sign"])
-
-
-def _whole(name: str, values: np.ndarray) -> np.ndarray:
-    if (values != np.round(values)).any():
-        raise InputError(f"{name} holds {values.ravel()[0]}: sample sizes must be whole numbers")
-    return values.astype(int)
 
 
 def _round_up(size: int) -> int:

@@ -12,8 +12,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Num
 from scipy import stats
 
+from theorylab.checks import finite, same_length, within
 from theorylab.errors import InputError
-from theorylab.shift.checks import require_matrix
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class CalibrationLine:
 
     def predict(self, scores: Float[ArrayLike, "*s"]) -> Float[np.ndarray, "*s"]:
         """Errors on the line, not clipped to [0, 1]."""
-        return self.intercept + self.slope * np.asarray(scores, float)
+        return self.intercept + self.slope * np.asarray(finite("scores", scores), float)
 
 
 def calibrate(scores: Float[ArrayLike, " s"], errors: Float[ArrayLike, " s"]) -> CalibrationLine:
@@ -79,14 +79,13 @@ def mild_to_hard(
 ) -> Extrapolation:
     """Fit the line on shifts of the `mild` severities, predict those of the `hard` ones."""
     x, y = _pair(scores, errors)
-    level = np.asarray(severities)
-    if level.shape != x.shape:
-        raise InputError(f"severities has shape {level.shape}; one for each shift, {x.shape}, is needed.")
-    fitted, asked = np.isin(level, mild), np.isin(level, hard)
-    if not asked.any():
-        raise InputError(f"hard = {tuple(hard)}: no shift has such a severity; there are {np.unique(level).tolist()}.")
-    if fitted.sum() < 2:
-        raise InputError(f"mild = {tuple(mild)}: {fitted.sum()} shifts have such a severity; at least 2 are needed.")
+    level = np.asarray(finite("severities", severities, ndim=1))
+    same_length(scores=x, severities=level)
+    fitted, asked = (np.isin(level, finite(name, of, ndim=1)) for name, of in (("mild", mild), ("hard", hard)))
+    for name, chosen, least in (("hard", asked, 1), ("mild", fitted, 2)):
+        if chosen.sum() < least:
+            there = f"of severities {np.unique(level).tolist()}, {chosen.sum()} shifts have one of {name}"
+            raise InputError(f"{name}: {there}; at least {least} must")
     line = calibrate(x[fitted], y[fitted])
     off = 100 * (line.predict(x[asked]) - y[asked])
     return Extrapolation(line, float((off**2).mean()), float(off.mean()))
@@ -94,18 +93,13 @@ def mild_to_hard(
 
 def detection_auroc(ordinary: Float[ArrayLike, " a"], attacked: Float[ArrayLike, " b"]) -> float:
     """Chance that an attacked test set scores above an ordinary one, ties counted half: area under the ROC curve."""
-    require_matrix("ordinary", ordinary, ndim=(1,))
-    require_matrix("attacked", attacked, ndim=(1,))
-    a, b = np.asarray(ordinary, float), np.asarray(attacked, float)
+    a = np.asarray(finite("ordinary", ordinary, ndim=1), float)
+    b = np.asarray(finite("attacked", attacked, ndim=1), float)
     return float(stats.mannwhitneyu(b, a, method="asymptotic").statistic / (a.size * b.size))
 
 
 def _pair(scores: object, errors: object) -> tuple[np.ndarray, np.ndarray]:
-    for name, array in (("scores", scores), ("errors", errors)):
-        require_matrix(name, array, ndim=(1,))
-    x, y = np.asarray(scores, float), np.asarray(errors, float)
-    if x.shape != y.shape:
-        raise InputError(f"scores {x.shape} and errors {y.shape} must have one shape: one of each for every shift.")
-    if y.min() < 0 or y.max() > 1:
-        raise InputError("errors must lie in [0, 1]: give shares, not percentages.")
+    x = np.asarray(finite("scores", scores, ndim=1), float)
+    y = np.asarray(within("errors", errors, 0.0, 1.0, ndim=1), float)  # shares, not percentages
+    same_length(scores=x, errors=y)
     return x, y

@@ -11,8 +11,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key, Num
 
+from theorylab.checks import finite, number, same_length
+from theorylab.checks import key as checked_key
+from theorylab.checks import labels as checked_labels
 from theorylab.errors import InputError
-from theorylab.shift.checks import require_between, require_matrix, require_scale
 
 RED_GREEN = np.eye(2)  # two channels, one for each colour
 
@@ -36,14 +38,14 @@ def colour_images(
     Returns:
         Float32 images (n, h, w, ch) and the index of each one's colour.
     """
-    require_matrix("images", images, ndim=(3,))
-    require_matrix("palette", palette)
-    require_between("agree", agree, 0.0, 1.0)
+    images, palette = finite("images", images, ndim=3), finite("palette", palette, ndim=2)
+    number("agree", agree, 0.0, 1.0)
     colours = len(np.asarray(palette))
-    labels = _labels(labels, np.shape(images)[0], colours)
     if colours < 2:
         raise InputError("palette has 1 colour; at least 2, one for each label, are needed.")
-    key_right, key_other = jax.random.split(key)
+    labels = jnp.asarray(checked_labels("labels", labels, classes=colours), jnp.int32)
+    same_length(images=images, labels=labels)
+    key_right, key_other = jax.random.split(checked_key("key", key))
     right = jax.random.uniform(key_right, labels.shape, jnp.float32) < agree
     other = (labels + jax.random.randint(key_other, labels.shape, 1, colours, jnp.int32)) % colours
     chosen = jnp.where(right, labels, other)
@@ -54,15 +56,14 @@ def colour_noise(
     images: Float[ArrayLike, "n h w ch"], key: Key[Array, ""], *, scale: float
 ) -> Float[Array, "n h w ch"]:
     """Images plus N(0, scale^2) on every channel of every pixel: a nuisance of h w ch coordinates."""
-    require_matrix("images", images, ndim=(4,))
-    require_scale("scale", scale)
-    images = jnp.asarray(images, jnp.float32)
-    return images + scale * jax.random.normal(key, images.shape, jnp.float32)
+    images = jnp.asarray(finite("images", images, ndim=4), jnp.float32)
+    number("scale", scale, 0.0)
+    return images + scale * jax.random.normal(checked_key("key", key), images.shape, jnp.float32)
 
 
 def shrink_images(images: Num[ArrayLike, "n h w"]) -> Float[Array, "n h//2 w//2"]:
     """Images of half the size by 2 x 2 means; height and width must be even."""
-    require_matrix("images", images, ndim=(3,))
+    images = finite("images", images, ndim=3)
     n, h, w = np.shape(images)
     if h % 2 or w % 2:
         raise InputError(f"images are {h} x {w}; even height and width are needed (crop or pad them).")
@@ -72,12 +73,3 @@ def shrink_images(images: Num[ArrayLike, "n h w"]) -> Float[Array, "n h//2 w//2"
 def _grey(images: Any) -> Array:
     scale = 255.0 if jnp.asarray(images).dtype == jnp.uint8 else 1.0
     return jnp.asarray(images, jnp.float32) / scale
-
-
-def _labels(labels: Any, n: int, colours: int) -> Array:
-    given = np.asarray(labels)
-    if given.shape != (n,) or given.dtype.kind not in "iu":
-        raise InputError(f"labels is {given.dtype}{given.shape}; {n} integers, one per image, are needed.")
-    if given.min() < 0 or given.max() >= colours:
-        raise InputError(f"labels lie in [{given.min()}, {given.max()}] but palette has {colours} colours.")
-    return jnp.asarray(given, jnp.int32)

@@ -10,10 +10,12 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Key
 
-from theorylab.errors import InputError
+from theorylab.checks import count, instance, same_length
+from theorylab.checks import key as checked_key
+from theorylab.checks import labels as check_labels
 from theorylab.nets.fit import fit
-from theorylab.nets.functional import Params, predict
-from theorylab.shift.checks import require_count
+from theorylab.nets.functional import Params
+from theorylab.shift.checks import labelled_pair, logits
 
 
 @dataclass(frozen=True)
@@ -61,21 +63,22 @@ def train_to_interpolation(
         data: (x, integer labels), the labels as observed.
         options: further options of `theorylab.nets.fit`.
     """
-    require_count("max_epochs", max_epochs)
-    require_count("round_epochs", round_epochs)
-    x, labels = data
-    if not len(x):
-        raise InputError("data holds no sample; at least one is needed.")
+    max_epochs, round_epochs = count("max_epochs", max_epochs), count("round_epochs", round_epochs)
+    batch_size = count("batch_size", batch_size)
+    instance("model", model, nnx.Module, "a Flax NNX module")
+    instance("optimizer", optimizer, optax.GradientTransformation, "an optimizer of optax")
+    checked_key("key", key)
+    x, y = labelled_pair("data", data)
     done, errors = 0, []
     while done < max_epochs:
         epochs = min(round_epochs, max_epochs - done)
         trained = fit(
-            model, data, key=jax.random.fold_in(key, done), optimizer=optimizer, batch_size=min(batch_size, len(x)),
+            model, (x, y), key=jax.random.fold_in(key, done), optimizer=optimizer, batch_size=min(batch_size, len(x)),
             epochs=epochs, **{"progress": False, **options},
         )  # fmt: skip
         assert trained.model is not None
         model, done = trained.model, done + epochs
-        errors.append(error_rate(trained.f, trained.params, x, labels))
+        errors.append(error_rate(trained.f, trained.params, x, y))
         if errors[-1] == 0:
             break
     return Interpolation(trained.f, trained.params, done, np.asarray(errors))
@@ -83,4 +86,7 @@ def train_to_interpolation(
 
 def error_rate(f: Callable[[Params, Any], Any], params: Params, x: Any, labels: Any) -> float:
     """Share of samples whose largest output is not at their label."""
-    return float(np.mean(np.asarray(predict(f, params, x)).argmax(-1) != np.asarray(labels)))
+    outputs = np.asarray(logits(f, params, x))
+    y = check_labels("labels", labels, classes=outputs.shape[-1])
+    same_length(x=outputs, labels=y)
+    return float(np.mean(outputs.argmax(-1) != np.asarray(y)))

@@ -11,15 +11,18 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from theorylab.checks import choice, finite, nonnegative, number, same_length, signs, within
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
 from theorylab.ridge import RidgePath
-from theorylab.shift.checks import require_finite, require_labels, require_matrix
 
 
 def fit_ridge(X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"], alphas: Float[ArrayLike, " l"]) -> np.ndarray:
     """Weights (L, p) that minimise (1/n) ||y - X w||^2 + alpha ||w||^2; alpha = 0 is the minimum-norm fit."""
+    X, y = finite("X", X, ndim=2), finite("y", y, ndim=1)
+    same_length(X=X, y=y)
+    alphas = nonnegative("alphas", alphas, ndim=(0, 1))
     return np.asarray(RidgePath.fit(X, y).coef(alphas))[..., 0]
 
 
@@ -67,17 +70,19 @@ def fit_descent(
         loss: "logistic", or "squared": (1 - y <w, x>)^2 / 2, whose limit is the minimum-norm fit.
         learning_rate: by default 1 / the loss's smoothness, lambda_max(X X^T) / n (a quarter of it for logistic).
     """
-    require_matrix("X", X)
-    require_labels("y", y, np.shape(X)[:1])
-    require_finite("steps", steps)
-    marks = np.atleast_1d(np.asarray(steps))
-    if not marks.size or marks.dtype.kind not in "iu" or marks[0] < 0 or (np.diff(marks) <= 0).any():
+    X, y = finite("X", X, ndim=2), signs("y", y)
+    same_length(X=X, y=y)
+    marks = np.atleast_1d(np.asarray(within("steps", steps, 0.0, whole=True, ndim=(0, 1))))
+    if marks.dtype.kind not in "iu" or (np.diff(marks) <= 0).any():
         raise InputError(f"steps = {marks.tolist()}; increasing whole numbers of at least 0 are needed.")
-    if loss not in ("logistic", "squared"):
-        raise InputError(f"loss is {loss!r}; 'logistic' or 'squared' is needed.")
-    if learning_rate is not None and not (np.isfinite(learning_rate) and learning_rate > 0):
-        raise InputError(f"learning_rate = {learning_rate!r}; a positive number is needed (None chooses one).")
+    choice("loss", loss, ("logistic", "squared"))
+    if learning_rate is not None:
+        number("learning_rate", learning_rate, 0.0, open_low=True)
+    elif not np.asarray(X).any():
+        raise InputError("X is zero everywhere and sets no learning rate; give learning_rate")
     coef, wrong, value, rate = _descend(X, y, np.diff(marks, prepend=0), loss, learning_rate)
+    if not np.isfinite(coef).all():
+        raise InputError(f"learning_rate = {rate:g}: the descent diverged; give a smaller one (None chooses one)")
     return DescentPath(coef, marks, wrong, value, float(rate))
 
 

@@ -9,8 +9,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 from scipy.special import logit, ndtri
 
+from theorylab.checks import choice, number, shown, within
 from theorylab.errors import InputError
-from theorylab.shift.checks import require_matrix
 
 Transform = Literal["probit", "logit", "linear"]
 TRANSFORMS = {"probit": ndtri, "logit": logit, "linear": np.asarray}
@@ -52,20 +52,14 @@ def accuracy_line(
             accuracies are counts.
         groups: the group of each model, same shape: the training size, say.
     """
-    require_matrix("id_accuracy", id_accuracy, ndim=tuple(range(1, 8)))
-    require_matrix("ood_accuracy", ood_accuracy, ndim=tuple(range(1, 8)))
-    inside, outside = np.asarray(id_accuracy, float), np.asarray(ood_accuracy, float)
+    given = {"id_accuracy": id_accuracy, "ood_accuracy": ood_accuracy}  # shares, not percentages
+    inside, outside = (np.asarray(within(name, a, 0.0, 1.0), float) for name, a in given.items())
     if inside.shape != outside.shape or inside.size < 2:
         raise InputError(
             f"id_accuracy {inside.shape} and ood_accuracy {outside.shape} must have one shape, of 2 models or more."
         )
-    if min(inside.min(), outside.min()) < 0 or max(inside.max(), outside.max()) > 1:
-        raise InputError("accuracies must lie in [0, 1]: give shares, not percentages.")
-    if transform not in TRANSFORMS:
-        raise InputError(f"transform is {transform!r}; one of {', '.join(TRANSFORMS)} is needed.")
-    if not 0 < clip < 0.5:
-        raise InputError(f"clip = {clip!r}; a number between 0 and 0.5 is needed.")
-    function = TRANSFORMS[transform]
+    function = TRANSFORMS[choice("transform", transform, tuple(TRANSFORMS))]
+    number("clip", clip, 0.0, 0.5, open_low=True, open_high=True)
     x, y = (function(np.clip(a.ravel(), clip, 1 - clip)) for a in (inside, outside))
     spread_x, spread_y = np.ptp(x), np.ptp(y)
     corr = _correlation(x, y)
@@ -82,10 +76,13 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
 def _group_correlation(x: np.ndarray, y: np.ndarray, groups: object, shape: tuple[int, ...]) -> float:
     if groups is None:
         return float("nan")
-    labels = np.asarray(groups)
+    try:
+        labels = np.asarray(groups)
+        _, index = np.unique(labels.ravel(), return_inverse=True)
+    except (TypeError, ValueError):
+        raise InputError(f"groups = {shown(groups)}; groups of one sortable kind are needed") from None
     if labels.shape != shape:
         raise InputError(f"groups has shape {labels.shape}; one group for each model, {shape}, is needed.")
-    _, index = np.unique(labels.ravel(), return_inverse=True)
     counts = np.bincount(index)
     if len(counts) < 2:
         return float("nan")

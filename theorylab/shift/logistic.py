@@ -22,10 +22,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from theorylab import linalg
+from theorylab.checks import choice, count, finite, number, positive
 from theorylab.errors import InputError
 from theorylab.precision import float64_inside, is_traced
 from theorylab.pytrees import register
-from theorylab.shift.checks import require_labels, require_matrix
+from theorylab.shift.checks import batched_signs, sample_mask
 
 STEPS = 2.0 ** np.arange(4, -20, -1)  # step sizes tried along a Newton direction; from 0 it pays to go beyond 1
 
@@ -88,22 +89,19 @@ def fit_logistic(
     Raises:
         InputError: shapes that do not fit together, labels other than -1 and 1, penalties that are not positive.
     """
-    require_matrix("X", X, ndim=tuple(range(2, 8)))
-    shape = np.shape(X)
-    require_labels("y", y, shape[:-1])
-    require_matrix("lams", lams, ndim=(0, 1))
-    if not is_traced(lams) and np.min(np.asarray(lams)) <= 0:
-        raise InputError(f"lams holds {np.min(np.asarray(lams)):g}; penalties must be > 0 (1e-6 is nearly none).")
-    if mask is not None and np.shape(mask) != shape[:-1]:
-        raise InputError(f"mask has shape {np.shape(mask)}; one entry per sample, {shape[:-1]}, is needed.")
-    if precision not in ("float32", "float64"):
-        raise InputError(f"precision is {precision!r}; 'float64' or 'float32' is needed.")
+    shape = np.shape(finite("X", X, ndim=tuple(range(2, 8))))
+    if np.shape(finite("y", y)) != shape[:-1]:
+        raise InputError(f"y has shape {np.shape(y)} but X has {shape}; one label for each sample is needed")
+    batched_signs("y", y, shape[:-1])
+    lams = positive("lams", lams, ndim=(0, 1))  # 1e-6 is nearly none
+    number("tol", tol, 0.0)
+    max_steps = count("max_steps", max_steps)
+    mask = jnp.ones(shape[:-1], bool) if mask is None else sample_mask("mask", mask, shape[:-1])
+    choice("precision", precision, ("float64", "float32"))
     size = int(np.prod(shape[:-2]))
     if batch_size is None:
         batch_size = 1 if jax.default_backend() == "cpu" else size
-    elif batch_size < 1:
-        raise InputError(f"batch_size = {batch_size}; at least 1 problem at a time is needed.")
-    mask = jnp.ones(shape[:-1], bool) if mask is None else mask
+    batch_size = count("batch_size", batch_size)
     found = _fit(X, y, lams, mask, tol, max_steps, min(batch_size, size), precision)
     fit = LogisticFit(**found, tol=tol)
     if not is_traced(fit.gradient_norm) and not np.all(fit.converged):
@@ -132,23 +130,21 @@ def fit_kernel_logistic(
     Returns "dual" (*b, L, n), the a of f(x) = sum_i a_i k(x_i, x) (zero at padding), and "gradient_norm", "iterations",
     "train_error", "objective" (*b, L) as `LogisticFit` has them. K: positive semi-definite; mask: (n,).
     """
-    require_matrix("K", K)
-    n = np.shape(K)[0]
+    n = np.shape(finite("K", K, ndim=2))[0]
     if np.shape(K) != (n, n):
         raise InputError(f"K has shape {np.shape(K)}; a square matrix of inner products is needed.")
-    require_labels("y", y, (*np.shape(y)[:-1], n))
-    require_matrix("lams", lams, ndim=(0, 1))
-    penalties = np.atleast_1d(np.asarray(lams, np.float64))
-    if penalties.min() <= 0:  # type: ignore[call-overload]
-        raise InputError(f"lams holds {penalties.min():g}; penalties must be > 0 (1e-6 is nearly none).")  # type: ignore[call-overload]
-    if mask is not None and np.shape(mask) != (n,):
-        raise InputError(f"mask has shape {np.shape(mask)}; one entry per sample, ({n},), is needed.")
-    counted = np.ones(n, bool) if mask is None else np.asarray(mask, bool)
+    batched_signs("y", y, (*np.shape(finite("y", y))[:-1], n))
+    penalties = np.atleast_1d(np.asarray(positive("lams", lams, ndim=(0, 1)), np.float64))
+    number("tol", tol, 0.0)
+    max_steps = count("max_steps", max_steps)
+    counted = np.ones(n, bool) if mask is None else np.asarray(sample_mask("mask", mask, (n,)), bool)
     labels = jnp.asarray(y, jnp.float64)
     order = np.argsort(-penalties, kind="stable")
-    padded, count = pad_penalties(penalties[order])
-    found = _kernel_paths(jnp.asarray(K, jnp.float64), labels.reshape(-1, n), padded, count, jnp.asarray(counted),
+    padded, length = pad_penalties(penalties[order])
+    found = _kernel_paths(jnp.asarray(K, jnp.float64), labels.reshape(-1, n), padded, length, jnp.asarray(counted),
                           jnp.asarray(tol), max_steps)  # fmt: skip
+    if not np.isfinite(np.asarray(found["gradient_norm"])).all():
+        raise InputError("K gives no finite fit; a positive semi-definite matrix of inner products is needed")
     back = np.argsort(order)
     return {name: np.asarray(value)[:, back].reshape(*labels.shape[:-1], len(back), *value.shape[2:])
             for name, value in found.items()}  # fmt: skip

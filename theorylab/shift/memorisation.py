@@ -13,10 +13,11 @@ from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
+from theorylab.checks import broadcast, finite, nonnegative, number, real, signs
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
-from theorylab.shift.checks import require_finite, require_labels, require_matrix, require_scale
+from theorylab.shift.checks import sample_mask
 
 
 @register()
@@ -64,16 +65,16 @@ def memorisation_bound(
         mask: which samples count; padding is False.
         energy: k sigma^2, for the approximation.
     """
-    require_matrix("x_s", x_s)
-    require_matrix("nuisance", nuisance)
-    n, d = np.shape(x_s)
-    if np.shape(nuisance)[0] != n:
+    n, d = np.shape(finite("x_s", x_s, ndim=2))
+    if np.shape(finite("nuisance", nuisance, ndim=2))[0] != n:
         raise InputError(f"nuisance has {np.shape(nuisance)[0]} rows but x_s has {n}; one per sample is needed.")
-    if np.shape(w) != (d + np.shape(nuisance)[1],):
+    if np.shape(finite("w", w)) != (d + np.shape(nuisance)[1],):
         raise InputError(f"w has shape {np.shape(w)}; ({d + np.shape(nuisance)[1]},), signal then nuisance, is needed.")
-    require_finite("w", w)
-    require_labels("y", y, (n,))
-    require_labels("noisy", noisy, (n,))
+    signs("y", y, n=n)
+    signs("noisy", noisy, n=n)
+    mask = None if mask is None else sample_mask("mask", mask, (n,))
+    if energy is not None:
+        number("energy", energy, 0.0, open_low=True)
     w, x_s, nuisance, y, noisy = (as_float64(v) for v in (w, x_s, nuisance, y, noisy))
     signal = x_s @ w[:d]
     counted = jnp.ones(n, bool) if mask is None else jnp.asarray(mask, bool)
@@ -85,8 +86,9 @@ def memorisation_bound(
     pull = jnp.linalg.norm((jnp.where(in_b, noisy, 0.0)) @ nuisance)
     none = wrong == 0
     bound = jnp.where(none, 0 * scale, demanded / jnp.where(pull > 0, pull, 1.0))
-    rough = jnp.where(none, 0 * scale, demanded / jnp.sqrt(jnp.maximum(wrong, 1.0)))
-    rough = rough * (jnp.nan if energy is None else energy**-0.5)
+    rough = demanded / jnp.sqrt(jnp.maximum(wrong, 1.0))
+    # without energy the approximation is infinite, save for no wrong label
+    rough = jnp.nan * rough if energy is None else jnp.where(none, 0 * scale, rough * energy**-0.5)
     return MemorisationBound(scale * jnp.linalg.norm(w[d:]), bound, rough, smallest, wrong, scale)
 
 
@@ -97,8 +99,11 @@ def ood_error_bound(gamma: Float[ArrayLike, " m"], bound: ArrayLike, scale: floa
     E[1{gamma > 0} Phi(-gamma / (scale bound)) + 1/2 1{gamma <= 0}], gamma the margins of the rescaled w on m equally
     likely test points, scale = sqrt(sigma^2 + tau^2).
     """
-    require_matrix("gamma", gamma, ndim=(1,))
-    require_scale("scale", scale)
+    finite("gamma", gamma, ndim=1)
+    number("scale", scale, 0.0)
+    bound = real("bound", bound, ndim=0)
+    if is_traced(bound) or not np.isnan(np.asarray(bound)):  # NaN is the bound of a w that does not interpolate
+        number("bound", bound, 0.0)
     gamma, width = as_float64(gamma), scale * as_float64(bound)
     tail = jnp.where(width > 0, ndtr(-gamma / jnp.where(width > 0, width, 1.0)), 0.0 * width)  # a NaN bound stays NaN
     return jnp.where(gamma > 0, tail, 0.5 + 0.0 * width).mean()
@@ -113,9 +118,8 @@ def shift_bound(
     The shift of the nuisance block has independent sigma-sub-Gaussian coordinates around -y nu; kappa = <w_N, nu> and
     margin = gamma(x) + y <w_N, x_N>. The bound is 0 where margin >= kappa. (Hoeffding; dossier 2.4.)
     """
-    for name, value in (("kappa", kappa), ("margin", margin), ("norm_n", norm_n)):
-        require_finite(name, value)
-    require_scale("sigma", sigma)
+    broadcast(kappa=finite("kappa", kappa), margin=finite("margin", margin), norm_n=nonnegative("norm_n", norm_n))
+    number("sigma", sigma, 0.0)
     short = jnp.maximum(as_float64(kappa) - as_float64(margin), 0.0)
     width = sigma * as_float64(norm_n)
     exponent = _safe_ratio(short, width) ** 2 / 2

@@ -11,6 +11,7 @@ coordinate-wise optimizers (Adam, sign descent) or a random start.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +20,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Key
 
 from theorylab import linalg
+from theorylab.checks import count, finite, instance, number, signs
+from theorylab.checks import key as checked_key
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
-from theorylab.shift.checks import require_between, require_count, require_labels, require_matrix, require_scale
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,11 @@ class NuisanceModel:
     agree: float = 0.95
 
     def __post_init__(self) -> None:
-        require_count("d_s", self.d_s)
-        require_count("k", self.k)
+        count("d_s", self.d_s)
+        count("k", self.k)
         for name in ("gap", "energy", "tau", "shortcut"):
-            require_scale(name, getattr(self, name))
-        require_between("agree", self.agree, 0.0, 1.0)
+            number(name, getattr(self, name), 0.0)
+        number("agree", self.agree, 0.0, 1.0)
 
     @property
     def sigma(self) -> float:
@@ -99,11 +101,10 @@ def sample_signal(
 
     direction: u (d_s,), normalised here; the first axis by default. Returns x_S (n, d_s) and y (n,) in {-1, 1}.
     """
-    require_count("n", n)
-    require_count("d_s", d_s)
-    require_scale("gap", gap)
+    n, d_s = count("n", n), count("d_s", d_s)
+    number("gap", gap, 0.0)
     u = _unit(direction, d_s)
-    z = jax.random.normal(key, (n, d_s), jnp.float64)
+    z = jax.random.normal(checked_key("key", key), (n, d_s), jnp.float64)
     y = jnp.where(z @ u >= 0, 1.0, -1.0)
     return z + gap * y[:, None] * u, y
 
@@ -113,10 +114,9 @@ def flip_labels(
     key: Key[Array, ""], y: Float[ArrayLike, " n"], eta: ArrayLike
 ) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
     """Labels each flipped with probability eta, and which ones. From one key, a larger eta flips a superset."""
-    require_labels("y", y)
-    require_between("eta", eta, 0.0, 1.0)
-    y = as_float64(y)
-    flipped = jax.random.uniform(key, y.shape, jnp.float64) < eta
+    y = as_float64(signs("y", y))
+    number("eta", eta, 0.0, 1.0)
+    flipped = jax.random.uniform(checked_key("key", key), y.shape, jnp.float64) < eta
     return jnp.where(flipped, -y, y), flipped
 
 
@@ -127,10 +127,9 @@ def nuisance_factor(key: Key[Array, ""], n: int, k: int, sigma: float) -> Float[
     Lower triangular, off-diagonal entries N(0, 1), squared diagonal chi^2 with k - i degrees of freedom (i = 0, 1, ...)
     (Bartlett 1933). Time and memory are O(n min(n, k)) whatever k is.
     """
-    require_count("n", n)
-    require_count("k", k)
-    require_scale("sigma", sigma)
-    return _bartlett(key, n, min(n, k), k, sigma)
+    n, k = count("n", n), count("k", k)
+    number("sigma", sigma, 0.0)
+    return _bartlett(checked_key("key", key), n, min(n, k), k, sigma)
 
 
 def bartlett(key: Array, n: int, m: int, k: ArrayLike, sigma: ArrayLike) -> Array:
@@ -171,8 +170,7 @@ def chi(key: Array, freedom: Float[Array, " m"]) -> Float[Array, " m"]:
 @float64_inside
 def compress_block(x_n: Float[ArrayLike, "n k"]) -> Float[Array, "n m"]:
     """Lower-triangular L (n, min(n, k)) with L L^T = X_N X_N^T, by QR of X_N^T: exact at any rank."""
-    require_matrix("x_n", x_n)
-    return linalg.qr_r(as_float64(x_n).T).T
+    return linalg.qr_r(as_float64(finite("x_n", x_n, ndim=2)).T).T
 
 
 def draw_training_set(key: Key[Array, ""], model: NuisanceModel, n: int, eta: ArrayLike) -> TrainingSet:
@@ -180,7 +178,8 @@ def draw_training_set(key: Key[Array, ""], model: NuisanceModel, n: int, eta: Ar
 
     From one key, all but the observed labels does not depend on eta, and a larger eta flips a superset of labels.
     """
-    key_signal, key_flip, key_nuisance, key_shortcut = jax.random.split(key, 4)
+    instance("model", model, NuisanceModel, "a NuisanceModel")
+    key_signal, key_flip, key_nuisance, key_shortcut = jax.random.split(checked_key("key", key), 4)
     x_s, y = sample_signal(key_signal, n, model.d_s, model.gap)
     noisy, _ = flip_labels(key_flip, y, eta)
     direction = np.eye(model.d_s)[0]
@@ -196,10 +195,16 @@ def _append(x: Array, column: Array) -> Array:
     return jnp.concatenate([as_float64(x), as_float64(column)[:, None]], axis=1)
 
 
+def check_direction(direction: Any, d: int) -> Any:
+    """A direction in d dimensions, of any length but 0."""
+    given = finite("direction", direction, shape=(d,))
+    if not is_traced(given) and not np.asarray(given).any():
+        raise InputError("direction is zero; a vector of any length above 0 is needed")
+    return given
+
+
 def _unit(direction: Float[ArrayLike, " d"] | None, d_s: int) -> Array:
     if direction is None:
         return jnp.zeros(d_s, jnp.float64).at[0].set(1.0)
-    if np.shape(direction) != (d_s,):
-        raise InputError(f"direction has shape {np.shape(direction)}; one number per signal coordinate, ({d_s},)")
-    u = as_float64(direction)
+    u = as_float64(check_direction(direction, d_s))
     return u / jnp.linalg.norm(u)

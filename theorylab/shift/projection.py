@@ -20,12 +20,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from theorylab import linalg
+from theorylab.checks import choice, count, flag, function, instance, number, real
+from theorylab.checks import key as checked_key
 from theorylab.cores import parallel_map
 from theorylab.errors import InputError
-from theorylab.nets.functional import Apply, Params, State, predict
+from theorylab.nets.functional import Apply, Params, State
 from theorylab.nets.losses import cross_entropy
-from theorylab.nets.training_inputs import check_key
 from theorylab.ntk.convolutions import has_convolutions, small_products
+from theorylab.shift.checks import arrays, check_like, labelled_pair, logits, stacked
 
 Classifier = Callable[[Params, Any], Array]
 SetAxis = Literal["threads", "host", "map", "vmap"]
@@ -50,16 +52,13 @@ class FineTuning:
     period: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "period"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
-                raise InputError(f"{name}: {value!r} given, a whole number of at least 1 is needed")
-        if not (np.isfinite(self.lr) and self.lr > 0 and 0 <= self.momentum < 1):
-            raise InputError(
-                f"lr, momentum: {self.lr!r}, {self.momentum!r} given; lr > 0, 0 <= momentum < 1 are needed"
-            )
-        if self.schedule not in ("cosine", "constant"):
-            raise InputError(f"schedule: {self.schedule!r} given, 'cosine' or 'constant' is needed")
+        count("steps", self.steps)
+        count("batch_size", self.batch_size)
+        if self.period is not None:
+            count("period", self.period)
+        number("lr", self.lr, 0.0, open_low=True)
+        number("momentum", self.momentum, 0.0, 1.0, open_high=True)
+        choice("schedule", self.schedule, ("cosine", "constant"))
 
     def rates(self) -> Float[np.ndarray, " t"]:
         """Learning rate of every step."""
@@ -99,13 +98,19 @@ class PseudoTraining:
         set_axis: SetAxis | None = None,
         mesh: Mesh | None = None,
     ) -> None:
-        if set_axis not in ("threads", "host", "map", "vmap", None):
-            raise InputError(f"set_axis: {set_axis!r} given; 'threads', 'host', 'map', 'vmap' or None is needed")
+        function("f", f)
+        instance("recipe", recipe, FineTuning, "a FineTuning")
+        function("loss", loss)
+        choice("set_axis", set_axis, ("threads", "host", "map", "vmap", None))
+        instance("mesh", mesh, (Mesh, type(None)), "a jax.sharding.Mesh, or None,")
+        if train_mode is not None and not (isinstance(train_mode, tuple) and len(train_mode) == 2):
+            raise InputError("train_mode is no pair (apply, state); take it from nets.functional_train")
         if mesh is not None and set_axis not in ("vmap", None):
             raise InputError(f"mesh: devices are used with set_axis='vmap', not {set_axis!r}")
         self.recipe, self.mesh, self.set_axis = recipe, mesh, set_axis
         self._state = train_mode[1] if train_mode else {}
         apply = _in_train_mode(train_mode[0]) if train_mode else _stateless(f)
+        self._outputs: dict[Any, int] = {}  # by batch and kind of parameters: number of outputs
         self._large: dict[jax.ShapeDtypeStruct, bool] = {}  # by batch: whether convolutions remain in the network
         self._static: dict[str, Any] = {"apply": apply, "loss": loss, "momentum": recipe.momentum}
 
@@ -113,7 +118,7 @@ class PseudoTraining:
         self, theta0: Params, x: Float[ArrayLike, "n ..."], y: Int[ArrayLike, " n"], key: Key[Array, ""]
     ) -> Params:
         """Parameters after T steps from `theta0` on one labelled data set; `key` fixes the order of the batches."""
-        x, y, order = self._prepared(x, y, key, 1)
+        x, y, order = self._prepared(theta0, x, y, key, 1)
         if self._axis(theta0, x) != "host":
             return _finite(_train(theta0, self._state, x, y, *self._schedule(order), **self._static))
         carry = theta0, jax.tree.map(jnp.zeros_like, theta0), self._state
@@ -141,7 +146,7 @@ class PseudoTraining:
         self, theta0: Params, x: Float[ArrayLike, "s n ..."], y: Int[ArrayLike, "s n"], key: Key[Array, ""]
     ) -> Params:
         """The same for S data sets of one size, all with the same order of batches; arrays get a leading axis S."""
-        x, y, order = self._prepared(x, y, key, 2)
+        x, y, order = self._prepared(theta0, x, y, key, 2)
         axis = self._axis(theta0, x[0])
         if axis in ("threads", "host"):
             batch = jax.ShapeDtypeStruct((self.recipe.batch_size, *x.shape[2:]), x.dtype)
@@ -159,9 +164,9 @@ class PseudoTraining:
         x, y = (jax.device_put(a[filled], along) for a in (x, y))
         return _finite(jax.tree.map(lambda leaf: leaf[:count], train(theta0, self._state, x, y, *rest, **self._static)))
 
-    def _prepared(self, x: Any, y: Any, key: Any, axes: int) -> tuple[Array, Array, Array]:
-        check_key("key", key, 0)
-        x, y = jnp.asarray(x), jnp.asarray(y)
+    def _prepared(self, theta0: Any, x: Any, y: Any, key: Any, axes: int) -> tuple[Array, Array, Array]:
+        checked_key("key", key)
+        x, y = (jnp.asarray(arrays(name, real(name, a))) for name, a in (("x", x), ("y", y)))
         if y.ndim != axes or x.shape[:axes] != y.shape or not jnp.issubdtype(y.dtype, jnp.integer) or 0 in y.shape:
             need = "(S, m, ...) and (S, m)" if axes == 2 else "(m, ...) and (m,)"
             raise InputError(f"x, y: shapes {x.shape}, {y.shape}, labels {y.dtype} given; {need}, integers, are needed")
@@ -170,7 +175,29 @@ class PseudoTraining:
                 f"batch_size: {self.recipe.batch_size} given for {y.shape[-1]} samples; give a smaller batch size, the "
                 "same for every data set and the reference"
             )
+        outputs = self._width(theta0, x[0] if axes == 2 else x)
+        low, high = int(np.asarray(y).min()), int(np.asarray(y).max())
+        if low < 0 or (high >= outputs and self._static["loss"] is cross_entropy):
+            raise InputError(
+                f"y: labels {low} to {high} given for {outputs} outputs of f; 0 to {outputs - 1} are needed"
+            )
         return x, y, batch_order(key, y.shape[-1], self.recipe.steps, self.recipe.batch_size)
+
+    def _width(self, theta0: Any, x: Array) -> int:
+        """How many outputs the network has for samples like these; refuses what it cannot take."""
+        batch = jax.ShapeDtypeStruct((self.recipe.batch_size, *x.shape[1:]), x.dtype)
+        leaves, tree = jax.tree.flatten(arrays("theta0", theta0))
+        kind = batch, tree, tuple((np.shape(leaf), str(jnp.result_type(leaf))) for leaf in leaves)
+        if kind not in self._outputs:
+            try:
+                outputs = jax.eval_shape(self._static["apply"], theta0, self._state, batch)[0]
+            except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+                said = " ".join(str(error).split())[:120]
+                raise InputError(f"f(theta0, x) fails for x of shape {batch.shape}: {said}") from error
+            if getattr(outputs, "ndim", 0) < 2:
+                raise InputError(f"f(theta0, x) gives {outputs}; a row of outputs for each sample is needed")
+            self._outputs[kind] = outputs.shape[-1]
+        return self._outputs[kind]
 
 
 # Compiled functions are found again by the identity of `apply`, so these remember what they made.
@@ -231,9 +258,16 @@ def _train_at_once(
     return jax.vmap(lambda x, y: _steps(theta0, state, x, y, order, rates, steps, **static))(x, y)
 
 
-@partial(jax.jit, static_argnames=("n", "steps", "batch_size"))
 def batch_order(key: Key[Array, ""], n: int, steps: int, batch_size: int) -> Int[Array, "t b"]:
     """Row numbers of every batch: a new permutation of the n samples every epoch, what is left of an epoch dropped."""
+    n, steps, batch_size = count("n", n), count("steps", steps), count("batch_size", batch_size)
+    if batch_size > n:
+        raise InputError(f"batch_size = {batch_size} exceeds n = {n}; give a smaller one, or more samples")
+    return _batch_order(checked_key("key", key), n, steps, batch_size)
+
+
+@partial(jax.jit, static_argnames=("n", "steps", "batch_size"))
+def _batch_order(key: Array, n: int, steps: int, batch_size: int) -> Array:
     batches = n // batch_size
     epochs = -(-steps // batches)
     keys = jax.random.split(key, epochs)
@@ -256,11 +290,13 @@ def finetune(
 
 def pseudo_labels(f: Classifier, params: Params, x: Any, *, batch_size: int = 500) -> Int[Array, " m"]:
     """Classes the classifier predicts. `f` in eval mode; never recomputed while training: that is self-training."""
-    return predict(f, params, x, batch_size=batch_size).argmax(-1).astype(jnp.int32)
+    return logits(f, params, x, count("batch_size", batch_size)).argmax(-1).astype(jnp.int32)
 
 
 def projection_norm(theta_ref: PyTree, theta_tilde: PyTree) -> Float[Array, ""]:
     """Euclidean distance between two trees of parameters, over all their entries."""
+    arrays("theta_ref", theta_ref)
+    arrays("theta_tilde", theta_tilde)
     try:
         pairs = jax.tree.leaves(jax.tree.map(lambda a, b: (jnp.asarray(a), jnp.asarray(b)), theta_ref, theta_tilde))
     except ValueError:
@@ -318,13 +354,19 @@ def projection_norms(
         target: parameters to measure to, such as `target` of an earlier call: saves training the reference again.
         options: of `PseudoTraining`.
     """
-    sets = jnp.stack([jnp.asarray(x) for x in test_sets])
+    flag("use_base_model", use_base_model)
+    if target is None and not use_base_model:
+        train = labelled_pair("train", train)
+    elif target is not None:
+        check_like("target", target, theta_hat)
+    sets = stacked("test_sets", test_sets)
     program = PseudoTraining(f, recipe, **options)
     if target is None:
         target = theta_hat if use_base_model else program(theta0, *train, key)
-    count, m = sets.shape[:2]
-    labels = pseudo_labels(f, theta_hat, sets.reshape(count * m, *sets.shape[2:]), batch_size=eval_batch_size)
-    labels = labels.reshape(count, m)
+    size, m = sets.shape[:2]
+    merged = sets.reshape(size * m, *sets.shape[2:])
+    outputs = logits(f, theta_hat, merged, count("eval_batch_size", eval_batch_size), ("theta_hat", "test_sets"))
+    labels = outputs.argmax(-1).astype(jnp.int32).reshape(size, m)
     tilde = program.many(theta0, sets, labels, key)
     values = jax.vmap(lambda t: projection_norm(target, t))(tilde)
     return ProjectionNorms(np.asarray(values), np.asarray(labels), target)

@@ -21,10 +21,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import linalg
+from theorylab.checks import finite, nonnegative, number, within
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
 from theorylab.pytrees import register
-from theorylab.shift.checks import require_matrix, require_scale
 
 Design = Float[ArrayLike, "n d"]
 Signal = Float[ArrayLike, "d *k"]
@@ -44,9 +44,9 @@ def _in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
 def min_norm_fit(X: Design, y: Float[ArrayLike, "n *k"], theta0: Signal | float = 0.0) -> Float[np.ndarray, "d *k"]:
     """The least-squares solution closest to `theta0`: where gradient descent from `theta0` ends."""
     _check(X=X)
-    require_matrix("y", y, ndim=(1, 2))
-    if np.shape(y)[0] != np.shape(X)[0]:
+    if np.shape(finite("y", y, ndim=(1, 2)))[0] != np.shape(X)[0]:
         raise InputError(f"y has shape {np.shape(y)}; one row per sample of X, {np.shape(X)[0]}, is needed.")
+    _check_start(theta0, (np.shape(X)[1], *np.shape(y)[1:]), f"y {np.shape(y)}")
     return _min_norm_fit(X, y, theta0)
 
 
@@ -82,7 +82,7 @@ class ProjectionParts:
         lower, upper: (s_min^2 / m) missed^2 <= loss <= (s_max^2 / m) missed^2 (Proposition 2), with the extreme
             singular values of X~, zero ones left out.
         kappa: pn / missed. The loss is at most s_max^2 / (m kappa^2) pn^2 (Proposition 4); without a lower bound on
-            kappa, pn bounds nothing: it is 0 for a signal in the null space of P.
+            kappa, pn bounds nothing: it is 0 for a signal in the null space of P. Infinite where nothing is missed.
     """
 
     pn: Any
@@ -96,7 +96,7 @@ class ProjectionParts:
 def projection_parts(X: Design, Xt: Design, theta_star: Signal, theta0: Signal | float = 0.0) -> ProjectionParts:
     """Projection Norm, test loss and its bounds for one signal (Propositions 1, 2 and 4)."""
     _check(X=X, Xt=Xt)
-    _check_signal("theta_star", theta_star, X)
+    _check_signal("theta_star", theta_star, theta0, X)
     return _parts(X, Xt, theta_star, theta0)
 
 
@@ -109,7 +109,8 @@ def _parts(X: Any, Xt: Any, theta_star: Any, theta0: Any) -> Any:
     m = np.shape(Xt)[0]
     loss = _norm(as_float64(Xt) @ train.reject(theta)) ** 2 / m
     low, high = test.extremes()
-    return ProjectionParts(pn, missed, loss, low**2 / m * missed**2, high**2 / m * missed**2, pn / missed)
+    kappa = jnp.where(missed > 0, pn / jnp.where(missed > 0, missed, 1.0), jnp.inf)
+    return ProjectionParts(pn, missed, loss, low**2 / m * missed**2, high**2 / m * missed**2, kappa)
 
 
 @register()
@@ -134,7 +135,7 @@ class IsotropicExpectations:
 def isotropic_expectations(X: Design, Xt: Design, r: float = 1.0) -> IsotropicExpectations:
     """Exact expectations over an isotropic signal of root mean square length `r`."""
     _check(X=X, Xt=Xt)
-    require_scale("r", r)
+    number("r", r, 0.0)
     return _expectations(X, Xt, r)
 
 
@@ -161,9 +162,8 @@ def projection_norm_flow(
     tend to the Projection Norm as t grows, if theta_hat interpolates (theta_hat - theta_0 in the row space of X).
     """
     _check(X=X, Xt=Xt)
-    _check_signal("theta_hat", theta_hat, X)
-    times = _times("t", t)
-    return _stopped(X, Xt, theta_hat, theta0, times, None)
+    _check_signal("theta_hat", theta_hat, theta0, X)
+    return _stopped(X, Xt, theta_hat, theta0, nonnegative("t", t), None)
 
 
 def projection_norm_descent(
@@ -177,12 +177,12 @@ def projection_norm_descent(
 ) -> tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]:
     """The same for gradient descent: e^{-t C} becomes (I - step_size C)^steps, exactly. `steps` are whole numbers."""
     _check(X=X, Xt=Xt)
-    _check_signal("theta_hat", theta_hat, X)
-    require_scale("step_size", step_size)
-    counts = _times("steps", steps)
-    if not is_traced(steps) and (np.asarray(counts) % 1).any():
-        raise InputError("steps holds fractions; whole numbers of steps are needed.")
-    return _stopped(X, Xt, theta_hat, theta0, counts, step_size)
+    _check_signal("theta_hat", theta_hat, theta0, X)
+    number("step_size", step_size, 0.0)
+    found = _stopped(X, Xt, theta_hat, theta0, within("steps", steps, 0.0, whole=True), step_size)
+    if not is_traced(found) and np.isnan(found).any():
+        raise InputError(f"step_size = {step_size:g}: the descent diverged beyond all numbers; give a smaller one")
+    return found
 
 
 @_in_float64
@@ -226,13 +226,13 @@ def projection_norm_gram(
         rcond: eigenvalues below rcond times the largest count as 0. By default (n + m) times the machine epsilon of
             the kernels' type: float32 kernels lose directions that float64 ones keep.
     """
-    for name, K in (("K11", K11), ("K21", K21), ("K22", K22)):
-        require_matrix(name, K)
-    (n, n2), (m, n3), (m2, m3) = np.shape(K11), np.shape(K21), np.shape(K22)
+    kernels = {"K11": K11, "K21": K21, "K22": K22}
+    (n, n2), (m, n3), (m2, m3) = (np.shape(finite(name, K, ndim=2)) for name, K in kernels.items())
     if not (n == n2 == n3 and m == m2 == m3):
         raise InputError(f"K11 {n, n2}, K21 {m, n3}, K22 {m2, m3}; shapes (n, n), (m, n), (m, m) are needed.")
-    require_matrix("residuals", residuals, ndim=(1, 2))
-    if np.shape(residuals)[0] != n:
+    if rcond is not None:
+        number("rcond", rcond, 0.0, 1.0)
+    if np.shape(finite("residuals", residuals, ndim=(1, 2)))[0] != n:
         raise InputError(f"residuals has shape {np.shape(residuals)}; one row per training sample, {n}, is needed.")
     cut = (n + m) * max(map(input_epsilon, (K11, K21, K22))) if rcond is None else rcond
     return _gram(K11, K21, K22, residuals, cut)
@@ -300,7 +300,7 @@ def _norm(x: Array) -> Array:
 def _check(**designs: Any) -> None:
     width = None
     for name, X in designs.items():
-        require_matrix(name, X)
+        finite(name, X, ndim=2)
         if not is_traced(X) and not np.asarray(X).any():
             raise InputError(f"{name} is zero everywhere; its row space is empty.")
         if width is not None and np.shape(X)[1] != width:
@@ -308,14 +308,12 @@ def _check(**designs: Any) -> None:
         width = np.shape(X)[1]
 
 
-def _check_signal(name: str, theta: Any, X: Any) -> None:
-    require_matrix(name, theta, ndim=(1, 2))
-    if np.shape(theta)[0] != np.shape(X)[1]:
+def _check_signal(name: str, theta: Any, theta0: Any, X: Any) -> None:
+    if np.shape(finite(name, theta, ndim=(1, 2)))[0] != np.shape(X)[1]:
         raise InputError(f"{name} has shape {np.shape(theta)}; one row per feature, {np.shape(X)[1]}, is needed.")
+    _check_start(theta0, np.shape(theta), name)
 
 
-def _times(name: str, t: Any) -> Any:
-    require_matrix(name, t, ndim=tuple(range(8)))
-    if not is_traced(t) and np.asarray(t).min() < 0:
-        raise InputError(f"{name} holds negative values; numbers of at least 0 are needed.")
-    return t
+def _check_start(theta0: Any, shape: tuple[int, ...], goes_with: str) -> None:
+    if np.shape(finite("theta0", theta0)) not in ((), shape):  # another shape may broadcast, to other signals
+        raise InputError(f"theta0 has shape {np.shape(theta0)}; one number or shape {shape} is needed with {goes_with}")

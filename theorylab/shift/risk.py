@@ -15,9 +15,10 @@ from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab.checks import broadcast, finite, nonnegative, number, same_length, signs
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
-from theorylab.shift.checks import require_finite, require_matrix, require_scale
+from theorylab.shift.nuisance import check_direction
 
 NODES = 256
 REACH = 9.0  # standard deviations: the mass beyond is 1e-19
@@ -35,10 +36,9 @@ def nuisance_error(
         scale: standard deviation of one nuisance coordinate at test time.
         kappa: (*b) what a mean shift takes from every margin, <w_N, nu> where E[x_N | y] = -y nu (dossier 2.4).
     """
-    require_matrix("gamma", gamma, ndim=tuple(range(1, 8)))
-    _require_norm(norm_n, scale)
-    if np.shape(norm_n) not in (np.shape(gamma)[:-1], ()):
-        raise InputError(f"norm_n has shape {np.shape(norm_n)}; one norm for each row of gamma {np.shape(gamma)[:-1]}.")
+    rows = _rows("gamma", gamma)
+    _check_norm(norm_n, scale, "gamma", rows)
+    broadcast(kappa=finite("kappa", kappa), gamma=np.broadcast_to(0.0, rows))
     return _mean_below_zero(as_float64(gamma), as_float64(kappa), scale * as_float64(norm_n))
 
 
@@ -52,9 +52,14 @@ def id_ood_error(
     tau: float,
 ) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
     """ID and OOD error of linear classifiers on the signal blocks and clean labels of m test points."""
-    require_matrix("x_s", x_s)
-    if np.shape(w_s)[-1:] != np.shape(x_s)[1:]:
+    m, d = np.shape(finite("x_s", x_s, ndim=2))
+    rows = _rows("w_s", w_s)
+    if np.shape(w_s)[-1] != d:
         raise InputError(f"w_s has shape {np.shape(w_s)}; one weight per signal coordinate of x_s {np.shape(x_s)}.")
+    if np.shape(signs("y", y)) != (m,):
+        raise InputError(f"y has shape {np.shape(y)}; one label for each row of x_s {np.shape(x_s)} is needed")
+    _check_norm(norm_n, sigma, "w_s", rows, scale_name="sigma")
+    number("tau", tau, 0.0)
     with jax.enable_x64(True):
         gamma = as_float64(w_s) @ as_float64(x_s).T * as_float64(y)
     return nuisance_error(gamma, norm_n, sigma), nuisance_error(gamma, norm_n, np.hypot(sigma, tau))
@@ -78,12 +83,12 @@ def margin_model_error(
 
     offset: (*b) added to every margin: minus kappa of a mean shift, or a shortcut's contribution.
     """
-    require_finite("w_s", w_s)
-    _require_norm(norm_n, scale)
-    require_scale("gap", gap)
-    w_s, u = as_float64(w_s), as_float64(direction)
-    if w_s.shape[-1:] != u.shape:
-        raise InputError(f"direction has shape {u.shape}; one number per weight in w_s {w_s.shape} is needed.")
+    rows = _rows("w_s", w_s)
+    _check_norm(norm_n, scale, "w_s", rows)
+    number("gap", gap, 0.0)
+    broadcast(offset=finite("offset", offset), w_s=np.broadcast_to(0.0, rows))
+    w_s = as_float64(w_s)
+    u = as_float64(check_direction(direction, w_s.shape[-1]))
     along = w_s @ (u / jnp.linalg.norm(u))
     across = jnp.sqrt(jnp.maximum((w_s**2).sum(-1) - along**2, 0.0))
     return half_normal_error(along, jnp.hypot(across, scale * as_float64(norm_n)), gap, as_float64(offset))
@@ -94,8 +99,8 @@ def gaussian_error(
     w_s: Float[ArrayLike, "*b d"], norm_n: Float[ArrayLike, "*b"], *, mean: Float[ArrayLike, " d"], scale: float
 ) -> Float[Array, "*b"]:
     """Error when x_S | y ~ N(y mean, I): Phi(-<w_S, mean> / sqrt(||w_S||^2 + scale^2 ||w_N||^2)) (dossier 2.2)."""
-    require_finite("w_s", w_s)
-    _require_norm(norm_n, scale)
+    _check_norm(norm_n, scale, "w_s", _rows("w_s", w_s))
+    finite("mean", mean, shape=np.shape(w_s)[-1:])
     w_s = as_float64(w_s)
     width = jnp.sqrt((w_s**2).sum(-1) + (scale * as_float64(norm_n)) ** 2)
     return _below_zero(w_s @ as_float64(mean), width)
@@ -109,9 +114,9 @@ def margin_points(
 
     For averages of functions of gamma with a kink, where Gauss nodes lose their order; absolute error about 1e-5.
     """
-    require_matrix("w_s", w_s, ndim=(1,))
-    require_scale("gap", gap)
-    w_s, u = as_float64(w_s), as_float64(direction)
+    same_length(w_s=finite("w_s", w_s, ndim=1), direction=finite("direction", direction, ndim=1))
+    number("gap", gap, 0.0)
+    w_s, u = as_float64(w_s), as_float64(check_direction(direction, np.shape(w_s)[0]))
     along = w_s @ u / jnp.linalg.norm(u)
     across = jnp.sqrt(jnp.maximum((w_s**2).sum() - along**2, 0.0))
     level = (jnp.arange(400) + 0.5) / 400
@@ -148,6 +153,12 @@ def _half_normal_nodes() -> tuple[Array, Array]:
     return jnp.asarray(g), jnp.asarray(weight / 2 * 2 * REACH * t * density)
 
 
-def _require_norm(norm_n: Any, scale: Any) -> None:
-    require_finite("norm_n", norm_n)
-    require_scale("scale", scale)
+def _rows(name: str, array: Any) -> tuple[int, ...]:
+    """The batch axes of rows of finite numbers."""
+    return np.shape(finite(name, array, ndim=tuple(range(1, 8))))[:-1]
+
+
+def _check_norm(norm_n: Any, scale: Any, of: str, rows: tuple[int, ...], *, scale_name: str = "scale") -> None:
+    if np.shape(nonnegative("norm_n", norm_n)) not in (rows, ()):
+        raise InputError(f"norm_n has shape {np.shape(norm_n)}; one norm for each row of {of}, {rows}, is needed")
+    number(scale_name, scale, 0.0)

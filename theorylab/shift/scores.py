@@ -5,7 +5,6 @@ the nuclear norm is Deng et al. (ICML 2023), COT is Lu et al. (arXiv 2302.05018)
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,8 +12,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 from scipy import optimize, sparse
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.shift.checks import require_finite, require_matrix
+from theorylab.shift.checks import arrays
 
 
 def conf_score(logits: Float[ArrayLike, "m k"]) -> float:
@@ -49,7 +49,8 @@ def atc_threshold(logits: Float[ArrayLike, "n k"], labels: Int[ArrayLike, " n"])
     classifier has fitted them.
     """
     scores = np.sort(negative_entropy(logits))
-    y = _labels("labels", labels, len(scores), np.shape(logits)[1])
+    y = np.asarray(checks.labels("labels", labels, classes=np.shape(logits)[1]))
+    checks.same_length(logits=scores, labels=y)
     errors = int((np.asarray(logits).argmax(1) != y).sum())
     value = float(scores[errors]) if errors < len(scores) else float("inf")
     return ATCThreshold(value, errors, int((scores < value).sum()))
@@ -57,9 +58,8 @@ def atc_threshold(logits: Float[ArrayLike, "n k"], labels: Int[ArrayLike, " n"])
 
 def atc_score(logits: Float[ArrayLike, "m k"], threshold: ATCThreshold | float) -> float:
     """ATC with negative entropy (Garg et al. 2022): share of samples below the threshold, an estimate of the error."""
-    value = threshold.value if isinstance(threshold, ATCThreshold) else float(threshold)
-    if np.isnan(value):
-        raise InputError("threshold: NaN given; take it from atc_threshold(validation logits, labels)")
+    given = threshold.value if isinstance(threshold, ATCThreshold) else threshold
+    value = float(checks.number("threshold", given, infinite=True))
     return float((negative_entropy(logits) < value).mean())
 
 
@@ -68,8 +68,7 @@ def agree_score(first: Float[ArrayLike, "m k"], second: Float[ArrayLike, "m k"])
 
     What the second classifier shares with the first (backbone, initialisation, data) decides what this measures.
     """
-    require_matrix("first", first)
-    require_matrix("second", second)
+    first, second = checks.finite("first", first, ndim=2), checks.finite("second", second, ndim=2)
     if np.shape(first) != np.shape(second):
         raise InputError(
             f"first, second: shapes {np.shape(first)}, {np.shape(second)} given; logits of the same samples and "
@@ -80,7 +79,7 @@ def agree_score(first: Float[ArrayLike, "m k"], second: Float[ArrayLike, "m k"])
 
 def rotations(x: Float[ArrayLike, "m h h *c"]) -> tuple[Float[Array, "4*m h h *c"], Int[Array, " 4*m"]]:
     """All images turned by 0, 90, 180 and 270 degrees, one turn after the other, and the turns 0 to 3 as labels."""
-    x = jnp.asarray(x)
+    x = jnp.asarray(arrays("x", checks.real("x", x)))
     if x.ndim not in (3, 4) or x.shape[1] != x.shape[2]:
         raise InputError(f"x: shape {x.shape} given, square images (m, h, h) or (m, h, h, c) are needed")
     turned = jnp.concatenate([jnp.rot90(x, turn, axes=(1, 2)) for turn in range(4)])
@@ -89,8 +88,7 @@ def rotations(x: Float[ArrayLike, "m h h *c"]) -> tuple[Float[Array, "4*m h h *c
 
 def rotation_score(logits: Float[ArrayLike, "4*m 4"]) -> float:
     """Rotation (Deng et al. 2021): error of a 4-way rotation head on the samples of `rotations`, in their order."""
-    require_matrix("logits", logits)
-    values = np.asarray(logits)
+    values = np.asarray(checks.finite("logits", logits, ndim=2))
     if values.shape[1] != 4 or len(values) % 4:
         raise InputError(f"logits: shape {values.shape} given, (4 m, 4) for the turned images of `rotations` is needed")
     return float((values.argmax(1) != np.repeat(np.arange(4), len(values) // 4)).mean())
@@ -113,10 +111,9 @@ def cot_score(logits: Float[ArrayLike, "m k"], class_shares: Float[ArrayLike, " 
     """
     p = probabilities(logits)
     m, k = p.shape
-    require_matrix("class_shares", class_shares, ndim=(1,))
-    shares = np.asarray(class_shares, float)
-    if shares.shape != (k,) or shares.min() < 0 or not np.isclose(shares.sum(), 1, atol=1e-5):
-        raise InputError(f"class_shares: {k} numbers of at least 0 with sum 1 are needed, one for each class")
+    shares = np.asarray(checks.probabilities("class_shares", class_shares, ndim=1, tolerance=2e-5), float)
+    if shares.shape != (k,):
+        raise InputError(f"class_shares has shape {shares.shape}; a share for each of the {k} classes is needed")
     # plan (m, k), row sums 1, column sums m shares; the last constraint follows from the others
     rows = sparse.kron(sparse.eye(m), np.ones((1, k)))
     columns = sparse.kron(np.ones((1, m)), sparse.eye(k))
@@ -129,11 +126,13 @@ def cot_score(logits: Float[ArrayLike, "m k"], class_shares: Float[ArrayLike, " 
 
 
 def probabilities(logits: Float[ArrayLike, "m k"]) -> Float[np.ndarray, "m k"]:
-    """Softmax in float64; refuses what is not a matrix of finite logits of at least two classes."""
-    require_matrix("logits", logits)
-    if np.shape(logits)[1] < 2:
-        raise InputError(f"logits: shape {np.shape(logits)} given; a column for each class, at least 2, is needed")
-    values = np.asarray(logits, np.float64)
+    """Softmax in float64; refuses what is not a matrix of finite logits of at least two classes, and probabilities."""
+    values = np.asarray(checks.finite("logits", logits, ndim=2), np.float64)
+    if values.shape[1] < 2:
+        raise InputError(f"logits: shape {values.shape} given; a column for each class, at least 2, is needed")
+    fractions = values.min() >= 0 and (values % 1 > 0).any()
+    if fractions and np.allclose(values.sum(1), 1, rtol=0, atol=1e-5):
+        raise InputError("logits holds probabilities (rows that sum to 1); logits, or their logarithm, are needed")
     values = np.exp(values - values.max(1, keepdims=True))
     return values / values.sum(1, keepdims=True)
 
@@ -142,11 +141,3 @@ def negative_entropy(logits: Float[ArrayLike, "m k"]) -> Float[np.ndarray, " m"]
     """sum_k p_k log p_k of every sample, in nats, probabilities clipped at 1e-30."""
     p = probabilities(logits)
     return (p * np.log(np.maximum(p, 1e-30))).sum(1)
-
-
-def _labels(name: str, labels: Any, n: int, classes: int) -> np.ndarray:
-    require_finite(name, labels)
-    y = np.asarray(labels)
-    if y.shape != (n,) or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= classes:
-        raise InputError(f"{name}: {y.dtype}{y.shape} given; {n} integers from 0 to {classes - 1} are needed")
-    return y

@@ -11,9 +11,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
-from theorylab.errors import InputError
+from theorylab.checks import choice, count, instance, number, positive, real, within
+from theorylab.checks import key as checked_key
 from theorylab.precision import float64_inside
-from theorylab.shift.checks import require_between, require_count, require_matrix
 from theorylab.shift.logistic import gram, newton_path, pad_penalties
 from theorylab.shift.memorisation import memorisation_bound
 from theorylab.shift.nuisance import NuisanceModel, bartlett
@@ -68,12 +68,14 @@ class Sweep:
 
     def ood_error(self, tau: float | None = None) -> Grid:
         """Population error out of distribution, exact, at the model's shift scale or at another one."""
-        tau = self.model.tau if tau is None else tau
+        tau = self.model.tau if tau is None else number("tau", tau, 0.0)
         return self.error(float(np.hypot(self.model.sigma, tau)), 1 - self.model.agree)
 
     @float64_inside
     def error(self, scale: float, agree: float) -> Grid:
         """Population error at any nuisance scale; the shortcut agrees with the label in a share `agree`."""
+        number("scale", scale, 0.0)
+        number("agree", agree, 0.0, 1.0)
         width = jnp.hypot(self.across, scale * self.norm_n)
         along, gap = jnp.asarray(self.along), self.model.gap
         if not self.model.shortcut:
@@ -109,15 +111,15 @@ def sweep(
     Raises:
         InputError: empty axes, sizes below 1, noise outside [0, 1], penalties that are not positive.
     """
+    instance("model", model, NuisanceModel, "a NuisanceModel")
     sizes, noise, penalties = _axes(ns, etas, lams)
-    if not jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) or keys.ndim != 1 or not keys.size:
-        raise InputError(f"keys has shape {keys.shape} and dtype {keys.dtype}; typed keys, one for each seed, needed.")
-    if precision not in ("float32", "float64"):
-        raise InputError(f"precision is {precision!r}; 'float64' or 'float32' is needed.")
-    require_count("smallest_pad", smallest_pad)
+    checked_key("keys", keys, ndim=1)
+    choice("precision", precision, ("float64", "float32"))
+    number("tol", tol, 0.0)
+    max_steps, smallest_pad = count("max_steps", max_steps), count("smallest_pad", smallest_pad)
     if batch_size is None:
         batch_size = 1 if jax.default_backend() == "cpu" else keys.size
-    require_count("batch_size", batch_size)
+    batch_size = count("batch_size", batch_size)
     columns = []
     for n in sizes:
         pad = smallest_pad * 2 ** max(0, int(np.ceil(np.log2(n / smallest_pad))))
@@ -130,18 +132,11 @@ def sweep(
 
 
 def _axes(ns: Any, etas: Any, lams: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    axes = []
-    for name, values in (("ns", ns), ("etas", etas), ("lams", lams)):
-        values = np.atleast_1d(np.asarray(values))
-        require_matrix(name, values, ndim=(1,))
-        axes.append(values)
-    sizes, noise, penalties = axes
+    sizes = np.atleast_1d(np.asarray(real("ns", ns, ndim=(0, 1))))
     for n in sizes:
-        require_count("ns", n)
-    for eta in noise:
-        require_between("etas", eta, 0.0, 1.0)
-    if penalties.min() <= 0:
-        raise InputError(f"lams holds {penalties.min():g}; penalties must be > 0 (1e-6 is nearly none).")
+        count("ns", n)
+    noise = np.atleast_1d(np.asarray(within("etas", etas, 0.0, 1.0, ndim=(0, 1))))
+    penalties = np.atleast_1d(np.asarray(positive("lams", lams, ndim=(0, 1))))  # 1e-6 is nearly none
     return sizes, noise.astype(float), penalties.astype(float)
 
 
