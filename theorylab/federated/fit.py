@@ -214,7 +214,7 @@ def check_clients(clients: ClientData, loss: Loss, output: Callable[[Any], Any])
     if not counts.all():
         raise InputError(f"clients: client {int(np.argmin(counts))} has no examples; drop it")
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), clients.x)
-    outputs = outputs_of("clients", output, one)
+    outputs = outputs_of("params, clients", output, one)
     for i in range(clients.n_clients):
         check_targets(f"clients, client {i}", loss, outputs, jax.tree.map(lambda a, i=i: a[i], clients.y))
 
@@ -226,7 +226,7 @@ def _named(eval_data: Any, loss: Loss, output: Callable[[Any], Any]) -> dict[str
     checked = {name: pair(f"eval_data {name}", value) for name, value in named.items()}
     for name, value in checked.items():
         sample_count(f"eval_data {name}", value)
-        check_targets(f"eval_data {name}", loss, outputs_of(f"eval_data {name}", output, value[0]), value[1])
+        check_targets(f"eval_data {name}", loss, outputs_of(f"params, eval_data {name}", output, value[0]), value[1])
     return checked
 
 
@@ -257,7 +257,8 @@ def _sums(apply: Callable[..., Any], loss: Loss) -> Callable[..., dict[str, Arra
         output = apply(params, state, x)
         value = loss(output, y)
         found = {"loss": value.reshape(value.shape[0], -1).mean(1).sum()}
-        if isinstance(output, jax.Array) and isinstance(y, jax.Array) and jnp.issubdtype(y.dtype, jnp.integer):
+        arrays = isinstance(output, jax.Array) and isinstance(y, jax.Array) and jnp.issubdtype(y.dtype, jnp.integer)
+        if arrays and y.shape in (output.shape, output.shape[:-1]):
             hits = accuracy(output, y)
             found["accuracy"] = hits.reshape(hits.shape[0], -1).mean(1).sum()
         return found

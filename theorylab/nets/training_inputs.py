@@ -1,6 +1,7 @@
 """Checks of what is given to the training loop, before anything is compiled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -57,15 +58,31 @@ def start_of(params: Any, own: PyTree | None) -> PyTree:
     return params
 
 
-def outputs_of(name: str, apply: Callable[[Any], Any], x: Any) -> Any:
-    """Shape and type of the model's output for one sample of `x`."""
+def leading_axis(name: str, x: PyTree) -> tuple[PyTree, int]:
+    """Inputs, arrays of finite numbers with one leading axis, and its length, which may be 0."""
+    x = jax.tree.map(lambda leaf: leaf if 0 in getattr(leaf, "shape", ()) else checks.finite(name, leaf), x)
+    lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(x)}
+    if len(lengths) != 1 or lengths == {()}:
+        raise InputError(f"{name} = {checks.shown(x)}; arrays with one leading axis, the samples, are needed")
+    return x, int(next(iter(lengths))[0])
+
+
+@contextmanager
+def explained(name: str, x: Any) -> Iterator[None]:
+    """What a model raises at the shapes or the layout of its arguments, said with their names."""
     try:
-        return jax.eval_shape(apply, jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), x))
+        yield
     except (TypeError, ValueError, LookupError, AttributeError) as error:
-        shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(x)[:5])
+        shapes = ", ".join(str(np.shape(leaf)) for leaf in jax.tree.leaves(x)[:5])
         raise InputError(
             f"{name}: the model cannot take these parameters and x of shape {shapes}: {_line(error)}"
         ) from error
+
+
+def outputs_of(name: str, apply: Callable[[Any], Any], x: Any) -> Any:
+    """Shape and type of the model's output for one sample of `x`."""
+    with explained(name, x):
+        return jax.eval_shape(apply, jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), x))
 
 
 def _line(error: Exception) -> str:
