@@ -179,6 +179,6 @@ def _stamp(level: Array, x: Array, shape: tuple[int, ...]) -> Array:
 def _require_axes(x: Any, ndim: int, name: str, last: int, *, axis: int) -> Array:
     """JAX drops a write outside the array without a word: refuse it."""
     x = jnp.asarray(checks.finite("x", x))
-    if x.ndim < ndim or (ndim == 2 and x.ndim != 2) or x.ndim > 4 or x.shape[axis] <= last:
+    if x.ndim < ndim or (ndim == 2 and x.ndim != 2) or x.shape[axis] <= last:
         raise InputError(f"x has shape {x.shape}; {name} writes at {int(last)} of axis {axis}, which it does not have")
     return x

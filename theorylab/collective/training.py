@@ -82,7 +82,7 @@ def fit(
     mask = jnp.zeros(n, bool) if members is None else jnp.asarray(checks.real("members", members))
     if mask.dtype != bool or mask.shape != y.shape:
         raise InputError(f"members is {mask.dtype}{list(mask.shape)}; a bool for each of the {n} samples is needed")
-    params = jax.tree.map(lambda leaf: checks.finite("params", leaf), params)
+    jax.tree.map(lambda leaf: checks.finite("params", leaf), params)
     classes = classes_of(f, params, x)
     checks.labels("y", y, classes=classes)
     top = (rule.num_groups or classes) if isinstance(rule, GroupDRO) else None

@@ -48,7 +48,8 @@ def start_of(params: Any, own: PyTree | None) -> PyTree:
         if own is None:
             raise InputError("params: None given; a function f(params, x) needs the parameters to start from")
         return own
-    params = jax.tree.map(lambda leaf: jnp.asarray(_real("params", leaf)), params)
+    jax.tree.map(lambda leaf: _real("params", leaf), params)
+    params = jax.tree.map(jnp.asarray, params)
     shapes, needed = ([leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (params, own))
     if own is not None and shapes != needed:
         raise InputError(

@@ -116,9 +116,7 @@ def project(
     shape = checks.nonnegative("eps", eps).shape
     eps = jnp.asarray(eps) if shape else eps  # a Python number stays one: it takes the precision of x
     if checks.broadcast(x=x, centre=centre, eps=eps) != x.shape or not x.ndim:
-        raise InputError(
-            f"centre has shape {centre.shape}, eps {shape}, x {x.shape}; shapes that fit x are needed"
-        )
+        raise InputError(f"centre has shape {centre.shape}, eps {shape}, x {x.shape}; shapes that fit x are needed")
     away = x - centre
     away = jnp.clip(away, -eps, eps) if norm == "linf" else away * jnp.minimum(1.0, eps / _length(away))
     return centre + away if bounds is None else jnp.clip(centre + away, *bounds)
