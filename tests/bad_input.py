@@ -7,7 +7,7 @@ without a word and any other exception are faults.
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 import jax
@@ -49,9 +49,20 @@ def attack(
                 campaign.faults.append(f"{name}({argument}={kind}) {outcome}")
 
 
+def uncovered(
+    module: Any, calls: list[tuple[Callable[..., Any], dict[str, Any]]], excused: Mapping[str, str]
+) -> set[str]:
+    """Names that `module` exports and that neither the calls nor the excuses (name -> reason) speak of."""
+    called = {part for function, _ in calls for part in function.__qualname__.split(".")}
+    called |= {
+        type(owner).__name__ for function, _ in calls if (owner := getattr(function, "__self__", None)) is not None
+    }
+    return set(module.__all__) - called - set(excused)
+
+
 def malformed(value: Any) -> Iterator[tuple[str, Any]]:
     """Variants of an argument, with their names: other kinds, other shapes, values out of range."""
-    yield from _ANY.items()
+    yield from ((kind, bad) for kind, bad in _ANY.items() if not (kind == "function" and callable(value)))
     if isinstance(value, (bool, str)) or value is None or (callable(value) and not hasattr(value, "dtype")):
         return
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
@@ -89,12 +100,15 @@ def malformed(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def holds_nan(result: Any) -> bool:
-    leaves = [
-        np.asarray(leaf)
-        for leaf in jax.tree.leaves(result)
-        if isinstance(leaf, (float, np.generic, np.ndarray, jax.Array))
-    ]
+    leaves = jax.tree.leaves(result)
+    if any(is_dataclass(leaf) and holds_nan(vars(leaf)) for leaf in leaves):  # of a class that JAX does not know
+        return True
+    leaves = [np.asarray(leaf) for leaf in leaves if isinstance(leaf, (float, np.generic, np.ndarray)) or _array(leaf)]
     return any(leaf.dtype.kind in "fc" and bool(np.isnan(leaf).any()) for leaf in leaves)
+
+
+def _array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _outcome(function: Callable[..., Any], argument: str, arguments: Mapping[str, Any]) -> str:

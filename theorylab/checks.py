@@ -80,7 +80,8 @@ def within(
     array = real(name, value, ndim=ndim, shape=shape)
     if is_traced(array):
         return array
-    values = np.asarray(array, dtype=np.float64)
+    bounded = whole or bool(np.isfinite([low, high]).any())
+    values = np.asarray(array, dtype=np.float64 if bounded else None)  # whether finite: no second copy of large arrays
     good = (values > low if open_low else values >= low) & (values < high if open_high else values <= high)
     if not infinite:
         good &= np.isfinite(values)

@@ -166,10 +166,10 @@ def broken(**changes):
         ({"clients": broken(x=DATA.x.at[1, 2].set(jnp.nan))}, "NaN or infinite entries at client 1"),
         ({"clients": broken(mask=DATA.mask.at[2].set(False))}, "client 2 has no examples"),
         ({"clients": broken(y=DATA.y.at[1].add(3))}, "client 1: labels from 3 to"),
-        ({"rounds": -1}, "rounds: -1 given"),
-        ({"eval_every": 0}, "eval_every: 0 given"),
+        ({"rounds": -1}, "rounds = -1"),
+        ({"eval_every": 0}, "eval_every = 0"),
         ({"params": None}, "params: None given"),
-        ({"key": 0}, "key: int"),
+        ({"key": 0}, "key = 0"),
         ({"eval_data": {"test": (X, Y[:3])}}, "eval_data test"),
     ],
 )

@@ -47,7 +47,7 @@ def test_features_keep_their_precision():
     ("call", "message"),
     [
         (lambda: federated_standardizer([F, F[:0]]), "client 1"),
-        (lambda: federated_standardizer([F, F * np.nan]), "NaN or infinite features at client 1"),
+        (lambda: federated_standardizer([F, F * np.nan]), "client 1 holds nan"),
         (lambda: federated_standardizer([F, F[:, :2]]), "2 columns at client 1, 7 at 0"),
         (lambda: federated_standardizer([]), "no clients"),
         (lambda: federated_standardizer(BLOCKS).apply(F[:, :2]), r"\(n, 7\) is needed"),

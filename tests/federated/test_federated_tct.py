@@ -152,11 +152,11 @@ def test_a_diverged_model_names_the_client(whole):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda w: solve_convex(w.problem, rounds=0, local_steps=5), "rounds: 0 given"),
-        (lambda w: solve_convex(w.problem, rounds=1, local_steps=5, algorithm="sgd"), "algorithm: 'sgd'"),
-        (lambda w: solve_convex(w.problem, rounds=1, local_steps=5, method="exact"), "method: 'exact'"),
+        (lambda w: solve_convex(w.problem, rounds=0, local_steps=5), "rounds = 0"),
+        (lambda w: solve_convex(w.problem, rounds=1, local_steps=5, algorithm="sgd"), "algorithm = 'sgd'"),
+        (lambda w: solve_convex(w.problem, rounds=1, local_steps=5, method="exact"), "method = 'exact'"),
         (lambda w: solve_convex(w.problem, rounds=1, local_steps=5, eta=1.0), "2 / lambda_max"),
-        (lambda w: convexify(w.stage1, DATA, key=KEY, n_coords=10_000), "p=10000"),
+        (lambda w: convexify(w.stage1, DATA, key=KEY, n_coords=10_000), "n_coords = 10000"),
         (lambda w: convexify(w.stage1, DATA, key=KEY, head="logit_sum", hidden=lambda p, x: x), "hidden: only"),
         (lambda w: convexify(w.stage1, pad_clients(X, X[:, 0], PARTS), key=KEY), "integer labels are needed"),
     ],

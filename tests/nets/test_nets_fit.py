@@ -232,11 +232,11 @@ def test_progress_bar_goes_to_stderr(capsys):
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"batch_size": 25}, "batch_size: 25 given, 1 to 24"),
+        ({"batch_size": 25}, "batch_size = 25; .* at most 24"),
         ({"batch_size": 0}, "batch_size"),
         ({"epochs": None}, "exactly one"),
         ({"steps": 3}, "exactly one"),
-        ({"epochs": -1}, "0 or more"),
+        ({"epochs": -1}, "epochs = -1"),
         ({"data": (X, Y + 1)}, "labels from 1 to 2 given, the model has 2 outputs"),
         ({"data": (X, Y - 1)}, "labels from -1 to 0"),
         ({"data": (X, Y.astype(np.float32))}, "integer labels"),

@@ -164,16 +164,16 @@ def test_no_job_one_job_and_jobs_of_size_zero(policy):
     ("arguments", "options", "message"),
     [
         (([1.0, -2.0],), {}, "sizes holds -2"),
-        (([1.0, np.nan],), {}, "sizes holds NaN"),
+        (([1.0, np.nan],), {}, "sizes holds nan"),
         (([1.0, np.inf],), {}, "sizes holds inf"),
         ((3.0,), {}, "sizes is a single number"),
-        ((["a"],), {}, "sizes is not an array"),
+        ((["a"],), {}, "sizes = "),
         (([1.0, 2.0], [1.0]), {}, "predictions are for 1 jobs and sizes for 2"),
         (([1.0, 2.0], [1.0, -1.0]), {}, "predictions holds -1"),
-        (([1.0, 2.0], [1.0, np.nan]), {}, "predictions holds NaN"),
+        (([1.0, 2.0], [1.0, np.nan]), {}, "predictions holds nan"),
         ((np.ones((2, 3)), np.ones((4, 3))), {}, "shapes"),
         (([0.0, 1.0],), {"nudge": [-1, 0]}, "nudge is negative"),
-        (([0.0, 1.0],), {"wakes": -1}, "wakes is -1"),
+        (([0.0, 1.0],), {"wakes": -1}, "wakes = -1"),
     ],
 )
 def test_bad_instances_are_refused_in_one_line(arguments, options, message):
@@ -191,7 +191,7 @@ def test_bad_policies_are_refused():
         schedule(lambda view: Action(online.equal_rates(view) / 2, view.time + 0.1), [1.0, 2.0], wakes=1)
     with pytest.raises(ValueError, match="one rate per job"):
         schedule(lambda view: jnp.ones(3) / 3, [1.0, 2.0])
-    with pytest.raises(ValueError, match="policy is 3"):
+    with pytest.raises(ValueError, match="policy = 3"):
         schedule(3, [1.0])
 
 

@@ -103,12 +103,12 @@ def test_ski_rental_works_under_jit_and_vmap():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ski_cost(0, 3, 10), "buy_day holds 0"), (lambda: ski_cost(1, -3, 10), "days holds -3"),
-        (lambda: ski_cost(1, 3, 1), "b is 1"), (lambda: ski_cost(1, 3, 2.5), "b is 2.5"),
+        (lambda: ski_cost(0, 3, 10), "buy_day = 0"), (lambda: ski_cost(1, -3, 10), "days = -3"),
+        (lambda: ski_cost(1, 3, 1), "b = 1"), (lambda: ski_cost(1, 3, 2.5), "b = 2.5"),
         (lambda: ski_ratios([0.5, 0.7], 10, 3), "sums to 1.2"), (lambda: ski_ratios([-0.5], 10, 3), "holds -0.5"),
-        (lambda: ski_ratios([[1.0]], 10, 3), "shape"), (lambda: ski_ratios([1.0], 10, 2.5), "days holds 2.5"),
-        (lambda: deterministic_buy_day(3, 10, 0.0), "lam holds 0"), (lambda: deterministic_buy_day(3, 10, 2), "lam"),
-        (lambda: deterministic_buy_day(np.nan, 10, 0.5), "prediction holds NaN"),
+        (lambda: ski_ratios([[1.0]], 10, 3), "shape"), (lambda: ski_ratios([1.0], 10, 2.5), "days = 2.5"),
+        (lambda: deterministic_buy_day(3, 10, 0.0), "lam = 0"), (lambda: deterministic_buy_day(3, 10, 2), "lam"),
+        (lambda: deterministic_buy_day(np.nan, 10, 0.5), "prediction = nan"),
         (lambda: randomized_buy_distribution(30, 10, 0.5, max_days=3), "max_days is 3"),
         (lambda: randomized_buy_distribution([1, 30], 10, 0.5), "one number each"),
         (lambda: jax.jit(lambda lam: randomized_buy_distribution(30, 10, lam))(0.5), "max_days is missing"),

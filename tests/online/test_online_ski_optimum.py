@@ -82,7 +82,7 @@ def test_below_the_smallest_robustness_there_is_no_algorithm():
     assert tradeoff_randomized_discrete(smallest_robustness(7), 7) == pytest.approx(float(smallest_robustness(7)))
     with pytest.raises(ValueError, match="infeasible"):
         consistency_lp(10, 40, 1.5)
-    with pytest.raises(ValueError, match=r"gamma holds 1\.5"):
+    with pytest.raises(ValueError, match=r"gamma = 1\.5"):
         optimal_buy_distribution(10, 1.5)
 
 
@@ -119,9 +119,9 @@ def test_curves_work_under_jit():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: tradeoff_randomized(0.5), "gamma holds 0.5"), (lambda: tradeoff_randomized(np.nan), "NaN"),
-        (lambda: consistency_lp(10, 0, 2.0), "prediction is 0"), (lambda: consistency_lp(1, 5, 2.0), "b is 1"),
-        (lambda: dual_certificate(2.0, 10, length=11), "length is 11"), (lambda: dual_certificate(1.0, 10), "gamma"),
+        (lambda: tradeoff_randomized(0.5), "gamma = 0.5"), (lambda: tradeoff_randomized(np.nan), "gamma = nan"),
+        (lambda: consistency_lp(10, 0, 2.0), "prediction = 0"), (lambda: consistency_lp(1, 5, 2.0), "b = 1"),
+        (lambda: dual_certificate(2.0, 10, length=11), "length = 11"), (lambda: dual_certificate(1.0, 10), "gamma"),
         (lambda: optimal_buy_distribution(10, [2.0, 3.0]), "shape"),
         (lambda: jax.jit(lambda g: dual_certificate(g, 5))(2.0), "length is missing"),
     ],

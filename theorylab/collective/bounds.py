@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from theorylab.collective.checks import require_between
+from theorylab import checks
 from theorylab.errors import InputError
 
 Number = Float[ArrayLike, "..."]
@@ -76,11 +76,15 @@ def effective_size(alpha: Number, e_c: Number, e_0: Number, lam: float) -> Numbe
         e_c, e_0: error rates of the first stage on the collective and on the others.
         lam: weight of an error, at least 0; 1 leaves alpha. (JTT's "up-weight" u appends u copies: lam = 1 + u.)
     """
-    for name, value in (("alpha", alpha), ("e_c", e_c), ("e_0", e_0)):
-        require_between(name, value, 0, 1)
-    require_between("lam", lam, 0, np.inf)
-    alpha, e_c, e_0 = (np.asarray(v, np.float64) for v in (alpha, e_c, e_0))
-    ours, theirs = alpha * (1 + (lam - 1) * e_c), (1 - alpha) * (1 + (lam - 1) * e_0)
+    alpha, e_c, e_0 = (
+        np.asarray(checks.within(name, value, 0, 1), np.float64)
+        for name, value in (("alpha", alpha), ("e_c", e_c), ("e_0", e_0))
+    )
+    checks.broadcast(alpha=alpha, e_c=e_c, e_0=e_0, lam=checks.nonnegative("lam", lam))
+    gain = np.asarray(lam, np.float64) - 1
+    ours, theirs = alpha * (1 + gain * e_c), (1 - alpha) * (1 + gain * e_0)
+    if not (ours + theirs > 0).all():
+        raise InputError("lam = 0 leaves no weight where everybody errs; a number above 0 is needed there")
     return _share(ours, ours + theirs)
 
 
@@ -90,12 +94,15 @@ def effective_size_from_weights(weights: Float[ArrayLike, "... n"], is_collectiv
     Raises:
         InputError: negative or non-finite weights, an empty or mismatched last axis, or a mask that is not boolean.
     """
-    w, mask = np.asarray(weights, np.float64), np.asarray(is_collective)
-    if not w.ndim or not w.size or mask.dtype != bool or mask.shape[-1:] != w.shape[-1:]:
+    w, mask = (
+        np.asarray(checks.nonnegative("weights", weights), np.float64),
+        checks.real("is_collective", is_collective),
+    )
+    mask = np.asarray(mask)
+    if not w.ndim or mask.dtype != bool or mask.shape[-1:] != w.shape[-1:]:
         given = f"weights has shape {w.shape}, is_collective is {mask.dtype}{list(mask.shape)}"
         raise InputError(f"{given}; a weight and a bool for each sample are needed")
-    if not np.isfinite(w).all() or (w < 0).any():
-        raise InputError("weights holds negative or non-finite values; weights of at least 0 are needed")
+    checks.broadcast(weights=w, is_collective=mask)
     return _share((w * mask).sum(-1), w.sum(-1))
 
 
@@ -108,9 +115,10 @@ def _checked(
     alpha: Number, middle: Number, xi: Number, eps: Number, *, first: str = "alpha", second: str = "delta"
 ) -> tuple[Numbers, ...]:
     """The arguments as float64 arrays of one shape, the last one as eps/(1 - eps)."""
-    for name, value in ((first, alpha), (second, middle), ("xi", xi), ("eps", eps)):
-        require_between(name, value, 0, 1)
-    if np.any(np.asarray(eps) == 1):
-        raise InputError("eps = 1; a number below 1 is needed (every classifier is within total variation 1)")
-    *rest, eps = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (alpha, middle, xi, eps)))
+    given = {first: alpha, second: middle, "xi": xi}
+    numbers = {name: np.asarray(checks.within(name, value, 0, 1), np.float64) for name, value in given.items()}
+    # every classifier is within total variation 1
+    numbers["eps"] = np.asarray(checks.within("eps", eps, 0, 1, open_high=True), np.float64)
+    checks.broadcast(**numbers)
+    *rest, eps = np.broadcast_arrays(*numbers.values())
     return *rest, eps / (1 - eps)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +13,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from theorylab.collective.checks import require_between, require_count, require_key, require_label
-from theorylab.collective.finite import Strategy
+from theorylab import checks
+from theorylab.collective.checks import classes_of, label
+from theorylab.collective.finite import STRATEGIES, Strategy
 from theorylab.collective.rules import ERM, Model, Rule
 from theorylab.collective.signals import Signal, choose_members, plant
-from theorylab.collective.training import Run, fit, select_by_validation
-from theorylab.errors import InputError
+from theorylab.collective.training import Run, fit, select_by_validation, training_options
 from theorylab.pytrees import register
 
 
@@ -63,7 +63,9 @@ class Curve:
 
 def success(f: Model, params: PyTree, x: Float[ArrayLike, "m ..."], signal: Signal, y_star: int) -> Float[Array, ""]:
     """Share of the points, of all labels, that the model gives y_star once they carry the signal."""
-    return (f(params, signal(jnp.asarray(x))).argmax(-1) == y_star).mean()
+    signalled = checks.function("signal", signal)(jnp.asarray(checks.finite("x", x)))
+    label("y_star", y_star, classes_of(f, params, signalled))
+    return (f(params, signalled).argmax(-1) == y_star).mean()
 
 
 def success_curve(
@@ -103,12 +105,13 @@ def success_curve(
     Raises:
         InputError: empty axes, sizes outside [0, 1], untyped keys, and what `fit` refuses.
     """
-    require_key("keys", keys, ndim=1)
-    require_label("y_star", y_star)
-    sizes = _sizes(alphas)
-    for name, count in (("steps", steps), ("batch_size", batch_size), ("every", every), ("runs_at_once", runs_at_once)):
-        if count is not None:
-            require_count(name, count)
+    sizes = _checked(f, init, sample, signal, y_star, alphas, keys)
+    training_options(optimizer, rule, steps, batch_size, every)
+    checks.choice("strategy", strategy, STRATEGIES)
+    if runs_at_once is not None:
+        runs_at_once = checks.count("runs_at_once", runs_at_once)
+    if mesh is not None:
+        checks.instance("mesh", mesh, Mesh, "a jax.sharding.Mesh, or None,")
     runs = len(sizes) * keys.size
     if runs_at_once is None:
         runs_at_once = 1 if jax.default_backend() == "cpu" else runs
@@ -148,11 +151,13 @@ def _rows(runs: int, count: int, mesh: Mesh | None) -> Int[np.ndarray, " r"]:
     return np.arange(runs + -runs % (count if mesh is None else mesh.devices.size)) % runs
 
 
-def _sizes(alphas: Float[ArrayLike, "a"] | Sequence[float]) -> Float[Array, " a"]:
-    require_between("alphas", alphas, 0, 1)
-    if np.ndim(alphas) != 1:
-        raise InputError(f"alphas has shape {np.shape(alphas)}; a row of sizes is needed")
-    return jnp.asarray(alphas, float)
+def _checked(f: Any, init: Any, sample: Any, signal: Any, y_star: Any, alphas: Any, keys: Any) -> Float[Array, " a"]:
+    """The sizes, after a look at what both kinds of curves are given."""
+    for name, value in (("f", f), ("init", init), ("sample", sample), ("signal", signal)):
+        checks.function(name, value)
+    checks.key("keys", keys, ndim=1)
+    label("y_star", y_star)
+    return jnp.asarray(checks.within("alphas", alphas, 0, 1, ndim=1), float)
 
 
 def _draw(alpha: Array, key: Array, init: Callable, sample: Callable, signal: Signal, y_star: int,
@@ -231,9 +236,9 @@ def selected_success(
     `sample(key)` draws twice: a second draw's training part is the validation set. `criterion`: from validation losses
     to the number that is minimised over checkpoints. Other arguments as in `success_curve`.
     """
-    require_key("keys", keys, ndim=1)
-    require_label("y_star", y_star)
-    sizes = _sizes(alphas)
+    sizes = _checked(f, init, sample, signal, y_star, alphas, keys)
+    training_options(optimizer, rule, steps, batch_size, checks.count("every", every))
+    checks.function("criterion", criterion)
 
     def one(alpha: Array, key: Array) -> tuple[Array, ...]:
         return _selection(alpha, key, f, init, sample, criterion, signal, int(y_star), optimizer, rule or ERM(), steps,

@@ -14,7 +14,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from theorylab.collective.checks import require_between, require_choice, require_world
+from theorylab import checks
+from theorylab.collective.checks import world
 from theorylab.precision import as_float64, float64_inside
 
 Law = Float[ArrayLike, "m k"]
@@ -26,7 +27,7 @@ STRATEGIES = ("feature_label", "feature_only", "erasure")
 @float64_inside
 def uniqueness(P0: Law, g: Map, *, phi: Map | None = None) -> Float[Array, ""]:
     """xi = P0(X*): how often the base population shows the signal by itself. Small is rare is good."""
-    require_world(P0, g, 0, phi)
+    world(P0, g, 0, phi)
     planted, base = _signal(as_float64(P0), g, phi)
     return base.sum(1) @ (planted > 0)
 
@@ -34,14 +35,14 @@ def uniqueness(P0: Law, g: Map, *, phi: Map | None = None) -> Float[Array, ""]:
 @float64_inside
 def suboptimality_gap(P0: Law, g: Map, y_star: int, *, phi: Map | None = None) -> Float[Array, ""]:
     """delta = max over signalled points of [max_y P0(y | x) - P0(y* | x)]_+."""
-    require_world(P0, g, y_star, phi)
+    world(P0, g, y_star, phi)
     return _gap(*_signal(as_float64(P0), g, phi), y_star)
 
 
 @float64_inside
 def label_floor(P0: Law, y_star: int) -> Float[Array, ""]:
     """p = min over the points that occur of P0(y* | x), which `feature_only_bound` needs."""
-    require_world(P0, np.arange(np.shape(P0)[0]), y_star)
+    world(P0, np.arange(len(checks.real("P0", P0, ndim=2))), y_star)
     law = as_float64(P0)
     mass = law.sum(1)
     return jnp.min(jnp.where(mass > 0, law[:, y_star] / jnp.where(mass > 0, mass, 1), jnp.inf))
@@ -50,7 +51,7 @@ def label_floor(P0: Law, y_star: int) -> Float[Array, ""]:
 @float64_inside
 def thresholds(P0: Law, g: Map, y_star: int, *, phi: Map | None = None) -> Float[Array, " m"]:
     """Size above which the Bayes classifier gives each signalled point the target label; NaN for the other points."""
-    require_world(P0, g, y_star, phi)
+    world(P0, g, y_star, phi)
     planted, base = _signal(as_float64(P0), g, phi)
     gap = _lead(base, y_star)
     critical = jnp.where(gap > 0, gap / jnp.where(gap > 0, gap + planted, 1), 0.0)
@@ -69,8 +70,8 @@ def success_staircase(
     Raises:
         InputError: P0 is no law, g or phi no map of its points, y_star no label, alpha outside [0, 1].
     """
-    require_world(P0, g, y_star, phi)
-    require_between("alpha", alpha, 0, 1)
+    world(P0, g, y_star, phi)
+    checks.within("alpha", alpha, 0, 1)
     planted, base = _signal(as_float64(P0), g, phi)
     size = as_float64(alpha)[..., None]
     return (planted * (size * planted > (1 - size) * _lead(base, y_star))).sum(-1)
@@ -83,8 +84,8 @@ def planted_law(P0: Law, g: Map, y_star: int, *, strategy: Strategy = "feature_l
     strategy: "feature_label" sets the signal and the label; "feature_only" sets the signal where the label already is
     y*; "erasure" leaves the features and gives the most likely label of the signalled point (y_star is not used).
     """
-    require_world(P0, g, y_star)
-    require_choice("strategy", strategy, STRATEGIES)
+    world(P0, g, y_star)
+    checks.choice("strategy", strategy, STRATEGIES)
     law, g = as_float64(P0), jnp.asarray(g)
     mass = law.sum(1)
     if strategy == "feature_label":
@@ -97,7 +98,7 @@ def planted_law(P0: Law, g: Map, y_star: int, *, strategy: Strategy = "feature_l
 @float64_inside
 def bayes_labels(P: Law, y_star: int) -> Int[Array, " m"]:
     """Most likely label of every point; y_star only where it is strictly the most likely."""
-    require_world(P, np.zeros(np.shape(P)[0], int), y_star)
+    world(P, np.zeros(len(checks.real("P", P, ndim=2)), int), y_star, law="P")
     return _bayes(as_float64(P), y_star)
 
 
@@ -107,9 +108,9 @@ def success_of(P: Law, P0: Law, g: Map, y_star: int, *, goal: Strategy = "featur
 
     P_{x ~ P0}(f(g(x)) = y*), or P_{x ~ P0}(f(g(x)) = f(x)) for the goal "erasure".
     """
-    require_world(P, g, y_star)
-    require_world(P0, g, y_star)
-    require_choice("goal", goal, STRATEGIES)
+    world(P0, g, y_star)
+    checks.real("P", checks.probabilities("P", P), shape=np.shape(P0))
+    checks.choice("goal", goal, STRATEGIES)
     labels = _bayes(as_float64(P), y_star)
     wanted = labels if goal == "erasure" else y_star
     return as_float64(P0).sum(1) @ (labels[jnp.asarray(g)] == wanted)

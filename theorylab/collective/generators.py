@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from theorylab.collective.checks import require_between, require_count, require_key
+from theorylab import checks
 
 Labelled = tuple[Float[Array, "n d"], Int[Array, " n"]]
 
@@ -16,11 +16,10 @@ def gaussian_classes(
 
     The last feature is there for a signal to use (`coordinate_trigger(dim, 1.0)`), which then has uniqueness xi.
     """
-    require_key("key", key)
-    for name, count in (("n", n), ("classes", classes), ("dim", dim)):
-        require_count(name, count)
-    require_count("dim", dim, at_least=classes)
-    require_between("xi", xi, 0, 1)
+    checks.key("key", key)
+    n, classes = checks.count("n", n), checks.count("classes", classes)
+    dim = checks.count("dim", dim, at_least=classes)
+    checks.number("separation", separation), checks.number("xi", xi, 0, 1)
     for_label, for_noise, for_signal = jax.random.split(key, 3)
     y = jax.random.randint(for_label, (n,), 0, classes)
     x = separation * jax.nn.one_hot(y, dim) + jax.random.normal(for_noise, (n, dim))
@@ -32,9 +31,9 @@ def parity_data(key: Key[Array, ""], n: int, *, bits: int = 3, dim: int = 10, ma
     """Two balanced classes told apart by the first feature, (2y - 1)(margin + |N|), noise in the other `dim` - 1, and
     then `bits` independent uniform +-1 features that `parity_signal` can use.
     """
-    require_key("key", key)
-    for name, count in (("n", n), ("bits", bits), ("dim", dim)):
-        require_count(name, count)
+    checks.key("key", key)
+    n, bits, dim = checks.count("n", n), checks.count("bits", bits), checks.count("dim", dim)
+    checks.number("margin", margin)
     for_label, for_noise, for_bits = jax.random.split(key, 3)
     y = jax.random.permutation(for_label, jnp.arange(n) % 2)
     x = jax.random.normal(for_noise, (n, dim))
@@ -46,9 +45,9 @@ def random_world(
     key: Key[Array, ""], *, points: int, labels: int, concentration: float = 0.5
 ) -> tuple[Float[Array, "m k"], Int[Array, " m"], Int[Array, ""]]:
     """(P0, g, y*): a Dirichlet law on points x labels and a random signal onto a third of the points, or fewer."""
-    require_key("key", key)
-    for name, count in (("points", points), ("labels", labels)):
-        require_count(name, count)
+    checks.key("key", key)
+    points, labels = checks.count("points", points), checks.count("labels", labels)
+    checks.number("concentration", concentration, 0, open_low=True)
     for_law, for_image, for_map, for_label = jax.random.split(key, 4)
     law = jax.random.dirichlet(for_law, jnp.full(points * labels, concentration)).reshape(points, labels)
     image = jax.random.permutation(for_image, points)[: max(1, points // 3)]

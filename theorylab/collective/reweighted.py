@@ -12,7 +12,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from theorylab.collective.checks import require_between, require_world
+from theorylab import checks
+from theorylab.collective.checks import world
 from theorylab.collective.finite import Law, Map, _bayes, _gap, _lead, _signal
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
@@ -72,6 +73,7 @@ def reweighted_bound(
     Nothing is promised, -inf, at alpha_eff = 0, or where a signalled point weighs nothing.
     """
     _check(P0, g, y_star, alpha, weights)
+    checks.flag("corrected", corrected)
     law, w = as_float64(P0), as_float64(weights)
     size, ours, lowest = _parts(law, w, g, y_star, as_float64(alpha))
     planted, base = _signal(law, g, None)[0], w * law / (w * law).sum()
@@ -91,9 +93,9 @@ def population_jtt(P0: Law, g: Map, y_star: int, alpha: Sizes, lam: float) -> Po
     Raises:
         InputError: as `success_staircase`; a negative or non-finite `lam`.
     """
-    require_world(P0, g, y_star)
-    require_between("alpha", alpha, 0, 1)
-    require_between("lam", lam, 0, np.finfo(np.float64).max)
+    world(P0, g, y_star)
+    checks.within("alpha", alpha, 0, 1)
+    checks.number("lam", lam, 0)
     law, sizes = as_float64(P0), as_float64(alpha)
     law = law / law.sum()
     planted = _signal(law, g, None)[0]
@@ -136,12 +138,11 @@ def _success(
 
 
 def _check(P0: Law, g: Map, y_star: int, alpha: Sizes, weights: Law) -> None:
-    require_world(P0, g, y_star)
-    require_between("alpha", alpha, 0, 1)
-    if np.shape(weights) != np.shape(P0):
-        given = f"weights has shape {np.shape(weights)}, P0 {np.shape(P0)}"
+    world(P0, g, y_star)
+    checks.within("alpha", alpha, 0, 1)
+    w = checks.nonnegative("weights", weights)
+    if w.shape != np.shape(P0):
+        given = f"weights has shape {w.shape}, P0 {np.shape(P0)}"
         raise InputError(f"{given}; a weight for each (point, label) is needed")
-    if not is_traced(weights):
-        w: np.ndarray = np.asarray(weights, np.float64)
-        if not np.isfinite(w).all() or (w < 0).any() or not w.any():
-            raise InputError("weights must be finite, at least 0 and not all 0")
+    if not is_traced(w) and not np.asarray(w).any():
+        raise InputError("weights are all 0; at least one positive weight is needed")

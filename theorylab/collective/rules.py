@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from theorylab import checks
 from theorylab.collective import weights as formulas
-from theorylab.collective.checks import require_between, require_count
 
 Model = Callable[[Any, Any], Float[Array, "n k"]]
 
@@ -79,8 +79,8 @@ class JTT:
     lam: float
 
     def __post_init__(self) -> None:
-        require_count("stage1_steps", self.stage1_steps)
-        require_between("lam", self.lam, 0, 1e30)
+        checks.count("stage1_steps", self.stage1_steps)
+        checks.number("lam", self.lam, 0, 1e30)
 
     def init(self, problem: Problem, start: Start) -> PyTree:
         params = problem.train(problem, ERM(), start._replace(key=jax.random.fold_in(start.key, 1)), self.stage1_steps)
@@ -108,9 +108,9 @@ class LfF:
     twin_rate: float = 1.0
 
     def __post_init__(self) -> None:
-        require_between("q", self.q, 0, 1, open_low=True)
-        require_between("ema", self.ema, 0, 1)
-        require_between("twin_rate", self.twin_rate, 0, 1e30)
+        checks.number("q", self.q, 0, 1, open_low=True)
+        checks.number("ema", self.ema, 0, 1)
+        checks.number("twin_rate", self.twin_rate, 0, 1e30)
 
     def init(self, problem: Problem, start: Start) -> PyTree:
         never = jnp.full(start.y.shape, jnp.nan, jnp.result_type(float))
@@ -152,7 +152,7 @@ class CVaR:
     size: float
 
     def __post_init__(self) -> None:
-        require_between("size", self.size, 0, 1, open_low=True)
+        checks.number("size", self.size, 0, 1, open_low=True)
 
     def init(self, problem: Problem, start: Start) -> PyTree:
         return ()
@@ -168,7 +168,7 @@ class Chi2:
     rho: float
 
     def __post_init__(self) -> None:
-        require_between("rho", self.rho, 0, 1e30)
+        checks.number("rho", self.rho, 0, 1e30)
 
     def init(self, problem: Problem, start: Start) -> PyTree:
         return ()
@@ -188,9 +188,9 @@ class GroupDRO:
     num_groups: int | None = None
 
     def __post_init__(self) -> None:
-        require_between("step", self.step, 0, 1e30)
+        checks.number("step", self.step, 0, 1e30)
         if self.num_groups is not None:
-            require_count("num_groups", self.num_groups)
+            checks.count("num_groups", self.num_groups)
 
     def init(self, problem: Problem, start: Start) -> PyTree:
         count = self.num_groups or jax.eval_shape(problem.f, start.params, start.x[:1]).shape[-1]

@@ -13,32 +13,36 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from theorylab.collective.checks import require_between, require_choice, require_count, require_key
+from theorylab import checks
+from theorylab.collective.checks import label
 from theorylab.collective.finite import STRATEGIES, Strategy
 from theorylab.errors import InputError
+from theorylab.precision import is_traced
 
 Signal = Callable[[Float[Array, "n ..."]], Float[Array, "n ..."]]
 
 
 def coordinate_trigger(index: int | Sequence[int], value: float | Sequence[float]) -> Signal:
     """Sets features `index` of flat samples (n, d) to `value`."""
-    where, level = _positions("index", index, 1)[:, 0], jnp.asarray(value, jnp.float32)
+    where, level = _positions("index", index, 1)[:, 0], _level(value)
+    if level.shape not in ((), (1,), where.shape):
+        raise InputError(f"value has shape {level.shape}; one number, or one for each of the {len(where)} of index")
 
     def g(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        _require_axes(x, 2, "coordinate_trigger", where.max(initial=0), axis=1)
-        return x.at[:, where].set(level.astype(x.dtype))
+        x = _require_axes(x, 2, "coordinate_trigger", where.max(initial=0), axis=1)
+        return x.at[:, where].set(_stamp(level, x, (len(x), len(where))))
 
     return g
 
 
 def pixel_trigger(pixels: Sequence[tuple[int, int]], value: float | Sequence[float]) -> Signal:
     """Sets pixels (row, column) of images (n, h, w) or (n, h, w, c) to `value`: one number, or one for each channel."""
-    where, level = _positions("pixels", pixels, 2), jnp.asarray(value, jnp.float32)
+    where, level = _positions("pixels", pixels, 2), _level(value)
 
     def g(x: Float[Array, "n h w *c"]) -> Float[Array, "n h w *c"]:
         for axis in (1, 2):
-            _require_axes(x, 3, "pixel_trigger", where[:, axis - 1].max(initial=0), axis=axis)
-        return x.at[:, where[:, 0], where[:, 1]].set(level.astype(x.dtype))
+            x = _require_axes(x, 3, "pixel_trigger", where[:, axis - 1].max(initial=0), axis=axis)
+        return x.at[:, where[:, 0], where[:, 1]].set(_stamp(level, x, (len(x), len(where), *x.shape[3:])))
 
     return g
 
@@ -51,19 +55,17 @@ def block_signal(
     Put in one half of a picture made of two halves, it is a signal in the part that a network finds simple, or in the
     one that it overlooks. A checkerboard (`value` and `other` in turn) occurs in neither by itself.
     """
-    for name, pair in (("corner", corner), ("shape", shape)):
-        if len(pair) != 2:
-            raise InputError(f"{name} = {pair!r}; (row, column) is needed")
-    require_count("shape", min(shape))
-    require_count("corner", min(corner), at_least=0)
-    (top, left), (height, width) = corner, shape
+    (top, left), (height, width) = _pair("corner", corner, 0), _pair("shape", shape, 1)
+    checks.number("value", value)
+    if other is not None:
+        checks.number("other", other)
     dark = np.add.outer(np.arange(height), np.arange(width)) % 2
     board = jnp.asarray(np.where(dark, value if other is None else other, value), jnp.float32)
 
     def g(x: Float[Array, "n h w *c"]) -> Float[Array, "n h w *c"]:
-        _require_axes(x, 3, "block_signal", top + height - 1, axis=1)
-        _require_axes(x, 3, "block_signal", left + width - 1, axis=2)
-        stamp = board.astype(x.dtype).reshape(height, width, *(1,) * (x.ndim - 3))
+        x = _require_axes(x, 3, "block_signal", top + height - 1, axis=1)
+        x = _require_axes(x, 3, "block_signal", left + width - 1, axis=2)
+        stamp = _stamp(board, x, board.shape).reshape(height, width, *(1,) * (x.ndim - 3))
         return x.at[:, top : top + height, left : left + width].set(stamp)
 
     return g
@@ -78,7 +80,7 @@ def parity_signal(bits: Sequence[int]) -> Signal:
     where = _positions("bits", bits, 1)[:, 0]
 
     def g(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        _require_axes(x, 2, "parity_signal", where.max(initial=0), axis=1)
+        x = _require_axes(x, 2, "parity_signal", where.max(initial=0), axis=1)
         return x.at[:, where[-1]].multiply(x[:, where].prod(1))
 
     return g
@@ -90,9 +92,9 @@ def choose_members(key: Key[Array, ""], n: int, alpha: Float[ArrayLike, ""]) -> 
     Under one key, a larger collective contains a smaller one.
     `alpha` may be traced: its value is data and not shape, so that many sizes share one compiled program.
     """
-    require_key("key", key)
-    require_count("n", n)
-    require_between("alpha", alpha, 0, 1)
+    checks.key("key", key)
+    n = checks.count("n", n)
+    checks.number("alpha", alpha, 0, 1)
     rank = jax.random.permutation(key, n)
     return rank < jnp.round(jnp.asarray(alpha, jnp.float32) * n)
 
@@ -121,31 +123,62 @@ def plant(
         InputError: sizes that do not match, a mask that is not boolean, an unknown strategy, "erasure" without
             `label_of`.
     """
-    require_choice("strategy", strategy, STRATEGIES)
-    x, y, members = jnp.asarray(x), jnp.asarray(y), jnp.asarray(members)
+    checks.choice("strategy", strategy, STRATEGIES), checks.function("signal", signal)
+    label("y_star", y_star)
+    x, y = jnp.asarray(checks.finite("x", x)), jnp.asarray(checks.labels("y", y))
+    members = jnp.asarray(checks.real("members", members))
     if members.dtype != bool or not members.shape == y.shape == x.shape[:1]:
         given = f"x has shape {x.shape}, y {y.shape}, members is {members.dtype}{list(members.shape)}"
         raise InputError(f"{given}; one label and one bool for each row of x are needed")
     if strategy == "erasure":
         if label_of is None:
             raise InputError("strategy='erasure' needs label_of, the labels that a signalled batch has by itself")
-        return x, jnp.where(members, label_of(signal(x)).astype(y.dtype), y)
+        labels = jnp.asarray(
+            checks.labels("label_of(g(x))", checks.function("label_of", label_of)(signal(x)), n=len(y))
+        )
+        return x, jnp.where(members, labels.astype(y.dtype), y)
     movers = members & (y == y_star) if strategy == "feature_only" else members
-    planted = jnp.where(movers.reshape(-1, *(1,) * (x.ndim - 1)), signal(x), x)
+    signalled = signal(x)
+    if np.shape(signalled) != x.shape:
+        raise InputError(f"signal gives shape {np.shape(signalled)} for x of shape {x.shape}; the same shape is needed")
+    planted = jnp.where(movers.reshape(-1, *(1,) * (x.ndim - 1)), signalled, x)
     return planted, y if strategy == "feature_only" else jnp.where(members, jnp.asarray(y_star, y.dtype), y)
 
 
 def _positions(name: str, given: Any, axes: int) -> np.ndarray:
-    where = np.atleast_1d(np.asarray(given)) if axes == 1 else np.asarray(given)
-    where = where.reshape(-1, 1) if axes == 1 and where.ndim == 1 else where
-    good = where.ndim == 2 and where.shape[1] == axes and len(where) and np.issubdtype(where.dtype, np.integer)
-    if not good or where.min() < 0:
+    where = np.asarray(checks.within(name, given, 0, ndim=(0, 1) if axes == 1 else 2))
+    fits, where = axes == 1 or where.shape[1] == axes, where.reshape(-1, axes if axes == 1 else where.shape[-1])
+    if not np.issubdtype(where.dtype, np.integer) or not fits:
         needed = "whole numbers of at least 0" if axes == 1 else "(row, column) pairs of at least 0"
-        raise InputError(f"{name} = {given!r}; {needed}, at least one, are needed")
+        raise InputError(f"{name} = {checks.shown(given)}; {needed}, at least one, are needed")
+    if len(np.unique(where, axis=0)) != len(where):
+        raise InputError(f"{name} = {checks.shown(given)} names a place twice; different places are needed")
     return where
 
 
-def _require_axes(x: Array, ndim: int, name: str, last: int, *, axis: int) -> None:
+def _pair(name: str, given: Any, at_least: int) -> tuple[int, int]:
+    row, column = checks.real(name, given, shape=(2,))
+    return checks.count(name, row, at_least), checks.count(name, column, at_least)
+
+
+def _level(value: Any) -> Array:
+    return jnp.asarray(checks.finite("value", value, ndim=(0, 1)), jnp.float32)
+
+
+def _stamp(level: Array, x: Array, shape: tuple[int, ...]) -> Array:
+    """The values in the type of x; integers do not hold fractions."""
+    if level.ndim and level.shape != shape[len(shape) - level.ndim :] and level.shape != (1,):
+        raise InputError(
+            f"value has shape {level.shape}; one number, or one for each channel of x {x.shape}, is needed"
+        )
+    if jnp.issubdtype(x.dtype, jnp.integer) and not is_traced(level):
+        checks.within("value (x holds integers)", level, whole=True)
+    return level.astype(x.dtype)
+
+
+def _require_axes(x: Any, ndim: int, name: str, last: int, *, axis: int) -> Array:
     """JAX drops a write outside the array without a word: refuse it."""
+    x = jnp.asarray(checks.finite("x", x))
     if x.ndim < ndim or (ndim == 2 and x.ndim != 2) or x.shape[axis] <= last:
         raise InputError(f"x has shape {x.shape}; {name} writes at {int(last)} of axis {axis}, which it does not have")
+    return x

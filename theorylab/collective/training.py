@@ -11,8 +11,9 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from theorylab.collective.checks import require_count, require_key, require_samples
-from theorylab.collective.rules import ERM, Batch, Model, Problem, Rule, Start
+from theorylab import checks
+from theorylab.collective.checks import classes_of, samples
+from theorylab.collective.rules import ERM, Batch, GroupDRO, Model, Problem, Rule, Start
 from theorylab.errors import InputError
 from theorylab.pytrees import register
 
@@ -72,35 +73,38 @@ def fit(
     Raises:
         InputError: sizes that do not match, labels that are no integers below K, non-finite data, counts below 1.
     """
-    require_samples(x, y)
-    require_key("key", key)
-    for name, count in (("steps", steps), ("batch_size", batch_size), ("every", every)):
-        if count is not None:
-            require_count(name, count)
+    samples(x, y)
+    checks.key("key", key)
+    training_options(optimizer, rule, steps, batch_size, every)
     x, y = jnp.asarray(x), jnp.asarray(y)
     n, every = len(y), every or steps
-    if steps % every:
-        raise InputError(f"every = {every} does not divide steps = {steps}; choose a divisor")
     if batch_size is not None and batch_size > n:
         raise InputError(f"batch_size = {batch_size} is above the number of samples, {n}")
-    mask = jnp.zeros(n, bool) if members is None else jnp.asarray(members)
-    labels = y if groups is None else jnp.asarray(groups)
-    if mask.dtype != bool or mask.shape != y.shape or labels.shape != y.shape:
-        raise InputError(f"members is {mask.dtype}{list(mask.shape)}, groups has shape {labels.shape}; a bool and an "
-                         f"integer for each of the {n} samples are needed")  # fmt: skip
-    _require_logits(f, params, x, y)
+    mask = jnp.zeros(n, bool) if members is None else jnp.asarray(checks.real("members", members))
+    if mask.dtype != bool or mask.shape != y.shape:
+        raise InputError(f"members is {mask.dtype}{list(mask.shape)}; a bool for each of the {n} samples is needed")
+    jax.tree.map(lambda leaf: checks.finite("params", leaf), params)
+    classes = classes_of(f, params, x)
+    checks.labels("y", y, classes=classes)
+    top = (rule.num_groups or classes) if isinstance(rule, GroupDRO) else None
+    labels = jnp.asarray(checks.labels("groups", y if groups is None else groups, n=n, classes=top))
     batch_size = None if batch_size == n else batch_size
     return _fit(f, params, x, y, labels, mask, key, optimizer, rule or ERM(), steps, batch_size, every)
 
 
-def _require_logits(f: Model, params: PyTree, x: Array, y: Array) -> None:
-    shape = jax.eval_shape(f, params, x[:1]).shape
-    if len(shape) != 2 or shape[0] != 1:
-        raise InputError(f"f gives shape {shape} for one sample; logits (1, K) are needed")
-    if not isinstance(y, jax.core.Tracer) and int(y.max()) >= shape[1]:
-        raise InputError(
-            f"y holds label {int(y.max())}, but f has {shape[1]} outputs; labels 0..{shape[1] - 1} are needed"
-        )
+def training_options(optimizer: Any, rule: Any, steps: Any, batch_size: Any, every: Any) -> None:
+    """Refuse what no training run can take, whatever its data."""
+    checks.count("steps", steps)
+    for name, value in (("batch_size", batch_size), ("every", every)):
+        if value is not None:
+            checks.count(name, value)
+    if every is not None and steps % every:
+        raise InputError(f"every = {every} does not divide steps = {steps}; choose a divisor")
+    for name, value, methods in (("optimizer", optimizer, ("init", "update")), ("rule", rule, ("init", "weigh"))):
+        has = all(callable(getattr(value, method, None)) for method in methods)
+        if not has and not (name == "rule" and rule is None):
+            need = "an optax optimizer" if name == "optimizer" else "ERM(), JTT(100, 5.0) or another rule"
+            raise InputError(f"{name} = {checks.shown(value)}; {need} is needed")
 
 
 @partial(jax.jit, static_argnames=("f", "optimizer", "rule", "steps", "batch_size", "every"))
@@ -197,10 +201,17 @@ def select_by_validation(
     Args:
         criterion: of the losses (m,): `jnp.mean`, or `partial(cvar_risk, size=0.2)`.
     """
-    require_samples(x, y)
+    samples(x, y)
     x, y = jnp.asarray(x), jnp.asarray(y)
+    checks.function("criterion", criterion)
+    path = jax.tree.map(lambda leaf: jnp.asarray(checks.real("path", leaf)), path)
+    if len({leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(path)} - {0}) != 1:
+        raise InputError(f"path = {checks.shown(path)}; parameters with a leading axis of checkpoints are needed")
+    classes = classes_of(f, jax.tree.map(lambda leaf: leaf[0], path), x, "path, x")
+    checks.labels("y", y, classes=classes)
 
     def value(params: PyTree) -> Array:
         return criterion(optax.softmax_cross_entropy_with_integer_labels(f(params, x), y))
 
-    return jnp.argmin(jax.lax.map(value, path))
+    values = jax.lax.map(value, path)
+    return jnp.argmin(jnp.where(jnp.isnan(values), jnp.inf, values))  # a diverged checkpoint is never the best

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-from theorylab.collective.checks import require_between
+from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.precision import is_traced
 
 Weights = Float[Array, " n"]
 _BISECTIONS = 60
@@ -22,7 +23,7 @@ def cvar_weights(losses: Float[ArrayLike, "n"], size: float) -> Weights:
 
     The sample at the edge of the tail takes what remains of it, so that any fraction in ]0, 1] is exact; 1 is ERM.
     """
-    require_between("size", size, 0, 1, open_low=True)
+    checks.number("size", size, 0, 1, open_low=True)
     losses = _losses(losses)
     tail = losses.size * jnp.asarray(size, losses.dtype)
     rank = (
@@ -38,7 +39,7 @@ def chi2_weights(losses: Float[ArrayLike, "n"], rho: float) -> Weights:
     p is proportional to (losses - eta)_+. Where all weights are positive, p = (1 + sqrt(2 rho) (v - mean) / std) / n;
     else eta is found by bisection. A batch with n <= 1 + 2 rho puts all mass on its largest losses.
     """
-    require_between("rho", rho, 0, float(jnp.finfo(jnp.float32).max))
+    checks.number("rho", rho, 0, float(jnp.finfo(jnp.float32).max))
     losses = _losses(losses)
     n, top = losses.size, losses.max()
     spread = jnp.maximum(top - losses.min(), jnp.finfo(losses.dtype).tiny)
@@ -66,7 +67,8 @@ def chi2_weights(losses: Float[ArrayLike, "n"], rho: float) -> Weights:
 
 def jtt_weights(wrong: Bool[ArrayLike, "n"], lam: float) -> Weights:
     """lam where the first stage erred, 1 elsewhere; an up-weight of u extra copies is lam = 1 + u."""
-    require_between("lam", lam, 0, float(jnp.finfo(jnp.float32).max))
+    checks.number("lam", lam, 0, float(jnp.finfo(jnp.float32).max))
+    wrong = checks.within("wrong", wrong, 0, 1, whole=True)  # booleans, or 0 and 1
     return jnp.where(jnp.asarray(wrong, bool), jnp.asarray(lam, float), 1.0)
 
 
@@ -75,7 +77,9 @@ def gce_loss(logits: Float[Array, "n k"], labels: Int[Array, " n"], q: float = 0
 
     q -> 0 is the cross-entropy, q = 1 the mean absolute error. (LfF's official code has q p_y^q: a rate q times ours.)
     """
-    require_between("q", q, 0, 1, open_low=True)
+    checks.number("q", q, 0, 1, open_low=True)
+    logits = jnp.asarray(checks.finite("logits", logits, ndim=2))
+    labels = jnp.asarray(_labels("labels", labels, "logits", logits, logits.shape[1]))
     log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)[:, 0]
     return -jnp.expm1(q * log_p) / q
 
@@ -84,6 +88,11 @@ def lff_weights(
     biased: Float[Array, " n"], debiased: Float[Array, " n"], labels: Int[Array, " n"], *, num_classes: int
 ) -> Weights:
     """Relative difficulty L_b / (L_b + L_d) of every sample, both losses first divided by the largest of its class."""
+
+    biased = jnp.asarray(checks.nonnegative("biased", biased, ndim=1))
+    debiased = jnp.asarray(checks.nonnegative("debiased", debiased, ndim=1))
+    labels = jnp.asarray(_labels("labels", labels, "biased", biased, checks.count("num_classes", num_classes)))
+    checks.same_length(biased=biased, debiased=debiased)
 
     def relative(losses: Float[Array, " n"]) -> Float[Array, " n"]:
         largest = jax.ops.segment_max(losses, labels, num_segments=num_classes)[labels]
@@ -100,6 +109,11 @@ def group_weights(
 
     A group without members in this batch keeps its q (up to normalisation) and its share goes to nobody.
     """
+    q, losses = jnp.asarray(checks.nonnegative("q", q, ndim=1)), _losses(losses)
+    if not is_traced(q) and not bool(q.any()):
+        raise InputError("q is all 0; weights of the groups, at least one positive, are needed")
+    groups = jnp.asarray(_labels("groups (numbers of entries of q)", groups, "losses", losses, len(q)))
+    checks.number("step", step, 0)
     members = jnp.zeros_like(q).at[groups].add(1)
     mean = jnp.zeros_like(q).at[groups].add(losses) / jnp.maximum(members, 1)
     q = jax.lax.stop_gradient(jax.nn.softmax(jnp.log(q) + step * mean))
@@ -117,7 +131,12 @@ def chi2_risk(losses: Float[ArrayLike, "n"], rho: float) -> Float[Array, ""]:
 
 
 def _losses(losses: Float[ArrayLike, "n"]) -> Float[Array, " n"]:
-    array = jnp.asarray(losses)
-    if array.ndim != 1 or not array.size:
-        raise InputError(f"losses has shape {array.shape}; one loss for each sample, at least one, is needed")
+    array = jnp.asarray(checks.finite("losses", losses, ndim=1))
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
+
+
+def _labels(name: str, labels: Int[ArrayLike, "n"], of: str, values: Array, classes: int) -> Int[ArrayLike, "n"]:
+    given = checks.real(name, labels)
+    if given.shape[:1] != values.shape[:1]:
+        raise InputError(f"{name} has shape {given.shape}, {of} {values.shape}; a label for each sample is needed")
+    return checks.labels(name, given, classes=classes)

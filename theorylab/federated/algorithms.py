@@ -22,9 +22,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.federated.clients import ClientData
-from theorylab.federated.execution import ClientAxis, best_axis, remembered, run_clients
+from theorylab.federated.clients import ClientData, check_clients_given
+from theorylab.federated.execution import ClientAxis, best_axis, check_axis, remembered, run_clients
 from theorylab.federated.local import Client, LocalResult, LocalSGD, Mine, Start, with_local
 from theorylab.nets.functional import Params, State
 from theorylab.pytrees import register
@@ -104,6 +105,16 @@ class Algorithm:
     pooled: bool = False
 
     def __post_init__(self) -> None:
+        checks.instance("name", self.name, str, "a string")
+        checks.instance("local", self.local, LocalSGD, "LocalSGD(lr=0.1, epochs=5, batch_size=64)")
+        if not (callable(getattr(self.server, "init", None)) and callable(getattr(self.server, "update", None))):
+            raise InputError(
+                f"server = {checks.shown(self.server)}; an optax optimizer (of server_optimizer) is needed"
+            )
+        for name in ("controls", "normalised", "carry_momentum", "pooled"):
+            checks.flag(name, getattr(self, name))
+        if self.clients_per_round is not None:
+            checks.count("clients_per_round", self.clients_per_round)
         if self.carry_momentum and not self.local.momentum:
             raise InputError("carry_momentum: there is no momentum to carry; give momentum > 0")
         if self.carry_momentum and (self.normalised or self.controls):
@@ -133,9 +144,12 @@ class Algorithm:
         Raises:
             InputError: more clients a round than there are.
         """
-        n, few = clients.n_clients, self.clients_per_round
-        if few is not None and not 1 <= few <= n:
-            raise InputError(f"clients_per_round: {few} given, 1 to {n} are possible")
+        checks.function("apply", apply), checks.function("loss", loss)
+        check_clients_given(clients)
+        check_axis(client_axis)
+        n = clients.n_clients
+        if self.clients_per_round is not None:
+            checks.count("clients_per_round", self.clients_per_round, at_most=n)
         return remembered(_federated, _Rule(self, n), Client.of(self.local, apply, loss, clients), client_axis)
 
 
@@ -211,6 +225,9 @@ def _federated(rule: _Rule, client: Client, client_axis: ClientAxis | None) -> F
 
     def compiled(state: FederatedState, clients: ClientData, key: Array) -> Any:
         """(round, local), made at the first call: the choice of the axis looks at the model's program."""
+        checks.instance("state", state, FederatedState, "the state that init(params, state) or a round gives")
+        checks.instance("clients", clients, ClientData, "clients made by pad_clients(x, y, parts)")
+        checks.key("key", key)
         if not started:
             start, mine, *_ = jax.eval_shape(rule.prepare, state, key)
             axis = best_axis(client, start, mine, clients) if client_axis is None else client_axis
@@ -280,6 +297,7 @@ def fedavg(
 
 def fedprox(local: LocalSGD | None = None, *, mu: float, **options: Any) -> Algorithm:
     """FedAvg with the local loss f_i(v) + mu/2 |v - w|^2. The field tries mu in {0.001, 0.01, 0.1, 1}."""
+    checks.number("mu", mu, 0)
     return replace(fedavg(local, prox_mu=mu, **options), name="fedprox")
 
 
@@ -301,6 +319,8 @@ def fedavgm(
     local: LocalSGD | None = None, *, server_lr: float = 1.0, server_momentum: float = 0.9, **options: Any
 ) -> Algorithm:
     """FedAvg with momentum at the server."""
+    _server_rate(server_lr)
+    checks.number("server_momentum", server_momentum, 0, 1, open_high=True)
     return replace(fedavg(local, server_optimizer=optax.sgd(server_lr, server_momentum), **options), name="fedavgm")
 
 
@@ -314,6 +334,10 @@ def fedadam(
     **options: Any,
 ) -> Algorithm:
     """FedAvg with Adam at the server, epsilon `tau`. optax corrects the moments' bias, Reddi et al. do not."""
+    _server_rate(server_lr)
+    for name, value in (("b1", b1), ("b2", b2)):
+        checks.number(name, value, 0, 1, open_high=True)
+    checks.number("tau", tau, 0, open_low=True)
     return replace(fedavg(local, server_optimizer=optax.adam(server_lr, b1, b2, eps=tau), **options), name="fedadam")
 
 
@@ -324,6 +348,11 @@ def centralized(local: LocalSGD | None = None, **options: Any) -> Algorithm:
     """
     local = with_local(local, options)
     return Algorithm(name="centralized", local=local, carry_momentum=local.momentum > 0, pooled=True)
+
+
+def _server_rate(server_lr: Any) -> None:
+    if not callable(server_lr):  # an optax schedule is
+        checks.number("server_lr", server_lr, 0, open_low=True)
 
 
 def check_finite(metrics: RoundMetrics) -> int | None:

@@ -1,6 +1,6 @@
 """What the clients hold: padded arrays with a mask and the weights of the average."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.pytrees import register
 
@@ -44,6 +45,7 @@ class ClientData:
 
     def client(self, i: int) -> tuple[Any, Any]:
         """(x, y) of client i without the padding, on the host."""
+        i = checks.count("i", i, 0, self.n_clients - 1)
         own = np.asarray(self.mask[i])
         return jax.tree.map(lambda a: np.asarray(a[i])[own], (self.x, self.y))
 
@@ -55,6 +57,9 @@ class ClientData:
 
     def take(self, chosen: Int[Array, " s"]) -> "ClientData":
         """The chosen clients alone, their weights as they were."""
+        chosen = checks.within("chosen", chosen, 0, self.n_clients - 1, ndim=1)
+        if not jnp.issubdtype(chosen.dtype, jnp.integer):
+            raise InputError(f"chosen has dtype {chosen.dtype}; the numbers of clients, integers, are needed")
         return ClientData(*(jax.tree.map(lambda a: a[chosen], getattr(self, f.name)) for f in fields(self)))
 
 
@@ -78,12 +83,15 @@ def pad_clients(
         InputError: a client without examples, NaN or infinity at a client, a class held by nobody, indices out of
             range, weights that are not N positive numbers.
     """
-    x, y = jax.tree.map(np.asarray, (x, y))
+    checks.flag("allow_missing", allow_missing)
+    x, y = (jax.tree.map(partial(_numbers, name), a) for name, a in (("x", x), ("y", y)))
+    if not jax.tree.leaves(x):
+        raise InputError(f"x = {checks.shown(x)}; the examples, at least one array, are needed")
     sizes = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves((x, y))}
     if len(sizes) != 1 or 0 in sizes:
-        shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves((x, y)))
+        shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves((x, y))[:5])
         raise InputError(f"x, y: shapes {shapes} given; the same leading axis, of at least one example, is needed")
-    places_of = [_indices(i, part, max(sizes)) for i, part in enumerate(parts)]
+    places_of = [_indices(i, part, max(sizes)) for i, part in enumerate(each("parts", parts))]
     if not places_of:
         raise InputError("parts: no clients given, at least one index array is needed")
     for i, part in enumerate(places_of):
@@ -110,16 +118,35 @@ def client_weights(weights: Weights, counts: Int[np.ndarray, " N"]) -> Float[np.
         if weights not in ("size", "uniform"):
             raise InputError(f"weights: {weights!r} given, 'size', 'uniform' or {len(counts)} numbers are needed")
         weights = counts if weights == "size" else np.ones(len(counts))
-    p = np.asarray(weights, np.float64)
-    if p.shape != (len(counts),) or not (np.isfinite(p) & (p > 0)).all():
-        raise InputError(f"weights: shape {p.shape} given, {len(counts)} positive numbers are needed, one a client")
+    p = np.asarray(checks.positive("weights", weights, shape=(len(counts),)), np.float64)
     return p / p.sum()
 
 
+def each(name: str, given: Any) -> Iterable[Any]:
+    """What is given client by client: a sequence or an array with the clients along its first axis."""
+    if isinstance(given, str | dict) or not hasattr(given, "__iter__") or getattr(given, "ndim", 1) == 0:
+        raise InputError(f"{name} = {checks.shown(given)}; a sequence with one entry a client is needed")
+    return given
+
+
+def check_clients_given(clients: Any) -> None:
+    """Refuse what `pad_clients` did not make, or what does not fit together."""
+    checks.instance("clients", clients, ClientData, "clients made by pad_clients(x, y, parts)")
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves((clients.mask, clients.x, clients.y))]
+    mask, weights = shapes[0], np.shape(clients.weights)
+    if len(mask) != 2 or 0 in mask or any(s[:2] != mask for s in shapes) or weights != mask[:1]:
+        raise InputError(
+            f"clients: shapes {', '.join(map(str, shapes[1:5]))}, mask {mask} and weights {weights} given; "
+            "(N, n, ...), (N, n) and (N,) are needed, as pad_clients makes them"
+        )
+
+
+def _numbers(name: str, leaf: Any) -> np.ndarray:
+    return np.asarray(checks.real(name, leaf)) if np.size(leaf) else np.asarray(leaf)
+
+
 def _indices(i: int, part: ArrayLike, n: int) -> np.ndarray:
-    part = np.asarray(part)
-    if not part.size:
-        raise InputError(f"parts: client {i} has no examples; drop it or take another partition")
+    part = np.asarray(checks.real(f"parts: client {i}", part))
     if part.ndim != 1 or not np.issubdtype(part.dtype, np.integer):
         raise InputError(f"parts: client {i} has {part.dtype} of shape {part.shape}, an index array (n_i,) is needed")
     if part.min() < 0 or part.max() >= n:

@@ -13,9 +13,8 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Int, Key
 
-from theorylab import linalg
+from theorylab import checks, linalg
 from theorylab.cores import parallel_map
-from theorylab.errors import InputError
 from theorylab.federated.clients import ClientData
 from theorylab.federated.local import Client, LocalResult, Mine, Start
 from theorylab.ntk.convolutions import has_convolutions
@@ -53,9 +52,13 @@ def run_clients(client: Client, axis: ClientAxis) -> RunClients:
         return mapped
     if axis == "vmap":
         return jax.vmap(client, in_axes=(None, 0, 0, 0, None))
-    if isinstance(axis, Mesh):
-        return _sharded(client, axis)
-    raise InputError(f"client_axis: {axis!r} given; 'threads', 'host', 'map', 'vmap', a Mesh or None is needed")
+    return _sharded(client, axis)
+
+
+def check_axis(axis: Any) -> None:
+    """Refuse what is not a `ClientAxis` or None."""
+    if not isinstance(axis, Mesh):
+        checks.choice("client_axis", axis, ("threads", "host", "map", "vmap", None))
 
 
 def remembered(make: Callable[..., Any], *parts: Any) -> Any:

@@ -14,17 +14,18 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Key
 
+from theorylab import checks
 from theorylab.digests import tree_digest
 from theorylab.errors import InputError
 from theorylab.federated.algorithms import Algorithm, FederatedState, check_finite
-from theorylab.federated.clients import ClientData
+from theorylab.federated.clients import ClientData, check_clients_given
 from theorylab.federated.execution import ClientAxis, remembered
 from theorylab.nets.checkpoint import Checkpoints
 from theorylab.nets.fit import Model
 from theorylab.nets.functional import Params, State, bind, split
 from theorylab.nets.losses import accuracy, cross_entropy
 from theorylab.nets.runner import DivergenceError
-from theorylab.nets.training_inputs import Loss, check_key, check_targets, pair, sample_count
+from theorylab.nets.training_inputs import Loss, check_targets, outputs_of, pair, sample_count, start_of
 from theorylab.ntk.convolutions import small_products
 
 History = dict[str, np.ndarray]
@@ -118,18 +119,24 @@ def federated_fit(
         InputError: shapes, labels or counts that do not fit together, naming the client where there is one.
         RoundDivergenceError: NaN or infinity in a client's model, naming client and round.
     """
-    check_key("key", key, 0)
-    for name, value, least in (
-        ("rounds", rounds, 0), ("eval_every", eval_every, 1), ("eval_batch_size", eval_batch_size, 1),
-        ("checkpoint_every", checkpoint_every, 1),
-    ):  # fmt: skip
-        if isinstance(value, bool) or int(value) != value or value < least:
-            raise InputError(f"{name}: {value} given, a whole number of at least {least} is needed")
+    checks.key("key", key)
+    rounds, eval_every = checks.count("rounds", rounds, 0), checks.count("eval_every", eval_every)
+    eval_batch_size = checks.count("eval_batch_size", eval_batch_size)
+    checkpoint_every = checks.count("checkpoint_every", checkpoint_every)
+    checks.instance("algorithm", algorithm, Algorithm, "fedavg(lr=0.1, epochs=5, batch_size=64) or another of these")
+    check_clients_given(clients)
+    if checkpoint is not None:
+        checks.instance("checkpoint", checkpoint, (str, Path), "a folder")
+    if on_round is not None:
+        checks.function("on_round", on_round)
+    if progress is not None:
+        checks.flag("progress", progress)
     apply, apply_eval, params, state = as_functions(model, params)
     clients = clients.pooled() if algorithm.pooled else clients
-    check_clients(clients, loss, lambda x: jax.eval_shape(apply_eval, params, state, x))
+    output = lambda x: apply_eval(params, state, x)  # noqa: E731
+    check_clients(clients, loss, output)
     federated = algorithm.bind(apply, loss, clients, client_axis=client_axis)
-    evaluate = _evaluator(apply_eval, loss, _named(eval_data), eval_batch_size)
+    evaluate = _evaluator(apply_eval, loss, _named(eval_data, loss, output), eval_batch_size)
     current = federated.init(params, state)
     history: History = {"loss": np.zeros(0), "drift": np.zeros(0), "eval_rounds": np.zeros(0, int)}
     done = 0
@@ -188,12 +195,11 @@ def as_functions(model: Model, params: Params | None) -> tuple[Callable[..., Any
         return (
             _Pure(("train", graph), small_products(apply)),
             _Pure(("eval", graph), evaluate),
-            own if params is None else params,
+            start_of(params, own),
             state,
         )
-    if params is None:
-        raise InputError("params: None given; a function f(params, x) needs the parameters to start from")
-    params = jax.tree.map(jnp.asarray, params)
+    checks.function("model", model)
+    params = start_of(params, None)
     apply = small_products(lambda p, s, x: (model(p, x), s))
     return _Pure(("train", model), apply), _Pure(("eval", model), lambda p, s, x: model(p, x)), params, {}
 
@@ -208,18 +214,20 @@ def check_clients(clients: ClientData, loss: Loss, output: Callable[[Any], Any])
     counts = np.asarray(clients.counts)
     if not counts.all():
         raise InputError(f"clients: client {int(np.argmin(counts))} has no examples; drop it")
-    outputs = output(jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[2:]), a.dtype), clients.x))
+    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), clients.x)
+    outputs = outputs_of("params, clients", output, one)
     for i in range(clients.n_clients):
         check_targets(f"clients, client {i}", loss, outputs, jax.tree.map(lambda a, i=i: a[i], clients.y))
 
 
-def _named(eval_data: Any) -> dict[str, tuple[Any, Any]]:
+def _named(eval_data: Any, loss: Loss, output: Callable[[Any], Any]) -> dict[str, tuple[Any, Any]]:
     if eval_data is None:
         return {}
     named = eval_data if isinstance(eval_data, Mapping) else {"eval": eval_data}
     checked = {name: pair(f"eval_data {name}", value) for name, value in named.items()}
     for name, value in checked.items():
         sample_count(f"eval_data {name}", value)
+        check_targets(f"eval_data {name}", loss, outputs_of(f"params, eval_data {name}", output, value[0]), value[1])
     return checked
 
 
@@ -250,7 +258,8 @@ def _sums(apply: Callable[..., Any], loss: Loss) -> Callable[..., dict[str, Arra
         output = apply(params, state, x)
         value = loss(output, y)
         found = {"loss": value.reshape(value.shape[0], -1).mean(1).sum()}
-        if isinstance(output, jax.Array) and isinstance(y, jax.Array) and jnp.issubdtype(y.dtype, jnp.integer):
+        arrays = isinstance(output, jax.Array) and isinstance(y, jax.Array) and jnp.issubdtype(y.dtype, jnp.integer)
+        if arrays and y.shape in (output.shape, output.shape[:-1]):
             hits = accuracy(output, y)
             found["accuracy"] = hits.reshape(hits.shape[0], -1).mean(1).sum()
         return found

@@ -23,10 +23,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from theorylab import linalg
+from theorylab import checks, linalg
 from theorylab.errors import InputError
 from theorylab.federated.clients import Weights, client_weights
-from theorylab.federated.least_squares import check_counts
 from theorylab.federated.step_size import check_step_size
 
 
@@ -46,9 +45,7 @@ class GramRun:
 
     def predict(self, G_eval: Float[ArrayLike, "m n"]) -> Float[np.ndarray, "T m K"]:
         """Predictions after every round at examples whose products with the training features are `G_eval`."""
-        G_eval = np.asarray(G_eval, np.float64)
-        if G_eval.ndim != 2 or G_eval.shape[1] != self.dual.shape[0]:
-            raise InputError(f"G_eval: shape {G_eval.shape} given, (m, {self.dual.shape[0]}) is needed")
+        G_eval = np.asarray(checks.finite("G_eval", G_eval, shape=(None, len(self.dual))), np.float64)
         t, n, k = self.trajectory.shape
         a = self.trajectory.transpose(1, 0, 2).reshape(n, t * k)
         return (G_eval @ a).reshape(-1, t, k).transpose(1, 0, 2)
@@ -99,10 +96,9 @@ def gram(
     Phi: Float[ArrayLike, "n p"], other: Float[ArrayLike, "m p"] | None = None, *, columns: int = 4096
 ) -> Float[np.ndarray, "n m"]:
     """Phi other^T (Phi Phi^T by default) summed in float64, a block of columns at a time."""
-    phi = np.asarray(Phi)
-    second = phi if other is None else np.asarray(other)
-    if phi.ndim != 2 or second.ndim != 2 or phi.shape[1] != second.shape[1]:
-        raise InputError(f"Phi, other: shapes {phi.shape}, {second.shape} given, (n, p) and (m, p) are needed")
+    phi = np.asarray(checks.finite("Phi", Phi, ndim=2))
+    second = phi if other is None else np.asarray(checks.finite("other", other, shape=(None, phi.shape[1])))
+    columns = checks.count("columns", columns)
     with jax.enable_x64(True):
         total = jnp.zeros((len(phi), len(second)), jnp.float64)
         for j in range(0, phi.shape[1], columns):
@@ -145,7 +141,7 @@ def _run(
     rounds: int,
     weights: Weights,
 ) -> GramRun:
-    check_counts(local_steps, rounds)
+    local_steps, rounds = checks.count("local_steps", local_steps), checks.count("rounds", rounds, 0)
     G, Y, counts = _checked(G, Y, sizes)
     with jax.enable_x64(True):
         problem = _problem(G, Y, counts, client_weights(weights, counts))
@@ -212,14 +208,14 @@ def _scan(
 def _checked(
     G: ArrayLike, Y: ArrayLike, sizes: Sequence[int]
 ) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n K"], Int[np.ndarray, " N"]]:
-    G, Y, counts = np.asarray(G, np.float64), np.asarray(Y, np.float64), np.asarray(sizes)
+    G, Y = np.asarray(checks.real("G", G, ndim=2), np.float64), np.asarray(checks.real("Y", Y, ndim=(1, 2)), np.float64)
+    counts = np.asarray(checks.real("sizes", sizes, ndim=1))
     Y = Y[:, None] if Y.ndim == 1 else Y
-    if G.ndim != 2 or G.shape[0] != G.shape[1]:
-        raise InputError(f"G: shape {G.shape} given, a square (n, n) Gram matrix is needed")
-    if Y.ndim != 2 or len(Y) != len(G):
-        raise InputError(f"Y: shape {Y.shape} given, ({len(G)}, K) is needed")
-    if counts.ndim != 1 or not np.issubdtype(counts.dtype, np.integer) or counts.sum() != len(G):
-        raise InputError(f"sizes: {list(sizes)} given, whole numbers that sum to {len(G)} are needed")
+    if G.shape[0] != G.shape[1]:
+        raise InputError(f"G has shape {G.shape}; a square (n, n) Gram matrix is needed")
+    checks.real("Y", Y, shape=(len(G), None))
+    if not np.issubdtype(counts.dtype, np.integer) or counts.sum() != len(G):
+        raise InputError(f"sizes = {checks.shown(counts.tolist())}; whole numbers that sum to {len(G)} are needed")
     for i, end in enumerate(np.cumsum(counts)):
         if counts[i] < 1:
             raise InputError(f"sizes: client {i} has {counts[i]} examples; drop it")

@@ -24,9 +24,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.federated.clients import Weights, client_weights
-from theorylab.federated.step_size import Blocks, check_step_size
+from theorylab.federated.step_size import Blocks, blocks, check_step_size
 from theorylab.pytrees import register
 
 
@@ -111,13 +112,15 @@ def _run(
 ) -> LeastSquaresRun:
     phi, y = blocks("Phi", Phi), blocks("Y", Y)
     check_blocks(phi, y)
-    check_counts(local_steps, rounds)
+    local_steps, rounds = checks.count("local_steps", local_steps), checks.count("rounds", rounds, 0)
+    keep = checks.flag("keep_trajectory", keep)
     check_step_size(eta, phi)
     counts = np.array([len(a) for a in phi])
     dtype = np.result_type(*phi, *y)
     p, k = phi[0].shape[1], y[0].shape[1]
-    if Phi_eval is not None and np.shape(Phi_eval)[1:] != (p,):
-        raise InputError(f"Phi_eval: shape {np.shape(Phi_eval)} given, (m, {p}) is needed")
+    if Phi_eval is not None:
+        Phi_eval = checks.finite("Phi_eval", Phi_eval, shape=(None, p))
+    _check_state(state, len(phi), p, k)
     with float64_if(dtype):
         # rows of zeros add nothing to H_i and b_i
         arrays = pad_zeros(phi, dtype), pad_zeros(y, dtype), jnp.asarray(counts, dtype)
@@ -167,23 +170,12 @@ def _scan(
 _dot = partial(jnp.dot, precision="highest")
 
 
-def blocks(name: str, given: Any) -> list[np.ndarray]:
-    """One floating-point (n_i, columns) array a client; one axis is added to vectors of targets."""
-    if getattr(given, "ndim", None) == 2 and name == "Phi":
-        raise InputError(f"{name}: shape {given.shape} given, (N, n, p) or one (n_i, p) array a client is needed")
-    arrays = [np.asarray(block) for block in given]
-    if not arrays:
-        raise InputError(f"{name}: no clients given")
-    arrays = [a if np.issubdtype(a.dtype, np.floating) else a.astype(np.float64) for a in arrays]
-    arrays = [a[:, None] if a.ndim == 1 and name == "Y" else a for a in arrays]
-    for i, a in enumerate(arrays):
-        if a.ndim != 2 or a.shape[1:] != arrays[0].shape[1:]:
-            raise InputError(f"{name}: shape {a.shape} at client {i}, (n_i, {arrays[0].shape[-1]}) is needed")
-        if not a.size:
-            raise InputError(f"{name}: client {i} has no examples (shape {a.shape}); drop it")
-        if not np.isfinite(a).all():
-            raise InputError(f"{name}: NaN or infinite entries at client {i}; remove them")
-    return arrays
+def _check_state(state: Any, n: int, p: int, k: int) -> None:
+    if state is None:
+        return
+    checks.instance("state", state, LeastSquaresState, "the state of an earlier run, or None,")
+    for name, shape in (("theta", (p, k)), ("h", (n, p, k)), ("local", (n, p, k))):
+        checks.finite(f"state.{name}", getattr(state, name), shape=shape)
 
 
 def check_blocks(phi: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> None:
@@ -192,12 +184,6 @@ def check_blocks(phi: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> None:
     for i, (a, b) in enumerate(zip(phi, y, strict=True)):
         if len(a) != len(b):
             raise InputError(f"Y: {len(b)} rows at client {i}, Phi has {len(a)}")
-
-
-def check_counts(local_steps: int, rounds: int) -> None:
-    for name, value, least in (("local_steps", local_steps, 1), ("rounds", rounds, 0)):
-        if isinstance(value, bool) or int(value) != value or value < least:
-            raise InputError(f"{name}: {value} given, a whole number of at least {least} is needed")
 
 
 def float64_if(dtype: Any) -> Any:

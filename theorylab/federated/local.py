@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.federated.clients import ClientData
 from theorylab.nets.functional import Params, State
@@ -52,23 +53,24 @@ class LocalSGD:
             raise InputError("epochs, steps: give exactly one of the two")
         for name in ("epochs", "steps", "batch_size"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
-                raise InputError(f"{name}: {value} given, a whole number of at least 1 is needed")
-        if not callable(self.lr) and not (np.isfinite(self.lr) and self.lr > 0):
-            raise InputError(f"lr: {self.lr} given, a positive number is needed")
-        if not 0 <= self.momentum < 1:
-            raise InputError(f"momentum: {self.momentum} given, 0 <= momentum < 1 is needed")
+            if value is not None:
+                checks.count(name, value)
+        if not callable(self.lr):
+            checks.number("lr", self.lr, 0, open_low=True)
+        checks.number("momentum", self.momentum, 0, 1, open_high=True)
         for name in ("weight_decay", "prox_mu"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise InputError(f"{name}: {value} given, a number of at least 0 is needed")
+            checks.number(name, getattr(self, name), 0)
+        if self.augment is not None:
+            checks.function("augment", self.augment)
 
     def batches(self, counts: Any) -> Any:
         """Steps of one epoch at clients with so many examples."""
+        counts = checks.within("counts", counts, 1, whole=True)
         return counts // counts if self.batch_size is None else -(-counts // self.batch_size)
 
     def step_counts(self, counts: Any) -> Any:
         """tau_i: steps of one round."""
+        counts = checks.within("counts", counts, 1, whole=True)
         return counts * 0 + self.steps if self.epochs is None else self.epochs * self.batches(counts)
 
     def effective_steps(self, tau: Any) -> Any:
@@ -76,7 +78,7 @@ class LocalSGD:
 
         tau without momentum, (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho) with (Wang et al. 2020, FedNova).
         """
-        rho = self.momentum
+        rho, tau = self.momentum, checks.nonnegative("tau", tau)
         return (tau - rho * (1 - rho**tau) / (1 - rho)) / (1 - rho) if rho else 1.0 * tau
 
 
@@ -228,10 +230,14 @@ def reseed(state: State, key: Key[Array, ""]) -> State:
 
 def with_local(local: LocalSGD | None, options: dict[str, Any]) -> LocalSGD:
     """`LocalSGD` from itself, from its options, or with some of them replaced."""
+    if local is not None:
+        checks.instance(
+            "local", local, LocalSGD, "LocalSGD(lr=0.1, epochs=5, batch_size=64), or its options one by one,"
+        )
     if local is None:
         if "lr" not in options:
             raise InputError(
-                "lr: the step size of the clients is needed, as in fedavg(lr=0.1, epochs=5, batch_size=64)"
+                "local, lr: the step size of the clients is needed, as in fedavg(lr=0.1, epochs=5, batch_size=64)"
             )
         return LocalSGD(**options)
     return replace(local, **options)

@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Int, Key
 
+from theorylab import checks
 from theorylab.errors import InputError
 
 Partition = list[Int[np.ndarray, " n_i"]]
@@ -23,8 +24,7 @@ def iid_partition(labels: Int[ArrayLike, " n"], n_clients: int, key: Key[Array, 
     Raises:
         InputError: fewer examples than clients.
     """
-    labels = _labels(labels)
-    _clients(n_clients)
+    labels, n_clients = _labels(labels), checks.count("n_clients", n_clients)
     return _checked(np.array_split(generator(key).permutation(len(labels)), n_clients))
 
 
@@ -47,10 +47,12 @@ def label_partition(
         InputError: c outside 1 to K, a class held by nobody, a client without examples.
     """
     labels, rng = _labels(labels), generator(key)
-    _clients(n_clients)
+    n_clients = checks.count("n_clients", n_clients)
     classes = np.unique(labels)
-    if not 1 <= classes_per_client <= len(classes):
-        raise InputError(f"classes_per_client: {classes_per_client} given, 1 to {len(classes)} (all) are possible")
+    (
+        checks.count("classes_per_client", classes_per_client, at_most=len(classes)),
+        checks.flag("allow_missing", allow_missing),
+    )
     held = []
     for i in range(n_clients):
         own = i % len(classes)
@@ -81,14 +83,15 @@ def consecutive_pairs_partition(
     labels = _labels(labels)
     classes = np.unique(labels)
     k = len(classes)
-    stride = classes_per_client if stride is None else stride
-    if not 1 <= classes_per_client <= k or stride < 1:
-        raise InputError(f"classes_per_client, stride: {classes_per_client}, {stride} given for {k} classes")
+    checks.count("classes_per_client", classes_per_client, at_most=k), checks.flag("allow_missing", allow_missing)
+    stride = classes_per_client if stride is None else checks.count("stride", stride)
+    if key is not None:
+        checks.key("key", key)
     if n_clients is None:
         if k % stride:
             raise InputError(f"n_clients: {k} classes cannot be dealt out {stride} at a time; give n_clients")
         n_clients = k // stride
-    _clients(n_clients)
+    n_clients = checks.count("n_clients", n_clients)
     held = [{(i * stride + j) % k for j in range(classes_per_client)} for i in range(n_clients)]
     shared = n_clients * classes_per_client > len(set().union(*held))
     if shared and key is None:
@@ -108,14 +111,11 @@ def dirichlet_partition(
         InputError: alpha not positive, more than n / N examples asked for each client, no luck in 10,000 draws.
     """
     labels, rng = _labels(labels), generator(key)
-    _clients(n_clients)
-    if not (np.isfinite(alpha) and alpha > 0):
-        raise InputError(f"alpha: {alpha} given, a positive number is needed")
-    if not 1 <= min_size <= len(labels) // n_clients:
-        raise InputError(
-            f"min_size: {min_size} given, 1 to {len(labels) // n_clients} is possible with {len(labels)} examples for "
-            f"{n_clients} clients"
-        )
+    n_clients = checks.count("n_clients", n_clients)
+    alpha = float(checks.number("alpha", alpha, 0, open_low=True))
+    if len(labels) < n_clients:
+        raise InputError(f"n_clients = {n_clients}; at most {len(labels)}, the number of examples, are possible")
+    checks.count("min_size", min_size, at_most=len(labels) // n_clients)
     by_class = [np.flatnonzero(labels == c) for c in np.unique(labels)]
     for _ in range(_TRIES):
         parts = _dirichlet_draw(by_class, len(labels), n_clients, alpha, rng)
@@ -181,18 +181,12 @@ def _checked(parts: Sequence[np.ndarray]) -> Partition:
 
 def generator(key: Key[Array, ""]) -> np.random.Generator:
     """NumPy's generator seeded by a typed key: partitions are drawn on the host, from sizes known only there."""
-    if not (isinstance(key, jax.Array) and jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0):
-        raise InputError(f"key: {type(key).__name__} given, one typed key is needed: jax.random.key(0)")
+    checks.key("key", key)
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
 
 
 def _labels(labels: ArrayLike) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or not labels.size or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"labels: {labels.dtype} of shape {labels.shape} given, integers of shape (n,) are needed")
+    labels = np.asarray(checks.real("labels", labels, ndim=1))
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"labels has dtype {labels.dtype}; integers are needed")
     return labels
-
-
-def _clients(n_clients: int) -> None:
-    if isinstance(n_clients, bool) or int(n_clients) != n_clients or n_clients < 1:
-        raise InputError(f"n_clients: {n_clients} given, a whole number of at least 1 is needed")

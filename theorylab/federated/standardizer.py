@@ -8,7 +8,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.federated.clients import each
 
 _COLUMNS = 4096  # columns in float64 at once
 
@@ -43,9 +45,9 @@ class Standardizer:
 
     def apply(self, F: Float[ArrayLike, "n p"]) -> Float[np.ndarray, "n p"]:
         """Standardised features, in the precision of `F`."""
-        F = np.asarray(F)
+        F = np.asarray(checks.finite("F", F))
         if F.shape[-1:] != self.mean.shape:
-            raise InputError(f"F: shape {F.shape} given, (n, {len(self.mean)}) is needed")
+            raise InputError(f"F has shape {F.shape}; (n, {len(self.mean)}) is needed")
         out = np.empty(F.shape, F.dtype if np.issubdtype(F.dtype, np.floating) else np.float64)
         for j in range(0, F.shape[-1], _COLUMNS):
             c = slice(j, j + _COLUMNS)
@@ -55,9 +57,11 @@ class Standardizer:
 
 def client_moments(F: Float[ArrayLike, "n_i p"]) -> Moments:
     """What a client computes from its own features."""
-    F = np.asarray(F)
-    if F.ndim != 2 or not F.size:
-        raise InputError(f"F: shape {F.shape} given, (n_i, p) with at least one row is needed")
+    return _moments("F", F)
+
+
+def _moments(name: str, F: Float[ArrayLike, "n_i p"]) -> Moments:
+    F = np.asarray(checks.finite(name, F, ndim=2))
     mean, m2 = np.empty(F.shape[1]), np.empty(F.shape[1])
     for j in range(0, F.shape[1], _COLUMNS):
         c = slice(j, j + _COLUMNS)
@@ -69,6 +73,13 @@ def client_moments(F: Float[ArrayLike, "n_i p"]) -> Moments:
 
 def combine_moments(moments: Sequence[Moments]) -> Moments:
     """Of the union: M2 = sum_i M2_i + sum_i n_i (mean_i - mean)^2, which does not cancel as sums of squares do."""
+    moments = [checks.instance("moments", m, Moments, "client_moments(F) of every client") for m in
+               each("moments", moments)]  # fmt: skip
+    if len({np.shape(a) for m in moments for a in (m.mean, m.m2)}) != 1:
+        raise InputError(f"moments of {len(moments)} clients; at least one, all with the same columns, is needed")
+    for i, m in enumerate(moments):
+        checks.count(f"moments: n of client {i}", m.n)
+        checks.finite(f"moments: mean of client {i}", m.mean), checks.nonnegative(f"moments: m2 of client {i}", m.m2)
     n = sum(m.n for m in moments)
     mean = np.sum([(m.n / n) * m.mean for m in moments], 0)
     return Moments(n, mean, np.sum([m.m2 + m.n * np.square(m.mean - mean) for m in moments], 0))
@@ -81,13 +92,8 @@ def federated_standardizer(feature_blocks: Sequence[Float[ArrayLike, "n_i p"]]) 
         InputError: a client without examples or with NaN, named.
     """
     moments = []
-    for i, block in enumerate(feature_blocks):
-        try:
-            moments.append(client_moments(block))
-        except InputError as error:
-            raise InputError(f"feature_blocks: client {i}: {error}") from None
-        if not (np.isfinite(moments[-1].mean).all() and np.isfinite(moments[-1].m2).all()):
-            raise InputError(f"feature_blocks: NaN or infinite features at client {i}")
+    for i, block in enumerate(each("feature_blocks", feature_blocks)):
+        moments.append(_moments(f"feature_blocks: client {i}", block))
         if moments[-1].mean.shape != moments[0].mean.shape:
             raise InputError(
                 f"feature_blocks: {len(moments[-1].mean)} columns at client {i}, {len(moments[0].mean)} at 0"

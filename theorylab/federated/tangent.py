@@ -11,9 +11,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.federated.execution import remembered
 from theorylab.nets.functional import Params, functional
+from theorylab.nets.training_inputs import outputs_of
 from theorylab.ntk import random_head, sample_coordinates
 
 if TYPE_CHECKING:
@@ -43,6 +45,13 @@ class TangentMap:
 
         The numbers of `ntk.entk_features`; compiled once for all models of one architecture.
         """
+        x = jax.tree.map(lambda a: checks.finite("x", a), x)
+        if (
+            not jax.tree.leaves(x)
+            or len({np.shape(a)[:1] for a in jax.tree.leaves(x)}) != 1
+            or not np.ndim(jax.tree.leaves(x)[0])
+        ):
+            raise InputError(f"x = {checks.shown(x)}; inputs with the same leading axis, at least one, are needed")
         f, params = self.f, self.params
         if self.head == "random":
             f, params = _Head(f), random_head(f, params, x, self.key)[1]
@@ -96,8 +105,13 @@ def tangent_map(
     batch_size: int,
 ) -> tuple[TangentMap, int]:
     """The map, and the number of outputs of the model. Arguments as `convexify`; `x`: one example, for its shape."""
+    checks.choice("head", head, ("random", "logit_sum", "per_class"))
+    checks.key("key", key)
+    batch_size = checks.count("batch_size", batch_size)
+    if hidden is not None:
+        checks.function("hidden", hidden)
     f, features, params = _model(start)
-    outputs = jax.eval_shape(f, params, x).shape[-1]
+    outputs = outputs_of("clients", lambda x: f(params, x), x).shape[-1]
     if head == "random":
         f = hidden or features or f
     elif hidden is not None:
@@ -107,7 +121,8 @@ def tangent_map(
     coords = None
     if n_coords is not None:
         everything = random_head(f, leaves, x, head_key)[1] if head == "random" else leaves
-        coords = sample_coordinates(everything, n_coords, coords_key)
+        largest = sum(leaf.size for leaf in jax.tree.leaves(everything))
+        coords = sample_coordinates(everything, checks.count("n_coords", n_coords, at_most=largest), coords_key)
     return TangentMap(f, leaves, head, coords, head_key, batch_size), outputs
 
 
@@ -145,8 +160,10 @@ class _Live:
 
 def _model(start: Any) -> tuple[Callable[..., Any], Callable[..., Any] | None, Params]:
     """(f, hidden features or None, params) of what `convexify` was given."""
-    if isinstance(start, tuple):
-        return start[0], None, start[1]
+    if isinstance(start, tuple) and len(start) == 2:
+        return checks.function("start", start[0]), None, jax.tree.map(lambda a: checks.real("start", a), start[1])
+    if not isinstance(start, nnx.Module) and not (hasattr(start, "model") and hasattr(start, "params")):
+        raise InputError(f"start = {checks.shown(start)}; a federated run, a pair (f, params) or a module is needed")
     module, params = (start, None) if isinstance(start, nnx.Module) else (start.model, start.params)
     if module is None:
         return start.f, None, params

@@ -15,9 +15,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.federated.algorithms import Algorithm
-from theorylab.federated.clients import ClientData
+from theorylab.federated.clients import ClientData, check_clients_given
 from theorylab.federated.fit import FederatedFit, federated_fit
 from theorylab.federated.gram import fedavg_gram, gram, scaffold_gram
 from theorylab.federated.least_squares import fedavg_least_squares, scaffold_least_squares
@@ -26,6 +27,7 @@ from theorylab.federated.step_size import stable_step_size
 from theorylab.federated.tangent import TangentMap, tangent_map
 from theorylab.nets.fit import Model
 from theorylab.nets.functional import Params
+from theorylab.nets.training_inputs import pair, sample_count
 
 Head = Literal["random", "logit_sum", "per_class"]
 _GRAM_LIMIT = 20_000  # examples up to which the Gram form is taken
@@ -88,6 +90,9 @@ class ConvexFit:
     eval_accuracy: Float[np.ndarray, " T"] | None
 
     def logits(self, features: Float[np.ndarray, "m ..."]) -> Float[np.ndarray, "m K"]:
+        features = checks.finite("features", features, ndim=(2, 3))
+        p, k = self.theta.shape
+        checks.real("features", features, shape=(None, p) if features.ndim == 2 else (None, k, p))
         return np.einsum("mkp,pk->mk", features, self.theta) if features.ndim == 3 else features @ self.theta
 
 
@@ -139,7 +144,13 @@ def tct(
     Raises:
         InputError: as the three steps.
     """
-    train_key, feature_key = jax.random.split(key)
+    train_key, feature_key = jax.random.split(checks.key("key", key))
+    # what the later stages would refuse is said before the first one is trained
+    checks.count("rounds1", rounds1, 0), checks.count("rounds2", rounds2)
+    checks.choice("algorithm2", algorithm2, ("scaffold", "fedavg"))
+    _convex_options(local_steps, c, eta, method)
+    checks.choice("head", head, ("random", "logit_sum", "per_class")), checks.flag("standardize", standardize)
+    checks.count("feature_batch_size", feature_batch_size)
     stage1 = federated_fit(
         model,
         clients,
@@ -188,6 +199,8 @@ def convexify(
     Raises:
         InputError: labels that are not integers; more coordinates than there are; NaN features, naming the client.
     """
+    check_clients_given(clients)
+    checks.flag("standardize", standardize)
     held = [clients.client(i) for i in range(clients.n_clients)]
     labels = [np.asarray(y) for _, y in held]
     for i, y in enumerate(labels):
@@ -235,15 +248,21 @@ def solve_convex(
     Raises:
         InputError: eta of 2 / lambda_max or above, with both numbers.
     """
-    if algorithm not in ("scaffold", "fedavg"):
-        raise InputError(f"algorithm: {algorithm!r} given, 'scaffold' or 'fedavg' is needed")
-    if method not in ("gram", "primal", None):
-        raise InputError(f"method: {method!r} given, 'gram', 'primal' or None is needed")
-    if rounds < 1:
-        raise InputError(f"rounds: {rounds} given, at least 1 is needed")
+    checks.instance("problem", problem, Convexified, "what convexify(start, clients, key=key) gives")
+    checks.choice("algorithm", algorithm, ("scaffold", "fedavg"))
+    rounds = checks.count("rounds", rounds)
+    _convex_options(local_steps, c, eta, method)
     method = method or ("gram" if sum(map(len, problem.labels)) <= _GRAM_LIMIT else "primal")
-    if eval_data is not None and eval_features is None:
-        eval_features = problem.map(eval_data[0])
+    if eval_data is not None:
+        eval_data = pair("eval_data", eval_data)
+        checks.labels(
+            "eval_data labels", eval_data[1], n=sample_count("eval_data", eval_data[0]), classes=problem.classes
+        )
+        if eval_features is None:
+            eval_features = problem.map(eval_data[0])
+    if eval_features is not None:
+        rows = None if eval_data is None else len(eval_data[1])
+        checks.finite("eval_features", eval_features, shape=(rows, *problem.features[0].shape[1:]))
     solved = []
     for k, part in enumerate(problem.problems):
         seen = eval_features[:, k] if eval_features is not None and problem.per_class else eval_features
@@ -264,6 +283,14 @@ def solve_convex(
         (fitted.argmax(-1) == labels).mean(-1),
         accuracy,
     )
+
+
+def _convex_options(local_steps: int, c: float, eta: float | None, method: Any) -> None:
+    checks.count("local_steps", local_steps)
+    checks.number("c", c, 0, 2, open_low=True, open_high=True)
+    if eta is not None:
+        checks.number("eta", eta, 0, open_low=True)
+    checks.choice("method", method, ("gram", "primal", None))
 
 
 Solved = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # theta, fitted (T, n, K), predicted (T, m, K)

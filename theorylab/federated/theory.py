@@ -11,10 +11,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.federated.clients import Weights, client_weights
-from theorylab.federated.least_squares import blocks, check_blocks, check_counts
-from theorylab.federated.step_size import Blocks
+from theorylab.federated.least_squares import check_blocks
+from theorylab.federated.step_size import Blocks, blocks
 
 Hessians = Float[ArrayLike, "N p p"]
 
@@ -45,13 +46,16 @@ def local_operators(
     Raises:
         InputError: eta at or above 2 / lambda_max(H_i), with both numbers; H not symmetric matrices.
     """
-    H = np.asarray(H, np.float64)
-    check_counts(local_steps, 0)
-    if H.ndim != 3 or H.shape[1] != H.shape[2] or not np.allclose(H, H.transpose(0, 2, 1)):
-        raise InputError(f"H: shape {H.shape} given, symmetric (N, p, p) is needed")
+    H = _hessians(H)
+    local_steps = checks.count("local_steps", local_steps)
+    checks.number("eta", eta, 0, open_low=True)
     values, vectors = np.linalg.eigh(H)
     largest = values.max(1)
-    if not eta > 0 or eta * largest.max() >= 2:
+    if values.min() < -1e-5 * np.abs(values).max():  # what rounding leaves is set to 0 below
+        raise InputError(
+            f"H has a negative eigenvalue, {values.min():.3g}; Phi_i^T Phi_i / n_i of every client is needed"
+        )
+    if eta * largest.max() >= 2:
         raise InputError(
             f"eta: {eta:.6g} given, 0 < eta < 2 / lambda_max = {2 / largest.max():.6g} is needed (client "
             f"{int(np.argmax(largest))})"
@@ -151,12 +155,22 @@ def min_norm_interpolator(Phi: Blocks | Float[ArrayLike, "n p"], Y: Blocks) -> F
 def _weights(weights: Weights, n: int) -> Float[np.ndarray, " N"]:
     if isinstance(weights, str) and weights != "uniform":
         raise InputError(f"weights: {weights!r} given; H does not tell the sizes: give the numbers, or 'uniform'")
+    shape = (n,) if isinstance(weights, str) else checks.real("weights", weights).shape
+    if shape != (n,):
+        raise InputError(f"weights has shape {shape} and H {n} clients; one weight a client is needed")
     return client_weights(weights, np.ones(n, int))
 
 
 def _terms(H: Hessians, b: ArrayLike, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    H, b = np.asarray(H, np.float64), np.asarray(b, np.float64)
+    H, b = _hessians(H), np.asarray(checks.finite("b", b, ndim=(2, 3)), np.float64)
     b = b[..., None] if b.ndim == 2 else b
-    if H.ndim != 3 or b.ndim != 3 or b.shape[:2] != H.shape[:2]:
+    if b.shape[:2] != H.shape[:2]:
         raise InputError(f"H, b: shapes {H.shape}, {b.shape} given, (N, p, p) and (N, p, K) are needed")
     return _weights(weights, len(H)), H, b
+
+
+def _hessians(H: Hessians) -> np.ndarray:
+    H = np.asarray(checks.finite("H", H, ndim=3), np.float64)
+    if H.shape[1] != H.shape[2] or not np.allclose(H, H.transpose(0, 2, 1)):
+        raise InputError(f"H has shape {H.shape}; symmetric (N, p, p) is needed")
+    return H

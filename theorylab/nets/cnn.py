@@ -1,6 +1,7 @@
 """Small convolutional networks: a stack of convolutions, then a dense head."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -10,8 +11,9 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.nets.inputs import float_input, per_layer, positive
+from theorylab.nets.inputs import float_input, per_layer, sizes, streams
 
 
 class CNN(nnx.Module):
@@ -45,39 +47,43 @@ class CNN(nnx.Module):
         bias: bool = True,
         rngs: nnx.Rngs,
     ) -> None:
+        input_shape, channels = sizes("input_shape", input_shape), sizes("channels", channels)  # type: ignore[assignment]
         if len(input_shape) != 3:
-            raise InputError(f"input_shape: {tuple(input_shape)} given, (height, width, channels) is needed")
-        if pool not in ("max", "avg", None):
-            raise InputError(f"pool: {pool!r} given, 'max', 'avg' or None is needed")
-        if head not in ("flatten", "mean"):
-            raise InputError(f"head: {head!r} given, 'flatten' or 'mean' is needed")
-        positive("input_shape", *input_shape)
-        positive("num_outputs", num_outputs)
-        positive("channels", *channels)
+            raise InputError(f"input_shape = {input_shape}; (height, width, channels) is needed")
+        checks.choice("pool", pool, ("max", "avg", None)), checks.choice("head", head, ("flatten", "mean"))
+        if isinstance(padding, str):
+            checks.choice("padding", padding, ("SAME", "VALID"))
+        else:
+            padding = checks.count("padding", padding, 0)
+        checks.function("activation", activation), checks.flag("bias", bias), streams(rngs)
         self.input_shape, self.head, self.activation = tuple(input_shape), head, activation
         self.pool = {"max": nnx.max_pool, "avg": nnx.avg_pool, None: None}[pool]
         he = nnx.initializers.he_normal()
-        sizes = per_layer("kernel_size", kernel_size, len(channels))
+        kernels = per_layer("kernel_size", kernel_size, len(channels))
         steps = per_layer("strides", strides, len(channels))
         ins = (input_shape[2], *channels[:-1])
         self.convs = nnx.List(
             [
                 nnx.Conv(i, o, (k, k), strides=(s, s), padding=padding, use_bias=bias, kernel_init=he, rngs=rngs)
-                for i, o, k, s in zip(ins, channels, sizes, steps, strict=True)
+                for i, o, k, s in zip(ins, channels, kernels, steps, strict=True)
             ]
         )
         # The size after the convolutions is asked of the convolutions themselves: no second copy of the padding rules.
         _, h, w, c = nnx.eval_shape(lambda m: m.convolve(jnp.zeros((1, *input_shape))), self).shape
         if h * w == 0:
             raise InputError(f"input_shape: {self.input_shape} is too small: nothing is left after the convolutions")
-        widths = (h * w * c if head == "flatten" else c, *hidden, num_outputs)
-        positive("hidden", *widths)
+        widths = (
+            h * w * c if head == "flatten" else c,
+            *sizes("hidden", hidden, least=0),
+            checks.count("num_outputs", num_outputs),
+        )
         self.dense = nnx.List(
             [nnx.Linear(i, o, use_bias=bias, kernel_init=he, rngs=rngs) for i, o in itertools.pairwise(widths)]
         )
 
-    def convolve(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c2"]:
+    def convolve(self, x: ArrayLike) -> Float[Array, "n h2 w2 c2"]:
         """Output of the convolutions, before flattening."""
+        x = float_input(x, (None, *self.input_shape), "CNN")
         for conv in self.convs:
             x = self.activation(conv(x))
             x = x if self.pool is None else self.pool(x, (2, 2), (2, 2))
@@ -85,8 +91,8 @@ class CNN(nnx.Module):
 
     def features(self, x: ArrayLike) -> Float[Array, "n h"]:
         """Input of the last dense layer."""
-        x = self.convolve(float_input(x, (None, *self.input_shape), "CNN"))
-        x = x.reshape(x.shape[0], -1) if self.head == "flatten" else x.mean((1, 2))
+        x = self.convolve(x)
+        x = x.reshape(x.shape[0], math.prod(x.shape[1:])) if self.head == "flatten" else x.mean((1, 2))
         for layer in self.dense[:-1]:
             x = self.activation(layer(x))
         return x

@@ -8,14 +8,17 @@ of all of EfficientNet-Lite0 for one 32x32 image 75 ms against 733. The price is
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.nets.inputs import numbers, streams
 
 Lowering = Literal["auto", "shifted", "grouped"]
 
@@ -42,21 +45,24 @@ def depthwise_conv(
             or "auto": "shifted" when JAX's default backend at trace time is the CPU, "grouped" elsewhere. The two agree
             to rounding.
     """
+    x, kernel = numbers("x", x), numbers("kernel", kernel)
     if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[2] != 1 or kernel.shape[3] != x.shape[3]:
         raise InputError(
             f"x, kernel: shapes {x.shape}, {kernel.shape} given; (n, h, w, c) and (k1, k2, 1, c), one c, are needed"
         )
-    if lowering not in ("auto", "shifted", "grouped"):
-        raise InputError(f"lowering: {lowering!r} given, 'auto', 'shifted' or 'grouped' is needed")
-    steps = (strides, strides) if isinstance(strides, int) else tuple(strides)
-    if padding == "SAME":
+    checks.choice("lowering", lowering, ("auto", "shifted", "grouped"))
+    steps = _two("strides", strides, 1)
+    if isinstance(padding, str):
+        checks.choice("padding", padding, ("SAME", "VALID"))  # or two pairs (before, after)
+    if isinstance(padding, str) and padding == "SAME":
         pads = tuple(same_padding(x.shape[a + 1], kernel.shape[a], steps[a]) for a in range(2))
-    elif padding == "VALID":
-        pads = ((0, 0), (0, 0))
     elif isinstance(padding, str):
-        raise InputError(f"padding: {padding!r} given; 'SAME', 'VALID' or two pairs (before, after) are needed")
+        pads = ((0, 0), (0, 0))
     else:
-        pads = tuple((int(before), int(after)) for before, after in padding)
+        checks.real("padding", padding, shape=(2, 2))
+        pads = tuple(_two("padding", pair, 0) for pair in padding)
+    if any(x.shape[a + 1] + sum(pads[a]) < kernel.shape[a] for a in range(2)):
+        raise InputError(f"x: shape {x.shape} given, with padding {pads} smaller than the kernel {kernel.shape[:2]}")
     dtype = jnp.result_type(x, kernel)
     x, kernel = x.astype(dtype), kernel.astype(dtype)
     if lowering == "grouped" or (lowering == "auto" and jax.default_backend() != "cpu"):
@@ -73,10 +79,20 @@ def depthwise_conv(
     return out
 
 
+def _two(name: str, value: Any, least: int) -> tuple[int, int]:
+    if np.ndim(checks.real(name, value)) == 0:
+        return (checks.count(name, value, least),) * 2
+    first, second = checks.real(name, value, shape=(2,))
+    return checks.count(name, first, least), checks.count(name, second, least)
+
+
 class DepthwiseConv(nnx.Module):
     """`depthwise_conv` with SAME padding, no bias and its own kernel, He-normal for fan-in k^2."""
 
     def __init__(self, channels: int, kernel_size: int, stride: int, *, lowering: Lowering = "auto", rngs: nnx.Rngs):
+        channels, kernel_size = checks.count("channels", channels), checks.count("kernel_size", kernel_size)
+        checks.count("stride", stride), checks.choice("lowering", lowering, ("auto", "shifted", "grouped"))
+        streams(rngs)
         std = (2.0 / kernel_size**2) ** 0.5
         self.kernel = nnx.Param(std * jax.random.normal(rngs.params(), (kernel_size, kernel_size, 1, channels)))
         self.stride, self.lowering = stride, lowering

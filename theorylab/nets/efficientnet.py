@@ -10,9 +10,10 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.nets.depthwise import DepthwiseConv, Lowering
-from theorylab.nets.inputs import float_input, positive
+from theorylab.nets.inputs import float_input, numbers, streams
 
 # (repeats, kernel, stride of the first block, expansion, channels in, channels out)
 STAGES = (
@@ -37,7 +38,7 @@ def _pointwise(i: int, o: int, rngs: nnx.Rngs) -> nnx.Linear:
 
 
 def _head(num_outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
-    positive("num_outputs", num_outputs)
+    num_outputs = checks.count("num_outputs", num_outputs)
 
     def uniform(key: Array, shape: Any, dtype: Any, *_: Any, **__: Any) -> Array:
         return jax.random.uniform(key, shape, dtype, -(FEATURES**-0.5), FEATURES**-0.5)
@@ -77,6 +78,9 @@ class EfficientNetLite0(nnx.Module):
     """
 
     def __init__(self, num_outputs: int | None = 1000, *, lowering: Lowering = "auto", rngs: nnx.Rngs) -> None:
+        streams(rngs), checks.choice("lowering", lowering, ("auto", "shifted", "grouped"))
+        if num_outputs is not None:
+            checks.count("num_outputs", num_outputs)
         he = nnx.initializers.he_normal()
         self.conv_stem = nnx.Conv(3, 32, (3, 3), 2, padding="SAME", use_bias=False, kernel_init=he, rngs=rngs)
         self.bn0 = _batch_norm(32, rngs)
@@ -111,14 +115,14 @@ def efficientnet_inputs(images: ArrayLike, *, size: int | None = None) -> Float[
 
     `size` enlarges or shrinks to (size, size), bicubic; images stay as they are without it.
     """
-    x = jnp.asarray(images)
+    x = numbers("images", images)
     if x.ndim == 3:
         x = jnp.repeat(x[..., None], 3, axis=-1)
     if x.ndim != 4 or x.shape[-1] != 3:
         raise InputError(f"images: shape {x.shape} given, (n, height, width, 3) or grey (n, height, width) is needed")
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if size is not None:
-        positive("size", size)
+        size = checks.count("size", size)
         x = jnp.clip(jax.image.resize(x, (x.shape[0], size, size, 3), "cubic"), 0, 255)
     return (x - 127.0) / 128.0
 
@@ -142,6 +146,8 @@ def load_efficientnet_lite0(
     Raises:
         DataError: the weights are not in the cache. InputError: a tensor is missing or has another shape.
     """
+    if not isinstance(pretrained, bool):
+        checks.instance("pretrained", pretrained, Mapping, "True, False or a mapping from tensor names to arrays")
     model = EfficientNetLite0(num_outputs, lowering=lowering, rngs=rngs)
     if pretrained is not False:
         if pretrained is True:
@@ -159,7 +165,7 @@ def _fill(model: EfficientNetLite0, weights: Mapping[str, np.ndarray], *, head: 
     def tensor(name: str) -> np.ndarray:
         if name not in weights:
             raise InputError(f"pretrained: tensor {name!r} is missing; a state dict of EfficientNet-Lite0 is needed")
-        return np.asarray(weights[name])
+        return np.asarray(checks.finite(f"pretrained: tensor {name!r}", weights[name]))
 
     def put(variable: Any, name: str, value: np.ndarray) -> None:
         if variable.shape != value.shape:
@@ -167,10 +173,12 @@ def _fill(model: EfficientNetLite0, weights: Mapping[str, np.ndarray], *, head: 
         variable[...] = jnp.asarray(value, variable.dtype)
 
     def conv(variable: nnx.Variable, name: str) -> None:  # OIHW -> HWIO
-        put(variable, name, tensor(name).transpose(2, 3, 1, 0))
+        checks.real(f"pretrained: tensor {name!r} (OIHW)", value := tensor(name), ndim=4)
+        put(variable, name, value.transpose(2, 3, 1, 0))
 
     def pointwise(layer: nnx.Linear, name: str) -> None:  # (o, i, 1, 1) -> (i, o)
-        put(layer.kernel, name, tensor(name)[:, :, 0, 0].T)
+        checks.real(f"pretrained: tensor {name!r} (OIHW)", value := tensor(name), ndim=4)
+        put(layer.kernel, name, value[:, :, 0, 0].T)
 
     def batch_norm(layer: Any, name: str) -> None:
         parts = {"weight": layer.scale, "bias": layer.bias, "running_mean": layer.mean, "running_var": layer.var}

@@ -12,12 +12,13 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.nets.functional import Params, State, bind, functional, split
 from theorylab.nets.losses import cross_entropy
 from theorylab.nets.runner import History, prepare
 from theorylab.nets.steps import Augment
-from theorylab.nets.training_inputs import Loss, check_key
+from theorylab.nets.training_inputs import Loss, start_of
 
 Model = nnx.Module | Callable[[Params, Any], Any]
 
@@ -101,7 +102,7 @@ def fit(
         InputError: shapes, labels or counts that do not fit together.
         DivergenceError: NaN or infinite loss, with the number of the step.
     """
-    check_key("key", key, 0)
+    checks.key("key", key)
     functions, params, state = _functions(model, params)
     runner = prepare(
         functions, (params, state, key), data, optimizer=optimizer, batch_size=batch_size, epochs=epochs, steps=steps,
@@ -139,7 +140,8 @@ def fit_seeds(
     Returns:
         A `Fit` whose arrays have leading axis S.
     """
-    check_key("keys", keys, 1)
+    checks.key("keys", keys, ndim=1)
+    checks.function("model", model)
     if params is None:
         functions = _functions(model(nnx.Rngs(keys[0])), None)[0]
         params, state = jax.vmap(lambda key: split(model(nnx.Rngs(key)), train=True)[1:])(keys)
@@ -172,10 +174,9 @@ def _functions(model: Model, params: Params | None) -> tuple[tuple[Any, Any], Pa
     if isinstance(model, nnx.Module):
         apply, own, state = split(model, train=True)
         in_eval_mode = split(model, train=False)[0]
-        return (apply, lambda p, s, x: in_eval_mode(p, s, x)[0]), own if params is None else params, state
-    if params is None:
-        raise InputError("params: None given; a function f(params, x) needs the parameters to start from")
-    params = jax.tree.map(jax.numpy.asarray, params)
+        return (apply, lambda p, s, x: in_eval_mode(p, s, x)[0]), start_of(params, own), state
+    checks.function("model", model)
+    params = start_of(params, None)
     return (lambda p, s, x: (model(p, x), s), lambda p, s, x: model(p, x)), params, {}
 
 

@@ -7,7 +7,9 @@ import jax
 from flax import nnx
 from jaxtyping import Array, PyTree
 
+from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.nets.training_inputs import explained, leading_axis
 
 Params = PyTree[Array]
 State = PyTree[Array]
@@ -52,6 +54,9 @@ def bind(model: nnx.Module, params: Params, state: State) -> nnx.Module:
 
 def split(model: nnx.Module, *, train: bool, method: str = "__call__") -> tuple[Apply, Params, State]:
     """`(apply, params, state)` of `functional_train`, in train or in eval mode."""
+    checks.instance("model", model, nnx.Module, "a Flax NNX module")
+    if not isinstance(method, str) or not callable(getattr(model, method, None)):
+        raise InputError(f"method = {checks.shown(method)}; the name of a method of {type(model).__name__} is needed")
     copy = nnx.clone(model)
     if train:
         copy.train()
@@ -73,15 +78,15 @@ def count_parameters(params_or_model: Params | nnx.Module) -> int:
     """Number of trainable entries, of a module or of its `params`."""
     if isinstance(params_or_model, nnx.Module):
         params_or_model = nnx.state(params_or_model, nnx.Param)
-    return sum(leaf.size for leaf in jax.tree.leaves(params_or_model))
+    return sum(checks.real("params_or_model", leaf).size for leaf in jax.tree.leaves(params_or_model))
 
 
 def predict(f: Callable[[Params, Any], Any], params: Params, x: Any, *, batch_size: int = 500) -> Array:
     """`f(params, x)` for many samples: compiled, in batches that bound the memory; the last may be shorter."""
-    n = jax.tree.leaves(x)[0].shape[0]
-    if batch_size < 1:
-        raise InputError(f"batch_size: {batch_size} given, at least 1 is needed")
-    compiled = jax.jit(f)
+    x, n = leading_axis("x", x)
+    batch_size = checks.count("batch_size", batch_size)
+    compiled = jax.jit(checks.function("f", f))
     starts = range(0, max(n, 1), batch_size)  # an empty x still goes through f once, which gives its shape
-    parts = [compiled(params, jax.tree.map(lambda a, i=i: a[i : i + batch_size], x)) for i in starts]
+    with explained("params, x", x):
+        parts = [compiled(params, jax.tree.map(lambda a, i=i: a[i : i + batch_size], x)) for i in starts]
     return jax.tree.map(lambda *leaves: jax.numpy.concatenate(leaves), *parts)

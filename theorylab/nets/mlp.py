@@ -1,17 +1,18 @@
 """Fully connected networks in the standard and in the NTK parametrisation (Jacot, Gabriel, Hongler 2018, section 2)."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.nets.inputs import float_input, positive
+from theorylab.nets.inputs import float_input, numbers, sizes, streams
 
 
 class NTKLinear(nnx.Module):
@@ -24,11 +25,17 @@ class NTKLinear(nnx.Module):
     def __init__(
         self, in_features: int, out_features: int, *, w_std: float = 1.0, b_std: float = 1.0, rngs: nnx.Rngs
     ) -> None:
+        in_features, out_features = checks.count("in_features", in_features), checks.count("out_features", out_features)
+        checks.number("w_std", w_std, 0), checks.number("b_std", b_std, 0), streams(rngs)
+        self.in_features = in_features
         self.scale, self.b_std = w_std / in_features**0.5, b_std
         self.kernel = nnx.Param(jax.random.normal(rngs.params(), (in_features, out_features)))
         self.bias = nnx.Param(jax.random.normal(rngs.params(), (out_features,))) if b_std else None
 
     def __call__(self, x: Float[Array, "n i"]) -> Float[Array, "n o"]:
+        x = numbers("x", x)
+        if x.shape[-1:] != (self.in_features,):
+            raise InputError(f"x: shape {x.shape} given, (n, {self.in_features}) is needed")
         z = self.scale * (x @ self.kernel[...])
         return z if self.bias is None else z + self.b_std * self.bias[...]
 
@@ -58,27 +65,24 @@ class MLP(nnx.Module):
         dropout: float = 0.0,
         rngs: nnx.Rngs,
     ) -> None:
-        if len(widths) < 2:
-            raise InputError(
-                f"widths: {tuple(widths)} given, at least input and output are needed, as in (784, 256, 10)"
-            )
-        positive("widths", *widths)
-        self.in_features, self.activation = int(widths[0]), activation
+        widths = sizes("widths", widths, least=2)  # input and output, as in (784, 256, 10)
+        checks.function("activation", activation), checks.flag("bias", bias), streams(rngs)
+        checks.choice("parametrization", parametrization, ("standard", "ntk"))
+        checks.number("w_std", w_std, 0), checks.number("b_std", b_std, 0), checks.number("dropout", dropout, 0, 1)
+        self.in_features, self.activation = widths[0], activation
 
         def layer(i: int, o: int) -> nnx.Module:
             if parametrization == "ntk":
                 return NTKLinear(i, o, w_std=w_std, b_std=b_std if bias else 0.0, rngs=rngs)
             return nnx.Linear(i, o, use_bias=bias, kernel_init=nnx.initializers.he_normal(), rngs=rngs)
 
-        if parametrization not in ("standard", "ntk"):
-            raise InputError(f"parametrization: {parametrization!r} given, 'standard' or 'ntk' is needed")
         self.layers = nnx.List([layer(i, o) for i, o in itertools.pairwise(widths)])
         self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
 
     def features(self, x: ArrayLike) -> Float[Array, "n h"]:
         """Input of the last layer: the activations of the last hidden layer."""
-        x = jnp.asarray(x)
-        x = x.reshape(x.shape[0], -1) if x.ndim > 2 else x
+        x = numbers("x", x)
+        x = x.reshape(x.shape[0], math.prod(x.shape[1:])) if x.ndim > 2 else x
         x = float_input(x, (None, self.in_features), f"MLP of input width {self.in_features}")
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))

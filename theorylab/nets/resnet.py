@@ -9,8 +9,9 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.nets.inputs import float_input, positive
+from theorylab.nets.inputs import float_input, streams
 
 Norm = Literal["batch", "group"] | None
 
@@ -83,15 +84,15 @@ class ResNet(nnx.Module):
         stem: Literal["cifar", "imagenet"] = "cifar",
         rngs: nnx.Rngs,
     ) -> None:
+        checks.count("depth", depth)
         if depth not in (18, 34) and (depth < 8 or depth % 6 != 2):
             raise InputError(f"depth: {depth} given; 18, 34 or 6k + 2 (8, 14, 20, 26, 32, 44, 56) is needed")
-        if norm not in ("batch", "group", None):
-            raise InputError(f"norm: {norm!r} given, 'batch', 'group' or None is needed")
-        if stem not in ("cifar", "imagenet"):
-            raise InputError(f"stem: {stem!r} given, 'cifar' or 'imagenet' is needed")
+        checks.choice("norm", norm, ("batch", "group", None)), checks.choice("stem", stem, ("cifar", "imagenet"))
+        streams(rngs)
         wide = depth in (18, 34)
         width = (64 if wide else 16) if width is None else width
-        positive("num_outputs, in_channels, width", num_outputs, in_channels, width)
+        num_outputs, in_channels = checks.count("num_outputs", num_outputs), checks.count("in_channels", in_channels)
+        width = checks.count("width", width)
         repeats = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}.get(depth, ((depth - 2) // 6,) * 3)
         shortcut, scale = "project" if wide else "pad", 1.0 if norm else sum(repeats) ** -0.5
         self.in_channels, self.pool = in_channels, stem == "imagenet"

@@ -14,13 +14,14 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Key, PyTree
 
+from theorylab import checks
 from theorylab.digests import program_digest, tree_digest
 from theorylab.errors import InputError
 from theorylab.nets.checkpoint import Checkpoints
 from theorylab.nets.functional import Params, State
 from theorylab.nets.losses import accuracy, cross_entropy
 from theorylab.nets.steps import Augment, Carry, Training, advance_in_chunks, best_loop
-from theorylab.nets.training_inputs import Loss, check_targets, pair, sample_count, sample_weights
+from theorylab.nets.training_inputs import Loss, check_targets, outputs_of, pair, sample_count, sample_weights
 
 History = dict[str, np.ndarray]
 
@@ -149,28 +150,33 @@ def prepare(
     apply, apply_eval = functions
     params, state, key = start
 
-    def output(x: Any) -> Any:
-        return jax.eval_shape(apply_eval, params, state, jax.tree.map(lambda a: a[:1], x))
+    def output(name: str, x: Any) -> Any:
+        return outputs_of(f"params, {name}", lambda one: apply_eval(params, state, one), x)
 
+    if not all(callable(getattr(optimizer, method, None)) for method in ("init", "update")):
+        raise InputError(f"optimizer = {checks.shown(optimizer)}; an optax optimizer is needed")
+    for name, function in (("augment", augment), ("loss", loss)):
+        if function is not None or name == "loss":
+            checks.function(name, function)
+    if progress is not None:
+        checks.flag("progress", progress)
+    checks.choice("loop", loop, ("device", "host", None))
     x, y = pair("data", data)
     n = sample_count("data", (x, y))
-    if not 1 <= batch_size <= n:
-        raise InputError(f"batch_size: {batch_size} given, 1 to {n} is possible with {n} samples")
-    check_targets("data", loss, output(x), y)
+    batch_size = checks.count("batch_size", batch_size, at_most=n)
+    check_targets("data", loss, output("data", x), y)
     arrays = (x, y, sample_weights(weights, n))
     if eval_data is not None:
         eval_data = pair("eval_data", eval_data)
         sample_count("eval_data", eval_data)
-        check_targets("eval_data", loss, output(eval_data[0]), eval_data[1])
+        check_targets("eval_data", loss, output("eval_data", eval_data[0]), eval_data[1])
     if (epochs is None) == (steps is None):
         raise InputError("epochs, steps: give exactly one of the two")
     per_epoch = n // batch_size
-    total = int(steps) if steps is not None else int(epochs) * per_epoch  # type: ignore[arg-type]
-    if total < 0:
-        raise InputError(f"epochs, steps: {total} steps given, 0 or more are needed")
-    for name, value in (("chunk", chunk), ("eval_batch_size", eval_batch_size), ("checkpoint_every", checkpoint_every)):
-        if value is not None and value < 1:
-            raise InputError(f"{name}: {value} given, at least 1 is needed")
+    total = checks.count("epochs", epochs, 0) * per_epoch if steps is None else checks.count("steps", steps, 0)
+    checks.count("eval_batch_size", eval_batch_size), checks.count("checkpoint_every", checkpoint_every)
+    if chunk is not None:
+        checks.count("chunk", chunk)
     if chunk is None:
         chunk = per_epoch if eval_data is not None else per_epoch * -(-100 // per_epoch)
     training = Training(apply, loss, optimizer, augment, n, int(batch_size))

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
-from theorylab.errors import InputError
 from theorylab.nets.functional import Params, State
 from theorylab.nets.training_inputs import Loss
 
@@ -82,8 +81,6 @@ def best_loop(training: Training, carry: Carry, key: Key[Array, ""], data: PyTre
 
 def advance_in_chunks(training: Training, chunk: int, loop: str, *, batched: bool) -> Advance:
     """(carry, t0, t1, key, data) -> (carry, losses of steps t0 .. t1 - 1), the carry donated."""
-    if loop not in ("device", "host"):
-        raise InputError(f"loop: {loop!r} given, 'device', 'host' or None is needed")
     step = jax.vmap(training.step, in_axes=(0, None, 0, None)) if batched else training.step
 
     def on_device(carry: Carry, t0: Array, t1: Array, key: Array, data: PyTree) -> tuple[Carry, Array]:

@@ -10,8 +10,9 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.nets.inputs import positive
+from theorylab.nets.inputs import numbers, streams
 
 Activations = dict[str, Float[Array, "n t d"]]
 
@@ -47,7 +48,7 @@ class Transformer(nnx.Module):
     """Decoder over token ids. Input (n, t) integers with t <= context, output logits (n, t, vocabulary).
 
     Tanh-GELU, biases everywhere, weights from N(0, 0.02), residual projections from N(0, 0.02 / sqrt(2 depth)), zero
-    biases. Ids outside 0 .. vocabulary - 1 are clipped by JAX's indexing: check them where they are made.
+    biases. Ids outside 0 .. vocabulary - 1 are refused where they are known; under jit JAX's indexing clips them.
 
     Args:
         vocabulary, context: number of token ids, longest sequence.
@@ -72,15 +73,19 @@ class Transformer(nnx.Module):
         positions: Literal["learned", "sinusoidal"] = "learned",
         rngs: nnx.Rngs,
     ) -> None:
-        positive(
-            "vocabulary, context, width, depth, heads, mlp_ratio", vocabulary, context, width, depth, heads, mlp_ratio
-        )
+        vocabulary, context, width, depth, heads, mlp_ratio = (
+            checks.count(name, value)
+            for name, value in (
+                ("vocabulary", vocabulary), ("context", context), ("width", width), ("depth", depth), ("heads", heads),
+                ("mlp_ratio", mlp_ratio),
+            )
+        )  # fmt: skip
+        checks.flag("causal", causal), checks.flag("tied", tied), streams(rngs)
         if width % heads:
             raise InputError(f"heads: {heads} given, a divisor of width = {width} is needed")
-        if positions not in ("learned", "sinusoidal"):
-            raise InputError(f"positions: {positions!r} given, 'learned' or 'sinusoidal' is needed")
+        checks.choice("positions", positions, ("learned", "sinusoidal"))
         init = nnx.initializers.normal(0.02)
-        self.context, self.vocabulary = context, vocabulary
+        self.context, self.vocabulary, self.width = context, vocabulary, width
         self.embedding = nnx.Embed(vocabulary, width, embedding_init=init, rngs=rngs)
         learned = positions == "learned"
         # nnx.Variable, not Param: fixed positions are no parameters
@@ -96,9 +101,11 @@ class Transformer(nnx.Module):
 
     def embed(self, tokens: ArrayLike) -> Float[Array, "n t d"]:
         """Token embeddings without positions; soft prompts are added to these and given back as `embeddings`."""
-        tokens = jnp.asarray(tokens)
+        tokens = numbers("tokens", tokens)
         if tokens.ndim != 2 or not jnp.issubdtype(tokens.dtype, jnp.integer):
             raise InputError(f"tokens: {tokens.dtype} of shape {tokens.shape} given, integers (n, t) are needed")
+        if tokens.size:
+            checks.within("tokens", tokens, 0, self.vocabulary - 1)
         return self.embedding(tokens)
 
     def __call__(
@@ -113,11 +120,16 @@ class Transformer(nnx.Module):
         Keys of a block's activations: "mlp_in" (n, t, width), "mlp_pre" (before the GELU; n, t, mlp_ratio width),
         "mlp_out" and "resid" (the residual stream after the block), both (n, t, width).
         """
+        checks.flag("capture", capture)
         if embeddings is None and tokens is not None:
             embeddings = self.embed(tokens)
         elif embeddings is None or tokens is not None:
             raise InputError("tokens, embeddings: give exactly one of the two")
-        x = embeddings
+        x = numbers("embeddings", embeddings)
+        if x.ndim != 3 or x.shape[2] != self.width or not x.size:
+            raise InputError(
+                f"tokens, embeddings: shape {x.shape} given, (n, t, {self.width}), n and t at least 1, is needed"
+            )
         if x.shape[1] > self.context:
             raise InputError(f"tokens: {x.shape[1]} positions given, at most context = {self.context} are possible")
         x = x + self.positions[...][: x.shape[1]]

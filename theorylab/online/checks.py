@@ -1,10 +1,11 @@
-"""Refusals: what the algorithms cannot carry is said in one line, with the number and the mend."""
+"""What is of this field alone: prices and jobs, and numbers in float64. The rest is `theorylab.checks`."""
 
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, is_traced
 
@@ -14,76 +15,44 @@ def backend(*arrays: Any) -> Any:
     return jnp if is_traced(*arrays) else np
 
 
-def numbers(name: str, value: Any) -> Any:
-    """`value` in float64 without NaN: a NumPy array, or a traced one. Raises `InputError` for what is not numeric."""
-    if is_traced(value):
-        return as_float64(value)
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is not an array of numbers ({error}); give a rectangular numeric array.") from None
-    if np.isnan(array).any():
-        raise InputError(f"{name} holds NaN; drop or impute these entries first.")
-    return array
-
-
-def within(
-    name: str,
-    value: Any,
-    low: float,
-    high: float = np.inf,
-    *,
-    open_low: bool = False,
-    open_high: bool = False,
-    whole: bool = False,
-    need: str = "",
-) -> Any:
-    """Numbers in [low, high] (open at an end on request, whole on request), checked where their values are known."""
-    array = numbers(name, value)
-    if is_traced(array):
-        return array
-    bad = (array <= low if open_low else array < low) | (array >= high if open_high else array > high)
-    if whole:
-        bad |= array != np.floor(array)
-    if bad.any():
-        left, right = "(" if open_low else "[", ")" if open_high or np.isinf(high) else "]"
-        kind = "whole numbers" if whole else "numbers"
-        need = need or f"{kind} in {left}{low:g}, {high:g}{right}"
-        raise InputError(f"{name} holds {array[bad].ravel()[0]:g}; needed: {need}.")
-    return array
+def within(name: str, value: Any, low: float = -np.inf, high: float = np.inf, **bounds: Any) -> Any:
+    """`checks.within` in float64, a NumPy array or a traced one; infinity is in an interval that is closed there."""
+    infinite = not (np.isinf(high) and bounds.get("open_high", False))
+    array = checks.within(name, value, low, high, infinite=infinite, **bounds)
+    return as_float64(array) if is_traced(array) else np.asarray(array, dtype=np.float64)
 
 
 def price(b: Any) -> int:
-    """The cost of buying, in days of rent: a whole number from 2 on."""
-    if not isinstance(b, int | np.integer | float | np.floating) or isinstance(b, bool) or b != int(b) or b < 2:
-        raise InputError(f"b is {b!r}; needed: the price in days of rent, a whole number from 2 on.")
-    return int(b)
-
-
-def count(name: str, value: Any, low: int) -> int:
-    """A whole number from `low` on."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
-        raise InputError(f"{name} is {value!r}; needed: a whole number from {low} on.")
-    return int(value)
+    """The cost of buying, in days of rent: a whole number from 2 on, which may come as a float."""
+    if is_traced(b):
+        raise InputError("b is traced; the price in days of rent, a whole number from 2 on, must be known")
+    return int(checks.number("b", b, 2, whole=True))
 
 
 def jobs(sizes: Any, predictions: Any, nudge: Any) -> tuple[Any, Any, Any]:
     """Sizes, predictions (..., n) >= 0 of one shape, and nudges or None. Predictions None means correct ones."""
-    x = within("sizes", sizes, 0.0, open_high=True, need="finite sizes >= 0")
+    x = _sizes("sizes", sizes)
     if x.ndim == 0:
-        raise InputError("sizes is a single number; needed: an array (..., n) of job sizes, [x] for one job.")
-    y = x if predictions is None else within("predictions", predictions, 0.0, open_high=True, need="finite, >= 0")
+        raise InputError("sizes is a single number; an array (..., n) of job sizes is needed, [x] for one job")
+    y = x if predictions is None else _sizes("predictions", predictions)
     if x.shape[-1:] != y.shape[-1:]:
         raise InputError(
-            f"predictions are for {y.shape[-1] if y.ndim else 'no'} jobs and sizes for {x.shape[-1]}; "
-            "needed: one prediction per job."
+            f"predictions are for {y.shape[-1] if y.ndim else 'no'} jobs and sizes for {x.shape[-1]}; one prediction "
+            "per job is needed"
         )
-    e = None if nudge is None else numbers("nudge", nudge)
-    try:
-        shape = np.broadcast_shapes(x.shape, y.shape, x.shape if e is None else e.shape)
-    except ValueError:
-        given = f"{x.shape}, {y.shape}" + ("" if e is None else f" and {e.shape}")
-        raise InputError(f"sizes, predictions and nudge have shapes {given}; needed: shapes that broadcast.") from None
+    e = None if nudge is None else within("nudge", nudge, open_low=True, open_high=True)
+    given = {"sizes": x, "predictions": y} | ({} if e is None else {"nudge": e})
+    shape = checks.broadcast(**given)
+    if shape[-1:] != x.shape[-1:]:
+        raise InputError(f"nudge has shape {given['nudge'].shape}; one for each of the {x.shape[-1]} jobs is needed")
     if e is not None and not is_traced(x, e) and np.any((e < 0) & (x == 0)):
-        raise InputError("nudge is negative for a job of size 0; needed: sizes that stay >= 0 just below.")
+        raise InputError("nudge is negative for a job of size 0; sizes that stay >= 0 just below are needed")
     return tuple(a if a is None else backend(a).broadcast_to(a, shape) for a in (x, y, e))  # type: ignore[return-value]
+
+
+def _sizes(name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple) and not value:
+        value = np.zeros(0)
+    if hasattr(value, "shape") and 0 in value.shape:  # no jobs: nothing to serve
+        return np.zeros(value.shape)
+    return within(name, value, 0.0, open_high=True)

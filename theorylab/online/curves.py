@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array
 
-from theorylab.errors import InputError
-from theorylab.online.checks import count, price, within
+from theorylab import checks
+from theorylab.online.checks import price
 from theorylab.online.policies import Policy
 from theorylab.online.scheduling import Instance, scheduling_lower_bound
 from theorylab.online.search import proof_adversary, worst_case_search
@@ -68,11 +68,9 @@ def measure_ski_rule(rule: SkiRule, b: int, *, predictions: Sequence[int] | None
     tried that can matter: up to one day beyond the support, b and the prediction (a rule that may never buy is also
     given an endless season, so its robustness is infinite). predictions: by default 1..4b and 1000 b.
     """
-    b = price(b)
-    tried = np.asarray([*range(1, 4 * b + 1), 1000 * b] if predictions is None else predictions)
-    within("predictions", tried, 1.0, whole=True)
-    if tried.ndim != 1 or tried.size == 0:
-        raise InputError(f"predictions has shape {tried.shape}; needed: a non-empty list of whole numbers.")
+    b, rule = price(b), checks.function("rule", rule)
+    predictions = [*range(1, 4 * b + 1), 1000 * b] if predictions is None else predictions
+    tried = np.asarray(checks.within("predictions", predictions, 1, whole=True, ndim=1))
     groups: dict[bytes, tuple[np.ndarray, list[int]]] = {}  # predictions with the same answer are measured together
     for i, y in enumerate(tried.astype(int).tolist()):
         q = as_distribution(rule(y, b))
@@ -96,6 +94,7 @@ def ski_rental_curve(
     The optimum is `tradeoff_randomized_discrete` at the measured robustness, the exact one for this price; the curve
     of the limit of large b is not a bound at finite b.
     """
+    checks.function("family", family), checks.finite("parameters", parameters, ndim=1)
     measured = [measure_ski_rule(family(p), b, predictions=predictions) for p in parameters]
     consistency, robustness = (np.asarray([getattr(m, k) for m in measured]) for k in ("consistency", "robustness"))
     optimum = np.asarray(tradeoff_randomized_discrete(robustness, b))
@@ -122,7 +121,8 @@ def scheduling_curve(
     """
     import jax
 
-    count("n", n, 2)
+    n, instances = checks.count("n", n, 2), checks.count("instances", instances)
+    checks.function("family", family), checks.finite("parameters", parameters, ndim=1), checks.key("key", key)
     consistency, robustness, witnesses = [], [], []
     for i, parameter in enumerate(parameters):
         policy = family(parameter)

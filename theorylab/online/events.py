@@ -18,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.online.checks import count, jobs
-from theorylab.online.policies import Action, Policy, View
+from theorylab.online.checks import jobs
+from theorylab.online.policies import Action, Policy, PreferentialRoundRobin, TwoStage, View
 from theorylab.online.reductions import least, some, total
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
@@ -61,7 +62,7 @@ def schedule(
     jit, vmap over instances and over a policy's parameters work; a policy that is a plain function is traced once.
     Raises `InputError` for NaN or negative sizes, shapes that do not fit, infeasible rates, too many wake-ups.
     """
-    allowed = count("wakes", getattr(policy, "wakes", 4) if wakes is None else wakes, 0)
+    allowed = checks.count("wakes", getattr(policy, "wakes", 4) if wakes is None else wakes, 0)
     result = _schedule(policy, sizes, predictions, nudge, allowed)
     if not is_traced(result.status):
         status = np.asarray(result.status)
@@ -88,8 +89,9 @@ def _schedule(policy: Policy, sizes: Any, predictions: Any, nudge: Any, wakes: i
 def as_pytree(policy: Policy) -> Any:
     """A policy that can go through jit: a registered dataclass with parameters in float64 (call it with 64-bit types
     on), or a plain function as a static callable."""
-    if not callable(policy):
-        raise InputError(f"policy is {policy!r}; needed: a callable that maps a View to rates.")
+    checks.function("policy", policy)
+    if isinstance(policy, TwoStage | PreferentialRoundRobin):
+        policy.check()
     if jax.tree_util.all_leaves([policy]):
         return jax.tree_util.Partial(policy)
     return jax.tree.map(lambda p: as_float64(p) if jnp.issubdtype(jnp.result_type(p), jnp.floating) else p, policy)

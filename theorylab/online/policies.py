@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from theorylab import checks
 from theorylab.online.reductions import least, some, total
 from theorylab.pytrees import register
 
@@ -60,11 +61,13 @@ Policy = Callable[[View], Any]
 
 def equal_rates(view: View) -> Float[Array, " n"]:
     """The processor shared equally by the unfinished jobs."""
+    checks.instance("view", view, View, "a View of arrays (n,)")
     return view.unfinished / jnp.maximum(total(view.unfinished.astype(view.attained.dtype)), 1)
 
 
 def shortest_first(view: View) -> Float[Array, " n"]:
     """The whole processor to the unfinished job of smallest prediction, ties by index."""
+    checks.instance("view", view, View, "a View of arrays (n,)")
     n, dtype = view.rank.shape[0], view.attained.dtype
     head = least(view.rank + n * (~view.unfinished).astype(dtype))  # no `where`, under vmap it would transpose
     return (view.unfinished & (view.rank == head)).astype(view.attained.dtype)
@@ -103,6 +106,10 @@ class PreferentialRoundRobin:
     wakes: ClassVar[int] = 0
     watches: ClassVar[bool] = False
 
+    def check(self) -> None:
+        """Refuse a share outside [0, 1]. The simulator calls it: JAX makes PyTrees of anything, not of numbers only."""
+        checks.number("spjf_share", self.spjf_share, 0, 1)
+
     def __call__(self, view: View) -> Float[Array, " n"]:
         return self.spjf_share * shortest_first(view) + (1 - self.spjf_share) * equal_rates(view)
 
@@ -125,7 +132,13 @@ class TwoStage:
     def watches(self) -> bool:
         return True
 
+    def check(self) -> None:
+        """Refuse a negative lam, and what is neither true nor false. The simulator calls it."""
+        checks.number("lam", self.lam, 0)
+        checks.within("detect_overrun", self.detect_overrun, 0, 1, whole=True, ndim=0)
+
     def __call__(self, view: View) -> Action:
+        checks.instance("view", view, View, "a View of arrays (n,)")
         n = view.predictions.shape[0]
         opt = jnp.sum((n - view.rank) * view.predictions)
         end = self.lam * opt * (2 / max(n - 1, 1)) * (n > 1)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from theorylab.errors import InputError
-from theorylab.online.checks import backend, count, jobs, numbers, within
+from theorylab import checks
+from theorylab.online.checks import backend, jobs, within
 from theorylab.precision import float64_inside
 from theorylab.pytrees import register
 
@@ -46,6 +46,7 @@ def prr_perfect_cost(sizes: Float[ArrayLike, "... n"], spjf_share: Any) -> Float
     """Cost of preferential round robin on correct predictions: (2 OPT - (1-a) sum x) / (1+a), exactly."""
     x, _, _ = jobs(sizes, None, None)
     a = within("spjf_share", spjf_share, 0.0, 1.0)
+    checks.broadcast(**{"sizes (without the jobs)": x[..., :0].sum(-1), "spjf_share": a})
     return (2 * opt_cost(x) - (1 - a) * x.sum(-1)) / (1 + a)
 
 
@@ -53,7 +54,7 @@ def prr_perfect_cost(sizes: Float[ArrayLike, "... n"], spjf_share: Any) -> Float
 def prr_consistency(n: int, spjf_share: Any) -> Float[Array, "..."]:
     """Exact consistency of preferential round robin on n jobs, 2(n+a) / ((1+a)(n+1)), attained by equal sizes."""
     a = within("spjf_share", spjf_share, 0.0, 1.0)
-    return 2 * (count("n", n, 1) + a) / ((1 + a) * (n + 1))
+    return 2 * (checks.count("n", n, 1) + a) / ((1 + a) * (n + 1))
 
 
 @float64_inside
@@ -63,7 +64,7 @@ def prr_robustness(n: int, spjf_share: Any) -> Float[Array, "..."]:
     Attained by `prr_hard_instance`; proved for n = 2, for larger n never exceeded in search.
     """
     a = within("spjf_share", spjf_share, 0.0, 1.0)
-    return 2 * count("n", n, 1) / ((1 - a) * (n + 1) + 2 * a)
+    return 2 * checks.count("n", n, 1) / ((1 - a) * (n + 1) + 2 * a)
 
 
 @float64_inside
@@ -86,8 +87,8 @@ def prr_guarantees(spjf_share: Any) -> tuple[Any, Any, Any]:
 @float64_inside
 def prr_hard_instance(n: int, spjf_share: float) -> Instance:
     """The worst case of preferential round robin: a job predicted shortest ends together with n-1 jobs of size 1."""
-    a = float(within("spjf_share", spjf_share, 0.0, 1.0, open_high=True))
-    sizes = np.ones(count("n", n, 1))
+    a = float(within("spjf_share", spjf_share, 0.0, 1.0, open_high=True, ndim=0))
+    sizes = np.ones(checks.count("n", n, 1))
     sizes[0] = (a * n + 1 - a) / (1 - a)
     predictions = np.ones(n)
     predictions[0] = 0.5
@@ -95,8 +96,8 @@ def prr_hard_instance(n: int, spjf_share: float) -> Instance:
 
 
 def _lam(n: int, lam: Any) -> Any:
-    end = (count("n", n, 2) - 1) / (n + 1)
-    value = within("lam", lam, 0.0, end + 1e-12, need=f"lam in [0, (n-1)/(n+1)] = [0, {end:g}] for n = {n} jobs")
+    end = (checks.count("n", n, 2) - 1) / (n + 1)
+    value = within("lam", lam, 0.0, end + 1e-12)
     return backend(value).minimum(value, end)
 
 
@@ -108,7 +109,7 @@ def scheduling_lower_bound(n: int, lam: Any) -> Float[Array, "..."]:
     of round robin, beyond which (raises `InputError`) round robin is consistent enough. Attained for n = 2, and in
     search for n = 3 and 4.
     """
-    if n == 1:
+    if checks.count("n", n) == 1:
         return 0 * within("lam", lam, 0.0) + 1
     lam = _lam(n, lam)
     return (n + n * (n + 1) * lam) / (1 + (n + 1) * (n + 2) * lam / 2)
@@ -131,9 +132,9 @@ def two_stage_hard_ratios(n: int, lam: Any) -> Float[Array, "... n"]:
 @float64_inside
 def two_stage_hard_instance(n: int, lam: float, correct: int = 1) -> Instance:
     """Equal predictions 1; `correct` jobs have that size, the others just above what stage one serves them."""
+    checks.number("lam", lam)
     share = float(_lam(n, lam)) * (n + 1) / (n - 1)
-    if not 1 <= count("correct", correct, 1) <= n:
-        raise InputError(f"correct is {correct}; needed: a number of jobs from 1 to n = {n}.")
+    correct = checks.count("correct", correct, at_most=n)
     late = np.arange(n) >= correct
     if share >= 1:
         late[:] = False
@@ -148,7 +149,9 @@ def two_stage_small_job_instances(n: int, lam: float, small: Float[ArrayLike, " 
     From n = 5 on they push the two-stage schedule above the lower bound, which equal predictions do from n = 6 on.
     """
     size = within("small", small, 0.0, 1.0, open_low=True).reshape(-1, 1)
-    opt = n * size + count("n", n, 3) * (n - 1) / 2
+    n = checks.count("n", n, 3)
+    checks.number("lam", lam)
+    opt = n * size + n * (n - 1) / 2
     served = (2 * float(_lam(n, lam)) * opt / (n - 1) - size) / (n - 1)  # in stage one, by jobs that outlast it
     ends = size <= served
     late = ends & (served < 1) & (np.arange(n) >= 2)
@@ -160,7 +163,8 @@ def two_stage_small_job_instances(n: int, lam: float, small: Float[ArrayLike, " 
 @float64_inside
 def competitive_ratio(cost: Float[ArrayLike, "..."], sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
     """cost / OPT, with 0/0 = 1: no jobs, or only jobs of size 0, are served optimally."""
-    paid, opt = numbers("cost", cost), opt_cost(sizes)
+    paid, opt = within("cost", cost, 0.0), opt_cost(sizes)
+    checks.broadcast(**{"cost": paid, "sizes (without the jobs)": opt})
     xp = backend(paid, opt)
     ratio = xp.divide(paid, xp.where(opt == 0, 1.0, opt))
     return xp.where(opt == 0, xp.where(paid == 0, 1.0, xp.inf), ratio)

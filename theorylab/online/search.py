@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.online.checks import count
 from theorylab.online.events import Run, as_pytree, schedule, simulate
 from theorylab.online.policies import Policy
 from theorylab.online.scheduling import Instance, competitive_ratio
@@ -58,8 +58,14 @@ def worst_case_search(
       10 n climbers floats of memory, whatever `instances` is. The result is a lower estimate of the supremum.
     A policy that leaves a job unserved has ratio infinity. Raises `InputError` for a policy that breaks its contract.
     """
-    count("n", n, 1), count("instances", instances, 1), count("climbers", climbers, 2), count("steps", steps, 1)
-    allowed = count("wakes", getattr(policy, "wakes", 4) if wakes is None else wakes, 0)
+    (
+        checks.count("n", n, 1),
+        checks.count("instances", instances, 1),
+        checks.count("climbers", climbers, 2),
+        checks.count("steps", steps, 1),
+    )
+    allowed = checks.count("wakes", getattr(policy, "wakes", 4) if wakes is None else wakes, 0)
+    checks.flag("perfect", perfect), checks.key("key", key)
     rounds = -(-instances // (climbers * steps))
     best: tuple[float, Any] = (-np.inf, None)
     with jax.enable_x64(True):
@@ -83,8 +89,8 @@ def proof_adversary(policy: Policy, n: int, *, wakes: int | None = None) -> Wors
     other job just longer than the service it had received by then. The ratio is at least
     `scheduling_lower_bound(n, consistency - 1)`.
     """
-    allowed = count("wakes", getattr(policy, "wakes", 4) if wakes is None else wakes, 0)
-    ones = np.ones(count("n", n, 1))
+    allowed = checks.count("wakes", getattr(policy, "wakes", 4) if wakes is None else wakes, 0)
+    ones = np.ones(checks.count("n", n, 1))
     truth = schedule(policy, ones, ones, wakes=wakes)
     with jax.enable_x64(True):
         served = np.asarray(_service_until_first(as_pytree(policy), jnp.ones((n, 1)), wakes=allowed))[:, 0]

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.online.checks import backend, count, numbers, price, within
+from theorylab.online.checks import backend, price, within
 from theorylab.precision import float64_inside, is_traced
 
 _ROUND = 1e-12  # lam b that is whole but for rounding counts as whole
@@ -25,6 +26,7 @@ def ski_cost(buy_day: Any, days: Any, b: int) -> Float[Array, "..."]:
     """Cost of buying on `buy_day` (infinity: never) when the season has `days` days; the arguments broadcast."""
     j = within("buy_day", buy_day, 1.0)
     x = within("days", days, 0.0)
+    checks.broadcast(buy_day=j, days=x)
     xp = backend(j, x)
     return xp.where(x < j, x, j - 1 + price(b))
 
@@ -37,9 +39,7 @@ def ski_ratios(distribution: Float[ArrayLike, " K"], b: int, days: Float[ArrayLi
     probabilities, a sum above 1, or seasons that are not whole numbers of days.
     """
     b = price(b)
-    q = within("distribution", distribution, 0.0, 1 + _MASS, need="probabilities")
-    if q.ndim != 1 or q.size == 0:
-        raise InputError(f"distribution has shape {q.shape}; needed: probabilities (K,) of the buying days 1..K.")
+    q = within("distribution", distribution, 0.0, 1 + _MASS, ndim=1)
     if not is_traced(q) and q.sum() > 1 + _MASS:
         raise InputError(f"distribution sums to {q.sum():g}; needed: at most 1 (the rest never buys).")
     x = within("days", days, 1.0, whole=True)
@@ -59,7 +59,8 @@ def deterministic_buy_day(prediction: Any, b: int, lam: Any) -> Float[Array, "..
 
     (1+lam)-consistent and (1 + 1/lam)-robust; optimal among deterministic algorithms as b grows (WZ).
     """
-    y, lam, b = numbers("prediction", prediction), within("lam", lam, 0.0, 1.0, open_low=True), price(b)
+    y, lam, b = within("prediction", prediction), within("lam", lam, 0.0, 1.0, open_low=True), price(b)
+    checks.broadcast(prediction=y, lam=lam)
     xp = backend(y, lam)
     return xp.where(y >= b, xp.ceil(lam * b * (1 - _ROUND)), xp.ceil(b / lam * (1 - _ROUND)))
 
@@ -67,7 +68,8 @@ def deterministic_buy_day(prediction: Any, b: int, lam: Any) -> Float[Array, "..
 @float64_inside
 def randomized_support(prediction: Any, b: int, lam: Any) -> Float[Array, "..."]:
     """Last buying day of PSK's algorithm 3: floor(lam b), at least 1, if the prediction is >= b; else ceil(b / lam)."""
-    y, lam, b = numbers("prediction", prediction), within("lam", lam, 0.0, 1.0, open_low=True), price(b)
+    y, lam, b = within("prediction", prediction), within("lam", lam, 0.0, 1.0, open_low=True), price(b)
+    checks.broadcast(prediction=y, lam=lam)
     xp = backend(y, lam)
     return xp.where(y >= b, xp.maximum(xp.floor(lam * b * (1 + _ROUND)), 1.0), xp.ceil(b / lam * (1 - _ROUND)))
 
@@ -83,14 +85,14 @@ def randomized_buy_distribution(
     needs a known lam.
     """
     b = price(b)
-    k = numbers("support", randomized_support(prediction, b, lam))
+    k = within("support", randomized_support(prediction, b, lam))
     if k.ndim:
         raise InputError(f"prediction and lam have shape {k.shape}; needed: one number each (vmap over many).")
     if max_days is None:
         if is_traced(lam):
             raise InputError("max_days is missing; needed under jit, where the support's length is unknown.")
         max_days = int(randomized_support(0.0, b, lam))
-    if count("max_days", max_days, 1) and not is_traced(k) and max_days < float(k):
+    if checks.count("max_days", max_days, 1) and not is_traced(k) and max_days < float(k):
         raise InputError(f"max_days is {max_days}; needed: at least the support's {float(k):g} days.")
     xp, rate = backend(k), np.log1p(-1 / b)
     wait = xp.maximum(k - xp.arange(1, max_days + 1), -1.0)
@@ -116,7 +118,7 @@ def randomized_guarantees(b: int, lam: Any) -> tuple[Any, Any]:
     1/(1-e^-lam).
     """
     b = price(b)
-    lam = within("lam", lam, 1 / b, 1.0, open_low=True, need="lam in (1/b, 1]")
+    lam = within("lam", lam, 1 / b, 1.0, open_low=True)
     xp = backend(lam)
     return (1 + 1 / b) / -xp.expm1(-(lam - 1 / b)), lam / -xp.expm1(-lam)
 
@@ -133,7 +135,7 @@ def deterministic_lower_bound(lam: Any, b: int | None = None) -> Float[Array, ".
 
 def as_distribution(rule: Any, *, longest: int = 10_000_000) -> np.ndarray:
     """A buying rule as probabilities (K,): a single number is a buying day (infinity: never), an array is itself."""
-    value = np.asarray(rule, dtype=np.float64)
+    value = np.asarray(checks.real("rule (what it gave)", rule), dtype=np.float64)
     if value.ndim:
         return value
     if not value >= 1 or (np.isfinite(value) and (value != int(value) or value > longest)):

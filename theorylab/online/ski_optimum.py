@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.online.checks import backend, count, price, within
+from theorylab.online.checks import backend, price, within
 from theorylab.precision import float64_inside, is_traced
 from theorylab.pytrees import register
 
@@ -81,9 +82,7 @@ def optimal_buy_distribution(b: int, gamma: Any) -> Float[Array, " b"]:
     """
     b = price(b)
     least = float(smallest_robustness(b))
-    g = within("gamma", gamma, least * (1 - 1e-12), open_high=True, need=f"finite, at least {least:.6g} at b = {b}")
-    if g.ndim:
-        raise InputError(f"gamma has shape {g.shape}; needed: one number (vmap over many).")
+    g = within("gamma", gamma, least * (1 - 1e-12), open_high=True, ndim=0)  # vmap over many
     xp = backend(g)
     survival = g - (g - 1) * np.exp(-np.arange(b) * np.log1p(-1 / b))
     survival = xp.append(xp.maximum(survival, 0.0), 0.0)
@@ -107,9 +106,9 @@ def consistency_lp(b: int, prediction: int, gamma: float, *, max_days: int | Non
     """
     from scipy.optimize import linprog
 
-    b, y = price(b), count("prediction", prediction, 1)
-    g = float(within("gamma", gamma, 1.0, open_high=True))
-    days = count("max_days", max(4 * b, y) if max_days is None else max_days, b)
+    b, y = price(b), checks.count("prediction", prediction, 1)
+    g = float(within("gamma", gamma, 1.0, open_high=True, ndim=0))
+    days = checks.count("max_days", max(4 * b, y) if max_days is None else max_days, b)
     j, x = np.arange(1.0, days + 1), np.arange(1.0, days + 1)[:, None]
     costs = np.where(x < j, x, j - 1 + b)
     objective = np.where(y < j, y, j - 1 + b) / min(y, b)
@@ -154,11 +153,11 @@ def dual_certificate(gamma: Any, b: int, *, length: int | None = None) -> Certif
     b = price(b)
     g = within("gamma", gamma, 1.0, open_low=True, open_high=True)
     if length is None:
+        checks.real("gamma", g, ndim=0)  # the best length is that of one gamma
         if is_traced(g):
             raise InputError("length is missing; needed under jit, where the best one is unknown.")
         length = int(np.argmax(_dual_value(g, b, np.arange(b + 1.0))))
-    if not count("length", length, 0) <= b:
-        raise InputError(f"length is {length}; needed: at most b = {b} days.")
+    length = checks.count("length", length, 0, b)
     j, log_step = np.arange(1.0, length + 1), np.log1p(-1 / b)
     weights = np.exp((j - length) * log_step) / (b * (b - 1))
     return Certificate(_dual_value(g, b, length), j, weights, np.exp(-length * log_step))
@@ -172,7 +171,10 @@ def continuous_certificate(gamma: Any, kappa: Any = None, *, points: int = 1000)
     ln(gamma/(gamma-1)), whose value is `tradeoff_randomized(gamma)`. kappa in [0, 1].
     """
     g = within("gamma", gamma, 1.0, open_low=True, open_high=True)
-    k = _kappa(g) if kappa is None else within("kappa", kappa, 0.0, 1.0)
+    if kappa is None:
+        checks.real("gamma", g, ndim=0)  # the grid is that of one kappa
+    k = _kappa(g) if kappa is None else within("kappa", kappa, 0.0, 1.0, ndim=0)
+    points = checks.count("points", points)
     xp = backend(g, k)
     x = (np.arange(points) + 0.5) / points * k
     return Certificate(xp.exp(k) - g * (xp.expm1(k) - k), x, xp.exp(k - x), xp.exp(k))
@@ -181,7 +183,8 @@ def continuous_certificate(gamma: Any, kappa: Any = None, *, points: int = 1000)
 @float64_inside
 def exponential_density(t: Float[ArrayLike, "..."], kappa: Any) -> Float[Array, "..."]:
     """Continuous time, units of b: the optimal density e^t / (e^kappa - 1) of the buying time on [0, kappa]."""
-    t, k = within("t", t, 0.0), within("kappa", kappa, 0.0, open_low=True)
+    t, k = within("t", t, 0.0), within("kappa", kappa, 0.0, 700.0, open_low=True)  # e^700 is a float64
+    checks.broadcast(t=t, kappa=k)
     xp = backend(t, k)
     return xp.where(t <= k, xp.exp(xp.minimum(t, k)) / xp.expm1(k), 0.0)
 
@@ -195,13 +198,16 @@ def continuous_ratios(
       `lambda t: 0 * t` is the deterministic algorithm. Gauss-Legendre with `nodes` nodes on either side of each season.
     seasons: lengths > 0 in units of b, infinity allowed.
     """
-    end = np.asarray(within("support", support, 0.0, open_high=True))
-    x = np.atleast_1d(np.asarray(within("seasons", seasons, 0.0, open_low=True)))
-    at, weight = np.polynomial.legendre.leggauss(count("nodes", nodes, 2))
+    density = checks.function("density", density)
+    end = np.asarray(within("support", support, 0.0, open_high=True, ndim=0))
+    x = np.atleast_1d(np.asarray(within("seasons", seasons, 0.0, open_low=True, ndim=(0, 1))))
+    at, weight = np.polynomial.legendre.leggauss(checks.count("nodes", nodes, 2))
 
     def integral(low: Any, high: Any, buying: bool) -> np.ndarray:
         t = low + (high - low) * (at + 1) / 2
-        p = np.asarray(density(t), np.float64)
+        p = np.asarray(checks.finite("density (what it gave)", density(t)), np.float64)
+        if p.shape not in ((), t.shape):
+            raise InputError(f"density gave shape {p.shape} for times {t.shape}; the same shape is needed")
         return ((high - low) / 2 * weight * p * ((1 + t) if buying else 1.0)).sum(-1)
 
     cut = np.minimum(x, end)[:, None]

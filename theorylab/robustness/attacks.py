@@ -15,8 +15,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.nets.losses import cross_entropy
+from theorylab.nets.training_inputs import outputs_of
+from theorylab.precision import is_traced
 
 Norm = Literal["linf", "l2"]
 Bounds = tuple[float, float] | None
@@ -53,17 +56,16 @@ def pgd(
     Returns:
         Samples of the shape of `x`, inside the ball and the bounds.
     """
-    x, y = _checked(x, y, bounds)
-    if norm not in ("linf", "l2"):
-        raise InputError(f"norm: {norm!r} given, 'linf' or 'l2' is needed")
-    if not np.isfinite(eps) or eps < 0:
-        raise InputError(f"eps: {eps!r} given, a finite number of at least 0 is needed")
-    for name, value in (("steps", steps), ("batch_size", batch_size)):
-        if isinstance(value, bool) or int(value) != value or value < 1:
-            raise InputError(f"{name}: {value!r} given, a whole number of at least 1 is needed")
+    bounds = _bounds(bounds)
+    x, y = _checked(f, params, x, y, bounds)
+    checks.choice("norm", norm, ("linf", "l2"))
+    checks.number("eps", eps, 0), checks.flag("targeted", targeted), checks.function("loss", loss)
+    steps, batch_size = checks.count("steps", steps), checks.count("batch_size", batch_size)
+    if step_size is not None:
+        checks.number("step_size", step_size, 0)
     rate = 2.5 * eps / steps if step_size is None else step_size
-    if not np.isfinite(rate) or rate < 0:
-        raise InputError(f"step_size: {step_size!r} given, a finite number of at least 0 is needed")
+    if key is not None:
+        checks.key("key", key)
     sign, parts = (-1.0 if targeted else 1.0), []
     for start in range(0, len(x), batch_size):
         centre, labels = x[start : start + batch_size], y[start : start + batch_size]
@@ -91,6 +93,7 @@ def fgsm(
     batch_size: int = 500,
 ) -> Float[Array, "n ..."]:
     """One step of length `eps` from `x`: along the sign of the gradient (l-inf) or the gradient itself (l2)."""
+    checks.number("eps", eps, 0)
     return pgd(f, params, x, y, eps=eps, steps=1, step_size=eps, norm=norm, bounds=bounds, targeted=targeted, loss=loss,
                batch_size=batch_size)  # fmt: skip
 
@@ -107,7 +110,13 @@ def project(
 
     With `centre` inside the bounds the result lies in both; in l2 it need not be the nearest point of the two.
     """
-    x, centre = jnp.asarray(x), jnp.asarray(centre)
+    bounds = _bounds(bounds)
+    x, centre = jnp.asarray(checks.finite("x", x)), jnp.asarray(checks.finite("centre", centre))
+    checks.choice("norm", norm, ("linf", "l2"))
+    shape = checks.nonnegative("eps", eps).shape
+    eps = jnp.asarray(eps) if shape else eps  # a Python number stays one: it takes the precision of x
+    if checks.broadcast(x=x, centre=centre, eps=eps) != x.shape or not x.ndim:
+        raise InputError(f"centre has shape {centre.shape}, eps {shape}, x {x.shape}; shapes that fit x are needed")
     away = x - centre
     away = jnp.clip(away, -eps, eps) if norm == "linf" else away * jnp.minimum(1.0, eps / _length(away))
     return centre + away if bounds is None else jnp.clip(centre + away, *bounds)
@@ -141,20 +150,27 @@ def _random_in_ball(key: Array, x: Array, eps: float, norm: Norm) -> Array:
     return eps * jax.random.uniform(radius, shape, x.dtype) * direction / _length(direction)
 
 
-def _checked(x: Any, y: Any, bounds: Bounds) -> tuple[Array, Array]:
-    x, y = jnp.asarray(x), jnp.asarray(y)
+def _bounds(bounds: Any) -> Bounds:
+    if bounds is None:
+        return None
+    low, high = (float(end) for end in checks.within("bounds", bounds, infinite=True, shape=(2,)))
+    if not low < high:
+        raise InputError(f"bounds = ({low:g}, {high:g}); the smallest value below the largest, or None, is needed")
+    return low, high
+
+
+def _checked(f: Any, params: PyTree, x: Any, y: Any, bounds: Bounds) -> tuple[Array, Array]:
+    x = jnp.asarray(checks.finite("x", x))
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise InputError(f"x: dtype {x.dtype} given, floats are needed; scale the pixels: x.astype('float32') / 255")
-    if x.ndim < 2 or not x.size or y.shape != (len(x),) or not jnp.issubdtype(y.dtype, jnp.integer):
-        raise InputError(
-            f"x, y: shapes {x.shape}, {y.shape} and labels {y.dtype} given; a batch of samples and one integer label "
-            "for each are needed"
-        )
-    if isinstance(x, jax.core.Tracer):
-        return x, y
-    if not bool(jnp.isfinite(x).all()):
-        raise InputError("x: NaN or infinite entries; remove these samples first")
-    if bounds is not None and (float(x.min()) < bounds[0] or float(x.max()) > bounds[1]):
+        raise InputError(f"x has dtype {x.dtype}; floats are needed; scale the pixels: x.astype('float32') / 255")
+    if x.ndim < 2:
+        raise InputError(f"x has shape {x.shape}; a batch of samples (n, ...) is needed")
+    output = outputs_of("params, x", partial(checks.function("f", f), params), x)
+    classes = output.shape[-1] if getattr(output, "ndim", 0) == 2 else None
+    if checks.real("y", y).shape != x.shape[:1]:
+        raise InputError(f"x, y: shapes {x.shape}, {np.shape(y)} given; one label for each sample is needed")
+    y = jnp.asarray(checks.labels("y", y, classes=classes))
+    if not is_traced(x) and bounds is not None and (float(x.min()) < bounds[0] or float(x.max()) > bounds[1]):
         raise InputError(
             f"x: values from {float(x.min()):.3g} to {float(x.max()):.3g} given, outside bounds = {bounds}; "
             "put the normalisation into f, or give other bounds (None for none)"
