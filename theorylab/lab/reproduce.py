@@ -60,7 +60,7 @@ def reproduce(
 
 def code_of(paper: Paper, experiments: Sequence[str]) -> str:
     """One fingerprint of the code that these experiments run; a gallery made by other code is stale."""
-    return "-".join(sorted({fingerprint(paper.experiment(n).run.__module__) for n in experiments}))
+    return "-".join(sorted({fingerprint(paper.experiment(n).run) for n in experiments}))
 
 
 def figure_record(paper: Paper, figure: Figure, preset: Preset, results: Mapping[str, Results]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def make_task(paper: Paper, name: str, cell: Cell) -> Task:
     """The task of one cell, with the tasks that it needs."""
     experiment = paper.experiment(name)
     needs = {kw: make_task(paper, *wanted) for kw, wanted in experiment.needs(cell).items()}
-    parts = [paper.slug, name, canonical(cell), fingerprint(experiment.run.__module__)]
+    parts = [paper.slug, name, canonical(cell), fingerprint(experiment.run)]
     parts += [f"{kw}={task.key}" for kw, task in sorted(needs.items())]
     return Task(paper.slug, experiment, dict(cell), hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32], needs)
 
