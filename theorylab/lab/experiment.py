@@ -9,11 +9,14 @@ import numpy as np
 
 from theorylab.errors import InputError
 from theorylab.lab.table import html_table
+from theorylab.lab.values import require_like
 
 Cell = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
 PRESETS = ("smoke", "quick", "full")  # every paper has these; "medium", an hour on a small machine, some
 MEDIUM = "medium"
+_SEEDS = 1000  # seeds that a base seed keeps for itself
+LARGEST_SEED = (2**31 - _SEEDS) // _SEEDS  # every seed that follows from it fits JAX's 32-bit keys
 
 
 def canonical(cell: Cell) -> str:
@@ -38,16 +41,30 @@ class Preset:
 
     def seeds(self, count: int) -> range:
         """`count` consecutive seeds; runs with other `--seed` values share none of them up to 1,000 repetitions."""
-        return range(1000 * self.seed, 1000 * self.seed + count)
+        return range(_SEEDS * self.seed, _SEEDS * self.seed + count)
 
-    def with_values(self, changes: Mapping[str, Any]) -> "Preset":
-        """This preset with some values replaced. Raises `InputError` for a name that the preset does not have."""
+    def with_values(self, changes: Mapping[str, Any], like: Sequence["Preset"] = ()) -> "Preset":
+        """This preset with some values replaced.
+
+        Raises `InputError` for a name that the preset does not have, and for a value of another kind than those that
+        this preset and those in `like` have there.
+        """
         unknown = sorted(set(changes) - set(self.values))
         if unknown:
             raise InputError(f"preset '{self.name}' has no value {unknown[0]!r}; it has: {', '.join(self.values)}")
+        for name, value in changes.items():
+            require_like(name, value, [self.values[name], *(p.values[name] for p in like if name in p.values)])
         note = ", ".join(f"{k}={json.dumps(v)}" for k, v in changes.items())
         omits = f"{self.omits} Changed by hand: {note}.".strip() if changes else self.omits
         return Preset(self.name, {**self.values, **changes}, self.seed, omits)
+
+
+def require_seed(seed: int) -> None:
+    """Raise `InputError` for a base seed from which no seeds of JAX's keys follow."""
+    if seed < 0:
+        raise InputError(f"seed must be 0 or more, not {seed}")
+    if seed > LARGEST_SEED:
+        raise InputError(f"seed must be {LARGEST_SEED} or less, not {seed}: {_SEEDS} seeds below 2^31 follow from it")
 
 
 def _no_needs(_: Cell) -> Mapping[str, tuple[str, Cell]]:
