@@ -1,16 +1,28 @@
-"""Files that survive a crash: written as a whole or not at all."""
+"""Files that survive crashes, damage and company: written as a whole, sealed by a digest, in folders held by one."""
 
+import contextlib
+import hashlib
+import logging
 import os
+import re
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from theorylab.errors import InputError
+
+_SEAL = b"sha256 "
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+_log = logging.getLogger(__name__)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -21,6 +33,35 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def sweep_temporaries(folder: Path, older_than: float = 3600.0) -> None:
+    """Remove what writers left in `folder` that were killed in the middle of `write_atomically`.
+
+    A file that was last written to `older_than` seconds ago has no writer any more. Who holds the folder may say 0.
+    """
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another sweeper was faster, or its writer has finished
+            if _TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def seal(body: bytes) -> bytes:
+    """The content with its digest in a line before it."""
+    return _SEAL + digest(body).encode() + b"\n" + body
+
+
+def unseal(content: bytes) -> bytes | None:
+    """What was sealed; None where a single bit of it, or of the seal, is another one now."""
+    body = content[len(_SEAL) + 65 :]
+    return body if content == seal(body) else None
 
 
 def require_writable(folder: Path, option: str) -> None:
@@ -35,3 +76,43 @@ def require_writable(folder: Path, option: str) -> None:
             pass
     except OSError as error:
         raise InputError(f"{option} {folder}: cannot write there ({error.strerror}); give another folder") from None
+
+
+@contextlib.contextmanager
+def in_one_line(option: str, folder: Path) -> Iterator[None]:
+    """Turn an error of the file system into an `InputError` that names the option and the folder."""
+    try:
+        yield
+    except OSError as error:
+        what = error.strerror or str(error)
+        where = "" if error.filename is None else f" ({error.filename})"
+        raise InputError(
+            f"{option}={str(folder)!r}: {what}{where}; mend that or give another folder. What was finished is kept"
+        ) from None
+
+
+@contextlib.contextmanager
+def held(folder: Path, option: str, patience: float = 5.0) -> Iterator[None]:
+    """Hold `folder`, made where it is missing, against every other process and thread that asks for it here.
+
+    Waits for the one that holds it, and says so after `patience` seconds and every minute from then on; Ctrl-C ends
+    the wait. The system frees the folder when its holder dies.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(folder / ".lock"), folder / ".holder"
+    while True:
+        try:
+            lock.acquire(timeout=patience, poll_interval=0.05)
+            break
+        except Timeout:
+            with contextlib.suppress(OSError):
+                who = holder.read_bytes().decode("ascii", "replace")
+                _log.warning(
+                    "%s=%r: waiting for process %s, which works there (Ctrl-C stops)", option, str(folder), who
+                )
+            patience = 60.0
+    try:
+        holder.write_text(str(os.getpid()))
+        yield
+    finally:
+        lock.release()

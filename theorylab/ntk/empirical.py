@@ -6,7 +6,6 @@ after Novak, Sohl-Dickstein, Schoenholz (2022, arXiv 2206.08720), with the order
 
 import contextlib
 import functools
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,9 +20,10 @@ from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout
 from theorylab.ntk.guard import refuse_coupling, run_probe
 from theorylab.ntk.host import HostEngine
+from theorylab.ntk.identity import array_digest, function_digest
 from theorylab.ntk.plan import Reduce, show, table
 from theorylab.ntk.products import ProductEngine
-from theorylab.ntk.store import KernelStore
+from theorylab.ntk.store import KernelStore, open_folder
 from theorylab.ntk.tiles import fill
 
 Method = Literal["auto", "structured", "jacobian", "ntk_vp"]
@@ -68,7 +68,9 @@ def empirical_ntk(
     left); work is cut into tiles of samples, and of outputs, to stay below it. `mesh` shards each tile's samples over
     all axes of a mesh. `precision` is that of every matrix product ("highest": no TF32). `dtype` casts parameters and
     data first; float64 needs no further setup. `out`, a folder, keeps the kernel in `kernel.npy` there, resumes what an
-    interrupted call had finished, and returns a read-only memory map. `progress` shows a progress bar, `explain` prints
+    interrupted call had finished, and returns a read-only memory map. The folder belongs to one kernel: another
+    function, other parameters, data or settings are refused. What is damaged there is computed again. A second process
+    waits for the first and takes over what it has finished. `progress` shows a progress bar, `explain` prints
     the order of contraction chosen for each block.
 
     Repeated calls with the same function object `f` reuse its compiled code: define `f` once, outside of loops.
@@ -106,11 +108,15 @@ def empirical_ntk(
         layout = engine.layout(params, x1, x2, memory_gb)
         if explain:
             show(table(analysis.blocks, analysis.names, layout.plan, layout.costs))
-        folder = None if out is None else Path(out)
-        setup = {} if folder is None else _setup(params, x1, x2, reduce, layout)
-        store = KernelStore(shape, kernel_dtype, x2 is None, folder, setup)
-        fill(store, engine, layout, params, x1, x2, progress)
-        return store.kernel if folder is None else np.load(folder / "kernel.npy", mmap_mode="r")
+        symmetric = x2 is None
+        with contextlib.ExitStack() as stack:
+            if out is None:
+                store = KernelStore(np.zeros(shape, kernel_dtype), symmetric)
+            else:
+                setup = _setup(f, params, x1, x2, engine, precision, layout)
+                store = stack.enter_context(open_folder(Path(out), shape, kernel_dtype, symmetric, setup))
+            fill(store, engine, layout, params, x1, x2, progress)
+            return store.result()
 
 
 @functools.lru_cache(maxsize=32)
@@ -142,10 +148,18 @@ def _sample(x: PyTree) -> list[tuple]:
     return [(leaf.shape[1:], leaf.dtype.name) for leaf in jax.tree.leaves(x)]
 
 
-def _setup(params: PyTree, x1: PyTree, x2: PyTree | None, reduce: Reduce, layout: Layout) -> dict[str, Any]:
+def _setup(
+    f: Callable, params: PyTree, x1: PyTree, x2: PyTree | None, engine: Engine, precision: str, layout: Layout
+) -> dict[str, Any]:
     """What a kernel on disk belongs to."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves((params, x1, x2)):
-        raw = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
-        digest.update(np.ascontiguousarray(raw).tobytes())
-    return {"inputs": digest.hexdigest(), "reduce": reduce, "tile": layout.tile, "chunk": layout.chunk}
+    return {
+        "f": function_digest(f, params, x1),
+        "params": array_digest(params),
+        "x1": array_digest(x1),
+        "x2": None if x2 is None else array_digest(x2),
+        "reduce": engine.reduce,
+        "method": "ntk_vp" if isinstance(engine, ProductEngine) else "structured" if engine.structured else "jacobian",
+        "precision": str(precision),
+        "tile": layout.tile,
+        "chunk": layout.chunk,
+    }

@@ -1,63 +1,28 @@
 """A kernel matrix that is filled tile by tile, in memory or in a file that survives being killed."""
 
+import contextlib
+import hashlib
+import io
 import json
+import math
 import os
-import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from theorylab.errors import InputError
+from theorylab.files import digest, held, in_one_line, seal, sweep_temporaries, unseal, write_atomically
 
 Key = tuple[int, int, int, int]  # first row, last row, first column, last column
 
 
 class KernelStore:
-    """The kernel and how many passes over the outputs each of its tiles has had.
+    """The kernel and how many passes over the outputs each of its tiles has had."""
 
-    On disk: `kernel.npy`, `setup.json` (what is computed) and `journal.txt`, one line a finished tile with a checksum
-    of its bytes. A tile counts once its line is complete and its bytes agree; any other is computed again.
-    """
-
-    def __init__(self, shape: tuple[int, ...], dtype: Any, symmetric: bool, folder: Path | None, setup: dict[str, Any]):
-        self.symmetric, self.done = symmetric, dict[Key, int]()
-        self.journal = None if folder is None else folder / "journal.txt"
-        self.kernel: Any = (
-            np.zeros(shape, dtype) if folder is None else self._open(folder, shape, np.dtype(dtype), setup)
-        )
-
-    def _open(self, folder: Path, shape: tuple[int, ...], dtype: np.dtype, setup: dict[str, Any]) -> np.ndarray:
-        folder.mkdir(parents=True, exist_ok=True)
-        setup = json.loads(json.dumps({**setup, "shape": shape, "dtype": dtype.name}))
-        described, data = folder / "setup.json", folder / "kernel.npy"
-        if described.exists() and data.exists():
-            found = json.loads(described.read_text())
-            if found != setup:
-                differ = ", ".join(sorted(k for k in setup if found.get(k) != setup[k]))
-                raise InputError(
-                    f"out={str(folder)!r} holds another kernel (differs in {differ}); choose an empty folder."
-                )
-            kernel = np.lib.format.open_memmap(data, mode="r+")
-            self._recover(kernel, folder / "journal.txt")
-        else:
-            kernel = np.lib.format.open_memmap(data, mode="w+", dtype=dtype, shape=shape)
-            (folder / "journal.txt").unlink(missing_ok=True)
-            temporary = described.with_suffix(".tmp")
-            temporary.write_text(json.dumps(setup))
-            os.replace(temporary, described)
-        return kernel
-
-    def _recover(self, kernel: np.ndarray, journal: Path) -> None:
-        last: dict[Key, tuple[int, int]] = {}
-        for line in journal.read_text().splitlines() if journal.exists() else []:
-            words = line.split()
-            if len(words) == 7 and words[-1] == "end":
-                a, b, c, d = map(int, words[:4])
-                last[a, b, c, d] = (int(words[4]), int(words[5]))
-        for key, (passes, checksum) in last.items():
-            if self._checksum(kernel, key) == checksum:
-                self.done[key] = passes
+    def __init__(self, kernel: np.ndarray, symmetric: bool):
+        self.kernel, self.symmetric, self.done = kernel, symmetric, dict[Key, int]()
 
     def passes(self, key: Key) -> int:
         """How many passes the tile has had."""
@@ -77,14 +42,132 @@ class KernelStore:
     def finish(self, key: Key) -> None:
         """One more pass over the tile is complete: make it count."""
         self.done[key] = self.passes(key) + 1
-        if self.journal is not None:
-            self.kernel.flush()
-            with open(self.journal, "a") as journal:
-                journal.write(" ".join(map(str, (*key, self.done[key], self._checksum(self.kernel, key)))) + " end\n")
+
+    def result(self) -> np.ndarray:
+        """The kernel to hand out."""
+        return self.kernel
+
+
+class KernelFolder(KernelStore):
+    """A kernel on disk: `kernel.npy`, `setup.txt` (what is computed) and `journal.txt`, a line a finished tile.
+
+    Nothing is believed without its digest. `setup.txt` is sealed. A line of the journal has the digest of its tile's
+    bytes, and one of itself together with the setup: it vouches that this tile of this kernel is finished, and whatever
+    is not vouched for is computed again. The header of `kernel.npy` is not read but known, and mended.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: np.dtype, symmetric: bool, setup: dict[str, Any]):
+        self._folder, self._journal = folder, folder / "journal.txt"
+        self._setup = json.dumps({**setup, "shape": shape, "dtype": dtype.name}, sort_keys=True).encode()
+        sweep_temporaries(folder, older_than=0)
+        written = _read(self._journal) or b""
+        lines = [line for line in written.splitlines(keepends=True) if line == self._whole(line)]
+        self._check_setup(bool(lines))
+        super().__init__(_map(folder / "kernel.npy", shape, dtype), symmetric)
+        if b"".join(lines) != written:
+            write_atomically(self._journal, b"".join(lines))
+        for words in map(bytes.split, lines):
+            key: Any = tuple(map(int, words[:4]))
+            if self.passes(key) < int(words[4]) and self._tile_digest(key) == words[5].decode():
+                self.done[key] = int(words[4])
+
+    def finish(self, key: Key) -> None:
+        super().finish(key)
+        with in_one_line("out", self._folder):
+            self.kernel.flush()  # type: ignore[attr-defined]
+            line = " ".join(map(str, (*key, self.done[key], self._tile_digest(key)))).encode()
+            with open(self._journal, "ab") as journal:
+                journal.write(self._sealed(line))
                 journal.flush()
                 os.fsync(journal.fileno())
 
-    def _checksum(self, kernel: np.ndarray, key: Key) -> int:
+    def result(self) -> np.ndarray:
+        with in_one_line("out", self._folder):
+            return np.load(self._folder / "kernel.npy", mmap_mode="r")
+
+    def _sealed(self, line: bytes) -> bytes:
+        return line + b" " + digest(self._setup + line).encode() + b" end\n"
+
+    def _whole(self, line: bytes) -> bytes:
+        """The line as it was written if it is a line of this kernel, and another text if it is not."""
+        return self._sealed(b" ".join(line.split(b" ")[:6]))
+
+    def _check_setup(self, vouched: bool) -> None:
+        """Refuse the folder of another kernel, or of an unknown one; describe the kernel in an empty folder."""
+        path = self._folder / "setup.txt"
+        content = _read(path)
+        found = None if content is None else unseal(content)
+        if found == self._setup:
+            return
+        if found is not None:
+            raise InputError(_differences(self._folder, json.loads(found), json.loads(self._setup)))
+        empty = not any((self._folder / name).exists() for name in ("kernel.npy", "journal.txt"))
+        if not vouched and not (content is None and empty):
+            state = "missing" if content is None else "damaged"
+            raise InputError(
+                f"out={str(self._folder)!r}: setup.txt is {state}, so it is not known which kernel is there; "
+                "choose another folder or delete this one."
+            )
+        write_atomically(path, seal(self._setup))
+
+    def _tile_digest(self, key: Key) -> str:
         a, b, c, d = key
-        mirror = zlib.crc32(np.ascontiguousarray(kernel[c:d, a:b]).data) if self.symmetric else 0
-        return zlib.crc32(np.ascontiguousarray(kernel[a:b, c:d]).data, mirror)
+        total = hashlib.sha256(np.ascontiguousarray(self.kernel[a:b, c:d]).data)
+        if self.symmetric and (a, b) != (c, d):
+            total.update(np.ascontiguousarray(self.kernel[c:d, a:b]).data)
+        return total.hexdigest()
+
+
+@contextlib.contextmanager
+def open_folder(
+    folder: Path, shape: tuple[int, ...], dtype: Any, symmetric: bool, setup: dict[str, Any]
+) -> Iterator[KernelFolder]:
+    """The kernel in `folder`, held against other processes: a second one waits and finds what the first has finished.
+
+    Raises `InputError` where the folder holds another kernel, or cannot be read or written.
+    """
+    with contextlib.ExitStack() as stack:
+        with in_one_line("out", folder):
+            stack.enter_context(held(folder, "out"))
+            store = KernelFolder(folder, shape, np.dtype(dtype), symmetric, setup)
+        yield store
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if os.path.lexists(path) else None
+
+
+def _differences(folder: Path, found: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    names = [name for name in sorted({*found, *given}) if found.get(name) != given.get(name)]
+    told = [name if name in _DIGESTS else f"{name} was {found.get(name)!r}, is {given.get(name)!r}" for name in names]
+    mend = "give memory_gb as in the first call, " if set(names) <= {"tile", "chunk"} else ""
+    return f"out={str(folder)!r} holds another kernel (differs in {', '.join(told)}); {mend}choose or empty a folder."
+
+
+_DIGESTS = {"f", "params", "x1", "x2"}
+
+
+def _map(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """The file's numbers. Its header and its length are made what they must be, and its place on the disk is taken."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    )
+    start = header.getvalue()
+    size = len(start) + math.prod(shape) * dtype.itemsize
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        before = os.fstat(handle).st_size
+        if before != size:
+            os.ftruncate(handle, size)
+        try:
+            if hasattr(os, "posix_fallocate"):  # a disk that is full later would kill who writes to mapped memory
+                os.posix_fallocate(handle, 0, size)
+        except OSError:
+            os.ftruncate(handle, min(before, size))
+            raise
+        if os.pread(handle, len(start), 0) != start:
+            os.pwrite(handle, start, 0)
+    finally:
+        os.close(handle)
+    return np.memmap(path, dtype, "r+", len(start), shape)
