@@ -74,7 +74,7 @@ def list_papers(
     """The papers, their figures and claims."""
     from theorylab import papers
     from theorylab.lab import gallery as pages
-    from theorylab.lab.store import write_atomically
+    from theorylab.files import write_atomically
 
     rooms = papers.rooms()
     if readme is not None:
@@ -203,7 +203,7 @@ def _parse_changes(changes: Sequence[str] | None) -> Mapping[str, Any]:
 
 
 def _require_writable(folder: Path, option: str) -> None:
-    from theorylab.lab.store import require_writable
+    from theorylab.files import require_writable
 
     require_writable(folder, option)
 

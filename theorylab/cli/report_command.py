@@ -32,7 +32,7 @@ def report(
     from theorylab import papers
     from theorylab.errors import InputError
     from theorylab.lab import PRESETS
-    from theorylab.lab.store import require_writable
+    from theorylab.files import require_writable
     from theorylab.report import Sources, build, require_tools
 
     if preset not in PRESETS:

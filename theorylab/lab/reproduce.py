@@ -13,7 +13,7 @@ from theorylab.lab.experiment import Preset, Results
 from theorylab.lab.fingerprint import fingerprint
 from theorylab.lab.paper import Figure, Paper
 from theorylab.lab.runner import Runner, check_data, devices, total_seconds
-from theorylab.lab.store import write_atomically
+from theorylab.files import write_atomically
 from theorylab.plotting.writer import write_figure
 
 CLAIMS_FILE = "claims.json"

@@ -23,7 +23,6 @@ from theorylab.files import write_atomically
 from theorylab.lab.experiment import Row
 
 _MAGIC = b"theorylab-result-2 "
-_TEMPORARY_AGE = 3600.0  # seconds after which what a killed writer left behind is removed
 
 
 class DamagedResult(Exception):

@@ -19,7 +19,7 @@ from theorylab.lab.experiment import Preset, Results
 from theorylab.lab.fingerprint import fingerprint
 from theorylab.lab.paper import Paper
 from theorylab.lab.runner import Runner, check_data, total_seconds
-from theorylab.lab.store import write_atomically
+from theorylab.files import write_atomically
 
 Record = Mapping[str, Any]
 FORMAT = "theorylab-verdicts-1"
