@@ -233,9 +233,9 @@ def _value(value: Any, what: str) -> str:
     if isinstance(value, tuple | list):
         return f"{type(value).__name__}({','.join(_value(v, what) for v in value)})"
     if isinstance(value, FunctionType | type):
-        return f"{value.__qualname__}:{fingerprint(value)}" if _module_of(value) != "builtins" else value.__qualname__
+        return f"{value.__qualname__}:{_mentioned(_module_of(value)) or fingerprint(value)}"
     if isinstance(value, ModuleType):
-        return f"{value.__name__}:{_of_module(value.__name__)}"
+        return f"{value.__name__}:{_mentioned(value.__name__)}"
     try:
         return f"{type(value).__name__}:{json.dumps(value, sort_keys=True)}"
     except (TypeError, ValueError):
@@ -243,6 +243,11 @@ def _value(value: Any, what: str) -> str:
         raise InputError(
             f"{what} is a {kind}, whose changes would go unseen; hand it to the experiment in its cells, or in a file"
         ) from None
+
+
+def _mentioned(module: str) -> str:
+    """The code of a module that is used, its name where it is installed; empty for a notebook's own functions."""
+    return _of_module(module) if file_of(module) else "" if module == "__main__" else module
 
 
 class _Live:
@@ -280,11 +285,11 @@ class _Live:
     def mention(self, name: str, value: Any) -> None:
         inner = inspect.unwrap(value) if callable(value) else value
         module = getattr(inner, "__module__", None)
-        if isinstance(inner, FunctionType | type) and file_of(str(module)) is None and str(module) == "__main__":
+        if isinstance(inner, FunctionType | type) and not _mentioned(str(module)):
             self.function(inner)
         elif isinstance(inner, ModuleType) or callable(inner):
             origin = inner.__name__ if isinstance(inner, ModuleType) else str(module or type(inner).__module__)
-            self.parts.append(f"{name}={origin}:{getattr(inner, '__qualname__', '')}:{_of_module(origin)}")
+            self.parts.append(f"{name}={origin}:{getattr(inner, '__qualname__', '')}:{_mentioned(origin)}")
         else:
             self.parts.append(f"{name}={_value(value, f'the global {name}')}")
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from theorylab.errors import InputError, OperationError
+from theorylab.errors import OperationError
 from theorylab.files import write_atomically
 from theorylab.lab.experiment import Row
 
@@ -160,17 +160,3 @@ def _damage(content: bytes) -> str:
     if content.startswith(b"theorylab-result-") and not content.startswith(_MAGIC):
         return "it was written by another version"
     return "not a result file" if not content.startswith(_MAGIC) else "its checksum is wrong (truncated or altered)"
-
-
-def read_text(path: Path, what: str) -> str:
-    """The text of a regular file that a user named. Raises `InputError`, saying `what` is needed, for anything else."""
-    try:
-        if not path.exists():
-            raise InputError(f"{path}: no such file; give {what}")
-        if not path.is_file():  # a pipe or a device would be waited for
-            raise InputError(f"{path} is no regular file; give {what}")
-        return path.read_bytes().decode()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give {what}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not text; give {what}") from None
