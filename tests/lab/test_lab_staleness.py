@@ -31,7 +31,8 @@ TREE = {
     "from . import tools\nimport PACKAGE.leaf as leafs\n__all__ = ['deep', 'tools']\n",
     "hub/tools.py": "from PACKAGE.hub.inner.core import constant\n\n\ndef tool():\n    return constant()\n",
     "hub/inner/__init__.py": "from .core import *\nfrom .lower.bottom import deep\n",
-    "hub/inner/core.py": "from ...leaf import two\n\n\ndef constant():\n    return 5\n\n\ndef starred():\n    return two()\n",
+    "hub/inner/core.py": "from ...leaf import two\n\n\ndef constant():\n    return 5\n\n\n"
+    "def starred():\n    return two()\n",
     "hub/inner/lower/__init__.py": "",
     "hub/inner/lower/bottom.py": "from .... import leaf\n\n\ndef deep():\n    return leaf.one() + 6\n",
     "lazy/__init__.py": "import importlib\n\n\ndef __getattr__(name):\n    if name == 'slow':\n"
@@ -72,9 +73,8 @@ WAYS = {
         ("hub/tools.py", "return constant()", "return -constant()"), ("hub/inner/core.py", "return 5", "return 6"),
     ]),
     "lazily, inside of the function": ("", "from PACKAGE.hub import deep", "deep()", [BOTTOM]),
-    "lazily, by import_module": ("from importlib import import_module", "m = import_module('PACKAGE.leaf')", "m.one()", [
-        LEAF,
-    ]),
+    "lazily, by import_module": ("from importlib import import_module", "m = import_module('PACKAGE.leaf')",
+        "m.one()", [LEAF]),
     "lazily, by a relative name": ("import importlib", "m = importlib.import_module('.leaf', __package__)", "m.one()", [
         LEAF,
     ]),
@@ -247,8 +247,10 @@ def test_what_a_partial_or_a_factory_binds_counts():
         return run
 
     assert fingerprint(make(1)) == fingerprint(make(1)) != fingerprint(make(2))
-    assert fingerprint(partial(toy.square, 1)) == fingerprint(partial(toy.square, 1)) != fingerprint(
-        partial(toy.square, 2)
+    assert (
+        fingerprint(partial(toy.square, 1))
+        == fingerprint(partial(toy.square, 1))
+        != fingerprint(partial(toy.square, 2))
     )
     assert fingerprint(toy.square) == fingerprint("toy")
 

@@ -28,7 +28,7 @@ def _read(path: Path, **names: str) -> Mapping[str, Any] | None:
     if not path.exists():
         return None
     record = json.loads(path.read_bytes()) if path.is_file() else None
-    if not intact_record(record, sealed=False) or any(record[k] != v for k, v in names.items()):
+    if record is None or not intact_record(record, sealed=False) or any(record[k] != v for k, v in names.items()):
         raise ValueError("altered, or the record of something else")
     return record
 

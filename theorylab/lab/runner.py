@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,9 @@ class Runner:
     def _say(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
+    def _waiting(self, task: Task, who: str) -> None:
+        self._say(f"waiting for {task}, which {who} computes")
+
     def _read(self, task: Task) -> Row | None:
         try:
             row = self.store.read(*task.place)
@@ -186,7 +190,7 @@ class Runner:
                 else:
                     busy.append(task)
         for task in busy:
-            with self.store.lock(*task.place, wait=True, say=lambda who, t=task: self._say(f"waiting for {t}: {who}")):
+            with self.store.lock(*task.place, wait=True, say=partial(self._waiting, task)):
                 yield task, self._obtain(task, rows)
 
     def _obtain(self, task: Task, rows: Mapping[str, Row]) -> Row | Exception:

@@ -5,11 +5,13 @@ the arrays as NumPy's `.npz`. Nothing is ever unpickled, and a file counts only 
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -99,6 +101,8 @@ class Store:
         path = self.path(paper, experiment, key)
         try:
             with _operation(path, "read"):
+                if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+                    raise OSError(errno.EINVAL, "it is no regular file", str(path))
                 content = path.read_bytes()
         except FileNotFoundError:
             return None
@@ -135,7 +139,7 @@ def _owner(note: Path) -> str:
     """Who holds a lock, in words."""
     try:
         told = json.loads(note.read_text())
-        return f"process {told['pid']} on {told['host']}, since {told['since']}"
+        return f"process {told['pid']} on {told['host']} (since {told['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
 

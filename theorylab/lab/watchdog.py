@@ -48,13 +48,12 @@ def _under(name: str, work: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def _armed(name: str, seconds: float) -> Iterator[None]:
+    stream = sys.__stderr__
     try:
-        stream = sys.__stderr__
-        assert stream is not None
-        stream.fileno()
-    except (AssertionError, AttributeError, OSError, ValueError):
-        seconds = 0.0  # nowhere to write to
-    if not seconds:
+        writable = stream is not None and stream.fileno() >= 0
+    except (AttributeError, OSError, ValueError):
+        writable = False
+    if not seconds or stream is None or not writable:
         yield
         return
     done = threading.Event()
