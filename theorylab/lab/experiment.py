@@ -40,7 +40,14 @@ class Preset:
         return self.values[key]
 
     def seeds(self, count: int) -> range:
-        """`count` consecutive seeds; runs with other `--seed` values share none of them up to 1,000 repetitions."""
+        """`count` consecutive seeds, of which runs with other `--seed` values share none.
+
+        Raises `InputError` for more than the 1,000 that belong to a base seed.
+        """
+        if count > _SEEDS:
+            raise InputError(
+                f"{count} seeds are wanted of base seed {self.seed}, which has {_SEEDS}; give a smaller count"
+            )
         return range(_SEEDS * self.seed, _SEEDS * self.seed + count)
 
     def with_values(self, changes: Mapping[str, Any], like: Sequence["Preset"] = ()) -> "Preset":

@@ -7,6 +7,7 @@ needs: change any of them and it is computed again, change none and it never is.
 
 import contextlib
 import hashlib
+import re
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -104,7 +105,7 @@ class Runner:
         console: Console | None = None,
         progress: bool | None = None,
     ):
-        if executor != "here" and not executor.startswith("dask://"):
+        if executor != "here" and not re.fullmatch("dask://[^/:].*", executor):
             raise InputError(f"unknown executor '{executor}'; give here, dask://local or dask://HOST:PORT")
         self.store, self.executor, self.force = store, executor, force
         self.console = console or Console(stderr=True)
@@ -200,6 +201,8 @@ class Runner:
             return stored
         try:
             row = watched(str(task), lambda: compute(task.experiment, task.cell, _upstream(task, rows)))
+        except SystemExit as error:  # it would end the run as if that were done
+            return RuntimeError(f"the cell called for an exit with code {error.code!r}")
         except Exception as error:
             return error
         return self._keep(task, row)
@@ -235,7 +238,10 @@ class Runner:
 
 def one_line(error: BaseException, width: int = 400) -> str:
     """An error as one line of text: its message, cut where it is long, and its type."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an error that cannot even be told
+        text = ""
     text = text if len(text) <= width else text[: width - 3] + "..."
     return f"{text} ({type(error).__name__})" if text else type(error).__name__
 
