@@ -1,6 +1,7 @@
 """Pages generated from the registry and from what `reproduce` wrote: the gallery's README, the table of papers."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -75,7 +76,7 @@ def update_readme(path: Path, table: str) -> str:
 
     Raises `InputError` when the file or its markers are missing.
     """
-    text = read_text(path, "a README") if path.exists() else ""
+    text = read_text(path, "a README") if os.path.lexists(path) else ""
     if BEGIN not in text or END not in text:
         raise InputError(f"--readme {path}: needs the two lines '{BEGIN}' and '{END}'")
     head, tail = text.split(BEGIN)[0], text.split(END)[1]
