@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -159,16 +160,24 @@ def test_a_cell_that_another_process_computes_is_waited_for_aloud(tmp_path, caps
     assert f"waiting for {task}, which process {os.getpid()} on " in told and "(since 20" in told and run.computed == 1
 
 
-def test_a_process_with_other_code_objects_to_computing():
+def test_a_process_with_other_code_objects_to_computing(monkeypatch):
     from theorylab import __version__
-    from theorylab.lab.cluster import objection
+    from theorylab.lab.cluster import _objection, objection
     from theorylab.lab.fingerprint import module_digests
 
     ours = module_digests(toy.square)
     assert "toy" in ours and "theorylab.lab.claim" in ours
-    assert objection(__version__, tuple(ours.items())) in ("", "toy has changed since it started")
+    assert objection(__version__, tuple(ours.items())) == ""
     assert "its toy differs from ours" in objection(__version__, tuple({**ours, "toy": "0" * 16}.items()))
     assert "its gone differs from ours, or it has none" in objection(__version__, (("gone", "0" * 16),))
+    edited = time.time() + 60
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "theorylab.lab.cluster.file_of", lambda *_: SimpleNamespace(stat=lambda: SimpleNamespace(st_mtime=edited))
+        )
+        _objection.cache_clear()
+        assert objection(__version__, tuple(ours.items())).endswith("has changed since it started")
+    _objection.cache_clear()
     assert objection("0.0.9", tuple(ours.items())) == f"it has theorylab {__version__}, this is 0.0.9"
 
 

@@ -17,6 +17,7 @@ from theorylab.lab.watchdog import patience, watched
 
 PATIENCE = 30.0  # seconds without a worker, or without the scheduler, after which a run ends
 _POLL = 0.1
+_CLOCK = 2.0  # seconds by which the time that a process started at may be told wrong
 
 
 def objection(version: str, expected: tuple[tuple[str, str], ...]) -> str:
@@ -37,7 +38,7 @@ def _objection(expected: tuple[tuple[str, str], ...]) -> str:
     started = psutil.Process().create_time()
     for name, _ in expected:
         path = file_of(name, name.split(".")[0])
-        if path is not None and name in sys.modules and path.stat().st_mtime > started:
+        if path is not None and name in sys.modules and path.stat().st_mtime > started + _CLOCK:
             return f"{name} has changed since it started"
     return ""
 

@@ -86,8 +86,8 @@ def _no_data(_: Preset) -> Sequence[str]:
 class Experiment:
     """A list of independent cells and one pure function from a cell to named arrays.
 
-    run: a module-level function `run(**cell, **upstream) -> {name: array}`. Its module and all theorylab modules
-      that it imports, directly or not, make up the code fingerprint of its results.
+    run: a function `run(**cell, **upstream) -> {name: array}`, of theorylab or of a user's own module, script or
+      notebook. Its code and all that it reaches (`theorylab.lab.fingerprint`) are part of the key of its results.
     cells: from a preset to the cells, each a flat dictionary of JSON values.
     needs: from a cell to `{keyword: (experiment, cell)}`: results of other cells of this paper that `run` is handed
       under that keyword, as a dictionary of arrays.
