@@ -1,4 +1,4 @@
-"""Errors that a user can mend. The command line prints them as one line and exits with code 2."""
+"""Errors that a user can mend. The command line prints them as one line: exit code 2 for input, 1 for the others."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class DataError(InputError):
     """A data set is absent, truncated, corrupted or cannot be fetched; the message names the command that mends it."""
+
+
+class OperationError(RuntimeError):
+    """A disk, a folder or a cluster failed: the message says which, what is kept and how to go on, in one line."""

@@ -2,13 +2,15 @@
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -30,8 +32,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            error.filename = str(path)  # a full disk names no file, and the temporary one says nothing
         raise
 
 
@@ -64,14 +69,43 @@ def unseal(content: bytes) -> bytes | None:
     return body if content == seal(body) else None
 
 
+def read_text(path: Path, what: str) -> str:
+    """The text of a regular file that a user named. Raises `InputError`, saying `what` is needed, for anything else."""
+    try:
+        if not path.exists():
+            raise InputError(f"{path}: no such file; give {what}")
+        if not path.is_file():  # a pipe or a device would be waited for
+            raise InputError(f"{path} is no regular file; give {what}")
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give {what}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not text; give {what}") from None
+
+
+def seal_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with the digest of all the rest under "sha256"."""
+    rest = {k: v for k, v in record.items() if k != "sha256"}
+    return {**rest, "sha256": digest(json.dumps(rest, sort_keys=True).encode())}
+
+
+def intact_record(record: Any, *, sealed: bool = True) -> bool:
+    """Whether a record read from JSON is what was sealed; without its digest it passes only where `sealed` is false."""
+    if not isinstance(record, dict):
+        return False
+    return seal_record(record)["sha256"] == record["sha256"] if "sha256" in record else not sealed
+
+
 def require_writable(folder: Path, option: str) -> None:
     """Raise `InputError`, naming the option, if files cannot be created in `folder`. Leaves nothing behind."""
     parent = folder
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir():
-        raise InputError(f"{option} {folder}: {parent} is a file; give a folder")
     try:
+        while not parent.exists():
+            if parent.is_symlink():
+                raise InputError(f"{option} {folder}: {parent} is a link to nothing; give a folder")
+            parent = parent.parent
+        if not parent.is_dir():
+            raise InputError(f"{option} {folder}: {parent} is a file; give a folder")
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:

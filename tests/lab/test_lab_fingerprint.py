@@ -1,6 +1,7 @@
 import pytest
 
 from theorylab.lab import fingerprint as fp
+from theorylab.lab import syntax
 
 
 @pytest.fixture
@@ -22,14 +23,14 @@ def package(tmp_path, monkeypatch):
     )
     for module in ("one", "two", "three"):
         (root / "g" / f"{module}.py").write_text(f'def {module}():\n    """What it does."""\n    return 1\n')
-    monkeypatch.setattr(fp, "ROOT", root)
+    monkeypatch.setattr(syntax, "ROOT", root)
     forget()
     yield root
     forget()
 
 
 def forget():
-    for cached in vars(fp).values():
+    for cached in (*vars(fp).values(), *vars(syntax).values()):
         if hasattr(cached, "cache_clear"):
             cached.cache_clear()
 

@@ -2,9 +2,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from rich.console import Console
 from theorylab.errors import InputError
 from theorylab.lab import CellError, Experiment, Preset, Runner, Store
 from theorylab.lab.reproduce import reproduce
+from theorylab.lab.runner import make_task
 
 HERE = Path(__file__).parent
 
@@ -107,6 +110,77 @@ def test_a_damaged_file_is_reported_and_computed_again(tmp_path, marks, capsys, 
     np.testing.assert_array_equal(before, after)
 
 
+def test_a_copy_of_another_cells_result_is_not_believed(tmp_path, capsys):
+    preset = toy.PAPER.preset("quick")
+    before = runner(tmp_path).run(toy.PAPER, preset, ["squares"])["squares"].stack("value")
+    a, b = sorted((tmp_path / "store" / "toy").rglob("*.result"))[:2]
+    b.write_bytes(a.read_bytes())
+    again = runner(tmp_path)
+    np.testing.assert_array_equal(again.run(toy.PAPER, preset, ["squares"])["squares"].stack("value"), before)
+    assert again.computed == 1
+    assert f"{b}: it is the result of another cell, toy/squares/{a.stem}" in capsys.readouterr().err
+
+
+def test_a_failing_cell_stops_those_that_need_it_and_no_others(tmp_path):
+    def sometimes(x):
+        return {"value": 1 / x}
+
+    cells = Experiment("sometimes", sometimes, lambda p: [{"x": x} for x in (0, 1, 2)])
+    after = Experiment("after", lambda x, up: up, lambda p: [{"x": x} for x in (0, 1)],
+                       needs=lambda c: {"up": ("sometimes", {"x": c["x"]})})  # fmt: skip
+    run = runner(tmp_path)
+    with pytest.raises(CellError) as caught:
+        run.run(paper_with(cells, after), toy.PAPER.preset("quick"), ["sometimes", "after"])
+    assert str(caught.value).splitlines() == [
+        'toy/sometimes {"x":0}: division by zero (ZeroDivisionError)', "not computed, because they need those: 1 cells",
+    ]  # fmt: skip
+    assert run.computed == 3
+    assert "in sometimes" in caught.value.log.read_text()
+
+
+def test_a_cell_that_another_process_computes_is_waited_for_aloud(tmp_path, capsys):
+    store, preset = Store(tmp_path / "store"), toy.PAPER.preset("quick", changes={"xs": [1], "repeats": 1})
+    task = make_task(toy.PAPER, "squares", toy.SQUARES.cells(preset)[0])
+    held, free = threading.Event(), threading.Event()
+
+    def other():
+        with store.lock(*task.place, wait=False) as got:
+            assert got
+            held.set()
+            free.wait(30)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait(30)
+    threading.Timer(0.5, free.set).start()
+    run = runner(tmp_path)
+    run.run(toy.PAPER, preset, ["squares"])
+    thread.join()
+    told = capsys.readouterr().err
+    assert f"waiting for {task}, which process {os.getpid()} on " in told and "(since 20" in told and run.computed == 1
+
+
+def test_a_process_with_other_code_objects_to_computing(monkeypatch):
+    from theorylab import __version__
+    from theorylab.lab.cluster import _objection, objection
+    from theorylab.lab.fingerprint import module_digests
+
+    ours = module_digests(toy.square)
+    assert "toy" in ours and "theorylab.lab.claim" in ours
+    assert objection(__version__, tuple(ours.items())) == ""
+    assert "its toy differs from ours" in objection(__version__, tuple({**ours, "toy": "0" * 16}.items()))
+    assert "its gone differs from ours, or it has none" in objection(__version__, (("gone", "0" * 16),))
+    edited = time.time() + 60
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "theorylab.lab.cluster.file_of", lambda *_: SimpleNamespace(stat=lambda: SimpleNamespace(st_mtime=edited))
+        )
+        _objection.cache_clear()
+        assert objection(__version__, tuple(ours.items())).endswith("has changed since it started")
+    _objection.cache_clear()
+    assert objection("0.0.9", tuple(ours.items())) == f"it has theorylab {__version__}, this is 0.0.9"
+
+
 def test_an_unknown_executor_is_refused(tmp_path):
     with pytest.raises(InputError, match="unknown executor 'slurm'"):
         runner(tmp_path, executor="slurm")
@@ -136,6 +210,7 @@ from pathlib import Path
 import toy
 from theorylab.lab import Runner, Store
 from theorylab.lab.reproduce import reproduce
+from theorylab.lab.runner import make_task
 base = Path(sys.argv[1])
 preset = toy.PAPER.preset("quick", changes={{"pause": 0.15, "xs": [1, 2, 3, 4]}})
 reproduce(toy.PAPER, preset, Runner(Store(base / "store")), base / sys.argv[2])

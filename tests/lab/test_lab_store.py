@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theorylab.errors import InputError
+from theorylab.files import require_writable, write_atomically
 from theorylab.lab import DamagedResult, Row, Store
-from theorylab.lab.store import require_writable, write_atomically
 
 PLACE = ("paper", "experiment", "key")
 ROW = Row({"n": 3, "kind": "a"}, {"x": np.arange(6.0).reshape(2, 3), "name": np.array("é")}, {"seconds": 0.5})

@@ -1,9 +1,10 @@
 """The Typer application and its entry point.
 
-Exit codes: 0 done, 1 a claim failed (or a computation did), 2 bad usage or input, 130 interrupted. A user's mistake is
-answered by one line, never by a traceback.
+Exit codes: 0 done, 1 a claim failed (or a computation, a disk, a cluster did), 2 bad usage or input, 130 interrupted.
+Every fault is answered by a line, never by a traceback; THEORYLAB_DEBUG=1 shows it.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -21,7 +22,7 @@ from theorylab.cli.doctor import doctor
 from theorylab.cli.replicate import check_replications, gallery_of, replicate_all
 from theorylab.cli.report_command import report
 from theorylab.cli.verdict_table import print_verdicts
-from theorylab.errors import InputError
+from theorylab.errors import InputError, OperationError
 
 app = typer.Typer(
     name="theorylab",
@@ -74,8 +75,8 @@ def list_papers(
 ) -> None:
     """The papers, their figures and claims."""
     from theorylab import papers
+    from theorylab.files import write_atomically
     from theorylab.lab import gallery as pages
-    from theorylab.lab.store import write_atomically
 
     rooms = papers.rooms()
     if readme is not None:
@@ -180,8 +181,12 @@ def verify(
         raise typer.Exit(1 if failed_there else 0)
     earlier = read_records(since) if since is not None else {}
     target = as_json or store / "verdicts.json"
+    if target.is_dir():
+        raise InputError(f"--json {target}: is a folder; give a file in it")
     if as_json is not None:
         _require_writable(as_json.parent, "--json")
+    elif target.exists():
+        _set_aside_if_damaged(target)
     records: dict[str, Any] = {}
     for room, chosen in zip(rooms, presets, strict=True):
         before = earlier.get(room.slug)
@@ -203,19 +208,34 @@ def verify(
     raise typer.Exit(1 if failing else 0)
 
 
+def _set_aside_if_damaged(target: Path) -> None:
+    """Keep a file of verdicts that cannot be read under another name, before one is written in its place."""
+    from theorylab.report.verdicts import read_records
+
+    try:
+        read_records(target)
+    except InputError as error:
+        aside = target.with_name(f"{target.name}.damaged")
+        target.replace(aside)
+        print(f"theorylab: {error}; kept as {aside}", file=sys.stderr)
+
+
 def _prepare(
     paper: str, preset: str, seed: int, store: Path, force: bool, executor: str, changes: Sequence[str] | None
 ) -> tuple[Any, Any, Any]:
     """Check every argument before anything is computed or written."""
     from theorylab import papers
-    from theorylab.lab import Runner, Store
+    from theorylab.lab import Runner, Store, provenance
+    from theorylab.lab.watchdog import patience
 
+    patience()
     rooms = list(papers.rooms().values()) if paper == "all" else [papers.get(paper)]
     if changes and len(rooms) > 1:
         raise InputError("--set needs one paper, not all: the papers' presets have different values")
     presets = [room.preset(preset, seed, _parse_changes(changes)) for room in rooms]
     runner = Runner(Store(store), executor=executor, force=force)
     _require_writable(store, "--store")
+    provenance.device()  # a platform that JAX does not know is told of before anything is computed
     return rooms, runner, presets
 
 
@@ -225,7 +245,7 @@ def _parse_changes(changes: Sequence[str] | None) -> Mapping[str, Any]:
         key, equals, text = change.partition("=")
         try:
             values[key] = json.loads(text) if equals else None
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             equals = ""
         if not equals:
             raise InputError(f"--set {change}: give KEY=JSON, for example --set 'sizes=[250,500]'")
@@ -233,7 +253,7 @@ def _parse_changes(changes: Sequence[str] | None) -> Mapping[str, Any]:
 
 
 def _require_writable(folder: Path, option: str) -> None:
-    from theorylab.lab.store import require_writable
+    from theorylab.files import require_writable
 
     require_writable(folder, option)
 
@@ -247,22 +267,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code. With THEORYLAB_DEBUG set, an error shows its traceback."""
     command = typer.main.get_command(app)
     try:
         words = None if arguments is None else list(arguments)
         code = int(command.main(args=words, prog_name="theorylab", standalone_mode=False) or 0)
-    except USAGE_ERROR as error:
-        return _complain(error.format_message(), 2)
-    except InputError as error:
-        return _complain(str(error), 2)
+        sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = 130
+    except Exception as error:
+        if os.environ.get("THEORYLAB_DEBUG"):
+            raise
+        return _explain(error)
     if code == 130:
         return _complain("interrupted; finished cells are kept, the same command goes on from there", 130)
     return code
 
 
+def _explain(error: Exception) -> int:
+    """Tell what went wrong, a line for each fault, and return the exit code."""
+    from theorylab.lab.runner import CellError, one_line
+
+    if isinstance(error, USAGE_ERROR):
+        return _complain(error.format_message(), 2)
+    if isinstance(error, InputError):
+        return _complain(str(error), 2)
+    if isinstance(error, OperationError):
+        return _complain(str(error), 1)
+    if isinstance(error, BrokenPipeError):  # whoever read our output has heard enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    if isinstance(error, CellError):
+        for line in str(error).splitlines():
+            _complain(line, 1)
+        return _complain(f"the other cells are kept; {_traceback_of(error)}", 1)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return _complain(f"{where}{error.strerror or error}; mend that and give the same command again", 1)
+    return _complain(f"{one_line(error)}; set THEORYLAB_DEBUG=1 to see where", 1)
+
+
+def _traceback_of(error: Any) -> str:
+    return f"tracebacks in {error.log}" if error.log else "set THEORYLAB_DEBUG=1 to see where"
+
+
 def _complain(message: str, code: int) -> int:
-    print("theorylab: " + " ".join(message.split()), file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print("theorylab: " + " ".join(message.split()), file=sys.stderr)
     return code

@@ -31,14 +31,14 @@ def report(
 
     from theorylab import papers
     from theorylab.errors import InputError
+    from theorylab.files import require_writable
     from theorylab.lab import PRESETS
-    from theorylab.lab.store import require_writable
+    from theorylab.lab.experiment import require_seed
     from theorylab.report import Sources, build, require_tools
 
     if preset not in PRESETS:
         raise InputError(f"unknown preset '{preset}'; choose one of: {', '.join(PRESETS)}")
-    if seed < 0:
-        raise InputError(f"seed must be 0 or more, not {seed}")
+    require_seed(seed)
     if not store.is_dir():
         raise InputError(f"--store {store}: no such folder; run `theorylab reproduce all` first, or name another store")
     require_tools()

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from theorylab.data.archives import read_members
@@ -32,13 +32,13 @@ def fetch(name: str, *, archive: str | Path | None = None, progress: bool = True
     client, or no network.
     """
     entry = find_entry(name)
-    if archive is not None and not Path(archive).exists():
-        raise InputError(f"archive={str(archive)!r} does not exist: give the path of an archive or folder")
+    if archive is not None:
+        _require_archive(Path(archive))
     target = cache_path(entry)
     writable(cache_dir())
     say = Console(stderr=True, quiet=not progress)
     try:
-        with say.status(f"fetching {entry.title}") as spinner, FileLock(target.with_name(f".{entry.name}.lock")):
+        with say.status(f"fetching {entry.title}") as spinner, _alone(target, say):
             if target.exists():
                 with contextlib.suppress(DataError):
                     verify(entry.name)
@@ -51,6 +51,32 @@ def fetch(name: str, *, archive: str | Path | None = None, progress: bool = True
     except OSError as error:
         raise DataError(f"cannot write {name!r} to the cache {target.parent}: {error.strerror or error}") from error
     return target
+
+
+@contextlib.contextmanager
+def _alone(target: Path, say: Console) -> Iterator[None]:
+    """Hold the lock of an entry; says so when another process fetches it."""
+    lock = FileLock(target.with_name(f".{target.stem}.lock"))
+    try:
+        lock.acquire(timeout=2)
+    except Timeout:
+        say.print(f"waiting: another process is fetching {target.stem}", highlight=False)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _require_archive(path: Path) -> None:
+    try:
+        there, regular = path.exists(), path.is_file() or path.is_dir()
+    except OSError as error:
+        raise InputError(f"archive={str(path)!r} cannot be read ({error.strerror}): give another") from None
+    if not there:
+        raise InputError(f"archive={str(path)!r} does not exist: give the path of an archive or folder")
+    if not regular:  # a pipe or a device would be read for ever
+        raise InputError(f"archive={str(path)!r} is no regular file and no folder: give the path of one")
 
 
 @contextlib.contextmanager

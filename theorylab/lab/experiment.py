@@ -9,11 +9,14 @@ import numpy as np
 
 from theorylab.errors import InputError
 from theorylab.lab.table import html_table
+from theorylab.lab.values import require_like
 
 Cell = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
 PRESETS = ("smoke", "quick", "full")  # every paper has these; "medium", an hour on a small machine, some
 MEDIUM = "medium"
+_SEEDS = 1000  # seeds that a base seed keeps for itself
+LARGEST_SEED = (2**31 - _SEEDS) // _SEEDS  # every seed that follows from it fits JAX's 32-bit keys
 
 
 def canonical(cell: Cell) -> str:
@@ -37,17 +40,38 @@ class Preset:
         return self.values[key]
 
     def seeds(self, count: int) -> range:
-        """`count` consecutive seeds; runs with other `--seed` values share none of them up to 1,000 repetitions."""
-        return range(1000 * self.seed, 1000 * self.seed + count)
+        """`count` consecutive seeds, of which runs with other `--seed` values share none.
 
-    def with_values(self, changes: Mapping[str, Any]) -> "Preset":
-        """This preset with some values replaced. Raises `InputError` for a name that the preset does not have."""
+        Raises `InputError` for more than the 1,000 that belong to a base seed.
+        """
+        if count > _SEEDS:
+            raise InputError(
+                f"{count} seeds are wanted of base seed {self.seed}, which has {_SEEDS}; give a smaller count"
+            )
+        return range(_SEEDS * self.seed, _SEEDS * self.seed + count)
+
+    def with_values(self, changes: Mapping[str, Any], like: Sequence["Preset"] = ()) -> "Preset":
+        """This preset with some values replaced.
+
+        Raises `InputError` for a name that the preset does not have, and for a value of another kind than those that
+        this preset and those in `like` have there.
+        """
         unknown = sorted(set(changes) - set(self.values))
         if unknown:
             raise InputError(f"preset '{self.name}' has no value {unknown[0]!r}; it has: {', '.join(self.values)}")
+        for name, value in changes.items():
+            require_like(name, value, [self.values[name], *(p.values[name] for p in like if name in p.values)])
         note = ", ".join(f"{k}={json.dumps(v)}" for k, v in changes.items())
         omits = f"{self.omits} Changed by hand: {note}.".strip() if changes else self.omits
         return Preset(self.name, {**self.values, **changes}, self.seed, omits)
+
+
+def require_seed(seed: int) -> None:
+    """Raise `InputError` for a base seed from which no seeds of JAX's keys follow."""
+    if seed < 0:
+        raise InputError(f"seed must be 0 or more, not {seed}")
+    if seed > LARGEST_SEED:
+        raise InputError(f"seed must be {LARGEST_SEED} or less, not {seed}: {_SEEDS} seeds below 2^31 follow from it")
 
 
 def _no_needs(_: Cell) -> Mapping[str, tuple[str, Cell]]:
@@ -62,8 +86,8 @@ def _no_data(_: Preset) -> Sequence[str]:
 class Experiment:
     """A list of independent cells and one pure function from a cell to named arrays.
 
-    run: a module-level function `run(**cell, **upstream) -> {name: array}`. Its module and all theorylab modules
-      that it imports, directly or not, make up the code fingerprint of its results.
+    run: a function `run(**cell, **upstream) -> {name: array}`, of theorylab or of a user's own module, script or
+      notebook. Its code and all that it reaches (`theorylab.lab.fingerprint`) are part of the key of its results.
     cells: from a preset to the cells, each a flat dictionary of JSON values.
     needs: from a cell to `{keyword: (experiment, cell)}`: results of other cells of this paper that `run` is handed
       under that keyword, as a dictionary of arrays.

@@ -1,130 +1,300 @@
-"""Which code a result depends on: a module, and every theorylab module that it imports, directly or not.
+"""Which code a result depends on: a module, and every module of ours that it reaches by imports.
 
-Found by reading the source, so that lazily imported modules count and nothing has to be imported. A package that hands
-on what its modules define counts by the modules whose names are used, so that a module added to it changes nothing for
-those who do not use it. Docstrings do not count.
+Found by reading the source, so that lazily imported modules count and nothing has to be imported. Ours are the modules
+of theorylab and, for an experiment defined elsewhere, those of its own top-level package and all that are not installed
+packages. A package that hands on what its modules define counts by the names that are used and the modules they come
+from, so that a module added to it changes nothing for those who do not use it. A function of a notebook counts by its
+text and by what it mentions. Comments, formatting and docstrings do not count; what a module does to another one while
+it is imported as a bystander is not seen.
 """
 
 import ast
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping
-from functools import cache
+import inspect
+import json
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-import theorylab
+import numpy as np
 
-ROOT = Path(theorylab.__file__).parent
+from theorylab.errors import InputError
+from theorylab.lab.syntax import (
+    Reference,
+    acts,
+    bindings,
+    file_of,
+    is_package,
+    modules_below,
+    references,
+    said,
+    speech,
+    stamp,
+)
+
+
+class _Walk:
+    """All that is reached from a module: modules that count whole, and the names that packages hand on."""
+
+    def __init__(self, start: str):
+        self.own = start.split(".")[0]
+        self.modules: dict[str, Path] = {}
+        self.links: set[str] = set()
+        self._seen: set[Reference] = set()
+        self._waiting = [Reference(start)]
+        while self._waiting:
+            self._follow(self._waiting.pop())
+
+    def _whole(self, module: str, path: Path) -> None:
+        if module not in self.modules:
+            self.modules[module] = path
+            self._waiting += references(module, path)
+            parts = module.split(".")
+            for n in range(1, len(parts)):  # these run first
+                above = file_of(".".join(parts[:n]), self.own)
+                if above is not None and acts(above):
+                    self._whole(".".join(parts[:n]), above)
+
+    def _follow(self, ref: Reference) -> None:
+        if ref in self._seen:
+            return
+        self._seen.add(ref)
+        if ref.below:
+            self._waiting += [Reference(m) for m in modules_below(ref.module, self.own)]
+            return
+        path = file_of(ref.module, self.own)
+        if path is None:  # not ours, or a folder without an __init__.py
+            if ref.chain:
+                self._waiting.append(Reference(f"{ref.module}.{ref.chain[0]}", ref.chain[1:]))
+            return
+        package = is_package(path)
+        if not ref.chain or not package or acts(path):
+            self._whole(ref.module, path)
+        if ref.chain and not (package and _dunder(ref.chain[0])):
+            handed = self._hand_on(ref.module, path, ref.chain[0], ref.chain[1:])
+            if package and not handed:  # its own, or made by its __getattr__
+                self._whole(ref.module, path)
+
+    def _hand_on(self, module: str, path: Path, name: str, rest: tuple[str, ...]) -> bool:
+        """Follow `name` of a module to where it comes from; whether it comes from elsewhere, as far as can be told."""
+        named, stars = bindings(module, path)
+        elsewhere = False
+        if is_package(path) and file_of(f"{module}.{name}", self.own):
+            self._waiting.append(Reference(f"{module}.{name}", rest))
+            elsewhere = True
+        ways = [b.origin for b in named.get(name, ())]
+        origins = ways if name in named else [] if elsewhere else [Reference(star, (name,)) for star in stars]
+        for origin in origins:
+            if origin is not None:
+                self.links.add(f"{module}:{name}={origin.module}:{'.'.join(origin.chain)}")
+                self._waiting.append(Reference(origin.module, (*origin.chain, *rest)))
+                elsewhere = True
+        return elsewhere and None not in ways
+
+
+def _dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
 
 
 @cache
-def _file(module: str) -> Path | None:
-    path = ROOT.joinpath(*module.split(".")[1:])
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+def _walk(module: str) -> _Walk:
+    return _Walk(module)
+
+
+def closure(module: str) -> frozenset[str]:
+    """Names of `module` and of all modules of ours that it reaches by imports."""
+    return frozenset(_walk(module).modules)
+
+
+def _hash(*parts: bytes | str) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        raw = part.encode(errors="surrogatepass") if isinstance(part, str) else part
+        whole.update(len(raw).to_bytes(8, "big") + raw)
+    return whole.hexdigest()[:16]
 
 
 @cache
-def _nodes(path: Path) -> tuple[ast.AST, ...]:
-    """Every node of a file's syntax tree."""
-    return tuple(ast.walk(ast.parse(path.read_text())))
+def _of_module(module: str) -> str:
+    walk = _walk(module)
+    code = [part for name, path in sorted(walk.modules.items()) for part in (name, said(path))]
+    return _hash(module, *code, *sorted(walk.links))
 
 
-@cache
-def _from_imports(module: str, path: Path) -> list[tuple[str, str, str]]:
-    """(module, name, name here) of each `from module import name` in a file."""
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+def fingerprint(of: str | Callable[..., Any]) -> str:
+    """Hex digest (16 characters) of the code that a module or a function depends on.
+
+    A module that has no source counts by its name. Raises `InputError` for a function whose code cannot be told.
+    """
+    if isinstance(of, str):
+        return _of_module(of)
+    function, extra = _unwrap(of)
+    module = _module_of(function)
+    if file_of(module, module.split(".")[0]):
+        return _hash(_of_module(module), *extra, *_enclosed(function, strict=False)) if extra or _cells(function) else (
+            _of_module(module)
+        )  # fmt: skip
+    live = _Live()
+    live.function(function)
+    return _hash(*extra, *live.parts)
+
+
+def module_digests(of: Callable[..., Any]) -> dict[str, str]:
+    """Module to a digest of its code, for every file that a function depends on but the script or notebook itself."""
+    module = _module_of(_unwrap(of)[0])
+    reached = _walk(module).modules.items() if file_of(module, module.split(".")[0]) else ()
+    return {name: _hash(said(path)) for name, path in reached if name != "__main__"}
+
+
+def differing(expected: Mapping[str, str]) -> list[str]:
+    """Those of these modules whose code is other than `module_digests` told, or absent, in this process."""
+    wrong = []
+    for name, digest in expected.items():
+        path = file_of(name, name.split(".")[0])
+        if path is None or _hash(said(path)) != digest:
+            wrong.append(name)
+    return wrong
+
+
+def require_unchanged(of: Callable[..., Any]) -> None:
+    """Raise `InputError` if a file has changed since this process read it: what runs is then not what is written."""
+    module = _module_of(_unwrap(of)[0])
+    if file_of(module, module.split(".")[0]) is None:
+        return
+    for path in _walk(module).modules.values():
+        then = stamp(path)
+        try:
+            now = path.stat()
+        except OSError:
+            now = None
+        if now is None or (now.st_mtime_ns, now.st_size) != then:
+            try:
+                same = speech(ast.parse(path.read_bytes())) == said(path)
+            except (OSError, SyntaxError, ValueError):
+                same = False
+            if not same:
+                raise InputError(f"{path} has changed since this process read it; start again (a notebook: its kernel)")
+
+
+def _module_of(function: Any) -> str:
+    module = getattr(function, "__module__", None) or type(function).__module__
+    if module == "__main__":  # `python -m package.module` has a name of its own
+        spec = getattr(sys.modules["__main__"], "__spec__", None)
+        return spec.name if spec is not None and file_of(spec.name, spec.name.split(".")[0]) else module
+    return module
+
+
+def _unwrap(function: Any) -> tuple[Any, list[str]]:
+    """The function inside of partials and methods, and the values that those bind."""
+    extra: list[str] = []
+    while isinstance(function, partial | MethodType):
+        if isinstance(function, MethodType):
+            function = function.__func__
+            continue
+        bound = [*function.args, *sorted(function.keywords.items())]
+        extra += [_value(v, f"an argument of partial({function.func!r})") for v in bound]
+        function = function.func
+    return function, extra
+
+
+def _cells(function: Any) -> list[tuple[str, Any]]:
+    """The names that a function takes from the functions around it, with their values."""
+    code = getattr(function, "__code__", None)
     found = []
-    for node in _nodes(path):
-        if isinstance(node, ast.ImportFrom):
-            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
-            source = ".".join(p for p in (base, node.module) if p)
-            found += [(source, alias.name, alias.asname or alias.name) for alias in node.names]
+    for name, cell in zip(code.co_freevars if code else (), getattr(function, "__closure__", None) or (), strict=False):
+        try:
+            found.append((name, cell.cell_contents))
+        except ValueError:
+            continue  # not bound yet
     return found
 
 
-@cache
-def _home(source: str, name: str) -> str:
-    """The module that defines `name` of `source`: itself a module, handed on by a package, or `source`."""
-    if _file(f"{source}.{name}"):
-        return f"{source}.{name}"
-    path = _file(source)
-    if path is not None and path.name == "__init__.py":
-        for origin, original, here in _from_imports(source, path):
-            if here == name and origin != source and _file(origin):
-                return _home(origin, original)
-    return source
-
-
-@cache
-def _uses(path: Path) -> Mapping[str, tuple[int, list[str]]]:
-    """How often a file mentions each name, and the attributes that it takes from it."""
-    found: defaultdict[str, list[Any]] = defaultdict(lambda: [0, []])
-    for node in _nodes(path):
-        if isinstance(node, ast.Name):
-            found[node.id][0] += 1
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            found[node.value.id][1].append(node.attr)
-    return {name: (count, attributes) for name, (count, attributes) in found.items()}
-
-
-def _attributes(path: Path, alias: str) -> set[str] | None:
-    """Names that a file takes from the module it calls `alias`; None when it uses the module in another way."""
-    uses, taken = _uses(path).get(alias, (0, []))
-    return set(taken) if uses == len(taken) else None
-
-
-@cache
-def _imports(module: str, path: Path) -> set[str]:
-    found = set()
-    for node in _nodes(path):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    for source, name, here in _from_imports(module, path):
-        home = _home(source, name)
-        file = _file(home)
-        names = _attributes(path, here) if file and file.name == "__init__.py" and path.name != "__init__.py" else None
-        found |= {_home(home, attribute) for attribute in names} if names else {home}
-    return {name for name in found if name.startswith("theorylab.") and _file(name)}
-
-
-@cache
-def closure(module: str) -> frozenset[str]:
-    """Names of `module` and of all theorylab modules that it reaches by imports."""
-    seen: set[str] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        path = _file(name)
-        if name in seen or path is None:
+def _enclosed(function: Any, *, strict: bool) -> Iterator[str]:
+    for name, value in _cells(function):
+        if isinstance(value, FunctionType) and not strict:
+            yield f"{name}={value.__module__}.{value.__qualname__}"
             continue
-        seen.add(name)
-        waiting += _imports(name, path)
-    return frozenset(seen)
+        try:
+            yield f"{name}={_value(value, name)}"
+        except InputError:
+            if strict:
+                raise
+            yield f"{name}={type(value).__qualname__}"
 
 
-@cache
-def _code(path: Path) -> bytes:
-    """A file's lines without its docstrings."""
-    lines = path.read_text().splitlines()
-    left_out: set[int] = set()
-    for node in _nodes(path):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
-            node
-        ):
-            left_out |= set(range(node.body[0].lineno - 1, node.body[0].end_lineno or 0))
-    return "\n".join(line for i, line in enumerate(lines) if i not in left_out).encode()
+def _value(value: Any, what: str) -> str:
+    """A value as text that is the same for equal values. Raises `InputError` when it cannot be told."""
+    if isinstance(value, np.ndarray | np.generic) and value.dtype != object:
+        return f"{value.dtype.str}{value.shape}{_hash(np.ascontiguousarray(value).tobytes())}"
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__}({','.join(_value(v, what) for v in value)})"
+    if isinstance(value, FunctionType | type):
+        return f"{value.__qualname__}:{_mentioned(_module_of(value)) or fingerprint(value)}"
+    if isinstance(value, ModuleType):
+        return f"{value.__name__}:{_mentioned(value.__name__)}"
+    try:
+        return f"{type(value).__name__}:{json.dumps(value, sort_keys=True)}"
+    except (TypeError, ValueError):
+        kind = type(value).__name__
+        raise InputError(
+            f"{what} is a {kind}, whose changes would go unseen; hand it to the experiment in its cells, or in a file"
+        ) from None
 
 
-@cache
-def fingerprint(module: str) -> str:
-    """Hex digest (16 characters) of the code of `closure(module)`; a module outside theorylab counts by its name."""
-    digest = hashlib.sha256(module.encode())
-    for name in sorted(closure(module)):
-        path = _file(name)
-        assert path is not None
-        digest.update(name.encode() + b"\0" + _code(path) + b"\0")
-    return digest.hexdigest()[:16]
+def _mentioned(module: str) -> str:
+    """The code of a module that is used, its name where it is installed; empty for a notebook's own functions."""
+    return _of_module(module) if file_of(module) else "" if module == "__main__" else module
+
+
+class _Live:
+    """The text of functions that no file holds, and of all that they mention."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes | str] = []
+        self._seen: set[int] = set()
+
+    def function(self, function: Any) -> None:
+        if id(function) in self._seen:
+            return
+        self._seen.add(id(function))
+        name = getattr(function, "__qualname__", repr(function))
+        try:
+            text = textwrap.dedent(inspect.getsource(function))
+        except (OSError, TypeError):
+            raise InputError(
+                f"the code of '{name}' cannot be found, so that a change of it would go unseen; write it in a file"
+            ) from None
+        try:
+            self.parts += [name, speech(ast.parse(text))]
+        except SyntaxError:  # a lambda inside of an expression
+            self.parts += [name, text.strip()]
+        methods = vars(function).values() if isinstance(function, type) else (function,)
+        for method in methods:
+            method = inspect.unwrap(getattr(method, "__func__", method))
+            code = getattr(method, "__code__", None)
+            if code is not None:
+                self.parts += list(_enclosed(method, strict=True))
+                self.parts += [_value(v, f"a default of '{name}'") for v in method.__defaults__ or ()]
+                for used in sorted(_names(code) & set(method.__globals__)):
+                    self.mention(used, method.__globals__[used])
+
+    def mention(self, name: str, value: Any) -> None:
+        inner = inspect.unwrap(value) if callable(value) else value
+        module = getattr(inner, "__module__", None)
+        if isinstance(inner, FunctionType | type) and not _mentioned(str(module)):
+            self.function(inner)
+        elif isinstance(inner, ModuleType) or callable(inner):
+            origin = inner.__name__ if isinstance(inner, ModuleType) else str(module or type(inner).__module__)
+            self.parts.append(f"{name}={origin}:{getattr(inner, '__qualname__', '')}:{_mentioned(origin)}")
+        else:
+            self.parts.append(f"{name}={_value(value, f'the global {name}')}")
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names that a function and those inside of it mention."""
+    inside = [_names(c) for c in code.co_consts if isinstance(c, CodeType)]
+    return set(code.co_names).union(*inside)

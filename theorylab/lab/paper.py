@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from theorylab.errors import InputError
 from theorylab.lab.claim import Claim
-from theorylab.lab.experiment import MEDIUM, PRESETS, Experiment, Preset, Results
+from theorylab.lab.experiment import MEDIUM, PRESETS, Experiment, Preset, Results, require_seed
 from theorylab.lab.table import Table
 
 if TYPE_CHECKING:
@@ -84,10 +84,11 @@ class Paper:
         """The named preset at a base seed with some values replaced. Raises `InputError` for unknown names."""
         if name not in self.presets:
             raise InputError(f"paper '{self.slug}': unknown preset '{name}'; choose one of: {', '.join(self.presets)}")
-        if seed < 0:
-            raise InputError(f"seed must be 0 or more, not {seed}")
+        require_seed(seed)
         chosen = self.presets[name]
-        return Preset(chosen.name, chosen.values, seed, chosen.omits).with_values(changes or {})
+        return Preset(chosen.name, chosen.values, seed, chosen.omits).with_values(
+            changes or {}, list(self.presets.values())
+        )
 
     def select_figures(self, names: Sequence[str] | None) -> list[Figure]:
         """The figures of these names (all when None). Raises `InputError` for an unknown one."""

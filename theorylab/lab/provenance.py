@@ -1,5 +1,6 @@
 """Where a result comes from: versions, device, commit. Facts only, gathered without side effects."""
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import theorylab
+from theorylab.errors import InputError
 
 
 @cache
@@ -24,12 +26,20 @@ def versions() -> dict[str, str]:
 
 @cache
 def device() -> str:
-    """The device that JAX computes on, in words, e.g. "cpu (2 cores)" or "NVIDIA H200"."""
+    """The device that JAX computes on, in words, e.g. "cpu (2 cores)" or "NVIDIA H200".
+
+    Raises `InputError` when JAX finds none.
+    """
     import jax
 
     from theorylab.cores import available_cores
 
-    first = jax.devices()[0]
+    try:
+        first = jax.devices()[0]
+    except RuntimeError as error:
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        reason = " ".join(str(error).split())
+        raise InputError(f"JAX finds no device with JAX_PLATFORMS='{wanted}' ({reason}); set it to cpu") from None
     if first.platform == "cpu":
         return f"cpu ({available_cores()} cores)"
     return f"{len(jax.devices())} x {first.device_kind}"
@@ -42,13 +52,16 @@ def commit() -> str | None:
     if not (root / ".git").exists():
         return None
     try:
-        head = subprocess.run(["git", "-C", root, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
+        head = subprocess.run(
+            ["git", "-C", root, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=20
+        )
         changed = subprocess.run(
             ["git", "-C", root, "status", "--porcelain", "--untracked-files=no", "--", "theorylab"],
             capture_output=True,
             text=True,
+            timeout=20,
         )
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return None
     return head.stdout.strip() + ("+changes" if changed.stdout.strip() else "") if head.returncode == 0 else None
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from theorylab.files import seal_record, write_atomically
 from theorylab.lab import provenance
 from theorylab.lab.claim import Claim, Verdict
 from theorylab.lab.experiment import Preset, Results
 from theorylab.lab.fingerprint import fingerprint
 from theorylab.lab.paper import Figure, Paper
 from theorylab.lab.runner import Runner, check_data, devices, total_seconds
-from theorylab.lab.store import write_atomically
 from theorylab.plotting.writer import write_figure
 
 CLAIMS_FILE = "claims.json"
@@ -48,7 +48,7 @@ def reproduce(
     files = []
     for figure in chosen:
         used = {n: results[n] for n in figure.needs}
-        record = figure_record(paper, figure, preset, used)
+        record = seal_record(figure_record(paper, figure, preset, used))
         files += write_figure(
             paper.folder(out, preset.name), figure.name, figure.table(used, preset), figure.draw, record
         )
@@ -60,7 +60,7 @@ def reproduce(
 
 def code_of(paper: Paper, experiments: Sequence[str]) -> str:
     """One fingerprint of the code that these experiments run; a gallery made by other code is stale."""
-    return "-".join(sorted({fingerprint(paper.experiment(n).run.__module__) for n in experiments}))
+    return "-".join(sorted({fingerprint(paper.experiment(n).run) for n in experiments}))
 
 
 def claim_needs(paper: Paper) -> list[str]:
@@ -92,7 +92,7 @@ def write_claims(
         "cell_devices": devices(results), **provenance.record(), "claims": [v.as_json() for v in verdicts],
     }  # fmt: skip
     path = paper.folder(out, preset.name) / CLAIMS_FILE
-    write_atomically(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomically(path, (json.dumps(seal_record(record), indent=1, ensure_ascii=False) + "\n").encode())
     return path
 
 

@@ -5,27 +5,29 @@ needs: change any of them and it is computed again, change none and it never is.
 -9`, loses the cells in flight and nothing else.
 """
 
+import contextlib
 import hashlib
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from theorylab.errors import DataError, InputError
+from theorylab.files import sweep_temporaries, write_atomically
 from theorylab.lab import provenance
 from theorylab.lab.experiment import Arrays, Cell, Experiment, Preset, Results, Row, canonical
-from theorylab.lab.fingerprint import fingerprint
+from theorylab.lab.fingerprint import fingerprint, require_unchanged
 from theorylab.lab.paper import Paper
 from theorylab.lab.store import DamagedResult, Store
-
-
-class CellError(RuntimeError):
-    """A cell failed; the message names the paper, the experiment and the cell, the cause is chained."""
+from theorylab.lab.watchdog import watched
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,21 @@ class Task:
         return f"{self.paper}/{self.experiment.name} {canonical(self.cell)}"
 
 
+class CellError(RuntimeError):
+    """Cells failed. The message has a line for each, with the paper, the experiment and the cell; the first cause is
+    chained, and the tracebacks are in the file `log` where one could be written.
+    """
+
+    def __init__(self, message: str, log: Path | None = None):
+        super().__init__(message)
+        self.log = log
+
+
 def make_task(paper: Paper, name: str, cell: Cell) -> Task:
     """The task of one cell, with the tasks that it needs."""
     experiment = paper.experiment(name)
     needs = {kw: make_task(paper, *wanted) for kw, wanted in experiment.needs(cell).items()}
-    parts = [paper.slug, name, canonical(cell), fingerprint(experiment.run.__module__)]
+    parts = [paper.slug, name, canonical(cell), fingerprint(experiment.run)]
     parts += [f"{kw}={task.key}" for kw, task in sorted(needs.items())]
     return Task(paper.slug, experiment, dict(cell), hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32], needs)
 
@@ -62,7 +74,10 @@ def make_task(paper: Paper, name: str, cell: Cell) -> Task:
 def compute(experiment: Experiment, cell: Cell, upstream: Mapping[str, Arrays]) -> Row:
     """Run one cell. Raises `ValueError` for non-finite arrays that the experiment does not declare."""
     start = time.perf_counter()
-    arrays = {name: np.asarray(a) for name, a in experiment.run(**cell, **upstream).items()}
+    returned = experiment.run(**cell, **upstream)
+    if not isinstance(returned, Mapping):
+        raise ValueError(f"a cell returns named arrays, not {type(returned).__name__}")
+    arrays = {name: np.asarray(a) for name, a in returned.items()}
     for name, array in arrays.items():
         if array.dtype == object:
             raise ValueError(f"array {name!r} holds Python objects; a cell returns numbers, booleans or text")
@@ -90,7 +105,7 @@ class Runner:
         console: Console | None = None,
         progress: bool | None = None,
     ):
-        if executor != "here" and not executor.startswith("dask://"):
+        if executor != "here" and not re.fullmatch("dask://[^/:].*", executor):
             raise InputError(f"unknown executor '{executor}'; give here, dask://local or dask://HOST:PORT")
         self.store, self.executor, self.force = store, executor, force
         self.console = console or Console(stderr=True)
@@ -100,18 +115,34 @@ class Runner:
         self.found = 0
 
     def run(self, paper: Paper, preset: Preset, names: Sequence[str]) -> dict[str, Results]:
-        """Results of these experiments, in the order of their cells. Raises `CellError` when a cell fails."""
+        """Results of these experiments, in the order of their cells.
+
+        A cell that fails stops those that need it and no others; when the others are done, `CellError` is raised, or
+        `InputError` where nothing but input was at fault. Raises `OperationError` when a disk or a cluster fails.
+        """
+        for name in names:
+            require_unchanged(paper.experiment(name).run)
         wanted = {name: [make_task(paper, name, c) for c in paper.experiment(name).cells(preset)] for name in names}
         tasks = _in_order([t for group in wanted.values() for t in group])
+        for folder in {self.store.path(*t.place).parent for t in tasks}:
+            with contextlib.suppress(OSError):  # a folder that cannot be read is told of when a result is read
+                sweep_temporaries(folder)
         rows = self._find(tasks) if not self.force else {}
         self.found += len(rows)
         missing = [t for t in tasks if t.key not in rows]
+        failures: list[tuple[Task, Exception]] = []
         with self._bar() as bar:
             line = bar.add_task(f"{paper.slug} ({preset.name})", total=len(tasks), completed=len(rows))
             for level in range(max((t.depth for t in missing), default=-1) + 1):
-                for task, row in self._execute([t for t in missing if t.depth == level], rows):
-                    rows[task.key] = row
+                ready = [t for t in missing if t.depth == level and all(n.key in rows for n in t.needs.values())]
+                for task, outcome in self._execute(ready, rows):
+                    if isinstance(outcome, Exception):
+                        failures.append((task, outcome))
+                    else:
+                        rows[task.key] = outcome
                     bar.advance(line)
+        if failures:
+            raise self._failure(failures, sum(t.key not in rows for t in tasks) - len(failures))
         return {name: Results(tuple(rows[t.key] for t in group)) for name, group in wanted.items()}
 
     def _bar(self) -> Progress:
@@ -119,11 +150,20 @@ class Runner:
                    TextColumn("left"), TimeRemainingColumn())  # fmt: skip
         return Progress(*columns, console=self.console, disable=not self.progress)
 
+    def _say(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    def _waiting(self, task: Task, who: str) -> None:
+        self._say(f"waiting for {task}, which {who} computes")
+
     def _read(self, task: Task) -> Row | None:
         try:
-            return self.store.read(*task.place)
+            row = self.store.read(*task.place)
+            if row is not None and canonical(row.cell) != canonical(task.cell):
+                raise DamagedResult(f"{self.store.path(*task.place)}: it is the result of another cell")
+            return row
         except DamagedResult as damage:
-            self.console.print(f"damaged result, computing it again: {damage}", soft_wrap=True, highlight=False)
+            self._say(f"damaged result, computing it again: {damage}")
             self.store.discard(*task.place)
             return None
 
@@ -131,70 +171,83 @@ class Runner:
         found = {t.key: self._read(t) for t in tasks}
         return {key: row for key, row in found.items() if row is not None}
 
-    def _execute(self, tasks: Sequence[Task], rows: Mapping[str, Row]) -> Iterator[tuple[Task, Row]]:
+    def _execute(self, tasks: Sequence[Task], rows: Mapping[str, Row]) -> Iterator[tuple[Task, Row | Exception]]:
         if self.executor == "here":
             yield from self._here(tasks, rows)
         elif tasks:
-            yield from self._dask(tasks, rows)
+            from theorylab.lab.cluster import execute
 
-    def _here(self, tasks: Sequence[Task], rows: Mapping[str, Row]) -> Iterator[tuple[Task, Row]]:
+            address = self.executor.removeprefix("dask://")
+            for task, outcome in execute(address, tasks, lambda t: _upstream(t, rows), self._say):
+                yield task, outcome if isinstance(outcome, Exception) else self._keep(task, outcome)
+
+    def _here(self, tasks: Sequence[Task], rows: Mapping[str, Row]) -> Iterator[tuple[Task, Row | Exception]]:
         # A cell that another process is computing is left for last: by then it is usually in the store.
         busy = []
         for task in tasks:
-            lock = self.store.lock(*task.place)
-            try:
-                with lock.acquire(timeout=0):
+            with self.store.lock(*task.place, wait=False) as held:
+                if held:
                     yield task, self._obtain(task, rows)
-            except Timeout:
-                busy.append(task)
+                else:
+                    busy.append(task)
         for task in busy:
-            with self.store.lock(*task.place):
+            with self.store.lock(*task.place, wait=True, say=partial(self._waiting, task)):
                 yield task, self._obtain(task, rows)
 
-    def _obtain(self, task: Task, rows: Mapping[str, Row]) -> Row:
+    def _obtain(self, task: Task, rows: Mapping[str, Row]) -> Row | Exception:
         stored = None if self.force else self._read(task)
         if stored is not None:
             self.found += 1
             return stored
-        return self._keep(task, _guarded(task, lambda: compute(task.experiment, task.cell, _upstream(task, rows))))
+        try:
+            row = watched(str(task), lambda: compute(task.experiment, task.cell, _upstream(task, rows)))
+        except SystemExit as error:  # it would end the run as if that were done
+            return RuntimeError(f"the cell called for an exit with code {error.code!r}")
+        except Exception as error:
+            return error
+        return self._keep(task, row)
 
     def _keep(self, task: Task, row: Row) -> Row:
         self.store.write(*task.place, row)
         self.computed += 1
         return row
 
-    def _dask(self, tasks: Sequence[Task], rows: Mapping[str, Row]) -> Iterator[tuple[Task, Row]]:
+    def _failure(self, failures: Sequence[tuple[Task, Exception]], skipped: int) -> Exception:
+        lines = [f"{task}: {one_line(error)}" for task, error in failures]
+        if all(isinstance(error, InputError) for _, error in failures):
+            more = f" (and {len(lines) - 1} more cells fail)" if len(lines) > 1 else ""
+            wrong: Exception = InputError(f"{failures[0][0]}: {failures[0][1]}{more}")
+        else:
+            if skipped:
+                lines.append(f"not computed, because they need those: {skipped} cells")
+            log = self._log(failures)
+            wrong = CellError("\n".join(lines), log)
+        wrong.__cause__ = failures[0][1]
+        return wrong
+
+    def _log(self, failures: Sequence[tuple[Task, Exception]]) -> Path | None:
+        """Write the tracebacks of the latest failures beside the results."""
+        log = self.store.folder / "failures.log"
+        parts = [f"{task}\n{''.join(traceback.format_exception(error))}" for task, error in failures]
         try:
-            from distributed import Client, as_completed
-        except ImportError:
-            raise InputError("a dask executor needs the extra 'cluster': pip install 'theorylab[cluster]'") from None
-        address = self.executor.removeprefix("dask://")
-        try:
-            client = Client(threads_per_worker=1) if address == "local" else Client(address, timeout=10)
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"no Dask scheduler at '{address}' ({reason}); start one or use --executor here") from None
-        with client:
-            futures = {
-                client.submit(compute, t.experiment, t.cell, _upstream(t, rows), pure=False, key=f"{t.key}"): t
-                for t in tasks
-            }
-            for future in as_completed(futures):
-                task = futures[future]
-                yield task, self._keep(task, _guarded(task, future.result))
+            write_atomically(log, "\n".join(parts).encode(errors="replace"))
+        except OSError:
+            return None
+        return log
+
+
+def one_line(error: BaseException, width: int = 400) -> str:
+    """An error as one line of text: its message, cut where it is long, and its type."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an error that cannot even be told
+        text = ""
+    text = text if len(text) <= width else text[: width - 3] + "..."
+    return f"{text} ({type(error).__name__})" if text else type(error).__name__
 
 
 def _upstream(task: Task, rows: Mapping[str, Row]) -> dict[str, Arrays]:
     return {keyword: rows[needed.key].arrays for keyword, needed in task.needs.items()}
-
-
-def _guarded(task: Task, work: Callable[[], Row]) -> Row:
-    try:
-        return work()
-    except InputError:
-        raise
-    except Exception as error:
-        raise CellError(f"{task}: {error}") from error
 
 
 def _in_order(tasks: Sequence[Task]) -> list[Task]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from theorylab.lab.store import write_atomically
+from theorylab.files import write_atomically
 from theorylab.lab.table import Table
 from theorylab.plotting.style import Mode, house_style
 

@@ -72,7 +72,11 @@ def benchmark_page(folder: Path) -> tuple[str, dict[str, list[Spec]]]:
     parts = ["# Benchmarks\n", prose(intro)]
     drawn: dict[str, list[Spec]] = {}
     for path in sorted(folder.glob("*.json")):
-        record = json.loads(path.read_text())
+        try:
+            record = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            parts.append(f"## {path.stem}\n\n{prose(f'{path.name} is damaged; run its benchmark again.')}\n")
+            continue
         parts.append(f"## {path.stem}\n")
         script = f"python benchmarks/{path.stem.rpartition('-')[0]}.py"
         told = {

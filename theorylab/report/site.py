@@ -169,7 +169,7 @@ def _vega(path: Path) -> None:
 
     kept = Path(pooch.os_cache("theorylab")) / f"vega-{metadata.version('vl-convert-python')}.js"
     if not kept.is_file():
-        from theorylab.lab.store import write_atomically
+        from theorylab.files import write_atomically
 
         bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]
         script = f"(() => {{{bundle}}})();\n"  # its names stay its own

@@ -81,10 +81,10 @@ def _newest(folder: Path) -> Mapping[str, Path]:
     """Cell to its newest result file, whatever code made it; only the first lines of the files are read."""
     found = {}
     for path in sorted(folder.glob("*.result"), key=lambda p: p.stat().st_mtime):
-        with path.open("rb") as file:
-            file.readline()
-            try:
+        try:
+            with path.open("rb") as file:
+                file.readline()
                 found[canonical(json.loads(file.readline())["cell"])] = path
-            except (ValueError, KeyError):
-                continue  # damaged: as good as absent
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # damaged: as good as absent
     return found

@@ -4,15 +4,20 @@ A record is plain JSON: `{"paper", "preset", "seed", "code", "commit", "claims":
 `Verdict.as_json` gives, with the seconds that its results took to compute.
 """
 
+import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from theorylab.errors import InputError
+from theorylab.files import intact_record, read_text, seal_record, write_atomically
 from theorylab.lab import provenance
 from theorylab.lab.claim import FAILING, Claim, Verdict
 from theorylab.lab.experiment import Preset, Results
@@ -20,10 +25,9 @@ from theorylab.lab.fingerprint import fingerprint
 from theorylab.lab.paper import Paper
 from theorylab.lab.replication_file import alone_text, held_text, standing
 from theorylab.lab.runner import Runner, check_data, total_seconds
-from theorylab.lab.store import write_atomically
 
 Record = Mapping[str, Any]
-FORMAT = "theorylab-verdicts-1"
+FORMAT = "theorylab-verdicts-2"
 WORDS = {
     "holds": "holds", "fails": "FAILS", "undecided": "undecided", "vacuous": "VACUOUS",
     "finding": "not reproduced (finding)", "unsupported": "UNSUPPORTED finding",
@@ -62,8 +66,16 @@ class Line:
 def code_of_room(paper: Paper, preset: Preset) -> str:
     """A digest of all that a verdict follows from: the code of the whole room and what it reaches, preset and seed."""
     code = fingerprint(f"theorylab.papers.{paper.slug}")
+    if find_spec(f"theorylab.papers.{paper.slug}") is None:  # a paper of the user's own: the code of its parts
+        code = " ".join([code, *(fingerprint(part) for part in _parts(paper))])
     text = json.dumps([paper.slug, code, preset.name, preset.seed, dict(preset.values)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _parts(paper: Paper) -> list[Callable[..., Any]]:
+    """Every function that a verdict of this paper follows from."""
+    experiments = [f for e in paper.experiments for f in (e.run, e.cells, e.needs)]
+    return experiments + [f for c in paper.claims for f in (c.measure, *c.controls.values())]
 
 
 def verify(paper: Paper, preset: Preset, runner: Runner) -> Record:
@@ -95,23 +107,34 @@ def record_of(
 
 
 def write_records(path: Path, records: Mapping[str, Record], *, keep: bool = False) -> None:
-    """Write records of papers to a file, atomically; `keep`: papers that the file has beside these stay in it."""
-    kept = read_records(path) if keep and path.is_file() else {}
-    text = json.dumps({"format": FORMAT, "papers": {**kept, **records}}, indent=1, ensure_ascii=False)
-    write_atomically(path, (text + "\n").encode())
+    """Write records of papers to a file, atomically; `keep`: papers that the file has beside these stay in it.
+
+    A file that is damaged, or of an older version, gives nothing to keep. Two processes may write to the same file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")) if keep else contextlib.nullcontext():
+        kept: Mapping[str, Record] = {}
+        if keep and path.is_file():
+            with contextlib.suppress(InputError):
+                kept = read_records(path)
+        content = seal_record({"format": FORMAT, "papers": {**kept, **records}})
+        write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def read_records(path: Path) -> Mapping[str, Record]:
-    """Paper to record. Raises `InputError` when the file is not one that `verify` wrote."""
+    """Paper to record. Raises `InputError` when the file is not what `verify` wrote, to the last bit."""
+    text = read_text(path, "the JSON that an earlier `theorylab verify` wrote")
     try:
-        content = json.loads(path.read_text())
-        if content["format"] == FORMAT:
-            return content["papers"]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the JSON that an earlier `theorylab verify` wrote") from None
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise InputError(f"{path} is not a file of verdicts; give the JSON that `theorylab verify` wrote")
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict) or not str(content.get("format")).startswith("theorylab-verdicts-"):
+        raise InputError(f"{path} is not a file of verdicts, or damaged; give the JSON that `theorylab verify` wrote")
+    if content["format"] != FORMAT:
+        raise InputError(f"{path} was written by another version; give the JSON that this `theorylab verify` wrote")
+    if not intact_record(content):
+        raise InputError(f"{path} is damaged: its checksum is wrong; judge again without it")
+    return content["papers"]
 
 
 def failed(record: Record) -> bool:
