@@ -86,7 +86,7 @@ def lower_bound(column: str) -> Measure:
 
 def _table(results: All) -> list[tuple[str, tuple[float, ...], np.ndarray, float]]:
     """(method, (s, d, n_l, n_u), risk of each seed, prediction) of the reference settings."""
-    found = []
+    found: list[tuple[str, tuple[float, ...], np.ndarray, float]] = []
     for d in results["table"].unique("d"):
         rows = results["table"].where(d=d)
         cell, first = rows.rows[0].cell, rows.rows[0]
@@ -121,7 +121,7 @@ def risk_table(scale: float = 1.0, information: str | None = None) -> Measure:
     return measure
 
 
-def _enough(s: float, d: float, n_l: Any, n_u: float) -> Any:
+def _enough(s: Any, d: float, n_l: Any, n_u: Any) -> Any:
     """Whether the information n_l + n_u s²/(1+s²) is the 10 d/s² that leading order needs."""
     return n_l + n_u * s**2 / (1 + s**2) >= 10 * d / s**2 * (1 - 1e-9)
 
