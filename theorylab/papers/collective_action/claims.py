@@ -10,6 +10,7 @@ from theorylab.papers.collective_action.figures import RULE_NAMES, last
 
 All = Mapping[str, Results]
 Measure = Callable[[All, Preset], Sequence[Evidence]]
+SIMULATION = "our check: an independent NumPy simulation"
 PAPER, EARLIER = "Ben-Dov, Fawkes, Samadi, Sanyal 2024", "Hardt, Mazumdar, Mendler-Dünner, Zrnic 2023"
 # success by rule and size: the reference values, means of two seeds
 GAUSSIAN = {
@@ -172,9 +173,10 @@ def weakened_by_lff(quantity: str, rule: str = "lff") -> Measure:
 
 
 def amplified(column: str = "alpha_eff", control: str = "") -> Measure:
-    """alpha_eff / alpha is above 1 for alpha <= .05 and below 1 at alpha = .4, for JTT, LfF and CVaR.
+    """alpha_eff / alpha is above 1.2 for alpha <= .05 and below 1 at alpha = .4, for JTT, LfF and CVaR.
 
-    Left out: CVaR on digits at .05, where alpha_eff crosses alpha.
+    Left out: CVaR on digits at .05, where alpha_eff crosses alpha. The margin of .2 is ours: members at random have a
+    ratio of 1 on average, which no interval could tell from a bound at 1.
     """
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
@@ -189,7 +191,7 @@ def amplified(column: str = "alpha_eff", control: str = "") -> Measure:
                     label = f"α_eff/α at α={a:g}, {RULE_NAMES[row.cell['rule']]}, {experiment}"
                     ratio = row[column][i].astype(np.float64) / a
                     if a <= 0.05:
-                        evidence.append(over_seeds(label, ratio, low=1.001))
+                        evidence.append(over_seeds(label, ratio, low=1.2))
                     elif a == 0.4:
                         evidence.append(over_seeds(label, ratio, high=0.999))
         return evidence
@@ -198,13 +200,17 @@ def amplified(column: str = "alpha_eff", control: str = "") -> Measure:
 
 
 def crosses(column: str) -> Measure:
-    """alpha_eff - alpha is positive at the lower and negative at the upper end of the stated interval."""
+    """alpha_eff - alpha is above .01 at the lower and below -.01 at the upper end of the stated interval.
+
+    The margin is ours: for members at random the difference is 0 on average, which no interval could tell from a bound
+    at 0.
+    """
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         evidence = []
         for experiment, rules in CROSSING.items():
             for rule, (low, high) in rules.items():
-                for alpha, bounds in ((low, {"low": 1e-3}), (high, {"high": -1e-3})):
+                for alpha, bounds in ((low, {"low": 0.01}), (high, {"high": -0.01})):
                     gap = _at(results, experiment, rule, alpha, column) - alpha
                     evidence.append(
                         over_seeds(f"α_eff - α at α={alpha:g}, {RULE_NAMES[rule]}, {experiment}", gap, **bounds)
@@ -216,7 +222,11 @@ def crosses(column: str) -> Measure:
 
 def table(experiment: str, reference: Mapping[str, Mapping[float, float]], rules: Sequence[str], loose: float,
           tight: float, measured: str = "") -> Measure:  # fmt: skip
-    """Mean success within `loose` of the reference value for alpha <= .02 and within `tight` above."""
+    """Mean success within `loose` of the reference value for alpha <= .02 and within `tight` above.
+
+    The reference is a mean of two seeds, whose own error is in these tolerances: for alpha <= .02 one seed is off by
+    .03 to .09.
+    """
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         return [
@@ -294,10 +304,10 @@ BIG = ("quick", "full")
 FEATURE_LABEL = ("staircase", "base_bound")
 CLAIMS = (
     Claim("staircase", "Success against a Bayes classifier is an exact staircase in the size",
-          f"after {EARLIER}; dossier 2.1",
+          f"our derivation, after {EARLIER}",
           ("worlds",), staircase("staircase"), {"at nine tenths of the size": staircase("shifted")}, kind="identity"),
     Claim("bounds", "Bounds on success: feature-label, feature-only, re-weighted (corrected), through a feature map",
-          f"{EARLIER}, theorems; dossier 2.1-2.3", ("worlds",),
+          f"{EARLIER}, theorems; re-weighted and through a feature map: our derivation", ("worlds",),
           never_violated(FEATURE_LABEL, ("feature_only", "feature_only_bound"), ("weighted", "corrected_bound"),
                          ("merged", "merged_bound")),
           {"α replaced by α_eff in the bound": never_violated(("weighted", "naive_bound")),
@@ -305,49 +315,60 @@ CLAIMS = (
            "square root of the label floor": never_violated(("feature_only", "high_floor_bound")),
            "features that the learner cannot see": never_violated(("merged", "blind_bound"))}, presets=BIG),
     Claim("population_jtt", "JTT's success is not monotone: it collapses when the first stage learns the signal",
-          "dossier 2.2", ("population",), population(4.0), {"λ = 1, which is ERM": population(1.0)}, kind="identity"),
-    Claim("dro_weights", "DRO weights sum to 1, meet their constraint exactly and tend to uniform", "dossier 2.4 (7)",
+          "our derivation: a first stage that is optimal on the population", ("population",),
+          population(4.0), {"λ = 1, which is ERM": population(1.0)}, kind="identity"),
+    Claim("dro_weights", "DRO weights sum to 1, meet their constraint exactly and tend to uniform",
+          "our check of their definitions",
           ("weights",), dro_weights(1.0), {"weights 1 % too large": dro_weights(1.01)}, kind="identity"),
-    Claim("closed_form", "α_eff of JTT follows from its first stage's two error rates", "dossier 2.2, 2.4 (3)",
+    Claim("closed_form", "α_eff of JTT follows from its first stage's two error rates", "our derivation",
           ("gaussian", "digits"), closed_form(0.0), {"λ + 1, the official code's up-weight": closed_form(1.0)}),
-    Claim("sign_rule", "JTT amplifies if and only if its first stage errs more on the collective", "dossier 2.4 (4)",
+    Claim("sign_rule", "JTT amplifies if and only if its first stage errs more on the collective", "our derivation",
           ("gaussian", "digits"), sign_rule("alpha_eff"), {"members permuted": sign_rule("alpha_shuffled")}),
-    Claim("small_gain", "Re-weighting strengthens small collectives and weakens large ones", f"{PAPER}, abstract; (b)",
+    Claim("small_gain", "Re-weighting strengthens small collectives and weakens large ones",
+          f"{PAPER}, abstract; how much: {SIMULATION}",
           ("gaussian",), advantage("success"),
           {"success without planting the signal": advantage("baseline")}, presets=BIG),
-    Claim("lff_weakens", "LfF weakens a large collective by at least .10", "dossier 3 (b)", ("gaussian",),
+    Claim("lff_weakens", "LfF weakens a large collective by at least .10", SIMULATION, ("gaussian",),
           weakened_by_lff("success"), {"JTT in its place": weakened_by_lff("success", "jtt")}, kind="finding",
         presets=BIG, note="Weaker here, by less: LfF's details behind the reference values are not recorded."),
-    Claim("effective_size", "α_eff is above α for small collectives and below for large ones", f"{PAPER}; (c)",
+    Claim("effective_size", "α_eff is above α, by a fifth, for small collectives and below for large ones",
+          f"{PAPER}, effective size of a collective; the margin is ours",
           ("gaussian", "digits", "lambda_one", "interpolating"), amplified(),
           {"members permuted": amplified("alpha_shuffled"), "λ = 1": amplified(control="lambda_one"),
            "first stage trained to interpolation": amplified(control="interpolating")}, presets=BIG),
-    Claim("crossing", "Where α_eff crosses α", "dossier 3, 2.4 (5)", ("gaussian", "digits"), crosses("alpha_eff"),
+    Claim("crossing", "Where α_eff crosses α: it is above by >= .01 before and below by >= .01 after",
+          SIMULATION, ("gaussian", "digits"), crosses("alpha_eff"),
           {"members permuted": crosses("alpha_shuffled")}, presets=BIG),
-    Claim("table_gaussian", "Success by size and rule on Gaussian classes: ERM, JTT, CVaR", "dossier 3, run 1; (d)",
+    Claim("table_gaussian",
+          "Success by size and rule on Gaussian classes: ERM, JTT, CVaR, within .08 for α <= .02 and .04 above",
+          SIMULATION,
           ("gaussian",), table("gaussian", GAUSSIAN, ("erm", "jtt", "cvar"), 0.08, 0.04),
           {"ERM in place of JTT": table("gaussian", GAUSSIAN, ("jtt",), 0.08, 0.04, "erm")}, presets=BIG),
-    Claim("table_lff", "The same for LfF", "dossier 3, run 1; (d)", ("gaussian",),
+    Claim("table_lff", "The same for LfF", SIMULATION, ("gaussian",),
           table("gaussian", GAUSSIAN, ("lff",), 0.08, 0.04),
           {"ERM in its place": table("gaussian", GAUSSIAN, ("lff",), 0.08, 0.04, "erm")}, kind="finding",
         presets=BIG, note="Agrees up to α = .1; "
           "large collectives are weakened less than in the reference, whose LfF is not fully specified."),
-    Claim("table_digits", "Success by size and rule on handwritten digits", "dossier 3, run 2; (d)", ("digits",),
+    Claim("table_digits", "Success by size and rule on handwritten digits, within .1 for α <= .02 and .04 above",
+          SIMULATION, ("digits",),
           table("digits", DIGITS, ("erm", "jtt", "lff", "cvar"), 0.1, 0.04),
           {"ERM in place of JTT": table("digits", DIGITS, ("jtt",), 0.1, 0.04, "erm")}, kind="finding",
-        presets=BIG, note="Two entries at α = .005 (6 members) are off by .01 to .02 "
-          "more than allowed; the reference is a mean of two seeds on another part of the same digits."),
+        presets=BIG, note="Not by JTT and CVaR at α = .005 (6 members), as far as "
+          "their seeds can tell; the reference is a mean of two seeds on another part of the same digits."),
     Claim("validation", "With the collective in the validation set, a more successful step is selected",
-          f"{PAPER}; (e)",
+          f"{PAPER}, iterative re-weighting and the validation set",
           ("validation",), validation("contaminated", (0.01,), 0.002),
           {"the signal with the true labels": validation("signal_only", (0.01,), 0.002)}, presets=BIG),
-    Claim("parity", "The simpler the parity signal, the more success after 1000 steps", "dossier 2.3, run 4; (f)",
-          ("parity",), parity("success"), {"success without planting the signal": parity("baseline")}, presets=BIG),
-    Claim("dominoes_reliance", "The network ignores the complex half", "dossier 3, run 5; (g)", ("reliance",),
+    Claim("parity", "The simpler the parity signal, the more success after 1000 steps",
+          "our derivation of signals that a Bayes classifier tells apart equally well", ("parity",), parity("success"),
+          {"success without planting the signal": parity("baseline")}, presets=BIG),
+    Claim("dominoes_reliance", "The network ignores the complex half", "Shah et al. 2020, MNIST-CIFAR dominoes",
+          ("reliance",),
           reliance("simple_permuted", "complex_permuted"),
           {"halves swapped": reliance("complex_permuted", "simple_permuted")},
           presets=BIG),
-    Claim("dominoes", "A trigger works in the half that the network looks at", f"{PAPER}; run 5; (g)", ("dominoes",),
+    Claim("dominoes", "A trigger works in the half that the network looks at", f"{PAPER}, simplicity bias",
+          ("dominoes",),
           halves("simple", "complex", "white", 0.02),
           {"halves swapped": halves("complex", "simple", "white", 0.02)}, presets=BIG),
 )  # fmt: skip
