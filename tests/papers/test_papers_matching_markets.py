@@ -148,3 +148,22 @@ def test_the_quick_preset_asks_for_every_cell_that_a_claim_reads():
     }
     assert {c["rule"] for c in by_name["rules"]} == {"midpoint", "row", "col", "max_slack"}
     assert 12 in {c["k"] for c in by_name["structured"]}
+
+
+def test_ratios_of_means_count_the_error_of_both():
+    rng = np.random.default_rng(0)
+    top, bottom = 2 + 0.1 * rng.normal(size=400), 1 + 0.1 * rng.normal(size=400)
+    evidence = claims.of_means("ratio", top, bottom)
+    # delta method: relative errors of independent means add in squares
+    half = 1.96 * 2 * np.hypot(0.1 / 2, 0.1) / 20
+    assert evidence.measured == pytest.approx(2, abs=0.03)
+    assert np.ptp(evidence.interval) / 2 == pytest.approx(half, rel=0.15)
+    assert claims.of_means("slope", 8 + 0 * top, 1 + 0 * top, base=4.0).measured == pytest.approx(1.5)
+
+
+def test_intervals_may_fail_as_often_as_their_level_says_and_no_more():
+    def made(failed):
+        return {"regret": Results((Row({"horizon": 1000}, {"covered": np.arange(1000) >= failed}),))}
+
+    # at 1/1000 a run, 1000 runs give at most three failures in 98.1 % of experiments (Poisson)
+    assert claims.intervals_hold()(made(3), SMOKE)[0].holds and not claims.intervals_hold()(made(4), SMOKE)[0].holds

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from theorylab.lab import Results, Row
-from theorylab.papers.more_than_a_toy import PAPER, claims, images, networks, real, synthetic
+from theorylab.papers.more_than_a_toy import PAPER, claims, images, measures, networks, real, synthetic
 
 
 def psd(rng, n, p=80):
@@ -206,3 +206,36 @@ def test_gcv_off_the_band_is_reported_with_its_reason_and_explained_by_the_sprea
 def test_every_claim_names_experiments_of_the_room_and_has_a_control():
     names = {e.name for e in PAPER.experiments}
     assert all(set(c.needs) <= names and (c.controls or c.kind == "finding") for c in PAPER.claims)
+
+
+def test_the_jackknifed_evidence_is_the_statistic_with_an_interval_that_narrows_with_the_draws():
+    rng = np.random.default_rng(0)
+    # a power law that is known: errors of standard deviation 1 / sqrt(N), so rms slope -1/2
+    sizes = np.array([50, 100, 200, 400])
+    draws = rng.normal(size=(400, 4)) / np.sqrt(sizes)
+    slope = lambda d: np.polyfit(np.log(sizes), np.log(measures.rms(d)), 1)[0]  # noqa: E731
+    few, many = (measures.jackknifed("slope", slope, draws[:n]) for n in (40, 400))
+    assert many.measured == pytest.approx(slope(draws), abs=1e-3)
+    assert many.interval[0] < -0.5 < many.interval[1]
+    # the error of a log-rms of n draws is 1 / sqrt(2 n), that of the slope over the spread of log N
+    spread = np.log(sizes).std() * 2
+    assert np.ptp(many.interval) == pytest.approx(2 * 1.96 / np.sqrt(800) / spread, rel=0.15)
+    assert np.ptp(few.interval) > 2 * np.ptp(many.interval)
+    # pseudo-values of a mean are the values themselves
+    values = rng.normal(size=10)
+    assert measures.jackknifed("mean", np.mean, values).sample.values == pytest.approx(values)
+
+
+def test_the_local_law_is_judged_by_its_upper_bounds_alone():
+    rng = np.random.default_rng(1)
+
+    def law(power):
+        rows = []
+        for n in (100, 200, 400):
+            noise = rng.normal(size=(60, 2, 2)) * n**-power
+            rows.append(Row({"design": "d", "n": n, "modes": [1, 10]},
+                            {"averaged": noise[..., 0] * n**-power, "anisotropic": noise}))  # fmt: skip
+        return measures.law_slopes("d")({"local_law": Results(tuple(rows))}, None)
+
+    assert all(e.outcome == "holds" for e in law(0.9))  # steeper than the law promises
+    assert all(e.outcome == "fails" for e in law(0.0))

@@ -190,3 +190,25 @@ def test_identities_fail_where_numbers_differ_by_more_than_rounding():
     rows = {"gram_form": Results((Row({}, {"difference": np.array([1e-13, 3e-10])}),))}
     (evidence,) = claims.largest("gram_form", "difference", 0, claims.ROUNDING)(rows, SMOKE)
     assert not evidence.holds and evidence.measured == 3e-10
+
+
+def test_flatness_is_a_ratio_of_spans_with_an_interval_over_the_seeds_of_all_partitions_together():
+    quick, rng = PAPER.preset("quick"), np.random.default_rng(1)
+    settings = [s for s in quick["settings"] if s["world"]["train"] == 500]
+    ours, fedavg = rng.uniform(0.6, 0.8, (2, len(settings), 3))
+    at = {s["name"]: i for i, s in enumerate(settings)}
+    results = with_accuracies(told)
+    for row in results["train"]:
+        for setting in settings:
+            if (row.cell["world"], row.cell["method"]) == (setting["world"], "fedavg"):
+                row.arrays["accuracy"][:] = fedavg[at[setting["name"]], row.cell["seed"]]
+    for row in results["convex"]:
+        for setting in settings:
+            if row.cell["world"] == setting["world"]:
+                row.arrays["accuracy"][:] = ours[at[setting["name"]], row.cell["seed"]]
+    (evidence,) = ACCURACY["flat"].measure(results, quick)
+    assert evidence.measured == pytest.approx(np.ptp(ours.mean(1)) / np.ptp(fedavg.mean(1)))
+    # every bootstrap draw is one of the 27 ways of drawing three seeds, the same for all partitions
+    ways = np.stack(np.meshgrid(*[range(3)] * 3), -1).reshape(-1, 3)
+    by_hand = [np.ptp(ours[:, w].mean(1)) / np.ptp(fedavg[:, w].mean(1)) for w in ways]
+    assert np.isclose(np.asarray(evidence.sample.draws)[:, None], by_hand).any(1).all()
