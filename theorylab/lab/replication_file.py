@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from theorylab.errors import InputError
+from theorylab.files import intact_record, seal_record, write_atomically
 from theorylab.lab import provenance
 from theorylab.lab.claim import FAMILY_LEVEL, control_said, described, number_json
 from theorylab.lab.experiment import Preset
 from theorylab.lab.paper import Paper
 from theorylab.lab.replication import FIRST_HELD_OUT, Group, Pooled, ReplicatedClaim, Replication, Unmatched, masked
 from theorylab.lab.reproduce import claim_needs, code_of, command
-from theorylab.lab.store import write_atomically
 
 REPLICATION_FILE = "replication.json"
 FORMAT = "theorylab-replication-1"
@@ -85,7 +85,7 @@ def write_replication(record: Record, folder: Path) -> Path:
     """
     path = folder / REPLICATION_FILE
     presets = {**_presets(path, record["paper"]), record["preset"]: record}
-    text = json.dumps({"format": FORMAT, "digest": _digest(presets), "presets": presets}, indent=1, ensure_ascii=False)
+    text = json.dumps(seal_record({"format": FORMAT, "presets": presets}), indent=1, ensure_ascii=False)
     write_atomically(path, (text + "\n").encode())
     return path
 
@@ -100,16 +100,12 @@ def _presets(path: Path, paper: str) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text())
-        if content["format"] == FORMAT and content["digest"] == _digest(content["presets"]):
+        if intact_record(content) and content["format"] == FORMAT:
             return content["presets"]
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError):
         pass
     raise InputError(f"{path} is damaged or was changed by hand; restore it, or remove it and make it anew: "
                      f"theorylab verify {paper} --replicate R")  # fmt: skip
-
-
-def _digest(presets: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(presets, sort_keys=True).encode()).hexdigest()
 
 
 def with_replication(claims: Iterable[Record], replication: Record | None, code: str) -> list[dict[str, Any]]:

@@ -122,7 +122,8 @@ _QUICK = {
     "mlp_tests": 1000, "mlp_seeds": 2,
     "images": ["mnist", False], "coloured_ns": [250, 500, 1000, 2000], "colour_etas": [0.0, 0.1, 0.25],
     "colour_tests": 1500, "coloured_seeds": 2,
-    "search": ["flip, rbf", "1 v 7, noise x4, rbf logistic"], "search_first": 100,
+    "search": ["flip, rbf", "1 v 7, noise x4, rbf logistic", "1 v 7, noise x4, rbf logistic, penalty"],
+    "search_first": 100,
     "search_ns": [100, 200, 400, 800, 1600], "search_seeds": 4,
 }  # fmt: skip
 _SMOKE = _QUICK | {
