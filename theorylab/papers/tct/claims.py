@@ -296,7 +296,7 @@ CLAIMS = (
         "curvature", "Standardised features: trace of the Gram matrix / n is the number of live coordinates, and "
         "λmax(H_i) 1 % to 100 % of p",
         "our derivation: unit variances add up to the trace, which bounds λmax",
-        ("convex",), curvature_scales(""), {"raw features": curvature_scales("raw_")},
+        ("convex",), curvature_scales(""), {"raw features": curvature_scales("raw_")}, presets=BIG,
     ),
     Claim(
         "gram_form", "The Gram form equals the primal loop at every round, for M = 1, 25, 500",
