@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from theorylab.errors import InputError
-from theorylab.lab import FAMILY_LEVEL, Claim, Evidence, Preset, correlation, over_seeds, resampled, share
-from theorylab.lab.claim import control_said, jointly, together
+from theorylab.lab import FAMILY_LEVEL, Claim, Evidence, Preset, bootstrap, correlation, over_seeds, resampled, share
+from theorylab.lab.claim import REDRAWS, control_said, jointly, together
 
 QUICK = Preset("quick", {})
 
@@ -191,3 +191,17 @@ def test_the_tightest_evidence_is_the_violated_one():
     claim = Claim("c", "x", "here", (), lambda r, p: [Evidence("a", 0.5, 0, 1), Evidence("b", 9.0, high=1.0)],
                   {"w": lambda r, p: [Evidence("x", 2.0, 0, 1)]})  # fmt: skip
     assert claim.evaluate({}, QUICK).tightest().label == "b"
+
+
+def test_a_bootstrap_over_seeds_is_that_of_every_draw_by_itself_and_the_same_in_all_arrays():
+    a, b = np.random.default_rng(1).normal(size=(2, 4, 3))
+    found = bootstrap("largest mean", lambda v, w: float((v - w).mean(0).max()), (a, b), high=1.0)
+    drawn = np.random.default_rng(0).integers(4, size=(REDRAWS, 4))
+    np.testing.assert_allclose(found.sample.draws, (a - b)[drawn].mean(1).max(1))
+    assert found.measured == pytest.approx((a - b).mean(0).max()) and found.seeds == 4
+
+
+def test_a_bootstrap_leaves_out_draws_on_which_the_statistic_is_not_defined():
+    values = np.array([0.0, 1.0, 2.0])  # one draw in 27 is of zeros alone
+    found = bootstrap("inverse mean", lambda v: 1 / v.mean(), (values,))
+    assert 0 < REDRAWS - len(found.sample.draws) < REDRAWS / 10 and np.isfinite(found.sample.draws).all()

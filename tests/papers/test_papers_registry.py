@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,3 +80,11 @@ def test_a_paper_that_does_not_hang_together_cannot_be_declared():
         blank(presets={"quick": Preset("quick", {})})
     with pytest.raises(ValueError, match="do not set the same values"):
         blank(presets={**presets(n=1), "full": Preset("full", {"m": 1})})
+
+
+@pytest.mark.parametrize("claim", [pytest.param(c, id=f"{p.slug}-{c.id}") for p in ROOMS for c in p.claims])
+def test_the_source_of_a_claim_can_be_found(claim):
+    """A paper (its year or its figure, theorem, table, section, abstract), or a derivation or check of ours."""
+    words = r"\b(19|20)\d\d\b|Theorem|Lemma|Proposition|Corollary|Eq\.|Fig|Table|Section|abstract|[oO]ur |Algorithm"
+    assert re.search(words, claim.source), claim.source
+    assert not re.search(r"dossier|issue|prototype|TODO", claim.source, re.IGNORECASE), claim.source

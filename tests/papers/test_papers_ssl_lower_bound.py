@@ -101,13 +101,6 @@ def test_the_risk_table_asks_leading_order_where_the_information_suffices(ideal)
     assert sum("d=20," in x for x in labels) == 3 * 4 and sum("d=10," in x for x in labels) == 3
 
 
-def test_a_bootstrap_over_seeds_is_that_of_every_draw_by_itself():
-    values = RNG.normal(size=(4, 3))
-    found = measures.bootstrapped("largest mean", lambda v: float(v.mean(0).max()), (values,))
-    drawn = np.random.default_rng(0).integers(4, size=(measures.REDRAWS, 4))
-    np.testing.assert_allclose(found.sample.draws, values[drawn].mean(1).max(1))
-
-
 def test_parts_of_a_split_are_disjoint_and_padded_rows_weigh_nothing():
     X, y = RNG.normal(size=(500, 6)).astype(np.float32), RNG.choice([-1.0, 1.0], 500)
     parts = real.split(X, y, seed=3)

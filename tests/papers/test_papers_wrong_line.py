@@ -176,16 +176,6 @@ def test_the_error_of_the_reference_is_in_the_interval_of_the_means():
     np.testing.assert_allclose([low, high], [-half, half], rtol=1e-12)
 
 
-def test_a_bootstrap_over_models_is_that_of_every_draw_by_itself():
-    from theorylab.papers.wrong_line import measures
-
-    values = np.array([[0.1], [0.5], [0.9], [0.7]])
-    found = measures._over_models("mean", lambda v: float(v.mean()), (values,), 0.0, 1.0)
-    drawn = np.random.default_rng(0).integers(4, size=(measures.REDRAWS, 4))
-    np.testing.assert_allclose(found.sample.draws, [values[d].mean() for d in drawn])
-    assert found.measured == pytest.approx(0.55) and found.seeds == 4
-
-
 def test_lines_pool_and_average():
     inside, outside = np.array([[0.7, 0.8], [0.72, 0.82]]), np.array([[0.7, 0.6], [0.72, 0.62]])
     pooled, slope, means = line_of(inside, outside, [100, 200])

@@ -38,7 +38,7 @@ def elliptical(
 ) -> Float[Array, "n p"]:
     """Gaussian rows times a random length s, log s ~ N(-sigma^2, sigma^2), so that E s^2 = 1 keeps the covariance.
 
-    No local random-matrix law holds: norms do not concentrate, and GCV underestimates the risk (dossier 2.6).
+    No local random-matrix law holds: norms do not concentrate, and GCV underestimates the risk.
     """
     checks.nonnegative("sigma", sigma, ndim=0)
     checks.key("key", key)

@@ -1,7 +1,7 @@
 """SCAFFOLD and FedAvg on least squares through the Gram matrix: a round costs the same for any number of local steps.
 
 With theta = Phi^T a, h_i = Phi^T beta_i and G = Phi Phi^T over all clients' examples, client i's M steps touch the
-fitted values u = G_i: a alone (dossier, Proposition 7):
+fitted values u = G_i: a alone (our derivation):
 
     u_{k+1} = B u_k + q,   B = I - (eta / n_i) G_ii,   q = eta (G_i: beta_i + G_ii Y_i / n_i)
     sum_{k<M} u_k = s1(B) u_0 + s2(B) q,   s1(r) = sum_{k<M} r^k,   s2(r) = sum_{k<M} (M - 1 - k) r^k

@@ -8,7 +8,7 @@ steps of size eta at every client, from theta:
     v    <-  v - eta (H_i v - b_i - h_i),  M times       from v = theta; FedAvg has h_i = 0
     theta <- sum_i p_i theta_i
 
-With full participation this is SCAFFOLD option II, h_i = c_i - c (Yu et al. 2022, TCT; dossier, Proposition 1). The
+With full participation this is SCAFFOLD option II, h_i = c_i - c (Yu et al. 2022, TCT; our derivation). The
 number of operations grows with M and p; `scaffold_gram` does without either.
 """
 

@@ -1,7 +1,7 @@
 """Where FedAvg and SCAFFOLD go on least squares, and how fast: fixed points, round matrices, spectral radii.
 
 Notation: H_i = Phi_i^T Phi_i / n_i and b_i = Phi_i^T Y_i / n_i; A_i = (I - eta H_i)^M; S_i = eta sum_{k<M} (I - eta
-H_i)^k, so that I - A_i = S_i H_i. Propositions 2 to 5 of the dossier of Yu et al. (2022, TCT). All on the host in
+H_i)^k, so that I - A_i = S_i H_i. Our derivations for the setting of Yu et al. (2022, TCT). All on the host in
 NumPy float64: the matrices are small (p a few hundred at most), and their eigenvalues not those of symmetric ones.
 """
 

@@ -1,6 +1,16 @@
 """The laboratory: what a paper declares, how it is run, stored and judged."""
 
-from theorylab.lab.claim import FAMILY_LEVEL, Claim, Evidence, Verdict, correlation, over_seeds, resampled, share
+from theorylab.lab.claim import (
+    FAMILY_LEVEL,
+    Claim,
+    Evidence,
+    Verdict,
+    bootstrap,
+    correlation,
+    over_seeds,
+    resampled,
+    share,
+)
 from theorylab.lab.experiment import MEDIUM, PRESETS, Experiment, Preset, Results, Row
 from theorylab.lab.paper import STATUS_MEANING, Figure, Paper
 from theorylab.lab.runner import CellError, Runner
@@ -26,6 +36,7 @@ __all__ = [
     "Store",
     "Table",
     "Verdict",
+    "bootstrap",
     "correlation",
     "over_seeds",
     "resampled",

@@ -24,14 +24,15 @@ Outcome = Literal["holds", "fails", "undecided"]
 FAILING: frozenset[Status] = frozenset({"fails", "vacuous", "unsupported"})
 # How often at most one of the intervals of a claim may miss, when all are asked together (Bonferroni).
 FAMILY_LEVEL = 0.05
+REDRAWS = 1000  # bootstrap draws of the seeds
 
 
 @dataclass(frozen=True)
 class Evidence:
     """One measured number and the closed interval `[low, high]` in which the claim says it lies.
 
-    sample: what the number was sampled from; None for an exact number. `over_seeds`, `share`, `correlation` and
-      `resampled` make evidence with one.
+    sample: what the number was sampled from; None for an exact number. `over_seeds`, `share`, `correlation`,
+      `bootstrap` and `resampled` make evidence with one.
     seeds: over how many seeds it was measured, for the reader.
     error: how often the confidence interval may miss; `jointly` divides `FAMILY_LEVEL` among the evidence of a claim.
     """
@@ -111,6 +112,23 @@ def resampled(
     if not np.isfinite(sample.draws).all():
         raise InputError(f"resampled {label!r}: a draw is not finite; draw again where the statistic is not defined")
     return Evidence(label, sample.measured, low, high, sample, seeds)
+
+
+def bootstrap(
+    label: str, statistic: Callable[..., float], arrays: Sequence[np.ndarray],
+    low: float = -math.inf, high: float = math.inf,
+) -> Evidence:  # fmt: skip
+    """Evidence from a statistic of arrays (seeds, ...), with a bootstrap over the seeds, the same draws in all arrays.
+
+    Draws on which the statistic is not defined (not finite) are left out.
+    """
+    count = len(arrays[0])
+    drawn = np.sort(np.random.default_rng(0).integers(count, size=(REDRAWS, count)), axis=1)
+    # few seeds have few different draws: each is computed once
+    distinct, which = np.unique(drawn, axis=0, return_inverse=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.array([float(statistic(*(a[at] for a in arrays))) for at in distinct])[which.ravel()]
+    return resampled(label, float(statistic(*arrays)), values[np.isfinite(values)], low, high, count)
 
 
 def jointly(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:

@@ -1,6 +1,6 @@
 """Lower bounds: memorised wrong labels need nuisance weights, and nuisance weights cost accuracy out of distribution.
 
-Dossier 2.3 and 2.4 (own derivations with the structure of the paper's three conditions: interpolated noise, a shift
+Our derivations, with the structure of the three conditions of the paper: interpolated noise, a shift
 on the nuisance block, a signal block that cannot compensate).
 """
 
@@ -116,7 +116,7 @@ def shift_bound(
     """Lower bound on P(error | x) under a misaligned mean shift: 1 - exp(-(kappa - margin)^2 / (2 sigma^2 ||w_N||^2)).
 
     The shift of the nuisance block has independent sigma-sub-Gaussian coordinates around -y nu; kappa = <w_N, nu> and
-    margin = gamma(x) + y <w_N, x_N>. The bound is 0 where margin >= kappa. (Hoeffding; dossier 2.4.)
+    margin = gamma(x) + y <w_N, x_N>. The bound is 0 where margin >= kappa. (Hoeffding; our derivation.)
     """
     broadcast(kappa=finite("kappa", kappa), margin=finite("margin", margin), norm_n=nonnegative("norm_n", norm_n))
     number("sigma", sigma, 0.0)

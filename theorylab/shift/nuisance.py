@@ -97,7 +97,8 @@ class TrainingSet:
 def sample_signal(
     key: Key[Array, ""], n: int, d_s: int, gap: float, *, direction: Float[ArrayLike, " d"] | None = None
 ) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
-    """Signal block and clean labels: z ~ N(0, I), y = sign <u, z>, x_S = z + gap y u (dossier model 2.2).
+    """Signal block and clean labels: z ~ N(0, I), y = sign <u, z>, x_S = z + gap y u (our model of the setting
+    of Sanyal et al., 2025).
 
     direction: u (d_s,), normalised here; the first axis by default. Returns x_S (n, d_s) and y (n,) in {-1, 1}.
     """

@@ -2,7 +2,7 @@
 
 Given the signal margin gamma(x) = y <w_S, x_S>, the nuisance block adds a Gaussian of standard deviation
 scale * ||w_N||: scale = sigma in distribution, sqrt(sigma^2 + tau^2) out of it. So no nuisance coordinate is ever
-sampled for a test (dossier 2.2). Labels of test points are clean.
+sampled for a test. Labels of test points are clean.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def nuisance_error(
         gamma: signal margins y <w_S, x_S> of the test points.
         norm_n: ||w_N||.
         scale: standard deviation of one nuisance coordinate at test time.
-        kappa: (*b) what a mean shift takes from every margin, <w_N, nu> where E[x_N | y] = -y nu (dossier 2.4).
+        kappa: (*b) what a mean shift takes from every margin, <w_N, nu> where E[x_N | y] = -y nu.
     """
     rows = _rows("gamma", gamma)
     _check_norm(norm_n, scale, "gamma", rows)
@@ -98,7 +98,7 @@ def margin_model_error(
 def gaussian_error(
     w_s: Float[ArrayLike, "*b d"], norm_n: Float[ArrayLike, "*b"], *, mean: Float[ArrayLike, " d"], scale: float
 ) -> Float[Array, "*b"]:
-    """Error when x_S | y ~ N(y mean, I): Phi(-<w_S, mean> / sqrt(||w_S||^2 + scale^2 ||w_N||^2)) (dossier 2.2)."""
+    """Error when x_S | y ~ N(y mean, I): Phi(-<w_S, mean> / sqrt(||w_S||^2 + scale^2 ||w_N||^2))."""
     _check_norm(norm_n, scale, "w_s", _rows("w_s", w_s))
     finite("mean", mean, shape=np.shape(w_s)[-1:])
     w_s = as_float64(w_s)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from theorylab.lab import Claim, Evidence, Preset, Results, over_seeds, resampled
+from theorylab.lab import Claim, Evidence, Preset, Results, bootstrap, over_seeds
 from theorylab.matching import break_even
 from theorylab.papers.matching_markets.figures import one
 
@@ -13,7 +13,6 @@ All = Mapping[str, Results]
 Measure = Callable[[All, Preset], Sequence[Evidence]]
 PAPER = "Jagadeesan et al. 2021"
 TINY = 1e-9
-DRAWS = 1000  # of a bootstrap over runs
 # Mean and standard error over 16 markets at T = 1000 and 4000: an independent prototype's
 REFERENCE = {
     (4, 1000, "regret"): (209, 21), (4, 4000, "regret"): (341, 48), (4, 4000, "difference"): (190, 24),
@@ -26,11 +25,12 @@ REFERENCE = {
 def of_means(label: str, top: np.ndarray, bottom: np.ndarray, low: float = -np.inf, high: float = np.inf,
              base: float | None = None) -> Evidence:  # fmt: skip
     """Evidence from the ratio of two means over the same runs, drawn again run by run; with a base, its logarithm."""
-    picks = np.random.default_rng(0).integers(len(top), size=(DRAWS, len(top)))
-    draws, ratio = top[picks].mean(1) / bottom[picks].mean(1), top.mean() / bottom.mean()
-    if base is not None:
-        draws, ratio = np.log(draws) / np.log(base), np.log(ratio) / np.log(base)
-    return resampled(label, float(ratio), draws, low, high, len(top))
+
+    def ratio(top: np.ndarray, bottom: np.ndarray) -> float:
+        found = top.mean() / bottom.mean()
+        return found if base is None else np.log(found) / np.log(base)
+
+    return bootstrap(label, ratio, (top, bottom), low, high)
 
 
 def _all(results: All, name: str) -> np.ndarray:
@@ -365,7 +365,7 @@ CLAIMS = (
     Claim("clipping", "Intervals kept inside [-1, 1] never promise more than 4 a pair", "our check of the pseudocode",
           ("variants",), sensible_rounds(True), {"unclipped, as in the pseudocode": sensible_rounds(False)}),
     Claim("reference_values", "Regret, utility difference and excess of an independent implementation",
-          "our check: the averages of a prototype in NumPy", ("regret", "variants"), reference(0.5),
+          "our check: the averages of an independent program in NumPy", ("regret", "variants"), reference(0.5),
           {"intervals ten times too narrow": reference(0.05), "the paper's constant 8": reference(8.0)},
           presets=("quick",)),
     Claim("sublinear", "Cumulative instability grows no faster than about √T", f"{PAPER}, theorem 5.1",

@@ -7,27 +7,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from theorylab.lab import Evidence, Preset, Results, over_seeds, resampled
+from theorylab.lab import Evidence, Preset, Results, bootstrap, over_seeds
 from theorylab.mixtures import gain_limits, spectral_information, unlabelled_information
 from theorylab.papers.ssl_lower_bound.published import SIMULATED
 from theorylab.papers.ssl_lower_bound.tables import bounded, by_method, regimes
 
 All = Mapping[str, Results]
 Measure = Callable[[All, Preset], Sequence[Evidence]]
-REDRAWS = 1000  # bootstrap draws of the seeds
-
-
-def bootstrapped(
-    label: str, statistic: Callable[..., float], arrays: Sequence[np.ndarray], low: float = -np.inf,
-    high: float = np.inf,
-) -> Evidence:  # fmt: skip
-    """A statistic of arrays (seeds, ...), with the interval of a bootstrap over the seeds, the same in all arrays."""
-    count = len(arrays[0])
-    drawn = np.sort(np.random.default_rng(0).integers(count, size=(REDRAWS, count)), axis=1)
-    # few seeds have few different draws: each is computed once
-    distinct, which = np.unique(drawn, axis=0, return_inverse=True)
-    values = np.array([statistic(*(a[at] for a in arrays)) for at in distinct])
-    return resampled(label, statistic(*arrays), values[which.ravel()], low, high, count)
 
 
 def information(gap: str, q: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Measure:
@@ -170,9 +156,9 @@ def constant_gain(method: str) -> Measure:
             enough = _enough(s, cell["d"], n_l, n_u)
             three = [risk[m] for m in ("sl", "ul_plus", method)]
             evidence += [
-                bootstrapped(f"least gain of SSL-EM, {name}", lambda *r: float(_gain(*r).min()), three, low=0.95),
-                bootstrapped(f"largest gain of SSL-EM, {name}", lambda *r: float(_gain(*r).max()), three, high=2.1),
-                bootstrapped(f"largest SSL-W / SSL-EM, {name}", _largest_ratio,
+                bootstrap(f"least gain of SSL-EM, {name}", lambda *r: float(_gain(*r).min()), three, low=0.95),
+                bootstrap(f"largest gain of SSL-EM, {name}", lambda *r: float(_gain(*r).max()), three, high=2.1),
+                bootstrap(f"largest SSL-W / SSL-EM, {name}", _largest_ratio,
                              (risk["ssl_weighted"][:, enough], risk[method][:, enough]), high=1.15),
             ]  # fmt: skip
         return evidence
@@ -197,10 +183,10 @@ def peak(method: str) -> Measure:
             return lambda *r: float(_gain(*r)[n_l == size][0])
 
         return [
-            bootstrapped("gain at n_l = 345 = q n_u", at(345), three, 1.6, 2.05),
-            bootstrapped("n_l of the largest gain / (q n_u)", lambda *r: n_l[_gain(*r).argmax()] / 345, three, 0.5, 2),
-            bootstrapped("gain at n_l = 50", at(n_l[0]), three, 0.95, 1.35),
-            bootstrapped("gain at n_l = 1600", at(n_l[-1]), three, 0.95, 1.35),
+            bootstrap("gain at n_l = 345 = q n_u", at(345), three, 1.6, 2.05),
+            bootstrap("n_l of the largest gain / (q n_u)", lambda *r: n_l[_gain(*r).argmax()] / 345, three, 0.5, 2),
+            bootstrap("gain at n_l = 50", at(n_l[0]), three, 0.95, 1.35),
+            bootstrap("gain at n_l = 1600", at(n_l[-1]), three, 0.95, 1.35),
         ]
 
     return measure
@@ -210,7 +196,7 @@ def only_constants(results: All, preset: Preset) -> list[Evidence]:
     """The folk reading "SSL cannot beat the better baseline at all": gain at most 1.1 everywhere."""
     risk = by_method(results["labels"])
     three = [risk[m] for m in ("sl", "ul_plus", "ssl_em")]
-    return [bootstrapped("largest gain", lambda *r: float(_gain(*r).max()), three, high=1.1)]
+    return [bootstrap("largest gain", lambda *r: float(_gain(*r).max()), three, high=1.1)]
 
 
 def _limits(results: All) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -313,7 +299,7 @@ def beats_both(method: str) -> Measure:
             for base in ("sl", "ul_plus"):
                 name = "excess risk" if what == "mean" else "estimation error"
                 label = f"largest SSL-W / {base}, {name}"
-                evidence.append(bootstrapped(label, _largest_ratio, (risk[method], risk[base]), high=0.99))
+                evidence.append(bootstrap(label, _largest_ratio, (risk[method], risk[base]), high=0.99))
         return evidence
 
     return measure

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from theorylab.lab import Evidence, Preset, Results, Row, over_seeds
-from theorylab.papers.ssl_lower_bound.measures import bootstrapped
+from theorylab.lab import Evidence, Preset, Results, Row, bootstrap, over_seeds
 from theorylab.papers.ssl_lower_bound.published import PUBLISHED
 from theorylab.papers.ssl_lower_bound.tables import GAPS, NAMES, honest
 
@@ -46,7 +45,7 @@ def real_gain(criterion: str) -> Measure:
             ]
             if row.cell["name"] == "mnist/5v6":
                 evidence.append(
-                    bootstrapped("larger gap on 5v6", lambda *g: float(np.mean(g, axis=1).max()), [*gaps.values()],
+                    bootstrap("larger gap on 5v6", lambda *g: float(np.mean(g, axis=1).max()), [*gaps.values()],
                                  low=0.01)
                 )  # fmt: skip
         return evidence

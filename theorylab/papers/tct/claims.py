@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab.lab import Claim, Evidence, Preset, Results, over_seeds, resampled
+from theorylab.lab import Claim, Evidence, Preset, Results, bootstrap, over_seeds
 from theorylab.papers.tct.tables import bootstrapped, finals, last, solved, standard, trained
 
 All = Mapping[str, Results]
@@ -13,7 +13,6 @@ Measure = Callable[[All, Preset], Sequence[Evidence]]
 PAPER = "Yu et al. 2022"
 BIG = ("quick", "medium", "full")
 ROUNDING = 1e-10
-DRAWS = 1000  # of a bootstrap over seeds
 
 
 def largest(experiment: str, array: str, low: float, high: float) -> Measure:
@@ -204,13 +203,11 @@ def flatness(values: Callable[[All, Mapping[str, Any]], np.ndarray], label: str)
     def measure(results: All, preset: Preset) -> list[Evidence]:
         groups = [[s for s in preset["settings"] if images(s) == images(t)] for t in preset["settings"]]
         settings = max(groups, key=len)
-        ours, fedavg = (np.stack([f(results, s) for s in settings]) for f in (values, _final("fedavg")))
-        seeds = ours.shape[1]
-        picks = np.random.default_rng(0).integers(seeds, size=(DRAWS, seeds))
-        spans, base = (np.ptp(a[:, picks].mean(2), axis=0) for a in (ours, fedavg))
-        measured = np.ptp(ours.mean(1)) / np.ptp(fedavg.mean(1))
-        draws = spans[base > 0] / base[base > 0]
-        return [resampled(f"span of {label} / span of FedAvg", float(measured), draws, high=0.5, seeds=seeds)]
+        accuracies = [np.stack([f(results, s) for s in settings], axis=1) for f in (values, _final("fedavg"))]
+        return [bootstrap(f"span of {label} / span of FedAvg", span_ratio, accuracies, high=0.5)]
+
+    def span_ratio(ours: np.ndarray, fedavg: np.ndarray) -> float:
+        return np.ptp(ours.mean(0)) / np.ptp(fedavg.mean(0))
 
     return measure
 

@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from theorylab.lab import Evidence, Preset, Results, correlation, over_seeds, resampled
+from theorylab.lab import Evidence, Preset, Results, bootstrap, correlation, over_seeds
 from theorylab.papers.wrong_line.tables import axis, line_of, pair_name, search_lines
 
 All = Mapping[str, Results]
 Measure = Callable[[All, Preset], Sequence[Evidence]]
-REDRAWS = 1000  # bootstrap draws of the seeds
 # means by n = 100 ... 1600 of (ID, OOD) accuracy, over REFERENCE_SEEDS seeds
 REFERENCE_SEEDS, BASE_SEEDS = 4, 5
 MEANS = {
@@ -53,18 +52,6 @@ def penalty_line(lam: float) -> Callable:
     return get
 
 
-def _over_models(
-    label: str, statistic: Callable[..., float], arrays: Sequence[np.ndarray], low: float, high: float
-) -> Evidence:
-    """A statistic of arrays (seeds, ...), with the interval of a bootstrap over the seeds, the same in all arrays."""
-    count = len(arrays[0])
-    drawn = np.sort(np.random.default_rng(0).integers(count, size=(REDRAWS, count)), axis=1)
-    # few seeds have few different draws: each is computed once
-    distinct, which = np.unique(drawn, axis=0, return_inverse=True)
-    values = np.array([statistic(*(a[at] for a in arrays)) for at in distinct])[which.ravel()]
-    return resampled(label, statistic(*arrays), values[np.isfinite(values)], low, high, count)
-
-
 def line(
     get: Callable, corr: tuple[float, float], slope: tuple[float, float] = (-np.inf, np.inf), name: str = ""
 ) -> Measure:
@@ -79,12 +66,12 @@ def line(
         found = [
             correlation(f"pooled correlation of probits{name}", line_of(inside, outside, ns)[0], inside.size, *corr,
                         len(inside)),
-            _over_models(f"correlation of the means by n{name}", lambda i, o: line_of(i, o, ns)[2], (inside, outside),
+            bootstrap(f"correlation of the means by n{name}", lambda i, o: line_of(i, o, ns)[2], (inside, outside),
                          *corr),
         ]  # fmt: skip
         if np.isfinite(slope).any():
             found.append(
-                _over_models("slope d probit(OOD) / d probit(ID)", lambda i, o: line_of(i, o, ns)[1],
+                bootstrap("slope d probit(OOD) / d probit(ID)", lambda i, o: line_of(i, o, ns)[1],
                              (inside, outside), *slope)
             )  # fmt: skip
         return found
@@ -371,7 +358,7 @@ def colour_drop(name: str, noisy: float = 0.25) -> Measure:
             return clean - wrong
 
         return [
-            _over_models(f"corr(η = 0) - corr(η = {noisy:g}), {name}", drop, (rows.stack("id"), rows.stack("ood")),
+            bootstrap(f"corr(η = 0) - corr(η = {noisy:g}), {name}", drop, (rows.stack("id"), rows.stack("ood")),
                          0.5, np.inf)
         ]  # fmt: skip
 
