@@ -97,7 +97,7 @@ def _precision(p: Preset) -> Cells:
 
 
 def _cancellation(p: Preset) -> Cells:
-    return [{"s": 1.0, "d": 20, "sizes": [10**k for k in range(3, 8)], "draws": 200, "seed": p.seeds(1)[0]}]
+    return [{"s": 1.0, "d": 20, "sizes": [10**k for k in range(3, 10)], "draws": 200, "seed": p.seeds(1)[0]}]
 
 
 def _explicit(p: Preset) -> Cells:
@@ -147,7 +147,7 @@ EXPERIMENTS = (
     Experiment("twonorm", real.twonorm, _twonorm, data=_twonorm_data),
 )
 
-_DOSSIER = [
+_TABLE = [
     [20, [[1.0, 400, 1000], [0.5, 400, 4000], [1.0, 50, 5000]]],
     [10, [[0.5, 1000, 1000]]],
     [50, [[0.3, 20, 200]]],
@@ -160,7 +160,7 @@ _TABLES = [
                  "keel/ionosphere", "keel/optdigits/3v8", "keel/optdigits/5v9", "keel/optdigits/1v7")
 ]  # fmt: skip
 _QUICK = {
-    "d": 20, "repeats": 4, "replicates": 200, "kl_draws": 300_000, "heat_s": [0.3, 1.0, 2.0], "table": _DOSSIER,
+    "d": 20, "repeats": 4, "replicates": 200, "kl_draws": 300_000, "heat_s": [0.3, 1.0, 2.0], "table": _TABLE,
     "labels_n_l": [50, 100, 200, 345, 400, 800, 1600], "snr_s": [0.15, 0.3, 0.5, 0.7, 1.0, 1.3, 1.6, 2.0],
     "snr_sizes": [200, 2000], "snr_replicates": 30, "snr_self_training": True,
     "grid_s": [0.3, 0.7, 1.0, 2.0], "grid_n_l": [20, 100, 400, 1600], "grid_n_u": [50, 200, 1000, 5000],
