@@ -142,12 +142,12 @@ def _claims(paper: Paper, out: Path, folder: str) -> list[str]:
     path = out / folder / CLAIMS_FILE
     try:
         record = _read(path, paper=paper.slug)
-        return [] if record is None else _claims_section(record)
+        return [] if record is None else _claims_section(paper, record, out)
     except _DAMAGE:
         return [f"### Claims\n\n{_damaged(paper, path)}\n"]
 
 
-def _claims_section(record: Mapping[str, Any]) -> list[str]:
+def _claims_section(paper: Paper, record: Mapping[str, Any], out: Path) -> list[str]:
     lines = [
         f"### Claims ({record['preset']} preset)\n",
         "| claim | verdict | measured | controls |",
