@@ -55,7 +55,6 @@ STOPPED = {"X": X, "Xt": XT, "theta_hat": X[0], "theta0": X[1]}
 
 # name: what is called, with small valid arguments, and those that the caller answers for
 CALLS = {
-    "ATCThreshold": (shift.ATCThreshold, {"value": -0.3, "errors": 1, "achieved": 1}),
     "CalibrationLine.predict": (LINE.predict, {"scores": SCORES}),
     "FineTuning": (
         shift.FineTuning,
@@ -191,7 +190,7 @@ HEAVY = {
     ),
 }  # fmt: skip
 # A constant, and what functions give back: dataclasses that JAX takes apart and builds anew.
-NO_CALL = {"RED_GREEN", "AccuracyLine", "DescentPath", "Extrapolation", "IsotropicExpectations", "LogisticFit",
+NO_CALL = {"RED_GREEN", "ATCThreshold", "AccuracyLine", "DescentPath", "Extrapolation", "IsotropicExpectations", "LogisticFit",
            "MemorisationBound", "ProjectionNorms", "ProjectionParts", "TrainingSet"}  # fmt: skip
 
 
@@ -204,7 +203,9 @@ def test_no_public_function_is_forgotten():
 def malformed_calls(table) -> bad_input.Campaign:
     campaign = bad_input.Campaign()
     for function, arguments in table.values():
-        bad_input.attack(campaign, function, **arguments)
+        # without groups the correlation of their means is NaN, as promised: `group_corr` has its own test
+        skip = ("groups",) if function is shift.accuracy_line else ()
+        bad_input.attack(campaign, function, skip=skip, **arguments)
     print(campaign)
     return campaign
 
