@@ -55,6 +55,25 @@ def test_a_run_that_diverges_counts_as_chance_from_there_on():
 
 
 @pytest.mark.long
+def test_a_first_stage_that_diverges_hands_on_its_last_finite_model(monkeypatch):
+    whole = training.train(TINY, "fedavg", OPTIONS, 2, [1, 2], 0)
+    run = training.federated_fit
+
+    def diverging(*args, rounds, **options):  # its second round is not finite
+        if rounds > 1:
+            raise training.RoundDivergenceError(1, rounds, 0)
+        return run(*args, rounds=rounds, **options)
+
+    monkeypatch.setattr(training, "federated_fit", diverging)
+    cut = training.train(TINY, "fedavg", OPTIONS, 4, [1, 3], 0)
+    assert cut["diverged"] == 1 and set(cut) == {"accuracy", "diverged", "sizes", "params_1", "client_1", "params_3",
+                                                 "client_3"}  # fmt: skip
+    for name in ("params", "client"):
+        np.testing.assert_array_equal(cut[f"{name}_1"], whole[f"{name}_1"])
+        np.testing.assert_array_equal(cut[f"{name}_3"], whole[f"{name}_1"])
+
+
+@pytest.mark.long
 def test_keeping_all_layers_trains_nothing_and_keeping_none_forgets_the_source(stage1):
     cell = {"stage1": None, "world": TINY, "rounds": 2, "options": OPTIONS, "seed": 0}
     kept = training.probe(source="fedavg", kept=[0, 3], trained=stage1, **cell)

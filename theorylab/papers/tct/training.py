@@ -23,14 +23,16 @@ def train(world: Mapping[str, Any], method: str, options: Mapping[str, Any], rou
     """Test accuracy before the first round and after every one (rounds + 1,), of the averaged model.
 
     Also its parameters as one vector after each of the rounds `keep`, and client 0's own model of that round. A run
-    that diverges counts as chance from there on; `diverged` is the round, or -1.
+    that diverges counts as chance from there on; `diverged` is the last finite round, or -1. What was to be kept later
+    is kept of that one: a first stage that diverges ends with its last finite model.
     """
     place = build(world, seed)
     algorithm = METHODS[method](**options)
     kept: dict[int, FederatedState] = {}
+    wanted = set(keep)
 
     def look(number: int, state: FederatedState) -> None:
-        if number in keep or number + 1 in keep:
+        if number in wanted or number + 1 in wanted:
             kept[number] = state
 
     run = lambda rounds: federated_fit(  # noqa: E731
@@ -42,13 +44,15 @@ def train(world: Mapping[str, Any], method: str, options: Mapping[str, Any], rou
         accuracy = run(rounds).accuracy
     except RoundDivergenceError as error:
         diverged = error.step
+        wanted.add(diverged)
         accuracy = np.pad(run(diverged).accuracy, (0, rounds - diverged), constant_values=1 / place.classes)
     found = {"accuracy": accuracy, "diverged": diverged, "sizes": np.asarray(place.clients.counts)}
     for number in keep:
-        if number in kept:
-            found[f"params_{number}"] = np.asarray(ravel_pytree(kept[number].params)[0])
-            if number:
-                found[f"client_{number}"] = _client_zero(place, algorithm, kept[number - 1], seed)
+        last = number if diverged < 0 else min(number, diverged)
+        if last in kept:
+            found[f"params_{number}"] = np.asarray(ravel_pytree(kept[last].params)[0])
+            if last:
+                found[f"client_{number}"] = _client_zero(place, algorithm, kept[last - 1], seed)
     return found
 
 
