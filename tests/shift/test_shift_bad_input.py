@@ -203,8 +203,9 @@ def test_no_public_function_is_forgotten():
 def malformed_calls(table) -> bad_input.Campaign:
     campaign = bad_input.Campaign()
     for function, arguments in table.values():
-        # without groups the correlation of their means is NaN, as promised: `group_corr` has its own test
-        skip = ("groups",) if function is shift.accuracy_line else ()
+        # as promised, NaN: the correlation of the means of no groups, and the memorisation bound of more samples (10^6)
+        # than features, which a classifier does not interpolate; both have tests of their own, and so have bad sizes
+        skip = {shift.accuracy_line: ("groups",), shift.sweep: ("ns",)}.get(function, ())
         bad_input.attack(campaign, function, skip=skip, **arguments)
     print(campaign)
     return campaign

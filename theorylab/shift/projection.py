@@ -26,6 +26,7 @@ from theorylab.cores import parallel_map
 from theorylab.errors import InputError
 from theorylab.nets.functional import Apply, Params, State
 from theorylab.nets.losses import cross_entropy
+from theorylab.nets.training_inputs import explained
 from theorylab.ntk.convolutions import has_convolutions, small_products
 from theorylab.shift.checks import arrays, check_like, labelled_pair, logits, stacked
 
@@ -365,7 +366,9 @@ def projection_norms(
         target = theta_hat if use_base_model else program(theta0, *train, key)
     size, m = sets.shape[:2]
     merged = sets.reshape(size * m, *sets.shape[2:])
-    outputs = logits(f, theta_hat, merged, count("eval_batch_size", eval_batch_size), ("theta_hat", "test_sets"))
+    eval_batch_size = count("eval_batch_size", eval_batch_size)
+    with explained("theta_hat, test_sets", merged):
+        outputs = logits(f, theta_hat, merged, eval_batch_size, ("theta_hat", "test_sets"))
     labels = outputs.argmax(-1).astype(jnp.int32).reshape(size, m)
     tilde = program.many(theta0, sets, labels, key)
     values = jax.vmap(lambda t: projection_norm(target, t))(tilde)
