@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column
 from rich.text import Text
 
 EVERY = 30.0  # seconds that lie at least between two lines
@@ -129,8 +130,8 @@ class _Bar(RichProgress):
 
     def __init__(self, text: Callable[[], str], *, console: Console):
         self._text = text
-        super().__init__(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                         console=console)  # fmt: skip
+        title = TextColumn("{task.description}", table_column=Column(overflow="fold"))
+        super().__init__(title, BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield self.make_tasks_table(self.tasks)
