@@ -106,7 +106,8 @@ def test_a_reader_who_has_gone_does_not_end_the_computation(clock):
 def test_a_terminal_gets_a_bar_with_the_cell_and_the_time_left(clock):
     text = StringIO()
     console = Console(file=text, force_terminal=True, width=80)
-    with Progress(console, "a_paper_with_a_long_name (medium)", {"a": "a", "b": "a"}, bar=True, clock=clock) as progress:
+    title = "a_paper_with_a_long_name (medium)"
+    with Progress(console, title, {"a": "a", "b": "a"}, bar=True, clock=clock) as progress:
         progress.begin("a", 'a {"x":1}')
         clock.now += 40
         progress.finish("a", 40.0)
@@ -115,7 +116,7 @@ def test_a_terminal_gets_a_bar_with_the_cell_and_the_time_left(clock):
         shown = progress.now()
     assert shown.startswith('in work: a {"x":[7,') and shown.endswith("about 30 s left")
     told = text.getvalue()
-    assert all(x in told for x in ("1/2", "in work: a", "a_paper_with_a_long_name (medium)")) and "…" not in told
+    assert all(x in told for x in ("1/2", "in work: a", title)) and "…" not in told
 
 
 @pytest.mark.parametrize(
