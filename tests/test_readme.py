@@ -38,6 +38,19 @@ def test_the_table_of_papers_is_the_generated_one():
     assert gallery.update_readme(ROOT / "README.md", table) == README, "run: theorylab list --readme README.md"
 
 
+def test_the_table_has_a_line_a_paper_with_a_picture_and_those_to_come_last():
+    rows = README.split(gallery.BEGIN)[1].split(gallery.END)[0].strip().splitlines()[2:]
+    slugs = [re.search(r"<br>`(\w+)` \|", row).group(1) for row in rows]
+    built, page = list(papers.rooms()), (ROOT / "figures" / "README.md").read_text()
+    assert sorted(slugs) == sorted(papers.TITLES) and sorted(slugs[: len(built)]) == sorted(built)
+    for slug, row in zip(slugs, rows, strict=True):
+        assert papers.TITLES[slug] in row and row.count(" | ") == 2
+        if slug in built:
+            assert row.count("<img ") == 1 and f'<a id="{slug}"></a>' in page and papers.get(slug).venue in row
+        else:
+            assert row.endswith("| not yet |") and "<img" not in row
+
+
 def test_the_gallery_page_is_the_generated_one(tmp_path):
     committed = (ROOT / "figures" / "README.md").read_text()
     for paper in papers.rooms().values():
@@ -55,7 +68,9 @@ def test_every_command_that_it_shows_exists(command):
 
 
 def test_links_to_files_are_good():
-    for target in re.findall(r"\]\((?!http)([^)#]+)", README):
+    targets = re.findall(r"\]\((?!http)([^)#]+)", README) + re.findall(r'(?:src|href)="(?!http)([^"#]+)', README)
+    assert "figures/README.md" in targets and "figures/tct/tct_main_curves.png" in targets
+    for target in targets:
         assert (ROOT / target).exists(), target
 
 

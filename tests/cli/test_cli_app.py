@@ -110,29 +110,31 @@ def test_verify_exits_with_1_when_a_claim_fails_or_is_vacuous(desk, capsys, monk
         assert run(["reproduce", "toy"]) == 1
 
 
-def test_the_table_is_red_where_a_claim_fails_and_shows_every_column(desk, monkeypatch):
+def test_a_failing_claim_is_red_and_a_wide_terminal_shows_every_column(desk, monkeypatch):
     from io import StringIO
 
     from rich.console import Console
 
-    from theorylab.cli import app
+    from theorylab.cli import layout
 
     claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(2.0), {"wrong": say(3.0)})
     monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
-    for width, columns in ((170, ("source", "seconds", "controls rejected")), (90, ("controls",))):
+    columns = ("claim", "verdict", "measured", "bound", "margin", "controls rejected", "source", "seconds")
+    for width in (170, 90):
         text = StringIO()
-        monkeypatch.setattr(app, "out_console", Console(file=text, force_terminal=True, width=width, highlight=False))
+        monkeypatch.setattr(layout, "console", Console(file=text, force_terminal=True, width=width, highlight=False))
         assert run(["verify", "toy"]) == 1
-        assert "\x1b[31mfails" in text.getvalue()
-        for column in (*columns, "paper", "claim", "measured", "bound", "margin"):
-            assert column in text.getvalue(), column
+        shown = text.getvalue()
+        assert "\x1b[31mfails" in shown and "\x1b[31mfailing: toy" in shown and "claimed: x in [0, 1]" in shown
+        assert all(column in shown for column in columns) == (width == 170)
 
 
 def test_a_finding_is_told_in_words_and_does_not_fail(desk, capsys, monkeypatch):
     claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(2.0), kind="finding", note="Ours is 2.")
     monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
     assert run(["verify", "toy"]) == 0
-    assert "toy/c not reproduced at this scale: Ours is 2." in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "  c: x; not reproduced at this scale: Ours is 2.\n" in shown
 
 
 def test_since_judges_only_what_changed_and_earlier_verdicts_count(desk, capsys, monkeypatch):
@@ -249,7 +251,10 @@ def test_a_report_of_a_paper_with_a_failing_claim_exits_with_1(desk, capsys, mon
 def test_the_list_shows_what_is_there_and_what_is_not_yet(desk, capsys):
     assert run(["list"]) == 0
     shown = capsys.readouterr().out
-    assert "toy_fig1" in shown and "not yet" in shown
+    assert shown.splitlines() == [
+        "toy: Nowhere 2020; 1 figure, 2 claims; smoke, quick, full", "    A toy", "tct: not yet", "    Not there yet",
+        "1 of 2 papers; after each its figures, claims and presets",
+    ]  # fmt: skip
 
 
 @pytest.mark.long

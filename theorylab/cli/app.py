@@ -13,21 +13,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
 
 from theorylab.cli import data_commands
 from theorylab.cli.doctor import doctor
+from theorylab.cli.layout import help_when_bare, tell
 from theorylab.cli.replicate import check_replications, gallery_of, replicate_all
 from theorylab.cli.report_command import report
-from theorylab.cli.verdict_table import print_verdicts
+from theorylab.cli.verdict_table import print_verdicts, tell_total
 from theorylab.errors import InputError, OperationError
 
 app = typer.Typer(
     name="theorylab",
     help="The numerical theory of machine learning: reproduce a paper's figures, verify its claims.",
-    no_args_is_help=True,
+    invoke_without_command=True,
+    callback=help_when_bare,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -36,7 +35,6 @@ app.command()(doctor)
 app.command()(report)
 # The usage error of whichever Click the installed Typer is built on.
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
-out_console = Console(highlight=False)
 
 
 def _complete_paper(incomplete: str) -> list[str]:
@@ -83,12 +81,19 @@ def list_papers(
         text = pages.update_readme(readme, pages.papers_table(papers.TITLES, rooms, gallery))
         write_atomically(readme, text.encode())
         return
-    table = RichTable("paper", "title", "figures", "claims")
-    for slug, title in papers.TITLES.items():
+    for slug in sorted(papers.TITLES, key=lambda slug: slug not in rooms):
         room = rooms.get(slug)
-        names = ", ".join(f.name for f in room.figures) if room else "not yet"
-        table.add_row(slug, title, names, str(len(room.claims)) if room else "not yet")
-    out_console.print(table)
+        facts = "not yet"
+        if room is not None:
+            counts = f"{_number(room.figures, 'figure')}, {_number(room.claims, 'claim')}"
+            facts = f"{room.venue}; {counts}; {', '.join(room.presets)}"
+        tell(facts, first=f"{slug}: ", rest="    ", mark="not yet", style="yellow")
+        tell(papers.TITLES[slug], first="    ", rest="    ")
+    tell(f"{len(rooms)} of {len(papers.TITLES)} papers; after each its figures, claims and presets")
+
+
+def _number(things: Sequence[Any], name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
 
 
 @app.command()
@@ -117,17 +122,14 @@ def reproduce(
     failed = False
     for room, chosen in zip(rooms, presets, strict=True):
         done = run(room, chosen, runner, out, figure)
-        print_verdicts(out_console, [record_of(room, chosen, [(v.claim, v) for v in done.verdicts], done.results)])
+        print_verdicts([record_of(room, chosen, [(v.claim, v) for v in done.verdicts], done.results)])
         pictures = [p for p in done.files if p.suffix == ".png" and ".dark" not in p.name]
-        out_console.print(escape(f"{room.slug}: {', '.join(str(p) for p in pictures)}"), soft_wrap=True)
+        tell(", ".join(str(p) for p in pictures), first=f"{room.slug}: ", rest="    ")
         failed |= any(v.failed for v in done.verdicts)
     from theorylab import papers
 
     gallery = write_gallery(papers.rooms().values(), out)
-    out_console.print(
-        f"{runner.computed} cells computed, {runner.found} found in {store}; captions and claims in {gallery}",
-        soft_wrap=True,
-    )
+    tell(f"{runner.computed} cells computed, {runner.found} found in {store}; captions and claims in {gallery}")
     raise typer.Exit(1 if failed else 0)
 
 
@@ -159,13 +161,14 @@ def verify(
         Path | None, typer.Option("--since", help="File of earlier verdicts: judge only papers that changed since.")
     ] = None,
 ) -> None:
-    """Check the claims of a paper: measured against bound, and whether each control is rejected.
+    """Check the claims of a paper: measured against bound.
 
-    A replication that was written before is shown beside each verdict, and counts in its place.
+    Each control must be rejected. A replication that was written before is shown beside each verdict, and counts in
+    its place.
     A paper has changed when its code, or any of ours that it reaches, its preset or its seed is not what it was.
     """
     from theorylab.lab.replication import FIRST_HELD_OUT, held_out
-    from theorylab.lab.replication_file import committed, counts_text
+    from theorylab.lab.replication_file import committed
     from theorylab.report.verdicts import code_of_room, failed, read_records, write_records
     from theorylab.report.verdicts import verify as judge
 
@@ -177,7 +180,7 @@ def verify(
             raise InputError("--json and --since are about single runs; give --replicate without them")
         seeds = held_out(replicate, FIRST_HELD_OUT if seed is None else seed)
         _require_writable(gallery, "--out")
-        failed_there = replicate_all(out_console, list(zip(rooms, presets, strict=True)), runner, seeds, gallery)
+        failed_there = replicate_all(list(zip(rooms, presets, strict=True)), runner, seeds, gallery)
         raise typer.Exit(1 if failed_there else 0)
     earlier = read_records(since) if since is not None else {}
     target = as_json or store / "verdicts.json"
@@ -196,15 +199,13 @@ def verify(
         room.slug: {**records[room.slug], "claims": committed(records[room.slug]["claims"], room, chosen, gallery)}
         for room, chosen in zip(rooms, presets, strict=True)
     }
-    print_verdicts(out_console, list(shown.values()))
+    print_verdicts(list(shown.values()))
     kept = [slug for slug, record in records.items() if record is earlier.get(slug)]
     if kept:
-        out_console.print(f"unchanged since {since}, not judged again: {', '.join(kept)}", soft_wrap=True)
+        tell(f"unchanged since {since}, not judged again: {', '.join(kept)}")
     write_records(target, records, keep=as_json is None)
     failing = [slug for slug, record in shown.items() if failed(record)]
-    verdict = f"[red]failing: {', '.join(failing)}[/]" if failing else "no claim fails"
-    counts = counts_text([c for record in shown.values() for c in record["claims"]])
-    out_console.print(f"{counts}; {verdict}; verdicts in {escape(str(target))}", soft_wrap=True)
+    tell_total([c for record in shown.values() for c in record["claims"]], failing, f"verdicts in {target}")
     raise typer.Exit(1 if failing else 0)
 
 

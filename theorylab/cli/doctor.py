@@ -2,8 +2,8 @@
 
 import time
 
-from rich.console import Console
-from rich.table import Table
+from theorylab.cli.data_commands import where
+from theorylab.cli.layout import tell_pairs
 
 
 def matmul_rate(size: int = 2048, repeats: int = 3) -> float:
@@ -23,23 +23,21 @@ def matmul_rate(size: int = 2048, repeats: int = 3) -> float:
 
 
 def doctor() -> None:
-    """Versions, devices, precision, data present and the measured speed of this machine."""
+    """Versions, devices, data, and the speed of this machine."""
     import jax
     import jax.numpy as jnp
 
     from theorylab import data
     from theorylab.lab import provenance
 
-    table = Table("what", "found", title="theorylab doctor", title_justify="left")
-    for name, version in provenance.versions().items():
-        table.add_row(name, version)
-    table.add_row("commit", provenance.commit() or "not a checkout")
-    table.add_row("devices", ", ".join(str(d) for d in jax.devices()))
-    table.add_row("computing on", provenance.device())
     wide = jnp.result_type(float) == jnp.float64
-    table.add_row("float64 by default", "yes" if wide else "no (used locally where theory needs it)")
-    table.add_row("float32 matrix product", f"{matmul_rate():.0f} GFLOP/s")
-    table.add_row("data folder", str(data.cache_dir()))
-    for name in data.CATALOGUE:
-        table.add_row(f"data: {name}", "here" if data.status(name).cached else "not fetched")
-    Console(highlight=False).print(table)
+    tell_pairs([
+        *provenance.versions().items(),
+        ("commit", provenance.commit() or "not a checkout"),
+        ("devices", ", ".join(str(d) for d in jax.devices())),
+        ("computing on", provenance.device()),
+        ("float64 by default", "yes" if wide else "no (used locally where theory needs it)"),
+        ("float32 matrix product", f"{matmul_rate():.0f} GFLOP/s"),
+        ("data folder", str(data.cache_dir())),
+        *((f"data: {name}", where(name)) for name in data.CATALOGUE),
+    ])  # fmt: skip

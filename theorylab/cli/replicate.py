@@ -4,10 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-
-from theorylab.cli.verdict_table import print_verdicts
+from theorylab.cli.layout import tell
+from theorylab.cli.verdict_table import print_verdicts, tell_total
 
 if TYPE_CHECKING:
     from theorylab.lab import Paper, Preset, Runner
@@ -26,12 +24,10 @@ def check_replications(rooms: Iterable["tuple[Paper, Preset]"], out: Path) -> No
         read_replication(room, preset.name, room.folder(out, preset.name))
 
 
-def replicate_all(
-    console: Console, rooms: Sequence["tuple[Paper, Preset]"], runner: "Runner", seeds: Sequence[int], out: Path
-) -> bool:
+def replicate_all(rooms: Sequence["tuple[Paper, Preset]"], runner: "Runner", seeds: Sequence[int], out: Path) -> bool:
     """Replicate these papers one after the other, print and write what was found. Whether a claim fails."""
     from theorylab.lab.replication import replicate
-    from theorylab.lab.replication_file import counts_text, record_of_replication, shown, write_replication
+    from theorylab.lab.replication_file import record_of_replication, shown, write_replication
     from theorylab.report.verdicts import failed
 
     failing, claims = [], []
@@ -39,10 +35,9 @@ def replicate_all(
         record = record_of_replication(replicate(room, preset, runner, seeds))
         path = write_replication(record, room.folder(out, preset.name))
         found = shown(record, room)
-        print_verdicts(console, [found])
-        console.print(f"{room.slug}: {record['seconds']} s of computing, in {escape(str(path))}", soft_wrap=True)
+        print_verdicts([found])
+        tell(f"{room.slug}: {record['seconds']} s of computing, in {path}")
         claims += found["claims"]
         failing += [room.slug] if failed(found) else []
-    verdict = f"[red]failing: {', '.join(failing)}[/]" if failing else "no claim fails"
-    console.print(f"{counts_text(claims)}; {verdict}", soft_wrap=True)
+    tell_total(claims, failing)
     return bool(failing)

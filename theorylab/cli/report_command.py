@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-console = Console(highlight=False)
+from theorylab.cli.layout import tell
 
 
 def report(
@@ -23,9 +22,9 @@ def report(
     ] = None,
     reference: Annotated[bool, typer.Option(help="Include the reference of the Python packages.")] = True,
 ) -> None:
-    """Build a static site of every paper, figure, number and claim, with the documentation. It computes nothing.
+    """Build a static site of every paper, figure and claim.
 
-    Exit code 1 when a claim on it fails.
+    The numbers and the documentation are on it too. It computes nothing. Exit code 1 when a claim on it fails.
     """
     from dataclasses import replace
 
@@ -53,10 +52,8 @@ def report(
     stale = [slug for slug, room in site.rooms.items() if room.stock.counts()["stale"]]
     failing = [slug for slug, room in site.rooms.items() if room.failing]
     if stale:
-        console.print(
-            f"from results of older code: {', '.join(stale)}; `theorylab reproduce` makes them anew", soft_wrap=True
-        )
+        tell(f"from results of older code: {', '.join(stale)}; `theorylab reproduce` makes them anew")
     if failing:
-        console.print(f"[red]failing:[/] {', '.join(failing)}", soft_wrap=True)
-    console.print(f"{site.pages} pages, {site.bytes / 1e6:.1f} MB: open {site.index}", soft_wrap=True)
+        tell(f"failing: {', '.join(failing)}", mark="failing:", style="red")
+    tell(f"{site.pages} pages, {site.bytes / 1e6:.1f} MB: open {site.index}")
     raise typer.Exit(1 if failing else 0)

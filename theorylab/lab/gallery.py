@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def _damaged(paper: Paper, path: Path) -> str:
     return f"**`{path.name}` is damaged**; make it again: `theorylab reproduce {paper.slug}`"
 
 
+def verdicts_in_words(claims: Sequence[Mapping[str, Any]]) -> str:
+    """The verdicts that count, e.g. "18 hold, 2 undecided, 3 findings; replicated over 5 base seeds"."""
+    found = sum(standing(c) == "finding" for c in claims)
+    return counts_text(claims, {"finding": "finding" if found == 1 else "findings"})
+
+
 def verdict_counts(paper: Paper, out: Path) -> str:
     """The claims of a paper in words, e.g. "6 hold, 1 finding", as the gallery in `out` records them.
 
@@ -56,23 +63,30 @@ def verdict_counts(paper: Paper, out: Path) -> str:
 def _counts(paper: Paper, record: Mapping[str, Any] | None, out: Path) -> str:
     if record is None:
         return f"{len(paper.claims)} declared, not computed"
-    text = counts_text(committed(record["claims"], paper, record, out))
+    text = verdicts_in_words(committed(record["claims"], paper, record, out))
     stale = record["code"] != code_of(paper, claim_needs(paper))
     return f"{text} ({record['preset']}{', stale: the code has changed since' if stale else ''})"
 
 
 def papers_table(titles: Mapping[str, str], rooms: Mapping[str, Paper], out: Path) -> str:
-    """A Markdown table of all papers: figures with their status, claims with what became of them."""
-    lines = ["| paper | figures | claims |", "|---|---|---|"]
-    for slug, title in titles.items():
-        if slug not in rooms:
-            lines.append(f"| `{slug}`: {title} | not yet | not yet |")
-            continue
-        paper = rooms[slug]
-        figures = ", ".join(f"[{f.name}](figures/{slug}/{f.name}.png) {f.status}" for f in paper.figures)
-        claims = verdict_counts(paper, out)
-        lines.append(f"| `{slug}`: {title}, {paper.venue} | {figures} | [{claims}](figures/README.md#{slug}) |")
+    """A Markdown table of all papers: a picture, what it shows, and what became of the claims; papers to come last."""
+    lines = ["| | paper | claims |", "|---|---|---|"]
+    for slug, paper in ((slug, rooms[slug]) for slug in titles if slug in rooms):
+        section = f"figures/README.md#{slug}"
+        lines.append(f"| {_thumbnail(paper, out, section)} | [{titles[slug]}]({section}), {paper.venue}<br>`{slug}` | "
+                     f"{verdict_counts(paper, out)} |")  # fmt: skip
+    lines += [f"| | {title}<br>`{slug}` | not yet |" for slug, title in titles.items() if slug not in rooms]
     return "\n".join(lines)
+
+
+def _thumbnail(paper: Paper, out: Path, target: str) -> str:
+    """The paper's first figure in small, linked; empty where it was not drawn."""
+    drawn = [f for f in paper.figures[:1] if (out / paper.slug / f"{f.name}.png").is_file()]
+    return "".join(
+        f'<a href="{target}"><img src="figures/{paper.slug}/{f.name}.png" width="120" '
+        f'alt="{escape(f.title, quote=True)}"></a>'
+        for f in drawn
+    )
 
 
 def update_readme(path: Path, table: str) -> str:

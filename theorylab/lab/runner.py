@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from theorylab.errors import DataError, InputError
 from theorylab.files import sweep_temporaries, write_atomically
@@ -26,6 +25,7 @@ from theorylab.lab import provenance
 from theorylab.lab.experiment import Arrays, Cell, Experiment, Preset, Results, Row, canonical
 from theorylab.lab.fingerprint import fingerprint, require_unchanged
 from theorylab.lab.paper import Paper
+from theorylab.lab.progress import Progress
 from theorylab.lab.store import DamagedResult, Store
 from theorylab.lab.watchdog import watched
 
@@ -48,8 +48,12 @@ class Task:
     def depth(self) -> int:
         return 1 + max((t.depth for t in self.needs.values()), default=-1)
 
+    @property
+    def name(self) -> str:
+        return f"{self.experiment.name} {canonical(self.cell)}"
+
     def __str__(self) -> str:
-        return f"{self.paper}/{self.experiment.name} {canonical(self.cell)}"
+        return f"{self.paper}/{self.name}"
 
 
 class CellError(RuntimeError):
@@ -93,7 +97,7 @@ class Runner:
 
     executor: "here", "dask://local" (a cluster of this machine's cores) or "dask://HOST:PORT" (a running scheduler).
     force: compute every cell anew.
-    progress: show a bar with the time left (default: when the console is a terminal or a notebook).
+    progress: show a bar (default: when the console is a terminal or a notebook), else a line now and then.
     """
 
     def __init__(
@@ -131,24 +135,20 @@ class Runner:
         self.found += len(rows)
         missing = [t for t in tasks if t.key not in rows]
         failures: list[tuple[Task, Exception]] = []
-        with self._bar() as bar:
-            line = bar.add_task(f"{paper.slug} ({preset.name})", total=len(tasks), completed=len(rows))
+        title, cells = f"{paper.slug} ({preset.name})", {t.key: t.experiment.name for t in tasks}
+        with Progress(self.console, title, cells, bar=self.progress) as progress:
+            progress.found((key, _seconds(row)) for key, row in rows.items())
             for level in range(max((t.depth for t in missing), default=-1) + 1):
                 ready = [t for t in missing if t.depth == level and all(n.key in rows for n in t.needs.values())]
-                for task, outcome in self._execute(ready, rows):
+                for task, outcome in self._execute(ready, rows, progress):
                     if isinstance(outcome, Exception):
                         failures.append((task, outcome))
                     else:
                         rows[task.key] = outcome
-                    bar.advance(line)
+                    progress.finish(task.key, _seconds(outcome))
         if failures:
             raise self._failure(failures, sum(t.key not in rows for t in tasks) - len(failures))
         return {name: Results(tuple(rows[t.key] for t in group)) for name, group in wanted.items()}
-
-    def _bar(self) -> Progress:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                   TextColumn("left"), TimeRemainingColumn())  # fmt: skip
-        return Progress(*columns, console=self.console, disable=not self.progress)
 
     def _say(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
@@ -171,27 +171,34 @@ class Runner:
         found = {t.key: self._read(t) for t in tasks}
         return {key: row for key, row in found.items() if row is not None}
 
-    def _execute(self, tasks: Sequence[Task], rows: Mapping[str, Row]) -> Iterator[tuple[Task, Row | Exception]]:
+    def _execute(
+        self, tasks: Sequence[Task], rows: Mapping[str, Row], progress: Progress
+    ) -> Iterator[tuple[Task, Row | Exception]]:
         if self.executor == "here":
-            yield from self._here(tasks, rows)
+            yield from self._here(tasks, rows, progress)
         elif tasks:
             from theorylab.lab.cluster import execute
 
             address = self.executor.removeprefix("dask://")
+            progress.begin(address, f"{len(tasks)} cells on {self.executor}")
             for task, outcome in execute(address, tasks, lambda t: _upstream(t, rows), self._say):
                 yield task, outcome if isinstance(outcome, Exception) else self._keep(task, outcome)
 
-    def _here(self, tasks: Sequence[Task], rows: Mapping[str, Row]) -> Iterator[tuple[Task, Row | Exception]]:
+    def _here(
+        self, tasks: Sequence[Task], rows: Mapping[str, Row], progress: Progress
+    ) -> Iterator[tuple[Task, Row | Exception]]:
         # A cell that another process is computing is left for last: by then it is usually in the store.
         busy = []
         for task in tasks:
             with self.store.lock(*task.place, wait=False) as held:
                 if held:
+                    progress.begin(task.key, task.name)
                     yield task, self._obtain(task, rows)
                 else:
                     busy.append(task)
         for task in busy:
             with self.store.lock(*task.place, wait=True, say=partial(self._waiting, task)):
+                progress.begin(task.key, task.name)
                 yield task, self._obtain(task, rows)
 
     def _obtain(self, task: Task, rows: Mapping[str, Row]) -> Row | Exception:
@@ -244,6 +251,10 @@ def one_line(error: BaseException, width: int = 400) -> str:
         text = ""
     text = text if len(text) <= width else text[: width - 3] + "..."
     return f"{text} ({type(error).__name__})" if text else type(error).__name__
+
+
+def _seconds(outcome: Row | Exception) -> float | None:
+    return None if isinstance(outcome, Exception) else outcome.meta.get("seconds")
 
 
 def _upstream(task: Task, rows: Mapping[str, Row]) -> dict[str, Arrays]:

@@ -42,6 +42,8 @@ class Line:
 
     status: the verdict that counts, of the replication where there is one; `alone`: what this run says, if another.
     replicated: at how many base seeds the claim held, in words.
+    value: what was measured without what it is called, which `measured` begins with.
+    why: what decided, in words, of a claim that does not simply hold; else empty.
     """
 
     paper: str
@@ -57,6 +59,8 @@ class Line:
     remark: str = ""
     replicated: str = ""
     alone: str = ""
+    value: str = ""
+    why: str = ""
 
     @property
     def failed(self) -> bool:
@@ -157,8 +161,32 @@ def _line(paper: str, c: Mapping[str, Any]) -> Line:
     return Line(
         paper, c["id"], c["statement"], c["source"], standing(c), measured_text(tight) if tight else "",
         bound_text(tight) if tight else "", f"{margin(tight):+.3g}" if tight else "", rejected, c.get("seconds"),
-        remark, held_text(c), alone_text(c),
+        remark, held_text(c), alone_text(c), value_text(tight) if tight else "", _why(c, tight, remark),
     )  # fmt: skip
+
+
+_TOLD = 3  # measurements that are told of one claim
+
+
+def _why(c: Mapping[str, Any], tight: Mapping[str, Any] | None, remark: str) -> str:
+    """What decided over a claim that does not simply hold, and what this run alone says where that is another."""
+    parts, status = [alone_text(c)], standing(c)
+    if status == "finding":
+        parts += [tight["label"] if tight else "", remark]
+    elif status == "undecided" or status in FAILING:
+        short = [e for e in c["evidence"] if e["outcome"] != "holds"]
+        parts += [f"{measured_text(e)} {_against(e)}" for e in short[:_TOLD]]
+        parts += [f"and {len(short) - _TOLD} more measurements"] if len(short) > _TOLD else []
+        parts += [f"control '{n}': {x['outcome']}" for n, x in c["controls"].items() if not x["rejected"]]
+        parts += ["the statement does hold here"] if status == "unsupported" else []
+        parts += [f"claimed: {c['statement']}", c["note"]]
+    return "; ".join(part for part in parts if part)
+
+
+def _against(e: Mapping[str, Any]) -> str:
+    if e["outcome"] == "undecided":
+        return f"reaches over its bound, {bound_text(e)}"
+    return f"is not {bound_text(e)}"
 
 
 def _number(x: Any, otherwise: float) -> float:
@@ -183,10 +211,15 @@ def relative_margin(e: Mapping[str, Any]) -> float:
 
 def measured_text(e: Mapping[str, Any]) -> str:
     """The measurement with its interval over seeds."""
+    seeds = f" ({e['seeds']} seeds)" if e["seeds"] > 1 else ""
+    return f"{e['label']}: {value_text(e)}{seeds}"
+
+
+def value_text(e: Mapping[str, Any]) -> str:
+    """The measured number with its interval."""
     value = "infinite" if e["measured"] is None else f"{float(e['measured']):.4g}"
     spread = " [{:.4g}, {:.4g}]".format(*(_number(v, math.inf) for v in e["interval"])) if e["interval"] else ""
-    seeds = f" ({e['seeds']} seeds)" if e["seeds"] > 1 else ""
-    return f"{e['label']}: {value}{spread}{seeds}"
+    return value + spread
 
 
 def bound_text(e: Mapping[str, Any]) -> str:
