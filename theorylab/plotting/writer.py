@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from PIL import Image
 
 from theorylab.files import write_atomically
 from theorylab.lab.table import Table
@@ -28,7 +29,7 @@ def write_figure(
         with house_style(mode):
             figure = draw(Table.from_csv(text))
             suffix = ".dark.png" if mode == "dark" else ".png"
-            files[name + suffix] = _render(figure, "png")
+            files[name + suffix] = _palette(_render(figure, "png"))
             if mode == "light":
                 files[f"{name}.pdf"] = _render(figure, "pdf")
     files[f"{name}.json"] = (json.dumps(provenance, indent=1, ensure_ascii=False) + "\n").encode()
@@ -41,4 +42,12 @@ def _render(figure: Figure, kind: str) -> bytes:
     out = io.BytesIO()
     undated = {"CreationDate": None} if kind == "pdf" else {"Software": "theorylab"}
     figure.savefig(out, format=kind, metadata=undated)
+    return out.getvalue()
+
+
+def _palette(png: bytes) -> bytes:
+    """The picture with 256 colours in place of 16 million: a quarter of the bytes, and no difference to the eye."""
+    out = io.BytesIO()
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, "png", optimize=True)
     return out.getvalue()
