@@ -79,7 +79,7 @@ def sample_axis(axes: Axes, sizes: Iterable[float]) -> None:
 
 def whole_ticks(axis: Axis) -> None:
     """Ticks at whole numbers only, for an axis that counts."""
-    axis.set_major_locator(MaxNLocator("auto", integer=True))
+    axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
 def shared_legend(

@@ -144,8 +144,8 @@ def _fig3(table: Table) -> MplFigure:
     diagonal(axes[0, 1], 0, float(table.where(panel="effective size")["x"].max()))
     axis = axes[0, 2]
     for i, ((series,), rows) in enumerate(table.where(panel="worlds").groups("series")):
-        axis.plot(rows["x"], rows["y"], ls="none", marker=MARKERS[i], color=COLOURS[(2, 4)[i]], ms=2.5, alpha=0.6,
-                  label=f"bound, {series}")  # fmt: skip
+        axis.plot(rows["x"], rows["y"], ls="none", marker=MARKERS[i], color=COLOURS[(2, 4)[i]], ms=(2.5, 4)[i],
+                  mfc=(None, "none")[i], mew=0.6, label=f"bound, {series}")  # fmt: skip
     diagonal(axis, -0.5, 1.0)
     axis.set(xlabel="bound on success", ylabel="exact success", title="random worlds, JTT", ylim=(-0.35, 1.05))
     shared_legend(figure, axes[0], 4)

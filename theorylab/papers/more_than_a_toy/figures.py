@@ -67,7 +67,7 @@ def _fig1(table: Table) -> MplFigure:
         for colour, marker, r in zip(ramp(len(ridges)), MARKERS, ridges, strict=False):
             rows = part.where(ridge=r)
             n, line = rows["n"], {"color": colour, "label": f"ridge {r:g}"}
-            top.plot(n, rows["test"], marker="", color=colour)
+            top.plot(n, rows["test"], marker="", **line)
             top.fill_between(
                 n, rows["test"] - rows["test_sd"], rows["test"] + rows["test_sd"], color=colour, alpha=0.15
             )
@@ -82,6 +82,7 @@ def _fig1(table: Table) -> MplFigure:
         bottom.set(xlabel="training samples N")
         if part["gcv_over_loo"].max() > 3:
             bottom.set_yscale("log")
+            _plain(bottom.yaxis)
         for axis in (top, bottom):
             sample_axis(axis, part["n"])
         top.tick_params(labelbottom=False)
@@ -148,6 +149,7 @@ def _fig2(table: Table) -> MplFigure:
     if len(table.groups("data")) == 1:  # room for two rows of larger panels
         figure, grid = panels(2, 2, height=2.5, sharex=True)
         rows = [(table["data"][0], grid.ravel(), table)]
+        grid[1, 0].set_ylabel("predicted risk")
     else:
         figure, rows = _rows(table, len(THEORIES), 2.6, sharex="row")
     for data, axes, of_data in rows:
@@ -159,7 +161,9 @@ def _fig2(table: Table) -> MplFigure:
                 ridgeless = points.where(ridge=float(points["ridge"].min()))
                 axis.plot(points["actual"], points["predicted"], ls="none", alpha=0.35, **look | {"ms": 3})
                 axis.plot(ridgeless["actual"], ridgeless["predicted"], label=kernel, **look)
-            axis.set(xscale="log", yscale="log", title=str(theory), xlabel="test risk")
+            axis.set(xscale="log", yscale="log", title=str(theory))
+            if axis.get_subplotspec().is_last_row() or len(rows) > 1:
+                axis.set_xlabel("test risk")
             _plain(axis.xaxis, (0.05, 0.1, 0.25, 0.5, 1.0))
             _plain(axis.yaxis, (0.001, 0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0))
         axes[0].set_ylabel("predicted risk" if len(rows) == 1 else f"predicted, {data}")
@@ -261,8 +265,8 @@ def _fig5(table: Table) -> MplFigure:
         for (kernel,), part in of_data.groups("kernel"):
             n, look = part["n"], looks[str(kernel)]
             alpha, rate, expected = (float(part[c][0]) for c in ("alpha_hat", "rate", "predicted_rate"))
-            left.plot(n, part["kappa"] / part["kappa"][0], label=f"{kernel}: N^-{alpha:.2f}", **look)
-            right.plot(n, part["test"], label=f"N^-{rate:.2f}; from GCV and κ̂: N^-{expected:.2f}", **look)
+            left.plot(n, part["kappa"] / part["kappa"][0], label=f"{kernel}: N^{-alpha:.2f}", **look)
+            right.plot(n, part["test"], label=f"N^{-rate:.2f}; from GCV and κ̂: N^{-expected:.2f}", **look)
         where = f"{data}: " if len(rows) > 1 else ""
         left.set(xscale="log", yscale="log", xlabel="N", title=f"{where}ridgeless κ̂ / first κ̂")
         right.set(xscale="log", yscale="log", xlabel="N", title=f"{where}ridgeless test risk")
@@ -328,8 +332,8 @@ FIGURES = (
     Figure(
         "mtt_fig2", "Which theories predict the risk", "content", REAL, _theory_table, _fig2,
         "Predicted against actual risk, one point per N and ridge; lines join the ridgeless points; dotted: equality. "
-        "The norm bound is flat and vacuous, the spectrum alone is too optimistic, the plug-in estimate collapses as N nears the number "
-        f"of samples it was made from; GCV lies on the diagonal. {_RELATIVE}",
+        "The norm bound is flat and vacuous, the spectrum alone is too optimistic, the plug-in estimate collapses as N "
+        f"nears the number of samples it was made from; GCV lies on the diagonal. {_RELATIVE}",
     ),
     Figure(
         "mtt_fig3", "GCV and LOO against test risk, all kernels", "scaled", REAL, _risk_table, _fig3,

@@ -62,7 +62,7 @@ def _scatter(table: Table) -> MplFigure:
             for g, (name, families) in enumerate(GROUPS.items()):
                 chosen = np.isin(part["family"], families)
                 if chosen.any():
-                    axis.scatter(part["score"][chosen], part["error"][chosen], s=6 + 5 * part["severity"][chosen],
+                    axis.scatter(part["score"][chosen], part["error"][chosen], s=12 + 5 * part["severity"][chosen],
                                  color=COLOURS[g], marker=MARKERS[g], alpha=0.65, linewidth=0, label=name)  # fmt: skip
             axis.set(title=f"{SHORT[metric]}\n$R^2$ = {np.mean(r2):.2f}", ylim=(0, 1))
         axes[2 * row, 0].set_ylabel(f"{study}\ntest error")
@@ -84,11 +84,6 @@ def _quality_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def _ours_or_theirs(metric: str) -> str:
-    """The paper's score in one colour, those that it is compared with in another."""
-    return COLOURS[4] if metric.startswith("pn") else COLOURS[0]
-
-
 def _quality(table: Table) -> MplFigure:
     studies = table.groups("study")
     figure, axes = panels(3, len(studies), height=3.0, sharey=True)
@@ -97,8 +92,10 @@ def _quality(table: Table) -> MplFigure:
         for axis, (column, title) in zip(axes[row], titles.items(), strict=True):
             for i, metric in enumerate(METRICS):
                 values = rows.where(metric=metric)[column]
-                colour = _ours_or_theirs(metric)
-                axis.plot(values, np.full(len(values), -i), ls="none", marker="o", color=colour, alpha=0.45)
+                own = metric.startswith("pn")
+                colour, label = (COLOURS[4], "the paper's score") if own else (COLOURS[0], "other scores")
+                axis.plot(values, np.full(len(values), -i), ls="none", marker="o", color=colour, alpha=0.45,
+                          label=label)  # fmt: skip
                 axis.plot([values.mean()], [-i], ls="none", marker="|", ms=11, mew=2, color=colour)
             axis.set_title(title)
             if column == "hard_mse":
@@ -107,9 +104,8 @@ def _quality(table: Table) -> MplFigure:
             else:
                 axis.set_xlim(right=1.02)
         axes[row, 0].set_yticks(-np.arange(len(METRICS)), [SHORT[m] for m in METRICS])
-        for label, metric in zip(axes[row, 0].get_yticklabels(), METRICS, strict=True):
-            label.set_color(_ours_or_theirs(metric))
         axes[row, 0].set_ylabel(str(study))
+    shared_legend(figure, [axes[0, 0]], 2)
     return figure
 
 

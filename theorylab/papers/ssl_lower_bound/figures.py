@@ -143,10 +143,10 @@ def _tab1(table: Table) -> MplFigure:
     for axis, (_, part) in zip(axes[0], table.groups("panel"), strict=True):
         for (method,), rows in part.groups("method"):
             style = STYLE["ul_plus" if method == "ul" else str(method)]
-            label = f"{NAMES[str(method)]}: simulated, line: theory"
-            axis.errorbar(rows["x"], rows["excess"], yerr=2 * rows["se"], label=label, **(style | {"ls": "none"}))
-            axis.plot(rows["x"], rows["exact"], color=style["color"], marker="", label="_theory")
-            axis.plot(rows["x"], rows["rate"], color=style["color"], marker="", ls=":", label="_rate")
+            name, points = NAMES[str(method)], style | {"ls": "none"}
+            axis.errorbar(rows["x"], rows["excess"], yerr=2 * rows["se"], label=f"{name}: simulated", **points)
+            axis.plot(rows["x"], rows["exact"], color=style["color"], marker="", label=f"{name}: theory")
+            axis.plot(rows["x"], rows["rate"], color=style["color"], marker="", ls=":", label=f"{name}: rate")
         axis.set(xscale="log", yscale="log")
     axes[0, 0].set(xlabel="$n_l$ (SL), $n_u$ (UL)", title="$s = 1$", ylabel="excess risk × $e^{s^2/2}$")
     axes[0, 1].set(xlabel="signal-to-noise ratio $s$", title="$n_l = n_u = 20{,}000$")
@@ -219,8 +219,8 @@ FIGURES = (
     Figure(
         "ssl_tab1", "Table 1: the rates, measured", "ours", ("slopes",), tables.rate_table, _tab1,
         "Excess risk times e^{s²/2} over sample sizes and over s (bars: two standard errors), theory with constants "
-        "(lines), and the printed rates (dotted) through the theory's second point or, right, at s = 1. UL's s^-3 becomes "
-        "s^-1 above s = 1.",
+        "(lines), and the printed rates (dotted) through the theory's second point or, right, at s = 1. UL's s^-3 "
+        "becomes s^-1 above s = 1.",
         "The paper's Table 1 states rates; the numbers are ours.",
     ),
     Figure(

@@ -67,8 +67,7 @@ def _curves(table: Table) -> MplFigure:
         axis.set(title=str(name), xlabel="communication round")
         absent = [NAMES[m] for m in ORDER if m in set(table["method"]) - set(part["method"])]
         if absent:
-            axis.text(0.98, 0.03, "not run here: " + ", ".join(absent), ha="right", fontsize=7,
-                      transform=axis.transAxes)  # fmt: skip
+            axis.set_xlabel(f"communication round\n(not run here: {', '.join(absent)})")
     for row in axes:
         row[0].set_ylabel("test accuracy")
     shared_legend(figure, axes.flat, 6, spare=axes.flat[len(groups) :])
@@ -241,7 +240,7 @@ def _theory(table: Table) -> MplFigure:
     for i, ((series,), rows) in enumerate(table.where(panel="interpolation").groups("series")):
         algorithm, m = str(series).split()
         _line(axes[0, 2], rows, "x", algorithm, label=f"{NAMES[algorithm]}, M = {m}",
-              marker=MARKERS[i % 6], ls=DASHES[i % 3])  # fmt: skip
+              marker=MARKERS[i % 3], ls=DASHES[i % 3])  # fmt: skip
     axes[0, 2].set(xscale="log", yscale="log", xlabel="rounds", title="p > n: from min-norm")
     for axis in axes[0]:
         legend_below(axis)

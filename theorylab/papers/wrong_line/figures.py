@@ -21,6 +21,7 @@ from theorylab.papers.wrong_line.tables import (
 from theorylab.plotting import COLOURS, MARKERS, band, diagonal, legend_below, panels, ramp, sample_axis, shared_legend
 
 TICKS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.999)
+CLOSE_TICKS = tuple(k / 100 for k in range(1, 100))  # where fewer than three of the others are in sight
 
 
 def probit_axes(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
@@ -29,6 +30,8 @@ def probit_axes(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
         z = ndtri(np.clip(values, CLIP, 1 - CLIP))
         low, high = z.min() - 0.15 * np.ptp(z) - 0.05, z.max() + 0.15 * np.ptp(z) + 0.05
         shown = [t for t in TICKS if low <= ndtri(t) <= high]
+        if len(shown) < 3:
+            shown = [t for t in CLOSE_TICKS if low <= ndtri(t) <= high]
         for t in tuple(shown):  # labels closer than an eighth of the axis would run into each other
             before = [s for s in shown if s < t]
             if before and ndtri(t) - ndtri(before[-1]) < (high - low) / 8:
@@ -81,6 +84,8 @@ def _ablation(table: Table) -> MplFigure:
             axis_.plot(x[-1:], y[-1:], color=colour, marker=MARKERS[i % 6], ms=8, mfc="none", ls="none")
         probit_axes(axis_, part["id"], part["ood"])
         axis_.set_title(title)
+        low, high = axis_.get_ylim()
+        axis_.set_ylim(low, high + 0.15 * (high - low))  # room for the legend
         axis_.legend(fontsize=7, loc="upper right" if panel == "dimension" else "upper left")
     for axis_ in axes[1]:
         axis_.set_xlabel("ID accuracy (probit scale)")
