@@ -38,7 +38,7 @@ def house_style(mode: Mode = "light") -> Iterator[None]:
         "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 7.5, "xtick.labelsize": 8,
         "ytick.labelsize": 8, "lines.linewidth": 1.4, "lines.markersize": 4, "axes.grid": True, "grid.linewidth": 0.5,
         "axes.spines.top": False, "axes.spines.right": False, "legend.framealpha": 0.85, "figure.dpi": 110,
-        "savefig.dpi": 220, "pdf.fonttype": 42, "svg.hashsalt": "theorylab", "figure.constrained_layout.use": True,
+        "savefig.dpi": 200, "pdf.fonttype": 42, "svg.hashsalt": "theorylab", "figure.constrained_layout.use": True,
         "axes.titlelocation": "left", "legend.handlelength": 2.6,
     }  # fmt: skip
     with mpl.rc_context(settings):
