@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -50,8 +51,8 @@ def _palette(png: bytes) -> bytes:
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     few = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette = few.getpalette() or []
-    paper = 3 * int(few.getpixel((0, 0)))  # averaged with its neighbours; a page would show the difference as a tint
-    palette[paper : paper + 3] = picture.getpixel((0, 0))
+    paper = 3 * int(np.asarray(few)[0, 0])  # averaged with its neighbours; a page would show the difference as a tint
+    palette[paper : paper + 3] = np.asarray(picture)[0, 0].tolist()
     few.putpalette(palette)
     out = io.BytesIO()
     few.save(out, "png", optimize=True)
