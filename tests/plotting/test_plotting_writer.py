@@ -7,7 +7,20 @@ import pytest
 from PIL import Image
 
 from theorylab.lab import Table
-from theorylab.plotting import COLOURS, MARKERS, band, diagonal, house_style, panels, ramp, sample_axis, write_figure
+from theorylab.plotting import (
+    COLOURS,
+    MARKERS,
+    band,
+    diagonal,
+    house_style,
+    legend_below,
+    panels,
+    ramp,
+    sample_axis,
+    shared_legend,
+    whole_ticks,
+    write_figure,
+)
 
 
 @pytest.fixture
@@ -66,3 +79,43 @@ def test_neighbouring_colours_differ_in_grey_and_every_series_has_its_own_marker
     grey = np.array([mpl.colors.to_rgb(c) for c in COLOURS]) @ [0.299, 0.587, 0.114]
     assert np.abs(np.diff(grey)).min() > 0.1 and len(set(MARKERS)) == len(COLOURS)
     assert len(set(ramp(5))) == 5
+
+
+def test_a_palette_of_256_colours_changes_no_picture_to_the_eye(tmp_path, table):
+    write_figure(tmp_path, "fig", table, draw, {})
+    out = io.BytesIO()
+    with house_style():
+        draw(table).savefig(out, format="png")
+    written, full = (np.asarray(Image.open(f).convert("RGB"), int) for f in (tmp_path / "fig.png", out))
+    assert written.shape == full.shape and written.shape[1] == 1400  # sharp on a screen of twice the usual density
+    assert (np.abs(written - full).max(-1) > 24).mean() < 2e-3
+    assert (tmp_path / "fig.png").stat().st_size < 0.6 * len(out.getvalue())
+
+
+def test_an_axis_that_counts_has_whole_ticks():
+    _, axes = panels(1)
+    axes[0, 0].plot(range(4), [0.1, 0.2, 0.3, 0.4])
+    assert (axes[0, 0].get_xticks() % 1).any()
+    whole_ticks(axes[0, 0].xaxis)
+    assert not (axes[0, 0].get_xticks() % 1).any()
+
+
+@pytest.mark.parametrize("spare", [False, True])
+def test_a_shared_legend_has_what_any_panel_draws_and_each_label_once(spare):
+    figure, axes = panels(3)
+    for axis, labels in zip(axes[0], (("a", "b"), ("b", "c"), ()), strict=True):
+        for label in labels:
+            axis.plot([0, 1], [0, 1], label=label)
+    shared_legend(figure, axes[0, :2], 3, spare=axes[0, 2:] if spare else ())
+    legend = axes[0, 2].get_legend() if spare else figure.legends[0]
+    assert [t.get_text() for t in legend.get_texts()] == ["a", "b", "c"]
+    assert axes[0, 2].axison != spare
+
+
+def test_a_legend_below_covers_no_data():
+    with house_style():
+        figure, axes = panels(1)
+        axes[0, 0].plot([0, 1], [0, 1], label="a")
+        legend_below(axes[0, 0], 1)
+        figure.draw_without_rendering()
+    assert axes[0, 0].get_legend().get_window_extent().ymax < axes[0, 0].bbox.ymin

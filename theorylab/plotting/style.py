@@ -12,7 +12,9 @@ import matplotlib as mpl
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 Mode = Literal["light", "dark"]
@@ -36,8 +38,8 @@ def house_style(mode: Mode = "light") -> Iterator[None]:
         "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 7.5, "xtick.labelsize": 8,
         "ytick.labelsize": 8, "lines.linewidth": 1.4, "lines.markersize": 4, "axes.grid": True, "grid.linewidth": 0.5,
         "axes.spines.top": False, "axes.spines.right": False, "legend.framealpha": 0.85, "figure.dpi": 110,
-        "savefig.dpi": 110, "pdf.fonttype": 42, "svg.hashsalt": "theorylab", "figure.constrained_layout.use": True,
-        "axes.titlelocation": "left",
+        "savefig.dpi": 200, "pdf.fonttype": 42, "svg.hashsalt": "theorylab", "figure.constrained_layout.use": True,
+        "axes.titlelocation": "left", "legend.handlelength": 2.6,
     }  # fmt: skip
     with mpl.rc_context(settings):
         yield
@@ -73,3 +75,35 @@ def sample_axis(axes: Axes, sizes: Iterable[float]) -> None:
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{n:g}" if n in shown else "" for n in ticks])
     axes.minorticks_off()
+
+
+def whole_ticks(axis: Axis) -> None:
+    """Ticks at whole numbers only, for an axis that counts."""
+    axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+
+
+def shared_legend(
+    figure: Figure,
+    axes: Iterable[Axes],
+    columns: int,
+    *,
+    loc: str = "outside lower center",
+    spare: Iterable[Axes] = (),
+) -> None:
+    """One legend for several panels: what any of them draws, every label once. It stands in the first place of the
+    grid that has no panel (`spare`), and beside all panels where there is none."""
+    entries: dict[str, Any] = {}
+    for one in axes:
+        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    place = next(iter(spare), None)
+    if place is None:
+        figure.legend(list(entries.values()), list(entries), loc=loc, ncols=columns)
+    else:
+        place.set_axis_off()
+        place.legend(list(entries.values()), list(entries), loc="center")
+
+
+def legend_below(axes: Axes, columns: int = 1) -> None:
+    """The legend of one panel below it, off the data."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, fontsize=7)

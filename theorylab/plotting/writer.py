@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from theorylab.files import write_atomically
 from theorylab.lab.table import Table
@@ -28,7 +30,7 @@ def write_figure(
         with house_style(mode):
             figure = draw(Table.from_csv(text))
             suffix = ".dark.png" if mode == "dark" else ".png"
-            files[name + suffix] = _render(figure, "png")
+            files[name + suffix] = _palette(_render(figure, "png"))
             if mode == "light":
                 files[f"{name}.pdf"] = _render(figure, "pdf")
     files[f"{name}.json"] = (json.dumps(provenance, indent=1, ensure_ascii=False) + "\n").encode()
@@ -41,4 +43,17 @@ def _render(figure: Figure, kind: str) -> bytes:
     out = io.BytesIO()
     undated = {"CreationDate": None} if kind == "pdf" else {"Software": "theorylab"}
     figure.savefig(out, format=kind, metadata=undated)
+    return out.getvalue()
+
+
+def _palette(png: bytes) -> bytes:
+    """The picture with 256 colours in place of 16 million: a quarter of the bytes, and no difference to the eye."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    few = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette = few.getpalette() or []
+    paper = 3 * int(np.asarray(few)[0, 0])  # averaged with its neighbours; a page would show the difference as a tint
+    palette[paper : paper + 3] = np.asarray(picture)[0, 0].tolist()
+    few.putpalette(palette)
+    out = io.BytesIO()
+    few.save(out, "png", optimize=True)
     return out.getvalue()

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 
 from theorylab.lab import Figure, Preset, Results, Table
-from theorylab.plotting import COLOURS, DASHES, MARKERS, band, diagonal, panels
+from theorylab.plotting import COLOURS, DASHES, MARKERS, band, diagonal, legend_below, panels, shared_legend
 
 All = Mapping[str, Results]
 CURVES = ("gaussian", "digits", "images", "backgrounds")
@@ -87,13 +87,8 @@ def _fig1(table: Table) -> MplFigure:
         axis.set_xlabel("size of the collective α")
     for axis, *_ in shown[::2]:
         axis.set_ylabel("success S")
-    _legend(figure, shown[0][0])
+    shared_legend(figure, [axis for axis, *_ in shown], 6, loc="outside upper center")
     return figure
-
-
-def _legend(figure: MplFigure, axis: Axes) -> None:
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
 
 
 def _fig2(table: Table) -> MplFigure:
@@ -112,7 +107,7 @@ def _fig2(table: Table) -> MplFigure:
         axis.set_xlabel("size of the collective α")
     for axis, *_ in shown[::2]:
         axis.set_ylabel("effective size")
-    _legend(figure, shown[0][0])
+    shared_legend(figure, [axis for axis, *_ in shown], 6, loc="outside upper center")
     return figure
 
 
@@ -147,14 +142,13 @@ def _fig3(table: Table) -> MplFigure:
             )
         axis.set(xlabel="size of the collective α", title=panel)
     diagonal(axes[0, 1], 0, float(table.where(panel="effective size")["x"].max()))
-    axes[0, 0].legend(loc="center right")
     axis = axes[0, 2]
     for i, ((series,), rows) in enumerate(table.where(panel="worlds").groups("series")):
-        axis.plot(rows["x"], rows["y"], ls="none", marker=MARKERS[i], color=COLOURS[(2, 4)[i]], ms=2.5, alpha=0.6,
-                  label=series)  # fmt: skip
+        axis.plot(rows["x"], rows["y"], ls="none", marker=MARKERS[i], color=COLOURS[(2, 4)[i]], ms=(2.5, 4)[i],
+                  mfc=(None, "none")[i], mew=0.6, label=f"bound, {series}")  # fmt: skip
     diagonal(axis, -0.5, 1.0)
     axis.set(xlabel="bound on success", ylabel="exact success", title="random worlds, JTT", ylim=(-0.35, 1.05))
-    axis.legend(loc="lower left", fontsize=6.5, markerscale=2)
+    shared_legend(figure, axes[0], 4)
     return figure
 
 
@@ -177,15 +171,13 @@ def _validation_table(results: All, preset: Preset) -> Table:
 
 def _fig4(table: Table) -> MplFigure:
     tails = table.groups("tail")
-    figure, axes = panels(max(2, len(tails)), height=2.8, sharey=True)
-    for axis, ((tail,), part) in zip(axes[0], tails, strict=False):
+    figure, axes = panels(len(tails), height=2.8 if len(tails) > 1 else 3.1, sharey=True)
+    for axis, ((tail,), part) in zip(axes[0], tails, strict=True):
         _lines(axis, part, "alpha", "stop", list(STOPS.values()))
         axis.set(title=f"CVaR over the worst {float(tail):.0%}", xlabel="size of the collective α", ylim=(0, 1.03))
         _sizes_axis(axis, part["alpha"])
-    for spare in axes[0][len(tails) :]:
-        spare.set_visible(False)
     axes[0, 0].set_ylabel("success S of the selected step")
-    _legend(figure, axes[0, 0])
+    shared_legend(figure, axes[0], 4 if len(tails) > 1 else 2, loc="outside upper center")
     return figure
 
 
@@ -207,14 +199,13 @@ def _dominoes_table(results: All, preset: Preset) -> Table:
 
 def _fig5(table: Table) -> MplFigure:
     titles = {"auc": "test AUC", "white": "success, white corner", "checker": "success, checkered corner"}
-    figure, axes = panels(3, height=2.9)
+    figure, axes = panels(3, height=3.3)
     for axis, (panel, title) in zip(axes[0], titles.items(), strict=True):
         rows = table.where(panel=panel)
         _lines(axis, rows, "steps", "series", list(dict.fromkeys(str(s) for s in rows["series"])))
         axis.set(title=title, xlabel="gradient steps", ylim=(0.4, 1.03))
-    axes[0, 0].legend(loc="center right", fontsize=6.5)
-    handles, labels = axes[0, 1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower right", ncols=len(labels), frameon=False, fontsize=6.5)
+    legend_below(axes[0, 0])
+    legend_below(axes[0, 1])
     return figure
 
 
@@ -231,16 +222,14 @@ def _parity_table(results: All, preset: Preset) -> Table:
 
 def _fig6(table: Table) -> MplFigure:
     groups = table.groups("alpha")
-    figure, axes = panels(max(2, len(groups)), height=2.7, sharey=True)
-    for axis, ((alpha,), part) in zip(axes[0], groups, strict=False):
+    figure, axes = panels(len(groups), height=2.7, sharey=True)
+    for axis, ((alpha,), part) in zip(axes[0], groups, strict=True):
         for i, ((order,), rows) in enumerate(part.groups("order")):
             axis.plot(rows["steps"], rows["mean"], color=COLOURS[i], marker=MARKERS[i], ls=DASHES[i],
                       label=f"product of {float(order):g} bit" + "s" * (float(order) > 1))  # fmt: skip
             band(axis, rows["steps"], rows["low"], rows["high"], COLOURS[i])
         axis.axhline(0.5, color="grey", lw=0.8, ls=":")
         axis.set(title=f"α = {float(alpha):g}", xlabel="gradient steps", ylim=(0.45, 1.0))
-    for spare in axes[0][len(groups) :]:
-        spare.set_visible(False)
     axes[0, 0].set_ylabel("success S")
     axes[0, -1].legend(loc="lower right")
     return figure

@@ -347,7 +347,8 @@ FIGURES = (
         "la_v1", "Preferential round robin on correct predictions", "ours", ("identities",), _identity_table,
         _identity_draw,
         "Simulated cost of PRR(a) on Pareto sizes against the exact formula, for the share a given to the "
-        "predicted-shortest job (a = 0 is round robin), and the largest relative error by number of jobs.",
+        "predicted-shortest job (a = 0 is round robin), and the largest relative error by number of jobs. "
+        "Dotted: both costs are equal.",
     ),
     Figure(
         "la_v2", "Lower bound and algorithms by number of jobs", "ours", ("hard", "search"), _bounds_table,
@@ -367,8 +368,8 @@ FIGURES = (
         "la_v4", "Optimal strategy and hard seasons certify each other", "ours", ("certificate",), _certificate_table,
         _certificate_draw,
         "γ = 2. Top: the optimal buying distribution and the weights of the hard seasons, with the limits e^t/(e^κ-1) "
-        "and e^(κ-x) (dashed; grey line: κ = ln 2). Bottom: the distribution's ratio is γ up to κ, and under the "
-        "weights every buying day up to κ costs the same, later ones more.",
+        "and e^(κ-x) (dashed; dotted grey line: κ = ln 2). Bottom: the distribution's ratio is γ up to κ, and under "
+        "the weights every buying day up to κ costs the same, later ones more.",
     ),
     Figure(
         "la_v5", "The optimum depends on the prediction", "ours", ("surface", "optimum"), _surface_table, _surface_draw,

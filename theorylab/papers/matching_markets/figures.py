@@ -126,13 +126,11 @@ def _growth_table(results: All, preset: Preset) -> Table:
 
 def _growth(table: Table) -> MplFigure:
     groups = table.groups("agents")
-    figure, axes = panels(max(len(groups), 2), height=3.0, sharey=True)
-    for axis, ((agents,), part) in zip(axes[0], groups, strict=False):
+    figure, axes = panels(len(groups), height=3.0, sharey=True)
+    for axis, ((agents,), part) in zip(axes[0], groups, strict=True):
         for i, ((quantity,), rows) in enumerate(part.groups("quantity")):
             _line(axis, rows, COLOURS[i], marker="", ls=DASHES[i], label=str(quantity))
         axis.set(xscale="log", yscale="log", xlabel="round t", title=f"N = {agents:g} agents")
-    for axis in axes[0, len(groups) :]:
-        axis.remove()
     axes[0, 0].set_ylabel("sum over rounds 1..t")
     axes[0, 0].legend(loc="upper left")
     return figure
@@ -150,10 +148,10 @@ def _minimax_table(results: All, preset: Preset) -> Table:
 
 def _minimax(table: Table) -> MplFigure:
     sizes = sorted(set(table["k"]))
-    figure, axes = panels(max(len(sizes), 2), height=2.9, sharey=True)
+    figure, axes = panels(len(sizes), height=2.9, sharey=True)
     tuned = table.where(gap="shrinks with T")
     kappas = sorted(set(tuned["kappa"]))
-    for axis, k in zip(axes[0], sizes, strict=False):
+    for axis, k in zip(axes[0], sizes, strict=True):
         for i, (colour, kappa) in enumerate(zip(ramp(len(kappas)), kappas, strict=True)):
             rows = tuned.where(k=k, kappa=kappa)
             axis.errorbar(rows["x"], rows["mean"], yerr=2 * rows["se"], color=colour, marker=MARKERS[i],
@@ -168,8 +166,6 @@ def _minimax(table: Table) -> MplFigure:
         axis.set_xticks(sorted(set(table["x"])))
         axis.xaxis.set_major_formatter(ScalarFormatter())
         axis.xaxis.set_minor_formatter(NullFormatter())
-    for axis in axes[0, len(sizes) :]:
-        axis.remove()
     axes[0, 0].set_ylabel("welfare regret / (σ N^1.5 √T)")
     axes[0, 0].legend(ncols=2, loc="upper left")
     return figure
@@ -358,8 +354,8 @@ FIGURES = (
     ),
     Figure(
         "mm_v5", "Instability is at least the welfare lost", "ours", ("properties",), _scatter_table, _scatter,
-        "Random markets, matchings and transfers, on or above the diagonal when transfers cancel within pairs; with "
-        "money from outside they need not be.",
+        "Random markets, matchings and transfers, on or above the diagonal (dotted) when transfers cancel within "
+        "pairs; with money from outside they need not be.",
     ),
     Figure(
         "mm_v6", "Profit under search frictions", "ours", ("regret",), _profit_table, _profit,

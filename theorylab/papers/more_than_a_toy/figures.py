@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure as MplFigure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from theorylab.lab import Figure, Preset, Results, Table
-from theorylab.plotting import COLOURS, MARKERS, diagonal, panels, ramp, sample_axis
+from theorylab.plotting import COLOURS, MARKERS, diagonal, legend_below, panels, ramp, sample_axis, shared_legend
 from theorylab.rmt import fit_exponents, predicted_exponent
 
 All = Mapping[str, Results]
@@ -58,33 +59,47 @@ def _fig1(table: Table) -> MplFigure:
     columns, blocks = min(4, len(shown)), -(-len(shown) // 4)
     figure, axes = panels(columns, 2 * blocks, height=2.6 if blocks == 1 else 1.9, sharey="row")
     pairs = [(axes[2 * b, c], axes[2 * b + 1, c]) for b in range(blocks) for c in range(columns)]
-    for top, bottom in pairs[len(shown) :]:
+    spare = pairs[len(shown) :]
+    for top, bottom in spare:
         top.set_axis_off()
         bottom.set_axis_off()
     for (top, bottom), ((kernel, name), part) in zip(pairs, shown, strict=False):
         for colour, marker, r in zip(ramp(len(ridges)), MARKERS, ridges, strict=False):
             rows = part.where(ridge=r)
-            n, line = rows["n"], {"color": colour, "label": f"{r:g}"}
+            n, line = rows["n"], {"color": colour, "label": f"ridge {r:g}"}
             top.plot(n, rows["test"], marker="", **line)
             top.fill_between(
                 n, rows["test"] - rows["test_sd"], rows["test"] + rows["test_sd"], color=colour, alpha=0.15
             )
             top.plot(n, rows["gcv"], color=colour, marker=marker, ls="none", mfc="none")
-            top.plot(n, np.maximum(rows["train"], 1e-4), color=colour, marker="", lw=0.7, alpha=0.6, ls=":")
+            top.plot(n, np.maximum(rows["train"], 1e-4), color=colour, marker="", lw=0.9, ls=":")
             bottom.plot(n, rows["gcv_over_loo"], marker=marker, **line)
         title = f"{kernel}\n{name}" if blocks == 1 else str(kernel).replace(", ", "\n")
-        top.set(yscale="log", title=title, ylim=(0.02, max(1.5, 1.2 * table["gcv"].max())))
+        top.set(yscale="log", title=title, ylim=(0.6 * min(table["test"].min(), table["gcv"].min()),
+                                                 max(1.2, 1.2 * table["gcv"].max())))  # fmt: skip
+        _plain(top.yaxis)
         bottom.axhspan(0.85, 1.2, color="grey", alpha=0.15, lw=0)
         bottom.set(xlabel="training samples N")
         if part["gcv_over_loo"].max() > 3:
             bottom.set_yscale("log")
+            _plain(bottom.yaxis)
         for axis in (top, bottom):
             sample_axis(axis, part["n"])
         top.tick_params(labelbottom=False)
     for top, bottom in pairs[::columns]:
         top.set_ylabel("risk, summed over classes" if blocks == 1 else f"risk, {shown[0][0][1]}")
         bottom.set_ylabel("GCV / LOO")
-    axes[0, 0].legend(title="ridge / (tr K/N)", ncols=2, fontsize=6.5, title_fontsize=7)
+    quantities = [
+        Line2D([], [], color="grey", **look)
+        for look in ({"label": "test risk"}, {"label": "GCV", "ls": "none", "marker": "o", "mfc": "none"},
+                     {"label": "training risk", "ls": ":", "lw": 0.9})
+    ]  # fmt: skip
+    ridge_lines = axes[1, 0].get_legend_handles_labels()[0]
+    if spare:
+        spare[0][0].legend(handles=quantities, loc="center")
+        spare[0][1].legend(handles=ridge_lines, loc="center")
+    else:
+        figure.legend(handles=[*quantities, *ridge_lines], loc="outside lower center", ncols=4)
     return figure
 
 
@@ -101,14 +116,6 @@ def _rows(table: Table, columns: int, height: float, **shared: Any) -> tuple[Mpl
     parts = table.groups("data")
     figure, axes = panels(columns, len(parts), height=height if len(parts) == 1 else 0.85 * height, **shared)
     return figure, [(data, row, part) for row, ((data,), part) in zip(axes, parts, strict=True)]
-
-
-def _legend(figure: MplFigure, axis: Axes, kernels: int) -> None:
-    """In the panel when there are few kernels, below all panels otherwise."""
-    if kernels <= 4:
-        axis.legend(fontsize=6)
-    else:
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7)
 
 
 _TICKS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 4.0, 8.0)
@@ -139,7 +146,12 @@ def _theory_table(results: All, preset: Preset) -> Table:
 
 def _fig2(table: Table) -> MplFigure:
     looks = _looks(table)
-    figure, rows = _rows(table, len(THEORIES), 2.6, sharex="row", sharey="row")
+    if len(table.groups("data")) == 1:  # room for two rows of larger panels
+        figure, grid = panels(2, 2, height=2.5, sharex=True)
+        rows = [(table["data"][0], grid.ravel(), table)]
+        grid[1, 0].set_ylabel("predicted risk")
+    else:
+        figure, rows = _rows(table, len(THEORIES), 2.6, sharex="row")
     for data, axes, of_data in rows:
         low, high = of_data["actual"].min() * 0.8, of_data["actual"].max() * 1.25
         for axis, ((theory,), part) in zip(axes, of_data.groups("theory"), strict=True):
@@ -149,11 +161,13 @@ def _fig2(table: Table) -> MplFigure:
                 ridgeless = points.where(ridge=float(points["ridge"].min()))
                 axis.plot(points["actual"], points["predicted"], ls="none", alpha=0.35, **look | {"ms": 3})
                 axis.plot(ridgeless["actual"], ridgeless["predicted"], label=kernel, **look)
-            axis.set(xscale="log", yscale="log", title=str(theory), xlabel="test risk")
+            axis.set(xscale="log", yscale="log", title=str(theory))
+            if axis.get_subplotspec().is_last_row() or len(rows) > 1:
+                axis.set_xlabel("test risk")
             _plain(axis.xaxis, (0.05, 0.1, 0.25, 0.5, 1.0))
-            _plain(axis.yaxis, (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0))
+            _plain(axis.yaxis, (0.001, 0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0))
         axes[0].set_ylabel("predicted risk" if len(rows) == 1 else f"predicted, {data}")
-    _legend(figure, rows[0][1][0], len(looks))
+    shared_legend(figure, [rows[0][1][0]], 4)
     return figure
 
 
@@ -165,15 +179,25 @@ def _fig3(table: Table) -> MplFigure:
         diagonal(axis, values.min() * 0.9, values.max() * 1.1)
         for (kernel, name), rows in table.groups("kernel", "data"):
             look = looks[str(kernel)] | ({"marker": MARKERS[data.index(name)]} if len(data) > 1 else {})
-            axis.plot(rows["test"], rows[estimate], ls="none", alpha=0.75, label=f"{kernel} on {name}", **look)
-        axis.set(xscale="log", yscale="log", xlabel="test risk", title=f"{estimate.upper()} against test risk")
+            axis.plot(
+                rows["test"],
+                rows[estimate],
+                ls="none",
+                alpha=0.75,
+                label=f"{kernel} on {name}" if len(data) > 1 else str(kernel),
+                **look,
+            )
+        axis.set(xscale="log", yscale="log", title=f"{estimate.upper()} against test risk",
+                 xlabel="test risk" if len(data) > 1 else f"test risk, {data[0]}")  # fmt: skip
         _plain(axis.xaxis, (0.05, 0.1, 0.2, 0.4, 0.6, 1.0, 2.0, 4.0, 8.0))
         _plain(axis.yaxis, (0.05, 0.1, 0.2, 0.4, 0.6, 1.0, 2.0, 4.0, 8.0))
     axes[0, 0].set_ylabel("estimate from the training set")
     if len(data) == 1:
-        _legend(figure, axes[0, 0], len(looks))
-    else:
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=6)
+        shared_legend(figure, [axes[0, 0]], 4)
+    else:  # the kernel is the colour, the data set the marker
+        kernels = [Line2D([], [], ls="none", label=kernel, **look | {"marker": "o"}) for kernel, look in looks.items()]
+        sets = [Line2D([], [], ls="none", color="grey", marker=MARKERS[i], label=name) for i, name in enumerate(data)]
+        figure.legend(handles=[*kernels, *sets], loc="outside lower center", ncols=4)
     return figure
 
 
@@ -212,7 +236,7 @@ def _fig4(table: Table) -> MplFigure:
         axes[0].set_ylim(1e-8, 2)  # below, the spectrum of a kernel of low rank is rounding
         sample_axis(axes[2], of_data.where(quantity="risk")["x"])
         _plain(axes[2].yaxis)
-    _legend(figure, rows[0][1][2 if len(looks) > 4 else 1], len(looks))
+    shared_legend(figure, [rows[0][1][2]], 4)
     return figure
 
 
@@ -236,19 +260,19 @@ def _scaling_table(results: All, preset: Preset) -> Table:
 
 def _fig5(table: Table) -> MplFigure:
     looks = _looks(table)
-    figure, rows = _rows(table, 2, 3.0)
+    figure, rows = _rows(table, 2, 3.0 + 0.17 * len(looks))
     for data, (left, right), of_data in rows:
         for (kernel,), part in of_data.groups("kernel"):
             n, look = part["n"], looks[str(kernel)]
             alpha, rate, expected = (float(part[c][0]) for c in ("alpha_hat", "rate", "predicted_rate"))
-            left.plot(n, part["kappa"] / part["kappa"][0], label=f"{kernel}: N^-{alpha:.2f}", **look)
-            right.plot(n, part["test"], label=f"N^-{rate:.2f}; from GCV and κ̂: N^-{expected:.2f}", **look)
+            left.plot(n, part["kappa"] / part["kappa"][0], label=f"{kernel}: N^{-alpha:.2f}", **look)
+            right.plot(n, part["test"], label=f"N^{-rate:.2f}; from GCV and κ̂: N^{-expected:.2f}", **look)
         where = f"{data}: " if len(rows) > 1 else ""
-        left.set(xscale="log", yscale="log", xlabel="N", title=f"{where}ridgeless κ̂, over that of the first N")
+        left.set(xscale="log", yscale="log", xlabel="N", title=f"{where}ridgeless κ̂ / first κ̂")
         right.set(xscale="log", yscale="log", xlabel="N", title=f"{where}ridgeless test risk")
         _plain(right.yaxis)
         for axis in (left, right):
-            axis.legend(fontsize=6)
+            legend_below(axis)
             sample_axis(axis, of_data["n"])
     return figure
 
@@ -307,13 +331,13 @@ FIGURES = (
     ),
     Figure(
         "mtt_fig2", "Which theories predict the risk", "content", REAL, _theory_table, _fig2,
-        "Predicted against actual risk, one point per N and ridge; lines join the ridgeless points. The norm bound is "
-        "flat and vacuous, the spectrum alone is too optimistic, the plug-in estimate collapses as N nears the number "
-        f"of samples it was made from; GCV lies on the diagonal. {_RELATIVE}",
+        "Predicted against actual risk, one point per N and ridge; lines join the ridgeless points; dotted: equality. "
+        "The norm bound is flat and vacuous, the spectrum alone is too optimistic, the plug-in estimate collapses as N "
+        f"nears the number of samples it was made from; GCV lies on the diagonal. {_RELATIVE}",
     ),
     Figure(
         "mtt_fig3", "GCV and LOO against test risk, all kernels", "scaled", REAL, _risk_table, _fig3,
-        f"One point per kernel, data set, N and ridge. {_RELATIVE}",
+        f"One point per kernel, data set, N and ridge; dotted: equality. {_RELATIVE}",
         "The paper has more networks and data sets.",
     ),
     Figure(
@@ -323,12 +347,13 @@ FIGURES = (
     ),
     Figure(
         "mtt_fig5", "Scaling laws", "content", REAL, _scaling_table, _fig5,
-        "Effective regularisation and risk at ridge 0 against N with fitted exponents; the expected rate "
-        "min(δ̂ - 1, 2α̂) is fitted without any test data.",
+        "Effective regularisation and risk at ridge 0 against N with fitted exponents, in the same order left and "
+        "right; the expected rate min(δ̂ - 1, 2α̂) is fitted without any test data.",
     ),
     Figure(
         "mtt_fig6", "Where GCV must fail", "ours", ("gcv_controls", "local_law"), _control_table, _fig6,
         "GCV over true risk on random features with eigenvalues i^-1.5, and the residuals of the two random-matrix "
-        "laws at the ridge 0.3 κ(0, N): they fall with N for independent samples and stall for the others.",
+        "laws at the ridge 0.3 κ(0, N): they fall with N for independent samples and stall for the others. Bars: one "
+        "standard error; dotted: GCV is right.",
     ),
 )  # fmt: skip

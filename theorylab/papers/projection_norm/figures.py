@@ -10,7 +10,7 @@ from matplotlib.ticker import NullFormatter
 
 from theorylab.lab import Figure, Preset, Results, Table
 from theorylab.papers.projection_norm.measures import METRICS, OUTPUT_BASED, Points, attacked, models, sweeps
-from theorylab.plotting import COLOURS, DASHES, MARKERS, band, diagonal, panels, sample_axis
+from theorylab.plotting import COLOURS, DASHES, MARKERS, band, diagonal, panels, sample_axis, shared_legend
 
 All = Mapping[str, Results]
 SHOWN = ("pn", "conf", "atc", "agree_independent", "rotation", "cot")
@@ -56,18 +56,20 @@ def _scatter(table: Table) -> MplFigure:
                 x, y = seed["score"], seed["error"]
                 r2.append(np.corrcoef(x, y)[0, 1] ** 2)
                 ends = np.array([x.min(), x.max()])
-                axis.plot(ends, np.polyval(np.polyfit(x, y, 1), ends), color="grey", lw=0.8, marker="", zorder=0)
+                label = "line of one seed" if len(r2) == 1 else ""
+                axis.plot(ends, np.polyval(np.polyfit(x, y, 1), ends), color="grey", lw=0.8, marker="", zorder=0,
+                          label=label)  # fmt: skip
             for g, (name, families) in enumerate(GROUPS.items()):
                 chosen = np.isin(part["family"], families)
                 if chosen.any():
-                    axis.scatter(part["score"][chosen], part["error"][chosen], s=6 + 5 * part["severity"][chosen],
+                    axis.scatter(part["score"][chosen], part["error"][chosen], s=12 + 5 * part["severity"][chosen],
                                  color=COLOURS[g], marker=MARKERS[g], alpha=0.65, linewidth=0, label=name)  # fmt: skip
-            axis.set(title=f"{SHORT[metric]}: $R^2$ = {np.mean(r2):.2f}", ylim=(0, 1))
+            axis.set(title=f"{SHORT[metric]}\n$R^2$ = {np.mean(r2):.2f}", ylim=(0, 1))
         axes[2 * row, 0].set_ylabel(f"{study}\ntest error")
         axes[2 * row + 1, 0].set_ylabel(f"{study}\ntest error")
     for axis in axes[-1]:
         axis.set_xlabel("score")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    shared_legend(figure, [axes[0, 0]], 6)
     return figure
 
 
@@ -90,8 +92,10 @@ def _quality(table: Table) -> MplFigure:
         for axis, (column, title) in zip(axes[row], titles.items(), strict=True):
             for i, metric in enumerate(METRICS):
                 values = rows.where(metric=metric)[column]
-                colour = COLOURS[4] if metric.startswith("pn") else COLOURS[0]
-                axis.plot(values, np.full(len(values), -i), ls="none", marker="o", color=colour, alpha=0.45)
+                own = metric.startswith("pn")
+                colour, label = (COLOURS[4], "the paper's score") if own else (COLOURS[0], "other scores")
+                axis.plot(values, np.full(len(values), -i), ls="none", marker="o", color=colour, alpha=0.45,
+                          label=label)  # fmt: skip
                 axis.plot([values.mean()], [-i], ls="none", marker="|", ms=11, mew=2, color=colour)
             axis.set_title(title)
             if column == "hard_mse":
@@ -101,6 +105,7 @@ def _quality(table: Table) -> MplFigure:
                 axis.set_xlim(right=1.02)
         axes[row, 0].set_yticks(-np.arange(len(METRICS)), [SHORT[m] for m in METRICS])
         axes[row, 0].set_ylabel(str(study))
+    shared_legend(figure, [axes[0, 0]], 2)
     return figure
 
 
@@ -132,7 +137,7 @@ def _hard(table: Table) -> MplFigure:
         axes[row, 0].set_ylabel(f"{study}\npredicted error")
     for axis in axes[-1]:
         axis.set_xlabel("test error")
-    axes[0, 0].legend(loc="upper left", fontsize=6.5)
+    axes[0, 0].legend(loc="upper left", fontsize=7)
     return figure
 
 
@@ -192,7 +197,7 @@ def _attacks(table: Table) -> MplFigure:
     axes[0, 0].set_ylabel("test error")
     axes[0, 1].set_ylabel("change from the weakest attack\n(largest = 1)")
     axes[0, 0].set_ylim(0, 1)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    shared_legend(figure, [axes[0, 0]], 3)
     return figure
 
 
@@ -219,7 +224,7 @@ def _sweeps(table: Table) -> MplFigure:
             sample_axis(axis, part[column])
     axes[0, 0].set(xlabel="test samples m", title="number of samples", ylim=(0, 1.03))
     axes[0, 1].set(xlabel="steps T", title="number of steps")
-    axes[0, 0].legend(loc="lower right", fontsize=6.5)
+    axes[0, 0].legend(loc="lower right", fontsize=7)
     return figure
 
 
@@ -297,8 +302,8 @@ FIGURES = (
     Figure(
         "pn_error", "Test error against Projection Norm and other scores", "content", ("shifts",), _scatter_table,
         _scatter,
-        f"{_NETWORK} One least-squares line a seed; the title has the mean R^2 over seeds. A score is good when points "
-        "of all families lie on one line.", _OURS,
+        f"{_NETWORK} Grey: one least-squares line a seed; the title has the mean R^2 over seeds. A score is good when "
+        "points of all families lie on one line.", _OURS,
     ),
     Figure(
         "pn_table", "How well each score predicts the error", "scaled", ("shifts",), _quality_table, _quality,
@@ -309,7 +314,7 @@ FIGURES = (
     Figure(
         "pn_mild_to_hard", "Lines fitted on mild shifts, asked about hard ones", "content", ("shifts",), _hard_table,
         _hard,
-        "Predicted against true error, all seeds. Points below the diagonal are overconfident.", _OURS,
+        "Predicted against true error, all seeds. Points below the diagonal (dotted) are overconfident.", _OURS,
     ),
     Figure(
         "pn_attacks", "Under white-box attacks", "content", ("shifts", "attacks"), _attack_table, _attacks,

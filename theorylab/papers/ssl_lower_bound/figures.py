@@ -8,15 +8,15 @@ from theorylab.lab import Figure, Table
 from theorylab.papers.ssl_lower_bound import tables
 from theorylab.papers.ssl_lower_bound.published import TASKS
 from theorylab.papers.ssl_lower_bound.tables import LEARNERS, NAMES
-from theorylab.plotting import COLOURS, DASHES, MARKERS, band, panels, sample_axis
+from theorylab.plotting import COLOURS, DASHES, MARKERS, band, panels, sample_axis, shared_legend
 
 STYLE = {m: {"color": COLOURS[i % 6], "marker": MARKERS[i % 6], "ls": DASHES[i % 6]} for i, m in enumerate(NAMES)}
 
 
 def _fig1(table: Table) -> MplFigure:
     shown = table.groups("s")
-    figure, axes = panels(max(len(shown), 2), height=2.9, sharey=True)
-    for axis, ((s,), part) in zip(axes[0], shown, strict=False):
+    figure, axes = panels(len(shown), height=2.9, sharey=True)
+    for axis, ((s,), part) in zip(axes[0], shown, strict=True):
         n_l, n_u = np.unique(part["n_l"]), np.unique(part["n_u"])
         grid = part["ratio"].reshape(len(n_l), len(n_u)).T
         mesh = axis.contourf(n_l, n_u, grid, np.linspace(1, 2, 21), cmap="viridis", extend="both")
@@ -26,8 +26,6 @@ def _fig1(table: Table) -> MplFigure:
         axis.grid(False)
         axis.text(0.04, 0.95, "UL+ does\nas well", color="white", va="top", transform=axis.transAxes, fontsize=7.5)
         axis.text(0.96, 0.05, "SL does\nas well", color="white", ha="right", transform=axis.transAxes, fontsize=7.5)
-    for axis in axes[0][len(shown) :]:
-        axis.set_visible(False)
     axes[0, 0].set_ylabel("unlabelled $n_u$")
     figure.colorbar(mesh, ax=list(axes[0]), label="best of SL and UL+ / SSL-EM", ticks=[1, 1.25, 1.5, 1.75, 2])
     return figure
@@ -53,9 +51,8 @@ def _fig2(table: Table) -> MplFigure:
         axis.set_ylim(-0.5, 0.5)
     sample_axis(axes[0, 2], table.where(panel="labels")["x"])
     axes[0, 0].set_ylabel("Err(baseline) − Err(SSL)")
-    axes[0, 1].legend(loc="upper right", fontsize=6.5)
-    axes[0, 2].legend(loc="upper left", fontsize=6.5)
-    axes[0, 2].set_ylim(0.7, 2.35)
+    axes[0, 2].set_ylim(0.7, 2.1)
+    shared_legend(figure, axes[0], 5)
     return figure
 
 
@@ -63,24 +60,25 @@ def _fig3(table: Table) -> MplFigure:
     counts = [n for n in (6.0, 20.0) if n in set(table["n_l"])]
     strength = {str(t): float(part["s_hat"][0] ** 2 * part["n_u"][0]) for (t,), part in table.groups("task")}
     order = sorted(strength, key=lambda t: strength[t])
-    figure, axes = panels(2, len(counts), height=2.7, sharex=True, sharey=True)
+    figure, axes = panels(2, len(counts), height=3.4, sharex=True, sharey=True)
     for axis_row, n_l in zip(axes, counts, strict=True):
         for axis, learner in zip(axis_row, ("SSL-W", "self-training"), strict=True):
             for i, base in enumerate(("SL", "UL+")):
                 part = table.where(n_l=n_l, learner=learner, baseline=base)
                 at = np.array([order.index(str(t)) for t in part["task"]])
                 place = np.argsort(at)
-                x, colour = at[place] + 0.24 * (i - 0.5), (COLOURS[5], COLOURS[1])[i]
+                y, colour = at[place] + 0.24 * (0.5 - i), (COLOURS[5], COLOURS[1])[i]
                 style = {"ls": "none", "marker": MARKERS[i], "color": colour}
                 bars = 2 * part["se"][place]
-                axis.errorbar(x, part["gap"][place], yerr=bars, lw=1, label=f"over {base}", **style)
-                axis.plot(x, part["published"][place], mfc="none", ms=7, label=f"over {base}, published", **style)
-            axis.axhline(0, color="grey", lw=0.7)
+                axis.errorbar(part["gap"][place], y, xerr=bars, lw=1, label=f"over {base}", **style)
+                axis.plot(part["published"][place], y, mfc="none", ms=7, label=f"over {base}, published", **style)
+            axis.axvline(0, color="grey", lw=0.7)
             axis.set_title(f"{learner}, {n_l:g} labels")
-            axis.set_xticks(range(len(order)), [TASKS.get(t, t) for t in order], rotation=90, fontsize=6.5)
-        axis_row[0].set_ylabel("Err(baseline) − Err(SSL)")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=4)
+            axis.set_yticks(range(len(order)), [TASKS.get(t, t) for t in order], fontsize=7.5)
+            axis.set_ylim(-0.7, len(order) - 0.3)
+    for axis in axes[-1]:
+        axis.set_xlabel("Err(baseline) − Err(SSL)")
+    shared_legend(figure, [axes[0, 0]], 4, loc="outside upper center")
     return figure
 
 
@@ -95,12 +93,9 @@ def _fig4(table: Table) -> MplFigure:
             _band(axis, rows["n_l"], rows["error"], rows["se"], COLOURS[i])
         axis.set(title=TASKS.get(str(task), str(task)), ylim=(0, None), xlabel="labels $n_l$")
         sample_axis(axis, part["n_l"])
-    rest = axes.ravel()[len(shown) :]
-    for axis in rest:
-        axis.axis("off")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    if len(rest):
-        rest[0].legend(handles, names, loc="center", fontsize=8)
+    for axis in axes.ravel()[len(shown) :]:
+        axis.set_axis_off()
+    shared_legend(figure, axes.ravel(), 3, spare=axes.ravel()[len(shown) :])
     for axis in axes[:, 0]:
         axis.set_ylabel("test error")
     return figure
@@ -120,7 +115,7 @@ def _fig5(table: Table) -> MplFigure:
         axis.set_ylim(0.05, 3e4)
     axes[0, 0].axhline(27 / 4, color="grey", lw=0.8, ls=":")
     axes[0, 0].set_ylabel("simulated / bound")
-    axes[0, 1].legend(fontsize=6.5, loc="upper center", ncols=3)
+    shared_legend(figure, [axes[0, 1]], 6)
     return figure
 
 
@@ -134,12 +129,12 @@ def _fig6(table: Table) -> MplFigure:
         axis.errorbar(x, rows["ratio"], yerr=2 * rows["se"] / rows["predicted"], lw=1, label=NAMES[method], **style)
     axis.axhline(1, color="grey", lw=0.8)
     axis.axhspan(0.9, 1.1, color="grey", alpha=0.12, lw=0)
-    names = [f"s={s:g}, d={d:g}\n{n_l:g} + {n_u:g}" for (s, d, n_l, n_u), _ in settings]
-    axis.set_xticks(range(len(settings)), names, fontsize=6.5)
+    names = [f"s = {s:g}\nd = {d:g}\n{n_l:g} + {n_u:g}" for (s, d, n_l, n_u), _ in settings]
+    axis.set_xticks(range(len(settings)), names, fontsize=7)
     axis.set(ylabel="simulated / predicted risk", yscale="log")
-    axis.set_yticks([0.3, 0.5, 0.7, 1.0, 1.4, 2.0], ["0.3", "0.5", "0.7", "1", "1.4", "2"])
+    axis.set_yticks([0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0], ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"])
     axis.minorticks_off()
-    axis.legend(fontsize=6.5)
+    axis.legend(fontsize=7, loc="lower left")
     return figure
 
 
@@ -148,16 +143,16 @@ def _tab1(table: Table) -> MplFigure:
     for axis, (_, part) in zip(axes[0], table.groups("panel"), strict=True):
         for (method,), rows in part.groups("method"):
             style = STYLE["ul_plus" if method == "ul" else str(method)]
-            axis.errorbar(rows["x"], rows["excess"], yerr=2 * rows["se"], label=f"{NAMES[str(method)]}: simulated",
-                          **(style | {"ls": "none"}))  # fmt: skip
-            axis.plot(rows["x"], rows["exact"], color=style["color"], marker="", label="theory with constants")
-            axis.plot(rows["x"], rows["rate"], color=style["color"], marker="", ls=":", label="rate of Table 1")
+            name, points = NAMES[str(method)], style | {"ls": "none"}
+            axis.errorbar(rows["x"], rows["excess"], yerr=2 * rows["se"], label=f"{name}: simulated", **points)
+            axis.plot(rows["x"], rows["exact"], color=style["color"], marker="", label=f"{name}: theory")
+            axis.plot(rows["x"], rows["rate"], color=style["color"], marker="", ls=":", label=f"{name}: rate")
         axis.set(xscale="log", yscale="log")
     axes[0, 0].set(xlabel="$n_l$ (SL), $n_u$ (UL)", title="$s = 1$", ylabel="excess risk × $e^{s^2/2}$")
     axes[0, 1].set(xlabel="signal-to-noise ratio $s$", title="$n_l = n_u = 20{,}000$")
     axes[0, 1].set_xticks([0.2, 0.5, 1, 2, 3], ["0.2", "0.5", "1", "2", "3"])
     axes[0, 1].minorticks_off()
-    axes[0, 0].legend(fontsize=6.5)
+    shared_legend(figure, axes[0], 2)
     return figure
 
 
@@ -172,7 +167,7 @@ def _tab2(table: Table) -> MplFigure:
         axis.set(title=titles[str(regime)], xscale="log", xlabel="$n_l + n_u$", ylim=(0, 1.15))
         sample_axis(axis, part["n_l"] + part["n_u"])
     axes[0, 0].set_ylabel("ratio of excess risks")
-    axes[0, 1].legend(loc="upper center")
+    shared_legend(figure, [axes[0, 1]], 2)
     return figure
 
 
@@ -205,8 +200,8 @@ FIGURES = (
     ),
     Figure(
         "ssl_fig4", "How few labels the gains need", "ours", ("learners",), tables.few_labels_table, _fig4,
-        "Test error over the number of labels, mean and standard error over draws. Choosing t by the unlabelled margin "
-        "simply picks UL+; from labelled validation points it is close to the oracle.",
+        "Test error over the number of labels, mean over draws; bands: one standard error. Choosing t by the "
+        "unlabelled margin simply picks UL+; from labelled validation points it is close to the oracle.",
     ),
     Figure(
         "ssl_fig5", "No algorithm beats the lower bound", "ours", ("table", "labels", "snr", "grid", "limits"),
@@ -223,14 +218,16 @@ FIGURES = (
     ),
     Figure(
         "ssl_tab1", "Table 1: the rates, measured", "ours", ("slopes",), tables.rate_table, _tab1,
-        "Excess risk times e^{s²/2} over sample sizes and over s (two standard errors), theory with constants, and the "
-        "printed rates through the theory's second point or, right, at s = 1. UL's s^-3 becomes s^-1 above s = 1.",
+        "Excess risk times e^{s²/2} over sample sizes and over s (bars: two standard errors), theory with constants "
+        "(lines), and the printed rates (dotted) through the theory's second point or, right, at s = 1. UL's s^-3 "
+        "becomes s^-1 above s = 1.",
         "The paper's Table 1 states rates; the numbers are ours.",
     ),
     Figure(
         "ssl_tab2", "Table 2: SSL never gains both rates", "ours", ("limits",), tables.regime_table, _tab2,
         "Risk of SSL-EM over that of SL and of UL+ at s = 0.7 as both samples grow at different speeds. Dotted: the "
-        "limits 1/(1 + c q) and c i/(1 + c q), c = n_u/n_l, i = s²/(1+s²). One of the two may vanish, never both.",
+        "limits 1/(1 + c q) and c i/(1 + c q), c = n_u/n_l, i = s²/(1+s²). Bars: two standard errors. One of the two "
+        "may vanish, never both.",
         "The paper's corollary states limits; the numbers are ours.",
     ),
 )  # fmt: skip

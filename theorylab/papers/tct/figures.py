@@ -20,7 +20,18 @@ from theorylab.papers.tct.tables import (
     stopping_table,
     theory_table,
 )
-from theorylab.plotting import COLOURS, DASHES, MARKERS, band, panels, ramp
+from theorylab.plotting import (
+    COLOURS,
+    DASHES,
+    MARKERS,
+    WIDTH,
+    band,
+    legend_below,
+    panels,
+    ramp,
+    shared_legend,
+    whole_ticks,
+)
 
 ORDER = ("fedavg", "fedprox", "scaffold", "fednova", "centralized", "tct")
 _COLOUR = dict(zip(ORDER, (COLOURS[0], COLOURS[3], COLOURS[1], COLOURS[5], COLOURS[2], COLOURS[4]), strict=True))
@@ -38,16 +49,12 @@ def _line(axis: Axes, rows: Table, x: str, method: str, **style: Any) -> None:
     band(axis, rows[x], rows["low"], rows["high"], style["color"])
 
 
-def _below(axis: Axes, columns: int = 2) -> None:
-    """The legend under the axis, off the data."""
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, fontsize=7)
-
-
 def _rounds(axis: Axes, part: Table, methods: Sequence[str]) -> None:
     for method in methods:
         rows = part.where(method=method)
         if len(rows):
             _line(axis, rows, "round", method, markevery=max(1, len(rows) // 6))
+    whole_ticks(axis.xaxis)
 
 
 def _curves(table: Table) -> MplFigure:
@@ -58,13 +65,12 @@ def _curves(table: Table) -> MplFigure:
         _rounds(axis, part, ORDER)
         axis.axvline(part["switch"][0], color="grey", lw=0.8, ls=":")
         axis.set(title=str(name), xlabel="communication round")
-    for axis in axes.flat[len(groups) :]:
-        axis.set_axis_off()
+        absent = [NAMES[m] for m in ORDER if m in set(table["method"]) - set(part["method"])]
+        if absent:
+            axis.set_xlabel(f"communication round\n(not run here: {', '.join(absent)})")
     for row in axes:
         row[0].set_ylabel("test accuracy")
-    found = [axis.get_legend_handles_labels() for axis in axes.flat]
-    entries = {label: handle for handles, labels in found for handle, label in zip(handles, labels, strict=True)}
-    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=6)
+    shared_legend(figure, axes.flat, 6, spare=axes.flat[len(groups) :])
     return figure
 
 
@@ -76,7 +82,7 @@ def _convexity(table: Table) -> MplFigure:
         _rounds(axis, table.where(panel=panel), ORDER)
         axis.set(title=title, xlabel="communication round")
     axes[0, 0].set_ylabel("test accuracy")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    shared_legend(figure, axes[0], 6)
     return figure
 
 
@@ -91,7 +97,7 @@ def _probe(table: Table) -> MplFigure:
     total = int(table["layers"][0])
     axis.set(xlabel=f"first layers kept, of {total}; the rest retrained centrally", ylabel="test accuracy")
     axis.set_xticks(sorted(set(table["kept"])))
-    _below(axis, 2)
+    legend_below(axis, 2)
     return figure
 
 
@@ -109,23 +115,24 @@ def _heterogeneity(table: Table) -> MplFigure:
                           label=NAMES[method])  # fmt: skip
         axis.set_xticks(range(len(settings)), settings, rotation=20, ha="right")
         axis.set(title=str(data).replace("_", " "), ylabel="final test accuracy")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    shared_legend(figure, axes[0], 3)
     return figure
 
 
 def _table(table: Table) -> MplFigure:
     groups = table.groups("data", "setting")
     methods = [m for m in ORDER if m in set(table["method"])]
-    figure, axes = panels(2, height=0.6 + 0.3 * len(groups))
-    for axis in axes[0]:
-        axis.remove()
-    axis = figure.add_subplot()
+    figure, axes = panels(1, height=0.6 + 0.3 * len(groups))
+    figure.set_figwidth(WIDTH)
+    axis = axes[0, 0]
     axis.set_axis_off()
-    axis.set(xlim=(-3.2, len(methods) - 0.5), ylim=(-len(groups) + 0.4, 0.9))
+    names = [f"{data}, {setting}".replace("_", " ") for (data, setting), _ in groups]
+    left = -0.6 - 0.085 * max(len(name) for name in names)  # in columns of numbers
+    axis.set(xlim=(left, len(methods) - 0.5), ylim=(-len(groups) + 0.4, 0.9))
     for j, method in enumerate(methods):
-        axis.text(j, 0.6, NAMES[method], ha="center", weight="bold")
-    for i, ((data, setting), rows) in enumerate(groups):
-        axis.text(-3.2, -i, f"{str(data).replace('_', ' ')}, {setting}")
+        axis.text(j, 0.6, NAMES[method], ha="center", weight="bold", fontsize=8)
+    for i, (name, (_, rows)) in enumerate(zip(names, groups, strict=True)):
+        axis.text(left, -i, name, fontsize=8)
         means = {str(r["method"]): r for r in rows.rows()}
         federated = [m for m in means if m != "centralized"]
         best = max(federated, key=lambda m: float(means[m]["mean"]))
@@ -134,7 +141,7 @@ def _table(table: Table) -> MplFigure:
                 r = means[method]
                 spread = f" ± {100 * float(r['sd']):.1f}" if float(r["seeds"]) > 1 else ""
                 text = f"{100 * float(r['mean']):.1f}{spread}"
-                axis.text(j, -i, text, ha="center", weight="bold" if method == best else "normal")
+                axis.text(j, -i, text, ha="center", fontsize=8, weight="bold" if method == best else "normal")
     return figure
 
 
@@ -151,7 +158,8 @@ def _bootstrap(table: Table) -> MplFigure:
         _line(axis, rows, "rounds1", method, marker="", ls=dash,
               label="FedAvg throughout" if method == "fedavg" else "centralized")  # fmt: skip
     axis.set(xlabel="rounds T1 of stage 1 (0: no bootstrap)", ylabel="test accuracy")
-    _below(axis)
+    whole_ticks(axis.xaxis)
+    legend_below(axis, 2)
     return figure
 
 
@@ -163,8 +171,9 @@ def _steps(table: Table) -> MplFigure:
             _line(axis, rows, "round", "", color=colour, marker=MARKERS[i % 6], ls=DASHES[i % 6], label=f"M = {m:g}",
                   markevery=max(1, len(rows) // 6))  # fmt: skip
         axis.set(title=f"{NAMES[algorithm]} in stage 2", xlabel="round of stage 2")
+        whole_ticks(axis.xaxis)
     axes[0, 0].set_ylabel("test accuracy")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    shared_legend(figure, axes[0], 3)
     return figure
 
 
@@ -183,13 +192,13 @@ def _ablations(table: Table) -> MplFigure:
     axes[0, 0].set(xlabel="step size c = η λmax", ylabel="test accuracy", title="step size")
     axes[0, 1].set(xlabel="coordinates p of the gradient", title="features")
     looks = {"scaffold, standardised": (COLOURS[4], "P", "-"), "fedavg, standardised": (COLOURS[0], "o", "-"),
-             "scaffold, raw": (COLOURS[4], "P", "--")}  # fmt: skip
+             "scaffold, raw": (COLOURS[1], "s", "--")}  # fmt: skip
     for series, (colour, marker, dash) in looks.items():
         rows = table.where(panel="M", series=series)
         label = series.replace("scaffold", "SCAFFOLD").replace("fedavg", "FedAvg")
         _line(axes[0, 2], rows, "x", "", color=colour, marker=marker, ls=dash, label=label)
     axes[0, 2].set(xlabel="local steps M", title="standardised or raw")
-    figure.legend(*axes[0, 2].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    shared_legend(figure, [axes[0, 2]], 3)
     return figure
 
 
@@ -205,7 +214,7 @@ def _stopping(table: Table) -> MplFigure:
     ridge = table.where(series="ridge")
     axis.axhline(ridge["mean"].max(), color=COLOURS[2], ls="-.", lw=1, label="the best ridge")
     axis.set(xscale="log", xlabel="round of stage 2", ylabel="test accuracy")
-    _below(axis)
+    legend_below(axis, 2)
     return figure
 
 
@@ -230,10 +239,11 @@ def _theory(table: Table) -> MplFigure:
     axes[0, 1].set(title="p < n: contraction a round", ylim=(0, 1.05))
     for i, ((series,), rows) in enumerate(table.where(panel="interpolation").groups("series")):
         algorithm, m = str(series).split()
-        _line(axes[0, 2], rows, "x", algorithm, label=f"{NAMES[algorithm]}, M = {m}", ls=DASHES[i % 3])
+        _line(axes[0, 2], rows, "x", algorithm, label=f"{NAMES[algorithm]}, M = {m}",
+              marker=MARKERS[i % 3], ls=DASHES[i % 3])  # fmt: skip
     axes[0, 2].set(xscale="log", yscale="log", xlabel="rounds", title="p > n: from min-norm")
     for axis in axes[0]:
-        axis.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+        legend_below(axis)
     return figure
 
 
@@ -287,6 +297,7 @@ FIGURES = (
     Figure(
         "tct_theory", "Limits and rates on least squares", "ours", ("fixed_points", "interpolation"), theory_table,
         _theory, "Left and middle: four dissimilar clients with noise, more examples than features: FedAvg is biased, "
-        "SCAFFOLD is not, and too many local steps slow it down. Right: more features than examples, no bias.",
+        "SCAFFOLD is not, and too many local steps slow it down. Right: more features than examples, no bias. Bands "
+        "span the seeds.",
     ),
 )  # fmt: skip

@@ -18,9 +18,10 @@ from theorylab.papers.wrong_line.tables import (
     points_table,
     search_table,
 )
-from theorylab.plotting import COLOURS, MARKERS, band, diagonal, panels, ramp, sample_axis
+from theorylab.plotting import COLOURS, MARKERS, band, diagonal, legend_below, panels, ramp, sample_axis, shared_legend
 
 TICKS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.999)
+CLOSE_TICKS = tuple(k / 100 for k in range(1, 100))  # where fewer than three of the others are in sight
 
 
 def probit_axes(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
@@ -29,8 +30,12 @@ def probit_axes(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
         z = ndtri(np.clip(values, CLIP, 1 - CLIP))
         low, high = z.min() - 0.15 * np.ptp(z) - 0.05, z.max() + 0.15 * np.ptp(z) + 0.05
         shown = [t for t in TICKS if low <= ndtri(t) <= high]
-        while len(shown) > 6:
-            shown = shown[::2]
+        if len(shown) < 3:
+            shown = [t for t in CLOSE_TICKS if low <= ndtri(t) <= high]
+        for t in tuple(shown):  # labels closer than an eighth of the axis would run into each other
+            before = [s for s in shown if s < t]
+            if before and ndtri(t) - ndtri(before[-1]) < (high - low) / 8:
+                shown.remove(t)
         which.set_major_locator(FixedLocator(ndtri(np.asarray(shown)).tolist()))
         which.set_major_formatter(FixedFormatter([f"{t:g}" for t in shown]))
         which.set_minor_locator(NullLocator())
@@ -69,7 +74,7 @@ _PANELS = {"noise": "label noise η", "penalty": "penalty λ (η = 0.1)", "shift
 
 
 def _ablation(table: Table) -> MplFigure:
-    figure, axes = panels(2, 2, height=2.9)
+    figure, axes = panels(2, 2, height=3.2)
     for axis_, (panel, title) in zip(axes.flat, _PANELS.items(), strict=True):
         part = table.where(panel=panel)
         groups = sorted(part.groups("value"))
@@ -79,7 +84,9 @@ def _ablation(table: Table) -> MplFigure:
             axis_.plot(x[-1:], y[-1:], color=colour, marker=MARKERS[i % 6], ms=8, mfc="none", ls="none")
         probit_axes(axis_, part["id"], part["ood"])
         axis_.set_title(title)
-        axis_.legend(fontsize=6.5, loc="upper right" if panel == "dimension" else "upper left")
+        low, high = axis_.get_ylim()
+        axis_.set_ylim(low, high + 0.15 * (high - low))  # room for the legend
+        axis_.legend(fontsize=7, loc="upper right" if panel == "dimension" else "upper left")
     for axis_ in axes[1]:
         axis_.set_xlabel("ID accuracy (probit scale)")
     for axis_ in axes[:, 0]:
@@ -100,7 +107,7 @@ def _reference(table: Table) -> MplFigure:
         axis_.plot(ours, y, ls="none", marker="o", color=COLOURS[0], label="measured here")
         axis_.set_xlabel("correlation of probits" if quantity == "corr" else "slope of the probit line")
     axes[0, 0].set_yticks(y, [f"{signs[str(p)]} = {v:g}" for (p, v), _ in groups])
-    axes[0, 1].legend(loc="lower right")
+    shared_legend(figure, [axes[0, 0]], 2)
     return figure
 
 
@@ -121,7 +128,7 @@ def _curves(table: Table) -> MplFigure:
     axes[0, 2].set(title="sensitivity ‖w_N‖ / ‖w_S‖", yscale="log")
     axes[0, 2].set_yticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
     axes[0, 2].minorticks_off()
-    axes[0, 0].legend(fontsize=6.5, loc="lower right")
+    shared_legend(figure, [axes[0, 0]], 6)
     return figure
 
 
@@ -142,7 +149,7 @@ def _bounds(table: Table) -> MplFigure:
         which.set_major_formatter(FixedFormatter(["0.2", "0.5", "1", "2", "5", "10", "20"]))
         which.set_minor_locator(NullLocator())
     axes[0, 1].set_title("OOD error, zero-mean shift")
-    axes[0, 0].legend(fontsize=6.5, loc="upper left")
+    axes[0, 0].legend(fontsize=7, loc="upper left")
     part = table.where(quantity="mean shift")
     margins = sorted(set(part["n"]))
     for name, tint, sign in (("measured", COLOURS[0], "o"), ("bound", COLOURS[1], "s")):
@@ -162,12 +169,12 @@ def _lines(axes: Axes, part: Table, by: str, legend: str) -> None:
         axes.plot(x, y, color=colour, marker=marker, label=f"{legend}{name}: corr {rows['corr'][0]:+.2f}")
         axes.plot(x[-1:], y[-1:], color=colour, marker=marker, ms=8, mfc="none", ls="none")
     probit_axes(axes, part["id"], part["ood"])
-    axes.legend(fontsize=6, loc="best")
     axes.set_xlabel("ID accuracy (probit scale)")
+    legend_below(axes)
 
 
 def _learners(table: Table) -> MplFigure:
-    figure, axes = panels(2, height=3.1)
+    figure, axes = panels(2, height=3.5)
     for axis_, eta in zip(axes[0], sorted(set(table["eta"]), reverse=True), strict=True):
         _lines(axis_, table.where(eta=eta), "learner", "")
         axis_.set_title(f"label noise {eta:.0%}" if eta else "clean labels")
@@ -190,7 +197,7 @@ def _pairs(table: Table) -> MplFigure:
                 band(axis_, rows["n"], low, high, COLOURS[i % 6])
             sample_axis(axis_, part["n"])
             axis_.set(title=f"{name}: {'ID' if quantity == 'id' else 'OOD'} accuracy", xlabel="training samples n")
-        row[0].legend(fontsize=6.5, loc="lower right")
+        row[0].legend(fontsize=7, loc="lower right")
     return figure
 
 
@@ -204,7 +211,7 @@ def _mlp(table: Table) -> MplFigure:
             band(axis_, rows["n"], low, high, COLOURS[i % 6])
         sample_axis(axis_, table["n"])
         axis_.set(title=f"{'ID' if quantity == 'id' else 'OOD'} accuracy", xlabel="training samples n")
-    axes[0, 0].legend(fontsize=6.5)
+    axes[0, 0].legend(fontsize=7)
     return figure
 
 
@@ -253,7 +260,7 @@ FIGURES = (
         points_table,
         _fig1,
         "One point per training set. With wrong labels more data raise ID and lower OOD accuracy; "
-        "without, both rise. " + _SETTING,
+        "without, both rise. Grey: least-squares line. " + _SETTING,
         "The paper's own dimensions could not be read.",
     ),
     Figure(
@@ -293,7 +300,7 @@ FIGURES = (
         ("noise", "mean_shift"),
         bounds_table,
         _bounds,
-        "One point per training set that was interpolated; on or above the diagonal the bound "
+        "One point per training set that was interpolated; on or above the diagonal (dotted) the bound "
         "holds. Right: a misaligned mean shift with uniform noise on 40 coordinates. " + _SETTING,
     ),
     Figure(
@@ -344,7 +351,7 @@ FIGURES = (
         ("search",),
         search_table,
         _search,
-        "Each seed's correlation over training sizes. x4, x8: growth of the colour noise of single pixels out of "
-        "distribution. The settings are in `papers/wrong_line/settings.py`.",
+        "Correlation over training sizes: mean over seeds; bars: 95 % interval. x4, x8: growth of the colour noise of "
+        "single pixels out of distribution. The settings are in `papers/wrong_line/settings.py`.",
     ),
 )
