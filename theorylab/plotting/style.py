@@ -87,7 +87,7 @@ def shared_legend(
     axes: Iterable[Axes],
     columns: int,
     *,
-    loc: str = "outside lower center",
+    loc: Literal["outside lower center", "outside right center", "outside upper center"] = "outside lower center",
     spare: Iterable[Axes] = (),
 ) -> None:
     """One legend for several panels: what any of them draws, every label once. It stands in the first place of the
