@@ -53,6 +53,8 @@ def test_light_and_dark_pictures_have_the_paper_of_their_mode_and_the_same_size(
     write_figure(tmp_path, "fig", table, draw, {})
     light, dark = (Image.open(tmp_path / f"fig{mode}.png").convert("RGB") for mode in ("", ".dark"))
     assert light.size == dark.size
+    inches = [Image.open(tmp_path / f"fig{mode}.png").info["dpi"][0] for mode in ("", ".dark")]
+    assert inches == pytest.approx([200, 200], abs=0.1)  # pages show them by the inch
     assert light.getpixel((1, 1)) == (255, 255, 255) and sum(dark.getpixel((1, 1))) < 120
 
 

@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from theorylab.errors import InputError
 from theorylab.files import intact_record, read_text, write_atomically
 from theorylab.lab.claim import FAMILY_LEVEL
@@ -132,17 +134,23 @@ def _figures(paper: Paper, out: Path, folder: str) -> list[str]:
         try:
             record = _read(path, paper=paper.slug, figure=figure.name)
             if record is not None:
-                parts += _figure_section(figure, record, folder)
+                parts += _figure_section(figure, record, folder, _width(out / folder / f"{figure.name}.png"))
         except _DAMAGE:
             parts.append(f"### {figure.name}\n\n{_damaged(paper, path)}\n")
     return parts
 
 
-def _figure_section(figure: Figure, record: Mapping[str, Any], folder: str) -> list[str]:
+def _width(picture: Path) -> int:
+    """How wide a picture is to stand on a page: 100 pixels an inch, however many it has."""
+    with Image.open(picture) as opened:
+        return round(100 * opened.width / opened.info.get("dpi", (100,))[0])
+
+
+def _figure_section(figure: Figure, record: Mapping[str, Any], folder: str, width: int) -> list[str]:
     base = f"{folder}/{figure.name}"
     picture = (
         f'<picture><source media="(prefers-color-scheme: dark)" srcset="{base}.dark.png">'
-        f'<img src="{base}.png" alt="{figure.title}"></picture>'
+        f'<img src="{base}.png" width="{width}" alt="{figure.title}"></picture>'
     )
     notes = " ".join(x for x in (record["caption"], record["differs"], record["omits"]) if x)
     links = " · ".join(f"[{kind}]({base}.{kind})" for kind in ("csv", "pdf", "json"))

@@ -55,5 +55,5 @@ def _palette(png: bytes) -> bytes:
     palette[paper : paper + 3] = np.asarray(picture)[0, 0].tolist()
     few.putpalette(palette)
     out = io.BytesIO()
-    few.save(out, "png", optimize=True)
+    few.save(out, "png", optimize=True, dpi=picture.info["dpi"])
     return out.getvalue()
