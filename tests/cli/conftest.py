@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+import theorylab.cli.layout  # noqa: F401  # before tests set COLUMNS: Rich keeps for good the width that it is made with
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))  # the toy paper
 
 
