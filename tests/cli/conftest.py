@@ -1,9 +1,14 @@
+import importlib
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
-import theorylab.cli.layout  # noqa: F401  # before tests set COLUMNS: Rich keeps for good the width that it is made with
+# Rich keeps for good the width that COLUMNS tells when a console is made; tests set another one, and workers of
+# pytest-xdist begin with one.
+os.environ.pop("COLUMNS", None)
+importlib.import_module("theorylab.cli.layout")
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))  # the toy paper
 
