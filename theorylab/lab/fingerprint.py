@@ -262,16 +262,12 @@ class _Live:
             return
         self._seen.add(id(function))
         name = getattr(function, "__qualname__", repr(function))
-        try:
-            text = textwrap.dedent(inspect.getsource(function))
-        except (OSError, TypeError):
+        text = _text(function)
+        if text is None:
             raise InputError(
                 f"the code of '{name}' cannot be found, so that a change of it would go unseen; write it in a file"
-            ) from None
-        try:
-            self.parts += [name, speech(ast.parse(text))]
-        except SyntaxError:  # a lambda inside of an expression
-            self.parts += [name, text.strip()]
+            )
+        self.parts += [name, text]
         methods = vars(function).values() if isinstance(function, type) else (function,)
         for method in methods:
             method = inspect.unwrap(getattr(method, "__func__", method))
@@ -292,6 +288,22 @@ class _Live:
             self.parts.append(f"{name}={origin}:{getattr(inner, '__qualname__', '')}:{_mentioned(origin)}")
         else:
             self.parts.append(f"{name}={_value(value, f'the global {name}')}")
+
+
+def _text(function: Any) -> bytes | str | None:
+    """What the code of a function or class says, None where it cannot be found."""
+    try:
+        text = textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError):
+        return None
+    own = function.__name__ if isinstance(function, type) else getattr(inspect.unwrap(function), "__code__", None)
+    own = own if isinstance(own, str) else getattr(own, "co_name", "")
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:  # a lambda inside of an expression
+        return text.strip() if own == "<lambda>" else None
+    # Python finds the lines of another text where both are called "<string>"
+    return speech(tree) if own == "<lambda>" or own == getattr(tree.body[0], "name", None) else None
 
 
 def _names(code: CodeType) -> set[str]:
