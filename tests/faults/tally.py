@@ -1,6 +1,7 @@
 """Counts what becomes of faults: right, refused in one line, silently wrong, a traceback, or a hang."""
 
 import contextlib
+import re
 import signal
 import sys
 import traceback
@@ -68,7 +69,8 @@ class Tally:
         except BaseException:
             return self.add(kind, "traceback", f"{arguments} {traceback.format_exc()}")
         told = capsys.readouterr()
-        lines = told.err.splitlines()
+        progress = re.compile(r"\S+ \(\S+\): \d+ of \d+ cells done")
+        lines = [line for line in told.err.splitlines() if not progress.match(line)]
         if "Traceback" in told.err + told.out:
             outcome = "traceback"
         elif code is not None and found != code:
