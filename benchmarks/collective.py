@@ -1,8 +1,10 @@
-"""Success curves against a NumPy loop of the same work: `python benchmarks/collective.py [--repeats 3]`.
+"""Success curves against a NumPy loop of the same work:
+`python benchmarks/collective.py [--repeats 3]`.
 
-Softmax regression on Gaussian classes (4,000 samples, 21 features, 5 classes), full-batch descent, one run for each
-size and seed. Writes benchmarks/results/collective-<device>.json; GPU not measured. Compilation is timed apart; data
-are drawn and judged in ours and not in the peer, which is the harder comparison for ours.
+Softmax regression on Gaussian classes (4,000 samples, 21 features, 5 classes), full-batch descent,
+one run for each size and seed. Writes benchmarks/results/collective-<device>.json; GPU not
+measured. Compilation is timed apart; data are drawn and judged in ours and not in the peer, which
+is the harder comparison for ours.
 """
 
 import argparse
@@ -14,7 +16,14 @@ import numpy as np
 import optax
 from record import keep
 
-from theorylab.collective import ERM, CVaR, Sample, coordinate_trigger, gaussian_classes, success_curve
+from theorylab.collective import (
+    ERM,
+    CVaR,
+    Sample,
+    coordinate_trigger,
+    gaussian_classes,
+    success_curve,
+)
 
 N, FEATURES, CLASSES, RATE = 4000, 21, 5, 0.5
 
@@ -34,7 +43,11 @@ def sample(key):
 
 def numpy_run(x, y, steps, tail):
     """Gradient descent in float32; `tail` 1 is ERM, below it the CVaR weights of each step."""
-    w, b, hot = np.zeros((FEATURES, CLASSES), np.float32), np.zeros(CLASSES, np.float32), np.eye(CLASSES)[y]
+    w, b, hot = (
+        np.zeros((FEATURES, CLASSES), np.float32),
+        np.zeros(CLASSES, np.float32),
+        np.eye(CLASSES)[y],
+    )
     rows, worst = np.arange(N), round(tail * N)
     for _ in range(steps):
         z = x @ w + b
@@ -69,8 +82,18 @@ def main():
     for name, rule, tail in (("ERM", ERM(), 1.0), ("CVaR(.2)", CVaR(0.2), 0.2)):
 
         def ours(rule=rule):
-            found = success_curve(f, init, sample, signal=signal, y_star=0, alphas=alphas, keys=keys,
-                                  optimizer=optimizer, steps=options.steps, rule=rule)  # fmt: skip
+            found = success_curve(
+                f,
+                init,
+                sample,
+                signal=signal,
+                y_star=0,
+                alphas=alphas,
+                keys=keys,
+                optimizer=optimizer,
+                steps=options.steps,
+                rule=rule,
+            )
             jax.block_until_ready(found.success)
 
         def peer(tail=tail):
@@ -78,14 +101,27 @@ def main():
                 numpy_run(x, y, options.steps, tail)
 
         first = timed(ours)
-        pairs = [(timed(ours), timed(peer)) for _ in range(options.repeats)]  # interleaved: load hits both
+        # interleaved: load hits both
+        pairs = [(timed(ours), timed(peer)) for _ in range(options.repeats)]
         best = [[min(p[i][j] for p in pairs) for j in (0, 1)] for i in (0, 1)]
         gflop = runs * options.steps * 2 * 2 * N * FEATURES * CLASSES / 1e9
-        rows.append({"rule": name, "runs": runs, "steps": options.steps, "needs_gflop": gflop,
-                     "ours_wall_s": best[0][0], "ours_cpu_s": best[0][1], "numpy_wall_s": best[1][0],
-                     "numpy_cpu_s": best[1][1], "first_call_wall_s": first[0], "first_call_cpu_s": first[1],
-                     "runs_per_minute": 60 * runs / best[0][0], "wall_ratio": best[1][0] / best[0][0],
-                     "cpu_ratio": best[1][1] / best[0][1]})  # fmt: skip
+        rows.append(
+            {
+                "rule": name,
+                "runs": runs,
+                "steps": options.steps,
+                "needs_gflop": gflop,
+                "ours_wall_s": best[0][0],
+                "ours_cpu_s": best[0][1],
+                "numpy_wall_s": best[1][0],
+                "numpy_cpu_s": best[1][1],
+                "first_call_wall_s": first[0],
+                "first_call_cpu_s": first[1],
+                "runs_per_minute": 60 * runs / best[0][0],
+                "wall_ratio": best[1][0] / best[0][0],
+                "cpu_ratio": best[1][1] / best[0][1],
+            }
+        )
         print(rows[-1], flush=True)
     keep("collective", vars(options), rows=rows)
 

@@ -2,15 +2,17 @@
 
     python benchmarks/federated.py [--torch PYTHON] [--fedjax PYTHON]
 
-1. Rounds per second of FedAvg with the small CNN, by the way clients are run, beside a plain JAX loop (one compiled
-   SGD step, driven from Python), a plain PyTorch loop and fedjax, with the same model, batches and sizes (`--torch`,
-   `--fedjax`: interpreters of environments that have them; without, "not measured". fedjax 0.0.17 wants JAX 0.4.25
-   and Haiku 0.0.12; the better of its "jit" and "debug" back ends counts).
+1. Rounds per second of FedAvg with the small CNN, by the way clients are run, beside a plain JAX
+   loop (one compiled SGD step, driven from Python), a plain PyTorch loop and fedjax, with the same
+   model, batches and sizes (`--torch`, `--fedjax`: interpreters of environments that have them;
+   without, "not measured". fedjax 0.0.17 wants JAX 0.4.25 and Haiku 0.0.12; the better of its "jit"
+   and "debug" back ends counts).
 2. How a round's cost grows with the clients and the local steps.
-3. The Gram form of SCAFFOLD on least squares beside its primal loop, and how both grow with M and p.
+3. The Gram form of SCAFFOLD on least squares beside its primal loop, and how both grow with M and
+   p.
 
-Process CPU seconds stand beside wall seconds: they are the figure to read on a busy machine. Compile time apart. Writes
-benchmarks/results/federated-<device>.json.
+Process CPU seconds stand beside wall seconds: they are the figure to read on a busy machine.
+Compile time apart. Writes benchmarks/results/federated-<device>.json.
 """
 
 import argparse
@@ -102,7 +104,8 @@ print(json.dumps(dict(wall=min(wall), cpu=min(cpu))))
 
 
 def seconds(call: Callable[[], Any], repeats: int) -> dict[str, float]:
-    """First call apart (it compiles), then the best of a few: other work on the machine only ever adds."""
+    """First call apart (it compiles), then the best of a few: other work on the machine only ever
+    adds."""
     start = time.perf_counter()
     jax.block_until_ready(call())
     first, wall, cpu = time.perf_counter() - start, [], []
@@ -119,7 +122,10 @@ def one_round(
 ) -> dict[str, float]:
     """`patches`: convolutions as products of patches, as `federated_fit` has them on CPU."""
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(clients * n, 28, 28, 1)).astype(np.float32), rng.integers(0, 10, clients * n)
+    x, y = (
+        rng.normal(size=(clients * n, 28, 28, 1)).astype(np.float32),
+        rng.integers(0, 10, clients * n),
+    )
     data = pad_clients(x, y, iid_partition(y, clients, jax.random.key(0)))
     model = CNN((28, 28, 1), 10, rngs=nnx.Rngs(0))
     apply, params, state = functional_train(model)
@@ -131,7 +137,8 @@ def one_round(
 
 
 def plain_round(clients: int, n: int, epochs: int, repeats: int) -> dict[str, float]:
-    """What one writes without a library: a compiled SGD step, loops over clients, epochs and batches in Python."""
+    """What one writes without a library: a compiled SGD step, loops over clients, epochs and
+    batches in Python."""
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(clients, n, 28, 28, 1)), jnp.float32)
     y = jnp.asarray(rng.integers(0, 10, (clients, n)))
@@ -157,32 +164,59 @@ def plain_round(clients: int, n: int, epochs: int, repeats: int) -> dict[str, fl
     return seconds(go, repeats)
 
 
-def peer_round(code: str, python: str | None, clients: int, n: int, epochs: int, repeats: int) -> dict[str, Any]:
+def peer_round(
+    code: str, python: str | None, clients: int, n: int, epochs: int, repeats: int
+) -> dict[str, Any]:
     """A peer's round, in its own environment."""
     if python is None:
         return {"error": "not measured: give the interpreter of its environment"}
     script = code.format(
-        clients=clients, n=n, epochs=epochs, batch=BATCH, repeats=repeats, threads=len(os.sched_getaffinity(0))
+        clients=clients,
+        n=n,
+        epochs=epochs,
+        batch=BATCH,
+        repeats=repeats,
+        threads=len(os.sched_getaffinity(0)),
     )
     done = subprocess.run([python, "-c", script], capture_output=True, text=True)
-    return json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr[-200:].strip()}
+    return (
+        json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr[-200:].strip()}
+    )
 
 
-def least_squares(n: int, p: int, steps: int, rounds: int, repeats: int, clients: int = 5, k: int = 10) -> list[dict]:
-    """Float32 features (n_i, p): the Gram form for `rounds` rounds, the primal loop for one (each costs the same)."""
+def least_squares(
+    n: int, p: int, steps: int, rounds: int, repeats: int, clients: int = 5, k: int = 10
+) -> list[dict]:
+    """Float32 features (n_i, p): the Gram form for `rounds` rounds, the primal loop for one (each
+    costs the same)."""
     rng = np.random.default_rng(0)
     phi = [rng.normal(size=(n, p)).astype(np.float32) for _ in range(clients)]
-    y = [np.eye(k, dtype=np.float32)[rng.integers(0, k, n)] - np.float32(1 / k) for _ in range(clients)]
+    y = [
+        np.eye(k, dtype=np.float32)[rng.integers(0, k, n)] - np.float32(1 / k)
+        for _ in range(clients)
+    ]
     stacked, targets, eta = np.concatenate(phi), np.concatenate(y), stable_step_size(phi)
     build = seconds(lambda: gram(stacked), repeats)
     G, options = gram(stacked), {"eta": eta, "local_steps": steps}
-    dual = seconds(lambda: scaffold_gram(G, targets, [n] * clients, rounds=rounds, **options).dual, repeats)
+    dual = seconds(
+        lambda: scaffold_gram(G, targets, [n] * clients, rounds=rounds, **options).dual, repeats
+    )
     primal = seconds(lambda: scaffold_least_squares(phi, y, rounds=1, **options).theta, 1)
     size = {"n_i": n, "p": p, "M": steps, "clients": clients}
     return [
         {"what": "Gram matrix", **size, **build, "gflop": 2 * (clients * n) ** 2 * p / 1e9},
-        {"what": f"scaffold_gram, {rounds} rounds", **size, **dual, "gflop": rounds * 2 * (clients * n) ** 2 * k / 1e9},
-        {"what": "primal loop, 1 round", **size, **primal, "gflop": clients * steps * 4 * n * p * k / 1e9},
+        {
+            "what": f"scaffold_gram, {rounds} rounds",
+            **size,
+            **dual,
+            "gflop": rounds * 2 * (clients * n) ** 2 * k / 1e9,
+        },
+        {
+            "what": "primal loop, 1 round",
+            **size,
+            **primal,
+            "gflop": clients * steps * 4 * n * p * k / 1e9,
+        },
         {
             "what": f"primal x {rounds} / (Gram matrix + scaffold_gram)",
             **size,
@@ -197,13 +231,22 @@ def measure(options: argparse.Namespace) -> list[dict]:
     rows: list[dict] = []
     c, n, epochs, repeats = options.clients, options.examples, options.epochs, options.repeats
     for axis in ("threads", "map", "vmap"):
-        rows.append({"what": f"FedAvg round, clients {axis}", "clients": c, **one_round(c, n, epochs, axis, repeats)})
+        rows.append(
+            {
+                "what": f"FedAvg round, clients {axis}",
+                "clients": c,
+                **one_round(c, n, epochs, axis, repeats),
+            }
+        )
     plain = one_round(c, n, epochs, "host", repeats, patches=False)
     rows.append({"what": "FedAvg round, clients host, XLA's convolutions", "clients": c, **plain})
     peer = plain_round(c, n, epochs, repeats)
     rows.append({"what": "FedAvg round, plain JAX loop", "clients": c, **peer})
     ours, others = rows[0], {"plain JAX loop": peer}
-    for name, code, python in (("PyTorch", TORCH, options.torch), ("fedjax", FEDJAX, options.fedjax)):
+    for name, code, python in (
+        ("PyTorch", TORCH, options.torch),
+        ("fedjax", FEDJAX, options.fedjax),
+    ):
         others[name] = peer_round(code, python, c, n, epochs, repeats)
         rows.append({"what": f"FedAvg round, {name}", "clients": c, **others[name]})
     for name, row in others.items():
@@ -211,9 +254,15 @@ def measure(options: argparse.Namespace) -> list[dict]:
             ratios = {k: row[k] / ours[k] for k in ("wall", "cpu")}
             rows.append({"what": f"{name} / ours, clients on threads", "clients": c, **ratios})
     for few in (c // 2, 2 * c):
-        rows.append({"what": "FedAvg round", "clients": few, **one_round(few, n, epochs, None, repeats)})
+        rows.append(
+            {"what": "FedAvg round", "clients": few, **one_round(few, n, epochs, None, repeats)}
+        )
     rows.append(
-        {"what": f"FedAvg round, {2 * epochs} epochs", "clients": c, **one_round(c, n, 2 * epochs, None, repeats)}
+        {
+            "what": f"FedAvg round, {2 * epochs} epochs",
+            "clients": c,
+            **one_round(c, n, 2 * epochs, None, repeats),
+        }
     )
     for p, steps in options.least_squares:
         rows += least_squares(250, p, steps, options.rounds, repeats)
@@ -231,16 +280,25 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     pair = lambda text: tuple(map(int, text.split(":")))  # noqa: E731
     parser.add_argument(
-        "--least-squares", type=pair, nargs="*", default=[(8000, 500), (8000, 100), (2000, 500)], help="p:M, several"
+        "--least-squares",
+        type=pair,
+        nargs="*",
+        default=[(8000, 500), (8000, 100), (2000, 500)],
+        help="p:M, several",
     )
     options = parser.parse_args()
     rows = measure(options)
     print("| what | clients | p | M | wall | CPU | needs GFLOP |\n|---|---|---|---|---|---|---|")
     for row in rows:
-        numbers = [f"{row[name]:.3g}" if name in row else row.get("error", "") for name in ("wall", "cpu", "gflop")]
+        numbers = [
+            f"{row[name]:.3g}" if name in row else row.get("error", "")
+            for name in ("wall", "cpu", "gflop")
+        ]
         print(
             "| "
-            + " | ".join([row["what"], *(str(row.get(name, "")) for name in ("clients", "p", "M")), *numbers])
+            + " | ".join(
+                [row["what"], *(str(row.get(name, "")) for name in ("clients", "p", "M")), *numbers]
+            )
             + " |"
         )
     keep("federated", vars(options), rows=rows)

@@ -1,9 +1,10 @@
 """Matching markets side by side with a NumPy + SciPy loop: `python benchmarks/matching.py`.
 
-Two questions. How many rounds of MatchUCB per second, against the same algorithm written with NumPy and SciPy; and
-which assignment solver over n: SciPy's and optax's exact ones, ours, the auction and the soft dual. Compile time stands
-apart: from nothing, and from JAX's persistent compilation cache on disk. Ours and the peer take turns and the best turn
-counts, by wall clock and by processor time of the process. Writes benchmarks/results/matching-<device>.json.
+Two questions. How many rounds of MatchUCB per second, against the same algorithm written with NumPy
+and SciPy; and which assignment solver over n: SciPy's and optax's exact ones, ours, the auction and
+the soft dual. Compile time stands apart: from nothing, and from JAX's persistent compilation cache
+on disk. Ours and the peer take turns and the best turn counts, by wall clock and by processor time
+of the process. Writes benchmarks/results/matching-<device>.json.
 """
 
 import argparse
@@ -37,7 +38,8 @@ def peer_prices(W: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> tuple[np.n
 
 
 def peer(U: np.ndarray, V: np.ndarray, horizon: int, seed: int) -> float:
-    """MatchUCB with midpoint prices, and all that `simulate` records but for frictions: cumulative instability."""
+    """MatchUCB with midpoint prices, and all that `simulate` records but for frictions: cumulative
+    instability."""
     rng, (n, m), W = np.random.default_rng(seed), U.shape, U + V
     log = np.log((n + m) * horizon)
     count, sum_u, sum_v = np.zeros((3, n, m))
@@ -63,7 +65,9 @@ def peer(U: np.ndarray, V: np.ndarray, horizon: int, seed: int) -> float:
         net_col[cols] = V[rows, cols] + ((q_low + q_high) / 2)[cols] - high_v[rows, cols]
         loss_row, loss_col = np.maximum(-net_row, 0), np.maximum(-net_col, 0)
         gain = np.maximum(W - (net_row + loss_row)[:, None] - (net_col + loss_col), 0)
-        instability = loss_row.sum() + loss_col.sum() + gain[linear_sum_assignment(gain, maximize=True)].sum()
+        instability = (
+            loss_row.sum() + loss_col.sum() + gain[linear_sum_assignment(gain, maximize=True)].sum()
+        )
         excess = (high_u + high_v - W)[rows, cols].sum()
         width = (high_u + high_v - low_u - low_v)[rows, cols].sum()
         record[t] = instability, optimum - W[rows, cols].sum(), excess, width, held.all()
@@ -74,7 +78,8 @@ def peer(U: np.ndarray, V: np.ndarray, horizon: int, seed: int) -> float:
 
 
 def turns(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, float]]:
-    """Best wall and processor seconds of each call, called in turn: other work on the machine only ever adds."""
+    """Best wall and processor seconds of each call, called in turn: other work on the machine only
+    ever adds."""
     best = {name: {"wall_s": np.inf, "cpu_s": np.inf} for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
@@ -86,7 +91,8 @@ def turns(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, dict[s
 
 
 def regret_rounds(k: int, seeds: int, rounds: int, repeats: int) -> list[dict[str, Any]]:
-    """MatchUCB on k x k markets: seed-rounds per second of one stream and of two devices, and of the peer."""
+    """MatchUCB on k x k markets: seed-rounds per second of one stream and of two devices, and of
+    the peer."""
     keys = jax.random.split(jax.random.key(0), seeds)
     markets = jax.vmap(lambda key: mm.random_market(key, k))(keys)
     algorithm = mm.match_ucb(mm.unstructured((k, k), horizon=rounds, width=WIDTH), (k, k))
@@ -94,7 +100,9 @@ def regret_rounds(k: int, seeds: int, rounds: int, repeats: int) -> list[dict[st
     mesh = jax.make_mesh((cores,), ("runs",))
 
     def ours(mesh: Any = None) -> Any:
-        return mm.simulate(keys, markets, algorithm, rounds, noise_std=NOISE, chunk=rounds, mesh=mesh).instability
+        return mm.simulate(
+            keys, markets, algorithm, rounds, noise_std=NOISE, chunk=rounds, mesh=mesh
+        ).instability
 
     U, V = (np.asarray(x[0], float) for x in (markets.U, markets.V))
     rows = []
@@ -111,26 +119,40 @@ def regret_rounds(k: int, seeds: int, rounds: int, repeats: int) -> list[dict[st
     for name, spent in turns(calls, repeats).items():
         done = rounds * (1 if "loop" in name else seeds)
         rate = {f"seed_rounds_per_{unit}_s": done / spent[f"{unit}_s"] for unit in ("wall", "cpu")}
-        rows.append({"what": name, "k": k, "seed_rounds": done, **spent, **rate, "flop_per_round": per_round,
-                     "state_bytes": 8 * (3 * k * k + k)})  # fmt: skip
+        rows.append(
+            {
+                "what": name,
+                "k": k,
+                "seed_rounds": done,
+                **spent,
+                **rate,
+                "flop_per_round": per_round,
+                "state_bytes": 8 * (3 * k * k + k),
+            }
+        )
     return rows
 
 
 def solvers(n: int, repeats: int, slow_limit: int) -> list[dict[str, Any]]:
-    """One n x n assignment of uniform weights by every solver; the approximate ones with their certified gap."""
+    """One n x n assignment of uniform weights by every solver; the approximate ones with their
+    certified gap."""
     weights = np.random.default_rng(n).uniform(-1, 1, (n, n))
     clipped = np.maximum(weights, 0)
     hungarian = jax.jit(optax.assignment.hungarian_algorithm)
     calls: dict[str, Callable[[], Any]] = {
         "scipy linear_sum_assignment": lambda: linear_sum_assignment(clipped, maximize=True),
         "theorylab max_weight_matching": lambda: mm.max_weight_matching(weights).value,
-        "theorylab soft_assignment, eps 0.01": lambda: mm.soft_assignment(weights, eps=0.01, phases=8, sweeps=20).gap,
+        "theorylab soft_assignment, eps 0.01": lambda: (
+            mm.soft_assignment(weights, eps=0.01, phases=8, sweeps=20).gap
+        ),
     }
     with jax.enable_x64(True):
         on_device = jax.numpy.asarray(-clipped)
     if n <= slow_limit:
         calls["optax hungarian_algorithm"] = lambda: hungarian(on_device)
-        calls["theorylab auction, gap 1e-3 n"] = lambda: mm.auction_assignment(weights, tolerance=1e-3 * n).gap
+        calls["theorylab auction, gap 1e-3 n"] = lambda: (
+            mm.auction_assignment(weights, tolerance=1e-3 * n).gap
+        )
     exact = float(clipped[linear_sum_assignment(clipped, maximize=True)].sum())
     with jax.enable_x64(True):
         compiled = {}
@@ -139,13 +161,22 @@ def solvers(n: int, repeats: int, slow_limit: int) -> list[dict[str, Any]]:
             jax.block_until_ready(call())
             compiled[name] = time.process_time() - start
         spent = turns(calls, repeats)
-    gaps = {name: float(call()) for name, call in calls.items() if "auction" in name or "soft" in name}
+    gaps = {
+        name: float(call()) for name, call in calls.items() if "auction" in name or "soft" in name
+    }
     assert abs(mm.max_weight_matching(weights).value - exact) < 1e-9 * n
     return [
-        {"what": name, "n": n, **spent[name], "first_call_cpu_s": compiled[name], "certified_gap": gaps.get(name),
-         "flop": 2.0 * n**3, "matrix_bytes": 8 * n * n}
+        {
+            "what": name,
+            "n": n,
+            **spent[name],
+            "first_call_cpu_s": compiled[name],
+            "certified_gap": gaps.get(name),
+            "flop": 2.0 * n**3,
+            "matrix_bytes": 8 * n * n,
+        }
         for name in calls
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:
@@ -154,25 +185,34 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--sizes", type=int, nargs="*", default=[16, 64, 128, 256])
-    parser.add_argument("--slow-limit", type=int, default=128, help="largest n for the auction and optax")
+    parser.add_argument(
+        "--slow-limit", type=int, default=128, help="largest n for the auction and optax"
+    )
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--devices", type=int, default=2, help="CPU devices to spread the runs over")
+    parser.add_argument(
+        "--devices", type=int, default=2, help="CPU devices to spread the runs over"
+    )
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", options.devices)
     with tempfile.TemporaryDirectory() as cache:
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         regret = regret_rounds(options.k, options.seeds, options.rounds, options.repeats)
-        assignment = [row for n in options.sizes for row in solvers(n, options.repeats, options.slow_limit)]
+        assignment = [
+            row for n in options.sizes for row in solvers(n, options.repeats, options.slow_limit)
+        ]
     one, spread, loop = regret[-3:]
     ratios = {
-        "one stream / loop, processor time": one["seed_rounds_per_cpu_s"] / loop["seed_rounds_per_cpu_s"],
+        "one stream / loop, processor time": one["seed_rounds_per_cpu_s"]
+        / loop["seed_rounds_per_cpu_s"],
         "one stream / loop, wall": one["seed_rounds_per_wall_s"] / loop["seed_rounds_per_wall_s"],
-        "two devices / loop, wall": spread["seed_rounds_per_wall_s"] / loop["seed_rounds_per_wall_s"],
+        "two devices / loop, wall": spread["seed_rounds_per_wall_s"]
+        / loop["seed_rounds_per_wall_s"],
     }
     device = jax.devices()[0].device_kind
     print(
-        f"MatchUCB, {options.k} x {options.k}, {options.seeds} seeds, {options.rounds} rounds, float64, on {device}\n"
+        f"MatchUCB, {options.k} x {options.k}, {options.seeds} seeds, {options.rounds} rounds, "
+        f"float64, on {device}\n"
     )
     print("| what | wall s | processor s | seed-rounds / wall s |\n|---|---|---|---|")
     for row in regret:
@@ -180,13 +220,24 @@ def main() -> None:
         print(f"| {row['what']} | {row['wall_s']:.2f} | {row['cpu_s']:.2f} | {rate} |")
     print("\n" + "\n".join(f"{name}: {value:.1f}x" for name, value in ratios.items()))
     print(
-        "\n| solver | n | wall ms | processor ms | first call, processor s | certified gap |\n|---|---|---|---|---|---|"
+        "\n| solver | n | wall ms | processor ms | first call, processor s | certified gap "
+        "|\n|---|---|---|---|---|---|"
     )
     for row in assignment:
         gap = "exact" if row["certified_gap"] is None else f"{row['certified_gap']:.2g}"
-        print(f"| {row['what']} | {row['n']} | {1e3 * row['wall_s']:.3g} | {1e3 * row['cpu_s']:.3g} | "
-              f"{row['first_call_cpu_s']:.2g} | {gap} |")  # fmt: skip
-    keep("matching", vars(options), "scipy", "optax", ratios=ratios, regret=regret, assignment=assignment)
+        print(
+            f"| {row['what']} | {row['n']} | {1e3 * row['wall_s']:.3g} | {1e3 * row['cpu_s']:.3g} | "
+            f"{row['first_call_cpu_s']:.2g} | {gap} |"
+        )
+    keep(
+        "matching",
+        vars(options),
+        "scipy",
+        "optax",
+        ratios=ratios,
+        regret=regret,
+        assignment=assignment,
+    )
 
 
 if __name__ == "__main__":

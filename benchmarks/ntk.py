@@ -1,19 +1,21 @@
 """theorylab's empirical tangent kernel beside neural-tangents, on the networks of `panel.py`.
 
-    python benchmarks/ntk.py                            # all rows; makes the peer's environment on first use
-    python benchmarks/ntk.py --rows cnn:10:64:full      # network:outputs:samples:reduce, repeatable; others are kept
-    python benchmarks/ntk.py --chunked --torch PYTHON   # the chunked Jacobian and, with this interpreter, torch.func
-    python benchmarks/ntk.py --resnet FOLDER            # 2,000 images, one random head, 4 GB; run it again to resume
-    python benchmarks/ntk.py --scaling                  # over samples, outputs and width: CSV and PNG
+    python benchmarks/ntk.py                            # all rows; makes the peer's environment on
+    first use python benchmarks/ntk.py --rows cnn:10:64:full      # network:outputs:samples:reduce,
+    repeatable; others are kept python benchmarks/ntk.py --chunked --torch PYTHON   # the chunked
+    Jacobian and, with this interpreter, torch.func python benchmarks/ntk.py --resnet FOLDER
+    # 2,000 images, one random head, 4 GB; run it again to resume python benchmarks/ntk.py --scaling
+    # over samples, outputs and width: CSV and PNG
 
-Every (row, tool) runs in a process of its own, tools interleaved, `--rounds` times; the table quotes minima, since
-other work on the machine only ever adds. CPU seconds are the process's own; they include threads that wait by spinning.
-The peer is the fastest, by wall time, of neural-tangents' methods that ran. "GFLOP" is the arithmetic that a kernel
-needs: a forward pass, a backward pass for each output, the cheaper order of contraction for each block, the symmetric
-half; the rate is that of a matrix product (2048 cubed) in the same process. "Above base" is the peak memory less what
-the process had before the kernel, where that is least; "memory" the ratio of the two. Writes `ntk-cpu.json` and `.md`
-to `--out`.
-neural-tangents 0.6.5 needs Python 3.11 and JAX 0.4.25: its environment is made with `uv` or `python3.11 -m venv`.
+Every (row, tool) runs in a process of its own, tools interleaved, `--rounds` times; the table
+quotes minima, since other work on the machine only ever adds. CPU seconds are the process's own;
+they include threads that wait by spinning. The peer is the fastest, by wall time, of
+neural-tangents' methods that ran. "GFLOP" is the arithmetic that a kernel needs: a forward pass, a
+backward pass for each output, the cheaper order of contraction for each block, the symmetric half;
+the rate is that of a matrix product (2048 cubed) in the same process. "Above base" is the peak
+memory less what the process had before the kernel, where that is least; "memory" the ratio of the
+two. Writes `ntk-cpu.json` and `.md` to `--out`. neural-tangents 0.6.5 needs Python 3.11 and JAX
+0.4.25: its environment is made with `uv` or `python3.11 -m venv`.
 """
 
 import argparse
@@ -33,7 +35,15 @@ from ntk_workers import script
 from record import RESULTS, keep
 
 HERE = Path(__file__).resolve().parent
-PINS = ["jax==0.4.25", "jaxlib==0.4.25", "numpy<2", "scipy<1.13", "absl-py", "dm-tree", "frozendict"]
+PINS = [
+    "jax==0.4.25",
+    "jaxlib==0.4.25",
+    "numpy<2",
+    "scipy<1.13",
+    "absl-py",
+    "dm-tree",
+    "frozendict",
+]
 METHODS = {"nt jacobian": 1, "nt vector products": 2, "nt structured": 3}
 Row = tuple[str, int, int, str]  # network, outputs, samples, reduce
 
@@ -42,27 +52,51 @@ def peer_python(folder: Path) -> Path:
     """The interpreter of the peer's environment, made where it is missing."""
     python = folder / "bin" / "python"
     if not python.exists():
-        make = ["uv", "venv", "--seed", "--python", "3.11"] if shutil.which("uv") else ["python3.11", "-m", "venv"]
+        make = (
+            ["uv", "venv", "--seed", "--python", "3.11"]
+            if shutil.which("uv")
+            else ["python3.11", "-m", "venv"]
+        )
         subprocess.run([*make, str(folder)], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *PINS], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "neural-tangents==0.6.5"], check=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "-q", "--no-deps", "neural-tangents==0.6.5"],
+            check=True,
+        )
     return python
 
 
-def measure(python: Path, tool: str, row: Row, timeout: float, repeats: int = 3, width: int | None = None) -> dict:
+def measure(
+    python: Path, tool: str, row: Row, timeout: float, repeats: int = 3, width: int | None = None
+) -> dict:
     """One process: one tool, one row. A crash or a timeout is a result too."""
     network, outputs, samples, reduce = row
     options = str(outputs) if width is None else f"{outputs}, {width}"
     program = script(
-        tool, here=str(HERE), network=network, outputs=outputs, options=options, samples=samples, reduce=reduce,
-        repeats=repeats, threads=os.cpu_count(),
-    )  # fmt: skip
-    env = {**os.environ, "JAX_PLATFORMS": "cpu"} | ({"PYTHONPATH": str(HERE.parent)} if tool == "theorylab" else {})
+        tool,
+        here=str(HERE),
+        network=network,
+        outputs=outputs,
+        options=options,
+        samples=samples,
+        reduce=reduce,
+        repeats=repeats,
+        threads=os.cpu_count(),
+    )
+    env = {**os.environ, "JAX_PLATFORMS": "cpu"} | (
+        {"PYTHONPATH": str(HERE.parent)} if tool == "theorylab" else {}
+    )
     try:
-        done = subprocess.run([python, "-c", program], capture_output=True, text=True, timeout=timeout, env=env)
+        done = subprocess.run(
+            [python, "-c", program], capture_output=True, text=True, timeout=timeout, env=env
+        )
     except subprocess.TimeoutExpired:
         return {"error": f"over {timeout:.0f} s"}
-    return json.loads(done.stdout) if done.returncode == 0 else {"error": (done.stderr or "killed")[-200:].strip()}
+    return (
+        json.loads(done.stdout)
+        if done.returncode == 0
+        else {"error": (done.stderr or "killed")[-200:].strip()}
+    )
 
 
 def summarise(runs: list[dict]) -> dict:
@@ -72,7 +106,12 @@ def summarise(runs: list[dict]) -> dict:
     least = {key: min(run[key] for run in good) for key in ("wall", "cpu", "first")}
     leanest = min(good, key=lambda run: run["peak_gb"] - run["base_gb"])
     memory = {key: leanest[key] for key in ("peak_gb", "base_gb")}
-    return good[0] | least | memory | ({"rate": max(run["rate"] for run in good)} if "rate" in good[0] else {})
+    return (
+        good[0]
+        | least
+        | memory
+        | ({"rate": max(run["rate"] for run in good)} if "rate" in good[0] else {})
+    )
 
 
 def compare(row: Row, tools: dict[str, Path], rounds: int, timeout: float, known: dict) -> dict:
@@ -89,15 +128,19 @@ def compare(row: Row, tools: dict[str, Path], rounds: int, timeout: float, known
     corners = {t: np.array(run.pop("kernel")) for t, run in found.items() if "kernel" in run}
     for tool, corner in corners.items():
         if "theorylab" in corners:
-            found[tool]["difference"] = float(np.abs(corner - corners["theorylab"]).max() / np.abs(corner).max())
+            found[tool]["difference"] = float(
+                np.abs(corner - corners["theorylab"]).max() / np.abs(corner).max()
+            )
     return named | {"load_average": os.getloadavg()[0], "tools": known | found}
 
 
 def table(results: list[dict]) -> str:
     """Markdown: theorylab against the fastest peer of the same run."""
     lines = [
-        "| network | K | N | kernel | theorylab wall / CPU s | above base GB | best method of neural-tangents "
-        "| wall / CPU s | above base GB | times faster, wall / CPU | memory | GFLOP | of the matmul rate "
+        "| network | K | N | kernel | theorylab wall / CPU s | above base GB | best method of "
+        "neural-tangents "
+        "| wall / CPU s | above base GB | times faster, wall / CPU | memory | GFLOP | of the "
+        "matmul rate "
         "| chunked Jacobian, torch.func: wall s | largest difference |",
         "|" + "---|" * 15,
     ]
@@ -106,16 +149,29 @@ def table(results: list[dict]) -> str:
         ours = tools["theorylab"]
         peers = {t: r for t, r in tools.items() if t in METHODS and "error" not in r}
         name = min(peers, key=lambda t: peers[t]["wall"]) if peers else None
-        cells = [result[key] for key in ("network", "outputs", "samples", "reduce")] + [_pair(ours), _grown(ours)]
+        cells = [result[key] for key in ("network", "outputs", "samples", "reduce")] + [
+            _pair(ours),
+            _grown(ours),
+        ]
         cells += [name, _pair(peers[name]), _grown(peers[name])] if name else ["none ran", "", ""]
         both = name and "error" not in ours
         best = peers[name] if name else {}
-        cells.append(f"{best['wall'] / ours['wall']:.2f} / {best['cpu'] / ours['cpu']:.2f}" if both else "")
-        cells.append(f"{(ours['peak_gb'] - ours['base_gb']) / (best['peak_gb'] - best['base_gb']):.2f}" if both else "")
+        cells.append(
+            f"{best['wall'] / ours['wall']:.2f} / {best['cpu'] / ours['cpu']:.2f}" if both else ""
+        )
+        cells.append(
+            f"{(ours['peak_gb'] - ours['base_gb']) / (best['peak_gb'] - best['base_gb']):.2f}"
+            if both
+            else ""
+        )
         if "error" not in ours:
             cells += [f"{ours['gflop']:.0f}", f"{ours['gflop'] / ours['wall'] / ours['rate']:.0%}"]
         others = [tools.get(tool, {}) for tool in ("chunked jacobian", "torch.func")]
-        cells.append(", ".join(f"{r['wall']:.2f}" if "wall" in r else "-" if not r else "failed" for r in others))
+        cells.append(
+            ", ".join(
+                f"{r['wall']:.2f}" if "wall" in r else "-" if not r else "failed" for r in others
+            )
+        )
         cells.append(f"{best['difference']:.0e}" if "difference" in best else "")
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
@@ -130,7 +186,8 @@ def _grown(run: dict) -> str:
 
 
 def resnet(folder: Path, samples: int = 2000, memory_gb: float = 4.0) -> dict:
-    """The kernel of one random head of ResNet-18 on `samples` images, in pieces if need be; time by finished tiles."""
+    """The kernel of one random head of ResNet-18 on `samples` images, in pieces if need be; time by
+    finished tiles."""
     import jax
     from panel import resnet18
 
@@ -179,11 +236,12 @@ def resnet(folder: Path, samples: int = 2000, memory_gb: float = 4.0) -> dict:
 
 
 def project(apply, params, x, rows: int = 60_000, columns: int = 50_000) -> dict:  # type: ignore[no-untyped-def]
-    """Minutes of the paper's own kernel on one H200 by count of arithmetic: a projection, nothing was measured there.
+    """Minutes of the paper's own kernel on one H200 by count of arithmetic: a projection, nothing
+    was measured there.
 
-    The cheaper order for each block, a forward and a backward pass a sample, at 60 % of the rate: of float32 without
-    TF32 (67 TFLOP/s), and of three TF32 products in its place (989 / 2 / 3). The columns are among the rows, so that
-    their square takes half.
+    The cheaper order for each block, a forward and a backward pass a sample, at 60 % of the rate:
+    of float32 without TF32 (67 TFLOP/s), and of three TF32 products in its place (989 / 2 / 3). The
+    columns are among the rows, so that their square takes half.
     """
     import jax
 
@@ -192,7 +250,10 @@ def project(apply, params, x, rows: int = 60_000, columns: int = 50_000) -> dict
 
     sizes = "trace", 1, rows, columns**2 / 2 + (rows - columns) * columns, 4
     blocks = analyse(apply, params, x).blocks
-    flop = sum(min([gradient_cost(b, *sizes).flop] + [gram_cost(b, *sizes).flop] * bool(b.sites)) for b in blocks)
+    flop = sum(
+        min([gradient_cost(b, *sizes).flop] + [gram_cost(b, *sizes).flop] * bool(b.sites))
+        for b in blocks
+    )
     flop += 2.0 * rows * jax.jit(apply).lower(params, x[:1]).cost_analysis()["flops"]
     return {
         "projected_flop_60000_x_50000": flop,
@@ -208,17 +269,33 @@ def scaling(out: Path, device: str) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    points = [("samples", n, k, s, None) for n in ("mlp", "cnn") for k, s in ((1, 16), (1, 64), (1, 256), (1, 1024))]
+    points = [
+        ("samples", n, k, s, None)
+        for n in ("mlp", "cnn")
+        for k, s in ((1, 16), (1, 64), (1, 256), (1, 1024))
+    ]
     points += [("outputs", n, k, 32, None) for n in ("mlp", "cnn") for k in (1, 4, 16)]
-    points += [("width", n, 1, 64, w) for n, ws in (("mlp", (256, 1024, 4096)), ("cnn", (16, 64, 256))) for w in ws]
+    points += [
+        ("width", n, 1, 64, w)
+        for n, ws in (("mlp", (256, 1024, 4096)), ("cnn", (16, 64, 256)))
+        for w in ws
+    ]
     found = []
     for axis, network, outputs, samples, width in points:
         row = network, outputs, samples, "trace"
         run = measure(Path(sys.executable), "theorylab", row, 300, repeats=2, width=width)
         print(axis, network, outputs, samples, width, run.get("wall"), flush=True)
         keys = ("wall", "cpu", "peak_gb", "base_gb", "gflop")
-        found.append({"over": axis, "network": network, "outputs": outputs, "samples": samples, "width": width}
-                     | {key: run.get(key) for key in keys})  # fmt: skip
+        found.append(
+            {
+                "over": axis,
+                "network": network,
+                "outputs": outputs,
+                "samples": samples,
+                "width": width,
+            }
+            | {key: run.get(key) for key in keys}
+        )
     with open(out / f"ntk-scaling-{device}.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, found[0])
         writer.writeheader()
@@ -229,9 +306,17 @@ def scaling(out: Path, device: str) -> None:
     for column, over in enumerate(titles):
         for row, (key, label) in enumerate(shown.items()):
             for network, marker in (("mlp", "o"), ("cnn", "s")):
-                line = [r for r in found if r["over"] == over and r["network"] == network and r[key] is not None]
-                axes[row, column].plot([r[over] for r in line], [r[key] for r in line], marker=marker, label=network)
-            axes[row, column].set(xscale="log", yscale="log" if key == "wall" else "linear", xlabel=over, ylabel=label)
+                line = [
+                    r
+                    for r in found
+                    if r["over"] == over and r["network"] == network and r[key] is not None
+                ]
+                axes[row, column].plot(
+                    [r[over] for r in line], [r[key] for r in line], marker=marker, label=network
+                )
+            axes[row, column].set(
+                xscale="log", yscale="log" if key == "wall" else "linear", xlabel=over, ylabel=label
+            )
             values = sorted({r[over] for r in found if r["over"] == over})
             axes[row, column].set_xticks(values, list(map(str, values)))
             axes[row, column].minorticks_off()
@@ -243,16 +328,24 @@ def scaling(out: Path, device: str) -> None:
 def main() -> None:
     from panel import ROWS
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", action="append", help="network:outputs:samples:reduce", metavar="ROW")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rows", action="append", help="network:outputs:samples:reduce", metavar="ROW"
+    )
     parser.add_argument("--chunked", action="store_true", help="the chunked Jacobian too")
     parser.add_argument("--torch", help="python of an environment with PyTorch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--timeout", type=float, default=300.0)
     parser.add_argument("--no-peer", action="store_true")
-    parser.add_argument("--methods", type=int, nargs="*", default=[1, 3], help="neural-tangents' methods 1, 2, 3")
+    parser.add_argument(
+        "--methods", type=int, nargs="*", default=[1, 3], help="neural-tangents' methods 1, 2, 3"
+    )
     parser.add_argument("--peer-env", type=Path, default=HERE / ".peer-ntk")
-    parser.add_argument("--resnet", type=Path, metavar="FOLDER", help="where the kernel of 2,000 images is kept")
+    parser.add_argument(
+        "--resnet", type=Path, metavar="FOLDER", help="where the kernel of 2,000 images is kept"
+    )
     parser.add_argument("--images", type=int, default=2000, help="of --resnet")
     parser.add_argument("--scaling", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -278,7 +371,9 @@ def main() -> None:
     target = options.out / f"ntk-{device}.json"
     known = json.loads(target.read_text())["rows"] if target.exists() and options.rows else []
     for row in rows:
-        before = [r for r in known if (r["network"], r["outputs"], r["samples"], r["reduce"]) == row]
+        before = [
+            r for r in known if (r["network"], r["outputs"], r["samples"], r["reduce"]) == row
+        ]
         earlier = before[0]["tools"] if before else {}
         result = compare(row, tools, options.rounds, options.timeout, earlier)
         known = [r for r in known if r not in before] + [result]

@@ -1,4 +1,5 @@
-"""What runs in the processes of `ntk.py`: one tool makes one kernel, timed. Each script prints one JSON line."""
+"""What runs in the processes of `ntk.py`: one tool makes one kernel, timed. Each script prints one
+JSON line."""
 
 HEAD = """
 import json, resource, sys, time
@@ -34,8 +35,9 @@ for name in ("tensorflow", "tf2jax", "jax.experimental.jax2tf", "neural_tangents
     sys.modules[name] = MagicMock()
 """
 
-# The algorithm of the code of "More Than a Toy" (aw31/empirical-ntks): the Jacobian of some parameters at a time, here
-# of one leaf, with the backward pass made again for each, and its products added up.
+# The algorithm of the code of "More Than a Toy" (aw31/empirical-ntks): the Jacobian of some
+# parameters at a time, here of one leaf, with the backward pass made again for each, and its
+# products added up.
 CHUNKED = """
 import functools
 leaves, tree = jax.tree.flatten(params)
@@ -101,12 +103,19 @@ PRINT = "print(json.dumps(found))"
 
 
 def script(tool: str, **sizes: object) -> str:
-    """The program of one tool; `sizes` are network, outputs, options, samples, reduce, repeats, here, threads."""
+    """The program of one tool; `sizes` are network, outputs, options, samples, reduce, repeats,
+    here, threads."""
     parts = {
         "theorylab": [HEAD, JAX, THEORYLAB, TAIL, WORK],
         "chunked jacobian": [HEAD, JAX, CHUNKED, TAIL],
         "torch.func": [HEAD, TORCH, TAIL],
     }
     for method, name in enumerate(("jacobian", "vector products", "structured"), start=1):
-        parts[f"nt {name}"] = [HEAD, STUBS, JAX, NEURAL_TANGENTS.replace("{method}", str(method)), TAIL]
+        parts[f"nt {name}"] = [
+            HEAD,
+            STUBS,
+            JAX,
+            NEURAL_TANGENTS.replace("{method}", str(method)),
+            TAIL,
+        ]
     return "".join([*parts[tool], PRINT]).format(**sizes)

@@ -1,7 +1,8 @@
-"""The networks that the tangent-kernel benchmark compares on, in plain JAX that runs on old releases and new.
+"""The networks that the tangent-kernel benchmark compares on, in plain JAX that runs on old
+releases and new.
 
-`PANEL[name](outputs)` returns `(init, apply, sample)`: `init(key)` gives parameters, `apply(params, x)` outputs of
-shape (N, outputs), `sample(key, n)` inputs.
+`PANEL[name](outputs)` returns `(init, apply, sample)`: `init(key)` gives parameters,
+`apply(params, x)` outputs of shape (N, outputs), `sample(key, n)` inputs.
 """
 
 import jax
@@ -10,7 +11,9 @@ from jax import lax, random
 
 
 def _conv(x, w, stride=1):
-    return lax.conv_general_dilated(x, w, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return lax.conv_general_dilated(
+        x, w, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 def _gaussian(key, *shape):
@@ -38,13 +41,20 @@ def mlp(outputs, width=1024):
 
 
 def cnn(outputs, channels=64):
-    """Four 3 x 3 convolutions on 28 x 28 x 1, two of them strided, and a global average: 0.26 million parameters."""
+    """Four 3 x 3 convolutions on 28 x 28 x 1, two of them strided, and a global average: 0.26
+    million parameters."""
     widths, strides = [1, channels, channels, 2 * channels, 2 * channels], [1, 2, 1, 2]
 
     def init(key):
         keys = random.split(key, 5)
-        layers = [(_gaussian(keys[n], 3, 3, widths[n], widths[n + 1]), jnp.zeros(widths[n + 1])) for n in range(4)]
-        return {"layers": layers, "out": (_gaussian(keys[4], widths[-1], outputs), jnp.zeros(outputs))}
+        layers = [
+            (_gaussian(keys[n], 3, 3, widths[n], widths[n + 1]), jnp.zeros(widths[n + 1]))
+            for n in range(4)
+        ]
+        return {
+            "layers": layers,
+            "out": (_gaussian(keys[4], widths[-1], outputs), jnp.zeros(outputs)),
+        }
 
     def apply(params, x):
         for (w, b), stride in zip(params["layers"], strides):  # noqa: B905
@@ -56,7 +66,8 @@ def cnn(outputs, channels=64):
 
 
 def resnet18(outputs, base=64):
-    """ResNet-18 on 32 x 32 x 3 without normalisation, residual branches times 0.3: 11.2 million parameters."""
+    """ResNet-18 on 32 x 32 x 3 without normalisation, residual branches times 0.3: 11.2 million
+    parameters."""
     widths = [base * 2 ** (block // 2) for block in range(8)]
     strides = [2 if block in (2, 4, 6) else 1 for block in range(8)]
 
@@ -65,7 +76,10 @@ def resnet18(outputs, base=64):
         params = {"stem": _gaussian(next(keys), 3, 3, 3, base), "blocks": []}
         before = base
         for width, stride in zip(widths, strides):  # noqa: B905
-            block = {"a": _gaussian(next(keys), 3, 3, before, width), "b": _gaussian(next(keys), 3, 3, width, width)}
+            block = {
+                "a": _gaussian(next(keys), 3, 3, before, width),
+                "b": _gaussian(next(keys), 3, 3, width, width),
+            }
             if stride > 1:
                 block["skip"] = _gaussian(next(keys), 1, 1, before, width)
             params["blocks"].append(block)
@@ -77,7 +91,9 @@ def resnet18(outputs, base=64):
         x = jax.nn.relu(_conv(x, params["stem"]))
         for block, stride in zip(params["blocks"], strides):  # noqa: B905
             branch = _conv(jax.nn.relu(_conv(x, block["a"], stride)), block["b"])
-            x = jax.nn.relu(0.3 * branch + (_conv(x, block["skip"], stride) if "skip" in block else x))
+            x = jax.nn.relu(
+                0.3 * branch + (_conv(x, block["skip"], stride) if "skip" in block else x)
+            )
         w, b = params["out"]
         return x.mean((1, 2)) @ w + b
 
@@ -89,7 +105,10 @@ def gpt(outputs, width=128, layers=4, heads=4, length=32, vocabulary=64):
 
     def init(key):
         keys = iter(random.split(key, 8 * layers))
-        params = {"token": _gaussian(next(keys), vocabulary, width), "out": _gaussian(next(keys), width, outputs)}
+        params = {
+            "token": _gaussian(next(keys), vocabulary, width),
+            "out": _gaussian(next(keys), width, outputs),
+        }
         params["position"] = 0.1 * random.normal(next(keys), (length, width))
         params["layers"] = [
             {
@@ -119,7 +138,11 @@ def gpt(outputs, width=128, layers=4, heads=4, length=32, vocabulary=64):
             h = h + jax.nn.gelu(z @ p["up"][0] + p["up"][1]) @ p["down"][0] + p["down"][1]
         return h.mean(1) @ params["out"]
 
-    return init, apply, lambda key, n: jax.nn.one_hot(random.randint(key, (n, length), 0, vocabulary), vocabulary)
+    return (
+        init,
+        apply,
+        lambda key, n: jax.nn.one_hot(random.randint(key, (n, length), 0, vocabulary), vocabulary),
+    )
 
 
 PANEL = {"mlp": mlp, "cnn": cnn, "gpt": gpt, "resnet18": resnet18}

@@ -1,4 +1,5 @@
-"""The networks of `panel.py` in PyTorch: `PANEL[name](outputs)` returns `(params, apply, sample)`, params a list."""
+"""The networks of `panel.py` in PyTorch: `PANEL[name](outputs)` returns `(params, apply, sample)`,
+params a list."""
 
 from itertools import pairwise
 
@@ -14,7 +15,8 @@ def _gaussian(*shape):
 
 
 def _conv(x, w, stride=1):
-    """Images first by channels; kernels as in `panel.py`, height x width x in x out; padding SAME."""
+    """Images first by channels; kernels as in `panel.py`, height x width x in x out; padding
+    SAME."""
     k, size = w.shape[0], x.shape[-1]
     total = max((-(-size // stride) - 1) * stride + k - size, 0)
     x = F.pad(x, (total // 2, total - total // 2) * 2)
@@ -70,8 +72,17 @@ def resnet18(outputs, base=64):
 def gpt(outputs, width=128, layers=4, heads=4, length=32, vocabulary=64):
     params = [_gaussian(vocabulary, width), 0.1 * torch.randn(length, width)]
     for _ in range(layers):
-        params += [torch.ones(width), *(_gaussian(width, width) for _ in range(4)), torch.ones(width)]
-        params += [_gaussian(width, 4 * width), torch.zeros(4 * width), _gaussian(4 * width, width), torch.zeros(width)]
+        params += [
+            torch.ones(width),
+            *(_gaussian(width, width) for _ in range(4)),
+            torch.ones(width),
+        ]
+        params += [
+            _gaussian(width, 4 * width),
+            torch.zeros(4 * width),
+            _gaussian(4 * width, width),
+            torch.zeros(width),
+        ]
     params.append(_gaussian(width, outputs))
     causal = torch.tril(torch.ones(length, length)).bool()
 
@@ -91,7 +102,11 @@ def gpt(outputs, width=128, layers=4, heads=4, length=32, vocabulary=64):
             h = h + F.gelu(normed(h, second) @ up + rise, approximate="tanh") @ down + shift
         return h.mean(1) @ p[-1]
 
-    return params, apply, lambda n: F.one_hot(torch.randint(0, vocabulary, (n, length)), vocabulary).float()
+    return (
+        params,
+        apply,
+        lambda n: F.one_hot(torch.randint(0, vocabulary, (n, length)), vocabulary).float(),
+    )
 
 
 PANEL = {"mlp": mlp, "cnn": cnn, "gpt": gpt, "resnet18": resnet18}

@@ -19,9 +19,11 @@ def keep(
     folder: Path = RESULTS,
     **numbers: Any,
 ) -> None:
-    """Write <name>-<device>.json and say so; `packages` are those, beside JAX and NumPy, whose versions count.
+    """Write <name>-<device>.json and say so; `packages` are those, beside JAX and NumPy, whose
+    versions count.
 
-    `device` is asked of JAX unless it is given, as it is where the measured processes are not this one.
+    `device` is asked of JAX unless it is given, as it is where the measured processes are not this
+    one.
     """
     if device is None:
         import jax
@@ -31,9 +33,12 @@ def keep(
         "device": device,
         "gpu": "not measured" if device == "cpu" else device,
         "cpu": platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "load_average": os.getloadavg(),
-        "versions": {p: version(p) for p in ("jax", "numpy", *packages)} | {"python": platform.python_version()},
+        "versions": {p: version(p) for p in ("jax", "numpy", *packages)}
+        | {"python": platform.python_version()},
         "options": dict(options),
     }
     target = folder / f"{name}-{device.lower().replace(' ', '-')}.json"

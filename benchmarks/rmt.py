@@ -1,13 +1,16 @@
-"""Generalised Marchenko-Pastur densities: time and error, against 50-digit arithmetic and the peers that can do it.
+"""Generalised Marchenko-Pastur densities: time and error, against 50-digit arithmetic and the peers
+that can do it.
 
     python benchmarks/rmt.py                 # theorylab alone
-    python benchmarks/rmt.py --peers DIR     # also freealg, scikit-rmt and imate, installed into DIR
+    python benchmarks/rmt.py --peers DIR     # also freealg, scikit-rmt and imate, installed into
+    DIR
 
-Prints a Markdown table and writes results/rmt-<device>.json. The density for a general spectrum is that of freealg's
-DeformedMarchenkoPastur and, through the companion, of its CompoundFreePoisson, both just above the axis (its own
-choice, and one as near as theorylab's accuracy needs), and of the plain damped fixed point of Silverstein's equation
-in NumPy, which is what users write. scikit-rmt has the white law only. imate computes traces of matrix functions by
-stochastic Lanczos quadrature: log det of a dense matrix, the same number of probes and steps for both.
+Prints a Markdown table and writes results/rmt-<device>.json. The density for a general spectrum is
+that of freealg's DeformedMarchenkoPastur and, through the companion, of its CompoundFreePoisson,
+both just above the axis (its own choice, and one as near as theorylab's accuracy needs), and of the
+plain damped fixed point of Silverstein's equation in NumPy, which is what users write. scikit-rmt
+has the white law only. imate computes traces of matrix functions by stochastic Lanczos quadrature:
+log det of a dense matrix, the same number of probes and steps for both.
 """
 
 import argparse
@@ -86,11 +89,16 @@ def best_of(function, repeats: int = 7) -> float:  # type: ignore[no-untyped-def
 
 
 def log_determinant(matrix: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return slq_trace(lambda v: matrix @ v, SLQ["dim"], jnp.log, key, probes=SLQ["probes"], steps=SLQ["steps"])
+    return slq_trace(
+        lambda v: matrix @ v, SLQ["dim"], jnp.log, key, probes=SLQ["probes"], steps=SLQ["steps"]
+    )
 
 
-def fixed_point(t: np.ndarray, gamma: float, x: np.ndarray, height: float = 1e-4, sweeps: int = 1000) -> np.ndarray:
-    """The usual peer: damped fixed point in NumPy just above the axis, until it moves by less than 1e-10."""
+def fixed_point(
+    t: np.ndarray, gamma: float, x: np.ndarray, height: float = 1e-4, sweeps: int = 1000
+) -> np.ndarray:
+    """The usual peer: damped fixed point in NumPy just above the axis, until it moves by less than
+    1e-10."""
     z = x + 1j * height
     m = -1 / z
     for _ in range(sweeps):
@@ -111,7 +119,9 @@ def exact_density(t: np.ndarray, gamma: float, x: float, digits: int = 50) -> fl
             z = mpmath.mpc(float(x), height)
             for _ in range(2 if height else 9):
                 parts = [v / (1 + v * m) for v in atoms]
-                m -= (1 / m + z - share * sum(parts)) / (-1 / m**2 + share * sum(p * p for p in parts))
+                m -= (1 / m + z - share * sum(parts)) / (
+                    -1 / m**2 + share * sum(p * p for p in parts)
+                )
         return float(mpmath.im(m) / mpmath.pi / gamma)
 
 
@@ -122,22 +132,35 @@ def operator(dim: int) -> np.ndarray:
 
 
 def ask_peers(folder: Path, **arrays: Any) -> dict[str, Any]:
-    """Seconds and results of the peers, in an environment of their own that is made on the first call."""
+    """Seconds and results of the peers, in an environment of their own that is made on the first
+    call."""
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
     with tempfile.TemporaryDirectory() as place:
         np.savez(f"{place}/data.npz", **arrays)
-        done = subprocess.run([python, "-c", PEER, f"{place}/data.npz"], capture_output=True, text=True, check=True)
-    frozen = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
-    versions = dict(line.split("==") for line in frozen.split() if line.split("==")[0].lower() in (*PACKAGES, "numpy"))
+        done = subprocess.run(
+            [python, "-c", PEER, f"{place}/data.npz"], capture_output=True, text=True, check=True
+        )
+    frozen = subprocess.run(
+        [python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True
+    ).stdout
+    versions = dict(
+        line.split("==")
+        for line in frozen.split()
+        if line.split("==")[0].lower() in (*PACKAGES, "numpy")
+    )
     return {**json.loads(done.stdout.splitlines()[-1]), "versions": versions}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", type=Path, help="folder of the peers' virtual environment, made if it is not there")
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        help="folder of the peers' virtual environment, made if it is not there",
+    )
     arguments = parser.parse_args()
     seconds: dict[str, float | str] = {}  # of 1,000 points
     errors: dict[str, float] = {}
@@ -156,32 +179,44 @@ def main() -> None:
         seconds[f"theorylab SilversteinLaw, compiling, {atoms} atoms"] = time.perf_counter() - start
         for name, run, repeats in (
             (f"theorylab SilversteinLaw, {atoms} atoms", law.density, 7),
-            (f"NumPy damped fixed point, Im z = 1e-4, {atoms} atoms", partial(fixed_point, t, GAMMA), 1),
+            (
+                f"NumPy damped fixed point, Im z = 1e-4, {atoms} atoms",
+                partial(fixed_point, t, GAMMA),
+                1,
+            ),
         ):
             seconds[name] = best_of(partial(run, x), repeats)
             errors[name] = float(np.max(np.abs(np.asarray(run(points)) - exact[atoms])))
     white = np.linspace(0.05, 3.0, POINTS)
     seconds["theorylab, white law"] = best_of(lambda: MarchenkoPastur(GAMMA).density(white))
     spectrum = np.arange(1, 2_000_001.0) ** -1.5
-    seconds["theorylab, kappa, 2e6 modes"] = best_of(lambda: effective_regularization(spectrum, 1000, 0.0), 3)
+    seconds["theorylab, kappa, 2e6 modes"] = best_of(
+        lambda: effective_regularization(spectrum, 1000, 0.0), 3
+    )
     matrix = operator(SLQ["dim"])
     slq = {"exact": float(np.linalg.slogdet(matrix)[1])}
     with jax.enable_x64(True):
         on_device, log_det, key = jnp.asarray(matrix), jax.jit(log_determinant), jax.random.key(0)
         seconds["theorylab, log det by SLQ"] = best_of(lambda: log_det(on_device, key), 2)
-        slq["theorylab"], slq["theorylab_standard_error"] = (float(v) for v in log_det(on_device, key))
+        slq["theorylab"], slq["theorylab_standard_error"] = (
+            float(v) for v in log_det(on_device, key)
+        )
     peers: dict[str, Any] = {"versions": "not measured"}
     if arguments.peers:
-        peers = ask_peers(arguments.peers, **arrays, matrix=matrix, probes=SLQ["probes"], steps=SLQ["steps"])
+        peers = ask_peers(
+            arguments.peers, **arrays, matrix=matrix, probes=SLQ["probes"], steps=SLQ["steps"]
+        )
         slq["imate"] = peers["found"].pop("imate, log det by SLQ", None)
         for name, value in peers["seconds"].items():
             general = "atoms" in name and not isinstance(value, str)
             # A point costs as much as the next one, so 20 of the 1,000 are timed.
             seconds[name] = value * POINTS / 20 if general else value
             if general:
-                errors[name] = float(np.max(np.abs(np.array(peers["found"][name]) - exact[int(name.split()[-2])])))
-    # One sweep: a division and 13 multiply-adds for every pair (point, atom). SLQ: one product and one full
-    # reorthogonalisation in two passes for every probe and step.
+                errors[name] = float(
+                    np.max(np.abs(np.array(peers["found"][name]) - exact[int(name.split()[-2])]))
+                )
+    # One sweep: a division and 13 multiply-adds for every pair (point, atom). SLQ: one product and
+    # one full reorthogonalisation in two passes for every probe and step.
     result = {
         "seconds": seconds,
         "extrapolated": "freealg on a spectrum: 20 points timed, x 50",
@@ -190,13 +225,16 @@ def main() -> None:
         "sweeps": sweeps,
         "needed_flops": {
             "density": sweeps * POINTS * ATOMS[-1] * 27,
-            "slq": SLQ["probes"] * SLQ["steps"] * (2 * SLQ["dim"] ** 2 + 4 * SLQ["steps"] * SLQ["dim"]),
+            "slq": SLQ["probes"]
+            * SLQ["steps"]
+            * (2 * SLQ["dim"] ** 2 + 4 * SLQ["steps"] * SLQ["dim"]),
         },
         "needed_bytes": {"slq": SLQ["probes"] * SLQ["steps"] * 8 * SLQ["dim"] ** 2},
         "peers": peers["versions"],
     }
     print(
-        f"Densities on {POINTS} points (freealg: 20 points x {POINTS // 20}); errors at 20 points, against 50 digits.\n"
+        f"Densities on {POINTS} points (freealg: 20 points x {POINTS // 20}); errors at 20 "
+        f"points, against 50 digits.\n"
     )
     print("| what | seconds | / theorylab | largest error |\n|---|---|---|---|")
     for name, value in seconds.items():

@@ -1,10 +1,13 @@
-"""Test sets scored by the Projection Norm per minute: `python benchmarks/shift.py [--torch PYTHON]`.
+"""Test sets scored by the Projection Norm per minute:
+`python benchmarks/shift.py [--torch PYTHON]`.
 
-One test set is T fine-tuning steps of the small CNN from theta_0 on its pseudo-labels, and the distance to a reference.
-Ours by the way the sets are run; a plain JAX loop of one compiled step (convolutions as they are, optax); and a PyTorch
-loop of the same work with the same sizes (`--torch`: the interpreter of an environment that has PyTorch; without it,
-"not measured"). Peers are interleaved and the best of the repeats is kept, since other work on the machine only ever
-adds; process CPU seconds stand beside wall seconds, compile time apart. Writes benchmarks/results/shift-<device>.json.
+One test set is T fine-tuning steps of the small CNN from theta_0 on its pseudo-labels, and the
+distance to a reference. Ours by the way the sets are run; a plain JAX loop of one compiled step
+(convolutions as they are, optax); and a PyTorch loop of the same work with the same sizes
+(`--torch`: the interpreter of an environment that has PyTorch; without it, "not measured"). Peers
+are interleaved and the best of the repeats is kept, since other work on the machine only ever adds;
+process CPU seconds stand beside wall seconds, compile time apart. Writes
+benchmarks/results/shift-<device>.json.
 """
 
 import argparse
@@ -23,7 +26,13 @@ from flax import nnx
 from record import keep
 
 from theorylab.nets import CNN, cross_entropy, functional
-from theorylab.shift import FineTuning, PseudoTraining, batch_order, projection_norm, projection_norms
+from theorylab.shift import (
+    FineTuning,
+    PseudoTraining,
+    batch_order,
+    projection_norm,
+    projection_norms,
+)
 
 TORCH = """
 import copy, json, math, time, torch
@@ -60,9 +69,13 @@ print(json.dumps(dict(wall=best[0], cpu=best[1], version=torch.__version__)))
 """
 
 
-def plain_loop(f: Any, theta0: Any, reference: Any, key: Any, recipe: FineTuning) -> Callable[[Any], list[float]]:
+def plain_loop(
+    f: Any, theta0: Any, reference: Any, key: Any, recipe: FineTuning
+) -> Callable[[Any], list[float]]:
     """What one writes first: a jitted optax step over batches, one set after the other."""
-    optimizer = optax.sgd(optax.cosine_decay_schedule(recipe.lr, recipe.steps), momentum=recipe.momentum)
+    optimizer = optax.sgd(
+        optax.cosine_decay_schedule(recipe.lr, recipe.steps), momentum=recipe.momentum
+    )
 
     @jax.jit
     def step(params: Any, state: Any, x: Any, y: Any) -> Any:
@@ -124,26 +137,46 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     plain = rows["plain JAX loop: jitted optax step"]
     for row in rows.values():
         row["compile"] = max(0.0, row.pop("first") - row["wall"])
-        row["largest difference to the plain loop"] = float(np.abs(np.subtract(row["values"], plain["values"])).max())
+        row["largest difference to the plain loop"] = float(
+            np.abs(np.subtract(row["values"], plain["values"])).max()
+        )
     for row in rows.values():
         row.pop("values")
     found = [*rows.values(), {"what": "PyTorch loop", **torch_loop(options)}]
     # multiply-adds of one image forward, times 3 for the gradient, times 2 flops
-    flops = 6 * (14 * 14 * 72 + 7 * 7 * 16 * 72 + 4 * 4 * 32 * 144 + 512 * 64 + 640) * options.batch * options.steps
+    flops = (
+        6
+        * (14 * 14 * 72 + 7 * 7 * 16 * 72 + 4 * 4 * 32 * 144 + 512 * 64 + 640)
+        * options.batch
+        * options.steps
+    )
     for row in found:
         if "wall" in row:
             row |= {f"sets_per_minute_{k}": 60 * options.sets / row[k] for k in ("wall", "cpu")}
-            row |= {"gflop": flops * options.sets / 1e9, "cpu_of_plain_loop": plain["cpu"] / row["cpu"]}
+            row |= {
+                "gflop": flops * options.sets / 1e9,
+                "cpu_of_plain_loop": plain["cpu"] / row["cpu"],
+            }
     return found
 
 
 def torch_loop(options: argparse.Namespace) -> dict[str, Any]:
     if options.torch is None:
         return {"error": "not measured: give --torch"}
-    script = TORCH.format(sets=options.sets, m=options.m, steps=options.steps, batch=options.batch,
-                          repeats=options.repeats, threads=len(os.sched_getaffinity(0)))  # fmt: skip
-    done = subprocess.run([options.torch, "-c", script], capture_output=True, text=True, check=False)
-    return json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr[-200:].strip()}
+    script = TORCH.format(
+        sets=options.sets,
+        m=options.m,
+        steps=options.steps,
+        batch=options.batch,
+        repeats=options.repeats,
+        threads=len(os.sched_getaffinity(0)),
+    )
+    done = subprocess.run(
+        [options.torch, "-c", script], capture_output=True, text=True, check=False
+    )
+    return (
+        json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr[-200:].strip()}
+    )
 
 
 def main() -> None:
@@ -156,14 +189,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     rows = measure(options)
-    print("| what | sets a minute, wall | by CPU time | compile s | CPU of the plain loop / its own |")
+    print(
+        "| what | sets a minute, wall | by CPU time | compile s | CPU of the plain loop / its own |"
+    )
     print("|---|---|---|---|---|")
     for row in rows:
         if "error" in row:
             print(f"| {row['what']} | {row['error']} | | | |")
         else:
-            print(f"| {row['what']} | {row['sets_per_minute_wall']:.1f} | {row['sets_per_minute_cpu']:.1f} "
-                  f"| {row.get('compile', 0):.1f} | {row['cpu_of_plain_loop']:.2f} |")  # fmt: skip
+            print(
+                f"| {row['what']} | {row['sets_per_minute_wall']:.1f} | "
+                f"{row['sets_per_minute_cpu']:.1f} "
+                f"| {row.get('compile', 0):.1f} | {row['cpu_of_plain_loop']:.2f} |"
+            )
     keep("shift", vars(options), rows=rows)
 
 

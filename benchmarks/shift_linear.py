@@ -1,8 +1,10 @@
-"""l2-logistic regression beside what one would use today, and exact compression up to a million nuisance features.
+"""l2-logistic regression beside what one would use today, and exact compression up to a million
+nuisance features.
 
 `python benchmarks/shift_linear.py [--n 400]`. Prints a Markdown table and writes
-benchmarks/results/shift_linear-<device>.json. Peers are interleaved with ours in the same run, minima are taken, and
-the process's CPU time stands beside the wall time. Compilation is timed apart. GPU: not measured.
+benchmarks/results/shift_linear-<device>.json. Peers are interleaved with ours in the same run,
+minima are taken, and the process's CPU time stands beside the wall time. Compilation is timed
+apart. GPU: not measured.
 """
 
 import argparse
@@ -24,7 +26,8 @@ LAM, ETA, D_S = 1e-5, 0.1, 50
 
 
 def timed(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, tuple[float, float]]:
-    """Best (wall, CPU) seconds of each call, the calls interleaved: other work on the machine only ever adds."""
+    """Best (wall, CPU) seconds of each call, the calls interleaved: other work on the machine only
+    ever adds."""
     best: dict[str, tuple[float, float]] = dict.fromkeys(calls, (np.inf, np.inf))
     for _ in range(repeats):
         for name, call in calls.items():
@@ -70,7 +73,9 @@ def numpy_newton(X: np.ndarray, y: np.ndarray, tol: float = 1e-7) -> np.ndarray:
 
 def sklearn_fit(X: np.ndarray, y: np.ndarray) -> np.ndarray:
     # scikit-learn's objective is C sum of losses + |w|^2 / 2
-    model = LogisticRegression(C=1 / (len(y) * LAM), fit_intercept=False, tol=1e-7, max_iter=100_000)
+    model = LogisticRegression(
+        C=1 / (len(y) * LAM), fit_intercept=False, tol=1e-7, max_iter=100_000
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.fit(X, y).coef_[0]
@@ -96,14 +101,22 @@ def measure(n: int, ks: list[int], explicit_to: int, repeats: int) -> list[dict[
         sample = draw_training_set(jax.random.key(0), model, n, ETA)
         steps = int(fit_logistic(sample.x, sample.noisy, [LAM], tol=1e-7).iterations[0])
         newton = steps * (n**3 / 3 + 8 * n**2)
-        rows.append({
-            "k": k, "n": n, "newton_steps": steps, "first_call_s": compile_s, "seconds": found,
-            # draw, Gram matrix, Newton steps, weights; the explicit Gram matrix is what compression saves
-            "gflop_compressed": (2 * n**2 * (n + D_S) + newton) / 1e9,
-            "gflop_explicit": (2 * n**2 * (k + D_S) + newton) / 1e9,
-            "gbyte_compressed": 8 * n * (n + D_S) / 1e9, "gbyte_explicit": 8 * n * (k + D_S) / 1e9,
-            "gradient_norm_sklearn": _gradient_norm(n, k) if k <= explicit_to else None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "k": k,
+                "n": n,
+                "newton_steps": steps,
+                "first_call_s": compile_s,
+                "seconds": found,
+                # draw, Gram matrix, Newton steps, weights; the explicit Gram matrix is what
+                # compression saves
+                "gflop_compressed": (2 * n**2 * (n + D_S) + newton) / 1e9,
+                "gflop_explicit": (2 * n**2 * (k + D_S) + newton) / 1e9,
+                "gbyte_compressed": 8 * n * (n + D_S) / 1e9,
+                "gbyte_explicit": 8 * n * (k + D_S) / 1e9,
+                "gradient_norm_sklearn": _gradient_norm(n, k) if k <= explicit_to else None,
+            }
+        )
     return rows
 
 
@@ -117,14 +130,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=400)
     parser.add_argument("--ks", type=int, nargs="+", default=[2000, 10_000, 50_000, 1_000_000])
-    parser.add_argument("--explicit-to", type=int, default=50_000, help="largest k whose features are drawn")
+    parser.add_argument(
+        "--explicit-to", type=int, default=50_000, help="largest k whose features are drawn"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     rows = measure(options.n, options.ks, options.explicit_to, options.repeats)
     device = jax.devices()[0].device_kind
     print(f"n = {options.n}, λ = {LAM:g}, draw + fit, seconds wall (CPU), on {device}\n")
-    print("| k | compressed (ours) | explicit NumPy | CPU ratio | scikit-learn | CPU ratio | GFLOP ours / explicit "
-          "| GB ours / explicit |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
+    print(
+        "| k | compressed (ours) | explicit NumPy | CPU ratio | scikit-learn | CPU ratio | GFLOP "
+        "ours / explicit "
+        "| GB ours / explicit |\n|---|---|---|---|---|---|---|---|"
+    )
     for row in rows:
         s = row["seconds"]
         cells = [f"{s['ours'][0]:.3g} ({s['ours'][1]:.3g})"]
@@ -132,8 +150,11 @@ def main() -> None:
             known = peer in s
             cells.append(f"{s[peer][0]:.3g} ({s[peer][1]:.3g})" if known else "not run")
             cells.append(f"{s[peer][1] / s['ours'][1]:.1f}" if known else "")
-        print(f"| {row['k']} | {' | '.join(cells)} | {row['gflop_compressed']:.3g} / {row['gflop_explicit']:.3g} "
-              f"| {row['gbyte_compressed']:.3g} / {row['gbyte_explicit']:.3g} |")  # fmt: skip
+        print(
+            f"| {row['k']} | {' | '.join(cells)} | {row['gflop_compressed']:.3g} / "
+            f"{row['gflop_explicit']:.3g} "
+            f"| {row['gbyte_compressed']:.3g} / {row['gbyte_explicit']:.3g} |"
+        )
     keep("shift_linear", vars(options), "scipy", "scikit-learn", rows=rows)
 
 

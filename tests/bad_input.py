@@ -1,7 +1,8 @@
-"""A campaign of malformed calls: every argument of a valid call replaced, one after the other, by what it must not be.
+"""A campaign of malformed calls: every argument of a valid call replaced, one after the other, by
+what it must not be.
 
-A call may end in a finite value (the replacement was acceptable) or in an `InputError` that names the argument. NaN
-without a word and any other exception are faults.
+A call may end in a finite value (the replacement was acceptable) or in an `InputError` that names
+the argument. NaN without a word and any other exception are faults.
 """
 
 import math
@@ -16,8 +17,16 @@ import numpy as np
 
 from theorylab.errors import InputError
 
-_ANY: Mapping[str, Any] = {"None": None, "text": "seven", "object": object(), "dict": {"a": 1.0}, "empty": [],
-                           "ragged": [[1.0], [2.0, 3.0]], "function": len, "complex": 1.0 + 2.0j}  # fmt: skip
+_ANY: Mapping[str, Any] = {
+    "None": None,
+    "text": "seven",
+    "object": object(),
+    "dict": {"a": 1.0},
+    "empty": [],
+    "ragged": [[1.0], [2.0, 3.0]],
+    "function": len,
+    "complex": 1.0 + 2.0j,
+}
 
 
 @dataclass
@@ -33,9 +42,15 @@ class Campaign:
 
 
 def attack(
-    campaign: Campaign, function: Callable[..., Any], /, *, skip: tuple[str, ...] = (), **arguments: Any
+    campaign: Campaign,
+    function: Callable[..., Any],
+    /,
+    *,
+    skip: tuple[str, ...] = (),
+    **arguments: Any,
 ) -> None:
-    """Call `function(**arguments)`, which must give finite numbers, then each argument malformed in every way.
+    """Call `function(**arguments)`, which must give finite numbers, then each argument malformed in
+    every way.
 
     skip: arguments that cannot be malformed (callables that the caller answers for).
     """
@@ -52,24 +67,45 @@ def attack(
 def uncovered(
     module: Any, calls: list[tuple[Callable[..., Any], dict[str, Any]]], excused: Mapping[str, str]
 ) -> set[str]:
-    """Names that `module` exports and that neither the calls nor the excuses (name -> reason) speak of."""
+    """Names that `module` exports and that neither the calls nor the excuses (name -> reason) speak
+    of."""
     called = {part for function, _ in calls for part in function.__qualname__.split(".")}
     called |= {
-        type(owner).__name__ for function, _ in calls if (owner := getattr(function, "__self__", None)) is not None
+        type(owner).__name__
+        for function, _ in calls
+        if (owner := getattr(function, "__self__", None)) is not None
     }
     return set(module.__all__) - called - set(excused)
 
 
 def malformed(value: Any) -> Iterator[tuple[str, Any]]:
     """Variants of an argument, with their names: other kinds, other shapes, values out of range."""
-    yield from ((kind, bad) for kind, bad in _ANY.items() if not (kind == "function" and callable(value)))
-    if isinstance(value, (bool, str)) or value is None or (callable(value) and not hasattr(value, "dtype")):
+    yield from (
+        (kind, bad) for kind, bad in _ANY.items() if not (kind == "function" and callable(value))
+    )
+    if (
+        isinstance(value, (bool, str))
+        or value is None
+        or (callable(value) and not hasattr(value, "dtype"))
+    ):
         return
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-        yield from {"seed": 0, "raw key": jax.random.PRNGKey(0), "keys": jax.random.split(jax.random.key(0), 2)}.items()
+        yield from {
+            "seed": 0,
+            "raw key": jax.random.PRNGKey(0),
+            "keys": jax.random.split(jax.random.key(0), 2),
+        }.items()
         return
     if isinstance(value, (int, np.integer)):
-        yield from {"-1": -1, "0": 0, "2.5": 2.5, "nan": math.nan, "inf": math.inf, "True": True, "[3]": [3]}.items()
+        yield from {
+            "-1": -1,
+            "0": 0,
+            "2.5": 2.5,
+            "nan": math.nan,
+            "inf": math.inf,
+            "True": True,
+            "[3]": [3],
+        }.items()
     elif isinstance(value, float):
         yield from {
             "nan": math.nan,
@@ -101,9 +137,14 @@ def malformed(value: Any) -> Iterator[tuple[str, Any]]:
 
 def holds_nan(result: Any) -> bool:
     leaves = jax.tree.leaves(result)
-    if any(is_dataclass(leaf) and holds_nan(vars(leaf)) for leaf in leaves):  # of a class that JAX does not know
+    # of a class that JAX does not know
+    if any(is_dataclass(leaf) and holds_nan(vars(leaf)) for leaf in leaves):
         return True
-    leaves = [np.asarray(leaf) for leaf in leaves if isinstance(leaf, (float, np.generic, np.ndarray)) or _array(leaf)]
+    leaves = [
+        np.asarray(leaf)
+        for leaf in leaves
+        if isinstance(leaf, (float, np.generic, np.ndarray)) or _array(leaf)
+    ]
     return any(leaf.dtype.kind in "fc" and bool(np.isnan(leaf).any()) for leaf in leaves)
 
 
@@ -116,7 +157,11 @@ def _outcome(function: Callable[..., Any], argument: str, arguments: Mapping[str
         result = function(**arguments)
     except InputError as error:
         text = str(error)
-        return "refused" if argument in text and "\n" not in text else f"refusal that does not name it: {text}"
+        return (
+            "refused"
+            if argument in text and "\n" not in text
+            else f"refusal that does not name it: {text}"
+        )
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
     return "silent NaN" if holds_nan(result) else "finite value"

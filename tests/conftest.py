@@ -5,8 +5,9 @@ from importlib.metadata import version
 
 import hypothesis
 
-# Most of the suite's time is compilation: compile quickly, unless the caller has flags of their own. What users run,
-# at full optimisation, is tested by `XLA_FLAGS= pytest`; CI does so for the kernels. Must be set before JAX starts.
+# Most of the suite's time is compilation: compile quickly, unless the caller has flags of their
+# own. What users run, at full optimisation, is tested by `XLA_FLAGS= pytest`; CI does so for the
+# kernels. Must be set before JAX starts.
 _QUICK = [
     "--xla_backend_optimization_level=0",
     "--xla_llvm_disable_expensive_passes=true",

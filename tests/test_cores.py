@@ -24,7 +24,9 @@ def test_calls_overlap():
 @pytest.mark.parametrize("wide", [False, True])
 def test_the_settings_of_the_caller_hold_inside(wide):
     def seen(_):
-        return jnp.asarray(np.float64(1)).dtype, str(jax.make_jaxpr(jnp.dot)(jnp.ones((2, 2)), jnp.ones((2, 2))))
+        return jnp.asarray(np.float64(1)).dtype, str(
+            jax.make_jaxpr(jnp.dot)(jnp.ones((2, 2)), jnp.ones((2, 2)))
+        )
 
     with jax.enable_x64(wide), jax.default_matmul_precision("highest"):
         alone = seen(0)

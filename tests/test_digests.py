@@ -12,8 +12,20 @@ def test_arrays_are_told_apart_by_place_shape_type_and_every_bit() -> None:
     flipped = ones.copy()
     flipped.view(np.uint8)[0, 0] ^= 1
     trees = [
-        ones, ones.T, ones.reshape(6), ones.view(np.int32), flipped, [ones], {"a": ones}, {"b": ones}, (ones, ones),
-        jax.random.key(0), jax.random.key(1), jax.random.key_data(jax.random.key(0)),
-    ]  # fmt: skip
+        ones,
+        ones.T,
+        ones.reshape(6),
+        ones.view(np.int32),
+        flipped,
+        [ones],
+        {"a": ones},
+        {"b": ones},
+        (ones, ones),
+        jax.random.key(0),
+        jax.random.key(1),
+        jax.random.key_data(jax.random.key(0)),
+    ]
     assert len({tree_digest(tree) for tree in trees}) == len(trees)
-    assert tree_digest(ones) == tree_digest(jnp.asarray(ones)) == tree_digest(np.asfortranarray(ones))
+    assert (
+        tree_digest(ones) == tree_digest(jnp.asarray(ones)) == tree_digest(np.asfortranarray(ones))
+    )

@@ -10,11 +10,20 @@ from pathlib import Path
 import pytest
 
 from theorylab.errors import InputError
-from theorylab.files import digest, held, in_one_line, seal, sweep_temporaries, unseal, write_atomically
+from theorylab.files import (
+    digest,
+    held,
+    in_one_line,
+    seal,
+    sweep_temporaries,
+    unseal,
+    write_atomically,
+)
 
 
 def test_digest_is_that_of_the_standard() -> None:
-    assert digest(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
+    # FIPS 180-2, B.1
+    assert digest(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 @pytest.mark.parametrize("body", [b"", b"abc\n\0"])
@@ -31,10 +40,18 @@ def test_no_bit_of_what_is_sealed_can_change(body: bytes) -> None:
 
 
 def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
-    script = "import os, sys; from pathlib import Path; from theorylab.files import write_atomically\n"
-    script += "os.replace = lambda *a: os.kill(os.getpid(), 9); write_atomically(Path(sys.argv[1]), b'new')"
+    script = (
+        "import os, sys; from pathlib import Path; from theorylab.files import write_atomically\n"
+    )
+    script += (
+        "os.replace = lambda *a: os.kill(os.getpid(), 9); "
+        "write_atomically(Path(sys.argv[1]), b'new')"
+    )
     (tmp_path / "a.txt").write_bytes(b"old")
-    assert subprocess.run([sys.executable, "-c", script, tmp_path / "a.txt"], check=False).returncode == -9
+    assert (
+        subprocess.run([sys.executable, "-c", script, tmp_path / "a.txt"], check=False).returncode
+        == -9
+    )
     mine = {"a.txt", ".hidden.tmp", "b.12345678.tmp", ".a.txt"}
     for name in mine - {"a.txt"}:
         (tmp_path / name).write_bytes(b"mine")
@@ -54,7 +71,9 @@ def test_who_waits_says_for_whom_and_goes_on_when_the_holder_is_killed(
 ) -> None:
     script = "import sys, time; from pathlib import Path; from theorylab.files import held\n"
     script += "with held(Path(sys.argv[1]), 'out'): print('held', flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
 
         class Kills(logging.Handler):
@@ -69,10 +88,14 @@ def test_who_waits_says_for_whom_and_goes_on_when_the_holder_is_killed(
         finally:
             logging.getLogger("theorylab.files").removeHandler(handler)
     [message] = caplog.messages
-    assert message == f"out={str(tmp_path)!r}: waiting for process {holder.pid}, which works there; Ctrl-C stops"
+    assert message == (
+        f"out={str(tmp_path)!r}: waiting for process {holder.pid}, which works there; Ctrl-C stops"
+    )
 
 
-def test_errors_of_the_file_system_are_one_line_that_names_option_and_folder(tmp_path: Path) -> None:
+def test_errors_of_the_file_system_are_one_line_that_names_option_and_folder(
+    tmp_path: Path,
+) -> None:
     with (
         pytest.raises(InputError, match=f"^out='{tmp_path}': Is a directory .*another folder"),
         in_one_line("out", tmp_path),

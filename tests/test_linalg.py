@@ -1,4 +1,5 @@
-"""Factorisations against NumPy's, derivatives against JAX's own; no batched LAPACK call is left that could wait."""
+"""Factorisations against NumPy's, derivatives against JAX's own; no batched LAPACK call is left
+that could wait."""
 
 import ast
 import os
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 import theorylab
 from theorylab import linalg
 
-AFFECTED = pytest.mark.skipif(not linalg.BATCHES_WAIT, reason="this jaxlib does not split LAPACK's batches")
+AFFECTED = pytest.mark.skipif(
+    not linalg.BATCHES_WAIT, reason="this jaxlib does not split LAPACK's batches"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +46,9 @@ def test_factorisations_give_back_the_matrix_and_solutions_solve(batch, n, k):
     values, vectors = linalg.eigh(s)
     np.testing.assert_allclose(vectors * values[..., None, :] @ vectors.mT, s, atol=1e-11)
     np.testing.assert_allclose(values, np.linalg.eigvalsh(s), rtol=1e-10)
-    np.testing.assert_allclose(linalg.cho_solve(factor, b), np.linalg.solve(s, b), rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(
+        linalg.cho_solve(factor, b), np.linalg.solve(s, b), rtol=1e-8, atol=1e-10
+    )
     np.testing.assert_allclose(a @ linalg.solve(a, b), b, atol=1e-7)
     left, singular, right = linalg.svd(b)
     np.testing.assert_allclose(left * singular[..., None, :] @ right, b, atol=1e-12)
@@ -57,7 +62,9 @@ def test_triangular_solves_read_one_triangle(lower, trans):
     a, b = _definite((3, 4, 4)), _matrices((3, 4, 2), 1)
     triangle = np.tril(a) if lower else np.triu(a)
     expected = np.linalg.solve(np.swapaxes(triangle, 1, 2) if trans else triangle, b)
-    np.testing.assert_allclose(linalg.solve_triangular(a, b, lower=lower, trans=trans), expected, atol=1e-11)
+    np.testing.assert_allclose(
+        linalg.solve_triangular(a, b, lower=lower, trans=trans), expected, atol=1e-11
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,8 +74,16 @@ def test_triangular_solves_read_one_triangle(lower, trans):
         (linalg.eigvalsh, jnp.linalg.eigvalsh, (4, 4)),
         (lambda a: linalg.eigh(a)[1] ** 2, lambda a: jnp.linalg.eigh(a)[1] ** 2, (4, 4)),
         (lambda a: linalg.solve(a, a[:, :2]), lambda a: jnp.linalg.solve(a, a[:, :2]), (4, 4)),
-        (lambda a: linalg.svd(a)[0] ** 2, lambda a: jnp.linalg.svd(a, full_matrices=False)[0] ** 2, (5, 3)),
-        (lambda a: linalg.svd(a)[2] ** 2, lambda a: jnp.linalg.svd(a, full_matrices=False)[2] ** 2, (3, 5)),
+        (
+            lambda a: linalg.svd(a)[0] ** 2,
+            lambda a: jnp.linalg.svd(a, full_matrices=False)[0] ** 2,
+            (5, 3),
+        ),
+        (
+            lambda a: linalg.svd(a)[2] ** 2,
+            lambda a: jnp.linalg.svd(a, full_matrices=False)[2] ** 2,
+            (3, 5),
+        ),
         (lambda a: linalg.svd(a)[1], lambda a: jnp.linalg.svd(a, full_matrices=False)[1], (3, 5)),
     ],
 )
@@ -114,14 +129,19 @@ def test_no_batched_call_is_left_in_a_program_however_it_is_transformed():
 
 def test_nothing_else_in_the_package_calls_lapack_from_compiled_programs():
     root = Path(theorylab.__file__).parent
-    modules = tuple(f"{name}.linalg" for name in ("jnp", "jax.numpy", "jax.scipy", "lax", "jax.lax"))
+    modules = tuple(
+        f"{name}.linalg" for name in ("jnp", "jax.numpy", "jax.scipy", "lax", "jax.lax")
+    )
     harmless = {"norm", "block_diag"}
     found = []
     for path in sorted(set(root.rglob("*.py")) - {root / "linalg.py"}):
         for node in ast.walk(ast.parse(path.read_text())):
             module = str(node.module) if isinstance(node, ast.ImportFrom) else ""
             text = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
-            used = text.startswith(tuple(f"{m}." for m in modules)) and text.split(".")[-1] not in harmless
+            used = (
+                text.startswith(tuple(f"{m}." for m in modules))
+                and text.split(".")[-1] not in harmless
+            )
             if used or module in modules:
                 found.append(f"{path.relative_to(root)}:{node.lineno} {text or module}")
     assert found == []
@@ -175,6 +195,8 @@ def test_two_thousand_programs_end_side_by_side_on_as_many_threads_as_cores_and_
 
 @AFFECTED
 @pytest.mark.slow
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one thread in the pool: no batch is split")
+@pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2, reason="one thread in the pool: no batch is split"
+)
 def test_the_same_programs_with_the_factorisation_of_jax_hang():
     assert _stress("jax", 2000, 2, 120) == "hangs"

@@ -19,11 +19,13 @@ def test_concrete_results_are_numpy_arrays_of_full_precision():
     assert type(out["third"]) is np.ndarray and out["count"] == 2
     np.testing.assert_array_equal(out["third"], np.array([1.0, 2.0]) / 3)
     np.testing.assert_array_equal(out["root"], np.array([1 + 1j, 2 + 2j]) / 3)
-    assert int(jnp.argmin(out["third"])) == 0  # of a float64 JAX array this raises where 64-bit types are off
+    # of a float64 JAX array this raises where 64-bit types are off
+    assert int(jnp.argmin(out["third"])) == 0
 
 
 @pytest.mark.parametrize(
-    ("wide", "real", "complexed"), [(False, "float32", "complex64"), (True, "float64", "complex128")]
+    ("wide", "real", "complexed"),
+    [(False, "float32", "complex64"), (True, "float64", "complex128")],
 )
 def test_traced_results_have_the_callers_types(wide, real, complexed):
     with jax.enable_x64(wide):

@@ -1,4 +1,5 @@
-"""The README cannot lie: its Python blocks run, its table is the generated one, its commands exist."""
+"""The README cannot lie: its Python blocks run, its table is the generated one, its commands
+exist."""
 
 import re
 from pathlib import Path
@@ -35,7 +36,9 @@ def test_the_blocks_of_the_contributors_guide_run():
 
 def test_the_table_of_papers_is_the_generated_one():
     table = gallery.papers_table(papers.TITLES, papers.rooms(), ROOT / "figures")
-    assert gallery.update_readme(ROOT / "README.md", table) == README, "run: theorylab list --readme README.md"
+    assert gallery.update_readme(ROOT / "README.md", table) == README, (
+        "run: theorylab list --readme README.md"
+    )
 
 
 def test_the_table_has_a_line_a_paper_with_a_picture_and_those_to_come_last():
@@ -46,7 +49,11 @@ def test_the_table_has_a_line_a_paper_with_a_picture_and_those_to_come_last():
     for slug, row in zip(slugs, rows, strict=True):
         assert papers.TITLES[slug] in row and row.count(" | ") == 2
         if slug in built:
-            assert row.count("<img ") == 1 and f'<a id="{slug}"></a>' in page and papers.get(slug).venue in row
+            assert (
+                row.count("<img ") == 1
+                and f'<a id="{slug}"></a>' in page
+                and papers.get(slug).venue in row
+            )
         else:
             assert row.endswith("| not yet |") and "<img" not in row
 
@@ -68,7 +75,9 @@ def test_every_command_that_it_shows_exists(command):
 
 
 def test_links_to_files_are_good():
-    targets = re.findall(r"\]\((?!http)([^)#]+)", README) + re.findall(r'(?:src|href)="(?!http)([^"#]+)', README)
+    targets = re.findall(r"\]\((?!http)([^)#]+)", README) + re.findall(
+        r'(?:src|href)="(?!http)([^"#]+)', README
+    )
     assert "figures/README.md" in targets and "figures/tct/tct_main_curves.png" in targets
     for target in targets:
         assert (ROOT / target).exists(), target
@@ -80,6 +89,8 @@ def test_everything_that_the_package_needs_at_run_time_is_in_the_wheel():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert settings["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["theorylab"]
     assert (ROOT / "theorylab/data/embedded/fashion_mnist.npz").stat().st_size <= 4_000_000
-    for dependency in re.findall(r'^  "[a-z].*$', (ROOT / "pyproject.toml").read_text(), flags=re.M):
+    for dependency in re.findall(
+        r'^  "[a-z].*$', (ROOT / "pyproject.toml").read_text(), flags=re.M
+    ):
         if ">=" in dependency:
             assert "#" in dependency, f"no justification: {dependency}"

@@ -14,8 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-# Names of functions say nothing about what is computed; rules of custom derivatives are seen where they are applied.
-_IGNORED = {"name", "debug_info", "jvp_jaxpr_fun", "jvp_jaxpr_thunk", "fwd_jaxpr_thunk", "bwd", "out_trees"}
+# Names of functions say nothing about what is computed; rules of custom derivatives are seen where
+# they are applied.
+_IGNORED = {
+    "name",
+    "debug_info",
+    "jvp_jaxpr_fun",
+    "jvp_jaxpr_thunk",
+    "fwd_jaxpr_thunk",
+    "bwd",
+    "out_trees",
+}
 
 
 def tree_digest(tree: PyTree) -> str:
@@ -28,10 +37,11 @@ def tree_digest(tree: PyTree) -> str:
 
 
 def program_digest(f: Callable, *arguments: Any) -> str:
-    """SHA-256 of the operations of `f` at arguments of these shapes and types, and of the constants it closes over.
+    """SHA-256 of the operations of `f` at arguments of these shapes and types, and of the constants
+    it closes over.
 
-    Names do not count. Where a rule for derivatives is custom, it counts if `f` takes them. A callback to the host
-    counts by its Python code and what that closes over.
+    Names do not count. Where a rule for derivatives is custom, it counts if `f` takes them. A
+    callback to the host counts by its Python code and what that closes over.
     """
     return _joint_digest(_pieces(jax.make_jaxpr(f)(*arguments), frozenset()))
 
@@ -56,7 +66,8 @@ def _array(leaf: Any) -> tuple[str, bytes]:
 
 
 def _pieces(value: Any, above: frozenset[int]) -> Iterator[str | bytes]:
-    """The value as texts and bytes without addresses, names of variables or orders of sets. `above`: what holds it."""
+    """The value as texts and bytes without addresses, names of variables or orders of sets.
+    `above`: what holds it."""
     if id(value) in above:  # a function that closes over itself
         yield "itself"
     elif isinstance(value, jc.ClosedJaxpr | jc.Jaxpr):
@@ -75,7 +86,9 @@ def _pieces(value: Any, above: frozenset[int]) -> Iterator[str | bytes]:
 def _parts(value: Any) -> tuple[str, list[Any]]:
     """The name of a composed value, and what it is composed of."""
     if isinstance(value, Mapping):
-        return "mapping", [part for key in sorted(value, key=str) for part in (str(key), value[key])]
+        return "mapping", [
+            part for key in sorted(value, key=str) for part in (str(key), value[key])
+        ]
     if isinstance(value, tuple | list):
         return type(value).__name__, list(value)
     if isinstance(value, set | frozenset):
@@ -85,11 +98,18 @@ def _parts(value: Any) -> tuple[str, list[Any]]:
     if isinstance(value, types.MethodType):
         return "method", [value.__func__, value.__self__]
     if isinstance(value, types.FunctionType):
-        return "function", [value.__code__, value.__defaults__, value.__kwdefaults__, *_cells(value)]
+        return "function", [
+            value.__code__,
+            value.__defaults__,
+            value.__kwdefaults__,
+            *_cells(value),
+        ]
     if isinstance(value, types.CodeType):
         return "code", [value.co_code, value.co_names, list(value.co_consts)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return type(value).__name__, [getattr(value, field.name) for field in dataclasses.fields(value)]
+        return type(value).__name__, [
+            getattr(value, field.name) for field in dataclasses.fields(value)
+        ]
     return re.sub(r" at 0x[0-9a-f]+", "", f"{type(value).__name__} {value!r}"), []
 
 
@@ -104,7 +124,8 @@ def _cells(function: types.FunctionType) -> list[Any]:
 
 
 def _jaxpr(closed: Any, above: frozenset[int]) -> Iterator[str | bytes]:
-    jaxpr = getattr(closed, "jaxpr", closed)  # a jaxpr and its constants: one object in new JAX, two in old
+    # a jaxpr and its constants: one object in new JAX, two in old
+    jaxpr = getattr(closed, "jaxpr", closed)
     numbers: dict[Any, int] = {}
 
     def name(variables: list[Any]) -> str:
@@ -118,7 +139,9 @@ def _jaxpr(closed: Any, above: frozenset[int]) -> Iterator[str | bytes]:
         yield eqn.primitive.name
         for atom in eqn.invars:
             yield from _atom(atom, numbers)
-        yield from _pieces({key: part for key, part in eqn.params.items() if key not in _IGNORED}, above)
+        yield from _pieces(
+            {key: part for key, part in eqn.params.items() if key not in _IGNORED}, above
+        )
         yield "gives " + name(eqn.outvars)
     yield "outputs"
     for atom in jaxpr.outvars:

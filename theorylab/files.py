@@ -1,4 +1,5 @@
-"""Files that survive crashes, damage and company: written as a whole, sealed by a digest, in folders held by one."""
+"""Files that survive crashes, damage and company: written as a whole, sealed by a digest, in
+folders held by one."""
 
 import contextlib
 import hashlib
@@ -22,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part."""
+    """Write a file so that a reader, or a crash at any moment, sees the old content or the new,
+    never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
@@ -36,19 +38,22 @@ def write_atomically(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:
-            error.filename = str(path)  # a full disk names no file, and the temporary one says nothing
+            # a full disk names no file, and the temporary one says nothing
+            error.filename = str(path)
         raise
 
 
 def sweep_temporaries(folder: Path, older_than: float = 3600.0) -> None:
     """Remove what writers left in `folder` that were killed in the middle of `write_atomically`.
 
-    A file that was last written to `older_than` seconds ago has no writer any more. Who holds the folder may say 0.
+    A file that was last written to `older_than` seconds ago has no writer any more. Who holds the
+    folder may say 0.
     """
     if not folder.is_dir():
         return
     for path in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # another sweeper was faster, or its writer has finished
+        # another sweeper was faster, or its writer has finished
+        with contextlib.suppress(FileNotFoundError):
             if _TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime >= older_than:
                 path.unlink()
 
@@ -70,7 +75,8 @@ def unseal(content: bytes) -> bytes | None:
 
 
 def read_text(path: Path, what: str) -> str:
-    """The text of a regular file that a user named. Raises `InputError`, saying `what` is needed, for anything else."""
+    """The text of a regular file that a user named. Raises `InputError`, saying `what` is needed,
+    for anything else."""
     try:
         if not path.exists():
             raise InputError(f"{path}: no such file; give {what}")
@@ -90,14 +96,16 @@ def seal_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def intact_record(record: Any, *, sealed: bool = True) -> bool:
-    """Whether a record read from JSON is what was sealed; without its digest it passes only where `sealed` is false."""
+    """Whether a record read from JSON is what was sealed; without its digest it passes only where
+    `sealed` is false."""
     if not isinstance(record, dict):
         return False
     return seal_record(record)["sha256"] == record["sha256"] if "sha256" in record else not sealed
 
 
 def require_writable(folder: Path, option: str) -> None:
-    """Raise `InputError`, naming the option, if files cannot be created in `folder`. Leaves nothing behind."""
+    """Raise `InputError`, naming the option, if files cannot be created in `folder`. Leaves nothing
+    behind."""
     parent = folder
     try:
         while not parent.exists():
@@ -109,28 +117,34 @@ def require_writable(folder: Path, option: str) -> None:
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
-        raise InputError(f"{option} {folder}: cannot write there ({error.strerror}); give another folder") from None
+        raise InputError(
+            f"{option} {folder}: cannot write there ({error.strerror}); give another folder"
+        ) from None
 
 
 @contextlib.contextmanager
 def in_one_line(option: str, folder: Path) -> Iterator[None]:
-    """Turn an error of the file system into an `InputError` that names the option and the folder."""
+    """Turn an error of the file system into an `InputError` that names the option and the
+    folder."""
     try:
         yield
     except OSError as error:
         what = error.strerror or str(error)
         where = "" if error.filename is None else f" ({error.filename})"
         raise InputError(
-            f"{option}={str(folder)!r}: {what}{where}; mend that or give another folder. What was finished is kept"
+            f"{option}={str(folder)!r}: {what}{where}; mend that or give another folder. What "
+            f"was "
+            f"finished is kept"
         ) from None
 
 
 @contextlib.contextmanager
 def held(folder: Path, option: str, patience: float = 5.0) -> Iterator[None]:
-    """Hold `folder`, made where it is missing, against every other process and thread that asks for it here.
+    """Hold `folder`, made where it is missing, against every other process and thread that asks for
+    it here.
 
-    Waits for the one that holds it, and says so after `patience` seconds and every minute from then on; Ctrl-C ends
-    the wait. The system frees the folder when its holder dies.
+    Waits for the one that holds it, and says so after `patience` seconds and every minute from then
+    on; Ctrl-C ends the wait. The system frees the folder when its holder dies.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock, holder = FileLock(folder / ".lock"), folder / ".holder"
@@ -142,7 +156,12 @@ def held(folder: Path, option: str, patience: float = 5.0) -> Iterator[None]:
             patience, process = 60.0, "of unknown number"
             with contextlib.suppress(OSError, ValueError):
                 process = str(int(holder.read_bytes()))
-            _log.warning("%s=%r: waiting for process %s, which works there; Ctrl-C stops", option, str(folder), process)
+            _log.warning(
+                "%s=%r: waiting for process %s, which works there; Ctrl-C stops",
+                option,
+                str(folder),
+                process,
+            )
     try:
         holder.write_text(str(os.getpid()))
         yield

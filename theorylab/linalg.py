@@ -1,13 +1,16 @@
-"""Factorisations that never wait for XLA's threads; compiled programs of the package call LAPACK only through these.
+"""Factorisations that never wait for XLA's threads; compiled programs of the package call LAPACK
+only through these.
 
-From jaxlib 0.10.0 to 0.11.0, LAPACK on CPU splits a batch of matrices over the threads of XLA's pool and *blocks* until
-they are done. Where such calls themselves run on the pool, in programs run side by side or in independent branches of
-one program, each of them holds a thread while it waits for work that only these threads could do: with as many calls as
-threads the process stands still for ever. A call for one matrix runs where it is called and waits for nothing. So on
-these versions a batch on CPU is a loop over its matrices, which makes the wait impossible, whatever else runs. On
+From jaxlib 0.10.0 to 0.11.0, LAPACK on CPU splits a batch of matrices over the threads of XLA's
+pool and *blocks* until they are done. Where such calls themselves run on the pool, in programs run
+side by side or in independent branches of one program, each of them holds a thread while it waits
+for work that only these threads could do: with as many calls as threads the process stands still
+for ever. A call for one matrix runs where it is called and waits for nothing. So on these versions
+a batch on CPU is a loop over its matrices, which makes the wait impossible, whatever else runs. On
 accelerators, and on other versions, a batch is one call.
 
-Real matrices (..., n, n), any number of leading axes, under jit, vmap and differentiation (not differentiable: `qr_r`).
+Real matrices (..., n, n), any number of leading axes, under jit, vmap and differentiation (not
+differentiable: `qr_r`).
 """
 
 from collections.abc import Callable, Iterable
@@ -22,25 +25,48 @@ from jaxtyping import Array, Float
 Matrix = Float[Array, "*b m n"]
 
 _VERSION = tuple(int(part) for part in jaxlib.__version__.split(".")[:3])
-BATCHES_WAIT = (0, 10, 0) <= _VERSION <= (0, 11, 0)  # changed in jaxlib on 7 April 2026 and back on 21 July 2026
-_ON_LAPACK = ("cholesky", "triangular_solve", "lu", "eigh", "eig", "svd", "qr", "geqrf", "geqp3", "householder_product",
-              "ormqr", "schur", "hessenberg", "tridiagonal", "tridiagonal_solve")  # fmt: skip
+# changed in jaxlib on 7 April 2026 and back on 21 July 2026
+BATCHES_WAIT = (0, 10, 0) <= _VERSION <= (0, 11, 0)
+_ON_LAPACK = (
+    "cholesky",
+    "triangular_solve",
+    "lu",
+    "eigh",
+    "eig",
+    "svd",
+    "qr",
+    "geqrf",
+    "geqp3",
+    "householder_product",
+    "ormqr",
+    "schur",
+    "hessenberg",
+    "tridiagonal",
+    "tridiagonal_solve",
+)
 
 
 def _one_by_one(signature: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` of single matrices on batches: on CPU a loop where a batched call would wait, else one call."""
+    """`function` of single matrices on batches: on CPU a loop where a batched call would wait, else
+    one call."""
     looped = jax.custom_batching.sequential_vmap(function)
 
     @wraps(function)
     def single(*arrays: Array) -> Any:
-        return jax.lax.platform_dependent(*arrays, cpu=looped, default=function) if BATCHES_WAIT else function(*arrays)
+        return (
+            jax.lax.platform_dependent(*arrays, cpu=looped, default=function)
+            if BATCHES_WAIT
+            else function(*arrays)
+        )
 
     return jnp.vectorize(single, signature=signature)
 
 
 _cholesky = _one_by_one("(n,n)->(n,n)", lambda a: jnp.linalg.cholesky(a, symmetrize_input=False))
 _eigh = _one_by_one("(n,n)->(n),(n,n)", lambda a: tuple(jnp.linalg.eigh(a, symmetrize_input=False)))
-_svd = _one_by_one("(m,n)->(m,k),(k),(k,n)", lambda a: tuple(jnp.linalg.svd(a, full_matrices=False)))
+_svd = _one_by_one(
+    "(m,n)->(m,k),(k),(k,n)", lambda a: tuple(jnp.linalg.svd(a, full_matrices=False))
+)
 _solve = _one_by_one("(n,n),(n,k)->(n,k)", jnp.linalg.solve)
 qr_r = _one_by_one("(m,n)->(k,n)", lambda a: jnp.linalg.qr(a, mode="r"))
 qr_r.__doc__ = "The upper-triangular R (..., min(m, n), n) of a = Q R."
@@ -53,11 +79,14 @@ def _triangular(lower: bool, trans: int) -> Callable[..., Any]:
     return _one_by_one("(n,n),(n,k)->(n,k)", single)
 
 
-_TRIANGULAR = {(lower, trans): _triangular(lower, trans) for lower in (False, True) for trans in (0, 1)}
+_TRIANGULAR = {
+    (lower, trans): _triangular(lower, trans) for lower in (False, True) for trans in (0, 1)
+}
 
 
 def solve_triangular(a: Matrix, b: Matrix, *, lower: bool = False, trans: int = 0) -> Matrix:
-    """x (..., n, k) with a x = b, or a^T x = b for `trans` 1; of `a` only its lower (or upper) triangle is read."""
+    """x (..., n, k) with a x = b, or a^T x = b for `trans` 1; of `a` only its lower (or upper)
+    triangle is read."""
     triangle = jnp.tril(a) if lower else jnp.triu(a)
     return jax.lax.custom_linear_solve(
         lambda x: jnp.matmul(triangle.mT if trans else triangle, x),
@@ -83,7 +112,8 @@ def cho_solve(factor: Matrix, b: Matrix) -> Matrix:
 
 
 def cholesky(a: Matrix) -> Matrix:
-    """Lower-triangular L (..., n, n) with L L^T = (a + a^T) / 2; NaN where that is not positive definite."""
+    """Lower-triangular L (..., n, n) with L L^T = (a + a^T) / 2; NaN where that is not positive
+    definite."""
     return _factor((a + a.mT) / 2)
 
 
@@ -130,7 +160,8 @@ def _eigen_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Any, Any]
 
 @jax.custom_jvp
 def svd(a: Matrix) -> tuple[Matrix, Float[Array, "*b k"], Matrix]:
-    """Thin singular value decomposition U (..., m, k), s (..., k), V^T (..., k, n) with k = min(m, n)."""
+    """Thin singular value decomposition U (..., m, k), s (..., k), V^T (..., k, n) with k = min(m,
+    n)."""
     return _svd(a)
 
 
@@ -146,13 +177,19 @@ def _svd_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Any, Any]:
     outside_right = ((da.mT @ left - right.mT @ inner.mT) / s).mT
     turned_left = left @ (gaps * (inner * s + s.mT * inner.mT)) + outside_left
     turned_right = (gaps * (s.mT * inner + inner.mT * s)).mT @ right + outside_right
-    return (left, values, right), (turned_left, jnp.diagonal(inner, axis1=-2, axis2=-1), turned_right)
+    return (left, values, right), (
+        turned_left,
+        jnp.diagonal(inner, axis1=-2, axis2=-1),
+        turned_right,
+    )
 
 
 def waiting_calls(function: Callable[..., Any], *args: Any) -> set[str]:
-    """Names of the LAPACK calls on batches in the program of `function` at arguments of these shapes.
+    """Names of the LAPACK calls on batches in the program of `function` at arguments of these
+    shapes.
 
-    Empty on versions and devices where a batch does not wait. Only then may the program run beside others.
+    Empty on versions and devices where a batch does not wait. Only then may the program run beside
+    others.
     """
     if not BATCHES_WAIT or jax.default_backend() != "cpu":
         return set()
@@ -166,7 +203,9 @@ def _batched(jaxpr: Any) -> Iterable[str]:
             yield eqn.primitive.name
         params = dict(eqn.params)
         if params.get("branches_platforms"):  # of `platform_dependent`: the branch that a CPU takes
-            taken = ["cpu" in (names or ("cpu",)) for names in params["branches_platforms"]].index(True)
+            taken = ["cpu" in (names or ("cpu",)) for names in params["branches_platforms"]].index(
+                True
+            )
             params["branches"] = params["branches"][taken]
         for leaf in jax.tree.leaves(list(params.values()), is_leaf=_is_program):
             if _is_program(leaf):

@@ -1,11 +1,11 @@
 """Float64 inside, whatever the caller runs in.
 
-GCV at a small penalty divides by squared eigenvalues that span ten orders of magnitude, fixed points and spectra lose
-all their digits: float32 cannot hold that. Where theory needs it, a public function computes in float64 under a local
-`jax.enable_x64`, and hands back
+GCV at a small penalty divides by squared eigenvalues that span ten orders of magnitude, fixed
+points and spectra lose all their digits: float32 cannot hold that. Where theory needs it, a public
+function computes in float64 under a local `jax.enable_x64`, and hands back
 
-* NumPy float64 arrays when it was called with concrete arrays (a float64 *JAX* array is not safe in float32 user code:
-  `jnp.argmin` of one raises TypeError there);
+* NumPy float64 arrays when it was called with concrete arrays (a float64 *JAX* array is not safe in
+  float32 user code: `jnp.argmin` of one raises TypeError there);
 * traced arrays in the caller's default float or complex type under `jit`, `vmap` and `grad`.
 """
 
@@ -47,11 +47,14 @@ def float64_inside(function: Callable[P, R]) -> Callable[P, R]:
 
 def as_float64(array: Any) -> jax.Array:
     """A float64 JAX array; call it with 64-bit types on."""
-    return jnp.asarray(array if isinstance(array, jax.Array) else np.asarray(array)).astype(jnp.float64)
+    return jnp.asarray(array if isinstance(array, jax.Array) else np.asarray(array)).astype(
+        jnp.float64
+    )
 
 
 def input_epsilon(array: Any) -> float:
-    """Machine epsilon of the precision the caller's numbers came in (float64 for lists and integers)."""
+    """Machine epsilon of the precision the caller's numbers came in (float64 for lists and
+    integers)."""
     dtype = getattr(array, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
         return float(np.finfo(np.float64).eps)

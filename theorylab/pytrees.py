@@ -1,10 +1,13 @@
-"""How a dataclass becomes a PyTree: `register`, the one door through which every such type of theorylab goes.
+"""How a dataclass becomes a PyTree: `register`, the one door through which every such type of
+theorylab goes.
 
-From JAX 0.10.0 on, structures of two different types registered by `jax.tree_util.register_dataclass` compare equal
-when their numbers of data fields and the values of their static fields do: the comparison of two nodes looks at the
-type of nodes with flattening functions of their own, and not at that of dataclasses. Their hashes differ. Where the
-hashes meet in the cache of a compiled function, the program of one type runs for the other. Nodes with functions of
-their own are compared by type; so these are what is registered here. `docs/guides/jax_structures.md` tells the rest.
+From JAX 0.10.0 on, structures of two different types registered by
+`jax.tree_util.register_dataclass` compare equal when their numbers of data fields and the values of
+their static fields do: the comparison of two nodes looks at the type of nodes with flattening
+functions of their own, and not at that of dataclasses. Their hashes differ. Where the hashes meet
+in the cache of a compiled function, the program of one type runs for the other. Nodes with
+functions of their own are compared by type; so these are what is registered here.
+`docs/guides/jax_structures.md` tells the rest.
 """
 
 from collections.abc import Callable
@@ -20,32 +23,41 @@ T = TypeVar("T")
 
 
 def register(*static: str) -> Callable[[type[T]], type[T]]:
-    """Class decorator: a dataclass whose fields are the children of a PyTree node, but for the `static` ones.
+    """Class decorator: a dataclass whose fields are the children of a PyTree node, but for the
+    `static` ones.
 
-    A field is static when it is named here or has `metadata={"static": True}`; its value is a part of the structure,
-    must be hashable, and a compiled function is compiled anew for each value of it. A subclass is registered by
-    itself, and names its static fields again where they are not marked.
-    As with JAX's own `register_dataclass`, keys are attribute names, children come in the order of the fields, and
-    an object is rebuilt by calling its class, so `__post_init__` runs and must bear tracers and placeholders.
+    A field is static when it is named here or has `metadata={"static": True}`; its value is a part
+    of the structure, must be hashable, and a compiled function is compiled anew for each value of
+    it. A subclass is registered by itself, and names its static fields again where they are not
+    marked. As with JAX's own `register_dataclass`, keys are attribute names, children come in the
+    order of the fields, and an object is rebuilt by calling its class, so `__post_init__` runs and
+    must bear tracers and placeholders.
 
         @register("clip")
         @dataclass(frozen=True)
         class Model: ...
 
-    Raises InputError if the class is no dataclass, if a name is none of its fields, or if a field is not an argument of
-    its constructor, without which no copy can be made.
+    Raises InputError if the class is no dataclass, if a name is none of its fields, or if a field
+    is not an argument of its constructor, without which no copy can be made.
     """
 
     def decorate(cls: type[T]) -> type[T]:
-        if "__dataclass_fields__" not in vars(cls):  # its own: those of a base would leave out what it adds
-            raise InputError(f"register: {cls.__name__} is no dataclass; put @register() above @dataclass")
+        # its own: those of a base would leave out what it adds
+        if "__dataclass_fields__" not in vars(cls):
+            raise InputError(
+                f"register: {cls.__name__} is no dataclass; put @register() above @dataclass"
+            )
         every = fields(cls)  # type: ignore[arg-type]
         names = [field.name for field in every]
         if unknown := set(static).difference(names):
-            raise InputError(f"register: {cls.__name__} has no field {sorted(unknown)}; its fields are {names}")
+            raise InputError(
+                f"register: {cls.__name__} has no field {sorted(unknown)}; its fields are {names}"
+            )
         if hidden := [field.name for field in every if not field.init]:
             raise InputError(
-                f"register: {cls.__name__} sets {hidden} itself (init=False), which a copy loses; make it a property"
+                f"register: {cls.__name__} sets {hidden} itself (init=False), which a copy "
+                f"loses; "
+                f"make it a property"
             )
         meta = tuple(f.name for f in every if f.name in static or f.metadata.get("static", False))
         data = tuple(name for name in names if name not in meta)
@@ -63,7 +75,8 @@ def register(*static: str) -> Callable[[type[T]], type[T]]:
 
 
 def _values(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    """A function that reads the named attributes, as fast as Python can: every call of a compiled function flattens."""
+    """A function that reads the named attributes, as fast as Python can: every call of a compiled
+    function flattens."""
     if not names:
         return lambda tree: ()
     read = attrgetter(*names)

@@ -1,5 +1,5 @@
-"""A built site and a browser. Without Chromium the tests are skipped, saying so; THEORYLAB_BROWSER=required (as in CI)
-makes them fail instead."""
+"""A built site and a browser. Without Chromium the tests are skipped, saying so;
+THEORYLAB_BROWSER=required (as in CI) makes them fail instead."""
 
 import os
 import shutil
@@ -22,7 +22,8 @@ def _absent(what):
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The whole site with the toy paper in place of the real ones: one that holds, one that is broken on purpose."""
+    """The whole site with the toy paper in place of the real ones: one that holds, one that is
+    broken on purpose."""
     from dataclasses import replace
 
     import toy
@@ -37,13 +38,24 @@ def site(tmp_path_factory):
     except ValueError as error:
         _absent(str(error))
     folder = tmp_path_factory.mktemp("report")
-    false = Claim("broken", "2 is at most 1", "nowhere", ("squares",), lambda *_: [Evidence("x", 2.0, 0.0, 1.0)],
-                  {"three": lambda *_: [Evidence("x", 3.0, 0.0, 1.0)]})  # fmt: skip
-    rooms = {"toy": toy.PAPER, "red": replace(toy.PAPER, slug="red", claims=(*toy.PAPER.claims, false))}
+    false = Claim(
+        "broken",
+        "2 is at most 1",
+        "nowhere",
+        ("squares",),
+        lambda *_: [Evidence("x", 2.0, 0.0, 1.0)],
+        {"three": lambda *_: [Evidence("x", 3.0, 0.0, 1.0)]},
+    )
+    rooms = {
+        "toy": toy.PAPER,
+        "red": replace(toy.PAPER, slug="red", claims=(*toy.PAPER.claims, false)),
+    }
     for room in rooms.values():
         reproduce(room, room.preset("quick"), Runner(Store(folder / "results")), folder / "figures")
     titles = {"toy": "A toy", "red": "A toy with a broken claim", **papers.TITLES}
-    return build(folder / "site", titles, rooms, Sources(folder / "results", folder / "figures")).index.parent
+    return build(
+        folder / "site", titles, rooms, Sources(folder / "results", folder / "figures")
+    ).index.parent
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +67,10 @@ def browser():
     with sync_playwright() as play:
         found = next((path for path in map(shutil.which, NAMES) if path), None)
         if found is None and not Path(play.chromium.executable_path).exists():
-            _absent(f"no Chromium here (looked for {', '.join(NAMES)}): apt-get install chromium-headless-shell")
+            _absent(
+                f"no Chromium here (looked for {', '.join(NAMES)}): apt-get install "
+                f"chromium-headless-shell"
+            )
         chromium = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield chromium
         chromium.close()
@@ -63,7 +78,8 @@ def browser():
 
 @pytest.fixture
 def visit(browser):
-    """Opens a file in a new page; whatever goes wrong there, or asks for the network, is in `page.trouble`."""
+    """Opens a file in a new page; whatever goes wrong there, or asks for the network, is in
+    `page.trouble`."""
     contexts = []
 
     def open_page(path, *, scheme="light", width=1280, anchor=""):
@@ -74,7 +90,10 @@ def visit(browser):
         page.on("console", lambda m: page.trouble.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: page.trouble.append(str(e)))
         page.on("requestfailed", lambda r: page.trouble.append(f"missing {r.url}"))
-        page.on("request", lambda r: page.trouble.append(f"network {r.url}") if r.url.startswith("http") else None)
+        page.on(
+            "request",
+            lambda r: page.trouble.append(f"network {r.url}") if r.url.startswith("http") else None,
+        )
         page.goto(f"{path.as_uri()}{anchor}")
         return page
 

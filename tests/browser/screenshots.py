@@ -1,4 +1,5 @@
-"""The two pictures of the README: `python tests/browser/screenshots.py SITE` writes docs/images/report_*.png."""
+"""The two pictures of the README: `python tests/browser/screenshots.py SITE` writes
+docs/images/report_*.png."""
 
 import io
 import shutil
@@ -12,7 +13,11 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
 def save(page: Page, name: str) -> None:
-    few = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(96, dither=Image.Dither.NONE)
+    few = (
+        Image.open(io.BytesIO(page.screenshot()))
+        .convert("RGB")
+        .quantize(96, dither=Image.Dither.NONE)
+    )
     few.save(IMAGES / f"{name}.png", optimize=True)
 
 
@@ -29,7 +34,9 @@ def main(site: Path) -> None:
         box.locator("summary").click()
         page.wait_for_function("e => e.dataset.drawn", arg=box.element_handle(), timeout=60_000)
         page.evaluate(
-            "scrollTo(0, document.querySelector('details.tl-charts').getBoundingClientRect().top + scrollY - 580)"
+            "scrollTo(0, "
+            "document.querySelector('details.tl-charts').getBoundingClientRect().top "
+            "+ scrollY - 580)"
         )
         page.wait_for_timeout(800)
         place = box.locator('.mark-symbol path[opacity="1"]').nth(12).bounding_box()

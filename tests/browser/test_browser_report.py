@@ -34,9 +34,16 @@ def check_pages(visit, folder):
             "for (const i of shown) { i.loading = 'eager'; await i.decode().catch(() => 0) }"
             "return shown.filter(i => !i.naturalWidth).map(i => i.src) }"
         )
-        links = page.eval_on_selector_all("a[href]", "all => all.map(a => a.href).filter(h => h.startsWith('file:'))")
+        links = page.eval_on_selector_all(
+            "a[href]", "all => all.map(a => a.href).filter(h => h.startsWith('file:'))"
+        )
         missing = {h for h in links if not Path(h.split("#")[0].removeprefix("file://")).exists()}
-        assert not page.trouble and not broken and not missing, (path.name, page.trouble, broken, missing)
+        assert not page.trouble and not broken and not missing, (
+            path.name,
+            page.trouble,
+            broken,
+            missing,
+        )
 
 
 def test_every_page_loads_from_disk_without_errors_missing_files_or_the_network(site, visit):
@@ -44,7 +51,9 @@ def test_every_page_loads_from_disk_without_errors_missing_files_or_the_network(
     check_pages(visit, site)
 
 
-@pytest.mark.skipif("THEORYLAB_SITE" not in os.environ, reason="THEORYLAB_SITE names no other site to check")
+@pytest.mark.skipif(
+    "THEORYLAB_SITE" not in os.environ, reason="THEORYLAB_SITE names no other site to check"
+)
 def test_every_page_of_the_real_report_loads(visit):
     check_pages(visit, Path(os.environ["THEORYLAB_SITE"]))
 
@@ -80,7 +89,11 @@ def test_the_tooltip_of_a_curve_shows_the_values_of_the_csv(site, visit, width):
         points.nth(i).hover()
         tip = page.locator("#vg-tooltip-element.visible")
         tip.wait_for(timeout=TIMEOUT)
-        numbers = [float(t.replace("−", "-")) for t in tip.locator("td.value").all_inner_texts() if t.strip()]
+        numbers = [
+            float(t.replace("−", "-"))
+            for t in tip.locator("td.value").all_inner_texts()
+            if t.strip()
+        ]
         assert numbers == [table["x"][i], table["mean"][i]]
 
 
@@ -88,7 +101,10 @@ def test_badges_are_green_where_claims_hold_and_red_where_one_fails(site, visit)
     colours = {}
     for slug in ("toy", "red"):
         badge = visit(site / "papers" / f"{slug}.html").locator(".tl-verdict .tl-badge").first
-        colours[slug] = [int(c) for c in badge.evaluate("e => getComputedStyle(e).backgroundColor")[4:-1].split(",")]
+        colours[slug] = [
+            int(c)
+            for c in badge.evaluate("e => getComputedStyle(e).backgroundColor")[4:-1].split(",")
+        ]
     assert colours["toy"][1] == max(colours["toy"])
     assert colours["red"][0] > 2 * max(colours["red"][1:])
     assert "failing: red" in visit(site / "index.html").locator(".tl-verdict").inner_text()
@@ -97,12 +113,17 @@ def test_badges_are_green_where_claims_hold_and_red_where_one_fails(site, visit)
 def test_light_and_dark_pages_show_their_own_picture_and_the_toggle_redraws_the_charts(site, visit):
     for scheme, other in (("light", "dark"), ("dark", "light")):
         page = visit(site / "papers" / "toy.html", scheme=scheme)
-        assert page.locator(f"img.tl-{scheme}").is_visible() and not page.locator(f"img.tl-{other}").is_visible()
+        assert (
+            page.locator(f"img.tl-{scheme}").is_visible()
+            and not page.locator(f"img.tl-{other}").is_visible()
+        )
         box = opened_charts(page)
         assert box.get_attribute("data-drawn") == scheme
         page.locator("label[title^='Switch to']:visible").click()
         page.wait_for_function(
-            "([e, mode]) => e.dataset.drawn === mode", arg=[box.element_handle(), other], timeout=TIMEOUT
+            "([e, mode]) => e.dataset.drawn === mode",
+            arg=[box.element_handle(), other],
+            timeout=TIMEOUT,
         )
         assert page.locator(f"img.tl-{other}").is_visible() and not page.trouble
 
@@ -127,8 +148,10 @@ def test_a_phone_never_scrolls_sideways(site, visit):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
 
 
-AUDITED = {"light": ["index", "papers/red", "tutorials/1-entk", "reference/ridge", "benchmarks"],
-           "dark": ["index", "papers/red", "reference/ridge"]}  # fmt: skip
+AUDITED = {
+    "light": ["index", "papers/red", "tutorials/1-entk", "reference/ridge", "benchmarks"],
+    "dark": ["index", "papers/red", "reference/ridge"],
+}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -140,5 +163,9 @@ def test_axe_finds_no_serious_violation(site, visit, scheme):
         if page.locator("details.tl-charts").count():
             opened_charts(page)
         found = Axe().run(page).response["violations"]
-        serious = [(v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in ("serious", "critical")]
+        serious = [
+            (v["id"], v["nodes"][0]["html"][:200])
+            for v in found
+            if v["impact"] in ("serious", "critical")
+        ]
         assert not serious, (name, serious)

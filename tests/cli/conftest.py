@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-# Rich keeps for good the width that COLUMNS tells when a console is made; tests set another one, and workers of
-# pytest-xdist begin with one.
+# Rich keeps for good the width that COLUMNS tells when a console is made; tests set another one,
+# and workers of pytest-xdist begin with one.
 os.environ.pop("COLUMNS", None)
 importlib.import_module("theorylab.cli.layout")
 

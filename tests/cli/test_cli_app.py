@@ -18,21 +18,39 @@ from theorylab.lab import Claim, Evidence, gallery, over_seeds
         (["reproduce", "nope"], "unknown paper 'nope'; choose one of: toy, all"),
         (["reproduce", "tct"], "paper 'tct' is planned and not implemented yet"),
         (["verify", "nope"], "unknown paper 'nope'"),
-        (["reproduce", "toy", "--figure", "fig9"], "paper 'toy' has no figure 'fig9'; it has: toy_fig1"),
-        (["reproduce", "toy", "--preset", "huge"], "unknown preset 'huge'; choose one of: smoke, quick, full"),
+        (
+            ["reproduce", "toy", "--figure", "fig9"],
+            "paper 'toy' has no figure 'fig9'; it has: toy_fig1",
+        ),
+        (
+            ["reproduce", "toy", "--preset", "huge"],
+            "unknown preset 'huge'; choose one of: smoke, quick, full",
+        ),
         (["reproduce", "toy", "--out", "/proc/none"], "--out /proc/none: cannot write there"),
         (["reproduce", "toy", "--store", "/proc/none"], "--store /proc/none: cannot write there"),
         (["verify", "toy", "--json", "/proc/none/v.json"], "--json /proc/none: cannot write there"),
         (["reproduce", "toy", "--set", "xs"], "--set xs: give KEY=JSON"),
         (["reproduce", "toy", "--set", "xs=[1,"], "--set xs=[1,: give KEY=JSON"),
-        (["reproduce", "toy", "--set", "ys=[1]"], "preset 'quick' has no value 'ys'; it has: xs, repeats, pause"),
+        (
+            ["reproduce", "toy", "--set", "ys=[1]"],
+            "preset 'quick' has no value 'ys'; it has: xs, repeats, pause",
+        ),
         (["reproduce", "toy", "--set", "xs=5"], "xs=5: give a list; the preset has xs=[1, 2, 3]"),
         (["reproduce", "toy", "--set", "xs=[]"], "xs=[]: give a list that is not empty"),
-        (["reproduce", "toy", "--set", "xs=[1,NaN]"], "xs=[1, NaN]: element 1: give a finite number"),
+        (
+            ["reproduce", "toy", "--set", "xs=[1,NaN]"],
+            "xs=[1, NaN]: element 1: give a finite number",
+        ),
         (["reproduce", "toy", "--set", "xs=null"], "xs=null: give a list"),
-        (["reproduce", "toy", "--set", "repeats=-3"], "repeats=-3: give a number above 0; the preset has repeats=2"),
+        (
+            ["reproduce", "toy", "--set", "repeats=-3"],
+            "repeats=-3: give a number above 0; the preset has repeats=2",
+        ),
         (["reproduce", "toy", "--set", "repeats=2.5"], "repeats=2.5: give a whole number"),
-        (["reproduce", "toy", "--set", "repeats=1001"], "1001 seeds are wanted of base seed 0, which has 1000"),
+        (
+            ["reproduce", "toy", "--set", "repeats=1001"],
+            "1001 seeds are wanted of base seed 0, which has 1000",
+        ),
         (["reproduce", "toy", "--set", "pause=-1"], "pause=-1: give a number that is not negative"),
         (["reproduce", "toy", "--seed", "1" * 23], "seed must be 2147482 or less, not 1111"),
         (["reproduce", "toy", "--out", "x" * 300], "cannot write there (File name too long)"),
@@ -47,20 +65,41 @@ from theorylab.lab import Claim, Evidence, gallery, over_seeds
         (["list", "--readme", "missing.md"], "--readme missing.md: needs the two lines"),
         (["frobnicate"], "No such command 'frobnicate'"),
         (["data", "fetch", "no_such_set"], "no_such_set"),
-        (["verify", "toy", "--since", "none.json"], "none.json: no such file; give the JSON that an earlier"),
-        (["verify", "toy", "--replicate", "1"], "--replicate 1: a replication needs at least 2 base seeds"),
+        (
+            ["verify", "toy", "--since", "none.json"],
+            "none.json: no such file; give the JSON that an earlier",
+        ),
+        (
+            ["verify", "toy", "--replicate", "1"],
+            "--replicate 1: a replication needs at least 2 base seeds",
+        ),
         (["verify", "toy", "--replicate", "2", "--seed", "-1"], "seed must be 0 or more, not -1"),
-        (["verify", "toy", "--replicate", "2", "--json", "v.json"], "--json and --since are about single runs"),
-        (["verify", "toy", "--replicate", "2", "--out", "/proc/none"], "--out /proc/none: cannot write there"),
+        (
+            ["verify", "toy", "--replicate", "2", "--json", "v.json"],
+            "--json and --since are about single runs",
+        ),
+        (
+            ["verify", "toy", "--replicate", "2", "--out", "/proc/none"],
+            "--out /proc/none: cannot write there",
+        ),
         (["report", "--preset", "huge"], "unknown preset 'huge'"),
         (["report", "--seed", "-1"], "seed must be 0 or more, not -1"),
-        (["report", "--store", "none"], "--store none: no such folder; run `theorylab reproduce all` first"),
+        (
+            ["report", "--store", "none"],
+            "--store none: no such folder; run `theorylab reproduce all` first",
+        ),
     ],
 )
-def test_a_mistake_is_one_line_with_exit_code_2_and_nothing_is_written(desk, capsys, arguments, says):
+def test_a_mistake_is_one_line_with_exit_code_2_and_nothing_is_written(
+    desk, capsys, arguments, says
+):
     assert run(arguments) == 2
     captured = capsys.readouterr()
-    assert captured.err.count("\n") == 1 and says in captured.err and captured.err.startswith("theorylab: ")
+    assert (
+        captured.err.count("\n") == 1
+        and says in captured.err
+        and captured.err.startswith("theorylab: ")
+    )
     assert "Traceback" not in captured.err + captured.out
     assert list(desk.iterdir()) == []
 
@@ -77,9 +116,17 @@ def test_one_figure_of_all_papers_is_refused(desk, capsys, monkeypatch):
 def test_reproduce_writes_figures_claims_and_the_gallery(desk, capsys):
     assert run(["reproduce", "toy"]) == 0
     shown = capsys.readouterr().out
-    assert "figures/toy/toy_fig1.png" in shown and "7 cells computed, 0 found" in shown and "2 of 2" not in shown
+    assert (
+        "figures/toy/toy_fig1.png" in shown
+        and "7 cells computed, 0 found" in shown
+        and "2 of 2" not in shown
+    )
     gallery = (desk / "figures" / "README.md").read_text()
-    assert "toy/toy_fig1.dark.png" in gallery and "cube: rejected" in gallery and "theorylab reproduce toy" in gallery
+    assert (
+        "toy/toy_fig1.dark.png" in gallery
+        and "cube: rejected" in gallery
+        and "theorylab reproduce toy" in gallery
+    )
     assert run(["reproduce", "toy", "--figure", "toy_fig1", "--out", "elsewhere"]) == 0
     assert "0 cells computed, 6 found" in capsys.readouterr().out
     assert not (desk / "elsewhere" / "toy" / "claims.json").exists()
@@ -88,8 +135,13 @@ def test_reproduce_writes_figures_claims_and_the_gallery(desk, capsys):
 def test_a_changed_value_is_part_of_the_command_in_the_provenance(desk):
     assert run(["reproduce", "toy", "--set", "xs=[3, 5]", "--seed", "2"]) == 0
     record = json.loads((desk / "figures/toy/toy_fig1.json").read_text())
-    assert record["command"] == "theorylab reproduce toy --preset quick --figure toy_fig1 --seed 2 --set 'xs=[3, 5]'"
-    assert "Changed by hand: xs=[3, 5]." in record["omits"] and record["versions"]["jax"] != "absent"
+    assert (
+        record["command"]
+        == "theorylab reproduce toy --preset quick --figure toy_fig1 --seed 2 --set 'xs=[3, 5]'"
+    )
+    assert (
+        "Changed by hand: xs=[3, 5]." in record["omits"] and record["versions"]["jax"] != "absent"
+    )
 
 
 def say(value):
@@ -100,10 +152,16 @@ def say(value):
 def test_verify_exits_with_1_when_a_claim_fails_or_is_vacuous(desk, capsys, monkeypatch):
     assert run(["verify", "toy", "--json", "v.json"]) == 0
     written = json.loads((desk / "v.json").read_text())["papers"]["toy"]
-    assert [c["status"] for c in written["claims"]] == ["holds", "holds"] and written["preset"] == "quick"
+    assert [c["status"] for c in written["claims"]] == ["holds", "holds"] and written[
+        "preset"
+    ] == "quick"
     for measured, control, status in ((2.0, 3.0, "fails"), (0.5, 0.6, "vacuous")):
-        claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(measured), {"wrong": say(control)})
-        monkeypatch.setattr(papers, "rooms", lambda c=claim: {"toy": replace(toy.PAPER, claims=(c,))})
+        claim = Claim(
+            "c", "x in [0, 1]", "here", ("squares",), say(measured), {"wrong": say(control)}
+        )
+        monkeypatch.setattr(
+            papers, "rooms", lambda c=claim: {"toy": replace(toy.PAPER, claims=(c,))}
+        )
         assert run(["verify", "toy"]) == 1
         shown = capsys.readouterr().out
         assert status in shown and "failing: toy" in shown
@@ -119,18 +177,35 @@ def test_a_failing_claim_is_red_and_a_wide_terminal_shows_every_column(desk, mon
 
     claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(2.0), {"wrong": say(3.0)})
     monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
-    columns = ("claim", "verdict", "measured", "bound", "margin", "controls rejected", "source", "seconds")
+    columns = (
+        "claim",
+        "verdict",
+        "measured",
+        "bound",
+        "margin",
+        "controls rejected",
+        "source",
+        "seconds",
+    )
     for width in (170, 90):
         text = StringIO()
-        monkeypatch.setattr(layout, "console", Console(file=text, force_terminal=True, width=width, highlight=False))
+        monkeypatch.setattr(
+            layout, "console", Console(file=text, force_terminal=True, width=width, highlight=False)
+        )
         assert run(["verify", "toy"]) == 1
         shown = text.getvalue()
-        assert "\x1b[31mfails" in shown and "\x1b[31mfailing: toy" in shown and "claimed: x in [0, 1]" in shown
+        assert (
+            "\x1b[31mfails" in shown
+            and "\x1b[31mfailing: toy" in shown
+            and "claimed: x in [0, 1]" in shown
+        )
         assert all(column in shown for column in columns) == (width == 170)
 
 
 def test_a_finding_is_told_in_words_and_does_not_fail(desk, capsys, monkeypatch):
-    claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(2.0), kind="finding", note="Ours is 2.")
+    claim = Claim(
+        "c", "x in [0, 1]", "here", ("squares",), say(2.0), kind="finding", note="Ours is 2."
+    )
     monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
     assert run(["verify", "toy"]) == 0
     shown = capsys.readouterr().out
@@ -141,9 +216,12 @@ def test_since_judges_only_what_changed_and_earlier_verdicts_count(desk, capsys,
     assert run(["verify", "toy"]) == 0 and (desk / "results" / "verdicts.json").exists()
     assert run(["verify", "toy", "--since", "results/verdicts.json"]) == 0
     assert "unchanged since results/verdicts.json, not judged again: toy" in capsys.readouterr().out
-    assert run(["verify", "toy", "--seed", "1", "--since", "results/verdicts.json"]) == 0  # another seed: judged again
+    # another seed: judged again
+    assert run(["verify", "toy", "--seed", "1", "--since", "results/verdicts.json"]) == 0
     assert "not judged again" not in capsys.readouterr().out
-    bad = replace(toy.PAPER, claims=(Claim("c", "s", "here", ("squares",), say(2.0), {"wrong": say(3.0)}),))
+    bad = replace(
+        toy.PAPER, claims=(Claim("c", "s", "here", ("squares",), say(2.0), {"wrong": say(3.0)}),)
+    )
     monkeypatch.setattr(papers, "rooms", lambda: {"toy": bad})
     assert run(["verify", "toy", "--force", "--json", "old.json"]) == 1
     assert run(["verify", "toy", "--since", "old.json"]) == 1
@@ -157,7 +235,9 @@ def over(*values):
 
 
 def with_claim(monkeypatch, measure, control=None, **options):
-    claim = Claim("c", "x in [0, 1]", "here", ("squares",), measure, {"wrong": control or say(3.0)}, **options)
+    claim = Claim(
+        "c", "x in [0, 1]", "here", ("squares",), measure, {"wrong": control or say(3.0)}, **options
+    )
     monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
 
 
@@ -169,7 +249,10 @@ def test_an_undecided_claim_is_counted_and_does_not_fail(desk, capsys, monkeypat
         assert "\n1 undecided; no claim fails; verdicts in" in shown
     with_claim(monkeypatch, over(0.9, 1.0, 1.1))
     assert run(["verify", "toy"]) == 0
-    assert "intervals hold at 95% for all measurements of a claim together (Bonferroni)" in capsys.readouterr().out
+    assert (
+        "intervals hold at 95% for all measurements of a claim together (Bonferroni)"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_replication_is_written_beside_the_figures_and_shown_by_later_runs(desk, capsys):
@@ -179,7 +262,10 @@ def test_a_replication_is_written_beside_the_figures_and_shown_by_later_runs(des
     assert shown.endswith("\n2 hold; replicated over 3 base seeds; no claim fails\n")
     assert run(["verify", "toy", "--seed", "1"]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("held 3 of 3") == 2 and "\n2 hold; replicated over 3 base seeds; no claim" in shown
+    assert (
+        shown.count("held 3 of 3") == 2
+        and "\n2 hold; replicated over 3 base seeds; no claim" in shown
+    )
     assert run(["reproduce", "toy"]) == 0
     assert (desk / "figures" / "README.md").read_text().count("holds<br>held 3 of 3") == 2
     (desk / "README.md").write_text(f"{gallery.BEGIN}\n{gallery.END}\n")
@@ -194,7 +280,9 @@ def test_without_figures_a_replication_is_kept_in_the_store_and_its_base_seeds_c
     assert record["command"] == "theorylab verify toy --preset quick --replicate 2 --seed 7"
     assert run(["verify", "toy", "--replicate", "2", "--out", "elsewhere", "--set", "xs=[3]"]) == 0
     record = json.loads((desk / "elsewhere/toy/replication.json").read_text())["presets"]["quick"]
-    assert record["seeds"] == [101, 102] and record["command"].endswith("--replicate 2 --set 'xs=[3]'")
+    assert record["seeds"] == [101, 102] and record["command"].endswith(
+        "--replicate 2 --set 'xs=[3]'"
+    )
 
 
 def test_the_replicated_verdict_counts_in_place_of_that_of_one_run(desk, capsys, monkeypatch):
@@ -207,7 +295,11 @@ def test_the_replicated_verdict_counts_in_place_of_that_of_one_run(desk, capsys,
     assert "1 undecided; replicated over 2 base seeds" in capsys.readouterr().out
     assert run(["verify", "toy"]) == 0
     shown = capsys.readouterr().out
-    assert "undecided" in shown and "held 1 of 2" in shown and "this run alone: fails" in " ".join(shown.split())
+    assert (
+        "undecided" in shown
+        and "held 1 of 2" in shown
+        and "this run alone: fails" in " ".join(shown.split())
+    )
     with_claim(monkeypatch, say(2.0))
     assert run(["verify", "toy", "--replicate", "2"]) == 1 and run(["verify", "toy"]) == 1
     assert "failing: toy" in capsys.readouterr().out
@@ -235,7 +327,9 @@ def test_a_report_of_a_paper_with_a_failing_claim_exits_with_1(desk, capsys, mon
     monkeypatch.setattr("theorylab.report.require_tools", lambda: None)
 
     def build(out, titles, rooms, sources, **options):
-        shown = site.write_pages(desk / "pages", titles, rooms, sources, options["preset"], 0, options["command"])
+        shown = site.write_pages(
+            desk / "pages", titles, rooms, sources, options["preset"], 0, options["command"]
+        )
         return Site(out / "index.html", shown, 1, 1000)
 
     monkeypatch.setattr("theorylab.report.build", build)
@@ -252,9 +346,12 @@ def test_the_list_shows_what_is_there_and_what_is_not_yet(desk, capsys):
     assert run(["list"]) == 0
     shown = capsys.readouterr().out
     assert shown.splitlines() == [
-        "toy: Nowhere 2020; 1 figure, 2 claims; smoke, quick, full", "    A toy", "tct: not yet", "    Not there yet",
+        "toy: Nowhere 2020; 1 figure, 2 claims; smoke, quick, full",
+        "    A toy",
+        "tct: not yet",
+        "    Not there yet",
         "1 of 2 papers; after each its figures, claims and presets",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.long
@@ -307,7 +404,11 @@ def test_importing_theorylab_starts_neither_jax_nor_matplotlib_and_takes_under_0
         "import sys; assert not {'jax', 'matplotlib', 'numpy'} & set(sys.modules); print(s)"
     )
     best = min(
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        float(
+            subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            ).stdout
+        )
         for _ in range(3)
     )
     assert best < 0.3
@@ -317,5 +418,7 @@ def test_importing_theorylab_starts_neither_jax_nor_matplotlib_and_takes_under_0
 def test_the_console_command_gives_the_exit_code(desk):
     root = str(Path(toy.__file__).parents[2])
     code = f"import sys; sys.path.insert(0, {root!r}); from theorylab.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code, "reproduce", "nope"], capture_output=True, text=True, cwd=desk)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "reproduce", "nope"], capture_output=True, text=True, cwd=desk
+    )
     assert done.returncode == 2 and "unknown paper 'nope'" in done.stderr

@@ -22,7 +22,9 @@ BOX = "│┃─━┏┓┗┛└┘├┤┡┩╇┼"
 LONG = "a_claim_whose_name_is_longer_than_any_of_the_claims_of_the_papers_until_today"
 
 
-def evidence(*values, label="the largest of a hundred measured ratios, over all sizes and both learners"):
+def evidence(
+    *values, label="the largest of a hundred measured ratios, over all sizes and both learners"
+):
     return lambda results, preset: [over_seeds(label, values, -0.123456, 1.0)]
 
 
@@ -34,12 +36,21 @@ def claims():
         (LONG, evidence(0.5, 0.51, 0.52), outside, "claim"),
         ("fails_here", evidence(7.0, 7.1, 7.2), outside, "claim"),
         ("is_undecided", evidence(0.9, 1.0, 1.1), outside, "claim"),
-        ("is_vacuous", evidence(0.5, 0.51, 0.52), {"a wrong constant": evidence(0.5, 0.51, 0.52)}, "claim"),
+        (
+            "is_vacuous",
+            evidence(0.5, 0.51, 0.52),
+            {"a wrong constant": evidence(0.5, 0.51, 0.52)},
+            "claim",
+        ),
         ("does_not_reproduce", evidence(7.0, 7.1, 7.2), {}, "finding"),
         ("does_reproduce", evidence(0.5, 0.51, 0.52), {}, "finding"),
     ]
-    made = [Claim(name, "x in [-0.12, 1]", "eq. (1)", ("squares",), measure, controls, kind=kind, note=why)
-            for name, measure, controls, kind in said]  # fmt: skip
+    made = [
+        Claim(
+            name, "x in [-0.12, 1]", "eq. (1)", ("squares",), measure, controls, kind=kind, note=why
+        )
+        for name, measure, controls, kind in said
+    ]
     late = replace(made[0], id="needs_the_full_preset", presets=("full",))
     return (*made, late)
 
@@ -85,7 +96,9 @@ def test_what_is_piped_fits_80_columns_and_is_not_cut(narrow, capsys, monkeypatc
 def test_no_color_leaves_no_escape_even_on_a_terminal(narrow, monkeypatch, words):
     monkeypatch.setenv("NO_COLOR", "1")
     text = StringIO()
-    monkeypatch.setattr(layout, "console", Console(file=text, force_terminal=True, width=80, highlight=False))
+    monkeypatch.setattr(
+        layout, "console", Console(file=text, force_terminal=True, width=80, highlight=False)
+    )
     run(words)
     require_readable(text.getvalue())
 
@@ -119,9 +132,14 @@ def test_the_reason_names_the_measurement_and_the_control_that_decide(narrow, ca
     assert run(["verify", "toy"]) == 1
     shown = " ".join(capsys.readouterr().out.split())
     label = "the largest of a hundred measured ratios, over all sizes and both learners"
-    assert f"{label}: 7.1 [6.852, 7.348] (3 seeds) is not in [-0.1235, 1]; claimed: x in [-0.12, 1]" in shown
+    assert (
+        f"{label}: 7.1 [6.852, 7.348] (3 seeds) is not in [-0.1235, 1]; claimed: x in [-0.12, 1]"
+        in shown
+    )
     assert f"{label}: 1 [0.7516, 1.248] (3 seeds) reaches over its bound, in [-0.1235, 1]" in shown
-    assert "control 'a wrong constant': accepted" in shown and "the statement does hold here" in shown
+    assert (
+        "control 'a wrong constant': accepted" in shown and "the statement does hold here" in shown
+    )
     assert f"{label}; not reproduced at this scale: The reference is a mean" in shown
     assert "not judged at this preset: needs_the_full_preset" in shown
 
@@ -131,7 +149,9 @@ def test_more_measurements_than_a_reader_wants_are_counted(desk, capsys, monkeyp
     many = Claim("c", "s", "here", ("squares",), nine, {"the same": nine})
     monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(many,))})
     assert run(["verify", "toy"]) == 1
-    assert "x2: 2 is not in [0, 1]; and 6 more measurements; claimed: s" in " ".join(capsys.readouterr().out.split())
+    assert "x2: 2 is not in [0, 1]; and 6 more measurements; claimed: s" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_lines_break_between_words_alone(capsys, monkeypatch):
@@ -139,9 +159,18 @@ def test_lines_break_between_words_alone(capsys, monkeypatch):
     path = "/a/folder/with-a-name/longer/than/a/line.json"
     tell(f"it is in {path} {whole('[1, 2, 3]')} now", first="a: ", rest="  ")
     tell("")
-    assert capsys.readouterr().out.splitlines() == ["a: it is in", f"  {path}", "  [1, 2, 3] now", ""]
+    assert capsys.readouterr().out.splitlines() == [
+        "a: it is in",
+        f"  {path}",
+        "  [1, 2, 3] now",
+        "",
+    ]
     tell_pairs([("a", "one two three four five six"), ("long", "x")])
-    assert capsys.readouterr().out.splitlines() == ["a     one two three four", "      five six", "long  x"]
+    assert capsys.readouterr().out.splitlines() == [
+        "a     one two three four",
+        "      five six",
+        "long  x",
+    ]
     tell("[red]as it is[/] :smile:")
     assert capsys.readouterr().out.split() == ["[red]as", "it", "is[/]", ":smile:"]
 
@@ -161,9 +190,15 @@ def test_of_a_set_that_is_not_fetched_the_embedded_sample_is_told(desk, capsys, 
     monkeypatch.setenv("THEORYLAB_DATA", str(desk / "data"))
     sample = "embedded sample; the whole set is not fetched"
     assert run(["doctor"]) == 0
-    doctor = [line.split(maxsplit=2)[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("data: ")]
+    doctor = [
+        line.split(maxsplit=2)[1:]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("data: ")
+    ]
     assert run(["data", "list"]) == 0
-    listed = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line[0] != " "][:-1]
+    listed = [
+        line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line[0] != " "
+    ][:-1]
     for said in (doctor, listed):
         assert {name for name, where in said if where == sample} == {"fashion_mnist"}
         assert {where for name, where in said if name != "fashion_mnist"} == {"not fetched"}
@@ -178,8 +213,14 @@ def test_the_console_command_piped_is_readable_without_any_setting(desk):
     code = f"import sys; sys.path.insert(0, {root!r}); from theorylab.cli import main; main()"
     plain = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
     for words in ([], ["list"], ["data", "list"]):
-        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=desk, env=plain,
-                              stdin=subprocess.DEVNULL)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            capture_output=True,
+            text=True,
+            cwd=desk,
+            env=plain,
+            stdin=subprocess.DEVNULL,
+        )
         assert done.returncode == 0 and done.stderr == ""
         require_readable(done.stdout)
         assert words != ["list"] or "learning_augmented: NeurIPS 2020" in done.stdout

@@ -1,4 +1,5 @@
-"""Malformed calls of every public function end in a finite value or in a refusal that names the argument."""
+"""Malformed calls of every public function end in a finite value or in a refusal that names the
+argument."""
 
 import bad_input
 import jax
@@ -46,7 +47,10 @@ CALLS = [
     (co.feature_only_bound, {"alpha": 0.2, "p": COSTS, "xi": 0.1, "eps": 0.1}),
     (co.critical_mass, {"success": 0.5, "delta": 0.1, "xi": COSTS, "eps": 0.1}),
     (co.effective_size, {"alpha": COSTS, "e_c": 0.2, "e_0": 0.1, "lam": 5.0}),
-    (co.effective_size_from_weights, {"weights": LOSSES, "is_collective": np.array([True, False, False, True])}),
+    (
+        co.effective_size_from_weights,
+        {"weights": LOSSES, "is_collective": np.array([True, False, False, True])},
+    ),
     (co.uniqueness, {"P0": P0, "g": G, "phi": PHI}),
     (co.suboptimality_gap, {**WORLD, "phi": PHI}),
     (co.label_floor, {"P0": P0, "y_star": 1}),
@@ -59,7 +63,10 @@ CALLS = [
     (co.reweighted_success, {**WORLD, "alpha": 0.2, "weights": P0}),
     (co.reweighted_bound, {**WORLD, "alpha": 0.2, "weights": P0, "corrected": True}),
     (co.population_jtt, {**WORLD, "alpha": COSTS, "lam": 5.0}),
-    (co.gaussian_classes, {"key": KEY, "n": 5, "classes": 2, "dim": 3, "separation": 2.0, "xi": 0.1}),
+    (
+        co.gaussian_classes,
+        {"key": KEY, "n": 5, "classes": 2, "dim": 3, "separation": 2.0, "xi": 0.1},
+    ),
     (co.parity_data, {"key": KEY, "n": 6, "bits": 2, "dim": 3, "margin": 0.3}),
     (co.random_world, {"key": KEY, "points": 4, "labels": 3, "concentration": 0.5}),
     (co.cvar_weights, {"losses": LOSSES, "size": 0.5}),
@@ -68,8 +75,14 @@ CALLS = [
     (co.chi2_risk, {"losses": LOSSES, "rho": 0.5}),
     (co.jtt_weights, {"wrong": np.array([True, False]), "lam": 5.0}),
     (co.gce_loss, {"logits": LOGITS, "labels": LABELS, "q": 0.7}),
-    (co.lff_weights, {"biased": LOSSES[:3], "debiased": LOSSES[1:], "labels": LABELS, "num_classes": 2}),
-    (co.group_weights, {"q": np.array([0.4, 0.6]), "losses": LOSSES[:3], "groups": LABELS, "step": 0.1}),
+    (
+        co.lff_weights,
+        {"biased": LOSSES[:3], "debiased": LOSSES[1:], "labels": LABELS, "num_classes": 2},
+    ),
+    (
+        co.group_weights,
+        {"q": np.array([0.4, 0.6]), "losses": LOSSES[:3], "groups": LABELS, "step": 0.1},
+    ),
     (co.coordinate_trigger, {"index": 2, "value": 1.0}),
     (SIGNAL, {"x": jnp.asarray(X)}),
     (co.pixel_trigger, {"pixels": np.array([[0, 1], [2, 3]]), "value": 1.0}),
@@ -79,9 +92,29 @@ CALLS = [
     (co.parity_signal, {"bits": np.array([0, 1])}),
     (co.parity_signal([0, 1]), {"x": jnp.sign(jnp.asarray(X))}),
     (co.choose_members, {"key": KEY, "n": 8, "alpha": 0.3}),
-    (co.plant, {"x": X, "y": Y, "members": MEMBERS, "signal": SIGNAL, "y_star": 1, "strategy": "feature_label"}),
-    (co.plant, {"x": X, "y": Y, "members": MEMBERS, "signal": SIGNAL, "y_star": 1, "strategy": "erasure",
-                "label_of": lambda x: jnp.ones(len(x), int)}),
+    (
+        co.plant,
+        {
+            "x": X,
+            "y": Y,
+            "members": MEMBERS,
+            "signal": SIGNAL,
+            "y_star": 1,
+            "strategy": "feature_label",
+        },
+    ),
+    (
+        co.plant,
+        {
+            "x": X,
+            "y": Y,
+            "members": MEMBERS,
+            "signal": SIGNAL,
+            "y_star": 1,
+            "strategy": "erasure",
+            "label_of": lambda x: jnp.ones(len(x), int),
+        },
+    ),
     (co.success, {"f": linear, "params": START, "x": X, "signal": SIGNAL, "y_star": 1}),
     (co.select_by_validation, {"f": linear, "path": PATH, "x": X, "y": Y, "criterion": jnp.mean}),
     (co.JTT, {"stage1_steps": 2, "lam": 5.0}),
@@ -89,13 +122,23 @@ CALLS = [
     (co.CVaR, {"size": 0.5}),
     (co.Chi2, {"rho": 0.5}),
     (co.GroupDRO, {"step": 0.01, "num_groups": 2}),
-]  # fmt: skip
+]
 EXCUSED = {
-    "ERM": "no arguments", "Batch": "made by `fit`", "Start": "made by `fit`", "Problem": "made by `fit`",
-    "Rule": "a protocol", "Run": "a result", "Curve": "a result", "Selection": "a result", "PopulationJTT": "a result",
-    "Sample": "a tuple, checked where it is used", "Signal": "a type", "fit": "attacked below",
-    "success_curve": "attacked below", "selected_success": "attacked below",
-}  # fmt: skip
+    "ERM": "no arguments",
+    "Batch": "made by `fit`",
+    "Start": "made by `fit`",
+    "Problem": "made by `fit`",
+    "Rule": "a protocol",
+    "Run": "a result",
+    "Curve": "a result",
+    "Selection": "a result",
+    "PopulationJTT": "a result",
+    "Sample": "a tuple, checked where it is used",
+    "Signal": "a type",
+    "fit": "attacked below",
+    "success_curve": "attacked below",
+    "selected_success": "attacked below",
+}
 
 
 def found(calls, skip=()):
@@ -120,14 +163,40 @@ def share_of(**options):
 
 @pytest.mark.long
 def test_malformed_training_is_refused():
-    fit = {"f": linear, "params": START, "x": X, "y": Y, "key": KEY, "optimizer": SGD, "steps": 2, "rule": co.ERM(),
-           "batch_size": 4, "every": 1, "members": MEMBERS, "groups": Y}  # fmt: skip
-    curve = {"f": linear, "init": init, "sample": sample, "signal": SIGNAL, "y_star": 1, "alphas": COSTS,
-             "keys": jax.random.split(KEY, 2), "optimizer": SGD, "steps": 1, "rule": co.ERM(), "batch_size": 4,
-             "every": 1}  # fmt: skip
+    fit = {
+        "f": linear,
+        "params": START,
+        "x": X,
+        "y": Y,
+        "key": KEY,
+        "optimizer": SGD,
+        "steps": 2,
+        "rule": co.ERM(),
+        "batch_size": 4,
+        "every": 1,
+        "members": MEMBERS,
+        "groups": Y,
+    }
+    curve = {
+        "f": linear,
+        "init": init,
+        "sample": sample,
+        "signal": SIGNAL,
+        "y_star": 1,
+        "alphas": COSTS,
+        "keys": jax.random.split(KEY, 2),
+        "optimizer": SGD,
+        "steps": 1,
+        "rule": co.ERM(),
+        "batch_size": 4,
+        "every": 1,
+    }
     select = {**curve, "criterion": jnp.mean}
-    calls = [(share_of, fit), (co.selected_success, select),
-             (co.success_curve, {**curve, "strategy": "feature_label", "runs_at_once": 1, "mesh": None})]  # fmt: skip
+    calls = [
+        (share_of, fit),
+        (co.selected_success, select),
+        (co.success_curve, {**curve, "strategy": "feature_label", "runs_at_once": 1, "mesh": None}),
+    ]
     assert found(calls) == []
 
 
@@ -139,17 +208,35 @@ def test_malformed_training_is_refused():
         (lambda: co.plant(X, Y[:, None], MEMBERS, SIGNAL, 1), "y has shape"),
         (lambda: co.plant(X, Y, MEMBERS, SIGNAL, -1), "y_star = -1"),
         (lambda: co.gce_loss(LOGITS, np.array([0, 1, 2])), "labels holds 2"),
-        (lambda: co.lff_weights(LOSSES, LOSSES, np.array([0, 1, 1, 7]), num_classes=2), "labels holds 7"),
-        (lambda: co.group_weights(np.ones(2) / 2, LOSSES, np.array([0, 1, 1, -1]), 0.1), "groups .*holds -1"),
+        (
+            lambda: co.lff_weights(LOSSES, LOSSES, np.array([0, 1, 1, 7]), num_classes=2),
+            "labels holds 7",
+        ),
+        (
+            lambda: co.group_weights(np.ones(2) / 2, LOSSES, np.array([0, 1, 1, -1]), 0.1),
+            "groups .*holds -1",
+        ),
         (lambda: co.jtt_weights(np.array([0.2, 0.7]), 2.0), "wrong"),
         (lambda: co.cvar_weights(LOSSES * np.nan, 0.5), "losses holds nan"),
         (lambda: co.coordinate_trigger([1, 1], [0.0, 1.0]), "index"),
         (lambda: co.parity_signal([1, 1]), "bits"),
         (lambda: co.effective_size(1.0, 1.0, 0.0, 0.0), "lam = 0"),
-        (lambda: co.fit(linear, START, X, Y, key=KEY, optimizer=SGD, steps=1, rule=co.GroupDRO(num_groups=2),
-                        groups=Y - 1), "groups holds -1"),
+        (
+            lambda: co.fit(
+                linear,
+                START,
+                X,
+                Y,
+                key=KEY,
+                optimizer=SGD,
+                steps=1,
+                rule=co.GroupDRO(num_groups=2),
+                groups=Y - 1,
+            ),
+            "groups holds -1",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_gave_wrong_numbers_is_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()

@@ -40,7 +40,8 @@ def brute_force(law, g, y, alpha, weights=None, strategy="feature_label"):
 @pytest.mark.long
 def test_the_example_of_two_points_is_solved_by_hand():
     assert collective.uniqueness(P0, G) == pytest.approx(0.2, abs=1e-15)
-    assert collective.suboptimality_gap(P0, G, 1) == pytest.approx(0.5, abs=1e-14)  # (.15 - .05) / .2
+    # (.15 - .05) / .2
+    assert collective.suboptimality_gap(P0, G, 1) == pytest.approx(0.5, abs=1e-14)
     np.testing.assert_allclose(collective.thresholds(P0, G, 1), [np.nan, 1 / 11])
     np.testing.assert_array_equal(collective.success_staircase(P0, G, 1, [0.09, 0.092]), [0.0, 1.0])
     assert collective.label_floor(P0, 1) == pytest.approx(0.25)
@@ -68,7 +69,10 @@ def test_no_bound_is_violated_and_a_wrong_one_is_caught(seed):
     law, g, y = random_world(seed, 5, 2)
     xi, gap = collective.uniqueness(law, g), collective.suboptimality_gap(law, g, y)
     alphas = np.linspace(0.02, 0.98, 9)
-    assert (collective.success_staircase(law, g, y, alphas) >= collective.base_bound(alphas, gap, xi) - 1e-12).all()
+    assert (
+        collective.success_staircase(law, g, y, alphas)
+        >= collective.base_bound(alphas, gap, xi) - 1e-12
+    ).all()
     jtt = collective.population_jtt(law, g, y, alphas, 20.0)
     for i, a in enumerate(alphas):
         w = jtt.weights[i]
@@ -94,7 +98,9 @@ def test_jtt_collapses_when_its_first_stage_learns_the_signal():
     sizes = [0.05, 0.0909, 0.0910, 0.2, 0.35, 0.36, 0.6]
     found = collective.population_jtt(P0, G, 1, sizes, 4.0)
     np.testing.assert_array_equal(found.success, [1, 1, 0, 0, 0, 1, 1])
-    np.testing.assert_allclose(found.alpha_eff, [0.0931, 0.1633, 0.0409, 0.0962, 0.1864, 0.1931, 0.3896], atol=5.1e-5)
+    np.testing.assert_allclose(
+        found.alpha_eff, [0.0931, 0.1633, 0.0409, 0.0962, 0.1864, 0.1931, 0.3896], atol=5.1e-5
+    )
     closed = collective.effective_size(sizes, found.e_c, found.e_0, 4.0)
     np.testing.assert_allclose(found.alpha_eff, closed, rtol=1e-12)
 
@@ -114,21 +120,29 @@ def test_the_critical_mass_is_where_the_bound_reaches_the_wanted_success(wanted,
 
 
 def test_limits_of_the_bounds():
-    assert collective.base_bound(0.0, 0.5, 0.1) == -np.inf and collective.base_bound(1.0, 1, 1) == 1.0
+    assert (
+        collective.base_bound(0.0, 0.5, 0.1) == -np.inf and collective.base_bound(1.0, 1, 1) == 1.0
+    )
     assert collective.feature_only_bound(0.5, 0.0, 0.1) == -np.inf
     assert collective.feature_only_bound(0.5, 0.5, 0.1) == pytest.approx(0.8)
     assert collective.base_bound(0.5, 0.2, 0.1, 0.1) == pytest.approx(1 - 0.02 - 1 / 9)
-    assert collective.critical_mass(1.0, 0.0, 0.0) == 0 and collective.critical_mass(0.95, 0.5, 0.1, 0.1) == np.inf
+    assert (
+        collective.critical_mass(1.0, 0.0, 0.0) == 0
+        and collective.critical_mass(0.95, 0.5, 0.1, 0.1) == np.inf
+    )
 
 
 @pytest.mark.long
 def test_a_learner_that_cannot_see_the_signal_has_uniqueness_one():
     law = np.array([[0.3, 0.1], [0.2, 0.05], [0.2, 0.15], [0, 0]])
     g, merged = np.array([3, 3, 3, 3]), np.array([0, 0, 0, 0])
-    assert collective.uniqueness(law, g) == 0 and collective.uniqueness(law, g, phi=merged) == pytest.approx(1)
+    assert collective.uniqueness(law, g) == 0 and collective.uniqueness(
+        law, g, phi=merged
+    ) == pytest.approx(1)
     gap = 0.7 - 0.3
     np.testing.assert_allclose(collective.thresholds(law, g, 1, phi=merged)[0], gap / (1 + gap))
-    assert collective.success_staircase(law, g, 1, 0.01) == pytest.approx(1)  # a signal never seen wins at any size
+    # a signal never seen wins at any size
+    assert collective.success_staircase(law, g, 1, 0.01) == pytest.approx(1)
 
 
 def test_erasure_gives_every_point_the_label_of_its_signalled_version():
@@ -173,8 +187,14 @@ def test_weights_give_the_effective_size():
         (lambda: collective.reweighted_bound(P0, G, 1, 0.1, np.zeros((2, 2))), "weights are all 0"),
         (lambda: collective.base_bound(0.1, 0.2, 0.3, 1.0), "eps = 1"),
         (lambda: collective.base_bound("a", 0.2, 0.3), "alpha = 'a'"),
-        (lambda: collective.effective_size_from_weights([1.0, -1.0], np.ones(2, bool)), "weights holds -1"),
-        (lambda: collective.effective_size_from_weights([1.0, 1.0], [1, 0]), "a bool for each sample"),
+        (
+            lambda: collective.effective_size_from_weights([1.0, -1.0], np.ones(2, bool)),
+            "weights holds -1",
+        ),
+        (
+            lambda: collective.effective_size_from_weights([1.0, 1.0], [1, 0]),
+            "a bool for each sample",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_line(call, message):

@@ -17,8 +17,12 @@ LOSSES = np.random.default_rng(0).exponential(size=9).astype(np.float32)
 @pytest.mark.parametrize("size", [0.05, 1 / 3, 0.5, 0.8, 1.0])
 def test_cvar_weights_solve_their_linear_program(size):
     p = np.asarray(collective.cvar_weights(LOSSES, size), float)
-    best = scipy.optimize.linprog(-LOSSES, A_eq=np.ones((1, 9)), b_eq=1, bounds=(0, min(1, 1 / (9 * size))))
-    assert p @ LOSSES == pytest.approx(-best.fun, rel=1e-5) and p.sum() == pytest.approx(1, abs=1e-6)
+    best = scipy.optimize.linprog(
+        -LOSSES, A_eq=np.ones((1, 9)), b_eq=1, bounds=(0, min(1, 1 / (9 * size)))
+    )
+    assert p @ LOSSES == pytest.approx(-best.fun, rel=1e-5) and p.sum() == pytest.approx(
+        1, abs=1e-6
+    )
     assert collective.cvar_risk(LOSSES, size) == pytest.approx(-best.fun, rel=1e-5)
 
 
@@ -28,8 +32,14 @@ def test_chi2_weights_solve_their_convex_program(rho):
     p = np.asarray(collective.chi2_weights(LOSSES, rho), float)
     ball = {"type": "ineq", "fun": lambda q: rho - 0.5 * np.mean((9 * q - 1) ** 2)}
     simplex = {"type": "eq", "fun": lambda q: q.sum() - 1}
-    best = scipy.optimize.minimize(lambda q: -q @ LOSSES, np.full(9, 1 / 9), bounds=[(0, 1)] * 9, method="SLSQP",
-                                   constraints=[ball, simplex], options={"ftol": 1e-12, "maxiter": 500})  # fmt: skip
+    best = scipy.optimize.minimize(
+        lambda q: -q @ LOSSES,
+        np.full(9, 1 / 9),
+        bounds=[(0, 1)] * 9,
+        method="SLSQP",
+        constraints=[ball, simplex],
+        options={"ftol": 1e-12, "maxiter": 500},
+    )
     assert p @ LOSSES == pytest.approx(-best.fun, rel=1e-4)
     assert collective.chi2_risk(LOSSES, rho) == pytest.approx(-best.fun, rel=1e-4)
     assert 0.5 * np.mean((9 * p - 1) ** 2) == pytest.approx(rho, rel=1e-4)
@@ -39,7 +49,8 @@ def test_chi2_weights_solve_their_convex_program(rho):
 def test_chi2_weights_in_their_limits():
     np.testing.assert_allclose(collective.chi2_weights(LOSSES, 0.0), 1 / 9, rtol=1e-6)
     np.testing.assert_allclose(collective.chi2_weights(jnp.ones(5), 1.0), 0.2)
-    alone = np.asarray(collective.chi2_weights(LOSSES, 10.0))  # 9 <= 1 + 2 rho: all mass on the largest
+    # 9 <= 1 + 2 rho: all mass on the largest
+    alone = np.asarray(collective.chi2_weights(LOSSES, 10.0))
     assert alone[LOSSES.argmax()] == pytest.approx(1, abs=1e-6)
     positive = collective.chi2_weights(LOSSES, 1e-3)
     expected = (1 + np.sqrt(2e-3) * (LOSSES - LOSSES.mean()) / LOSSES.std()) / 9
@@ -65,7 +76,9 @@ def test_the_gradient_of_the_generalised_cross_entropy_is_that_of_the_cross_entr
 
 def test_lff_weights_are_relative_difficulties_within_a_class():
     b, d, y = jnp.array([1.0, 2.0, 8.0]), jnp.array([1.0, 1.0, 1.0]), jnp.array([0, 0, 1])
-    np.testing.assert_allclose(collective.lff_weights(b, d, y, num_classes=2), [0.5 / 1.5, 0.5, 0.5], rtol=1e-5)
+    np.testing.assert_allclose(
+        collective.lff_weights(b, d, y, num_classes=2), [0.5 / 1.5, 0.5, 0.5], rtol=1e-5
+    )
 
 
 def test_jtt_weighs_its_errors():

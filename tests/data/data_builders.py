@@ -19,7 +19,12 @@ from theorylab.data.catalogue import Entry, Layout, Package
 
 
 def idx_bytes(array):
-    return b"\x00\x00\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    return (
+        b"\x00\x00\x08"
+        + bytes([array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
 
 
 def zip_archive(path: Path, members):
@@ -53,7 +58,11 @@ def deb_archive(path: Path, members, compression="xz"):
         return head + data + b"\n" * (len(data) % 2)
 
     payload = tar_bytes({f"./{name}": data for name, data in members.items()}, f"w:{compression}")
-    parts = [("debian-binary", b"2.0\n"), ("control.tar.xz", b"odd"), (f"data.tar.{compression}", payload)]
+    parts = [
+        ("debian-binary", b"2.0\n"),
+        ("control.tar.xz", b"odd"),
+        (f"data.tar.{compression}", payload),
+    ]
     path.write_bytes(b"!<arch>\n" + b"".join(member(*part) for part in parts))
     return path
 
@@ -61,8 +70,16 @@ def deb_archive(path: Path, members, compression="xz"):
 def mnist_like(n_train=12, n_test=6, seed=0):
     """The four IDX files of a tiny set, with its arrays."""
     rng = np.random.default_rng(seed)
-    x, y = rng.integers(0, 256, (n_train + n_test, 28, 28), np.uint8), np.arange(n_train + n_test, dtype=np.uint8) % 10
-    arrays = {"x_train": x[:n_train], "y_train": y[:n_train], "x_test": x[n_train:], "y_test": y[n_train:]}
+    x, y = (
+        rng.integers(0, 256, (n_train + n_test, 28, 28), np.uint8),
+        np.arange(n_train + n_test, dtype=np.uint8) % 10,
+    )
+    arrays = {
+        "x_train": x[:n_train],
+        "y_train": y[:n_train],
+        "x_test": x[n_train:],
+        "y_test": y[n_train:],
+    }
     files = {
         "train-images-idx3-ubyte": idx_bytes(arrays["x_train"]),
         "train-labels-idx1-ubyte": idx_bytes(arrays["y_train"]),
@@ -73,14 +90,26 @@ def mnist_like(n_train=12, n_test=6, seed=0):
 
 
 def toy_entry(folder: Path):
-    """A catalogue entry "toy" of 12 + 6 images: the entry, its digest, an archive in `folder`, and its arrays."""
+    """A catalogue entry "toy" of 12 + 6 images: the entry, its digest, an archive in `folder`, and
+    its arrays."""
     files, arrays = mnist_like()
-    archive = zip_archive(folder / "toy-1.0.whl", {f"deep/{name}": data for name, data in files.items()})
+    archive = zip_archive(
+        folder / "toy-1.0.whl", {f"deep/{name}": data for name, data in files.items()}
+    )
     layouts = (Layout(decode.IDX, decode.idx("toy", decode.DIGITS)),)
-    package = Package("pip", "toy==1.0", "toy-1.0", hashlib.sha256(archive.read_bytes()).hexdigest())
-    labels = {key: np.asarray(value, np.int32) for key, value in arrays.items() if key.startswith("y")}
+    package = Package(
+        "pip", "toy==1.0", "toy-1.0", hashlib.sha256(archive.read_bytes()).hexdigest()
+    )
+    labels = {
+        key: np.asarray(value, np.int32) for key, value in arrays.items() if key.startswith("y")
+    }
     expected = digest(arrays | labels | {"classes": np.array(decode.DIGITS)})
-    return Entry("toy", "Toy", "12 + 6", "CC0", "Nobody 2000", 1, package, layouts), expected, archive, arrays
+    return (
+        Entry("toy", "Toy", "12 + 6", "CC0", "Nobody 2000", 1, package, layouts),
+        expected,
+        archive,
+        arrays,
+    )
 
 
 def gz(files):
@@ -88,7 +117,8 @@ def gz(files):
 
 
 def python2_pickle(obj):
-    """A pickle as Python 2 wrote it: bytes are "strings" (opcodes T, U in place of Python 3's B, C), protocol 2."""
+    """A pickle as Python 2 wrote it: bytes are "strings" (opcodes T, U in place of Python 3's B,
+    C), protocol 2."""
     data = bytearray(pickle.dumps(obj, 3))
     for opcode, _, position in pickletools.genops(bytes(data)):
         if opcode.name in ("BINBYTES", "SHORT_BINBYTES"):
@@ -113,9 +143,11 @@ class _Tensor:
 
 
 def torch_file(tensors, storages, *, extra=None, magic=0x1950A86A20F9469CFC6C):
-    """A legacy torch file. `tensors`: name -> (storage key, offset, size, stride); `storages`: key -> 1-d array.
+    """A legacy torch file. `tensors`: name -> (storage key, offset, size, stride); `storages`: key
+    -> 1-d array.
 
-    A fake `torch` module, removed again, gives the pickler the global names that the real library writes.
+    A fake `torch` module, removed again, gives the pickler the global names that the real library
+    writes.
     """
     from collections import OrderedDict
 
@@ -124,7 +156,10 @@ def torch_file(tensors, storages, *, extra=None, magic=0x1950A86A20F9469CFC6C):
     def _rebuild_tensor_v2(*_):
         raise AssertionError("only its name is pickled")
 
-    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = (
+        "torch._utils",
+        "_rebuild_tensor_v2",
+    )
     utils._rebuild_tensor_v2 = _rebuild_tensor_v2
     for name in ("FloatStorage", "LongStorage"):
         setattr(fake, name, type(name, (), {"__module__": "torch"}))
@@ -145,7 +180,11 @@ def torch_file(tensors, storages, *, extra=None, magic=0x1950A86A20F9469CFC6C):
     saved = {name: sys.modules.get(name) for name in ("torch", "torch._utils")}
     sys.modules |= {"torch": fake, "torch._utils": utils}
     try:
-        for part in (magic, 1001, {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}):
+        for part in (
+            magic,
+            1001,
+            {"protocol_version": 1001, "little_endian": True, "type_sizes": {}},
+        ):
             Pickler(buffer, 2).dump(part)
         Pickler(buffer, 2).dump(state)
         Pickler(buffer, 2).dump(list(storages))

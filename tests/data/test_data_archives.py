@@ -10,14 +10,21 @@ from hypothesis.extra import numpy as hnp
 from theorylab.data.archives import read_idx, read_members
 from theorylab.errors import DataError
 
-FILES = {"package/a/one.bin": b"first " * 50, "package/two.txt.gz": gzip.compress(b"second"), "package/three": b"third"}
+FILES = {
+    "package/a/one.bin": b"first " * 50,
+    "package/two.txt.gz": gzip.compress(b"second"),
+    "package/three": b"third",
+}
 MAKERS = {"x.whl": zip_archive, "x.tgz": tgz_archive, "x.deb": deb_archive}
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_members_are_found_by_the_end_of_their_path_and_unzipped(name, tmp_path):
     path = MAKERS[name](tmp_path / name, FILES)
-    assert read_members(path, ["a/one.bin", "two.txt", "absent"]) == {"a/one.bin": b"first " * 50, "two.txt": b"second"}
+    assert read_members(path, ["a/one.bin", "two.txt", "absent"]) == {
+        "a/one.bin": b"first " * 50,
+        "two.txt": b"second",
+    }
 
 
 @pytest.mark.parametrize("compression", ["gz", "xz", "bz2"])
@@ -52,7 +59,8 @@ def test_a_truncated_archive_is_refused_in_one_line(name, kept, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["x.whl", "x.deb"])  # gzip's check comes after the last member: see fetching's test
+# gzip's check comes after the last member: see fetching's test
+@pytest.mark.parametrize("name", ["x.whl", "x.deb"])
 def test_a_flipped_byte_in_a_member_is_detected(name, tmp_path):
     path = MAKERS[name](tmp_path / name, {"package/noise": np.random.default_rng(0).bytes(20_000)})
     data = bytearray(path.read_bytes())

@@ -16,7 +16,15 @@ X = np.random.default_rng(0).normal(size=(4, 3))
 Y = X[:, 0]
 TABLE = np.array([[1.0, 0], [2, 1], [3, 1]])
 DATASET = data.Dataset(
-    *("t", TABLE, np.zeros(3, np.int32), TABLE[:1], np.zeros(1, np.int32), ("a",), *table_statistics(TABLE)),
+    *(
+        "t",
+        TABLE,
+        np.zeros(3, np.int32),
+        TABLE[:1],
+        np.zeros(1, np.int32),
+        ("a",),
+        *table_statistics(TABLE),
+    ),
     *("", "", "", ""),
     columns=(data.Column("age"), data.Column("sex", ("f", "m"))),
 )
@@ -25,7 +33,10 @@ DATASET = data.Dataset(
 CALLS = {
     "Dataset": [(DATASET.normalised, {"flat": False})],
     "corrupt": [
-        (data.corrupt, {"images": np.full((2, 8, 8), 0.5), "name": "contrast", "severity": 2, "key": KEY}),
+        (
+            data.corrupt,
+            {"images": np.full((2, 8, 8), 0.5), "name": "contrast", "severity": 2, "key": KEY},
+        ),
     ],
     "digest": [(data.digest, {"arrays": {"x": X}})],
     "encode": [(data.encode, {"dataset": DATASET, "bins": 2})],
@@ -33,7 +44,10 @@ CALLS = {
     "status": [(data.status, {"name": "mnist"})],
     "synthetic": [
         (synthetic.power_law_spectrum, {"p": 3, "alpha": 1.5}),
-        (synthetic.gaussian_design, {"key": KEY, "n": 4, "eigenvalues": E, "entries": "rademacher"}),
+        (
+            synthetic.gaussian_design,
+            {"key": KEY, "n": 4, "eigenvalues": E, "entries": "rademacher"},
+        ),
         (synthetic.elliptical, {"key": KEY, "n": 4, "eigenvalues": E, "sigma": 0.5}),
         (synthetic.teacher, {"key": KEY, "eigenvalues": E, "power": E}),
         (synthetic.linear_targets, {"key": KEY, "x": X, "beta": E, "noise_variance": 0.1}),

@@ -23,7 +23,12 @@ def test_the_folder_is_the_environments_or_the_users(monkeypatch, tmp_path):
 
 def test_digest_is_the_documented_hash():
     arrays = {"b": np.array([1, 2], "<i4"), "a": np.array(3.0)}
-    text = b"a <f8 ()\n" + np.float64(3).tobytes() + b"b <i4 (2,)\n" + np.array([1, 2], "<i4").tobytes()
+    text = (
+        b"a <f8 ()\n"
+        + np.float64(3).tobytes()
+        + b"b <i4 (2,)\n"
+        + np.array([1, 2], "<i4").tobytes()
+    )
     assert digest(arrays) == hashlib.sha256(text).hexdigest()
 
 
@@ -32,7 +37,13 @@ def test_digest_sees_values_shape_dtype_and_name_but_not_memory_order(x):
     assert digest({"x": np.asfortranarray(x)}) == digest({"x": x})
     changed = x.copy()
     changed[0, 0] ^= 1
-    others = [{"x": changed}, {"x": x.reshape(-1)}, {"x": x.view(np.int8)}, {"y": x}, {"x": x, "y": x}]
+    others = [
+        {"x": changed},
+        {"x": x.reshape(-1)},
+        {"x": x.view(np.int8)},
+        {"y": x},
+        {"x": x, "y": x},
+    ]
     assert digest({"x": x}) not in [digest(other) for other in others]
 
 
@@ -50,7 +61,11 @@ def test_status_and_available_follow_the_cache(cache_folder, toy):
     assert not status("toy").cached and available() == () and verify() == ()
     fetch("toy", archive=archive, progress=False)
     found = status("toy")
-    assert found.cached and found.size == found.path.stat().st_size and found.origin == f"local file {archive.name}"
+    assert (
+        found.cached
+        and found.size == found.path.stat().st_size
+        and found.origin == f"local file {archive.name}"
+    )
     assert available() == ("toy",) and verify() == ("toy",) == verify("toy")
 
 
@@ -62,7 +77,8 @@ def test_looking_makes_no_folder(cache_folder):
 
 
 def test_damage_anywhere_never_yields_other_data(cache_folder, toy):
-    """Flip one byte in each of 120 places, and cut at each of 20: refused in one line, or the arrays are intact."""
+    """Flip one byte in each of 120 places, and cut at each of 20: refused in one line, or the
+    arrays are intact."""
     _, archive, arrays = toy
     path = fetch("toy", archive=archive, progress=False)
     good = path.read_bytes()
@@ -78,10 +94,15 @@ def test_damage_anywhere_never_yields_other_data(cache_folder, toy):
             np.testing.assert_array_equal(load("toy").x_train, arrays["x_train"])
         except DataError as error:
             refused += 1
-            assert "corrupted" in str(error) and "theorylab data fetch toy" in str(error) and "\n" not in str(error)
+            assert (
+                "corrupted" in str(error)
+                and "theorylab data fetch toy" in str(error)
+                and "\n" not in str(error)
+            )
             with pytest.raises(DataError, match="corrupted"):
                 verify()
-    # the few bytes that may change unseen are dates and flags in the container, less than a tenth of this small file
+    # the few bytes that may change unseen are dates and flags in the container, less than a tenth
+    # of this small file
     assert refused >= 126
     assert status("toy").cached
 

@@ -18,7 +18,8 @@ SHA = hashlib.sha256(BODY).hexdigest()
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    """Put a shell script of a given name on a PATH that has nothing else of ours; returns the log of its calls."""
+    """Put a shell script of a given name on a PATH that has nothing else of ours; returns the log
+    of its calls."""
     folder = tmp_path / "bin"
     folder.mkdir()
     log = tmp_path / "log"
@@ -41,11 +42,19 @@ def test_npm_packs_without_scripts(program, tmp_path):
 
 
 def test_pip_downloads_wheels_only_and_no_dependencies(program, tmp_path, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # an environment of uv's has no pip in it
+    # an environment of uv's has no pip in it
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     log = program("pip", "printf 'the archive' > toy-1.0-py3.whl")
-    assert download_package(Package("pip", "toy==1.0", "toy-1.0", SHA), tmp_path).name == "toy-1.0-py3.whl"
+    assert (
+        download_package(Package("pip", "toy==1.0", "toy-1.0", SHA), tmp_path).name
+        == "toy-1.0-py3.whl"
+    )
     words = log.read_text().split()
-    assert words[0] == "download" and {"--no-deps", "--only-binary=:all:"} <= set(words) and words[-1] == "toy==1.0"
+    assert (
+        words[0] == "download"
+        and {"--no-deps", "--only-binary=:all:"} <= set(words)
+        and words[-1] == "toy==1.0"
+    )
 
 
 def test_pip_of_this_interpreter_is_preferred(monkeypatch, tmp_path):
@@ -69,15 +78,24 @@ def test_apt_downloads_with_the_lists_of_the_machine(program, tmp_path):
 
 
 def test_apt_fetches_lists_of_its_own_where_the_machine_has_none(program, tmp_path):
-    script = 'case "$*" in *"lists"*"download"*) printf "the archive" > toy_1_all.deb;; *update*) ;; *) exit 100;; esac'
+    script = (
+        'case "$*" in *"lists"*"download"*) printf "the archive" > toy_1_all.deb;; *update*) '
+        ";; *) exit 100;; esac"
+    )
     log = program("apt-get", script)
     download_package(Package("apt", "toy=1", "toy_", SHA), tmp_path)
     first, second, third = log.read_text().splitlines()
-    assert "Dir::State::Lists" not in first and second.endswith("update") and third.endswith("download toy=1")
+    assert (
+        "Dir::State::Lists" not in first
+        and second.endswith("update")
+        and third.endswith("download toy=1")
+    )
     assert f"Dir::State::Lists={tmp_path}/apt/lists" in second
 
 
-@pytest.mark.parametrize(("client", "hint"), [("npm", "Node.js"), ("apt", "Debian"), ("pip", "ensurepip")])
+@pytest.mark.parametrize(
+    ("client", "hint"), [("npm", "Node.js"), ("apt", "Debian"), ("pip", "ensurepip")]
+)
 def test_a_missing_client_is_named_with_the_mend(client, hint, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -87,7 +105,9 @@ def test_a_missing_client_is_named_with_the_mend(client, hint, tmp_path, monkeyp
 
 def test_a_failing_client_is_quoted_in_one_line(program, tmp_path):
     program("npm", "echo 'npm warn' >&2; echo 'npm error 404 no such package' >&2; exit 1")
-    with pytest.raises(DataError, match=r"^npm could not get toy@1: npm error 404 no such package$"):
+    with pytest.raises(
+        DataError, match=r"^npm could not get toy@1: npm error 404 no such package$"
+    ):
         download_package(Package("npm", "toy@1", "toy", SHA), tmp_path)
     program("npm", "exit 3")
     with pytest.raises(DataError, match="exit status 3"):
@@ -119,7 +139,9 @@ def test_a_client_that_delivers_nothing_is_an_error(program, tmp_path):
 
 def test_a_wrong_checksum_is_an_error(program, tmp_path):
     program("npm", "printf 'the archivf' > toy-1.0.tgz")
-    with pytest.raises(DataError, match=rf"toy-1\.0\.tgz has the wrong checksum.*expected {SHA[:12]}"):
+    with pytest.raises(
+        DataError, match=rf"toy-1\.0\.tgz has the wrong checksum.*expected {SHA[:12]}"
+    ):
         download_package(Package("npm", "toy@1", "toy-", SHA), tmp_path)
 
 

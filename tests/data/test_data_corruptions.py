@@ -29,7 +29,12 @@ def test_every_family_keeps_shape_and_range_and_gets_worse_with_severity(grey, n
     moved = []
     for severity in (1, 3, 5):
         out = np.asarray(corrupt(grey, name, severity, KEY))
-        assert out.shape == grey.shape and out.dtype == np.float32 and out.min() >= 0 and out.max() <= 1
+        assert (
+            out.shape == grey.shape
+            and out.dtype == np.float32
+            and out.min() >= 0
+            and out.max() <= 1
+        )
         moved.append(np.sqrt(((out - grey) ** 2).mean()))
     assert 0.01 < moved[0] < moved[1] < moved[2]
 
@@ -48,11 +53,16 @@ def test_colour_images_of_32_pixels_work_too(name):
 
 def test_noise_has_the_variance_of_its_level():
     x = np.full((24, 28, 28), 0.5)
-    # standard error of a variance over 18,816 values: 1 %; clipping at 0 and 1 is beyond three deviations
+    # standard error of a variance over 18,816 values: 1 %; clipping at 0 and 1 is beyond three
+    # deviations
     assert np.var(corrupt(x, "gaussian_noise", 2, KEY)) == pytest.approx(0.16**2, rel=0.03)
     assert np.var(corrupt(x, "shot_noise", 1, KEY)) == pytest.approx(0.5 / 60, rel=0.03)
     changed = np.asarray(corrupt(x, "impulse_noise", 3, KEY))
-    assert np.mean(changed != 0.5) == pytest.approx(0.13, abs=0.01) and set(np.unique(changed)) == {0.0, 0.5, 1.0}
+    assert np.mean(changed != 0.5) == pytest.approx(0.13, abs=0.01) and set(np.unique(changed)) == {
+        0.0,
+        0.5,
+        1.0,
+    }
 
 
 def test_one_key_gives_the_same_noise_again_and_other_noise_elsewhere(grey):
@@ -86,7 +96,8 @@ def test_rotation_is_scipys(grey):
     inner = slice(7, 21)
     found = np.asarray(corrupt(grey, "rotation", 3, KEY))
     same = [
-        np.abs(found - r)[:, inner, inner].max() for r in (turned, ndimage.rotate(grey, -25, (2, 1), False, order=1))
+        np.abs(found - r)[:, inner, inner].max()
+        for r in (turned, ndimage.rotate(grey, -25, (2, 1), False, order=1))
     ]
     assert min(same) < 1e-5
 
@@ -95,10 +106,15 @@ def test_light_follows_its_formula(grey):
     x = grey.astype(np.float32)
     mean = x.mean((1, 2), keepdims=True)
     for name, expected in (
-        ("contrast", mean + 0.35 * (x - mean)), ("brightness", x + 0.3), ("gamma", x**0.35),
-        ("negative", 0.7 * x + 0.3 * (1 - x)), ("posterize", np.round(3 * x) / 3),
-    ):  # fmt: skip
-        np.testing.assert_allclose(corrupt(grey, name, 3, KEY), expected.clip(0, 1), atol=1e-5, err_msg=name)
+        ("contrast", mean + 0.35 * (x - mean)),
+        ("brightness", x + 0.3),
+        ("gamma", x**0.35),
+        ("negative", 0.7 * x + 0.3 * (1 - x)),
+        ("posterize", np.round(3 * x) / 3),
+    ):
+        np.testing.assert_allclose(
+            corrupt(grey, name, 3, KEY), expected.clip(0, 1), atol=1e-5, err_msg=name
+        )
 
 
 def test_occlusion_hides_one_square_of_the_right_size_in_each_image():
@@ -111,7 +127,9 @@ def test_occlusion_hides_one_square_of_the_right_size_in_each_image():
 def test_pixelate_makes_blocks_of_their_means():
     x = np.random.default_rng(0).uniform(size=(24, 28, 28)).astype(np.float32)
     blocks = x.reshape(24, 7, 4, 7, 4).mean((2, 4))
-    np.testing.assert_allclose(corrupt(x, "pixelate", 5, KEY), blocks.repeat(4, 1).repeat(4, 2), atol=1e-5)
+    np.testing.assert_allclose(
+        corrupt(x, "pixelate", 5, KEY), blocks.repeat(4, 1).repeat(4, 2), atol=1e-5
+    )
 
 
 def test_uint8_images_and_traced_ones_are_the_same(grey):
@@ -119,19 +137,25 @@ def test_uint8_images_and_traced_ones_are_the_same(grey):
     expected = corrupt(grey, "fog", 2, KEY)
     np.testing.assert_allclose(corrupt(bytes_, "fog", 2, KEY), expected, atol=1e-6)
     np.testing.assert_allclose(
-        jax.jit(lambda x: corrupt(x, "fog", 2, KEY))(jnp.asarray(grey, jnp.float32)), expected, atol=1e-6
+        jax.jit(lambda x: corrupt(x, "fog", 2, KEY))(jnp.asarray(grey, jnp.float32)),
+        expected,
+        atol=1e-6,
     )
 
 
 @pytest.mark.parametrize(
     "images, name, severity, key, named",
     [
-        (np.zeros((1, 4, 4)), "rain", 1, KEY, "name"), (np.zeros((1, 4, 4)), "fog", 0, KEY, "severity"),
-        (np.zeros((1, 4, 4)), "fog", 1, 0, "key"), (np.zeros((4, 4)), "fog", 1, KEY, "images"),
-        (np.full((1, 4, 4), np.nan), "fog", 1, KEY, "images"), (np.zeros((1, 4, 4), int), "fog", 1, KEY, "images"),
-        (np.full((1, 4, 4), 255.0), "fog", 1, KEY, "images"), (np.zeros((0, 4, 4)), "fog", 1, KEY, "images"),
+        (np.zeros((1, 4, 4)), "rain", 1, KEY, "name"),
+        (np.zeros((1, 4, 4)), "fog", 0, KEY, "severity"),
+        (np.zeros((1, 4, 4)), "fog", 1, 0, "key"),
+        (np.zeros((4, 4)), "fog", 1, KEY, "images"),
+        (np.full((1, 4, 4), np.nan), "fog", 1, KEY, "images"),
+        (np.zeros((1, 4, 4), int), "fog", 1, KEY, "images"),
+        (np.full((1, 4, 4), 255.0), "fog", 1, KEY, "images"),
+        (np.zeros((0, 4, 4)), "fog", 1, KEY, "images"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(images, name, severity, key, named):
     with pytest.raises(InputError, match=rf"^{named}\b"):
         corrupt(images, name, severity, key)

@@ -13,7 +13,18 @@ def images(shape, seed=0, n_test=3):
     y = np.arange(len(x), dtype=np.int32) % 2
     mean, std = image_statistics(x[:-n_test])
     return Dataset(
-        "i", x[:-n_test], y[:-n_test], x[-n_test:], y[-n_test:], ("a", "b"), mean, std, "CC0", "Me", "here", "f" * 64
+        "i",
+        x[:-n_test],
+        y[:-n_test],
+        x[-n_test:],
+        y[-n_test:],
+        ("a", "b"),
+        mean,
+        std,
+        "CC0",
+        "Me",
+        "here",
+        "f" * 64,
     )
 
 
@@ -27,7 +38,13 @@ def test_statistics_agree_with_numpy_in_float64(shape):
 
 
 @pytest.mark.parametrize(
-    "x", [np.zeros((2, 3, 3)), np.zeros((2, 3), np.uint8), np.zeros((0, 3, 3), np.uint8), np.zeros((2,) * 5, np.uint8)]
+    "x",
+    [
+        np.zeros((2, 3, 3)),
+        np.zeros((2, 3), np.uint8),
+        np.zeros((0, 3, 3), np.uint8),
+        np.zeros((2,) * 5, np.uint8),
+    ],
 )
 def test_statistics_want_uint8_images(x):
     with pytest.raises(InputError, match="uint8 images"):
@@ -38,7 +55,12 @@ def test_statistics_want_uint8_images(x):
 def test_normalised_training_images_have_mean_0_and_variance_1(shape):
     data = images(shape)
     x_train, y_train, x_test, y_test = data.normalised()
-    assert x_train.dtype == x_test.dtype == np.float32 and x_train.shape == (17, 5, 4, 3 if len(shape) == 4 else 1)
+    assert x_train.dtype == x_test.dtype == np.float32 and x_train.shape == (
+        17,
+        5,
+        4,
+        3 if len(shape) == 4 else 1,
+    )
     channels = x_train.astype(np.float64).reshape(-1, x_train.shape[-1])
     # float32 has 24 bits: an average of 340 numbers of size up to 3 is good to about 1e-6
     np.testing.assert_allclose(channels.mean(0), 0, atol=2e-6)
@@ -50,7 +72,9 @@ def test_normalised_training_images_have_mean_0_and_variance_1(shape):
 
 def test_flat_images_are_the_same_numbers():
     data = images((9, 5, 4, 3))
-    np.testing.assert_array_equal(data.normalised(flat=True).x_test, data.normalised().x_test.reshape(3, 60))
+    np.testing.assert_array_equal(
+        data.normalised(flat=True).x_test, data.normalised().x_test.reshape(3, 60)
+    )
 
 
 def test_table_statistics_leave_missing_cells_out():
@@ -72,7 +96,12 @@ def test_the_record_is_frozen_and_says_what_it_is():
     with pytest.raises(dataclasses.FrozenInstanceError):
         data.name = "x"
     text = repr(data)
-    assert "SAMPLE" in text and "uint8[6000,28,28]" in text and "MIT" in text and data.sha256[:12] in text
+    assert (
+        "SAMPLE" in text
+        and "uint8[6000,28,28]" in text
+        and "MIT" in text
+        and data.sha256[:12] in text
+    )
     assert "full" in repr(images((9, 5, 4))) and len(text) < 400
 
 

@@ -17,7 +17,19 @@ def table(x=X, columns=COLUMNS, n_test=1):
     y = np.zeros(len(x), np.int32)
     mean, std = table_statistics(x[:-n_test])
     return Dataset(
-        "t", x[:-n_test], y[n_test:], x[-n_test:], y[:n_test], ("a",), mean, std, "", "", "", "", columns=columns
+        "t",
+        x[:-n_test],
+        y[n_test:],
+        x[-n_test:],
+        y[:n_test],
+        ("a",),
+        mean,
+        std,
+        "",
+        "",
+        "",
+        "",
+        columns=columns,
     )
 
 
@@ -25,7 +37,9 @@ def test_words_become_one_column_each_and_numbers_are_standardised():
     arrays, names = encode(table())
     assert names == ("age", "sex=f", "sex=m", "flat") and arrays.x_train.dtype == np.float32
     age = np.array([-1, 0, 0, 1]) / np.std([1, 2, 3])  # the missing age is at the mean
-    np.testing.assert_allclose(arrays.x_train, np.c_[age, [1, 0, 0, 0], [0, 1, 1, 0], np.zeros(4)], atol=1e-7)
+    np.testing.assert_allclose(
+        arrays.x_train, np.c_[age, [1, 0, 0, 0], [0, 1, 1, 0], np.zeros(4)], atol=1e-7
+    )
     # a column constant in training has no scale: its shift is kept in its own units
     np.testing.assert_allclose(arrays.x_test, [[0, 1, 0, 2]], atol=1e-7)
 
@@ -53,11 +67,19 @@ def test_a_value_that_fills_quantiles_gets_its_own_bin():
 def test_mostly_zero_columns_have_two_bins():
     x = np.r_[np.zeros(19), 5.0, 0.0].reshape(-1, 1)
     arrays, names = encode(table(x, (Column("gain"),)), bins=5)
-    assert len(names) == 2 and arrays.x_train[-1].tolist() == [0, 1] and arrays.x_test.tolist() == [[1, 0]]
+    assert (
+        len(names) == 2
+        and arrays.x_train[-1].tolist() == [0, 1]
+        and arrays.x_test.tolist() == [[1, 0]]
+    )
 
 
 @given(
-    hnp.arrays(np.float64, st.tuples(st.integers(2, 30), st.just(1)), elements=st.integers(-3, 3).map(float)),
+    hnp.arrays(
+        np.float64,
+        st.tuples(st.integers(2, 30), st.just(1)),
+        elements=st.integers(-3, 3).map(float),
+    ),
     st.integers(2, 6),
 )
 def test_every_present_cell_is_in_exactly_one_bin(x, bins):

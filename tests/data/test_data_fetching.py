@@ -22,22 +22,31 @@ def contents(folder):
 
 @pytest.fixture
 def network(monkeypatch):
-    """Stands for the publisher and the registry: set `upstream` and `package` to functions of a folder; logs calls."""
+    """Stands for the publisher and the registry: set `upstream` and `package` to functions of a
+    folder; logs calls."""
 
     def offline(folder):
         raise DataError("no connection")
 
     net = types.SimpleNamespace(calls=[], upstream=offline, package=offline)
     monkeypatch.setattr(
-        fetching, "download_upstream", lambda up, folder: net.calls.append("up") or net.upstream(folder)
+        fetching,
+        "download_upstream",
+        lambda up, folder: net.calls.append("up") or net.upstream(folder),
     )
-    monkeypatch.setattr(fetching, "download_package", lambda p, folder: net.calls.append("reg") or net.package(folder))
+    monkeypatch.setattr(
+        fetching,
+        "download_package",
+        lambda p, folder: net.calls.append("reg") or net.package(folder),
+    )
     return net
 
 
 def with_upstream(monkeypatch, entry):
     files = {f"{name}.gz": "md5:0" for name in mnist_like()[0]}
-    monkeypatch.setitem(CATALOGUE, "toy", dataclasses.replace(entry, upstream=Upstream(("http://x/",), files)))
+    monkeypatch.setitem(
+        CATALOGUE, "toy", dataclasses.replace(entry, upstream=Upstream(("http://x/",), files))
+    )
 
 
 def serve(files):
@@ -52,7 +61,11 @@ def serve(files):
 def test_a_local_archive_needs_no_network(cache_folder, toy, network):
     _, archive, arrays = toy
     path = fetch("toy", archive=str(archive), progress=False)
-    assert path == cache_folder / "toy.npz" and contents(cache_folder) == ["toy.npz"] and network.calls == []
+    assert (
+        path == cache_folder / "toy.npz"
+        and contents(cache_folder) == ["toy.npz"]
+        and network.calls == []
+    )
     np.testing.assert_array_equal(load("toy").x_test, arrays["x_test"])
 
 
@@ -63,7 +76,9 @@ def test_any_container_of_the_publishers_files_serves(kind, cache_folder, toy, t
         (tmp_path / "files").mkdir()
         path = serve(files)(tmp_path / "files")
     else:
-        path = {"deb": deb_archive, "tgz": tgz_archive, "zip": zip_archive}[kind](tmp_path / f"mine.{kind}", files)
+        path = {"deb": deb_archive, "tgz": tgz_archive, "zip": zip_archive}[kind](
+            tmp_path / f"mine.{kind}", files
+        )
     fetch("toy", archive=path, progress=False)
     assert verify("toy") == ("toy",)
 
@@ -83,8 +98,12 @@ def test_the_publisher_comes_before_the_registry(cache_folder, toy, network, mon
     assert network.calls == ["up"] and contents(cache_folder) == ["toy.npz"]
 
 
-@pytest.mark.parametrize("served", [None, gz(mnist_like(seed=1)[0]), {"train-images-idx3-ubyte.gz": b"\x1f\x8bbroken"}])
-def test_the_registry_steps_in_for_an_absent_or_wrong_publisher(served, cache_folder, toy, network, monkeypatch):
+@pytest.mark.parametrize(
+    "served", [None, gz(mnist_like(seed=1)[0]), {"train-images-idx3-ubyte.gz": b"\x1f\x8bbroken"}]
+)
+def test_the_registry_steps_in_for_an_absent_or_wrong_publisher(
+    served, cache_folder, toy, network, monkeypatch
+):
     entry, archive, _ = toy
     with_upstream(monkeypatch, entry)
     if served is not None:
@@ -94,7 +113,9 @@ def test_the_registry_steps_in_for_an_absent_or_wrong_publisher(served, cache_fo
     assert network.calls == ["up", "reg"] and verify("toy") == ("toy",)
 
 
-def test_when_all_fail_one_line_tells_why_and_the_cache_is_as_before(cache_folder, toy, network, monkeypatch):
+def test_when_all_fail_one_line_tells_why_and_the_cache_is_as_before(
+    cache_folder, toy, network, monkeypatch
+):
     with_upstream(monkeypatch, toy[0])
     with pytest.raises(
         DataError, match=r"cannot fetch 'toy': no connection; then no connection.*--from FILE"
@@ -136,7 +157,9 @@ def test_a_bad_archive_leaves_the_cache_as_it_was(damage, cache_folder, toy, tmp
         ("mnist5k", {"mnist_5k.csv": b"a,b,c"}),
     ],
 )
-def test_files_of_the_right_name_with_nonsense_inside_are_one_line(name, files, cache_folder, tmp_path):
+def test_files_of_the_right_name_with_nonsense_inside_are_one_line(
+    name, files, cache_folder, tmp_path
+):
     path = zip_archive(tmp_path / "x.zip", files)
     with pytest.raises(DataError, match=rf"x\.zip cannot be read as '{name}'") as caught:
         fetch(name, archive=path, progress=False)
@@ -150,7 +173,9 @@ def test_an_emptied_registry_archive_is_told_by_its_checksum(cache_folder, toy):
         fetch("toy", archive=archive, progress=False)
 
 
-def test_a_registry_archive_altered_in_a_file_that_is_not_read_is_refused(cache_folder, toy, tmp_path, monkeypatch):
+def test_a_registry_archive_altered_in_a_file_that_is_not_read_is_refused(
+    cache_folder, toy, tmp_path, monkeypatch
+):
     entry, archive, _ = toy
     files = {f"deep/{name}": data for name, data in mnist_like()[0].items()} | {"notes": b"a"}
     zip_archive(archive, files)
@@ -190,7 +215,9 @@ def test_what_a_killed_process_left_is_removed(cache_folder, toy):
 
 
 @pytest.mark.parametrize("broken", ["replace", "fsync"])
-def test_a_full_or_failing_disk_is_one_line_and_leaves_nothing(broken, cache_folder, toy, monkeypatch):
+def test_a_full_or_failing_disk_is_one_line_and_leaves_nothing(
+    broken, cache_folder, toy, monkeypatch
+):
     def fail(*args):
         raise OSError(28, "No space left on device")
 
@@ -226,14 +253,24 @@ def test_two_processes_fetching_at_once_both_succeed(cache_folder, toy, tmp_path
     processes = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        command = [sys.executable, "-c", FETCH_TOY, str(Path(__file__).parent), str(tmp_path / name)]
-        processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        command = [
+            sys.executable,
+            "-c",
+            FETCH_TOY,
+            str(Path(__file__).parent),
+            str(tmp_path / name),
+        ]
+        processes.append(
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:  # both stand before the lock: let them go together
         process.stdin.write("go\n")
         process.stdin.flush()
-    assert [process.communicate(timeout=60)[0].strip() for process in processes] == 2 * [str(cache_folder / "toy.npz")]
+    assert [process.communicate(timeout=60)[0].strip() for process in processes] == 2 * [
+        str(cache_folder / "toy.npz")
+    ]
     assert contents(cache_folder) == ["toy.npz"] and verify("toy") == ("toy",)
 
 

@@ -20,12 +20,28 @@ def fashion():
 
 
 def test_the_sample_has_the_counts_of_the_first_images_of_fashion_mnist(fashion):
-    assert fashion.is_sample and fashion.x_train.shape == (6000, 28, 28) and fashion.x_test.shape == (2000, 28, 28)
+    assert (
+        fashion.is_sample
+        and fashion.x_train.shape == (6000, 28, 28)
+        and fashion.x_test.shape == (2000, 28, 28)
+    )
     assert fashion.x_train.dtype == np.uint8 and fashion.y_train.dtype == np.int32
-    # the published order starts: ankle boot, T-shirt, T-shirt, dress, T-shirt; test: ankle boot, pullover, trouser
-    assert [fashion.classes[k] for k in fashion.y_train[:4]] == ["Ankle boot", "T-shirt/top", "T-shirt/top", "Dress"]
-    assert [fashion.classes[k] for k in fashion.y_test[:4]] == ["Ankle boot", "Pullover", "Trouser", "Trouser"]
-    # 6,000 draws of 10 equal classes: 600 a class, standard deviation 23; 2,000: 200 and 13.4; 5 of them is generous
+    # the published order starts: ankle boot, T-shirt, T-shirt, dress, T-shirt; test: ankle boot,
+    # pullover, trouser
+    assert [fashion.classes[k] for k in fashion.y_train[:4]] == [
+        "Ankle boot",
+        "T-shirt/top",
+        "T-shirt/top",
+        "Dress",
+    ]
+    assert [fashion.classes[k] for k in fashion.y_test[:4]] == [
+        "Ankle boot",
+        "Pullover",
+        "Trouser",
+        "Trouser",
+    ]
+    # 6,000 draws of 10 equal classes: 600 a class, standard deviation 23; 2,000: 200 and 13.4; 5 of
+    # them is generous
     assert np.abs(np.bincount(fashion.y_train, minlength=10) - 600).max() < 116
     assert np.abs(np.bincount(fashion.y_test, minlength=10) - 200).max() < 67
 
@@ -55,7 +71,9 @@ def test_a_damaged_installation_is_said(monkeypatch, tmp_path):
         load("fashion_mnist", sample=True)
 
 
-def test_fashion_mnist_falls_back_on_the_sample_only_when_asked_or_absent(cache_folder, monkeypatch):
+def test_fashion_mnist_falls_back_on_the_sample_only_when_asked_or_absent(
+    cache_folder, monkeypatch
+):
     assert load("fashion_mnist").is_sample
     with pytest.raises(DataError, match="theorylab data fetch fashion_mnist"):
         load("fashion_mnist", sample=False)
@@ -138,7 +156,9 @@ def test_a_pretrained_network_comes_back_tensor_for_tensor(cache_folder, monkeyp
     data = torch_file({"_bn0.weight": ("0", 0, (3, 4), (1, 3))}, {"0": values})
     monkeypatch.setitem(DIGESTS, "efficientnet_lite0", digest(read_torch_legacy(data)))
     (tmp_path / "efficientnet-lite0-57934424.pth").write_bytes(data)
-    fetch("efficientnet_lite0", archive=tmp_path / "efficientnet-lite0-57934424.pth", progress=False)
+    fetch(
+        "efficientnet_lite0", archive=tmp_path / "efficientnet-lite0-57934424.pth", progress=False
+    )
     state = pretrained()
     assert list(state) == ["_bn0.weight"]
     np.testing.assert_array_equal(state["_bn0.weight"], values.reshape(4, 3).T)
@@ -148,5 +168,13 @@ def test_every_name_of_the_catalogue_has_a_checksum_and_a_complete_record():
     names = [name for entry in CATALOGUE.values() for name in entry.names]
     assert set(names) == set(DIGESTS) and len(names) == len(set(names)) and len(KEEL) == 43
     for name, entry in CATALOGUE.items():
-        assert name == entry.name and entry.size > 1e6 and entry.licence and entry.citation and entry.shapes
-        assert len(entry.package.sha256) == 64 and entry.kind in ("data", "network") and entry.layouts
+        assert (
+            name == entry.name
+            and entry.size > 1e6
+            and entry.licence
+            and entry.citation
+            and entry.shapes
+        )
+        assert (
+            len(entry.package.sha256) == 64 and entry.kind in ("data", "network") and entry.layouts
+        )

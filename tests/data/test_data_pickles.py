@@ -15,19 +15,25 @@ VALUES = np.arange(24, dtype="f4")
 
 def test_contiguous_tensors_are_read_back():
     data = torch_file(
-        {"w": ("0", 0, (2, 3, 4), (12, 4, 1)), "n": ("1", 0, (), ())}, {"0": VALUES, "1": np.array([7], "i8")}
+        {"w": ("0", 0, (2, 3, 4), (12, 4, 1)), "n": ("1", 0, (), ())},
+        {"0": VALUES, "1": np.array([7], "i8")},
     )
     state = read_torch_legacy(data)
     assert list(state) == ["w", "n"]
     np.testing.assert_array_equal(state["w"], VALUES.reshape(2, 3, 4))
     assert (
-        state["w"].dtype == np.float32 and state["n"].dtype == np.int64 and state["n"].shape == () and state["n"] == 7
+        state["w"].dtype == np.float32
+        and state["n"].dtype == np.int64
+        and state["n"].shape == ()
+        and state["n"] == 7
     )
 
 
 def test_strides_of_a_transposed_kernel_are_honoured():
     data = torch_file({"w": ("0", 0, (4, 3, 2), (1, 4, 12))}, {"0": VALUES})
-    np.testing.assert_array_equal(read_torch_legacy(data)["w"], VALUES.reshape(2, 3, 4).transpose(2, 1, 0))
+    np.testing.assert_array_equal(
+        read_torch_legacy(data)["w"], VALUES.reshape(2, 3, 4).transpose(2, 1, 0)
+    )
 
 
 def test_views_share_a_storage_at_their_offsets():
@@ -38,12 +44,21 @@ def test_views_share_a_storage_at_their_offsets():
 
 
 def test_an_empty_tensor_is_read():
-    assert read_torch_legacy(torch_file({"e": ("0", 0, (0, 4), (4, 1))}, {"0": VALUES}))["e"].shape == (0, 4)
+    assert read_torch_legacy(torch_file({"e": ("0", 0, (0, 4), (4, 1))}, {"0": VALUES}))[
+        "e"
+    ].shape == (0, 4)
 
 
 @pytest.mark.parametrize(
     ("offset", "size", "stride"),
-    [(0, (25,), (1,)), (1, (24,), (1,)), (0, (2,), (24,)), (0, (2,), (-1,)), (-1, (1,), (1,)), (0, (2, 2), (1,))],
+    [
+        (0, (25,), (1,)),
+        (1, (24,), (1,)),
+        (0, (2,), (24,)),
+        (0, (2,), (-1,)),
+        (-1, (1,), (1,)),
+        (0, (2, 2), (1,)),
+    ],
 )
 def test_a_view_outside_its_storage_is_refused(offset, size, stride):
     with pytest.raises(DataError, match="tensor"):

@@ -1,4 +1,5 @@
-"""Counts, means and checksums of the real sets (the project's data sheet). Each skips where its set is not cached."""
+"""Counts, means and checksums of the real sets (the project's data sheet). Each skips where its set
+is not cached."""
 
 import hashlib
 
@@ -25,9 +26,14 @@ def sha(array, dtype=np.uint8):
 
 def test_fashion_mnist_is_the_published_set():
     data = real("fashion_mnist")
-    assert np.bincount(data.y_train).tolist() == [6000] * 10 and np.bincount(data.y_test).tolist() == [1000] * 10
+    assert (
+        np.bincount(data.y_train).tolist() == [6000] * 10
+        and np.bincount(data.y_test).tolist() == [1000] * 10
+    )
     np.testing.assert_allclose([data.mean[0], data.std[0]], [0.2860, 0.3530], atol=6e-5)
-    np.testing.assert_allclose([data.x_test.mean() / 255, data.x_test.std() / 255], [0.2868, 0.3524], atol=6e-5)
+    np.testing.assert_allclose(
+        [data.x_test.mean() / 255, data.x_test.std() / 255], [0.2868, 0.3524], atol=6e-5
+    )
     # the sheet's checksums are of the IDX files: a header of 16 bytes, then the images
     for x, expected in [(data.x_train, "c59f468a2f672dc8"), (data.x_test, "5b4141f0afbad91e")]:
         header = bytes([0, 0, 8, 3]) + b"".join(int(n).to_bytes(4, "big") for n in x.shape)
@@ -44,11 +50,25 @@ def test_the_embedded_sample_is_the_start_of_the_full_set():
 
 def test_mnist_is_the_published_set():
     data = real("mnist")
-    assert np.bincount(data.y_train).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(data.y_train).tolist() == [
+        5923,
+        6742,
+        5958,
+        6131,
+        5842,
+        5421,
+        5918,
+        6265,
+        5851,
+        5949,
+    ]
     assert data.x_test.shape == (10_000, 28, 28)
     np.testing.assert_allclose([data.mean[0], data.std[0]], [0.1307, 0.3081], atol=6e-5)
     header = bytes([0, 0, 8, 3]) + b"".join(int(n).to_bytes(4, "big") for n in data.x_train.shape)
-    assert hashlib.md5(header + data.x_train.tobytes()).hexdigest() == "6bbc9ace898e44ae57da46a324031adb"
+    assert (
+        hashlib.md5(header + data.x_train.tobytes()).hexdigest()
+        == "6bbc9ace898e44ae57da46a324031adb"
+    )
 
 
 def test_mnist5k_is_part_of_mnist():
@@ -62,13 +82,20 @@ def test_mnist5k_is_part_of_mnist():
 @pytest.mark.long
 def test_cifar10_is_the_published_set():
     data = real("cifar10")
-    assert np.bincount(data.y_train).tolist() == [5000] * 10 and np.bincount(data.y_test).tolist() == [1000] * 10
+    assert (
+        np.bincount(data.y_train).tolist() == [5000] * 10
+        and np.bincount(data.y_test).tolist() == [1000] * 10
+    )
     np.testing.assert_allclose(data.mean, [0.4914, 0.4822, 0.4465], atol=6e-5)
     np.testing.assert_allclose(data.std, [0.2470, 0.2435, 0.2616], atol=6e-5)
     assert data.y_train[:10].tolist() == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]
     assert data.y_test[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]
-    assert sha(data.x_train).startswith("47af8b02cfcfb6cd") and sha(data.x_test).startswith("f9b1e2130bab680d")
-    assert sha(data.y_train).startswith("2b7cd2f24487317") and sha(data.y_test).startswith("cec8a24a1e92aa2e")
+    assert sha(data.x_train).startswith("47af8b02cfcfb6cd") and sha(data.x_test).startswith(
+        "f9b1e2130bab680d"
+    )
+    assert sha(data.y_train).startswith("2b7cd2f24487317") and sha(data.y_test).startswith(
+        "cec8a24a1e92aa2e"
+    )
 
 
 ROWS = {
@@ -97,7 +124,9 @@ def test_twonorm_is_two_unit_gaussians_two_apart():
     assert sorted(np.bincount(y)) == [3697, 3703]
     difference = x[y == 1].mean(0) - x[y == 0].mean(0)
     np.testing.assert_allclose(np.linalg.norm(difference) / 2, 1.9945, atol=5e-4)
-    within = np.linalg.eigvalsh(np.cov((x - np.where(y[:, None], x[y == 1].mean(0), x[y == 0].mean(0))).T))
+    within = np.linalg.eigvalsh(
+        np.cov((x - np.where(y[:, None], x[y == 1].mean(0), x[y == 0].mean(0))).T)
+    )
     assert within.min() > 0.895 and within.max() < 1.085
 
 
@@ -112,13 +141,19 @@ def test_every_keel_set_loads_and_normalises():
 
     for name in CATALOGUE["keel"].names:
         arrays = load(name).normalised()
-        assert np.isfinite(arrays.x_train).all() and np.isfinite(arrays.x_test).all() and len(arrays.y_test) > 0
+        assert (
+            np.isfinite(arrays.x_train).all()
+            and np.isfinite(arrays.x_test).all()
+            and len(arrays.y_test) > 0
+        )
 
 
 def test_adult_is_the_published_set():
     data = real("adult")
     assert data.x_train.shape == (32_561, 14) and data.x_test.shape == (16_281, 14)
-    np.testing.assert_allclose([data.y_train.mean(), data.y_test.mean()], [0.2408, 0.2362], atol=6e-5)
+    np.testing.assert_allclose(
+        [data.y_train.mean(), data.y_test.mean()], [0.2408, 0.2362], atol=6e-5
+    )
     x, y = data.x_train, data.y_train
     sex = [column.name for column in data.columns].index("sex")
     women = x[:, sex] == data.columns[sex].categories.index("Female")
@@ -128,7 +163,8 @@ def test_adult_is_the_published_set():
 
 
 def test_adult_in_bins_has_the_size_and_density_of_a9a():
-    # LIBSVM's page: 123 features; a9a holds 451,592 ones in 32,561 rows (14 a row less 4,262 missing cells)
+    # LIBSVM's page: 123 features; a9a holds 451,592 ones in 32,561 rows (14 a row less 4,262
+    # missing cells)
     arrays, names = encode(real("adult"), bins=5)
     assert len(names) == len(set(names)) == 123 and arrays.x_train.shape == (32_561, 123)
     assert arrays.x_train.sum() == 451_592 and set(np.unique(arrays.x_test)) == {0.0, 1.0}
@@ -145,7 +181,9 @@ def test_compas_is_the_published_set():
     data = real("compas")
     x, y = data.merged()
     race = [column.name for column in data.columns].index("race")
-    counts = dict(zip(data.columns[race].categories, np.bincount(x[:, race].astype(int)), strict=True))
+    counts = dict(
+        zip(data.columns[race].categories, np.bincount(x[:, race].astype(int)), strict=True)
+    )
     assert counts["African-American"] == 3696 and counts["Caucasian"] == 2454 and len(y) == 7214
     np.testing.assert_allclose(y.mean(), 0.4507, atol=6e-5)
 
@@ -177,8 +215,13 @@ def test_each_registry_client_delivers(name, tmp_path, monkeypatch):
 def test_efficientnet_lite0_is_the_published_network():
     need("efficientnet_lite0")
     state = pretrained()
-    assert len(state) == 296 and sum(tensor.size for tensor in state.values()) == pytest.approx(4.69e6, rel=2e-3)
-    assert state["_conv_stem.weight"].shape == (32, 3, 3, 3) and state["_conv_stem.weight"].dtype == np.float32
+    assert len(state) == 296 and sum(tensor.size for tensor in state.values()) == pytest.approx(
+        4.69e6, rel=2e-3
+    )
+    assert (
+        state["_conv_stem.weight"].shape == (32, 3, 3, 3)
+        and state["_conv_stem.weight"].dtype == np.float32
+    )
     assert state["_fc.weight"].shape == (1000, 1280)
     assert all(np.isfinite(tensor).all() for tensor in state.values())
     assert all((state[name] >= 0).all() for name in state if name.endswith("running_var"))

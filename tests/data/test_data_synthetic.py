@@ -33,7 +33,14 @@ def test_all_is_float64_where_the_user_asks_for_it():
         x = elliptical(KEY, 3, lam)
         beta = teacher(KEY, lam, lam)
         y = linear_targets(KEY, x, beta, noise_variance=0.1)
-        parts = (lam, x, beta, y, gaussian_design(KEY, 2, lam, entries="rademacher"), *augmented(KEY, x, y))
+        parts = (
+            lam,
+            x,
+            beta,
+            y,
+            gaussian_design(KEY, 2, lam, entries="rademacher"),
+            *augmented(KEY, x, y),
+        )
         assert all(part.dtype == jnp.float64 for part in parts)
     assert power_law_spectrum(4, 1.5).dtype == jnp.float32
 
@@ -41,7 +48,8 @@ def test_all_is_float64_where_the_user_asks_for_it():
 @pytest.mark.parametrize("entries", ["gaussian", "rademacher"])
 def test_designs_have_the_given_covariance(entries):
     x = gaussian_design(KEY, 20_000, SPECTRUM, entries=entries)
-    # an entry of the sample covariance has standard error at most sqrt(2/n) sqrt(lam_i lam_j); 5 of them
+    # an entry of the sample covariance has standard error at most sqrt(2/n) sqrt(lam_i lam_j); 5 of
+    # them
     root = np.sqrt(np.asarray(SPECTRUM))
     error = np.abs(x.T @ x / len(x) - np.diag(SPECTRUM)) / np.outer(root, root)
     assert error.max() < 5 * np.sqrt(2 / 20_000)
@@ -55,7 +63,8 @@ def test_elliptical_keeps_the_covariance_and_spreads_the_norms():
     square = (x**2 / np.asarray(SPECTRUM)).mean(0)
     # E (s z)^4 = 3 exp(4 sigma^2), so x^2/lam has variance 3 exp(4 sigma^2) - 1: 5 standard errors
     assert np.abs(square - 1).max() < 5 * np.sqrt((3 * np.exp(4 * sigma**2) - 1) / n)
-    # log|x| varies by sigma^2 more than log|z|, whose variance is pi^2/8; that of a log variance estimate is small
+    # log|x| varies by sigma^2 more than log|z|, whose variance is pi^2/8; that of a log variance
+    # estimate is small
     assert abs(np.log(np.abs(x[:, 0])).var() - (np.pi**2 / 8 + sigma**2)) < 0.06
     assert np.array_equal(elliptical(KEY, 5, SPECTRUM, sigma=0.0).shape, (5, 3))
 
@@ -73,7 +82,9 @@ def test_noise_has_the_given_variance_and_none_is_exact():
     exact = linear_targets(KEY, x, beta)
     np.testing.assert_allclose(exact, np.asarray(x) @ np.asarray(beta), rtol=1e-4, atol=1e-5)
     noise = linear_targets(jax.random.key(1), x, beta, noise_variance=0.25) - exact
-    assert abs(noise.var() - 0.25) < 5 * 0.25 * np.sqrt(2 / 20_000) and abs(noise.mean()) < 5 * 0.5 / np.sqrt(20_000)
+    assert abs(noise.var() - 0.25) < 5 * 0.25 * np.sqrt(2 / 20_000) and abs(
+        noise.mean()
+    ) < 5 * 0.5 / np.sqrt(20_000)
 
 
 def test_copies_and_augmentations_share_their_labels():
@@ -114,9 +125,14 @@ def test_bad_arguments_are_named():
             call()
 
 
-# Mean of GCV / risk at ridge 1e-4 and 1e-2 (n = 300, p = 2000, alpha 1.5, b exponent 1.6), measured elsewhere by an
-# independent NumPy program: see more_than_a_toy's dossier, section 2.6.
-GOLDEN = {"iid": (1.06, 1.03), "duplicate": (0.011, 0.68), "augmented": (0.13, 0.77), "elliptical": (0.17, 0.48)}
+# Mean of GCV / risk at ridge 1e-4 and 1e-2 (n = 300, p = 2000, alpha 1.5, b exponent 1.6), measured
+# elsewhere by an independent NumPy program: see more_than_a_toy's dossier, section 2.6.
+GOLDEN = {
+    "iid": (1.06, 1.03),
+    "duplicate": (0.011, 0.68),
+    "augmented": (0.13, 0.77),
+    "elliptical": (0.17, 0.48),
+}
 
 
 @pytest.mark.slow
@@ -144,7 +160,8 @@ def test_gcv_fails_on_the_controls_as_it_should(design):
             fit = x.T @ scipy.linalg.solve(x @ x.T + n * ridge * np.eye(n), y, assume_a="pos")
             row.append(gcv / (np.asarray(lam) * (fit - beta64) ** 2).sum())
         ratios.append(row)
-    # one draw scatters by at most a third of its mean (seen over draws): 8 draws by an eighth, 3 of them
+    # one draw scatters by at most a third of its mean (seen over draws): 8 draws by an eighth, 3 of
+    # them
     np.testing.assert_allclose(np.mean(ratios, axis=0), GOLDEN[design], rtol=3 / 8)
 
 

@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theorylab.data.tables import Column, encode_features, encode_labels, pack_columns, parse_csv, unpack_columns
+from theorylab.data.tables import (
+    Column,
+    encode_features,
+    encode_labels,
+    pack_columns,
+    parse_csv,
+    unpack_columns,
+)
 from theorylab.errors import DataError
 
 
@@ -13,7 +20,10 @@ def test_rows_are_stripped_and_headers_and_odd_lines_skipped():
 
 
 def test_blank_separated_rows():
-    assert parse_csv("A11  6 x\nA12 48 y\n", separator=None) == [["A11", "6", "x"], ["A12", "48", "y"]]
+    assert parse_csv("A11  6 x\nA12 48 y\n", separator=None) == [
+        ["A11", "6", "x"],
+        ["A12", "48", "y"],
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "1,2\n1,2,3\n"])
@@ -23,7 +33,9 @@ def test_empty_or_ragged_tables_are_refused(text):
 
 
 def test_words_become_codes_and_missing_cells_nan():
-    x, columns = encode_features([["1.5", "b", "?"], ["?", "a", "7"], ["-2", "?", "8"]], ["u", "v", "w"])
+    x, columns = encode_features(
+        [["1.5", "b", "?"], ["?", "a", "7"], ["-2", "?", "8"]], ["u", "v", "w"]
+    )
     assert columns == (Column("u"), Column("v", ("a", "b")), Column("w"))
     np.testing.assert_array_equal(x, [[1.5, 1, np.nan], [np.nan, 0, 7], [-2, np.nan, 8]])
     assert x.dtype == np.float64 and x.flags.c_contiguous
@@ -36,7 +48,11 @@ def test_labels_sort_as_numbers_where_they_are_numbers():
 
 
 @pytest.mark.long
-@given(st.lists(st.builds(Column, st.text(max_size=5), st.lists(st.text(max_size=3)).map(tuple)), max_size=4))
+@given(
+    st.lists(
+        st.builds(Column, st.text(max_size=5), st.lists(st.text(max_size=3)).map(tuple)), max_size=4
+    )
+)
 def test_columns_survive_packing(columns):
     packed = pack_columns(columns)
     assert packed.shape == () and packed.dtype.kind == "U"

@@ -22,15 +22,22 @@ def outcome(result: Callable[[], np.ndarray], right: np.ndarray, folder: Path) -
     try:
         found = result()
     except InputError as error:
-        return "refused in one line" if "\n" not in str(error) and str(folder) in str(error) else "refused unclearly"
+        return (
+            "refused in one line"
+            if "\n" not in str(error) and str(folder) in str(error)
+            else "refused unclearly"
+        )
     except Exception as error:
         return f"traceback {type(error).__name__}"
     return "right" if np.array_equal(found, right) else "silently wrong"
 
 
 def damage(path: Path, foreign: Path, draw: random.Random) -> str:
-    """One fault on a file; `foreign` is its counterpart in the folder of another function. Returns the kind."""
-    kind = draw.choice(("flip", "flip", "truncate", "delete", "duplicate", "append", "zeros", "swap", "directory"))
+    """One fault on a file; `foreign` is its counterpart in the folder of another function. Returns
+    the kind."""
+    kind = draw.choice(
+        ("flip", "flip", "truncate", "delete", "duplicate", "append", "zeros", "swap", "directory")
+    )
     content = path.read_bytes() if path.is_file() else b""
     place, end = sorted((draw.randrange(len(content) + 1), draw.randrange(len(content) + 1)))
     if kind in ("delete", "directory"):
@@ -60,13 +67,20 @@ def damage(path: Path, foreign: Path, draw: random.Random) -> str:
 
 def report(counts: collections.Counter, capsys: pytest.CaptureFixture) -> None:
     with capsys.disabled():
-        print(*(f"\n  {number:4d} {kind}: {found}" for (kind, found), number in sorted(counts.items())), flush=True)
+        print(
+            *(
+                f"\n  {number:4d} {kind}: {found}"
+                for (kind, found), number in sorted(counts.items())
+            ),
+            flush=True,
+        )
     assert {found for _, found in counts} <= {"right", "refused in one line"}
 
 
 @contextlib.contextmanager
 def full_after(calls: int, draw: random.Random, journal: Any = None) -> Iterator[None]:
-    """A disk on which so many writes succeed. What module `journal` opens gets a part of a line before."""
+    """A disk on which so many writes succeed. What module `journal` opens gets a part of a line
+    before."""
     left = iter(range(calls))
 
     def guarded(function: Callable) -> Callable:

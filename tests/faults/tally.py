@@ -1,4 +1,5 @@
-"""Counts what becomes of faults: right, refused in one line, silently wrong, a traceback, or a hang."""
+"""Counts what becomes of faults: right, refused in one line, silently wrong, a traceback, or a
+hang."""
 
 import contextlib
 import re
@@ -42,7 +43,8 @@ class Tally:
             self.bad.append(f"{kind}: {outcome}: {detail}")
 
     def judge(self, kind, work, refusals, detail=""):
-        """Run `work`; it says whether its result is right. `refusals`: the exceptions that are told in one line."""
+        """Run `work`; it says whether its result is right. `refusals`: the exceptions that are told
+        in one line."""
         try:
             with in_time():
                 outcome = "right" if work() else "silently wrong"
@@ -57,7 +59,8 @@ class Tally:
         return outcome
 
     def command(self, kind, arguments, capsys, right=lambda out: True, code=None):
-        """Run the command line; what it does not refuse must be `right`, and `code`, if given, must be its answer."""
+        """Run the command line; what it does not refuse must be `right`, and `code`, if given, must
+        be its answer."""
         from theorylab.cli.app import run
 
         capsys.readouterr()
@@ -78,7 +81,9 @@ class Tally:
         elif found == 0:
             outcome = "right" if right(told.out) else "silently wrong"
         else:
-            named = lines and all(line.startswith("theorylab: ") or "damaged result" in line for line in lines)
+            named = lines and all(
+                line.startswith("theorylab: ") or "damaged result" in line for line in lines
+            )
             outcome = "refused" if named else "without a line"
         self.add(kind, outcome, f"{arguments} {lines[-3:]}")
 
@@ -87,11 +92,17 @@ class Tally:
         outcomes = sorted({outcome for _, outcome in self.counts})
         print(f"\n{title}: {sum(self.counts.values())} faults")
         for kind in kinds:
-            print(f"  {kind:42s}" + "  ".join(f"{o} {self.counts[kind, o]}" for o in outcomes if self.counts[kind, o]))
+            print(
+                f"  {kind:42s}"
+                + "  ".join(f"{o} {self.counts[kind, o]}" for o in outcomes if self.counts[kind, o])
+            )
         totals = Counter()
         for (_, outcome), n in self.counts.items():
             totals[outcome] += n
-        print(f"  all: {dict(totals)}; silently wrong {totals['silently wrong']}, tracebacks {totals['traceback']}, "
-              f"hangs {totals['hang']}")  # fmt: skip
+        print(
+            f"  all: {dict(totals)}; silently wrong {totals['silently wrong']}, tracebacks "
+            f"{totals['traceback']}, "
+            f"hangs {totals['hang']}"
+        )
         assert not self.bad, "\n".join(self.bad[:5])
         assert sum(self.counts.values()) >= at_least

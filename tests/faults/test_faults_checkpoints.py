@@ -1,4 +1,5 @@
-"""Seeded faults on a folder of checkpoints: each ends in the undisturbed run's result or in a refusal of one line."""
+"""Seeded faults on a folder of checkpoints: each ends in the undisturbed run's result or in a
+refusal of one line."""
 
 import collections
 import os
@@ -36,7 +37,8 @@ train = names["train"]
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of the whole run, of one interrupted after 9 of 12 steps and of another learning rate."""
+    """Folders of the whole run, of one interrupted after 9 of 12 steps and of another learning
+    rate."""
     folders = {name: tmp_path_factory.mktemp("runs") / name for name in ("whole", "half", "other")}
     train(folders["whole"])
     train(folders["other"], lr=0.2)
@@ -60,19 +62,28 @@ def ask(folder: Path, right: np.ndarray, lr: float = 0.1) -> str:
         return outcome(lambda: train(folder, lr), right, folder)
 
 
-def test_damaged_files(prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_damaged_files(
+    prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     right, counts = train(None), collections.Counter()
     for seed in range(120):
         draw = random.Random(seed)
         folder, which = tmp_path / str(seed), draw.choice(("whole", "half", "half"))
         shutil.copytree(prepared[which], folder)
-        files = ["9.checkpoint", "12.checkpoint" if which == "whole" else "6.checkpoint", ".lock", ".holder"]
+        files = [
+            "9.checkpoint",
+            "12.checkpoint" if which == "whole" else "6.checkpoint",
+            ".lock",
+            ".holder",
+        ]
         newest = sorted(files[:2], key=len)[-1] if which == "whole" else "9.checkpoint"
         number = draw.choice((1, 1, 1, 2, 3))
         kinds = []
         for name in [newest if draw.random() < 0.5 else draw.choice(files) for _ in range(number)]:
             kinds.append(f"{damage(folder / name, prepared['other'] / name, draw)} {name}")
-        one = kinds[0].replace(newest, "newest").replace(files[0], "older").replace(files[1], "older")
+        one = (
+            kinds[0].replace(newest, "newest").replace(files[0], "older").replace(files[1], "older")
+        )
         found = ask(folder, right)
         counts[one if number == 1 else "several", found] += 1
         if found == "right" and seed % 6 == 0:
@@ -81,7 +92,9 @@ def test_damaged_files(prepared: dict[str, Path], tmp_path: Path, capsys: pytest
     report(counts, capsys)
 
 
-def test_full_disks(prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_full_disks(
+    prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     right, counts = train(None), collections.Counter()
     for seed in range(16):
         draw = random.Random(seed)
@@ -129,7 +142,9 @@ for job in sys.argv[1:]:
 
 def saved(jobs: list[str]) -> list[str]:
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run([sys.executable, "-c", SAVES, *jobs], capture_output=True, text=True, env=env)
+    done = subprocess.run(
+        [sys.executable, "-c", SAVES, *jobs], capture_output=True, text=True, env=env
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -146,14 +161,19 @@ def restored(folder: Path) -> np.ndarray:
         return np.full(1, step)
 
 
-def test_writers_killed_between_any_two_calls(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_writers_killed_between_any_two_calls(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     counts: collections.Counter = collections.Counter()
     folders = [tmp_path / str(calls) for calls in range(1, 61)]
     steps = []
-    for folder, end in zip(folders, saved([f"{folder}:{folder.name}:1" for folder in folders]), strict=True):
+    for folder, end in zip(
+        folders, saved([f"{folder}:{folder.name}:1" for folder in folders]), strict=True
+    ):
         steps.append(int(restored(folder)[0]))
         counts["killed" if end == "9" else "not killed", "right"] += 1
-    assert steps == sorted(steps) and steps[0] == 0 and steps[-1] == 5  # who dies later has finished no less
+    # who dies later has finished no less
+    assert steps == sorted(steps) and steps[0] == 0 and steps[-1] == 5
     assert counts["killed", "right"] > 30
     report(counts, capsys)
 

@@ -23,7 +23,17 @@ X = np.random.default_rng(0).standard_normal((18, 4)).astype(np.float32)
 W = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
 SMALL = 1e-6  # GB: several tiles, and several passes over the outputs
 FILES = ("kernel.npy", "setup.txt", "journal.txt", ".lock", ".holder")
-CALLS = ("fsync", "replace", "open", "ftruncate", "posix_fallocate", "pwrite", "pread", "close", "chmod")
+CALLS = (
+    "fsync",
+    "replace",
+    "open",
+    "ftruncate",
+    "posix_fallocate",
+    "pwrite",
+    "pread",
+    "close",
+    "chmod",
+)
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +57,9 @@ def ask(out: Path, right: np.ndarray, f: Callable = net) -> str:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of the whole kernel, of one interrupted midway and of another function; what wrote the first."""
-    folders = {name: tmp_path_factory.mktemp("kernels") / name for name in ("whole", "half", "other")}
+    folders = {
+        name: tmp_path_factory.mktemp("kernels") / name for name in ("whole", "half", "other")
+    }
     script: list[tuple] = []
 
     def recorded(folder: Path, *arguments: Any) -> Any:
@@ -57,7 +69,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         write, finish = stores.KernelFolder.write, stores.KernelFolder.finish
         patch.setattr(empirical, "open_folder", recorded)
-        patch.setattr(stores.KernelFolder, "write", lambda self, *a: (script.append(("write", *a)), write(self, *a))[1])
+        patch.setattr(
+            stores.KernelFolder,
+            "write",
+            lambda self, *a: (script.append(("write", *a)), write(self, *a))[1],
+        )
         kernel(folders["whole"])
         tiles = len(script) - 1
 
@@ -77,14 +93,21 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
-def test_damaged_files(prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_damaged_files(
+    prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     right, counts = kernel(None), collections.Counter()
     for seed in range(300):
         draw = random.Random(seed)
         folder = tmp_path / str(seed)
         shutil.copytree(prepared[draw.choice(("whole", "whole", "half"))], folder)
-        names = [draw.choice(FILES[:3] if draw.random() < 0.9 else FILES) for _ in range(draw.choice((1, 1, 1, 2, 3)))]
-        kinds = [f"{damage(folder / name, prepared['other'] / name, draw)} {name}" for name in names]
+        names = [
+            draw.choice(FILES[:3] if draw.random() < 0.9 else FILES)
+            for _ in range(draw.choice((1, 1, 1, 2, 3)))
+        ]
+        kinds = [
+            f"{damage(folder / name, prepared['other'] / name, draw)} {name}" for name in names
+        ]
         found = ask(folder, right)
         counts[kinds[0] if len(kinds) == 1 else "several", found] += 1
         if found == "right":
@@ -93,7 +116,9 @@ def test_damaged_files(prepared: dict[str, Path], tmp_path: Path, capsys: pytest
     report(counts, capsys)
 
 
-def test_full_disks(prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_full_disks(
+    prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     right, counts = kernel(None), collections.Counter()
     for seed in range(60):
         draw = random.Random(seed)
@@ -154,7 +179,9 @@ for job in sys.argv[2:]:
 def replayed(prepared: dict[str, Path], jobs: list[str]) -> list[str]:
     script = REPLAY.replace("CALLS", repr(CALLS))
     command = [sys.executable, "-c", script, str(prepared["recording"]), *jobs]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"}
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -172,14 +199,20 @@ def test_writers_killed_between_any_two_calls(
     report(counts, capsys)
 
 
-def test_writers_side_by_side(prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_writers_side_by_side(
+    prepared: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     right, counts = kernel(None), collections.Counter()
     folders = [tmp_path / str(seed) for seed in range(20)]
-    ends = replayed(prepared, [f"{folder}:0:{2 + seed % 2}:{seed}" for seed, folder in enumerate(folders)])
+    ends = replayed(
+        prepared, [f"{folder}:0:{2 + seed % 2}:{seed}" for seed, folder in enumerate(folders)]
+    )
     assert set(" ".join(ends).split()) == {"0"}
     tiles = len((prepared["whole"] / "journal.txt").read_text().splitlines())
     for folder in folders:
-        assert len((folder / "journal.txt").read_text().splitlines()) == tiles  # nothing was computed twice
+        assert (
+            len((folder / "journal.txt").read_text().splitlines()) == tiles
+        )  # nothing was computed twice
         counts["side by side", ask(folder, right)] += 1
     report(counts, capsys)
 
@@ -198,7 +231,10 @@ np.save(sys.argv[2], empirical_ntk(lambda w, x: (x @ w) ** 2, W, X, memory_gb={S
 def test_whole_processes_side_by_side_one_of_them_killed(seed: int, tmp_path: Path) -> None:
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
     out = tmp_path / "out"
-    both = [subprocess.Popen([sys.executable, "-c", COMPUTE, str(out), str(tmp_path / name)], env=env) for name in "ab"]
+    both = [
+        subprocess.Popen([sys.executable, "-c", COMPUTE, str(out), str(tmp_path / name)], env=env)
+        for name in "ab"
+    ]
     journal = out / "journal.txt"
     while both[0].poll() is None and not journal.exists():
         time.sleep(0.001)

@@ -1,4 +1,5 @@
-"""A seeded campaign against everything the laboratory keeps on disk, its writers and its workers."""
+"""A seeded campaign against everything the laboratory keeps on disk, its writers and its
+workers."""
 
 import errno
 import json
@@ -70,7 +71,16 @@ def damage(kind, content, rng):
     return None if kind == "deleted" else b"" if kind == "emptied" else rng.randbytes(len(raw))
 
 
-KINDS = ["truncated", "flipped", "garbage appended", "block zeroed", "piece cut out", "deleted", "emptied", "replaced"]
+KINDS = [
+    "truncated",
+    "flipped",
+    "garbage appended",
+    "block zeroed",
+    "piece cut out",
+    "deleted",
+    "emptied",
+    "replaced",
+]
 
 
 def test_no_damage_to_results_is_believed(tmp_path):
@@ -78,7 +88,15 @@ def test_no_damage_to_results_is_believed(tmp_path):
     reference = numbers(quiet(store).run(toy.PAPER, PRESET, NAMES))
     files = sorted(store.rglob("*.result"))
     pristine = {file: file.read_bytes() for file in files}
-    kinds = [*KINDS, "swapped", "copied over another", "a folder", "a pipe", "a link to nothing", "a link to another"]
+    kinds = [
+        *KINDS,
+        "swapped",
+        "copied over another",
+        "a folder",
+        "a pipe",
+        "a link to nothing",
+        "a link to another",
+    ]
     for turn in range(25 * len(kinds)):
         kind = kinds[turn % len(kinds)]
         for file, content in pristine.items():
@@ -103,7 +121,10 @@ def test_no_damage_to_results_is_believed(tmp_path):
             else:
                 a.symlink_to(b if kind == "a link to another" else tmp_path / "nothing")
         told = tally.judge(
-            kind, lambda: equal(numbers(quiet(store).run(toy.PAPER, PRESET, NAMES)), reference), REFUSALS, a
+            kind,
+            lambda: equal(numbers(quiet(store).run(toy.PAPER, PRESET, NAMES)), reference),
+            REFUSALS,
+            a,
         )
         if told == "right":
             healed = quiet(store)
@@ -137,7 +158,10 @@ def test_no_damage_to_verdicts_is_believed(tmp_path):
 def test_damaged_records_of_the_gallery_are_shown_as_damaged(tmp_path):
     rng, tally, out = random.Random(3), Tally(), tmp_path / "figures"
     reproduce(toy.PAPER, PRESET, quiet(tmp_path / "store"), out)
-    pages = lambda: (write_gallery([toy.PAPER], out).read_text(), papers_table({"toy": "A"}, {"toy": toy.PAPER}, out))  # noqa: E731
+    pages = lambda: (
+        write_gallery([toy.PAPER], out).read_text(),
+        papers_table({"toy": "A"}, {"toy": toy.PAPER}, out),
+    )
     reference = pages()
     records = [out / "toy" / "claims.json", out / "toy" / "toy_fig1.json"]
     pristine = {file: file.read_bytes() for file in records}
@@ -146,7 +170,11 @@ def test_damaged_records_of_the_gallery_are_shown_as_damaged(tmp_path):
         after = damage(kind, pristine[file], rng)
         file.unlink() if after is None else file.write_bytes(after)
         if kind == "deleted":
-            tally.judge("gallery deleted", lambda f=file: f.stem != "claims" or "not computed" in pages()[1], ())
+            tally.judge(
+                "gallery deleted",
+                lambda f=file: f.stem != "claims" or "not computed" in pages()[1],
+                (),
+            )
         else:
             shown = pages()
             outcome = "right" if shown == reference else "silently wrong"
@@ -159,15 +187,30 @@ def test_damaged_records_of_the_gallery_are_shown_as_damaged(tmp_path):
                 file.write_text(json.dumps({**record, key: value}))
                 shown = pages()
                 ok = "is damaged" in shown[0] or json.loads(pristine[file])[key] == value
-                tally.add("gallery edited by hand", "refused" if ok else "silently wrong", (file, key, value))
-            file.write_text(json.dumps({k: v for k, v in record.items() if k not in (key, "sha256")}))
+                tally.add(
+                    "gallery edited by hand",
+                    "refused" if ok else "silently wrong",
+                    (file, key, value),
+                )
+            file.write_text(
+                json.dumps({k: v for k, v in record.items() if k not in (key, "sha256")})
+            )
             shown = pages()  # as an earlier version wrote it, without a digest, and lacking a key
-            tally.add("gallery without a key", "refused" if "is damaged" in shown[0] else "right", (file, key))
+            tally.add(
+                "gallery without a key",
+                "refused" if "is damaged" in shown[0] else "right",
+                (file, key),
+            )
         file.write_bytes(pristine[file])
     tally.report("gallery", 200)
 
 
-FULL = {"fsync": "os.fsync", "making a file": "tempfile.mkstemp", "renaming": "os.replace", "modes": "os.chmod"}
+FULL = {
+    "fsync": "os.fsync",
+    "making a file": "tempfile.mkstemp",
+    "renaming": "os.replace",
+    "modes": "os.chmod",
+}
 
 
 def test_a_full_disk_loses_nothing_that_was_finished(tmp_path, monkeypatch):
@@ -190,12 +233,17 @@ def test_a_full_disk_loses_nothing_that_was_finished(tmp_path, monkeypatch):
                 with monkeypatch.context() as patch:
                     patch.setattr(target, broken)
                     told = tally.judge(
-                        f"disk fails at {what}", lambda s=store: bool(quiet(s).run(toy.PAPER, PRESET, NAMES)), REFUSALS
+                        f"disk fails at {what}",
+                        lambda s=store: bool(quiet(s).run(toy.PAPER, PRESET, NAMES)),
+                        REFUSALS,
                     )
                 assert told == "refused", (what, code)
                 kept = len(list(store.rglob("*.result")))
                 again = quiet(store)
-                assert equal(numbers(again.run(toy.PAPER, PRESET, NAMES)), reference) and again.found == kept >= after
+                assert (
+                    equal(numbers(again.run(toy.PAPER, PRESET, NAMES)), reference)
+                    and again.found == kept >= after
+                )
                 assert not list(store.rglob("*.tmp"))
     tally.report("full disk", 60)
 
@@ -212,10 +260,17 @@ print(runner.computed, runner.found)
 
 
 def writers(store, count, pause=0.05):
-    command = [sys.executable, "-c", SCRIPT.format(lab=str(Path(toy.__file__).parent), pause=pause), str(store)]
+    command = [
+        sys.executable,
+        "-c",
+        SCRIPT.format(lab=str(Path(toy.__file__).parent), pause=pause),
+        str(store),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
     return [
-        subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         for _ in range(count)
     ]
 
@@ -245,7 +300,10 @@ def test_killed_writers_leave_a_store_that_goes_on(tmp_path):
     for _ in range(3):
         process = writers(store, 1)[0]
         wanted, end = kept + rng.randrange(1, 6), time.monotonic() + 60
-        while len(list(folder.glob("*.result")) if folder.is_dir() else ()) < wanted and time.monotonic() < end:
+        while (
+            len(list(folder.glob("*.result")) if folder.is_dir() else ()) < wanted
+            and time.monotonic() < end
+        ):
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
@@ -277,10 +335,14 @@ dask = pytest.importorskip("distributed")
 def start(*words, path=""):
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([path or str(Path(toy.__file__).parent), str(HERE.parents[1])]),
+        "PYTHONPATH": os.pathsep.join(
+            [path or str(Path(toy.__file__).parent), str(HERE.parents[1])]
+        ),
     }
     command = [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 @pytest.fixture
@@ -301,7 +363,9 @@ def cluster(tmp_path, monkeypatch):
     address = json.loads(file.read_text())["address"]
 
     def worker(path=""):
-        process = begin("worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard", path=path)
+        process = begin(
+            "worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard", path=path
+        )
         with dask.Client(address) as client:
             client.wait_for_workers(1, timeout=60)
         return process
@@ -349,7 +413,9 @@ def test_a_worker_with_other_code_is_refused_by_name(tmp_path, cluster):
     text = Path(toy.__file__).read_text().replace("* 1e-3", "* 2e-3")
     (tmp_path / "other" / "toy.py").write_text(text)
     worker(path=str(tmp_path / "other"))
-    with pytest.raises(OperationError, match=r"Dask worker tcp://\S+ is refused: its toy differs from ours"):
+    with pytest.raises(
+        OperationError, match=r"Dask worker tcp://\S+ is refused: its toy differs from ours"
+    ):
         quiet(tmp_path / "store", executor=f"dask://{address}").run(toy.PAPER, PRESET, ["squares"])
     assert not list((tmp_path / "store").rglob("*.result"))
 
@@ -366,6 +432,8 @@ def test_a_cell_that_fails_on_a_cluster_does_not_stop_the_others(tmp_path, clust
         claims=(),
     )
     runner = quiet(tmp_path, executor=f"dask://{address}")
-    with pytest.raises(CellError, match=r'toy/failing \{"x":7\}: no inverse of 0 \(ZeroDivisionError\)'):
+    with pytest.raises(
+        CellError, match=r'toy/failing \{"x":7\}: no inverse of 0 \(ZeroDivisionError\)'
+    ):
         runner.run(paper, PRESET, ["failing", "squares"])
     assert runner.computed == 6

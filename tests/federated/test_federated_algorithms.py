@@ -1,4 +1,5 @@
-"""Every algorithm against a loop written by hand in NumPy float64; the ways to run clients against each other."""
+"""Every algorithm against a loop written by hand in NumPy float64; the ways to run clients against
+each other."""
 
 import os
 import subprocess
@@ -51,12 +52,20 @@ def half_squares(output, y):
 
 def run(algorithm, clients=DATA, rounds=ROUNDS, **options):
     return federated_fit(
-        linear, clients, params=START, algorithm=algorithm, rounds=rounds, key=KEY, loss=half_squares, **options,
-    )  # fmt: skip
+        linear,
+        clients,
+        params=START,
+        algorithm=algorithm,
+        rounds=rounds,
+        key=KEY,
+        loss=half_squares,
+        **options,
+    )
 
 
 def batches(number, i, mask, epochs):
-    """The batches of client i in a round: its shuffled places, four at a time, the last one short; or all, twice."""
+    """The batches of client i in a round: its shuffled places, four at a time, the last one short;
+    or all, twice."""
     if epochs is None:
         yield from [slice(None)] * 2
         return
@@ -71,22 +80,35 @@ def batches(number, i, mask, epochs):
 def local_loop(w, x, y, steps, lr, momentum=0.0, mu=0.0, shift=0.0, decay=0.0, buffer=0.0):
     v = w
     for picked in steps:
-        g = x[picked].T @ (x[picked] @ v - y[picked]) / len(y[picked]) + mu * (v - w) + shift + decay * v
+        g = (
+            x[picked].T @ (x[picked] @ v - y[picked]) / len(y[picked])
+            + mu * (v - w)
+            + shift
+            + decay * v
+        )
         buffer = momentum * buffer + g
         v = v - lr * buffer
     return v, buffer
 
 
-def by_hand(server, *, epochs=2, momentum=0.0, carry=False, rounds=ROUNDS, lr=lambda number: LR, **options):
+def by_hand(
+    server, *, epochs=2, momentum=0.0, carry=False, rounds=ROUNDS, lr=lambda number: LR, **options
+):
     """`server(w, v_i of the clients, number) -> w`."""
     w, buffers = START.astype(float), [0.0] * 3
     for number in range(rounds):
         after = []
         for i, part in enumerate(PARTS):
             v, buffer = local_loop(
-                w, X[part].astype(float), T[part].astype(float), batches(number, i, DATA.mask[i], epochs), lr(number),
-                momentum, buffer=buffers[i] if carry else 0.0, **options,
-            )  # fmt: skip
+                w,
+                X[part].astype(float),
+                T[part].astype(float),
+                batches(number, i, DATA.mask[i], epochs),
+                lr(number),
+                momentum,
+                buffer=buffers[i] if carry else 0.0,
+                **options,
+            )
             buffers[i] = buffer
             after.append(v)
         w = server(w, after, number)
@@ -98,7 +120,8 @@ def average(w, after, number):
 
 
 def close(found, expected):
-    np.testing.assert_allclose(found.params, expected, rtol=2e-5, atol=2e-6)  # float32 against float64
+    # float32 against float64
+    np.testing.assert_allclose(found.params, expected, rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.long
@@ -109,7 +132,9 @@ def test_fedavg_is_the_weighted_average_of_local_sgd():
 def test_fedavg_with_momentum_decay_and_a_schedule():
     schedule = optax.exponential_decay(LR, 1, 0.5)
     algorithm = fedavg(lr=schedule, steps=2, momentum=0.9, weight_decay=0.2)
-    expected = by_hand(average, epochs=None, momentum=0.9, decay=0.2, lr=lambda number: LR * 0.5**number)
+    expected = by_hand(
+        average, epochs=None, momentum=0.9, decay=0.2, lr=lambda number: LR * 0.5**number
+    )
     close(run(algorithm), expected)
 
 
@@ -147,7 +172,10 @@ def test_scaffold_is_option_ii(momentum):
     for number in range(ROUNDS):
         after = []
         for i, part in enumerate(PARTS):
-            picked = [b for _, b in zip(range(steps), batches(number, i, DATA.mask[i], steps), strict=False)]
+            picked = [
+                b
+                for _, b in zip(range(steps), batches(number, i, DATA.mask[i], steps), strict=False)
+            ]
             x, y = X[part].astype(float), T[part].astype(float)
             after.append(local_loop(w, x, y, picked, LR, momentum, shift=c - c_i[i])[0])
         new = [own - c + (w - v) / (a * LR) for own, v in zip(c_i, after, strict=True)]
@@ -174,7 +202,9 @@ def test_server_momentum_and_adam_work_on_the_pseudo_gradient():
         nonlocal m, v
         d = w - average(w, after, number)
         m, v = 0.9 * m + 0.1 * d, 0.99 * v + 0.01 * d**2
-        return w - 0.1 * (m / (1 - 0.9 ** (number + 1))) / (np.sqrt(v / (1 - 0.99 ** (number + 1))) + 1e-3)
+        return w - 0.1 * (m / (1 - 0.9 ** (number + 1))) / (
+            np.sqrt(v / (1 - 0.99 ** (number + 1))) + 1e-3
+        )
 
     close(run(fedadam(lr=LR, steps=2, server_lr=0.1)), by_hand(adam, epochs=None))
 
@@ -207,7 +237,8 @@ def test_partial_participation_averages_over_the_chosen_and_leaves_the_others_al
     close(found, sum(p * after[i] for p, i in zip(weights, chosen, strict=True)))
     (idle,) = set(range(3)) - set(chosen)
     assert not np.asarray(found.federated_state.controls[idle]).any()
-    expected = sum(P[i] * (w - after[i]) / (taus[i] * LR) for i in chosen)  # c = sum_i p_i c_i over all clients
+    # c = sum_i p_i c_i over all clients
+    expected = sum(P[i] * (w - after[i]) / (taus[i] * LR) for i in chosen)
     np.testing.assert_allclose(found.federated_state.control, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -223,7 +254,8 @@ def test_every_client_is_chosen_equally_often():
     state, counts = federated.init(START, {}), np.zeros(3)
     draw = jax.jit(jax.vmap(lambda number: rule.prepare(replace(state, round=number), KEY)[2]))
     counts = np.bincount(np.asarray(draw(jnp.arange(300))).ravel(), minlength=3)
-    np.testing.assert_allclose(counts, 200, atol=4 * np.sqrt(300 * 2 / 9))  # binomial, four standard deviations
+    # binomial, four standard deviations
+    np.testing.assert_allclose(counts, 200, atol=4 * np.sqrt(300 * 2 / 9))
 
 
 def test_local_gives_the_client_models_before_the_average():
@@ -232,7 +264,9 @@ def test_local_gives_the_client_models_before_the_average():
     results = federated.local(federated.init(START, {}), DATA, KEY)
     assert results.steps.tolist() == [2, 2, 2]
     for i, part in enumerate(PARTS):
-        np.testing.assert_allclose(results.params[i], full_batch(START, X[part], T[part], 2), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            results.params[i], full_batch(START, X[part], T[part], 2), rtol=1e-5, atol=1e-6
+        )
 
 
 class Normed(nnx.Module):
@@ -252,7 +286,9 @@ def test_mapped_vmapped_and_host_driven_clients_give_equal_results():
     one, *others = [run(FEW, rounds=1, client_axis=axis) for axis in (None, "vmap", "host")]
     for other in others:
         np.testing.assert_allclose(one.params, other.params, rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(one.federated_state.controls, other.federated_state.controls, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(
+            one.federated_state.controls, other.federated_state.controls, rtol=1e-3, atol=1e-5
+        )
         np.testing.assert_allclose(one.loss, other.loss, rtol=1e-5)
 
 
@@ -260,15 +296,24 @@ def test_mapped_vmapped_and_host_driven_clients_give_equal_results():
 def test_batch_statistics_dropout_and_carried_momentum_agree_too():
     labels = np.array([0, 1] * 8 + [0])
     clients = pad_clients(X, labels, PARTS)
-    algorithm = fedavg(lr=LR, epochs=1, batch_size=BATCH, momentum=0.9, carry_momentum=True, clients_per_round=2)
+    algorithm = fedavg(
+        lr=LR, epochs=1, batch_size=BATCH, momentum=0.9, carry_momentum=True, clients_per_round=2
+    )
     runs = [
         federated_fit(
-            Normed(nnx.Rngs(0)), clients, algorithm=algorithm, rounds=2, key=KEY, client_axis=axis,
+            Normed(nnx.Rngs(0)),
+            clients,
+            algorithm=algorithm,
+            rounds=2,
+            key=KEY,
+            client_axis=axis,
         )
         for axis in ("map", "vmap", "host")
-    ]  # fmt: skip
+    ]
     for other in runs[1:]:
-        for a, b in zip(jax.tree.leaves(runs[0].params), jax.tree.leaves(other.params), strict=True):
+        for a, b in zip(
+            jax.tree.leaves(runs[0].params), jax.tree.leaves(other.params), strict=True
+        ):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(runs[0].loss, other.loss, rtol=1e-5)
     mean = runs[0].state["norm"]["mean"]
@@ -301,7 +346,9 @@ def test_clients_spread_over_a_mesh_give_equal_results():
 
 @pytest.mark.long
 def test_augmentation_and_batch_size_above_the_client_are_possible():
-    doubled = run(fedavg(lr=LR, epochs=1, batch_size=50, augment=lambda key, x: 2 * x), rounds=1).params
+    doubled = run(
+        fedavg(lr=LR, epochs=1, batch_size=50, augment=lambda key, x: 2 * x), rounds=1
+    ).params
     after = [full_batch(START, 2 * X[part], T[part], 1) for part in PARTS]
     np.testing.assert_allclose(doubled, average(None, after, 0), rtol=1e-5, atol=1e-6)
 
@@ -318,8 +365,14 @@ def test_augmentation_and_batch_size_above_the_client_are_possible():
         (lambda: fedavg(lr=0.1, epochs=1, momentum=1.0), "momentum = 1"),
         (lambda: fedprox(lr=0.1, epochs=1, mu=-1.0), "mu = -1"),
         (lambda: fedavg(lr=0.1, epochs=1, carry_momentum=True), "no momentum to carry"),
-        (lambda: fednova(lr=0.1, epochs=1, momentum=0.9, carry_momentum=True), "leave carry_momentum out"),
-        (lambda: run(fedavg(lr=0.1, epochs=1, clients_per_round=4)), "clients_per_round = 4; .* at most 3"),
+        (
+            lambda: fednova(lr=0.1, epochs=1, momentum=0.9, carry_momentum=True),
+            "leave carry_momentum out",
+        ),
+        (
+            lambda: run(fedavg(lr=0.1, epochs=1, clients_per_round=4)),
+            "clients_per_round = 4; .* at most 3",
+        ),
         (lambda: run(fedavg(lr=0.1, epochs=1), client_axis="rows"), "client_axis = 'rows'"),
     ],
 )

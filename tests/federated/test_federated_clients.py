@@ -26,10 +26,13 @@ def test_every_client_gets_its_own_examples_back():
 
 
 @pytest.mark.parametrize(
-    ("weights", "expected"), [("size", [0.3, 0.6, 0.1]), ("uniform", [1 / 3] * 3), ([1, 2, 1], [0.25, 0.5, 0.25])]
+    ("weights", "expected"),
+    [("size", [0.3, 0.6, 0.1]), ("uniform", [1 / 3] * 3), ([1, 2, 1], [0.25, 0.5, 0.25])],
 )
 def test_weights_sum_to_one(weights, expected):
-    np.testing.assert_allclose(pad_clients(X, Y, PARTS, weights=weights).weights, expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        pad_clients(X, Y, PARTS, weights=weights).weights, expected, rtol=1e-6
+    )
 
 
 def test_pooled_data_hold_every_example_once():
@@ -56,7 +59,10 @@ def nan_at(row):
     ("call", "message"),
     [
         (lambda: pad_clients(nan_at(4), Y, PARTS), "NaN or infinite entries at client 1"),
-        (lambda: pad_clients(X, Y, [PARTS[0], np.array([], int)]), "client 1 has shape .* is empty"),
+        (
+            lambda: pad_clients(X, Y, [PARTS[0], np.array([], int)]),
+            "client 1 has shape .* is empty",
+        ),
         (lambda: pad_clients(X, Y, [np.array([0, 3])]), "class 2 is held by none of the 1 clients"),
         (lambda: pad_clients(X, Y, [np.array([0, 10])]), "client 0 has indices 0 to 10, 0 to 9"),
         (lambda: pad_clients(X, Y, [np.array([0.5])]), "client 0 has float64"),

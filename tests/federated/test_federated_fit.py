@@ -5,7 +5,14 @@ import pytest
 from flax import nnx
 
 from theorylab.errors import InputError
-from theorylab.federated import ClientData, RoundDivergenceError, fedavg, federated_fit, pad_clients, scaffold
+from theorylab.federated import (
+    ClientData,
+    RoundDivergenceError,
+    fedavg,
+    federated_fit,
+    pad_clients,
+    scaffold,
+)
 from theorylab.federated.execution import best_axis
 from theorylab.federated.fit import Checkpoints, as_functions
 from theorylab.federated.local import Client, LocalSGD, Mine, Start
@@ -28,7 +35,14 @@ START = {"w": jnp.zeros((3, 3)), "b": jnp.zeros(3)}
 
 
 def run(clients=DATA, **options):
-    options = {"algorithm": SCAFFOLD, "rounds": 3, "key": KEY, "params": START, "model": linear, **options}
+    options = {
+        "algorithm": SCAFFOLD,
+        "rounds": 3,
+        "key": KEY,
+        "params": START,
+        "model": linear,
+        **options,
+    }
     return federated_fit(options.pop("model"), clients, **options)
 
 
@@ -53,7 +67,10 @@ def test_a_killed_run_resumed_equals_the_undisturbed_one(tmp_path, monkeypatch):
     monkeypatch.setattr(Checkpoints, "save", save)
     resumed = run(eval_data=(X, Y), checkpoint=tmp_path / "run")
     same(whole.federated_state, resumed.federated_state)
-    same((whole.loss, whole.drift, whole.evaluations), (resumed.loss, resumed.drift, resumed.evaluations))
+    same(
+        (whole.loss, whole.drift, whole.evaluations),
+        (resumed.loss, resumed.drift, resumed.evaluations),
+    )
     assert resumed.eval_rounds.tolist() == [0, 1, 2, 3]
     # fewer rounds, or another run: refused
     with pytest.raises(InputError, match=r"rounds: 2 asked, the run in .* has made 3"):
@@ -63,7 +80,12 @@ def test_a_killed_run_resumed_equals_the_undisturbed_one(tmp_path, monkeypatch):
 
 
 def test_every_evaluation_set_is_seen_before_between_and_after():
-    found = run(eval_data={"train": (X, Y), "few": (X[:5], Y[:5])}, rounds=3, eval_every=2, eval_batch_size=7)
+    found = run(
+        eval_data={"train": (X, Y), "few": (X[:5], Y[:5])},
+        rounds=3,
+        eval_every=2,
+        eval_batch_size=7,
+    )
     assert found.eval_rounds.tolist() == [0, 2, 3]
     assert set(found.evaluations) == {"train_loss", "train_accuracy", "few_loss", "few_accuracy"}
     logits = np.asarray(linear(found.params, X))
@@ -84,8 +106,11 @@ def test_drift_is_the_distance_of_the_client_models_from_the_start():
     apply = as_functions(linear, START)[0]
     federated = algorithm.bind(apply, cross_entropy, DATA)
     local = federated.local(federated.init(START, {}), DATA, KEY)
-    squares = sum(np.square(leaf).reshape(3, -1).sum(1) for leaf in jax.tree.leaves(local.params))  # from zero
-    np.testing.assert_allclose(found.drift[0], np.sqrt((np.array([10, 6, 8]) / 24) @ squares), rtol=1e-5)
+    # from zero
+    squares = sum(np.square(leaf).reshape(3, -1).sum(1) for leaf in jax.tree.leaves(local.params))
+    np.testing.assert_allclose(
+        found.drift[0], np.sqrt((np.array([10, 6, 8]) / 24) @ squares), rtol=1e-5
+    )
 
 
 def test_no_rounds_leave_the_start():
@@ -113,7 +138,9 @@ def test_equal_architectures_share_what_was_compiled():
     assert one == same_one and hash(one) == hash(same_one) and one != other
     algorithm = fedavg(lr=0.1, steps=1)
     assert algorithm.bind(one, cross_entropy, DATA) is algorithm.bind(same_one, cross_entropy, DATA)
-    unhashable = type("Callable", (), {"__call__": lambda self, p, s, x: (linear(p, x), s), "__hash__": None})()
+    unhashable = type(
+        "Callable", (), {"__call__": lambda self, p, s, x: (linear(p, x), s), "__hash__": None}
+    )()
     assert algorithm.bind(unhashable, cross_entropy, DATA).init(START, {}).round == 0
 
 
@@ -126,10 +153,13 @@ def test_a_module_is_trained_without_being_changed():
 
 
 # convolutions in the module itself; `federated_fit` makes products of patches of them first
-@pytest.mark.parametrize(("model", "shape", "axis"), [
-    (CNN((4, 4, 1), 3, channels=(2,), hidden=(), rngs=nnx.Rngs(0)), (4, 4, 1), "host"),
-    (MLP((16, 3), rngs=nnx.Rngs(0)), (16,), "threads"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("model", "shape", "axis"),
+    [
+        (CNN((4, 4, 1), 3, channels=(2,), hidden=(), rngs=nnx.Rngs(0)), (4, 4, 1), "host"),
+        (MLP((16, 3), rngs=nnx.Rngs(0)), (16,), "threads"),
+    ],
+)
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the choice on CPU")
 def test_convolutions_are_driven_from_the_host_on_cpu(model, shape, axis):
     apply, params, state = functional_train(model)
@@ -147,23 +177,34 @@ def test_progress_names_the_algorithm_and_the_accuracy(capsys):
 
 def test_divergence_names_client_and_round():
     far = np.where(np.arange(24)[:, None] < 10, X, 1e20 * X).astype(np.float32)
-    with pytest.raises(RoundDivergenceError, match=r"client [12] is not finite after round \d of 50") as caught:
+    with pytest.raises(
+        RoundDivergenceError, match=r"client [12] is not finite after round \d of 50"
+    ) as caught:
         run(
-            pad_clients(far, X[:, :1], PARTS), model=lambda w, x: x @ w, params=jnp.zeros((3, 1)), rounds=50,
-            algorithm=fedavg(lr=1.0, steps=3), loss=lambda f, y: jnp.square(f - y).mean(-1),
-        )  # fmt: skip
+            pad_clients(far, X[:, :1], PARTS),
+            model=lambda w, x: x @ w,
+            params=jnp.zeros((3, 1)),
+            rounds=50,
+            algorithm=fedavg(lr=1.0, steps=3),
+            loss=lambda f, y: jnp.square(f - y).mean(-1),
+        )
     assert isinstance(caught.value, DivergenceError | InputError)
     assert caught.value.client in (1, 2)
 
 
 def broken(**changes):
-    return ClientData(**{**{name: getattr(DATA, name) for name in ("x", "y", "mask", "weights")}, **changes})
+    return ClientData(
+        **{**{name: getattr(DATA, name) for name in ("x", "y", "mask", "weights")}, **changes}
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"clients": broken(x=DATA.x.at[1, 2].set(jnp.nan))}, "NaN or infinite entries at client 1"),
+        (
+            {"clients": broken(x=DATA.x.at[1, 2].set(jnp.nan))},
+            "NaN or infinite entries at client 1",
+        ),
         ({"clients": broken(mask=DATA.mask.at[2].set(False))}, "client 2 has no examples"),
         ({"clients": broken(y=DATA.y.at[1].add(3))}, "client 1: labels from 3 to"),
         ({"rounds": -1}, "rounds = -1"),

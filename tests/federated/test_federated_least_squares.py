@@ -64,7 +64,9 @@ def option_two(phi, y, p, eta, steps, rounds):
 
 
 def test_proposition_1_the_h_form_is_scaffold_option_ii():
-    run = scaffold_least_squares(PHI, Y, eta=ETA, local_steps=M, rounds=50, weights=P, keep_trajectory=True)
+    run = scaffold_least_squares(
+        PHI, Y, eta=ETA, local_steps=M, rounds=50, weights=P, keep_trajectory=True
+    )
     expected, shifts = option_two(PHI, Y, P, ETA, M, 50)
     assert run.trajectory.dtype == np.float64
     np.testing.assert_allclose(run.trajectory, expected, rtol=0, atol=1e-10)
@@ -79,9 +81,14 @@ def test_proposition_1_the_network_loop_makes_the_same_iterates():
         parts = [np.arange(e - n, e) for e, n in zip(ends, SIZES, strict=True)]
         clients = pad_clients(np.concatenate(PHI), np.concatenate(Y), parts, weights=P)
         run = federated_fit(
-            lambda theta, x: x @ theta, clients, params=jnp.zeros((6, 2)), algorithm=scaffold(lr=ETA, steps=M),
-            loss=lambda f, y: jnp.square(f - y).sum(-1) / 2, rounds=5, key=jax.random.key(0),
-        )  # fmt: skip
+            lambda theta, x: x @ theta,
+            clients,
+            params=jnp.zeros((6, 2)),
+            algorithm=scaffold(lr=ETA, steps=M),
+            loss=lambda f, y: jnp.square(f - y).sum(-1) / 2,
+            rounds=5,
+            key=jax.random.key(0),
+        )
         theta = np.asarray(run.params)
     np.testing.assert_allclose(theta, option_two(PHI, Y, P, ETA, M, 5)[0][-1], rtol=0, atol=1e-10)
 
@@ -98,7 +105,9 @@ def test_a_run_continued_from_its_state_is_the_whole_run():
     options = {"eta": ETA, "local_steps": M, "weights": P}
     first = scaffold_least_squares(PHI, Y, rounds=3, **options)
     then = scaffold_least_squares(PHI, Y, rounds=3, state=first.state, **options)
-    np.testing.assert_array_equal(then.theta, scaffold_least_squares(PHI, Y, rounds=6, **options).theta)
+    np.testing.assert_array_equal(
+        then.theta, scaffold_least_squares(PHI, Y, rounds=6, **options).theta
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 5, 60])
@@ -112,7 +121,9 @@ def test_proposition_2_fedavg_converges_to_its_own_fixed_point(steps):
 
 def test_proposition_2_many_local_steps_average_the_clients_minimisers():
     fixed = fedavg_fixed_point(TERMS.H, TERMS.b, eta=ETA, local_steps=100_000, weights=P)
-    minimisers = np.stack([np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(PHI, Y, strict=True)])
+    minimisers = np.stack(
+        [np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(PHI, Y, strict=True)]
+    )
     np.testing.assert_allclose(fixed, np.tensordot(P, minimisers, 1), atol=1e-10)
 
 
@@ -147,23 +158,36 @@ def test_proposition_4_both_tend_to_the_minimum_norm_interpolator():
 @pytest.mark.parametrize("steps", [1, 6, 40])
 def test_proposition_5_the_spectral_radius_is_the_rate_seen(steps):
     radius = scaffold_spectral_radius(TERMS.H, eta=ETA, local_steps=steps, weights=P)
-    # With targets 0 the optimum is 0. Rounding in the invariant sum p_i h_i is never forgotten: a floor near 1e-16, so
-    # the decay is seen down to e^-25 of the start, over the later half of it. Maxima over windows: complex eigenvalues
-    # make the error oscillate, by a factor that is allowed to be e.
+    # With targets 0 the optimum is 0. Rounding in the invariant sum p_i h_i is never forgotten: a
+    # floor near 1e-16, so the decay is seen down to e^-25 of the start, over the later half of it.
+    # Maxima over windows: complex eigenvalues make the error oscillate, by a factor that is allowed
+    # to be e.
     h = RNG.normal(size=(4, 6, 1))
-    start = LeastSquaresState(RNG.normal(size=(6, 1)), h - np.tensordot(P, h, 1), np.zeros((4, 6, 1)))
+    start = LeastSquaresState(
+        RNG.normal(size=(6, 1)), h - np.tensordot(P, h, 1), np.zeros((4, 6, 1))
+    )
     start = replace(start, local=np.tile(start.theta, (4, 1, 1)))
     zeros = [0 * b[:, :1] for b in Y]
     run = scaffold_least_squares(
-        PHI, zeros, eta=ETA, local_steps=steps, rounds=350, weights=P, state=start, keep_trajectory=True
+        PHI,
+        zeros,
+        eta=ETA,
+        local_steps=steps,
+        rounds=350,
+        weights=P,
+        state=start,
+        keep_trajectory=True,
     )
     errors = np.linalg.norm(run.trajectory, axis=(1, 2))
     rounds = min(300, int(-25 / np.log(radius)))
     late, later = errors[rounds // 2 : rounds // 2 + 10], errors[rounds : rounds + 10]
-    assert np.isclose(np.log(later.max() / late.max()) / (rounds - rounds // 2), np.log(radius), atol=2 / rounds)
+    assert np.isclose(
+        np.log(later.max() / late.max()) / (rounds - rounds // 2), np.log(radius), atol=2 / rounds
+    )
     average = fedavg_round_matrix(TERMS.H, eta=ETA, local_steps=steps, weights=P)
     assert np.isclose(
-        fedavg_spectral_radius(TERMS.H, eta=ETA, local_steps=steps, weights=P), np.abs(np.linalg.eigvals(average)).max()
+        fedavg_spectral_radius(TERMS.H, eta=ETA, local_steps=steps, weights=P),
+        np.abs(np.linalg.eigvals(average)).max(),
     )
     if steps == 1:  # both are gradient descent then
         assert np.isclose(radius, np.abs(np.linalg.eigvals(average)).max(), atol=1e-10)
@@ -187,7 +211,8 @@ def test_the_round_matrix_makes_the_rounds():
 
 
 def test_too_many_local_steps_slow_scaffold_down_but_not_fedavg():
-    # Proposition 5's table at its own set-up (N=4, d=8, n_i=30, eta L = 0.5); the design there is another draw
+    # Proposition 5's table at its own set-up (N=4, d=8, n_i=30, eta L = 0.5); the design there is
+    # another draw
     rng = np.random.default_rng(1)
     phi = [rng.normal(size=(30, 8)) + 0.1 * rng.normal(size=8) for _ in range(4)]
     H = least_squares_terms(phi, [a[:, :1] for a in phi]).H
@@ -205,7 +230,9 @@ def test_local_operators_are_powers_and_sums_of_powers():
     for H, a, s in zip(TERMS.H, A, S, strict=True):
         B = np.eye(6) - ETA * H
         np.testing.assert_allclose(a, np.linalg.matrix_power(B, M), atol=1e-13)
-        np.testing.assert_allclose(s, ETA * sum(np.linalg.matrix_power(B, k) for k in range(M)), atol=1e-13)
+        np.testing.assert_allclose(
+            s, ETA * sum(np.linalg.matrix_power(B, k) for k in range(M)), atol=1e-13
+        )
     _, S = local_operators(np.zeros((1, 2, 2)), 0.1, 5)  # where the curvature is zero
     np.testing.assert_allclose(S[0], 0.5 * np.eye(2))
 
@@ -215,28 +242,40 @@ def test_power_sums_are_exact_to_rounding(steps):
     values = [Fraction(1), 1 - Fraction(1, 2**40), Fraction(3, 4), Fraction(0), Fraction(-7, 8)]
     got = power_sums(np.array([float(r) for r in values]), steps)
     for i, r in enumerate(values):
-        exact = (r**steps, sum(r**k for k in range(steps)), sum((steps - 1 - k) * r**k for k in range(steps)))
+        exact = (
+            r**steps,
+            sum(r**k for k in range(steps)),
+            sum((steps - 1 - k) * r**k for k in range(steps)),
+        )
         np.testing.assert_allclose([a[i] for a in got], [float(e) for e in exact], rtol=1e-12)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("steps", [1, 25, 500])
-@pytest.mark.parametrize("pair", [(scaffold_gram, scaffold_least_squares), (fedavg_gram, fedavg_least_squares)])
+@pytest.mark.parametrize(
+    "pair", [(scaffold_gram, scaffold_least_squares), (fedavg_gram, fedavg_least_squares)]
+)
 def test_proposition_7_the_gram_form_equals_the_primal_loop(pair, steps):
     dual, primal = pair
     eta = stable_step_size(PHI, 1.9)  # r negative at some eigenvalues
-    stacked, options = np.concatenate(PHI), {"eta": eta, "local_steps": steps, "rounds": 6, "weights": P}
+    stacked, options = (
+        np.concatenate(PHI),
+        {"eta": eta, "local_steps": steps, "rounds": 6, "weights": P},
+    )
     run = dual(gram(stacked), np.concatenate(Y), SIZES, **options)
     expected = primal(PHI, Y, keep_trajectory=True, Phi_eval=stacked[:9], **options)
     theta = np.einsum("np,tnk->tpk", stacked, run.trajectory)
     scale = np.abs(expected.trajectory).max()
     np.testing.assert_allclose(theta, expected.trajectory, rtol=0, atol=1e-10 * scale)
-    np.testing.assert_allclose(run.predict(gram(stacked[:9], stacked)), expected.predictions, atol=1e-9 * scale)
+    np.testing.assert_allclose(
+        run.predict(gram(stacked[:9], stacked)), expected.predictions, atol=1e-9 * scale
+    )
     np.testing.assert_allclose(run.fitted[-1], stacked @ theta[-1], atol=1e-9 * scale)
 
 
 def test_a_duplicated_client_changes_nothing():
-    # the average over two copies of the clients is the average over one: SCAFFOLD sees the same problem
+    # the average over two copies of the clients is the average over one: SCAFFOLD sees the same
+    # problem
     one = scaffold_least_squares(PHI[:2], Y[:2], eta=ETA, local_steps=M, rounds=4)
     two = scaffold_least_squares(PHI[:2] * 2, Y[:2] * 2, eta=ETA, local_steps=M, rounds=4)
     np.testing.assert_allclose(one.theta, two.theta, atol=1e-13)
@@ -270,19 +309,34 @@ OPTIONS = {"eta": ETA, "local_steps": 2, "rounds": 1}
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda o: scaffold_least_squares(PHI, Y, **{**o, "eta": 8 * ETA}), r"below 2 / lambda_max = .* at client \d"),
+        (
+            lambda o: scaffold_least_squares(PHI, Y, **{**o, "eta": 8 * ETA}),
+            r"below 2 / lambda_max = .* at client \d",
+        ),
         (lambda o: scaffold_gram(G, STACKED_Y, SIZES, **{**o, "eta": 8 * ETA}), "2 / lambda_max"),
         (lambda o: local_operators(TERMS.H, 8 * ETA, 2), "2 / lambda_max"),
         (lambda o: scaffold_least_squares(PHI, Y, **{**o, "eta": -1.0}), "eta = -1"),
-        (lambda o: scaffold_least_squares([PHI[0], bad(PHI[1])], Y[:2], **o), "Phi: NaN .* client 1"),
+        (
+            lambda o: scaffold_least_squares([PHI[0], bad(PHI[1])], Y[:2], **o),
+            "Phi: NaN .* client 1",
+        ),
         (lambda o: scaffold_least_squares(PHI[:2], [Y[0], bad(Y[1])], **o), "Y: NaN .* client 1"),
-        (lambda o: scaffold_least_squares([PHI[0], PHI[1][:0]], Y[:2], **o), "client 1 has no examples"),
-        (lambda o: scaffold_least_squares([PHI[0], PHI[1][:, :3]], Y[:2], **o), r"\(12, 3\) at client 1"),
+        (
+            lambda o: scaffold_least_squares([PHI[0], PHI[1][:0]], Y[:2], **o),
+            "client 1 has no examples",
+        ),
+        (
+            lambda o: scaffold_least_squares([PHI[0], PHI[1][:, :3]], Y[:2], **o),
+            r"\(12, 3\) at client 1",
+        ),
         (lambda o: scaffold_least_squares(PHI, Y[:3], **o), "3 clients given, Phi has 4"),
         (lambda o: scaffold_least_squares(PHI[:2], [Y[0], Y[1][:5]], **o), "5 rows at client 1"),
         (lambda o: scaffold_least_squares(PHI[0], Y[0], **o), "one .* array a client is needed"),
         (lambda o: scaffold_least_squares([], [], **o), "no clients"),
-        (lambda o: scaffold_least_squares(PHI, Y, Phi_eval=PHI[0][:, :2], **o), "Phi_eval has shape"),
+        (
+            lambda o: scaffold_least_squares(PHI, Y, Phi_eval=PHI[0][:, :2], **o),
+            "Phi_eval has shape",
+        ),
         (lambda o: scaffold_least_squares(PHI, Y, **{**o, "local_steps": 0}), "local_steps = 0"),
         (lambda o: scaffold_gram(G[:5], STACKED_Y, SIZES, **o), "square"),
         (lambda o: scaffold_gram(G, STACKED_Y[:5], SIZES, **o), "Y has shape"),

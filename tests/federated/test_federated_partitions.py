@@ -39,7 +39,11 @@ def test_label_skew_gives_class_i_mod_k_and_c_classes_each(n_clients, c, seed):
     held = classes_of(parts)
     assert all(len(own) == c and i % 10 in own for i, own in enumerate(held))
     for label in range(10):  # a class is split evenly among its holders
-        sizes = [(LABELS[part] == label).sum() for part, own in zip(parts, held, strict=True) if label in own]
+        sizes = [
+            (LABELS[part] == label).sum()
+            for part, own in zip(parts, held, strict=True)
+            if label in own
+        ]
         assert max(sizes) - min(sizes) <= 1
 
 
@@ -49,7 +53,8 @@ def test_further_classes_are_drawn_evenly():
     for own in classes_of(label_partition(labels, 1000, 2, KEY), labels):
         for label in own:
             counts[label] += 1
-    # client i holds i mod 4 (250 each) and one of the 3 others: 250 more, binomial of 750 draws with p = 1/3
+    # client i holds i mod 4 (250 each) and one of the 3 others: 250 more, binomial of 750 draws
+    # with p = 1/3
     np.testing.assert_allclose(counts, 500, atol=4 * np.sqrt(750 * 2 / 9))
 
 
@@ -77,16 +82,22 @@ def test_dirichlet_parts_cover_everything_and_respect_the_least_size(alpha):
 
 
 def test_dirichlet_follows_the_published_procedure_step_by_step():
-    # NIID-Bench's law written out again with the same generator: shares, full clients closed, cut at the cumulated sum
+    # NIID-Bench's law written out again with the same generator: shares, full clients closed, cut
+    # at the cumulated sum
     rng, n, clients = generator(KEY), 1000, 5
     while True:
         held = [[] for _ in range(clients)]
         for label in range(10):
             q = rng.dirichlet(np.repeat(0.5, clients))
-            q = np.array([share * (len(own) < n / clients) for share, own in zip(q, held, strict=True)])
+            q = np.array(
+                [share * (len(own) < n / clients) for share, own in zip(q, held, strict=True)]
+            )
             members = rng.permutation(np.nonzero(label == LABELS)[0])
             cuts = (np.cumsum(q / q.sum()) * len(members)).astype(int)[:-1]
-            held = [own + piece.tolist() for own, piece in zip(held, np.split(members, cuts), strict=True)]
+            held = [
+                own + piece.tolist()
+                for own, piece in zip(held, np.split(members, cuts), strict=True)
+            ]
         if min(map(len, held)) >= 10:
             break
     for ours, theirs in zip(dirichlet_partition(LABELS, clients, 0.5, KEY), held, strict=True):
@@ -102,7 +113,10 @@ def test_small_alpha_makes_clients_more_dissimilar():
 
 
 def test_partitions_depend_on_the_key_alone():
-    for law in (lambda k: label_partition(LABELS, 12, 2, k), lambda k: dirichlet_partition(LABELS, 5, 1.0, k)):
+    for law in (
+        lambda k: label_partition(LABELS, 12, 2, k),
+        lambda k: dirichlet_partition(LABELS, 5, 1.0, k),
+    ):
         one, again, other = law(KEY), law(KEY), law(jax.random.key(1))
         assert all(map(np.array_equal, one, again))
         assert not all(map(np.array_equal, one, other))
@@ -111,18 +125,36 @@ def test_partitions_depend_on_the_key_alone():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: label_partition(LABELS, 3, 1, KEY), "class 3, 4, 5, 6, 7, 8, 9 held by none of the 3 clients"),
+        (
+            lambda: label_partition(LABELS, 3, 1, KEY),
+            "class 3, 4, 5, 6, 7, 8, 9 held by none of the 3 clients",
+        ),
         (lambda: label_partition(LABELS, 10, 11, KEY), "classes_per_client = 11; .* at most 10"),
-        (lambda: label_partition(np.array([0, 0, 1]), 8, 1, KEY), "client 3, 4, 5, 6, 7 of 8 got no examples"),
+        (
+            lambda: label_partition(np.array([0, 0, 1]), 8, 1, KEY),
+            "client 3, 4, 5, 6, 7 of 8 got no examples",
+        ),
         (lambda: label_partition(LABELS.astype(float), 3, 1, KEY), "labels has dtype float64"),
         (lambda: label_partition(LABELS, 0, 1, KEY), "n_clients = 0"),
         (lambda: label_partition(LABELS, 10, 1, 0), "key = 0"),
         (lambda: iid_partition(np.arange(3), 5, KEY), "client 3, 4 of 5 got no examples"),
         (lambda: dirichlet_partition(LABELS, 5, 0.0, KEY), "alpha = 0"),
-        (lambda: dirichlet_partition(LABELS, 5, 1.0, KEY, min_size=300), "min_size = 300; .* at most 200"),
-        (lambda: dirichlet_partition(np.zeros(20, int), 10, 0.01, KEY, min_size=2), "raise alpha or lower min_size"),
-        (lambda: consecutive_pairs_partition(LABELS, classes_per_client=3), "10 classes cannot be dealt out 3"),
-        (lambda: consecutive_pairs_partition(LABELS, classes_per_client=0), "classes_per_client = 0"),
+        (
+            lambda: dirichlet_partition(LABELS, 5, 1.0, KEY, min_size=300),
+            "min_size = 300; .* at most 200",
+        ),
+        (
+            lambda: dirichlet_partition(np.zeros(20, int), 10, 0.01, KEY, min_size=2),
+            "raise alpha or lower min_size",
+        ),
+        (
+            lambda: consecutive_pairs_partition(LABELS, classes_per_client=3),
+            "10 classes cannot be dealt out 3",
+        ),
+        (
+            lambda: consecutive_pairs_partition(LABELS, classes_per_client=0),
+            "classes_per_client = 0",
+        ),
         (lambda: consecutive_pairs_partition(LABELS, 2), "held by none of the 2 clients"),
     ],
 )

@@ -9,7 +9,9 @@ from theorylab.federated import client_moments, combine_moments, federated_stand
 
 RNG = np.random.default_rng(0)
 # a large mean beside a small spread, which sums of squares in float32 lose; a constant; a dead unit
-F = np.c_[1e4 + RNG.normal(size=(60, 2)), RNG.normal(size=(60, 3)), np.full(60, 0.1), np.zeros(60)].astype(np.float32)
+F = np.c_[
+    1e4 + RNG.normal(size=(60, 2)), RNG.normal(size=(60, 3)), np.full(60, 0.1), np.zeros(60)
+].astype(np.float32)
 BLOCKS = [F[:7], F[7:8], F[8:40], F[40:]]
 
 
@@ -17,7 +19,9 @@ def test_federated_statistics_are_scikit_learns_on_the_pooled_features():
     ours, theirs = federated_standardizer(BLOCKS), StandardScaler().fit(F.astype(np.float64))
     np.testing.assert_allclose(ours.mean, theirs.mean_, rtol=1e-12)
     np.testing.assert_allclose(ours.scale, theirs.scale_, rtol=1e-10)
-    np.testing.assert_allclose(ours.apply(F[:5].astype(float)), theirs.transform(F[:5].astype(float)), atol=1e-9)
+    np.testing.assert_allclose(
+        ours.apply(F[:5].astype(float)), theirs.transform(F[:5].astype(float)), atol=1e-9
+    )
     assert ours.varies.tolist() == [True] * 5 + [False] * 2
 
 

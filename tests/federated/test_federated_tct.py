@@ -31,20 +31,33 @@ ALGORITHM = fedavg(lr=0.1, epochs=1)
 @pytest.fixture(scope="module")
 def whole():
     return tct(
-        MODEL, DATA, algorithm=ALGORITHM, rounds1=2, rounds2=4, local_steps=20, key=KEY, n_coords=30, eval_data=(X, Y)
+        MODEL,
+        DATA,
+        algorithm=ALGORITHM,
+        rounds1=2,
+        rounds2=4,
+        local_steps=20,
+        key=KEY,
+        n_coords=30,
+        eval_data=(X, Y),
     )
 
 
 @pytest.mark.long
 def test_the_parts_in_turn_are_the_whole(whole):
     train_key, feature_key = jax.random.split(KEY)
-    stage1 = federated_fit(MODEL, DATA, algorithm=ALGORITHM, rounds=2, key=train_key, eval_data=(X, Y))
+    stage1 = federated_fit(
+        MODEL, DATA, algorithm=ALGORITHM, rounds=2, key=train_key, eval_data=(X, Y)
+    )
     problem = convexify(stage1, DATA, key=feature_key, n_coords=30)
     stage2 = solve_convex(problem, rounds=4, local_steps=20, eval_data=(X, Y))
     np.testing.assert_array_equal(whole.stage2.theta, stage2.theta)
     assert whole.stage2.eval_accuracy.shape == (4,)
-    np.testing.assert_allclose(whole.stage2.eval_accuracy[-1], (whole.predict(X).argmax(1) == Y).mean())
-    np.testing.assert_allclose(whole.stage2.eval_accuracy, whole.stage2.train_accuracy)  # all data are held
+    np.testing.assert_allclose(
+        whole.stage2.eval_accuracy[-1], (whole.predict(X).argmax(1) == Y).mean()
+    )
+    # all data are held
+    np.testing.assert_allclose(whole.stage2.eval_accuracy, whole.stage2.train_accuracy)
     assert (np.diff(whole.stage2.train_loss) < 0).all()
 
 
@@ -74,28 +87,41 @@ def test_linearisation_error_is_of_second_order():
     with jax.enable_x64(True):
         f, params = functional(MODEL)
         params = jax.tree.map(lambda a: a.astype(jnp.float64), params)
-        problem = convexify((f, params), pad_clients(X.astype(np.float64), Y, PARTS), key=KEY, head="logit_sum",
-                            standardize=False)  # fmt: skip
+        problem = convexify(
+            (f, params),
+            pad_clients(X.astype(np.float64), Y, PARTS),
+            key=KEY,
+            head="logit_sum",
+            standardize=False,
+        )
         flat, unravel = jax.flatten_util.ravel_pytree(params)
         u = jnp.asarray(RNG.normal(size=flat.size))
         x = jnp.asarray(X[:3], jnp.float64)
         value = lambda t: f(unravel(flat + t * u), x).sum(1) / np.sqrt(3)  # noqa: E731
         phi = problem.map(x)
-        errors = [float(jnp.abs(value(t) - value(0.0) - t * (phi @ u)).max()) for t in (1e-1, 1e-2, 1e-3)]
+        errors = [
+            float(jnp.abs(value(t) - value(0.0) - t * (phi @ u)).max()) for t in (1e-1, 1e-2, 1e-3)
+        ]
     slopes = np.diff(np.log10(errors)) * -1
     np.testing.assert_allclose(slopes[1:], 2, atol=0.05)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("head", ["random", pytest.param("logit_sum", marks=pytest.mark.slow), "per_class"])
+@pytest.mark.parametrize(
+    "head", ["random", pytest.param("logit_sum", marks=pytest.mark.slow), "per_class"]
+)
 def test_the_two_methods_solve_the_same_problem(head, whole):
     problem = convexify(whole.stage1, DATA, key=KEY, head=head, n_coords=25)
     options = {"rounds": 3, "local_steps": 15, "eval_data": (X, Y)}
-    dual, primal = (solve_convex(problem, method=method, **options) for method in ("gram", "primal"))
+    dual, primal = (
+        solve_convex(problem, method=method, **options) for method in ("gram", "primal")
+    )
     # float32 features in the primal loop: eta, theta and losses to its rounding over 45 steps
     np.testing.assert_allclose(dual.theta, primal.theta, atol=1e-4 * np.abs(dual.theta).max())
     np.testing.assert_allclose(dual.train_loss, primal.train_loss, rtol=1e-4)
-    np.testing.assert_allclose(dual.logits(problem.map(X)), primal.logits(problem.map(X)), atol=1e-3)
+    np.testing.assert_allclose(
+        dual.logits(problem.map(X)), primal.logits(problem.map(X)), atol=1e-3
+    )
     assert dual.theta.shape == (25, 3)
     assert dual.eta.shape == ((3,) if head == "per_class" else (1,))
 
@@ -113,7 +139,9 @@ def test_fedavg_and_scaffold_start_with_the_same_round(whole):
 @pytest.mark.slow  # a claim of the room of TCT as well, judged at its smoke preset
 def test_many_rounds_tend_to_the_minimum_norm_interpolator():
     few = np.concatenate([part[:2] for part in PARTS])
-    data = pad_clients(X[few], Y[few], [np.arange(2 * i, 2 * i + 2) for i in range(3)], allow_missing=True)
+    data = pad_clients(
+        X[few], Y[few], [np.arange(2 * i, 2 * i + 2) for i in range(3)], allow_missing=True
+    )
     problem = convexify(MODEL, data, key=KEY, standardize=False)
     run = solve_convex(problem, rounds=3000, local_steps=5)
     limit = min_norm_interpolator(problem.features, problem.targets())
@@ -125,10 +153,19 @@ def test_plain_functions_and_no_bootstrap_are_possible():
     f = lambda p, x: jnp.tanh(x @ p["a"]) @ p["b"]  # noqa: E731
     params = {"a": jnp.asarray(RNG.normal(size=(4, 5))), "b": jnp.asarray(RNG.normal(size=(5, 3)))}
     run = tct(
-        f, DATA, params=params, algorithm=ALGORITHM, rounds1=0, rounds2=2, local_steps=5, key=KEY,
-        hidden=lambda p, x: jnp.tanh(x @ p["a"]), standardize=False,
-    )  # fmt: skip
-    assert run.problem.features[0].shape[1] == 4 * 5 + 5 + 1  # p["b"] is not read by the hidden features
+        f,
+        DATA,
+        params=params,
+        algorithm=ALGORITHM,
+        rounds1=0,
+        rounds2=2,
+        local_steps=5,
+        key=KEY,
+        hidden=lambda p, x: jnp.tanh(x @ p["a"]),
+        standardize=False,
+    )
+    # p["b"] is not read by the hidden features
+    assert run.problem.features[0].shape[1] == 4 * 5 + 5 + 1
     assert run.problem.standardizer is None
     np.testing.assert_array_equal(run.stage1.params["a"], params["a"])
 
@@ -153,12 +190,24 @@ def test_a_diverged_model_names_the_client(whole):
     ("call", "message"),
     [
         (lambda w: solve_convex(w.problem, rounds=0, local_steps=5), "rounds = 0"),
-        (lambda w: solve_convex(w.problem, rounds=1, local_steps=5, algorithm="sgd"), "algorithm = 'sgd'"),
-        (lambda w: solve_convex(w.problem, rounds=1, local_steps=5, method="exact"), "method = 'exact'"),
+        (
+            lambda w: solve_convex(w.problem, rounds=1, local_steps=5, algorithm="sgd"),
+            "algorithm = 'sgd'",
+        ),
+        (
+            lambda w: solve_convex(w.problem, rounds=1, local_steps=5, method="exact"),
+            "method = 'exact'",
+        ),
         (lambda w: solve_convex(w.problem, rounds=1, local_steps=5, eta=1.0), "2 / lambda_max"),
         (lambda w: convexify(w.stage1, DATA, key=KEY, n_coords=10_000), "n_coords = 10000"),
-        (lambda w: convexify(w.stage1, DATA, key=KEY, head="logit_sum", hidden=lambda p, x: x), "hidden: only"),
-        (lambda w: convexify(w.stage1, pad_clients(X, X[:, 0], PARTS), key=KEY), "integer labels are needed"),
+        (
+            lambda w: convexify(w.stage1, DATA, key=KEY, head="logit_sum", hidden=lambda p, x: x),
+            "hidden: only",
+        ),
+        (
+            lambda w: convexify(w.stage1, pad_clients(X, X[:, 0], PARTS), key=KEY),
+            "integer labels are needed",
+        ),
     ],
 )
 def test_bad_input_is_refused(call, message, whole):

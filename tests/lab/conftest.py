@@ -1,4 +1,5 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # the toy paper, importable here and in the processes that tests start
+# the toy paper, importable here and in the processes that tests start
+sys.path.insert(0, str(Path(__file__).parent))

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from theorylab.errors import InputError
-from theorylab.lab import FAMILY_LEVEL, Claim, Evidence, Preset, bootstrap, correlation, over_seeds, resampled, share
+from theorylab.lab import (
+    FAMILY_LEVEL,
+    Claim,
+    Evidence,
+    Preset,
+    bootstrap,
+    correlation,
+    over_seeds,
+    resampled,
+    share,
+)
 from theorylab.lab.claim import REDRAWS, control_said, jointly, together
 
 QUICK = Preset("quick", {})
@@ -17,7 +27,9 @@ def judged(measured, control, kind="claim", presets=("quick",)):
     def say(value):
         return lambda results, preset: [Evidence("x", value, 0.0, 1.0)]
 
-    claim = Claim("c", "x in [0, 1]", "here", (), say(measured), {"wrong": say(control)}, kind, presets)
+    claim = Claim(
+        "c", "x in [0, 1]", "here", (), say(measured), {"wrong": say(control)}, kind, presets
+    )
     return claim.evaluate({}, QUICK)
 
 
@@ -60,7 +72,11 @@ def test_the_interval_over_seeds_is_students():
     x = np.array([1.0, 1.5, 0.7, 1.1])
     evidence = over_seeds("x", x, 0.9, 2.0)
     low, high = stats.t.interval(0.95, 3, loc=x.mean(), scale=stats.sem(x))
-    assert evidence.interval == pytest.approx((low, high)) and evidence.holds and evidence.outcome == "undecided"
+    assert (
+        evidence.interval == pytest.approx((low, high))
+        and evidence.holds
+        and evidence.outcome == "undecided"
+    )
     assert over_seeds("x", [1.0]).interval is None
 
 
@@ -110,10 +126,14 @@ def test_many_measurements_share_the_error_among_them():
 
 
 def test_joint_intervals_of_eight_means_all_cover_in_19_of_20_families():
-    # Independent normals: Bonferroni's coverage is (1 - .05/8)^8 = 0.9511; 1,000 families, four standard errors.
+    # Independent normals: Bonferroni's coverage is (1 - .05/8)^8 = 0.9511; 1,000 families, four
+    # standard errors.
     rng, families = np.random.default_rng(3), 1000
     covered = sum(
-        all(e.interval[0] <= 0 <= e.interval[1] for e in jointly([over_seeds("x", v) for v in rng.normal(size=(8, 5))]))
+        all(
+            e.interval[0] <= 0 <= e.interval[1]
+            for e in jointly([over_seeds("x", v) for v in rng.normal(size=(8, 5))])
+        )
         for _ in range(families)
     )
     assert abs(covered / families - (1 - 0.05 / 8) ** 8) < 4 * math.sqrt(0.95 * 0.05 / families)
@@ -121,7 +141,9 @@ def test_joint_intervals_of_eight_means_all_cover_in_19_of_20_families():
 
 def test_the_interval_of_a_share_covers_as_often_as_the_binomial_law_says():
     n, p = 30, 0.2
-    covered = [k for k in range(n + 1) if share("x", k, n).interval[0] <= p <= share("x", k, n).interval[1]]
+    covered = [
+        k for k in range(n + 1) if share("x", k, n).interval[0] <= p <= share("x", k, n).interval[1]
+    ]
     assert 0.95 <= stats.binom.pmf(covered, n, p).sum() < 0.99  # exact: never below the level
 
 
@@ -134,13 +156,18 @@ def test_an_interval_is_inside_outside_or_across(values, low, width):
     evidence = over_seeds("x", values, low, low + width)
     a, b = evidence.interval
     inside, apart = low <= a and b <= low + width, b < low or a > low + width
-    assert evidence.outcome == ("holds" if inside else "fails" if apart else "undecided") and not (inside and apart)
+    assert evidence.outcome == ("holds" if inside else "fails" if apart else "undecided") and not (
+        inside and apart
+    )
     if evidence.outcome != "undecided":
-        assert evidence.holds == (evidence.outcome == "holds")  # the number agrees with its interval
+        # the number agrees with its interval
+        assert evidence.holds == (evidence.outcome == "holds")
 
 
 @given(values=VALUES, low=BOUND, width=st.floats(0, 4), more=st.floats(0, 2))
-def test_wider_bounds_never_turn_holding_into_not_holding_nor_make_a_failure(values, low, width, more):
+def test_wider_bounds_never_turn_holding_into_not_holding_nor_make_a_failure(
+    values, low, width, more
+):
     rank = {"fails": 0, "undecided": 1, "holds": 2}
     narrow = over_seeds("x", values, low, low + width)
     wide = over_seeds("x", values, low - more, low + width + more)
@@ -169,15 +196,27 @@ def test_the_status_of_sampled_measurements(values, control, kind, status, faile
     def say(x):
         return lambda results, preset: [over_seeds("x", x, 0.0, 1.0)]
 
-    verdict = Claim("c", "x in [0, 1]", "here", (), say(values), {"wrong": say(control)}, kind).evaluate({}, QUICK)
+    verdict = Claim(
+        "c", "x in [0, 1]", "here", (), say(values), {"wrong": say(control)}, kind
+    ).evaluate({}, QUICK)
     assert (verdict.status, verdict.failed) == (status, failed)
-    said = {"holds": "accepted", "fails": "rejected", "undecided": "undecided"}[over_seeds("", control, 0, 1).outcome]
+    said = {"holds": "accepted", "fails": "rejected", "undecided": "undecided"}[
+        over_seeds("", control, 0, 1).outcome
+    ]
     assert verdict.as_json()["controls"]["wrong"]["outcome"] == said
 
 
 def test_one_failing_measurement_decides_over_undecided_ones():
-    evidence = [over_seeds("a", ACROSS, 0, 1), over_seeds("b", OUTSIDE, 0, 1), over_seeds("c", INSIDE, 0, 1)]
-    assert [together(evidence), together(evidence[::2]), together(evidence[2:])] == ["fails", "undecided", "holds"]
+    evidence = [
+        over_seeds("a", ACROSS, 0, 1),
+        over_seeds("b", OUTSIDE, 0, 1),
+        over_seeds("c", INSIDE, 0, 1),
+    ]
+    assert [together(evidence), together(evidence[::2]), together(evidence[2:])] == [
+        "fails",
+        "undecided",
+        "holds",
+    ]
     assert control_said([*evidence, Evidence("nan", math.nan)]) == "broken"
 
 
@@ -188,8 +227,14 @@ def test_evidence_holds_exactly_when_its_margin_is_not_negative(x, low, width):
 
 
 def test_the_tightest_evidence_is_the_violated_one():
-    claim = Claim("c", "x", "here", (), lambda r, p: [Evidence("a", 0.5, 0, 1), Evidence("b", 9.0, high=1.0)],
-                  {"w": lambda r, p: [Evidence("x", 2.0, 0, 1)]})  # fmt: skip
+    claim = Claim(
+        "c",
+        "x",
+        "here",
+        (),
+        lambda r, p: [Evidence("a", 0.5, 0, 1), Evidence("b", 9.0, high=1.0)],
+        {"w": lambda r, p: [Evidence("x", 2.0, 0, 1)]},
+    )
     assert claim.evaluate({}, QUICK).tightest().label == "b"
 
 
@@ -204,4 +249,7 @@ def test_a_bootstrap_over_seeds_is_that_of_every_draw_by_itself_and_the_same_in_
 def test_a_bootstrap_leaves_out_draws_on_which_the_statistic_is_not_defined():
     values = np.array([0.0, 1.0, 2.0])  # one draw in 27 is of zeros alone
     found = bootstrap("inverse mean", lambda v: 1 / v.mean(), (values,))
-    assert 0 < REDRAWS - len(found.sample.draws) < REDRAWS / 10 and np.isfinite(found.sample.draws).all()
+    assert (
+        0 < REDRAWS - len(found.sample.draws) < REDRAWS / 10
+        and np.isfinite(found.sample.draws).all()
+    )

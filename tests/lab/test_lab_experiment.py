@@ -9,7 +9,9 @@ ROWS = Results(tuple(Row({"n": n, "seed": s}, {"x": n * 10 + s}) for n in (1, 2)
 
 def test_equal_cells_have_equal_text_whatever_the_order_and_the_sequence_type():
     assert (
-        canonical({"b": (1, 2), "a": 0.1}) == canonical({"a": 0.1, "b": [1, 2]}) != canonical({"a": 0.1, "b": [2, 1]})
+        canonical({"b": (1, 2), "a": 0.1})
+        == canonical({"a": 0.1, "b": [1, 2]})
+        != canonical({"a": 0.1, "b": [2, 1]})
     )
 
 
@@ -33,6 +35,11 @@ def test_changing_a_value_says_so_and_an_unknown_one_is_refused():
 
 def test_rows_are_found_by_their_parameters():
     assert ROWS.where(n=2).stack("x").tolist() == [20, 21]
-    assert ROWS.unique("n") == [1, 2] and ROWS.unique("n", "seed") == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert ROWS.unique("n") == [1, 2] and ROWS.unique("n", "seed") == [
+        (1, 0),
+        (1, 1),
+        (2, 0),
+        (2, 1),
+    ]
     with pytest.raises(KeyError, match="no cell"):
         ROWS.where(n=3)

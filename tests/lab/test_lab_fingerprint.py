@@ -6,23 +6,32 @@ from theorylab.lab import syntax
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A small theorylab: a imports b inside a function and names from the package c; d stands alone."""
+    """A small theorylab: a imports b inside a function and names from the package c; d stands
+    alone."""
     root = tmp_path / "theorylab"
     (root / "c").mkdir(parents=True)
     (root / "__init__.py").write_text("")
-    (root / "a.py").write_text("def f():\n    import theorylab.b\n    from theorylab.c import inner\n")
+    (root / "a.py").write_text(
+        "def f():\n    import theorylab.b\n    from theorylab.c import inner\n"
+    )
     (root / "b.py").write_text("import numpy\n")
     (root / "c" / "__init__.py").write_text("from . import inner\n")
     (root / "c" / "inner.py").write_text("from .other import x\n")
     (root / "c" / "other.py").write_text("x = 1\n")
     (root / "d.py").write_text("")
-    (root / "e.py").write_text("from theorylab import g\nfrom theorylab.g import one as first\ng.two()\n")
+    (root / "e.py").write_text(
+        "from theorylab import g\nfrom theorylab.g import one as first\ng.two()\n"
+    )
     (root / "g").mkdir()
     (root / "g" / "__init__.py").write_text(
-        "from theorylab.g.one import one\nfrom theorylab.g.two import two\nfrom theorylab.g.three import three\n"
+        "from theorylab.g.one import one\nfrom theorylab.g.two import two\nfrom "
+        "theorylab.g.three "
+        "import three\n"
     )
     for module in ("one", "two", "three"):
-        (root / "g" / f"{module}.py").write_text(f'def {module}():\n    """What it does."""\n    return 1\n')
+        (root / "g" / f"{module}.py").write_text(
+            f'def {module}():\n    """What it does."""\n    return 1\n'
+        )
     monkeypatch.setattr(syntax, "ROOT", root)
     forget()
     yield root
@@ -64,7 +73,9 @@ def test_a_package_used_in_another_way_than_by_its_names_counts_whole(package):
 
 
 def test_a_name_that_a_package_defines_itself_counts_the_whole_package(package):
-    (package / "g" / "__init__.py").write_text("from theorylab.g.one import one\n\ndef own():\n    return one()\n")
+    (package / "g" / "__init__.py").write_text(
+        "from theorylab.g.one import one\n\ndef own():\n    return one()\n"
+    )
     (package / "e.py").write_text("from theorylab.g import own\n")
     forget()
     assert fp.closure("theorylab.e") == {"theorylab.e", "theorylab.g", "theorylab.g.one"}

@@ -37,7 +37,8 @@ def test_the_rest_costs_what_cells_of_its_experiment_took_else_what_all_took():
     forecast.finish("a2", 20.0)
     assert forecast.seconds({}) == pytest.approx(15 + 40 + 70 / 3)
     assert forecast.seconds({"b2": 30.0}) == pytest.approx(15 + 10 + 70 / 3)
-    assert forecast.seconds({"b2": 99.0}) == pytest.approx(15 + 70 / 3)  # it takes longer, and the others what they do
+    # it takes longer, and the others what they do
+    assert forecast.seconds({"b2": 99.0}) == pytest.approx(15 + 70 / 3)
     assert forecast.seconds({}, speed=4.0) == pytest.approx((15 + 40 + 70 / 3) / 4)
     assert forecast.seconds({}, speed=0.5) == forecast.seconds({})
     forecast.finish("c1", None)  # it failed: nothing is known of its cost
@@ -81,7 +82,9 @@ def test_cells_side_by_side_take_less(clock):
         "toy (quick): 0 of 12 cells done; in work: 12 cells on dask://local",
         "toy (quick): 1 of 12 cells done; in work: 12 cells on dask://local; about 6 min left",
     ]
-    assert "5 of 12 cells done; in work: 12 cells on dask://local; about 1 min left" in text.getvalue()
+    assert (
+        "5 of 12 cells done; in work: 12 cells on dask://local; about 1 min left" in text.getvalue()
+    )
 
 
 def test_a_run_that_ends_by_an_error_tells_no_end(clock):
@@ -121,7 +124,14 @@ def test_a_terminal_gets_a_bar_with_the_cell_and_the_time_left(clock):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (150.1, "3 min"), (3600, "1 h"), (7830, "2 h 10 min")],
+    [
+        (0.2, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (150.1, "3 min"),
+        (3600, "1 h"),
+        (7830, "2 h 10 min"),
+    ],
 )
 def test_durations_are_told_as_one_reads_them(seconds, said):
     assert duration(seconds) == said
@@ -135,7 +145,10 @@ def test_a_run_names_its_cells_on_standard_error_and_is_silent_when_all_is_there
         assert shown.out == ""
         if run == 0:
             first, last = shown.err.splitlines()
-            assert first == 'toy (quick): 0 of 7 cells done; in work: squares {"pause":0.0,"seed":0,"x":1}'
+            assert (
+                first
+                == 'toy (quick): 0 of 7 cells done; in work: squares {"pause":0.0,"seed":0,"x":1}'
+            )
             assert last.startswith("toy (quick): 7 of 7 cells done; 7 of them now, in ")
     assert shown.err == ""
 

@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from theorylab.errors import InputError
-from theorylab.lab import Claim, Evidence, Preset, Runner, Store, correlation, over_seeds, resampled, share
+from theorylab.lab import (
+    Claim,
+    Evidence,
+    Preset,
+    Runner,
+    Store,
+    correlation,
+    over_seeds,
+    resampled,
+    share,
+)
 from theorylab.lab.claim import Verdict
 from theorylab.lab.replication import held_out, masked, pool, replicate
 from theorylab.lab.replication_file import (
@@ -41,7 +51,9 @@ def verdicts(runs, control=None, kind="claim", **options):
     control = control or [[OUTSIDE]] * len(runs)
     for at in range(len(runs)):
         one, two = (lambda r, p, x=x: x for x in (runs[at], control[at]))
-        found.append(Claim("c", "s", "here", (), one, {"wrong": two}, kind, **options).evaluate({}, QUICK))
+        found.append(
+            Claim("c", "s", "here", (), one, {"wrong": two}, kind, **options).evaluate({}, QUICK)
+        )
     return found
 
 
@@ -65,7 +77,10 @@ def test_values_of_all_base_seeds_are_one_sample():
 def test_successes_and_trials_are_added():
     (e,) = pool(verdicts([[share("x", k, n)] for k, n in ((3, 10), (5, 10), (40, 80))])).evidence
     exact_ = stats.binomtest(48, 100).proportion_ci(0.95, "exact")
-    assert e.interval == pytest.approx((exact_.low, exact_.high), abs=1e-12) and e.joint.measured == 0.48
+    assert (
+        e.interval == pytest.approx((exact_.low, exact_.high), abs=1e-12)
+        and e.joint.measured == 0.48
+    )
 
 
 def test_correlations_are_averaged_by_fishers_z():
@@ -78,12 +93,16 @@ def test_correlations_are_averaged_by_fishers_z():
 def test_of_resampled_statistics_the_base_seeds_are_the_sample():
     measured = [0.4, 0.5, 0.7]
     (e,) = pool(verdicts([[resampled("x", m, [m - 1, m, m + 1])] for m in measured])).evidence
-    assert e.interval == pytest.approx(stats.t.interval(0.95, 2, np.mean(measured), stats.sem(measured)))
+    assert e.interval == pytest.approx(
+        stats.t.interval(0.95, 2, np.mean(measured), stats.sem(measured))
+    )
 
 
 def test_pooled_measurements_of_a_claim_share_the_error():
     runs = np.random.default_rng(1).normal(size=(3, 2, 4))
-    found = pool(verdicts([[over_seeds("a", a), over_seeds("b", b), Evidence("c", 1.0)] for a, b in runs])).evidence
+    found = pool(
+        verdicts([[over_seeds("a", a), over_seeds("b", b), Evidence("c", 1.0)] for a, b in runs])
+    ).evidence
     for e, values in zip(found, runs.transpose(1, 0, 2).reshape(2, 12), strict=False):
         expected = stats.t.interval(0.975, 11, values.mean(), values.std(ddof=1) / 12**0.5)
         assert e.interval == pytest.approx(expected, rel=1e-12)
@@ -117,8 +136,11 @@ def test_one_value_a_base_seed_becomes_a_sample_of_as_many():
 
 def test_controls_are_pooled_as_the_claim_is():
     inside = [over([0.4, 0.5])] * 3
-    tried = {"holds": [over([2.0, 2.1])] * 3, "vacuous": [over([0.5, 0.6])] * 3,
-             "undecided": [over([x, x + 0.01]) for x in (0.8, 1.0, 1.2)]}  # fmt: skip
+    tried = {
+        "holds": [over([2.0, 2.1])] * 3,
+        "vacuous": [over([0.5, 0.6])] * 3,
+        "undecided": [over([x, x + 0.01]) for x in (0.8, 1.0, 1.2)],
+    }
     for status, control in tried.items():
         assert pool(verdicts(inside, control)).status == status
     assert pool(verdicts(inside, tried["vacuous"])).held == 0
@@ -140,10 +162,16 @@ def test_pooling_narrows_what_single_runs_cannot_decide():
     assert "undecided" in {v.status for v in runs} and pool(runs).status == "holds"
 
 
-@pytest.mark.parametrize("runs", [[exact(0.5), exact(0.5) * 2], [exact(0.5, label="a"), exact(0.5, label="b")]])
+@pytest.mark.parametrize(
+    "runs", [[exact(0.5), exact(0.5) * 2], [exact(0.5, label="a"), exact(0.5, label="b")]]
+)
 def test_measurements_that_do_not_match_decide_nothing_and_it_is_said(runs):
     found = pool(verdicts(runs))
-    assert found.status == "undecided" and found.remark.endswith("not pooled: the claim") and found.held == 2
+    assert (
+        found.status == "undecided"
+        and found.remark.endswith("not pooled: the claim")
+        and found.held == 2
+    )
     control = pool(verdicts([exact(0.5)] * 2, runs))
     assert control.status == "undecided" and control.remark.endswith("not pooled: wrong")
 
@@ -151,12 +179,18 @@ def test_measurements_that_do_not_match_decide_nothing_and_it_is_said(runs):
 def test_numbers_in_a_label_may_differ_between_base_seeds():
     labels = ("n=3: 1,024, ref. -2.5e-3", "n=3: 999.5, ref. 7")
     (e,) = pool(verdicts([exact(0.5, label=x) for x in labels])).evidence
-    assert e.label == "n=3: …, ref. …" and masked(labels[0]) == masked(labels[1]) == masked("n=…: …, ref. …")
+    assert e.label == "n=3: …, ref. …" and masked(labels[0]) == masked(labels[1]) == masked(
+        "n=…: …, ref. …"
+    )
 
 
 def test_bounds_that_a_run_makes_itself_are_applied_to_that_run():
     found = pool(verdicts([over([1.4, 1.5], high=2.0), over([0.4, 0.5], high=1.0)]))
-    assert found.evidence[0].kind == "varies" and not found.evidence[0].same_bounds and found.status == "holds"
+    assert (
+        found.evidence[0].kind == "varies"
+        and not found.evidence[0].same_bounds
+        and found.status == "holds"
+    )
 
 
 def test_a_skipped_claim_stays_skipped():
@@ -179,13 +213,24 @@ def test_copies_of_a_run_never_reverse_what_it_decided(values, low, width, copie
 
 
 @given(
-    values=st.lists(VALUES, min_size=2, max_size=3), low=st.floats(-2, 2), width=st.floats(0, 3), more=st.floats(0, 2)
+    values=st.lists(VALUES, min_size=2, max_size=3),
+    low=st.floats(-2, 2),
+    width=st.floats(0, 3),
+    more=st.floats(0, 2),
 )
 def test_wider_bounds_never_make_a_replication_worse(values, low, width, more):
     rank = {"fails": 0, "undecided": 1, "holds": 2}
-    narrow = pool(verdicts([over(x, low, low + width) for x in values], [[Evidence("x", 99.0, 0, 1)]] * len(values)))
-    wide = pool(verdicts([over(x, low - more, low + width + more) for x in values],
-                         [[Evidence("x", 99.0, 0, 1)]] * len(values)))  # fmt: skip
+    narrow = pool(
+        verdicts(
+            [over(x, low, low + width) for x in values], [[Evidence("x", 99.0, 0, 1)]] * len(values)
+        )
+    )
+    wide = pool(
+        verdicts(
+            [over(x, low - more, low + width + more) for x in values],
+            [[Evidence("x", 99.0, 0, 1)]] * len(values),
+        )
+    )
     assert rank[narrow.status] <= rank[wide.status] and narrow.held <= wide.held
 
 
@@ -204,14 +249,22 @@ def replicated(tmp_path, paper=toy.PAPER, seeds=(101, 102, 103)):
 
 def test_a_replication_computes_every_base_seed_and_shared_cells_once(tmp_path):
     found, run = replicated(tmp_path)
-    assert run.computed == 3 * 6 + 3  # six squares a base seed; the sum and what it needs do not depend on it
+    # six squares a base seed; the sum and what it needs do not depend on it
+    assert run.computed == 3 * 6 + 3
     assert [(c.status, c.held, c.of) for c in found.claims] == [("holds", 3, 3), ("holds", 3, 3)]
     squares, sums = (c.evidence[0] for c in found.claims)
     noise = [
-        np.random.default_rng(s).normal(size=3).mean() * 1e-3 for b in (101, 102, 103) for s in (1000 * b, 1000 * b + 1)
+        np.random.default_rng(s).normal(size=3).mean() * 1e-3
+        for b in (101, 102, 103)
+        for s in (1000 * b, 1000 * b + 1)
     ]
-    assert squares.joint.measured == pytest.approx(np.mean(noise), abs=1e-12) and squares.joint.seeds == 6
-    assert squares.interval == pytest.approx(stats.t.interval(0.95, 5, np.mean(noise), stats.sem(noise)), abs=1e-9)
+    assert (
+        squares.joint.measured == pytest.approx(np.mean(noise), abs=1e-12)
+        and squares.joint.seeds == 6
+    )
+    assert squares.interval == pytest.approx(
+        stats.t.interval(0.95, 5, np.mean(noise), stats.sem(noise)), abs=1e-9
+    )
     assert (squares.kind, sums.kind) == ("sampled", "exact")
 
 
@@ -223,7 +276,8 @@ def test_a_stopped_replication_goes_on_where_it_was(tmp_path):
         "import toy; from dataclasses import replace; from theorylab.lab import Runner, Store\n"
         "from theorylab.lab.replication import replicate\n"
         "paper = replace(toy.PAPER, presets=toy.presets(pause=0.2))\n"
-        f"replicate(paper, paper.preset('quick'), Runner(Store({str(tmp_path / 'store')!r})), (101, 102, 103))\n"
+        f"replicate(paper, paper.preset('quick'), Runner(Store({str(tmp_path / 'store')!r})), "
+        f"(101, 102, 103))\n"
     )
     environment = {**os.environ, "TOY_MARKS": str(marks), "PYTHONPATH": str(HERE.parents[1])}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
@@ -258,7 +312,11 @@ def beside(folder, paper=toy.PAPER, preset=None):
 def test_a_record_says_how_it_was_made_and_what_was_measured(folder):
     record = read_replication(toy.PAPER, "quick", folder / "toy")
     assert record["command"] == "theorylab verify toy --preset quick --replicate 3"
-    assert (record["seeds"], record["family_level"], record["values"]["xs"]) == ([101, 102, 103], 0.05, [1, 2, 3])
+    assert (record["seeds"], record["family_level"], record["values"]["xs"]) == (
+        [101, 102, 103],
+        0.05,
+        [1, 2, 3],
+    )
     assert record["versions"]["numpy"] == np.__version__ and record["code"] and record["devices"]
     first, second = record["claims"]
     assert (first["id"], first["status"], first["held"], first["of"]) == ("squares", "holds", 3, 3)
@@ -283,10 +341,15 @@ def test_changed_bounds_make_the_replication_of_that_claim_stale(folder):
     record["claims"][0]["evidence"][0]["high"] = 0.02
     path.write_text(json.dumps(record))
     first, second = beside(folder)
-    assert held_text(first) == "held 3 of 3, bounds changed since" and held_text(second) == "held 3 of 3"
+    assert (
+        held_text(first) == "held 3 of 3, bounds changed since"
+        and held_text(second) == "held 3 of 3"
+    )
     first["status"] = "fails"
     assert standing(first) == "fails"
-    assert counts_text([first, second]).endswith("replicated over 3 base seeds; 1 of 2 replications stale")
+    assert counts_text([first, second]).endswith(
+        "replicated over 3 base seeds; 1 of 2 replications stale"
+    )
 
 
 def test_changed_code_makes_a_replication_stale(folder, monkeypatch):
@@ -295,12 +358,15 @@ def test_changed_code_makes_a_replication_stale(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda t: t[: len(t) // 2], lambda t: t.replace('"held": 3', '"held": 2'), lambda t: "[]"]
+    "damage",
+    [lambda t: t[: len(t) // 2], lambda t: t.replace('"held": 3', '"held": 2'), lambda t: "[]"],
 )
 def test_a_damaged_replication_is_refused_and_says_how_to_mend_it(folder, damage):
     path = folder / "toy" / "replication.json"
     path.write_text(damage(path.read_text()))
-    with pytest.raises(InputError, match=r"replication.json is damaged .* theorylab verify toy --replicate R"):
+    with pytest.raises(
+        InputError, match=r"replication.json is damaged .* theorylab verify toy --replicate R"
+    ):
         read_replication(toy.PAPER, "quick", folder / "toy")
     with pytest.raises(InputError, match="damaged"):
         write_replication({"paper": "toy", "preset": "quick"}, folder / "toy")

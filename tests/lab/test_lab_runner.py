@@ -116,7 +116,9 @@ def test_a_copy_of_another_cells_result_is_not_believed(tmp_path, capsys):
     a, b = sorted((tmp_path / "store" / "toy").rglob("*.result"))[:2]
     b.write_bytes(a.read_bytes())
     again = runner(tmp_path)
-    np.testing.assert_array_equal(again.run(toy.PAPER, preset, ["squares"])["squares"].stack("value"), before)
+    np.testing.assert_array_equal(
+        again.run(toy.PAPER, preset, ["squares"])["squares"].stack("value"), before
+    )
     assert again.computed == 1
     assert f"{b}: it is the result of another cell, toy/squares/{a.stem}" in capsys.readouterr().err
 
@@ -126,20 +128,28 @@ def test_a_failing_cell_stops_those_that_need_it_and_no_others(tmp_path):
         return {"value": 1 / x}
 
     cells = Experiment("sometimes", sometimes, lambda p: [{"x": x} for x in (0, 1, 2)])
-    after = Experiment("after", lambda x, up: up, lambda p: [{"x": x} for x in (0, 1)],
-                       needs=lambda c: {"up": ("sometimes", {"x": c["x"]})})  # fmt: skip
+    after = Experiment(
+        "after",
+        lambda x, up: up,
+        lambda p: [{"x": x} for x in (0, 1)],
+        needs=lambda c: {"up": ("sometimes", {"x": c["x"]})},
+    )
     run = runner(tmp_path)
     with pytest.raises(CellError) as caught:
         run.run(paper_with(cells, after), toy.PAPER.preset("quick"), ["sometimes", "after"])
     assert str(caught.value).splitlines() == [
-        'toy/sometimes {"x":0}: division by zero (ZeroDivisionError)', "not computed, because they need those: 1 cells",
-    ]  # fmt: skip
+        'toy/sometimes {"x":0}: division by zero (ZeroDivisionError)',
+        "not computed, because they need those: 1 cells",
+    ]
     assert run.computed == 3
     assert "in sometimes" in caught.value.log.read_text()
 
 
 def test_a_cell_that_another_process_computes_is_waited_for_aloud(tmp_path, capsys):
-    store, preset = Store(tmp_path / "store"), toy.PAPER.preset("quick", changes={"xs": [1], "repeats": 1})
+    store, preset = (
+        Store(tmp_path / "store"),
+        toy.PAPER.preset("quick", changes={"xs": [1], "repeats": 1}),
+    )
     task = make_task(toy.PAPER, "squares", toy.SQUARES.cells(preset)[0])
     held, free = threading.Event(), threading.Event()
 
@@ -157,7 +167,11 @@ def test_a_cell_that_another_process_computes_is_waited_for_aloud(tmp_path, caps
     run.run(toy.PAPER, preset, ["squares"])
     thread.join()
     told = capsys.readouterr().err
-    assert f"waiting for {task}, which process {os.getpid()} on " in told and "(since 20" in told and run.computed == 1
+    assert (
+        f"waiting for {task}, which process {os.getpid()} on " in told
+        and "(since 20" in told
+        and run.computed == 1
+    )
 
 
 def test_a_process_with_other_code_objects_to_computing(monkeypatch):
@@ -168,17 +182,24 @@ def test_a_process_with_other_code_objects_to_computing(monkeypatch):
     ours = module_digests(toy.square)
     assert "toy" in ours and "theorylab.lab.claim" in ours
     assert objection(__version__, tuple(ours.items())) == ""
-    assert "its toy differs from ours" in objection(__version__, tuple({**ours, "toy": "0" * 16}.items()))
-    assert "its gone differs from ours, or it has none" in objection(__version__, (("gone", "0" * 16),))
+    assert "its toy differs from ours" in objection(
+        __version__, tuple({**ours, "toy": "0" * 16}.items())
+    )
+    assert "its gone differs from ours, or it has none" in objection(
+        __version__, (("gone", "0" * 16),)
+    )
     edited = time.time() + 60
     with monkeypatch.context() as patch:
         patch.setattr(
-            "theorylab.lab.cluster.file_of", lambda *_: SimpleNamespace(stat=lambda: SimpleNamespace(st_mtime=edited))
+            "theorylab.lab.cluster.file_of",
+            lambda *_: SimpleNamespace(stat=lambda: SimpleNamespace(st_mtime=edited)),
         )
         _objection.cache_clear()
         assert objection(__version__, tuple(ours.items())).endswith("has changed since it started")
     _objection.cache_clear()
-    assert objection("0.0.9", tuple(ours.items())) == f"it has theorylab {__version__}, this is 0.0.9"
+    assert (
+        objection("0.0.9", tuple(ours.items())) == f"it has theorylab {__version__}, this is 0.0.9"
+    )
 
 
 def test_an_unknown_executor_is_refused(tmp_path):
@@ -201,7 +222,9 @@ def test_a_dask_cluster_gives_the_same_results(tmp_path):
 def test_a_dask_scheduler_that_is_not_there_is_one_clear_error(tmp_path):
     pytest.importorskip("distributed")
     with pytest.raises(InputError, match=r"no Dask scheduler at 'nowhere'"):
-        runner(tmp_path, executor="dask://nowhere").run(toy.PAPER, toy.PAPER.preset("smoke"), ["squares"])
+        runner(tmp_path, executor="dask://nowhere").run(
+            toy.PAPER, toy.PAPER.preset("smoke"), ["squares"]
+        )
 
 
 SCRIPT = """
@@ -218,7 +241,9 @@ reproduce(toy.PAPER, preset, Runner(Store(base / "store")), base / sys.argv[2])
 
 
 def start(base, out):
-    return subprocess.Popen([sys.executable, "-c", SCRIPT.format(here=str(HERE)), str(base), out], cwd=HERE.parents[1])
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(here=str(HERE)), str(base), out], cwd=HERE.parents[1]
+    )
 
 
 def finished(base):
@@ -249,7 +274,9 @@ def test_a_killed_run_resumes_and_ends_with_the_bytes_of_an_undisturbed_one(tmp_
     assert len(list(marks.iterdir())) == undisturbed - kept
     csv = "out/toy/toy_fig1.csv"
     assert (rough / csv).read_bytes() == (calm / csv).read_bytes()
-    assert not list((rough / "store" / "toy").rglob(".*.result.*")), "an unfinished write was left behind as a result"
+    assert not list((rough / "store" / "toy").rglob(".*.result.*")), (
+        "an unfinished write was left behind as a result"
+    )
 
 
 @pytest.mark.long
@@ -262,7 +289,10 @@ def test_two_processes_share_a_store_and_compute_each_cell_once(tmp_path, marks)
 
 
 def test_a_preset_object_carries_its_seed_into_the_cells():
-    assert [c["seed"] for c in toy.SQUARES.cells(Preset("q", {"xs": [1], "repeats": 2, "pause": 0}, seed=2))] == [
+    assert [
+        c["seed"]
+        for c in toy.SQUARES.cells(Preset("q", {"xs": [1], "repeats": 2, "pause": 0}, seed=2))
+    ] == [
         2000,
         2001,
     ]
@@ -271,5 +301,7 @@ def test_a_preset_object_carries_its_seed_into_the_cells():
 def test_reproduce_writes_every_file_of_a_figure_and_the_verdicts(tmp_path):
     done = reproduce(toy.PAPER, toy.PAPER.preset("quick"), runner(tmp_path), tmp_path / "out")
     names = {p.name for p in (tmp_path / "out" / "toy").iterdir()}
-    assert names == {f"toy_fig1.{e}" for e in ("csv", "png", "dark.png", "pdf", "json")} | {"claims.json"}
+    assert names == {f"toy_fig1.{e}" for e in ("csv", "png", "dark.png", "pdf", "json")} | {
+        "claims.json"
+    }
     assert [v.status for v in done.verdicts] == ["holds", "holds"]

@@ -10,7 +10,11 @@ from theorylab.files import require_writable, write_atomically
 from theorylab.lab import DamagedResult, Row, Store
 
 PLACE = ("paper", "experiment", "key")
-ROW = Row({"n": 3, "kind": "a"}, {"x": np.arange(6.0).reshape(2, 3), "name": np.array("é")}, {"seconds": 0.5})
+ROW = Row(
+    {"n": 3, "kind": "a"},
+    {"x": np.arange(6.0).reshape(2, 3), "name": np.array("é")},
+    {"seconds": 0.5},
+)
 
 
 def test_a_row_comes_back_as_it_was_written(tmp_path):

@@ -18,19 +18,27 @@ watched("toy/quick", lambda: None)
 
 def run(kind, seconds):
     environment = {**os.environ, "THEORYLAB_WATCHDOG": seconds}
-    done = subprocess.run([sys.executable, "-c", STUCK, kind], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK, kind], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0 and not done.stdout
     return done.stderr
 
 
 def test_a_cell_that_is_stuck_in_native_code_is_named_in_the_dump_of_its_stack():
     told = run("native", "0.4")
-    assert told.count("Timeout (0:00:00.4") >= 2 and 'in toy/squares {"x":1}' in told and "toy/quick" not in told
+    assert (
+        told.count("Timeout (0:00:00.4") >= 2
+        and 'in toy/squares {"x":1}' in told
+        and "toy/quick" not in told
+    )
 
 
 def test_a_cell_that_waits_is_named_in_a_line_before_its_stack():
     told = run("python", "0.4")
-    line = told.index('theorylab: toy/squares {"x":1} has been computing for 0.4 s (THEORYLAB_WATCHDOG)')
+    line = told.index(
+        'theorylab: toy/squares {"x":1} has been computing for 0.4 s (THEORYLAB_WATCHDOG)'
+    )
     assert line < told.index("Timeout (0:00:00.4") and 'in toy/squares {"x":1}' in told
 
 

@@ -35,13 +35,17 @@ def failing(x):
 SQUARES = Experiment(
     "squares",
     square,
-    lambda p: [{"x": x, "seed": s, "pause": p["pause"]} for x in p["xs"] for s in p.seeds(p["repeats"])],
+    lambda p: [
+        {"x": x, "seed": s, "pause": p["pause"]} for x in p["xs"] for s in p.seeds(p["repeats"])
+    ],
 )
 TOTALS = Experiment(
     "totals",
     total,
     lambda p: [{"n": 2}],
-    needs=lambda c: {f"squares_{i}": ("squares", {"x": i + 1, "seed": 0, "pause": 0.0}) for i in range(c["n"])},
+    needs=lambda c: {
+        f"squares_{i}": ("squares", {"x": i + 1, "seed": 0, "pause": 0.0}) for i in range(c["n"])
+    },
 )
 
 
@@ -89,6 +93,14 @@ PAPER = Paper(
     (Figure("toy_fig1", "Squares", "ours", ("squares",), _table, _draw, "Squares of numbers."),),
     (
         Claim("squares", "x to x^2", "eq. (1)", ("squares",), _measure(2), {"cube": _measure(3)}),
-        Claim("sum", "1 + 4", "eq. (2)", ("totals",), _sum(0), {"off by one": _sum(1)}, kind="identity"),
+        Claim(
+            "sum",
+            "1 + 4",
+            "eq. (2)",
+            ("totals",),
+            _sum(0),
+            {"off by one": _sum(1)},
+            kind="identity",
+        ),
     ),
 )

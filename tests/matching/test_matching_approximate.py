@@ -23,7 +23,9 @@ def test_the_auctions_certificate_is_kept_and_the_matching_is_within_it(shape):
 
 def test_the_auction_is_exact_on_integers():
     for weights in np.random.default_rng(1).integers(-4, 9, (8, 6, 4)).astype(float):
-        assert value(weights, auction_assignment(weights, tolerance=0.9).row_to_col) == best_value(weights)
+        assert value(weights, auction_assignment(weights, tolerance=0.9).row_to_col) == best_value(
+            weights
+        )
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 2), (2, 0), (1, 1)])
@@ -48,7 +50,9 @@ def test_soft_prices_solve_their_fixed_point_equations():
     weights = np.random.default_rng(3).uniform(-1, 1, (6, 4))
     p, q = soft_assignment_duals(weights, eps=0.2, sweeps=200)
     np.testing.assert_allclose(p, 0.2 * np.log1p(np.exp((weights - q) / 0.2).sum(1)), atol=1e-10)
-    np.testing.assert_allclose(q, 0.2 * np.log1p(np.exp((weights - p[:, None]) / 0.2).sum(0)), atol=1e-10)
+    np.testing.assert_allclose(
+        q, 0.2 * np.log1p(np.exp((weights - p[:, None]) / 0.2).sum(0)), atol=1e-10
+    )
 
 
 def test_soft_prices_have_the_gradient_of_a_finite_difference():
@@ -70,7 +74,9 @@ def test_the_rounded_soft_matching_keeps_its_certificate():
     for weights in np.random.default_rng(5).uniform(-1, 1, (6, 6, 4)):
         found = soft_assignment(weights, eps=1e-3)
         assert best_value(weights) - value(weights, found.row_to_col) <= found.gap + 1e-12
-        assert found.gap == pytest.approx(dual_gap(weights, found.row_to_col, found.p, found.q), abs=1e-12)
+        assert found.gap == pytest.approx(
+            dual_gap(weights, found.row_to_col, found.p, found.q), abs=1e-12
+        )
 
 
 def test_senseless_options_are_refused():

@@ -19,7 +19,12 @@ def check(weights, found):
     n, m = weights.shape
     mate = np.asarray(found.row_to_col)
     rows = np.flatnonzero(mate >= 0)
-    assert mate.shape == (n,) and len(set(mate[rows])) == len(rows) and (mate >= -1).all() and (mate < m).all()
+    assert (
+        mate.shape == (n,)
+        and len(set(mate[rows])) == len(rows)
+        and (mate >= -1).all()
+        and (mate < m).all()
+    )
     assert (weights[rows, mate[rows]] > 0).all()
     assert found.value == pytest.approx(weights[rows, mate[rows]].sum(), abs=1e-12)
 
@@ -27,7 +32,10 @@ def check(weights, found):
 @pytest.mark.parametrize("shape", SIZES)
 def test_the_value_is_scipys_on_random_tied_and_negative_weights(shape):
     rng = np.random.default_rng(0)
-    for weights in (*rng.normal(size=(20, *shape)), *rng.integers(-2, 3, (20, *shape)).astype(float)):
+    for weights in (
+        *rng.normal(size=(20, *shape)),
+        *rng.integers(-2, 3, (20, *shape)).astype(float),
+    ):
         found = max_weight_matching(weights)
         check(weights, found)
         assert found.value == pytest.approx(best_value(weights), abs=1e-12)
@@ -54,7 +62,8 @@ def test_any_prices_are_a_good_start_and_give_the_same_value():
 def test_optax_agrees_where_everybody_is_worth_matching():
     weights = np.random.default_rng(2).uniform(0.1, 1.0, (4, 4))
     rows, cols = hungarian_algorithm(-jnp.asarray(weights))
-    assert max_weight_matching(weights).value == pytest.approx(weights[rows, cols].sum(), abs=1e-6)  # optax: float32
+    # optax: float32
+    assert max_weight_matching(weights).value == pytest.approx(weights[rows, cols].sum(), abs=1e-6)
 
 
 @pytest.mark.long
@@ -74,20 +83,30 @@ def test_one_pair_meets_only_if_it_gains():
 def test_every_type_of_number_is_solved_in_float64_and_comes_back_as_numpy(dtype):
     weights = np.array([[3, 1, 2, -4], [2, 2, 2, 0], [0, 1, 5, 1], [1, 1, 1, 1]], dtype)
     found = max_weight_matching(weights)
-    assert isinstance(found.value, np.ndarray) and found.value.dtype == np.float64 and found.value == 11
+    assert (
+        isinstance(found.value, np.ndarray)
+        and found.value.dtype == np.float64
+        and found.value == 11
+    )
 
 
 def test_it_runs_under_jit_and_vmap_in_float32_code():
     weights = np.random.default_rng(3).normal(size=(6, 4, 4))
-    values = jax.jit(jax.vmap(lambda w: max_weight_matching(w).value))(jnp.asarray(weights, jnp.float32))
-    np.testing.assert_allclose(values, [best_value(w.astype(np.float32)) for w in weights], rtol=1e-6)
+    values = jax.jit(jax.vmap(lambda w: max_weight_matching(w).value))(
+        jnp.asarray(weights, jnp.float32)
+    )
+    np.testing.assert_allclose(
+        values, [best_value(w.astype(np.float32)) for w in weights], rtol=1e-6
+    )
 
 
 def test_permuting_agents_changes_nothing_and_scaling_scales():
     rng = np.random.default_rng(4)
     weights = rng.normal(size=(4, 4))
     value = max_weight_matching(weights).value
-    assert max_weight_matching(weights[rng.permutation(4)][:, rng.permutation(4)]).value == pytest.approx(value)
+    assert max_weight_matching(
+        weights[rng.permutation(4)][:, rng.permutation(4)]
+    ).value == pytest.approx(value)
     assert max_weight_matching(1e6 * weights).value == pytest.approx(1e6 * value)
     assert max_weight_matching(weights.T).value == pytest.approx(value)
 

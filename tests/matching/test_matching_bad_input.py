@@ -1,4 +1,5 @@
-"""Every public function of the package, called with every argument malformed: a right value or a refusal naming it."""
+"""Every public function of the package, called with every argument malformed: a right value or a
+refusal naming it."""
 
 import bad_input
 import jax
@@ -57,13 +58,25 @@ CALLS = {
     "auction_assignment": (matching.auction_assignment, {"weights": W, "tolerance": 1e-3}),
     "best_coalition": (matching.best_coalition, {"market": MARKET, "outcome": OUTCOME}),
     "break_even": (matching.break_even, {**BOUND, "friction": 0.1}),
-    "core_prices": (matching.core_prices, {"weights": W, "row_to_col": np.arange(3), "select": "midpoint"}),
+    "core_prices": (
+        matching.core_prices,
+        {"weights": W, "row_to_col": np.arange(3), "select": "midpoint"},
+    ),
     "deferred_acceptance": (matching.deferred_acceptance, {"market": MARKET}),
     "dual_gap": (matching.dual_gap, {"weights": W, "row_to_col": np.arange(3), **PRICES}),
     "friction_outcome": (matching.friction_outcome, {"decision": DECISION, "friction": 0.1}),
-    "hidden_matching_market": (matching.hidden_matching_market, {"key": KEY, "k": 3, "gap": 0.2, "base": 0.1}),
-    "is_stable": (matching.is_stable, {"market": MARKET, "outcome": OUTCOME, "tolerance": 1e-9, "friction": 0.1}),
-    "linear": (matching.linear, {**CONTEXTS, "horizon": 10, "noise_std": 0.1, "ridge": 1.0, "clip": True}),
+    "hidden_matching_market": (
+        matching.hidden_matching_market,
+        {"key": KEY, "k": 3, "gap": 0.2, "base": 0.1},
+    ),
+    "is_stable": (
+        matching.is_stable,
+        {"market": MARKET, "outcome": OUTCOME, "tolerance": 1e-9, "friction": 0.1},
+    ),
+    "linear": (
+        matching.linear,
+        {**CONTEXTS, "horizon": 10, "noise_std": 0.1, "ridge": 1.0, "clip": True},
+    ),
     "match_ntu_ucb": (matching.match_ntu_ucb, {"model": MODEL, "shape": (3, 3)}),
     "match_ucb": (matching.match_ucb, {"model": MODEL, "shape": (3, 3), "prices": "midpoint"}),
     "matching_gap": (matching.matching_gap, {"weights": W}),
@@ -73,8 +86,14 @@ CALLS = {
     "ntu_instability": (matching.ntu_instability, {"market": MARKET, "row_to_col": MATE}),
     "random_market": (matching.random_market, {"key": KEY, "n": 3, "m": 2}),
     "regret_bound": (matching.regret_bound, {**BOUND, "rounds": np.asarray([1, 50])}),
-    "soft_assignment": (matching.soft_assignment, {"weights": W, "eps": 0.1, "phases": 2, "sweeps": 3}),
-    "soft_assignment_duals": (matching.soft_assignment_duals, {"weights": W, "eps": 0.1, "phases": 2, "sweeps": 3}),
+    "soft_assignment": (
+        matching.soft_assignment,
+        {"weights": W, "eps": 0.1, "phases": 2, "sweeps": 3},
+    ),
+    "soft_assignment_duals": (
+        matching.soft_assignment_duals,
+        {"weights": W, "eps": 0.1, "phases": 2, "sweeps": 3},
+    ),
     "structured_market": (matching.structured_market, {"key": KEY, **TYPES, "kinds": 2}),
     "subset_instability": (
         matching.subset_instability,
@@ -84,24 +103,51 @@ CALLS = {
     "typed": (matching.typed, {**TYPES, "horizon": 10, "width": 0.5, "clip": True}),
     "typed_regret_bound": (matching.typed_regret_bound, {"kinds": 2, **BOUND}),
     "unrest": (matching.unrest, {"market": MARKET, "outcome": OUTCOME, "friction": 0.1}),
-    "unstructured": (matching.unstructured, {"shape": (3, 3), "horizon": 10, "width": 0.5, "clip": True}),
+    "unstructured": (
+        matching.unstructured,
+        {"shape": (3, 3), "horizon": 10, "width": 0.5, "clip": True},
+    ),
     "utility_difference": (matching.utility_difference, {"market": MARKET, "outcome": OUTCOME}),
-}  # fmt: skip
+}
 HEAVY = {
     "MatchUCB.round": (
         UCB.round,
-        {"state": UCB.init(), "market": MARKET, **NOISE, "best": 1.0, "present": PRESENT,
-         "frictions": np.asarray([0.1])},
+        {
+            "state": UCB.init(),
+            "market": MARKET,
+            **NOISE,
+            "best": 1.0,
+            "present": PRESENT,
+            "frictions": np.asarray([0.1]),
+        },
     ),
     "simulate": (
         matching.simulate,
-        {"key": KEY, "market": MARKET, "algorithm": UCB, "horizon": 4, "noise_std": 0.1,
-         "frictions": np.asarray([0.1]), "arrivals": (np.ones((4, 3), bool), np.ones((4, 3), bool)), "chunk": 4,
-         "batch": 1, "mesh": None},
+        {
+            "key": KEY,
+            "market": MARKET,
+            "algorithm": UCB,
+            "horizon": 4,
+            "noise_std": 0.1,
+            "frictions": np.asarray([0.1]),
+            "arrivals": (np.ones((4, 3), bool), np.ones((4, 3), bool)),
+            "chunk": 4,
+            "batch": 1,
+            "mesh": None,
+        },
     ),
-}  # fmt: skip
+}
 # Types, and what functions give back: dataclasses that JAX takes apart and builds anew.
-NO_CALL = {"Certified", "Decision", "Matching", "Model", "NTURecord", "PriceRule", "Record", "State"}
+NO_CALL = {
+    "Certified",
+    "Decision",
+    "Matching",
+    "Model",
+    "NTURecord",
+    "PriceRule",
+    "Record",
+    "State",
+}
 
 
 def test_no_public_function_is_forgotten():
@@ -125,8 +171,18 @@ def test_malformed_arguments_are_refused_by_name():
 @pytest.mark.parametrize(
     ("named", "call"),
     [
-        ("seen_row", lambda: MODEL.update(MODEL.init(), np.eye(3, dtype=bool), np.full(3, np.nan), np.ones(3))),
-        ("seen_col", lambda: LINEAR.update(LINEAR.init(), np.eye(3, dtype=bool), np.ones(3), np.ones((3, 1)))),
+        (
+            "seen_row",
+            lambda: MODEL.update(
+                MODEL.init(), np.eye(3, dtype=bool), np.full(3, np.nan), np.ones(3)
+            ),
+        ),
+        (
+            "seen_col",
+            lambda: LINEAR.update(
+                LINEAR.init(), np.eye(3, dtype=bool), np.ones(3), np.ones((3, 1))
+            ),
+        ),
         ("pairs", lambda: TYPED.update(TYPED.init(), np.arange(3), np.ones(3), np.ones(3))),
         ("types", lambda: matching.type_contexts([0, -1], 2)),
         ("types_row", lambda: matching.typed([0.5, 1.0], [0, 1], horizon=10, width=0.5)),
@@ -134,15 +190,23 @@ def test_malformed_arguments_are_refused_by_name():
         ("shape", lambda: matching.unstructured((3.7, 3), horizon=10, width=0.5)),
         ("shape", lambda: matching.match_ntu_ucb(MODEL, (2, 3))),
         ("row_to_col", lambda: matching.ntu_instability(MARKET, [0.5, 1.0, 2.0])),
-        ("row_to_col", lambda: matching.ntu_instability(matching.Market(np.ones((9, 9)), np.ones((9, 9))), [0] * 9)),
+        (
+            "row_to_col",
+            lambda: matching.ntu_instability(
+                matching.Market(np.ones((9, 9)), np.ones((9, 9))), [0] * 9
+            ),
+        ),
         ("weights", lambda: matching.matching_gap([[1.0, np.nan]])),
         ("gap", lambda: matching.hidden_matching_market(KEY, 3, np.nan)),
         ("kinds", lambda: matching.typed_regret_bound(-2, 3, 4, 100, 0.5)),
         ("rounds", lambda: matching.regret_bound(3, 4, 100, 0.5, rounds=-1)),
         ("tolerance", lambda: matching.is_stable(MARKET, OUTCOME, tolerance=np.nan)),
-        ("frictions", lambda: matching.simulate(KEY, MARKET, UCB, 4, noise_std=0.1, frictions=[-0.1])),
+        (
+            "frictions",
+            lambda: matching.simulate(KEY, MARKET, UCB, 4, noise_std=0.1, frictions=[-0.1]),
+        ),
     ],
-)  # fmt: skip
+)
 def test_finite_input_that_gave_wrong_numbers_is_refused(named, call):
     with pytest.raises(InputError, match=named):
         call()

@@ -38,11 +38,14 @@ def market():
 
 @pytest.fixture(scope="module")
 def trace(market):
-    return simulate(jax.random.key(1), market, algorithm(), HORIZON, noise_std=NOISE, frictions=FRICTIONS)
+    return simulate(
+        jax.random.key(1), market, algorithm(), HORIZON, noise_std=NOISE, frictions=FRICTIONS
+    )
 
 
 def play(market, algorithm, rounds, seed=0):
-    """The same game by hand, from `propose` and `observe`, everything scored by the public functions."""
+    """The same game by hand, from `propose` and `observe`, everything scored by the public
+    functions."""
     rng = np.random.default_rng(seed)
     with jax.enable_x64(True):
         state = algorithm.init()
@@ -64,7 +67,9 @@ def test_a_decision_is_stable_at_the_upper_bounds_and_its_transfers_cancel(marke
             assert is_stable(Market(bounds.high_row, bounds.high_col), outcome)
             mate = outcome.row_to_col
             rows = mate >= 0
-            np.testing.assert_allclose(outcome.tau_row[rows], -outcome.tau_col[mate[rows]], atol=1e-12)
+            np.testing.assert_allclose(
+                outcome.tau_row[rows], -outcome.tau_col[mate[rows]], atol=1e-12
+            )
             assert not outcome.tau_row[~rows].any()
             assert not np.delete(outcome.tau_col, mate[rows]).any()
 
@@ -72,24 +77,38 @@ def test_a_decision_is_stable_at_the_upper_bounds_and_its_transfers_cancel(marke
 def test_a_simulated_round_is_scored_like_the_public_functions_score_it(market):
     with jax.enable_x64(True):
         a = algorithm()
-        step = jax.jit(lambda s, x, y: a.round(s, market, x, y, best=0.0, frictions=jnp.asarray(FRICTIONS)))
+        step = jax.jit(
+            lambda s, x, y: a.round(s, market, x, y, best=0.0, frictions=jnp.asarray(FRICTIONS))
+        )
         propose = jax.jit(a.propose)
         state, rng = a.init(), np.random.default_rng(3)
         for _ in range(12):
             decision = jax.tree.map(np.asarray, propose(state)[1])
-            state, record = step(state, NOISE * rng.normal(size=SHAPE[0]), NOISE * rng.normal(size=SHAPE[1]))
+            state, record = step(
+                state, NOISE * rng.normal(size=SHAPE[0]), NOISE * rng.normal(size=SHAPE[1])
+            )
             X, bounds = decision.pairs, decision.intervals
-            assert record.instability == pytest.approx(float(subset_instability(market, decision.outcome)), abs=1e-12)
+            assert record.instability == pytest.approx(
+                float(subset_instability(market, decision.outcome)), abs=1e-12
+            )
             assert -record.utility_difference == pytest.approx((market.W * X).sum(), abs=1e-12)
-            assert record.excess == pytest.approx(((bounds.high_row + bounds.high_col - market.W) * X).sum())
+            assert record.excess == pytest.approx(
+                ((bounds.high_row + bounds.high_col - market.W) * X).sum()
+            )
             low = bounds.low_row + bounds.low_col
-            assert record.width == pytest.approx(((bounds.high_row + bounds.high_col - low) * X).sum())
+            assert record.width == pytest.approx(
+                ((bounds.high_row + bounds.high_col - low) * X).sum()
+            )
             assert record.matched == 2 * X.sum()
-            np.testing.assert_allclose(record.profit, np.asarray(FRICTIONS) * record.matched - record.width, atol=1e-12)
+            np.testing.assert_allclose(
+                record.profit, np.asarray(FRICTIONS) * record.matched - record.width, atol=1e-12
+            )
             for f, friction in enumerate(FRICTIONS):
-                charged = Outcome(decision.outcome.row_to_col,
-                                  (decision.p - (bounds.low_row * X).sum(1) - friction) * X.any(1),
-                                  (decision.q - (bounds.low_col * X).sum(0) - friction) * X.any(0))  # fmt: skip
+                charged = Outcome(
+                    decision.outcome.row_to_col,
+                    (decision.p - (bounds.low_row * X).sum(1) - friction) * X.any(1),
+                    (decision.q - (bounds.low_col * X).sum(0) - friction) * X.any(0),
+                )
                 assert is_stable(market, charged, friction=friction) == (record.unrest[f] <= 1e-9)
 
 
@@ -97,8 +116,14 @@ def test_regret_is_below_excess_below_widths_below_the_bound_in_every_round(trac
     regret, excess, width = (getattr(trace, n).cumsum() for n in ("instability", "excess", "width"))
     bound = regret_bound(*SHAPE, HORIZON, WIDTH, rounds=np.arange(1, HORIZON + 1))
     assert trace.covered.all() and (trace.unrest <= 1e-9).all()
-    assert (trace.instability <= trace.excess + 1e-9).all() and (trace.utility_difference >= -1e-9).all()
-    assert (regret <= excess + 1e-9).all() and (excess <= width + 1e-9).all() and (width <= bound).all()
+    assert (trace.instability <= trace.excess + 1e-9).all() and (
+        trace.utility_difference >= -1e-9
+    ).all()
+    assert (
+        (regret <= excess + 1e-9).all()
+        and (excess <= width + 1e-9).all()
+        and (width <= bound).all()
+    )
 
 
 def test_it_learns(trace):
@@ -109,15 +134,24 @@ def test_it_learns(trace):
 
 def test_without_noise_the_learnt_matching_is_best():
     market = random_market(jax.random.key(5), *SHAPE)
-    quiet = simulate(jax.random.key(1), market, algorithm(), HORIZON, noise_std=0.0, frictions=FRICTIONS)
-    assert quiet.covered.all() and quiet.utility_difference[-20:].max() <= quiet.utility_difference[:5].max()
+    quiet = simulate(
+        jax.random.key(1), market, algorithm(), HORIZON, noise_std=0.0, frictions=FRICTIONS
+    )
+    assert (
+        quiet.covered.all()
+        and quiet.utility_difference[-20:].max() <= quiet.utility_difference[:5].max()
+    )
 
 
 @pytest.mark.long
 def test_runs_do_not_depend_on_the_company_they_are_in(market):
     keys = jax.random.split(jax.random.key(1), 4)
-    others = jax.vmap(lambda key: random_market(key, *SHAPE))(jax.random.split(jax.random.key(7), 4))
-    alone, pairs = (simulate(keys, others, algorithm(), 60, noise_std=NOISE, batch=b) for b in (1, 2))
+    others = jax.vmap(lambda key: random_market(key, *SHAPE))(
+        jax.random.split(jax.random.key(7), 4)
+    )
+    alone, pairs = (
+        simulate(keys, others, algorithm(), 60, noise_std=NOISE, batch=b) for b in (1, 2)
+    )
     for name in ("instability", "excess", "width"):
         np.testing.assert_allclose(getattr(alone, name), getattr(pairs, name), atol=1e-9)
     assert alone.instability.shape == (4, 60) and np.ptp(alone.instability.sum(1)) > 0
@@ -127,7 +161,9 @@ def test_runs_do_not_depend_on_the_company_they_are_in(market):
 def test_runs_spread_over_a_mesh_are_the_same_runs(market):
     keys = jax.random.split(jax.random.key(1), 4)
     mesh = jax.make_mesh((1,), ("runs",))
-    plain, spread = (simulate(keys, market, algorithm(), 60, noise_std=NOISE, mesh=m) for m in (None, mesh))
+    plain, spread = (
+        simulate(keys, market, algorithm(), 60, noise_std=NOISE, mesh=m) for m in (None, mesh)
+    )
     np.testing.assert_allclose(spread.instability, plain.instability, atol=1e-9)
 
 
@@ -136,7 +172,15 @@ def test_agents_who_are_away_neither_meet_nor_complain(market):
     rng = np.random.default_rng(0)
     here = (rng.random((60, 3)) < 0.6, rng.random((60, 4)) < 0.6)
     here[0][5], here[1][6] = False, False  # rounds without anybody on one side
-    found = simulate(jax.random.key(1), market, algorithm(), 60, noise_std=NOISE, frictions=FRICTIONS, arrivals=here)
+    found = simulate(
+        jax.random.key(1),
+        market,
+        algorithm(),
+        60,
+        noise_std=NOISE,
+        frictions=FRICTIONS,
+        arrivals=here,
+    )
     pairs = np.minimum(here[0].sum(1), here[1].sum(1))
     assert (found.matched <= 2 * pairs).all() and found.matched.max() > 0
     assert found.instability[5] == found.instability[6] == 0 and found.matched[5] == 0
@@ -158,8 +202,10 @@ def test_types_teach_faster_than_contexts_and_both_keep_their_promises():
         "typed": typed(types, types, horizon=300, width=WIDTH),
         "linear": linear(contexts, contexts, horizon=300, noise_std=NOISE),
     }
-    traces = {name: simulate(jax.random.key(4), market, match_ucb(m, (6, 6)), 300, noise_std=NOISE)
-              for name, m in models.items()}  # fmt: skip
+    traces = {
+        name: simulate(jax.random.key(4), market, match_ucb(m, (6, 6)), 300, noise_std=NOISE)
+        for name, m in models.items()
+    }
     for found in traces.values():
         assert found.covered.all() and (found.instability <= found.excess + 1e-9).all()
     assert traces["typed"].excess.sum() < traces["linear"].excess.sum()
@@ -190,15 +236,32 @@ def test_what_does_not_fit_is_refused_in_one_line(market):
     one = np.ones((2, 3), bool)
     for call, words in (
         (lambda: simulate(key, Market(3 * market.U, market.V), a, 10, **fine), r"lie in \[-1, 1\]"),
-        (lambda: simulate(key, Market(market.U * np.nan, market.V), a, 10, **fine), "U must be finite"),
-        (lambda: simulate(key, Market(market.U.T, market.V.T), a, 10, **fine), r"shape \(3, 4\), not \(4, 3\)"),
+        (
+            lambda: simulate(key, Market(market.U * np.nan, market.V), a, 10, **fine),
+            "U must be finite",
+        ),
+        (
+            lambda: simulate(key, Market(market.U.T, market.V.T), a, 10, **fine),
+            r"shape \(3, 4\), not \(4, 3\)",
+        ),
         (lambda: simulate(key, market, a, 0, **fine), "horizon = 0"),
         (lambda: simulate(key, market, a, 10, noise_std=-1.0), "noise_std = -1"),
         (lambda: simulate(key, market, a, 10, batch=0, **fine), "batch = 0"),
         (lambda: simulate(jnp.zeros(2, jnp.uint32), market, a, 10, **fine), "typed key"),
-        (lambda: simulate(key, market, a, 2, arrivals=(one, one), **fine), r"truth values \(2, 3\) and \(2, 4\)"),
-        (lambda: simulate(key, Market(np.zeros((1, 0)), np.zeros((1, 0))), a, 10, **fine), "agents on both sides"),
-        (lambda: simulate(jax.random.split(key, 3), Market(*np.zeros((2, 2, 3, 4))), a, 10, **fine), "3 keys do not"),
+        (
+            lambda: simulate(key, market, a, 2, arrivals=(one, one), **fine),
+            r"truth values \(2, 3\) and \(2, 4\)",
+        ),
+        (
+            lambda: simulate(key, Market(np.zeros((1, 0)), np.zeros((1, 0))), a, 10, **fine),
+            "agents on both sides",
+        ),
+        (
+            lambda: simulate(
+                jax.random.split(key, 3), Market(*np.zeros((2, 2, 3, 4))), a, 10, **fine
+            ),
+            "3 keys do not",
+        ),
         (lambda: algorithm("cheapest"), "prices = 'cheapest'"),
     ):
         with pytest.raises(InputError, match=words):

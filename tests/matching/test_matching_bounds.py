@@ -11,12 +11,15 @@ def test_the_bound_is_the_worked_sum_of_widths_when_all_pairs_are_seen_equally_o
     visits = horizon // 3  # every pair is matched in every third round
     worked = 9 * (4 + sum(4 * half / np.sqrt(k) for k in range(1, visits)))
     bound = regret_bound(n, m, horizon, width)
-    assert worked <= bound <= worked + 9 * 4 * half * 2  # the sum of 1/sqrt(k) is within 2 of 2 sqrt(n)
+    # the sum of 1/sqrt(k) is within 2 of 2 sqrt(n)
+    assert worked <= bound <= worked + 9 * 4 * half * 2
 
 
 def test_at_equal_sides_and_width_8_the_bound_is_n_squared_plus_22_6_n_to_the_1_5_root_t():
     agents, horizon = 20, 10_000
-    expected = agents**2 + 8 * 8 / 8**0.5 * agents**1.5 * np.sqrt(horizon * np.log(agents * horizon))
+    expected = agents**2 + 8 * 8 / 8**0.5 * agents**1.5 * np.sqrt(
+        horizon * np.log(agents * horizon)
+    )
     assert regret_bound(10, 10, horizon, 8.0) == pytest.approx(expected)
 
 
@@ -40,7 +43,10 @@ def test_the_matching_gap_is_best_minus_second_best_by_enumeration():
 
 
 def test_senseless_numbers_are_refused():
-    for call in (lambda: regret_bound(0, 3, 10, 0.5), lambda: break_even(3, 3, 10, 0.5, 0.0),
-                 lambda: typed_regret_bound(2, 3, 3, 10, -1.0)):  # fmt: skip
+    for call in (
+        lambda: regret_bound(0, 3, 10, 0.5),
+        lambda: break_even(3, 3, 10, 0.5, 0.0),
+        lambda: typed_regret_bound(2, 3, 3, 10, -1.0),
+    ):
         with pytest.raises(InputError):
             call()

@@ -28,20 +28,27 @@ def run(model, rng, n, m, rounds=12):
 
 
 def test_a_pairs_interval_is_the_mean_of_its_reports_with_the_papers_half_width():
-    found, seen = run(unstructured((3, 4), horizon=HORIZON, width=0.5, clip=False), np.random.default_rng(0), 3, 4)
+    found, seen = run(
+        unstructured((3, 4), horizon=HORIZON, width=0.5, clip=False), np.random.default_rng(0), 3, 4
+    )
     for i in range(3):
         for j in range(4):
             row = [r[i] for X, r, _ in seen if X[i, j]]
             col = [c[j] for X, _, c in seen if X[i, j]]
             half = 0.5 * np.sqrt(np.log(7 * HORIZON) / len(row)) if row else None
-            expected = ([np.mean(row) - half, np.mean(row) + half, np.mean(col) - half, np.mean(col) + half]
-                        if row else [-1, 1, -1, 1])  # fmt: skip
+            expected = (
+                [np.mean(row) - half, np.mean(row) + half, np.mean(col) - half, np.mean(col) + half]
+                if row
+                else [-1, 1, -1, 1]
+            )
             got = [getattr(found, f)[i, j] for f in ("low_row", "high_row", "low_col", "high_col")]
             np.testing.assert_allclose(got, expected, atol=1e-12)
 
 
 def test_clipping_cuts_the_same_intervals_to_the_unit_range():
-    free, _ = run(unstructured((3, 4), horizon=HORIZON, width=0.5, clip=False), np.random.default_rng(0), 3, 4)
+    free, _ = run(
+        unstructured((3, 4), horizon=HORIZON, width=0.5, clip=False), np.random.default_rng(0), 3, 4
+    )
     cut, _ = run(unstructured((3, 4), horizon=HORIZON, width=0.5), np.random.default_rng(0), 3, 4)
     for a, b in zip(jax.tree.leaves(free), jax.tree.leaves(cut), strict=True):
         np.testing.assert_array_equal(np.clip(a, -1, 1), b)
@@ -65,23 +72,32 @@ def test_types_pool_all_reports_of_a_round():
 def test_linear_intervals_are_ridge_regressions_solved_from_scratch():
     rng = np.random.default_rng(2)
     rows, cols = rng.normal(size=(3, 2)), rng.normal(size=(4, 2))
-    rows, cols = rows / np.linalg.norm(rows, axis=1)[:, None], cols / np.linalg.norm(cols, axis=1)[:, None]
+    rows, cols = (
+        rows / np.linalg.norm(rows, axis=1)[:, None],
+        cols / np.linalg.norm(cols, axis=1)[:, None],
+    )
     model = linear(rows, cols, horizon=HORIZON, noise_std=0.3, ridge=0.7, clip=False)
     found, seen = run(model, rng, 3, 4)
 
     def by_hand(contexts, reports):
         gram = 0.7 * np.eye(2) + sum((np.outer(c, c) for c, _ in reports), np.zeros((2, 2)))
         theta = np.linalg.solve(gram, sum((c * y for c, y in reports), np.zeros(2)))
-        beta = 0.3 * np.sqrt(2 * np.log(1 + len(reports) / (0.7 * 2)) + 2 * np.log(7 * HORIZON)) + np.sqrt(0.7)
+        beta = 0.3 * np.sqrt(
+            2 * np.log(1 + len(reports) / (0.7 * 2)) + 2 * np.log(7 * HORIZON)
+        ) + np.sqrt(0.7)
         spread = np.sqrt(np.einsum("bd,de,be->b", contexts, np.linalg.inv(gram), contexts))
         return contexts @ theta - beta * spread, contexts @ theta + beta * spread
 
     for i in range(3):
         reports = [(cols[X[i].argmax()], r[i]) for X, r, _ in seen if X[i].any()]
-        np.testing.assert_allclose((found.low_row[i], found.high_row[i]), by_hand(cols, reports), atol=1e-10)
+        np.testing.assert_allclose(
+            (found.low_row[i], found.high_row[i]), by_hand(cols, reports), atol=1e-10
+        )
     for j in range(4):
         reports = [(rows[X[:, j].argmax()], c[j]) for X, _, c in seen if X[:, j].any()]
-        np.testing.assert_allclose((found.low_col[:, j], found.high_col[:, j]), by_hand(rows, reports), atol=1e-10)
+        np.testing.assert_allclose(
+            (found.low_col[:, j], found.high_col[:, j]), by_hand(rows, reports), atol=1e-10
+        )
 
 
 def test_intervals_hold_their_own_bounds_and_nothing_outside():
@@ -95,12 +111,18 @@ def test_models_that_make_no_sense_are_refused():
     for call, words in (
         (lambda: unstructured((2, 2), horizon=0, width=1.0), "horizon = 0"),
         (lambda: unstructured((2, 2), horizon=9, width=float("nan")), "width = nan"),
-        (lambda: typed(np.array([0, -1]), np.array([0]), horizon=9, width=1.0), "types_row must lie in 0"),
+        (
+            lambda: typed(np.array([0, -1]), np.array([0]), horizon=9, width=1.0),
+            "types_row must lie in 0",
+        ),
         (lambda: typed(np.array([0.5]), np.array([0]), horizon=9, width=1.0), "integers"),
         (lambda: linear(2 * unit, unit, horizon=9, noise_std=1.0), "unit ball"),
         (lambda: linear(unit, np.eye(3), horizon=9, noise_std=1.0), "of one d"),
         (lambda: linear(unit, unit, horizon=9, noise_std=1.0, ridge=0.0), "ridge = 0"),
-        (lambda: match_ucb(unstructured((2, 2), horizon=9, width=1.0), (2, 3)), r"shape \(2, 2\), not \(2, 3\)"),
+        (
+            lambda: match_ucb(unstructured((2, 2), horizon=9, width=1.0), (2, 3)),
+            r"shape \(2, 2\), not \(2, 3\)",
+        ),
     ):
         with pytest.raises(InputError, match=words):
             call()

@@ -49,7 +49,10 @@ def stable(market):
 
 def test_the_figures_market_has_instability_3_difference_2_and_stable_payments_5_to_7():
     wrong = outcome(EXAMPLE, [1], [-11.0])
-    assert [float(subset_instability(EXAMPLE, wrong, form=f)) for f in ("assignment", "lp", "coalitions")] == [3, 3, 3]
+    assert [
+        float(subset_instability(EXAMPLE, wrong, form=f))
+        for f in ("assignment", "lp", "coalitions")
+    ] == [3, 3, 3]
     assert utility_difference(EXAMPLE, wrong) == 2
     assert best_coalition(EXAMPLE, wrong) == (3, ([0], [0]))
     for payment, expected in ((4.9, 0.1), (5, 0), (6, 0), (7, 0), (7.1, 0.1), (8, 1)):
@@ -60,7 +63,9 @@ def test_the_figures_market_has_instability_3_difference_2_and_stable_payments_5
 
 def test_the_three_forms_agree_and_bound_the_utility_difference():
     for market, o in draws():
-        forms = [float(subset_instability(market, o, form=f)) for f in ("assignment", "lp", "coalitions")]
+        forms = [
+            float(subset_instability(market, o, form=f)) for f in ("assignment", "lp", "coalitions")
+        ]
         assert np.ptp(forms) < 1e-9 and forms[0] >= utility_difference(market, o) - 1e-9
 
 
@@ -68,7 +73,9 @@ def test_minimal_subsidies_are_non_negative_sum_to_the_instability_and_stabilise
     for market, o in draws():
         row, col = minimal_subsidies(market, o)
         assert min(row.min(), col.min()) >= 0
-        assert row.sum() + col.sum() == pytest.approx(float(subset_instability(market, o)), abs=1e-9)
+        assert row.sum() + col.sum() == pytest.approx(
+            float(subset_instability(market, o)), abs=1e-9
+        )
         assert is_stable(market, Outcome(o.row_to_col, o.tau_row + row, o.tau_col + col))
 
 
@@ -80,9 +87,12 @@ def test_a_best_matching_with_core_prices_is_stable_and_every_disturbance_is_see
 
 
 def test_moving_out_of_the_core_costs_as_much_as_the_move():
-    market = Market(np.array([[0.5]]), np.array([[0.5]]))  # one pair: net utilities may be anything that sums to 1
+    # one pair: net utilities may be anything that sums to 1
+    market = Market(np.array([[0.5]]), np.array([[0.5]]))
     for tau, expected in ((0.5, 0.0), (0.75, 0.25), (-2.0, 1.5)):
-        assert subset_instability(market, outcome(market, [0], [tau])) == pytest.approx(expected, abs=1e-12)
+        assert subset_instability(market, outcome(market, [0], [tau])) == pytest.approx(
+            expected, abs=1e-12
+        )
 
 
 def test_nobody_on_one_side_and_nobody_at_all_are_stable():
@@ -97,12 +107,16 @@ def test_nobody_on_one_side_and_nobody_at_all_are_stable():
 def test_an_agent_left_with_a_loss_alone_counts():
     market = Market(-np.ones((1, 1)), np.zeros((1, 1)))
     assert subset_instability(market, outcome(market, [0], [0.0])) == 1
-    assert subset_instability(market, Outcome(np.array([-1]), np.array([-0.3]), np.zeros(1))) == pytest.approx(0.3)
+    assert subset_instability(
+        market, Outcome(np.array([-1]), np.array([-0.3]), np.zeros(1))
+    ) == pytest.approx(0.3)
 
 
 def test_frictions_make_outcomes_stable_up_to_them():
     wrong = outcome(EXAMPLE, [0], [-8.0])  # C could leave for Q and gain 1 together
-    assert unrest(EXAMPLE, wrong) == 1 and unrest(EXAMPLE, wrong, friction=0.25) == pytest.approx(0.5)
+    assert unrest(EXAMPLE, wrong) == 1 and unrest(EXAMPLE, wrong, friction=0.25) == pytest.approx(
+        0.5
+    )
     assert not is_stable(EXAMPLE, wrong, friction=0.4) and is_stable(EXAMPLE, wrong, friction=0.5)
     with pytest.raises(InputError, match="friction = -1"):
         unrest(EXAMPLE, wrong, friction=-1.0)
@@ -115,11 +129,14 @@ def test_net_utilities_add_transfers_to_what_the_match_is_worth():
 
 def test_it_runs_under_jit_and_vmap_from_float32_code():
     batch = list(draws(4))
-    market = Market(*(jnp.asarray(np.stack([getattr(m, f) for m, _ in batch]), jnp.float32) for f in "UV"))
+    market = Market(
+        *(jnp.asarray(np.stack([getattr(m, f) for m, _ in batch]), jnp.float32) for f in "UV")
+    )
     fields = ("row_to_col", "tau_row", "tau_col")
     outcomes = Outcome(*(jnp.asarray(np.stack([getattr(o, f) for _, o in batch])) for f in fields))
     found = jax.jit(jax.vmap(subset_instability))(market, outcomes)
-    np.testing.assert_allclose(found, [subset_instability(m, o) for m, o in batch], atol=1e-5)  # float32 inputs
+    # float32 inputs
+    np.testing.assert_allclose(found, [subset_instability(m, o) for m, o in batch], atol=1e-5)
 
 
 def test_what_does_not_fit_is_refused_in_one_line():
@@ -136,4 +153,6 @@ def test_what_does_not_fit_is_refused_in_one_line():
         subset_instability(EXAMPLE, fine, form="guess")
     many = Market(np.zeros((9, 9)), np.zeros((9, 9)))
     with pytest.raises(InputError, match="coalitions of 18 agents cannot be enumerated"):
-        subset_instability(many, Outcome(np.full(9, -1), np.zeros(9), np.zeros(9)), form="coalitions")
+        subset_instability(
+            many, Outcome(np.full(9, -1), np.zeros(9), np.zeros(9)), form="coalitions"
+        )

@@ -30,7 +30,12 @@ def blocking(market, mate):
     for i, j in enumerate(mate):
         if j >= 0:
             col[j] = market.V[i, j]
-    pairs = [(i, j) for i in range(n) for j in range(m) if market.U[i, j] > row[i] and market.V[i, j] > col[j]]
+    pairs = [
+        (i, j)
+        for i in range(n)
+        for j in range(m)
+        if market.U[i, j] > row[i] and market.V[i, j] > col[j]
+    ]
     return pairs, int((row < 0).sum() + (col < 0).sum())
 
 
@@ -46,7 +51,10 @@ def test_deferred_acceptance_is_the_best_stable_matching_for_rows_by_brute_force
     for market in markets(12):
         found = deferred_acceptance(market)
         assert blocking(market, found) == ([], 0)
-        worth = [[market.U[i, j] if j >= 0 else 0.0 for i, j in enumerate(x)] for x in stable_matchings(market)]
+        worth = [
+            [market.U[i, j] if j >= 0 else 0.0 for i, j in enumerate(x)]
+            for x in stable_matchings(market)
+        ]
         mine = [market.U[i, j] if j >= 0 else 0.0 for i, j in enumerate(found)]
         assert np.all(np.asarray(mine) >= np.max(worth, axis=0) - 1e-12)
 
@@ -79,7 +87,10 @@ def test_empty_markets_and_single_agents_are_exact():
     assert ntu_instability(Market(np.zeros((2, 0)), np.zeros((2, 0))), np.array([-1, -1])) == 0
     assert ntu_milp(Market(np.zeros((2, 0)), np.zeros((2, 0))), np.array([-1, -1])) == 0
     lonely = Market(np.array([[0.4]]), np.array([[0.7]]))
-    assert deferred_acceptance(lonely).tolist() == [0] and ntu_instability(lonely, np.array([-1])) == 0.4
+    assert (
+        deferred_acceptance(lonely).tolist() == [0]
+        and ntu_instability(lonely, np.array([-1])) == 0.4
+    )
 
 
 def test_instability_never_exceeds_the_excess_while_the_intervals_hold():

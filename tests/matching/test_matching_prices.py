@@ -27,8 +27,14 @@ def extreme(weights, mate, cost):
     X, pair, alone = core(weights, mate)
     bounds = [(0, 0) if a else (0, None) for a in alone]
     equal = X.ravel()
-    return linprog(cost, A_ub=-pair, b_ub=-weights.ravel(), A_eq=pair[equal] if equal.any() else None,
-                   b_eq=weights.ravel()[equal] if equal.any() else None, bounds=bounds).x  # fmt: skip
+    return linprog(
+        cost,
+        A_ub=-pair,
+        b_ub=-weights.ravel(),
+        A_eq=pair[equal] if equal.any() else None,
+        b_eq=weights.ravel()[equal] if equal.any() else None,
+        bounds=bounds,
+    ).x
 
 
 @pytest.mark.long
@@ -67,14 +73,22 @@ def test_max_slack_is_the_linear_programmes_largest_slack():
         single = np.eye(n + m)[~alone]
         slack = linprog(
             np.r_[np.zeros(n + m), -1.0],
-            A_ub=np.vstack([np.c_[-pair[free], np.ones(free.sum())], np.c_[-single, np.ones(len(single))]]),
+            A_ub=np.vstack(
+                [np.c_[-pair[free], np.ones(free.sum())], np.c_[-single, np.ones(len(single))]]
+            ),
             b_ub=np.r_[-weights.ravel()[free], np.zeros(len(single))],
-            A_eq=np.c_[pair[~free], np.zeros((~free).sum())], b_eq=weights.ravel()[~free],
+            A_eq=np.c_[pair[~free], np.zeros((~free).sum())],
+            b_eq=weights.ravel()[~free],
             bounds=[(0, 0) if a else (0, None) for a in alone] + [(0, None)],
-        ).x[-1]  # fmt: skip
+        ).x[-1]
         p, q = core_prices(weights, mate, select="max_slack")
-        room = min((p[:, None] + q - weights)[~X].min(initial=np.inf), p[X.any(1)].min(), q[X.any(0)].min())
-        assert room == pytest.approx(slack, abs=1e-9) and room >= matching_gap(weights) / (n + m) - 1e-9
+        room = min(
+            (p[:, None] + q - weights)[~X].min(initial=np.inf), p[X.any(1)].min(), q[X.any(0)].min()
+        )
+        assert (
+            room == pytest.approx(slack, abs=1e-9)
+            and room >= matching_gap(weights) / (n + m) - 1e-9
+        )
 
 
 def test_sides_swap_under_transposition():
@@ -87,9 +101,16 @@ def test_sides_swap_under_transposition():
 
 
 def test_one_pair_splits_its_surplus_by_the_rule():
-    split = {rule: [float(x[0]) for x in core_prices(np.array([[0.8]]), np.array([0]), select=rule)] for rule in RULES}
-    assert split == {"row": [0.8, 0.0], "col": [0.0, 0.8], "midpoint": [0.4, 0.4],
-                     "max_slack": pytest.approx([0.4, 0.4])}  # fmt: skip
+    split = {
+        rule: [float(x[0]) for x in core_prices(np.array([[0.8]]), np.array([0]), select=rule)]
+        for rule in RULES
+    }
+    assert split == {
+        "row": [0.8, 0.0],
+        "col": [0.0, 0.8],
+        "midpoint": [0.4, 0.4],
+        "max_slack": pytest.approx([0.4, 0.4]),
+    }
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (2, 0), (0, 2)])
@@ -105,16 +126,26 @@ def test_the_gap_bounds_any_matching_for_any_numbers():
     for _ in range(10):
         mate = np.array([0, -1, 2, 1])[rng.permutation(4)]
         value = weights[mate >= 0, mate[mate >= 0]].sum()
-        assert best <= value + dual_gap(weights, mate, *(rng.normal(size=s) for s in (4, 3))) + 1e-12
+        assert (
+            best <= value + dual_gap(weights, mate, *(rng.normal(size=s) for s in (4, 3))) + 1e-12
+        )
 
 
 def test_bad_matchings_and_rules_are_refused_in_one_line():
     weights = np.array([[1.0, 0.2], [0.3, 1.0]])
-    for mate, words in (([1, 0], "not a maximum-weight"), ([0, 0], "column 0 twice"), ([0, 2], r"lie in -1..1"),
-                        ([0], "must be 2 integers"), ([0.0, 1.0], "integers"), ([0, -1], "not a maximum")):  # fmt: skip
+    for mate, words in (
+        ([1, 0], "not a maximum-weight"),
+        ([0, 0], "column 0 twice"),
+        ([0, 2], r"lie in -1..1"),
+        ([0], "must be 2 integers"),
+        ([0.0, 1.0], "integers"),
+        ([0, -1], "not a maximum"),
+    ):
         with pytest.raises(InputError, match=words):
             core_prices(weights, np.asarray(mate))
-    with pytest.raises(InputError, match="select = 'best'; choose one of: midpoint, row, col, max_slack"):
+    with pytest.raises(
+        InputError, match="select = 'best'; choose one of: midpoint, row, col, max_slack"
+    ):
         core_prices(weights, np.array([0, 1]), select="best")
     with pytest.raises(InputError, match="shapes"):
         dual_gap(weights, np.array([0, 1]), np.zeros(3), np.zeros(2))

@@ -1,4 +1,5 @@
-"""Every public function of the package, called with every argument malformed: a right value or a refusal naming it."""
+"""Every public function of the package, called with every argument malformed: a right value or a
+refusal naming it."""
 
 from dataclasses import replace
 
@@ -12,7 +13,9 @@ from theorylab import mixtures
 from theorylab.errors import InputError
 
 KEY = jax.random.key(0)
-X = np.asarray([[1.0, 0.5], [-1.2, 0.1], [0.7, -0.4], [-0.3, -1.0], [1.5, 0.2], [-0.9, 0.8]], np.float32)
+X = np.asarray(
+    [[1.0, 0.5], [-1.2, 0.1], [0.7, -0.4], [-0.3, -1.0], [1.5, 0.2], [-0.9, 0.8]], np.float32
+)
 Y = np.asarray([1.0, -1.0, 1.0, -1.0, 1.0, -1.0], np.float32)
 X_U = np.concatenate([1.5 * X, X[::-1] + 0.1])
 ONES, THETA = np.ones(6, np.float32), np.asarray([1.0, 0.3], np.float32)
@@ -21,13 +24,21 @@ SETTING = {"s": 0.8, "n_l": 10, "n_u": 30}
 SL = mixtures.Linear(jnp.asarray([1.0, 0.1]), jnp.asarray(0.0))
 UL = mixtures.Linear(jnp.asarray([0.7, -0.5]), jnp.asarray(0.2))
 SWEPT = mixtures.Sweep(
-    s=np.ones(2), n_l=np.full(2, 5), n_u=np.full(2, 9), d=2, excess={"sl": np.ones((2, 3))}, estimation={},
+    s=np.ones(2),
+    n_l=np.full(2, 5),
+    n_u=np.full(2, 9),
+    d=2,
+    excess={"sl": np.ones((2, 3))},
+    estimation={},
     wrong_sign=np.zeros((2, 3), bool),
-)  # fmt: skip
+)
 
 # name: what is called, with small valid arguments
 CALLS = {
-    "assouad_bound": (mixtures.assouad_bound, {**SETTING, "d": 5, "information": 0.3, "factor": 1.0}),
+    "assouad_bound": (
+        mixtures.assouad_bound,
+        {**SETTING, "d": 5, "information": 0.3, "factor": 1.0},
+    ),
     "excess_risk": (mixtures.excess_risk, {"theta": X, "theta_star": THETA}),
     "gain_limits": (mixtures.gain_limits, {"c": 2.0, "information": 0.5}),
     "gaussian_expect": (mixtures.gaussian_expect, {"f": jnp.tanh, "mean": 0.5, "std": 1.0}),
@@ -46,8 +57,15 @@ CALLS = {
     "sample_2gmm": (mixtures.sample_2gmm, {"key": KEY, "theta_star": THETA, "n": 4}),
     "select_weight": (
         mixtures.select_weight,
-        {"sl": SL, "ulp": UL, "X": X, "y": Y, "criterion": "labelled", "weights": np.asarray([0.0, 0.4, 1.0]),
-         "sample_weight": ONES},
+        {
+            "sl": SL,
+            "ulp": UL,
+            "X": X,
+            "y": Y,
+            "criterion": "labelled",
+            "weights": np.asarray([0.0, 0.4, 1.0]),
+            "sample_weight": ONES,
+        },
     ),
     "sl_estimation_exact": (mixtures.sl_estimation_exact, {"d": 5, "n": 10}),
     "sl_estimator": (mixtures.sl_estimator, {"X_l": X, "y_l": Y}),
@@ -63,21 +81,44 @@ CALLS = {
     "Linear.error": (SL.error, {"X": X, "y": Y, "sample_weight": ONES}),
     "Sweep.mean": (SWEPT.mean, {"method": "sl"}),
     "Sweep.standard_error": (SWEPT.standard_error, {"method": "sl"}),
-}  # fmt: skip
+}
 HEAVY = {
     "fit_logistic": (
         mixtures.fit_logistic,
-        {"X": X, "y": Y, "l2": 1.0, "sample_weight": ONES, "intercept": True, "start": SL, "iterations": 20},
+        {
+            "X": X,
+            "y": Y,
+            "l2": 1.0,
+            "sample_weight": ONES,
+            "intercept": True,
+            "start": SL,
+            "iterations": 20,
+        },
     ),
     "fit_mixture": (
         mixtures.fit_mixture,
-        {"X": X, "covariance": "tied", "responsibilities": (Y + 1) / 2, "sample_weight": ONES, "starts": 1,
-         "iterations": 5, "tolerance": 1e-4, "floor": 1e-2},
+        {
+            "X": X,
+            "covariance": "tied",
+            "responsibilities": (Y + 1) / 2,
+            "sample_weight": ONES,
+            "starts": 1,
+            "iterations": 5,
+            "tolerance": 1e-4,
+            "floor": 1e-2,
+        },
     ),
     "self_training": (
         mixtures.self_training,
-        {**DATA, "rounds": 2, "fraction": 0.1, "l2": 1.0, "intercept": True, "labelled_weight": ONES,
-         "unlabelled_weight": np.ones(12, np.float32)},
+        {
+            **DATA,
+            "rounds": 2,
+            "fraction": 0.1,
+            "l2": 1.0,
+            "intercept": True,
+            "labelled_weight": ONES,
+            "unlabelled_weight": np.ones(12, np.float32),
+        },
     ),
     "ssl_em": (
         mixtures.ssl_em,
@@ -85,14 +126,40 @@ HEAVY = {
     ),
     "sweep": (
         mixtures.sweep,
-        {"key": KEY, "s": 0.8, "n_l": 10, "n_u": 30, "d": 3, "replicates": 2, "methods": ("sl", "ssl_em"),
-         "route": "auto", "weight": 0.5, "rounds": 2, "fraction": 0.1, "l2": 1.0, "iterations": 5, "tolerance": 1e-4,
-         "dtype": np.float32, "memory_gb": 0.25, "chunk": 2, "mesh": None},
+        {
+            "key": KEY,
+            "s": 0.8,
+            "n_l": 10,
+            "n_u": 30,
+            "d": 3,
+            "replicates": 2,
+            "methods": ("sl", "ssl_em"),
+            "route": "auto",
+            "weight": 0.5,
+            "rounds": 2,
+            "fraction": 0.1,
+            "l2": 1.0,
+            "iterations": 5,
+            "tolerance": 1e-4,
+            "dtype": np.float32,
+            "memory_gb": 0.25,
+            "chunk": 2,
+            "mesh": None,
+        },
     ),
-}  # fmt: skip
+}
 # Constants, and what functions give back: tuples of arrays that JAX takes apart and builds anew.
-NO_CALL = {"DATA_METHODS", "METHODS", "MOMENT_METHODS", "GainLimits", "LowerBound", "Mixture", "Rates", "Selected",
-           "Spectral"}  # fmt: skip
+NO_CALL = {
+    "DATA_METHODS",
+    "METHODS",
+    "MOMENT_METHODS",
+    "GainLimits",
+    "LowerBound",
+    "Mixture",
+    "Rates",
+    "Selected",
+    "Spectral",
+}
 
 
 def test_no_public_function_is_forgotten():
@@ -125,7 +192,10 @@ def test_malformed_arguments_are_refused_by_name():
         ("weights", lambda: mixtures.mix(SL, UL, [0.5, -0.5])),
         ("sample_weight", lambda: mixtures.fit_mixture(X, sample_weight=np.zeros(6))),
         ("responsibilities", lambda: mixtures.fit_mixture(X, responsibilities=Y)),
-        ("floor", lambda: mixtures.fit_mixture(X[:1].repeat(6, axis=0), covariance="tied", floor=0.0)),
+        (
+            "floor",
+            lambda: mixtures.fit_mixture(X[:1].repeat(6, axis=0), covariance="tied", floor=0.0),
+        ),
         ("y_l", lambda: mixtures.self_training(X, np.ones(6), X_U, intercept=True)),
         ("labelled_weight", lambda: mixtures.self_training(X, Y, X_U, labelled_weight=ONES / 2)),
         ("rounds", lambda: mixtures.self_training(X, Y, X_U, rounds=2.5)),
@@ -136,7 +206,7 @@ def test_malformed_arguments_are_refused_by_name():
         ("weight", lambda: mixtures.sweep(KEY, 0.8, 10, 30, d=3, replicates=2, weight=[0.1, 0.2])),
         ("replicates", lambda: replace(SWEPT, excess={"sl": np.ones((2, 1))}).standard_error("sl")),
     ],
-)  # fmt: skip
+)
 def test_finite_input_that_gave_wrong_numbers_is_refused(named, call):
     with pytest.raises(InputError, match=named):
         call()

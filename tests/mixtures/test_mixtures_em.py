@@ -10,7 +10,11 @@ from theorylab.errors import InputError
 def problem(n=400, d=3, seed=0, gap=2.0):
     rng = np.random.default_rng(seed)
     y = rng.random(n) < 0.4
-    return (rng.normal(size=(n, d)) + gap * np.where(y[:, None], 1, -1) * np.array([1, 0.5, 0])[:d] + 3.0), y
+    return (
+        rng.normal(size=(n, d))
+        + gap * np.where(y[:, None], 1, -1) * np.array([1, 0.5, 0])[:d]
+        + 3.0
+    ), y
 
 
 @pytest.mark.parametrize("covariance", ["spherical", "tied"])
@@ -24,11 +28,18 @@ def test_from_the_same_start_it_is_scikit_learns_fit(covariance):
         centred = X - means[start.astype(int)]
         precisions = np.linalg.inv(centred.T @ centred / len(X))
     peer = GaussianMixture(
-        2, covariance_type=covariance, tol=1e-9, max_iter=5000, means_init=means, precisions_init=precisions,
+        2,
+        covariance_type=covariance,
+        tol=1e-9,
+        max_iter=5000,
+        means_init=means,
+        precisions_init=precisions,
         weights_init=[1 - start.mean(), start.mean()],
-    ).fit(X)  # fmt: skip
+    ).fit(X)
     with jax.enable_x64(True):
-        found = mixtures.fit_mixture(X, covariance=covariance, responsibilities=start, tolerance=1e-9, iterations=5000)
+        found = mixtures.fit_mixture(
+            X, covariance=covariance, responsibilities=start, tolerance=1e-9, iterations=5000
+        )
     np.testing.assert_allclose(found.means, peer.means_, atol=1e-3)
     np.testing.assert_allclose(found.weights, peer.weights_, atol=1e-3)
     np.testing.assert_allclose(found.covariance, peer.covariances_, atol=1e-3)
@@ -45,7 +56,8 @@ def test_its_own_start_finds_the_components_and_its_rule_the_classes(covariance)
     gap = found.means[1] - found.means[0]
     fishers = np.linalg.solve(found.covariance, gap) if covariance == "tied" else gap
     np.testing.assert_allclose(found.rule().weight, fishers, rtol=1e-4)
-    assert abs(float(found.rule().score(found.means.mean(0)[None])[0])) < 1e-4  # the midpoint is on the boundary
+    # the midpoint is on the boundary
+    assert abs(float(found.rule().score(found.means.mean(0)[None])[0])) < 1e-4
 
 
 def test_rows_of_weight_zero_are_left_out():
@@ -54,7 +66,9 @@ def test_rows_of_weight_zero_are_left_out():
 
     @jax.jit
     def fit(far):  # where the rows that are left out lie
-        return mixtures.fit_mixture(jax.numpy.where(weights[:, None] > 0, X, far), sample_weight=weights)
+        return mixtures.fit_mixture(
+            jax.numpy.where(weights[:, None] > 0, X, far), sample_weight=weights
+        )
 
     for a, b in zip(fit(50.0), fit(-7.0), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)

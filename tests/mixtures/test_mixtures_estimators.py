@@ -16,7 +16,9 @@ def problem(seed=0, d=6, n_l=30, n_u=200, s=1.2):
 
 def test_sl_is_the_mean_of_signed_points():
     _, X_l, y_l, _ = problem()
-    np.testing.assert_allclose(mixtures.sl_estimator(X_l, y_l), (y_l[:, None] * X_l).mean(0), rtol=1e-5)
+    np.testing.assert_allclose(
+        mixtures.sl_estimator(X_l, y_l), (y_l[:, None] * X_l).mean(0), rtol=1e-5
+    )
     np.testing.assert_allclose(mixtures.sl_estimator([[1, 2]], [-1]), [-1, -2])
 
 
@@ -31,7 +33,9 @@ def test_the_spectral_estimate_is_the_top_eigenpair_without_centring():
 
 def test_an_eigenvalue_below_one_keeps_its_direction():
     found = mixtures.spectral_ul(0.1 * problem()[3])
-    assert float(jnp.linalg.norm(found.theta)) == 0 and float(jnp.linalg.norm(found.direction)) == pytest.approx(1)
+    assert float(jnp.linalg.norm(found.theta)) == 0 and float(
+        jnp.linalg.norm(found.direction)
+    ) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("sign_rule", ["mean", "vote"])
@@ -39,7 +43,9 @@ def test_ul_plus_follows_the_labels(sign_rule):
     centre, X_l, y_l, X_u = problem(n_l=40, s=2.0)
     found = mixtures.ul_plus(X_l, y_l, X_u, sign_rule=sign_rule)
     assert float(found @ centre) > 0
-    np.testing.assert_allclose(mixtures.ul_plus(X_l, -y_l, X_u, sign_rule=sign_rule), -found, rtol=1e-6)
+    np.testing.assert_allclose(
+        mixtures.ul_plus(X_l, -y_l, X_u, sign_rule=sign_rule), -found, rtol=1e-6
+    )
 
 
 def test_the_two_sign_rules_differ_where_an_outlier_outvotes_the_mean():
@@ -47,15 +53,18 @@ def test_the_two_sign_rules_differ_where_an_outlier_outvotes_the_mean():
     X_l, y_l = np.array([[1.0, 0], [1.0, 0], [9.0, 0]]), np.array([1, 1, -1])
     assert float(mixtures.ul_plus(X_l, y_l, X_u, sign_rule="vote")[0]) > 0
     assert float(mixtures.ul_plus(X_l, y_l, X_u, sign_rule="mean")[0]) < 0
-    even = mixtures.ul_plus(X_l[1:], y_l[1:], X_u, sign_rule="vote")  # one vote each: the mean decides
+    # one vote each: the mean decides
+    even = mixtures.ul_plus(X_l[1:], y_l[1:], X_u, sign_rule="vote")
     assert float(even[0]) < 0
 
 
 def test_switching_takes_each_of_its_three_branches():
     _, X_l, y_l, X_u = problem(d=6, n_l=30, n_u=200)
     sl, ulp = mixtures.sl_estimator(X_l, y_l), mixtures.ul_plus(X_l, y_l, X_u)
-    np.testing.assert_allclose(mixtures.ssl_switch(X_l, y_l, X_u, 0.1), 0)  # below (6/200)^(1/4) = 0.416 and 0.447
-    np.testing.assert_allclose(mixtures.ssl_switch(X_l, y_l, X_u, 0.42), ulp, rtol=1e-6)  # n_l < 0.42^2 * 200 = 35
+    # below (6/200)^(1/4) = 0.416 and 0.447
+    np.testing.assert_allclose(mixtures.ssl_switch(X_l, y_l, X_u, 0.1), 0)
+    # n_l < 0.42^2 * 200 = 35
+    np.testing.assert_allclose(mixtures.ssl_switch(X_l, y_l, X_u, 0.42), ulp, rtol=1e-6)
     np.testing.assert_allclose(mixtures.ssl_switch(X_l, y_l, X_u[:40], 0.8), sl, rtol=1e-6)
     traced = jax.jit(mixtures.ssl_switch)(X_l, y_l, X_u, 0.42)
     np.testing.assert_allclose(traced, ulp, rtol=1e-5)
@@ -71,7 +80,9 @@ def test_the_spectral_estimate_is_rotation_equivariant():
     _, X_l, y_l, X_u = problem()
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0].astype(np.float32)
     turned = mixtures.ul_plus(X_l @ turn, y_l, X_u @ turn)
-    np.testing.assert_allclose(turned, np.asarray(mixtures.ul_plus(X_l, y_l, X_u)) @ turn, atol=2e-4)
+    np.testing.assert_allclose(
+        turned, np.asarray(mixtures.ul_plus(X_l, y_l, X_u)) @ turn, atol=2e-4
+    )
 
 
 @pytest.mark.slow
@@ -82,7 +93,9 @@ def test_iterative_estimators_are_rotation_equivariant():
         lambda a, b: mixtures.ssl_em(a, y_l, b, mixtures.sl_estimator(a, y_l)),
         lambda a, b: mixtures.self_training(a, y_l, b, rounds=2).weight,
     ):
-        np.testing.assert_allclose(fit(X_l @ turn, X_u @ turn), np.asarray(fit(X_l, X_u)) @ turn, atol=2e-4)
+        np.testing.assert_allclose(
+            fit(X_l @ turn, X_u @ turn), np.asarray(fit(X_l, X_u)) @ turn, atol=2e-4
+        )
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,17 @@ def test_excess_risk_has_full_relative_precision_in_float32(s, log_tan, side, le
     along = np.float32(side * length)
     across = np.float32((length * np.exp(log_tan)) ** 2)
     found = float(jax.jit(excess_from_parts)(np.float32(s), along, across))
-    assert found == pytest.approx(exact(float(np.float32(s)), float(along), float(across)), rel=3e-5, abs=1e-37)
+    assert found == pytest.approx(
+        exact(float(np.float32(s)), float(along), float(across)), rel=3e-5, abs=1e-37
+    )
 
 
 def test_excess_risk_is_the_error_rate_above_the_best_one():
     centre, theta = np.array([0.8, 0.6, 0.0]), np.array([0.5, -0.5, 0.7])
     X, y = mixtures.sample_2gmm(jax.random.key(0), centre, 100_000)
-    error, best = (float((np.sign(np.asarray(X) @ w) != np.asarray(y)).mean()) for w in (theta, centre))
+    error, best = (
+        float((np.sign(np.asarray(X) @ w) != np.asarray(y)).mean()) for w in (theta, centre)
+    )
     # the difference of two error rates on the same points: standard error below 0.002
     assert error - best == pytest.approx(float(mixtures.excess_risk(theta, centre)), abs=0.008)
 
@@ -60,7 +64,9 @@ def test_samples_have_the_moments_of_the_model():
 
 
 def test_a_random_centre_has_the_length_asked_for():
-    assert np.linalg.norm(mixtures.random_center(jax.random.key(3), 7, 0.3)) == pytest.approx(0.3, rel=1e-6)
+    assert np.linalg.norm(mixtures.random_center(jax.random.key(3), 7, 0.3)) == pytest.approx(
+        0.3, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize(

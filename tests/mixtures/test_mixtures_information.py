@@ -10,17 +10,22 @@ from theorylab import mixtures
 from theorylab.errors import InputError
 
 SNR = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0]
-Q = [0.009902, 0.038497, 0.082896, 0.204054, 0.345026, 0.550400, 0.802757, 0.931403, 0.995849]  # the dossier's table
+# the dossier's table
+Q = [0.009902, 0.038497, 0.082896, 0.204054, 0.345026, 0.550400, 0.802757, 0.931403, 0.995849]
 
 
 def quadrature(f, mean, std):
-    return integrate.quad(lambda z: f(mean + std * z) * stats.norm.pdf(z), -12, 12, epsabs=1e-13, limit=400)[0]
+    return integrate.quad(
+        lambda z: f(mean + std * z) * stats.norm.pdf(z), -12, 12, epsabs=1e-13, limit=400
+    )[0]
 
 
 def test_information_is_the_table_of_the_dossier_and_adaptive_quadrature():
     np.testing.assert_allclose(mixtures.unlabelled_information(SNR), Q, atol=6e-7)
     brute = [quadrature(lambda x: np.tanh(x) ** 2, s**2, s) for s in (0.01, 0.7, 4.0, 8.0)]
-    np.testing.assert_allclose(mixtures.unlabelled_information([0.01, 0.7, 4.0, 8.0]), brute, rtol=1e-10)
+    np.testing.assert_allclose(
+        mixtures.unlabelled_information([0.01, 0.7, 4.0, 8.0]), brute, rtol=1e-10
+    )
     assert float(mixtures.unlabelled_information(0.0)) == 0
 
 
@@ -53,16 +58,22 @@ def test_kl_is_the_dossiers_value_and_that_of_two_dimensional_quadrature():
 def test_kl_is_at_most_the_information_times_the_labelled_one_and_even_in_sign(s, angle):
     kl = float(mixtures.mixture_kl(s, angle))
     assert (
-        -1e-12 <= kl <= float(mixtures.unlabelled_information(s) * mixtures.labelled_kl(s, angle)) * (1 + 1e-9) + 1e-12
+        -1e-12
+        <= kl
+        <= float(mixtures.unlabelled_information(s) * mixtures.labelled_kl(s, angle)) * (1 + 1e-9)
+        + 1e-12
     )
     assert kl == pytest.approx(float(mixtures.mixture_kl(s, np.pi - angle)), abs=1e-12)
 
 
 @pytest.mark.parametrize(
     ("setting", "estimation", "excess"),
-    [((1.0, 20, 400, 1000), 2.9617e-3, 3.5832e-4), ((0.5, 20, 400, 4000), 2.3144e-3, 8.1482e-4),
-     ((0.3, 50, 20, 200), 6.6672e-2, 4.2380e-2)],
-)  # fmt: skip
+    [
+        ((1.0, 20, 400, 1000), 2.9617e-3, 3.5832e-4),
+        ((0.5, 20, 400, 4000), 2.3144e-3, 8.1482e-4),
+        ((0.3, 50, 20, 200), 6.6672e-2, 4.2380e-2),
+    ],
+)
 def test_the_bound_is_the_dossiers(setting, estimation, excess):
     found = mixtures.assouad_bound(*setting)
     assert float(found.estimation) == pytest.approx(estimation, rel=3e-5)

@@ -19,7 +19,11 @@ def problem(seed, d=5, n_l=20, n_u=300, s=0.8):
 
 def minus_likelihood(theta, X_l, y_l, X_u):
     u = X_u @ theta
-    height = (y_l @ X_l) @ theta + np.sum(np.logaddexp(u, -u)) - (len(X_l) + len(X_u)) * theta @ theta / 2
+    height = (
+        (y_l @ X_l) @ theta
+        + np.sum(np.logaddexp(u, -u))
+        - (len(X_l) + len(X_u)) * theta @ theta / 2
+    )
     return -height
 
 
@@ -52,17 +56,26 @@ def test_it_works_in_float32_and_under_vmap_and_a_bad_start_cannot_lower_the_lik
     X_l[1] = 0  # without labels zero is a fixed point
     start[1] = 0
     found = np.asarray(jax.jit(jax.vmap(mixtures.ssl_em))(X_l, y_l, X_u, start))
-    best = optimize.minimize(minus_likelihood, start[0].astype(float), args=data[0], method="BFGS").x
+    best = optimize.minimize(
+        minus_likelihood, start[0].astype(float), args=data[0], method="BFGS"
+    ).x
     np.testing.assert_allclose(found[0], best, atol=2e-4)
     np.testing.assert_allclose(found[1], 0)
     assert minus_likelihood(found[2], *data[2]) < minus_likelihood(start[2], *data[2])
 
 
 def columns(data, dtype=np.float32):
-    """What `maximise` takes of one problem: the points, their number, no shift, the labelled sum, its number."""
+    """What `maximise` takes of one problem: the points, their number, no shift, the labelled sum,
+    its number."""
     X_l, y_l, X_u = data
     points = np.concatenate([X_u, np.ones((len(X_u), 1))], axis=1).T[None].astype(dtype)
-    return points, np.array([len(X_u)]), np.zeros(1, dtype), (y_l @ X_l)[None].astype(dtype), np.array([len(X_l)])
+    return (
+        points,
+        np.array([len(X_u)]),
+        np.zeros(1, dtype),
+        (y_l @ X_l)[None].astype(dtype),
+        np.array([len(X_l)]),
+    )
 
 
 def test_scoring_takes_far_fewer_steps_where_em_crawls():
@@ -71,7 +84,10 @@ def test_scoring_takes_far_fewer_steps_where_em_crawls():
     moment = (data[2].T @ data[2] / 2000)[None].astype(np.float32)
     quick, plain = (
         maximise(
-            *map(jax.numpy.asarray, (*columns(data), start, moment)), iterations=2000, tolerance=1e-5, scoring=scoring
+            *map(jax.numpy.asarray, (*columns(data), start, moment)),
+            iterations=2000,
+            tolerance=1e-5,
+            scoring=scoring,
         )
         for scoring in (True, False)
     )
@@ -94,15 +110,29 @@ def test_problems_that_share_their_noise_are_solved_as_alone():
     for j, x in enumerate(X):
         # one labelled point stands for the sum: its label times it is all that counts
         best = optimize.minimize(
-            lambda t, x=x, j=j: -(labelled[j] @ t + np.logaddexp(x @ t, -x @ t).sum() - (n_l[j] + n_u[j]) * t @ t / 2),
-            start[j], method="BFGS", tol=1e-10,
-        ).x  # fmt: skip
+            lambda t, x=x, j=j: (
+                -(
+                    labelled[j] @ t
+                    + np.logaddexp(x @ t, -x @ t).sum()
+                    - (n_l[j] + n_u[j]) * t @ t / 2
+                )
+            ),
+            start[j],
+            method="BFGS",
+            tol=1e-10,
+        ).x
         np.testing.assert_allclose(found.theta[j], best, atol=2e-6)
     assert (found.iterations < 25).all()  # EM alone takes a hundred
 
 
 @pytest.mark.parametrize(
-    "change", [{"theta0": np.ones(4)}, {"theta0": np.full(5, np.nan)}, {"iterations": 0}, {"tolerance": -1.0}]
+    "change",
+    [
+        {"theta0": np.ones(4)},
+        {"theta0": np.full(5, np.nan)},
+        {"iterations": 0},
+        {"tolerance": -1.0},
+    ],
 )
 def test_bad_input_is_refused(change):
     X_l, y_l, X_u = problem(0)

@@ -49,7 +49,10 @@ def test_weights_are_masks_and_multiplicities():
     X, y = problem(n=30)
     weights = np.r_[np.zeros(5), 2 * np.ones(5), np.ones(20)]
     rows = np.r_[5:10, 5:10, 10:30]
-    found, expected = fit(X, y, sample_weight=weights), fit(X[rows], y[rows], sample_weight=np.ones(30))
+    found, expected = (
+        fit(X, y, sample_weight=weights),
+        fit(X[rows], y[rows], sample_weight=np.ones(30)),
+    )
     np.testing.assert_allclose(found.weight, expected.weight, atol=2e-5)
 
 
@@ -59,7 +62,9 @@ def test_it_maps_over_penalties_and_starts_warm():
     l2 = np.array([0.1, 1.0, 10.0], np.float32)
     path = jax.vmap(lambda a: mixtures.fit_logistic(X, y, l2=a))(l2)
     assert (np.diff(np.linalg.norm(path.weight, axis=1)) < 0).all()
-    warm = mixtures.fit_logistic(X, y, l2=1.0, start=mixtures.Linear(path.weight[0], path.intercept[0]))
+    warm = mixtures.fit_logistic(
+        X, y, l2=1.0, start=mixtures.Linear(path.weight[0], path.intercept[0])
+    )
     np.testing.assert_allclose(warm.weight, path.weight[1], atol=2e-4)
 
 
@@ -94,4 +99,6 @@ def test_bad_input_is_refused(change):
 
 @pytest.mark.long
 def test_one_class_is_fine_without_an_intercept():
-    assert np.isfinite(mixtures.fit_logistic(np.ones((3, 2)), np.ones(3), intercept=False).weight).all()
+    assert np.isfinite(
+        mixtures.fit_logistic(np.ones((3, 2)), np.ones(3), intercept=False).weight
+    ).all()

@@ -26,10 +26,16 @@ def test_blocks_are_standard_normal_and_do_not_depend_on_how_many_follow():
 def test_the_arrows_eigenpair_is_lapacks(dtype):
     rng = np.random.default_rng(0)
     values = np.sort(rng.uniform(0.5, 2, (6, 7)), axis=1).astype(dtype)
-    corner, beside = rng.uniform(0.5, 4, 6).astype(dtype), (rng.normal(size=(6, 7)) / 10).astype(dtype)
-    beside[0] /= 1e3  # hardly coupled: the eigenvalue is next to the last of `values`, or to the corner
+    corner, beside = (
+        rng.uniform(0.5, 4, 6).astype(dtype),
+        (rng.normal(size=(6, 7)) / 10).astype(dtype),
+    )
+    # hardly coupled: the eigenvalue is next to the last of `values`, or to the corner
+    beside[0] /= 1e3
     with jax.enable_x64(dtype is np.float64):
-        value, vector = points.top_of_arrow(jnp.asarray(corner), jnp.asarray(beside), jnp.asarray(values))
+        value, vector = points.top_of_arrow(
+            jnp.asarray(corner), jnp.asarray(beside), jnp.asarray(values)
+        )
     for i in range(6):
         matrix = np.diag(np.append(corner[i], values[i])).astype(float)
         matrix[0, 1:] = matrix[1:, 0] = beside[i]

@@ -11,7 +11,9 @@ def test_the_exact_risk_of_sl_is_the_dossiers():
     np.testing.assert_allclose(found, [0.00564018, 0.01499912, 0.02133881, 0.00071667], atol=6e-9)
 
 
-@pytest.mark.parametrize(("s", "d", "n"), [(1.0, 2, 1), (0.3, 3, 5), (3.0, 100, 10), (0.1, 5, 2), (1.0, 20, 1)])
+@pytest.mark.parametrize(
+    ("s", "d", "n"), [(1.0, 2, 1), (0.3, 3, 5), (3.0, 100, 10), (0.1, 5, 2), (1.0, 20, 1)]
+)
 def test_the_exact_risk_of_sl_is_that_of_its_law_at_tiny_samples(s, d, n):
     rng = np.random.default_rng(0)
     along = s + rng.standard_normal(400_000) / np.sqrt(n)
@@ -30,12 +32,17 @@ def test_the_exact_risk_of_sl_tends_to_leading_order():
 
 def test_the_estimation_error_of_sl_is_a_chi_mean():
     assert float(mixtures.sl_estimation_exact(20, 400)) == pytest.approx(0.22083026, abs=6e-9)
-    assert float(mixtures.sl_estimation_exact(3, 7)) == pytest.approx(stats.chi(3).mean() / np.sqrt(7))
+    assert float(mixtures.sl_estimation_exact(3, 7)) == pytest.approx(
+        stats.chi(3).mean() / np.sqrt(7)
+    )
 
 
 def test_predictions_are_the_dossiers():
     setting = (1.0, 20, 400, 1000)
-    found = [float(mixtures.predicted_excess(m, *setting)) for m in ("ul", "ul_plus", "ssl_weighted", "ssl_em")]
+    found = [
+        float(mixtures.predicted_excess(m, *setting))
+        for m in ("ul", "ul_plus", "ssl_weighted", "ssl_em")
+    ]
     np.testing.assert_allclose(found, [0.00460, 0.00460, 0.00255, 0.00242], atol=6e-6)
     assert float(mixtures.optimal_weight(1.0, 400, 1000)) == pytest.approx(400 / 900)
     switch = mixtures.predicted_excess("ssl_switch", 0.5, 20, [100, 1000], 1000)
@@ -46,11 +53,14 @@ def test_predictions_are_the_dossiers():
 def test_switching_loses_at_most_the_factor_of_the_dossier():
     s = np.linspace(0.05, 6, 200)
     loss = 1 + mixtures.unlabelled_information(s) / mixtures.spectral_information(s)
-    assert loss.max() == pytest.approx(2.17, abs=0.005) and 1.6 < s[loss.argmax()] < 2.0  # flat there
+    # flat there
+    assert loss.max() == pytest.approx(2.17, abs=0.005) and 1.6 < s[loss.argmax()] < 2.0
 
 
 def test_the_wrong_sign_is_a_normal_tail():
-    assert float(mixtures.wrong_sign_probability(0.3, 20, 0.5)) == pytest.approx(stats.norm.cdf(-0.15 * 20**0.5))
+    assert float(mixtures.wrong_sign_probability(0.3, 20, 0.5)) == pytest.approx(
+        stats.norm.cdf(-0.15 * 20**0.5)
+    )
     assert float(mixtures.wrong_sign_probability(2.0, 0)) == 0.5
 
 
@@ -74,7 +84,8 @@ def test_the_limits_never_vanish_together():
 
 
 def test_a_normalising_constant_is_right():
-    # the density of the angle integrates to one: with s -> 0 the risk is that of a random direction, 1/2 - Phi(-s)
+    # the density of the angle integrates to one: with s -> 0 the risk is that of a random
+    # direction, 1/2 - Phi(-s)
     found = float(mixtures.sl_excess_exact(1e-4, 6, 1))
     assert found == pytest.approx(0.5 - special.ndtr(-1e-4), rel=1e-3)
 

@@ -17,7 +17,9 @@ def problem(n_l=12, n_u=100, d=3, seed=0):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("rounds", "intercept"), [(10, True), pytest.param(3, False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("rounds", "intercept"), [(10, True), pytest.param(3, False, marks=pytest.mark.slow)]
+)
 def test_it_is_scikit_learns_self_training(rounds, intercept):
     X_l, y_l, X_u = problem()
     base = LogisticRegression(C=1.0, fit_intercept=intercept, tol=1e-10, max_iter=5000)
@@ -25,7 +27,9 @@ def test_it_is_scikit_learns_self_training(rounds, intercept):
     # 0 and 1, as -1 means unlabelled there
     peer.fit(np.r_[X_l, X_u], np.r_[(y_l > 0).astype(int), -np.ones(len(X_u), int)])
     with jax.enable_x64(True):
-        found = mixtures.self_training(X_l, y_l, X_u, rounds=rounds, fraction=0.1, intercept=intercept)
+        found = mixtures.self_training(
+            X_l, y_l, X_u, rounds=rounds, fraction=0.1, intercept=intercept
+        )
     np.testing.assert_allclose(found.weight, peer.estimator_.coef_[0], atol=1e-5)
     if intercept:
         assert float(found.intercept) == pytest.approx(peer.estimator_.intercept_[0], abs=1e-5)
@@ -46,7 +50,9 @@ def test_masks_leave_rows_out():
     @jax.jit
     def weight(far):  # where the rows that are left out lie
         a, b = (jax.numpy.where(m[:, None] > 0, X, far) for m, X in ((mask_l, X_l), (mask_u, X_u)))
-        return mixtures.self_training(a, y_l, b, rounds=3, labelled_weight=mask_l, unlabelled_weight=mask_u).weight
+        return mixtures.self_training(
+            a, y_l, b, rounds=3, labelled_weight=mask_l, unlabelled_weight=mask_u
+        ).weight
 
     np.testing.assert_allclose(weight(50.0), weight(-7.0), atol=1e-6)
 
@@ -55,7 +61,9 @@ def test_masks_leave_rows_out():
 def test_masked_rows_might_as_well_not_be_there():
     X_l, y_l, X_u = problem()
     mask_l, mask_u = (np.arange(12) < 8).astype(float), (np.arange(100) < 60).astype(float)
-    found = mixtures.self_training(X_l, y_l, X_u, rounds=3, labelled_weight=mask_l, unlabelled_weight=mask_u)
+    found = mixtures.self_training(
+        X_l, y_l, X_u, rounds=3, labelled_weight=mask_l, unlabelled_weight=mask_u
+    )
     expected = mixtures.self_training(X_l[:8], y_l[:8], X_u[:60], rounds=3)
     np.testing.assert_allclose(found.weight, expected.weight, atol=1e-4)
 
@@ -66,7 +74,9 @@ def test_the_largest_are_found_bit_by_bit_with_ties():
         assert np.flatnonzero(most_of(values, count)).tolist() == chosen
 
 
-@pytest.mark.parametrize("change", [{"rounds": 0}, {"fraction": 0.0}, {"fraction": 1.5}, {"l2": 0.0}])
+@pytest.mark.parametrize(
+    "change", [{"rounds": 0}, {"fraction": 0.0}, {"fraction": 1.5}, {"l2": 0.0}]
+)
 def test_bad_input_is_refused(change):
     with pytest.raises(InputError):
         mixtures.self_training(*problem(), **change)

@@ -22,17 +22,24 @@ def short():
 
 @pytest.fixture(scope="module")
 def explicit():
-    return mixtures.sweep(KEY, **GRID, replicates=40, methods=(*METHODS, "ssl_em", "self_training"), rounds=3)
+    return mixtures.sweep(
+        KEY, **GRID, replicates=40, methods=(*METHODS, "ssl_em", "self_training"), rounds=3
+    )
 
 
 @pytest.mark.long
 def test_both_routes_have_the_same_means(short, explicit):
     for method in METHODS:
         error = np.hypot(short.standard_error(method), explicit.standard_error(method))
-        assert (np.abs(short.mean(method) - explicit.mean(method)) < 4.5 * error + 1e-9).all(), method
+        assert (np.abs(short.mean(method) - explicit.mean(method)) < 4.5 * error + 1e-9).all(), (
+            method
+        )
         distance = short.estimation[method].mean(1) / explicit.estimation[method].mean(1)
-        np.testing.assert_allclose(distance, 1, atol=0.25)  # 4 standard errors of 40 lengths that vary by 40 %
-    np.testing.assert_allclose(short.wrong_sign.mean(1), explicit.wrong_sign.mean(1), atol=4 * 0.5 / 40**0.5)
+        # 4 standard errors of 40 lengths that vary by 40 %
+        np.testing.assert_allclose(distance, 1, atol=0.25)
+    np.testing.assert_allclose(
+        short.wrong_sign.mean(1), explicit.wrong_sign.mean(1), atol=4 * 0.5 / 40**0.5
+    )
 
 
 def test_sl_has_its_exact_risk(short):
@@ -44,7 +51,8 @@ def test_sl_has_its_exact_risk(short):
 
 @pytest.mark.long
 def test_the_explicit_route_is_the_public_estimators_on_the_same_points(explicit):
-    """A replicate drawn again by hand, with theta* = s e_1 and every label +1 (x and -x are the same)."""
+    """A replicate drawn again by hand, with theta* = s e_1 and every label +1 (x and -x are the
+    same)."""
     key_u, key_l = jax.random.split(jax.random.fold_in(KEY, 0))
     noise, points = (np.asarray(draw_blocks(k, 1, 1, 5))[0, :-1].T for k in (key_u, key_l))
     s, n_l, n_u = (GRID[k][0] for k in ("s", "n_l", "n_u"))
@@ -53,9 +61,12 @@ def test_the_explicit_route_is_the_public_estimators_on_the_same_points(explicit
     sl, ulp = mixtures.sl_estimator(X_l, y), mixtures.ul_plus(X_l, y, X_u)
     both = mixtures.ssl_weighted(sl, ulp, float(mixtures.optimal_weight(s, n_l, n_u)))
     thetas = {
-        "sl": sl, "ul_plus": ulp, "ssl_weighted": both, "ssl_em": mixtures.ssl_em(X_l, y, X_u, both),
+        "sl": sl,
+        "ul_plus": ulp,
+        "ssl_weighted": both,
+        "ssl_em": mixtures.ssl_em(X_l, y, X_u, both),
         "self_training": mixtures.self_training(X_l, y, X_u, rounds=3).weight,
-    }  # fmt: skip
+    }
     for method, theta in thetas.items():
         expected = float(mixtures.excess_risk(theta, centre))
         assert explicit.excess[method][0, 0] == pytest.approx(expected, rel=5e-3, abs=1e-6), method
@@ -64,7 +75,9 @@ def test_the_explicit_route_is_the_public_estimators_on_the_same_points(explicit
 @pytest.mark.slow  # compiles for the other chunk
 def test_results_do_not_depend_on_the_chunk_nor_on_how_many_replicates_follow(short):
     part = mixtures.sweep(KEY, **GRID, replicates=25, chunk=10)
-    np.testing.assert_allclose(part.excess["ssl_weighted"], short.excess["ssl_weighted"][:, :25], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(
+        part.excess["ssl_weighted"], short.excess["ssl_weighted"][:, :25], rtol=1e-4, atol=1e-7
+    )
 
 
 @pytest.mark.slow  # compiles for float64
@@ -72,7 +85,9 @@ def test_float64_gives_the_same_risks_on_the_same_draws(short):
     double = mixtures.sweep(KEY, **GRID, replicates=200, dtype=np.float64)
     assert double.excess["ul_plus"].dtype == np.float64
     for method in METHODS:
-        np.testing.assert_allclose(short.excess[method][:, :200].mean(1), double.mean(method), rtol=0.01)
+        np.testing.assert_allclose(
+            short.excess[method][:, :200].mean(1), double.mean(method), rtol=0.01
+        )
 
 
 def test_a_given_weight_replaces_the_best_one(short):

@@ -1,4 +1,5 @@
-"""Malformed calls of every public function end in a finite value or in a refusal that names the argument."""
+"""Malformed calls of every public function end in a finite value or in a refusal that names the
+argument."""
 
 import bad_input
 import jax
@@ -42,46 +43,113 @@ TOKENS = np.array([[0, 1, 2], [4, 3, 0]])
 DEPTHWISE = nets.DepthwiseConv(2, 3, 1, rngs=rngs())
 
 CALLS = [
-    (nets.MLP, {"widths": (3, 4, 2), "activation": jax.nn.relu, "bias": True, "parametrization": "ntk", "w_std": 1.0,
-                "b_std": 1.0, "dropout": 0.1, "rngs": rngs()}),
+    (
+        nets.MLP,
+        {
+            "widths": (3, 4, 2),
+            "activation": jax.nn.relu,
+            "bias": True,
+            "parametrization": "ntk",
+            "w_std": 1.0,
+            "b_std": 1.0,
+            "dropout": 0.1,
+            "rngs": rngs(),
+        },
+    ),
     (MLP.__call__, {"x": X}),
     (MLP.features, {"x": X}),
-    (nets.NTKLinear, {"in_features": 3, "out_features": 2, "w_std": 1.0, "b_std": 0.5, "rngs": rngs()}),
+    (
+        nets.NTKLinear,
+        {"in_features": 3, "out_features": 2, "w_std": 1.0, "b_std": 0.5, "rngs": rngs()},
+    ),
     (LAYER.__call__, {"x": X}),
-    (nets.CNN, {"input_shape": (4, 4, 2), "num_outputs": 2, "channels": (2, 3), "kernel_size": 3, "strides": (1, 2),
-                "padding": "SAME", "pool": None, "head": "mean", "hidden": (4,), "activation": jax.nn.relu,
-                "bias": True, "rngs": rngs()}),
+    (
+        nets.CNN,
+        {
+            "input_shape": (4, 4, 2),
+            "num_outputs": 2,
+            "channels": (2, 3),
+            "kernel_size": 3,
+            "strides": (1, 2),
+            "padding": "SAME",
+            "pool": None,
+            "head": "mean",
+            "hidden": (4,),
+            "activation": jax.nn.relu,
+            "bias": True,
+            "rngs": rngs(),
+        },
+    ),
     (CNN.__call__, {"x": IMAGES}),
     (CNN.features, {"x": IMAGES}),
     (CNN.convolve, {"x": IMAGES}),
-    (nets.ResNet, {"depth": 8, "num_outputs": 2, "in_channels": 2, "norm": "group", "width": 2, "stem": "cifar",
-                   "rngs": rngs()}),
+    (
+        nets.ResNet,
+        {
+            "depth": 8,
+            "num_outputs": 2,
+            "in_channels": 2,
+            "norm": "group",
+            "width": 2,
+            "stem": "cifar",
+            "rngs": rngs(),
+        },
+    ),
     (RESNET.__call__, {"x": IMAGES}),
     (RESNET.features, {"x": IMAGES}),
-    (nets.Transformer, {"vocabulary": 5, "context": 4, "width": 4, "depth": 1, "heads": 2, "mlp_ratio": 2,
-                        "causal": True, "tied": False, "positions": "sinusoidal", "rngs": rngs()}),
+    (
+        nets.Transformer,
+        {
+            "vocabulary": 5,
+            "context": 4,
+            "width": 4,
+            "depth": 1,
+            "heads": 2,
+            "mlp_ratio": 2,
+            "causal": True,
+            "tied": False,
+            "positions": "sinusoidal",
+            "rngs": rngs(),
+        },
+    ),
     (TRANSFORMER.__call__, {"tokens": TOKENS, "capture": True}),
     (TRANSFORMER.__call__, {"embeddings": np.ones((2, 3, 4), np.float32)}),
     (TRANSFORMER.embed, {"tokens": TOKENS}),
-    (nets.DepthwiseConv, {"channels": 2, "kernel_size": 3, "stride": 1, "lowering": "auto", "rngs": rngs()}),
+    (
+        nets.DepthwiseConv,
+        {"channels": 2, "kernel_size": 3, "stride": 1, "lowering": "auto", "rngs": rngs()},
+    ),
     (DEPTHWISE.__call__, {"x": IMAGES}),
-    (nets.depthwise_conv, {"x": IMAGES, "kernel": KERNEL, "strides": 1, "padding": "SAME", "lowering": "shifted"}),
-    (nets.depthwise_conv, {"x": IMAGES, "kernel": KERNEL, "strides": (1, 2), "padding": ((1, 1), (0, 1))}),
+    (
+        nets.depthwise_conv,
+        {"x": IMAGES, "kernel": KERNEL, "strides": 1, "padding": "SAME", "lowering": "shifted"},
+    ),
+    (
+        nets.depthwise_conv,
+        {"x": IMAGES, "kernel": KERNEL, "strides": (1, 2), "padding": ((1, 1), (0, 1))},
+    ),
     (nets.efficientnet_inputs, {"images": 255 * IMAGES[..., 0], "size": 5}),
     (nets.functional, {"model": MLP, "method": "features"}),
     (nets.functional_train, {"model": MLP}),
     (nets.count_parameters, {"params_or_model": MLP}),
     (nets.predict, {"f": linear, "params": START, "x": X, "batch_size": 4}),
     (nets.cross_entropy, {"outputs": LOGITS, "targets": np.array([0, 1])}),
-    (nets.cross_entropy, {"outputs": LOGITS, "targets": np.array([[0.0, 1.0], [0.5, 0.5]], np.float32)}),
+    (
+        nets.cross_entropy,
+        {"outputs": LOGITS, "targets": np.array([[0.0, 1.0], [0.5, 0.5]], np.float32)},
+    ),
     (nets.mse, {"outputs": LOGITS, "targets": LOGITS}),
     (nets.mse, {"outputs": LOGITS, "targets": np.array([0, 1])}),
     (nets.accuracy, {"outputs": LOGITS, "targets": np.array([0, 1])}),
-]  # fmt: skip
+]
 EXCUSED = {
-    "DivergenceError": "an error", "Fit": "a result", "EfficientNetLite0": "attacked below",
-    "load_efficientnet_lite0": "attacked below", "fit": "attacked below", "fit_seeds": "attacked below",
-}  # fmt: skip
+    "DivergenceError": "an error",
+    "Fit": "a result",
+    "EfficientNetLite0": "attacked below",
+    "load_efficientnet_lite0": "attacked below",
+    "fit": "attacked below",
+    "fit_seeds": "attacked below",
+}
 
 
 def found(calls):
@@ -107,16 +175,54 @@ def train(**options):
 
 @pytest.mark.long
 def test_malformed_training_is_refused():
-    options = {"optimizer": SGD, "batch_size": 3, "steps": 2, "loss": nets.cross_entropy, "augment": lambda key, x: x,
-               "eval_data": (X, Y), "eval_batch_size": 4, "chunk": 1, "loop": "device", "checkpoint_every": 1,
-               "progress": False}  # fmt: skip
+    options = {
+        "optimizer": SGD,
+        "batch_size": 3,
+        "steps": 2,
+        "loss": nets.cross_entropy,
+        "augment": lambda key, x: x,
+        "eval_data": (X, Y),
+        "eval_batch_size": 4,
+        "chunk": 1,
+        "loop": "device",
+        "checkpoint_every": 1,
+        "progress": False,
+    }
     calls = [
-        (train, {"model": linear, "data": (X, Y), "params": START, "key": KEY, "weights": np.ones(6, np.float32),
-                 **options}),
-        (nets.fit, {"model": MLP, "data": (X, Y), "key": KEY, "optimizer": SGD, "batch_size": 3, "epochs": 1}),
-        (nets.fit_seeds, {"model": start_of, "data": (X, Y), "keys": jax.random.split(KEY, 2), "optimizer": SGD,
-                          "batch_size": 3, "epochs": 1}),
-    ]  # fmt: skip
+        (
+            train,
+            {
+                "model": linear,
+                "data": (X, Y),
+                "params": START,
+                "key": KEY,
+                "weights": np.ones(6, np.float32),
+                **options,
+            },
+        ),
+        (
+            nets.fit,
+            {
+                "model": MLP,
+                "data": (X, Y),
+                "key": KEY,
+                "optimizer": SGD,
+                "batch_size": 3,
+                "epochs": 1,
+            },
+        ),
+        (
+            nets.fit_seeds,
+            {
+                "model": start_of,
+                "data": (X, Y),
+                "keys": jax.random.split(KEY, 2),
+                "optimizer": SGD,
+                "batch_size": 3,
+                "epochs": 1,
+            },
+        ),
+    ]
     assert found(calls) == []
 
 
@@ -124,10 +230,21 @@ def test_malformed_training_is_refused():
 def test_malformed_efficientnets_are_refused():
     names = {"num_outputs": 2, "lowering": "grouped", "rngs": rngs()}
     campaign = bad_input.Campaign()
-    bad_input.attack(campaign, nets.load_efficientnet_lite0, pretrained=False, skip=("num_outputs", "rngs"), **names)
+    bad_input.attack(
+        campaign,
+        nets.load_efficientnet_lite0,
+        pretrained=False,
+        skip=("num_outputs", "rngs"),
+        **names,
+    )
     print(campaign)
     assert campaign.faults == []
-    for argument, bad in (("num_outputs", 0), ("num_outputs", 1.5), ("lowering", "fast"), ("rngs", 0)):
+    for argument, bad in (
+        ("num_outputs", 0),
+        ("num_outputs", 1.5),
+        ("lowering", "fast"),
+        ("rngs", 0),
+    ):
         with pytest.raises(InputError, match=argument):
             nets.EfficientNetLite0(**{**names, argument: bad})
 
@@ -147,14 +264,45 @@ def test_malformed_efficientnets_are_refused():
         (lambda: MLP(X * np.nan), "x holds nan"),
         (lambda: nets.MLP((3, 2), dropout=1.5, rngs=rngs()), "dropout = 1.5"),
         (lambda: nets.MLP((3.0, 2), rngs=rngs()), "widths = 3.0"),
-        (lambda: train(model=linear, data=(X, Y), params=START, key=KEY, optimizer=SGD, batch_size=3, steps=1,
-                       weights=-np.ones(6)), "weights holds -1"),
-        (lambda: train(model=linear, data=(X, Y), params=START, key=KEY, optimizer=SGD, batch_size=3, steps=1.9),
-         "steps = 1.9"),
-        (lambda: train(model=MLP, data=(X, Y), params={"a": jnp.ones(3)}, key=KEY, optimizer=SGD, batch_size=3,
-                       steps=1), "params has 1 arrays"),
+        (
+            lambda: train(
+                model=linear,
+                data=(X, Y),
+                params=START,
+                key=KEY,
+                optimizer=SGD,
+                batch_size=3,
+                steps=1,
+                weights=-np.ones(6),
+            ),
+            "weights holds -1",
+        ),
+        (
+            lambda: train(
+                model=linear,
+                data=(X, Y),
+                params=START,
+                key=KEY,
+                optimizer=SGD,
+                batch_size=3,
+                steps=1.9,
+            ),
+            "steps = 1.9",
+        ),
+        (
+            lambda: train(
+                model=MLP,
+                data=(X, Y),
+                params={"a": jnp.ones(3)},
+                key=KEY,
+                optimizer=SGD,
+                batch_size=3,
+                steps=1,
+            ),
+            "params has 1 arrays",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_gave_wrong_numbers_is_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()

@@ -1,4 +1,5 @@
-"""States of a training run on disk: read back bit by bit, into the run they belong to, or not at all."""
+"""States of a training run on disk: read back bit by bit, into the run they belong to, or not at
+all."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +18,14 @@ from theorylab.nets.checkpoint import Checkpoints
 
 X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 STATE = [
-    jnp.arange(6, dtype=jnp.bfloat16).reshape(2, 3), jnp.float32(np.nan), jnp.zeros((0, 2)), jax.random.key(3),
-    jax.random.split(jax.random.key(4, impl="rbg")), jnp.array([True, False]), {"count": jnp.int32(7)},
-]  # fmt: skip
+    jnp.arange(6, dtype=jnp.bfloat16).reshape(2, 3),
+    jnp.float32(np.nan),
+    jnp.zeros((0, 2)),
+    jax.random.key(3),
+    jax.random.split(jax.random.key(4, impl="rbg")),
+    jnp.array([True, False]),
+    {"count": jnp.int32(7)},
+]
 
 
 def linear(w: Any, x: Any) -> Any:
@@ -28,21 +34,36 @@ def linear(w: Any, x: Any) -> Any:
 
 def train(folder: Path | None, **changes: Any) -> np.ndarray:
     options: dict[str, Any] = {
-        "model": linear, "data": (X, X[:, 0]), "params": jnp.zeros((3, 1)), "loss": mse, "optimizer": optax.adam(0.1),
-        "steps": 8, "batch_size": 4, "key": jax.random.key(0), "checkpoint": folder, "chunk": 2,
-    }  # fmt: skip
+        "model": linear,
+        "data": (X, X[:, 0]),
+        "params": jnp.zeros((3, 1)),
+        "loss": mse,
+        "optimizer": optax.adam(0.1),
+        "steps": 8,
+        "batch_size": 4,
+        "key": jax.random.key(0),
+        "checkpoint": folder,
+        "chunk": 2,
+    }
     options |= changes
     run = fit(options.pop("model"), options.pop("data"), **options)
     return np.concatenate([np.ravel(run.params), run.loss])
 
 
 def bits(tree: Any) -> list[tuple]:
-    raw = [jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a for a in jax.tree.leaves(tree)]
+    raw = [
+        jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a
+        for a in jax.tree.leaves(tree)
+    ]
     return [(np.asarray(a).dtype, np.shape(a), np.asarray(a).tobytes()) for a in raw]
 
 
 def test_every_type_of_array_comes_back_bit_by_bit(tmp_path: Path) -> None:
-    history = {"loss": np.arange(3.0), "eval_steps": np.zeros(0, int), "seeds": np.ones((2, 0), np.float32)}
+    history = {
+        "loss": np.arange(3.0),
+        "eval_steps": np.zeros(0, int),
+        "seeds": np.ones((2, 0), np.float32),
+    }
     with Checkpoints(tmp_path, {"data": "a", "sizes": (1, 2)}) as store:
         assert store.restore(STATE) is None
         store.save(5, STATE, history)
@@ -73,9 +94,11 @@ def test_damaged_newest_state_is_passed_over_with_a_warning(tmp_path: Path, dama
     content = bytearray(newest.read_bytes())
     content[-3] ^= 1  # inside of the numbers
     replaced = {
-        "flip": bytes(content), "truncate": newest.read_bytes()[:-1], "empty": b"",
+        "flip": bytes(content),
+        "truncate": newest.read_bytes()[:-1],
+        "empty": b"",
         "another step": (tmp_path / "6.checkpoint").read_bytes(),
-    }  # fmt: skip
+    }
     newest.write_bytes(replaced[damage])
     with pytest.warns(RuntimeWarning, match=r"8\.checkpoint in .* damaged; going on from step 6"):
         np.testing.assert_array_equal(train(tmp_path), whole)
@@ -86,7 +109,9 @@ def test_folder_without_a_whole_state_is_refused(tmp_path: Path) -> None:
     train(tmp_path)
     for path in tmp_path.glob("*.checkpoint"):
         os.truncate(path, 100)
-    with pytest.raises(InputError, match=r"every file in .* is damaged; delete the folder") as caught:
+    with pytest.raises(
+        InputError, match=r"every file in .* is damaged; delete the folder"
+    ) as caught:
         train(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -117,7 +142,11 @@ def test_another_run_is_refused_by_name(tmp_path: Path, changes: dict, told: str
 def test_state_of_other_shapes_is_refused(tmp_path: Path) -> None:
     with Checkpoints(tmp_path, {}) as store:
         store.save(1, [jnp.zeros(3), jnp.zeros(2)], {})
-        for other in ([jnp.zeros(3)], [jnp.zeros(3), jnp.zeros(3)], [jnp.zeros(3), jnp.zeros(2, int)]):
+        for other in (
+            [jnp.zeros(3)],
+            [jnp.zeros(3), jnp.zeros(3)],
+            [jnp.zeros(3), jnp.zeros(2, int)],
+        ):
             with pytest.raises(InputError, match=r"belongs to another run .state was"):
                 store.restore(other)
 

@@ -8,20 +8,25 @@ from theorylab.nets import CNN, count_parameters, functional
 
 
 def test_default_network_has_the_published_parameter_count():
-    # 80 + 1168 + 4640 + (4*4*32*64 + 64) + 65, the small Fashion-MNIST network of the TCT experiments
+    # 80 + 1168 + 4640 + (4*4*32*64 + 64) + 65, the small Fashion-MNIST network of the TCT
+    # experiments
     assert count_parameters(nnx.eval_shape(lambda: CNN((28, 28, 1), 1, rngs=nnx.Rngs(0)))) == 38_785
 
 
 @pytest.mark.parametrize("pool", [None, "max", "avg"])
 def test_forward_pass_is_scipys_correlation(pool):
-    model = CNN((6, 6, 2), 3, channels=(4,), strides=1, pool=pool, head="mean", hidden=(), rngs=nnx.Rngs(0))
+    model = CNN(
+        (6, 6, 2), 3, channels=(4,), strides=1, pool=pool, head="mean", hidden=(), rngs=nnx.Rngs(0)
+    )
     f, params = functional(model)
     x = np.random.default_rng(0).normal(size=(2, 6, 6, 2)).astype(np.float32)
     kernel = np.asarray(params["convs"][0]["kernel"], float)
     y = np.zeros((2, 6, 6, 4))
     for n in range(2):
         for o in range(4):
-            y[n, :, :, o] = sum(scipy.signal.correlate(x[n, :, :, i], kernel[:, :, i, o], "same") for i in range(2))
+            y[n, :, :, o] = sum(
+                scipy.signal.correlate(x[n, :, :, i], kernel[:, :, i, o], "same") for i in range(2)
+            )
     y = np.maximum(y, 0)
     if pool:
         windows = y.reshape(2, 3, 2, 3, 2, 4)
@@ -31,13 +36,22 @@ def test_forward_pass_is_scipys_correlation(pool):
 
 
 def test_layers_take_their_own_kernel_and_stride():
-    # the certified-training network: 4x4 kernels with stride 2 and one zero on every side halve the image
+    # the certified-training network: 4x4 kernels with stride 2 and one zero on every side halve the
+    # image
     model = CNN(
-        (28, 28, 1), 10, channels=(4, 4, 8, 8), kernel_size=(3, 4, 3, 4), strides=(1, 2, 1, 2), padding=1, hidden=(9,),
+        (28, 28, 1),
+        10,
+        channels=(4, 4, 8, 8),
+        kernel_size=(3, 4, 3, 4),
+        strides=(1, 2, 1, 2),
+        padding=1,
+        hidden=(9,),
         rngs=nnx.Rngs(0),
-    )  # fmt: skip
+    )
     x = np.ones((2, 28, 28, 1), np.float32)
-    shapes = [nnx.eval_shape(call, model, x).shape for call in (CNN.convolve, CNN.features, CNN.__call__)]
+    shapes = [
+        nnx.eval_shape(call, model, x).shape for call in (CNN.convolve, CNN.features, CNN.__call__)
+    ]
     assert shapes == [(2, 7, 7, 8), (2, 9), (2, 10)]
 
 

@@ -17,12 +17,21 @@ def draw(shape, seed):
 @pytest.mark.long
 @settings(max_examples=8, deadline=None)
 @given(
-    st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 2, 3, 5]), st.sampled_from([1, 2, 3]), st.integers(1, 3)
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.sampled_from([1, 2, 3, 5]),
+    st.sampled_from([1, 2, 3]),
+    st.integers(1, 3),
 )
 def test_shifted_equals_tensorflows_same_padding_of_the_grouped_convolution(h, w, k, stride, c):
     x, kernel = draw((2, h, w, c), 0), draw((k, k, 1, c), 1)
     expected = jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=c
+        x,
+        kernel,
+        (stride, stride),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=c,
     )
     for lowering in ("shifted", "grouped"):
         got = depthwise_conv(x, kernel, strides=stride, lowering=lowering)
@@ -32,13 +41,16 @@ def test_shifted_equals_tensorflows_same_padding_of_the_grouped_convolution(h, w
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("k", "stride", "padding"), [(3, 1, "SAME"), (3, 2, "SAME"), (5, 2, "VALID"), (3, 2, ((1, 1), (0, 2)))]
+    ("k", "stride", "padding"),
+    [(3, 1, "SAME"), (3, 2, "SAME"), (5, 2, "VALID"), (3, 2, ((1, 1), (0, 2)))],
 )
 def test_both_lowerings_have_the_same_gradients(k, stride, padding):
     x, kernel = draw((2, 7, 8, 3), 0), draw((k, k, 1, 3), 1)
 
     def objective(x, kernel, lowering):
-        return jnp.sin(depthwise_conv(x, kernel, strides=stride, padding=padding, lowering=lowering)).sum()
+        return jnp.sin(
+            depthwise_conv(x, kernel, strides=stride, padding=padding, lowering=lowering)
+        ).sum()
 
     a, b = (jax.grad(objective, (0, 1))(x, kernel, low) for low in ("shifted", "grouped"))
     for got, expected in zip(a, b, strict=True):
@@ -56,7 +68,8 @@ def test_float64_and_vmap_are_kept():
         x, kernel = jnp.ones((3, 1, 4, 4, 2)), jnp.ones((3, 3, 1, 2), jnp.float32)
         y = jax.vmap(lambda x: depthwise_conv(x, kernel))(x)
         assert y.dtype == jnp.float64
-        np.testing.assert_array_equal(y[0, 0, :, 0, 0], [4, 6, 6, 4])  # ones seen by a 3x3 window at the left border
+        # ones seen by a 3x3 window at the left border
+        np.testing.assert_array_equal(y[0, 0, :, 0, 0], [4, 6, 6, 4])
 
 
 def test_module_computes_the_function():

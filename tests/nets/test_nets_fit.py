@@ -49,16 +49,27 @@ def test_full_batch_descent_is_numpys(loop):
     weights = RNG.uniform(0, 2, 24)
     target = RNG.normal(size=24).astype(np.float32)
     run = fit(
-        linear, (X, target), params=START, loss=mse, optimizer=optax.sgd(0.1), batch_size=24, steps=7, key=KEY,
-        weights=weights, loop=loop, chunk=3,
-    )  # fmt: skip
+        linear,
+        (X, target),
+        params=START,
+        loss=mse,
+        optimizer=optax.sgd(0.1),
+        batch_size=24,
+        steps=7,
+        key=KEY,
+        weights=weights,
+        loop=loop,
+        chunk=3,
+    )
     a, theta, losses = np.c_[X, np.ones(24)].astype(float), np.zeros(4), []
     for _ in range(7):
         residual = a @ theta - target
         losses.append((weights * residual**2).mean())
         theta -= 0.1 * 2 * a.T @ (weights * residual) / 24
     np.testing.assert_allclose(run.loss, losses, rtol=1e-5)
-    np.testing.assert_allclose(np.r_[run.params["w"][:, 0], run.params["b"]], theta, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        np.r_[run.params["w"][:, 0], run.params["b"]], theta, rtol=1e-4, atol=1e-6
+    )
     same(START, {"w": np.zeros((3, 1)), "b": np.zeros(1)})  # what was given is not consumed
 
 
@@ -69,9 +80,15 @@ def test_every_epoch_visits_every_sample_once_in_a_new_order():
     seen = []
     for steps in (1, 3, 4, 6):
         run = fit(
-            lambda p, x: p[x][:, None], (ids, ids), params=jnp.zeros(10), loss=lambda out, y: -out[:, 0],
-            optimizer=optax.sgd(3.0), batch_size=3, steps=steps, key=KEY,
-        )  # fmt: skip
+            lambda p, x: p[x][:, None],
+            (ids, ids),
+            params=jnp.zeros(10),
+            loss=lambda out, y: -out[:, 0],
+            optimizer=optax.sgd(3.0),
+            batch_size=3,
+            steps=steps,
+            key=KEY,
+        )
         seen.append(np.round(np.asarray(run.params)).astype(int))
     one, two = seen[1], seen[3] - seen[1]  # 10 // 3 = 3 steps an epoch, one sample left out
     for epoch in (one, two):
@@ -82,7 +99,12 @@ def test_every_epoch_visits_every_sample_once_in_a_new_order():
 @pytest.mark.long
 def test_seeds_at_once_equal_single_runs():
     keys = jax.random.split(KEY, 3)
-    options = {"optimizer": optax.sgd(0.2, momentum=0.9), "batch_size": 8, "epochs": 2, "eval_data": (X, Y)}
+    options = {
+        "optimizer": optax.sgd(0.2, momentum=0.9),
+        "batch_size": 8,
+        "epochs": 2,
+        "eval_data": (X, Y),
+    }
     many = fit_seeds(Normed, (X, Y), keys=keys, **options)
     assert many.loss.shape == (3, 6)
     assert many.eval_accuracy.shape == (3, 2)
@@ -100,9 +122,15 @@ def test_seeds_at_once_equal_single_runs():
 def test_seeds_of_a_function_start_from_their_own_parameters():
     starts = {"w": jnp.stack([jnp.zeros((3, 1)), jnp.ones((3, 1))]), "b": jnp.zeros((2, 1))}
     options = {"loss": mse, "optimizer": optax.sgd(0.1), "batch_size": 24, "steps": 2}
-    device = fit_seeds(linear, (X, X[:, 0]), params=starts, keys=jax.random.split(KEY, 2), **options)
-    host = fit_seeds(linear, (X, X[:, 0]), params=starts, keys=jax.random.split(KEY, 2), loop="host", **options)
-    np.testing.assert_allclose(device.loss[:, 0], [(X[:, 0] ** 2).mean(), ((X[:, 1] + X[:, 2]) ** 2).mean()], rtol=1e-5)
+    device = fit_seeds(
+        linear, (X, X[:, 0]), params=starts, keys=jax.random.split(KEY, 2), **options
+    )
+    host = fit_seeds(
+        linear, (X, X[:, 0]), params=starts, keys=jax.random.split(KEY, 2), loop="host", **options
+    )
+    np.testing.assert_allclose(
+        device.loss[:, 0], [(X[:, 0] ** 2).mean(), ((X[:, 1] + X[:, 2]) ** 2).mean()], rtol=1e-5
+    )
     np.testing.assert_allclose(device.loss, host.loss, rtol=1e-5)
     same(device.params, host.params, rtol=1e-5, atol=1e-6)
     with pytest.raises(InputError, match="leading axis of 3"):
@@ -127,7 +155,10 @@ def test_a_killed_run_resumed_equals_the_undisturbed_one(tmp_path, monkeypatch):
     assert saved == [3, 6]
     monkeypatch.setattr(Checkpoints, "save", save)
     resumed = fit(Normed(nnx.Rngs(0)), (X, Y), checkpoint=tmp_path / "run", **options)
-    same((whole.params, whole.loss, whole.eval_steps), (resumed.params, resumed.loss, resumed.eval_steps))
+    same(
+        (whole.params, whole.loss, whole.eval_steps),
+        (resumed.params, resumed.loss, resumed.eval_steps),
+    )
     same((whole.eval_loss, whole.eval_accuracy), (resumed.eval_loss, resumed.eval_accuracy))
     np.testing.assert_array_equal(whole.f(whole.params, X), resumed.f(resumed.params, X))
     # asked for more steps: continued; other data or fewer steps: refused
@@ -142,12 +173,27 @@ def test_a_killed_run_resumed_equals_the_undisturbed_one(tmp_path, monkeypatch):
 
 def test_divergence_names_the_step_and_the_mend():
     with pytest.raises(DivergenceError, match=r"step \d+ of 90.*smaller learning rate") as caught:
-        fit(linear, (X, X[:, 0]), params=START, loss=mse, optimizer=optax.sgd(1e3), batch_size=24, steps=90, key=KEY)
+        fit(
+            linear,
+            (X, X[:, 0]),
+            params=START,
+            loss=mse,
+            optimizer=optax.sgd(1e3),
+            batch_size=24,
+            steps=90,
+            key=KEY,
+        )
     assert isinstance(caught.value, FloatingPointError)
     run = fit(
-        linear, (X, X[:, 0]), params=START, loss=mse, optimizer=optax.sgd(1e3), batch_size=24, key=KEY,
+        linear,
+        (X, X[:, 0]),
+        params=START,
+        loss=mse,
+        optimizer=optax.sgd(1e3),
+        batch_size=24,
+        key=KEY,
         steps=caught.value.step - 1,
-    )  # fmt: skip
+    )
     assert np.isfinite(run.loss).all()
 
 
@@ -165,22 +211,38 @@ def test_batch_statistics_and_dropout_follow_the_training():
     model = Normed(nnx.Rngs(0))
     run = fit(model, (X + 5, Y), **{**OPTIONS, "batch_size": 24}, steps=40)
     # exponential average towards the mean of the data: 1 - .9^40 of the way
-    np.testing.assert_allclose(run.state["norm"]["mean"], (1 - 0.9**40) * (X + 5).mean(0), rtol=1e-3)
+    np.testing.assert_allclose(
+        run.state["norm"]["mean"], (1 - 0.9**40) * (X + 5).mean(0), rtol=1e-3
+    )
     assert float(jnp.abs(model.norm.mean[...]).max()) == 0.0
     np.testing.assert_allclose(run.model(X), run.f(run.params, X), rtol=1e-6)
     again = fit(model, (X + 5, Y), **{**OPTIONS, "batch_size": 24}, steps=40)
     np.testing.assert_array_equal(run.loss, again.loss)
-    other = fit(model, (X + 5, Y), **{**OPTIONS, "batch_size": 24, "key": jax.random.key(1)}, steps=40)
+    other = fit(
+        model, (X + 5, Y), **{**OPTIONS, "batch_size": 24, "key": jax.random.key(1)}, steps=40
+    )
     assert not np.array_equal(run.loss, other.loss)  # full batch: only the dropout masks differ
 
 
 def test_augmentation_acts_on_training_batches_only():
     zero = lambda key, x: jnp.zeros_like(x)  # noqa: E731
-    run = fit(linear, (X, X[:, 0]), params=START, loss=mse, optimizer=optax.sgd(0.1), batch_size=8, steps=4, key=KEY,
-              augment=zero, eval_data=(X, X[:, 0]))  # fmt: skip
+    run = fit(
+        linear,
+        (X, X[:, 0]),
+        params=START,
+        loss=mse,
+        optimizer=optax.sgd(0.1),
+        batch_size=8,
+        steps=4,
+        key=KEY,
+        augment=zero,
+        eval_data=(X, X[:, 0]),
+    )
     assert float(jnp.abs(run.params["w"]).max()) == 0.0
     assert run.eval_accuracy is None
-    np.testing.assert_allclose(run.eval_loss[-1], ((X[:, 0] - float(run.params["b"][0])) ** 2).mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        run.eval_loss[-1], ((X[:, 0] - float(run.params["b"][0])) ** 2).mean(), rtol=1e-5
+    )
 
 
 @pytest.mark.long
@@ -199,7 +261,9 @@ def test_convolutions_on_cpu_run_on_the_host_and_learn():
         eval_batch_size=20,
     )
     assert run.eval_accuracy[-1] > 0.9
-    device = fit(model, (x, y), key=KEY, optimizer=optax.adam(0.05), batch_size=16, steps=3, loop="device")
+    device = fit(
+        model, (x, y), key=KEY, optimizer=optax.adam(0.05), batch_size=16, steps=3, loop="device"
+    )
     np.testing.assert_allclose(device.loss, run.loss[:3], rtol=1e-4)
 
 
@@ -209,7 +273,14 @@ def test_float64_is_kept_where_the_user_enabled_it():
         start = {"w": jnp.zeros((3, 1)), "b": jnp.zeros(1)}
         x = X.astype(np.float64)
         run = fit(
-            linear, (x, x[:, 0]), params=start, loss=mse, optimizer=optax.sgd(0.1), batch_size=8, steps=3, key=KEY
+            linear,
+            (x, x[:, 0]),
+            params=start,
+            loss=mse,
+            optimizer=optax.sgd(0.1),
+            batch_size=8,
+            steps=3,
+            key=KEY,
         )
         assert run.params["w"].dtype == run.loss.dtype == np.float64
 
@@ -222,8 +293,17 @@ def test_no_steps_give_the_start(capsys):
 
 
 def test_progress_bar_goes_to_stderr(capsys):
-    fit(linear, (X, X[:, 0]), params=START, loss=mse, optimizer=optax.sgd(0.1), batch_size=24, steps=2, key=KEY,
-        progress=True)  # fmt: skip
+    fit(
+        linear,
+        (X, X[:, 0]),
+        params=START,
+        loss=mse,
+        optimizer=optax.sgd(0.1),
+        batch_size=24,
+        steps=2,
+        key=KEY,
+        progress=True,
+    )
     seen = capsys.readouterr()
     assert "100%" in seen.err
     assert seen.out == ""

@@ -39,9 +39,12 @@ def test_function_is_pure_and_the_module_unchanged():
     f, params = functional(model)
     a = f(params, X)
     np.testing.assert_array_equal(a, f(params, X))
-    np.testing.assert_allclose(a[:2], f(params, X[:2]), rtol=1e-5, atol=1e-6)  # running statistics: no interaction
+    # running statistics: no interaction
+    np.testing.assert_allclose(a[:2], f(params, X[:2]), rtol=1e-5, atol=1e-6)
     assert not model.norm.use_running_average
-    jax.tree.map(np.testing.assert_array_equal, before, nnx.to_pure_dict(nnx.state(model, nnx.Param)))
+    jax.tree.map(
+        np.testing.assert_array_equal, before, nnx.to_pure_dict(nnx.state(model, nnx.Param))
+    )
 
 
 @pytest.mark.long
@@ -63,7 +66,9 @@ def test_per_sample_gradients_sum_to_the_batch_gradient():
     x = np.random.default_rng(1).normal(size=(3, 5, 5, 1)).astype(np.float32)
     each = jax.jit(jax.vmap(jax.grad(lambda p, x: f(p, x[None]).sum()), (None, 0)))(params, x)
     whole = jax.grad(lambda p: f(p, x).sum())(params)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a.sum(0), b, rtol=1e-4, atol=1e-5), each, whole)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a.sum(0), b, rtol=1e-4, atol=1e-5), each, whole
+    )
 
 
 def test_method_chooses_what_is_called():

@@ -14,12 +14,18 @@ from theorylab.nets import ResNet, count_parameters, functional
         (14, 1, "cifar", 171_921),
         (20, 10, "cifar", 269_722),  # He et al. 2016, table 6: .27 M
         (18, 10, "cifar", 11_173_962),
-        (18, 1, "imagenet", 11_177_025),  # torchvision resnet18 with one output (Wei, Hu, Steinhardt 2022)
+        # torchvision resnet18 with one output (Wei, Hu, Steinhardt 2022)
+        (18, 1, "imagenet", 11_177_025),
         (34, 1000, "imagenet", 21_797_672),  # torchvision resnet34
     ],
 )
 def test_parameter_count_is_the_published_one(depth, outputs, stem, count):
-    assert count_parameters(nnx.eval_shape(lambda: ResNet(depth, outputs, stem=stem, rngs=nnx.Rngs(0)))) == count
+    assert (
+        count_parameters(
+            nnx.eval_shape(lambda: ResNet(depth, outputs, stem=stem, rngs=nnx.Rngs(0)))
+        )
+        == count
+    )
 
 
 @pytest.mark.long
@@ -40,7 +46,11 @@ def test_fresh_batch_norm_in_eval_mode_is_the_identity_up_to_epsilon():
     plain = ResNet(8, 3, in_channels=1, width=4, norm=None, rngs=nnx.Rngs(0))
     for block in plain.blocks:
         block.branch_scale = 1.0  # without a norm the branches are scaled by 1 / sqrt(blocks)
-    kernels = {path: v for path, v in nnx.to_flat_state(nnx.state(batch, nnx.Param)) if path[-1] == "kernel"}
+    kernels = {
+        path: v
+        for path, v in nnx.to_flat_state(nnx.state(batch, nnx.Param))
+        if path[-1] == "kernel"
+    }
     for path, variable in nnx.to_flat_state(nnx.state(plain, nnx.Param)):
         variable[...] = kernels[path][...] if path in kernels else 0 * variable[...]
     plain.head.bias[...] = batch.head.bias[...]
@@ -58,7 +68,12 @@ def test_imagenet_stem_divides_the_size_by_four():
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [({"depth": 15}, "depth"), ({"norm": "layer"}, "norm"), ({"stem": "big"}, "stem"), ({"width": 0}, "width")],
+    [
+        ({"depth": 15}, "depth"),
+        ({"norm": "layer"}, "norm"),
+        ({"stem": "big"}, "stem"),
+        ({"width": 0}, "width"),
+    ],
 )
 def test_bad_options_are_named(options, word):
     with pytest.raises(InputError, match=word):

@@ -14,15 +14,19 @@ TOKENS = np.random.default_rng(0).integers(0, 7, (2, 5))
 
 def small(**options):
     return Transformer(
-        **{"vocabulary": 7, "context": 6, "width": 8, "depth": 1, "heads": 2, "rngs": nnx.Rngs(0)} | options
+        **{"vocabulary": 7, "context": 6, "width": 8, "depth": 1, "heads": 2, "rngs": nnx.Rngs(0)}
+        | options
     )
 
 
 def test_parameter_count_is_the_published_one():
-    # the mini model of the safety fine-tuning release: 6 blocks, d = 192, 59 tokens; 2,680,896 without its head
+    # the mini model of the safety fine-tuning release: 6 blocks, d = 192, 59 tokens; 2,680,896
+    # without its head
     options = {"width": 192, "depth": 6, "heads": 6, "positions": "sinusoidal"}
     untied, tied = (
-        count_parameters(nnx.eval_shape(lambda t=t: Transformer(59, 159, tied=t, rngs=nnx.Rngs(0), **options)))
+        count_parameters(
+            nnx.eval_shape(lambda t=t: Transformer(59, 159, tied=t, rngs=nnx.Rngs(0), **options))
+        )
         for t in (False, True)
     )
     assert tied == 2_680_896
@@ -45,7 +49,10 @@ def test_one_block_is_the_float64_formula(causal, tied):
 
     block, e = p["blocks"][0], p["embedding"]["embedding"]
     x = e[TOKENS] + p["positions"][:5]
-    q, k, v = (a.reshape(2, 5, 2, 4) for a in np.split(linear(norm(x, block["norm1"]), block["qkv"]), 3, -1))
+    q, k, v = (
+        a.reshape(2, 5, 2, 4)
+        for a in np.split(linear(norm(x, block["norm1"]), block["qkv"]), 3, -1)
+    )
     scores = np.einsum("nthd,nshd->nhts", q, k) / 2.0
     scores = np.where(np.tril(np.ones((5, 5))) + (not causal) > 0, scores, -np.inf)
     mixed = np.einsum("nhts,nshd->nthd", scipy.special.softmax(scores, -1), v).reshape(2, 5, 8)
@@ -83,10 +90,21 @@ def test_embeddings_can_take_the_place_of_tokens_and_activations_be_seen():
     assert [{k: v.shape[-1] for k, v in s.items()} for s in seen] == [
         {"mlp_in": 8, "mlp_pre": 32, "mlp_out": 8, "resid": 8}
     ] * 2
-    np.testing.assert_allclose(seen[1]["resid"] - seen[1]["mlp_out"] - seen[0]["resid"], model.blocks[1].out(
-        jax.nn.dot_product_attention(*(a.reshape(2, 5, 2, 4) for a in jnp.split(
-            model.blocks[1].qkv(model.blocks[1].norm1(seen[0]["resid"])), 3, -1)), is_causal=True).reshape(2, 5, 8)
-    ), atol=1e-5)  # fmt: skip
+    np.testing.assert_allclose(
+        seen[1]["resid"] - seen[1]["mlp_out"] - seen[0]["resid"],
+        model.blocks[1].out(
+            jax.nn.dot_product_attention(
+                *(
+                    a.reshape(2, 5, 2, 4)
+                    for a in jnp.split(
+                        model.blocks[1].qkv(model.blocks[1].norm1(seen[0]["resid"])), 3, -1
+                    )
+                ),
+                is_causal=True,
+            ).reshape(2, 5, 8)
+        ),
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize(

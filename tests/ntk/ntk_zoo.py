@@ -1,4 +1,5 @@
-"""Small networks that exercise every way in which a parameter meets data. Each entry: (f, params, x), float32."""
+"""Small networks that exercise every way in which a parameter meets data. Each entry: (f, params,
+x), float32."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,8 @@ from jax import lax
 
 def _r(seed: int, *shape: int) -> jnp.ndarray:
     return jnp.asarray(
-        np.random.default_rng(seed).standard_normal(shape) / max(1, np.prod(shape[:-1])) ** 0.5, jnp.float32
+        np.random.default_rng(seed).standard_normal(shape) / max(1, np.prod(shape[:-1])) ** 0.5,
+        jnp.float32,
     )
 
 
@@ -23,7 +25,9 @@ def _x(*shape: int) -> jnp.ndarray:
 
 
 def _conv(x: Any, w: Any, stride: Any = (1, 1), padding: Any = "SAME", **kwargs: Any) -> Any:
-    return lax.conv_general_dilated(x, w, stride, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), **kwargs)
+    return lax.conv_general_dilated(
+        x, w, stride, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), **kwargs
+    )
 
 
 def mlp() -> tuple:
@@ -93,7 +97,8 @@ def grouped_conv() -> tuple:
 
     def f(p: Any, x: Any) -> Any:
         x = jax.nn.gelu(_conv(x, p["a"], feature_group_count=2))
-        x = jax.nn.gelu(_conv(x, p["d"], (2, 2), feature_group_count=6))  # depthwise with multiplier 2
+        # depthwise with multiplier 2
+        x = jax.nn.gelu(_conv(x, p["d"], (2, 2), feature_group_count=6))
         return x.mean((1, 2)) @ p["w"]
 
     return f, p, _x(6, 6, 4)
@@ -101,7 +106,9 @@ def grouped_conv() -> tuple:
 
 def conv_1d_channels_first() -> tuple:
     def f(p: Any, x: Any) -> Any:
-        x = lax.conv_general_dilated(x, p["w"], (1,), [(2, -1)], dimension_numbers=("NCH", "OIH", "NCH"))
+        x = lax.conv_general_dilated(
+            x, p["w"], (1,), [(2, -1)], dimension_numbers=("NCH", "OIH", "NCH")
+        )
         return jnp.tanh(x).reshape(x.shape[0], -1) @ p["v"]
 
     return f, {"w": _r(0, 3, 2, 3), "v": _r(1, 18, 2)}, _x(2, 7)
@@ -128,7 +135,13 @@ def weight_norm() -> tuple:
 
 def attention() -> tuple:
     """Token and position embeddings, multi-head attention by einsum, layer norm, tied read-out."""
-    p = {"emb": _r(0, 11, 8) * 3, "pos": _r(1, 5, 8), "qkv": _r(2, 3, 8, 2, 4), "o": _r(3, 2, 4, 8), "g": 1 + _r(4, 8)}
+    p = {
+        "emb": _r(0, 11, 8) * 3,
+        "pos": _r(1, 5, 8),
+        "qkv": _r(2, 3, 8, 2, 4),
+        "o": _r(3, 2, 4, 8),
+        "g": 1 + _r(4, 8),
+    }
 
     def f(p: Any, ids: Any) -> Any:
         h = jnp.take(p["emb"], ids, axis=0) + p["pos"]
@@ -145,7 +158,11 @@ def tied_embedding() -> tuple:
     def f(p: Any, ids: Any) -> Any:
         return jnp.tanh(p["emb"][ids] @ p["w"]).mean(1) @ p["emb"].T
 
-    return f, {"emb": _r(0, 6, 4), "w": _r(1, 4, 4)}, jnp.asarray(np.random.default_rng(3).integers(0, 6, (5, 3)))
+    return (
+        f,
+        {"emb": _r(0, 6, 4), "w": _r(1, 4, 4)},
+        jnp.asarray(np.random.default_rng(3).integers(0, 6, (5, 3))),
+    )
 
 
 def per_head_weights() -> tuple:
@@ -159,11 +176,15 @@ def per_head_weights() -> tuple:
 
 
 def pytrees() -> tuple:
-    """Inputs and outputs in trees, an integer leaf among the parameters, a remat block and a parameter alone."""
+    """Inputs and outputs in trees, an integer leaf among the parameters, a remat block and a
+    parameter alone."""
 
     def f(p: Any, x: Any) -> Any:
         h = jax.checkpoint(lambda h: jnp.tanh(h @ p["w"]))(x["a"] + x["b"][:, :4])
-        return {"first": h @ p["v"], "second": (h.sum(-1) * p["s"], h[:, :2] ** p["power"] + p["s"])}
+        return {
+            "first": h @ p["v"],
+            "second": (h.sum(-1) * p["s"], h[:, :2] ** p["power"] + p["s"]),
+        }
 
     x = {"a": _x(4), "b": _x(6)}
     return f, {"w": _r(0, 4, 4), "v": _r(1, 4, 2), "s": jnp.float32(0.3), "power": jnp.int32(2)}, x
@@ -176,8 +197,14 @@ def custom_derivatives() -> tuple:
     def twice(x: Any, w: Any) -> Any:
         return x @ w
 
-    twice.defvjp(lambda x, w: (x @ w, (x, w)), lambda res, ct: (2 * ct @ res[1].T, 2 * res[0].T @ ct))
-    return lambda p, x: twice(jnp.tanh(x @ p["a"]), p["b"]), {"a": _r(0, 4, 4), "b": _r(1, 4, 2)}, _x(4)
+    twice.defvjp(
+        lambda x, w: (x @ w, (x, w)), lambda res, ct: (2 * ct @ res[1].T, 2 * res[0].T @ ct)
+    )
+    return (
+        lambda p, x: twice(jnp.tanh(x @ p["a"]), p["b"]),
+        {"a": _r(0, 4, 4), "b": _r(1, 4, 2)},
+        _x(4),
+    )
 
 
 def nnx_cnn() -> tuple:
@@ -227,11 +254,27 @@ def equinox_mlp() -> tuple:
 ZOO: dict[str, Callable[[], tuple]] = {
     g.__name__: g
     for g in (
-        mlp, ntk_parametrisation, shared_weights, tied_transpose, stacked_layers, scanned_layers, strided_dilated_conv,
-        grouped_conv, conv_1d_channels_first, max_pool, weight_norm, attention, tied_embedding, per_head_weights,
-        pytrees, custom_derivatives, nnx_cnn, linen_mixer, equinox_mlp,
+        mlp,
+        ntk_parametrisation,
+        shared_weights,
+        tied_transpose,
+        stacked_layers,
+        scanned_layers,
+        strided_dilated_conv,
+        grouped_conv,
+        conv_1d_channels_first,
+        max_pool,
+        weight_norm,
+        attention,
+        tied_embedding,
+        per_head_weights,
+        pytrees,
+        custom_derivatives,
+        nnx_cnn,
+        linen_mixer,
+        equinox_mlp,
     )
-}  # fmt: skip
+}
 
 
 def dense_kernel(f: Callable, params: Any, x: Any) -> np.ndarray:
@@ -239,7 +282,9 @@ def dense_kernel(f: Callable, params: Any, x: Any) -> np.ndarray:
     with jax.enable_x64(True):
 
         def wide(tree: Any) -> Any:
-            return jax.tree.map(lambda a: a.astype("float64") if jnp.issubdtype(a.dtype, jnp.inexact) else a, tree)
+            return jax.tree.map(
+                lambda a: a.astype("float64") if jnp.issubdtype(a.dtype, jnp.inexact) else a, tree
+            )
 
         params, x = wide(params), wide(x)
         leaves, tree = jax.tree.flatten(params)

@@ -11,7 +11,9 @@ from theorylab.ntk import from_neural_tangents, to_neural_tangents
 @given(st.lists(st.integers(1, 3), min_size=0, max_size=3))
 def test_interleaving_is_undone_by_its_inverse(output: list[int]) -> None:
     shape = tuple(output)
-    kernel = np.random.default_rng(0).standard_normal((2, 3, int(np.prod(shape)), int(np.prod(shape))))
+    kernel = np.random.default_rng(0).standard_normal(
+        (2, 3, int(np.prod(shape)), int(np.prod(shape)))
+    )
     there = to_neural_tangents(kernel, shape)
     assert there.shape == (2, 3, *(s for s in shape for _ in (0, 1)))
     np.testing.assert_array_equal(from_neural_tangents(there, shape), kernel)

@@ -1,4 +1,5 @@
-"""Every public function of `theorylab.ntk` refuses malformed arguments by name, or gives the right finite number."""
+"""Every public function of `theorylab.ntk` refuses malformed arguments by name, or gives the right
+finite number."""
 
 import bad_input
 import jax
@@ -31,19 +32,41 @@ CALLS = {
         (
             FLOW.predict,
             {
-                **{"t": 1.0, "k_test": K[:2], "f_train": 0 * Y, "f_test": Y[:2], "nngp_test": K[:2]},
+                **{
+                    "t": 1.0,
+                    "k_test": K[:2],
+                    "f_train": 0 * Y,
+                    "f_test": Y[:2],
+                    "nngp_test": K[:2],
+                },
                 **{"nngp_test_test": K[:2, :2]},
             },
         )
     ],
-    "NTKOperator": [(OPERATOR.matvec, {"v": np.ones(8, np.float32)}), (OPERATOR.__matmul__, {"v": np.ones(8)})],
+    "NTKOperator": [
+        (OPERATOR.matvec, {"v": np.ones(8, np.float32)}),
+        (OPERATOR.__matmul__, {"v": np.ones(8)}),
+    ],
     "convolutions_as_products": [(ntk.convolutions_as_products, {"f": f, "largest": 100})],
     "empirical_ntk": [
         (
             ntk.empirical_ntk,
             {
-                **{"f": f, "params": PARAMS, "x1": X, "x2": X, "reduce": "trace", "method": "jacobian"},
-                **{"memory_gb": 0.1, "mesh": None, "precision": "highest", "dtype": None, "out": None},
+                **{
+                    "f": f,
+                    "params": PARAMS,
+                    "x1": X,
+                    "x2": X,
+                    "reduce": "trace",
+                    "method": "jacobian",
+                },
+                **{
+                    "memory_gb": 0.1,
+                    "mesh": None,
+                    "precision": "highest",
+                    "dtype": None,
+                    "out": None,
+                },
                 **{"progress": False, "explain": False},
             },
         )
@@ -51,21 +74,44 @@ CALLS = {
     "entk_features": [
         (
             ntk.entk_features,
-            {"f": f, **NETWORK, "head": "random", "coords": np.array([0, 3]), "key": KEY, "batch_size": 2},
+            {
+                "f": f,
+                **NETWORK,
+                "head": "random",
+                "coords": np.array([0, 3]),
+                "key": KEY,
+                "batch_size": 2,
+            },
         )
     ],
-    "from_neural_tangents": [(ntk.from_neural_tangents, {"kernel": np.ones((4, 4, 2, 2)), "output_shape": (2,)})],
+    "from_neural_tangents": [
+        (ntk.from_neural_tangents, {"kernel": np.ones((4, 4, 2, 2)), "output_shape": (2,)})
+    ],
     "gradient_flow": [
         (
             ntk.gradient_flow,
-            {"k_train": K, "y": Y, "nngp": K, "learning_rate": 1.0, "ridge": 0.1, "mean_loss": False},
+            {
+                "k_train": K,
+                "y": Y,
+                "nngp": K,
+                "learning_rate": 1.0,
+                "ridge": 0.1,
+                "mean_loss": False,
+            },
         )
     ],
     "linearize": [(ntk.linearize, {"f": f, "params": PARAMS})],
-    "max_learning_rate": [(ntk.max_learning_rate, {"k_train": K, "mean_loss": False, "outputs": 2, "momentum": 0.5})],
-    "ntk_operator": [(ntk.ntk_operator, {"f": f, **NETWORK, "reduce": "full", "precision": "highest"})],
+    "max_learning_rate": [
+        (ntk.max_learning_rate, {"k_train": K, "mean_loss": False, "outputs": 2, "momentum": 0.5})
+    ],
+    "ntk_operator": [
+        (ntk.ntk_operator, {"f": f, **NETWORK, "reduce": "full", "precision": "highest"})
+    ],
     "nystrom_features": [
-        (ntk.nystrom_features, {"f": f, **NETWORK, "landmarks": np.array([0, 2]), "rcond": 1e-6, "reduce": "trace"})
+        (
+            ntk.nystrom_features,
+            {"f": f, **NETWORK, "landmarks": np.array([0, 2]), "rcond": 1e-6, "reduce": "trace"},
+        )
     ],
     "random_head": [(ntk.random_head, {"f": f, **NETWORK, "key": KEY})],
     "sample_coordinates": [(ntk.sample_coordinates, {"params": PARAMS, "p": 3, "key": KEY})],
@@ -75,9 +121,12 @@ CALLS = {
             {"f": f, **NETWORK, "k": 4, "key": KEY, "kind": "sjlt", "nonzeros": 2, "batch_size": 2},
         )
     ],
-    "to_neural_tangents": [(ntk.to_neural_tangents, {"kernel": np.ones((4, 4, 2, 2)), "output_shape": (2,)})],
+    "to_neural_tangents": [
+        (ntk.to_neural_tangents, {"kernel": np.ones((4, 4, 2, 2)), "output_shape": (2,)})
+    ],
 }
-# Results, which nobody makes by hand, and the package of infinite networks, which has a table of its own.
+# Results, which nobody makes by hand, and the package of infinite networks, which has a table of
+# its own.
 OTHERS = {"Prediction", "Sketch", "infinite"}
 
 
@@ -106,7 +155,8 @@ def test_a_mask_of_coordinates_names_its_true_places():
     mask = np.zeros(8, bool)
     mask[[1, 5]] = True
     np.testing.assert_array_equal(
-        ntk.entk_features(f, PARAMS, X, coords=mask), ntk.entk_features(f, PARAMS, X, coords=np.array([1, 5]))
+        ntk.entk_features(f, PARAMS, X, coords=mask),
+        ntk.entk_features(f, PARAMS, X, coords=np.array([1, 5])),
     )
 
 

@@ -1,4 +1,5 @@
-"""The empirical kernel equals the float64 dense Jacobian, on every architecture, by every method and reduction."""
+"""The empirical kernel equals the float64 dense Jacobian, on every architecture, by every method
+and reduction."""
 
 import jax
 import jax.numpy as jnp
@@ -67,16 +68,23 @@ def test_small_budget_cuts_samples_and_outputs_and_changes_nothing(reduce: str) 
     x = jnp.concatenate([x, 2 * x, -x])[:13]
     reference = reduced(dense_kernel(f, params, x), reduce)
     assert _error(empirical_ntk(f, params, x, reduce=reduce, memory_gb=6e-6), reference) < 1e-5
-    assert _error(empirical_ntk(f, params, x, x[:7], reduce=reduce, memory_gb=6e-6), reference[:, :7]) < 1e-5
+    assert (
+        _error(empirical_ntk(f, params, x, x[:7], reduce=reduce, memory_gb=6e-6), reference[:, :7])
+        < 1e-5
+    )
 
 
 @pytest.mark.long
 def test_kernel_inside_jit_and_grad_of_the_caller() -> None:
     f, params, x = ZOO["ntk_parametrisation"]()
     reference = reduced(dense_kernel(f, params, x), "trace")
-    assert _error(np.asarray(jax.jit(lambda p, x: empirical_ntk(f, p, x))(params, x)), reference) < 1e-5
+    assert (
+        _error(np.asarray(jax.jit(lambda p, x: empirical_ntk(f, p, x))(params, x)), reference)
+        < 1e-5
+    )
     scaled = lambda s: empirical_ntk(lambda p, x: s * f(p, x), params, x).sum()  # noqa: E731
-    assert jax.grad(scaled)(3.0) == pytest.approx(2 * 3.0 * reference.sum(), rel=1e-5)  # K(s f) = s^2 K(f)
+    # K(s f) = s^2 K(f)
+    assert jax.grad(scaled)(3.0) == pytest.approx(2 * 3.0 * reference.sum(), rel=1e-5)
 
 
 def test_samples_in_any_order_permute_the_kernel() -> None:

@@ -1,4 +1,5 @@
-"""What identifies a function is what it computes: the same in every process, another for another derivative."""
+"""What identifies a function is what it computes: the same in every process, another for another
+derivative."""
 
 import os
 import subprocess
@@ -50,13 +51,16 @@ for f, w, x in ((many, jnp.ones((4, 3)), jnp.ones((5, 4))), (image, weights, jnp
 
 def test_digests_are_the_same_in_processes_that_order_sets_and_place_objects_differently() -> None:
     here: dict = {}
-    jax.jit(lambda x: jax.nn.softmax(jax.nn.relu(x)))(X)  # traced before: another state of JAX's caches
+    # traced before: another state of JAX's caches
+    jax.jit(lambda x: jax.nn.softmax(jax.nn.relu(x)))(X)
     exec(SCRIPT, here)
     assert len(set(here["found"])) == 4
     for seed in ("1", "77"):
         env = {**os.environ, "PYTHONHASHSEED": seed, "JAX_PLATFORMS": "cpu"}
         script = SCRIPT + "print(*found)"
-        run = subprocess.run([sys.executable, "-c", script], env=env, check=True, capture_output=True, text=True)
+        run = subprocess.run(
+            [sys.executable, "-c", script], env=env, check=True, capture_output=True, text=True
+        )
         assert run.stdout.split() == here["found"]
 
 
@@ -78,7 +82,9 @@ def closing_over(c: np.ndarray):
 
 def calling(factor: float, function=np.sin):
     def f(w, x):
-        told = jax.pure_callback(lambda v: factor * function(v), jax.ShapeDtypeStruct((5, 4), x.dtype), x)
+        told = jax.pure_callback(
+            lambda v: factor * function(v), jax.ShapeDtypeStruct((5, 4), x.dtype), x
+        )
         return told @ w
 
     return f
@@ -91,9 +97,14 @@ def one(w, x):
 def test_names_do_not_matter() -> None:
     first = function_digest(one, W, X)
     assert function_digest(lambda weights, data: jnp.tanh(data @ weights), W, X) == first
-    assert function_digest(jax.jit(one), W, X) == function_digest(jax.jit(lambda a, b: jnp.tanh(b @ a)), W, X)
-    assert function_digest(one, 2 * W, X[:2]) == first  # values and the number of samples are not the function's
-    assert function_digest(closing_over(np.ones(3)), W, X) == function_digest(closing_over(np.ones(3)), W, X)
+    assert function_digest(jax.jit(one), W, X) == function_digest(
+        jax.jit(lambda a, b: jnp.tanh(b @ a)), W, X
+    )
+    # values and the number of samples are not the function's
+    assert function_digest(one, 2 * W, X[:2]) == first
+    assert function_digest(closing_over(np.ones(3)), W, X) == function_digest(
+        closing_over(np.ones(3)), W, X
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,11 +119,15 @@ def test_names_do_not_matter() -> None:
         (lambda w, x: with_tangent(2.0)(x @ w), lambda w, x: with_tangent(3.0)(x @ w)),
         (calling(1.0), calling(2.0)),
         (lambda w, x: (x @ w)[:, :2], lambda w, x: (x @ w)[:, 1:]),
-        (lambda w, x: jax.lax.scan(lambda c, s: (c * s, None), x @ w, jnp.ones(3))[0],
-         lambda w, x: jax.lax.scan(lambda c, s: (c + s, None), x @ w, jnp.ones(3))[0]),
-        (lambda w, x: x @ w + jax.random.normal(jax.random.key(0), (3,)),
-         lambda w, x: x @ w + jax.random.normal(jax.random.key(1), (3,))),
+        (
+            lambda w, x: jax.lax.scan(lambda c, s: (c * s, None), x @ w, jnp.ones(3))[0],
+            lambda w, x: jax.lax.scan(lambda c, s: (c + s, None), x @ w, jnp.ones(3))[0],
+        ),
+        (
+            lambda w, x: x @ w + jax.random.normal(jax.random.key(0), (3,)),
+            lambda w, x: x @ w + jax.random.normal(jax.random.key(1), (3,)),
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_computes_something_else_has_another_digest(f, g) -> None:
     assert function_digest(f, W, X) != function_digest(g, W, X)

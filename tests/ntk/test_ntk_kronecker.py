@@ -1,4 +1,5 @@
-"""Layer-wise Kronecker projections: unbiased, with at most the stated variance, for every kind of layer."""
+"""Layer-wise Kronecker projections: unbiased, with at most the stated variance, for every kind of
+layer."""
 
 import functools
 
@@ -17,8 +18,9 @@ K, KEYS = 16, 600
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["grouped_conv", "tied_embedding", "mlp"])
 def test_kronecker_projection_is_unbiased_with_at_most_the_stated_variance(name: str) -> None:
-    """Over 600 keys: means within 4.5 of the stated standard errors; variances, themselves known to some 30 % for such
-    heavy tails, below 1.5 times the bound and above a tenth of 2/k, the least that an even spread over layers gives."""
+    """Over 600 keys: means within 4.5 of the stated standard errors; variances, themselves known to
+    some 30 % for such heavy tails, below 1.5 times the bound and above a tenth of 2/k, the least
+    that an even spread over layers gives."""
     f, params, x = ZOO[name]()
     whole = functools.partial(_projected, k=K, kind="rademacher", nonzeros=1)
     project = kronecker_projection(f, params, x, K, whole)
@@ -36,14 +38,18 @@ def test_kronecker_projection_is_unbiased_with_at_most_the_stated_variance(name:
 
 def test_rank_one_gradients_of_one_layer_reach_the_stated_variance() -> None:
     """The kernel of x @ w on one sample: G = x 1^T has rank one. Signs in the place of
-    Gaussian numbers make the variance of each factor smaller by 1/64: within 25 % of the bound, sampled to 8 %."""
+    Gaussian numbers make the variance of each factor smaller by 1/64: within 25 % of the bound,
+    sampled to 8 %."""
     x = np.ones((1, 64), np.float32)
     w = np.zeros((64, 64), np.float32)
     f = lambda w, x: x @ w  # noqa: E731
     project = kronecker_projection(f, w, x, K, lambda g, key: g)
-    draws = jax.jit(jax.vmap(lambda key: project(x[0], key)))(jax.random.split(jax.random.key(0), 4000))
+    draws = jax.jit(jax.vmap(lambda key: project(x[0], key)))(
+        jax.random.split(jax.random.key(0), 4000)
+    )
     squares = np.square(np.float64(draws)).sum(1)
-    assert squares.mean() == pytest.approx(64, rel=0.08)  # x x^T, f summed over 64 outputs and divided by sqrt(64)
+    # x x^T, f summed over 64 outputs and divided by sqrt(64)
+    assert squares.mean() == pytest.approx(64, rel=0.08)
     assert squares.var() == pytest.approx(relative_variance(K) * 64**2, rel=0.25)
 
 
@@ -55,7 +61,9 @@ def test_kronecker_sketch_states_its_error_and_repeats_with_its_key() -> None:
     exact = reduced(dense_kernel(f, params, x), "sum_logits")
     assert np.all(np.abs(sketch.kernel() - exact) < 4.5 * sketch.standard_error())
     again = sketch_ntk(f, params, x, 1024, jax.random.key(0), kind="kronecker")
-    np.testing.assert_allclose(again.features, sketch.features, atol=1e-5 * np.abs(sketch.features).max())
+    np.testing.assert_allclose(
+        again.features, sketch.features, atol=1e-5 * np.abs(sketch.features).max()
+    )
 
 
 @pytest.mark.parametrize(("k", "pair"), [(1, (1, 1)), (7, (1, 7)), (48, (6, 8)), (64, (8, 8))])

@@ -1,4 +1,5 @@
-"""The working memory stays near the budget: a process of its own for every setting, its peak read as it runs."""
+"""The working memory stays near the budget: a process of its own for every setting, its peak read
+as it runs."""
 
 import os
 import subprocess
@@ -54,16 +55,22 @@ class _Counted(Engine):
 @pytest.mark.parametrize("devices", [1, 8])
 @pytest.mark.parametrize("samples", [7, 100, 1000])
 @pytest.mark.parametrize("columns", [None, 40])
-def test_tiles_are_whole_rounds_of_the_devices_and_fit_the_budget(devices: int, samples: int, columns: Any) -> None:
+def test_tiles_are_whole_rounds_of_the_devices_and_fit_the_budget(
+    devices: int, samples: int, columns: Any
+) -> None:
     engine, w = _Counted(lambda w, x: x @ w, "full", True, None), jnp.ones((2, 3))
     engine.mesh = None if devices == 1 else SimpleNamespace(size=devices)  # type: ignore[assignment]
     x = jnp.ones((samples, 2))
     for budget in (11, 25, 58, 59, 60, 100, 300, 5000):
-        layout = engine._fitting(w, x, None if columns is None else x[:1].repeat(columns, 0), budget, 256)
+        layout = engine._fitting(
+            w, x, None if columns is None else x[:1].repeat(columns, 0), budget, 256
+        )
         assert layout.tile % devices == 0
         one = 1 if columns is None and layout.tile >= samples else 2
         needed = 10 + one * layout.tile * layout.chunk
-        assert needed <= budget or (layout.tile == devices and layout.chunk == 1 and layout.bytes == needed)
+        assert needed <= budget or (
+            layout.tile == devices and layout.chunk == 1 and layout.bytes == needed
+        )
 
 
 @pytest.mark.slow
@@ -89,5 +96,8 @@ def test_peak_memory_is_at_most_a_fifth_above_the_budget(
     arguments = [sys.executable, "-c", SCRIPT, network, *map(str, (size, outputs, samples, budget))]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])}
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=env)
-    print(f"{network} {size}, {outputs} outputs, {samples} samples: {float(done.stdout):.3f} of {budget} GB")
+    print(
+        f"{network} {size}, {outputs} outputs, {samples} samples: {float(done.stdout):.3f} of "
+        f"{budget} GB"
+    )
     assert float(done.stdout) < 1.2 * budget

@@ -31,11 +31,15 @@ def test_sum_logits_operator_plugs_into_conjugate_gradients_and_matfree() -> Non
     operator = ntk_operator(F, PARAMS, X, reduce="sum_logits")
     y = jnp.arange(5.0)
     solution, _ = jax.scipy.sparse.linalg.cg(lambda v: operator @ v + v, y, tol=1e-6)
-    np.testing.assert_allclose(solution, np.linalg.solve(matrix + np.eye(5), y), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        solution, np.linalg.solve(matrix + np.eye(5), y), rtol=1e-3, atol=1e-4
+    )
     # As many Lanczos steps as there are samples: the spectrum is complete.
     lanczos = decomp.tridiag_sym(5, reortho="full")(operator.matvec, jnp.ones(5) / jnp.sqrt(5.0))
     spectrum = np.linalg.eigvalsh(lanczos.J_small)
-    np.testing.assert_allclose(spectrum, np.linalg.eigvalsh(matrix), rtol=1e-3, atol=1e-5 * spectrum[-1])
+    np.testing.assert_allclose(
+        spectrum, np.linalg.eigvalsh(matrix), rtol=1e-3, atol=1e-5 * spectrum[-1]
+    )
 
 
 def test_bad_reduction_and_vector_are_named() -> None:

@@ -1,4 +1,5 @@
-"""Each parameter leaf is placed where theory says, and both orders of contraction give the same kernel."""
+"""Each parameter leaf is placed where theory says, and both orders of contraction give the same
+kernel."""
 
 import jax
 import numpy as np
@@ -42,16 +43,27 @@ def test_leaves_are_placed_as_expected(name: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "reduce"),
-    [("attention", "full"), ("shared_weights", "trace"), ("grouped_conv", "diagonal"), ("per_head_weights", "full")],
+    [
+        ("attention", "full"),
+        ("shared_weights", "trace"),
+        ("grouped_conv", "diagonal"),
+        ("per_head_weights", "full"),
+    ],
 )
 @pytest.mark.parametrize("gram", [False, True])
-def test_both_orders_of_contraction_agree_with_the_dense_jacobian(name: str, reduce: str, gram: bool) -> None:
+def test_both_orders_of_contraction_agree_with_the_dense_jacobian(
+    name: str, reduce: str, gram: bool
+) -> None:
     engine, params, x = _engine(name, reduce)
     reference = reduced(dense_kernel(*ZOO[name]()), reduce)
     analysis = engine.analysis(params, x)
     plan = Plan(tuple(gram and bool(block.sites) for block in analysis.blocks), reduce == "trace")
-    seeds = Layout(5, analysis.outputs, analysis.outputs, 2, plan, 0).seeds(0, reduce, analysis.dtype)
+    seeds = Layout(5, analysis.outputs, analysis.outputs, 2, plan, 0).seeds(
+        0, reduce, analysis.dtype
+    )
     with jax.default_matmul_precision("highest"):
         features = engine.features(params, x, seeds, plan)
-        kernel = np.asarray(engine.contract(features, features)) / (analysis.outputs if reduce == "trace" else 1)
+        kernel = np.asarray(engine.contract(features, features)) / (
+            analysis.outputs if reduce == "trace" else 1
+        )
     assert np.abs(kernel - reference).max() < 1e-5 * np.abs(reference).max()

@@ -52,7 +52,9 @@ def test_folder_of_another_kernel_is_refused(tmp_path: Path) -> None:
 
 def test_another_function_with_the_same_parameters_is_refused(tmp_path: Path) -> None:
     empirical_ntk(net, W, X, out=tmp_path)
-    with pytest.raises(InputError, match=r"holds another kernel \(differs in f\); choose another folder or delete"):
+    with pytest.raises(
+        InputError, match=r"holds another kernel \(differs in f\); choose another folder or delete"
+    ):
         empirical_ntk(lambda w, x: (x @ w) ** 3, W, X, out=tmp_path)
     same = empirical_ntk(lambda weights, data: (data @ weights) ** 2, W, X, out=tmp_path)
     np.testing.assert_array_equal(same, empirical_ntk(net, W, X))
@@ -68,7 +70,9 @@ def test_function_whose_constants_have_changed_is_another_one(tmp_path: Path) ->
     scale[:] = 2
     with pytest.raises(InputError, match="differs in f"):
         empirical_ntk(scaled, W, X, out=tmp_path / "once")
-    np.testing.assert_allclose(empirical_ntk(scaled, W, X, out=tmp_path / "twice"), 4 * once, rtol=1e-6)
+    np.testing.assert_allclose(
+        empirical_ntk(scaled, W, X, out=tmp_path / "twice"), 4 * once, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +153,10 @@ def test_second_caller_waits_and_finds_what_the_first_has_finished(
 
     monkeypatch.setattr(tiles, "_write", slow)
     with ThreadPoolExecutor(2) as threads:
-        calls = [threads.submit(empirical_ntk, net, W, X, memory_gb=SMALL, out=tmp_path) for _ in range(2)]
+        calls = [
+            threads.submit(empirical_ntk, net, W, X, memory_gb=SMALL, out=tmp_path)
+            for _ in range(2)
+        ]
         for call in calls:
             np.testing.assert_array_equal(call.result(), kernel)
     assert len(computed) == len((tmp_path / "journal.txt").read_text().splitlines())
@@ -171,7 +178,9 @@ W = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
 empirical_ntk(lambda w, x: (x @ w) ** 2, W, X, memory_gb={SMALL}, out={str(tmp_path)!r})
 """
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=env) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, env=env
+    ) as process:
         assert process.stdout.readline() == b"tile\n"
         assert process.stdout.readline() == b"tile\n"
         process.send_signal(signal.SIGKILL)
@@ -179,7 +188,8 @@ empirical_ntk(lambda w, x: (x @ w) ** 2, W, X, memory_gb={SMALL}, out={str(tmp_p
     before = (tmp_path / "journal.txt").read_text().splitlines()
     resumed = empirical_ntk(net, W, X, memory_gb=SMALL, out=tmp_path)
     after = (tmp_path / "journal.txt").read_text().splitlines()
-    assert 2 <= len(before) < len(after) and after[: len(before)] == before  # nothing finished was done again
+    # nothing finished was done again
+    assert 2 <= len(before) < len(after) and after[: len(before)] == before
     np.testing.assert_array_equal(resumed, empirical_ntk(net, W, X, memory_gb=SMALL))
 
 
@@ -199,10 +209,14 @@ def f(w, x):
 
 
 @pytest.mark.slow
-def test_computation_of_a_thousand_samples_killed_midway_resumes_with_the_missing_tiles_only(tmp_path: Path) -> None:
+def test_computation_of_a_thousand_samples_killed_midway_resumes_with_the_missing_tiles_only(
+    tmp_path: Path,
+) -> None:
     script = BIG + f"empirical_ntk(f, w, x, memory_gb=0.02, out={str(tmp_path)!r})"
     journal = tmp_path / "journal.txt"
-    with subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "JAX_PLATFORMS": "cpu"}) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env={**os.environ, "JAX_PLATFORMS": "cpu"}
+    ) as process:
         while not journal.exists() or len(journal.read_text().splitlines()) < 20:
             assert process.poll() is None, "the computation ended before it could be killed"
             time.sleep(0.01)
@@ -215,7 +229,11 @@ def test_computation_of_a_thousand_samples_killed_midway_resumes_with_the_missin
     computed: list[tuple] = []
     write = tiles._write
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiles, "_write", lambda store, key, *rest: (computed.append(key), write(store, key, *rest)))
+        patch.setattr(
+            tiles,
+            "_write",
+            lambda store, key, *rest: (computed.append(key), write(store, key, *rest)),
+        )
         resumed = np.array(empirical_ntk(f, w, x, memory_gb=0.02, out=tmp_path))
     after = journal.read_text().splitlines()
     done = {tuple(map(int, line.split()[:4])) for line in before if line.endswith(" end")}

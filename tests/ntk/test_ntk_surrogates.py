@@ -1,4 +1,5 @@
-"""Surrogate kernels: exact where they are exact, unbiased with the stated error where they are random."""
+"""Surrogate kernels: exact where they are exact, unbiased with the stated error where they are
+random."""
 
 import jax
 import jax.numpy as jnp
@@ -23,12 +24,16 @@ FEATURES = entk_features(F, PARAMS, X, batch_size=2)
 
 
 def test_logit_sum_features_give_the_pseudo_ntk() -> None:
-    np.testing.assert_allclose(FEATURES @ FEATURES.T, reduced(DENSE, "sum_logits"), atol=1e-5 * DENSE.max())
+    np.testing.assert_allclose(
+        FEATURES @ FEATURES.T, reduced(DENSE, "sum_logits"), atol=1e-5 * DENSE.max()
+    )
 
 
 def test_per_class_features_give_every_block() -> None:
     features = entk_features(F, PARAMS, X, head="per_class")
-    np.testing.assert_allclose(np.einsum("nop,mqp->nmoq", features, features), DENSE, atol=1e-5 * DENSE.max())
+    np.testing.assert_allclose(
+        np.einsum("nop,mqp->nmoq", features, features), DENSE, atol=1e-5 * DENSE.max()
+    )
 
 
 def test_random_head_features_equal_its_kernel_and_end_with_hidden_values_and_one() -> None:
@@ -36,24 +41,32 @@ def test_random_head_features_equal_its_kernel_and_end_with_hidden_values_and_on
     features = entk_features(F, PARAMS, X, head="random", key=KEY)
     kernel = empirical_ntk(g, params, X)
     np.testing.assert_allclose(features @ features.T, kernel, atol=1e-5 * kernel.max())
-    # jax.tree.leaves orders {"body", "head": {"b", "w"}}: the bias has gradient 1, the weights the hidden values.
-    np.testing.assert_allclose(features[:, -4:], np.concatenate([np.ones((5, 1)), F(PARAMS, X)], 1), rtol=1e-5)
+    # jax.tree.leaves orders {"body", "head": {"b", "w"}}: the bias has gradient 1, the weights the
+    # hidden values.
+    np.testing.assert_allclose(
+        features[:, -4:], np.concatenate([np.ones((5, 1)), F(PARAMS, X)], 1), rtol=1e-5
+    )
 
 
 def test_coordinates_select_columns_of_the_features() -> None:
     coords = sample_coordinates(PARAMS, 20, KEY)
     assert np.all(np.diff(coords) > 0)
     # Other batch sizes may sum in another order: float32 rounding.
-    np.testing.assert_allclose(entk_features(F, PARAMS, X, coords=coords), FEATURES[:, coords], atol=1e-6)
+    np.testing.assert_allclose(
+        entk_features(F, PARAMS, X, coords=coords), FEATURES[:, coords], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "rademacher", "sjlt"])
 def test_projection_is_unbiased_with_the_stated_variance(kind: str) -> None:
-    """Over 400 keys: the mean within 4.5 standard errors, the variance within 35 %, five of its own (~7 % each)."""
+    """Over 400 keys: the mean within 4.5 standard errors, the variance within 35 %, five of its own
+    (~7 % each)."""
     k, keys = 16, jax.random.split(KEY, 400)
     g = FEATURES[:2]
     kernel = g @ g.T
-    both = jax.jit(jax.vmap(lambda key: jax.vmap(lambda v: _project(v, k, kind, 4, key))(jnp.asarray(g))))(keys)
+    both = jax.jit(
+        jax.vmap(lambda key: jax.vmap(lambda v: _project(v, k, kind, 4, key))(jnp.asarray(g)))
+    )(keys)
     draws = np.einsum("ski,ski->s", both[:, :1], both[:, 1:])
     less = 0.0 if kind == "gaussian" else 2 * (g[0] ** 2 * g[1] ** 2).sum()
     variance = (kernel[0, 0] * kernel[1, 1] + kernel[0, 1] ** 2 - less) / k
@@ -63,9 +76,13 @@ def test_projection_is_unbiased_with_the_stated_variance(kind: str) -> None:
 
 def test_sketch_states_its_error_and_repeats_with_its_key() -> None:
     sketch = sketch_ntk(F, PARAMS, X, 32, KEY)
-    np.testing.assert_allclose(sketch.features[:2], sketch_ntk(F, PARAMS, X[:2], 32, KEY).features, atol=1e-5)
+    np.testing.assert_allclose(
+        sketch.features[:2], sketch_ntk(F, PARAMS, X[:2], 32, KEY).features, atol=1e-5
+    )
     assert sketch.relative_error == 0.25
-    np.testing.assert_allclose(sketch.standard_error().diagonal(), 0.25 * sketch.kernel().diagonal(), rtol=1e-6)
+    np.testing.assert_allclose(
+        sketch.standard_error().diagonal(), 0.25 * sketch.kernel().diagonal(), rtol=1e-6
+    )
 
 
 @pytest.mark.long

@@ -1,4 +1,5 @@
-"""Closed-form training against ordinary differential equations, plain gradient descent and Gaussian processes."""
+"""Closed-form training against ordinary differential equations, plain gradient descent and Gaussian
+processes."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,9 @@ X, TEST = RNG.normal(size=(N, 5)), RNG.normal(size=(M, 5))
 Y = RNG.normal(size=(N, K))
 NET = inf.serial(inf.dense(sigma_w=1.4), inf.erf(), inf.dense())
 # NumPy arrays: JAX would do the references' arithmetic in float32.
-TRAIN, CROSS, OWN = (jax.tree.map(np.asarray, NET.kernel(*pair, get="both")) for pair in ((X,), (TEST, X), (TEST,)))
+TRAIN, CROSS, OWN = (
+    jax.tree.map(np.asarray, NET.kernel(*pair, get="both")) for pair in ((X,), (TEST, X), (TEST,))
+)
 
 
 def test_mean_follows_the_differential_equation():
@@ -26,9 +29,13 @@ def test_mean_follows_the_differential_equation():
 
     def velocity(_, state):
         residual = Y - state[: N * K].reshape(N, K)
-        return 0.3 * np.concatenate([(k @ residual).ravel() for k in (np.asarray(TRAIN.ntk), np.asarray(CROSS.ntk))])
+        return 0.3 * np.concatenate(
+            [(k @ residual).ravel() for k in (np.asarray(TRAIN.ntk), np.asarray(CROSS.ntk))]
+        )
 
-    end = solve_ivp(velocity, (0, 2.5), np.concatenate([f0.ravel(), g0.ravel()]), rtol=1e-10, atol=1e-12).y[:, -1]
+    end = solve_ivp(
+        velocity, (0, 2.5), np.concatenate([f0.ravel(), g0.ravel()]), rtol=1e-10, atol=1e-12
+    ).y[:, -1]
     train = flow.predict(2.5, f_train=f0).mean
     test = flow.predict(2.5, CROSS.ntk, f_train=f0, f_test=g0).mean
     np.testing.assert_allclose(train, end[: N * K].reshape(N, K), atol=1e-8)
@@ -52,7 +59,8 @@ def test_ensemble_covariance_is_that_of_linear_maps_of_gaussian_initial_function
     theta = np.asarray(TRAIN.ntk)
     decay = np.zeros((N, N)) if t is None else expm(-theta * t)
     transfer = np.asarray(CROSS.ntk) @ np.linalg.inv(theta) @ (np.eye(N) - decay)
-    # f_test(t) = g0 + transfer (Y - f0) with (f0, g0) jointly Gaussian: covariance of [-transfer, 1] (f0, g0).
+    # f_test(t) = g0 + transfer (Y - f0) with (f0, g0) jointly Gaussian: covariance of [-transfer,
+    # 1] (f0, g0).
     joint = np.block([[TRAIN.nngp, CROSS.nngp.T], [CROSS.nngp, OWN.nngp]])
     linear = np.hstack([-transfer, np.eye(M)])
     np.testing.assert_allclose(got, linear @ joint @ linear.T, atol=1e-9)
@@ -80,7 +88,9 @@ def test_ridge_is_relative_to_the_mean_of_the_diagonal():
 
 def test_mean_loss_slows_time_by_the_number_of_targets():
     slow = gradient_flow(TRAIN.ntk, Y, mean_loss=True).predict(3.0 * Y.size, CROSS.ntk).mean
-    np.testing.assert_allclose(slow, gradient_flow(TRAIN.ntk, Y).predict(3.0, CROSS.ntk).mean, rtol=1e-10)
+    np.testing.assert_allclose(
+        slow, gradient_flow(TRAIN.ntk, Y).predict(3.0, CROSS.ntk).mean, rtol=1e-10
+    )
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
@@ -94,7 +104,9 @@ def test_maximal_learning_rate_separates_convergence_from_divergence(momentum, f
         velocity = momentum * velocity - rate * k @ error
         error = error + velocity
     assert (np.linalg.norm(error) < 1) == converges
-    assert max_learning_rate(k, mean_loss=True, outputs=3) == pytest.approx(3 * N * max_learning_rate(k))
+    assert max_learning_rate(k, mean_loss=True, outputs=3) == pytest.approx(
+        3 * N * max_learning_rate(k)
+    )
 
 
 @pytest.mark.long
@@ -110,8 +122,12 @@ def test_linearised_model_is_exact_for_its_tangent_and_off_by_the_second_order()
 
     np.testing.assert_array_equal(linear(params, x), jax.jit(net.apply)(params, x))
     change = linear(moved(1.0), x) - linear(params, x)
-    np.testing.assert_allclose(linear(moved(3.0), x) - linear(params, x), 3 * change, rtol=1e-3, atol=1e-5)
-    errors = [float(jnp.abs(linear(moved(h), x) - net.apply(moved(h), x)).max()) for h in (0.2, 0.1)]
+    np.testing.assert_allclose(
+        linear(moved(3.0), x) - linear(params, x), 3 * change, rtol=1e-3, atol=1e-5
+    )
+    errors = [
+        float(jnp.abs(linear(moved(h), x) - net.apply(moved(h), x)).max()) for h in (0.2, 0.1)
+    ]
     assert 3 < errors[0] / errors[1] < 5  # quadratic: 4, up to the third order
 
 
@@ -131,7 +147,10 @@ def test_linearised_model_is_exact_for_its_tangent_and_off_by_the_second_order()
         (lambda: gradient_flow(np.eye(2), [1, 2]).predict(-1.0), "t = -1"),
         (lambda: gradient_flow(np.eye(2), [1, 2]).predict(1.0, np.ones((1, 3))), "k_test"),
         (lambda: gradient_flow(np.eye(2), [1, 2]).predict(1.0, f_test=[1]), "f_test"),
-        (lambda: gradient_flow(np.eye(2), [1, 2], nngp=np.eye(2)).predict(1.0, np.ones((1, 2))), "nngp_test"),
+        (
+            lambda: gradient_flow(np.eye(2), [1, 2], nngp=np.eye(2)).predict(1.0, np.ones((1, 2))),
+            "nngp_test",
+        ),
         (lambda: max_learning_rate(np.ones((2, 3))), "k_train"),
         (lambda: max_learning_rate(-np.eye(2)), "k_train"),
     ],

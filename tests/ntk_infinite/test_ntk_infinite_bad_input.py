@@ -22,7 +22,14 @@ CALLS = {
         (
             NET.kernel,
             {
-                **{"x1": X, "x2": X, "get": "ntk", "positions": "all", "dtype": None, "memory_gb": 1.0},
+                **{
+                    "x1": X,
+                    "x2": X,
+                    "get": "ntk",
+                    "positions": "all",
+                    "dtype": None,
+                    "memory_gb": 1.0,
+                },
                 **{"mesh": None},
             },
         ),
@@ -40,7 +47,9 @@ CALLS = {
     "leaky_relu": [(inf.leaky_relu, {"negative_slope": 0.1})],
     "parallel": [(lambda branches: inf.parallel(inf.dense(), branches), {"branches": inf.dense()})],
     "polynomial": [(inf.polynomial, {"coefficients": np.array([0.0, 1.0, 0.5])})],
-    "residual": [(lambda layers, skip=None: inf.residual(layers, skip=skip), {"layers": inf.dense()})],
+    "residual": [
+        (lambda layers, skip=None: inf.residual(layers, skip=skip), {"layers": inf.dense()})
+    ],
     "serial": [(lambda layers: inf.serial(inf.dense(), layers), {"layers": inf.relu()})],
     "sin": [(inf.sin, ABC)],
 }

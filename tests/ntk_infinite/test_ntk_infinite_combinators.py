@@ -17,12 +17,18 @@ IMAGES = RNG.normal(size=(2, 5, 6, 3))
 @pytest.mark.parametrize("strides", [1, (2, 3)])
 def test_linear_convolution_followed_by_pooling_is_a_gram_matrix_of_patches(padding, strides):
     net = inf.serial(
-        inf.conv(7, (2, 3), strides=strides, padding=padding, sigma_w=1.5), inf.avg_pool(2), inf.flatten(), inf.dense()
+        inf.conv(7, (2, 3), strides=strides, padding=padding, sigma_w=1.5),
+        inf.avg_pool(2),
+        inf.flatten(),
+        inf.dense(),
     )
     one_filter = np.eye(18).reshape(2, 3, 3, 18)  # a convolution that returns its patches
-    patches = inf.conv(18, (2, 3), strides=strides, padding=padding).apply({"w": one_filter, "b": np.zeros(18)}, IMAGES)
+    patches = inf.conv(18, (2, 3), strides=strides, padding=padding).apply(
+        {"w": one_filter, "b": np.zeros(18)}, IMAGES
+    )
     pooled = np.asarray(inf.avg_pool(2).apply((), patches), np.float64)
-    # The patches carry 1/√18; Σ is σ_w² <pooled patches>, averaged over positions, and Θ is twice that (two layers).
+    # The patches carry 1/√18; Σ is σ_w² <pooled patches>, averaged over positions, and Θ is twice
+    # that (two layers).
     gram = 1.5**2 * np.einsum("nhwc,mhwc->nm", pooled, pooled) / np.prod(pooled.shape[1:3])
     both = net.kernel(IMAGES, get="both")
     np.testing.assert_allclose(both.nngp, gram, rtol=1e-5)  # float32 patches
@@ -38,10 +44,14 @@ def test_convolution_over_one_pixel_is_a_dense_layer():
 
 def test_average_pooling_over_everything_is_global_average_pooling():
     def readout(pool):
-        return inf.serial(inf.conv(1, 3, padding="SAME"), inf.relu(), pool, inf.flatten(), inf.dense())
+        return inf.serial(
+            inf.conv(1, 3, padding="SAME"), inf.relu(), pool, inf.flatten(), inf.dense()
+        )
 
     np.testing.assert_allclose(
-        readout(inf.avg_pool((5, 6))).kernel(IMAGES), readout(inf.global_avg_pool()).kernel(IMAGES), rtol=1e-13
+        readout(inf.avg_pool((5, 6))).kernel(IMAGES),
+        readout(inf.global_avg_pool()).kernel(IMAGES),
+        rtol=1e-13,
     )
 
 
@@ -49,7 +59,9 @@ def test_edges_are_normalised_on_request():
     ones = np.ones((1, 3, 3, 1))
     pooled = inf.avg_pool(2, padding="SAME", normalize_edges=True)
     np.testing.assert_allclose(inf.serial(pooled).apply(((),), ones), ones)
-    np.testing.assert_allclose(inf.serial(inf.conv(1, 1), pooled).kernel(ones, positions="same"), 1.0)
+    np.testing.assert_allclose(
+        inf.serial(inf.conv(1, 1), pooled).kernel(ones, positions="same"), 1.0
+    )
 
 
 @pytest.mark.long
@@ -57,7 +69,10 @@ def test_one_dimensional_and_three_dimensional_fields_work():
     for spatial in ((6,), (2, 3, 2)):
         x = RNG.normal(size=(2, *spatial, 2))
         net = inf.serial(
-            inf.conv(8, (2,) * len(spatial), padding="SAME"), inf.relu(), inf.global_avg_pool(), inf.dense(3)
+            inf.conv(8, (2,) * len(spatial), padding="SAME"),
+            inf.relu(),
+            inf.global_avg_pool(),
+            inf.dense(3),
         )
         params = net.init(jax.random.key(0), x.shape)
         assert net.apply(params, x).shape == net.output_shape(x.shape) == (2, 3)
@@ -81,7 +96,9 @@ def test_correlated_branches_are_refused_also_when_nested():
         with pytest.raises(InputError, match="correlated"):
             inf.serial(inf.dense(), inf.parallel(*branches)).kernel(X)
     # One branch may be anything: what the others add is centred given it.
-    inf.serial(inf.dense(), inf.residual(inf.dense(), skip=inf.serial(inf.relu(), inf.dense()))).kernel(X)
+    inf.serial(
+        inf.dense(), inf.residual(inf.dense(), skip=inf.serial(inf.relu(), inf.dense()))
+    ).kernel(X)
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,13 @@ def test_result_is_float64_in_float32_code_and_float32_on_request():
 
 def test_kernel_works_under_jit_and_vmap():
     x = jnp.asarray(X, jnp.float32)
-    jitted = jax.jit(lambda x, s: inf.serial(inf.dense(sigma_w=s), inf.relu(), inf.dense()).kernel(x))
+    jitted = jax.jit(
+        lambda x, s: inf.serial(inf.dense(sigma_w=s), inf.relu(), inf.dense()).kernel(x)
+    )
     np.testing.assert_allclose(
-        jitted(x, 1.5), inf.serial(inf.dense(sigma_w=1.5), inf.relu(), inf.dense()).kernel(x), rtol=1e-6
+        jitted(x, 1.5),
+        inf.serial(inf.dense(sigma_w=1.5), inf.relu(), inf.dense()).kernel(x),
+        rtol=1e-6,
     )
     batched = jax.vmap(lambda x: MLP.kernel(x))(jnp.stack([x, 2 * x]))
     np.testing.assert_allclose(batched[1], MLP.kernel(2 * x), rtol=1e-6)
@@ -64,13 +68,18 @@ def test_kernel_works_under_jit_and_vmap():
 
 def test_one_sample_and_one_dimension_are_enough():
     np.testing.assert_allclose(
-        MLP.kernel([[2.0]]), [[2 * (2 * 4 + 0.01) / 2 - 0.01 / 2 + 0.01 / 2]], rtol=1e-14, atol=1e-14
+        MLP.kernel([[2.0]]),
+        [[2 * (2 * 4 + 0.01) / 2 - 0.01 / 2 + 0.01 / 2]],
+        rtol=1e-14,
+        atol=1e-14,
     )
 
 
 def test_a_mesh_of_one_device_changes_nothing():
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("rows",))
-    np.testing.assert_allclose(MLP.kernel(X, Z, mesh=mesh), MLP.kernel(X, Z), rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(
+        MLP.kernel(X, Z, mesh=mesh), MLP.kernel(X, Z), rtol=1e-14, atol=1e-14
+    )
 
 
 def test_dropout_tells_one_sample_from_two_equal_ones():

@@ -27,9 +27,18 @@ DENSE = {
     ),
 }
 CONV = {
-    "SAME flatten": ([0.3212924859, 0.1072319306, 0.3566529492], [0.1070974953, 0.0637933152, 0.1188843164]),
-    "SAME global_avg_pool": ([0.1254140187, 0.0691041892, 0.108462825], [0.0621360071, 0.0493606146, 0.0600691867]),
-    "CIRCULAR flatten": ([0.8395061728, 0.2656630829, 1.037037037], [0.2798353909, 0.1695732104, 0.3456790123]),
+    "SAME flatten": (
+        [0.3212924859, 0.1072319306, 0.3566529492],
+        [0.1070974953, 0.0637933152, 0.1188843164],
+    ),
+    "SAME global_avg_pool": (
+        [0.1254140187, 0.0691041892, 0.108462825],
+        [0.0621360071, 0.0493606146, 0.0600691867],
+    ),
+    "CIRCULAR flatten": (
+        [0.8395061728, 0.2656630829, 1.037037037],
+        [0.2798353909, 0.1695732104, 0.3456790123],
+    ),
     "CIRCULAR global_avg_pool": (
         [0.5342625586, 0.2157484312, 0.3555044709],
         [0.2251800619, 0.1541112585, 0.1924071641],
@@ -41,7 +50,11 @@ CONV = {
 def test_dense_networks_have_the_golden_values(case):
     depth, name = case.split()
     sigma = ROOT2 if name == "relu" else 1.5
-    hidden = [layer for _ in range(int(depth)) for layer in (inf.dense(sigma_w=sigma), getattr(inf, name)())]
+    hidden = [
+        layer
+        for _ in range(int(depth))
+        for layer in (inf.dense(sigma_w=sigma), getattr(inf, name)())
+    ]
     both = inf.serial(*hidden, inf.dense()).kernel(POINTS, get="both")
     np.testing.assert_allclose(both.ntk[0], DENSE[case][0], atol=1e-10)  # ten digits are given
     np.testing.assert_allclose(both.nngp[0], DENSE[case][1], atol=1e-10)

@@ -1,4 +1,5 @@
-"""Derivatives in inputs and hyperparameters are finite and right, also where a sample meets itself."""
+"""Derivatives in inputs and hyperparameters are finite and right, also where a sample meets
+itself."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,8 @@ WEIGHTS = np.random.default_rng(4).normal(size=(2, 3, 3))
 
 
 def loss(name, theta, x, other):
-    """A generic functional of both kernels; theta = (sigma_w, sigma_b, the activation's own parameter)."""
+    """A generic functional of both kernels; theta = (sigma_w, sigma_b, the activation's own
+    parameter)."""
     hidden = inf.dense(sigma_w=theta[0], sigma_b=theta[1])
     net = inf.serial(hidden, ACTIVATIONS[name](theta[2]), hidden)
     both = net.kernel(x, other, get="both")
@@ -39,7 +41,9 @@ def differences(f, at, h=1e-5):
 
 
 SLOW = {"leaky_relu", "sin", "gaussian", "polynomial"}
-CASES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in ACTIVATIONS]
+CASES = [
+    pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in ACTIVATIONS
+]
 
 
 @pytest.mark.long
@@ -49,9 +53,13 @@ def test_gradients_with_the_diagonal_agree_with_central_differences(name):
     with jax.enable_x64(True):
         value = jax.jit(lambda t, x: loss(name, t, x, None))
         got = jax.jit(jax.grad(lambda t, x: loss(name, t, x, None), argnums=(0, 1)))(theta, X)
-        expected = differences(lambda t: float(value(t, X)), theta), differences(lambda x: float(value(theta, x)), X)
+        expected = (
+            differences(lambda t: float(value(t, X)), theta),
+            differences(lambda x: float(value(theta, x)), X),
+        )
     for ours, reference in zip(got, expected, strict=True):
-        # Central differences: h² times third derivatives, and rounding eps/h = 2e-11, on values of order 10.
+        # Central differences: h² times third derivatives, and rounding eps/h = 2e-11, on values of
+        # order 10.
         np.testing.assert_allclose(ours, reference, rtol=1e-6, atol=1e-6)
 
 

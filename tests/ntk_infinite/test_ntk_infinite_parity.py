@@ -1,4 +1,5 @@
-"""Random compositions of all combinators agree with neural-tangents 0.6.5 (values made by golden/generate.py)."""
+"""Random compositions of all combinators agree with neural-tangents 0.6.5 (values made by
+golden/generate.py)."""
 
 import json
 from pathlib import Path
@@ -33,7 +34,9 @@ def one(name, arguments):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS])
+@pytest.mark.parametrize(
+    "number", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS]
+)
 def test_random_composition_agrees_with_neural_tangents(number):
     net = build(json.loads(str(GOLDEN[f"{number}/spec"])))
     x1, x2 = GOLDEN[f"{number}/x1"], GOLDEN[f"{number}/x2"]
@@ -44,4 +47,6 @@ def test_random_composition_agrees_with_neural_tangents(number):
             ours = np.asarray(getattr(both, get))[: expected.shape[0]]
             assert ours.dtype == np.float64
             scale = np.abs(expected).max()
-            np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-6 * scale, err_msg=f"{name} {get}")
+            np.testing.assert_allclose(
+                ours, expected, rtol=1e-6, atol=1e-6 * scale, err_msg=f"{name} {get}"
+            )

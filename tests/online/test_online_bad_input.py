@@ -1,4 +1,5 @@
-"""Malformed calls of every public function end in a finite value or in a refusal that names the argument."""
+"""Malformed calls of every public function end in a finite value or in a refusal that names the
+argument."""
 
 import bad_input
 import jax
@@ -13,7 +14,9 @@ KEY = jax.random.key(0)
 SIZES = np.array([1.0, 2.0, 0.5])
 LAMS = np.array([0.1, 0.3])
 N, YES, NONE = np.ones(3), np.ones(3, bool), np.zeros(3, bool)
-VIEW = on.View(SIZES, np.array([1, 2, 0]), 0 * N, YES, NONE, NONE, N * np.inf, np.zeros(()), np.zeros((), int))
+VIEW = on.View(
+    SIZES, np.array([1, 2, 0]), 0 * N, YES, NONE, NONE, N * np.inf, np.zeros(()), np.zeros((), int)
+)
 VIEW = jax.tree.map(jnp.asarray, VIEW)
 
 
@@ -26,7 +29,16 @@ def preferential(spjf_share):
 
 
 CALLS = [
-    (on.schedule, {"policy": on.TwoStage(0.1), "sizes": SIZES, "predictions": SIZES, "nudge": 0 * SIZES, "wakes": 1}),
+    (
+        on.schedule,
+        {
+            "policy": on.TwoStage(0.1),
+            "sizes": SIZES,
+            "predictions": SIZES,
+            "nudge": 0 * SIZES,
+            "wakes": 1,
+        },
+    ),
     (on.schedule, {"policy": on.equal_rates, "sizes": np.stack([SIZES, SIZES])}),
     (two_stage, {"lam": 0.1, "detect_overrun": True}),
     (preferential, {"spjf_share": 0.5}),
@@ -64,20 +76,44 @@ CALLS = [
     (on.dual_certificate, {"gamma": np.array(2.0), "b": 5}),
     (on.continuous_certificate, {"gamma": 2.0, "kappa": 0.5, "points": 10}),
     (on.exponential_density, {"t": np.array([0.1, 0.2]), "kappa": 0.5}),
-    (on.continuous_ratios, {"density": lambda t: 0 * t + 0.5, "support": 1.0, "seasons": np.array([0.5, 2.0]),
-                            "nodes": 8}),
+    (
+        on.continuous_ratios,
+        {
+            "density": lambda t: 0 * t + 0.5,
+            "support": 1.0,
+            "seasons": np.array([0.5, 2.0]),
+            "nodes": 8,
+        },
+    ),
     (on.measure_ski_rule, {"rule": lambda y, b: 2, "b": 3, "predictions": np.array([1, 2, 9])}),
-    (on.ski_rental_curve, {"family": lambda p: lambda y, b: 2, "parameters": np.array([0.5, 1.0]), "b": 3,
-                           "predictions": [1, 9]}),
-]  # fmt: skip
+    (
+        on.ski_rental_curve,
+        {
+            "family": lambda p: lambda y, b: 2,
+            "parameters": np.array([0.5, 1.0]),
+            "b": 3,
+            "predictions": [1, 9],
+        },
+    ),
+]
 EXCUSED = {
-    "Action": "a result of a policy", "View": "given to policies", "Policy": "a type", "Instance": "a PyTree, a result",
-    "RoundRobin": "no arguments", "ShortestPredictedFirst": "no arguments", "Schedule": "a result",
+    "Action": "a result of a policy",
+    "View": "given to policies",
+    "Policy": "a type",
+    "Instance": "a PyTree, a result",
+    "RoundRobin": "no arguments",
+    "ShortestPredictedFirst": "no arguments",
+    "Schedule": "a result",
     "TwoStage": "a PyTree, checked where it is used: `two_stage` above",
     "PreferentialRoundRobin": "a PyTree, checked where it is used: `preferential` above",
-    "SkiMeasure": "a result", "TradeoffCurve": "a result", "WorstCase": "a result", "LPOptimum": "a result",
-    "Certificate": "a result", "worst_case_search": "attacked below", "scheduling_curve": "attacked below",
-}  # fmt: skip
+    "SkiMeasure": "a result",
+    "TradeoffCurve": "a result",
+    "WorstCase": "a result",
+    "LPOptimum": "a result",
+    "Certificate": "a result",
+    "worst_case_search": "attacked below",
+    "scheduling_curve": "attacked below",
+}
 
 
 def found(calls):
@@ -100,10 +136,22 @@ def test_every_public_name_is_in_the_table():
 def test_malformed_searches_are_refused():
     small = {"instances": 8, "climbers": 2, "steps": 4}
     calls = [
-        (on.worst_case_search, {"policy": on.RoundRobin(), "n": 2, "key": KEY, "perfect": False, "wakes": 1, **small}),
-        (on.scheduling_curve, {"family": lambda p: on.RoundRobin(), "parameters": np.array([0.1]), "n": 2, "key": KEY,
-                               "wakes": 1, **small}),
-    ]  # fmt: skip
+        (
+            on.worst_case_search,
+            {"policy": on.RoundRobin(), "n": 2, "key": KEY, "perfect": False, "wakes": 1, **small},
+        ),
+        (
+            on.scheduling_curve,
+            {
+                "family": lambda p: on.RoundRobin(),
+                "parameters": np.array([0.1]),
+                "n": 2,
+                "key": KEY,
+                "wakes": 1,
+                **small,
+            },
+        ),
+    ]
     assert found(calls) == []
 
 

@@ -29,7 +29,9 @@ FEW = {"climbers": 256, "steps": 128, "instances": 30_000}
 def toy(share, view):
     """A user's own policy: half-way between sharing and shortest-first, until any job deviates."""
     deviated = jnp.any(view.early | view.overrun)
-    return jnp.where(deviated, equal_rates(view), share * shortest_first(view) + (1 - share) * equal_rates(view))
+    return jnp.where(
+        deviated, equal_rates(view), share * shortest_first(view) + (1 - share) * equal_rates(view)
+    )
 
 
 @pytest.mark.long
@@ -47,12 +49,18 @@ def test_the_search_finds_the_two_job_optimum_and_the_consistency_of_two_stage()
 
 @pytest.mark.long
 def test_a_users_policy_gets_its_curve_beside_the_bound():
-    found = scheduling_curve(lambda s: jax.tree_util.Partial(toy, s), [0.0, 0.6], 2, key=jax.random.key(0), **FEW)
+    found = scheduling_curve(
+        lambda s: jax.tree_util.Partial(toy, s), [0.0, 0.6], 2, key=jax.random.key(0), **FEW
+    )
     assert found.kind == "robustness" and len(found.witnesses) == 2
     # On correct predictions it is preferential round robin; at share 0 it is round robin.
-    np.testing.assert_allclose(found.consistency, prr_consistency(2, np.array([0.0, 0.6])), atol=1e-5)
+    np.testing.assert_allclose(
+        found.consistency, prr_consistency(2, np.array([0.0, 0.6])), atol=1e-5
+    )
     assert found.robustness[0] == pytest.approx(4 / 3, abs=1e-6)
-    np.testing.assert_allclose(found.optimum, scheduling_lower_bound(2, found.consistency - 1), rtol=1e-12)
+    np.testing.assert_allclose(
+        found.optimum, scheduling_lower_bound(2, found.consistency - 1), rtol=1e-12
+    )
     assert (found.excess >= -1e-6).all() and found.robustness[1] <= 2 + 1e-9
 
 
@@ -63,7 +71,8 @@ def test_a_broken_policy_is_named():
 
 def test_a_plain_python_rule_gets_its_curve_beside_the_optimum():
     def family(parameter):
-        return lambda y, b: max(1, round(parameter * b)) if y >= b else b  # never later than break-even
+        # never later than break-even
+        return lambda y, b: max(1, round(parameter * b)) if y >= b else b
 
     found = ski_rental_curve(family, [0.2, 0.5, 1.0], 10)
     k = np.array([2, 5, 10])
@@ -84,7 +93,8 @@ def test_the_optimal_distribution_lies_on_the_optimum():
 
 def test_measures_say_where_the_worst_is():
     found = measure_ski_rule(lambda y, b: deterministic_buy_day(y, b, 0.5), 10)
-    assert (found.consistency, found.robustness) == (1.4, 2.9)  # day 5: 14/10 and (4 + 10 + ...)/..., day 20: 29/10
+    # day 5: 14/10 and (4 + 10 + ...)/..., day 20: 29/10
+    assert (found.consistency, found.robustness) == (1.4, 2.9)
     assert found.consistent_at >= 10 and found.robust_at[0] < 10 and found.robust_at[1] == 20
     never = measure_ski_rule(lambda y, b: np.inf, 10)
     assert never.robustness == np.inf and never.consistency == 1000
@@ -93,12 +103,14 @@ def test_measures_say_where_the_worst_is():
 @pytest.mark.parametrize(
     ("rule", "options", "message"),
     [
-        (lambda y, b: 0, {}, "buying day 0"), (lambda y, b: 2.5, {}, "buying day 2.5"),
-        (lambda y, b: np.nan, {}, "buying day nan"), (lambda y, b: [0.6, 0.6], {}, "sums to 1.2"),
+        (lambda y, b: 0, {}, "buying day 0"),
+        (lambda y, b: 2.5, {}, "buying day 2.5"),
+        (lambda y, b: np.nan, {}, "buying day nan"),
+        (lambda y, b: [0.6, 0.6], {}, "sums to 1.2"),
         (lambda y, b: 1, {"predictions": [0]}, "predictions holds 0"),
         (lambda y, b: 1, {"predictions": []}, "predictions has shape .* is empty"),
     ],
-)  # fmt: skip
+)
 def test_bad_rules_are_refused(rule, options, message):
     with pytest.raises(ValueError, match=message):
         measure_ski_rule(rule, 10, **options)
@@ -108,11 +120,17 @@ def test_bad_rules_are_refused(rule, options, message):
 @pytest.mark.parametrize(
     ("n", "lam", "ratio"),
     [
-        *((2, lam, 1 + 1 / (1 + 6 * lam)) for lam in (0.05, 0.1, 0.2, 0.3)), (3, 0.02, 2.7), (3, 0.1, 2.1),
-        (3, 0.25, 1.71429), (4, 0.02, 3.38462), (4, 0.1, 2.4), (4, 0.25, 1.89474),
-        (5, 0.02, 3.94366), (5, 0.1, 2.58065),
+        *((2, lam, 1 + 1 / (1 + 6 * lam)) for lam in (0.05, 0.1, 0.2, 0.3)),
+        (3, 0.02, 2.7),
+        (3, 0.1, 2.1),
+        (3, 0.25, 1.71429),
+        (4, 0.02, 3.38462),
+        (4, 0.1, 2.4),
+        (4, 0.25, 1.89474),
+        (5, 0.02, 3.94366),
+        (5, 0.1, 2.58065),
     ],
-)  # fmt: skip
+)
 def test_a_million_instances_reach_the_bound_and_never_pass_it(n, lam, ratio):
     worst = worst_case_search(TwoStage(lam), n, key=jax.random.key(0))
     bound = scheduling_lower_bound(n, lam)
@@ -123,7 +141,11 @@ def test_a_million_instances_reach_the_bound_and_never_pass_it(n, lam, ratio):
 @pytest.mark.slow
 def test_six_jobs_leave_the_bound():
     worst = worst_case_search(TwoStage(0.15), 6, key=jax.random.key(0))
-    assert worst.ratio > two_stage_hard_ratios(6, 0.15).max() - 1e-3 > scheduling_lower_bound(6, 0.15) + 0.03
+    assert (
+        worst.ratio
+        > two_stage_hard_ratios(6, 0.15).max() - 1e-3
+        > scheduling_lower_bound(6, 0.15) + 0.03
+    )
 
 
 @pytest.mark.slow

@@ -18,16 +18,27 @@ from theorylab.online import (
 
 
 def loop(x, y, rule, boundary=np.inf, tolerance=1e-9):
-    """Plain event loop with real numbers only: `rule(unfinished, order, stage, deviated)` gives the rates."""
+    """Plain event loop with real numbers only: `rule(unfinished, order, stage, deviated)` gives the
+    rates."""
     n = len(x)
-    attained, finish, time, stage, overrun = np.zeros(n), np.full(n, np.inf), 0.0, 0, np.zeros(n, bool)
+    attained, finish, time, stage, overrun = (
+        np.zeros(n),
+        np.full(n, np.inf),
+        0.0,
+        0,
+        np.zeros(n, bool),
+    )
     order = np.argsort(y, kind="stable")
     while np.isinf(finish).any():
         open_ = np.isinf(finish)
         early = ~open_ & (attained < y * (1 - tolerance))
         rate = rule(open_, order, stage, bool((early | overrun).any()))
         steps = [(x[j] - attained[j]) / rate[j] for j in range(n) if rate[j] > 0]
-        steps += [(y[j] - attained[j]) / rate[j] for j in range(n) if rate[j] > 0 and not overrun[j] and x[j] > y[j]]
+        steps += [
+            (y[j] - attained[j]) / rate[j]
+            for j in range(n)
+            if rate[j] > 0 and not overrun[j] and x[j] > y[j]
+        ]
         if stage == 0 and np.isfinite(boundary):
             steps.append(boundary - time)
         step = max(min(steps), 0.0)
@@ -52,7 +63,9 @@ def head(open_, order):
 def two_stage_loop(x, y, lam):
     n = len(x)
     boundary = lam * (np.sort(y) * np.arange(n, 0, -1)).sum() * 2 / (n - 1)
-    return loop(x, y, lambda o, order, s, bad: shared(o) if s == 0 or bad else head(o, order), boundary)
+    return loop(
+        x, y, lambda o, order, s, bad: shared(o) if s == 0 or bad else head(o, order), boundary
+    )
 
 
 def prr_loop(x, y, a):
@@ -71,7 +84,10 @@ def instances():
     ("policy", "reference"),
     [
         (RoundRobin(), lambda x, y: loop(x, y, shared)),
-        (ShortestPredictedFirst(), lambda x, y: loop(x, y, lambda o, order, s, bad: head(o, order))),
+        (
+            ShortestPredictedFirst(),
+            lambda x, y: loop(x, y, lambda o, order, s, bad: head(o, order)),
+        ),
         (PreferentialRoundRobin(0.3), lambda x, y: prr_loop(x, y, 0.3)),
         (TwoStage(0.15), lambda x, y: two_stage_loop(x, y, 0.15)),
     ],
@@ -79,7 +95,9 @@ def instances():
 def test_costs_are_those_of_a_plain_event_loop(instances, policy, reference):
     x, y = instances
     costs = schedule(policy, x, y).cost
-    np.testing.assert_allclose(costs, [reference(a, b) for a, b in zip(x, y, strict=True)], rtol=1e-11)
+    np.testing.assert_allclose(
+        costs, [reference(a, b) for a, b in zip(x, y, strict=True)], rtol=1e-11
+    )
     assert costs.dtype == np.float64
 
 
@@ -90,18 +108,24 @@ def test_the_small_job_instance_beats_the_lower_bound_in_a_plain_event_loop_too(
     found = online.two_stage_small_job_instances(n, lam, [0.04211487])
     x = found.sizes[0] * (1 + 1e-7 * found.nudge[0])
     ratio = two_stage_loop(x, found.predictions[0], lam) / opt_cost(x)
-    exact = schedule(TwoStage(lam), found.sizes, found.predictions, nudge=found.nudge).cost / opt_cost(found.sizes)
+    exact = schedule(
+        TwoStage(lam), found.sizes, found.predictions, nudge=found.nudge
+    ).cost / opt_cost(found.sizes)
     assert ratio > bound + 0.005 and ratio == pytest.approx(exact[0], abs=1e-5)
 
 
 def test_just_above_is_the_limit_of_small_overruns():
     # Theorem D's instance: y = (1, 1), x = (1, 3 lam+) costs 1 + 1/(1 + 6 lam) times the optimum.
     lam = 0.1
-    exact = schedule(TwoStage(lam), [1.0, 0.3], [1.0, 1.0], nudge=[0, 1]).cost / opt_cost([1.0, 0.3])
+    exact = schedule(TwoStage(lam), [1.0, 0.3], [1.0, 1.0], nudge=[0, 1]).cost / opt_cost(
+        [1.0, 0.3]
+    )
     assert exact == pytest.approx(1.625, abs=1e-12)
     for eps in (1e-3, 1e-5):
         x = np.array([1.0, 0.3 + eps])
-        assert schedule(TwoStage(lam), x, [1.0, 1.0]).cost / opt_cost(x) == pytest.approx(exact, abs=5 * eps)
+        assert schedule(TwoStage(lam), x, [1.0, 1.0]).cost / opt_cost(x) == pytest.approx(
+            exact, abs=5 * eps
+        )
     # At exactly 3 lam the job ends in stage one, early: the policy sees it and shares for good.
     at = schedule(TwoStage(lam), [1.0, 0.3], [1.0, 1.0]).cost / opt_cost([1.0, 0.3])
     assert at == pytest.approx(online.round_robin_cost([1.0, 0.3]) / opt_cost([1.0, 0.3]))
@@ -117,9 +141,12 @@ def test_a_right_job_just_below_its_prediction_counts_as_early():
 
 
 def test_without_overrun_detection_a_late_job_blocks_the_others():
-    # Dossier: ratio -> n = 2 as the first job shrinks; 2 sizes 100 and 1e-6 with predictions swapped.
+    # Dossier: ratio -> n = 2 as the first job shrinks; 2 sizes 100 and 1e-6 with predictions
+    # swapped.
     x, y = np.array([100.0, 0.5]), np.array([0.1, 1.0])
-    blind, seeing = (schedule(TwoStage(0.01, detect_overrun=d), x, y).cost / opt_cost(x) for d in (False, True))
+    blind, seeing = (
+        schedule(TwoStage(0.01, detect_overrun=d), x, y).cost / opt_cost(x) for d in (False, True)
+    )
     assert blind > 1.9 and seeing < 1.1
 
 
@@ -130,7 +157,9 @@ sizes = st.lists(st.floats(0.01, 100.0), min_size=4, max_size=4)
 @given(sizes, st.floats(0.0, 1.0))
 def test_identities_of_round_robin_and_preferential_round_robin(x, a):
     x = np.asarray(x)
-    np.testing.assert_allclose(schedule(RoundRobin(), x).cost, 2 * opt_cost(x) - x.sum(), rtol=1e-11)
+    np.testing.assert_allclose(
+        schedule(RoundRobin(), x).cost, 2 * opt_cost(x) - x.sum(), rtol=1e-11
+    )
     expected = (2 * opt_cost(x) - (1 - a) * x.sum()) / (1 + a)
     np.testing.assert_allclose(schedule(PreferentialRoundRobin(a), x).cost, expected, rtol=1e-11)
     np.testing.assert_allclose(online.prr_perfect_cost(x, a), expected, rtol=1e-12)
@@ -151,13 +180,18 @@ def test_ties_go_to_the_lower_index():
     np.testing.assert_allclose(completion, [3.0, 4.0])
 
 
-@pytest.mark.parametrize("policy", [RoundRobin(), ShortestPredictedFirst(), PreferentialRoundRobin(0.5), TwoStage(0.1)])
+@pytest.mark.parametrize(
+    "policy", [RoundRobin(), ShortestPredictedFirst(), PreferentialRoundRobin(0.5), TwoStage(0.1)]
+)
 def test_no_job_one_job_and_jobs_of_size_zero(policy):
     assert schedule(policy, []).cost == 0 and schedule(policy, np.zeros((3, 0))).cost.shape == (3,)
     assert schedule(policy, [2.5], [7.0]).cost == 2.5
     assert schedule(policy, [0.0, 0.0]).cost == 0
     assert schedule(policy, [0.0, 1.0], [1.0, 1.0]).completion[0] == 0
-    assert online.competitive_ratio(0.0, [0.0, 0.0]) == 1 and online.competitive_ratio(1.0, [0.0]) == np.inf
+    assert (
+        online.competitive_ratio(0.0, [0.0, 0.0]) == 1
+        and online.competitive_ratio(1.0, [0.0]) == np.inf
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,7 +222,9 @@ def test_bad_policies_are_refused():
     with pytest.raises(ValueError, match="infeasible"):
         schedule(lambda view: jnp.full(2, jnp.nan), [1.0, 2.0])
     with pytest.raises(ValueError, match="wake-ups"):
-        schedule(lambda view: Action(online.equal_rates(view) / 2, view.time + 0.1), [1.0, 2.0], wakes=1)
+        schedule(
+            lambda view: Action(online.equal_rates(view) / 2, view.time + 0.1), [1.0, 2.0], wakes=1
+        )
     with pytest.raises(ValueError, match="one rate per job"):
         schedule(lambda view: jnp.ones(3) / 3, [1.0, 2.0])
     with pytest.raises(ValueError, match="policy = 3"):
@@ -197,7 +233,9 @@ def test_bad_policies_are_refused():
 
 def test_a_policy_that_idles_for_ever_costs_infinity_and_waking_up_mends_it():
     assert schedule(lambda view: jnp.zeros(2), [1.0, 2.0]).cost == np.inf
-    lazy = schedule(lambda view: Action(online.equal_rates(view) * (view.phase > 0), 5.0), [1.0, 2.0])
+    lazy = schedule(
+        lambda view: Action(online.equal_rates(view) * (view.phase > 0), 5.0), [1.0, 2.0]
+    )
     np.testing.assert_allclose(lazy.completion, [7.0, 8.0])  # five units late, then shared
 
 
@@ -213,7 +251,9 @@ def test_schedules_work_under_jit_and_vmap_and_in_float32_user_code(instances):
     many = jax.vmap(lambda lam: schedule(TwoStage(lam), x[0], y[0]).cost)(lams)
     np.testing.assert_allclose(many[1], expected[0], rtol=1e-5)
     with jax.enable_x64(True):
-        again = jax.jit(lambda a, b: schedule(TwoStage(0.1), a, b).cost)(*map(jnp.asarray, instances))
+        again = jax.jit(lambda a, b: schedule(TwoStage(0.1), a, b).cost)(
+            *map(jnp.asarray, instances)
+        )
         assert again.dtype == jnp.float64
 
 

@@ -39,11 +39,14 @@ def test_ratios_are_the_expectation_over_buying_days(weights, b):
 @pytest.mark.parametrize(
     ("lam", "y", "support", "robust", "late"),
     [
-        (0.5, 100, 50, 2.531684, 1.265842), (0.5, 99, 200, 2.309415, 2.309415),
-        (np.log(1.5), 400, 40, 3.020890, 1.208356), (np.log(1.5), 10, 247, 2.695152, 2.695152),
-        (1.0, 100, 100, 1.577368, 1.577368), (1.0, 10, 100, 1.577368, 1.577368),
+        (0.5, 100, 50, 2.531684, 1.265842),
+        (0.5, 99, 200, 2.309415, 2.309415),
+        (np.log(1.5), 400, 40, 3.020890, 1.208356),
+        (np.log(1.5), 10, 247, 2.695152, 2.695152),
+        (1.0, 100, 100, 1.577368, 1.577368),
+        (1.0, 10, 100, 1.577368, 1.577368),
     ],
-)  # fmt: skip
+)
 def test_the_randomised_algorithm_has_the_reference_values(lam, y, support, robust, late):
     q = randomized_buy_distribution(y, 100, lam)
     ratios = ski_ratios(q, 100, np.arange(1, 700))
@@ -82,13 +85,17 @@ def test_the_published_guarantee_is_above_the_exact_robustness():
     for lam in (0.1, 0.5, 1.0):
         robust, consistent = randomized_guarantees(100, lam)
         k = int(randomized_support(100, 100, lam))
-        assert robust >= randomized_worst_ratio(100, k) and consistent == pytest.approx(lam / (1 - np.exp(-lam)))
+        assert robust >= randomized_worst_ratio(100, k) and consistent == pytest.approx(
+            lam / (1 - np.exp(-lam))
+        )
 
 
 @pytest.mark.long
 def test_ski_rental_works_under_jit_and_vmap():
     q = jax.jit(lambda lam: randomized_buy_distribution(30, 20, lam, max_days=60))(0.5)
-    np.testing.assert_allclose(q, randomized_buy_distribution(30, 20, 0.5, max_days=60), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        q, randomized_buy_distribution(30, 20, 0.5, max_days=60), rtol=1e-5, atol=1e-7
+    )
     days = jax.vmap(lambda lam: deterministic_buy_day(30, 20, lam))(jnp.array([0.25, 0.5]))
     np.testing.assert_allclose(days, [5, 10])
     ratios = jax.jit(lambda q: ski_ratios(q, 20, jnp.arange(1, 40)))(q)
@@ -97,23 +104,33 @@ def test_ski_rental_works_under_jit_and_vmap():
     step = (randomized_worst_ratio(20, 10.001) - randomized_worst_ratio(20, 9.999)) / 0.002
     assert slope == pytest.approx(step, rel=1e-4)
     q32 = np.asarray(randomized_buy_distribution(30, 20, 0.5), np.float32)
-    assert np.isfinite(ski_ratios(q32, 20, np.inf)), "a float32 sum just below 1 must not rent for ever"
+    assert np.isfinite(ski_ratios(q32, 20, np.inf)), (
+        "a float32 sum just below 1 must not rent for ever"
+    )
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ski_cost(0, 3, 10), "buy_day = 0"), (lambda: ski_cost(1, -3, 10), "days = -3"),
-        (lambda: ski_cost(1, 3, 1), "b = 1"), (lambda: ski_cost(1, 3, 2.5), "b = 2.5"),
-        (lambda: ski_ratios([0.5, 0.7], 10, 3), "sums to 1.2"), (lambda: ski_ratios([-0.5], 10, 3), "holds -0.5"),
-        (lambda: ski_ratios([[1.0]], 10, 3), "shape"), (lambda: ski_ratios([1.0], 10, 2.5), "days = 2.5"),
-        (lambda: deterministic_buy_day(3, 10, 0.0), "lam = 0"), (lambda: deterministic_buy_day(3, 10, 2), "lam"),
+        (lambda: ski_cost(0, 3, 10), "buy_day = 0"),
+        (lambda: ski_cost(1, -3, 10), "days = -3"),
+        (lambda: ski_cost(1, 3, 1), "b = 1"),
+        (lambda: ski_cost(1, 3, 2.5), "b = 2.5"),
+        (lambda: ski_ratios([0.5, 0.7], 10, 3), "sums to 1.2"),
+        (lambda: ski_ratios([-0.5], 10, 3), "holds -0.5"),
+        (lambda: ski_ratios([[1.0]], 10, 3), "shape"),
+        (lambda: ski_ratios([1.0], 10, 2.5), "days = 2.5"),
+        (lambda: deterministic_buy_day(3, 10, 0.0), "lam = 0"),
+        (lambda: deterministic_buy_day(3, 10, 2), "lam"),
         (lambda: deterministic_buy_day(np.nan, 10, 0.5), "prediction = nan"),
         (lambda: randomized_buy_distribution(30, 10, 0.5, max_days=3), "max_days is 3"),
         (lambda: randomized_buy_distribution([1, 30], 10, 0.5), "one number each"),
-        (lambda: jax.jit(lambda lam: randomized_buy_distribution(30, 10, lam))(0.5), "max_days is missing"),
+        (
+            lambda: jax.jit(lambda lam: randomized_buy_distribution(30, 10, lam))(0.5),
+            "max_days is missing",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -12,7 +12,11 @@ SMOKE = PAPER.preset("smoke")
 def test_the_cells_on_finite_worlds_agree_with_each_other_and_catch_the_naive_bound():
     found = theory.worlds(points=6, labels=3, count=2000, lam=40.0, seed=0)
     np.testing.assert_allclose(found["staircase"], found["direct"], atol=1e-12)
-    pairs = (("staircase", "base_bound"), ("feature_only", "feature_only_bound"), ("weighted", "corrected_bound"))
+    pairs = (
+        ("staircase", "base_bound"),
+        ("feature_only", "feature_only_bound"),
+        ("weighted", "corrected_bound"),
+    )
     assert all((found[s] >= found[b] - 1e-12).all() for s, b in pairs)
     assert (found["weighted"] < found["naive_bound"] - 1e-3).any()
 
@@ -57,15 +61,27 @@ def made_up(success=None):
             elif experiment.name == "population":
                 arrays = {n: rng.uniform(size=sizes[0]) for n in ("erm", "jtt", "alpha_eff")}
             elif experiment.name == "validation":
-                arrays = {n: rng.uniform(size=sizes) for n in ("clean", "contaminated", "signal_only", "last")}
+                arrays = {
+                    n: rng.uniform(size=sizes)
+                    for n in ("clean", "contaminated", "signal_only", "last")
+                }
             elif experiment.name == "reliance":
                 arrays = {
-                    n: rng.uniform(size=(sizes[1] or 2, 2)) for n in ("aligned", "simple_permuted", "complex_permuted")
+                    n: rng.uniform(size=(sizes[1] or 2, 2))
+                    for n in ("aligned", "simple_permuted", "complex_permuted")
                 }
             else:
-                steps = np.arange(cell.get("every", 1), cell.get("steps", 1) + 1, cell.get("every", 1))
-                arrays = {n: rng.uniform(size=(*sizes, len(steps))) for n in ("success", "baseline", "accuracy")}
-                arrays |= {n: rng.uniform(0.01, 0.5, sizes) for n in ("alpha_eff", "alpha_shuffled", "e_c", "e_0")}
+                steps = np.arange(
+                    cell.get("every", 1), cell.get("steps", 1) + 1, cell.get("every", 1)
+                )
+                arrays = {
+                    n: rng.uniform(size=(*sizes, len(steps)))
+                    for n in ("success", "baseline", "accuracy")
+                }
+                arrays |= {
+                    n: rng.uniform(0.01, 0.5, sizes)
+                    for n in ("alpha_eff", "alpha_shuffled", "e_c", "e_0")
+                }
                 arrays |= {"checkpoints": steps}
             rows.append(Row(cell, arrays))
         results[experiment.name] = Results(tuple(rows))
@@ -84,7 +100,12 @@ def test_every_figure_draws_from_its_csv(name):
 
 
 def test_claims_hold_on_right_numbers_and_fail_on_doctored_ones():
-    cell = {"alphas": [0.02, 0.4], "seeds": [0, 1], "world": {"n": 1000, "name": "gaussian"}, "options": {"lam": 20.0}}
+    cell = {
+        "alphas": [0.02, 0.4],
+        "seeds": [0, 1],
+        "world": {"n": 1000, "name": "gaussian"},
+        "options": {"lam": 20.0},
+    }
     erm, jtt = np.array([[0.3, 0.3], [0.96, 0.96]]), np.array([[0.83, 0.82], [0.95, 0.95]])
     rows = [
         ({"rule": "erm"}, erm),
@@ -94,7 +115,10 @@ def test_claims_hold_on_right_numbers_and_fail_on_doctored_ones():
     ]
     results = {
         "gaussian": Results(
-            tuple(Row(cell | r, {"success": s[..., None], "baseline": 0 * s[..., None]}) for r, s in rows)
+            tuple(
+                Row(cell | r, {"success": s[..., None], "baseline": 0 * s[..., None]})
+                for r, s in rows
+            )
         )
     }
     assert all(e.holds for e in claims.advantage("success")(results, SMOKE))

@@ -14,22 +14,31 @@ OTHERS = ("two_stage", "two_stage_blind", "two_stage_longer", "prr")
 
 @pytest.fixture(scope="module")
 def results():
-    """The smoke preset: cells of ski rental as they are, those of scheduling made up in the right shapes."""
+    """The smoke preset: cells of ski rental as they are, those of scheduling made up in the right
+    shapes."""
     preset = PAPER.preset("smoke")
     found = {}
     for name in CHEAP:
         experiment = PAPER.experiment(name)
         found[name] = Results(tuple(Row(c, experiment.run(**c)) for c in experiment.cells(preset)))
     rng = np.random.default_rng(0)
-    ones, share = np.ones((5, 3)), {"bound": 2.0, "two_stage": 2.1, "prr": 2.2, "simulated": 2.1, "prr_simulated": 2.2}
+    ones, share = (
+        np.ones((5, 3)),
+        {"bound": 2.0, "two_stage": 2.1, "prr": 2.2, "simulated": 2.1, "prr_simulated": 2.2},
+    )
     rows = {
-        "identities": {"simulated": ones + 0.2, "formula": ones + 0.2, "opt": ones[0], "total": ones[0] / 2,
-                       "round_robin": 1.5 * ones[0]},
+        "identities": {
+            "simulated": ones + 0.2,
+            "formula": ones + 0.2,
+            "opt": ones[0],
+            "total": ones[0] / 2,
+            "round_robin": 1.5 * ones[0],
+        },
         "search": {"ratio": np.asarray(1.6), "evaluated": np.asarray(10)},
-        "hard": {k: np.full(8, v) for k, v in share.items()} | {"attacked": np.full((8, 2), 2.3),
-                                                                "small_job": np.full(8, 1.9)},
+        "hard": {k: np.full(8, v) for k, v in share.items()}
+        | {"attacked": np.full((8, 2), 2.3), "small_job": np.full(8, 1.9)},
         "psk_jobs": {"ratio": rng.uniform(1, 2, (4, 2, 40))},
-    }  # fmt: skip
+    }
     for name, arrays in rows.items():
         found[name] = Results(tuple(Row(c, arrays) for c in PAPER.experiment(name).cells(preset)))
     return found
@@ -40,7 +49,10 @@ def claim(name):
 
 
 def doctored(results, experiment, array, change):
-    rows = tuple(dataclasses.replace(r, arrays={**r.arrays, array: change(r[array])}) for r in results[experiment])
+    rows = tuple(
+        dataclasses.replace(r, arrays={**r.arrays, array: change(r[array])})
+        for r in results[experiment]
+    )
     return {**results, experiment: Results(rows)}
 
 
@@ -55,9 +67,19 @@ def test_every_figure_draws_from_its_csv(results, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["lp_is_closed_form", "primal_is_dual", "limit_from_below", "nothing_beats_the_optimum", "deterministic_product",
-     "deterministic_bound", "randomized_is_exact", "published_guarantees", "psk_ski_table", "round_robin_identity"],
-)  # fmt: skip
+    [
+        "lp_is_closed_form",
+        "primal_is_dual",
+        "limit_from_below",
+        "nothing_beats_the_optimum",
+        "deterministic_product",
+        "deterministic_bound",
+        "randomized_is_exact",
+        "published_guarantees",
+        "psk_ski_table",
+        "round_robin_identity",
+    ],
+)
 def test_claims_on_ski_rental_hold_and_reject_their_controls(results, name):
     assert claim(name).evaluate(results, PAPER.preset("smoke")).status == "holds"
 
@@ -78,7 +100,9 @@ def test_claims_on_ski_rental_hold_and_reject_their_controls(results, name):
     ],
 )
 def test_claims_fail_on_doctored_results(results, name, experiment, array, change):
-    verdict = claim(name).evaluate(doctored(results, experiment, array, change), PAPER.preset("smoke"))
+    verdict = claim(name).evaluate(
+        doctored(results, experiment, array, change), PAPER.preset("smoke")
+    )
     assert verdict.status == "fails"
 
 
@@ -114,7 +138,9 @@ def test_presets_name_searches_that_the_claims_need():
         cells = PAPER.experiment("search").cells(PAPER.preset(name))
         assert {c["policy"] for c in cells} == set(OTHERS) == set(scheduling.POLICIES)
         big = [c for c in cells if c["policy"] == "two_stage" and not c["perfect"]]
-        assert {c["n"] for c in big} == {2, 3, 4, 5, 6} and min(c["instances"] for c in big) >= 1_000_000
+        assert {c["n"] for c in big} == {2, 3, 4, 5, 6} and min(
+            c["instances"] for c in big
+        ) >= 1_000_000
 
 
 def test_every_claim_has_a_control_and_names_experiments_of_the_room():

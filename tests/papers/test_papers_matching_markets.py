@@ -24,7 +24,8 @@ def results():
     found = {}
     for experiment in PAPER.experiments:
         rows = [
-            Row(cell, {k: np.asarray(v) for k, v in experiment.run(**cell).items()}) for cell in experiment.cells(SMOKE)
+            Row(cell, {k: np.asarray(v) for k, v in experiment.run(**cell).items()})
+            for cell in experiment.cells(SMOKE)
         ]
         found[experiment.name] = Results(tuple(rows))
     return found
@@ -33,14 +34,16 @@ def results():
 def changed(results, experiment, **arrays):
     """The same results with some arrays of one experiment replaced by functions of themselves."""
     rows = tuple(
-        Row(r.cell, {**r.arrays, **{k: change(r[k]) for k, change in arrays.items()}}) for r in results[experiment]
+        Row(r.cell, {**r.arrays, **{k: change(r[k]) for k, change in arrays.items()}})
+        for r in results[experiment]
     )
     return {**results, experiment: Results(rows)}
 
 
 def test_the_example_is_worked_out_by_hand(results):
     row = next(iter(results["example"]))
-    # C-Q at 11: net C = 12 - 11 = 1, Q = -10 + 11 = 1, P = 0; C and P could have 9 - 5 = 4 together, 3 more than 1 + 0.
+    # C-Q at 11: net C = 12 - 11 = 1, Q = -10 + 11 = 1, P = 0; C and P could have 9 - 5 = 4
+    # together, 3 more than 1 + 0.
     assert (row["instability"], row["difference"]) == (3, 2)
     np.testing.assert_allclose(row["interval"], [5, 7], atol=1e-9)
     t = row["payments"]
@@ -53,10 +56,20 @@ def test_the_regret_cell_sums_what_simulate_records(results):
     row = next(iter(results["regret"]))
     c = row.cell
     keys = jax.random.split(jax.random.key(c["seed"]), 2)
-    market = jax.vmap(lambda key: mm.random_market(key, c["k"]))(jax.random.split(keys[0], c["runs"]))
-    algorithm = mm.match_ucb(mm.unstructured((4, 4), horizon=c["horizon"], width=c["width"]), (4, 4))
-    trace = mm.simulate(jax.random.split(keys[1], c["runs"]), market, algorithm, c["horizon"], noise_std=c["noise"],
-                        frictions=c["frictions"])  # fmt: skip
+    market = jax.vmap(lambda key: mm.random_market(key, c["k"]))(
+        jax.random.split(keys[0], c["runs"])
+    )
+    algorithm = mm.match_ucb(
+        mm.unstructured((4, 4), horizon=c["horizon"], width=c["width"]), (4, 4)
+    )
+    trace = mm.simulate(
+        jax.random.split(keys[1], c["runs"]),
+        market,
+        algorithm,
+        c["horizon"],
+        noise_std=c["noise"],
+        frictions=c["frictions"],
+    )
     np.testing.assert_allclose(row["regret"][:, -1], trace.instability.sum(1))
     np.testing.assert_allclose(row["profit"][:, -1, 1], (0.3 * trace.matched - trace.width).sum(1))
     np.testing.assert_allclose(row["bound"][-1], mm.regret_bound(4, 4, c["horizon"], c["width"]))
@@ -64,7 +77,9 @@ def test_the_regret_cell_sums_what_simulate_records(results):
 
 
 def test_break_even_is_the_round_after_the_last_loss():
-    profit = np.array([[-1.0, 1.0, -1.0, 2.0, 3.0], [-1.0, -1.0, -1.0, -1.0, -1.0], [1.0, 2.0, 3.0, 4.0, 5.0]])
+    profit = np.array(
+        [[-1.0, 1.0, -1.0, 2.0, 3.0], [-1.0, -1.0, -1.0, -1.0, -1.0], [1.0, 2.0, 3.0, 4.0, 5.0]]
+    )
     assert learning._break_even(profit, np.arange(1, 6)).tolist() == [4, 6, 1]
 
 
@@ -84,7 +99,9 @@ def test_random_outcomes_are_matchings_with_transfers_that_cancel():
     for _ in range(20):
         o = static._random_outcome(rng, market)
         taken = o.row_to_col[o.row_to_col >= 0]
-        assert len(set(taken)) == len(taken) and o.tau_row.sum() + o.tau_col.sum() == pytest.approx(0, abs=1e-12)
+        assert len(set(taken)) == len(taken) and o.tau_row.sum() + o.tau_col.sum() == pytest.approx(
+            0, abs=1e-12
+        )
 
 
 @pytest.mark.parametrize("name", [f.name for f in PAPER.figures])
@@ -96,7 +113,9 @@ def test_every_figure_draws_from_its_csv(results, name):
     assert len(table) and all(axis.has_data() for axis in picture.axes)
 
 
-@pytest.mark.parametrize("claim", [c for c in PAPER.claims if "smoke" in c.presets], ids=lambda c: c.id)
+@pytest.mark.parametrize(
+    "claim", [c for c in PAPER.claims if "smoke" in c.presets], ids=lambda c: c.id
+)
 def test_exact_claims_hold_at_the_smallest_preset_and_their_evidence_is_finite(results, claim):
     verdict = claim.evaluate(results, SMOKE)
     assert all(e.holds for e in verdict.evidence), verdict
@@ -107,7 +126,11 @@ def test_exact_claims_hold_at_the_smallest_preset_and_their_evidence_is_finite(r
     [
         (claims.three_forms("assignment"), "properties", {"lp": lambda x: x + 1e-6}),
         (claims.zero_iff_stable("assignment"), "properties", {"assignment": lambda x: 0 * x}),
-        (claims.at_least_difference("assignment"), "properties", {"assignment": lambda x: x - 1e-3}),
+        (
+            claims.at_least_difference("assignment"),
+            "properties",
+            {"assignment": lambda x: x - 1e-3},
+        ),
         (claims.lipschitz(2.0), "properties", {"change": lambda x: 10 * x}),
         (claims.key_lemma("ucb"), "properties", {"ucb": lambda x: x + 10}),
         (claims.gap_lemma(1.0), "properties", {"rough": lambda x: x + 100}),
@@ -130,7 +153,10 @@ def test_a_claim_fails_when_its_numbers_are_wrong(results, measure, experiment, 
 def test_rates_are_judged_by_growth():
     def made(exponent):
         rounds = np.array([1000, 10_000])
-        return Row({"rule": "midpoint"}, {"rounds": rounds, "regret": rounds[None] ** exponent * np.ones((3, 1))})
+        return Row(
+            {"rule": "midpoint"},
+            {"rounds": rounds, "regret": rounds[None] ** exponent * np.ones((3, 1))},
+        )
 
     preset = PAPER.preset("quick")
     slow, fast = ({"rules": Results((made(e),))} for e in (0.1, 0.5))
@@ -158,12 +184,19 @@ def test_ratios_of_means_count_the_error_of_both():
     half = 1.96 * 2 * np.hypot(0.1 / 2, 0.1) / 20
     assert evidence.measured == pytest.approx(2, abs=0.03)
     assert np.ptp(evidence.interval) / 2 == pytest.approx(half, rel=0.15)
-    assert claims.of_means("slope", 8 + 0 * top, 1 + 0 * top, base=4.0).measured == pytest.approx(1.5)
+    assert claims.of_means("slope", 8 + 0 * top, 1 + 0 * top, base=4.0).measured == pytest.approx(
+        1.5
+    )
 
 
 def test_intervals_may_fail_as_often_as_their_level_says_and_no_more():
     def made(failed):
-        return {"regret": Results((Row({"horizon": 1000}, {"covered": np.arange(1000) >= failed}),))}
+        return {
+            "regret": Results((Row({"horizon": 1000}, {"covered": np.arange(1000) >= failed}),))
+        }
 
     # at 1/1000 a run, 1000 runs give at most three failures in 98.1 % of experiments (Poisson)
-    assert claims.intervals_hold()(made(3), SMOKE)[0].holds and not claims.intervals_hold()(made(4), SMOKE)[0].holds
+    assert (
+        claims.intervals_hold()(made(3), SMOKE)[0].holds
+        and not claims.intervals_hold()(made(4), SMOKE)[0].holds
+    )

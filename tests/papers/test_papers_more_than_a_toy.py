@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from theorylab.lab import Results, Row
-from theorylab.papers.more_than_a_toy import PAPER, claims, images, measures, networks, real, synthetic
+from theorylab.papers.more_than_a_toy import (
+    PAPER,
+    claims,
+    images,
+    measures,
+    networks,
+    real,
+    synthetic,
+)
 
 
 def psd(rng, n, p=80):
@@ -17,7 +25,11 @@ def test_splits_leave_the_skipped_images_out_and_keep_train_and_test_apart():
     rest, _, test, y_test = images.split("fashion_mnist", True, 3, 5950, 2000, skip=50)
     rows = {image.tobytes() for image in rest}
     assert len(rest) == 5950 and not rows & {image.tobytes() for image in first}
-    assert labels.shape == (50, 10) and abs(labels.sum()) < 1e-9 and sorted(set(labels.ravel())) == [-0.1, 0.9]
+    assert (
+        labels.shape == (50, 10)
+        and abs(labels.sum()) < 1e-9
+        and sorted(set(labels.ravel())) == [-0.1, 0.9]
+    )
     assert test.shape == (2000, 28, 28, 1) and y_test.shape == (2000, 10)
 
 
@@ -41,11 +53,18 @@ def test_the_curve_is_ridge_regression_done_by_hand_on_every_block():
                 gcv.append((residual**2).sum() / 40 / (1 - np.trace(smoother) / 40) ** 2)
                 train.append((residual**2).sum() / 40)
             else:
-                gcv.append((inverse @ target).ravel() @ (inverse @ target).ravel() / 40 / (np.trace(inverse) / 40) ** 2)
+                gcv.append(
+                    (inverse @ target).ravel()
+                    @ (inverse @ target).ravel()
+                    / 40
+                    / (np.trace(inverse) / 40) ** 2
+                )
                 train.append(0.0)
     assert found["leverage_spread"].shape == (1, 2) and (found["leverage_spread"] > 0).all()
     for name, values in (("test", test), ("gcv", gcv), ("train", train)):
-        np.testing.assert_allclose(found[name][0], np.reshape(values, (2, 2)).mean(0), rtol=1e-7, atol=1e-12)
+        np.testing.assert_allclose(
+            found[name][0], np.reshape(values, (2, 2)).mean(0), rtol=1e-7, atol=1e-12
+        )
 
 
 @pytest.mark.long
@@ -68,7 +87,9 @@ def test_the_random_output_is_linear_in_the_features_and_the_same_for_everyone()
 def test_a_trained_kernel_is_the_jacobian_product_of_the_trained_network():
     cell = {"network": "cnn", "data": "fashion_mnist", "sample": True, "seed": 0}
     trained = networks.train(**cell, images=64, epochs=1)
-    found = networks.kernel(**cell, weights="trained", skip=64, pool=4, tests=2, epochs=1, trained=trained)
+    found = networks.kernel(
+        **cell, weights="trained", skip=64, pool=4, tests=2, epochs=1, trained=trained
+    )
     initial = networks.kernel(**cell, weights="init", skip=64, pool=4, tests=2, epochs=0)
     assert np.abs(found["kernel"] / initial["kernel"] - 1).max() > 0.01
     x, _, x_test, _ = images.split("fashion_mnist", True, 0, 4, 2, skip=64)
@@ -91,7 +112,16 @@ def test_a_trained_kernel_is_the_jacobian_product_of_the_trained_network():
 
 @pytest.mark.long
 def test_gcv_is_right_on_independent_samples_and_wrong_on_duplicated_ones():
-    arguments = {"n": 100, "p": 400, "alpha": 1.5, "delta": 1.6, "noise": 0.0, "ridges": [1e-3], "seed": 0, "draws": 8}
+    arguments = {
+        "n": 100,
+        "p": 400,
+        "alpha": 1.5,
+        "delta": 1.6,
+        "noise": 0.0,
+        "ridges": [1e-3],
+        "seed": 0,
+        "draws": 8,
+    }
     ratio = {d: synthetic.gcv(d, **arguments) for d in ("gaussian", "duplicated")}
     assert 0.8 < (ratio["gaussian"]["gcv"] / ratio["gaussian"]["risk"]).mean() < 1.3
     assert (ratio["duplicated"]["gcv"] / ratio["duplicated"]["risk"]).mean() < 0.3
@@ -107,7 +137,9 @@ def test_the_true_risk_of_a_fit_is_its_population_error():
     with jax.enable_x64(True):
         spectrum, power = designs.power_law_spectrum(60, 1.5), designs.power_law_spectrum(60, 1.6)
         beta = designs.teacher(jax.random.key(0), spectrum, power)
-        x, y = synthetic._draw("gaussian", jax.random.fold_in(jax.random.key(3), 0), 40, spectrum, beta, 0.1)
+        x, y = synthetic._draw(
+            "gaussian", jax.random.fold_in(jax.random.key(3), 0), 40, spectrum, beta, 0.1
+        )
         fresh = designs.gaussian_design(jax.random.key(9), 50_000, spectrum)
         predicted = RidgePath.fit(x, y).predict(fresh, [1e-2])[0, :, 0]
         measured = float(((predicted - np.asarray(fresh @ beta)) ** 2).mean()) + 0.1
@@ -131,13 +163,27 @@ def drawn():
             arrays = {}
             if experiment.name in ("analytic", "network_curves"):
                 shape = (len(cell["sizes"]), len(cell["ridges"]))
-                names = ("test", "gcv", "loo", "train", "kappa", "norm_bound", "spectrum_only", "plugin")
-                arrays = {n: rng.uniform(0.1, 1.0, shape) for n in names} | {"diag_cv": np.full(shape[0], 0.4)}
+                names = (
+                    "test",
+                    "gcv",
+                    "loo",
+                    "train",
+                    "kappa",
+                    "norm_bound",
+                    "spectrum_only",
+                    "plugin",
+                )
+                arrays = {n: rng.uniform(0.1, 1.0, shape) for n in names} | {
+                    "diag_cv": np.full(shape[0], 0.4)
+                }
                 arrays |= {"spectrum": np.arange(1, 51) ** -1.5, "power": rng.uniform(size=(50,))}
             elif experiment.name == "gcv_controls":
                 arrays = {n: rng.uniform(0.5, 1, (2, len(cell["ridges"]))) for n in ("gcv", "risk")}
             elif experiment.name == "local_law":
-                arrays = {"averaged": rng.normal(size=(3, 2)), "anisotropic": rng.normal(size=(3, 2, 2))}
+                arrays = {
+                    "averaged": rng.normal(size=(3, 2)),
+                    "anisotropic": rng.normal(size=(3, 2, 2)),
+                }
             rows.append(Row(cell, arrays))
         results[experiment.name] = Results(tuple(rows))
     return results
@@ -157,10 +203,16 @@ def test_every_figure_draws_from_its_csv(drawn, name):
 
 def test_the_training_risk_is_caught_as_an_estimator_and_the_right_one_is_not():
     rows = tuple(
-        Row({"data": "d", "sizes": [250], "ridges": [0.0, 0.1], "seed": s},
-            {"test": np.array([[0.4, 0.5]]), "gcv": np.array([[0.41, 0.5]]) + s / 100, "train": np.array([[0.0, 0.3]])})
+        Row(
+            {"data": "d", "sizes": [250], "ridges": [0.0, 0.1], "seed": s},
+            {
+                "test": np.array([[0.4, 0.5]]),
+                "gcv": np.array([[0.41, 0.5]]) + s / 100,
+                "train": np.array([[0.0, 0.3]]),
+            },
+        )
         for s in range(3)
-    )  # fmt: skip
+    )
     results = {"analytic": Results(rows), "spoiled": Results(())}
     assert all(e.holds for e in claims.real_ratio("gcv")(results, None))
     assert not any(e.holds for e in claims.real_ratio("train")(results, None))
@@ -170,9 +222,18 @@ def test_with_a_unit_diagonal_the_norms_of_the_samples_do_not_matter():
     rng = np.random.default_rng(0)
     _, k = psd(rng, 50)
     y, norms = rng.normal(size=(50, 2)), np.exp(rng.normal(size=50))
-    cell = {"kernel": {}, "network": "cnn", "weights": "init", "data": "d", "seed": 0, "n": 40, "ridges": [0.0, 0.1]}
+    cell = {
+        "kernel": {},
+        "network": "cnn",
+        "weights": "init",
+        "data": "d",
+        "seed": 0,
+        "n": 40,
+        "ridges": [0.0, 0.1],
+    }
     plain, scaled = (
-        real.unit_diagonal(**cell, kernels={"kernel": gram, "y": y}) for gram in (k, k * np.outer(norms, norms))
+        real.unit_diagonal(**cell, kernels={"kernel": gram, "y": y})
+        for gram in (k, k * np.outer(norms, norms))
     )
     order = np.random.default_rng(0).permutation(50)[:40]
     root = np.sqrt(np.diag(k)[order])
@@ -185,13 +246,27 @@ def test_with_a_unit_diagonal_the_norms_of_the_samples_do_not_matter():
 
 def test_gcv_off_the_band_is_reported_with_its_reason_and_explained_by_the_spread():
     def row(seed, ratio, spread):
-        two = {"test": [0.5, 0.5], "gcv": [0.5 * ratio, 0.5], "loo": [0.5, 0.5], "train": [0.1, 0.1],
-               "leverage_spread": [spread, 0.0]}  # fmt: skip
+        two = {
+            "test": [0.5, 0.5],
+            "gcv": [0.5 * ratio, 0.5],
+            "loo": [0.5, 0.5],
+            "train": [0.1, 0.1],
+            "leverage_spread": [spread, 0.0],
+        }
         arrays = {k: np.array([v]) for k, v in two.items()} | {"diag_cv": np.array([0.7])}
-        cell = {"network": "net", "weights": "pretrained", "data": "d", "sizes": [1000], "ridges": [0.0, 0.1]}
+        cell = {
+            "network": "net",
+            "weights": "pretrained",
+            "data": "d",
+            "sizes": [1000],
+            "ridges": [0.0, 0.1],
+        }
         return Row(cell | {"seed": seed}, arrays)
 
-    results = {"analytic": Results(()), "network_curves": Results(tuple(row(s, 5.0 + s / 10, 4.2) for s in range(3)))}
+    results = {
+        "analytic": Results(()),
+        "network_curves": Results(tuple(row(s, 5.0 + s / 10, 4.2) for s in range(3))),
+    }
     first, second = claims.gcv_everywhere(results, None)
     assert not first.holds and second.holds
     assert "LOO / test 1.000, GCV / LOO 5.100, diag K varies by 0.70" in first.label
@@ -233,8 +308,12 @@ def test_the_local_law_is_judged_by_its_upper_bounds_alone():
         rows = []
         for n in (100, 200, 400):
             noise = rng.normal(size=(60, 2, 2)) * n**-power
-            rows.append(Row({"design": "d", "n": n, "modes": [1, 10]},
-                            {"averaged": noise[..., 0] * n**-power, "anisotropic": noise}))  # fmt: skip
+            rows.append(
+                Row(
+                    {"design": "d", "n": n, "modes": [1, 10]},
+                    {"averaged": noise[..., 0] * n**-power, "anisotropic": noise},
+                )
+            )
         return measures.law_slopes("d")({"local_law": Results(tuple(rows))}, None)
 
     assert all(e.outcome == "holds" for e in law(0.9))  # steeper than the law promises

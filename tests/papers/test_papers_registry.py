@@ -15,7 +15,10 @@ GALLERY = Path(__file__).parents[2] / "figures"
 
 def test_the_seventeen_papers_have_titles_and_every_room_is_one_of_them():
     assert len(papers.TITLES) == 17 and set(papers.rooms()) <= set(papers.TITLES)
-    assert all(slug == room.slug and room.title == papers.TITLES[slug] for slug, room in papers.rooms().items())
+    assert all(
+        slug == room.slug and room.title == papers.TITLES[slug]
+        for slug, room in papers.rooms().items()
+    )
 
 
 def test_an_unknown_and_a_planned_paper_are_told_apart():
@@ -27,7 +30,8 @@ def test_an_unknown_and_a_planned_paper_are_told_apart():
 
 
 @pytest.mark.parametrize(
-    ("paper", "preset"), [pytest.param(p, name, id=f"{p.slug}-{name}") for p in ROOMS for name in p.presets]
+    ("paper", "preset"),
+    [pytest.param(p, name, id=f"{p.slug}-{name}") for p in ROOMS for name in p.presets],
 )
 def test_every_cell_of_every_preset_has_a_key_of_its_own(paper, preset):
     chosen = paper.preset(preset)
@@ -55,7 +59,9 @@ def test_a_missing_data_set_is_one_error_with_the_fetch_command(paper, monkeypat
 def test_the_committed_gallery_is_whole_and_small(paper):
     for figure in paper.figures:
         for suffix in ("csv", "png", "dark.png", "pdf", "json"):
-            assert (GALLERY / paper.slug / f"{figure.name}.{suffix}").is_file(), f"{figure.name}.{suffix}"
+            assert (GALLERY / paper.slug / f"{figure.name}.{suffix}").is_file(), (
+                f"{figure.name}.{suffix}"
+            )
         for suffix in ("csv", "png", "dark.png"):
             assert (GALLERY / paper.slug / f"{figure.name}.{suffix}").stat().st_size < 150_000
     assert (GALLERY / paper.slug / "claims.json").is_file()
@@ -82,9 +88,12 @@ def test_a_paper_that_does_not_hang_together_cannot_be_declared():
         blank(presets={**presets(n=1), "full": Preset("full", {"m": 1})})
 
 
-@pytest.mark.parametrize("claim", [pytest.param(c, id=f"{p.slug}-{c.id}") for p in ROOMS for c in p.claims])
+@pytest.mark.parametrize(
+    "claim", [pytest.param(c, id=f"{p.slug}-{c.id}") for p in ROOMS for c in p.claims]
+)
 def test_the_source_of_a_claim_can_be_found(claim):
-    """A paper (its year or its figure, theorem, table, section, abstract), or a derivation or check of ours."""
+    """A paper (its year or its figure, theorem, table, section, abstract), or a derivation or check
+    of ours."""
     words = r"\b(19|20)\d\d\b|Theorem|Lemma|Proposition|Corollary|Eq\.|Fig|Table|Section|abstract|[oO]ur |Algorithm"
     assert re.search(words, claim.source), claim.source
     assert not re.search(r"dossier|issue|prototype|TODO", claim.source, re.IGNORECASE), claim.source

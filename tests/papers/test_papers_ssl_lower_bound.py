@@ -14,27 +14,46 @@ CLAIMS = {c.id: c for c in PAPER.claims}
 
 
 def sweep_arrays(cell, gain=1.0):
-    """What `synthetic.risks` returns, with every method exactly at its prediction; SSL-EM `gain` times as good."""
+    """What `synthetic.risks` returns, with every method exactly at its prediction; SSL-EM `gain`
+    times as good."""
     s, d, n_l, n_u, methods = (cell[k] for k in ("s", "d", "n_l", "n_u", "methods"))
     known = [m for m in methods if m in mixtures.METHODS]
     predicted = np.stack([mixtures.predicted_excess(m, s, d, n_l, n_u) for m in known])
-    mean = np.concatenate([predicted, predicted[:1] * 2]) if len(known) < len(methods) else predicted.copy()
+    mean = (
+        np.concatenate([predicted, predicted[:1] * 2])
+        if len(known) < len(methods)
+        else predicted.copy()
+    )
     if "ssl_em" in methods:
         mean[methods.index("ssl_em")] /= gain
     bound = mixtures.assouad_bound(s, d, n_l, n_u)
     return {
-        "mean": mean, "se": 0.01 * mean, "estimation": np.sqrt(mean[: len(known)]), "predicted": predicted,
-        "wrong_sign": np.zeros(len(s)), "sl_exact": predicted[0], "bound": bound.excess,
+        "mean": mean,
+        "se": 0.01 * mean,
+        "estimation": np.sqrt(mean[: len(known)]),
+        "predicted": predicted,
+        "wrong_sign": np.zeros(len(s)),
+        "sl_exact": predicted[0],
+        "bound": bound.excess,
         "bound_labels_only": mixtures.assouad_bound(s, d, n_l, n_u, information=0.0).excess,
         "bound_times_8": 8 * bound.excess,
-    }  # fmt: skip
+    }
 
 
 def learner_arrays(cell):
     shape = (cell["draws"], len(cell["labels"]))
-    names = ("sl", "ul_plus", "self_training", *(f"{a} {b}" for a in ("ssl_w", "t") for b in CRITERIA))
+    names = (
+        "sl",
+        "ul_plus",
+        "self_training",
+        *(f"{a} {b}" for a in ("ssl_w", "t") for b in CRITERIA),
+    )
     values = {name: RNG.uniform(0.1, 0.3, shape) for name in names}
-    return values | {"s_hat": RNG.uniform(1, 3, shape[0]), "bayes": RNG.uniform(0, 0.1, shape[0]), "n_u": 500}
+    return values | {
+        "s_hat": RNG.uniform(1, 3, shape[0]),
+        "bayes": RNG.uniform(0, 0.1, shape[0]),
+        "n_u": 500,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +82,15 @@ def test_every_figure_draws_from_its_csv(ideal, name):
     assert len(table) and any(axis.has_data() for axis in picture.axes)
 
 
-IDEAL = ("lower_bound", "risk_table", "no_rate_improvement", "constant_gain", "trade_off", "never_both_rates",
-         "weighting_helps")  # fmt: skip
+IDEAL = (
+    "lower_bound",
+    "risk_table",
+    "no_rate_improvement",
+    "constant_gain",
+    "trade_off",
+    "never_both_rates",
+    "weighting_helps",
+)
 
 
 @pytest.mark.parametrize("name", IDEAL)
@@ -75,10 +101,12 @@ def test_a_claim_holds_and_its_controls_fall_where_theory_is_exact(ideal, name):
 @pytest.mark.parametrize("name", [n for n in IDEAL if n != "weighting_helps"])
 def test_a_claim_falls_when_ssl_em_is_ten_times_too_good(ideal, name):
     spoiled = {
-        key: Results(tuple(Row(r.cell, sweep_arrays(r.cell, gain=10.0)) for r in rows)) if "mean" in rows.rows[0].arrays
+        key: Results(tuple(Row(r.cell, sweep_arrays(r.cell, gain=10.0)) for r in rows))
+        if "mean" in rows.rows[0].arrays
         else rows
-        for key, rows in ideal.items() if len(rows)
-    }  # fmt: skip
+        for key, rows in ideal.items()
+        if len(rows)
+    }
     assert CLAIMS[name].evaluate(spoiled, PAPER.preset("quick")).status == "fails"
 
 
@@ -91,12 +119,21 @@ def test_the_bound_is_judged_over_at_least_sixty_settings(ideal):
     evidence = measures.lower_bound("bound")(ideal, PAPER.preset("quick"))
     assert next(e for e in evidence if e.label == "settings").measured >= 60
     table = tables.bounded(ideal)
-    assert len({tuple(row[k] for k in ("s", "d", "n_l", "n_u")) for row in table.where(method="ssl_em").rows()}) >= 60
+    assert (
+        len(
+            {
+                tuple(row[k] for k in ("s", "d", "n_l", "n_u"))
+                for row in table.where(method="ssl_em").rows()
+            }
+        )
+        >= 60
+    )
 
 
 def test_the_risk_table_asks_leading_order_where_the_information_suffices(ideal):
     labels = [e.label for e in measures.risk_table()(ideal, PAPER.preset("quick"))]
-    # at s=0.5, d=10, 1000 unlabelled points have 1000 / 5 = 200 of the 10 * 10 / 0.25 = 400 that are needed
+    # at s=0.5, d=10, 1000 unlabelled points have 1000 / 5 = 200 of the 10 * 10 / 0.25 = 400 that
+    # are needed
     assert [x for x in labels if "d=10," in x and x.startswith("ul_plus")] == []
     assert sum("d=20," in x for x in labels) == 3 * 4 and sum("d=10," in x for x in labels) == 3
 
@@ -110,7 +147,9 @@ def test_parts_of_a_split_are_disjoint_and_padded_rows_weigh_nothing():
     assert len(np.unique(rows.round(4), axis=0)) == 500
     pool = parts["X_pool"][:300]
     np.testing.assert_allclose(pool.mean(0), 0, atol=1e-5)
-    assert pool.var(0).mean() == pytest.approx(1, rel=1e-3) and not np.allclose(pool.var(0), 1, atol=0.02)
+    assert pool.var(0).mean() == pytest.approx(1, rel=1e-3) and not np.allclose(
+        pool.var(0), 1, atol=0.02
+    )
 
 
 def test_labels_are_drawn_with_both_classes():
@@ -136,7 +175,9 @@ def test_the_learners_learn_a_task_of_the_embedded_sample():
 def test_the_closed_forms_meet_their_monte_carlo():
     found = synthetic.closed([0.5, 1.0], [[1.0, 0.5], [0.5, 2.0]], 50_000, 0)
     assert (np.abs(found["kl_mc"] - found["kl"]) < 4.5 * found["kl_se"]).all()
-    assert (found["kl"] < found["kl_bound"]).all() and (found["kl_bound"] < found["kl_labelled"]).all()
+    assert (found["kl"] < found["kl_bound"]).all() and (
+        found["kl_bound"] < found["kl_labelled"]
+    ).all()
 
 
 def test_float32_is_caught_subtracting_and_not_integrating():

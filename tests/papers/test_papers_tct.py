@@ -8,7 +8,12 @@ from theorylab.papers.tct.claims import CLAIMS
 
 SMOKE = PAPER.preset("smoke")
 SETTING = SMOKE["settings"][0]
-TINY = {**SETTING["world"], "train": 40, "test": 20, "model": {"kind": "cnn", "channels": [2], "hidden": [6]}}
+TINY = {
+    **SETTING["world"],
+    "train": 40,
+    "test": 20,
+    "model": {"kind": "cnn", "channels": [2], "hidden": [6]},
+}
 OPTIONS = {"lr": 0.1, "epochs": 1, "batch_size": 8}
 
 
@@ -22,12 +27,16 @@ def test_a_world_deals_equal_classes_out_and_its_seed_draws_everything():
     one, same, other = worlds.build(TINY, 0), worlds.build(TINY, 0), worlds.build(TINY, 1)
     y = np.concatenate([one.clients.client(i)[1] for i in range(5)])
     assert np.bincount(y).tolist() == [4] * 10
-    assert [sorted(set(one.clients.client(i)[1])) for i in range(5)] == [[2 * i, 2 * i + 1] for i in range(5)]
+    assert [sorted(set(one.clients.client(i)[1])) for i in range(5)] == [
+        [2 * i, 2 * i + 1] for i in range(5)
+    ]
     np.testing.assert_array_equal(one.clients.x, same.clients.x)
     assert (np.asarray(one.clients.x) != np.asarray(other.clients.x)).any()
 
 
-@pytest.mark.parametrize(("law", "held"), [("iid", None), ("label 1", 1), ("label 3", 3), ("dirichlet 0.5", None)])
+@pytest.mark.parametrize(
+    ("law", "held"), [("iid", None), ("label 1", 1), ("label 3", 3), ("dirichlet 0.5", None)]
+)
 def test_every_law_of_partition_deals_out_every_example_once(law, held):
     y = np.repeat(np.arange(10), 40)
     parts = worlds.partition(law, y, 10, jax.random.key(0))
@@ -38,10 +47,14 @@ def test_every_law_of_partition_deals_out_every_example_once(law, held):
 @pytest.mark.long
 def test_the_average_of_the_kept_client_models_is_the_kept_model(stage1):
     assert stage1["accuracy"].shape == (3,) and stage1["diverged"] == -1
-    assert (stage1["params_1"] != stage1["params_2"]).any() and (stage1["client_2"] != stage1["params_2"]).any()
+    assert (stage1["params_1"] != stage1["params_2"]).any() and (
+        stage1["client_2"] != stage1["params_2"]
+    ).any()
     place = worlds.build(TINY, 0)
     f, _ = worlds.functions(TINY["model"], place.x_test.shape[1:])
-    params = jax.flatten_util.ravel_pytree(training.functional(place.model)[1])[1](stage1["params_2"])
+    params = jax.flatten_util.ravel_pytree(training.functional(place.model)[1])[1](
+        stage1["params_2"]
+    )
     assert stage1["accuracy"][-1] == pytest.approx(
         (np.asarray(f(params, place.x_test)).argmax(1) == place.y_test).mean()
     )
@@ -66,8 +79,15 @@ def test_a_first_stage_that_diverges_hands_on_its_last_finite_model(monkeypatch)
 
     monkeypatch.setattr(training, "federated_fit", diverging)
     cut = training.train(TINY, "fedavg", OPTIONS, 4, [1, 3], 0)
-    assert cut["diverged"] == 1 and set(cut) == {"accuracy", "diverged", "sizes", "params_1", "client_1", "params_3",
-                                                 "client_3"}  # fmt: skip
+    assert cut["diverged"] == 1 and set(cut) == {
+        "accuracy",
+        "diverged",
+        "sizes",
+        "params_1",
+        "client_1",
+        "params_3",
+        "client_3",
+    }
     for name in ("params", "client"):
         np.testing.assert_array_equal(cut[f"{name}_1"], whole[f"{name}_1"])
         np.testing.assert_array_equal(cut[f"{name}_3"], whole[f"{name}_1"])
@@ -87,10 +107,16 @@ def test_keeping_all_layers_trains_nothing_and_keeping_none_forgets_the_source(s
 def test_stage_two_agrees_with_the_package_and_with_ridge_regression_by_hand(stage1):
     from theorylab.federated import federated_standardizer, gram, scaffold_gram
 
-    solves = [["scaffold", 5, 1.0, True, 100, 3], ["fedavg", 5, 1.0, True, 100, 2], ["shuffled", 5, 1.0, True, 100, 2],
-              ["pooled", 5, 1.0, False, 60, 3]]  # fmt: skip
+    solves = [
+        ["scaffold", 5, 1.0, True, 100, 3],
+        ["fedavg", 5, 1.0, True, 100, 2],
+        ["shuffled", 5, 1.0, True, 100, 2],
+        ["pooled", 5, 1.0, False, 60, 3],
+    ]
     cell = {"rounds1": 2, "which": "params", "p": 100}
-    found = convex.convex(None, TINY, solves=solves, rounds=3, ridges=[0.01], seed=0, trained=stage1, **cell)
+    found = convex.convex(
+        None, TINY, solves=solves, rounds=3, ridges=[0.01], seed=0, trained=stage1, **cell
+    )
     place = worlds.build(TINY, 0)
     problem, test = convex.features(TINY, place, 2, "params", 100, 0, stage1)
     standardizer = federated_standardizer(problem.features)
@@ -98,7 +124,9 @@ def test_stage_two_agrees_with_the_package_and_with_ridge_regression_by_hand(sta
     G, y = phi.astype(float) @ phi.T.astype(float), np.concatenate(problem.targets())
     run = scaffold_gram(gram(phi), y, [8] * 5, eta=found["eta"][0], local_steps=5, rounds=3)
     accuracy = lambda output: (output.argmax(-1) == place.y_test).mean(-1)  # noqa: E731
-    np.testing.assert_allclose(found["accuracy"][0], accuracy(run.predict(seen.astype(float) @ phi.T)), atol=1e-12)
+    np.testing.assert_allclose(
+        found["accuracy"][0], accuracy(run.predict(seen.astype(float) @ phi.T)), atol=1e-12
+    )
     # round 1 has no correction: all federated solves agree; later ones repeat the last
     assert found["accuracy"][0, 0] == found["accuracy"][1, 0] == found["accuracy"][2, 0]
     assert found["accuracy"][1, 2] == found["accuracy"][1, 1]
@@ -113,7 +141,11 @@ def test_stage_two_agrees_with_the_package_and_with_ridge_regression_by_hand(sta
 @pytest.mark.long
 def test_the_cells_of_the_theory_see_what_they_should():
     steps = theory.step_size([0.5, 1.9, 2.1], 5)
-    assert steps["accepted"].tolist() == [True, True, False] and (steps["growth"] < 1).tolist() == [True, True, False]
+    assert steps["accepted"].tolist() == [True, True, False] and (steps["growth"] < 1).tolist() == [
+        True,
+        True,
+        False,
+    ]
     gram_form = theory.gram_form([4], 2, 5)
     assert gram_form["difference"][0] < 1e-12 < gram_form["one_more"][0]
 
@@ -125,18 +157,32 @@ def made_up(preset=SMOKE):
         rows = []
         for cell in experiment.cells(preset):
             m, t = (
-                len(cell.get("steps", [])) if experiment.name in ("fixed_points", "interpolation") else 1,
+                len(cell.get("steps", []))
+                if experiment.name in ("fixed_points", "interpolation")
+                else 1,
                 cell.get("rounds"),
             )
-            names = ("bias", "to_minimisers", "scaffold_to_optimum", "radius", "rate", "fedavg_radius")
-            arrays = {n: rng.uniform(size=m) for n in (*names, "fedavg_to_formula", "fedavg_to_optimum")}
+            names = (
+                "bias",
+                "to_minimisers",
+                "scaffold_to_optimum",
+                "radius",
+                "rate",
+                "fedavg_radius",
+            )
+            arrays = {
+                n: rng.uniform(size=m) for n in (*names, "fedavg_to_formula", "fedavg_to_optimum")
+            }
             if experiment.name == "train":
                 arrays = {"accuracy": rng.uniform(size=t + 1)}
             elif experiment.name == "probe":
                 arrays = {"accuracy": rng.uniform(size=len(cell["kept"])), "layers": 4}
             elif experiment.name in ("convex", "bootstrap"):
-                arrays = {"accuracy": rng.uniform(size=(len(cell["solves"]), t)), "ridgeless_accuracy": rng.uniform(),
-                          "ridge_accuracy": rng.uniform(size=len(cell["ridges"]))}  # fmt: skip
+                arrays = {
+                    "accuracy": rng.uniform(size=(len(cell["solves"]), t)),
+                    "ridgeless_accuracy": rng.uniform(),
+                    "ridge_accuracy": rng.uniform(size=len(cell["ridges"])),
+                }
             elif experiment.name == "interpolation":
                 arrays = {n: rng.uniform(size=(m, len(t))) for n in ("fedavg", "scaffold")}
             rows.append(Row(cell, {n: np.asarray(a) for n, a in arrays.items()}))
@@ -174,7 +220,10 @@ def with_accuracies(final):
             else:
                 for i, solve in enumerate(row.cell["solves"]):
                     row.arrays["accuracy"][i] = final(name, (row.cell, solve))
-            row.arrays["ridgeless_accuracy"], row.arrays["ridge_accuracy"] = np.array(0.72), np.array([0.7, 0.81])
+            row.arrays["ridgeless_accuracy"], row.arrays["ridge_accuracy"] = (
+                np.array(0.72),
+                np.array([0.7, 0.81]),
+            )
     return results
 
 
@@ -194,8 +243,20 @@ def told(kind, what):
 ACCURACY = {c.id: c for c in CLAIMS if "smoke" not in c.presets}
 
 
-@pytest.mark.parametrize("name", ["tct_gain", "gap_closure", "scaffold_in_stage2", "standardisation", "one_class",
-                                  "early_stopping", "bootstrap", "nonconvex_scaffold", "flat"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tct_gain",
+        "gap_closure",
+        "scaffold_in_stage2",
+        "standardisation",
+        "one_class",
+        "early_stopping",
+        "bootstrap",
+        "nonconvex_scaffold",
+        "flat",
+    ],
+)
 def test_claims_hold_on_the_reference_numbers_and_fail_where_tct_is_no_better_than_fedavg(name):
     quick = PAPER.preset("quick")
     claim = ACCURACY[name]

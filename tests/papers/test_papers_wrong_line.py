@@ -16,18 +16,23 @@ def shapes(experiment, cell):
     """Names and shapes of what a cell of this experiment returns."""
     n, e = len(cell.get("ns", [])), len(cell.get("etas", []))
     if "steps" in cell:
-        return dict.fromkeys(("id", "ood", "train_error", "sensitivity"), (n, e, len(cell["steps"]) + 1))
+        return dict.fromkeys(
+            ("id", "ood", "train_error", "sensitivity"), (n, e, len(cell["steps"]) + 1)
+        )
     if "taus" in cell:
         grid = (n, e, len(cell["lams"]))
         return dict.fromkeys((*linear.STORED, "id", "norm_n"), grid) | {
-            "ood": (*grid, len(cell["taus"])), "ood_bound": (n, e),
-        }  # fmt: skip
+            "ood": (*grid, len(cell["taus"])),
+            "ood_bound": (n, e),
+        }
     if experiment in ("coloured", "search"):
         return dict.fromkeys(("id", "ood", "train_error"), (n, e))
     if experiment == "mlp":
         return dict.fromkeys(("id", "ood", "train_error"), (n, e, 2))
     if experiment == "pairs":
-        return dict.fromkeys(("id", "ood", "train_error", "sensitivity", "gradient_norm"), (n, e, len(cell["lams"])))
+        return dict.fromkeys(
+            ("id", "ood", "train_error", "sensitivity", "gradient_norm"), (n, e, len(cell["lams"]))
+        )
     if experiment == "mean_shift":
         return dict.fromkeys(("true", "bound", "bound_half_sigma"), (len(cell["margins"]),))
     return {}
@@ -39,8 +44,13 @@ def drawn():
     rng, results = np.random.default_rng(0), {}
     for experiment in PAPER.experiments:
         cells = experiment.cells(SMOKE)
-        arrays = [{q: rng.uniform(0.55, 0.95, s) for q, s in shapes(experiment.name, c).items()} for c in cells]
-        results[experiment.name] = Results(tuple(Row(c, a) for c, a in zip(cells, arrays, strict=True)))
+        arrays = [
+            {q: rng.uniform(0.55, 0.95, s) for q, s in shapes(experiment.name, c).items()}
+            for c in cells
+        ]
+        results[experiment.name] = Results(
+            tuple(Row(c, a) for c, a in zip(cells, arrays, strict=True))
+        )
     return results
 
 
@@ -105,13 +115,20 @@ def test_tasks_give_labels_of_the_right_images():
 
 
 def made_up(corr, cells):
-    """Results of the noise experiment whose accuracies lie on a line of the given sign at every noise rate."""
+    """Results of the noise experiment whose accuracies lie on a line of the given sign at every
+    noise rate."""
     rng, rows = np.random.default_rng(0), []
     for cell in cells:
         shape = (len(cell["ns"]), len(cell["etas"]), len(cell["lams"]))
         inside = np.linspace(0.8, 0.95, shape[0])[:, None, None] + rng.normal(size=shape) / 1e4
         rows.append(
-            Row(cell, {"id": inside, "ood": (0.5 + corr * (inside - 0.8))[..., None].repeat(len(cell["taus"]), -1)})
+            Row(
+                cell,
+                {
+                    "id": inside,
+                    "ood": (0.5 + corr * (inside - 0.8))[..., None].repeat(len(cell["taus"]), -1),
+                },
+            )
         )
     return Results(tuple(rows))
 
@@ -132,17 +149,29 @@ def test_claims_see_the_sign_of_a_line():
 def test_claims_catch_a_violated_bound_and_a_loose_fit(drawn):
     results = {name: drawn[name] for name in ("noise", "precision")}
     rows = tuple(
-        Row(r.cell, {**r.arrays, "norm_n": np.full_like(r["norm_n"], 1.5), "memorised": np.ones_like(r["memorised"])})
+        Row(
+            r.cell,
+            {
+                **r.arrays,
+                "norm_n": np.full_like(r["norm_n"], 1.5),
+                "memorised": np.ones_like(r["memorised"]),
+            },
+        )
         for r in results["noise"]
     )
     holds = {"noise": Results(rows)}
     assert all(e.holds for e in claim("memorisation_bound").measure(holds, SMOKE))
-    assert not all(e.holds for e in claim("memorisation_bound").controls["4 |B| wrong labels"](holds, SMOKE))
+    assert not all(
+        e.holds for e in claim("memorisation_bound").controls["4 |B| wrong labels"](holds, SMOKE)
+    )
     tight = claim("memorisation_tight")
     assert all(e.holds for e in tight.measure(holds, SMOKE))
     assert not any(e.holds for e in tight.controls["4 |B| wrong labels"](holds, SMOKE))
-    loose = dict.fromkeys(("noise", "penalty", "dimension", "shortcut"), holds["noise"]) | {"pairs": drawn["pairs"]}
-    assert not any(e.holds for e in claim("converged").measure(loose, SMOKE))  # made-up norms are near 1
+    loose = dict.fromkeys(("noise", "penalty", "dimension", "shortcut"), holds["noise"]) | {
+        "pairs": drawn["pairs"]
+    }
+    # made-up norms are near 1
+    assert not any(e.holds for e in claim("converged").measure(loose, SMOKE))
 
 
 def test_a_search_result_is_negative_only_with_its_interval(drawn):
@@ -154,7 +183,12 @@ def test_a_search_result_is_negative_only_with_its_interval(drawn):
 
     def results(*outside):
         return {
-            "search": Results(tuple(Row({**cell, "seed": i}, {"id": inside, "ood": o}) for i, o in enumerate(outside)))
+            "search": Results(
+                tuple(
+                    Row({**cell, "seed": i}, {"id": inside, "ood": o})
+                    for i, o in enumerate(outside)
+                )
+            )
         }
 
     assert all(e.holds for e in searched("s", 0.1)(results(down, down, down * 0.99), SMOKE))

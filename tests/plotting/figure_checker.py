@@ -18,10 +18,16 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 SMALLEST = 7.0  # points
-SLACK = 0.75  # pixels that two boxes may share: the boxes of letters are a little larger than their ink
+# pixels that two boxes may share: the boxes of letters are a little larger than their ink
+SLACK = 0.75
 GAP = 0.75  # points kept free at both ends of a text
 TITLE_GAP = 4.0  # of a title, as neighbours read as one line otherwise
-STYLES = {":": ("dotted",), "--": ("dashed",), "-.": ("dash-dot",), "open": ("open", "ringed", "rings")}
+STYLES = {
+    ":": ("dotted",),
+    "--": ("dashed",),
+    "-.": ("dash-dot",),
+    "open": ("open", "ringed", "rings"),
+}
 
 
 class Finding(NamedTuple):
@@ -30,20 +36,26 @@ class Finding(NamedTuple):
 
 
 def findings(figure: Figure, caption: str) -> list[Finding]:
-    """Everything wrong with the figure. `caption` is what the reader finds below it: it may explain a style.
+    """Everything wrong with the figure. `caption` is what the reader finds below it: it may explain
+    a style.
 
-    overlap: texts on each other; cut: text over the edge; small: text below 7 points; covered: a legend on data;
-    legend: a label twice in a legend, or a series that nothing names; style: a dash, open marker, band or bar that
-    neither legend nor caption explains; ticks: fractions on an axis of whole numbers; blank: a panel without content.
+    overlap: texts on each other; cut: text over the edge; small: text below 7 points; covered: a
+    legend on data;
+    legend: a label twice in a legend, or a series that nothing names; style: a dash, open marker,
+    band or bar that neither legend nor caption explains; ticks: fractions on an axis of whole
+    numbers; blank: a panel without content.
     """
     FigureCanvasAgg(figure).draw()
     checks = (_overlaps, _cuts, _small, _covered, _repeated, _ticks, _blank)
-    return [found for check in checks for found in check(figure)] + list(_unnamed(figure, caption.lower()))
+    return [found for check in checks for found in check(figure)] + list(
+        _unnamed(figure, caption.lower())
+    )
 
 
 # Texts
 def texts(figure: Figure) -> list[Text]:
-    """The texts that are drawn: `findobj` also knows ticks outside the view and axes that are switched off."""
+    """The texts that are drawn: `findobj` also knows ticks outside the view and axes that are
+    switched off."""
     hidden: set[int] = set()
     for axes in figure.axes:
         off = not axes.get_visible()
@@ -57,12 +69,17 @@ def texts(figure: Figure) -> list[Text]:
                     hidden.update((id(tick.label1), id(tick.label2)))
         if off:
             hidden.update(map(id, axes.findobj(Text)))
-    found = {id(t): t for t in figure.findobj(Text) if id(t) not in hidden and t.get_visible() and t.get_text().strip()}
+    found = {
+        id(t): t
+        for t in figure.findobj(Text)
+        if id(t) not in hidden and t.get_visible() and t.get_text().strip()
+    }
     return list(found.values())
 
 
 def _box(text: Text, gap: float = 0.0) -> np.ndarray:
-    """(4, 2) corners of the text in pixels, turned as the text is, `gap` points longer at both ends."""
+    """(4, 2) corners of the text in pixels, turned as the text is, `gap` points longer at both
+    ends."""
     box, angle = text.get_window_extent(), text.get_rotation()
     if angle % 90:
         text.set_rotation(0)
@@ -71,7 +88,9 @@ def _box(text: Text, gap: float = 0.0) -> np.ndarray:
     else:
         (width, height), angle = box.size, 0.0
     room = gap * text.get_figure(root=True).dpi / 72
-    half = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (np.array([width / 2 + room, height / 2]) - SLACK)
+    half = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (
+        np.array([width / 2 + room, height / 2]) - SLACK
+    )
     cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     return half @ np.array([[cos, sin], [-sin, cos]]) + (box.min + box.max) / 2
 
@@ -119,8 +138,11 @@ def _legends(figure: Figure) -> list[Legend]:
 
 
 def _points(axes: Axes, line: Line2D) -> np.ndarray:
-    """(points, 2) pixels along a line that lie inside the axes; of a line without a stroke its markers."""
-    xy = line.get_transform().transform(np.column_stack([line.get_xdata(orig=False), line.get_ydata(orig=False)]))
+    """(points, 2) pixels along a line that lie inside the axes; of a line without a stroke its
+    markers."""
+    xy = line.get_transform().transform(
+        np.column_stack([line.get_xdata(orig=False), line.get_ydata(orig=False)])
+    )
     if line.get_linestyle() not in ("None", "none", "", " ") and len(xy) > 1:
         xy = np.concatenate([np.linspace(a, b, 40) for a, b in pairwise(xy)])
     xy = xy[np.isfinite(xy).all(1)]
@@ -136,7 +158,9 @@ def _covered(figure: Figure) -> Iterator[Finding]:
         for line in axes.lines:
             points = _points(axes, line) if not _reference(line) else np.empty((0, 2))
             if ((points > box.min) & (points < box.max)).all(1).any():
-                yield Finding("covered", f"the legend in {_place(axes)} lies on {str(line.get_label())!r}")
+                yield Finding(
+                    "covered", f"the legend in {_place(axes)} lies on {str(line.get_label())!r}"
+                )
 
 
 # Series
@@ -155,16 +179,27 @@ def _reference(line: Line2D) -> bool:
 
 def _look(line: Line2D) -> Look:
     """What tells a line from others; dashes given as numbers count as dashed."""
-    marker, dash = ("" if v in ("None", "none", " ") else str(v) for v in (line.get_marker(), line.get_linestyle()))
-    return _colour(line.get_color()), marker, dash, bool(marker) and colors.to_rgba(line.get_markerfacecolor())[3] == 0
+    marker, dash = (
+        "" if v in ("None", "none", " ") else str(v)
+        for v in (line.get_marker(), line.get_linestyle())
+    )
+    return (
+        _colour(line.get_color()),
+        marker,
+        dash,
+        bool(marker) and colors.to_rgba(line.get_markerfacecolor())[3] == 0,
+    )
 
 
 def _place(axes: Axes) -> str:
-    return repr(axes.get_title() or axes.get_title(loc="left") or axes.get_ylabel() or "a panel").replace("\\n", " ")
+    return repr(
+        axes.get_title() or axes.get_title(loc="left") or axes.get_ylabel() or "a panel"
+    ).replace("\\n", " ")
 
 
 def _handles(legend: Legend) -> Iterator[Artist]:
-    """All that is drawn in a legend but its frame: the handle of an error bar is several artists."""
+    """All that is drawn in a legend but its frame: the handle of an error bar is several
+    artists."""
     return (a for a in legend.findobj() if a is not legend.get_frame())
 
 
@@ -191,17 +226,26 @@ def _unnamed(figure: Figure, caption: str) -> Iterator[Finding]:
         if isinstance(handle, Line2D):
             colour, marker, dash, hollow = _look(handle)
             known.add(colour)
-            named.update({(colour, marker), (colour, dash), *([(colour, "open")] if hollow else [])})
+            named.update(
+                {(colour, marker), (colour, dash), *([(colour, "open")] if hollow else [])}
+            )
         elif isinstance(handle, Collection):
             known.update(_colour(c) for c in (*handle.get_facecolor(), *handle.get_edgecolor()))
         elif isinstance(handle, Patch):
             known.add(_colour(handle.get_facecolor()))
     caption += " ".join(a.get_title(loc="left").lower() for a in figure.axes)
     found: dict[Finding, None] = {}
-    for axes in (a for a in figure.axes if a.get_visible() and a.axison and a.get_label() != "<colorbar>"):
+    for axes in (
+        a for a in figure.axes if a.get_visible() and a.axison and a.get_label() != "<colorbar>"
+    ):
         place = _place(axes)
-        lines = [x for x in axes.lines if x.get_visible() and len(x.get_xdata()) and set(_look(x)[1:3]) != {""}]
-        lines = [x for x in lines if _look(x)[1] not in ("_", "|") or _look(x)[2]]  # caps of error bars
+        lines = [
+            x
+            for x in axes.lines
+            if x.get_visible() and len(x.get_xdata()) and set(_look(x)[1:3]) != {""}
+        ]
+        # caps of error bars
+        lines = [x for x in lines if _look(x)[1] not in ("_", "|") or _look(x)[2]]
         series = {_look(x) for x in lines if not _reference(x)}
         for line in lines:
             colour, marker, dash, hollow = _look(line)
@@ -211,20 +255,40 @@ def _unnamed(figure: Figure, caption: str) -> Iterator[Finding]:
             if alone or all(told):
                 continue
             if not reference and colour not in known and len({x[0] for x in series}) > 1:
-                found[Finding("legend", f"nothing names a series of colour {colour} in {place}")] = None
+                found[
+                    Finding("legend", f"nothing names a series of colour {colour} in {place}")
+                ] = None
             elif hollow and (colour, "open") not in named and not _says(caption, *STYLES["open"]):
                 found[Finding("style", f"open markers in {place}")] = None
-            elif dash not in ("", "-") and (colour, dash) not in named and not _says(caption, *STYLES[dash]):
+            elif (
+                dash not in ("", "-")
+                and (colour, dash) not in named
+                and not _says(caption, *STYLES[dash])
+            ):
                 found[Finding("style", f"{STYLES[dash][0]} in {place}")] = None
-            elif reference and dash == "-" and _constant(line) not in (0.0, 1.0) and not _says(caption, "grey", "line"):
+            elif (
+                reference
+                and dash == "-"
+                and _constant(line) not in (0.0, 1.0)
+                and not _says(caption, "grey", "line")
+            ):
                 found[Finding("style", f"a grey line in {place}")] = None
-        bands = [c for c in axes.collections if isinstance(c, PolyCollection) and (c.get_alpha() or 1) < 0.5]
+        bands = [
+            c
+            for c in axes.collections
+            if isinstance(c, PolyCollection) and (c.get_alpha() or 1) < 0.5
+        ]
         if bands and not _says(caption, "band", "grey", "shade"):
             found[Finding("style", f"a band in {place}")] = None
         bars = [c for c in axes.collections if isinstance(c, LineCollection)]
         if bars and not _says(caption, "bar", "standard error", "interval"):
             found[Finding("style", f"error bars in {place}")] = None
-        dots = {_colour(c) for d in axes.collections if isinstance(d, PathCollection) for c in d.get_facecolor()}
+        dots = {
+            _colour(c)
+            for d in axes.collections
+            if isinstance(d, PathCollection)
+            for c in d.get_facecolor()
+        }
         for colour in sorted(dots - known) if len(dots) > 1 else ():
             found[Finding("legend", f"nothing names points of colour {colour} in {place}")] = None
     yield from found
@@ -246,8 +310,11 @@ def _constant(line: Line2D) -> float:
 def _ticks(figure: Figure) -> Iterator[Finding]:
     for axes in (a for a in figure.axes if a.get_visible() and a.axison):
         for which, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
-            data = [np.asarray(getattr(line, f"get_{which}data")(orig=False), float) for line in axes.lines
-                    if not _reference(line)]  # fmt: skip
+            data = [
+                np.asarray(getattr(line, f"get_{which}data")(orig=False), float)
+                for line in axes.lines
+                if not _reference(line)
+            ]
             values = np.concatenate([*data, []])
             values = np.unique(values[np.isfinite(values)])
             if len(values) < 3 or (values % 1).any():
@@ -267,12 +334,14 @@ def _blank(figure: Figure) -> Iterator[Finding]:
             grid = spec.get_gridspec()
             grids.setdefault(grid, set()).update(
                 (r, c) for r in spec.rowspan for c in spec.colspan if filled
-            )  # fmt: skip
+            )
     for grid, cells in grids.items():
         for cell in sorted({(r, c) for r in range(grid.nrows) for c in range(grid.ncols)} - cells):
             yield Finding("blank", f"no content in row {cell[0] + 1}, column {cell[1] + 1}")
 
 
 def _filled(axes: Axes) -> bool:
-    drawn = any(len(line.get_xdata()) for line in axes.lines) or bool(axes.collections or axes.patches or axes.images)
+    drawn = any(len(line.get_xdata()) for line in axes.lines) or bool(
+        axes.collections or axes.patches or axes.images
+    )
     return axes.get_visible() and (drawn or bool(axes.texts) or axes.get_legend() is not None)

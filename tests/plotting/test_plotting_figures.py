@@ -12,17 +12,23 @@ DRAWN = [
     pytest.param(slug, figure, csv, id=f"{csv.relative_to(GALLERY).with_suffix('')}")
     for slug, paper in papers.rooms().items()
     for figure in paper.figures
-    for csv in (GALLERY / slug / f"{figure.name}.csv", GALLERY / slug / "medium" / f"{figure.name}.csv")
+    for csv in (
+        GALLERY / slug / f"{figure.name}.csv",
+        GALLERY / slug / "medium" / f"{figure.name}.csv",
+    )
     if csv.is_file()
 ]
-# What a figure may do all the same, and why: (figure, kind). An entry that nothing needs any more fails the test.
+# What a figure may do all the same, and why: (figure, kind). An entry that nothing needs any more
+# fails the test.
 ALLOWED: dict[tuple[str, str], str] = {}
 
 
 @pytest.mark.parametrize(("slug", "figure", "csv"), DRAWN)
 def test_a_reader_finds_nothing_wrong_with_a_figure(slug, figure, csv):
     with house_style():
-        found = findings(figure.draw(Table.from_csv(csv.read_text())), f"{figure.caption} {figure.differs}")
+        found = findings(
+            figure.draw(Table.from_csv(csv.read_text())), f"{figure.caption} {figure.differs}"
+        )
     allowed = {kind for name, kind in ALLOWED if name == figure.name}
     assert [f for f in found if f.kind not in allowed] == []
 
@@ -32,7 +38,10 @@ def test_every_exception_is_needed():
     for _, figure, csv in (p.values for p in DRAWN):
         if figure.name in {name for name, _ in ALLOWED}:
             with house_style():
-                found = findings(figure.draw(Table.from_csv(csv.read_text())), f"{figure.caption} {figure.differs}")
+                found = findings(
+                    figure.draw(Table.from_csv(csv.read_text())),
+                    f"{figure.caption} {figure.differs}",
+                )
             needed |= {(figure.name, f.kind) for f in found}
     assert set(ALLOWED) <= needed
 
@@ -118,11 +127,23 @@ def spoil_blank(figure, axes):
 
 @pytest.mark.parametrize(
     ("spoil", "kind"),
-    [(spoil_overlap, "overlap"), (spoil_titles, "overlap"), (spoil_cut, "cut"), (spoil_small, "small"),
-     (spoil_repeated, "legend"), (spoil_alike, "legend"), (spoil_missing, "legend"), (spoil_covered, "covered"),
-     (spoil_dotted, "style"), (spoil_open, "style"), (spoil_band, "style"), (spoil_bars, "style"),
-     (spoil_ticks, "ticks"), (spoil_blank, "blank")],
-)  # fmt: skip
+    [
+        (spoil_overlap, "overlap"),
+        (spoil_titles, "overlap"),
+        (spoil_cut, "cut"),
+        (spoil_small, "small"),
+        (spoil_repeated, "legend"),
+        (spoil_alike, "legend"),
+        (spoil_missing, "legend"),
+        (spoil_covered, "covered"),
+        (spoil_dotted, "style"),
+        (spoil_open, "style"),
+        (spoil_band, "style"),
+        (spoil_bars, "style"),
+        (spoil_ticks, "ticks"),
+        (spoil_blank, "blank"),
+    ],
+)
 def test_each_fault_is_found(plain, spoil, kind):
     spoil(*plain)
     assert kind in kinds(plain[0])
@@ -140,5 +161,9 @@ def test_turned_labels_side_by_side_do_not_overlap(plain):
     figure, axes = plain
     axes[0].set_xticks([0, 1, 2], [f"a long label {i}" for i in range(3)], rotation=40, ha="right")
     upright = [f for f in findings(figure, "") if f.kind == "overlap"]
-    axes[0].set_xticks([0, 1, 2], [f"a very much longer label {i}" for i in range(3)], rotation=0, ha="center")
-    assert upright == [] and any(isinstance(f, Finding) and f.kind == "overlap" for f in findings(figure, ""))
+    axes[0].set_xticks(
+        [0, 1, 2], [f"a very much longer label {i}" for i in range(3)], rotation=0, ha="center"
+    )
+    assert upright == [] and any(
+        isinstance(f, Finding) and f.kind == "overlap" for f in findings(figure, "")
+    )

@@ -42,7 +42,13 @@ def draw(table):
 
 def test_a_figure_is_five_files_and_the_csv_holds_the_plotted_numbers(tmp_path, table):
     paths = write_figure(tmp_path / "toy", "fig", table, draw, {"seed": 3})
-    assert sorted(p.name for p in paths) == ["fig.csv", "fig.dark.png", "fig.json", "fig.pdf", "fig.png"]
+    assert sorted(p.name for p in paths) == [
+        "fig.csv",
+        "fig.dark.png",
+        "fig.json",
+        "fig.pdf",
+        "fig.png",
+    ]
     assert sorted(p.name for p in (tmp_path / "toy").iterdir()) == sorted(p.name for p in paths)
     assert (tmp_path / "toy/fig.csv").read_text() == "n,risk\n125,0.008\n250,0.004\n2000,0.0005\n"
     assert json.loads((tmp_path / "toy/fig.json").read_text()) == {"seed": 3}
@@ -59,7 +65,10 @@ def test_light_and_dark_pictures_have_the_paper_of_their_mode_and_the_same_size(
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path, table):
-    first, second = ({p.name: p.read_bytes() for p in write_figure(tmp_path / d, "fig", table, draw, {})} for d in "ab")
+    first, second = (
+        {p.name: p.read_bytes() for p in write_figure(tmp_path / d, "fig", table, draw, {})}
+        for d in "ab"
+    )
     assert first == second
 
 
@@ -88,8 +97,11 @@ def test_a_palette_of_256_colours_changes_no_picture_to_the_eye(tmp_path, table)
     out = io.BytesIO()
     with house_style():
         draw(table).savefig(out, format="png")
-    written, full = (np.asarray(Image.open(f).convert("RGB"), int) for f in (tmp_path / "fig.png", out))
-    assert written.shape == full.shape and written.shape[1] == 1400  # sharp on a screen of twice the usual density
+    written, full = (
+        np.asarray(Image.open(f).convert("RGB"), int) for f in (tmp_path / "fig.png", out)
+    )
+    # sharp on a screen of twice the usual density
+    assert written.shape == full.shape and written.shape[1] == 1400
     assert (np.abs(written - full).max(-1) > 24).mean() < 2e-3
     assert (tmp_path / "fig.png").stat().st_size < 0.6 * len(out.getvalue())
 

@@ -16,7 +16,9 @@ def toy_run(tmp_path_factory):
     from theorylab.lab.reproduce import reproduce
 
     folder = tmp_path_factory.mktemp("toy")
-    reproduce(toy.PAPER, toy.PAPER.preset("quick"), Runner(Store(folder / "results")), folder / "figures")
+    reproduce(
+        toy.PAPER, toy.PAPER.preset("quick"), Runner(Store(folder / "results")), folder / "figures"
+    )
     return folder
 
 
@@ -35,5 +37,7 @@ def broken_paper(toy_paper):
     def measure(value):
         return lambda results, preset: [Evidence("x", value, 0.0, 1.0)]
 
-    false = Claim("broken", "2 is at most 1", "nowhere", ("squares",), measure(2.0), {"3": measure(3.0)})
+    false = Claim(
+        "broken", "2 is at most 1", "nowhere", ("squares",), measure(2.0), {"3": measure(3.0)}
+    )
     return replace(toy_paper, claims=(*toy_paper.claims, false))

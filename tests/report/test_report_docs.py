@@ -1,4 +1,5 @@
-"""The documentation cannot lie: its Python runs, its links lead somewhere, every name and command it shows exists."""
+"""The documentation cannot lie: its Python runs, its links lead somewhere, every name and command
+it shows exists."""
 
 import linecache
 import re
@@ -24,7 +25,8 @@ def test_the_python_of_a_page_runs_in_order(page, capsys):
     scope = {"__name__": "page"}
     for i, block in enumerate(blocks(page, "python")):
         cell = f"<{page.name} {i}>"
-        linecache.cache[cell] = len(block), None, block.splitlines(True), cell  # as a notebook does: source can be read
+        # as a notebook does: source can be read
+        linecache.cache[cell] = len(block), None, block.splitlines(True), cell
         exec(compile(block, cell, "exec"), scope)
 
 
@@ -58,5 +60,12 @@ def test_every_command_and_option_shown_exists():
 
 def test_every_layer_that_the_migration_page_maps_to_exists():
     text = (DOCS / "guides" / "neural-tangents.md").read_text()
-    names = set(re.findall(r"infinite\.([a-z_]+)\(", text)) | {"erf", "gelu", "leaky_relu", "abs", "sin", "cos"}
+    names = set(re.findall(r"infinite\.([a-z_]+)\(", text)) | {
+        "erf",
+        "gelu",
+        "leaky_relu",
+        "abs",
+        "sin",
+        "cos",
+    }
     assert names <= set(infinite.__all__) and len(names) > 15

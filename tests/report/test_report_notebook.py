@@ -16,7 +16,11 @@ def test_tables_results_and_verdicts_show_themselves_escaped():
     for i in range(30):
         table.add(x=i / 7, name="<b>")
     shown = table._repr_html_()
-    assert shown.count("<tr>") == 21 and "30 rows, the first 20 shown" in shown and "&lt;b&gt;" in shown
+    assert (
+        shown.count("<tr>") == 21
+        and "30 rows, the first 20 shown" in shown
+        and "&lt;b&gt;" in shown
+    )
     results = Results((Row({"n": 3}, {"risk": np.zeros((2, 5))}, {"seconds": 1.5}),))
     assert "risk (2, 5)" in results._repr_html_() and "1 cells" in results._repr_html_()
     one = lambda value: lambda results, preset: [Evidence("x", value, 0.0, 1.0)]  # noqa: E731
@@ -30,16 +34,25 @@ def test_the_extension_shows_results_of_the_numerical_packages_by_shape_and_rang
     monkeypatch.setattr(notebook, "PACKAGES", ("rmt",))
     known = {}
     formatter = SimpleNamespace(for_type=known.__setitem__)
-    load_ipython_extension(SimpleNamespace(display_formatter=SimpleNamespace(formatters={"text/html": formatter})))
+    load_ipython_extension(
+        SimpleNamespace(display_formatter=SimpleNamespace(formatters={"text/html": formatter}))
+    )
     law = rmt.SilversteinLaw(np.array([1.0, 4.0]), None, gamma=0.5)
     shown = known[rmt.SilversteinLaw](law)
-    assert shown == describe(law) and "float64 (2,)" in shown and "1 to 4" in shown and "<td>None</td>" in shown
+    assert (
+        shown == describe(law)
+        and "float64 (2,)" in shown
+        and "1 to 4" in shown
+        and "<td>None</td>" in shown
+    )
     assert len(known) > 10 and Table not in known
 
 
 def test_the_progress_bar_is_shown_in_a_notebook_and_not_in_a_pipe(tmp_path):
     assert Runner(Store(tmp_path), console=Console(force_jupyter=True)).progress
-    assert not Runner(Store(tmp_path), console=Console(file=open("/dev/null", "w"), force_terminal=False)).progress  # noqa: SIM115
+    assert not Runner(
+        Store(tmp_path), console=Console(file=open("/dev/null", "w"), force_terminal=False)
+    ).progress
 
 
 def test_figures_are_matplotlib_figures():

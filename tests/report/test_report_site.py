@@ -40,12 +40,23 @@ def room(paper, run, target):
     return furnish(paper, "quick", 0, Sources(run / "results", run / "figures"), target)
 
 
-def test_a_paper_page_shows_figures_numbers_commands_code_claims_and_controls(toy_run, toy_paper, tmp_path):
+def test_a_paper_page_shows_figures_numbers_commands_code_claims_and_controls(
+    toy_run, toy_paper, tmp_path
+):
     shown = room(toy_paper, toy_run, tmp_path)
     page = paper_page(shown)
-    for part in ("theorylab reproduce toy --preset quick --figure toy_fig1", 'src="toy/toy_fig1.webp"', "off by one",
-                 'src="toy/toy_fig1.dark.webp"', 'href="toy/toy_fig1.csv" download', "def _table(results, preset)",
-                 "tl-good", "Left out against the paper: nothing", "eq. (1)", "toy.py, line "):  # fmt: skip
+    for part in (
+        "theorylab reproduce toy --preset quick --figure toy_fig1",
+        'src="toy/toy_fig1.webp"',
+        "off by one",
+        'src="toy/toy_fig1.dark.webp"',
+        'href="toy/toy_fig1.csv" download',
+        "def _table(results, preset)",
+        "tl-good",
+        "Left out against the paper: nothing",
+        "eq. (1)",
+        "toy.py, line ",
+    ):
         assert part in page, part
     assert shown.status == "holds" and not shown.failing and shown.words == "2 hold"
     html = re.sub(r"~~~\w*\n.*?~~~", "", page, flags=re.S)
@@ -65,27 +76,41 @@ def test_a_figure_that_was_not_drawn_before_is_drawn_here(toy_run, toy_paper, tm
     furnish(toy_paper, "quick", 0, Sources(toy_run / "results", tmp_path / "nothing"), tmp_path)
     for name in ("toy_fig1.webp", "toy_fig1.dark.webp"):
         assert (tmp_path / name).read_bytes()[8:12] == b"WEBP"
-    assert (tmp_path / "toy_fig1.webp").read_bytes() != (tmp_path / "toy_fig1.dark.webp").read_bytes()
+    assert (tmp_path / "toy_fig1.webp").read_bytes() != (
+        tmp_path / "toy_fig1.dark.webp"
+    ).read_bytes()
 
 
 def test_a_broken_claim_turns_badge_and_index_red(toy_run, broken_paper, tmp_path):
     shown = room(broken_paper, toy_run, tmp_path)
     page, index = paper_page(shown), index_page("# x", {"toy": "A toy"}, {"toy": shown}, "made")
-    assert shown.failing and '<p class="tl-verdict"><span class="tl-badge tl-bad">2 hold, 1 fail</span>' in page
+    assert (
+        shown.failing
+        and '<p class="tl-verdict"><span class="tl-badge tl-bad">2 hold, 1 fail</span>' in page
+    )
     assert '<span class="tl-badge tl-bad">failing: toy</span>' in index and "1 fail." in index
 
 
 def test_a_replication_of_the_gallery_is_shown_and_its_verdict_counts(toy_run, toy_paper, tmp_path):
-    found = replicate(toy_paper, toy_paper.preset("quick"), Runner(Store(toy_run / "results")), (101, 102))
+    found = replicate(
+        toy_paper, toy_paper.preset("quick"), Runner(Store(toy_run / "results")), (101, 102)
+    )
     record = record_of_replication(found)
     record["claims"][0] |= {"status": "undecided", "held": 1}
     write_replication(record, tmp_path / "gallery" / "toy")
-    shown = furnish(toy_paper, "quick", 0, Sources(toy_run / "results", tmp_path / "gallery"), tmp_path)
+    shown = furnish(
+        toy_paper, "quick", 0, Sources(toy_run / "results", tmp_path / "gallery"), tmp_path
+    )
     page, index = paper_page(shown), index_page("# x", {"toy": "A toy"}, {"toy": shown}, "made")
-    assert '<span class="tl-badge tl-open">undecided</span> held 1 of 2; this run alone: holds' in page
+    assert (
+        '<span class="tl-badge tl-open">undecided</span> held 1 of 2; this run alone: holds' in page
+    )
     assert '<span class="tl-badge tl-good">holds</span> held 2 of 2' in page
     assert "Replicated over the base seeds 101 to 102: held 2 of 2." in page
-    assert shown.words == "1 hold, 1 undecided; replicated over 2 base seeds" and shown.status == "holds"
+    assert (
+        shown.words == "1 hold, 1 undecided; replicated over 2 base seeds"
+        and shown.status == "holds"
+    )
     assert "1 hold with controls rejected, 1 undecided, 0 fail." in index and not shown.failing
 
 
@@ -95,11 +120,16 @@ def test_older_results_are_shown_as_such(toy_run, toy_paper, tmp_path, monkeypat
     assert "2 of 2 experiments made by older code" in page and "from results of older code" in page
 
 
-def test_older_results_that_todays_code_cannot_read_do_not_stop_the_report(toy_run, toy_paper, tmp_path, monkeypatch):
+def test_older_results_that_todays_code_cannot_read_do_not_stop_the_report(
+    toy_run, toy_paper, tmp_path, monkeypatch
+):
     def unreadable(*_):
         raise KeyError("new array")
 
-    figure, claim = replace(toy_paper.figures[0], table=unreadable), replace(toy_paper.claims[0], measure=unreadable)
+    figure, claim = (
+        replace(toy_paper.figures[0], table=unreadable),
+        replace(toy_paper.claims[0], measure=unreadable),
+    )
     paper = replace(toy_paper, figures=(figure,), claims=(claim,))
     with pytest.raises(KeyError):  # results of today's code must be readable
         room(paper, toy_run, tmp_path)
@@ -111,8 +141,14 @@ def test_older_results_that_todays_code_cannot_read_do_not_stop_the_report(toy_r
 def test_papers_without_results_or_without_a_room_say_so(toy_paper, tmp_path):
     shown = furnish(toy_paper, "quick", 0, Sources(tmp_path / "empty", tmp_path), tmp_path)
     page = paper_page(shown)
-    assert shown.status == "missing" and "2 not computed" in page and "Its results are not in the store" in page
-    assert "not implemented yet" in missing_page("tct", "TCT") and SUMMARIES["tct"][:40] in missing_page("tct", "TCT")
+    assert (
+        shown.status == "missing"
+        and "2 not computed" in page
+        and "Its results are not in the store" in page
+    )
+    assert "not implemented yet" in missing_page("tct", "TCT") and SUMMARIES["tct"][
+        :40
+    ] in missing_page("tct", "TCT")
     index = index_page("# x", {"toy": "A toy", "tct": "TCT"}, {"toy": shown}, "made")
     assert "1 of 2 papers implemented" in index and "not implemented yet" in index
 
@@ -131,9 +167,18 @@ def test_text_of_a_room_cannot_become_markup(toy_run, toy_paper, tmp_path):
 
 def test_the_benchmark_page_holds_every_committed_number_and_names_its_device(tmp_path):
     rows = [{"what": "fit", "seconds": {"ours": 0.5, "peer": 5.0}, "ratio": 10.0}]
-    (tmp_path / "ridge-cpu.json").write_text(json.dumps({"device": "cpu", "gpu": "not measured", "rows": rows, "n": 7}))
+    (tmp_path / "ridge-cpu.json").write_text(
+        json.dumps({"device": "cpu", "gpu": "not measured", "rows": rows, "n": 7})
+    )
     page, charts = benchmark_page(tmp_path)
-    for part in ("ridge-cpu", "not measured", "seconds.ours", 'data-sort="5.0"', "benchmarks/ridge.py", "<dd>7</dd>"):
+    for part in (
+        "ridge-cpu",
+        "not measured",
+        "seconds.ours",
+        'data-sort="5.0"',
+        "benchmarks/ridge.py",
+        "<dd>7</dd>",
+    ):
         assert part in page, part
     assert charts["ridge-cpu"][0]["columns"]["ratios"] == {"x": [10.0], "y": ["fit: ratio"]}
     assert benchmark_page(tmp_path / "none")[1] == {}
@@ -148,7 +193,9 @@ def test_the_committed_benchmarks_make_a_page():
 
 def test_all_pages_are_written_with_the_documentation_around_them(toy_run, toy_paper, tmp_path):
     sources = Sources(toy_run / "results", toy_run / "figures", benchmarks=tmp_path / "none")
-    write_pages(tmp_path, {"toy": "A toy", "tct": "TCT"}, {"toy": toy_paper}, sources, "quick", 0, "made")
+    write_pages(
+        tmp_path, {"toy": "A toy", "tct": "TCT"}, {"toy": toy_paper}, sources, "quick", 0, "made"
+    )
     written = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.md")}
     assert {
         "index.md",

@@ -1,4 +1,5 @@
-"""Every public function of `theorylab.ridge` refuses malformed arguments by name, or gives the right finite number."""
+"""Every public function of `theorylab.ridge` refuses malformed arguments by name, or gives the
+right finite number."""
 
 import bad_input
 import jax
@@ -19,7 +20,17 @@ KERNEL_PATH = ridge.KernelRidgePath.fit(K, Y, center=True)
 PATH = ridge.RidgePath.fit(X, Y, center=True)
 
 OF_PENALTIES = (
-    *("train_risk", "gcv", "gcv_per_output", "kare", "loo", "loo_per_output", "gcv_loo_ratio", "kappa", "dkappa"),
+    *(
+        "train_risk",
+        "gcv",
+        "gcv_per_output",
+        "kare",
+        "loo",
+        "loo_per_output",
+        "gcv_loo_ratio",
+        "kappa",
+        "dkappa",
+    ),
     *("dof", "leverage", "norm2", "dual", "summary", "intercept"),
 )
 FIT = {"weights": np.ones(6), "center": True, "check": True}
@@ -50,24 +61,39 @@ CALLS = {
     "fold_labels": [(ridge.fold_labels, {"n": 6, "k": 3, "key": KEY})],
     "gcv_score": [(ridge.gcv_score, {"K": K, "Y": Y, "alpha": 0.1})],
     "gcv_slq": [
-        (ridge.gcv_slq, {"K": K, "Y": Y, "alphas": ALPHAS, "key": KEY, "num_probes": 2, "depth": 3}),
+        (
+            ridge.gcv_slq,
+            {"K": K, "Y": Y, "alphas": ALPHAS, "key": KEY, "num_probes": 2, "depth": 3},
+        ),
         (ridge.gcv_slq, {"K": lambda v: jnp.asarray(K) @ v, "Y": Y, "alphas": ALPHAS, "key": KEY}),
     ],
     "leverage_spread": [(ridge.leverage_spread, {"path": KERNEL_PATH, "alphas": ALPHAS})],
     "loo_score": [(ridge.loo_score, {"K": K, "Y": Y, "alpha": 0.1})],
     "norm_bound": [(ridge.norm_bound, {"K": K, "Y": Y, "alphas": ALPHAS, "variant": "arora"})],
-    "path_norm_bound": [(ridge.path_norm_bound, {"path": PATH, "alphas": ALPHAS, "variant": "arora"})],
+    "path_norm_bound": [
+        (ridge.path_norm_bound, {"path": PATH, "alphas": ALPHAS, "variant": "arora"})
+    ],
     "solve_ridge": [(ridge.solve_ridge, {"K": K, "Y": Y, "alpha": 0.1, "block": 4, "mesh": None})],
     "KernelRidgeGCV": [
         (
             sklearn_fit("KernelRidgeGCV"),
-            {"alphas": ALPHAS, "criterion": "gcv", "alpha_per_target": False, "fit_intercept": True},
+            {
+                "alphas": ALPHAS,
+                "criterion": "gcv",
+                "alpha_per_target": False,
+                "fit_intercept": True,
+            },
         )
     ],
     "RidgeGCV": [
         (
             sklearn_fit("RidgeGCV"),
-            {"alphas": ALPHAS, "criterion": "loo", "alpha_per_target": False, "fit_intercept": True},
+            {
+                "alphas": ALPHAS,
+                "criterion": "loo",
+                "alpha_per_target": False,
+                "fit_intercept": True,
+            },
         )
     ],
 }
@@ -103,7 +129,9 @@ def test_lanczos_refuses_a_kernel_with_a_negative_eigenvalue(as_function):
 
 def test_gcv_and_loo_of_zero_targets_agree():
     """0 / 0 was NaN."""
-    np.testing.assert_array_equal(ridge.KernelRidgePath.fit(K, 0 * Y).gcv_loo_ratio(ALPHAS), [1.0, 1.0])
+    np.testing.assert_array_equal(
+        ridge.KernelRidgePath.fit(K, 0 * Y).gcv_loo_ratio(ALPHAS), [1.0, 1.0]
+    )
 
 
 @pytest.mark.parametrize("kernel", [None, "seven", 3, ["linear"]])
@@ -113,7 +141,8 @@ def test_an_unknown_kernel_of_the_estimator_is_refused(kernel):
 
 
 @pytest.mark.parametrize(
-    "parameter", [{"gamma": "x"}, {"gamma": np.nan}, {"degree": [2]}, {"coef0": True}, {"kernel_params": 3}]
+    "parameter",
+    [{"gamma": "x"}, {"gamma": np.nan}, {"degree": [2]}, {"coef0": True}, {"kernel_params": 3}],
 )
 def test_parameters_of_an_estimators_kernel_are_checked(parameter):
     with pytest.raises(InputError, match=next(iter(parameter))):

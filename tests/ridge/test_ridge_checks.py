@@ -51,7 +51,8 @@ def test_bad_training_data_is_refused(arguments, message):
 
 
 @pytest.mark.parametrize(
-    "weights, message", [(np.zeros(N), "weights holds 0; finite numbers above 0"), (np.ones(3), "weights has shape")]
+    "weights, message",
+    [(np.zeros(N), "weights holds 0; finite numbers above 0"), (np.ones(3), "weights has shape")],
 )
 def test_bad_weights_are_refused(weights, message):
     with pytest.raises(InputError, match=message):
@@ -85,7 +86,9 @@ def test_ridgeless_float32_is_refused_where_its_precision_ends():
         path.gcv([0.0])
     assert np.isfinite(path.gcv([1e-7])).all()
     assert np.isfinite(KernelRidgePath.fit(K, Y).gcv([0.0])).all()
-    assert np.isfinite(KernelRidgePath.fit(kernel(1e-5, 1.0).astype(np.float32), Y).gcv([0.0])).all()
+    assert np.isfinite(
+        KernelRidgePath.fit(kernel(1e-5, 1.0).astype(np.float32), Y).gcv([0.0])
+    ).all()
 
 
 def test_ridgeless_float64_is_refused_where_the_rank_is_ambiguous():
@@ -99,7 +102,8 @@ def test_ridgeless_float64_is_refused_where_the_rank_is_ambiguous():
 
 
 def test_kernels_with_rounding_in_them_pass():
-    """Slight asymmetry and slightly negative eigenvalues of the input's own precision are not refused."""
+    """Slight asymmetry and slightly negative eigenvalues of the input's own precision are not
+    refused."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 5)).astype(np.float32)
     path = KernelRidgePath.fit(X @ X.T, X[:, 0])

@@ -17,19 +17,25 @@ def test_it_is_the_squared_coefficient_of_variation_of_the_residual_projector():
     found = leverage_spread(path, alphas)
     inverses = [np.diag(np.linalg.inv(k + 60 * a * np.eye(60))) for a in alphas]
     np.testing.assert_allclose(found, [d.var() / d.mean() ** 2 for d in inverses], rtol=1e-6)
-    np.testing.assert_allclose(leverage_spread(RidgePath.fit(x, np.ones(60)), alphas[1]), found[1:], rtol=1e-8)
+    np.testing.assert_allclose(
+        leverage_spread(RidgePath.fit(x, np.ones(60)), alphas[1]), found[1:], rtol=1e-8
+    )
 
 
 def test_it_is_how_much_gcv_exceeds_leave_one_out_for_residuals_that_ignore_leverage():
-    # Y = (K + N alpha) diag((K + N alpha)^-1): sample i has held-out residual 1 in output i, whatever its leverage.
+    # Y = (K + N alpha) diag((K + N alpha)^-1): sample i has held-out residual 1 in output i,
+    # whatever its leverage.
     _, k = kernel()
     scale = np.exp(0.5 * np.random.default_rng(1).normal(size=60))
     k, alpha = k * np.outer(scale, scale), 1e-3
     system = k + 60 * alpha * np.eye(60)
     diagonal = np.diag(np.linalg.inv(system))
-    path = KernelRidgePath.fit(k, system @ np.diag(diagonal))  # held-out residual matrix: the identity
+    # held-out residual matrix: the identity
+    path = KernelRidgePath.fit(k, system @ np.diag(diagonal))
     spread = float(leverage_spread(path, alpha)[0])
-    assert spread > 0.2 and float(path.gcv_loo_ratio(alpha)[0]) == pytest.approx(1 + spread, rel=1e-8)
+    assert spread > 0.2 and float(path.gcv_loo_ratio(alpha)[0]) == pytest.approx(
+        1 + spread, rel=1e-8
+    )
 
 
 def test_bad_penalties_are_refused():

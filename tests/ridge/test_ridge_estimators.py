@@ -26,7 +26,9 @@ ALPHAS = np.geomspace(1e-4, 10, 12)
 @pytest.mark.parametrize("kernel", ["linear", "rbf", "callable", "precomputed"])
 def test_the_selected_fit_is_kernel_ridge_at_n_alpha(kernel):
     gram = RBF(length_scale=1.0)  # the callable form of gamma = 1/2
-    options = {"rbf": {"kernel": "rbf", "gamma": 0.5}, "callable": {"kernel": gram}}.get(kernel, {"kernel": kernel})
+    options = {"rbf": {"kernel": "rbf", "gamma": 0.5}, "callable": {"kernel": gram}}.get(
+        kernel, {"kernel": kernel}
+    )
     train, new = (gram(X), gram(X_new, X)) if kernel == "precomputed" else (X, X_new)
     ours = KernelRidgeGCV(ALPHAS, **options).fit(train, Y)
     theirs = {"callable": {"kernel": "rbf", "gamma": 0.5}}.get(kernel, options)
@@ -37,7 +39,8 @@ def test_the_selected_fit_is_kernel_ridge_at_n_alpha(kernel):
 
 @pytest.mark.long
 def test_leave_one_out_selection_is_ridge_cv():
-    """RidgeCV's default is exact leave-one-out, whatever scikit-learn calls it; alphas are N times ours."""
+    """RidgeCV's default is exact leave-one-out, whatever scikit-learn calls it; alphas are N times
+    ours."""
     ours = RidgeGCV(ALPHAS, criterion="loo").fit(X, Y)
     theirs = RidgeCV(N * ALPHAS).fit(X, Y)
     assert N * ours.alpha_ == pytest.approx(theirs.alpha_)
@@ -85,18 +88,33 @@ def test_without_scikit_learn_the_estimators_say_what_to_install():
         "try: theorylab.ridge.RidgeGCV\n"
         "except ImportError as error: assert 'theorylab[sklearn]' in str(error); sys.exit(7)"
     )
-    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 7
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}
+        ).returncode
+        == 7
+    )
     with pytest.raises(AttributeError, match="no attribute"):
         import theorylab.ridge
 
         _ = theorylab.ridge.NoSuchName
 
 
-WEIGHTS = {"check_sample_weight_equivalence_on_dense_data": "GCV counts samples: two copies are not one of weight 2"}
+WEIGHTS = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "GCV counts samples: two copies are not one of weight 2"
+    )
+}
 NOT_A_KERNEL = {
-    "check_positive_only_tag_during_fit": "the check passes a matrix that is not positive semi-definite: refused",
-    "check_estimators_dtypes": "the check passes a kernel of float32 accuracy labelled float64: refused",
-    "check_regressors_train": "the check passes a kernel of float32 accuracy labelled float64: refused",
+    "check_positive_only_tag_during_fit": (
+        "the check passes a matrix that is not positive semi-definite: refused"
+    ),
+    "check_estimators_dtypes": (
+        "the check passes a kernel of float32 accuracy labelled float64: refused"
+    ),
+    "check_regressors_train": (
+        "the check passes a kernel of float32 accuracy labelled float64: refused"
+    ),
 }
 
 
@@ -112,7 +130,9 @@ NOT_A_KERNEL = {
     ids=["RidgeGCV", "linear", "rbf", "precomputed"],
 )
 def test_scikit_learn_finds_it_compliant(estimator, not_applicable):
-    results = check_estimator(estimator, expected_failed_checks=not_applicable, on_fail=None, on_skip=None)
+    results = check_estimator(
+        estimator, expected_failed_checks=not_applicable, on_fail=None, on_skip=None
+    )
     assert [r["check_name"] for r in results if r["status"] == "failed"] == []
     assert {r["check_name"] for r in results if r["status"] == "xfail"} == set(not_applicable)
     assert sum(r["status"] == "passed" for r in results) >= 50

@@ -1,4 +1,5 @@
-"""KernelRidgePath against float64 brute force: quantities from their definitions, LOO and k-fold by refitting."""
+"""KernelRidgePath against float64 brute force: quantities from their definitions, LOO and k-fold by
+refitting."""
 
 import jax
 import jax.numpy as jnp
@@ -23,11 +24,14 @@ def problem(seed=0, n=N, p=40, c=C):
 
 
 def solve(K, Y, delta, w, center):
-    """Dual weights and intercept from the stationarity equations of Σ w_i (y_i - K_i a - b)² + delta a^T K a."""
+    """Dual weights and intercept from the stationarity equations of Σ w_i (y_i - K_i a - b)² +
+    delta a^T K a."""
     n = len(K)
     if not center:
         return np.linalg.solve(K + delta * np.diag(1 / w), Y), np.zeros(Y.shape[1])
-    system = np.block([[K + delta * np.diag(1 / w), np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])
+    system = np.block(
+        [[K + delta * np.diag(1 / w), np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]]
+    )
     both = np.linalg.solve(system, np.vstack([Y, np.zeros((1, Y.shape[1]))]))
     return both[:n], both[n]
 
@@ -47,7 +51,9 @@ def held_out_residuals(K, Y, delta, w, center, groups):
     return out
 
 
-@pytest.fixture(params=CASES, ids=lambda case: f"weights={case[0]}-center={case[1]}", scope="module")
+@pytest.fixture(
+    params=CASES, ids=lambda case: f"weights={case[0]}-center={case[1]}", scope="module"
+)
 def fitted(request):
     weighted, center = request.param
     _, K, Y, w = problem()
@@ -77,7 +83,9 @@ def test_the_fit_matches_the_stationarity_equations(fitted):
         np.testing.assert_allclose(path.dual(ALPHAS)[i], a, rtol=1e-8, atol=1e-10 * np.abs(a).max())
         np.testing.assert_allclose(path.intercept(ALPHAS)[i], b, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(path.norm2(ALPHAS)[i], np.sum(a * (K @ a)), rtol=1e-9)
-        np.testing.assert_allclose(path.predict(K_test, ALPHAS)[i], K_test @ a + b, rtol=1e-9, atol=1e-10)
+        np.testing.assert_allclose(
+            path.predict(K_test, ALPHAS)[i], K_test @ a + b, rtol=1e-9, atol=1e-10
+        )
 
 
 def test_leave_one_out_is_refitting_n_times(fitted):
@@ -95,7 +103,9 @@ def test_kfold_is_refitting_k_times(fitted, k):
     groups = [np.flatnonzero(labels == fold) for fold in range(k)]
     for i, alpha in enumerate(ALPHAS):
         refit = held_out_residuals(K, Y, N * alpha, w, center, groups)
-        np.testing.assert_allclose(path.kfold(ALPHAS, k, key)[i], np.sum(w @ refit**2) / N, rtol=1e-9)
+        np.testing.assert_allclose(
+            path.kfold(ALPHAS, k, key)[i], np.sum(w @ refit**2) / N, rtol=1e-9
+        )
 
 
 def test_folds_are_a_balanced_partition_that_the_key_decides():
@@ -114,7 +124,9 @@ def test_effective_regularisation_matches_the_resolvent():
         resolvent = np.linalg.inv(K / N + alpha * np.eye(N))
         kappa = N / np.trace(resolvent)
         np.testing.assert_allclose(path.kappa(FROM_ZERO)[i], kappa, rtol=1e-9)
-        np.testing.assert_allclose(path.dkappa(FROM_ZERO)[i], kappa**2 * np.sum(resolvent**2) / N, rtol=1e-9)
+        np.testing.assert_allclose(
+            path.dkappa(FROM_ZERO)[i], kappa**2 * np.sum(resolvent**2) / N, rtol=1e-9
+        )
         np.testing.assert_allclose(path.dof(FROM_ZERO)[i], N * (1 - alpha / kappa), rtol=1e-9)
     np.testing.assert_allclose(path.kappa(FROM_ZERO)[0], 1 / np.trace(np.linalg.inv(K)), rtol=1e-9)
 
@@ -123,7 +135,8 @@ def test_kappa_has_its_derivative_as_finite_difference():
     _, K, Y, _ = problem()
     path = KernelRidgePath.fit(K, Y)
     h = 1e-5 * ALPHAS
-    # Central differences: truncation h²/6 κ''' and rounding 1e-16/1e-5 both stay below 1e-8 relative.
+    # Central differences: truncation h²/6 κ''' and rounding 1e-16/1e-5 both stay below 1e-8
+    # relative.
     slope = (path.kappa(ALPHAS + h) - path.kappa(ALPHAS - h)) / (2 * h)
     np.testing.assert_allclose(path.dkappa(ALPHAS), slope, rtol=1e-7)
 
@@ -154,7 +167,9 @@ def test_the_summary_is_each_quantity(p):
         for name, value in vars(summary).items():
             expected = getattr(path, name)(alphas)
             # An interpolator's train risk is 0 up to rounding.
-            np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max(), err_msg=name)
+            np.testing.assert_allclose(
+                value, expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max(), err_msg=name
+            )
 
 
 def test_ridgeless_limits_of_a_rank_deficient_kernel():
@@ -163,7 +178,9 @@ def test_ridgeless_limits_of_a_rank_deficient_kernel():
     hat = X @ np.linalg.pinv(X)
     residual = Y - hat @ Y
     assert path.rank == 7 and path.condition == np.inf
-    np.testing.assert_allclose(path.gcv(FROM_ZERO)[0], np.sum(residual**2) / N / (1 - 7 / N) ** 2, rtol=1e-9)
+    np.testing.assert_allclose(
+        path.gcv(FROM_ZERO)[0], np.sum(residual**2) / N / (1 - 7 / N) ** 2, rtol=1e-9
+    )
     np.testing.assert_allclose(path.train_risk(FROM_ZERO)[0], np.sum(residual**2) / N, rtol=1e-9)
     np.testing.assert_allclose(
         path.loo(FROM_ZERO)[0], np.sum((residual / (1 - np.diag(hat))[:, None]) ** 2) / N, rtol=1e-9
@@ -174,13 +191,16 @@ def test_ridgeless_limits_of_a_rank_deficient_kernel():
     # alpha -> 0 is approached linearly: at 1e-9 tr K/N the limit is within 1e-6.
     small = 1e-9 * path.scale * np.ones(4)
     for quantity in ("gcv", "loo", "train_risk", "dof", "dkappa"):
-        np.testing.assert_allclose(getattr(path, quantity)(small)[0], getattr(path, quantity)(FROM_ZERO)[0], rtol=1e-6)
+        np.testing.assert_allclose(
+            getattr(path, quantity)(small)[0], getattr(path, quantity)(FROM_ZERO)[0], rtol=1e-6
+        )
     with pytest.raises(InputError, match="kfold at alpha = 0"):
         path.kfold([0.0], 3, jax.random.key(0))
 
 
 def test_ridgeless_loo_of_a_sample_alone_beside_duplicates():
-    """Rank-deficient by duplicates: the other samples have leverage 1, and only the pseudo-inverse knows their LOO."""
+    """Rank-deficient by duplicates: the other samples have leverage 1, and only the pseudo-inverse
+    knows their LOO."""
     X, _, Y, _ = problem(p=40)
     X[1] = X[0]
     K = X @ X.T
@@ -207,7 +227,10 @@ def test_selection_minimises_the_criterion_jointly_and_per_output():
     _, K, Y, _ = problem()
     path = KernelRidgePath.fit(K, Y)
     grid = np.geomspace(1e-3, 1e2, 30)
-    for criterion, curve in (("gcv", path.gcv_per_output(grid)), ("loo", path.loo_per_output(grid))):
+    for criterion, curve in (
+        ("gcv", path.gcv_per_output(grid)),
+        ("loo", path.loo_per_output(grid)),
+    ):
         joint, each = path.select(criterion, grid), path.select(criterion, grid, per_output=True)
         assert joint.alpha == grid[curve.sum(-1).argmin()] and joint.score == curve.sum(-1).min()
         np.testing.assert_array_equal(each.alpha, grid[curve.argmin(0)])
@@ -222,7 +245,9 @@ def test_selection_minimises_the_criterion_jointly_and_per_output():
 def test_diagnostics_of_the_hypothesis():
     _, K, Y, _ = problem()
     path = KernelRidgePath.fit(K, Y)
-    np.testing.assert_allclose(path.gcv_loo_ratio(ALPHAS), path.gcv(ALPHAS) / path.loo(ALPHAS), rtol=1e-12)
+    np.testing.assert_allclose(
+        path.gcv_loo_ratio(ALPHAS), path.gcv(ALPHAS) / path.loo(ALPHAS), rtol=1e-12
+    )
     np.testing.assert_allclose(path.diag_cv, np.std(np.diag(K)) / np.mean(np.diag(K)), rtol=1e-12)
     spectrum = np.linalg.eigvalsh(K)
     np.testing.assert_allclose(path.condition, spectrum[-1] / spectrum[0], rtol=1e-9)
@@ -241,9 +266,14 @@ def test_a_circulant_kernel_has_gcv_equal_to_loo():
 
 @pytest.mark.long
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 10**6), scale=st.floats(1e-6, 1e6), shape=st.sampled_from([(12, 20, 2), (12, 5, 2)]))
+@given(
+    seed=st.integers(0, 10**6),
+    scale=st.floats(1e-6, 1e6),
+    shape=st.sampled_from([(12, 20, 2), (12, 5, 2)]),
+)
 def test_invariances(seed, scale, shape):
-    """Permuting samples, rotating outputs and features, and scaling (K, alpha) together change no risk."""
+    """Permuting samples, rotating outputs and features, and scaling (K, alpha) together change no
+    risk."""
     n, p, c = shape
     X, K, Y, _ = problem(seed, n, p, c)
     rng = np.random.default_rng(seed + 1)
@@ -252,13 +282,17 @@ def test_invariances(seed, scale, shape):
     outputs = np.linalg.qr(rng.normal(size=(c, c)))[0]
     Z = X @ rotation
     path = KernelRidgePath.fit(K, Y)
-    other = KernelRidgePath.fit(scale * (Z @ Z.T)[np.ix_(permutation, permutation)], Y[permutation] @ outputs)
+    other = KernelRidgePath.fit(
+        scale * (Z @ Z.T)[np.ix_(permutation, permutation)], Y[permutation] @ outputs
+    )
     alphas = np.array([0.0, 1e-3, 0.1, 5.0])
     for quantity in ("gcv", "loo", "train_risk", "dof", "dkappa"):
         got = getattr(other, quantity)(scale * alphas)
         # Train risk at alpha = 0 of an interpolator is 0 up to rounding.
         np.testing.assert_allclose(got, getattr(path, quantity)(alphas), rtol=1e-6, atol=1e-12)
-    np.testing.assert_allclose(other.kappa(scale * alphas), scale * path.kappa(alphas), rtol=1e-6, atol=1e-300)
+    np.testing.assert_allclose(
+        other.kappa(scale * alphas), scale * path.kappa(alphas), rtol=1e-6, atol=1e-300
+    )
 
 
 @settings(max_examples=15, deadline=None)
@@ -291,24 +325,31 @@ def test_the_same_under_jit_vmap_and_grad():
         np.testing.assert_allclose(mapped.T, path.gcv_per_output(ALPHAS), rtol=1e-9)
         gradient = jax.grad(lambda Y: score(K, Y, ALPHAS[:1])[0])(jnp.asarray(Y))
         W = np.linalg.inv(K / N + ALPHAS[0] * np.eye(N))
-        np.testing.assert_allclose(gradient, 2 * W @ W @ Y / N / (np.trace(W) / N) ** 2, rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(
+            gradient, 2 * W @ W @ Y / N / (np.trace(W) / N) ** 2, rtol=1e-8, atol=1e-12
+        )
         slope = jax.grad(lambda a: path.kappa(a)[0])(ALPHAS[1])
         np.testing.assert_allclose(slope, path.dkappa(ALPHAS)[1], rtol=1e-9)
 
 
 def test_float32_user_code_gets_float64_results():
-    """With 64-bit types off, concrete results are NumPy float64 and traced ones the caller's float32."""
+    """With 64-bit types off, concrete results are NumPy float64 and traced ones the caller's
+    float32."""
     _, K, Y, _ = problem()
     path = KernelRidgePath.fit(K, Y)
     assert not jax.config.jax_enable_x64
     assert isinstance(path.gcv(ALPHAS), np.ndarray) and path.gcv(ALPHAS).dtype == np.float64
     assert int(jnp.argmin(path.gcv(ALPHAS))) == path.gcv(ALPHAS).argmin()
-    jitted = jax.jit(lambda path, alphas: path.gcv(alphas) * jnp.ones(()))(path, jnp.asarray(ALPHAS))
+    jitted = jax.jit(lambda path, alphas: path.gcv(alphas) * jnp.ones(()))(
+        path, jnp.asarray(ALPHAS)
+    )
     assert jitted.dtype == jnp.float32
     np.testing.assert_allclose(jitted, path.gcv(ALPHAS), rtol=1e-6)
     K32, Y32 = jnp.asarray(K, jnp.float32), jnp.asarray(Y, jnp.float32)
     exact = KernelRidgePath.fit(np.asarray(K32, np.float64), np.asarray(Y32, np.float64))
-    np.testing.assert_allclose(KernelRidgePath.fit(K32, Y32).loo(ALPHAS), exact.loo(ALPHAS), rtol=1e-9)
+    np.testing.assert_allclose(
+        KernelRidgePath.fit(K32, Y32).loo(ALPHAS), exact.loo(ALPHAS), rtol=1e-9
+    )
 
 
 @pytest.mark.long

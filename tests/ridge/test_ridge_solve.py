@@ -1,4 +1,5 @@
-"""The Cholesky route against the eigendecomposition route, and its gradients against finite differences."""
+"""The Cholesky route against the eigendecomposition route, and its gradients against finite
+differences."""
 
 import os
 import subprocess
@@ -38,15 +39,25 @@ def test_gradients_in_the_kernel_the_targets_and_the_penalty(score):
     dK, dY, alpha, h = rng.normal(size=(N, N)), rng.normal(size=Y.shape), 0.3, 1e-6
     dK = dK + dK.T
     with jax.enable_x64(True):
-        gK, gY, ga = map(np.asarray, jax.grad(score, (0, 1, 2))(jnp.asarray(K), jnp.asarray(Y), alpha))
+        gK, gY, ga = map(
+            np.asarray, jax.grad(score, (0, 1, 2))(jnp.asarray(K), jnp.asarray(Y), alpha)
+        )
     # Central differences at h = 1e-6: rounding 1e-16 / 1e-6 leaves 1e-9 of the value.
-    for gradient, step in ((np.sum(gK * dK), (dK, 0, 0)), (np.sum(gY * dY), (0, dY, 0)), (ga, (0, 0, 1.0))):
-        up, down = (score(K + s * h * step[0], Y + s * h * step[1], alpha + s * h * step[2]) for s in (1, -1))
+    for gradient, step in (
+        (np.sum(gK * dK), (dK, 0, 0)),
+        (np.sum(gY * dY), (0, dY, 0)),
+        (ga, (0, 0, 1.0)),
+    ):
+        up, down = (
+            score(K + s * h * step[0], Y + s * h * step[1], alpha + s * h * step[2])
+            for s in (1, -1)
+        )
         np.testing.assert_allclose(gradient, (up - down) / (2 * h), rtol=1e-5, atol=1e-8)
 
 
 def test_gradients_are_finite_and_exact_in_float32_code_where_eigenvalues_repeat():
-    """K = t I has GCV = mean y² whatever t: its gradient along I is 0, though all eigenvalues coincide."""
+    """K = t I has GCV = mean y² whatever t: its gradient along I is 0, though all eigenvalues
+    coincide."""
     gradient = jax.jit(jax.grad(gcv_score))(jnp.eye(5), jnp.arange(5.0), 0.1)
     assert gradient.dtype == jnp.float32 and np.isfinite(gradient).all()
     np.testing.assert_allclose(np.trace(gradient), 0.0, atol=1e-6)
@@ -55,7 +66,8 @@ def test_gradients_are_finite_and_exact_in_float32_code_where_eigenvalues_repeat
 
 @pytest.mark.long
 def test_rows_spread_over_devices_give_the_same_solution():
-    """In a process of its own: three virtual devices, and a number of samples that they do not divide."""
+    """In a process of its own: three virtual devices, and a number of samples that they do not
+    divide."""
     code = """
 import jax, numpy as np
 from theorylab.ridge import KernelRidgePath, solve_ridge
@@ -67,7 +79,10 @@ path = KernelRidgePath.fit(K, Y)
 np.testing.assert_allclose(split.loo, path.loo([0.1])[0], rtol=1e-9)
 np.testing.assert_allclose(split.dual, path.dual([0.1])[0], rtol=1e-8, atol=1e-12)
 """
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=3", "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=3",
+        "JAX_PLATFORMS": "cpu",
+    }
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=120)
 

@@ -21,7 +21,9 @@ def test_the_estimate_lies_within_its_error_bars():
     # Four standard errors: a fixed key, and a chance of 6e-5 per entry for a random one.
     assert (np.abs(estimate.gcv - path.gcv(ALPHAS)) < 4 * estimate.standard_error).all()
     assert (np.abs(estimate.kappa - path.kappa(ALPHAS)) < 4 * estimate.kappa_error).all()
-    assert (estimate.standard_error < 0.2 * estimate.gcv).all() and (estimate.truncation < 1e-6 * estimate.gcv).all()
+    assert (estimate.standard_error < 0.2 * estimate.gcv).all() and (
+        estimate.truncation < 1e-6 * estimate.gcv
+    ).all()
     np.testing.assert_allclose(estimate.dof, N * (1 - ALPHAS / estimate.kappa), rtol=1e-12)
 
 
@@ -33,7 +35,9 @@ def test_the_standard_error_is_that_of_random_signs():
         A = np.linalg.inv(K / N + alpha * np.eye(N))
         relative = np.sqrt(2 * (np.sum(A**2) - np.sum(np.diag(A) ** 2)) / m) / np.trace(A)
         # A standard deviation from 40 probes is itself known to 1/sqrt(78) = 11 %: three of these.
-        np.testing.assert_allclose(estimate.standard_error[i] / estimate.gcv[i], 2 * relative, rtol=0.34)
+        np.testing.assert_allclose(
+            estimate.standard_error[i] / estimate.gcv[i], 2 * relative, rtol=0.34
+        )
         np.testing.assert_allclose(estimate.kappa_error[i] / estimate.kappa[i], relative, rtol=0.34)
 
 
@@ -45,7 +49,9 @@ def test_a_multiple_of_the_identity_is_exact_without_error():
 
 
 def test_a_function_and_its_matrix_give_the_same():
-    by_function = gcv_slq(lambda v: X @ (X.T @ v), Y, ALPHAS, jax.random.key(1), num_probes=40, depth=40)
+    by_function = gcv_slq(
+        lambda v: X @ (X.T @ v), Y, ALPHAS, jax.random.key(1), num_probes=40, depth=40
+    )
     by_matrix = gcv_slq(K, Y, ALPHAS, jax.random.key(1), num_probes=40, depth=40)
     np.testing.assert_allclose(by_function.gcv, by_matrix.gcv, rtol=1e-9)
 

@@ -1,4 +1,5 @@
-"""Every public function of `theorylab.rmt` refuses malformed arguments by name, or gives the right finite number."""
+"""Every public function of `theorylab.rmt` refuses malformed arguments by name, or gives the right
+finite number."""
 
 import bad_input
 import jax
@@ -19,14 +20,24 @@ K = X @ X.T + np.eye(6)
 SIZES = np.array([10.0, 20.0, 40.0, 80.0])
 TAIL = rmt.PowerLawTail(1.5, 3)
 LANCZOS = rmt.lanczos_quadrature(lambda v: jnp.asarray(E) * v, 3, KEY, probes=2, steps=2)
-POINT = {"density": {"x": 1.1}, "cdf": {"x": 1.1}, "quantile": {"p": np.array([0.3, 0.6])}, "stieltjes": {"z": 1 + 1j}}
+POINT = {
+    "density": {"x": 1.1},
+    "cdf": {"x": 1.1},
+    "quantile": {"p": np.array([0.3, 0.6])},
+    "stieltjes": {"z": 1 + 1j},
+}
 
 
 def law_calls(make, arguments, **more):
-    """The methods of a law at a valid point, and every method again with malformed parameters of the law."""
+    """The methods of a law at a valid point, and every method again with malformed parameters of
+    the law."""
     methods = {name: dict(point) for name, point in POINT.items()} | more
     law = make(**arguments)
-    calls = [(getattr(law, name), point) for name, point in methods.items() if point and hasattr(law, name)]
+    calls = [
+        (getattr(law, name), point)
+        for name, point in methods.items()
+        if point and hasattr(law, name)
+    ]
     for name, point in methods.items():
         if hasattr(law, name):
             calls.append((of_new_law(make, name, point), arguments))
@@ -88,21 +99,40 @@ CALLS = {
     "covariate_shift_risk": [
         (
             rmt.covariate_shift_risk,
-            {"eigenvalues": E, "coefficients": B, "shifted": E, "n": 10, "alpha": 0.1, "noise": 0.1},
+            {
+                "eigenvalues": E,
+                "coefficients": B,
+                "shifted": E,
+                "n": 10,
+                "alpha": 0.1,
+                "noise": 0.1,
+            },
         )
     ],
-    "d_kappa": [(rmt.d_kappa, {"eigenvalues": E, "n": 10, "alpha": 0.1, "tail": TAIL, "weights": W})],
+    "d_kappa": [
+        (rmt.d_kappa, {"eigenvalues": E, "n": 10, "alpha": 0.1, "tail": TAIL, "weights": W})
+    ],
     "decay_exponent": [(rmt.decay_exponent, {"eigenvalues": E, "start": 1, "stop": 3})],
-    "degrees_of_freedom": [(rmt.degrees_of_freedom, {"eigenvalues": E, "kappa": 0.1, "tail": TAIL, "weights": W})],
+    "degrees_of_freedom": [
+        (rmt.degrees_of_freedom, {"eigenvalues": E, "kappa": 0.1, "tail": TAIL, "weights": W})
+    ],
     "delocalization": [(rmt.delocalization, {"eigenvectors": np.eye(3)[:, :2]})],
     "effective_regularization": [
-        (rmt.effective_regularization, {"eigenvalues": E, "n": 10, "alpha": 0.1, "tail": TAIL, "weights": W})
+        (
+            rmt.effective_regularization,
+            {"eigenvalues": E, "n": 10, "alpha": 0.1, "tail": TAIL, "weights": W},
+        )
     ],
     "eigenvalue_rigidity": [(rmt.eigenvalue_rigidity, {"eigenvalues": E, "law": rmt.Semicircle()})],
-    "estimate_spectrum": [(rmt.estimate_spectrum, {"sample_eigenvalues": E, "n": 10, "grid": E, "points": 5})],
+    "estimate_spectrum": [
+        (rmt.estimate_spectrum, {"sample_eigenvalues": E, "n": 10, "grid": E, "points": 5})
+    ],
     "estimated_kappa": [(rmt.estimated_kappa, {"K": K, "alpha": 0.1})],
     "fit_exponents": [
-        (rmt.fit_exponents, {"sizes": SIZES, "kappa": SIZES**-1.3, "risk": np.stack([SIZES**-0.5] * 2, axis=1)})
+        (
+            rmt.fit_exponents,
+            {"sizes": SIZES, "kappa": SIZES**-1.3, "risk": np.stack([SIZES**-0.5] * 2, axis=1)},
+        )
     ],
     "free_additive": [
         (
@@ -117,28 +147,48 @@ CALLS = {
         )
     ],
     "goe_edge": [(rmt.goe_edge, {"n": 10})],
-    "kappa_curve": [(rmt.kappa_curve, {"K": K, "sizes": [2, 4], "key": KEY, "draws": 2, "alpha": 0.1})],
+    "kappa_curve": [
+        (rmt.kappa_curve, {"K": K, "sizes": [2, 4], "key": KEY, "draws": 2, "alpha": 0.1})
+    ],
     "kolmogorov_distance": [(rmt.kolmogorov_distance, {"sample": E, "cdf": rmt.Semicircle().cdf})],
     "lanczos_quadrature": [(rmt.lanczos_quadrature, {**DIAGONAL, **SLQ})],
     "level_spacing_ratio": [(rmt.level_spacing_ratio, {"eigenvalues": E})],
-    "local_law_residuals": [(rmt.local_law_residuals, {"X": X, "eigenvalues": E, "alpha": 0.1, "vectors": np.eye(3)})],
+    "local_law_residuals": [
+        (rmt.local_law_residuals, {"X": X, "eigenvalues": E, "alpha": 0.1, "vectors": np.eye(3)})
+    ],
     "omniscient_risk": [
         (
             rmt.omniscient_risk,
             {
-                **{"eigenvalues": E, "target_power": B, "n": 10, "alpha": 0.1, "noise": 0.1, "weights": W},
+                **{
+                    "eigenvalues": E,
+                    "target_power": B,
+                    "n": 10,
+                    "alpha": 0.1,
+                    "noise": 0.1,
+                    "weights": W,
+                },
                 **{"tail": TAIL, "target_tail": TAIL},
             },
         )
     ],
     "plugin_spectrum": [(rmt.plugin_spectrum, {"K": K, "Y": X[:, 0]})],
     "power_law_kappa": [(rmt.power_law_kappa, {"alpha": 1.5, "n": 10, "scale": 1.0})],
-    "predicted_exponent": [(rmt.predicted_exponent, {"alpha": 1.5, "delta": 1.4, "noise": 0.1, "schedule": "tuned"})],
+    "predicted_exponent": [
+        (rmt.predicted_exponent, {"alpha": 1.5, "delta": 1.4, "noise": 0.1, "schedule": "tuned"})
+    ],
     "predicted_norm_exponent": [(rmt.predicted_norm_exponent, {"alpha": 1.5, "delta": 1.4})],
     "random_features_risk": [
         (
             rmt.random_features_risk,
-            {"eigenvalues": E, "target_power": B, "n": 10, "features": 20, "alpha": 0.1, "noise": 0.1},
+            {
+                "eigenvalues": E,
+                "target_power": B,
+                "n": 10,
+                "features": 20,
+                "alpha": 0.1,
+                "noise": 0.1,
+            },
         )
     ],
     "resolvent_residuals": [
@@ -149,21 +199,49 @@ CALLS = {
     ],
     "slq_trace": [(rmt.slq_trace, {**DIAGONAL, **SLQ, "function": jnp.exp})],
     "spectrum_only_risk": [
-        (rmt.spectrum_only_risk, {"eigenvalues": E, "n": 10, "alpha": 0.1, "second_moment": 1.0, "noise": 0.1})
+        (
+            rmt.spectrum_only_risk,
+            {"eigenvalues": E, "n": 10, "alpha": 0.1, "second_moment": 1.0, "noise": 0.1},
+        )
     ],
-    "spike_from_sample": [(rmt.spike_from_sample, {"eigenvalue": np.array([9.0]), "gamma": 0.5, "s2": 1.0})],
-    "tail_exponent": [(rmt.tail_exponent, {"eigenvalues": np.geomspace(1, 9, 9), "xmin": 0.5, "xmax": 10.0})],
+    "spike_from_sample": [
+        (rmt.spike_from_sample, {"eigenvalue": np.array([9.0]), "gamma": 0.5, "s2": 1.0})
+    ],
+    "tail_exponent": [
+        (rmt.tail_exponent, {"eigenvalues": np.geomspace(1, 9, 9), "xmin": 0.5, "xmax": 10.0})
+    ],
     "wishart_edge": [(rmt.wishart_edge, {"n": 10, "p": 5})],
 }
 # What the functions above return; nobody makes one by hand.
 RESULTS = {
-    *("ExponentFit", "FreeSolution", "LocalLawResiduals", "PasturSolution", "PowerLawFit", "RandomFeatureRisk"),
+    *(
+        "ExponentFit",
+        "FreeSolution",
+        "LocalLawResiduals",
+        "PasturSolution",
+        "PowerLawFit",
+        "RandomFeatureRisk",
+    ),
     *("RiskEstimate", "ShiftRisk", "SmoothedDensity", "SpectrumEstimate", "Spike"),
 }
 # Programs for many shapes and types of parameters.
 COMPILING = {
-    *("DeformedWigner", "FreeConvolution", "MarchenkoPastur", "Semicircle", "SilversteinLaw", "TracyWidom"),
-    *("free_additive", "free_multiplicative", "kappa_curve", "lanczos_quadrature", "slq_trace", "omniscient_risk"),
+    *(
+        "DeformedWigner",
+        "FreeConvolution",
+        "MarchenkoPastur",
+        "Semicircle",
+        "SilversteinLaw",
+        "TracyWidom",
+    ),
+    *(
+        "free_additive",
+        "free_multiplicative",
+        "kappa_curve",
+        "lanczos_quadrature",
+        "slq_trace",
+        "omniscient_risk",
+    ),
 }
 
 
@@ -171,7 +249,9 @@ def test_every_public_name_is_attacked():
     assert CALLS.keys() | RESULTS == set(rmt.__all__)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long) if n in COMPILING else n for n in CALLS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.long) if n in COMPILING else n for n in CALLS]
+)
 def test_malformed_arguments_are_refused_by_name(name):
     campaign = bad_input.Campaign()
     for function, arguments in CALLS[name]:
@@ -183,14 +263,22 @@ def test_malformed_arguments_are_refused_by_name(name):
 @pytest.mark.parametrize("gamma", [np.array(-1.0), np.array(np.nan), jnp.array(0.0)])
 def test_a_law_refuses_parameters_that_are_arrays_too(gamma):
     law = rmt.MarchenkoPastur(gamma)
-    for method in (law.edges, law.atom, lambda: law.moments(2), lambda: law.sample(KEY), lambda: law.density(1.0)):
+    for method in (
+        law.edges,
+        law.atom,
+        lambda: law.moments(2),
+        lambda: law.sample(KEY),
+        lambda: law.density(1.0),
+    ):
         with pytest.raises(InputError, match=r"gamma = .*; finite numbers above 0"):
             method()
 
 
 def test_gradients_and_differences_of_laws_may_have_negative_leaves():
     with jax.enable_x64(True):
-        slope = jax.grad(lambda tail: rmt.effective_regularization(E, 2, 0.1, tail=tail))(rmt.PowerLawTail(1.5, 3.0))
+        slope = jax.grad(lambda tail: rmt.effective_regularization(E, 2, 0.1, tail=tail))(
+            rmt.PowerLawTail(1.5, 3.0)
+        )
     assert float(slope.alpha) < 0
     minus = jax.tree.map(lambda leaf: jnp.asarray(-leaf, float), rmt.MarchenkoPastur(0.5))
     assert float(minus.gamma) == -0.5

@@ -41,7 +41,9 @@ def test_isotropic_kappa_is_the_root_of_a_quadratic(gamma, alpha):
 
 
 def test_silverstein_golden_value():
-    np.testing.assert_allclose(kappa([1.0, 8.0], 1 / 0.4, 0.5, weights=[0.7, 0.3]), 0.690681, atol=5e-7)
+    np.testing.assert_allclose(
+        kappa([1.0, 8.0], 1 / 0.4, 0.5, weights=[0.7, 0.3]), 0.690681, atol=5e-7
+    )
 
 
 def test_no_digits_are_lost_at_the_interpolation_threshold():
@@ -58,14 +60,18 @@ def test_ridgeless_kappa_is_positive_exactly_when_n_is_below_the_rank(n, positiv
 @PROPERTY
 @given(spectra, samples, ridges)
 def test_kappa_solves_its_equation(eigenvalues, n, alpha):
-    np.testing.assert_allclose(kappa(eigenvalues, n, alpha), by_bracketing(eigenvalues, n, alpha), rtol=1e-9)
+    np.testing.assert_allclose(
+        kappa(eigenvalues, n, alpha), by_bracketing(eigenvalues, n, alpha), rtol=1e-9
+    )
 
 
 @PROPERTY
 @given(spectra, samples, ridges, st.floats(1.01, 10))
 def test_kappa_exceeds_alpha_grows_with_it_and_falls_with_n(eigenvalues, n, alpha, factor):
     k, more_alpha, more_n = np.asarray(
-        effective_regularization(eigenvalues, np.array([n, n, n * factor]), np.array([alpha, alpha * factor, alpha]))
+        effective_regularization(
+            eigenvalues, np.array([n, n, n * factor]), np.array([alpha, alpha * factor, alpha])
+        )
     )
     # 1e-12: rounding of sums of 6 terms where the spectrum spans 9 decades.
     assert alpha <= k <= alpha + eigenvalues.sum() / n * (1 + 1e-12)
@@ -101,16 +107,23 @@ def test_derivatives_are_finite_differences(eigenvalues, n, alpha):
     )
     exact = (float(slopes[2]), float(slopes[1]), float(slopes[0][2]))
     for name, slope, high, low in zip(moves, exact, up, down, strict=True):
-        # Rounding of κ (1e-14 relative) over the move, and O(h²) = 1e-10 truncation (1e-7 leaves room for curvature).
+        # Rounding of κ (1e-14 relative) over the move, and O(h²) = 1e-10 truncation (1e-7 leaves
+        # room for curvature).
         rounding = 1e-14 * k / moves[name]
-        np.testing.assert_allclose(slope, (high - low) / (2 * moves[name]), rtol=1e-7, atol=rounding, err_msg=name)
+        np.testing.assert_allclose(
+            slope, (high - low) / (2 * moves[name]), rtol=1e-7, atol=rounding, err_msg=name
+        )
     np.testing.assert_allclose(exact[0], float(d_kappa(eigenvalues, n, alpha)), rtol=1e-9)
 
 
 def test_derivative_at_a_zero_eigenvalue_is_the_one_sided_limit():
     with jax.enable_x64(True):
-        slope = jax.grad(lambda e: effective_regularization(e, 2.0, 0.1))(jnp.array([1.0, 0.5, 0.1, 0.0]))[3]
-    forward = (kappa([1.0, 0.5, 0.1, 1e-7], 2.0, 0.1) - kappa([1.0, 0.5, 0.1, 0.0], 2.0, 0.1)) / 1e-7
+        slope = jax.grad(lambda e: effective_regularization(e, 2.0, 0.1))(
+            jnp.array([1.0, 0.5, 0.1, 0.0])
+        )[3]
+    forward = (
+        kappa([1.0, 0.5, 0.1, 1e-7], 2.0, 0.1) - kappa([1.0, 0.5, 0.1, 0.0], 2.0, 0.1)
+    ) / 1e-7
     np.testing.assert_allclose(float(slope), forward, rtol=1e-5)
 
 
@@ -139,13 +152,16 @@ def test_grid_of_n_and_alpha_equals_scalar_calls():
 
 
 def test_weights_are_multiplicities():
-    assert kappa([2.0, 1.0], 2.0, 0.1, weights=[1, 3]) == pytest.approx(kappa([2.0, 1, 1, 1], 2.0, 0.1), rel=1e-14)
+    assert kappa([2.0, 1.0], 2.0, 0.1, weights=[1, 3]) == pytest.approx(
+        kappa([2.0, 1, 1, 1], 2.0, 0.1), rel=1e-14
+    )
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("alpha", [1.2, 1.5, 2.0, 3.0])
 def test_tail_of_2000_modes_replaces_two_hundred_thousand(alpha):
-    # The exact sum of 2e5 modes plus its own (much smaller) tail is the reference for the tail from 2000.
+    # The exact sum of 2e5 modes plus its own (much smaller) tail is the reference for the tail from
+    # 2000.
     modes = np.arange(1, 200_001) ** -alpha
     short = kappa(modes[:2000], 300, 1e-4, tail=PowerLawTail(alpha, 2000))
     long = kappa(modes, 300, 1e-4, tail=PowerLawTail(alpha, 200_000))
@@ -154,7 +170,9 @@ def test_tail_of_2000_modes_replaces_two_hundred_thousand(alpha):
 
 def test_degrees_of_freedom_are_traces():
     dof1, dof2 = degrees_of_freedom(np.array([1.0, 0.5]), 0.5)
-    np.testing.assert_allclose([float(dof1), float(dof2)], [1 / 1.5 + 0.5, (1 / 1.5) ** 2 + 0.25], rtol=1e-14)
+    np.testing.assert_allclose(
+        [float(dof1), float(dof2)], [1 / 1.5 + 0.5, (1 / 1.5) ** 2 + 0.25], rtol=1e-14
+    )
 
 
 @pytest.mark.parametrize(

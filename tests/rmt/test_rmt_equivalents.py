@@ -15,7 +15,9 @@ def test_no_shift_is_the_omniscient_risk():
     a = covariate_shift_risk(E, BETA, E, 80, np.array([0.0, 0.01]), noise=0.1)
     b = omniscient_risk(E, E * BETA**2, 80, np.array([0.0, 0.01]), noise=0.1)
     for name in ("risk", "bias", "variance", "kappa"):
-        np.testing.assert_allclose(np.asarray(getattr(a, name)), np.asarray(getattr(b, name)), rtol=1e-10)
+        np.testing.assert_allclose(
+            np.asarray(getattr(a, name)), np.asarray(getattr(b, name)), rtol=1e-10
+        )
 
 
 def test_diagonal_and_full_second_moments_agree():
@@ -48,7 +50,12 @@ POWER = np.arange(1, 121.0) ** -1.5
 def test_infinitely_many_features_are_the_kernel():
     a = random_features_risk(E, POWER, 40, 1e12, np.array([1e-3, 0.1]), noise=0.1)
     b = omniscient_risk(E, POWER, 40, np.array([1e-3, 0.1]), noise=0.1)
-    for x, y in ((a.risk, b.risk), (a.kappa, b.kappa), (a.gamma, b.kappa), (a.train_risk, b.train_risk)):
+    for x, y in (
+        (a.risk, b.risk),
+        (a.kappa, b.kappa),
+        (a.gamma, b.kappa),
+        (a.train_risk, b.train_risk),
+    ):
         np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=1e-8)
 
 
@@ -63,14 +70,19 @@ def test_coupled_equations_and_simulation_agree(features):
     )
     rng, risks, train = np.random.default_rng(0), [], []
     for _ in range(draws):
-        z, w = rng.standard_normal((n, 120)), rng.standard_normal((120, features)) / np.sqrt(features)
+        z, w = (
+            rng.standard_normal((n, 120)),
+            rng.standard_normal((120, features)) / np.sqrt(features),
+        )
         phi, y = (z * np.sqrt(E)) @ w, z @ np.sqrt(POWER) + np.sqrt(noise) * rng.standard_normal(n)
         dual = np.linalg.solve(phi @ phi.T + n * alpha * np.eye(n), y)
         risks.append(np.sum((np.sqrt(POWER) - np.sqrt(E) * (w @ (phi.T @ dual))) ** 2) + noise)
         train.append(np.mean((n * alpha * dual) ** 2))
     for values, predicted in ((risks, r.risk), (train, r.train_risk)):
         # 3 s.e. and the O(1/n) of n = 40
-        assert abs(np.mean(values) - float(predicted)) < 3 * np.std(values) / np.sqrt(draws) + 0.04 * float(predicted)
+        assert abs(np.mean(values) - float(predicted)) < 3 * np.std(values) / np.sqrt(
+            draws
+        ) + 0.04 * float(predicted)
 
 
 def test_ridgeless_random_features_learn_the_smaller_of_n_and_k():
@@ -82,7 +94,9 @@ def test_ridgeless_random_features_learn_the_smaller_of_n_and_k():
 def test_risk_is_differentiable():
     with jax.enable_x64(True):
         slope = float(jax.grad(lambda a: random_features_risk(E, POWER, 40.0, 60.0, a).risk)(0.05))
-        up, down = (float(random_features_risk(E, POWER, 40.0, 60.0, 0.05 + h).risk) for h in (1e-6, -1e-6))
+        up, down = (
+            float(random_features_risk(E, POWER, 40.0, 60.0, 0.05 + h).risk) for h in (1e-6, -1e-6)
+        )
     np.testing.assert_allclose(slope, (up - down) / 2e-6, rtol=1e-6)
 
 

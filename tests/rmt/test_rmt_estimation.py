@@ -24,14 +24,20 @@ def test_tail_exponent_is_unbiased_under_truncation(exponent, xmax):
 
 def test_standard_error_is_the_spread_of_repeated_fits():
     rng = np.random.default_rng(2)
-    fits = [tail_exponent((1 - rng.random(400) * (1 - 0.1**1.5)) ** (-1 / 1.5), 1.0, 10.0) for _ in range(100)]
+    fits = [
+        tail_exponent((1 - rng.random(400) * (1 - 0.1**1.5)) ** (-1 / 1.5), 1.0, 10.0)
+        for _ in range(100)
+    ]
     spread = np.std([f.exponent for f in fits])
     assert 0.75 < fits[0].standard_error / spread < 1.35
 
 
 def test_a_uniform_log_density_has_exponent_one():
     draws = np.exp(np.random.default_rng(3).random(3000) * np.log(50))
-    assert abs(tail_exponent(draws, 1.0, 50.0).exponent - 1) < 3 * tail_exponent(draws, 1.0, 50.0).standard_error
+    assert (
+        abs(tail_exponent(draws, 1.0, 50.0).exponent - 1)
+        < 3 * tail_exponent(draws, 1.0, 50.0).standard_error
+    )
 
 
 @pytest.mark.parametrize("n", [800, 300])
@@ -49,7 +55,9 @@ def test_two_point_spectrum_is_recovered(n):
 
 def test_own_grid_is_used():
     x = np.random.default_rng(0).standard_normal((200, 100))
-    estimate = estimate_spectrum(np.linalg.eigvalsh(x.T @ x / 200), 200, grid=np.array([0.2, 1.0, 5.0]))
+    estimate = estimate_spectrum(
+        np.linalg.eigvalsh(x.T @ x / 200), 200, grid=np.array([0.2, 1.0, 5.0])
+    )
     assert estimate.weights[1] > 0.95
 
 

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from theorylab.rmt import MarchenkoPastur, effective_regularization, local_law_residuals, resolvent_residuals
+from theorylab.rmt import (
+    MarchenkoPastur,
+    effective_regularization,
+    local_law_residuals,
+    resolvent_residuals,
+)
 
 
 @pytest.mark.long
@@ -42,7 +47,8 @@ def rms(n: int, draws: int, design: str = "iid") -> np.ndarray:
 def test_iid_residuals_fall_at_the_rates_of_the_theorem():
     small, large = rms(48, 20), rms(192, 10)
     slopes = np.log(large / small) / np.log(4)
-    # s.d. of a log rms of k draws is ~ 1/sqrt(2k): ± 0.2 on each slope; the limits are -1 and -1/2, ± 3 s.d. below.
+    # s.d. of a log rms of k draws is ~ 1/sqrt(2k): ± 0.2 on each slope; the limits are -1 and -1/2,
+    # ± 3 s.d. below.
     assert slopes[0] < -0.6
     assert -1.0 < slopes[1] < -0.1 and -1.0 < slopes[2] < 0.0
 
@@ -58,8 +64,12 @@ def test_resolvent_residual_of_a_white_sample_is_of_order_one():
     x = np.random.default_rng(0).standard_normal((n, p))
     values = np.linalg.eigvalsh(x @ x.T / n)
     z = np.array([0.5, 1.0, 2.0]) + 1j * 20 / n
-    residual = np.asarray(resolvent_residuals(values, MarchenkoPastur(0.5, companion=True).stieltjes(z), z))
-    wrong = np.asarray(resolvent_residuals(values, MarchenkoPastur(0.6, companion=True).stieltjes(z), z))
+    residual = np.asarray(
+        resolvent_residuals(values, MarchenkoPastur(0.5, companion=True).stieltjes(z), z)
+    )
+    wrong = np.asarray(
+        resolvent_residuals(values, MarchenkoPastur(0.6, companion=True).stieltjes(z), z)
+    )
     assert (residual < 2).all() and wrong.max() > 2  # fluctuation of n Im z s(z) is O(1)
 
 

@@ -11,7 +11,9 @@ from scipy.integrate import quad
 from theorylab.rmt import MarchenkoPastur, kolmogorov_distance
 
 
-@pytest.mark.parametrize(("gamma", "golden"), [(0.5, -0.48200 + 1.00838j), (2.0, -0.40022 + 0.46047j)])
+@pytest.mark.parametrize(
+    ("gamma", "golden"), [(0.5, -0.48200 + 1.00838j), (2.0, -0.40022 + 0.46047j)]
+)
 def test_golden_transforms(gamma, golden):
     m = complex(MarchenkoPastur(gamma).stieltjes(1.3 + 0.2j))
     assert abs(m.real - golden.real) < 5.1e-6 and abs(m.imag - golden.imag) < 5.1e-6
@@ -42,9 +44,15 @@ def test_transform_has_the_right_branch_everywhere():
     angle, weights = (nodes + 1) * np.pi / 4, weights * np.pi / 4
     x = a + (b - a) * np.sin(angle) ** 2
     mass = weights * (b - a) * np.sin(2 * angle) * np.asarray(law.density(x))
-    np.testing.assert_allclose(np.asarray(law.stieltjes(z)), (mass / (x - z[:, None])).sum(axis=1), rtol=1e-10)
-    np.testing.assert_allclose(np.asarray(law.stieltjes(np.conj(z[:4]))), np.conj(np.asarray(law.stieltjes(z[:4]))))
-    np.testing.assert_allclose(np.imag(complex(law.stieltjes(1.2))) / np.pi, float(law.density(1.2)), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.asarray(law.stieltjes(z)), (mass / (x - z[:, None])).sum(axis=1), rtol=1e-10
+    )
+    np.testing.assert_allclose(
+        np.asarray(law.stieltjes(np.conj(z[:4]))), np.conj(np.asarray(law.stieltjes(z[:4])))
+    )
+    np.testing.assert_allclose(
+        np.imag(complex(law.stieltjes(1.2))) / np.pi, float(law.density(1.2)), rtol=1e-12
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -78,11 +86,13 @@ def test_outside_the_support_everything_is_constant():
 def test_samples_follow_the_law():
     law = MarchenkoPastur(0.5)
     sample = law.sample(jax.random.key(0), (2000,))
-    assert float(kolmogorov_distance(sample, law.cdf)) < 1.63 / np.sqrt(2000)  # 1 % Kolmogorov-Smirnov
+    # 1 % Kolmogorov-Smirnov
+    assert float(kolmogorov_distance(sample, law.cdf)) < 1.63 / np.sqrt(2000)
 
 
 def test_zero_eigenvalues_meet_the_atom_at_zero():
-    # Half of the law sits at 0: half zeros and the quantiles between are as near as n = 100 numbers can be.
+    # Half of the law sits at 0: half zeros and the quantiles between are as near as n = 100 numbers
+    # can be.
     law = MarchenkoPastur(2.0)
     sample = np.concatenate([np.zeros(50), law.quantile(0.5 + (np.arange(50) + 0.5) / 100)])
     assert float(kolmogorov_distance(sample, law.cdf)) == pytest.approx(0.005, abs=1e-9)
@@ -91,7 +101,9 @@ def test_zero_eigenvalues_meet_the_atom_at_zero():
 def test_derivatives_in_x_gamma_and_p():
     law = MarchenkoPastur(0.5)
     np.testing.assert_allclose(float(jax.grad(law.cdf)(1.1)), float(law.density(1.1)), rtol=1e-5)
-    np.testing.assert_allclose(float(jax.grad(law.quantile)(0.4)), 1 / float(law.density(law.quantile(0.4))), rtol=1e-5)
+    np.testing.assert_allclose(
+        float(jax.grad(law.quantile)(0.4)), 1 / float(law.density(law.quantile(0.4))), rtol=1e-5
+    )
     slope = float(jax.grad(lambda g: MarchenkoPastur(g).density(1.1))(0.5))
     up, down = (float(MarchenkoPastur(0.5 + h).density(1.1)) for h in (1e-5, -1e-5))
     np.testing.assert_allclose(slope, (up - down) / 2e-5, rtol=1e-5)

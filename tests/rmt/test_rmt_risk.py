@@ -26,7 +26,9 @@ def test_classical_regime_without_ridge():
     # n > p, α = 0: R = σ²/(1 - p/n), R_train = σ²(1 - p/n), no bias.
     estimate = omniscient_risk(np.array([3.0, 1.0, 0.1]), np.ones(3), 12, 0.0, noise=2.0)
     np.testing.assert_allclose(
-        [float(estimate.risk), float(estimate.train_risk), float(estimate.bias)], [2 / 0.75, 2 * 0.75, 0], rtol=1e-13
+        [float(estimate.risk), float(estimate.train_risk), float(estimate.bias)],
+        [2 / 0.75, 2 * 0.75, 0],
+        rtol=1e-13,
     )
 
 
@@ -56,7 +58,8 @@ def test_simulated_ridge_regression_agrees(alpha):
     r = omniscient_risk(e, b, n, alpha, noise=noise)
     for values, predicted in ((test, r.risk), (train, r.train_risk)):
         error = np.std(values) / np.sqrt(draws)
-        assert abs(np.mean(values) - float(predicted)) < 3 * error + 0.02 * float(predicted)  # 3 s.e. + O(1/n) bias
+        # 3 s.e. + O(1/n) bias
+        assert abs(np.mean(values) - float(predicted)) < 3 * error + 0.02 * float(predicted)
 
 
 TABLE = [(1.5, 1.5, -0.502, -0.517), (1.3, 2.0, -1.006, -1.022), (2.0, 1.8, -0.797, -0.804)]
@@ -68,16 +71,24 @@ SATURATED = [(1.2, 3.0, -1.95, -2.06), (1.2, 4.5, -2.41, -2.51)]
 def test_exponent_table_at_two_million_modes(alpha, delta, first, second):
     i = np.arange(1, 2_000_001.0)
     risk = np.asarray(omniscient_risk(i**-alpha, i**-delta, np.array([1e2, 1e3, 1e4]), 0.0).risk)
-    np.testing.assert_allclose(np.diff(np.log10(risk)), [first, second], atol=0.01)  # the table's own digits
+    # the table's own digits
+    np.testing.assert_allclose(np.diff(np.log10(risk)), [first, second], atol=0.01)
 
 
 @pytest.mark.long
 def test_tails_make_two_thousand_modes_enough():
     i = np.arange(1, 200_001.0)
     short = omniscient_risk(
-        i[:2000] ** -1.5, i[:2000] ** -1.4, 200, 0.0, tail=PowerLawTail(1.5, 2000), target_tail=PowerLawTail(1.4, 2000)
+        i[:2000] ** -1.5,
+        i[:2000] ** -1.4,
+        200,
+        0.0,
+        tail=PowerLawTail(1.5, 2000),
+        target_tail=PowerLawTail(1.4, 2000),
     )
-    long = omniscient_risk(i**-1.5, i**-1.4, 200, 0.0, tail=PowerLawTail(1.5, 2e5), target_tail=PowerLawTail(1.4, 2e5))
+    long = omniscient_risk(
+        i**-1.5, i**-1.4, 200, 0.0, tail=PowerLawTail(1.5, 2e5), target_tail=PowerLawTail(1.4, 2e5)
+    )
     np.testing.assert_allclose(float(short.risk), float(long.risk), rtol=1e-6)
 
 
@@ -91,14 +102,18 @@ def test_outputs_are_summed_and_groups_may_share_an_eigenvalue():
 def test_spectrum_only_spreads_the_second_moment_along_the_spectrum():
     e = np.array([2.0, 1.0, 0.5])
     guess = spectrum_only_risk(e, 2, 0.1, second_moment=7.0, noise=0.1)
-    np.testing.assert_allclose(float(guess.risk), float(omniscient_risk(e, 2 * e, 2, 0.1, noise=0.1).risk), rtol=1e-12)
+    np.testing.assert_allclose(
+        float(guess.risk), float(omniscient_risk(e, 2 * e, 2, 0.1, noise=0.1).risk), rtol=1e-12
+    )
 
 
 def test_plugin_keeps_trace_and_power():
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((30, 50)), rng.standard_normal((30, 2))
     e, b = (np.asarray(v) for v in plugin_spectrum(x @ x.T, y))
-    np.testing.assert_allclose([e.sum(), b.sum()], [np.sum(x**2) / 30, np.sum(y**2) / 30], rtol=1e-12)
+    np.testing.assert_allclose(
+        [e.sum(), b.sum()], [np.sum(x**2) / 30, np.sum(y**2) / 30], rtol=1e-12
+    )
     assert (np.diff(e) <= 0).all()
     u, s, _ = np.linalg.svd(x)
     np.testing.assert_allclose(b, np.sum((u.T @ y) ** 2, axis=1) / 30, rtol=1e-8)
@@ -109,7 +124,9 @@ def test_risk_is_differentiable_under_jit():
     e, b = np.array([2.0, 1.0, 0.5]), np.array([1.0, 0.2, 0.2])
     with jax.enable_x64(True):
         slope = jax.jit(jax.grad(lambda a: omniscient_risk(e, b, 2.0, a, noise=0.1).risk))(0.3)
-        up, down = (float(omniscient_risk(e, b, 2.0, 0.3 + h, noise=0.1).risk) for h in (1e-5, -1e-5))
+        up, down = (
+            float(omniscient_risk(e, b, 2.0, 0.3 + h, noise=0.1).risk) for h in (1e-5, -1e-5)
+        )
     np.testing.assert_allclose(float(slope), (up - down) / 2e-5, rtol=1e-7)
 
 

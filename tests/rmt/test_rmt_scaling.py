@@ -1,4 +1,5 @@
-"""Exponents of power laws: constants of the theory, fits with known slopes, curves of sampled kernels."""
+"""Exponents of power laws: constants of the theory, fits with known slopes, curves of sampled
+kernels."""
 
 import jax
 import numpy as np
@@ -72,19 +73,26 @@ def test_kappa_curve_of_a_sampled_kernel_gives_the_exponent():
     p, m = 1600, 200
     x = np.random.default_rng(0).standard_normal((m, p)) * np.arange(1, p + 1.0) ** -0.75
     curve = np.asarray(kappa_curve(x @ x.T, [50, 100, 200], jax.random.key(0), draws=2))
-    exact = np.asarray(effective_regularization(np.arange(1, p + 1.0) ** -1.5, np.array([50.0, 100, 200]), 0.0))
-    np.testing.assert_allclose(curve, np.repeat(exact[:, None], 2, axis=1), rtol=0.12)  # 6/N at N = 50
-    assert abs(fit_exponents([50, 100, 200], curve).alpha - fit_exponents([50, 100, 200], exact).alpha) < 0.12 / np.log(
-        4
-    )  # the finite p steepens both alike
+    exact = np.asarray(
+        effective_regularization(np.arange(1, p + 1.0) ** -1.5, np.array([50.0, 100, 200]), 0.0)
+    )
+    # 6/N at N = 50
+    np.testing.assert_allclose(curve, np.repeat(exact[:, None], 2, axis=1), rtol=0.12)
+    assert abs(
+        fit_exponents([50, 100, 200], curve).alpha - fit_exponents([50, 100, 200], exact).alpha
+    ) < 0.12 / np.log(4)  # the finite p steepens both alike
 
 
 def test_estimated_kappa_is_one_over_the_resolvent_trace():
     x = np.random.default_rng(0).standard_normal((6, 20))
     k = x @ x.T
-    np.testing.assert_allclose(float(estimated_kappa(k)), 1 / np.trace(np.linalg.inv(k)), rtol=1e-10)
+    np.testing.assert_allclose(
+        float(estimated_kappa(k)), 1 / np.trace(np.linalg.inv(k)), rtol=1e-10
+    )
     direct = [6 / np.trace(np.linalg.inv(k / 6 + a * np.eye(6))) for a in (0.1, 1.0)]
-    np.testing.assert_allclose(np.asarray(estimated_kappa(k, np.array([0.1, 1.0]))), direct, rtol=1e-10)
+    np.testing.assert_allclose(
+        np.asarray(estimated_kappa(k, np.array([0.1, 1.0]))), direct, rtol=1e-10
+    )
     assert float(estimated_kappa(x.T @ x)) == 0.0
 
 

@@ -32,7 +32,9 @@ def test_golden_transforms_and_edges():
     golden = -0.585981 + 0.130544j
     difference = complex(TWO.companion_stieltjes(2 + 0.1j)) - golden
     assert abs(difference.real) < 5e-7 and abs(difference.imag) < 5e-7
-    np.testing.assert_allclose(TWO.edges(), [[0.164244, 2.106434], [3.763824, 14.811212]], atol=6e-7)
+    np.testing.assert_allclose(
+        TWO.edges(), [[0.164244, 2.106434], [3.763824, 14.811212]], atol=6e-7
+    )
 
 
 def test_bulks_carry_the_mass_of_their_atoms():
@@ -45,12 +47,19 @@ def test_bulks_carry_the_mass_of_their_atoms():
 @pytest.mark.parametrize("companion", [False, True])
 @pytest.mark.parametrize("gamma", [0.3, 1.0, 2.5])
 def test_one_atom_is_marchenko_pastur(gamma, companion):
-    law, exact = SilversteinLaw(np.array([1.7]), None, gamma, companion), MarchenkoPastur(gamma, 1.7, companion)
+    law, exact = (
+        SilversteinLaw(np.array([1.7]), None, gamma, companion),
+        MarchenkoPastur(gamma, 1.7, companion),
+    )
     x = np.linspace(-0.5, 12.0, 101) + 1e-3
     for name in ("density", "cdf"):
-        np.testing.assert_allclose(np.asarray(getattr(law, name)(x)), np.asarray(getattr(exact, name)(x)), atol=1e-12)
+        np.testing.assert_allclose(
+            np.asarray(getattr(law, name)(x)), np.asarray(getattr(exact, name)(x)), atol=1e-12
+        )
     z = x + 0.05j
-    np.testing.assert_allclose(np.asarray(law.stieltjes(z)), np.asarray(exact.stieltjes(z)), rtol=1e-11)
+    np.testing.assert_allclose(
+        np.asarray(law.stieltjes(z)), np.asarray(exact.stieltjes(z)), rtol=1e-11
+    )
     np.testing.assert_allclose(law.edges()[0], [float(v) for v in exact.edges()], atol=1e-12)
     assert float(law.atom()) == pytest.approx(float(exact.atom()))
 
@@ -59,7 +68,9 @@ def test_one_atom_is_marchenko_pastur(gamma, companion):
 @pytest.mark.parametrize("gamma", [0.3, 3.0])
 def test_total_mass_is_one_atoms_counted(gamma):
     for companion in (False, True):
-        law = SilversteinLaw(np.array([0.0, 0.5, 1.0, 40.0]), np.array([1, 2, 3, 1]), gamma, companion)
+        law = SilversteinLaw(
+            np.array([0.0, 0.5, 1.0, 40.0]), np.array([1, 2, 3, 1]), gamma, companion
+        )
         total = sum(mass_between(law, a, b) for a, b in law.edges()) + float(law.atom())
         np.testing.assert_allclose(total, 1, atol=1e-8)
         np.testing.assert_allclose(float(law.cdf(0.0)), float(law.atom()), atol=1e-14)
@@ -78,7 +89,8 @@ def test_fifty_digit_arithmetic_agrees_at_twenty_points():
     with mpmath.workdps(50):
         atoms = [mpmath.mpf(float(v)) for v in t]
         for at, value in zip(x, density, strict=True):
-            # Independent route: the companion fixed point by Newton in m̃, continued down in Im z from far above.
+            # Independent route: the companion fixed point by Newton in m̃, continued down in Im z
+            # from far above.
             m = mpmath.mpc(0, "0.05")
             for height in [mpmath.mpf(20) / 2**k for k in range(30)] + [mpmath.mpf(0)]:
                 z = mpmath.mpc(float(at), height)
@@ -119,7 +131,9 @@ def test_solution_satisfies_the_equation_in_the_upper_half_plane(t, gamma, x, y)
 )
 def test_transforms_stay_in_the_half_plane_ignore_order_and_scale(t, gamma, x, y, order, scale):
     z = complex(x, y)
-    m, other = (complex(SilversteinLaw(v, None, gamma).stieltjes(z)) for v in (t, t[np.array(order)]))
+    m, other = (
+        complex(SilversteinLaw(v, None, gamma).stieltjes(z)) for v in (t, t[np.array(order)])
+    )
     assert m.imag > 0
     np.testing.assert_allclose(m, other, rtol=1e-9)
     np.testing.assert_allclose(
@@ -159,9 +173,13 @@ def test_quantile_inverts_the_cdf_and_gradients_are_right():
             slope = np.sum(np.asarray(jax.grad(f, argnums=index)(jnp.asarray(args[0]), args[1])))
         up, down = ([*args], [*args])
         up[index], down[index] = up[index] + 1e-5, down[index] - 1e-5
-        np.testing.assert_allclose(slope, (float(f(*up)) - float(f(*down))) / 2e-5, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            slope, (float(f(*up)) - float(f(*down))) / 2e-5, rtol=1e-6, err_msg=name
+        )
     np.testing.assert_allclose(float(jax.grad(TWO.cdf)(4.5)), float(TWO.density(4.5)), rtol=1e-5)
-    np.testing.assert_allclose(float(jax.jit(lambda law, x: law.density(x))(TWO, 4.5)), float(TWO.density(4.5)))
+    np.testing.assert_allclose(
+        float(jax.jit(lambda law, x: law.density(x))(TWO, 4.5)), float(TWO.density(4.5))
+    )
 
 
 def test_outlier_of_a_white_bulk_is_bbp():
@@ -197,9 +215,18 @@ def test_random_matrix_of_1500_rows_agrees(gamma):
 def test_bad_input_is_named():
     for call, word in [
         (lambda: SilversteinLaw(np.ones(1), None, 0.0), "gamma"),
-        (lambda: SilversteinLaw(np.array([-1.0, 2.0]), None, 0.5).density(1.0), "eigenvalues holds -1"),
-        (lambda: SilversteinLaw(np.array([1.0]), np.array([0.0]), 0.5).density(1.0), "positive sum"),
-        (lambda: SilversteinLaw(np.array([np.nan]), None, 0.5).density(1.0), "eigenvalues holds nan"),
+        (
+            lambda: SilversteinLaw(np.array([-1.0, 2.0]), None, 0.5).density(1.0),
+            "eigenvalues holds -1",
+        ),
+        (
+            lambda: SilversteinLaw(np.array([1.0]), np.array([0.0]), 0.5).density(1.0),
+            "positive sum",
+        ),
+        (
+            lambda: SilversteinLaw(np.array([np.nan]), None, 0.5).density(1.0),
+            "eigenvalues holds nan",
+        ),
     ]:
         with pytest.raises(ValueError, match=word):
             call()

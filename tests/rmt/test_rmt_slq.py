@@ -31,10 +31,15 @@ def test_leading_ritz_values_come_once(quadrature):
 
 @pytest.mark.long
 def test_traces_lie_within_their_error_bars(quadrature):
-    for f, exact in ((lambda x: x, EIGENVALUES.mean()), (lambda x: jnp.exp(-x), np.exp(-EIGENVALUES).mean())):
+    for f, exact in (
+        (lambda x: x, EIGENVALUES.mean()),
+        (lambda x: jnp.exp(-x), np.exp(-EIGENVALUES).mean()),
+    ):
         mean, error = quadrature.average(f)
         assert abs(float(mean) - exact) < 4 * float(error)  # 16 probes: 4 s.e. is a 0.1 % event
-    trace, error = slq_trace(operator(EIGENVALUES), P, jnp.square, jax.random.key(1), probes=4, steps=20)
+    trace, error = slq_trace(
+        operator(EIGENVALUES), P, jnp.square, jax.random.key(1), probes=4, steps=20
+    )
     assert abs(float(trace) - np.sum(EIGENVALUES**2)) < 6 * float(error)
 
 
@@ -51,12 +56,14 @@ def test_density_integrates_to_one_and_finds_the_tail(quadrature):
     smooth = quadrature.density(grid, log=True, width=0.3)
     np.testing.assert_allclose(np.trapezoid(np.asarray(smooth.density), grid), 1, atol=2e-3)
     linear = np.linspace(-0.5, 1.5, 800)
-    np.testing.assert_allclose(np.trapezoid(np.asarray(quadrature.density(linear).density), linear), 1, atol=1e-6)
+    np.testing.assert_allclose(
+        np.trapezoid(np.asarray(quadrature.density(linear).density), linear), 1, atol=1e-6
+    )
     assert np.isfinite(np.asarray(quadrature.density(grid, log=True).standard_error)).all()
     share, error = quadrature.cdf(np.array([0.01, 2.0]))
-    assert abs(float(share[0]) - np.mean(EIGENVALUES <= 0.01)) < 4 * float(error[0]) + 0.02 and float(
-        share[1]
-    ) == pytest.approx(1)
+    assert abs(float(share[0]) - np.mean(EIGENVALUES <= 0.01)) < 4 * float(
+        error[0]
+    ) + 0.02 and float(share[1]) == pytest.approx(1)
 
 
 @pytest.mark.slow
@@ -66,7 +73,9 @@ def test_low_rank_and_identity_operators_end_early():
     with jax.enable_x64(True):
         probes = jax.random.rademacher(key, (8, P), dtype=jnp.float64)
         exact = np.asarray([v @ apply(v) / P for v in probes])
-    np.testing.assert_allclose(np.sum(np.asarray(low.nodes) * np.asarray(low.weights), axis=1), exact, rtol=1e-10)
+    np.testing.assert_allclose(
+        np.sum(np.asarray(low.nodes) * np.asarray(low.weights), axis=1), exact, rtol=1e-10
+    )
     same = lanczos_quadrature(lambda v: 2 * v, 30, jax.random.key(0), probes=2, steps=10)
     np.testing.assert_allclose([float(v) for v in same.average(jnp.square)], [4, 0], atol=1e-12)
 

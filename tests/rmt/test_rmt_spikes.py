@@ -8,14 +8,18 @@ from theorylab.rmt import MarchenkoPastur, Semicircle, bbp_covariance, bbp_wigne
 
 def test_golden_spike():
     spike = bbp_covariance(4.0, 0.5)
-    np.testing.assert_allclose([float(spike.eigenvalue), float(spike.overlap)], [4.66667, 0.80952], atol=5.1e-6)
+    np.testing.assert_allclose(
+        [float(spike.eigenvalue), float(spike.overlap)], [4.66667, 0.80952], atol=5.1e-6
+    )
 
 
 def test_below_the_threshold_the_spike_sticks_to_the_edge():
     for gamma in (0.3, 2.0):
         lost = bbp_covariance(1 + 0.99 * np.sqrt(gamma), gamma, s2=1.0)
         assert not bool(lost.detected) and float(lost.overlap) == 0
-        np.testing.assert_allclose(float(lost.eigenvalue), float(MarchenkoPastur(gamma).edges()[1]), rtol=1e-14)
+        np.testing.assert_allclose(
+            float(lost.eigenvalue), float(MarchenkoPastur(gamma).edges()[1]), rtol=1e-14
+        )
         just = bbp_covariance(1 + 1.000001 * np.sqrt(gamma), gamma)
         np.testing.assert_allclose(float(just.eigenvalue), float(lost.eigenvalue), rtol=1e-9)
     np.testing.assert_allclose(float(bbp_wigner(0.5).eigenvalue), float(Semicircle().edges()[1]))
@@ -24,7 +28,9 @@ def test_below_the_threshold_the_spike_sticks_to_the_edge():
 def test_sample_eigenvalue_is_inverted():
     spikes = np.array([2.5, 4.0, 9.0])
     x = bbp_covariance(2 * spikes, 0.5, s2=2.0).eigenvalue
-    np.testing.assert_allclose(np.asarray(spike_from_sample(x, 0.5, s2=2.0)), 2 * spikes, rtol=1e-12)
+    np.testing.assert_allclose(
+        np.asarray(spike_from_sample(x, 0.5, s2=2.0)), 2 * spikes, rtol=1e-12
+    )
     assert np.isnan(float(spike_from_sample(1.0, 0.5)))
 
 
@@ -44,7 +50,9 @@ def test_simulated_spikes_agree():
     values, vectors = np.linalg.eigh(w)
     exact = bbp_wigner(2.0)
     assert float(exact.eigenvalue) == 2.5 and float(exact.overlap) == 0.75
-    assert abs(values[-1] - 2.5) < 3 * np.sqrt(2 * 0.75 / n) and abs(vectors[0, -1] ** 2 - 0.75) < 3 / np.sqrt(n)
+    assert abs(values[-1] - 2.5) < 3 * np.sqrt(2 * 0.75 / n) and abs(
+        vectors[0, -1] ** 2 - 0.75
+    ) < 3 / np.sqrt(n)
 
 
 @pytest.mark.parametrize("kwargs", [{"spike": -1.0, "gamma": 0.5}, {"spike": 2.0, "gamma": 0.0}])

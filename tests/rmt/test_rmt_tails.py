@@ -19,7 +19,11 @@ def test_hypergeometric_integrals(b, v):
         f = lambda s, power=power: (1 + v * s ** (1 / b)) ** -power  # noqa: E731
         knee = min(1.0, v**-b)
         parts = np.concatenate([[0], np.geomspace(0.1 * knee, 1.0, 40)])
-        exact = sum(quad(f, lo, hi, epsabs=0, epsrel=1e-12)[0] for lo, hi in itertools.pairwise(parts) if hi > lo)
+        exact = sum(
+            quad(f, lo, hi, epsabs=0, epsrel=1e-12)[0]
+            for lo, hi in itertools.pairwise(parts)
+            if hi > lo
+        )
         with jax.enable_x64(True):
             value = float(function(np.float64(b), np.float64(v)))
         # hyp2 = (1-b) hyp1 + b/(1+v) cancels for b > 1 and large v: absolute error ~ eps * hyp1.
@@ -40,11 +44,18 @@ def test_tail_sums_are_sums():
     np.testing.assert_allclose(dof1, learnt.sum() + rest / kappa, rtol=1e-5)
     np.testing.assert_allclose(gap, (learnt * (1 - learnt)).sum() + rest / kappa, rtol=1e-5)
     power_rest = 0.5 * 4_000_000.5**-0.6 / 0.6
-    np.testing.assert_allclose(missed, (0.5 * i**-1.6 * (1 - learnt) ** 2).sum() + power_rest, rtol=1e-5)
+    np.testing.assert_allclose(
+        missed, (0.5 * i**-1.6 * (1 - learnt) ** 2).sum() + power_rest, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
-    "kwargs", [{"alpha": 1.0, "start": 5}, {"alpha": 2.0, "start": -1}, {"alpha": 2.0, "start": 5, "scale": 0}]
+    "kwargs",
+    [
+        {"alpha": 1.0, "start": 5},
+        {"alpha": 2.0, "start": -1},
+        {"alpha": 2.0, "start": 5, "scale": 0},
+    ],
 )
 def test_divergent_tails_are_refused(kwargs):
     with pytest.raises(ValueError, match="PowerLawTail"):

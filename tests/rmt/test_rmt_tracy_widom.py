@@ -19,13 +19,20 @@ def test_published_mean_and_variance(beta):
 
 def test_golden_quantiles_and_values():
     one, two = TracyWidom(1), TracyWidom(2)
-    np.testing.assert_allclose(np.asarray(one.quantile([0.95, 0.99])), [0.97932, 2.02345], atol=5.1e-6)
-    np.testing.assert_allclose(np.asarray(two.quantile([0.95, 0.99])), [-0.23247, 0.47764], atol=5.1e-6)
-    np.testing.assert_allclose([float(one.cdf(-2.0)), float(two.cdf(-2.0))], [0.27432, 0.41322], atol=5.1e-6)
+    np.testing.assert_allclose(
+        np.asarray(one.quantile([0.95, 0.99])), [0.97932, 2.02345], atol=5.1e-6
+    )
+    np.testing.assert_allclose(
+        np.asarray(two.quantile([0.95, 0.99])), [-0.23247, 0.47764], atol=5.1e-6
+    )
+    np.testing.assert_allclose(
+        [float(one.cdf(-2.0)), float(two.cdf(-2.0))], [0.27432, 0.41322], atol=5.1e-6
+    )
 
 
 def test_hastings_mcleod_solution_of_painleve_agrees():
-    # q'' = sq + 2q³, q ~ Ai; F2 = exp(-I), I'' = q², F1 = exp(-J/2) √F2, J' = -q; F4 = cosh(J/2) √F2.
+    # q'' = sq + 2q³, q ~ Ai; F2 = exp(-I), I'' = q², F1 = exp(-J/2) √F2, J' = -q; F4 = cosh(J/2)
+    # √F2.
     start = 6.0
     ai, dai = airy(start)[:2]
     first = dai**2 - start * ai**2  # ∫_s^∞ Ai²
@@ -38,29 +45,47 @@ def test_hastings_mcleod_solution_of_painleve_agrees():
         q, dq, i0, _, _ = y
         return [dq, s * q + 2 * q**3, -(q**2), -i0, -q]
 
-    out = solve_ivp(flow, (start, -4), [ai, dai, first, second, tail], t_eval=grid[::-1], rtol=1e-12, atol=1e-16)
+    out = solve_ivp(
+        flow, (start, -4), [ai, dai, first, second, tail], t_eval=grid[::-1], rtol=1e-12, atol=1e-16
+    )
     f2, j = np.exp(-out.y[3]), out.y[4]
     x = out.t
     np.testing.assert_allclose(np.asarray(TracyWidom(2).cdf(x)), f2, atol=1e-8)
-    np.testing.assert_allclose(np.asarray(TracyWidom(1).cdf(x)), np.exp(-j / 2) * np.sqrt(f2), atol=1e-8)
-    np.testing.assert_allclose(np.asarray(TracyWidom(4).cdf(x / np.sqrt(2))), np.cosh(j / 2) * np.sqrt(f2), atol=1e-8)
+    np.testing.assert_allclose(
+        np.asarray(TracyWidom(1).cdf(x)), np.exp(-j / 2) * np.sqrt(f2), atol=1e-8
+    )
+    np.testing.assert_allclose(
+        np.asarray(TracyWidom(4).cdf(x / np.sqrt(2))), np.cosh(j / 2) * np.sqrt(f2), atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("beta", [1, 2, 4])
 def test_cdf_rises_from_zero_to_one_with_slope_pdf(beta):
     law, x = TracyWidom(beta), np.linspace(-11, 15, 400)
     f = np.asarray(law.cdf(x))
-    assert (np.diff(f) >= -1e-13).all() and f[0] == 0 and f[-1] == 1 and (np.asarray(law.pdf(x)) >= 0).all()
+    assert (
+        (np.diff(f) >= -1e-13).all()
+        and f[0] == 0
+        and f[-1] == 1
+        and (np.asarray(law.pdf(x)) >= 0).all()
+    )
     np.testing.assert_allclose(float(jax.grad(law.cdf)(-1.5)), float(law.pdf(-1.5)), rtol=1e-5)
-    np.testing.assert_allclose(np.asarray(law.cdf(law.quantile([1e-6, 0.5, 0.999]))), [1e-6, 0.5, 0.999], atol=1e-12)
-    np.testing.assert_allclose(float(jax.jit(lambda law, s: law.cdf(s))(law, -1.0)), float(law.cdf(-1.0)))
+    np.testing.assert_allclose(
+        np.asarray(law.cdf(law.quantile([1e-6, 0.5, 0.999]))), [1e-6, 0.5, 0.999], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        float(jax.jit(lambda law, s: law.cdf(s))(law, -1.0)), float(law.cdf(-1.0))
+    )
 
 
 def test_edges_of_random_matrices_follow_beta_one():
     rng, n, p, draws = np.random.default_rng(0), 60, 30, 300
     mu, sigma = wishart_edge(n, p)
-    tops = [(np.linalg.norm(rng.standard_normal((n, p)), 2) ** 2 - mu) / sigma for _ in range(draws)]
-    # Kolmogorov-Smirnov at 1 % (1.63/√300 = .094), plus the O(p^-2/3) bias of the scaling (.02 at p = 30).
+    tops = [
+        (np.linalg.norm(rng.standard_normal((n, p)), 2) ** 2 - mu) / sigma for _ in range(draws)
+    ]
+    # Kolmogorov-Smirnov at 1 % (1.63/√300 = .094), plus the O(p^-2/3) bias of the scaling (.02 at p
+    # = 30).
     assert float(kolmogorov_distance(np.array(tops), TracyWidom(1).cdf)) < 0.094 + 0.02
     assert float(kolmogorov_distance(np.array(tops), TracyWidom(2).cdf)) > 0.15
     centre, width = goe_edge(64)

@@ -32,7 +32,9 @@ def test_deformed_law_has_two_bulks_of_half_mass():
     edges = LAW.edges()
     np.testing.assert_allclose([mass_between(LAW, a, b) for a, b in edges], [0.5, 0.5], atol=1e-9)
     np.testing.assert_allclose(np.asarray(LAW.cdf(edges)), [[0, 0.5], [0.5, 1]], atol=1e-12)
-    np.testing.assert_allclose(np.asarray(LAW.cdf(LAW.quantile([0.2, 0.9]))), [0.2, 0.9], atol=1e-12)
+    np.testing.assert_allclose(
+        np.asarray(LAW.cdf(LAW.quantile([0.2, 0.9]))), [0.2, 0.9], atol=1e-12
+    )
     np.testing.assert_allclose(float(jax.grad(LAW.cdf)(2.2)), float(LAW.density(2.2)), rtol=1e-5)
 
 
@@ -41,7 +43,9 @@ def test_deformation_of_zero_is_the_semicircle():
     x = np.linspace(-4, 4, 41)
     for s2 in (0.3, 2.0):
         law, exact = DeformedWigner(np.zeros(1), None, s2), Semicircle(s2)
-        np.testing.assert_allclose(np.asarray(law.density(x)), np.asarray(exact.density(x)), atol=1e-12)
+        np.testing.assert_allclose(
+            np.asarray(law.density(x)), np.asarray(exact.density(x)), atol=1e-12
+        )
         np.testing.assert_allclose(np.asarray(law.cdf(x)), np.asarray(exact.cdf(x)), atol=1e-12)
         np.testing.assert_allclose(
             np.asarray(law.stieltjes(x + 0.1j)), np.asarray(exact.stieltjes(x + 0.1j)), rtol=1e-11
@@ -56,15 +60,23 @@ def test_semicircle_is_a_law():
     np.testing.assert_allclose(float(law.quantile(law.cdf(1.0))), 1.0, rtol=1e-12)
     m = complex(law.stieltjes(0.3 + 0.1j))
     np.testing.assert_allclose(2 * m**2 + (0.3 + 0.1j) * m + 1, 0, atol=1e-14)
-    assert float(kolmogorov_distance(law.sample(jax.random.key(0), (1000,)), law.cdf)) < 1.63 / np.sqrt(1000)
+    assert float(
+        kolmogorov_distance(law.sample(jax.random.key(0), (1000,)), law.cdf)
+    ) < 1.63 / np.sqrt(1000)
 
 
 @pytest.mark.parametrize("n", [300, pytest.param(1500, marks=pytest.mark.slow)])
 def test_random_matrices_agree(n):
     # rigidity: Kolmogorov distance O(log n/n)
-    assert float(kolmogorov_distance(np.linalg.eigvalsh(wigner(n, 1.0, 0)), Semicircle().cdf)) < 2 * np.log(n) / n
+    assert (
+        float(kolmogorov_distance(np.linalg.eigvalsh(wigner(n, 1.0, 0)), Semicircle().cdf))
+        < 2 * np.log(n) / n
+    )
     signal = np.diag(np.repeat([-1.0, 2.0], n // 2))
-    assert float(kolmogorov_distance(np.linalg.eigvalsh(signal + wigner(n, 0.49, 1)), LAW.cdf)) < 2 * np.log(n) / n
+    assert (
+        float(kolmogorov_distance(np.linalg.eigvalsh(signal + wigner(n, 0.49, 1)), LAW.cdf))
+        < 2 * np.log(n) / n
+    )
 
 
 def test_bad_parameters_are_refused():

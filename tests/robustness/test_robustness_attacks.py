@@ -35,7 +35,8 @@ def test_one_step_is_the_sign_of_the_gradient_or_the_gradient_itself():
 
 
 def test_on_two_classes_the_linear_attack_is_the_dual_norm():
-    """For two classes the worst l2 step is along the weights' difference, the worst l-inf step along its signs."""
+    """For two classes the worst l2 step is along the weights' difference, the worst l-inf step
+    along its signs."""
     w, y = W[:, :2], np.zeros(9, int)
     along = w[:, 1] - w[:, 0]
     for norm, fall in (("l2", np.linalg.norm(along)), ("linf", np.abs(along).sum())):
@@ -46,7 +47,9 @@ def test_on_two_classes_the_linear_attack_is_the_dual_norm():
 
 @given(st.sampled_from(["linf", "l2"]), st.floats(0, 0.6), st.booleans())
 def test_attacks_stay_in_the_ball_and_in_the_bounds(norm, eps, random):
-    found = np.asarray(pgd(linear, W, X, Y, eps=eps, norm=norm, steps=3, key=jax.random.key(1) if random else None))
+    found = np.asarray(
+        pgd(linear, W, X, Y, eps=eps, norm=norm, steps=3, key=jax.random.key(1) if random else None)
+    )
     away = (found - X).reshape(9, -1)
     size = np.abs(away).max(1) if norm == "linf" else np.linalg.norm(away, axis=1)
     assert size.max() <= eps * (1 + 1e-5) + 1e-6 and found.min() >= 0 and found.max() <= 1
@@ -71,7 +74,9 @@ def test_batches_and_outer_jit_change_nothing():
 def test_a_flat_loss_and_a_tiny_gradient_give_numbers():
     still = pgd(linear, 0 * W, X, Y, eps=0.1, norm="l2")
     np.testing.assert_allclose(still, X, atol=1e-6)
-    tiny = pgd(lambda p, x: 1e-25 * linear(p, x), W, X, Y, eps=0.1, norm="l2", steps=1, step_size=0.1)
+    tiny = pgd(
+        lambda p, x: 1e-25 * linear(p, x), W, X, Y, eps=0.1, norm="l2", steps=1, step_size=0.1
+    )
     assert np.linalg.norm(np.asarray(tiny) - X, axis=1).min() > 0.09
 
 
@@ -80,7 +85,9 @@ def test_projection_is_the_nearest_point_of_the_ball():
     for norm in ("linf", "l2"):
         found = np.asarray(project(x, np.zeros_like(x), 0.5, norm=norm))
         expected = (
-            x.clip(-0.5, 0.5) if norm == "linf" else x / np.maximum(1, np.linalg.norm(x, axis=1, keepdims=True) * 2)
+            x.clip(-0.5, 0.5)
+            if norm == "linf"
+            else x / np.maximum(1, np.linalg.norm(x, axis=1, keepdims=True) * 2)
         )
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -88,12 +95,20 @@ def test_projection_is_the_nearest_point_of_the_ball():
 @pytest.mark.parametrize(
     "change, named",
     [
-        ({"x": X.astype(int)}, "x"), ({"y": Y[:3]}, "x, y"), ({"y": Y.astype(float)}, "y"), ({"eps": -1.0}, "eps"),
-        ({"eps": np.nan}, "eps"), ({"norm": "l1"}, "norm"), ({"steps": 0}, "steps"), ({"step_size": -1.0}, "step_size"),
-        ({"x": X + 5}, "x"), ({"x": X * np.nan}, "x"), ({"batch_size": 0}, "batch_size"),
+        ({"x": X.astype(int)}, "x"),
+        ({"y": Y[:3]}, "x, y"),
+        ({"y": Y.astype(float)}, "y"),
+        ({"eps": -1.0}, "eps"),
+        ({"eps": np.nan}, "eps"),
+        ({"norm": "l1"}, "norm"),
+        ({"steps": 0}, "steps"),
+        ({"step_size": -1.0}, "step_size"),
+        ({"x": X + 5}, "x"),
+        ({"x": X * np.nan}, "x"),
+        ({"batch_size": 0}, "batch_size"),
         ({"x": X[:0], "y": Y[:0]}, "x"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(change, named):
     given_ = {"x": X, "y": Y, "eps": 0.1} | change
     with pytest.raises(InputError, match=f"^{named}"):

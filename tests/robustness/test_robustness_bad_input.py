@@ -1,4 +1,5 @@
-"""Malformed calls of every public function end in a finite value or in a refusal that names the argument."""
+"""Malformed calls of every public function end in a finite value or in a refusal that names the
+argument."""
 
 import bad_input
 import jax
@@ -19,14 +20,39 @@ def linear(params, x):
     return x @ params["w"]
 
 
-ATTACK = {"f": linear, "params": PARAMS, "x": X, "y": Y, "eps": 0.1, "norm": "linf", "bounds": (0.0, 1.0),
-          "targeted": False, "loss": cross_entropy, "batch_size": 3}  # fmt: skip
+ATTACK = {
+    "f": linear,
+    "params": PARAMS,
+    "x": X,
+    "y": Y,
+    "eps": 0.1,
+    "norm": "linf",
+    "bounds": (0.0, 1.0),
+    "targeted": False,
+    "loss": cross_entropy,
+    "batch_size": 3,
+}
 CALLS = [
     (robustness.pgd, {**ATTACK, "steps": 2, "step_size": 0.05, "key": jax.random.key(0)}),
-    (robustness.pgd, {**ATTACK, "norm": "l2", "bounds": None, "steps": 1, "step_size": None, "key": None}),
+    (
+        robustness.pgd,
+        {**ATTACK, "norm": "l2", "bounds": None, "steps": 1, "step_size": None, "key": None},
+    ),
     (robustness.fgsm, ATTACK),
-    (robustness.project, {"x": X, "centre": X[::-1].copy(), "eps": 0.1, "norm": "l2", "bounds": None}),
-    (robustness.project, {"x": X, "centre": 0 * X, "eps": np.full((4, 1), 0.1), "norm": "linf", "bounds": (0.0, 1.0)}),
+    (
+        robustness.project,
+        {"x": X, "centre": X[::-1].copy(), "eps": 0.1, "norm": "l2", "bounds": None},
+    ),
+    (
+        robustness.project,
+        {
+            "x": X,
+            "centre": 0 * X,
+            "eps": np.full((4, 1), 0.1),
+            "norm": "linf",
+            "bounds": (0.0, 1.0),
+        },
+    ),
 ]
 
 

@@ -1,4 +1,5 @@
-"""Every public function of the package, called with every argument malformed: a right value or a refusal naming it."""
+"""Every public function of the package, called with every argument malformed: a right value or a
+refusal naming it."""
 
 import bad_input
 import jax
@@ -22,7 +23,12 @@ MODEL = shift.NuisanceModel(d_s=3, k=20)
 SCORES, ERRORS = np.asarray([0.1, 0.4, 0.5, 0.9, 1.2]), np.asarray([0.05, 0.1, 0.3, 0.35, 0.6])
 ALL = np.ones(6, bool)
 FIT = {"lams": np.asarray([1.0, 0.1]), "mask": ALL, "tol": 1e-6, "max_steps": 50}
-SWEEP = {"keys": jax.random.split(KEY, 2), "ns": np.asarray([8]), "etas": np.asarray([0.1]), "lams": np.asarray([0.1])}
+SWEEP = {
+    "keys": jax.random.split(KEY, 2),
+    "ns": np.asarray([8]),
+    "etas": np.asarray([0.1]),
+    "lams": np.asarray([0.1]),
+}
 SWEPT = shift.sweep(MODEL, **SWEEP, smallest_pad=8)
 LINE = shift.calibrate(SCORES, ERRORS)
 RECIPE = shift.FineTuning(steps=3, lr=0.1, batch_size=4)
@@ -43,7 +49,8 @@ def memorised(energy, **arguments):
 
 
 def bounded(bound, **arguments):
-    """A bound that is NaN, for a rule that does not interpolate, stays so, as its docstring says."""
+    """A bound that is NaN, for a rule that does not interpolate, stays so, as its docstring
+    says."""
     found = shift.ood_error_bound(bound=bound, **arguments)
     return 0.0 if isinstance(bound, float) and np.isnan(bound) else found
 
@@ -58,7 +65,14 @@ CALLS = {
     "CalibrationLine.predict": (LINE.predict, {"scores": SCORES}),
     "FineTuning": (
         shift.FineTuning,
-        {"steps": 3, "lr": 0.1, "momentum": 0.9, "batch_size": 4, "schedule": "cosine", "period": 3},
+        {
+            "steps": 3,
+            "lr": 0.1,
+            "momentum": 0.9,
+            "batch_size": 4,
+            "schedule": "cosine",
+            "period": 3,
+        },
     ),
     "Interpolation.error": (NETWORK.error, {"x": X32, "labels": LABELS}),
     "NuisanceModel": (
@@ -69,8 +83,13 @@ CALLS = {
     "Sweep.error": (SWEPT.error, {"scale": 0.3, "agree": 0.9}),
     "accuracy_line": (
         shift.accuracy_line,
-        {"id_accuracy": 1 - ERRORS, "ood_accuracy": 1 - ERRORS[::-1], "transform": "probit", "clip": 1e-3,
-         "groups": np.asarray([0, 0, 1, 1, 2])},
+        {
+            "id_accuracy": 1 - ERRORS,
+            "ood_accuracy": 1 - ERRORS[::-1],
+            "transform": "probit",
+            "clip": 1e-3,
+            "groups": np.asarray([0, 0, 1, 1, 2]),
+        },
     ),
     "agree_score": (shift.agree_score, {"first": LOGITS, "second": LOGITS[::-1]}),
     "atc_score": (shift.atc_score, {"logits": LOGITS, "threshold": -0.5}),
@@ -79,25 +98,40 @@ CALLS = {
     "calibrate": (shift.calibrate, {"scores": SCORES, "errors": ERRORS}),
     "colour_images": (
         shift.colour_images,
-        {"images": IMAGES, "labels": np.asarray([0, 1, 0]), "key": KEY, "agree": 0.9, "palette": np.eye(2)},
+        {
+            "images": IMAGES,
+            "labels": np.asarray([0, 1, 0]),
+            "key": KEY,
+            "agree": 0.9,
+            "palette": np.eye(2),
+        },
     ),
     "colour_noise": (shift.colour_noise, {"images": IMAGES[..., None], "key": KEY, "scale": 0.1}),
     "compress_block": (shift.compress_block, {"x_n": X}),
     "conf_score": (shift.conf_score, {"logits": LOGITS}),
     "cot_score": (shift.cot_score, {"logits": LOGITS, "class_shares": np.full(4, 0.25)}),
     "detection_auroc": (shift.detection_auroc, {"ordinary": SCORES, "attacked": SCORES + 0.3}),
-    "draw_training_set": (shift.draw_training_set, {"key": KEY, "model": MODEL, "n": 5, "eta": 0.1}),
+    "draw_training_set": (
+        shift.draw_training_set,
+        {"key": KEY, "model": MODEL, "n": 5, "eta": 0.1},
+    ),
     "entropy_score": (shift.entropy_score, {"logits": LOGITS}),
     "error_rate": (shift.error_rate, {"f": linear, "params": THETA, "x": X32, "labels": LABELS}),
     "fit_descent": (
         shift.fit_descent,
         {"X": X, "y": Y, "steps": np.asarray([0, 2]), "loss": "logistic", "learning_rate": 0.1},
     ),
-    "fit_logistic": (shift.fit_logistic, {"X": X, "y": Y, **FIT, "batch_size": 1, "precision": "float64"}),
+    "fit_logistic": (
+        shift.fit_logistic,
+        {"X": X, "y": Y, **FIT, "batch_size": 1, "precision": "float64"},
+    ),
     "fit_min_norm": (shift.fit_min_norm, {"X": X, "y": Y}),
     "fit_ridge": (shift.fit_ridge, {"X": X, "y": Y, "alphas": np.asarray([0.1, 1.0])}),
     "flip_labels": (shift.flip_labels, {"key": KEY, "y": Y, "eta": 0.1}),
-    "gaussian_error": (shift.gaussian_error, {"w_s": X, "norm_n": np.ones(6), "mean": X[0], "scale": 0.3}),
+    "gaussian_error": (
+        shift.gaussian_error,
+        {"w_s": X, "norm_n": np.ones(6), "mean": X[0], "scale": 0.3},
+    ),
     "id_ood_error": (
         shift.id_ood_error,
         {"w_s": XT, "norm_n": np.ones(5), "x_s": X, "y": Y, "sigma": 0.1, "tau": 0.5},
@@ -107,26 +141,53 @@ CALLS = {
     "linear_test_loss": (shift.linear_test_loss, PARTS),
     "margin_model_error": (
         shift.margin_model_error,
-        {"w_s": X, "norm_n": np.ones(6), "direction": np.asarray([1.0, 1.0, 0.0]), "gap": 0.2, "scale": 0.3,
-         "offset": 0.1},
+        {
+            "w_s": X,
+            "norm_n": np.ones(6),
+            "direction": np.asarray([1.0, 1.0, 0.0]),
+            "gap": 0.2,
+            "scale": 0.3,
+            "offset": 0.1,
+        },
     ),
-    "margin_points": (shift.margin_points, {"w_s": X[0], "direction": np.asarray([1.0, 1.0, 0.0]), "gap": 0.2}),
+    "margin_points": (
+        shift.margin_points,
+        {"w_s": X[0], "direction": np.asarray([1.0, 1.0, 0.0]), "gap": 0.2},
+    ),
     "memorisation_bound": (
         memorised,
-        {"w": np.asarray([-0.1, 0, 0, *(5 * NOISY)]), "x_s": X, "nuisance": np.eye(6), "y": Y, "noisy": NOISY,
-         "mask": ALL, "energy": 5.0},
+        {
+            "w": np.asarray([-0.1, 0, 0, *(5 * NOISY)]),
+            "x_s": X,
+            "nuisance": np.eye(6),
+            "y": Y,
+            "noisy": NOISY,
+            "mask": ALL,
+            "energy": 5.0,
+        },
     ),
     "mild_to_hard": (
         shift.mild_to_hard,
-        {"scores": SCORES, "errors": ERRORS, "severities": np.asarray([1, 2, 2, 4, 5]), "mild": (1, 2),
-         "hard": (4, 5)},
+        {
+            "scores": SCORES,
+            "errors": ERRORS,
+            "severities": np.asarray([1, 2, 2, 4, 5]),
+            "mild": (1, 2),
+            "hard": (4, 5),
+        },
     ),
     "min_norm_fit": (shift.min_norm_fit, {"X": X, "y": Y, "theta0": X[1]}),
     "nuclear_norm_score": (shift.nuclear_norm_score, {"logits": LOGITS}),
-    "nuisance_error": (shift.nuisance_error, {"gamma": X, "norm_n": np.ones(6), "scale": 0.3, "kappa": 0.1}),
+    "nuisance_error": (
+        shift.nuisance_error,
+        {"gamma": X, "norm_n": np.ones(6), "scale": 0.3, "kappa": 0.1},
+    ),
     "nuisance_factor": (shift.nuisance_factor, {"key": KEY, "n": 4, "k": 20, "sigma": 0.1}),
     "ood_error_bound": (bounded, {"gamma": X[:, 0], "bound": 1.0, "scale": 0.3}),
-    "projection_norm": (shift.projection_norm, {"theta_ref": THETA, "theta_tilde": {"w": 2 * THETA["w"]}}),
+    "projection_norm": (
+        shift.projection_norm,
+        {"theta_ref": THETA, "theta_tilde": {"w": 2 * THETA["w"]}},
+    ),
     "projection_norm_descent": (
         shift.projection_norm_descent,
         {**STOPPED, "steps": np.asarray([1, 5]), "step_size": 0.1},
@@ -137,7 +198,10 @@ CALLS = {
         {"K11": X @ X.T, "K21": XT @ X.T, "K22": XT @ XT.T, "residuals": Y, "rcond": 1e-10},
     ),
     "projection_parts": (shift.projection_parts, PARTS),
-    "pseudo_labels": (shift.pseudo_labels, {"f": linear, "params": THETA, "x": X32, "batch_size": 4}),
+    "pseudo_labels": (
+        shift.pseudo_labels,
+        {"f": linear, "params": THETA, "x": X32, "batch_size": 4},
+    ),
     "rotation_score": (shift.rotation_score, {"logits": LOGITS}),
     "rotations": (shift.rotations, {"x": IMAGES}),
     "sample_signal": (
@@ -146,11 +210,15 @@ CALLS = {
     ),
     "shift_bound": (
         shift.shift_bound,
-        {"kappa": np.asarray([1.0, 2.0]), "margin": np.asarray([0.5, 0.7]), "sigma": 0.1,
-         "norm_n": np.asarray([1.0, 2.0])},
+        {
+            "kappa": np.asarray([1.0, 2.0]),
+            "margin": np.asarray([0.5, 0.7]),
+            "sigma": 0.1,
+            "norm_n": np.asarray([1.0, 2.0]),
+        },
     ),
     "shrink_images": (shift.shrink_images, {"images": IMAGES}),
-}  # fmt: skip
+}
 
 
 def interpolate(**arguments):
@@ -164,7 +232,10 @@ HEAVY = {
         lambda **options: shift.PseudoTraining(**options)(THETA, X32, LABELS, KEY),
         {"f": linear, "recipe": RECIPE, "set_axis": "map", "mesh": None},
     ),
-    "PseudoTraining.__call__": (PROGRAM.__call__, {"theta0": THETA, "x": X32, "y": LABELS, "key": KEY}),
+    "PseudoTraining.__call__": (
+        PROGRAM.__call__,
+        {"theta0": THETA, "x": X32, "y": LABELS, "key": KEY},
+    ),
     "PseudoTraining.many": (
         PROGRAM.many,
         {"theta0": THETA, "x": SETS, "y": np.stack([LABELS, LABELS]), "key": KEY},
@@ -175,23 +246,57 @@ HEAVY = {
     ),
     "projection_norms": (
         shift.projection_norms,
-        {"f": linear, "theta0": THETA, "theta_hat": THETA, "train": (X32, LABELS), "test_sets": SETS, "key": KEY,
-         "recipe": RECIPE, "use_base_model": False, "target": None, "eval_batch_size": 4},
+        {
+            "f": linear,
+            "theta0": THETA,
+            "theta_hat": THETA,
+            "train": (X32, LABELS),
+            "test_sets": SETS,
+            "key": KEY,
+            "recipe": RECIPE,
+            "use_base_model": False,
+            "target": None,
+            "eval_batch_size": 4,
+        },
     ),
     "sweep": (
         shift.sweep,
-        {"model": MODEL, **SWEEP, "tol": 1e-6, "max_steps": 50, "smallest_pad": 8, "batch_size": 1,
-         "precision": "float64"},
+        {
+            "model": MODEL,
+            **SWEEP,
+            "tol": 1e-6,
+            "max_steps": 50,
+            "smallest_pad": 8,
+            "batch_size": 1,
+            "precision": "float64",
+        },
     ),
     "train_to_interpolation": (
         interpolate,
-        {"data": (X32, LABELS), "key": KEY, "optimizer": optax.sgd(0.1), "batch_size": 4, "max_epochs": 2,
-         "round_epochs": 1},
+        {
+            "data": (X32, LABELS),
+            "key": KEY,
+            "optimizer": optax.sgd(0.1),
+            "batch_size": 4,
+            "max_epochs": 2,
+            "round_epochs": 1,
+        },
     ),
-}  # fmt: skip
+}
 # A constant, and what functions give back: dataclasses that JAX takes apart and builds anew.
-NO_CALL = {"RED_GREEN", "ATCThreshold", "AccuracyLine", "DescentPath", "Extrapolation", "IsotropicExpectations",
-           "LogisticFit", "MemorisationBound", "ProjectionNorms", "ProjectionParts", "TrainingSet"}  # fmt: skip
+NO_CALL = {
+    "RED_GREEN",
+    "ATCThreshold",
+    "AccuracyLine",
+    "DescentPath",
+    "Extrapolation",
+    "IsotropicExpectations",
+    "LogisticFit",
+    "MemorisationBound",
+    "ProjectionNorms",
+    "ProjectionParts",
+    "TrainingSet",
+}
 
 
 def test_no_public_function_is_forgotten():
@@ -203,8 +308,9 @@ def test_no_public_function_is_forgotten():
 def malformed_calls(table) -> bad_input.Campaign:
     campaign = bad_input.Campaign()
     for function, arguments in table.values():
-        # as promised, NaN: the correlation of the means of no groups, and the memorisation bound of more samples (10^6)
-        # than features, which a classifier does not interpolate; both have tests of their own, and so have bad sizes
+        # as promised, NaN: the correlation of the means of no groups, and the memorisation bound of
+        # more samples (10^6) than features, which a classifier does not interpolate; both have
+        # tests of their own, and so have bad sizes
         skip = {shift.accuracy_line: ("groups",), shift.sweep: ("ns",)}.get(function, ())
         bad_input.attack(campaign, function, skip=skip, **arguments)
     print(campaign)
@@ -227,21 +333,30 @@ def test_malformed_arguments_are_refused_by_name():
         ("direction", lambda: shift.margin_points(X[0], direction=np.zeros(3), gap=0.2)),
         ("direction", lambda: shift.sample_signal(KEY, 5, 3, 0.2, direction=np.zeros(3))),
         ("theta0", lambda: shift.projection_parts(X, XT, X[:1].T, np.ones(3))),
-        ("step_size", lambda: shift.projection_norm_descent(X, XT, X[0], 0.0, [10**6], step_size=1e3)),
+        (
+            "step_size",
+            lambda: shift.projection_norm_descent(X, XT, X[0], 0.0, [10**6], step_size=1e3),
+        ),
         ("rcond", lambda: shift.projection_norm_gram(X @ X.T, XT @ X.T, XT @ XT.T, Y, rcond=-1.0)),
         ("X ", lambda: shift.fit_descent(np.zeros((6, 3)), Y, [3])),
-        ("learning_rate", lambda: shift.fit_descent(X, Y, [2000], loss="squared", learning_rate=1e3)),
+        (
+            "learning_rate",
+            lambda: shift.fit_descent(X, Y, [2000], loss="squared", learning_rate=1e3),
+        ),
         ("labels", lambda: shift.error_rate(linear, THETA, X32, LABELS[:, None])),
         ("labels", lambda: shift.error_rate(linear, THETA, X32, LABELS + 5)),
         ("y", lambda: shift.finetune(linear, THETA, X32, LABELS + 5, KEY, RECIPE)),
         ("params", lambda: shift.pseudo_labels(linear, {"w": THETA["w"] * np.nan}, X32)),
         ("logits", lambda: shift.conf_score(np.full((8, 4), 0.25))),
-        ("logits", lambda: shift.cot_score(np.tile([0.1, 0.2, 0.3, 0.4], (8, 1)), np.full(4, 0.25))),
+        (
+            "logits",
+            lambda: shift.cot_score(np.tile([0.1, 0.2, 0.3, 0.4], (8, 1)), np.full(4, 0.25)),
+        ),
         ("class_shares", lambda: shift.cot_score(LOGITS, [0.5, 0.5, 0.5, -0.5])),
         ("steps", lambda: shift.FineTuning(steps=2.5)),
         ("batch_size", lambda: shift.batch_order(KEY, 3, 2, 4)),
     ],
-)  # fmt: skip
+)
 def test_finite_input_that_gave_wrong_numbers_is_refused(named, call):
     with pytest.raises(InputError, match=named):
         call()

@@ -15,7 +15,9 @@ def test_the_line_is_least_squares_and_r2_the_squared_correlation():
     line = calibrate(SCORES, ERRORS)
     slope, intercept = np.polyfit(SCORES, ERRORS, 1)
     assert (line.slope, line.intercept) == (pytest.approx(slope), pytest.approx(intercept))
-    assert line.r2 == pytest.approx(1 - (line.residuals**2).sum() / ((ERRORS - ERRORS.mean()) ** 2).sum())
+    assert line.r2 == pytest.approx(
+        1 - (line.residuals**2).sum() / ((ERRORS - ERRORS.mean()) ** 2).sum()
+    )
     assert line.spearman == pytest.approx(stats.spearmanr(SCORES, ERRORS)[0])
     np.testing.assert_allclose(line.predict(SCORES) + line.residuals, ERRORS)
 
@@ -41,21 +43,25 @@ def test_extrapolation_fits_mild_shifts_and_asks_about_hard_ones():
 def test_detection_is_the_area_under_the_curve():
     ordinary, attacked = np.array([1.0, 2, 3, 3]), np.array([3.0, 4, 0])
     labels = np.r_[np.zeros(4), np.ones(3)]
-    assert detection_auroc(ordinary, attacked) == pytest.approx(roc_auc_score(labels, np.r_[ordinary, attacked]))
+    assert detection_auroc(ordinary, attacked) == pytest.approx(
+        roc_auc_score(labels, np.r_[ordinary, attacked])
+    )
 
 
 @pytest.mark.parametrize(
     "call, named",
     [
-        (lambda: calibrate(SCORES, ERRORS[:3]), "shapes scores"), (lambda: calibrate(SCORES, 100 * ERRORS), "errors"),
-        (lambda: calibrate([1.0], [0.5]), "scores"), (lambda: calibrate([1.0, 1.0], [0.1, 0.2]), "scores"),
+        (lambda: calibrate(SCORES, ERRORS[:3]), "shapes scores"),
+        (lambda: calibrate(SCORES, 100 * ERRORS), "errors"),
+        (lambda: calibrate([1.0], [0.5]), "scores"),
+        (lambda: calibrate([1.0, 1.0], [0.1, 0.2]), "scores"),
         (lambda: calibrate([1.0, np.nan], [0.1, 0.2]), "scores"),
         (lambda: mild_to_hard(SCORES, ERRORS, [1, 2]), "shapes scores"),
         (lambda: mild_to_hard(SCORES, ERRORS, np.ones(30)), "hard"),
         (lambda: mild_to_hard(SCORES, ERRORS, np.full(30, 5)), "mild"),
         (lambda: detection_auroc([], [1.0]), "ordinary"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(call, named):
     with pytest.raises(InputError, match=f"^{named}\\b"):
         call()

@@ -17,7 +17,9 @@ def test_colours_agree_with_labels_as_often_as_asked():
     # a wrong colour is each of the others equally often
     offset = (np.asarray(colours) - labels)[np.asarray(colours) != labels] % 3
     assert abs((offset == 1).mean() - 0.5) < 4 * (0.25 / len(offset)) ** 0.5
-    np.testing.assert_allclose(painted, np.broadcast_to(palette[np.asarray(colours)][:, None, None], painted.shape))
+    np.testing.assert_allclose(
+        painted, np.broadcast_to(palette[np.asarray(colours)][:, None, None], painted.shape)
+    )
 
 
 def test_certain_agreement_paints_labels_and_black_stays_black():
@@ -31,7 +33,9 @@ def test_certain_agreement_paints_labels_and_black_stays_black():
 def test_noise_has_its_scale_on_every_channel():
     noise = np.asarray(colour_noise(jnp.zeros((50, 8, 8, 3)), jax.random.key(0), scale=0.3))
     assert np.abs(noise.std((0, 1, 2)) / 0.3 - 1).max() < 4 / (2 * 3200) ** 0.5
-    assert (np.asarray(colour_noise(jnp.ones((1, 2, 2, 1)), jax.random.key(0), scale=0.0)) == 1).all()
+    assert (
+        np.asarray(colour_noise(jnp.ones((1, 2, 2, 1)), jax.random.key(0), scale=0.0)) == 1
+    ).all()
 
 
 def test_shrinking_takes_block_means():
@@ -45,7 +49,10 @@ def test_shrinking_takes_block_means():
         (lambda k: colour_images(np.ones((2, 2, 2)), [0, 2], k, agree=0.5), "labels holds 2"),
         (lambda k: colour_images(np.ones((2, 2, 2)), [0], k, agree=0.5), "shapes images"),
         (lambda k: colour_images(np.ones((2, 2, 2)), [0.0, 1.0], k, agree=0.5), "integer"),
-        (lambda k: colour_images(np.ones((2, 2, 2)), [0, 0], k, agree=0.5, palette=[[1.0]]), "1 colour"),
+        (
+            lambda k: colour_images(np.ones((2, 2, 2)), [0, 0], k, agree=0.5, palette=[[1.0]]),
+            "1 colour",
+        ),
         (lambda k: colour_images(np.ones((2, 2)), [0, 0], k, agree=0.5), "images has shape"),
         (lambda k: colour_noise(np.ones((2, 2, 2)), k, scale=1.0), "images has shape"),
         (lambda k: shrink_images(np.ones((1, 3, 2))), "even"),

@@ -26,9 +26,14 @@ def test_the_path_agrees_with_scikit_learn_in_either_shape(n, p):
     lams = [1e-4, 0.3]
     fit = fit_logistic(X, y, lams)
     for lam, w, norm in zip(lams, fit.coef, fit.gradient_norm, strict=True):
-        model = LogisticRegression(C=1 / (n * lam), fit_intercept=False, tol=1e-10, max_iter=10_000).fit(X, y)
-        np.testing.assert_allclose(w, model.coef_[0], rtol=2e-4, atol=1e-5)  # lbfgs stops at a gradient of 1e-10 n
-        assert np.linalg.norm(gradient(X, y, w, lam)) == pytest.approx(norm, abs=1e-12) and norm < 1e-8
+        model = LogisticRegression(
+            C=1 / (n * lam), fit_intercept=False, tol=1e-10, max_iter=10_000
+        ).fit(X, y)
+        # lbfgs stops at a gradient of 1e-10 n
+        np.testing.assert_allclose(w, model.coef_[0], rtol=2e-4, atol=1e-5)
+        assert (
+            np.linalg.norm(gradient(X, y, w, lam)) == pytest.approx(norm, abs=1e-12) and norm < 1e-8
+        )
     assert fit.converged.all() and fit.coef.shape == (2, p)
 
 
@@ -46,7 +51,11 @@ def test_padding_and_batches_change_nothing():
     labels = np.concatenate([y, np.ones(5)])
     mask = np.arange(17) < 12
     both = fit_logistic(
-        np.stack([padded, padded]), np.stack([labels, -labels]), [1e-3], mask=np.stack([mask, mask]), batch_size=2
+        np.stack([padded, padded]),
+        np.stack([labels, -labels]),
+        [1e-3],
+        mask=np.stack([mask, mask]),
+        batch_size=2,
     )
     assert both.coef.shape == (2, 1, 40) and both.train_error.shape == (2, 1)
     np.testing.assert_allclose(both.coef[0], alone.coef, atol=1e-7)
@@ -66,7 +75,9 @@ def test_a_gram_matrix_is_enough():
             w = X.T @ a[l]
             assert np.linalg.norm(gradient(X[:9], label[:9], w, lam)) < 1e-9
             losses = np.logaddexp(0, -label[:9] * (X[:9] @ w)).mean() + lam / 2 * w @ w
-            assert losses == pytest.approx(found["objective"][list(labels.tolist()).index(label.tolist()), l])
+            assert losses == pytest.approx(
+                found["objective"][list(labels.tolist()).index(label.tolist()), l]
+            )
 
 
 @pytest.mark.parametrize(
@@ -91,15 +102,19 @@ def test_a_tiny_penalty_approaches_the_maximum_margin():
     w = fit_logistic(X, y, [1e-9], tol=1e-12).coef[0]
     # hard-margin support vector machine by its dual: min |X^T (y a)|^2 / 2 - sum a, a >= 0
     G = (y[:, None] * X) @ (y[:, None] * X).T
-    found = minimize(lambda a: (a @ G @ a / 2 - a.sum(), G @ a - 1), np.ones(6), jac=True, bounds=[(0, None)] * 6)
+    found = minimize(
+        lambda a: (a @ G @ a / 2 - a.sum(), G @ a - 1), np.ones(6), jac=True, bounds=[(0, None)] * 6
+    )
     svm = X.T @ (y * found.x)
-    assert w @ svm / np.linalg.norm(w) / np.linalg.norm(svm) > 0.999  # the gap closes like 1 / log(1 / lam)
+    # the gap closes like 1 / log(1 / lam)
+    assert w @ svm / np.linalg.norm(w) / np.linalg.norm(svm) > 0.999
 
 
 def test_noisy_data_that_cannot_be_separated_keep_their_training_error():
     X = np.array([[1.0], [1.0], [1.0], [-1.0]])
     fit = fit_logistic(X, [1, 1, -1, 1], [1e-6])
-    # sufficient statistics: two samples agree with w > 0, two with w < 0, so w = 0 and every sample is a tie
+    # sufficient statistics: two samples agree with w > 0, two with w < 0, so w = 0 and every sample
+    # is a tie
     np.testing.assert_allclose(fit.coef, 0, atol=1e-7)
     assert fit.objective[0] == pytest.approx(np.log(2))
 
@@ -125,7 +140,8 @@ def test_a_fit_that_stops_early_says_so():
 
 @pytest.mark.long
 def test_one_sample_and_float32_are_fitted():
-    # one sample: w = t x with lam t |x|^2 = ... solved by bisection of the scalar equation lam t = s(-t |x|^2)
+    # one sample: w = t x with lam t |x|^2 = ... solved by bisection of the scalar equation lam t =
+    # s(-t |x|^2)
     x = np.array([[1.0, 2.0]])
     w = fit_logistic(x, [1], [0.1]).coef[0]
     t = w[0]

@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theorylab.errors import InputError
-from theorylab.shift import compress_block, fit_logistic, memorisation_bound, ood_error_bound, shift_bound
+from theorylab.shift import (
+    compress_block,
+    fit_logistic,
+    memorisation_bound,
+    ood_error_bound,
+    shift_bound,
+)
 
 
 def sample(n=10, d=2, k=60, seed=0, wrong=3):
@@ -25,7 +31,9 @@ def test_the_bound_is_its_formula_and_holds():
     v = w / margins.min()
     demanded = sum(1 + y[i] * (x_s[i] @ v[:2]) for i in range(3))
     expected = demanded / np.linalg.norm(sum(noisy[i] * x_n[i] for i in range(3)))
-    assert found.bound == pytest.approx(expected) and found.norm_n == pytest.approx(np.linalg.norm(v[2:]))
+    assert found.bound == pytest.approx(expected) and found.norm_n == pytest.approx(
+        np.linalg.norm(v[2:])
+    )
     assert found.approximation == pytest.approx(demanded / np.sqrt(3 * 60 / 16))
     assert found.wrong == 3 and found.norm_n >= found.bound > 0
 
@@ -35,7 +43,8 @@ def test_no_interpolating_classifier_is_below_the_bound(seed, wrong):
     x_s, x_n, y, noisy = sample(seed=seed, wrong=wrong)
     rng = np.random.default_rng(seed)
     X = np.concatenate([x_s, x_n], 1)
-    w = np.linalg.pinv(X) @ (noisy * rng.uniform(1, 3, len(noisy)))  # interpolates with margins of its own
+    # interpolates with margins of its own
+    w = np.linalg.pinv(X) @ (noisy * rng.uniform(1, 3, len(noisy)))
     found = memorisation_bound(w, x_s, x_n, y, noisy)
     assert found.norm_n >= found.bound * (1 - 1e-9)
 
@@ -49,9 +58,13 @@ def test_compressed_and_masked_samples_give_the_same_bound():
     # the same classifier in explicit coordinates: w_N = X_N^T (X_N X_N^T)^-1 L w_L
     w_n = x_n.T @ np.linalg.solve(x_n @ x_n.T, L @ w_l[2:])
     explicit = memorisation_bound(np.append(w_l[:2], w_n), x_s, x_n, y, noisy)
-    np.testing.assert_allclose([found.norm_n, found.bound], [explicit.norm_n, explicit.bound], rtol=1e-8)
+    np.testing.assert_allclose(
+        [found.norm_n, found.bound], [explicit.norm_n, explicit.bound], rtol=1e-8
+    )
     pad = lambda a, value: np.concatenate([a, np.full((2, *a.shape[1:]), value)])  # noqa: E731
-    masked = memorisation_bound(w_l, pad(x_s, 9.0), pad(L, 9.0), pad(y, 1.0), pad(noisy, -1.0), mask=np.arange(12) < 10)
+    masked = memorisation_bound(
+        w_l, pad(x_s, 9.0), pad(L, 9.0), pad(y, 1.0), pad(noisy, -1.0), mask=np.arange(12) < 10
+    )
     assert masked.bound == pytest.approx(found.bound) and masked.wrong == 3
 
 
@@ -79,7 +92,11 @@ def test_the_shift_bound_holds_for_bounded_noise_and_has_its_limits():
     margins = np.array([0.5, 1.5, 3.0, 4.0])
     error = (margins[:, None] + rng.uniform(-0.5, 0.5, (20_000, 40)) @ w < 3.0).mean(1)
     bound = shift_bound(3.0, margins, 0.5, np.linalg.norm(w))
-    assert (bound <= error + 4 * np.sqrt(0.25 / 20_000)).all() and bound[0] > 0.1 and (bound[2:] == 0).all()
+    assert (
+        (bound <= error + 4 * np.sqrt(0.25 / 20_000)).all()
+        and bound[0] > 0.1
+        and (bound[2:] == 0).all()
+    )
     np.testing.assert_allclose(shift_bound(1.0, [0.0, 2.0], 0.0, 1.0), [1.0, 0.0])
 
 

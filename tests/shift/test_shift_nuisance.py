@@ -22,7 +22,8 @@ def test_the_label_is_the_sign_along_the_direction_and_classes_are_a_gap_apart()
     x, y = sample_signal(jax.random.key(0), 500, 3, 0.25, direction=u)
     along = x @ (u / 5)
     assert set(y) == {-1.0, 1.0} and (y * along >= 0.25).all() and x.dtype == np.float64
-    # the rest of the distribution is standard normal: 4 standard errors of a variance and of a mean over 500 draws
+    # the rest of the distribution is standard normal: 4 standard errors of a variance and of a mean
+    # over 500 draws
     assert abs(x[:, 2].var() - 1) < 4 * (2 / 500) ** 0.5 and abs(y.mean()) < 4 / 500**0.5
 
 
@@ -30,7 +31,10 @@ def test_the_label_is_the_sign_along_the_direction_and_classes_are_a_gap_apart()
 def test_the_bartlett_factor_has_the_moments_of_a_wishart_matrix():
     n, k, sigma, draws = 4, 7, 0.5, 400
     keys = jax.random.split(jax.random.key(1), draws)
-    grams = np.stack([(lambda f: f @ f.T)(nuisance_factor(key, n, k, sigma)) for key in keys]) / sigma**2
+    grams = (
+        np.stack([(lambda f: f @ f.T)(nuisance_factor(key, n, k, sigma)) for key in keys])
+        / sigma**2
+    )
     # E W = k I; Var W_ii = 2k, Var W_ij = k (Wishart moments); 5 standard errors over the draws
     assert np.abs(grams.mean(0) - k * np.eye(n)).max() < 5 * np.sqrt(2 * k / draws)
     off = grams[:, np.tril_indices(n, -1)[0], np.tril_indices(n, -1)[1]]
@@ -40,7 +44,9 @@ def test_the_bartlett_factor_has_the_moments_of_a_wishart_matrix():
 
 def test_chi_variates_have_their_law():
     freedom = np.array([1.0, 2.0, 3.0, 50_000.0], np.float32)
-    found = np.asarray(jax.jit(jax.vmap(lambda key: chi(key, freedom)))(jax.random.split(jax.random.key(0), 4000)))
+    found = np.asarray(
+        jax.jit(jax.vmap(lambda key: chi(key, freedom)))(jax.random.split(jax.random.key(0), 4000))
+    )
     for k, column in zip(freedom, found.T, strict=True):
         assert stats.kstest(column.astype(float), stats.chi(k).cdf).pvalue > 1e-3
 
@@ -72,9 +78,14 @@ def test_a_larger_noise_rate_flips_a_superset_of_labels():
 
 @pytest.mark.long
 def test_a_training_set_has_the_shortcut_as_last_signal_coordinate():
-    sample = draw_training_set(jax.random.key(0), NuisanceModel(d_s=3, k=100, shortcut=2.0), 300, 0.1)
+    sample = draw_training_set(
+        jax.random.key(0), NuisanceModel(d_s=3, k=100, shortcut=2.0), 300, 0.1
+    )
     agrees = sample.x_s[:, 3] * sample.y
-    assert set(agrees) == {-2.0, 2.0} and abs((agrees > 0).mean() - 0.95) < 4 * (0.95 * 0.05 / 300) ** 0.5
+    assert (
+        set(agrees) == {-2.0, 2.0}
+        and abs((agrees > 0).mean() - 0.95) < 4 * (0.95 * 0.05 / 300) ** 0.5
+    )
     assert sample.x.shape == (300, 4 + 100) and sample.direction.tolist() == [1, 0, 0, 0]
 
 

@@ -28,7 +28,8 @@ def linear(params, x):
 
 
 def by_hand(recipe, x, y, period=None):
-    """The same training of softmax regression, in NumPy: momentum, and half a cosine over the period."""
+    """The same training of softmax regression, in NumPy: momentum, and half a cosine over the
+    period."""
     w, b, vw, vb = np.asarray(THETA0["w"], float), np.zeros(3), 0.0, 0.0
     for t, rows in enumerate(np.asarray(batch_order(KEY, len(x), recipe.steps, recipe.batch_size))):
         z = np.asarray(x, float)[rows] @ w + b
@@ -92,7 +93,8 @@ def test_projection_norms_are_steps_1_to_4_by_hand():
 
 
 def test_without_shift_and_with_its_own_labels_the_norm_is_zero():
-    """theta_hat that labels the training set rightly: theta~ on the training inputs is the reference itself."""
+    """theta_hat that labels the training set rightly: theta~ on the training inputs is the
+    reference itself."""
     w = np.linalg.lstsq(np.c_[X, np.ones(20)], np.eye(20), rcond=None)[0]
     hat = {"w": jnp.asarray(w[:5, :3], jnp.float32), "b": jnp.asarray(w[5, :3], jnp.float32)}
     y = np.asarray(linear(hat, X)).argmax(1)
@@ -113,13 +115,17 @@ def test_batch_norm_trains_in_train_mode_and_its_statistics_are_no_parameters():
     model = Normed(nnx.Rngs(0))
     f, theta0 = functional(model)
     apply, params, state = functional_train(model)
-    found = finetune(f, theta0, X, Y, KEY, FineTuning(1, 0.1, batch_size=20), train_mode=(apply, state))
+    found = finetune(
+        f, theta0, X, Y, KEY, FineTuning(1, 0.1, batch_size=20), train_mode=(apply, state)
+    )
     assert jax.tree.structure(found) == jax.tree.structure(params)
     rows = batch_order(KEY, 20, 1, 20)[0]
     standard = (X - X.mean(0)) / np.sqrt(X.var(0) + 1e-5)
 
     def loss(p):
-        z = (standard[rows] * p["norm"]["scale"] + p["norm"]["bias"]) @ p["head"]["kernel"] + p["head"]["bias"]
+        z = (standard[rows] * p["norm"]["scale"] + p["norm"]["bias"]) @ p["head"]["kernel"] + p[
+            "head"
+        ]["bias"]
         return cross_entropy(z, jnp.asarray(Y)[rows]).mean()
 
     expected = jax.tree.map(lambda p, g: p - 0.1 * g, theta0, jax.jit(jax.grad(loss))(theta0))
@@ -129,8 +135,10 @@ def test_batch_norm_trains_in_train_mode_and_its_statistics_are_no_parameters():
 @pytest.mark.parametrize(
     "call, named",
     [
-        (lambda: FineTuning(steps=0), "steps"), (lambda: FineTuning(lr=-1.0), "lr"),
-        (lambda: FineTuning(schedule="linear"), "schedule"), (lambda: FineTuning(period=0), "period"),
+        (lambda: FineTuning(steps=0), "steps"),
+        (lambda: FineTuning(lr=-1.0), "lr"),
+        (lambda: FineTuning(schedule="linear"), "schedule"),
+        (lambda: FineTuning(period=0), "period"),
         (lambda: PseudoTraining(linear, RECIPE, set_axis="rows"), "set_axis"),
         (lambda: finetune(linear, THETA0, X[:4], Y[:4], KEY, RECIPE), "batch_size"),
         (lambda: finetune(linear, THETA0, X, Y[:4], KEY, RECIPE), "x, y"),
@@ -138,9 +146,12 @@ def test_batch_norm_trains_in_train_mode_and_its_statistics_are_no_parameters():
         (lambda: finetune(linear, THETA0, X, Y, 0, RECIPE), "key"),
         (lambda: finetune(linear, THETA0, X * np.nan, Y, KEY, RECIPE), "x"),
         (lambda: projection_norm(THETA0, {"w": 1.0}), "theta_ref, theta_tilde"),
-        (lambda: projection_norm(THETA0, {"w": jnp.ones(2), "b": jnp.ones(3)}), "theta_ref, theta_tilde"),
+        (
+            lambda: projection_norm(THETA0, {"w": jnp.ones(2), "b": jnp.ones(3)}),
+            "theta_ref, theta_tilde",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(call, named):
     with pytest.raises(InputError, match=f"^{named}( =| holds|:)"):
         call()

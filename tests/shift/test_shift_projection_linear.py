@@ -35,7 +35,9 @@ def test_the_fit_is_the_interpolator_closest_to_its_start(draw):
     X, _, theta_star, theta0 = draw
     y = X @ theta_star
     found = min_norm_fit(X, y, theta0)
-    np.testing.assert_allclose(found, theta0 + np.linalg.lstsq(X, y - X @ theta0, rcond=None)[0], atol=1e-10)
+    np.testing.assert_allclose(
+        found, theta0 + np.linalg.lstsq(X, y - X @ theta0, rcond=None)[0], atol=1e-10
+    )
     np.testing.assert_allclose(X @ found, y, atol=1e-10)
     both = min_norm_fit(X, np.stack([y, 2 * y], 1), np.stack([theta0, theta0], 1))
     np.testing.assert_allclose(both[:, 0], found, atol=1e-12)
@@ -45,8 +47,12 @@ def test_proposition_1_the_norm_and_the_loss_are_those_of_the_two_fits(draw):
     X, Xt, theta_star, theta0 = draw
     theta_hat = min_norm_fit(X, X @ theta_star, theta0)
     tilde = min_norm_fit(Xt, Xt @ theta_hat, theta0)
-    assert linear_projection_norm(*draw) == pytest.approx(np.linalg.norm(theta_hat - tilde), rel=1e-12)
-    assert linear_test_loss(*draw) == pytest.approx(((Xt @ (theta_hat - theta_star)) ** 2).mean(), rel=1e-12)
+    assert linear_projection_norm(*draw) == pytest.approx(
+        np.linalg.norm(theta_hat - tilde), rel=1e-12
+    )
+    assert linear_test_loss(*draw) == pytest.approx(
+        ((Xt @ (theta_hat - theta_star)) ** 2).mean(), rel=1e-12
+    )
 
 
 def test_propositions_2_and_4_bound_the_loss(draw):
@@ -54,9 +60,15 @@ def test_propositions_2_and_4_bound_the_loss(draw):
     p = projection_parts(*draw)
     P, Pt, s = projector(X), projector(Xt), np.linalg.svd(Xt)[1]
     missed = np.linalg.norm(Pt @ (np.eye(D) - P) @ (theta_star - theta0))
-    assert p.missed == pytest.approx(missed, rel=1e-12) and p.kappa == pytest.approx(p.pn / missed, rel=1e-12)
-    assert p.lower == pytest.approx(s[-1] ** 2 / M * missed**2) and p.upper == pytest.approx(s[0] ** 2 / M * missed**2)
-    assert p.lower <= p.loss <= p.upper and p.upper == pytest.approx(s[0] ** 2 / (M * p.kappa**2) * p.pn**2)
+    assert p.missed == pytest.approx(missed, rel=1e-12) and p.kappa == pytest.approx(
+        p.pn / missed, rel=1e-12
+    )
+    assert p.lower == pytest.approx(s[-1] ** 2 / M * missed**2) and p.upper == pytest.approx(
+        s[0] ** 2 / M * missed**2
+    )
+    assert p.lower <= p.loss <= p.upper and p.upper == pytest.approx(
+        s[0] ** 2 / (M * p.kappa**2) * p.pn**2
+    )
 
 
 def test_a_signal_that_training_never_saw_has_norm_0_and_a_loss(draw):
@@ -66,9 +78,11 @@ def test_a_signal_that_training_never_saw_has_norm_0_and_a_loss(draw):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("n, m", [(12, 9), (9, 9), (6, 40)])  # 40 > d: the test rows span everything
+# 40 > d: the test rows span everything
+@pytest.mark.parametrize("n, m", [(12, 9), (9, 9), (6, 40)])
 def test_proposition_3_is_the_average_over_an_orthonormal_frame(n, m):
-    """The mean over r e_i is that over any law with E theta theta^T = (r^2 / d) I: nothing needs to be sampled."""
+    """The mean over r e_i is that over any law with E theta theta^T = (r^2 / d) I: nothing needs to
+    be sampled."""
     rng = np.random.default_rng(n + m)
     X, Xt, r = rng.normal(size=(n, D)), rng.normal(size=(m, D)) * np.linspace(0.2, 1.5, D), 1.7
     found = isotropic_expectations(X, Xt, r)
@@ -92,7 +106,9 @@ def test_proposition_6_the_norm_falls_with_more_test_rows_and_is_0_at_full_rank(
 def test_repeated_and_zero_rows_change_nothing(draw):
     X, Xt, theta, _ = draw
     more = np.concatenate([Xt, Xt[:3], np.zeros((2, D))])
-    assert linear_projection_norm(X, more, theta) == pytest.approx(linear_projection_norm(X, Xt, theta), rel=1e-10)
+    assert linear_projection_norm(X, more, theta) == pytest.approx(
+        linear_projection_norm(X, Xt, theta), rel=1e-10
+    )
 
 
 @pytest.mark.long
@@ -102,10 +118,14 @@ def test_proposition_7_flow_is_the_matrix_exponential_and_descent_the_iteration(
     C, Ct, v = X.T @ X / N, Xt.T @ Xt / M, theta_hat - theta0
     times = np.array([0.0, 0.1, 1.0, 10.0])
     ref, base = projection_norm_flow(X, Xt, theta_hat, theta0, times)
-    np.testing.assert_allclose(ref, [np.linalg.norm((expm(-t * Ct) - expm(-t * C)) @ v) for t in times], atol=1e-10)
+    np.testing.assert_allclose(
+        ref, [np.linalg.norm((expm(-t * Ct) - expm(-t * C)) @ v) for t in times], atol=1e-10
+    )
     np.testing.assert_allclose(base, [np.linalg.norm(expm(-t * Ct) @ v) for t in times], atol=1e-10)
     limit = linear_projection_norm(X, Xt, theta_star, theta0)
-    np.testing.assert_allclose(projection_norm_flow(X, Xt, theta_hat, theta0, 1e8), [limit, limit], rtol=1e-8)
+    np.testing.assert_allclose(
+        projection_norm_flow(X, Xt, theta_hat, theta0, 1e8), [limit, limit], rtol=1e-8
+    )
 
     eta = 1.2 / np.linalg.norm(Ct, 2)  # beyond 1 / ||C||: some factors are negative
     tilde, reference = theta0.copy(), theta0.copy()
@@ -113,7 +133,10 @@ def test_proposition_7_flow_is_the_matrix_exponential_and_descent_the_iteration(
         tilde = tilde - eta * Ct @ (tilde - theta_hat)
         reference = reference - eta * C @ (reference - theta_hat)
     ref, base = projection_norm_descent(X, Xt, theta_hat, theta0, [0, 7], step_size=eta)
-    expected = [[0, np.linalg.norm(reference - tilde)], [np.linalg.norm(v), np.linalg.norm(theta_hat - tilde)]]
+    expected = [
+        [0, np.linalg.norm(reference - tilde)],
+        [np.linalg.norm(v), np.linalg.norm(theta_hat - tilde)],
+    ]
     np.testing.assert_allclose([ref, base], expected, atol=1e-12)
 
 
@@ -129,7 +152,9 @@ def test_the_gram_form_is_the_primal_one(draw):
     X, Xt, theta_star, theta0 = draw
     resid = X @ (theta_star - theta0)
     expected = linear_projection_norm(*draw)
-    assert projection_norm_gram(X @ X.T, Xt @ X.T, Xt @ Xt.T, resid) == pytest.approx(expected, abs=1e-8)
+    assert projection_norm_gram(X @ X.T, Xt @ X.T, Xt @ Xt.T, resid) == pytest.approx(
+        expected, abs=1e-8
+    )
     single = [K.astype(np.float32) for K in (X @ X.T, Xt @ X.T, Xt @ Xt.T)]
     assert projection_norm_gram(*single, resid) == pytest.approx(expected, rel=1e-3)
     two = projection_norm_gram(X @ X.T, Xt @ X.T, Xt @ Xt.T, np.stack([resid, 2 * resid], 1))
@@ -156,13 +181,14 @@ def test_it_works_under_vmap_and_whatever_the_callers_precision(draw):
         (lambda X, Xt, t: linear_projection_norm(X, Xt, t[1:]), "theta_star"),
         (lambda X, Xt, t: linear_projection_norm(X * np.nan, Xt, t), "X"),
         (lambda X, Xt, t: linear_projection_norm(0 * X, Xt, t), "X"),
-        (lambda X, Xt, t: isotropic_expectations(X, Xt, -1.0), "r"), (lambda X, Xt, t: min_norm_fit(X, t), "y"),
+        (lambda X, Xt, t: isotropic_expectations(X, Xt, -1.0), "r"),
+        (lambda X, Xt, t: min_norm_fit(X, t), "y"),
         (lambda X, Xt, t: projection_norm_flow(X, Xt, t, 0.0, -1.0), "t"),
         (lambda X, Xt, t: projection_norm_descent(X, Xt, t, 0.0, 0.5, step_size=0.1), "steps"),
         (lambda X, Xt, t: projection_norm_gram(X @ X.T, X @ X.T, Xt @ Xt.T, X @ t), "K11"),
         (lambda X, Xt, t: projection_norm_gram(X @ X.T, Xt @ X.T, Xt @ Xt.T, t), "residuals"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(draw, call, named):
     X, Xt, theta, _ = draw
     with pytest.raises(InputError, match=f"^{named} "):

@@ -5,20 +5,29 @@ from scipy.special import owens_t
 from scipy.stats import norm
 
 from theorylab.errors import InputError
-from theorylab.shift import gaussian_error, id_ood_error, margin_model_error, margin_points, nuisance_error
+from theorylab.shift import (
+    gaussian_error,
+    id_ood_error,
+    margin_model_error,
+    margin_points,
+    nuisance_error,
+)
 
 
 @pytest.mark.parametrize(("c", "r", "s"), [(1.0, 0.5, 0.3), (0.2, 1.0, 2.0), (-0.5, 0.1, 0.1)])
 def test_the_margin_models_error_is_its_integral(c, r, s):
     gap = 0.25
     width = np.hypot(r, 0.7 * s)
-    expected = quad(lambda g: 2 * norm.pdf(g) * norm.cdf(-c * (g + gap) / width), 0, 12, epsabs=1e-13)[0]
+    expected = quad(
+        lambda g: 2 * norm.pdf(g) * norm.cdf(-c * (g + gap) / width), 0, 12, epsabs=1e-13
+    )[0]
     error = margin_model_error([c, r], s, direction=[1.0, 0.0], gap=gap, scale=0.7)
     assert error == pytest.approx(expected, abs=1e-10)
 
 
 def test_without_a_gap_the_error_is_owens_angle():
-    # P(sign<w,x> != sign<u,x>) = angle / pi: 1/2 - arctan(c / width) / pi, which Owen's T gives as well
+    # P(sign<w,x> != sign<u,x>) = angle / pi: 1/2 - arctan(c / width) / pi, which Owen's T gives as
+    # well
     c, width = 0.8, 0.6
     error = margin_model_error([c, width], 0.0, direction=[2.0, 0.0], gap=0.0, scale=1.0)
     assert error == pytest.approx(0.5 - np.arctan(c / width) / np.pi, abs=1e-12)
@@ -45,7 +54,9 @@ def test_a_shift_of_the_mean_moves_every_margin():
     gamma = np.array([0.5, 1.5])
     error = nuisance_error(gamma, 2.0, 0.5, kappa=1.0)
     assert error == pytest.approx(norm.cdf(-(gamma - 1.0)).mean(), abs=1e-12)
-    whole = margin_model_error([1.0, 0.0], 2.0, direction=[1.0, 0.0], gap=0.25, scale=0.5, offset=-1.0)
+    whole = margin_model_error(
+        [1.0, 0.0], 2.0, direction=[1.0, 0.0], gap=0.25, scale=0.5, offset=-1.0
+    )
     points = margin_points([1.0, 0.0], direction=[1.0, 0.0], gap=0.25)
     assert whole == pytest.approx(norm.cdf(-(points - 1.0)).mean(), abs=2e-5)
 
@@ -73,9 +84,18 @@ def test_errors_are_computed_for_whole_batches():
     [
         (lambda: nuisance_error([[1.0]], [1.0, 2.0], 1.0), "norm_n has shape"),
         (lambda: nuisance_error([1.0], 1.0, -1.0), "scale = -1"),
-        (lambda: id_ood_error([1.0], 1.0, [[1.0, 2.0]], [1.0], sigma=1.0, tau=1.0), "w_s has shape"),
-        (lambda: margin_model_error([1.0], 1.0, direction=[1.0, 0.0], gap=0.1, scale=1.0), "direction has shape"),
-        (lambda: margin_model_error([np.nan], 1.0, direction=[1.0], gap=0.1, scale=1.0), "w_s holds nan"),
+        (
+            lambda: id_ood_error([1.0], 1.0, [[1.0, 2.0]], [1.0], sigma=1.0, tau=1.0),
+            "w_s has shape",
+        ),
+        (
+            lambda: margin_model_error([1.0], 1.0, direction=[1.0, 0.0], gap=0.1, scale=1.0),
+            "direction has shape",
+        ),
+        (
+            lambda: margin_model_error([np.nan], 1.0, direction=[1.0], gap=0.1, scale=1.0),
+            "w_s holds nan",
+        ),
     ],
 )
 def test_bad_input_is_refused_by_name(call, said):

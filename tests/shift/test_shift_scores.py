@@ -50,7 +50,10 @@ def test_ties_at_the_threshold_are_told():
 def test_agreement_counts_different_classes():
     second = LOGITS.copy()
     second[:3] = -second[:3]
-    assert agree_score(LOGITS, second) == pytest.approx(3 / 12) and agree_score(LOGITS, 5 * LOGITS) == 0.0
+    assert (
+        agree_score(LOGITS, second) == pytest.approx(3 / 12)
+        and agree_score(LOGITS, 5 * LOGITS) == 0.0
+    )
 
 
 def test_rotations_come_turn_by_turn_and_are_scored_in_that_order():
@@ -82,20 +85,26 @@ def test_cot_is_above_the_missing_confidence_and_at_least_the_gap_of_the_class_s
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     found = cot_score(logits, shares)
     assert found >= 1 - conf_score(logits) - 1e-7
-    assert found >= np.abs(p.mean(0) - shares).sum() / 2 - 1e-7  # total variation of the class marginals
+    # total variation of the class marginals
+    assert found >= np.abs(p.mean(0) - shares).sum() / 2 - 1e-7
 
 
 @pytest.mark.parametrize(
     "call, named",
     [
-        (lambda: conf_score(LOGITS[0]), "logits"), (lambda: conf_score(LOGITS * np.nan), "logits"),
-        (lambda: entropy_score(LOGITS[:, :1]), "logits"), (lambda: conf_score(LOGITS[:0]), "logits"),
+        (lambda: conf_score(LOGITS[0]), "logits"),
+        (lambda: conf_score(LOGITS * np.nan), "logits"),
+        (lambda: entropy_score(LOGITS[:, :1]), "logits"),
+        (lambda: conf_score(LOGITS[:0]), "logits"),
         (lambda: atc_threshold(LOGITS, np.zeros(3, int)), "shapes logits"),
-        (lambda: atc_threshold(LOGITS, np.full(12, 3)), "labels"), (lambda: atc_score(LOGITS, np.nan), "threshold"),
-        (lambda: agree_score(LOGITS, LOGITS[:4]), "first, second"), (lambda: rotations(np.ones((1, 3, 4))), "x"),
-        (lambda: rotation_score(LOGITS), "logits"), (lambda: cot_score(LOGITS, [0.5, 0.6, 0.1]), "class_shares"),
+        (lambda: atc_threshold(LOGITS, np.full(12, 3)), "labels"),
+        (lambda: atc_score(LOGITS, np.nan), "threshold"),
+        (lambda: agree_score(LOGITS, LOGITS[:4]), "first, second"),
+        (lambda: rotations(np.ones((1, 3, 4))), "x"),
+        (lambda: rotation_score(LOGITS), "logits"),
+        (lambda: cot_score(LOGITS, [0.5, 0.6, 0.1]), "class_shares"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(call, named):
     with pytest.raises(InputError, match=f"^{named}\\b"):
         call()

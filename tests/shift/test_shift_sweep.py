@@ -21,7 +21,9 @@ def keys(count):
 
 @pytest.fixture(scope="module")
 def found():
-    return sweep(MODEL, keys=keys(2), ns=[24, 20], etas=[0.0, 0.3], lams=[1e-4, 0.1], smallest_pad=24)
+    return sweep(
+        MODEL, keys=keys(2), ns=[24, 20], etas=[0.0, 0.3], lams=[1e-4, 0.1], smallest_pad=24
+    )
 
 
 @pytest.mark.long
@@ -45,13 +47,20 @@ def test_errors_mix_the_shortcuts_two_ways(found):
     w_s, d = [found.along[at], found.across[at]], [1.0, 0.0]
     right, wrong = (
         margin_model_error(
-            w_s, found.norm_n[at], direction=d, gap=0.25, scale=MODEL.sigma, offset=s * found.spurious[at]
+            w_s,
+            found.norm_n[at],
+            direction=d,
+            gap=0.25,
+            scale=MODEL.sigma,
+            offset=s * found.spurious[at],
         )
         for s in (1, -1)
     )
     assert found.id_error()[at] == pytest.approx(0.95 * right + 0.05 * wrong)
     assert found.ood_error(0.0)[at] == pytest.approx(0.05 * right + 0.95 * wrong)
-    assert found.id_error().shape == (2, 2, 2, 2) and (found.ood_error(5.0) > found.ood_error(0.0))[at]
+    assert (
+        found.id_error().shape == (2, 2, 2, 2) and (found.ood_error(5.0) > found.ood_error(0.0))[at]
+    )
 
 
 def test_padding_does_not_show_and_small_penalties_interpolate(found):
@@ -64,7 +73,15 @@ def test_padding_does_not_show_and_small_penalties_interpolate(found):
 
 @pytest.mark.slow  # compiles both programs anew
 def test_batches_of_seeds_change_nothing(found):
-    batched = sweep(MODEL, keys=keys(2), ns=[24, 20], etas=[0.0, 0.3], lams=[1e-4, 0.1], smallest_pad=24, batch_size=2)
+    batched = sweep(
+        MODEL,
+        keys=keys(2),
+        ns=[24, 20],
+        etas=[0.0, 0.3],
+        lams=[1e-4, 0.1],
+        smallest_pad=24,
+        batch_size=2,
+    )
     np.testing.assert_allclose(batched.norm_n, found.norm_n, rtol=1e-6)
     np.testing.assert_allclose(batched.sensitivity, found.sensitivity, rtol=1e-6)
 
@@ -72,7 +89,14 @@ def test_batches_of_seeds_change_nothing(found):
 @pytest.mark.slow
 def test_single_precision_gives_the_same_errors_to_one_percent(found):
     single = sweep(
-        MODEL, keys=keys(2), ns=[24], etas=[0.0, 0.3], lams=[1e-4, 0.1], smallest_pad=24, precision="float32", tol=1e-6
+        MODEL,
+        keys=keys(2),
+        ns=[24],
+        etas=[0.0, 0.3],
+        lams=[1e-4, 0.1],
+        smallest_pad=24,
+        precision="float32",
+        tol=1e-6,
     )
     np.testing.assert_allclose(single.id_error()[:, 0], found.id_error()[:, 0], rtol=0.01)
 

@@ -1,7 +1,8 @@
 """The Typer application and its entry point.
 
-Exit codes: 0 done, 1 a claim failed (or a computation, a disk, a cluster did), 2 bad usage or input, 130 interrupted.
-Every fault is answered by a line, never by a traceback; THEORYLAB_DEBUG=1 shows it.
+Exit codes: 0 done, 1 a claim failed (or a computation, a disk, a cluster did), 2 bad usage or
+input, 130 interrupted. Every fault is answered by a line, never by a traceback; THEORYLAB_DEBUG=1
+shows it.
 """
 
 import contextlib
@@ -24,7 +25,9 @@ from theorylab.errors import InputError, OperationError
 
 app = typer.Typer(
     name="theorylab",
-    help="The numerical theory of machine learning: reproduce a paper's figures, verify its claims.",
+    help=(
+        "The numerical theory of machine learning: reproduce a paper's figures, verify its claims."
+    ),
     invoke_without_command=True,
     callback=help_when_bare,
     rich_markup_mode=None,
@@ -49,7 +52,9 @@ def _complete_preset(incomplete: str) -> list[str]:
     return [p for p in (*PRESETS, MEDIUM) if p.startswith(incomplete)]
 
 
-PaperArg = Annotated[str, typer.Argument(help="Slug of a paper, or all.", autocompletion=_complete_paper)]
+PaperArg = Annotated[
+    str, typer.Argument(help="Slug of a paper, or all.", autocompletion=_complete_paper)
+]
 PresetOpt = Annotated[
     str,
     typer.Option(
@@ -60,16 +65,26 @@ PresetOpt = Annotated[
 ]
 SeedOpt = Annotated[int, typer.Option("--seed", help="Base seed of all randomness.")]
 OutOpt = Annotated[Path, typer.Option("--out", help="Folder that figures are written to.")]
-StoreOpt = Annotated[Path, typer.Option("--store", envvar="THEORYLAB_STORE", help="Folder that results are kept in.")]
+StoreOpt = Annotated[
+    Path, typer.Option("--store", envvar="THEORYLAB_STORE", help="Folder that results are kept in.")
+]
 ForceOpt = Annotated[bool, typer.Option("--force", help="Compute everything again.")]
-SetOpt = Annotated[list[str] | None, typer.Option("--set", help="KEY=JSON: replace one value of the preset.")]
-ExecutorOpt = Annotated[str, typer.Option("--executor", help="here, dask://local or dask://HOST:PORT.")]
+SetOpt = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=JSON: replace one value of the preset.")
+]
+ExecutorOpt = Annotated[
+    str, typer.Option("--executor", help="here, dask://local or dask://HOST:PORT.")
+]
 
 
 @app.command("list")
 def list_papers(
-    readme: Annotated[Path | None, typer.Option("--readme", help="Rewrite the papers' table in this file.")] = None,
-    gallery: Annotated[Path, typer.Option("--gallery", help="Folder of the committed figures.")] = Path("figures"),
+    readme: Annotated[
+        Path | None, typer.Option("--readme", help="Rewrite the papers' table in this file.")
+    ] = None,
+    gallery: Annotated[
+        Path, typer.Option("--gallery", help="Folder of the committed figures.")
+    ] = Path("figures"),
 ) -> None:
     """The papers, their figures and claims."""
     from theorylab import papers
@@ -99,7 +114,9 @@ def _number(things: Sequence[Any], name: str) -> str:
 @app.command()
 def reproduce(
     paper: PaperArg = "all",
-    figure: Annotated[list[str] | None, typer.Option("--figure", help="Only this figure (repeatable).")] = None,
+    figure: Annotated[
+        list[str] | None, typer.Option("--figure", help="Only this figure (repeatable).")
+    ] = None,
     preset: PresetOpt = "quick",
     seed: SeedOpt = 0,
     out: OutOpt = Path("figures"),
@@ -108,28 +125,37 @@ def reproduce(
     executor: ExecutorOpt = "here",
     changes: SetOpt = None,
 ) -> None:
-    """Compute and draw the figures of a paper, and check its claims. A stopped run resumes where it was."""
+    """Compute and draw the figures of a paper, and check its claims. A stopped run resumes where it
+    was."""
     from theorylab.lab.gallery import write_gallery
     from theorylab.lab.reproduce import reproduce as run
     from theorylab.report.verdicts import record_of
 
     rooms, runner, presets = _prepare(paper, preset, seed, store, force, executor, changes)
     if figure and len(rooms) > 1:
-        raise InputError("--figure needs one paper, not all: theorylab reproduce PAPER --figure NAME")
+        raise InputError(
+            "--figure needs one paper, not all: theorylab reproduce PAPER --figure NAME"
+        )
     for room in rooms:
         room.select_figures(figure)
     _require_writable(out, "--out")
     failed = False
     for room, chosen in zip(rooms, presets, strict=True):
         done = run(room, chosen, runner, out, figure)
-        print_verdicts([record_of(room, chosen, [(v.claim, v) for v in done.verdicts], done.results)])
+        print_verdicts(
+            [record_of(room, chosen, [(v.claim, v) for v in done.verdicts], done.results)]
+        )
         pictures = [p for p in done.files if p.suffix == ".png" and ".dark" not in p.name]
         tell(", ".join(str(p) for p in pictures), first=f"{room.slug}: ", rest="    ")
         failed |= any(v.failed for v in done.verdicts)
     from theorylab import papers
 
     gallery = write_gallery(papers.rooms().values(), out)
-    tell(f"{runner.computed} cells computed, {runner.found} found in {store}; captions and claims in {gallery}")
+    tell(
+        f"{runner.computed} cells computed, {runner.found} found in {store}; captions and "
+        f"claims "
+        f"in {gallery}"
+    )
     raise typer.Exit(1 if failed else 0)
 
 
@@ -138,12 +164,14 @@ def verify(
     paper: PaperArg = "all",
     preset: PresetOpt = "quick",
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Base seed of all randomness, with --replicate the first one.")
+        int | None,
+        typer.Option("--seed", help="Base seed of all randomness, with --replicate the first one."),
     ] = None,
     replicate: Annotated[
         int | None,
         typer.Option(
-            "--replicate", help="Judge over this many base seeds, which no bound was chosen at: 101, 102, ..."
+            "--replicate",
+            help="Judge over this many base seeds, which no bound was chosen at: 101, 102, ...",
         ),
     ] = None,
     store: StoreOpt = Path("results"),
@@ -152,20 +180,30 @@ def verify(
     changes: SetOpt = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder of replications (default: figures where there is one, else the store)."),
+        typer.Option(
+            "--out",
+            help="Folder of replications (default: figures where there is one, else the store).",
+        ),
     ] = None,
     as_json: Annotated[
-        Path | None, typer.Option("--json", help="File of verdicts to write (default: verdicts.json in the store).")
+        Path | None,
+        typer.Option(
+            "--json", help="File of verdicts to write (default: verdicts.json in the store)."
+        ),
     ] = None,
     since: Annotated[
-        Path | None, typer.Option("--since", help="File of earlier verdicts: judge only papers that changed since.")
+        Path | None,
+        typer.Option(
+            "--since", help="File of earlier verdicts: judge only papers that changed since."
+        ),
     ] = None,
 ) -> None:
     """Check the claims of a paper: measured against bound.
 
-    Each control must be rejected. A replication that was written before is shown beside each verdict, and counts in
-    its place.
-    A paper has changed when its code, or any of ours that it reaches, its preset or its seed is not what it was.
+    Each control must be rejected. A replication that was written before is shown beside each
+    verdict, and counts in its place.
+    A paper has changed when its code, or any of ours that it reaches, its preset or its seed is not
+    what it was.
     """
     from theorylab.lab.replication import FIRST_HELD_OUT, held_out
     from theorylab.lab.replication_file import committed
@@ -177,7 +215,9 @@ def verify(
     check_replications(zip(rooms, presets, strict=True), gallery)
     if replicate is not None:
         if as_json is not None or since is not None:
-            raise InputError("--json and --since are about single runs; give --replicate without them")
+            raise InputError(
+                "--json and --since are about single runs; give --replicate without them"
+            )
         seeds = held_out(replicate, FIRST_HELD_OUT if seed is None else seed)
         _require_writable(gallery, "--out")
         failed_there = replicate_all(list(zip(rooms, presets, strict=True)), runner, seeds, gallery)
@@ -196,7 +236,10 @@ def verify(
         same = before is not None and not force and before["code"] == code_of_room(room, chosen)
         records[room.slug] = before if same else judge(room, chosen, runner)
     shown = {
-        room.slug: {**records[room.slug], "claims": committed(records[room.slug]["claims"], room, chosen, gallery)}
+        room.slug: {
+            **records[room.slug],
+            "claims": committed(records[room.slug]["claims"], room, chosen, gallery),
+        }
         for room, chosen in zip(rooms, presets, strict=True)
     }
     print_verdicts(list(shown.values()))
@@ -205,12 +248,15 @@ def verify(
         tell(f"unchanged since {since}, not judged again: {', '.join(kept)}")
     write_records(target, records, keep=as_json is None)
     failing = [slug for slug, record in shown.items() if failed(record)]
-    tell_total([c for record in shown.values() for c in record["claims"]], failing, f"verdicts in {target}")
+    tell_total(
+        [c for record in shown.values() for c in record["claims"]], failing, f"verdicts in {target}"
+    )
     raise typer.Exit(1 if failing else 0)
 
 
 def _set_aside_if_damaged(target: Path) -> None:
-    """Keep a file of verdicts that cannot be read under another name, before one is written in its place."""
+    """Keep a file of verdicts that cannot be read under another name, before one is written in its
+    place."""
     from theorylab.report.verdicts import read_records
 
     try:
@@ -222,7 +268,13 @@ def _set_aside_if_damaged(target: Path) -> None:
 
 
 def _prepare(
-    paper: str, preset: str, seed: int, store: Path, force: bool, executor: str, changes: Sequence[str] | None
+    paper: str,
+    preset: str,
+    seed: int,
+    store: Path,
+    force: bool,
+    executor: str,
+    changes: Sequence[str] | None,
 ) -> tuple[Any, Any, Any]:
     """Check every argument before anything is computed or written."""
     from theorylab import papers
@@ -232,7 +284,9 @@ def _prepare(
     patience()
     rooms = list(papers.rooms().values()) if paper == "all" else [papers.get(paper)]
     if changes and len(rooms) > 1:
-        raise InputError("--set needs one paper, not all: the papers' presets have different values")
+        raise InputError(
+            "--set needs one paper, not all: the papers' presets have different values"
+        )
     presets = [room.preset(preset, seed, _parse_changes(changes)) for room in rooms]
     runner = Runner(Store(store), executor=executor, force=force)
     _require_writable(store, "--store")
@@ -260,15 +314,18 @@ def _require_writable(folder: Path, option: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the `theorylab` command. Long compilations are kept on disk, beside the data sets."""
+    """Entry point of the `theorylab` command. Long compilations are kept on disk, beside the data
+    sets."""
     from theorylab.data.cache import cache_dir
 
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "compiled"))  # JAX reads it when it starts
+    # JAX reads it when it starts
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "compiled"))
     sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code. With THEORYLAB_DEBUG set, an error shows its traceback."""
+    """Run the command line and return its exit code. With THEORYLAB_DEBUG set, an error shows its
+    traceback."""
     command = typer.main.get_command(app)
     try:
         words = None if arguments is None else list(arguments)
@@ -281,7 +338,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
             raise
         return _explain(error)
     if code == 130:
-        return _complain("interrupted; finished cells are kept, the same command goes on from there", 130)
+        return _complain(
+            "interrupted; finished cells are kept, the same command goes on from there", 130
+        )
     return code
 
 
@@ -304,7 +363,9 @@ def _explain(error: Exception) -> int:
         return _complain(f"the other cells are kept; {_traceback_of(error)}", 1)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename is not None else ""
-        return _complain(f"{where}{error.strerror or error}; mend that and give the same command again", 1)
+        return _complain(
+            f"{where}{error.strerror or error}; mend that and give the same command again", 1
+        )
     return _complain(f"{one_line(error)}; set THEORYLAB_DEBUG=1 to see where", 1)
 
 

@@ -28,7 +28,13 @@ def list_data() -> None:
 
     width = max(map(len, data.CATALOGUE)) + 2
     for name, entry in data.CATALOGUE.items():
-        tell(where(name), first=name.ljust(width), rest=" " * width, mark="not fetched", style="yellow")
+        tell(
+            where(name),
+            first=name.ljust(width),
+            rest=" " * width,
+            mark="not fetched",
+            style="yellow",
+        )
         facts = (entry.title, entry.shapes, f"{entry.size / 1e6:.1f} MB", entry.licence, entry.note)
         tell("; ".join(x for x in facts if x), first="    ", rest="    ")
     tell(f"folder: {data.cache_dir()} (set THEORYLAB_DATA to change it)")
@@ -47,9 +53,13 @@ def where(name: str) -> str:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Names from `theorylab data list`.", autocompletion=_complete)],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Names from `theorylab data list`.", autocompletion=_complete),
+    ],
     archive: Annotated[
-        Path | None, typer.Option("--from", help="A local archive to take it from; nothing is downloaded.")
+        Path | None,
+        typer.Option("--from", help="A local archive to take it from; nothing is downloaded."),
     ] = None,
 ) -> None:
     """Bring data sets here.
@@ -60,7 +70,9 @@ def fetch(
     from theorylab.errors import InputError
 
     if archive is not None and len(names) > 1:
-        raise InputError(f"--from {archive} serves one data set, not {len(names)}; fetch them one by one")
+        raise InputError(
+            f"--from {archive} serves one data set, not {len(names)}; fetch them one by one"
+        )
     for name in names:
         data.status(name)
     for name in names:
@@ -70,20 +82,28 @@ def fetch(
 @app.command()
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Names; all that are here when none is given.", autocompletion=_complete)
+        list[str] | None,
+        typer.Argument(
+            help="Names; all that are here when none is given.", autocompletion=_complete
+        ),
     ] = None,
 ) -> None:
     """Check every byte of what is here against its checksum."""
     from theorylab import data
 
     checked = [each for name in names for each in data.verify(name)] if names else data.verify()
-    tell(f"intact: {', '.join(checked)}" if checked else "nothing fetched yet: see `theorylab data list`")
+    tell(
+        f"intact: {', '.join(checked)}"
+        if checked
+        else "nothing fetched yet: see `theorylab data list`"
+    )
 
 
 @app.command()
 def path(
     name: Annotated[
-        str | None, typer.Argument(help="A data set; the folder when none.", autocompletion=_complete)
+        str | None,
+        typer.Argument(help="A data set; the folder when none.", autocompletion=_complete),
     ] = None,
 ) -> None:
     """Where data sets are kept."""

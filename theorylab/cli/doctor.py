@@ -7,7 +7,8 @@ from theorylab.cli.layout import tell_pairs
 
 
 def matmul_rate(size: int = 2048, repeats: int = 3) -> float:
-    """Measured float32 matrix-product rate of the default device at full precision, in GFLOP/s (best of `repeats`)."""
+    """Measured float32 matrix-product rate of the default device at full precision, in GFLOP/s
+    (best of `repeats`)."""
     import jax
     import jax.numpy as jnp
 
@@ -31,13 +32,15 @@ def doctor() -> None:
     from theorylab.lab import provenance
 
     wide = jnp.result_type(float) == jnp.float64
-    tell_pairs([
-        *provenance.versions().items(),
-        ("commit", provenance.commit() or "not a checkout"),
-        ("devices", ", ".join(str(d) for d in jax.devices())),
-        ("computing on", provenance.device()),
-        ("float64 by default", "yes" if wide else "no (used locally where theory needs it)"),
-        ("float32 matrix product", f"{matmul_rate():.0f} GFLOP/s"),
-        ("data folder", str(data.cache_dir())),
-        *((f"data: {name}", where(name)) for name in data.CATALOGUE),
-    ])  # fmt: skip
+    tell_pairs(
+        [
+            *provenance.versions().items(),
+            ("commit", provenance.commit() or "not a checkout"),
+            ("devices", ", ".join(str(d) for d in jax.devices())),
+            ("computing on", provenance.device()),
+            ("float64 by default", "yes" if wide else "no (used locally where theory needs it)"),
+            ("float32 matrix product", f"{matmul_rate():.0f} GFLOP/s"),
+            ("data folder", str(data.cache_dir())),
+            *((f"data: {name}", where(name)) for name in data.CATALOGUE),
+        ]
+    )

@@ -1,6 +1,8 @@
-"""Text for terminals, pipes and files alike: wrapped between words to the console's width, and never cut.
+"""Text for terminals, pipes and files alike: wrapped between words to the console's width, and
+never cut.
 
-What has no blank in it, as a path or a command's word, stays whole even where it is longer than a line.
+What has no blank in it, as a path or a command's word, stays whole even where it is longer than a
+line.
 """
 
 import textwrap
@@ -20,9 +22,16 @@ def whole(text: str) -> str:
 
 
 def tell(text: str, *, first: str = "", rest: str = "", mark: str = "", style: str = "") -> None:
-    """Print a paragraph: `first` begins its first line, `rest` every other; the first `mark` in it has the `style`."""
-    lines = textwrap.wrap(text, max(console.width, len(rest) + 20), initial_indent=first, subsequent_indent=rest,
-                          break_long_words=False, break_on_hyphens=False)  # fmt: skip
+    """Print a paragraph: `first` begins its first line, `rest` every other; the first `mark` in it
+    has the `style`."""
+    lines = textwrap.wrap(
+        text,
+        max(console.width, len(rest) + 20),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     shown = Text("\n".join(line.replace(_WHOLE, " ").rstrip() for line in lines or [first]))
     at = shown.plain.find(mark) if mark else -1
     if at >= 0:
@@ -39,6 +48,7 @@ def tell_pairs(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def help_when_bare(context: typer.Context) -> None:
-    """The callback of a group of commands: without a command it prints its help, and that is no error."""
+    """The callback of a group of commands: without a command it prints its help, and that is no
+    error."""
     if context.invoked_subcommand is None:
         print(context.get_help())

@@ -1,4 +1,5 @@
-"""What `verify` and `reproduce` print of claims: a block a paper, a line a claim, and in words what does not hold."""
+"""What `verify` and `reproduce` print of claims: a block a paper, a line a claim, and in words what
+does not hold."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -38,17 +39,28 @@ def print_verdicts(records: Sequence[Mapping[str, Any]]) -> None:
                 _line(line, width)
             if line.why:
                 first = f"  {line.claim}: " if table is not None else ""
-                tell(line.why, first=first or " " * (2 + _VERDICT), rest=" " * (4 if first else 2 + _VERDICT))
+                tell(
+                    line.why,
+                    first=first or " " * (2 + _VERDICT),
+                    rest=" " * (4 if first else 2 + _VERDICT),
+                )
         for status in _APART:
             names = [line.claim for line in found if line.status == status]
             if names:
                 tell(", ".join(names), first=f"  {WORDS[status]}: ", rest="    ")
     if any(e["interval"] for record in records for c in record["claims"] for e in c["evidence"]):
-        tell(f"intervals hold at {1 - FAMILY_LEVEL:.0%} for all measurements of a claim together (Bonferroni)")
+        tell(
+            f"intervals hold at {1 - FAMILY_LEVEL:.0%} for all measurements of a claim "
+            f"together "
+            f"(Bonferroni)"
+        )
 
 
-def tell_total(claims: Sequence[Mapping[str, Any]], failing: Sequence[str], where: str = "") -> None:
-    """The last line: the counts over all papers, the papers in which a claim fails, and where that is written."""
+def tell_total(
+    claims: Sequence[Mapping[str, Any]], failing: Sequence[str], where: str = ""
+) -> None:
+    """The last line: the counts over all papers, the papers in which a claim fails, and where that
+    is written."""
     from theorylab.lab.gallery import verdicts_in_words
 
     verdict = f"failing: {', '.join(failing)}" if failing else "no claim fails"
@@ -61,29 +73,43 @@ def _head(record: Mapping[str, Any]) -> None:
 
     seeds = record.get("seeds") or [record["seed"]]
     of = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
-    tell(f"{record['paper']} ({record['preset']}, {of}): {verdicts_in_words(record['claims'])}", rest="    ")
+    tell(
+        f"{record['paper']} ({record['preset']}, {of}): {verdicts_in_words(record['claims'])}",
+        rest="    ",
+    )
 
 
 def _line(line: "Line", width: int) -> None:
     measured = f"{whole(line.value)} {whole(line.bound)}".strip()
     said = "; ".join(x for x in (measured, whole(line.replicated)) if x)
     verdict = f"{line.status:<{_VERDICT - 1}} "
-    tell(f"{whole(line.claim.ljust(width))} {said}", first=f"  {verdict}", rest=" " * (2 + _VERDICT),
-         mark=line.status, style=_colour(line.status))  # fmt: skip
+    tell(
+        f"{whole(line.claim.ljust(width))} {said}",
+        first=f"  {verdict}",
+        rest=" " * (2 + _VERDICT),
+        mark=line.status,
+        style=_colour(line.status),
+    )
 
 
 def _table(found: Sequence["Line"]) -> RichTable | None:
     """The claims as a table; None where the console is too narrow for one."""
     columns = {
-        "claim": [line.claim for line in found], "verdict": [line.status for line in found],
-        "measured": [line.measured for line in found], "bound": [line.bound for line in found],
-        "margin": [line.margin for line in found], "controls rejected": [line.controls for line in found],
-        "replicated": [line.replicated for line in found], "source": [line.source for line in found],
+        "claim": [line.claim for line in found],
+        "verdict": [line.status for line in found],
+        "measured": [line.measured for line in found],
+        "bound": [line.bound for line in found],
+        "margin": [line.margin for line in found],
+        "controls rejected": [line.controls for line in found],
+        "replicated": [line.replicated for line in found],
+        "source": [line.source for line in found],
         "seconds": ["" if line.seconds is None else f"{line.seconds:.1f}" for line in found],
-    }  # fmt: skip
+    }
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     sentences = ("measured", "source")
-    rigid = sum(2 + max(map(len, [n, *cells])) for n, cells in columns.items() if n not in sentences)
+    rigid = sum(
+        2 + max(map(len, [n, *cells])) for n, cells in columns.items() if n not in sentences
+    )
     if rigid + _LEAST > layout.console.width:
         return None
     table = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")

@@ -1,8 +1,9 @@
 """Algorithmic collective action: a share of the data steers the model that is trained on it.
 
-Exact theory on finite spaces (`success_staircase`, `population_jtt`, bounds, effective sizes), signals and strategies
-(`plant`), learners that weigh their samples (`fit` with ERM, JTT, LfF, CVaR, chi^2 or group DRO), and success against
-size over many seeds (`success_curve`). Models are functions `f(params, x)`.
+Exact theory on finite spaces (`success_staircase`, `population_jtt`, bounds, effective sizes),
+signals and strategies (`plant`), learners that weigh their samples (`fit` with ERM, JTT, LfF, CVaR,
+chi^2 or group DRO), and success against size over many seeds (`success_curve`). Models are
+functions `f(params, x)`.
 """
 
 from theorylab.collective.bounds import (
@@ -12,7 +13,14 @@ from theorylab.collective.bounds import (
     effective_size_from_weights,
     feature_only_bound,
 )
-from theorylab.collective.curves import Curve, Sample, Selection, selected_success, success, success_curve
+from theorylab.collective.curves import (
+    Curve,
+    Sample,
+    Selection,
+    selected_success,
+    success,
+    success_curve,
+)
 from theorylab.collective.finite import (
     bayes_labels,
     label_floor,
@@ -31,7 +39,18 @@ from theorylab.collective.reweighted import (
     reweighted_size,
     reweighted_success,
 )
-from theorylab.collective.rules import ERM, JTT, Batch, Chi2, CVaR, GroupDRO, LfF, Problem, Rule, Start
+from theorylab.collective.rules import (
+    ERM,
+    JTT,
+    Batch,
+    Chi2,
+    CVaR,
+    GroupDRO,
+    LfF,
+    Problem,
+    Rule,
+    Start,
+)
 from theorylab.collective.signals import (
     Signal,
     block_signal,

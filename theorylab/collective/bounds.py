@@ -1,8 +1,10 @@
-"""Bounds on the success of a collective, and the effective size of one: formulas of a few numbers, in float64.
+"""Bounds on the success of a collective, and the effective size of one: formulas of a few numbers,
+in float64.
 
-Hardt, Mazumdar, Mendler-Dünner, Zrnic, "Algorithmic Collective Action in Machine Learning" (ICML 2023): a share
-alpha of the data follows a strategy; success S is the probability that a fresh point that carries the signal is given
-the target label y*. Ben-Dov, Fawkes, Samadi, Sanyal (ICML 2024) put the effective size in the place of alpha.
+Hardt, Mazumdar, Mendler-Dünner, Zrnic, "Algorithmic Collective Action in Machine Learning" (ICML
+2023): a share alpha of the data follows a strategy; success S is the probability that a fresh point
+that carries the signal is given the target label y*. Ben-Dov, Fawkes, Samadi, Sanyal (ICML 2024)
+put the effective size in the place of alpha.
 
 Every argument may be an array; they broadcast. A bound may be negative: it then says nothing.
 """
@@ -19,10 +21,12 @@ Numbers = Float[np.ndarray, "..."]
 
 
 def base_bound(alpha: Number, delta: Number, xi: Number, eps: Number = 0.0) -> Numbers:
-    """S(alpha) >= 1 - (1 - alpha)/alpha delta xi - eps/(1 - eps), for the strategy that sets signal and label.
+    """S(alpha) >= 1 - (1 - alpha)/alpha delta xi - eps/(1 - eps), for the strategy that sets signal
+    and label.
 
-    At eps = 0 this is proved for the Bayes classifier of the mixture; the last term is the ICML 2023 form for a
-    classifier that is Bayes for a law within total variation eps of it. At alpha = 0 nothing is promised: -inf.
+    At eps = 0 this is proved for the Bayes classifier of the mixture; the last term is the ICML
+    2023 form for a classifier that is Bayes for a law within total variation eps of it. At alpha =
+    0 nothing is promised: -inf.
 
     Args:
         alpha: share of the collective, in [0, 1].
@@ -39,13 +43,15 @@ def base_bound(alpha: Number, delta: Number, xi: Number, eps: Number = 0.0) -> N
 
 
 def feature_only_bound(alpha: Number, p: Number, xi: Number, eps: Number = 0.0) -> Numbers:
-    """S(alpha) >= 1 - (1 - p)/(p alpha) xi - eps/(1 - eps), for a collective that cannot change labels.
+    """S(alpha) >= 1 - (1 - p)/(p alpha) xi - eps/(1 - eps), for a collective that cannot change
+    labels.
 
     Its members plant the signal if their label is y*, and leave their data alone otherwise.
 
     Args:
         alpha, xi, eps: as in `base_bound`.
-        p: least conditional probability of y* over all points, `label_floor`. At p = 0 nothing is promised: -inf.
+        p: least conditional probability of y* over all points, `label_floor`. At p = 0 nothing is
+        promised: -inf.
     """
     alpha, p, xi, slack = _checked(alpha, p, xi, eps, second="p")
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -54,7 +60,8 @@ def feature_only_bound(alpha: Number, p: Number, xi: Number, eps: Number = 0.0) 
 
 
 def critical_mass(success: Number, delta: Number, xi: Number, eps: Number = 0.0) -> Numbers:
-    """Least alpha at which `base_bound` promises this success: delta xi / (1 - success - eps/(1-eps) + delta xi).
+    """Least alpha at which `base_bound` promises this success: delta xi / (1 - success -
+    eps/(1-eps) + delta xi).
 
     Infinite where no size is promised to reach it (a success above 1 - eps/(1 - eps)).
     """
@@ -66,15 +73,18 @@ def critical_mass(success: Number, delta: Number, xi: Number, eps: Number = 0.0)
 
 
 def effective_size(alpha: Number, e_c: Number, e_0: Number, lam: float) -> Numbers:
-    """Share of the collective after its stage-1 errors, and everybody's, count lam times: JTT in closed form.
+    """Share of the collective after its stage-1 errors, and everybody's, count lam times: JTT in
+    closed form.
 
-    alpha_eff = alpha (1 + (lam-1) e_c) / [alpha (1 + (lam-1) e_c) + (1-alpha) (1 + (lam-1) e_0)]. For lam > 1 it is
-    above alpha if and only if the first stage errs more on the collective than on the rest.
+    alpha_eff = alpha (1 + (lam-1) e_c) / [alpha (1 + (lam-1) e_c) + (1-alpha) (1 + (lam-1) e_0)].
+    For lam > 1 it is above alpha if and only if the first stage errs more on the collective than on
+    the rest.
 
     Args:
         alpha: share of the collective.
         e_c, e_0: error rates of the first stage on the collective and on the others.
-        lam: weight of an error, at least 0; 1 leaves alpha. (JTT's "up-weight" u appends u copies: lam = 1 + u.)
+        lam: weight of an error, at least 0; 1 leaves alpha. (JTT's "up-weight" u appends u copies:
+        lam = 1 + u.)
     """
     alpha, e_c, e_0 = (
         np.asarray(checks.within(name, value, 0, 1), np.float64)
@@ -84,15 +94,20 @@ def effective_size(alpha: Number, e_c: Number, e_0: Number, lam: float) -> Numbe
     gain = np.asarray(lam, np.float64) - 1
     ours, theirs = alpha * (1 + gain * e_c), (1 - alpha) * (1 + gain * e_0)
     if not (ours + theirs > 0).all():
-        raise InputError("lam = 0 leaves no weight where everybody errs; a number above 0 is needed there")
+        raise InputError(
+            "lam = 0 leaves no weight where everybody errs; a number above 0 is needed there"
+        )
     return _share(ours, ours + theirs)
 
 
-def effective_size_from_weights(weights: Float[ArrayLike, "... n"], is_collective: Bool[ArrayLike, "... n"]) -> Numbers:
+def effective_size_from_weights(
+    weights: Float[ArrayLike, "... n"], is_collective: Bool[ArrayLike, "... n"]
+) -> Numbers:
     """Share of the collective in the total weight, over the last axis; NaN where all weights are 0.
 
     Raises:
-        InputError: negative or non-finite weights, an empty or mismatched last axis, or a mask that is not boolean.
+        InputError: negative or non-finite weights, an empty or mismatched last axis, or a mask that
+        is not boolean.
     """
     w, mask = (
         np.asarray(checks.nonnegative("weights", weights), np.float64),
@@ -112,11 +127,20 @@ def _share(part: Numbers, whole: Numbers) -> Numbers:
 
 
 def _checked(
-    alpha: Number, middle: Number, xi: Number, eps: Number, *, first: str = "alpha", second: str = "delta"
+    alpha: Number,
+    middle: Number,
+    xi: Number,
+    eps: Number,
+    *,
+    first: str = "alpha",
+    second: str = "delta",
 ) -> tuple[Numbers, ...]:
     """The arguments as float64 arrays of one shape, the last one as eps/(1 - eps)."""
     given = {first: alpha, second: middle, "xi": xi}
-    numbers = {name: np.asarray(checks.within(name, value, 0, 1), np.float64) for name, value in given.items()}
+    numbers = {
+        name: np.asarray(checks.within(name, value, 0, 1), np.float64)
+        for name, value in given.items()
+    }
     # every classifier is within total variation 1
     numbers["eps"] = np.asarray(checks.within("eps", eps, 0, 1, open_high=True), np.float64)
     checks.broadcast(**numbers)

@@ -1,4 +1,5 @@
-"""What is of this field alone: a collective's world, its target label, samples. The rest is `theorylab.checks`."""
+"""What is of this field alone: a collective's world, its target label, samples. The rest is
+`theorylab.checks`."""
 
 from functools import partial
 from typing import Any
@@ -13,7 +14,8 @@ from theorylab.precision import is_traced
 
 
 def world(P0: Any, g: Any, y_star: Any, phi: Any = None, *, law: str = "P0") -> None:
-    """Refuse what is not a law on m points x K labels, with maps of the points and a label to match."""
+    """Refuse what is not a law on m points x K labels, with maps of the points and a label to
+    match."""
     m, labels = checks.probabilities(law, P0, ndim=2).shape
     for name, image in (("g", g), ("phi", phi)):
         if image is None and name == "phi":
@@ -21,7 +23,8 @@ def world(P0: Any, g: Any, y_star: Any, phi: Any = None, *, law: str = "P0") -> 
         array = checks.real(name, image)
         if array.shape != (m,) or not jnp.issubdtype(array.dtype, jnp.integer):
             raise InputError(
-                f"{name} is {array.dtype}{list(array.shape)}; an integer, its image, for each of the {m} points of "
+                f"{name} is {array.dtype}{list(array.shape)}; an integer, its image, for each of "
+                f"the {m} points of "
                 f"{law} is needed"
             )
         checks.within(name, array, 0, m - 1)
@@ -39,7 +42,9 @@ def samples(x: Any, y: Any, classes: int | None = None) -> None:
     checks.labels("y", y, classes=classes)
     checks.finite("x", x)
     if not np.ndim(x) or np.shape(x)[0] != np.shape(y)[0]:
-        raise InputError(f"x has shape {np.shape(x)} and y {np.shape(y)}; one label for each row of x is needed")
+        raise InputError(
+            f"x has shape {np.shape(x)} and y {np.shape(y)}; one label for each row of x is needed"
+        )
 
 
 def classes_of(f: Any, params: Any, x: Any, name: str = "params, x") -> int:

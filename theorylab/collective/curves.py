@@ -1,4 +1,5 @@
-"""Success of a collective against its size: many sizes and seeds through the same compiled programs."""
+"""Success of a collective against its size: many sizes and seeds through the same compiled
+programs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from theorylab.pytrees import register
 
 
 class Sample(NamedTuple):
-    """Training and test data of one seed, nothing planted yet; `groups` for GroupDRO, the labels by default."""
+    """Training and test data of one seed, nothing planted yet; `groups` for GroupDRO, the labels by
+    default."""
 
     x: Float[Array, "n ..."]
     y: Int[Array, " n"]
@@ -39,14 +41,16 @@ class Curve:
 
     Attributes:
         alphas, checkpoints: the axes (A,) and (C,).
-        success: (A, S, C) share of test points, of all labels, that are given y* when they carry the signal.
+        success: (A, S, C) share of test points, of all labels, that are given y* when they carry
+        the signal.
         baseline: (A, S, C) the same when they do not carry it: what success is by chance.
         accuracy: (A, S, C) on clean test points.
         alpha_eff: (A, S) share of the collective in all weights of the run.
-        alpha_shuffled: (A, S) the same for random points in place of the members: a check on the measurement.
+        alpha_shuffled: (A, S) the same for random points in place of the members: a check on the
+        measurement.
         share: (A, S, C) share of the collective in the weights between checkpoints.
-        e_c, e_0: (A, S) shares of the members and of the others whose weight is above the mean of all; for JTT these
-            are the errors of its first stage on the collective and on the rest.
+        e_c, e_0: (A, S) shares of the members and of the others whose weight is above the mean of
+            all; for JTT these are the errors of its first stage on the collective and on the rest.
     """
 
     alphas: Float[Array, " a"]
@@ -61,8 +65,11 @@ class Curve:
     e_0: Float[Array, "a s"]
 
 
-def success(f: Model, params: PyTree, x: Float[ArrayLike, "m ..."], signal: Signal, y_star: int) -> Float[Array, ""]:
-    """Share of the points, of all labels, that the model gives y_star once they carry the signal."""
+def success(
+    f: Model, params: PyTree, x: Float[ArrayLike, "m ..."], signal: Signal, y_star: int
+) -> Float[Array, ""]:
+    """Share of the points, of all labels, that the model gives y_star once they carry the
+    signal."""
     signalled = checks.function("signal", signal)(jnp.asarray(checks.finite("x", x)))
     label("y_star", y_star, classes_of(f, params, signalled))
     return (f(params, signalled).argmax(-1) == y_star).mean()
@@ -88,18 +95,18 @@ def success_curve(
 ) -> Curve:
     """Plant, train and evaluate for every size and seed.
 
-    Two compiled programs do it (train; evaluate), whatever the number of sizes and seeds; the second is shared by all
-    rules.
+    Two compiled programs do it (train; evaluate), whatever the number of sizes and seeds; the
+    second is shared by all rules.
 
-    A seed fixes the data, the order in which people join (a larger collective contains a smaller one), the initial
-    parameters and the batches. `f`, `init`, `sample`, `signal`, `optimizer` and `rule` are static: pass the same
-    objects again and nothing is compiled a second time.
+    A seed fixes the data, the order in which people join (a larger collective contains a smaller
+    one), the initial parameters and the batches. `f`, `init`, `sample`, `signal`, `optimizer` and
+    `rule` are static: pass the same objects again and nothing is compiled a second time.
 
     Args:
         init: key -> parameters; sample: key -> `Sample`.
         steps, batch_size, every, rule: as in `fit`.
-        runs_at_once: (size, seed) pairs trained side by side; memory grows with it. By default 1 on CPU, where a batch
-            of small products gains nothing, and all elsewhere.
+        runs_at_once: (size, seed) pairs trained side by side; memory grows with it. By default 1 on
+            CPU, where a batch of small products gains nothing, and all elsewhere.
         mesh: spread the runs over these devices, all at once.
 
     Raises:
@@ -116,16 +123,35 @@ def success_curve(
     if runs_at_once is None:
         runs_at_once = 1 if jax.default_backend() == "cpu" else runs
     runs_at_once = runs if mesh is not None else min(runs_at_once, runs)
-    train = partial(fit, f, optimizer=optimizer, steps=steps, rule=rule or ERM(), batch_size=batch_size, every=every)
+    train = partial(
+        fit,
+        f,
+        optimizer=optimizer,
+        steps=steps,
+        rule=rule or ERM(),
+        batch_size=batch_size,
+        every=every,
+    )
     parts = []
     for rows in np.split(_rows(runs, runs_at_once, mesh), range(runs_at_once, runs, runs_at_once)):
         tasks = [
-            _draw(sizes[i // keys.size], keys[i % keys.size], init, sample, signal, int(y_star), strategy) for i in rows
+            _draw(
+                sizes[i // keys.size],
+                keys[i % keys.size],
+                init,
+                sample,
+                signal,
+                int(y_star),
+                strategy,
+            )
+            for i in rows
         ]
         task = jax.tree.map(lambda *leaves: jnp.stack(leaves), *tasks)
         if mesh is not None:
             task = jax.device_put(task, NamedSharding(mesh, PartitionSpec(mesh.axis_names)))
-        run = jax.vmap(lambda t: train(t.params, t.x, t.y, key=t.key, members=t.members, groups=t.groups))(task)
+        run = jax.vmap(
+            lambda t: train(t.params, t.x, t.y, key=t.key, members=t.members, groups=t.groups)
+        )(task)
         parts.append((run.checkpoints[0], _score(run, task, f, signal, int(y_star))))
     arrays = jax.tree.map(lambda *a: jnp.concatenate(a)[:runs], *(scores for _, scores in parts))
     shaped = {name: a.reshape(len(sizes), keys.size, *a.shape[1:]) for name, a in arrays.items()}
@@ -147,11 +173,14 @@ class _Task(NamedTuple):
 
 
 def _rows(runs: int, count: int, mesh: Mesh | None) -> Int[np.ndarray, " r"]:
-    """Numbers of the runs, the first ones repeated until `count` (or the number of devices) divides them."""
+    """Numbers of the runs, the first ones repeated until `count` (or the number of devices) divides
+    them."""
     return np.arange(runs + -runs % (count if mesh is None else mesh.devices.size)) % runs
 
 
-def _checked(f: Any, init: Any, sample: Any, signal: Any, y_star: Any, alphas: Any, keys: Any) -> Float[Array, " a"]:
+def _checked(
+    f: Any, init: Any, sample: Any, signal: Any, y_star: Any, alphas: Any, keys: Any
+) -> Float[Array, " a"]:
     """The sizes, after a look at what both kinds of curves are given."""
     for name, value in (("f", f), ("init", init), ("sample", sample), ("signal", signal)):
         checks.function(name, value)
@@ -160,16 +189,26 @@ def _checked(f: Any, init: Any, sample: Any, signal: Any, y_star: Any, alphas: A
     return jnp.asarray(checks.within("alphas", alphas, 0, 1, ndim=1), float)
 
 
-def _draw(alpha: Array, key: Array, init: Callable, sample: Callable, signal: Signal, y_star: int,
-          strategy: Strategy) -> _Task:  # fmt: skip
-    # one run at a time and not compiled as a whole: drawing takes XLA seconds to compile and milliseconds to run
+def _draw(
+    alpha: Array,
+    key: Array,
+    init: Callable,
+    sample: Callable,
+    signal: Signal,
+    y_star: int,
+    strategy: Strategy,
+) -> _Task:
+    # one run at a time and not compiled as a whole: drawing takes XLA seconds to compile and
+    # milliseconds to run
     for_data, for_init, for_members, for_order, for_check = jax.random.split(key, 5)
     data = Sample(*sample(for_data))
     members = choose_members(for_members, len(data.y), alpha)
     x, y = plant(data.x, data.y, members, signal, y_star, strategy=strategy)
     groups = y if data.groups is None else data.groups
     strangers = jax.random.permutation(for_check, members)
-    return _Task(init(for_init), for_order, x, y, groups, members, strangers, data.x_test, data.y_test)
+    return _Task(
+        init(for_init), for_order, x, y, groups, members, strangers, data.x_test, data.y_test
+    )
 
 
 @partial(jax.jit, static_argnames=("f", "signal", "y_star"))
@@ -178,7 +217,11 @@ def _score(run: Run, task: _Task, f: Model, signal: Signal, y_star: int) -> dict
         def test(params: PyTree) -> dict[str, Array]:
             clean = f(params, task.x_test).argmax(-1)
             hits = success(f, params, task.x_test, signal, y_star)
-            return {"success": hits, "baseline": (clean == y_star).mean(), "accuracy": (clean == task.y_test).mean()}
+            return {
+                "success": hits,
+                "baseline": (clean == y_star).mean(),
+                "accuracy": (clean == task.y_test).mean(),
+            }
 
         heavy = run.weights > run.weights.mean() * (1 + 1e-4)
         return jax.lax.map(test, run.path) | {
@@ -200,7 +243,8 @@ def _part(weights: Float[Array, " n"], mask: Array) -> Float[Array, ""]:
 @register()
 @dataclass(frozen=True)
 class Selection:
-    """Success (A, S) of the checkpoint that a validation set selects, by what the collective does to that set.
+    """Success (A, S) of the checkpoint that a validation set selects, by what the collective does
+    to that set.
 
     Attributes:
         clean: nothing.
@@ -231,18 +275,33 @@ def selected_success(
     batch_size: int | None = None,
     every: int = 1,
 ) -> Selection:
-    """Does it matter whether the collective is in the validation set? One run a size and seed, stopped in four ways.
+    """Does it matter whether the collective is in the validation set? One run a size and seed,
+    stopped in four ways.
 
-    `sample(key)` draws twice: a second draw's training part is the validation set. `criterion`: from validation losses
-    to the number that is minimised over checkpoints. Other arguments as in `success_curve`.
+    `sample(key)` draws twice: a second draw's training part is the validation set. `criterion`:
+    from validation losses to the number that is minimised over checkpoints. Other arguments as in
+    `success_curve`.
     """
     sizes = _checked(f, init, sample, signal, y_star, alphas, keys)
     training_options(optimizer, rule, steps, batch_size, checks.count("every", every))
     checks.function("criterion", criterion)
 
     def one(alpha: Array, key: Array) -> tuple[Array, ...]:
-        return _selection(alpha, key, f, init, sample, criterion, signal, int(y_star), optimizer, rule or ERM(), steps,
-                          batch_size, every)  # fmt: skip
+        return _selection(
+            alpha,
+            key,
+            f,
+            init,
+            sample,
+            criterion,
+            signal,
+            int(y_star),
+            optimizer,
+            rule or ERM(),
+            steps,
+            batch_size,
+            every,
+        )
 
     found = [[one(alpha, key) for key in keys] for alpha in sizes]
     return Selection(*(jnp.asarray(column) for column in zip(*map(_columns, found), strict=True)))
@@ -254,15 +313,36 @@ def _columns(row: list[tuple[Array, ...]]) -> list[Array]:
 
 @partial(jax.jit, static_argnums=tuple(range(2, 13)))
 def _selection(
-    alpha: Array, key: Array, f: Model, init: Callable, sample: Callable, criterion: Callable, signal: Signal,
-    y_star: int, optimizer: optax.GradientTransformation, rule: Rule, steps: int, batch_size: int | None, every: int,
-) -> tuple[Array, ...]:  # fmt: skip
+    alpha: Array,
+    key: Array,
+    f: Model,
+    init: Callable,
+    sample: Callable,
+    criterion: Callable,
+    signal: Signal,
+    y_star: int,
+    optimizer: optax.GradientTransformation,
+    rule: Rule,
+    steps: int,
+    batch_size: int | None,
+    every: int,
+) -> tuple[Array, ...]:
     for_data, for_init, for_members, for_order, for_check = jax.random.split(key, 5)
     data, held_out = Sample(*sample(for_data)), Sample(*sample(for_check))
     members, seconds = (choose_members(k, len(data.y), alpha) for k in (for_members, for_check))
     x, y = plant(data.x, data.y, members, signal, y_star)
-    run = fit(f, init(for_init), x, y, key=for_order, optimizer=optimizer, steps=steps, rule=rule,
-              batch_size=batch_size, every=every)  # fmt: skip
+    run = fit(
+        f,
+        init(for_init),
+        x,
+        y,
+        key=for_order,
+        optimizer=optimizer,
+        steps=steps,
+        rule=rule,
+        batch_size=batch_size,
+        every=every,
+    )
     signalled, relabelled = plant(held_out.x, held_out.y, seconds, signal, y_star)
     sets = ((held_out.x, held_out.y), (signalled, relabelled), (signalled, held_out.y))
     chosen = [select_by_validation(f, run.path, *v, criterion) for v in sets]

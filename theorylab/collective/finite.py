@@ -1,8 +1,10 @@
-"""Exact theory on finite spaces: a base law on m points x K labels, a signal that maps points to points.
+"""Exact theory on finite spaces: a base law on m points x K labels, a signal that maps points to
+points.
 
-P0 is (m, K), g (m,) with g[x] the signalled version of x, y_star the target label. `phi` (m,), where it is taken,
-merges points that a learner cannot tell apart: the learner is then the Bayes classifier among functions of phi(x).
-Everything is float64, whatever the caller runs in; sizes `alpha` may have any shape; all functions can be vmapped.
+P0 is (m, K), g (m,) with g[x] the signalled version of x, y_star the target label. `phi` (m,),
+where it is taken, merges points that a learner cannot tell apart: the learner is then the Bayes
+classifier among functions of phi(x). Everything is float64, whatever the caller runs in; sizes
+`alpha` may have any shape; all functions can be vmapped.
 
 Ties are lost: y* is predicted where it is strictly the most likely label.
 """
@@ -26,7 +28,8 @@ STRATEGIES = ("feature_label", "feature_only", "erasure")
 
 @float64_inside
 def uniqueness(P0: Law, g: Map, *, phi: Map | None = None) -> Float[Array, ""]:
-    """xi = P0(X*): how often the base population shows the signal by itself. Small is rare is good."""
+    """xi = P0(X*): how often the base population shows the signal by itself. Small is rare is
+    good."""
     world(P0, g, 0, phi)
     planted, base = _signal(as_float64(P0), g, phi)
     return base.sum(1) @ (planted > 0)
@@ -50,7 +53,8 @@ def label_floor(P0: Law, y_star: int) -> Float[Array, ""]:
 
 @float64_inside
 def thresholds(P0: Law, g: Map, y_star: int, *, phi: Map | None = None) -> Float[Array, " m"]:
-    """Size above which the Bayes classifier gives each signalled point the target label; NaN for the other points."""
+    """Size above which the Bayes classifier gives each signalled point the target label; NaN for
+    the other points."""
     world(P0, g, y_star, phi)
     planted, base = _signal(as_float64(P0), g, phi)
     gap = _lead(base, y_star)
@@ -62,13 +66,16 @@ def thresholds(P0: Law, g: Map, y_star: int, *, phi: Map | None = None) -> Float
 def success_staircase(
     P0: Law, g: Map, y_star: int, alpha: Float[ArrayLike, "*a"], *, phi: Map | None = None
 ) -> Float[Array, "*a"]:
-    """Exact success of a collective that sets signal and label, against the Bayes classifier of the mixture.
+    """Exact success of a collective that sets signal and label, against the Bayes classifier of the
+    mixture.
 
-    S(alpha) = sum over signalled x* of P*(x*) 1{alpha P*(x*) > (1 - alpha) gap(x*)}, with P*(x*) = P0(g^-1(x*)) and
-    gap(x*) = max_{y != y*} P0(x*, y) - P0(x*, y*): a staircase in alpha with steps at `thresholds`.
+    S(alpha) = sum over signalled x* of P*(x*) 1{alpha P*(x*) > (1 - alpha) gap(x*)}, with P*(x*) =
+    P0(g^-1(x*)) and gap(x*) = max_{y != y*} P0(x*, y) - P0(x*, y*): a staircase in alpha with steps
+    at `thresholds`.
 
     Raises:
-        InputError: P0 is no law, g or phi no map of its points, y_star no label, alpha outside [0, 1].
+        InputError: P0 is no law, g or phi no map of its points, y_star no label, alpha outside [0,
+        1].
     """
     world(P0, g, y_star, phi)
     checks.within("alpha", alpha, 0, 1)
@@ -78,11 +85,14 @@ def success_staircase(
 
 
 @float64_inside
-def planted_law(P0: Law, g: Map, y_star: int, *, strategy: Strategy = "feature_label") -> Float[Array, "m k"]:
+def planted_law(
+    P0: Law, g: Map, y_star: int, *, strategy: Strategy = "feature_label"
+) -> Float[Array, "m k"]:
     """P*, the law of the data of a member of the collective.
 
-    strategy: "feature_label" sets the signal and the label; "feature_only" sets the signal where the label already is
-    y*; "erasure" leaves the features and gives the most likely label of the signalled point (y_star is not used).
+    strategy: "feature_label" sets the signal and the label; "feature_only" sets the signal where
+    the label already is y*; "erasure" leaves the features and gives the most likely label of the
+    signalled point (y_star is not used).
     """
     world(P0, g, y_star)
     checks.choice("strategy", strategy, STRATEGIES)
@@ -103,7 +113,9 @@ def bayes_labels(P: Law, y_star: int) -> Int[Array, " m"]:
 
 
 @float64_inside
-def success_of(P: Law, P0: Law, g: Map, y_star: int, *, goal: Strategy = "feature_label") -> Float[Array, ""]:
+def success_of(
+    P: Law, P0: Law, g: Map, y_star: int, *, goal: Strategy = "feature_label"
+) -> Float[Array, ""]:
     """Success of the collective when the classifier is Bayes for any law P on the same points.
 
     P_{x ~ P0}(f(g(x)) = y*), or P_{x ~ P0}(f(g(x)) = f(x)) for the goal "erasure".
@@ -116,8 +128,11 @@ def success_of(P: Law, P0: Law, g: Map, y_star: int, *, goal: Strategy = "featur
     return as_float64(P0).sum(1) @ (labels[jnp.asarray(g)] == wanted)
 
 
-def _signal(law: Float[Array, "m k"], g: Map, phi: Map | None) -> tuple[Float[Array, " m"], Float[Array, "m k"]]:
-    """What the learner sees: the mass that the collective plants on each (merged) point, and the base law there."""
+def _signal(
+    law: Float[Array, "m k"], g: Map, phi: Map | None
+) -> tuple[Float[Array, " m"], Float[Array, "m k"]]:
+    """What the learner sees: the mass that the collective plants on each (merged) point, and the
+    base law there."""
     law, target = law / law.sum(), jnp.asarray(g)
     mass = law.sum(1)
     if phi is not None:
@@ -127,12 +142,16 @@ def _signal(law: Float[Array, "m k"], g: Map, phi: Map | None) -> tuple[Float[Ar
 
 
 def _lead(base: Float[Array, "m k"], y_star: ArrayLike) -> Float[Array, " m"]:
-    """How far y* is behind the best other label at every point, as a joint probability; negative where it leads."""
+    """How far y* is behind the best other label at every point, as a joint probability; negative
+    where it leads."""
     others = jnp.where(jnp.arange(base.shape[1]) == y_star, -jnp.inf, base).max(1)
-    return jnp.where(jnp.isfinite(others), others, 0.0) - base[:, y_star]  # with one label there is no other
+    # with one label there is no other
+    return jnp.where(jnp.isfinite(others), others, 0.0) - base[:, y_star]
 
 
-def _gap(planted: Float[Array, " m"], base: Float[Array, "m k"], y_star: ArrayLike) -> Float[Array, ""]:
+def _gap(
+    planted: Float[Array, " m"], base: Float[Array, "m k"], y_star: ArrayLike
+) -> Float[Array, ""]:
     mass = base.sum(1)
     conditional = _lead(base, y_star) / jnp.where(mass > 0, mass, 1)
     return jnp.max(jnp.where((planted > 0) & (mass > 0), jnp.maximum(conditional, 0), 0.0))

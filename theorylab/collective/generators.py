@@ -10,11 +10,19 @@ Labelled = tuple[Float[Array, "n d"], Int[Array, " n"]]
 
 
 def gaussian_classes(
-    key: Key[Array, ""], n: int, *, classes: int = 5, dim: int = 20, separation: float = 2.5, xi: float = 0.05
+    key: Key[Array, ""],
+    n: int,
+    *,
+    classes: int = 5,
+    dim: int = 20,
+    separation: float = 2.5,
+    xi: float = 0.05,
 ) -> Labelled:
-    """x = separation e_y + N(0, I) in `dim` dimensions, and one feature more: 1 with probability xi, else 0.
+    """x = separation e_y + N(0, I) in `dim` dimensions, and one feature more: 1 with probability
+    xi, else 0.
 
-    The last feature is there for a signal to use (`coordinate_trigger(dim, 1.0)`), which then has uniqueness xi.
+    The last feature is there for a signal to use (`coordinate_trigger(dim, 1.0)`), which then has
+    uniqueness xi.
     """
     checks.key("key", key)
     n, classes = checks.count("n", n), checks.count("classes", classes)
@@ -27,9 +35,11 @@ def gaussian_classes(
     return jnp.concatenate([x, signal], axis=1), y
 
 
-def parity_data(key: Key[Array, ""], n: int, *, bits: int = 3, dim: int = 10, margin: float = 0.3) -> Labelled:
-    """Two balanced classes told apart by the first feature, (2y - 1)(margin + |N|), noise in the other `dim` - 1, and
-    then `bits` independent uniform +-1 features that `parity_signal` can use.
+def parity_data(
+    key: Key[Array, ""], n: int, *, bits: int = 3, dim: int = 10, margin: float = 0.3
+) -> Labelled:
+    """Two balanced classes told apart by the first feature, (2y - 1)(margin + |N|), noise in the
+    other `dim` - 1, and then `bits` independent uniform +-1 features that `parity_signal` can use.
     """
     checks.key("key", key)
     n, bits, dim = checks.count("n", n), checks.count("bits", bits), checks.count("dim", dim)
@@ -44,12 +54,15 @@ def parity_data(key: Key[Array, ""], n: int, *, bits: int = 3, dim: int = 10, ma
 def random_world(
     key: Key[Array, ""], *, points: int, labels: int, concentration: float = 0.5
 ) -> tuple[Float[Array, "m k"], Int[Array, " m"], Int[Array, ""]]:
-    """(P0, g, y*): a Dirichlet law on points x labels and a random signal onto a third of the points, or fewer."""
+    """(P0, g, y*): a Dirichlet law on points x labels and a random signal onto a third of the
+    points, or fewer."""
     checks.key("key", key)
     points, labels = checks.count("points", points), checks.count("labels", labels)
     checks.number("concentration", concentration, 0, open_low=True)
     for_law, for_image, for_map, for_label = jax.random.split(key, 4)
-    law = jax.random.dirichlet(for_law, jnp.full(points * labels, concentration)).reshape(points, labels)
+    law = jax.random.dirichlet(for_law, jnp.full(points * labels, concentration)).reshape(
+        points, labels
+    )
     image = jax.random.permutation(for_image, points)[: max(1, points // 3)]
     return (
         law,

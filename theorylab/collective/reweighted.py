@@ -1,7 +1,9 @@
-"""Learners that re-weight the data, on finite spaces: effective size, exact success, the corrected bound, JTT.
+"""Learners that re-weight the data, on finite spaces: effective size, exact success, the corrected
+bound, JTT.
 
-A learner that weighs (x, y) by w(x, y) >= 0 sees P_w, proportional to w P, which is again a mixture: of a re-weighted
-collective in the share alpha_eff and of a re-weighted base. (Ben-Dov, Fawkes, Samadi, Sanyal, ICML 2024.)
+A learner that weighs (x, y) by w(x, y) >= 0 sees P_w, proportional to w P, which is again a
+mixture: of a re-weighted collective in the share alpha_eff and of a re-weighted base. (Ben-Dov,
+Fawkes, Samadi, Sanyal, ICML 2024.)
 """
 
 from dataclasses import dataclass
@@ -49,11 +51,13 @@ def reweighted_size(P0: Law, g: Map, y_star: int, alpha: Sizes, weights: Law) ->
 
 
 @float64_inside
-def reweighted_success(P0: Law, g: Map, y_star: int, alpha: Sizes, weights: Law) -> Float[Array, "*a"]:
+def reweighted_success(
+    P0: Law, g: Map, y_star: int, alpha: Sizes, weights: Law
+) -> Float[Array, "*a"]:
     """Exact success against the Bayes classifier of P_w: a staircase again.
 
-    A signalled x* succeeds where alpha w(x*, y*) P*(x*) > (1 - alpha) gap_w(x*), the gap being that of w P0; success
-    itself is measured under P0.
+    A signalled x* succeeds where alpha w(x*, y*) P*(x*) > (1 - alpha) gap_w(x*), the gap being that
+    of w P0; success itself is measured under P0.
     """
     _check(P0, g, y_star, alpha, weights)
     return _success(as_float64(P0), as_float64(weights), g, y_star, as_float64(alpha))
@@ -63,12 +67,14 @@ def reweighted_success(P0: Law, g: Map, y_star: int, alpha: Sizes, weights: Law)
 def reweighted_bound(
     P0: Law, g: Map, y_star: int, alpha: Sizes, weights: Law, *, corrected: bool = True
 ) -> Float[Array, "*a"]:
-    """S(alpha) >= 1 - (E_{P*}[w] / min w) (1 - alpha_eff)/alpha_eff delta_w xi_w, for the Bayes classifier of P_w.
+    """S(alpha) >= 1 - (E_{P*}[w] / min w) (1 - alpha_eff)/alpha_eff delta_w xi_w, for the Bayes
+    classifier of P_w.
 
-    delta_w and xi_w are gap and uniqueness under the re-weighted base, min w is the least weight of (x*, y*) over
-    signalled points. The factor is needed because success counts points by P0 and not by their weights; it is 1 if all
-    points of the collective weigh the same. Without it (`corrected=False`: alpha_eff put for alpha in the base bound)
-    the statement is *false* in general; it is kept as a control only.
+    delta_w and xi_w are gap and uniqueness under the re-weighted base, min w is the least weight of
+    (x*, y*) over signalled points. The factor is needed because success counts points by P0 and not
+    by their weights; it is 1 if all points of the collective weigh the same. Without it
+    (`corrected=False`: alpha_eff put for alpha in the base bound) the statement is *false* in
+    general; it is kept as a control only.
 
     Nothing is promised, -inf, at alpha_eff = 0, or where a signalled point weighs nothing.
     """
@@ -85,10 +91,11 @@ def reweighted_bound(
 
 @float64_inside
 def population_jtt(P0: Law, g: Map, y_star: int, alpha: Sizes, lam: float) -> PopulationJTT:
-    """Two-stage re-weighting with Bayes classifiers: errors of the first stage weigh lam in the second, the rest 1.
+    """Two-stage re-weighting with Bayes classifiers: errors of the first stage weigh lam in the
+    second, the rest 1.
 
-    Success is not monotone in the size: as soon as stage 1 learns the signal, the collective's points are errors no
-    more and its opponents' are, and alpha_eff jumps down.
+    Success is not monotone in the size: as soon as stage 1 learns the signal, the collective's
+    points are errors no more and its opponents' are, and alpha_eff jumps down.
 
     Raises:
         InputError: as `success_staircase`; a negative or non-finite `lam`.
@@ -118,7 +125,11 @@ def population_jtt(P0: Law, g: Map, y_star: int, alpha: Sizes, lam: float) -> Po
 
 
 def _parts(
-    law: Float[Array, "m k"], w: Float[Array, "m k"], g: Map, y_star: ArrayLike, alpha: Float[Array, "*a"]
+    law: Float[Array, "m k"],
+    w: Float[Array, "m k"],
+    g: Map,
+    y_star: ArrayLike,
+    alpha: Float[Array, "*a"],
 ) -> tuple[Float[Array, "*a"], Float[Array, ""], Float[Array, ""]]:
     """alpha_eff, E_{P*}[w], and the least weight of a signalled point."""
     planted = _signal(law, g, None)[0]
@@ -129,7 +140,11 @@ def _parts(
 
 
 def _success(
-    law: Float[Array, "m k"], w: Float[Array, "m k"], g: Map, y_star: ArrayLike, alpha: Float[Array, "*a"]
+    law: Float[Array, "m k"],
+    w: Float[Array, "m k"],
+    g: Map,
+    y_star: ArrayLike,
+    alpha: Float[Array, "*a"],
 ) -> Float[Array, "*a"]:
     planted = _signal(law, g, None)[0]
     size = alpha[..., None]

@@ -1,8 +1,10 @@
-"""Learning algorithms as rules that weigh a batch; `theorylab.collective.training.fit` does the rest.
+"""Learning algorithms as rules that weigh a batch; `theorylab.collective.training.fit` does the
+rest.
 
-A rule is a hashable record of its hyperparameters with two methods: `init(problem, start) -> state` and
-`weigh(problem, state, batch) -> (weights, state)`. The training loop descends along sum_i weights_i loss_i, so weights
-of sum 1 keep the scale of a mean loss. Write your own by giving a class these two methods.
+A rule is a hashable record of its hyperparameters with two methods: `init(problem, start) -> state`
+and `weigh(problem, state, batch) -> (weights, state)`. The training loop descends along sum_i
+weights_i loss_i, so weights of sum 1 keep the scale of a mean loss. Write your own by giving a
+class these two methods.
 """
 
 from collections.abc import Callable
@@ -21,7 +23,8 @@ Model = Callable[[Any, Any], Float[Array, "n k"]]
 
 
 class Batch(NamedTuple):
-    """What a rule sees of a step: which rows of the training set, and the model's losses on them before the step."""
+    """What a rule sees of a step: which rows of the training set, and the model's losses on them
+    before the step."""
 
     rows: Int[Array, " b"]
     x: Float[Array, "b ..."]
@@ -42,7 +45,8 @@ class Start(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """The static part of a run. `train(problem, rule, start, steps)` gives parameters; rules with stages call it."""
+    """The static part of a run. `train(problem, rule, start, steps)` gives parameters; rules with
+    stages call it."""
 
     f: Model
     optimizer: optax.GradientTransformation
@@ -53,7 +57,9 @@ class Problem:
 class Rule(Protocol):
     def init(self, problem: Problem, start: Start) -> PyTree: ...
 
-    def weigh(self, problem: Problem, state: PyTree, batch: Batch) -> tuple[Float[Array, " b"], PyTree]: ...
+    def weigh(
+        self, problem: Problem, state: PyTree, batch: Batch
+    ) -> tuple[Float[Array, " b"], PyTree]: ...
 
 
 @dataclass(frozen=True)
@@ -63,16 +69,19 @@ class ERM:
     def init(self, problem: Problem, start: Start) -> PyTree:
         return ()
 
-    def weigh(self, problem: Problem, state: PyTree, batch: Batch) -> tuple[Float[Array, " b"], PyTree]:
+    def weigh(
+        self, problem: Problem, state: PyTree, batch: Batch
+    ) -> tuple[Float[Array, " b"], PyTree]:
         return jnp.full_like(batch.losses, 1 / batch.losses.size), state
 
 
 @dataclass(frozen=True)
 class JTT:
-    """ "Just train twice" (Liu et al. 2021): ERM for `stage1_steps`, then anew with its errors weighing `lam`.
+    """ "Just train twice" (Liu et al. 2021): ERM for `stage1_steps`, then anew with its errors
+    weighing `lam`.
 
-    The official code appends `up_weight` copies of every error: lam = 1 + up_weight. A first stage that interpolates
-    has no errors, and JTT is then ERM.
+    The official code appends `up_weight` copies of every error: lam = 1 + up_weight. A first stage
+    that interpolates has no errors, and JTT is then ERM.
     """
 
     stage1_steps: int
@@ -83,24 +92,30 @@ class JTT:
         checks.number("lam", self.lam, 0, 1e30)
 
     def init(self, problem: Problem, start: Start) -> PyTree:
-        params = problem.train(problem, ERM(), start._replace(key=jax.random.fold_in(start.key, 1)), self.stage1_steps)
+        params = problem.train(
+            problem, ERM(), start._replace(key=jax.random.fold_in(start.key, 1)), self.stage1_steps
+        )
         weights = formulas.jtt_weights(problem.f(params, start.x).argmax(-1) != start.y, self.lam)
         # a batch of the up-sampled set is a mean over copies: divide by their average number
         return weights / jnp.maximum(weights.mean(), jnp.finfo(weights.dtype).tiny)
 
-    def weigh(self, problem: Problem, state: PyTree, batch: Batch) -> tuple[Float[Array, " b"], PyTree]:
+    def weigh(
+        self, problem: Problem, state: PyTree, batch: Batch
+    ) -> tuple[Float[Array, " b"], PyTree]:
         return state[batch.rows].astype(batch.losses.dtype) / batch.losses.size, state
 
 
 @dataclass(frozen=True)
 class LfF:
-    """ "Learning from failure" (Nam et al. 2020): a biased twin learns the easy samples, the model the other ones.
+    """ "Learning from failure" (Nam et al. 2020): a biased twin learns the easy samples, the model
+    the other ones.
 
-    The twin starts from the same parameters, descends along the generalised cross-entropy of exponent `q`, its updates
-    `twin_rate` times the optimizer's. Samples weigh L_b / (L_b + L_d), from losses smoothed over a sample's visits by
-    `ema` (0: not at all, as for full batches) and divided by the largest of their class. The weights of a batch are
-    divided by their sum, so that the model learns at the rate of the other rules; the official code leaves them as they
-    are, at about half that rate.
+    The twin starts from the same parameters, descends along the generalised cross-entropy of
+    exponent `q`, its updates `twin_rate` times the optimizer's. Samples weigh L_b / (L_b + L_d),
+    from losses smoothed over a sample's visits by `ema` (0: not at all, as for full batches) and
+    divided by the largest of their class. The weights of a batch are divided by their sum, so that
+    the model learns at the rate of the other rules; the official code leaves them as they are, at
+    about half that rate.
     """
 
     q: float = 0.7
@@ -116,7 +131,9 @@ class LfF:
         never = jnp.full(start.y.shape, jnp.nan, jnp.result_type(float))
         return start.params, problem.optimizer.init(start.params), never, never, start.y
 
-    def weigh(self, problem: Problem, state: PyTree, batch: Batch) -> tuple[Float[Array, " b"], PyTree]:
+    def weigh(
+        self, problem: Problem, state: PyTree, batch: Batch
+    ) -> tuple[Float[Array, " b"], PyTree]:
         twin, opt_state, biased, debiased, labels = state
 
         def objective(params: PyTree) -> tuple[Array, Array]:
@@ -128,10 +145,13 @@ class LfF:
         twin = optax.apply_updates(twin, jax.tree.map(lambda u: self.twin_rate * u, updates))
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
         biased, debiased = (
-            smoothed.at[batch.rows].set(_smooth(self.ema, smoothed[batch.rows], new).astype(smoothed.dtype))
+            smoothed.at[batch.rows].set(
+                _smooth(self.ema, smoothed[batch.rows], new).astype(smoothed.dtype)
+            )
             for smoothed, new in ((biased, losses), (debiased, batch.losses))
         )
-        # the largest of a class is over the whole training set, as far as it has been visited: not over the batch
+        # the largest of a class is over the whole training set, as far as it has been visited: not
+        # over the batch
         ratio = formulas.lff_weights(
             jnp.nan_to_num(biased), jnp.nan_to_num(debiased), labels, num_classes=logits.shape[-1]
         )
@@ -157,7 +177,9 @@ class CVaR:
     def init(self, problem: Problem, start: Start) -> PyTree:
         return ()
 
-    def weigh(self, problem: Problem, state: PyTree, batch: Batch) -> tuple[Float[Array, " b"], PyTree]:
+    def weigh(
+        self, problem: Problem, state: PyTree, batch: Batch
+    ) -> tuple[Float[Array, " b"], PyTree]:
         return formulas.cvar_weights(batch.losses, self.size), state
 
 
@@ -173,7 +195,9 @@ class Chi2:
     def init(self, problem: Problem, start: Start) -> PyTree:
         return ()
 
-    def weigh(self, problem: Problem, state: PyTree, batch: Batch) -> tuple[Float[Array, " b"], PyTree]:
+    def weigh(
+        self, problem: Problem, state: PyTree, batch: Batch
+    ) -> tuple[Float[Array, " b"], PyTree]:
         return formulas.chi2_weights(batch.losses, self.rho), state
 
 
@@ -181,7 +205,8 @@ class Chi2:
 class GroupDRO:
     """Group DRO (Sagawa et al. 2020): exponentiated weights of the groups, at rate `step`.
 
-    Groups are those given to `fit`, the labels by default; `num_groups` by default the number of classes.
+    Groups are those given to `fit`, the labels by default; `num_groups` by default the number of
+    classes.
     """
 
     step: float = 0.01
@@ -196,5 +221,7 @@ class GroupDRO:
         count = self.num_groups or jax.eval_shape(problem.f, start.params, start.x[:1]).shape[-1]
         return jnp.full(count, 1 / count)
 
-    def weigh(self, problem: Problem, state: PyTree, batch: Batch) -> tuple[Float[Array, " b"], PyTree]:
+    def weigh(
+        self, problem: Problem, state: PyTree, batch: Batch
+    ) -> tuple[Float[Array, " b"], PyTree]:
         return formulas.group_weights(state, batch.losses, batch.groups, self.step)

@@ -1,7 +1,7 @@
 """Signals and strategies: what the members of a collective do to their own data.
 
-A signal is a function of a batch of features, `g(x) -> x'`, made by one of the constructors below or by yourself. A
-strategy says which members plant it and which label they give.
+A signal is a function of a batch of features, `g(x) -> x'`, made by one of the constructors below
+or by yourself. A strategy says which members plant it and which label they give.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,11 @@ def coordinate_trigger(index: int | Sequence[int], value: float | Sequence[float
     """Sets features `index` of flat samples (n, d) to `value`."""
     where, level = _positions("index", index, 1)[:, 0], _level(value)
     if level.shape not in ((), (1,), where.shape):
-        raise InputError(f"value has shape {level.shape}; one number, or one for each of the {len(where)} of index")
+        raise InputError(
+            f"value has shape {level.shape}; one number, or one for each of the {len(where)} "
+            f"of "
+            f"index"
+        )
 
     def g(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         x = _require_axes(x, 2, "coordinate_trigger", where.max(initial=0), axis=1)
@@ -36,13 +40,16 @@ def coordinate_trigger(index: int | Sequence[int], value: float | Sequence[float
 
 
 def pixel_trigger(pixels: Sequence[tuple[int, int]], value: float | Sequence[float]) -> Signal:
-    """Sets pixels (row, column) of images (n, h, w) or (n, h, w, c) to `value`: one number, or one for each channel."""
+    """Sets pixels (row, column) of images (n, h, w) or (n, h, w, c) to `value`: one number, or one
+    for each channel."""
     where, level = _positions("pixels", pixels, 2), _level(value)
 
     def g(x: Float[Array, "n h w *c"]) -> Float[Array, "n h w *c"]:
         for axis in (1, 2):
             x = _require_axes(x, 3, "pixel_trigger", where[:, axis - 1].max(initial=0), axis=axis)
-        return x.at[:, where[:, 0], where[:, 1]].set(_stamp(level, x, (len(x), len(where), *x.shape[3:])))
+        return x.at[:, where[:, 0], where[:, 1]].set(
+            _stamp(level, x, (len(x), len(where), *x.shape[3:]))
+        )
 
     return g
 
@@ -50,10 +57,12 @@ def pixel_trigger(pixels: Sequence[tuple[int, int]], value: float | Sequence[flo
 def block_signal(
     corner: tuple[int, int], shape: tuple[int, int], value: float, *, other: float | None = None
 ) -> Signal:
-    """A block of images (n, h, w) or (n, h, w, c), `corner` its top left pixel: all `value`, or a checkerboard.
+    """A block of images (n, h, w) or (n, h, w, c), `corner` its top left pixel: all `value`, or a
+    checkerboard.
 
-    Put in one half of a picture made of two halves, it is a signal in the part that a network finds simple, or in the
-    one that it overlooks. A checkerboard (`value` and `other` in turn) occurs in neither by itself.
+    Put in one half of a picture made of two halves, it is a signal in the part that a network finds
+    simple, or in the one that it overlooks. A checkerboard (`value` and `other` in turn) occurs in
+    neither by itself.
     """
     (top, left), (height, width) = _pair("corner", corner, 0), _pair("shape", shape, 1)
     checks.number("value", value)
@@ -72,10 +81,11 @@ def block_signal(
 
 
 def parity_signal(bits: Sequence[int]) -> Signal:
-    """Makes the product of the +-1 features `bits` equal to +1, by flipping the last of them where needed.
+    """Makes the product of the +-1 features `bits` equal to +1, by flipping the last of them where
+    needed.
 
-    Over uniform bits every order len(bits) has uniqueness 1/2 and the same Bayes critical mass; what differs is how
-    hard it is to learn by gradient descent.
+    Over uniform bits every order len(bits) has uniqueness 1/2 and the same Bayes critical mass;
+    what differs is how hard it is to learn by gradient descent.
     """
     where = _positions("bits", bits, 1)[:, 0]
 
@@ -90,7 +100,8 @@ def choose_members(key: Key[Array, ""], n: int, alpha: Float[ArrayLike, ""]) -> 
     """Membership of n samples: round(alpha n) of them, drawn by `key`.
 
     Under one key, a larger collective contains a smaller one.
-    `alpha` may be traced: its value is data and not shape, so that many sizes share one compiled program.
+    `alpha` may be traced: its value is data and not shape, so that many sizes share one compiled
+    program.
     """
     checks.key("key", key)
     n = checks.count("n", n)
@@ -109,50 +120,69 @@ def plant(
     strategy: Strategy = "feature_label",
     label_of: Callable[[Any], Int[Array, " n"]] | None = None,
 ) -> tuple[Float[Array, "n ..."], Int[Array, " n"]]:
-    """The data set after the members have changed their own points; the others' are as they were, in place.
+    """The data set after the members have changed their own points; the others' are as they were,
+    in place.
 
     Args:
         members: who belongs to the collective, `choose_members`.
-        strategy: "feature_label" plants the signal and gives label y*; "feature_only" plants the signal where the
-            label already is y*; "erasure" leaves x and gives the label that signalled points have, `label_of(g(x))`.
+        strategy: "feature_label" plants the signal and gives label y*; "feature_only" plants the
+            signal where the label already is y*; "erasure" leaves x and gives the label that
+            signalled points have, `label_of(g(x))`.
 
     Returns:
         x', y' of the same shapes.
 
     Raises:
-        InputError: sizes that do not match, a mask that is not boolean, an unknown strategy, "erasure" without
-            `label_of`.
+        InputError: sizes that do not match, a mask that is not boolean, an unknown strategy,
+            "erasure" without `label_of`.
     """
     checks.choice("strategy", strategy, STRATEGIES), checks.function("signal", signal)
     label("y_star", y_star)
     x, y = jnp.asarray(checks.finite("x", x)), jnp.asarray(checks.labels("y", y))
     members = jnp.asarray(checks.real("members", members))
     if members.dtype != bool or not members.shape == y.shape == x.shape[:1]:
-        given = f"x has shape {x.shape}, y {y.shape}, members is {members.dtype}{list(members.shape)}"
+        given = (
+            f"x has shape {x.shape}, y {y.shape}, members is {members.dtype}{list(members.shape)}"
+        )
         raise InputError(f"{given}; one label and one bool for each row of x are needed")
     if strategy == "erasure":
         if label_of is None:
-            raise InputError("strategy='erasure' needs label_of, the labels that a signalled batch has by itself")
+            raise InputError(
+                "strategy='erasure' needs label_of, the labels that a signalled batch has by itself"
+            )
         labels = jnp.asarray(
-            checks.labels("label_of(g(x))", checks.function("label_of", label_of)(signal(x)), n=len(y))
+            checks.labels(
+                "label_of(g(x))", checks.function("label_of", label_of)(signal(x)), n=len(y)
+            )
         )
         return x, jnp.where(members, labels.astype(y.dtype), y)
     movers = members & (y == y_star) if strategy == "feature_only" else members
     signalled = signal(x)
     if np.shape(signalled) != x.shape:
-        raise InputError(f"signal gives shape {np.shape(signalled)} for x of shape {x.shape}; the same shape is needed")
+        raise InputError(
+            f"signal gives shape {np.shape(signalled)} for x of shape {x.shape}; the same "
+            f"shape "
+            f"is needed"
+        )
     planted = jnp.where(movers.reshape(-1, *(1,) * (x.ndim - 1)), signalled, x)
-    return planted, y if strategy == "feature_only" else jnp.where(members, jnp.asarray(y_star, y.dtype), y)
+    return planted, y if strategy == "feature_only" else jnp.where(
+        members, jnp.asarray(y_star, y.dtype), y
+    )
 
 
 def _positions(name: str, given: Any, axes: int) -> np.ndarray:
     where = np.asarray(checks.within(name, given, 0, ndim=(0, 1) if axes == 1 else 2))
-    fits, where = axes == 1 or where.shape[1] == axes, where.reshape(-1, axes if axes == 1 else where.shape[-1])
+    fits, where = (
+        axes == 1 or where.shape[1] == axes,
+        where.reshape(-1, axes if axes == 1 else where.shape[-1]),
+    )
     if not np.issubdtype(where.dtype, np.integer) or not fits:
         needed = "whole numbers of at least 0" if axes == 1 else "(row, column) pairs of at least 0"
         raise InputError(f"{name} = {checks.shown(given)}; {needed}, at least one, are needed")
     if len(np.unique(where, axis=0)) != len(where):
-        raise InputError(f"{name} = {checks.shown(given)} names a place twice; different places are needed")
+        raise InputError(
+            f"{name} = {checks.shown(given)} names a place twice; different places are needed"
+        )
     return where
 
 
@@ -169,7 +199,9 @@ def _stamp(level: Array, x: Array, shape: tuple[int, ...]) -> Array:
     """The values in the type of x; integers do not hold fractions."""
     if level.ndim and level.shape != shape[len(shape) - level.ndim :] and level.shape != (1,):
         raise InputError(
-            f"value has shape {level.shape}; one number, or one for each channel of x {x.shape}, is needed"
+            f"value has shape {level.shape}; one number, or one for each channel of x "
+            f"{x.shape}, "
+            f"is needed"
         )
     if jnp.issubdtype(x.dtype, jnp.integer) and not is_traced(level):
         checks.within("value (x holds integers)", level, whole=True)
@@ -180,5 +212,9 @@ def _require_axes(x: Any, ndim: int, name: str, last: int, *, axis: int) -> Arra
     """JAX drops a write outside the array without a word: refuse it."""
     x = jnp.asarray(checks.finite("x", x))
     if x.ndim < ndim or (ndim == 2 and x.ndim != 2) or x.shape[axis] <= last:
-        raise InputError(f"x has shape {x.shape}; {name} writes at {int(last)} of axis {axis}, which it does not have")
+        raise InputError(
+            f"x has shape {x.shape}; {name} writes at {int(last)} of axis {axis}, which it "
+            f"does "
+            f"not have"
+        )
     return x

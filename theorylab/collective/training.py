@@ -1,4 +1,5 @@
-"""One training loop for all rules: a scan whose carry holds parameters, the rule's state and the weights so far."""
+"""One training loop for all rules: a scan whose carry holds parameters, the rule's state and the
+weights so far."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ class Run:
     Attributes:
         path: parameters at the checkpoints, every array with a leading axis C.
         checkpoints: (C,) numbers of steps taken by then.
-        weights: (n,) mean weight that a sample had when it was visited, times the batch size; 0 if it never was.
-        share: (C,) share of the collective in the weights of the steps since the last checkpoint; NaN without members.
+        weights: (n,) mean weight that a sample had when it was visited, times the batch size; 0 if
+        it never was.
+        share: (C,) share of the collective in the weights of the steps since the last checkpoint;
+        NaN without members.
     """
 
     path: PyTree
@@ -56,22 +59,26 @@ def fit(
     members: Bool[ArrayLike, "n"] | None = None,
     groups: Int[ArrayLike, "n"] | None = None,
 ) -> Run:
-    """Train a classifier by gradient steps on the cross-entropy, each step's samples weighed by a rule.
+    """Train a classifier by gradient steps on the cross-entropy, each step's samples weighed by a
+    rule.
 
-    Can be called inside `jit` and `vmap` (members, data, key and parameters may be traced). `f`, `optimizer` and `rule`
-    are static: pass the same objects again and nothing is compiled a second time.
+    Can be called inside `jit` and `vmap` (members, data, key and parameters may be traced). `f`,
+    `optimizer` and `rule` are static: pass the same objects again and nothing is compiled a second
+    time.
 
     Args:
         f: `f(params, x) -> logits` (n, K); `nets.functional` makes one of a Flax module.
         rule: `ERM()` by default, `JTT`, `LfF`, `CVaR`, `Chi2`, `GroupDRO` or your own.
-        batch_size: all samples by default; else batches follow a permutation drawn anew every epoch, its last
-            n mod batch_size samples left out.
-        every: steps between two checkpoints; it must divide `steps`. By default the end is the only one.
+        batch_size: all samples by default; else batches follow a permutation drawn anew every
+            epoch, its last n mod batch_size samples left out.
+        every: steps between two checkpoints; it must divide `steps`. By default the end is the only
+        one.
         members: the collective, whose share in the weights is recorded.
         groups: for `GroupDRO`; the labels by default.
 
     Raises:
-        InputError: sizes that do not match, labels that are no integers below K, non-finite data, counts below 1.
+        InputError: sizes that do not match, labels that are no integers below K, non-finite data,
+        counts below 1.
     """
     samples(x, y)
     checks.key("key", key)
@@ -82,14 +89,19 @@ def fit(
         raise InputError(f"batch_size = {batch_size} is above the number of samples, {n}")
     mask = jnp.zeros(n, bool) if members is None else jnp.asarray(checks.real("members", members))
     if mask.dtype != bool or mask.shape != y.shape:
-        raise InputError(f"members is {mask.dtype}{list(mask.shape)}; a bool for each of the {n} samples is needed")
+        raise InputError(
+            f"members is {mask.dtype}{list(mask.shape)}; a bool for each of the {n} samples is "
+            f"needed"
+        )
     jax.tree.map(lambda leaf: checks.finite("params", leaf), params)
     classes = classes_of(f, params, x)
     checks.labels("y", y, classes=classes)
     top = (rule.num_groups or classes) if isinstance(rule, GroupDRO) else None
     labels = jnp.asarray(checks.labels("groups", y if groups is None else groups, n=n, classes=top))
     batch_size = None if batch_size == n else batch_size
-    return _fit(f, params, x, y, labels, mask, key, optimizer, rule or ERM(), steps, batch_size, every)
+    return _fit(
+        f, params, x, y, labels, mask, key, optimizer, rule or ERM(), steps, batch_size, every
+    )
 
 
 def training_options(optimizer: Any, rule: Any, steps: Any, batch_size: Any, every: Any) -> None:
@@ -100,18 +112,35 @@ def training_options(optimizer: Any, rule: Any, steps: Any, batch_size: Any, eve
             checks.count(name, value)
     if every is not None and steps % every:
         raise InputError(f"every = {every} does not divide steps = {steps}; choose a divisor")
-    for name, value, methods in (("optimizer", optimizer, ("init", "update")), ("rule", rule, ("init", "weigh"))):
+    for name, value, methods in (
+        ("optimizer", optimizer, ("init", "update")),
+        ("rule", rule, ("init", "weigh")),
+    ):
         has = all(callable(getattr(value, method, None)) for method in methods)
         if not has and not (name == "rule" and rule is None):
-            need = "an optax optimizer" if name == "optimizer" else "ERM(), JTT(100, 5.0) or another rule"
+            need = (
+                "an optax optimizer"
+                if name == "optimizer"
+                else "ERM(), JTT(100, 5.0) or another rule"
+            )
             raise InputError(f"{name} = {checks.shown(value)}; {need} is needed")
 
 
 @partial(jax.jit, static_argnames=("f", "optimizer", "rule", "steps", "batch_size", "every"))
 def _fit(
-    f: Model, params: PyTree, x: Array, y: Array, groups: Array, members: Array, key: Array,
-    optimizer: optax.GradientTransformation, rule: Rule, steps: int, batch_size: int | None, every: int,
-) -> Run:  # fmt: skip
+    f: Model,
+    params: PyTree,
+    x: Array,
+    y: Array,
+    groups: Array,
+    members: Array,
+    key: Array,
+    optimizer: optax.GradientTransformation,
+    rule: Rule,
+    steps: int,
+    batch_size: int | None,
+    every: int,
+) -> Run:
     problem = Problem(f, optimizer, batch_size, _train)
     start = Start(params, x, y, groups, key)
     step = _stepper(problem, rule, start)
@@ -121,7 +150,9 @@ def _fit(
         def one(carried: tuple[PyTree, Array], rows: Array) -> tuple[tuple[PyTree, Array], None]:
             carry, share = carried
             carry, batch, weights = step(carry, rows)
-            ours = (weights * members[batch.rows]).sum() / jnp.maximum(weights.sum(), jnp.finfo(weights.dtype).tiny)
+            ours = (weights * members[batch.rows]).sum() / jnp.maximum(
+                weights.sum(), jnp.finfo(weights.dtype).tiny
+            )
             return (carry, share + ours), None
 
         zero = jnp.zeros((), jax.eval_shape(f, params, x[:1]).dtype)
@@ -129,7 +160,9 @@ def _fit(
         return carry, (carry[0], share / every)
 
     schedule = _schedule(problem, start, steps)
-    carry, (path, share) = jax.lax.scan(stage, carry, schedule.reshape(steps // every, every, *schedule.shape[1:]))
+    carry, (path, share) = jax.lax.scan(
+        stage, carry, schedule.reshape(steps // every, every, *schedule.shape[1:])
+    )
     total, visits = carry[-2:]
     share = jnp.where(members.any(), share, jnp.nan)
     checkpoints = every * jnp.arange(1, steps // every + 1)
@@ -140,15 +173,19 @@ def _train(problem: Problem, rule: Rule, start: Start, steps: int) -> PyTree:
     """Parameters after some steps; for rules that train a stage of their own."""
     step = _stepper(problem, rule, start)
     carry, _ = jax.lax.scan(
-        lambda c, rows: (step(c, rows)[0], None), _first(problem, rule, start), _schedule(problem, start, steps)
+        lambda c, rows: (step(c, rows)[0], None),
+        _first(problem, rule, start),
+        _schedule(problem, start, steps),
     )
     return carry[0]
 
 
 def _schedule(problem: Problem, start: Start, steps: int) -> Int[Array, "t b"]:
-    """Rows of every step's batch: a new order each epoch, cut into batches. Full batches need none: (t, 0).
+    """Rows of every step's batch: a new order each epoch, cut into batches. Full batches need none:
+    (t, 0).
 
-    Drawn ahead of the loop, in which a sort would take longer to compile and to run than small models do.
+    Drawn ahead of the loop, in which a sort would take longer to compile and to run than small
+    models do.
     """
     n, size = len(start.y), problem.batch_size
     if size is None:
@@ -162,7 +199,13 @@ def _first(problem: Problem, rule: Rule, start: Start) -> tuple[Any, ...]:
     """(params, optimizer state, rule state, summed weights, visits)."""
     n = len(start.y)
     zeros = jnp.zeros(n, jax.eval_shape(problem.f, start.params, start.x[:1]).dtype)
-    return (start.params, problem.optimizer.init(start.params), rule.init(problem, start), zeros, zeros)
+    return (
+        start.params,
+        problem.optimizer.init(start.params),
+        rule.init(problem, start),
+        zeros,
+        zeros,
+    )
 
 
 def _stepper(
@@ -178,7 +221,8 @@ def _stepper(
         def losses(params: PyTree) -> Array:
             return optax.softmax_cross_entropy_with_integer_labels(problem.f(params, x), y)
 
-        values, pull = jax.vjp(losses, params)  # one forward pass gives the losses that the weights need
+        # one forward pass gives the losses that the weights need
+        values, pull = jax.vjp(losses, params)
         batch = Batch(rows, x, y, groups, values)
         weights, state = rule.weigh(problem, state, batch)
         (gradient,) = pull(weights)
@@ -194,7 +238,11 @@ def _stepper(
 
 
 def select_by_validation(
-    f: Model, path: PyTree, x: ArrayLike, y: ArrayLike, criterion: Callable[[Float[Array, " m"]], Float[Array, ""]]
+    f: Model,
+    path: PyTree,
+    x: ArrayLike,
+    y: ArrayLike,
+    criterion: Callable[[Float[Array, " m"]], Float[Array, ""]],
 ) -> Int[Array, ""]:
     """Number of the checkpoint in `path` whose criterion of the validation losses is the least.
 
@@ -206,7 +254,9 @@ def select_by_validation(
     checks.function("criterion", criterion)
     path = jax.tree.map(lambda leaf: jnp.asarray(checks.real("path", leaf)), path)
     if len({leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(path)} - {0}) != 1:
-        raise InputError(f"path = {checks.shown(path)}; parameters with a leading axis of checkpoints are needed")
+        raise InputError(
+            f"path = {checks.shown(path)}; parameters with a leading axis of checkpoints are needed"
+        )
     classes = classes_of(f, jax.tree.map(lambda leaf: leaf[0], path), x, "path, x")
     checks.labels("y", y, classes=classes)
 
@@ -214,4 +264,5 @@ def select_by_validation(
         return criterion(optax.softmax_cross_entropy_with_integer_labels(f(params, x), y))
 
     values = jax.lax.map(value, path)
-    return jnp.argmin(jnp.where(jnp.isnan(values), jnp.inf, values))  # a diverged checkpoint is never the best
+    # a diverged checkpoint is never the best
+    return jnp.argmin(jnp.where(jnp.isnan(values), jnp.inf, values))

@@ -1,8 +1,10 @@
 """How re-weighting learners weigh a batch: closed-form best responses and ratios, no training here.
 
-Sources: CVaR and chi^2 as in D. Levy et al., "Large-Scale Methods for Distributionally Robust Optimization" (2020);
-JTT: E. Liu et al. (2021); LfF: J. Nam et al. (2020), generalised cross-entropy by Zhang and Sabuncu (2018); group DRO:
-S. Sagawa et al. (2020). All are pure functions for use under jit, vmap and grad; weights are constants to a gradient.
+Sources: CVaR and chi^2 as in D. Levy et al., "Large-Scale Methods for Distributionally Robust
+Optimization" (2020);
+JTT: E. Liu et al. (2021); LfF: J. Nam et al. (2020), generalised cross-entropy by Zhang and Sabuncu
+(2018); group DRO: S. Sagawa et al. (2020). All are pure functions for use under jit, vmap and grad;
+weights are constants to a gradient.
 """
 
 import jax
@@ -19,25 +21,31 @@ _BISECTIONS = 60
 
 
 def cvar_weights(losses: Float[ArrayLike, "n"], size: float) -> Weights:
-    """Best response of CVaR at tail fraction `size`: 1/(size n) on each of the size n largest losses. Sums to 1.
+    """Best response of CVaR at tail fraction `size`: 1/(size n) on each of the size n largest
+    losses. Sums to 1.
 
-    The sample at the edge of the tail takes what remains of it, so that any fraction in ]0, 1] is exact; 1 is ERM.
+    The sample at the edge of the tail takes what remains of it, so that any fraction in ]0, 1] is
+    exact; 1 is ERM.
     """
     checks.number("size", size, 0, 1, open_low=True)
     losses = _losses(losses)
     tail = losses.size * jnp.asarray(size, losses.dtype)
     rank = (
-        jnp.zeros(losses.size, losses.dtype).at[jnp.argsort(-losses)].set(jnp.arange(losses.size, dtype=losses.dtype))
+        jnp.zeros(losses.size, losses.dtype)
+        .at[jnp.argsort(-losses)]
+        .set(jnp.arange(losses.size, dtype=losses.dtype))
     )
     p = jnp.clip(tail - rank, 0, 1)
     return jax.lax.stop_gradient(p / p.sum())
 
 
 def chi2_weights(losses: Float[ArrayLike, "n"], rho: float) -> Weights:
-    """Maximiser of <p, losses> over laws p with mean((n p - 1)^2) / 2 <= rho. Sums to 1; rho = 0 is ERM.
+    """Maximiser of <p, losses> over laws p with mean((n p - 1)^2) / 2 <= rho. Sums to 1; rho = 0 is
+    ERM.
 
-    p is proportional to (losses - eta)_+. Where all weights are positive, p = (1 + sqrt(2 rho) (v - mean) / std) / n;
-    else eta is found by bisection. A batch with n <= 1 + 2 rho puts all mass on its largest losses.
+    p is proportional to (losses - eta)_+. Where all weights are positive, p = (1 + sqrt(2 rho) (v -
+    mean) / std) / n; else eta is found by bisection. A batch with n <= 1 + 2 rho puts all mass on
+    its largest losses.
     """
     checks.number("rho", rho, 0, float(jnp.finfo(jnp.float32).max))
     losses = _losses(losses)
@@ -58,7 +66,8 @@ def chi2_weights(losses: Float[ArrayLike, "n"], rho: float) -> Weights:
         too_far = 0.5 * jnp.mean((n * tail(middle) - 1) ** 2) > rho
         return jnp.where(too_far, low, middle), jnp.where(too_far, middle, high)
 
-    # the divergence of the tail grows with eta; just below the maximum only the largest losses are left
+    # the divergence of the tail grows with eta; just below the maximum only the largest losses are
+    # left
     almost = jnp.asarray(-1e-3 * float(jnp.finfo(v.dtype).eps), v.dtype)
     low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, (-jnp.ones((), v.dtype), almost))
     found = jnp.where(std > 0, jnp.where(everyone.min() >= 0, everyone, tail(low)), 1 / n)
@@ -66,16 +75,19 @@ def chi2_weights(losses: Float[ArrayLike, "n"], rho: float) -> Weights:
 
 
 def jtt_weights(wrong: Bool[ArrayLike, "n"], lam: float) -> Weights:
-    """lam where the first stage erred, 1 elsewhere; an up-weight of u extra copies is lam = 1 + u."""
+    """lam where the first stage erred, 1 elsewhere; an up-weight of u extra copies is lam = 1 +
+    u."""
     checks.number("lam", lam, 0, float(jnp.finfo(jnp.float32).max))
     wrong = checks.within("wrong", wrong, 0, 1, whole=True)  # booleans, or 0 and 1
     return jnp.where(jnp.asarray(wrong, bool), jnp.asarray(lam, float), 1.0)
 
 
 def gce_loss(logits: Float[Array, "n k"], labels: Int[Array, " n"], q: float = 0.7) -> Weights:
-    """Generalised cross-entropy (1 - p_y^q) / q: its gradient is p_y^q times that of the cross-entropy.
+    """Generalised cross-entropy (1 - p_y^q) / q: its gradient is p_y^q times that of the
+    cross-entropy.
 
-    q -> 0 is the cross-entropy, q = 1 the mean absolute error. (LfF's official code has q p_y^q: a rate q times ours.)
+    q -> 0 is the cross-entropy, q = 1 the mean absolute error. (LfF's official code has q p_y^q: a
+    rate q times ours.)
     """
     checks.number("q", q, 0, 1, open_low=True)
     logits = jnp.asarray(checks.finite("logits", logits, ndim=2))
@@ -85,13 +97,20 @@ def gce_loss(logits: Float[Array, "n k"], labels: Int[Array, " n"], q: float = 0
 
 
 def lff_weights(
-    biased: Float[Array, " n"], debiased: Float[Array, " n"], labels: Int[Array, " n"], *, num_classes: int
+    biased: Float[Array, " n"],
+    debiased: Float[Array, " n"],
+    labels: Int[Array, " n"],
+    *,
+    num_classes: int,
 ) -> Weights:
-    """Relative difficulty L_b / (L_b + L_d) of every sample, both losses first divided by the largest of its class."""
+    """Relative difficulty L_b / (L_b + L_d) of every sample, both losses first divided by the
+    largest of its class."""
 
     biased = jnp.asarray(checks.nonnegative("biased", biased, ndim=1))
     debiased = jnp.asarray(checks.nonnegative("debiased", debiased, ndim=1))
-    labels = jnp.asarray(_labels("labels", labels, "biased", biased, checks.count("num_classes", num_classes)))
+    labels = jnp.asarray(
+        _labels("labels", labels, "biased", biased, checks.count("num_classes", num_classes))
+    )
     checks.same_length(biased=biased, debiased=debiased)
 
     def relative(losses: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -105,14 +124,18 @@ def lff_weights(
 def group_weights(
     q: Float[Array, " g"], losses: Float[Array, " n"], groups: Int[Array, " n"], step: float
 ) -> tuple[Weights, Float[Array, " g"]]:
-    """Group DRO: (weights, new q), q_g growing as exp(step * mean loss of g); a sample weighs q_g / (members of g).
+    """Group DRO: (weights, new q), q_g growing as exp(step * mean loss of g); a sample weighs q_g /
+    (members of g).
 
-    A group without members in this batch keeps its q (up to normalisation) and its share goes to nobody.
+    A group without members in this batch keeps its q (up to normalisation) and its share goes to
+    nobody.
     """
     q, losses = jnp.asarray(checks.nonnegative("q", q, ndim=1)), _losses(losses)
     if not is_traced(q) and not bool(q.any()):
         raise InputError("q is all 0; weights of the groups, at least one positive, are needed")
-    groups = jnp.asarray(_labels("groups (numbers of entries of q)", groups, "losses", losses, len(q)))
+    groups = jnp.asarray(
+        _labels("groups (numbers of entries of q)", groups, "losses", losses, len(q))
+    )
     checks.number("step", step, 0)
     members = jnp.zeros_like(q).at[groups].add(1)
     mean = jnp.zeros_like(q).at[groups].add(losses) / jnp.maximum(members, 1)
@@ -135,8 +158,13 @@ def _losses(losses: Float[ArrayLike, "n"]) -> Float[Array, " n"]:
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 
-def _labels(name: str, labels: Int[ArrayLike, "n"], of: str, values: Array, classes: int) -> Int[ArrayLike, "n"]:
+def _labels(
+    name: str, labels: Int[ArrayLike, "n"], of: str, values: Array, classes: int
+) -> Int[ArrayLike, "n"]:
     given = checks.real(name, labels)
     if given.shape[:1] != values.shape[:1]:
-        raise InputError(f"{name} has shape {given.shape}, {of} {values.shape}; a label for each sample is needed")
+        raise InputError(
+            f"{name} has shape {given.shape}, {of} {values.shape}; a label for each sample is "
+            f"needed"
+        )
     return checks.labels(name, given, classes=classes)

@@ -1,8 +1,8 @@
 """Data sets, pretrained weights and synthetic designs.
 
-`load("fashion_mnist")` works at once on an embedded sample; everything else is fetched once into a cache (`fetch`) and
-checked against known checksums at every read. Generators with known spectra are in `theorylab.data.synthetic`;
-`corrupt(images, "gaussian_noise", 3, key)` makes shifted test sets.
+`load("fashion_mnist")` works at once on an embedded sample; everything else is fetched once into a
+cache (`fetch`) and checked against known checksums at every read. Generators with known spectra are
+in `theorylab.data.synthetic`; `corrupt(images, "gaussian_noise", 3, key)` makes shifted test sets.
 """
 
 import importlib

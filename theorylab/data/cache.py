@@ -1,4 +1,5 @@
-"""The cache folder: one .npz a catalogue entry, checked against known checksums of the decoded arrays at every read."""
+"""The cache folder: one .npz a catalogue entry, checked against known checksums of the decoded
+arrays at every read."""
 
 import hashlib
 import os
@@ -16,7 +17,8 @@ from theorylab.errors import DataError, InputError
 
 @dataclass(frozen=True)
 class Status:
-    """Where an entry stands: is it in the cache, under which path, how many bytes, and the way it came."""
+    """Where an entry stands: is it in the cache, under which path, how many bytes, and the way it
+    came."""
 
     name: str
     cached: bool
@@ -26,7 +28,8 @@ class Status:
 
 
 def cache_dir() -> Path:
-    """The folder of fetched data: $THEORYLAB_DATA if set, else the user's cache folder. It need not exist yet."""
+    """The folder of fetched data: $THEORYLAB_DATA if set, else the user's cache folder. It need not
+    exist yet."""
     given = os.environ.get("THEORYLAB_DATA")
     return Path(given).expanduser() if given else Path(pooch.os_cache("theorylab"))
 
@@ -36,9 +39,12 @@ def cache_path(entry: Entry) -> Path:
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """Sha256 over names, dtypes, shapes and bytes (C order) of the arrays, in the order of their names."""
+    """Sha256 over names, dtypes, shapes and bytes (C order) of the arrays, in the order of their
+    names."""
     named = isinstance(arrays, Mapping) and all(isinstance(name, str) for name in arrays)
-    if not named or any(not isinstance(array, np.ndarray) or array.dtype.hasobject for array in arrays.values()):
+    if not named or any(
+        not isinstance(array, np.ndarray) or array.dtype.hasobject for array in arrays.values()
+    ):
         raise InputError("arrays is no dictionary of names and NumPy arrays, which is needed")
     total = hashlib.sha256()
     for name in sorted(arrays):
@@ -48,9 +54,14 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def write_npz(path: Path, decoded: Mapping[str, Mapping[str, np.ndarray]], origin: str, *, compress: bool) -> None:
-    """Write {data set: {array name: array}} under the keys "data set:array name", with a note of the origin."""
-    flat = {f"{name}:{key}": array for name, arrays in decoded.items() for key, array in arrays.items()}
+def write_npz(
+    path: Path, decoded: Mapping[str, Mapping[str, np.ndarray]], origin: str, *, compress: bool
+) -> None:
+    """Write {data set: {array name: array}} under the keys "data set:array name", with a note of
+    the origin."""
+    flat = {
+        f"{name}:{key}": array for name, arrays in decoded.items() for key, array in arrays.items()
+    }
     with path.open("wb") as file:
         (np.savez_compressed if compress else np.savez)(file, **flat, origin=np.array(origin))  # type: ignore[arg-type]
         file.flush()
@@ -58,9 +69,14 @@ def write_npz(path: Path, decoded: Mapping[str, Mapping[str, np.ndarray]], origi
 
 
 def read_npz(path: Path, name: str, expected: str) -> dict[str, np.ndarray]:
-    """The arrays of data set `name` in the file; raises (a `ValueError`, or what NumPy does) unless they are intact."""
+    """The arrays of data set `name` in the file; raises (a `ValueError`, or what NumPy does) unless
+    they are intact."""
     with np.load(path, allow_pickle=False) as archive:
-        arrays = {key.removeprefix(f"{name}:"): archive[key] for key in archive.files if key.startswith(f"{name}:")}
+        arrays = {
+            key.removeprefix(f"{name}:"): archive[key]
+            for key in archive.files
+            if key.startswith(f"{name}:")
+        }
     found = digest(arrays)
     if found != expected:
         raise ValueError(f"checksum {found[:12]}..., expected {expected[:12]}...")
@@ -68,7 +84,8 @@ def read_npz(path: Path, name: str, expected: str) -> dict[str, np.ndarray]:
 
 
 def read_cached(name: str) -> dict[str, np.ndarray]:
-    """Verified arrays of one data set from the cache; `DataError` names the command that mends an absent or bad one."""
+    """Verified arrays of one data set from the cache; `DataError` names the command that mends an
+    absent or bad one."""
     entry = find_entry(name)
     path = cache_path(entry)
     mend = f"run `theorylab data fetch {entry.name}`"
@@ -76,7 +93,8 @@ def read_cached(name: str) -> dict[str, np.ndarray]:
         raise DataError(f"data set {name!r} is not in the cache ({path.parent}): {mend}")
     try:
         return read_npz(path, name, DIGESTS[name])
-    except Exception as error:  # zipfile and NumPy raise a dozen kinds on damaged bytes, all meaning the same here
+    # zipfile and NumPy raise a dozen kinds on damaged bytes, all meaning the same here
+    except Exception as error:
         raise DataError(f"{path} is corrupted ({error}): {mend}, which replaces it") from error
 
 
@@ -102,7 +120,8 @@ def available() -> tuple[str, ...]:
 def verify(name: str | None = None) -> tuple[str, ...]:
     """Hash what lies in the cache (one entry, or all that are there) and return the names checked.
 
-    Raises `DataError`: an entry asked for by name is absent, or one is corrupted (all corrupted ones are named).
+    Raises `DataError`: an entry asked for by name is absent, or one is corrupted (all corrupted
+    ones are named).
     """
     names = available() if name is None else (name,)
     checked, broken = [], []

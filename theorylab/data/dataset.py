@@ -1,4 +1,5 @@
-"""The record that `load` returns: arrays as published, and what one needs to know to use and cite them."""
+"""The record that `load` returns: arrays as published, and what one needs to know to use and cite
+them."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,10 +24,11 @@ class Arrays(NamedTuple):
 class Dataset:
     """One data set, split into training and test parts.
 
-    Images are uint8 as published, (n, h, w) grey or (n, h, w, 3); tables are float64 (n, d), a categorical column
-    (see `columns`) holding codes and NaN marking a missing cell. Labels are int32 indices into `classes`.
-    `mean` and `std` come from the training part: per channel on the [0, 1] scale for images, per column for tables
-    (missing cells left out). `sha256` is `digest` of the arrays as decoded, before any split made here.
+    Images are uint8 as published, (n, h, w) grey or (n, h, w, 3); tables are float64 (n, d), a
+    categorical column (see `columns`) holding codes and NaN marking a missing cell. Labels are
+    int32 indices into `classes`. `mean` and `std` come from the training part: per channel on the
+    [0, 1] scale for images, per column for tables (missing cells left out). `sha256` is `digest` of
+    the arrays as decoded, before any split made here.
     """
 
     name: str
@@ -52,9 +54,9 @@ class Dataset:
     def normalised(self, *, flat: bool = False) -> Arrays:
         """Float32 arrays with zero mean and unit variance over the training part, and the labels.
 
-        Images come channels-last, (n, h, w, c), or (n, h*w*c) if `flat`. Continuous columns of a table are
-        standardised, categorical ones become one 0/1 column a category (`encode` tells their names); a missing cell
-        is 0 in all of its columns.
+        Images come channels-last, (n, h, w, c), or (n, h*w*c) if `flat`. Continuous columns of a
+        table are standardised, categorical ones become one 0/1 column a category (`encode` tells
+        their names); a missing cell is 0 in all of its columns.
         """
         if not isinstance(flat, bool | np.bool_):
             raise InputError(f"flat = {flat!r}; True or False is needed")
@@ -66,19 +68,26 @@ class Dataset:
         return Arrays(x_train, self.y_train, x_test, self.y_test)
 
     def _normalised_images(self, x: np.ndarray, flat: bool) -> np.ndarray:
-        mean, scale = (self.mean * 255).astype(np.float32), (1 / (255 * self.std)).astype(np.float32)
+        mean, scale = (
+            (self.mean * 255).astype(np.float32),
+            (1 / (255 * self.std)).astype(np.float32),
+        )
         images = (x.reshape(*x.shape[:3], -1).astype(np.float32) - mean) * scale
         return images.reshape(len(x), -1) if flat else images
 
     def merged(self) -> tuple[Num[np.ndarray, "n+m ..."], Int[np.ndarray, " n+m"]]:
         """All rows, training part first: for studies that draw their own splits."""
-        return np.concatenate([self.x_train, self.x_test]), np.concatenate([self.y_train, self.y_test])
+        return np.concatenate([self.x_train, self.x_test]), np.concatenate(
+            [self.y_train, self.y_test]
+        )
 
     def __repr__(self) -> str:
         kind = "SAMPLE of the first images" if self.is_sample else "full"
         return (
-            f"Dataset({self.name!r}, {kind}: x_train {_shape(self.x_train)}, x_test {_shape(self.x_test)}, "
-            f"{len(self.classes)} classes, {self.split} split, licence {self.licence}, source {self.source}, "
+            f"Dataset({self.name!r}, {kind}: x_train {_shape(self.x_train)}, x_test "
+            f"{_shape(self.x_test)}, "
+            f"{len(self.classes)} classes, {self.split} split, licence {self.licence}, source "
+            f"{self.source}, "
             f"sha256 {self.sha256[:12]})"
         )
 
@@ -87,13 +96,19 @@ def _shape(x: Shaped[np.ndarray, "..."]) -> str:
     return f"{x.dtype}[{','.join(map(str, x.shape))}]"
 
 
-def image_statistics(x: Num[np.ndarray, "n h w *c"]) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
-    """Mean and standard deviation per channel of uint8 images, on the [0, 1] scale; exact integer sums."""
+def image_statistics(
+    x: Num[np.ndarray, "n h w *c"],
+) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
+    """Mean and standard deviation per channel of uint8 images, on the [0, 1] scale; exact integer
+    sums."""
     if x.dtype != np.uint8 or x.ndim not in (3, 4) or not x.size:
-        raise InputError(f"x must be uint8 images (n, h, w[, c]), not {_shape(x)}: give the images as published")
+        raise InputError(
+            f"x must be uint8 images (n, h, w[, c]), not {_shape(x)}: give the images as published"
+        )
     channels = x.shape[3] if x.ndim == 4 else 1
     counts = np.zeros((channels, 256), np.int64)
-    for block in np.array_split(x, max(1, len(x) // 2000)):  # bincount works on a wide copy: keep it small
+    # bincount works on a wide copy: keep it small
+    for block in np.array_split(x, max(1, len(x) // 2000)):
         for channel, count in enumerate(counts):
             count += np.bincount(block.reshape(-1, channels)[:, channel], minlength=256)
     values, total = np.arange(256), counts[0].sum()
@@ -101,8 +116,11 @@ def image_statistics(x: Num[np.ndarray, "n h w *c"]) -> tuple[Float[np.ndarray, 
     return mean / 255, np.sqrt(counts @ values**2 / total - mean**2) / 255
 
 
-def table_statistics(x: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
-    """Mean and standard deviation per column over the cells that are not missing; (0, 1) for an empty column."""
+def table_statistics(
+    x: Float[np.ndarray, "n d"],
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+    """Mean and standard deviation per column over the cells that are not missing; (0, 1) for an
+    empty column."""
     there = ~np.isnan(x)
     count = np.maximum(there.sum(0), 1)
     mean = np.where(there, x, 0.0).sum(0) / count

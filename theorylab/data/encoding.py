@@ -1,4 +1,5 @@
-"""Tables with words in them to plain matrices: one 0/1 column a category, continuous columns scaled or binned."""
+"""Tables with words in them to plain matrices: one 0/1 column a category, continuous columns scaled
+or binned."""
 
 from typing import NamedTuple
 
@@ -17,21 +18,29 @@ class Encoded(NamedTuple):
 
 
 def encode(dataset: Dataset, *, bins: int | None = None) -> Encoded:
-    """One-hot encode the categorical columns; standardise the continuous ones, or with `bins` cut them at quantiles.
+    """One-hot encode the categorical columns; standardise the continuous ones, or with `bins` cut
+    them at quantiles.
 
-    Quantiles, means and scales come from the training part. A missing cell gives zeros in all columns of its own.
-    A value that fills two or more of the quantiles gets a bin for itself, and bins empty in the training part are
-    left out. So `encode(load("adult"), bins=5)` has 123 binary columns, 13.87 ones a row on average, as the data set
-    that LIBSVM distributes as a9a (Platt 1998 gives the recipe, quintiles and one-hot, but not the rule for ties).
+    Quantiles, means and scales come from the training part. A missing cell gives zeros in all
+    columns of its own. A value that fills two or more of the quantiles gets a bin for itself, and
+    bins empty in the training part are left out. So `encode(load("adult"), bins=5)` has 123 binary
+    columns, 13.87 ones a row on average, as the data set that LIBSVM distributes as a9a (Platt 1998
+    gives the recipe, quintiles and one-hot, but not the rule for ties).
     """
     # Not by `theorylab.checks`, which starts JAX.
     if not isinstance(dataset, Dataset):
-        raise InputError(f"dataset = {type(dataset).__name__}; a Dataset, as load gives it, is needed")
+        raise InputError(
+            f"dataset = {type(dataset).__name__}; a Dataset, as load gives it, is needed"
+        )
     if not dataset.columns:
-        raise InputError(f"dataset={dataset.name!r} has no columns to encode: use normalised() for images")
+        raise InputError(
+            f"dataset={dataset.name!r} has no columns to encode: use normalised() for images"
+        )
     whole = isinstance(bins, int | np.integer) and not isinstance(bins, bool)
     if bins is not None and not (whole and bins >= 2):
-        raise InputError(f"bins={bins!r} must be a whole number of at least 2, or None to standardise")
+        raise InputError(
+            f"bins={bins!r} must be a whole number of at least 2, or None to standardise"
+        )
     parts, names = [], []
     for k, column in enumerate(dataset.columns):
         train, test = dataset.x_train[:, k], dataset.x_test[:, k]
@@ -49,12 +58,15 @@ def encode(dataset: Dataset, *, bins: int | None = None) -> Encoded:
             mean, std = dataset.mean[k], dataset.std[k] or 1.0
             parts.append([np.nan_to_num((x - mean) / std)[:, None] for x in (train, test)])
             names.append(column.name)
-    x_train, x_test = (np.concatenate([part[i] for part in parts], axis=1).astype(np.float32) for i in (0, 1))
+    x_train, x_test = (
+        np.concatenate([part[i] for part in parts], axis=1).astype(np.float32) for i in (0, 1)
+    )
     return Encoded(Arrays(x_train, dataset.y_train, x_test, dataset.y_test), tuple(names))
 
 
 def quantile_edges(x: Float[np.ndarray, " n"], bins: int) -> Float[np.ndarray, " k"]:
-    """Increasing right edges of the bins (a, b] that cut `x` at its quantiles, missing values left out.
+    """Increasing right edges of the bins (a, b] that cut `x` at its quantiles, missing values left
+    out.
 
     An edge that several quantiles share closes a bin that holds this one value.
     """
@@ -69,5 +81,7 @@ def _bin(x: Float[np.ndarray, " n"], edges: Float[np.ndarray, " k"]) -> Float[np
     return np.where(np.isnan(x), np.nan, np.searchsorted(edges, x))
 
 
-def _one_hot(x: Float[np.ndarray, " n"], levels: range | Int[np.ndarray, " k"]) -> Bool[np.ndarray, "n k"]:
+def _one_hot(
+    x: Float[np.ndarray, " n"], levels: range | Int[np.ndarray, " k"]
+) -> Bool[np.ndarray, "n k"]:
     return x[:, None] == np.asarray(levels)

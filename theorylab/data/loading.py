@@ -15,15 +15,17 @@ _TEST_SHARE = 0.2
 
 
 def load(name: str, *, sample: bool | None = None) -> Dataset:
-    """Load a data set by name: `load("fashion_mnist")`, `load("keel/optdigits")`, ... (`theorylab data list`).
+    """Load a data set by name: `load("fashion_mnist")`, `load("keel/optdigits")`, ...
+    (`theorylab data list`).
 
-    Fashion-MNIST works with nothing fetched: by default the full set if it is cached, else the embedded sample
-    (`is_sample` tells which); `sample=True` always takes the sample, `sample=False` insists on the full set.
-    A set without an official split (KEEL, mnist5k, German credit, COMPAS, FARS) gets a fixed one: a fifth of each
-    class, drawn by NumPy's frozen `RandomState(0)`, is the test part, both in file order; `merged()` gives all rows.
+    Fashion-MNIST works with nothing fetched: by default the full set if it is cached, else the
+    embedded sample (`is_sample` tells which); `sample=True` always takes the sample, `sample=False`
+    insists on the full set. A set without an official split (KEEL, mnist5k, German credit, COMPAS,
+    FARS) gets a fixed one: a fifth of each class, drawn by NumPy's frozen `RandomState(0)`, is the
+    test part, both in file order; `merged()` gives all rows.
 
-    Raises `InputError` for an unknown name or an impossible `sample`, `DataError` (naming the command that mends it)
-    if the set is not in the cache or the cached copy is corrupted.
+    Raises `InputError` for an unknown name or an impossible `sample`, `DataError` (naming the
+    command that mends it) if the set is not in the cache or the cached copy is corrupted.
     """
     if sample is not None and not isinstance(sample, bool | np.bool_):
         raise InputError(f"sample = {sample!r}; True, False or None is needed")
@@ -31,21 +33,29 @@ def load(name: str, *, sample: bool | None = None) -> Dataset:
     if entry.kind != "data":
         raise InputError(f"name={name!r} is a network: use theorylab.data.pretrained({name!r})")
     if name not in entry.names:
-        raise InputError(f"name={name!r} is a collection: load one of {', '.join(entry.names[:4])}, ...")
+        raise InputError(
+            f"name={name!r} is a collection: load one of {', '.join(entry.names[:4])}, ..."
+        )
     if sample and name != _SAMPLED:
-        raise InputError(f"sample=True: only {_SAMPLED!r} has an embedded sample, {name!r} must be fetched")
+        raise InputError(
+            f"sample=True: only {_SAMPLED!r} has an embedded sample, {name!r} must be fetched"
+        )
     if name == _SAMPLED and (sample or (sample is None and not cache_path(entry).exists())):
         return _record(entry, name, read_sample(), SAMPLE_DIGEST, is_sample=True)
     return _record(entry, name, read_cached(name), DIGESTS[name], is_sample=False)
 
 
-def _record(entry: Entry, name: str, arrays: dict[str, np.ndarray], sha256: str, *, is_sample: bool) -> Dataset:
+def _record(
+    entry: Entry, name: str, arrays: dict[str, np.ndarray], sha256: str, *, is_sample: bool
+) -> Dataset:
     columns = unpack_columns(arrays["columns"]) if "columns" in arrays else ()
     split = "official"
     if "x" in arrays:
         train, test = split_rows(arrays["y"], test_share=_TEST_SHARE)
         arrays = arrays | {
-            f"{k}_{part}": arrays[k][rows] for k in "xy" for part, rows in (("train", train), ("test", test))
+            f"{k}_{part}": arrays[k][rows]
+            for k in "xy"
+            for part, rows in (("train", train), ("test", test))
         }
         split = "seeded 80/20"
     mean, std = (table_statistics if columns else image_statistics)(arrays["x_train"])
@@ -66,8 +76,10 @@ def _record(entry: Entry, name: str, arrays: dict[str, np.ndarray], sha256: str,
 
 
 def split_rows(y: np.ndarray, *, test_share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of a stratified training and test part, each increasing; every class keeps a training row."""
-    # RandomState's stream is frozen by NumPy's compatibility policy; default_rng's may change between versions.
+    """Row numbers of a stratified training and test part, each increasing; every class keeps a
+    training row."""
+    # RandomState's stream is frozen by NumPy's compatibility policy; default_rng's may change
+    # between versions.
     random = np.random.RandomState(seed)
     test = np.zeros(len(y), bool)
     for label in np.unique(y):
@@ -77,11 +89,15 @@ def split_rows(y: np.ndarray, *, test_share: float, seed: int = 0) -> tuple[np.n
 
 
 def pretrained(name: str = "efficientnet_lite0") -> dict[str, np.ndarray]:
-    """The state dict of a pretrained network, tensor name -> array, with torch's names and axis order.
+    """The state dict of a pretrained network, tensor name -> array, with torch's names and axis
+    order.
 
-    Raises `InputError` for a name that is no network, `DataError` if it is not fetched or the copy is corrupted.
+    Raises `InputError` for a name that is no network, `DataError` if it is not fetched or the copy
+    is corrupted.
     """
     entry = find_entry(name)
     if entry.kind != "network":
-        raise InputError(f"name={name!r} is a data set, not a network: use theorylab.data.load({name!r})")
+        raise InputError(
+            f"name={name!r} is a data set, not a network: use theorylab.data.load({name!r})"
+        )
     return read_cached(entry.name)

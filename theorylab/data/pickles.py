@@ -1,4 +1,5 @@
-"""Read numbers out of pickles without running them: only the named globals resolve, anything else is refused."""
+"""Read numbers out of pickles without running them: only the named globals resolve, anything else
+is refused."""
 
 import collections
 import io
@@ -16,15 +17,22 @@ _STORAGES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
 class _Restricted(pickle.Unpickler):
-    """An unpickler that knows the globals it is given and the storages of a torch file, and nothing else."""
+    """An unpickler that knows the globals it is given and the storages of a torch file, and nothing
+    else."""
 
-    def __init__(self, file: io.BytesIO, known: Mapping[tuple[str, str], Any], **options: Any) -> None:
+    def __init__(
+        self, file: io.BytesIO, known: Mapping[tuple[str, str], Any], **options: Any
+    ) -> None:
         super().__init__(file, **options)
         self.known = known
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.known:
-            raise DataError(f"refused to unpickle {module}.{name}: the file is not the one expected, do not trust it")
+            raise DataError(
+                f"refused to unpickle {module}.{name}: the file is not the one expected, do "
+                f"not "
+                f"trust it"
+            )
         return self.known[module, name]
 
     def persistent_load(self, saved: Any) -> Any:
@@ -36,10 +44,16 @@ class _Restricted(pickle.Unpickler):
 
 _TORCH = {
     ("collections", "OrderedDict"): collections.OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, size, stride, *_: (storage, offset, size, stride),
+    ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, size, stride, *_: (
+        storage,
+        offset,
+        size,
+        stride,
+    ),
     **{("torch", name): dtype for name, dtype in _STORAGES.items()},
 }
-# `_reconstruct` is private by name but written in every pickled array; an array's own reduction hands it to us.
+# `_reconstruct` is private by name but written in every pickled array; an array's own reduction
+# hands it to us.
 _NUMPY = {
     (f"numpy.{core}.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0]  # type: ignore[index]
     for core in ("core", "_core")
@@ -49,9 +63,10 @@ _NUMPY = {
 def read_torch_legacy(data: bytes) -> dict[str, np.ndarray]:
     """The tensors of a state dict saved by torch before 1.6 (five pickles, then the raw storages).
 
-    Allows `collections.OrderedDict`, `torch._utils._rebuild_tensor_v2`, `torch.FloatStorage` and `torch.LongStorage`.
-    Raises `DataError` for any other global, a foreign or truncated file, and a view outside its storage. Convolution
-    kernels may be stored with transposed strides; they are honoured, so shapes and values are what torch would show.
+    Allows `collections.OrderedDict`, `torch._utils._rebuild_tensor_v2`, `torch.FloatStorage` and
+    `torch.LongStorage`. Raises `DataError` for any other global, a foreign or truncated file, and a
+    view outside its storage. Convolution kernels may be stored with transposed strides; they are
+    honoured, so shapes and values are what torch would show.
     """
     file = io.BytesIO(data)
 
@@ -59,7 +74,11 @@ def read_torch_legacy(data: bytes) -> dict[str, np.ndarray]:
         return _Restricted(file, _TORCH).load()
 
     try:
-        if load() != _TORCH_MAGIC or load() != _TORCH_PROTOCOL or not load().get("little_endian", False):
+        if (
+            load() != _TORCH_MAGIC
+            or load() != _TORCH_PROTOCOL
+            or not load().get("little_endian", False)
+        ):
             raise DataError("not a legacy little-endian torch file")
         state, keys = load(), load()
         dtypes = {storage[1]: storage[0] for storage, *_ in state.values()}
@@ -71,17 +90,26 @@ def read_torch_legacy(data: bytes) -> dict[str, np.ndarray]:
             if len(body) != count * dtype.itemsize:
                 raise DataError("the torch file is truncated: fetch it again")
             storages[key] = np.frombuffer(body, dtype)
-        return {name: _view(storages[storage[1]], *place) for name, (storage, *place) in state.items()}
+        return {
+            name: _view(storages[storage[1]], *place) for name, (storage, *place) in state.items()
+        }
     except DataError:
         raise
     except Exception as error:  # a malformed pickle raises whatever its opcodes trip over
-        raise DataError(f"the torch file is malformed or truncated ({type(error).__name__}: {error})") from error
+        raise DataError(
+            f"the torch file is malformed or truncated ({type(error).__name__}: {error})"
+        ) from error
 
 
-def _view(storage: np.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> np.ndarray:
-    """The tensor of this offset, size and stride (in elements), copied; as_strided itself checks no bounds."""
+def _view(
+    storage: np.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
+) -> np.ndarray:
+    """The tensor of this offset, size and stride (in elements), copied; as_strided itself checks no
+    bounds."""
     if len(size) != len(stride) or min((offset, *size, *stride)) < 0:
-        raise DataError(f"a tensor has impossible layout: offset {offset}, size {size}, stride {stride}")
+        raise DataError(
+            f"a tensor has impossible layout: offset {offset}, size {size}, stride {stride}"
+        )
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if 0 in size:
         return np.zeros(size, storage.dtype)
@@ -92,10 +120,13 @@ def _view(storage: np.ndarray, offset: int, size: tuple[int, ...], stride: tuple
 
 
 def read_numpy_pickle(data: bytes) -> Any:
-    """A pickle (Python 2 or 3) of plain containers and NumPy arrays, such as a batch of CIFAR-10's "python version"."""
+    """A pickle (Python 2 or 3) of plain containers and NumPy arrays, such as a batch of CIFAR-10's
+    "python version"."""
     try:
         return _Restricted(io.BytesIO(data), _NUMPY, encoding="latin1").load()
     except DataError:
         raise
     except Exception as error:
-        raise DataError(f"the pickle is malformed or truncated ({type(error).__name__}: {error})") from error
+        raise DataError(
+            f"the pickle is malformed or truncated ({type(error).__name__}: {error})"
+        ) from error

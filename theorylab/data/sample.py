@@ -1,4 +1,5 @@
-"""The embedded sample of Fashion-MNIST: the first 6,000 training and 2,000 test images, MIT licence.
+"""The embedded sample of Fashion-MNIST: the first 6,000 training and 2,000 test images, MIT
+licence.
 
 `write_sample` rebuilds it once the full set is fetched.
 """
@@ -20,13 +21,17 @@ def read_sample() -> dict[str, np.ndarray]:
     try:
         return read_npz(SAMPLE_PATH, "fashion_mnist", SAMPLE_DIGEST)
     except Exception as error:  # zip, zlib and I/O errors alike mean a damaged installation
-        raise DataError(f"the embedded sample {SAMPLE_PATH} is damaged ({error}): install theorylab again") from error
+        raise DataError(
+            f"the embedded sample {SAMPLE_PATH} is damaged ({error}): install theorylab again"
+        ) from error
 
 
 def write_sample(path: Path = SAMPLE_PATH) -> str:
     """Cut the sample out of the fetched full set, write it to `path` and return its digest."""
     full = read_cached("fashion_mnist")
-    arrays = {name: full[name][: N_TRAIN if name.endswith("train") else N_TEST] for name in sorted(full)}
+    arrays = {
+        name: full[name][: N_TRAIN if name.endswith("train") else N_TEST] for name in sorted(full)
+    }
     origin = "Fashion-MNIST, Copyright (c) 2017 Zalando SE, MIT licence: first 6,000 + 2,000 images"
     write_npz(path, {"fashion_mnist": arrays}, origin, compress=True)
     return digest(arrays)

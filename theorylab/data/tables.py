@@ -1,4 +1,5 @@
-"""Text tables to numbers: numeric columns stay, words become codes into a sorted list of categories."""
+"""Text tables to numbers: numeric columns stay, words become codes into a sorted list of
+categories."""
 
 import json
 from collections.abc import Sequence
@@ -13,15 +14,23 @@ MISSING = frozenset({"?", "", "<null>"})
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table. `categories` is empty for a continuous one; else value k stands for `categories[k]`."""
+    """One column of a table. `categories` is empty for a continuous one; else value k stands for
+    `categories[k]`."""
 
     name: str
     categories: tuple[str, ...] = ()
 
 
-def parse_csv(text: str, *, separator: str | None = ",", width: int | None = None) -> list[list[str]]:
-    """Rows of stripped cells. Empty lines, KEEL headers (`@`) and lines that are not `width` cells wide are skipped."""
-    lines = (line for line in text.replace("\r", "").split("\n") if line.strip() and not line.startswith("@"))
+def parse_csv(
+    text: str, *, separator: str | None = ",", width: int | None = None
+) -> list[list[str]]:
+    """Rows of stripped cells. Empty lines, KEEL headers (`@`) and lines that are not `width` cells
+    wide are skipped."""
+    lines = (
+        line
+        for line in text.replace("\r", "").split("\n")
+        if line.strip() and not line.startswith("@")
+    )
     rows = [[cell.strip() for cell in line.split(separator)] for line in lines]
     rows = [row for row in rows if width is None or len(row) == width]
     if not rows or len({len(row) for row in rows}) > 1:
@@ -29,8 +38,11 @@ def parse_csv(text: str, *, separator: str | None = ",", width: int | None = Non
     return rows
 
 
-def encode_features(rows: Sequence[Sequence[str]], names: Sequence[str]) -> tuple[np.ndarray, tuple[Column, ...]]:
-    """Float64 matrix (n, d) and its columns. A missing cell is NaN, of whichever kind its column is."""
+def encode_features(
+    rows: Sequence[Sequence[str]], names: Sequence[str]
+) -> tuple[np.ndarray, tuple[Column, ...]]:
+    """Float64 matrix (n, d) and its columns. A missing cell is NaN, of whichever kind its column
+    is."""
     columns, values = [], []
     for name, cells in zip(names, zip(*rows, strict=True), strict=True):
         present = sorted(set(cells) - MISSING)

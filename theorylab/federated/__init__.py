@@ -1,7 +1,7 @@
 """Federated learning: partitions, algorithms, one training loop, and TCT (train, convexify, train).
 
-`federated_fit` trains any model over clients made by `pad_clients`; `scaffold_gram` and its neighbours solve the convex
-problem of tangent features; `tct` puts the two together.
+`federated_fit` trains any model over clients made by `pad_clients`; `scaffold_gram` and its
+neighbours solve the convex problem of tangent features; `tct` puts the two together.
 """
 
 from theorylab.federated.algorithms import (

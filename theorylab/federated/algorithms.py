@@ -1,10 +1,13 @@
-"""Federated algorithms as `init` / `round` pairs over an explicit state. They share the client primitive of `local`.
+"""Federated algorithms as `init` / `round` pairs over an explicit state. They share the client
+primitive of `local`.
 
-FedAvg: McMahan et al. (2017). FedProx: Li et al. (2020). SCAFFOLD: Karimireddy et al. (2020), option II. FedNova: Wang
-et al. (2020). FedAvgM: Hsu et al. (2019). FedAdam and server optimizers: Reddi et al. (2021).
+FedAvg: McMahan et al. (2017). FedProx: Li et al. (2020). SCAFFOLD: Karimireddy et al. (2020),
+option II. FedNova: Wang et al. (2020). FedAvgM: Hsu et al. (2019). FedAdam and server optimizers:
+Reddi et al. (2021).
 
-A round from the model w: the chosen clients S, drawn uniformly without replacement, each come back with v_i after
-tau_i local steps. With p_i renormalised over S, the server optimizer gets the pseudo-gradient
+A round from the model w: the chosen clients S, drawn uniformly without replacement, each come back
+with v_i after tau_i local steps. With p_i renormalised over S, the server optimizer gets the
+pseudo-gradient
 
     D = sum_i p_i (w - v_i),    FedNova: D = (sum_i p_i a_i) sum_i p_i (w - v_i) / a_i
 
@@ -30,7 +33,8 @@ from theorylab.federated.local import Client, LocalResult, LocalSGD, Mine, Start
 from theorylab.nets.functional import Params, State
 from theorylab.pytrees import register
 
-_SAMPLING = 0xFED0011  # what a round's key is folded with to choose clients; theirs, with their small numbers
+# what a round's key is folded with to choose clients; theirs, with their small numbers
+_SAMPLING = 0xFED0011
 AVERAGING = optax.sgd(1.0)
 
 
@@ -59,8 +63,9 @@ class FederatedState:
 @register()
 @dataclass(frozen=True)
 class RoundMetrics:
-    """Mean training loss along the local steps, root-mean-square distance of client models from the round's start
-    (both averaged with p), which of the chosen clients' models are finite, and the chosen clients' numbers."""
+    """Mean training loss along the local steps, root-mean-square distance of client models from the
+    round's start (both averaged with p), which of the chosen clients' models are finite, and the
+    chosen clients' numbers."""
 
     loss: Float[Array, ""]
     drift: Float[Array, ""]
@@ -71,13 +76,16 @@ class RoundMetrics:
 class Federated(NamedTuple):
     """An algorithm bound to a model and to clients.
 
-    `init(params, state)` gives the first `FederatedState`; `round(federated_state, clients, key)` the next one and its
-    `RoundMetrics`; `local(federated_state, clients, key)` the models of the chosen clients before they are averaged.
-    `key` is the run's: rounds take theirs from it by their number.
+    `init(params, state)` gives the first `FederatedState`; `round(federated_state, clients, key)`
+    the next one and its `RoundMetrics`; `local(federated_state, clients, key)` the models of the
+    chosen clients before they are averaged. `key` is the run's: rounds take theirs from it by their
+    number.
     """
 
     init: Callable[[Params, State], FederatedState]
-    round: Callable[[FederatedState, ClientData, Key[Array, ""]], tuple[FederatedState, RoundMetrics]]
+    round: Callable[
+        [FederatedState, ClientData, Key[Array, ""]], tuple[FederatedState, RoundMetrics]
+    ]
     local: Callable[[FederatedState, ClientData, Key[Array, ""]], LocalResult]
 
 
@@ -90,7 +98,8 @@ class Algorithm:
         server: optax optimizer of the server, fed with the pseudo-gradient.
         controls: SCAFFOLD's control variates.
         normalised: FedNova's average.
-        carry_momentum: local momentum buffers survive from round to round instead of restarting at zero.
+        carry_momentum: local momentum buffers survive from round to round instead of restarting at
+        zero.
         clients_per_round: chosen uniformly without replacement; None for all.
         pooled: all examples in one place.
     """
@@ -107,9 +116,14 @@ class Algorithm:
     def __post_init__(self) -> None:
         checks.instance("name", self.name, str, "a string")
         checks.instance("local", self.local, LocalSGD, "LocalSGD(lr=0.1, epochs=5, batch_size=64)")
-        if not (callable(getattr(self.server, "init", None)) and callable(getattr(self.server, "update", None))):
+        if not (
+            callable(getattr(self.server, "init", None))
+            and callable(getattr(self.server, "update", None))
+        ):
             raise InputError(
-                f"server = {checks.shown(self.server)}; an optax optimizer (of server_optimizer) is needed"
+                f"server = {checks.shown(self.server)}; an optax optimizer (of "
+                f"server_optimizer) "
+                f"is needed"
             )
         for name in ("controls", "normalised", "carry_momentum", "pooled"):
             checks.flag(name, getattr(self, name))
@@ -119,7 +133,8 @@ class Algorithm:
             raise InputError("carry_momentum: there is no momentum to carry; give momentum > 0")
         if self.carry_momentum and (self.normalised or self.controls):
             raise InputError(
-                f"carry_momentum: {self.name} divides displacements by the effective number of steps of a momentum "
+                f"carry_momentum: {self.name} divides displacements by the effective number of "
+                f"steps of a momentum "
                 "that starts at zero; leave carry_momentum out"
             )
 
@@ -131,15 +146,17 @@ class Algorithm:
         *,
         client_axis: ClientAxis | None = None,
     ) -> Federated:
-        """The `init` / `round` pair for a model in train mode, a loss and clients of the sizes given.
+        """The `init` / `round` pair for a model in train mode, a loss and clients of the sizes
+        given.
 
         Args:
             apply: (params, state, x) -> (output, state), as `nets.functional_train` gives it.
             loss: (output, y) -> one value an example.
-            client_axis: "map" (one client after the other), "vmap" (all at once), a `jax.sharding.Mesh` (spread over
-                its devices), "threads" (one compiled loop a client, as many at a time as there are cores), "host"
-                (the same, each step driven from Python); by default "vmap" on an accelerator, "threads" on CPU, and
-                "host" there for large convolutions. Results agree up to rounding.
+            client_axis: "map" (one client after the other), "vmap" (all at once), a
+                `jax.sharding.Mesh` (spread over its devices), "threads" (one compiled loop a
+                client, as many at a time as there are cores), "host" (the same, each step driven
+                from Python); by default "vmap" on an accelerator, "threads" on CPU, and "host"
+                there for large convolutions. Results agree up to rounding.
 
         Raises:
             InputError: more clients a round than there are.
@@ -150,7 +167,9 @@ class Algorithm:
         n = clients.n_clients
         if self.clients_per_round is not None:
             checks.count("clients_per_round", self.clients_per_round, at_most=n)
-        return remembered(_federated, _Rule(self, n), Client.of(self.local, apply, loss, clients), client_axis)
+        return remembered(
+            _federated, _Rule(self, n), Client.of(self.local, apply, loss, clients), client_axis
+        )
 
 
 Sent = tuple[Start, Mine, Int[Array, " s"], Key[Array, " s"]]
@@ -171,7 +190,13 @@ class _Rule:
         control, controls = (zeros, each) if a.controls else ((), ())
         momenta = each if a.carry_momentum else ()
         return FederatedState(
-            params, state, a.server.init(params), control, controls, momenta, jnp.zeros((), jnp.int32)
+            params,
+            state,
+            a.server.init(params),
+            control,
+            controls,
+            momenta,
+            jnp.zeros((), jnp.int32),
         )
 
     def prepare(self, state: FederatedState, key: Key[Array, ""]) -> Sent:
@@ -179,11 +204,18 @@ class _Rule:
         few = self.algorithm.clients_per_round
         chosen = jnp.arange(self.n)
         if few is not None and few < self.n:
-            chosen = jnp.sort(jax.random.permutation(jax.random.fold_in(key, _SAMPLING), self.n)[:few])
+            chosen = jnp.sort(
+                jax.random.permutation(jax.random.fold_in(key, _SAMPLING), self.n)[:few]
+            )
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(chosen)
         shift = jax.tree.map(lambda c, ci: c - ci[chosen], state.control, state.controls)
         momenta = jax.tree.map(lambda m: m[chosen], state.momenta)
-        return Start(state.params, state.state, self.lr(state.round)), Mine(shift, momenta), chosen, keys
+        return (
+            Start(state.params, state.state, self.lr(state.round)),
+            Mine(shift, momenta),
+            chosen,
+            keys,
+        )
 
     def lr(self, number: Int[Array, ""]) -> Float[Array, ""]:
         lr = self.algorithm.local.lr
@@ -201,21 +233,37 @@ class _Rule:
         control, controls = state.control, state.controls
         if a.controls:
             # option II: c_i+ - c_i = (w - v_i) / (a_i lr) - c
-            change = jax.tree.map(lambda c, d: d / (_along(scale, d) * start.lr) - c, control, moved)
-            controls = jax.tree.map(lambda c, d: c.at[chosen].add(d.astype(c.dtype)), controls, change)
+            change = jax.tree.map(
+                lambda c, d: d / (_along(scale, d) * start.lr) - c, control, moved
+            )
+            controls = jax.tree.map(
+                lambda c, d: c.at[chosen].add(d.astype(c.dtype)), controls, change
+            )
             control = jax.tree.map(jnp.add, control, _mean(weights[chosen], change))
         momenta = state.momenta
         if a.carry_momentum:
-            momenta = jax.tree.map(lambda old, new: old.at[chosen].set(new), momenta, result.momentum)
-        finite = jax.tree.map(lambda v: jnp.isfinite(v.reshape(len(chosen), -1)).all(1), result.params)
+            momenta = jax.tree.map(
+                lambda old, new: old.at[chosen].set(new), momenta, result.momentum
+            )
+        finite = jax.tree.map(
+            lambda v: jnp.isfinite(v.reshape(len(chosen), -1)).all(1), result.params
+        )
         squares = [jnp.square(d.reshape(len(chosen), -1)).sum(1) for d in jax.tree.leaves(moved)]
         metrics = RoundMetrics(
-            p @ result.loss, jnp.sqrt(p @ sum(squares)), jnp.all(jnp.stack(jax.tree.leaves(finite)), 0), chosen
+            p @ result.loss,
+            jnp.sqrt(p @ sum(squares)),
+            jnp.all(jnp.stack(jax.tree.leaves(finite)), 0),
+            chosen,
         )
         new = FederatedState(
-            optax.apply_updates(state.params, updates), _mean_state(p, state.state, result.state), server, control,
-            controls, momenta, state.round + 1,
-        )  # fmt: skip
+            optax.apply_updates(state.params, updates),
+            _mean_state(p, state.state, result.state),
+            server,
+            control,
+            controls,
+            momenta,
+            state.round + 1,
+        )
         return new, metrics
 
 
@@ -224,8 +272,11 @@ def _federated(rule: _Rule, client: Client, client_axis: ClientAxis | None) -> F
     started: dict[str, Any] = {}
 
     def compiled(state: FederatedState, clients: ClientData, key: Array) -> Any:
-        """(round, local), made at the first call: the choice of the axis looks at the model's program."""
-        checks.instance("state", state, FederatedState, "the state that init(params, state) or a round gives")
+        """(round, local), made at the first call: the choice of the axis looks at the model's
+        program."""
+        checks.instance(
+            "state", state, FederatedState, "the state that init(params, state) or a round gives"
+        )
         checks.instance("clients", clients, ClientData, "clients made by pad_clients(x, y, parts)")
         checks.key("key", key)
         if not started:
@@ -234,7 +285,9 @@ def _federated(rule: _Rule, client: Client, client_axis: ClientAxis | None) -> F
             run = run_clients(client, axis)
             host = isinstance(axis, str) and axis in ("threads", "host")
             prepare, conclude = (
-                (jax.jit(rule.prepare), jax.jit(rule.conclude)) if host else (rule.prepare, rule.conclude)
+                (jax.jit(rule.prepare), jax.jit(rule.conclude))
+                if host
+                else (rule.prepare, rule.conclude)
             )
 
             def one_local(state: FederatedState, clients: ClientData, key: Array) -> LocalResult:
@@ -286,17 +339,23 @@ def fedavg(
     """Local SGD, then the weighted average of the client models.
 
     Args:
-        local: what a client does; or give its `options` one by one: lr, epochs, steps, batch_size, ...
-        server_optimizer: any optax optimizer of the pseudo-gradient; `optax.sgd(1.0)` is plain averaging.
+        local: what a client does; or give its `options` one by one: lr, epochs, steps, batch_size,
+        ...
+        server_optimizer: any optax optimizer of the pseudo-gradient; `optax.sgd(1.0)` is plain
+        averaging.
     """
     return Algorithm(
-        name="fedavg", local=with_local(local, options), server=server_optimizer,
-        clients_per_round=clients_per_round, carry_momentum=carry_momentum,
-    )  # fmt: skip
+        name="fedavg",
+        local=with_local(local, options),
+        server=server_optimizer,
+        clients_per_round=clients_per_round,
+        carry_momentum=carry_momentum,
+    )
 
 
 def fedprox(local: LocalSGD | None = None, *, mu: float, **options: Any) -> Algorithm:
-    """FedAvg with the local loss f_i(v) + mu/2 |v - w|^2. The field tries mu in {0.001, 0.01, 0.1, 1}."""
+    """FedAvg with the local loss f_i(v) + mu/2 |v - w|^2. The field tries mu in {0.001, 0.01, 0.1,
+    1}."""
     checks.number("mu", mu, 0)
     return replace(fedavg(local, prox_mu=mu, **options), name="fedprox")
 
@@ -304,8 +363,9 @@ def fedprox(local: LocalSGD | None = None, *, mu: float, **options: Any) -> Algo
 def scaffold(local: LocalSGD | None = None, **options: Any) -> Algorithm:
     """Local steps corrected by c - c_i (option II).
 
-    c_i+ = c_i - c + (w - v_i) / (a_i lr), c+ = c + sum over the chosen of p_i (c_i+ - c_i), so that c = sum_i p_i c_i
-    always. With momentum, a_i instead of tau_i keeps c_i in the units of a gradient.
+    c_i+ = c_i - c + (w - v_i) / (a_i lr), c+ = c + sum over the chosen of p_i (c_i+ - c_i), so that
+    c = sum_i p_i c_i always. With momentum, a_i instead of tau_i keeps c_i in the units of a
+    gradient.
     """
     return replace(fedavg(local, **options), name="scaffold", controls=True)
 
@@ -316,12 +376,19 @@ def fednova(local: LocalSGD | None = None, **options: Any) -> Algorithm:
 
 
 def fedavgm(
-    local: LocalSGD | None = None, *, server_lr: float = 1.0, server_momentum: float = 0.9, **options: Any
+    local: LocalSGD | None = None,
+    *,
+    server_lr: float = 1.0,
+    server_momentum: float = 0.9,
+    **options: Any,
 ) -> Algorithm:
     """FedAvg with momentum at the server."""
     _server_rate(server_lr)
     checks.number("server_momentum", server_momentum, 0, 1, open_high=True)
-    return replace(fedavg(local, server_optimizer=optax.sgd(server_lr, server_momentum), **options), name="fedavgm")
+    return replace(
+        fedavg(local, server_optimizer=optax.sgd(server_lr, server_momentum), **options),
+        name="fedavgm",
+    )
 
 
 def fedadam(
@@ -333,21 +400,28 @@ def fedadam(
     tau: float = 1e-3,
     **options: Any,
 ) -> Algorithm:
-    """FedAvg with Adam at the server, epsilon `tau`. optax corrects the moments' bias, Reddi et al. do not."""
+    """FedAvg with Adam at the server, epsilon `tau`. optax corrects the moments' bias, Reddi et al.
+    do not."""
     _server_rate(server_lr)
     for name, value in (("b1", b1), ("b2", b2)):
         checks.number(name, value, 0, 1, open_high=True)
     checks.number("tau", tau, 0, open_low=True)
-    return replace(fedavg(local, server_optimizer=optax.adam(server_lr, b1, b2, eps=tau), **options), name="fedadam")
+    return replace(
+        fedavg(local, server_optimizer=optax.adam(server_lr, b1, b2, eps=tau), **options),
+        name="fedadam",
+    )
 
 
 def centralized(local: LocalSGD | None = None, **options: Any) -> Algorithm:
-    """SGD on the pooled data, the upper reference: a "round" is the local training of the one who holds everything.
+    """SGD on the pooled data, the upper reference: a "round" is the local training of the one who
+    holds everything.
 
     Momentum is carried over the rounds, as in one undisturbed run.
     """
     local = with_local(local, options)
-    return Algorithm(name="centralized", local=local, carry_momentum=local.momentum > 0, pooled=True)
+    return Algorithm(
+        name="centralized", local=local, carry_momentum=local.momentum > 0, pooled=True
+    )
 
 
 def _server_rate(server_lr: Any) -> None:

@@ -24,8 +24,8 @@ class ClientData:
     """N clients, n_max places each. Build it with `pad_clients`.
 
     Attributes:
-        x, y: (N, n_max, ...) arrays, or PyTrees of them. The places after a client's own examples hold copies of
-            these, so that statistics over a batch (batch norm) see no zeros.
+        x, y: (N, n_max, ...) arrays, or PyTrees of them. The places after a client's own examples
+            hold copies of these, so that statistics over a batch (batch norm) see no zeros.
         mask: (N, n_max), True at a client's own examples, which come first.
         weights: (N,) p_i of the average of the clients; they sum to 1.
     """
@@ -60,8 +60,12 @@ class ClientData:
         """The chosen clients alone, their weights as they were."""
         chosen = checks.within("chosen", chosen, 0, self.n_clients - 1, ndim=1)
         if not jnp.issubdtype(chosen.dtype, jnp.integer):
-            raise InputError(f"chosen has dtype {chosen.dtype}; the numbers of clients, integers, are needed")
-        return ClientData(*(jax.tree.map(lambda a: a[chosen], getattr(self, f.name)) for f in fields(self)))
+            raise InputError(
+                f"chosen has dtype {chosen.dtype}; the numbers of clients, integers, are needed"
+            )
+        return ClientData(
+            *(jax.tree.map(lambda a: a[chosen], getattr(self, f.name)) for f in fields(self))
+        )
 
 
 def pad_clients(
@@ -72,17 +76,19 @@ def pad_clients(
     weights: Weights = "size",
     allow_missing: bool = False,
 ) -> ClientData:
-    """Deal examples out to clients by their index arrays (`label_partition` and the others give them).
+    """Deal examples out to clients by their index arrays (`label_partition` and the others give
+    them).
 
     Args:
         x, y: all examples, leading axis n.
-        weights: "size" for p_i = n_i / n, which makes the average minimise the pooled loss; "uniform" for 1 / N, as
-            much published code has it; or N positive numbers, which are normalised.
+        weights: "size" for p_i = n_i / n, which makes the average minimise the pooled loss;
+            "uniform" for 1 / N, as much published code has it; or N positive numbers, which are
+            normalised.
         allow_missing: accept integer classes of `y` that no client holds.
 
     Raises:
-        InputError: a client without examples, NaN or infinity at a client, a class held by nobody, indices out of
-            range, weights that are not N positive numbers.
+        InputError: a client without examples, NaN or infinity at a client, a class held by nobody,
+            indices out of range, weights that are not N positive numbers.
     """
     checks.flag("allow_missing", allow_missing)
     x, y = (jax.tree.map(partial(_numbers, name), a) for name, a in (("x", x), ("y", y)))
@@ -91,42 +97,64 @@ def pad_clients(
     sizes = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves((x, y))}
     if len(sizes) != 1 or 0 in sizes:
         shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves((x, y))[:5])
-        raise InputError(f"x, y: shapes {shapes} given; the same leading axis, of at least one example, is needed")
+        raise InputError(
+            f"x, y: shapes {shapes} given; the same leading axis, of at least one example, is "
+            f"needed"
+        )
     places_of = [_indices(i, part, max(sizes)) for i, part in enumerate(each("parts", parts))]
     if not places_of:
         raise InputError("parts: no clients given, at least one index array is needed")
     for i, part in enumerate(places_of):
         for leaf in jax.tree.leaves((x, y)):
             if np.issubdtype(leaf.dtype, np.inexact) and not np.isfinite(leaf[part]).all():
-                raise InputError(f"x, y: NaN or infinite entries at client {i}; remove or fill them in first")
-    if not allow_missing and isinstance(y, np.ndarray) and y.ndim == 1 and np.issubdtype(y.dtype, np.integer):
+                raise InputError(
+                    f"x, y: NaN or infinite entries at client {i}; remove or fill them in first"
+                )
+    if (
+        not allow_missing
+        and isinstance(y, np.ndarray)
+        and y.ndim == 1
+        and np.issubdtype(y.dtype, np.integer)
+    ):
         missing = np.setdiff1d(y, y[np.concatenate(places_of)])
         if missing.size:
             raise InputError(
-                f"parts: class {', '.join(map(str, missing[:5].tolist()))} is held by none of the {len(parts)} "
+                f"parts: class {', '.join(map(str, missing[:5].tolist()))} is held by none of the "
+                f"{len(parts)} "
                 "clients; mend the partition, or allow_missing=True to train without"
             )
     longest = max(map(len, places_of))
     places = np.stack([np.resize(part, longest) for part in places_of])
     mask = np.arange(longest) < np.array([len(part) for part in places_of])[:, None]
     x, y = jax.tree.map(lambda a: jnp.asarray(a[places]), (x, y))
-    return ClientData(x, y, jnp.asarray(mask), jnp.asarray(client_weights(weights, mask.sum(1)), float))
+    return ClientData(
+        x, y, jnp.asarray(mask), jnp.asarray(client_weights(weights, mask.sum(1)), float)
+    )
 
 
 def client_weights(weights: Weights, counts: Int[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
     """p_i in float64, summing to 1."""
     if isinstance(weights, str):
         if weights not in ("size", "uniform"):
-            raise InputError(f"weights: {weights!r} given, 'size', 'uniform' or {len(counts)} numbers are needed")
+            raise InputError(
+                f"weights: {weights!r} given, 'size', 'uniform' or {len(counts)} numbers are needed"
+            )
         weights = counts if weights == "size" else np.ones(len(counts))
     p = np.asarray(checks.positive("weights", weights, shape=(len(counts),)), np.float64)
     return p / p.sum()
 
 
 def each(name: str, given: Any) -> Iterable[Any]:
-    """What is given client by client: a sequence or an array with the clients along its first axis."""
-    if isinstance(given, str | dict) or not hasattr(given, "__iter__") or getattr(given, "ndim", 1) == 0:
-        raise InputError(f"{name} = {checks.shown(given)}; a sequence with one entry a client is needed")
+    """What is given client by client: a sequence or an array with the clients along its first
+    axis."""
+    if (
+        isinstance(given, str | dict)
+        or not hasattr(given, "__iter__")
+        or getattr(given, "ndim", 1) == 0
+    ):
+        raise InputError(
+            f"{name} = {checks.shown(given)}; a sequence with one entry a client is needed"
+        )
     return given
 
 
@@ -137,7 +165,8 @@ def check_clients_given(clients: Any) -> None:
     mask, weights = shapes[0], np.shape(clients.weights)
     if len(mask) != 2 or 0 in mask or any(s[:2] != mask for s in shapes) or weights != mask[:1]:
         raise InputError(
-            f"clients: shapes {', '.join(map(str, shapes[1:5]))}, mask {mask} and weights {weights} given; "
+            f"clients: shapes {', '.join(map(str, shapes[1:5]))}, mask {mask} and weights "
+            f"{weights} given; "
             "(N, n, ...), (N, n) and (N,) are needed, as pad_clients makes them"
         )
 
@@ -149,7 +178,13 @@ def _numbers(name: str, leaf: Any) -> np.ndarray:
 def _indices(i: int, part: ArrayLike, n: int) -> np.ndarray:
     part = np.asarray(checks.real(f"parts: client {i}", part))
     if part.ndim != 1 or not np.issubdtype(part.dtype, np.integer):
-        raise InputError(f"parts: client {i} has {part.dtype} of shape {part.shape}, an index array (n_i,) is needed")
+        raise InputError(
+            f"parts: client {i} has {part.dtype} of shape {part.shape}, an index array (n_i,) "
+            f"is "
+            f"needed"
+        )
     if part.min() < 0 or part.max() >= n:
-        raise InputError(f"parts: client {i} has indices {part.min()} to {part.max()}, 0 to {n - 1} are possible")
+        raise InputError(
+            f"parts: client {i} has indices {part.min()} to {part.max()}, 0 to {n - 1} are possible"
+        )
     return part

@@ -1,4 +1,5 @@
-"""How the clients of a round are run: in one loop, batched, over a mesh, or from the host on all of its cores.
+"""How the clients of a round are run: in one loop, batched, over a mesh, or from the host on all of
+its cores.
 
 The results agree up to rounding; what a client does is in `local`.
 """
@@ -26,17 +27,22 @@ RunClients = Callable[[Start, Mine, Int[Array, " s"], Key[Array, " s"], ClientDa
 def best_axis(client: Client, start: Start, mine: Mine, clients: ClientData) -> ClientAxis:
     """ "vmap" on an accelerator; on CPU "threads", and "host" for large convolutions.
 
-    XLA runs the gradient of a convolution 3 to 30 times slower inside a loop than outside on CPU, and a convolution
-    batched over models becomes a grouped one, slow there too.
+    XLA runs the gradient of a convolution 3 to 30 times slower inside a loop than outside on CPU,
+    and a convolution batched over models becomes a grouped one, slow there too.
     """
     if jax.default_backend() != "cpu":
         return "vmap"
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), mine)
-    return "host" if has_convolutions(client.__call__, start, one, 0, jax.random.key(0), clients) else "threads"
+    return (
+        "host"
+        if has_convolutions(client.__call__, start, one, 0, jax.random.key(0), clients)
+        else "threads"
+    )
 
 
 def run_clients(client: Client, axis: ClientAxis) -> RunClients:
-    """(start, what S clients take along, their numbers, their keys, all clients' data) -> results, leading axis S.
+    """(start, what S clients take along, their numbers, their keys, all clients' data) -> results,
+    leading axis S.
 
     "threads" and "host" compile what they run themselves; the others may be called under jit.
     """
@@ -46,8 +52,12 @@ def run_clients(client: Client, axis: ClientAxis) -> RunClients:
         return _threads(client)
     if axis == "map":
 
-        def mapped(start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
-            return jax.lax.map(lambda a: client(start, a[0], a[1], a[2], clients), (mine, chosen, keys))
+        def mapped(
+            start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData
+        ) -> LocalResult:
+            return jax.lax.map(
+                lambda a: client(start, a[0], a[1], a[2], clients), (mine, chosen, keys)
+            )
 
         return mapped
     if axis == "vmap":
@@ -62,7 +72,8 @@ def check_axis(axis: Any) -> None:
 
 
 def remembered(make: Callable[..., Any], *parts: Any) -> Any:
-    """`make(*parts)`, where `make` is an `lru_cache`: what was compiled for equal parts serves again.
+    """`make(*parts)`, where `make` is an `lru_cache`: what was compiled for equal parts serves
+    again.
 
     Parts that cannot be hashed (a user's function may hold arrays) are made anew.
     """
@@ -81,7 +92,9 @@ def _stages(client: Client) -> tuple[Callable[..., Any], ...]:
 def _host(client: Client) -> RunClients:
     begin, step, finish = remembered(_stages, client)
 
-    def run(start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
+    def run(
+        start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData
+    ) -> LocalResult:
         counts, numbers = np.asarray(clients.counts), np.asarray(chosen)
         first: tuple[Any, ...] = start, jax.tree.map(lambda a: a[0], mine), 0, keys[0], clients
         state: tuple[Any, ...] = jax.eval_shape(begin, *first)
@@ -89,19 +102,24 @@ def _host(client: Client) -> RunClients:
         def one(s: int) -> LocalResult:
             i, own = numbers[s], jax.tree.map(lambda a: a[s], mine)
             carry, orders = begin(start, own, i, keys[s], clients)
-            carry = jax.tree.map(lambda a: jnp.array(a, copy=True), carry)  # the next line's step consumes it
+            # the next line's step consumes it
+            carry = jax.tree.map(lambda a: jnp.array(a, copy=True), carry)
             for t in range(int(client.local.step_counts(counts[i]))):
                 carry = step(t, carry, orders, start, own, i, keys[s], clients)
             return finish(carry, i, clients)
 
-        return _stacked(parallel_map(one, range(len(numbers)), threads=_at_once(step, 0, *state, *first)))
+        return _stacked(
+            parallel_map(one, range(len(numbers)), threads=_at_once(step, 0, *state, *first))
+        )
 
     return run
 
 
 @lru_cache(maxsize=16)
 def _one_client(client: Client) -> Callable[..., LocalResult]:
-    def one(start: Start, mine: Mine, s: Any, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
+    def one(
+        start: Start, mine: Mine, s: Any, chosen: Array, keys: Array, clients: ClientData
+    ) -> LocalResult:
         return client(start, jax.tree.map(lambda a: a[s], mine), chosen[s], keys[s], clients)
 
     return jax.jit(one)
@@ -110,7 +128,9 @@ def _one_client(client: Client) -> Callable[..., LocalResult]:
 def _threads(client: Client) -> RunClients:
     one = remembered(_one_client, client)
 
-    def run(start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
+    def run(
+        start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData
+    ) -> LocalResult:
         def client(s: int) -> LocalResult:
             return one(start, mine, s, chosen, keys, clients)
 
@@ -121,7 +141,8 @@ def _threads(client: Client) -> RunClients:
 
 
 def _at_once(program: Callable[..., Any], *args: Any) -> int | None:
-    """One client at a time where the program holds calls that would wait for each other, else one a core (None)."""
+    """One client at a time where the program holds calls that would wait for each other, else one a
+    core (None)."""
     return 1 if linalg.waiting_calls(program, *args) else None
 
 
@@ -131,18 +152,27 @@ def _stacked(results: list[LocalResult]) -> LocalResult:
 
 
 def _sharded(client: Client, mesh: Mesh) -> RunClients:
-    """The chosen clients' data are spread over all devices of the mesh; S is rounded up by running some twice."""
+    """The chosen clients' data are spread over all devices of the mesh; S is rounded up by running
+    some twice."""
     mesh = Mesh(mesh.devices, mesh.axis_names)  # its axes in automatic mode
     names, devices = tuple(mesh.axis_names), mesh.size
     spread, everywhere = PartitionSpec(names), PartitionSpec()
     within = run_clients(client, "map" if jax.default_backend() == "cpu" else "vmap")
 
     # check_vma off: a loop's carry starts out equal on all devices and ends up different
-    @partial(jax.shard_map, mesh=mesh, in_specs=(everywhere, spread, spread, spread), out_specs=spread, check_vma=False)
+    @partial(
+        jax.shard_map,
+        mesh=mesh,
+        in_specs=(everywhere, spread, spread, spread),
+        out_specs=spread,
+        check_vma=False,
+    )
     def shard(start: Start, mine: Mine, keys: Array, clients: ClientData) -> LocalResult:
         return within(start, mine, jnp.arange(clients.n_clients), keys, clients)
 
-    def run(start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData) -> LocalResult:
+    def run(
+        start: Start, mine: Mine, chosen: Array, keys: Array, clients: ClientData
+    ) -> LocalResult:
         filled = jnp.arange(-(-len(chosen) // devices) * devices) % len(chosen)
         few: Any = jax.tree.map(lambda a: a[filled], (mine, keys))
         result = shard(start, *few, clients.take(chosen[filled]))

@@ -1,4 +1,5 @@
-"""One training loop for every federated algorithm: metrics of each round, progress, checkpoints, resume."""
+"""One training loop for every federated algorithm: metrics of each round, progress, checkpoints,
+resume."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,14 @@ from theorylab.nets.fit import Model
 from theorylab.nets.functional import Params, State, bind, split
 from theorylab.nets.losses import accuracy, cross_entropy
 from theorylab.nets.runner import DivergenceError
-from theorylab.nets.training_inputs import Loss, check_targets, outputs_of, pair, sample_count, start_of
+from theorylab.nets.training_inputs import (
+    Loss,
+    check_targets,
+    outputs_of,
+    pair,
+    sample_count,
+    start_of,
+)
 from theorylab.ntk.convolutions import small_products
 
 History = dict[str, np.ndarray]
@@ -37,7 +45,8 @@ class RoundDivergenceError(DivergenceError):
     def __init__(self, step: int, rounds: int, client: int) -> None:
         FloatingPointError.__init__(
             self,
-            f"the model of client {client} is not finite after round {step} of {rounds} (counted from 0); use a "
+            f"the model of client {client} is not finite after round {step} of {rounds} (counted "
+            f"from 0); use a "
             "smaller lr or fewer local steps",
         )
         self.step, self.seed, self.client = step, None, client
@@ -51,7 +60,8 @@ class FederatedFit:
         params, state: the averaged model; f: its pure eval-mode function `f(params, x)`.
         rounds: number of rounds made.
         loss, drift: (rounds,) see `RoundMetrics`.
-        eval_rounds: (e,) numbers of rounds after which the evaluation sets were looked at, 0 for the start.
+        eval_rounds: (e,) numbers of rounds after which the evaluation sets were looked at, 0 for
+        the start.
         evaluations: "<set>_loss" and "<set>_accuracy" of the averaged model, each (e,).
         federated_state: to go on with by hand: `algorithm.bind(...).round(federated_state, ...)`.
         model: trained copy of the module in eval mode; None for a plain function.
@@ -74,7 +84,9 @@ class FederatedFit:
         for name, values in self.evaluations.items():
             if name.endswith("_accuracy"):
                 return values
-        raise InputError("eval_data: no accuracy was measured; give federated_fit labelled eval_data")
+        raise InputError(
+            "eval_data: no accuracy was measured; give federated_fit labelled eval_data"
+        )
 
 
 def federated_fit(
@@ -95,35 +107,46 @@ def federated_fit(
     on_round: Callable[[int, FederatedState], None] | None = None,
     progress: bool | None = None,
 ) -> FederatedFit:
-    """Train one model over many clients, round by round. The model and the arrays given are not changed.
+    """Train one model over many clients, round by round. The model and the arrays given are not
+    changed.
 
     Args:
         model: Flax NNX module, trained in train mode, or `f(params, x)` with `params`.
         clients: made by `pad_clients`; the algorithm `centralized` pools them itself.
         algorithm: `fedavg(lr=0.1, epochs=5, batch_size=64)` or another of this package.
         key: typed key; draws the participants, the batches, the augmentation and the dropout masks.
-        params: where to start; needed for a function, optional for a module (default: its own parameters).
+        params: where to start; needed for a function, optional for a module (default: its own
+        parameters).
         loss: (outputs, y) -> one value an example.
-        eval_data: (x, y), or several of them by name; the averaged model is evaluated on them in eval mode before the
-            first round, after every `eval_every` rounds and after the last.
-        client_axis: how clients are run, see `Algorithm.bind`; it does not change the result beyond rounding.
-        checkpoint: folder; the run is saved there every `checkpoint_every` rounds and at its end, and continued from
-            there if it was cut off, to the same result bit by bit. Data, start, key and options must be the same; the
-            number of rounds may grow. Functions (model, loss, server optimizer, schedule of lr) cannot be compared:
-            take a new folder when you change them.
-        on_round: called with the number of rounds made and the state after them, for every round made in this call
-            and for the start (0): to keep models on the way, or to stop by raising.
+        eval_data: (x, y), or several of them by name; the averaged model is evaluated on them in
+            eval mode before the first round, after every `eval_every` rounds and after the last.
+        client_axis: how clients are run, see `Algorithm.bind`; it does not change the result beyond
+        rounding.
+        checkpoint: folder; the run is saved there every `checkpoint_every` rounds and at its end,
+            and continued from there if it was cut off, to the same result bit by bit. Data, start,
+            key and options must be the same; the number of rounds may grow. Functions (model, loss,
+            server optimizer, schedule of lr) cannot be compared: take a new folder when you change
+            them.
+        on_round: called with the number of rounds made and the state after them, for every round
+            made in this call and for the start (0): to keep models on the way, or to stop by
+            raising.
         progress: a bar on stderr; by default only on a terminal.
 
     Raises:
-        InputError: shapes, labels or counts that do not fit together, naming the client where there is one.
+        InputError: shapes, labels or counts that do not fit together, naming the client where there
+        is one.
         RoundDivergenceError: NaN or infinity in a client's model, naming client and round.
     """
     checks.key("key", key)
     rounds, eval_every = checks.count("rounds", rounds, 0), checks.count("eval_every", eval_every)
     eval_batch_size = checks.count("eval_batch_size", eval_batch_size)
     checkpoint_every = checks.count("checkpoint_every", checkpoint_every)
-    checks.instance("algorithm", algorithm, Algorithm, "fedavg(lr=0.1, epochs=5, batch_size=64) or another of these")
+    checks.instance(
+        "algorithm",
+        algorithm,
+        Algorithm,
+        "fedavg(lr=0.1, epochs=5, batch_size=64) or another of these",
+    )
     check_clients_given(clients)
     if checkpoint is not None:
         checks.instance("checkpoint", checkpoint, (str, Path), "a folder")
@@ -140,13 +163,19 @@ def federated_fit(
     current = federated.init(params, state)
     history: History = {"loss": np.zeros(0), "drift": np.zeros(0), "eval_rounds": np.zeros(0, int)}
     done = 0
-    with _open(checkpoint, algorithm, clients, current, key) as store, _bar(rounds, algorithm.name, progress) as tick:
+    with (
+        _open(checkpoint, algorithm, clients, current, key) as store,
+        _bar(rounds, algorithm.name, progress) as tick,
+    ):
         found = None if store is None else store.restore(current)
         if found is not None:
             done, current, stored = found
             history.update(stored)
         if done > rounds:
-            raise InputError(f"rounds: {rounds} asked, the run in {checkpoint} has made {done} already; ask for more")
+            raise InputError(
+                f"rounds: {rounds} asked, the run in {checkpoint} has made {done} already; ask "
+                f"for more"
+            )
         if done == 0:
             _append(history, evaluate(current, 0))
             if on_round is not None:
@@ -157,7 +186,10 @@ def federated_fit(
             if diverged is not None:
                 raise RoundDivergenceError(done, rounds, diverged)
             done += 1
-            _append(history, {"loss": np.asarray(metrics.loss)[None], "drift": np.asarray(metrics.drift)[None]})
+            _append(
+                history,
+                {"loss": np.asarray(metrics.loss)[None], "drift": np.asarray(metrics.drift)[None]},
+            )
             if done % eval_every == 0 or done == rounds:
                 _append(history, evaluate(current, done))
             if store is not None and (done % checkpoint_every == 0 or done == rounds):
@@ -167,16 +199,29 @@ def federated_fit(
             tick(done, history)
     f = lambda params, x: apply_eval(params, current.state, x)  # noqa: E731
     trained = bind(model, current.params, current.state) if isinstance(model, nnx.Module) else None
-    seen = {name: values for name, values in history.items() if name not in ("loss", "drift", "eval_rounds")}
+    seen = {
+        name: values
+        for name, values in history.items()
+        if name not in ("loss", "drift", "eval_rounds")
+    }
     return FederatedFit(
-        current.params, current.state, f, done, history["loss"], history["drift"], history["eval_rounds"], seen,
-        current, trained,
-    )  # fmt: skip
+        current.params,
+        current.state,
+        f,
+        done,
+        history["loss"],
+        history["drift"],
+        history["eval_rounds"],
+        seen,
+        current,
+        trained,
+    )
 
 
 @dataclass(frozen=True)
 class _Pure:
-    """A model's pure function. Equal for modules of one architecture: what was compiled for one serves the others."""
+    """A model's pure function. Equal for modules of one architecture: what was compiled for one
+    serves the others."""
 
     identity: Any
     function: Callable[..., Any] = field(compare=False)
@@ -185,8 +230,11 @@ class _Pure:
         return self.function(*arguments)
 
 
-def as_functions(model: Model, params: Params | None) -> tuple[Callable[..., Any], Callable[..., Any], Params, State]:
-    """(train-mode (params, state, x) -> (output, state), eval-mode (params, state, x) -> output, params, state)."""
+def as_functions(
+    model: Model, params: Params | None
+) -> tuple[Callable[..., Any], Callable[..., Any], Params, State]:
+    """(train-mode (params, state, x) -> (output, state), eval-mode (params, state, x) -> output,
+    params, state)."""
     if isinstance(model, nnx.Module):
         graph = nnx.split(model)[0]
         apply, own, state = split(model, train=True)
@@ -201,23 +249,35 @@ def as_functions(model: Model, params: Params | None) -> tuple[Callable[..., Any
     checks.function("model", model)
     params = start_of(params, None)
     apply = small_products(lambda p, s, x: (model(p, x), s))
-    return _Pure(("train", model), apply), _Pure(("eval", model), lambda p, s, x: model(p, x)), params, {}
+    return (
+        _Pure(("train", model), apply),
+        _Pure(("eval", model), lambda p, s, x: model(p, x)),
+        params,
+        {},
+    )
 
 
 def check_clients(clients: ClientData, loss: Loss, output: Callable[[Any], Any]) -> None:
-    """What reaches the model: finite numbers, and targets that fit its outputs. The error names the client."""
+    """What reaches the model: finite numbers, and targets that fit its outputs. The error names the
+    client."""
     for leaf in jax.tree.leaves((clients.x, clients.y)):
         if jnp.issubdtype(leaf.dtype, jnp.inexact):
             finite = np.asarray(jnp.isfinite(leaf).reshape(clients.n_clients, -1).all(1))
             if not finite.all():
-                raise InputError(f"clients: NaN or infinite entries at client {int(np.argmin(finite))}; remove them")
+                raise InputError(
+                    f"clients: NaN or infinite entries at client {int(np.argmin(finite))}; "
+                    f"remove "
+                    f"them"
+                )
     counts = np.asarray(clients.counts)
     if not counts.all():
         raise InputError(f"clients: client {int(np.argmin(counts))} has no examples; drop it")
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), clients.x)
     outputs = outputs_of("params, clients", output, one)
     for i in range(clients.n_clients):
-        check_targets(f"clients, client {i}", loss, outputs, jax.tree.map(lambda a, i=i: a[i], clients.y))
+        check_targets(
+            f"clients, client {i}", loss, outputs, jax.tree.map(lambda a, i=i: a[i], clients.y)
+        )
 
 
 def _named(eval_data: Any, loss: Loss, output: Callable[[Any], Any]) -> dict[str, tuple[Any, Any]]:
@@ -227,7 +287,12 @@ def _named(eval_data: Any, loss: Loss, output: Callable[[Any], Any]) -> dict[str
     checked = {name: pair(f"eval_data {name}", value) for name, value in named.items()}
     for name, value in checked.items():
         sample_count(f"eval_data {name}", value)
-        check_targets(f"eval_data {name}", loss, outputs_of(f"params, eval_data {name}", output, value[0]), value[1])
+        check_targets(
+            f"eval_data {name}",
+            loss,
+            outputs_of(f"params, eval_data {name}", output, value[0]),
+            value[1],
+        )
     return checked
 
 
@@ -241,7 +306,11 @@ def _evaluator(
         for name, data in sets.items():
             n = sample_count(name, data)
             parts = [
-                sums(current.params, current.state, *jax.tree.map(lambda a, i=i: a[i : i + size], data))
+                sums(
+                    current.params,
+                    current.state,
+                    *jax.tree.map(lambda a, i=i: a[i : i + size], data),
+                )
                 for i in range(0, n, size)
             ]
             for what in parts[0]:
@@ -258,7 +327,11 @@ def _sums(apply: Callable[..., Any], loss: Loss) -> Callable[..., dict[str, Arra
         output = apply(params, state, x)
         value = loss(output, y)
         found = {"loss": value.reshape(value.shape[0], -1).mean(1).sum()}
-        arrays = isinstance(output, jax.Array) and isinstance(y, jax.Array) and jnp.issubdtype(y.dtype, jnp.integer)
+        arrays = (
+            isinstance(output, jax.Array)
+            and isinstance(y, jax.Array)
+            and jnp.issubdtype(y.dtype, jnp.integer)
+        )
         if arrays and y.shape in (output.shape, output.shape[:-1]):
             hits = accuracy(output, y)
             found["accuracy"] = hits.reshape(hits.shape[0], -1).mean(1).sum()
@@ -272,13 +345,17 @@ def _append(history: History, new: History) -> None:
         history[name] = np.concatenate([history[name], values]) if name in history else values
 
 
-def _open(folder: Any, algorithm: Algorithm, clients: ClientData, start: FederatedState, key: Array) -> Any:
+def _open(
+    folder: Any, algorithm: Algorithm, clients: ClientData, start: FederatedState, key: Array
+) -> Any:
     if folder is None:
         return nullcontext()
     local = algorithm.local
     options = {k: v for k, v in vars(local).items() if isinstance(v, int | float | None)}
     identity = {
-        "algorithm": f"{algorithm.name} {options} {algorithm.clients_per_round} {algorithm.carry_momentum}",
+        "algorithm": (
+            f"{algorithm.name} {options} {algorithm.clients_per_round} {algorithm.carry_momentum}"
+        ),
         "data": tree_digest(clients),
         "start": tree_digest(start),
         "key": tree_digest(key),

@@ -1,15 +1,17 @@
-"""SCAFFOLD and FedAvg on least squares through the Gram matrix: a round costs the same for any number of local steps.
+"""SCAFFOLD and FedAvg on least squares through the Gram matrix: a round costs the same for any
+number of local steps.
 
-With theta = Phi^T a, h_i = Phi^T beta_i and G = Phi Phi^T over all clients' examples, client i's M steps touch the
-fitted values u = G_i: a alone (our derivation):
+With theta = Phi^T a, h_i = Phi^T beta_i and G = Phi Phi^T over all clients' examples, client i's M
+steps touch the fitted values u = G_i: a alone (our derivation):
 
     u_{k+1} = B u_k + q,   B = I - (eta / n_i) G_ii,   q = eta (G_i: beta_i + G_ii Y_i / n_i)
-    sum_{k<M} u_k = s1(B) u_0 + s2(B) q,   s1(r) = sum_{k<M} r^k,   s2(r) = sum_{k<M} (M - 1 - k) r^k
-    a_i = a + M eta beta_i - (eta / n_i) E_i delta_i,   delta_i = sum_{k<M} u_k - M Y_i
+    sum_{k<M} u_k = s1(B) u_0 + s2(B) q,   s1(r) = sum_{k<M} r^k,   s2(r) = sum_{k<M} (M - 1 - k)
+    r^k a_i = a + M eta beta_i - (eta / n_i) E_i delta_i,   delta_i = sum_{k<M} u_k - M Y_i
 
-The functions of B come from one eigendecomposition of each G_ii. Since sum_i p_i beta_i = 0, averaging gives a+ = a -
-sum_i p_i (eta / n_i) E_i delta_i, and the h update becomes beta_i+ = (a+ - a) / (M eta) + E_i delta_i / (M n_i): only
-G_i: beta_i has to be carried, and a round is one product G a+ and one of each V_i.
+The functions of B come from one eigendecomposition of each G_ii. Since sum_i p_i beta_i = 0,
+averaging gives a+ = a - sum_i p_i (eta / n_i) E_i delta_i, and the h update becomes beta_i+ = (a+ -
+a) / (M eta) + E_i delta_i / (M n_i): only G_i: beta_i has to be carried, and a round is one product
+G a+ and one of each V_i.
 """
 
 from collections.abc import Sequence
@@ -44,8 +46,11 @@ class GramRun:
     fitted: Float[np.ndarray, "T n K"]
 
     def predict(self, G_eval: Float[ArrayLike, "m n"]) -> Float[np.ndarray, "T m K"]:
-        """Predictions after every round at examples whose products with the training features are `G_eval`."""
-        G_eval = np.asarray(checks.finite("G_eval", G_eval, shape=(None, len(self.dual))), np.float64)
+        """Predictions after every round at examples whose products with the training features are
+        `G_eval`."""
+        G_eval = np.asarray(
+            checks.finite("G_eval", G_eval, shape=(None, len(self.dual))), np.float64
+        )
         t, n, k = self.trajectory.shape
         a = self.trajectory.transpose(1, 0, 2).reshape(n, t * k)
         return (G_eval @ a).reshape(-1, t, k).transpose(1, 0, 2)
@@ -63,7 +68,8 @@ def scaffold_gram(
 ) -> GramRun:
     """The iterates of `scaffold_least_squares` from theta = 0, at a cost independent of M and p.
 
-    Memory: G, and N n_max^2 numbers for the eigenvectors. Computed in float64. Use it up to n of about 20,000.
+    Memory: G, and N n_max^2 numbers for the eigenvectors. Computed in float64. Use it up to n of
+    about 20,000.
 
     Args:
         G: (n, n) Gram matrix of the features of all examples, client after client.
@@ -72,8 +78,8 @@ def scaffold_gram(
         eta, local_steps, rounds, weights: as for `scaffold_least_squares`.
 
     Raises:
-        InputError: eta of 2 / lambda_max or above, with both numbers; a client without examples or with NaN; shapes
-            that do not fit.
+        InputError: eta of 2 / lambda_max or above, with both numbers; a client without examples or
+            with NaN; shapes that do not fit.
     """
     return _run(True, G, Y, sizes, eta, local_steps, rounds, weights)
 
@@ -93,11 +99,18 @@ def fedavg_gram(
 
 
 def gram(
-    Phi: Float[ArrayLike, "n p"], other: Float[ArrayLike, "m p"] | None = None, *, columns: int = 4096
+    Phi: Float[ArrayLike, "n p"],
+    other: Float[ArrayLike, "m p"] | None = None,
+    *,
+    columns: int = 4096,
 ) -> Float[np.ndarray, "n m"]:
     """Phi other^T (Phi Phi^T by default) summed in float64, a block of columns at a time."""
     phi = np.asarray(checks.finite("Phi", Phi, ndim=2))
-    second = phi if other is None else np.asarray(checks.finite("other", other, shape=(None, phi.shape[1])))
+    second = (
+        phi
+        if other is None
+        else np.asarray(checks.finite("other", other, shape=(None, phi.shape[1])))
+    )
     columns = checks.count("columns", columns)
     with jax.enable_x64(True):
         total = jnp.zeros((len(phi), len(second)), jnp.float64)
@@ -108,10 +121,13 @@ def gram(
         return np.asarray(total)
 
 
-def power_sums(r: Float[np.ndarray, "..."], steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def power_sums(
+    r: Float[np.ndarray, "..."], steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """r^M, s1 = sum_{k<M} r^k and s2 = sum_{k<M} (M - 1 - k) r^k for M = `steps`, by doubling.
 
-    Sums of terms of one sign for r >= 0, so exact to rounding also near r = 1, where the closed forms cancel.
+    Sums of terms of one sign for r >= 0, so exact to rounding also near r = 1, where the closed
+    forms cancel.
     """
     power, s1, s2, m = np.ones_like(r), np.zeros_like(r), np.zeros_like(r), 0
     for bit in bin(steps)[2:]:
@@ -141,7 +157,10 @@ def _run(
     rounds: int,
     weights: Weights,
 ) -> GramRun:
-    local_steps, rounds = checks.count("local_steps", local_steps), checks.count("rounds", rounds, 0)
+    local_steps, rounds = (
+        checks.count("local_steps", local_steps),
+        checks.count("rounds", rounds, 0),
+    )
     G, Y, counts = _checked(G, Y, sizes)
     with jax.enable_x64(True):
         problem = _problem(G, Y, counts, client_weights(weights, counts))
@@ -154,7 +173,10 @@ def _run(
 
 
 def _problem(
-    G: Float[np.ndarray, "n n"], Y: Float[np.ndarray, "n K"], counts: Int[np.ndarray, " N"], p: Float[np.ndarray, " N"]
+    G: Float[np.ndarray, "n n"],
+    Y: Float[np.ndarray, "n K"],
+    counts: Int[np.ndarray, " N"],
+    p: Float[np.ndarray, " N"],
 ) -> _Problem:
     n, longest = len(G), counts.max()
     inside = np.arange(longest) < counts[:, None]
@@ -165,10 +187,17 @@ def _problem(
     values, vectors = linalg.eigh(jnp.asarray(block))
     targets = jnp.asarray(Y[rows] * inside[..., None])
     column = lambda a: jnp.asarray(a, jnp.float64)[:, None, None]  # noqa: E731
-    # rounding leaves eigenvalues of -1e-16 lambda_max where G_ii is singular; r > 1 would grow with M
+    # rounding leaves eigenvalues of -1e-16 lambda_max where G_ii is singular; r > 1 would grow with
+    # M
     return _Problem(
-        jnp.asarray(G), vectors, jnp.maximum(values, 0), targets, jnp.asarray(places), column(counts), column(p)
-    )  # fmt: skip
+        jnp.asarray(G),
+        vectors,
+        jnp.maximum(values, 0),
+        targets,
+        jnp.asarray(places),
+        column(counts),
+        column(p),
+    )
 
 
 @partial(jax.jit, static_argnames=("rounds", "correct"))
@@ -190,7 +219,9 @@ def _scan(
     gather = lambda a: a.at[places].get(mode="fill", fill_value=0)  # noqa: E731
     rotated_y = rotate(y)
 
-    def one_round(carry: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], tuple[Array, Array]]:
+    def one_round(
+        carry: tuple[Array, Array, Array], _: None
+    ) -> tuple[tuple[Array, Array, Array], tuple[Array, Array]]:
         a, fitted, shift = carry  # (n, K), G a, and G_i: beta_i rotated (N, m, K)
         q = eta * (shift + values * rotated_y / n_i)
         delta = s1 * rotate(gather(fitted)) + s2 * q - local_steps * rotated_y
@@ -208,14 +239,20 @@ def _scan(
 def _checked(
     G: ArrayLike, Y: ArrayLike, sizes: Sequence[int]
 ) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n K"], Int[np.ndarray, " N"]]:
-    G, Y = np.asarray(checks.real("G", G, ndim=2), np.float64), np.asarray(checks.real("Y", Y, ndim=(1, 2)), np.float64)
+    G, Y = (
+        np.asarray(checks.real("G", G, ndim=2), np.float64),
+        np.asarray(checks.real("Y", Y, ndim=(1, 2)), np.float64),
+    )
     counts = np.asarray(checks.real("sizes", sizes, ndim=1))
     Y = Y[:, None] if Y.ndim == 1 else Y
     if G.shape[0] != G.shape[1]:
         raise InputError(f"G has shape {G.shape}; a square (n, n) Gram matrix is needed")
     checks.real("Y", Y, shape=(len(G), None))
     if not np.issubdtype(counts.dtype, np.integer) or counts.sum() != len(G):
-        raise InputError(f"sizes = {checks.shown(counts.tolist())}; whole numbers that sum to {len(G)} are needed")
+        raise InputError(
+            f"sizes = {checks.shown(counts.tolist())}; whole numbers that sum to {len(G)} are "
+            f"needed"
+        )
     for i, end in enumerate(np.cumsum(counts)):
         if counts[i] < 1:
             raise InputError(f"sizes: client {i} has {counts[i]} examples; drop it")
@@ -223,5 +260,7 @@ def _checked(
         if not (np.isfinite(G[rows]).all() and np.isfinite(Y[rows]).all()):
             raise InputError(f"G, Y: NaN or infinite entries at client {i}; remove them")
     if not np.allclose(G, G.T, rtol=1e-5, atol=1e-6 * np.abs(G).max()):
-        raise InputError("G: not symmetric; give Phi @ Phi.T of all clients' features, in one order")
+        raise InputError(
+            "G: not symmetric; give Phi @ Phi.T of all clients' features, in one order"
+        )
     return G, Y, counts

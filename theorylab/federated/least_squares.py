@@ -1,15 +1,15 @@
 """SCAFFOLD and FedAvg on least squares, the convex problem of TCT's second stage: the primal loops.
 
-Client i holds features Phi_i (n_i, p) and targets Y_i (n_i, K), with the loss F_i(theta) = |Phi_i theta - Y_i|^2 /
-(2 n_i); its Hessian is H_i = Phi_i^T Phi_i / n_i and b_i = Phi_i^T Y_i / n_i. A round takes M full-batch gradient
-steps of size eta at every client, from theta:
+Client i holds features Phi_i (n_i, p) and targets Y_i (n_i, K), with the loss F_i(theta) = |Phi_i
+theta - Y_i|^2 / (2 n_i); its Hessian is H_i = Phi_i^T Phi_i / n_i and b_i = Phi_i^T Y_i / n_i. A
+round takes M full-batch gradient steps of size eta at every client, from theta:
 
-    h_i  <-  h_i + (theta - theta_i) / (M eta)           theta_i: the client's own result of the round before
-    v    <-  v - eta (H_i v - b_i - h_i),  M times       from v = theta; FedAvg has h_i = 0
-    theta <- sum_i p_i theta_i
+    h_i  <-  h_i + (theta - theta_i) / (M eta)           theta_i: the client's own result of the
+    round before v    <-  v - eta (H_i v - b_i - h_i),  M times       from v = theta; FedAvg has h_i
+    = 0 theta <- sum_i p_i theta_i
 
-With full participation this is SCAFFOLD option II, h_i = c_i - c (Yu et al. 2022, TCT; our derivation). The
-number of operations grows with M and p; `scaffold_gram` does without either.
+With full participation this is SCAFFOLD option II, h_i = c_i - c (Yu et al. 2022, TCT; our
+derivation). The number of operations grows with M and p; `scaffold_gram` does without either.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,8 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class LeastSquaresState:
-    """theta (p, K); corrections h (N, p, K); the clients' own results of the last round, local (N, p, K)."""
+    """theta (p, K); corrections h (N, p, K); the clients' own results of the last round, local (N,
+    p, K)."""
 
     theta: Float[Array, "p K"]
     h: Float[Array, "N p K"]
@@ -43,8 +44,9 @@ class LeastSquaresState:
 
 @dataclass(frozen=True)
 class LeastSquaresRun:
-    """theta (p, K) after the last round; `state` to go on from; after every round, theta (rounds, p, K) if
-    `keep_trajectory`, and predictions (rounds, m, K) if `Phi_eval` was given. NumPy arrays in the features' precision.
+    """theta (p, K) after the last round; `state` to go on from; after every round, theta (rounds,
+    p, K) if `keep_trajectory`, and predictions (rounds, m, K) if `Phi_eval` was given. NumPy arrays
+    in the features' precision.
     """
 
     theta: Float[np.ndarray, "p K"]
@@ -68,16 +70,16 @@ def scaffold_least_squares(
     """Rounds of SCAFFOLD with full participation and server step 1, from theta = 0 or from `state`.
 
     Args:
-        Phi, Y: (N, n, p) and (N, n, K), or one (n_i, p) and (n_i, K) array a client; float64 arrays are computed in
-            float64, also where JAX is in its float32 mode.
+        Phi, Y: (N, n, p) and (N, n, K), or one (n_i, p) and (n_i, K) array a client; float64 arrays
+            are computed in float64, also where JAX is in its float32 mode.
         eta: local step size below 2 / lambda_max(H_i) for every i; `stable_step_size` gives one.
         local_steps: M.
         weights: p_i of the average, as for `pad_clients`.
         keep_trajectory: theta after every round; rounds p K numbers.
 
     Raises:
-        InputError: eta of 2 / lambda_max or above, with both numbers; a client without examples or with NaN; shapes
-            that do not fit.
+        InputError: eta of 2 / lambda_max or above, with both numbers; a client without examples or
+            with NaN; shapes that do not fit.
     """
     return _run(True, Phi, Y, eta, local_steps, rounds, weights, state, Phi_eval, keep_trajectory)
 
@@ -94,7 +96,8 @@ def fedavg_least_squares(
     Phi_eval: Float[ArrayLike, "m p"] | None = None,
     keep_trajectory: bool = False,
 ) -> LeastSquaresRun:
-    """The same without the correction h: FedAvg. Arguments and errors as `scaffold_least_squares`."""
+    """The same without the correction h: FedAvg. Arguments and errors as
+    `scaffold_least_squares`."""
     return _run(False, Phi, Y, eta, local_steps, rounds, weights, state, Phi_eval, keep_trajectory)
 
 
@@ -112,7 +115,10 @@ def _run(
 ) -> LeastSquaresRun:
     phi, y = blocks("Phi", Phi), blocks("Y", Y)
     check_blocks(phi, y)
-    local_steps, rounds = checks.count("local_steps", local_steps), checks.count("rounds", rounds, 0)
+    local_steps, rounds = (
+        checks.count("local_steps", local_steps),
+        checks.count("rounds", rounds, 0),
+    )
     keep = checks.flag("keep_trajectory", keep)
     check_step_size(eta, phi)
     counts = np.array([len(a) for a in phi])
@@ -130,9 +136,18 @@ def _run(
             state = LeastSquaresState(each[0], each, each)
         evaluation = None if Phi_eval is None else jnp.asarray(Phi_eval, dtype)
         state, (trajectory, predictions) = _scan(
-            state, *arrays, weights_, jnp.asarray(eta, dtype), evaluation, local_steps, rounds, correct, keep
+            state,
+            *arrays,
+            weights_,
+            jnp.asarray(eta, dtype),
+            evaluation,
+            local_steps,
+            rounds,
+            correct,
+            keep,
         )
-    # NumPy arrays: in JAX's float32 mode a float64 JAX array would lose half its digits at the next operation
+    # NumPy arrays: in JAX's float32 mode a float64 JAX array would lose half its digits at the next
+    # operation
     state, trajectory, predictions = jax.device_get((state, trajectory, predictions))
     return LeastSquaresRun(np.asarray(state.theta), state, trajectory, predictions)
 
@@ -193,4 +208,6 @@ def float64_if(dtype: Any) -> Any:
 
 def pad_zeros(arrays: Sequence[np.ndarray], dtype: Any) -> Float[Array, "N n c"]:
     longest = max(map(len, arrays))
-    return jnp.stack([jnp.asarray(np.pad(a.astype(dtype), ((0, longest - len(a)), (0, 0)))) for a in arrays])
+    return jnp.stack(
+        [jnp.asarray(np.pad(a.astype(dtype), ((0, longest - len(a)), (0, 0)))) for a in arrays]
+    )

@@ -1,7 +1,9 @@
-"""What a client does in a round: gradient steps on its own examples. Every algorithm of this package shares it.
+"""What a client does in a round: gradient steps on its own examples. Every algorithm of this
+package shares it.
 
-A step from v, with g the gradient of the client's loss at a batch, w the model that the round started from and s the
-shift that the algorithm adds (SCAFFOLD: c - c_i):  m <- rho m + (g + decay v + mu (v - w) + s),  v <- v - lr m.
+A step from v, with g the gradient of the client's loss at a batch, w the model that the round
+started from and s the shift that the algorithm adds (SCAFFOLD: c - c_i):  m <- rho m + (g + decay v
++ mu (v - w) + s),  v <- v - lr m.
 """
 
 from collections.abc import Callable
@@ -30,10 +32,13 @@ class LocalSGD:
 
     Attributes:
         lr: step size, or a function of the number of the round (an optax schedule).
-        epochs: passes over the client's examples, each of ceil(n_i / batch_size) steps, the last batch shorter.
+        epochs: passes over the client's examples, each of ceil(n_i / batch_size) steps, the last
+        batch shorter.
         steps: gradient steps, the same number at every client.
-        batch_size: examples a step, drawn by a new permutation every epoch; None for all of the client's examples.
-        momentum: rho, the buffer starting at zero every round (`carry_momentum` of the algorithm keeps it).
+        batch_size: examples a step, drawn by a new permutation every epoch; None for all of the
+        client's examples.
+        momentum: rho, the buffer starting at zero every round (`carry_momentum` of the algorithm
+        keeps it).
         weight_decay: of the L2 kind, added to the gradient.
         prox_mu: FedProx's mu.
         augment: (key, x of a batch) -> x, drawn anew every step.
@@ -71,12 +76,15 @@ class LocalSGD:
     def step_counts(self, counts: Any) -> Any:
         """tau_i: steps of one round."""
         counts = checks.within("counts", counts, 1, whole=True)
-        return counts * 0 + self.steps if self.epochs is None else self.epochs * self.batches(counts)
+        return (
+            counts * 0 + self.steps if self.epochs is None else self.epochs * self.batches(counts)
+        )
 
     def effective_steps(self, tau: Any) -> Any:
         """a_i: displacement of tau steps along a constant gradient, in units of lr times it.
 
-        tau without momentum, (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho) with (Wang et al. 2020, FedNova).
+        tau without momentum, (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho) with (Wang et al.
+        2020, FedNova).
         """
         rho, tau = self.momentum, checks.nonnegative("tau", tau)
         return (tau - rho * (1 - rho**tau) / (1 - rho)) / (1 - rho) if rho else 1.0 * tau
@@ -91,7 +99,8 @@ class Start(NamedTuple):
 
 
 class Mine(NamedTuple):
-    """What one client takes along: the shift of its gradients and its momentum buffer; () where there is none."""
+    """What one client takes along: the shift of its gradients and its momentum buffer; () where
+    there is none."""
 
     shift: PyTree[Array]
     momentum: PyTree[Array]
@@ -121,7 +130,8 @@ class _Carry(NamedTuple):
 
 @dataclass(frozen=True)
 class Client:
-    """The primitive, taken apart into begin, step, finish so that whoever runs the clients also drives the loop.
+    """The primitive, taken apart into begin, step, finish so that whoever runs the clients also
+    drives the loop.
 
     Attributes:
         apply: train-mode (params, state, x) -> (output, state).
@@ -172,7 +182,8 @@ class Client:
             n = clients.mask[i].sum(dtype=jnp.int32)
             per_epoch = local.batches(n)
             places = t % per_epoch * local.batch_size + jnp.arange(local.batch_size)
-            # a short last batch is filled up with the client's first ones, which count in batch statistics alone
+            # a short last batch is filled up with the client's first ones, which count in batch
+            # statistics alone
             picked = orders[t // per_epoch, places % n]
             x, y = jax.tree.map(lambda a: a[i, picked], (clients.x, clients.y))
             inside = places < n
@@ -189,13 +200,19 @@ class Client:
         if local.weight_decay:
             gradient = jax.tree.map(lambda g, v: g + local.weight_decay * v, gradient, carry.params)
         if local.prox_mu:
-            gradient = jax.tree.map(lambda g, v, w: g + local.prox_mu * (v - w), gradient, carry.params, start.params)
+            gradient = jax.tree.map(
+                lambda g, v, w: g + local.prox_mu * (v - w), gradient, carry.params, start.params
+            )
         if jax.tree.leaves(mine.shift):
             gradient = jax.tree.map(jnp.add, gradient, mine.shift)
         momentum = carry.momentum
         if local.momentum:
-            gradient = momentum = jax.tree.map(lambda m, g: local.momentum * m + g, momentum, gradient)
-        params = jax.tree.map(lambda v, g: (v - start.lr * g).astype(v.dtype), carry.params, gradient)
+            gradient = momentum = jax.tree.map(
+                lambda m, g: local.momentum * m + g, momentum, gradient
+            )
+        params = jax.tree.map(
+            lambda v, g: (v - start.lr * g).astype(v.dtype), carry.params, gradient
+        )
         # batch norm may promote its statistics; a loop needs the same types in and out
         state = jax.tree.map(lambda new, old: new.astype(old.dtype), state, carry.state)
         return _Carry(params, state, momentum, carry.loss + value.astype(carry.loss.dtype))
@@ -207,24 +224,29 @@ class Client:
     def __call__(
         self, start: Start, mine: Mine, i: Int[Array, ""], key: Key[Array, ""], clients: ClientData
     ) -> LocalResult:
-        """A whole round of client `i` as one compiled loop, which ends after the client's own number of steps."""
+        """A whole round of client `i` as one compiled loop, which ends after the client's own
+        number of steps."""
         carry, orders = self.begin(start, mine, i, key, clients)
         body = lambda t, carry: self.step(t, carry, orders, start, mine, i, key, clients)  # noqa: E731
         return self.finish(jax.lax.fori_loop(0, self.steps(i, clients), body, carry), i, clients)
 
 
 def epoch_orders(key: Key[Array, ""], epochs: int, mask: Bool[Array, " n"]) -> Int[Array, "e n"]:
-    """For every epoch a random order of a client's own examples, the places of the padding after them."""
+    """For every epoch a random order of a client's own examples, the places of the padding after
+    them."""
     draws = jax.random.uniform(jax.random.fold_in(key, _ORDER), (epochs, mask.size))
     return jnp.argsort(jnp.where(mask, draws, 2.0)).astype(jnp.int32)
 
 
 def reseed(state: State, key: Key[Array, ""]) -> State:
-    """Dropout streams drawn from the client's key, so that clients and rounds drop different units."""
+    """Dropout streams drawn from the client's key, so that clients and rounds drop different
+    units."""
     leaves, layout = jax.tree.flatten(state)
     for j, leaf in enumerate(leaves):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaves[j] = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, _STREAMS), j), leaf.shape)
+            leaves[j] = jax.random.split(
+                jax.random.fold_in(jax.random.fold_in(key, _STREAMS), j), leaf.shape
+            )
     return jax.tree.unflatten(layout, leaves)
 
 
@@ -232,12 +254,16 @@ def with_local(local: LocalSGD | None, options: dict[str, Any]) -> LocalSGD:
     """`LocalSGD` from itself, from its options, or with some of them replaced."""
     if local is not None:
         checks.instance(
-            "local", local, LocalSGD, "LocalSGD(lr=0.1, epochs=5, batch_size=64), or its options one by one,"
+            "local",
+            local,
+            LocalSGD,
+            "LocalSGD(lr=0.1, epochs=5, batch_size=64), or its options one by one,",
         )
     if local is None:
         if "lr" not in options:
             raise InputError(
-                "local, lr: the step size of the clients is needed, as in fedavg(lr=0.1, epochs=5, batch_size=64)"
+                "local, lr: the step size of the clients is needed, as in fedavg(lr=0.1, "
+                "epochs=5, batch_size=64)"
             )
         return LocalSGD(**options)
     return replace(local, **options)

@@ -1,7 +1,7 @@
 """Who holds which example: label skew, Dirichlet skew, consecutive classes, iid.
 
-Laws of `label_partition` and `dirichlet_partition`: Li, Diao, Chen, He (2022), NIID-Bench. All return one increasing
-index array a client; the draw depends on the key and on the labels alone.
+Laws of `label_partition` and `dirichlet_partition`: Li, Diao, Chen, He (2022), NIID-Bench. All
+return one increasing index array a client; the draw depends on the key and on the labels alone.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,8 @@ def label_partition(
     *,
     allow_missing: bool = False,
 ) -> Partition:
-    """Each client holds `classes_per_client` classes (#C = c): class i mod K, and c - 1 others drawn at random.
+    """Each client holds `classes_per_client` classes (#C = c): class i mod K, and c - 1 others
+    drawn at random.
 
     The examples of a class, shuffled, are split evenly among the clients that hold it.
 
@@ -70,12 +71,14 @@ def consecutive_pairs_partition(
     key: Key[Array, ""] | None = None,
     allow_missing: bool = False,
 ) -> Partition:
-    """Client i holds the classes i s, ..., i s + c - 1 (mod K): {0, 1}, {2, 3}, ... as in the authors' MNIST example.
+    """Client i holds the classes i s, ..., i s + c - 1 (mod K): {0, 1}, {2, 3}, ... as in the
+    authors' MNIST example.
 
     Args:
         n_clients: K / s by default, which must then be whole.
-        classes_per_client: c; stride: s, c by default. With s < c neighbours share classes, whose examples, shuffled
-            by `key`, are split evenly among them: {0, 1, 2}, {2, 3, 4}, ... for c = 3, s = 2.
+        classes_per_client: c; stride: s, c by default. With s < c neighbours share classes, whose
+            examples, shuffled by `key`, are split evenly among them: {0, 1, 2}, {2, 3, 4}, ... for
+            c = 3, s = 2.
 
     Raises:
         InputError: as `label_partition`.
@@ -83,38 +86,56 @@ def consecutive_pairs_partition(
     labels = _labels(labels)
     classes = np.unique(labels)
     k = len(classes)
-    checks.count("classes_per_client", classes_per_client, at_most=k), checks.flag("allow_missing", allow_missing)
+    (
+        checks.count("classes_per_client", classes_per_client, at_most=k),
+        checks.flag("allow_missing", allow_missing),
+    )
     stride = classes_per_client if stride is None else checks.count("stride", stride)
     if key is not None:
         checks.key("key", key)
     if n_clients is None:
         if k % stride:
-            raise InputError(f"n_clients: {k} classes cannot be dealt out {stride} at a time; give n_clients")
+            raise InputError(
+                f"n_clients: {k} classes cannot be dealt out {stride} at a time; give n_clients"
+            )
         n_clients = k // stride
     n_clients = checks.count("n_clients", n_clients)
     held = [{(i * stride + j) % k for j in range(classes_per_client)} for i in range(n_clients)]
     shared = n_clients * classes_per_client > len(set().union(*held))
     if shared and key is None:
-        raise InputError("key: clients share classes here; give jax.random.key(0) to shuffle what they share")
-    return _split_classes(labels, classes, held, None if key is None else generator(key), allow_missing)
+        raise InputError(
+            "key: clients share classes here; give jax.random.key(0) to shuffle what they share"
+        )
+    return _split_classes(
+        labels, classes, held, None if key is None else generator(key), allow_missing
+    )
 
 
 def dirichlet_partition(
-    labels: Int[ArrayLike, " n"], n_clients: int, alpha: float, key: Key[Array, ""], *, min_size: int = 10
+    labels: Int[ArrayLike, " n"],
+    n_clients: int,
+    alpha: float,
+    key: Key[Array, ""],
+    *,
+    min_size: int = 10,
 ) -> Partition:
-    """Each class is dealt out by shares q ~ Dir(alpha 1_N); small alpha, dissimilar clients of very unequal sizes.
+    """Each class is dealt out by shares q ~ Dir(alpha 1_N); small alpha, dissimilar clients of very
+    unequal sizes.
 
-    Clients that already hold n / N examples or more get no share of the next class; the whole draw is repeated until
-    every client holds `min_size` examples.
+    Clients that already hold n / N examples or more get no share of the next class; the whole draw
+    is repeated until every client holds `min_size` examples.
 
     Raises:
-        InputError: alpha not positive, more than n / N examples asked for each client, no luck in 10,000 draws.
+        InputError: alpha not positive, more than n / N examples asked for each client, no luck in
+        10,000 draws.
     """
     labels, rng = _labels(labels), generator(key)
     n_clients = checks.count("n_clients", n_clients)
     alpha = float(checks.number("alpha", alpha, 0, open_low=True))
     if len(labels) < n_clients:
-        raise InputError(f"n_clients = {n_clients}; at most {len(labels)}, the number of examples, are possible")
+        raise InputError(
+            f"n_clients = {n_clients}; at most {len(labels)}, the number of examples, are possible"
+        )
     checks.count("min_size", min_size, at_most=len(labels) // n_clients)
     by_class = [np.flatnonzero(labels == c) for c in np.unique(labels)]
     for _ in range(_TRIES):
@@ -122,7 +143,8 @@ def dirichlet_partition(
         if min(map(len, parts)) >= min_size:
             return _checked(parts)
     raise InputError(
-        f"alpha: no draw of {_TRIES} at alpha={alpha} left every one of {n_clients} clients {min_size} examples; raise "
+        f"alpha: no draw of {_TRIES} at alpha={alpha} left every one of {n_clients} clients "
+        f"{min_size} examples; raise "
         "alpha or lower min_size"
     )
 
@@ -139,7 +161,9 @@ def _dirichlet_draw(
             if shares.sum() > 0:
                 break
         else:
-            raise InputError(f"alpha: {alpha} given, too small to draw shares with it; 0.001 is possible")
+            raise InputError(
+                f"alpha: {alpha} given, too small to draw shares with it; 0.001 is possible"
+            )
         cuts = (np.cumsum(shares / shares.sum()) * len(members)).astype(int)[:-1]
         for i, piece in enumerate(np.split(rng.permutation(members), cuts)):
             parts[i].append(piece)
@@ -157,7 +181,8 @@ def _split_classes(
     missing = [classes[c].item() for c in range(len(classes)) if not any(c in own for own in held)]
     if missing and not allow_missing:
         raise InputError(
-            f"labels: class {', '.join(map(str, missing))} held by none of the {len(held)} clients; take more clients, "
+            f"labels: class {', '.join(map(str, missing))} held by none of the {len(held)} "
+            f"clients; take more clients, "
             "more classes a client, or allow_missing=True to train without"
         )
     parts: list[list[np.ndarray]] = [[] for _ in held]
@@ -174,13 +199,16 @@ def _checked(parts: Sequence[np.ndarray]) -> Partition:
     empty = [i for i, part in enumerate(parts) if not len(part)]
     if empty:
         raise InputError(
-            f"n_clients: client {', '.join(map(str, empty[:5]))} of {len(parts)} got no examples; take fewer clients"
+            f"n_clients: client {', '.join(map(str, empty[:5]))} of {len(parts)} got no "
+            f"examples; "
+            f"take fewer clients"
         )
     return [np.sort(part).astype(np.int64) for part in parts]
 
 
 def generator(key: Key[Array, ""]) -> np.random.Generator:
-    """NumPy's generator seeded by a typed key: partitions are drawn on the host, from sizes known only there."""
+    """NumPy's generator seeded by a typed key: partitions are drawn on the host, from sizes known
+    only there."""
     checks.key("key", key)
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
 

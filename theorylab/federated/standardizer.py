@@ -1,4 +1,5 @@
-"""Zero mean and unit variance over all clients' features, from 2p + 1 numbers a client (Chan, Golub, LeVeque 1983)."""
+"""Zero mean and unit variance over all clients' features, from 2p + 1 numbers a client (Chan,
+Golub, LeVeque 1983)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ _COLUMNS = 4096  # columns in float64 at once
 
 
 class Moments(NamedTuple):
-    """What one client sends: n_i, its means (p,) and its sums of squared deviations from them (p,), in float64."""
+    """What one client sends: n_i, its means (p,) and its sums of squared deviations from them (p,),
+    in float64."""
 
     n: int
     mean: Float[np.ndarray, " p"]
@@ -28,7 +30,8 @@ class Standardizer:
     """The affine map (F - mean) / scale, the same for training and test features.
 
     Attributes:
-        mean, scale: (p,) mean and population standard deviation; scale 1 where a column is constant.
+        mean, scale: (p,) mean and population standard deviation; scale 1 where a column is
+        constant.
         varies: (p,) False at constant columns (the head's bias, dead units).
         n: examples behind the statistics.
     """
@@ -40,7 +43,8 @@ class Standardizer:
 
     @property
     def live(self) -> int:
-        """Number of columns that vary, which is trace(Phi Phi^T) / n of the standardised training features."""
+        """Number of columns that vary, which is trace(Phi Phi^T) / n of the standardised training
+        features."""
         return int(self.varies.sum())
 
     def apply(self, F: Float[ArrayLike, "n p"]) -> Float[np.ndarray, "n p"]:
@@ -72,14 +76,22 @@ def _moments(name: str, F: Float[ArrayLike, "n_i p"]) -> Moments:
 
 
 def combine_moments(moments: Sequence[Moments]) -> Moments:
-    """Of the union: M2 = sum_i M2_i + sum_i n_i (mean_i - mean)^2, which does not cancel as sums of squares do."""
-    moments = [checks.instance("moments", m, Moments, "client_moments(F) of every client") for m in
-               each("moments", moments)]  # fmt: skip
+    """Of the union: M2 = sum_i M2_i + sum_i n_i (mean_i - mean)^2, which does not cancel as sums of
+    squares do."""
+    moments = [
+        checks.instance("moments", m, Moments, "client_moments(F) of every client")
+        for m in each("moments", moments)
+    ]
     if len({np.shape(a) for m in moments for a in (m.mean, m.m2)}) != 1:
-        raise InputError(f"moments of {len(moments)} clients; at least one, all with the same columns, is needed")
+        raise InputError(
+            f"moments of {len(moments)} clients; at least one, all with the same columns, is needed"
+        )
     for i, m in enumerate(moments):
         checks.count(f"moments: n of client {i}", m.n)
-        checks.finite(f"moments: mean of client {i}", m.mean), checks.nonnegative(f"moments: m2 of client {i}", m.m2)
+        (
+            checks.finite(f"moments: mean of client {i}", m.mean),
+            checks.nonnegative(f"moments: m2 of client {i}", m.m2),
+        )
     n = sum(m.n for m in moments)
     mean = np.sum([(m.n / n) * m.mean for m in moments], 0)
     return Moments(n, mean, np.sum([m.m2 + m.n * np.square(m.mean - mean) for m in moments], 0))
@@ -96,7 +108,8 @@ def federated_standardizer(feature_blocks: Sequence[Float[ArrayLike, "n_i p"]]) 
         moments.append(_moments(f"feature_blocks: client {i}", block))
         if moments[-1].mean.shape != moments[0].mean.shape:
             raise InputError(
-                f"feature_blocks: {len(moments[-1].mean)} columns at client {i}, {len(moments[0].mean)} at 0"
+                f"feature_blocks: {len(moments[-1].mean)} columns at client {i}, "
+                f"{len(moments[0].mean)} at 0"
             )
     if not moments:
         raise InputError("feature_blocks: no clients given")

@@ -16,12 +16,14 @@ Blocks = Float[np.ndarray, "N n p"] | Float[Array, "N n p"] | Sequence[Float[Arr
 
 
 def max_curvatures(Phi: Blocks) -> Float[np.ndarray, " N"]:
-    """lambda_max(H_i) of every client, H_i = Phi_i^T Phi_i / n_i, by Lanczos in the features' precision."""
+    """lambda_max(H_i) of every client, H_i = Phi_i^T Phi_i / n_i, by Lanczos in the features'
+    precision."""
     return np.array([_max_eigenvalue(block) for block in blocks("Phi", Phi)])
 
 
 def stable_step_size(Phi: Blocks, c: float = 1.0) -> float:
-    """eta = c / max_i lambda_max(H_i): stable for 0 < c < 2. With standardised features it scales as 1 / p (Prop. 6).
+    """eta = c / max_i lambda_max(H_i): stable for 0 < c < 2. With standardised features it scales
+    as 1 / p (Prop. 6).
 
     Raises:
         InputError: c outside (0, 2); features that are all zero.
@@ -29,20 +31,26 @@ def stable_step_size(Phi: Blocks, c: float = 1.0) -> float:
     c = checks.number("c", c, 0, 2, open_low=True, open_high=True)  # stable
     largest = max_curvatures(Phi).max()
     if not largest > 0:
-        raise InputError(f"Phi: lambda_max(H_i) = {largest}; features that are not all zero are needed")
+        raise InputError(
+            f"Phi: lambda_max(H_i) = {largest}; features that are not all zero are needed"
+        )
     return float(c / largest)
 
 
 def check_step_size(
-    eta: float, Phi: Sequence[Float[np.ndarray, "n_i p"]], curvatures: Float[np.ndarray, " N"] | None = None
+    eta: float,
+    Phi: Sequence[Float[np.ndarray, "n_i p"]],
+    curvatures: Float[np.ndarray, " N"] | None = None,
 ) -> None:
-    """Refuse eta >= 2 / lambda_max(H_i) up front, with both numbers: its NaN comes only after hundreds of steps."""
+    """Refuse eta >= 2 / lambda_max(H_i) up front, with both numbers: its NaN comes only after
+    hundreds of steps."""
     checks.number("eta", eta, 0, open_low=True)
     curvatures = max_curvatures(Phi) if curvatures is None else curvatures
     i = int(np.argmax(curvatures))
     if eta * curvatures[i] >= 2:
         raise InputError(
-            f"eta: {eta:.6g} given, below 2 / lambda_max = {2 / curvatures[i]:.6g} is needed (lambda_max(H_i) = "
+            f"eta: {eta:.6g} given, below 2 / lambda_max = {2 / curvatures[i]:.6g} is needed "
+            f"(lambda_max(H_i) = "
             f"{curvatures[i]:.6g} at client {i}); take eta=stable_step_size(Phi)"
         )
 
@@ -50,9 +58,12 @@ def check_step_size(
 def blocks(name: str, given: Any) -> list[np.ndarray]:
     """One floating-point (n_i, columns) array a client; one axis is added to vectors of targets."""
     if getattr(given, "ndim", None) == 2 and name == "Phi":
-        raise InputError(f"{name}: shape {given.shape} given, (N, n, p) or one (n_i, p) array a client is needed")
+        raise InputError(
+            f"{name}: shape {given.shape} given, (N, n, p) or one (n_i, p) array a client is needed"
+        )
     arrays = [
-        _block(f"{name}: client {i}", block, (1, 2) if name == "Y" else 2) for i, block in enumerate(each(name, given))
+        _block(f"{name}: client {i}", block, (1, 2) if name == "Y" else 2)
+        for i, block in enumerate(each(name, given))
     ]
     if not arrays:
         raise InputError(f"{name}: no clients given")
@@ -60,7 +71,9 @@ def blocks(name: str, given: Any) -> list[np.ndarray]:
     arrays = [a[:, None] if a.ndim == 1 and name == "Y" else a for a in arrays]
     for i, a in enumerate(arrays):
         if a.shape[1:] != arrays[0].shape[1:]:
-            raise InputError(f"{name}: shape {a.shape} at client {i}, (n_i, {arrays[0].shape[-1]}) is needed")
+            raise InputError(
+                f"{name}: shape {a.shape} at client {i}, (n_i, {arrays[0].shape[-1]}) is needed"
+            )
         if not np.isfinite(a).all():
             raise InputError(f"{name}: NaN or infinite entries at client {i}; remove them")
     return arrays

@@ -1,4 +1,5 @@
-"""The tangent features of one trained model: which scalar, which parameters, which coordinates; shared by everybody."""
+"""The tangent features of one trained model: which scalar, which parameters, which coordinates;
+shared by everybody."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TangentMap:
-    """x -> gradients of a scalar head at fixed parameters, some coordinates of them. Made by `tangent_map`.
+    """x -> gradients of a scalar head at fixed parameters, some coordinates of them. Made by
+    `tangent_map`.
 
     Attributes:
         f: (params, x) -> hidden features for head="random", else the model's outputs.
-        params: the leaves that `f` depends on: the trained K-way head is not among them with head="random".
+        params: the leaves that `f` depends on: the trained K-way head is not among them with
+        head="random".
         coords: (p,) numbers of the entries of the gradient, None for all.
         key: of the random head.
     """
@@ -51,7 +54,10 @@ class TangentMap:
             or len({np.shape(a)[:1] for a in jax.tree.leaves(x)}) != 1
             or not np.ndim(jax.tree.leaves(x)[0])
         ):
-            raise InputError(f"x = {checks.shown(x)}; inputs with the same leading axis, at least one, are needed")
+            raise InputError(
+                f"x = {checks.shown(x)}; inputs with the same leading axis, at least one, are "
+                f"needed"
+            )
         f, params = self.f, self.params
         if self.head == "random":
             f, params = _Head(f), random_head(f, params, x, self.key)[1]
@@ -60,7 +66,9 @@ class TangentMap:
         coords = None if self.coords is None else jnp.asarray(self.coords)
         with jax.default_matmul_precision("highest"):
             parts = [
-                np.asarray(rows(params, coords, jax.tree.map(lambda a, i=i: a[i : i + self.batch_size], x)))
+                np.asarray(
+                    rows(params, coords, jax.tree.map(lambda a, i=i: a[i : i + self.batch_size], x))
+                )
                 for i in range(0, n, self.batch_size)
             ]
         return np.concatenate(parts)
@@ -83,9 +91,17 @@ def _rows(f: Callable[[Any, Any], Any], head: str) -> Callable[..., Array]:
         def one(sample: Any) -> Array:
             batch = jax.tree.map(lambda a: a[None], sample)
             out, pullback = jax.vjp(lambda p: f(p, batch)[0], params)
-            seeds = jnp.eye(out.size, dtype=out.dtype) if head == "per_class" else jnp.ones((1, out.size), out.dtype)
-            gradients = jax.vmap(pullback)(seeds / np.sqrt(out.size) if head == "logit_sum" else seeds)[0]
-            flat = jnp.concatenate([leaf.reshape(len(seeds), -1) for leaf in jax.tree.leaves(gradients)], 1)
+            seeds = (
+                jnp.eye(out.size, dtype=out.dtype)
+                if head == "per_class"
+                else jnp.ones((1, out.size), out.dtype)
+            )
+            gradients = jax.vmap(pullback)(
+                seeds / np.sqrt(out.size) if head == "logit_sum" else seeds
+            )[0]
+            flat = jnp.concatenate(
+                [leaf.reshape(len(seeds), -1) for leaf in jax.tree.leaves(gradients)], 1
+            )
             return flat if head == "per_class" else flat[0]
 
         gradients = jax.vmap(one)(x)
@@ -104,7 +120,8 @@ def tangent_map(
     n_coords: int | None,
     batch_size: int,
 ) -> tuple[TangentMap, int]:
-    """The map, and the number of outputs of the model. Arguments as `convexify`; `x`: one example, for its shape."""
+    """The map, and the number of outputs of the model. Arguments as `convexify`; `x`: one example,
+    for its shape."""
     checks.choice("head", head, ("random", "logit_sum", "per_class"))
     checks.key("key", key)
     batch_size = checks.count("batch_size", batch_size)
@@ -122,14 +139,17 @@ def tangent_map(
     if n_coords is not None:
         everything = random_head(f, leaves, x, head_key)[1] if head == "random" else leaves
         largest = sum(leaf.size for leaf in jax.tree.leaves(everything))
-        coords = sample_coordinates(everything, checks.count("n_coords", n_coords, at_most=largest), coords_key)
+        coords = sample_coordinates(
+            everything, checks.count("n_coords", n_coords, at_most=largest), coords_key
+        )
     return TangentMap(f, leaves, head, coords, head_key, batch_size), outputs
 
 
 def live_parameters(
     f: Callable[[Params, Any], Any], params: Params, x: Any
 ) -> tuple[Callable[[list[Array], Any], Any], list[Array]]:
-    """`f` as a function of those leaves of `params` that its program reads; the others have a zero gradient always."""
+    """`f` as a function of those leaves of `params` that its program reads; the others have a zero
+    gradient always."""
     leaves, layout = jax.tree.flatten(jax.tree.map(jnp.asarray, params))
     program = jax.make_jaxpr(lambda leaves: f(jax.tree.unflatten(layout, leaves), x))(leaves).jaxpr
     needed = {id(v) for v in program.outvars}
@@ -140,12 +160,15 @@ def live_parameters(
     if not any(live):
         raise InputError("f: its output depends on none of the parameters")
 
-    return _Live(f, layout, tuple(live), tuple(leaves)), [a for k, a in zip(live, leaves, strict=True) if k]
+    return _Live(f, layout, tuple(live), tuple(leaves)), [
+        a for k, a in zip(live, leaves, strict=True) if k
+    ]
 
 
 @dataclass(frozen=True)
 class _Live:
-    """`f` as a function of some leaves. The others are not read: functions that differ in them alone are equal."""
+    """`f` as a function of some leaves. The others are not read: functions that differ in them
+    alone are equal."""
 
     f: Callable[[Params, Any], Any]
     layout: Any
@@ -161,9 +184,19 @@ class _Live:
 def _model(start: Any) -> tuple[Callable[..., Any], Callable[..., Any] | None, Params]:
     """(f, hidden features or None, params) of what `convexify` was given."""
     if isinstance(start, tuple) and len(start) == 2:
-        return checks.function("start", start[0]), None, jax.tree.map(lambda a: checks.real("start", a), start[1])
-    if not isinstance(start, nnx.Module) and not (hasattr(start, "model") and hasattr(start, "params")):
-        raise InputError(f"start = {checks.shown(start)}; a federated run, a pair (f, params) or a module is needed")
+        return (
+            checks.function("start", start[0]),
+            None,
+            jax.tree.map(lambda a: checks.real("start", a), start[1]),
+        )
+    if not isinstance(start, nnx.Module) and not (
+        hasattr(start, "model") and hasattr(start, "params")
+    ):
+        raise InputError(
+            f"start = {checks.shown(start)}; a federated run, a pair (f, params) or a module "
+            f"is "
+            f"needed"
+        )
     module, params = (start, None) if isinstance(start, nnx.Module) else (start.model, start.params)
     if module is None:
         return start.f, None, params

@@ -1,7 +1,8 @@
 """TCT: train a network federatedly, convexify it by its tangent features, train those by SCAFFOLD.
 
-Yu, Wei, Karimireddy, Ma, Jordan (2022), "TCT: convexifying federated learning using bootstrapped neural tangent
-kernels". Its three steps are `federated_fit`, `convexify` and `solve_convex`; `tct` does them in turn.
+Yu, Wei, Karimireddy, Ma, Jordan (2022), "TCT: convexifying federated learning using bootstrapped
+neural tangent kernels". Its three steps are `federated_fit`, `convexify` and `solve_convex`; `tct`
+does them in turn.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,8 @@ _GRAM_LIMIT = 20_000  # examples up to which the Gram form is taken
 
 @dataclass(frozen=True)
 class Convexified:
-    """The convex federated problem: the features of every client, and the map that makes more of them.
+    """The convex federated problem: the features of every client, and the map that makes more of
+    them.
 
     Attributes:
         features: one (n_i, p) array a client; (n_i, K, p) for head="per_class".
@@ -64,11 +66,14 @@ class Convexified:
 
     @cached_property
     def problems(self) -> list["_Problem"]:
-        """One least-squares problem for all outputs, or one for each class with head="per_class"."""
+        """One least-squares problem for all outputs, or one for each class with
+        head="per_class"."""
         y = self.targets()
         if not self.per_class:
             return [_Problem(self.features, y, self.weights)]
-        one = lambda k: _Problem([a[:, k] for a in self.features], [t[:, [k]] for t in y], self.weights)  # noqa: E731
+        one = lambda k: _Problem(
+            [a[:, k] for a in self.features], [t[:, [k]] for t in y], self.weights
+        )
         return [one(k) for k in range(self.classes)]
 
 
@@ -79,7 +84,8 @@ class ConvexFit:
     Attributes:
         theta: (p, K) linear model after the last round.
         eta: local step size; one for every class with head="per_class".
-        train_loss, train_accuracy: (rounds,) over all clients' examples; the loss is the mean of |f - y|^2 / 2.
+        train_loss, train_accuracy: (rounds,) over all clients' examples; the loss is the mean of |f
+        - y|^2 / 2.
         eval_accuracy: (rounds,) or None.
     """
 
@@ -93,12 +99,17 @@ class ConvexFit:
         features = checks.finite("features", features, ndim=(2, 3))
         p, k = self.theta.shape
         checks.real("features", features, shape=(None, p) if features.ndim == 2 else (None, k, p))
-        return np.einsum("mkp,pk->mk", features, self.theta) if features.ndim == 3 else features @ self.theta
+        return (
+            np.einsum("mkp,pk->mk", features, self.theta)
+            if features.ndim == 3
+            else features @ self.theta
+        )
 
 
 @dataclass(frozen=True)
 class TCT:
-    """`stage1`: the federated run; `problem`: what it was linearised to; `stage2`: the convex run."""
+    """`stage1`: the federated run; `problem`: what it was linearised to; `stage2`: the convex
+    run."""
 
     stage1: FederatedFit
     problem: Convexified
@@ -135,8 +146,8 @@ def tct(
 
     Args:
         model, params, clients: as for `federated_fit`; labels must be integers.
-        algorithm: of stage 1, any of this package, for `rounds1` rounds; 0 rounds leave the tangent features at
-            initialisation (the control without bootstrap).
+        algorithm: of stage 1, any of this package, for `rounds1` rounds; 0 rounds leave the tangent
+            features at initialisation (the control without bootstrap).
         rounds2, local_steps, algorithm2, c, eta, method: of stage 2, see `solve_convex`.
         head, hidden, n_coords, standardize, feature_batch_size: of the features, see `convexify`.
         options: of `federated_fit`: loss, client_axis, checkpoint, progress, ...
@@ -149,7 +160,10 @@ def tct(
     checks.count("rounds1", rounds1, 0), checks.count("rounds2", rounds2)
     checks.choice("algorithm2", algorithm2, ("scaffold", "fedavg"))
     _convex_options(local_steps, c, eta, method)
-    checks.choice("head", head, ("random", "logit_sum", "per_class")), checks.flag("standardize", standardize)
+    (
+        checks.choice("head", head, ("random", "logit_sum", "per_class")),
+        checks.flag("standardize", standardize),
+    )
     checks.count("feature_batch_size", feature_batch_size)
     stage1 = federated_fit(
         model,
@@ -162,13 +176,25 @@ def tct(
         **options,
     )
     problem = convexify(
-        stage1, clients, key=feature_key, head=head, hidden=hidden, n_coords=n_coords, standardize=standardize,
+        stage1,
+        clients,
+        key=feature_key,
+        head=head,
+        hidden=hidden,
+        n_coords=n_coords,
+        standardize=standardize,
         batch_size=feature_batch_size,
-    )  # fmt: skip
+    )
     stage2 = solve_convex(
-        problem, rounds=rounds2, local_steps=local_steps, algorithm=algorithm2, c=c, eta=eta, method=method,
+        problem,
+        rounds=rounds2,
+        local_steps=local_steps,
+        algorithm=algorithm2,
+        c=c,
+        eta=eta,
+        method=method,
         eval_data=eval_data,
-    )  # fmt: skip
+    )
     return TCT(stage1, problem, stage2)
 
 
@@ -183,21 +209,25 @@ def convexify(
     standardize: bool = True,
     batch_size: int = 64,
 ) -> Convexified:
-    """Represent every example by its tangent features at the averaged model, in eval mode, without augmentation.
+    """Represent every example by its tangent features at the averaged model, in eval mode, without
+    augmentation.
 
     Args:
         start: a federated run, whose averaged model is linearised; or (f, params); or a module.
         key: draws the scalar head and the coordinates, once, for all clients and for test data.
-        head: "random": a fresh linear scalar head on the hidden features (the paper's), "logit_sum": the sum of the
-            trained outputs over sqrt(K), "per_class": each output, K times the memory.
-        hidden: for head="random", the function (params, x) -> inputs of the last layer; by default the module's own
-            method `features`, and for a plain function f itself, with the head on its outputs.
+        head: "random": a fresh linear scalar head on the hidden features (the paper's),
+            "logit_sum": the sum of the trained outputs over sqrt(K), "per_class": each output, K
+            times the memory.
+        hidden: for head="random", the function (params, x) -> inputs of the last layer; by default
+            the module's own method `features`, and for a plain function f itself, with the head on
+            its outputs.
         n_coords: p of the P coordinates of the gradient, drawn without replacement; None for all.
         standardize: zero mean and unit variance of every coordinate over all clients' examples.
         batch_size: gradients of all parameters held on the device at once.
 
     Raises:
-        InputError: labels that are not integers; more coordinates than there are; NaN features, naming the client.
+        InputError: labels that are not integers; more coordinates than there are; NaN features,
+        naming the client.
     """
     check_clients_given(clients)
     checks.flag("standardize", standardize)
@@ -205,7 +235,11 @@ def convexify(
     labels = [np.asarray(y) for _, y in held]
     for i, y in enumerate(labels):
         if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
-            raise InputError(f"clients: y of {y.dtype} and shape {y.shape} at client {i}, integer labels are needed")
+            raise InputError(
+                f"clients: y of {y.dtype} and shape {y.shape} at client {i}, integer labels "
+                f"are "
+                f"needed"
+            )
     one = jax.tree.map(lambda a: jnp.asarray(a[0, :1]), clients.x)
     tangent, outputs = tangent_map(
         start, one, key=key, head=head, hidden=hidden, n_coords=n_coords, batch_size=batch_size
@@ -215,7 +249,11 @@ def convexify(
     features = np.split(raw, np.cumsum([len(y) for y in labels])[:-1])
     for i, block in enumerate(features):
         if not np.isfinite(block).all():
-            raise InputError(f"features: NaN or infinite at client {i}; the model has diverged or its data are bad")
+            raise InputError(
+                f"features: NaN or infinite at client {i}; the model has diverged or its data "
+                f"are "
+                f"bad"
+            )
     standardizer = None
     if standardize:
         standardizer = federated_standardizer([block.reshape(len(block), -1) for block in features])
@@ -241,14 +279,16 @@ def solve_convex(
     Args:
         local_steps: M full-batch gradient steps a round.
         c: eta = c / max_i lambda_max(H_i), unless `eta` is given.
-        method: "gram" (float64, cost independent of M and p), "primal" (the features' precision); by default "gram"
-            up to 20,000 examples.
+        method: "gram" (float64, cost independent of M and p), "primal" (the features' precision);
+            by default "gram" up to 20,000 examples.
         eval_data: (x, labels); `eval_features` saves computing `problem.map(x)` again.
 
     Raises:
         InputError: eta of 2 / lambda_max or above, with both numbers.
     """
-    checks.instance("problem", problem, Convexified, "what convexify(start, clients, key=key) gives")
+    checks.instance(
+        "problem", problem, Convexified, "what convexify(start, clients, key=key) gives"
+    )
     checks.choice("algorithm", algorithm, ("scaffold", "fedavg"))
     rounds = checks.count("rounds", rounds)
     _convex_options(local_steps, c, eta, method)
@@ -256,7 +296,10 @@ def solve_convex(
     if eval_data is not None:
         eval_data = pair("eval_data", eval_data)
         checks.labels(
-            "eval_data labels", eval_data[1], n=sample_count("eval_data", eval_data[0]), classes=problem.classes
+            "eval_data labels",
+            eval_data[1],
+            n=sample_count("eval_data", eval_data[0]),
+            classes=problem.classes,
         )
         if eval_features is None:
             eval_features = problem.map(eval_data[0])
@@ -265,10 +308,16 @@ def solve_convex(
         checks.finite("eval_features", eval_features, shape=(rows, *problem.features[0].shape[1:]))
     solved = []
     for k, part in enumerate(problem.problems):
-        seen = eval_features[:, k] if eval_features is not None and problem.per_class else eval_features
+        seen = (
+            eval_features[:, k]
+            if eval_features is not None and problem.per_class
+            else eval_features
+        )
         step = c / part.max_curvature if eta is None else eta
         solve = part.by_gram if method == "gram" else part.by_primal
-        solved.append((*solve(algorithm, seen, eta=step, local_steps=local_steps, rounds=rounds), step))
+        solved.append(
+            (*solve(algorithm, seen, eta=step, local_steps=local_steps, rounds=rounds), step)
+        )
     thetas, fits, predictions, steps = zip(*solved, strict=True)
     fitted = np.concatenate(fits, -1)
     accuracy = None
@@ -293,7 +342,8 @@ def _convex_options(local_steps: int, c: float, eta: float | None, method: Any) 
     checks.choice("method", method, ("gram", "primal", None))
 
 
-Solved = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # theta, fitted (T, n, K), predicted (T, m, K)
+# theta, fitted (T, n, K), predicted (T, m, K)
+Solved = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -321,7 +371,11 @@ class _Problem:
         sizes = [len(a) for a in self.phi]
         run = solver(self.gram, np.concatenate(self.y), sizes, weights=self.weights, **options)
         theta = self.stacked.T @ run.dual.astype(self.stacked.dtype)
-        return theta, run.fitted, None if seen is None else _predict(seen, self.stacked, run.trajectory)
+        return (
+            theta,
+            run.fitted,
+            None if seen is None else _predict(seen, self.stacked, run.trajectory),
+        )
 
     def by_primal(self, algorithm: str, seen: np.ndarray | None, **options: Any) -> Solved:
         solver = scaffold_least_squares if algorithm == "scaffold" else fedavg_least_squares
@@ -334,9 +388,13 @@ class _Problem:
 
 
 def _predict(
-    seen: Float[np.ndarray, "m p"], phi: Float[np.ndarray, "n p"], dual: Float[np.ndarray, "T n K"], columns: int = 4096
+    seen: Float[np.ndarray, "m p"],
+    phi: Float[np.ndarray, "n p"],
+    dual: Float[np.ndarray, "T n K"],
+    columns: int = 4096,
 ) -> Float[np.ndarray, "T m K"]:
-    """seen theta_t with theta_t = phi^T a_t, some columns at a time: fewer operations than the Gram matrix (m, n)."""
+    """seen theta_t with theta_t = phi^T a_t, some columns at a time: fewer operations than the Gram
+    matrix (m, n)."""
     t, n, k = dual.shape
     a = dual.transpose(1, 0, 2).reshape(n, t * k).astype(phi.dtype)
     total = np.zeros((len(seen), t * k))

@@ -1,8 +1,10 @@
-"""Where FedAvg and SCAFFOLD go on least squares, and how fast: fixed points, round matrices, spectral radii.
+"""Where FedAvg and SCAFFOLD go on least squares, and how fast: fixed points, round matrices,
+spectral radii.
 
-Notation: H_i = Phi_i^T Phi_i / n_i and b_i = Phi_i^T Y_i / n_i; A_i = (I - eta H_i)^M; S_i = eta sum_{k<M} (I - eta
-H_i)^k, so that I - A_i = S_i H_i. Our derivations for the setting of Yu et al. (2022, TCT). All on the host in
-NumPy float64: the matrices are small (p a few hundred at most), and their eigenvalues not those of symmetric ones.
+Notation: H_i = Phi_i^T Phi_i / n_i and b_i = Phi_i^T Y_i / n_i; A_i = (I - eta H_i)^M; S_i = eta
+sum_{k<M} (I - eta H_i)^k, so that I - A_i = S_i H_i. Our derivations for the setting of Yu et al.
+(2022, TCT). All on the host in NumPy float64: the matrices are small (p a few hundred at most), and
+their eigenvalues not those of symmetric ones.
 """
 
 from typing import NamedTuple
@@ -44,7 +46,8 @@ def local_operators(
     """A_i and S_i: a client's M steps take theta to A_i theta + S_i (b_i + h_i).
 
     Raises:
-        InputError: eta at or above 2 / lambda_max(H_i), with both numbers; H not symmetric matrices.
+        InputError: eta at or above 2 / lambda_max(H_i), with both numbers; H not symmetric
+        matrices.
     """
     H = _hessians(H)
     local_steps = checks.count("local_steps", local_steps)
@@ -53,11 +56,13 @@ def local_operators(
     largest = values.max(1)
     if values.min() < -1e-5 * np.abs(values).max():  # what rounding leaves is set to 0 below
         raise InputError(
-            f"H has a negative eigenvalue, {values.min():.3g}; Phi_i^T Phi_i / n_i of every client is needed"
+            f"H has a negative eigenvalue, {values.min():.3g}; Phi_i^T Phi_i / n_i of every "
+            f"client is needed"
         )
     if eta * largest.max() >= 2:
         raise InputError(
-            f"eta: {eta:.6g} given, 0 < eta < 2 / lambda_max = {2 / largest.max():.6g} is needed (client "
+            f"eta: {eta:.6g} given, 0 < eta < 2 / lambda_max = {2 / largest.max():.6g} is needed "
+            f"(client "
             f"{int(np.argmax(largest))})"
         )
     values = np.maximum(values, 0)
@@ -71,23 +76,34 @@ def local_operators(
     return build(r**local_steps), build(sums)
 
 
-def global_optimum(H: Hessians, b: Float[ArrayLike, "N p K"], weights: Weights = "uniform") -> Float[np.ndarray, "p K"]:
-    """Minimiser of sum_i p_i F_i, of least norm where there are several: (sum p_i H_i) theta = sum p_i b_i."""
+def global_optimum(
+    H: Hessians, b: Float[ArrayLike, "N p K"], weights: Weights = "uniform"
+) -> Float[np.ndarray, "p K"]:
+    """Minimiser of sum_i p_i F_i, of least norm where there are several: (sum p_i H_i) theta = sum
+    p_i b_i."""
     p, H, b = _terms(H, b, weights)
     return np.linalg.lstsq(np.tensordot(p, H, 1), np.tensordot(p, b, 1), rcond=None)[0]
 
 
 def fedavg_fixed_point(
-    H: Hessians, b: Float[ArrayLike, "N p K"], *, eta: float, local_steps: int, weights: Weights = "uniform"
+    H: Hessians,
+    b: Float[ArrayLike, "N p K"],
+    *,
+    eta: float,
+    local_steps: int,
+    weights: Weights = "uniform",
 ) -> Float[np.ndarray, "p K"]:
-    """Where FedAvg with M local gradient steps converges: (sum p_i S_i H_i) theta = sum p_i S_i b_i (Proposition 2).
+    """Where FedAvg with M local gradient steps converges: (sum p_i S_i H_i) theta = sum p_i S_i b_i
+    (Proposition 2).
 
-    The optimum for M = 1, the mean of the clients' minimisers as M grows, biased between. From theta = 0, the solution
-    of least norm where there are several.
+    The optimum for M = 1, the mean of the clients' minimisers as M grows, biased between. From
+    theta = 0, the solution of least norm where there are several.
     """
     p, H, b = _terms(H, b, weights)
     _, S = local_operators(H, eta, local_steps)
-    return np.linalg.lstsq(np.einsum("i,ijk,ikl->jl", p, S, H), np.einsum("i,ijk,ikl->jl", p, S, b), rcond=None)[0]
+    return np.linalg.lstsq(
+        np.einsum("i,ijk,ikl->jl", p, S, H), np.einsum("i,ijk,ikl->jl", p, S, b), rcond=None
+    )[0]
 
 
 def fedavg_round_matrix(
@@ -117,17 +133,27 @@ def scaffold_round_matrix(
     return np.concatenate([theta[None], h]).reshape((n + 1) * d, (n + 1) * d)
 
 
-def fedavg_spectral_radius(H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform") -> float:
+def fedavg_spectral_radius(
+    H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
+) -> float:
     """Asymptotic rate of FedAvg towards its own fixed point; 1 where the H_i share a null space."""
     return float(
-        np.abs(np.linalg.eigvalsh(fedavg_round_matrix(H, eta=eta, local_steps=local_steps, weights=weights))).max()
+        np.abs(
+            np.linalg.eigvalsh(
+                fedavg_round_matrix(H, eta=eta, local_steps=local_steps, weights=weights)
+            )
+        ).max()
     )
 
 
-def scaffold_spectral_radius(H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform") -> float:
-    """Asymptotic rate of SCAFFOLD: spectral radius of its round where sum p_i h_i = 0, which every round keeps.
+def scaffold_spectral_radius(
+    H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
+) -> float:
+    """Asymptotic rate of SCAFFOLD: spectral radius of its round where sum p_i h_i = 0, which every
+    round keeps.
 
-    1 where the H_i share a null space, in which nothing moves: restrict the features to their row span first.
+    1 where the H_i share a null space, in which nothing moves: restrict the features to their row
+    span first.
     """
     T = scaffold_round_matrix(H, eta=eta, local_steps=local_steps, weights=weights)
     n, d = np.shape(H)[:2]
@@ -140,13 +166,19 @@ def scaffold_spectral_radius(H: Hessians, *, eta: float, local_steps: int, weigh
     return float(np.abs(np.linalg.eigvals(inside.T @ T @ inside)).max())
 
 
-def min_norm_interpolator(Phi: Blocks | Float[ArrayLike, "n p"], Y: Blocks) -> Float[np.ndarray, "p K"]:
-    """Phi^T (Phi Phi^T)^+ Y over all clients: what FedAvg and SCAFFOLD from 0 tend to if it interpolates (Prop. 4).
+def min_norm_interpolator(
+    Phi: Blocks | Float[ArrayLike, "n p"], Y: Blocks
+) -> Float[np.ndarray, "p K"]:
+    """Phi^T (Phi Phi^T)^+ Y over all clients: what FedAvg and SCAFFOLD from 0 tend to if it
+    interpolates (Prop. 4).
 
-    Ridgeless regression on the features; the least-squares solution of least norm where nothing interpolates.
+    Ridgeless regression on the features; the least-squares solution of least norm where nothing
+    interpolates.
     """
     single = getattr(Phi, "ndim", None) == 2
-    phi, y = (blocks("Phi", [Phi]), blocks("Y", [Y])) if single else (blocks("Phi", Phi), blocks("Y", Y))
+    phi, y = (
+        (blocks("Phi", [Phi]), blocks("Y", [Y])) if single else (blocks("Phi", Phi), blocks("Y", Y))
+    )
     check_blocks(phi, y)
     stacked = np.concatenate(phi).astype(np.float64), np.concatenate(y).astype(np.float64)
     return np.linalg.lstsq(*stacked, rcond=None)[0]
@@ -154,18 +186,26 @@ def min_norm_interpolator(Phi: Blocks | Float[ArrayLike, "n p"], Y: Blocks) -> F
 
 def _weights(weights: Weights, n: int) -> Float[np.ndarray, " N"]:
     if isinstance(weights, str) and weights != "uniform":
-        raise InputError(f"weights: {weights!r} given; H does not tell the sizes: give the numbers, or 'uniform'")
+        raise InputError(
+            f"weights: {weights!r} given; H does not tell the sizes: give the numbers, or 'uniform'"
+        )
     shape = (n,) if isinstance(weights, str) else checks.real("weights", weights).shape
     if shape != (n,):
-        raise InputError(f"weights has shape {shape} and H {n} clients; one weight a client is needed")
+        raise InputError(
+            f"weights has shape {shape} and H {n} clients; one weight a client is needed"
+        )
     return client_weights(weights, np.ones(n, int))
 
 
-def _terms(H: Hessians, b: ArrayLike, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _terms(
+    H: Hessians, b: ArrayLike, weights: Weights
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     H, b = _hessians(H), np.asarray(checks.finite("b", b, ndim=(2, 3)), np.float64)
     b = b[..., None] if b.ndim == 2 else b
     if b.shape[:2] != H.shape[:2]:
-        raise InputError(f"H, b: shapes {H.shape}, {b.shape} given, (N, p, p) and (N, p, K) are needed")
+        raise InputError(
+            f"H, b: shapes {H.shape}, {b.shape} given, (N, p, p) and (N, p, K) are needed"
+        )
     return _weights(weights, len(H)), H, b
 
 

@@ -1,9 +1,11 @@
-"""A sentence of a paper with a number in it, the measurement beside it, and a wrong variant that must be rejected.
+"""A sentence of a paper with a number in it, the measurement beside it, and a wrong variant that
+must be rejected.
 
-A measurement that was sampled is judged by its confidence interval: inside the bounds it *holds*, outside it *fails*,
-across a bound it is *undecided*. All intervals of one claim hold together at `FAMILY_LEVEL`, and so do those of each of
-its controls. A check that cannot fail proves nothing: a claim whose control is accepted is *vacuous*, and counts as
-failed. The rules in full: docs/guides/claims.md.
+A measurement that was sampled is judged by its confidence interval: inside the bounds it *holds*,
+outside it *fails*, across a bound it is *undecided*. All intervals of one claim hold together at
+`FAMILY_LEVEL`, and so do those of each of its controls. A check that cannot fail proves nothing: a
+claim whose control is accepted is *vacuous*, and counts as failed. The rules in full:
+docs/guides/claims.md.
 """
 
 import math
@@ -22,7 +24,8 @@ Kind = Literal["claim", "identity", "finding"]
 Status = Literal["holds", "fails", "undecided", "vacuous", "finding", "unsupported", "skipped"]
 Outcome = Literal["holds", "fails", "undecided"]
 FAILING: frozenset[Status] = frozenset({"fails", "vacuous", "unsupported"})
-# How often at most one of the intervals of a claim may miss, when all are asked together (Bonferroni).
+# How often at most one of the intervals of a claim may miss, when all are asked together
+# (Bonferroni).
 FAMILY_LEVEL = 0.05
 REDRAWS = 1000  # bootstrap draws of the seeds
 
@@ -31,10 +34,11 @@ REDRAWS = 1000  # bootstrap draws of the seeds
 class Evidence:
     """One measured number and the closed interval `[low, high]` in which the claim says it lies.
 
-    sample: what the number was sampled from; None for an exact number. `over_seeds`, `share`, `correlation`,
-      `bootstrap` and `resampled` make evidence with one.
+    sample: what the number was sampled from; None for an exact number. `over_seeds`, `share`,
+      `correlation`, `bootstrap` and `resampled` make evidence with one.
     seeds: over how many seeds it was measured, for the reader.
-    error: how often the confidence interval may miss; `jointly` divides `FAMILY_LEVEL` among the evidence of a claim.
+    error: how often the confidence interval may miss; `jointly` divides `FAMILY_LEVEL` among the
+    evidence of a claim.
     """
 
     label: str
@@ -61,7 +65,8 @@ class Evidence:
 
     @property
     def outcome(self) -> Outcome:
-        """By the interval: inside the bounds, outside of them, or across one. Without an interval, by the number."""
+        """By the interval: inside the bounds, outside of them, or across one. Without an interval,
+        by the number."""
         interval = self.interval
         if interval is None:
             return "holds" if self.holds else "fails"
@@ -82,43 +87,68 @@ def over_seeds(label: str, values: Any, low: float = -math.inf, high: float = ma
 
 
 def share(
-    label: str, successes: int, trials: int, low: float = -math.inf, high: float = math.inf, seeds: int = 1
+    label: str,
+    successes: int,
+    trials: int,
+    low: float = -math.inf,
+    high: float = math.inf,
+    seeds: int = 1,
 ) -> Evidence:
-    """Evidence from independent trials: the share of successes, with the interval of Clopper and Pearson.
+    """Evidence from independent trials: the share of successes, with the interval of Clopper and
+    Pearson.
 
     Raises `InputError` unless `0 <= successes <= trials` and there is a trial.
     """
     if not (trials >= 1 and 0 <= successes <= trials):
-        raise InputError(f"share {label!r}: {successes} successes in {trials} trials; give 0 <= successes <= trials, "
-                         "and at least one trial")  # fmt: skip
+        raise InputError(
+            f"share {label!r}: {successes} successes in {trials} trials; give 0 <= successes <= "
+            f"trials, "
+            "and at least one trial"
+        )
     sample = Share(int(successes), int(trials))
     return Evidence(label, sample.estimate, low, high, sample, seeds)
 
 
-def correlation(label: str, value: float, pairs: int, low: float = -1.0, high: float = 1.0, seeds: int = 1) -> Evidence:
-    """Evidence from a correlation over independent pairs, with Fisher's interval (from four pairs on)."""
+def correlation(
+    label: str, value: float, pairs: int, low: float = -1.0, high: float = 1.0, seeds: int = 1
+) -> Evidence:
+    """Evidence from a correlation over independent pairs, with Fisher's interval (from four pairs
+    on)."""
     return Evidence(label, float(value), low, high, Correlation(float(value), int(pairs)), seeds)
 
 
 def resampled(
-    label: str, measured: float, draws: Any, low: float = -math.inf, high: float = math.inf, seeds: int = 1
+    label: str,
+    measured: float,
+    draws: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    seeds: int = 1,
 ) -> Evidence:
-    """Evidence from a statistic that is no mean: its value, with the percentile interval of its bootstrap draws.
+    """Evidence from a statistic that is no mean: its value, with the percentile interval of its
+    bootstrap draws.
 
-    Raises `InputError` for draws that are not finite. The interval of m measurements needs quantiles at .025 / m, so
-    give at least 100 m draws.
+    Raises `InputError` for draws that are not finite. The interval of m measurements needs
+    quantiles at .025 / m, so give at least 100 m draws.
     """
     sample = Draws(float(measured), tuple(np.asarray(draws, dtype=np.float64).ravel().tolist()))
     if not np.isfinite(sample.draws).all():
-        raise InputError(f"resampled {label!r}: a draw is not finite; draw again where the statistic is not defined")
+        raise InputError(
+            f"resampled {label!r}: a draw is not finite; draw again where the statistic is not "
+            f"defined"
+        )
     return Evidence(label, sample.measured, low, high, sample, seeds)
 
 
 def bootstrap(
-    label: str, statistic: Callable[..., float], arrays: Sequence[np.ndarray],
-    low: float = -math.inf, high: float = math.inf,
-) -> Evidence:  # fmt: skip
-    """Evidence from a statistic of arrays (seeds, ...), with a bootstrap over the seeds, the same draws in all arrays.
+    label: str,
+    statistic: Callable[..., float],
+    arrays: Sequence[np.ndarray],
+    low: float = -math.inf,
+    high: float = math.inf,
+) -> Evidence:
+    """Evidence from a statistic of arrays (seeds, ...), with a bootstrap over the seeds, the same
+    draws in all arrays.
 
     Draws on which the statistic is not defined (not finite) are left out.
     """
@@ -127,12 +157,17 @@ def bootstrap(
     # few seeds have few different draws: each is computed once
     distinct, which = np.unique(drawn, axis=0, return_inverse=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = np.array([float(statistic(*(a[at] for a in arrays))) for at in distinct])[which.ravel()]
-    return resampled(label, float(statistic(*arrays)), values[np.isfinite(values)], low, high, count)
+        values = np.array([float(statistic(*(a[at] for a in arrays))) for at in distinct])[
+            which.ravel()
+        ]
+    return resampled(
+        label, float(statistic(*arrays)), values[np.isfinite(values)], low, high, count
+    )
 
 
 def jointly(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-    """The same evidence with intervals that hold all together at `FAMILY_LEVEL`: each at its share of the error."""
+    """The same evidence with intervals that hold all together at `FAMILY_LEVEL`: each at its share
+    of the error."""
     sampled = sum(e.interval is not None for e in evidence)
     return tuple(replace(e, error=FAMILY_LEVEL / max(sampled, 1)) for e in evidence)
 
@@ -144,12 +179,14 @@ Measure = Callable[[Mapping[str, Results], Preset], Sequence[Evidence]]
 class Claim:
     """A statement, where it comes from, how it is measured, and the controls that must be rejected.
 
-    kind: "claim"; "identity" (both sides exact, tolerance at rounding); "finding" (a statement of the paper that does
-      not reproduce here or is false as printed: `measure` gives the statement's own bounds, and the finding stands
-      while at least one of them is violated).
+    kind: "claim"; "identity" (both sides exact, tolerance at rounding); "finding" (a statement of
+      the paper that does not reproduce here or is false as printed: `measure` gives the statement's
+      own bounds, and the finding stands while at least one of them is violated).
     needs: names of the experiments whose results `measure` and the controls read.
-    controls: name to measure; each applies the same bounds to a deliberately wrong variant. Required but for findings.
-    presets: the presets large enough for the claim to be visible; at others it is reported as skipped.
+    controls: name to measure; each applies the same bounds to a deliberately wrong variant.
+    Required but for findings.
+    presets: the presets large enough for the claim to be visible; at others it is reported as
+    skipped.
     """
 
     id: str
@@ -164,14 +201,19 @@ class Claim:
 
     def __post_init__(self) -> None:
         if self.kind != "finding" and not self.controls:
-            raise ValueError(f"claim {self.id!r} has no control: add a wrong variant that must be rejected")
+            raise ValueError(
+                f"claim {self.id!r} has no control: add a wrong variant that must be rejected"
+            )
 
     def evaluate(self, results: Mapping[str, Results], preset: Preset) -> "Verdict":
-        """Measure the claim and its controls. Raises `ValueError` when a measurement gives no evidence."""
+        """Measure the claim and its controls. Raises `ValueError` when a measurement gives no
+        evidence."""
         if preset.name not in self.presets:
             return Verdict(self, "skipped")
         evidence = jointly(self.measure(results, preset))
-        controls = {name: jointly(control(results, preset)) for name, control in self.controls.items()}
+        controls = {
+            name: jointly(control(results, preset)) for name, control in self.controls.items()
+        }
         if not evidence or not all(controls.values()):
             raise ValueError(f"claim {self.id!r}: a measurement gave no evidence")
         return Verdict(self, status_of(self.kind, evidence, controls), evidence, controls)
@@ -188,7 +230,8 @@ class Judged(Protocol):
 
 
 def together(evidence: Sequence[Judged]) -> Literal["holds", "fails", "undecided", "broken"]:
-    """What became of several measurements under the same statement: they hold if all hold, fail if one fails.
+    """What became of several measurements under the same statement: they hold if all hold, fail if
+    one fails.
 
     A number that is not finite refutes nothing: what gave it is broken.
     """
@@ -198,13 +241,17 @@ def together(evidence: Sequence[Judged]) -> Literal["holds", "fails", "undecided
     return "fails" if "fails" in outcomes else "undecided" if "undecided" in outcomes else "holds"
 
 
-def control_said(evidence: Sequence[Judged]) -> Literal["rejected", "accepted", "undecided", "broken"]:
+def control_said(
+    evidence: Sequence[Judged],
+) -> Literal["rejected", "accepted", "undecided", "broken"]:
     """Whether a control is refuted by its numbers, as it must be."""
     said = together(evidence)
     return "rejected" if said == "fails" else "accepted" if said == "holds" else said
 
 
-def status_of(kind: Kind, evidence: Sequence[Judged], controls: Mapping[str, Sequence[Judged]]) -> Status:
+def status_of(
+    kind: Kind, evidence: Sequence[Judged], controls: Mapping[str, Sequence[Judged]]
+) -> Status:
     """The status of a claim from its evidence and from that of its controls."""
     said = together(evidence)
     if said == "undecided":
@@ -233,27 +280,50 @@ class Verdict:
         return self.status in FAILING
 
     def tightest(self) -> Evidence | None:
-        """The evidence nearest to a bound, relative to the width of its bounds; what is outside comes first."""
+        """The evidence nearest to a bound, relative to the width of its bounds; what is outside
+        comes first."""
         return min(self.evidence, key=_relative_margin, default=None)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the verdict, and every measurement of the claim and of its controls."""
-        groups = {"claim": self.evidence, **{f"control: {name}": ev for name, ev in self.controls.items()}}
+        """What a notebook shows: the verdict, and every measurement of the claim and of its
+        controls."""
+        groups = {
+            "claim": self.evidence,
+            **{f"control: {name}": ev for name, ev in self.controls.items()},
+        }
         rows = [
-            (of, e.label, float(e.measured), str(e.interval or ""), float(e.low), float(e.high), e.outcome)
-            for of, evidence in groups.items() for e in evidence
-        ]  # fmt: skip
+            (
+                of,
+                e.label,
+                float(e.measured),
+                str(e.interval or ""),
+                float(e.low),
+                float(e.high),
+                e.outcome,
+            )
+            for of, evidence in groups.items()
+            for e in evidence
+        ]
         caption = f"{self.claim.id}: {self.status}. {self.claim.statement} ({self.claim.source})"
-        return html_table(caption, ("of", "what", "measured", "interval", "low", "high", "outcome"), rows)
+        return html_table(
+            caption, ("of", "what", "measured", "interval", "low", "high", "outcome"), rows
+        )
 
     def as_json(self) -> dict[str, Any]:
         controls = {
-            name: {"outcome": control_said(ev), "rejected": control_said(ev) == "rejected",
-                   "evidence": [_evidence_json(e) for e in ev]}
+            name: {
+                "outcome": control_said(ev),
+                "rejected": control_said(ev) == "rejected",
+                "evidence": [_evidence_json(e) for e in ev],
+            }
             for name, ev in self.controls.items()
-        }  # fmt: skip
-        return {**described(self.claim), "status": self.status,
-                "evidence": [_evidence_json(e) for e in self.evidence], "controls": controls}  # fmt: skip
+        }
+        return {
+            **described(self.claim),
+            "status": self.status,
+            "evidence": [_evidence_json(e) for e in self.evidence],
+            "controls": controls,
+        }
 
 
 def described(claim: Claim) -> dict[str, Any]:
@@ -263,7 +333,11 @@ def described(claim: Claim) -> dict[str, Any]:
 
 def _relative_margin(e: Evidence) -> float:
     width = e.high - e.low
-    scale = width if math.isfinite(width) and width > 0 else max(abs(e.low if math.isfinite(e.low) else e.high), 1e-300)
+    scale = (
+        width
+        if math.isfinite(width) and width > 0
+        else max(abs(e.low if math.isfinite(e.low) else e.high), 1e-300)
+    )
     return e.margin / scale
 
 
@@ -274,6 +348,13 @@ def number_json(x: float) -> float | str | None:
 
 def _evidence_json(e: Evidence) -> dict[str, Any]:
     interval = [number_json(x) for x in e.interval] if e.interval else None
-    return {"label": e.label, "measured": number_json(e.measured), "low": number_json(e.low),
-            "high": number_json(e.high), "interval": interval, "seeds": e.seeds, "holds": e.holds,
-            "outcome": e.outcome}  # fmt: skip
+    return {
+        "label": e.label,
+        "measured": number_json(e.measured),
+        "low": number_json(e.low),
+        "high": number_json(e.high),
+        "interval": interval,
+        "seeds": e.seeds,
+        "holds": e.holds,
+        "outcome": e.outcome,
+    }

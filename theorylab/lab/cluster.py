@@ -1,4 +1,5 @@
-"""Cells on a Dask cluster. Only workers that have our code compute, and nothing is waited for in silence."""
+"""Cells on a Dask cluster. Only workers that have our code compute, and nothing is waited for in
+silence."""
 
 import contextlib
 import logging
@@ -21,7 +22,8 @@ _CLOCK = 2.0  # seconds by which the time that a process started at may be told 
 
 
 def objection(version: str, expected: tuple[tuple[str, str], ...]) -> str:
-    """Why this process must not compute for one with these digests of modules, in words; empty when it may."""
+    """Why this process must not compute for one with these digests of modules, in words; empty when
+    it may."""
     if theorylab.__version__ != version:
         return f"it has theorylab {theorylab.__version__}, this is {version}"
     return _objection(expected)
@@ -44,9 +46,13 @@ def _objection(expected: tuple[tuple[str, str], ...]) -> str:
 
 
 def remote(
-    name: str, version: str, expected: tuple[tuple[str, str], ...], experiment: Experiment, cell: Cell,
+    name: str,
+    version: str,
+    expected: tuple[tuple[str, str], ...],
+    experiment: Experiment,
+    cell: Cell,
     upstream: Mapping[str, Arrays],
-) -> Row | str:  # fmt: skip
+) -> Row | str:
     """Compute one cell on a worker; a text when the worker's code is not ours."""
     from distributed import get_worker
 
@@ -66,24 +72,36 @@ def _connect(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError:
-        raise InputError("a dask executor needs the extra 'cluster': pip install 'theorylab[cluster]'") from None
-    for name in ("distributed", *(n for n in logging.root.manager.loggerDict if n.startswith("distributed."))):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what it logs on a loss is told here in one line
+        raise InputError(
+            "a dask executor needs the extra 'cluster': pip install 'theorylab[cluster]'"
+        ) from None
+    for name in (
+        "distributed",
+        *(n for n in logging.root.manager.loggerDict if n.startswith("distributed.")),
+    ):
+        # what it logs on a loss is told here in one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if address == "local":
             return Client(threads_per_worker=1, silence_logs=logging.CRITICAL)
         return Client(address, timeout=10)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"no Dask scheduler at '{address}' ({reason}); start one or use --executor here") from None
+        raise InputError(
+            f"no Dask scheduler at '{address}' ({reason}); start one or use --executor here"
+        ) from None
 
 
 def execute(
-    address: str, tasks: Sequence[Any], upstream: Callable[[Any], Mapping[str, Arrays]], say: Callable[[str], None]
+    address: str,
+    tasks: Sequence[Any],
+    upstream: Callable[[Any], Mapping[str, Arrays]],
+    say: Callable[[str], None],
 ) -> Iterator[tuple[Any, Row | Exception]]:
     """Each task with its row, or with what it raised, as they finish.
 
-    Raises `OperationError` when a worker has other code, when the scheduler is lost, and when no worker is left.
+    Raises `OperationError` when a worker has other code, when the scheduler is lost, and when no
+    worker is left.
     """
     client = _connect(address)
     try:
@@ -91,10 +109,19 @@ def execute(
         _inspect(client, set(expected.values()))
         version = theorylab.__version__
         futures = {
-            t.key: client.submit(remote, str(t), version, expected[t.key], t.experiment, t.cell, upstream(t),
-                                 pure=False, key=t.key)
+            t.key: client.submit(
+                remote,
+                str(t),
+                version,
+                expected[t.key],
+                t.experiment,
+                t.cell,
+                upstream(t),
+                pure=False,
+                key=t.key,
+            )
             for t in tasks
-        }  # fmt: skip
+        }
         yield from _gather(client, address, {t.key: t for t in tasks}, futures, say)
     finally:
         with contextlib.suppress(Exception):
@@ -115,7 +142,11 @@ def _inspect(client: Any, expected: set[tuple[tuple[str, str], ...]]) -> None:
 
 
 def _gather(
-    client: Any, address: str, waiting: dict[str, Any], futures: Mapping[str, Any], say: Callable[[str], None]
+    client: Any,
+    address: str,
+    waiting: dict[str, Any],
+    futures: Mapping[str, Any],
+    say: Callable[[str], None],
 ) -> Iterator[tuple[Any, Row | Exception]]:
     total, told, seconds = len(waiting), time.monotonic(), patience()
     alone: float | None = None  # since when the cluster lacks a part
@@ -135,19 +166,25 @@ def _gather(
         alone = (time.monotonic() if alone is None else alone) if lost else None
         if alone is not None and time.monotonic() - alone > PATIENCE:
             kept = f"{total - len(waiting)} of these {total} cells are finished and kept"
-            raise OperationError(f"{lost}; {kept}; mend the cluster and give the same command again")
+            raise OperationError(
+                f"{lost}; {kept}; mend the cluster and give the same command again"
+            )
         if lost and time.monotonic() - told > 5:
             told = time.monotonic()
             say(f"{lost}; waiting for {PATIENCE:g} s")
         elif seconds and time.monotonic() - told > seconds:
             told = time.monotonic()
             first = next(iter(waiting.values()))
-            say(f"no cell has finished for {seconds:g} s; {len(waiting)} are left, among them {first}")
+            say(
+                f"no cell has finished for {seconds:g} s; {len(waiting)} are left, among them "
+                f"{first}"
+            )
         time.sleep(_POLL)
 
 
 def _outcome(future: Any) -> Row | str | Exception | None:
-    """What a future that is no longer pending holds; None when its result was lost with its worker."""
+    """What a future that is no longer pending holds; None when its result was lost with its
+    worker."""
     if future.status == "error":
         error = future.exception(timeout=10)
         return error if isinstance(error, Exception) else RuntimeError(repr(error))

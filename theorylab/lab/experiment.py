@@ -1,4 +1,5 @@
-"""What a paper room declares: presets, experiments made of independent cells, and the results they give back."""
+"""What a paper room declares: presets, experiments made of independent cells, and the results they
+give back."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,14 +14,16 @@ from theorylab.lab.values import require_like
 
 Cell = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
-PRESETS = ("smoke", "quick", "full")  # every paper has these; "medium", an hour on a small machine, some
+# every paper has these; "medium", an hour on a small machine, some
+PRESETS = ("smoke", "quick", "full")
 MEDIUM = "medium"
 _SEEDS = 1000  # seeds that a base seed keeps for itself
 LARGEST_SEED = (2**31 - _SEEDS) // _SEEDS  # every seed that follows from it fits JAX's 32-bit keys
 
 
 def canonical(cell: Cell) -> str:
-    """JSON text of a cell, the same for equal cells: keys sorted, tuples as lists, NumPy scalars refused."""
+    """JSON text of a cell, the same for equal cells: keys sorted, tuples as lists, NumPy scalars
+    refused."""
     return json.dumps(cell, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -46,21 +49,29 @@ class Preset:
         """
         if count > _SEEDS:
             raise InputError(
-                f"{count} seeds are wanted of base seed {self.seed}, which has {_SEEDS}; give a smaller count"
+                f"{count} seeds are wanted of base seed {self.seed}, which has {_SEEDS}; give a "
+                f"smaller count"
             )
         return range(_SEEDS * self.seed, _SEEDS * self.seed + count)
 
     def with_values(self, changes: Mapping[str, Any], like: Sequence["Preset"] = ()) -> "Preset":
         """This preset with some values replaced.
 
-        Raises `InputError` for a name that the preset does not have, and for a value of another kind than those that
-        this preset and those in `like` have there.
+        Raises `InputError` for a name that the preset does not have, and for a value of another
+        kind than those that this preset and those in `like` have there.
         """
         unknown = sorted(set(changes) - set(self.values))
         if unknown:
-            raise InputError(f"preset '{self.name}' has no value {unknown[0]!r}; it has: {', '.join(self.values)}")
+            raise InputError(
+                f"preset '{self.name}' has no value {unknown[0]!r}; it has: "
+                f"{', '.join(self.values)}"
+            )
         for name, value in changes.items():
-            require_like(name, value, [self.values[name], *(p.values[name] for p in like if name in p.values)])
+            require_like(
+                name,
+                value,
+                [self.values[name], *(p.values[name] for p in like if name in p.values)],
+            )
         note = ", ".join(f"{k}={json.dumps(v)}" for k, v in changes.items())
         omits = f"{self.omits} Changed by hand: {note}.".strip() if changes else self.omits
         return Preset(self.name, {**self.values, **changes}, self.seed, omits)
@@ -71,7 +82,11 @@ def require_seed(seed: int) -> None:
     if seed < 0:
         raise InputError(f"seed must be 0 or more, not {seed}")
     if seed > LARGEST_SEED:
-        raise InputError(f"seed must be {LARGEST_SEED} or less, not {seed}: {_SEEDS} seeds below 2^31 follow from it")
+        raise InputError(
+            f"seed must be {LARGEST_SEED} or less, not {seed}: {_SEEDS} seeds below 2^31 "
+            f"follow "
+            f"from it"
+        )
 
 
 def _no_needs(_: Cell) -> Mapping[str, tuple[str, Cell]]:
@@ -86,12 +101,14 @@ def _no_data(_: Preset) -> Sequence[str]:
 class Experiment:
     """A list of independent cells and one pure function from a cell to named arrays.
 
-    run: a function `run(**cell, **upstream) -> {name: array}`, of theorylab or of a user's own module, script or
-      notebook. Its code and all that it reaches (`theorylab.lab.fingerprint`) are part of the key of its results.
+    run: a function `run(**cell, **upstream) -> {name: array}`, of theorylab or of a user's own
+      module, script or notebook. Its code and all that it reaches (`theorylab.lab.fingerprint`) are
+      part of the key of its results.
     cells: from a preset to the cells, each a flat dictionary of JSON values.
-    needs: from a cell to `{keyword: (experiment, cell)}`: results of other cells of this paper that `run` is handed
-      under that keyword, as a dictionary of arrays.
-    data: from a preset to the names of the data sets that must be present before anything is computed.
+    needs: from a cell to `{keyword: (experiment, cell)}`: results of other cells of this paper that
+      `run` is handed under that keyword, as a dictionary of arrays.
+    data: from a preset to the names of the data sets that must be present before anything is
+    computed.
     nonfinite: names of the arrays in which NaN and infinity are results and not mistakes.
     """
 
@@ -105,7 +122,8 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Row:
-    """One finished cell: its parameters, its arrays, and how it was made (seconds, device, versions)."""
+    """One finished cell: its parameters, its arrays, and how it was made (seconds, device,
+    versions)."""
 
     cell: Cell
     arrays: Arrays
@@ -145,11 +163,15 @@ class Results:
         return np.stack([r[array] for r in self.rows])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: every cell (the first 20) with its arrays' shapes and its seconds."""
+        """What a notebook shows: every cell (the first 20) with its arrays' shapes and its
+        seconds."""
         names = list(dict.fromkeys(k for r in self.rows for k in r.cell))
         rows = [
-            [*(r.cell.get(k, "") for k in names), ", ".join(f"{k} {v.shape}" for k, v in r.arrays.items()),
-             float(r.meta.get("seconds", 0.0))]
+            [
+                *(r.cell.get(k, "") for k in names),
+                ", ".join(f"{k} {v.shape}" for k, v in r.arrays.items()),
+                float(r.meta.get("seconds", 0.0)),
+            ]
             for r in self.rows[:20]
-        ]  # fmt: skip
+        ]
         return html_table(f"{len(self)} cells", [*names, "arrays", "seconds"], rows)

@@ -1,11 +1,12 @@
 """Which code a result depends on: a module, and every module of ours that it reaches by imports.
 
-Found by reading the source, so that lazily imported modules count and nothing has to be imported. Ours are the modules
-of theorylab and, for an experiment defined elsewhere, those of its own top-level package and all that are not installed
-packages. A package that hands on what its modules define counts by the names that are used and the modules they come
-from, so that a module added to it changes nothing for those who do not use it. A function of a notebook counts by its
-text and by what it mentions. Comments, formatting and docstrings do not count; what a module does to another one while
-it is imported as a bystander is not seen.
+Found by reading the source, so that lazily imported modules count and nothing has to be imported.
+Ours are the modules of theorylab and, for an experiment defined elsewhere, those of its own
+top-level package and all that are not installed packages. A package that hands on what its modules
+define counts by the names that are used and the modules they come from, so that a module added to
+it changes nothing for those who do not use it. A function of a notebook counts by its text and by
+what it mentions. Comments, formatting and docstrings do not count; what a module does to another
+one while it is imported as a bystander is not seen.
 """
 
 import ast
@@ -38,7 +39,8 @@ from theorylab.lab.syntax import (
 
 
 class _Walk:
-    """All that is reached from a module: modules that count whole, and the names that packages hand on."""
+    """All that is reached from a module: modules that count whole, and the names that packages hand
+    on."""
 
     def __init__(self, start: str):
         self.own = start.split(".")[0]
@@ -80,14 +82,21 @@ class _Walk:
                 self._whole(ref.module, path)
 
     def _hand_on(self, module: str, path: Path, name: str, rest: tuple[str, ...]) -> bool:
-        """Follow `name` of a module to where it comes from; whether it comes from elsewhere, as far as can be told."""
+        """Follow `name` of a module to where it comes from; whether it comes from elsewhere, as far
+        as can be told."""
         named, stars = bindings(module, path)
         elsewhere = False
         if is_package(path) and file_of(f"{module}.{name}", self.own):
             self._waiting.append(Reference(f"{module}.{name}", rest))
             elsewhere = True
         ways = [b.origin for b in named.get(name, ())]
-        origins = ways if name in named else [] if elsewhere else [Reference(star, (name,)) for star in stars]
+        origins = (
+            ways
+            if name in named
+            else []
+            if elsewhere
+            else [Reference(star, (name,)) for star in stars]
+        )
         for origin in origins:
             if origin is not None:
                 self.links.add(f"{module}:{name}={origin.module}:{'.'.join(origin.chain)}")
@@ -128,30 +137,35 @@ def _of_module(module: str) -> str:
 def fingerprint(of: str | Callable[..., Any]) -> str:
     """Hex digest (16 characters) of the code that a module or a function depends on.
 
-    A module that has no source counts by its name. Raises `InputError` for a function whose code cannot be told.
+    A module that has no source counts by its name. Raises `InputError` for a function whose code
+    cannot be told.
     """
     if isinstance(of, str):
         return _of_module(of)
     function, extra = _unwrap(of)
     module = _module_of(function)
     if file_of(module, module.split(".")[0]):
-        return _hash(_of_module(module), *extra, *_enclosed(function, strict=False)) if extra or _cells(function) else (
-            _of_module(module)
-        )  # fmt: skip
+        return (
+            _hash(_of_module(module), *extra, *_enclosed(function, strict=False))
+            if extra or _cells(function)
+            else (_of_module(module))
+        )
     live = _Live()
     live.function(function)
     return _hash(*extra, *live.parts)
 
 
 def module_digests(of: Callable[..., Any]) -> dict[str, str]:
-    """Module to a digest of its code, for every file that a function depends on but the script or notebook itself."""
+    """Module to a digest of its code, for every file that a function depends on but the script or
+    notebook itself."""
     module = _module_of(_unwrap(of)[0])
     reached = _walk(module).modules.items() if file_of(module, module.split(".")[0]) else ()
     return {name: _hash(said(path)) for name, path in reached if name != "__main__"}
 
 
 def differing(expected: Mapping[str, str]) -> list[str]:
-    """Those of these modules whose code is other than `module_digests` told, or absent, in this process."""
+    """Those of these modules whose code is other than `module_digests` told, or absent, in this
+    process."""
     wrong = []
     for name, digest in expected.items():
         path = file_of(name, name.split(".")[0])
@@ -161,7 +175,8 @@ def differing(expected: Mapping[str, str]) -> list[str]:
 
 
 def require_unchanged(of: Callable[..., Any]) -> None:
-    """Raise `InputError` if a file has changed since this process read it: what runs is then not what is written."""
+    """Raise `InputError` if a file has changed since this process read it: what runs is then not
+    what is written."""
     module = _module_of(_unwrap(of)[0])
     if file_of(module, module.split(".")[0]) is None:
         return
@@ -177,14 +192,22 @@ def require_unchanged(of: Callable[..., Any]) -> None:
             except (OSError, SyntaxError, ValueError):
                 same = False
             if not same:
-                raise InputError(f"{path} has changed since this process read it; start again (a notebook: its kernel)")
+                raise InputError(
+                    f"{path} has changed since this process read it; start again (a notebook: "
+                    f"its "
+                    f"kernel)"
+                )
 
 
 def _module_of(function: Any) -> str:
     module = getattr(function, "__module__", None) or type(function).__module__
     if module == "__main__":  # `python -m package.module` has a name of its own
         spec = getattr(sys.modules["__main__"], "__spec__", None)
-        return spec.name if spec is not None and file_of(spec.name, spec.name.split(".")[0]) else module
+        return (
+            spec.name
+            if spec is not None and file_of(spec.name, spec.name.split(".")[0])
+            else module
+        )
     return module
 
 
@@ -205,7 +228,9 @@ def _cells(function: Any) -> list[tuple[str, Any]]:
     """The names that a function takes from the functions around it, with their values."""
     code = getattr(function, "__code__", None)
     found = []
-    for name, cell in zip(code.co_freevars if code else (), getattr(function, "__closure__", None) or (), strict=False):
+    for name, cell in zip(
+        code.co_freevars if code else (), getattr(function, "__closure__", None) or (), strict=False
+    ):
         try:
             found.append((name, cell.cell_contents))
         except ValueError:
@@ -227,7 +252,8 @@ def _enclosed(function: Any, *, strict: bool) -> Iterator[str]:
 
 
 def _value(value: Any, what: str) -> str:
-    """A value as text that is the same for equal values. Raises `InputError` when it cannot be told."""
+    """A value as text that is the same for equal values. Raises `InputError` when it cannot be
+    told."""
     if isinstance(value, np.ndarray | np.generic) and value.dtype != object:
         return f"{value.dtype.str}{value.shape}{_hash(np.ascontiguousarray(value).tobytes())}"
     if isinstance(value, tuple | list):
@@ -241,12 +267,15 @@ def _value(value: Any, what: str) -> str:
     except (TypeError, ValueError):
         kind = type(value).__name__
         raise InputError(
-            f"{what} is a {kind}, whose changes would go unseen; hand it to the experiment in its cells, or in a file"
+            f"{what} is a {kind}, whose changes would go unseen; hand it to the experiment in "
+            f"its "
+            f"cells, or in a file"
         ) from None
 
 
 def _mentioned(module: str) -> str:
-    """The code of a module that is used, its name where it is installed; empty for a notebook's own functions."""
+    """The code of a module that is used, its name where it is installed; empty for a notebook's own
+    functions."""
     return _of_module(module) if file_of(module) else "" if module == "__main__" else module
 
 
@@ -265,7 +294,9 @@ class _Live:
         text = _text(function)
         if text is None:
             raise InputError(
-                f"the code of '{name}' cannot be found, so that a change of it would go unseen; write it in a file"
+                f"the code of '{name}' cannot be found, so that a change of it would go "
+                f"unseen; "
+                f"write it in a file"
             )
         self.parts += [name, text]
         methods = vars(function).values() if isinstance(function, type) else (function,)
@@ -274,7 +305,9 @@ class _Live:
             code = getattr(method, "__code__", None)
             if code is not None:
                 self.parts += list(_enclosed(method, strict=True))
-                self.parts += [_value(v, f"a default of '{name}'") for v in method.__defaults__ or ()]
+                self.parts += [
+                    _value(v, f"a default of '{name}'") for v in method.__defaults__ or ()
+                ]
                 for used in sorted(_names(code) & set(method.__globals__)):
                     self.mention(used, method.__globals__[used])
 
@@ -284,8 +317,14 @@ class _Live:
         if isinstance(inner, FunctionType | type) and not _mentioned(str(module)):
             self.function(inner)
         elif isinstance(inner, ModuleType) or callable(inner):
-            origin = inner.__name__ if isinstance(inner, ModuleType) else str(module or type(inner).__module__)
-            self.parts.append(f"{name}={origin}:{getattr(inner, '__qualname__', '')}:{_mentioned(origin)}")
+            origin = (
+                inner.__name__
+                if isinstance(inner, ModuleType)
+                else str(module or type(inner).__module__)
+            )
+            self.parts.append(
+                f"{name}={origin}:{getattr(inner, '__qualname__', '')}:{_mentioned(origin)}"
+            )
         else:
             self.parts.append(f"{name}={_value(value, f'the global {name}')}")
 
@@ -296,7 +335,11 @@ def _text(function: Any) -> bytes | str | None:
         text = textwrap.dedent(inspect.getsource(function))
     except (OSError, TypeError):
         return None
-    own = function.__name__ if isinstance(function, type) else getattr(inspect.unwrap(function), "__code__", None)
+    own = (
+        function.__name__
+        if isinstance(function, type)
+        else getattr(inspect.unwrap(function), "__code__", None)
+    )
     own = own if isinstance(own, str) else getattr(own, "co_name", "")
     try:
         tree = ast.parse(text)

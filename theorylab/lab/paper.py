@@ -24,10 +24,12 @@ STATUS_MEANING: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure. `table` reduces results to the numbers that are plotted (they become the CSV), and `draw` draws
-    that table and nothing else: no figure can show a number that is not in the file beside it.
+    """One figure. `table` reduces results to the numbers that are plotted (they become the CSV),
+    and `draw` draws that table and nothing else: no figure can show a number that is not in the
+    file beside it.
 
-    status: how it relates to the paper's figure, see `STATUS_MEANING`; `differs` says in words what is not the same.
+    status: how it relates to the paper's figure, see `STATUS_MEANING`; `differs` says in words what
+    is not the same.
     """
 
     name: str
@@ -42,7 +44,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class Paper:
-    """One paper room. Names must be unique, and every experiment that a figure or a claim needs must exist."""
+    """One paper room. Names must be unique, and every experiment that a figure or a claim needs
+    must exist."""
 
     slug: str
     title: str
@@ -64,26 +67,35 @@ class Paper:
         for label, item in zip(labels, items, strict=True):
             missing = set(item.needs) - set(names)
             if missing:
-                raise ValueError(f"paper {self.slug!r}: {label} needs unknown experiments {sorted(missing)}")
+                raise ValueError(
+                    f"paper {self.slug!r}: {label} needs unknown experiments {sorted(missing)}"
+                )
         if set(self.presets) - {MEDIUM} != set(PRESETS):
             raise ValueError(
-                f"paper {self.slug!r}: presets must be {PRESETS}, and {MEDIUM!r} if wanted, not {tuple(self.presets)}"
+                f"paper {self.slug!r}: presets must be {PRESETS}, and {MEDIUM!r} if wanted, "
+                f"not "
+                f"{tuple(self.presets)}"
             )
         keys = {tuple(sorted(p.values)) for p in self.presets.values()}
         if len(keys) > 1:
             raise ValueError(f"paper {self.slug!r}: its presets do not set the same values: {keys}")
 
     def folder(self, out: Path, preset: str) -> Path:
-        """Where the figures and verdicts of a preset go: a medium run stands beside the gallery, not in its place."""
+        """Where the figures and verdicts of a preset go: a medium run stands beside the gallery,
+        not in its place."""
         return out / self.slug / MEDIUM if preset == MEDIUM else out / self.slug
 
     def experiment(self, name: str) -> Experiment:
         return next(e for e in self.experiments if e.name == name)
 
     def preset(self, name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Preset:
-        """The named preset at a base seed with some values replaced. Raises `InputError` for unknown names."""
+        """The named preset at a base seed with some values replaced. Raises `InputError` for
+        unknown names."""
         if name not in self.presets:
-            raise InputError(f"paper '{self.slug}': unknown preset '{name}'; choose one of: {', '.join(self.presets)}")
+            raise InputError(
+                f"paper '{self.slug}': unknown preset '{name}'; choose one of: "
+                f"{', '.join(self.presets)}"
+            )
         require_seed(seed)
         chosen = self.presets[name]
         return Preset(chosen.name, chosen.values, seed, chosen.omits).with_values(
@@ -95,5 +107,7 @@ class Paper:
         known = {f.name: f for f in self.figures}
         for name in names or ():
             if name not in known:
-                raise InputError(f"paper '{self.slug}' has no figure '{name}'; it has: {', '.join(known)}")
+                raise InputError(
+                    f"paper '{self.slug}' has no figure '{name}'; it has: {', '.join(known)}"
+                )
         return [known[n] for n in names] if names else list(self.figures)

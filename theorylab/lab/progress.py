@@ -1,6 +1,8 @@
-"""What a run says while it computes: how far it is, which cell is in work, and about how long the rest takes.
+"""What a run says while it computes: how far it is, which cell is in work, and about how long the
+rest takes.
 
-A terminal or a notebook gets a bar. Anything else gets a line at the start, one now and then, and one at the end.
+A terminal or a notebook gets a bar. Anything else gets a line at the start, one now and then, and
+one at the end.
 """
 
 import contextlib
@@ -19,7 +21,8 @@ EVERY = 30.0  # seconds that lie at least between two lines
 
 
 class Forecast:
-    """The time that is left, from what finished cells of the same experiment took, else from what all took.
+    """The time that is left, from what finished cells of the same experiment took, else from what
+    all took.
 
     cells: key to experiment, of every cell of the run.
     """
@@ -29,7 +32,8 @@ class Forecast:
         self._took: dict[str, list[float]] = defaultdict(list)
 
     def finish(self, key: str, seconds: float | None) -> None:
-        """Count a cell as done; `seconds`: what it took, None where that is not known, as of one that failed."""
+        """Count a cell as done; `seconds`: what it took, None where that is not known, as of one
+        that failed."""
         experiment = self._left.pop(key)
         if seconds is not None:
             self._took[experiment].append(seconds)
@@ -37,7 +41,8 @@ class Forecast:
     def seconds(self, in_work: Mapping[str, float], speed: float = 1.0) -> float | None:
         """Seconds that the remaining cells will take; None before any has finished.
 
-        in_work: seconds that cells have been computing for. speed: how many are computed side by side.
+        in_work: seconds that cells have been computing for. speed: how many are computed side by
+        side.
         """
         everything = [s for took in self._took.values() for s in took]
         if not everything:
@@ -45,7 +50,9 @@ class Forecast:
         overall = sum(everything) / len(everything)
         mean = {name: sum(took) / len(took) for name, took in self._took.items() if took}
         left = {key: mean.get(name, overall) for key, name in self._left.items()}
-        return sum(max(0.0, cost - in_work.get(key, 0.0)) for key, cost in left.items()) / max(1.0, speed)
+        return sum(max(0.0, cost - in_work.get(key, 0.0)) for key, cost in left.items()) / max(
+            1.0, speed
+        )
 
 
 class Progress:
@@ -55,11 +62,19 @@ class Progress:
     clock: seconds, from any origin.
     """
 
-    def __init__(self, console: Console, title: str, cells: Mapping[str, str], *, bar: bool,
-                 clock: Callable[[], float] = time.monotonic):  # fmt: skip
+    def __init__(
+        self,
+        console: Console,
+        title: str,
+        cells: Mapping[str, str],
+        *,
+        bar: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._console, self._title, self._clock = console, title, clock
         self._forecast, self._total, self._done = Forecast(cells), len(cells), 0
-        self._computed, self._computing = 0, 0.0  # cells that were finished in this run, and seconds that they took
+        # cells that were finished in this run, and seconds that they took
+        self._computed, self._computing = 0, 0.0
         self._began, self._told = clock(), -float("inf")
         self._work: tuple[str, str, float] | None = None  # the cell in work: key, name, since when
         self._bar = _Bar(self.now, console=console) if bar else None
@@ -83,7 +98,8 @@ class Progress:
             self._done += 1
 
     def begin(self, key: str, name: str) -> None:
-        """Say that this cell is in work now; or, with a key of no cell, what many are computed by."""
+        """Say that this cell is in work now; or, with a key of no cell, what many are computed
+        by."""
         self._work = key, name, self._clock()
         self._tell()
 
@@ -121,7 +137,9 @@ class Progress:
     def _line(self, text: str) -> None:
         # A reader who has gone must not end the computation.
         with contextlib.suppress(OSError, ValueError):
-            said = f"{self._title}: {self._done} of {self._total} cells done{'; ' * bool(text)}{text}"
+            said = (
+                f"{self._title}: {self._done} of {self._total} cells done{'; ' * bool(text)}{text}"
+            )
             print(said, file=self._console.file, flush=True)
 
 
@@ -131,7 +149,9 @@ class _Bar(RichProgress):
     def __init__(self, text: Callable[[], str], *, console: Console):
         self._text = text
         title = TextColumn("{task.description}", table_column=Column(overflow="fold"))
-        super().__init__(title, BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
+        super().__init__(
+            title, BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        )
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield self.make_tasks_table(self.tasks)

@@ -1,4 +1,5 @@
-"""Where a result comes from: versions, device, commit. Facts only, gathered without side effects."""
+"""Where a result comes from: versions, device, commit. Facts only, gathered without side
+effects."""
 
 import os
 import platform
@@ -39,7 +40,9 @@ def device() -> str:
     except RuntimeError as error:
         wanted = os.environ.get("JAX_PLATFORMS", "")
         reason = " ".join(str(error).split())
-        raise InputError(f"JAX finds no device with JAX_PLATFORMS='{wanted}' ({reason}); set it to cpu") from None
+        raise InputError(
+            f"JAX finds no device with JAX_PLATFORMS='{wanted}' ({reason}); set it to cpu"
+        ) from None
     if first.platform == "cpu":
         return f"cpu ({available_cores()} cores)"
     return f"{len(jax.devices())} x {first.device_kind}"
@@ -47,13 +50,17 @@ def device() -> str:
 
 @cache
 def commit() -> str | None:
-    """The commit of the checkout that theorylab runs from, "+changes" if files differ; None outside a checkout."""
+    """The commit of the checkout that theorylab runs from, "+changes" if files differ; None outside
+    a checkout."""
     root = Path(theorylab.__file__).parents[1]
     if not (root / ".git").exists():
         return None
     try:
         head = subprocess.run(
-            ["git", "-C", root, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=20
+            ["git", "-C", root, "rev-parse", "--short=12", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=20,
         )
         changed = subprocess.run(
             ["git", "-C", root, "status", "--porcelain", "--untracked-files=no", "--", "theorylab"],
@@ -63,7 +70,11 @@ def commit() -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return head.stdout.strip() + ("+changes" if changed.stdout.strip() else "") if head.returncode == 0 else None
+    return (
+        head.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
+        if head.returncode == 0
+        else None
+    )
 
 
 def record() -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""What a reader asks of a paper: draw its figures and judge its claims, from results that the runner brings."""
+"""What a reader asks of a paper: draw its figures and judge its claims, from results that the
+runner brings."""
 
 import json
 import shlex
@@ -36,8 +37,8 @@ def reproduce(
     """Compute what the figures need, draw them, and judge every claim that the results cover.
 
     out: the gallery; the files go to `paper.folder(out, preset.name)`.
-    figures: names; None means all, and then `claims.json` is written too. Raises `InputError` for an unknown figure,
-    `DataError` for an absent data set, `CellError` when a computation fails.
+    figures: names; None means all, and then `claims.json` is written too. Raises `InputError` for
+    an unknown figure, `DataError` for an absent data set, `CellError` when a computation fails.
     """
     chosen = paper.select_figures(figures)
     claims = [] if figures else list(paper.claims)
@@ -50,7 +51,11 @@ def reproduce(
         used = {n: results[n] for n in figure.needs}
         record = seal_record(figure_record(paper, figure, preset, used))
         files += write_figure(
-            paper.folder(out, preset.name), figure.name, figure.table(used, preset), figure.draw, record
+            paper.folder(out, preset.name),
+            figure.name,
+            figure.table(used, preset),
+            figure.draw,
+            record,
         )
     verdicts = [claim.evaluate(results, preset) for claim in claims]
     if not figures:
@@ -59,7 +64,8 @@ def reproduce(
 
 
 def code_of(paper: Paper, experiments: Sequence[str]) -> str:
-    """One fingerprint of the code that these experiments run; a gallery made by other code is stale."""
+    """One fingerprint of the code that these experiments run; a gallery made by other code is
+    stale."""
     return "-".join(sorted({fingerprint(paper.experiment(n).run) for n in experiments}))
 
 
@@ -68,31 +74,55 @@ def claim_needs(paper: Paper) -> list[str]:
     return sorted({n for c in paper.claims for n in c.needs})
 
 
-def figure_record(paper: Paper, figure: Figure, preset: Preset, results: Mapping[str, Results]) -> dict[str, Any]:
-    """The provenance of one figure: what it shows, how it was made, and the command that makes it again."""
+def figure_record(
+    paper: Paper, figure: Figure, preset: Preset, results: Mapping[str, Results]
+) -> dict[str, Any]:
+    """The provenance of one figure: what it shows, how it was made, and the command that makes it
+    again."""
     return {
-        "paper": paper.slug, "figure": figure.name, "title": figure.title, "status": figure.status,
-        "caption": figure.caption, "differs": figure.differs, "omits": preset.omits,
+        "paper": paper.slug,
+        "figure": figure.name,
+        "title": figure.title,
+        "status": figure.status,
+        "caption": figure.caption,
+        "differs": figure.differs,
+        "omits": preset.omits,
         "command": command(_words(paper, preset, figure.name), paper, preset),
-        "preset": preset.name, "seed": preset.seed,
-        "values": dict(preset.values), "cells": {name: len(group) for name, group in results.items()},
-        "cell_seconds": round(total_seconds(results), 1), "cell_devices": devices(results),
-        "code": code_of(paper, figure.needs), **provenance.record(),
-    }  # fmt: skip
+        "preset": preset.name,
+        "seed": preset.seed,
+        "values": dict(preset.values),
+        "cells": {name: len(group) for name, group in results.items()},
+        "cell_seconds": round(total_seconds(results), 1),
+        "cell_devices": devices(results),
+        "code": code_of(paper, figure.needs),
+        **provenance.record(),
+    }
 
 
 def write_claims(
-    paper: Paper, preset: Preset, verdicts: Sequence[Verdict], results: Mapping[str, Results], out: Path
+    paper: Paper,
+    preset: Preset,
+    verdicts: Sequence[Verdict],
+    results: Mapping[str, Results],
+    out: Path,
 ) -> Path:
     """Write the verdicts of a paper to `claims.json` in their folder; the path."""
     needs = claim_needs(paper)
     record = {
-        "paper": paper.slug, "preset": preset.name, "seed": preset.seed, "values": dict(preset.values),
-        "command": command(_words(paper, preset, None), paper, preset), "code": code_of(paper, needs),
-        "cell_devices": devices(results), **provenance.record(), "claims": [v.as_json() for v in verdicts],
-    }  # fmt: skip
+        "paper": paper.slug,
+        "preset": preset.name,
+        "seed": preset.seed,
+        "values": dict(preset.values),
+        "command": command(_words(paper, preset, None), paper, preset),
+        "code": code_of(paper, needs),
+        "cell_devices": devices(results),
+        **provenance.record(),
+        "claims": [v.as_json() for v in verdicts],
+    }
     path = paper.folder(out, preset.name) / CLAIMS_FILE
-    write_atomically(path, (json.dumps(seal_record(record), indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomically(
+        path, (json.dumps(seal_record(record), indent=1, ensure_ascii=False) + "\n").encode()
+    )
     return path
 
 
@@ -103,8 +133,11 @@ def _words(paper: Paper, preset: Preset, figure: str | None) -> list[str]:
 
 
 def command(words: Sequence[str], paper: Paper, preset: Preset) -> str:
-    """The command line of these words, with the values that differ from those of the paper's preset."""
+    """The command line of these words, with the values that differ from those of the paper's
+    preset."""
     base = paper.presets[preset.name].values
     changed = {key: value for key, value in preset.values.items() if value != base[key]}
-    options = [word for key, value in changed.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    options = [
+        word for key, value in changed.items() for word in ("--set", f"{key}={json.dumps(value)}")
+    ]
     return shlex.join(["theorylab", *words, *options])

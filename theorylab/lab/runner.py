@@ -1,8 +1,9 @@
-"""Runs the cells that are not in the store yet, here or on a Dask cluster, and hands back all results.
+"""Runs the cells that are not in the store yet, here or on a Dask cluster, and hands back all
+results.
 
-A cell's key is a digest of the paper, the experiment, the cell, the code fingerprint and the keys of the cells that it
-needs: change any of them and it is computed again, change none and it never is. A run that is stopped, even by `kill
--9`, loses the cells in flight and nothing else.
+A cell's key is a digest of the paper, the experiment, the cell, the code fingerprint and the keys
+of the cells that it needs: change any of them and it is computed again, change none and it never
+is. A run that is stopped, even by `kill -9`, loses the cells in flight and nothing else.
 """
 
 import contextlib
@@ -57,8 +58,8 @@ class Task:
 
 
 class CellError(RuntimeError):
-    """Cells failed. The message has a line for each, with the paper, the experiment and the cell; the first cause is
-    chained, and the tracebacks are in the file `log` where one could be written.
+    """Cells failed. The message has a line for each, with the paper, the experiment and the cell;
+    the first cause is chained, and the tracebacks are in the file `log` where one could be written.
     """
 
     def __init__(self, message: str, log: Path | None = None):
@@ -72,11 +73,18 @@ def make_task(paper: Paper, name: str, cell: Cell) -> Task:
     needs = {kw: make_task(paper, *wanted) for kw, wanted in experiment.needs(cell).items()}
     parts = [paper.slug, name, canonical(cell), fingerprint(experiment.run)]
     parts += [f"{kw}={task.key}" for kw, task in sorted(needs.items())]
-    return Task(paper.slug, experiment, dict(cell), hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32], needs)
+    return Task(
+        paper.slug,
+        experiment,
+        dict(cell),
+        hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32],
+        needs,
+    )
 
 
 def compute(experiment: Experiment, cell: Cell, upstream: Mapping[str, Arrays]) -> Row:
-    """Run one cell. Raises `ValueError` for non-finite arrays that the experiment does not declare."""
+    """Run one cell. Raises `ValueError` for non-finite arrays that the experiment does not
+    declare."""
     start = time.perf_counter()
     returned = experiment.run(**cell, **upstream)
     if not isinstance(returned, Mapping):
@@ -84,20 +92,30 @@ def compute(experiment: Experiment, cell: Cell, upstream: Mapping[str, Arrays]) 
     arrays = {name: np.asarray(a) for name, a in returned.items()}
     for name, array in arrays.items():
         if array.dtype == object:
-            raise ValueError(f"array {name!r} holds Python objects; a cell returns numbers, booleans or text")
+            raise ValueError(
+                f"array {name!r} holds Python objects; a cell returns numbers, booleans or text"
+            )
         bad = np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all()
         if bad and name not in experiment.nonfinite:
-            raise ValueError(f"array {name!r} has NaN or infinite entries, which the experiment does not declare")
-    meta = {"seconds": time.perf_counter() - start, "device": provenance.device(), "versions": provenance.versions()}
+            raise ValueError(
+                f"array {name!r} has NaN or infinite entries, which the experiment does not declare"
+            )
+    meta = {
+        "seconds": time.perf_counter() - start,
+        "device": provenance.device(),
+        "versions": provenance.versions(),
+    }
     return Row(cell, arrays, meta)
 
 
 class Runner:
     """Computes what is missing.
 
-    executor: "here", "dask://local" (a cluster of this machine's cores) or "dask://HOST:PORT" (a running scheduler).
+    executor: "here", "dask://local" (a cluster of this machine's cores) or "dask://HOST:PORT" (a
+    running scheduler).
     force: compute every cell anew.
-    progress: show a bar (default: when the console is a terminal or a notebook), else a line now and then.
+    progress: show a bar (default: when the console is a terminal or a notebook), else a line now
+    and then.
     """
 
     def __init__(
@@ -110,7 +128,9 @@ class Runner:
         progress: bool | None = None,
     ):
         if executor != "here" and not re.fullmatch("dask://[^/:].*", executor):
-            raise InputError(f"unknown executor '{executor}'; give here, dask://local or dask://HOST:PORT")
+            raise InputError(
+                f"unknown executor '{executor}'; give here, dask://local or dask://HOST:PORT"
+            )
         self.store, self.executor, self.force = store, executor, force
         self.console = console or Console(stderr=True)
         shown = self.console.is_terminal or self.console.is_jupyter
@@ -121,15 +141,20 @@ class Runner:
     def run(self, paper: Paper, preset: Preset, names: Sequence[str]) -> dict[str, Results]:
         """Results of these experiments, in the order of their cells.
 
-        A cell that fails stops those that need it and no others; when the others are done, `CellError` is raised, or
-        `InputError` where nothing but input was at fault. Raises `OperationError` when a disk or a cluster fails.
+        A cell that fails stops those that need it and no others; when the others are done,
+        `CellError` is raised, or `InputError` where nothing but input was at fault. Raises
+        `OperationError` when a disk or a cluster fails.
         """
         for name in names:
             require_unchanged(paper.experiment(name).run)
-        wanted = {name: [make_task(paper, name, c) for c in paper.experiment(name).cells(preset)] for name in names}
+        wanted = {
+            name: [make_task(paper, name, c) for c in paper.experiment(name).cells(preset)]
+            for name in names
+        }
         tasks = _in_order([t for group in wanted.values() for t in group])
         for folder in {self.store.path(*t.place).parent for t in tasks}:
-            with contextlib.suppress(OSError):  # a folder that cannot be read is told of when a result is read
+            # a folder that cannot be read is told of when a result is read
+            with contextlib.suppress(OSError):
                 sweep_temporaries(folder)
         rows = self._find(tasks) if not self.force else {}
         self.found += len(rows)
@@ -139,7 +164,11 @@ class Runner:
         with Progress(self.console, title, cells, bar=self.progress) as progress:
             progress.found((key, _seconds(row)) for key, row in rows.items())
             for level in range(max((t.depth for t in missing), default=-1) + 1):
-                ready = [t for t in missing if t.depth == level and all(n.key in rows for n in t.needs.values())]
+                ready = [
+                    t
+                    for t in missing
+                    if t.depth == level and all(n.key in rows for n in t.needs.values())
+                ]
                 for task, outcome in self._execute(ready, rows, progress):
                     if isinstance(outcome, Exception):
                         failures.append((task, outcome))
@@ -160,7 +189,9 @@ class Runner:
         try:
             row = self.store.read(*task.place)
             if row is not None and canonical(row.cell) != canonical(task.cell):
-                raise DamagedResult(f"{self.store.path(*task.place)}: it is the result of another cell")
+                raise DamagedResult(
+                    f"{self.store.path(*task.place)}: it is the result of another cell"
+                )
             return row
         except DamagedResult as damage:
             self._say(f"damaged result, computing it again: {damage}")
@@ -187,7 +218,8 @@ class Runner:
     def _here(
         self, tasks: Sequence[Task], rows: Mapping[str, Row], progress: Progress
     ) -> Iterator[tuple[Task, Row | Exception]]:
-        # A cell that another process is computing is left for last: by then it is usually in the store.
+        # A cell that another process is computing is left for last: by then it is usually in the
+        # store.
         busy = []
         for task in tasks:
             with self.store.lock(*task.place, wait=False) as held:
@@ -207,7 +239,9 @@ class Runner:
             self.found += 1
             return stored
         try:
-            row = watched(str(task), lambda: compute(task.experiment, task.cell, _upstream(task, rows)))
+            row = watched(
+                str(task), lambda: compute(task.experiment, task.cell, _upstream(task, rows))
+            )
         except SystemExit as error:  # it would end the run as if that were done
             return RuntimeError(f"the cell called for an exit with code {error.code!r}")
         except Exception as error:
@@ -235,7 +269,9 @@ class Runner:
     def _log(self, failures: Sequence[tuple[Task, Exception]]) -> Path | None:
         """Write the tracebacks of the latest failures beside the results."""
         log = self.store.folder / "failures.log"
-        parts = [f"{task}\n{''.join(traceback.format_exception(error))}" for task, error in failures]
+        parts = [
+            f"{task}\n{''.join(traceback.format_exception(error))}" for task, error in failures
+        ]
         try:
             write_atomically(log, "\n".join(parts).encode(errors="replace"))
         except OSError:
@@ -276,14 +312,19 @@ def _in_order(tasks: Sequence[Task]) -> list[Task]:
 
 
 def check_data(paper: Paper, preset: Preset, names: Sequence[str]) -> None:
-    """Raise `DataError`, with the command that fetches them, for data sets that these experiments need and lack."""
+    """Raise `DataError`, with the command that fetches them, for data sets that these experiments
+    need and lack."""
     from theorylab import data
 
     wanted = dict.fromkeys(d for n in names for d in paper.experiment(n).data(preset))
     absent = [d for d in wanted if not data.status(d).cached]
     if absent:
         fetch = f"theorylab data fetch {' '.join(absent)}"
-        raise DataError(f"paper '{paper.slug}', preset '{preset.name}' needs {', '.join(absent)}; fetch it: {fetch}")
+        raise DataError(
+            f"paper '{paper.slug}', preset '{preset.name}' needs {', '.join(absent)}; fetch "
+            f"it: "
+            f"{fetch}"
+        )
 
 
 def total_seconds(results: Mapping[str, Results]) -> float:
@@ -293,4 +334,6 @@ def total_seconds(results: Mapping[str, Results]) -> float:
 
 def devices(results: Mapping[str, Results]) -> list[Any]:
     """The devices that these results were made on."""
-    return sorted({row.meta.get("device", "unknown") for group in results.values() for row in group})
+    return sorted(
+        {row.meta.get("device", "unknown") for group in results.values() for row in group}
+    )

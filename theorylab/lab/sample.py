@@ -1,7 +1,8 @@
-"""What a measurement was sampled from, kept so that its confidence interval can be had at any level.
+"""What a measurement was sampled from, kept so that its confidence interval can be had at any
+level.
 
-A sample knows its estimate, its interval at a level, and how it is pooled with samples of other base seeds. An
-`interval` of None says that the sample is too small for one.
+A sample knows its estimate, its interval at a level, and how it is pooled with samples of other
+base seeds. An `interval` of None says that the sample is too small for one.
 """
 
 import math
@@ -39,7 +40,8 @@ class Mean:
     @property
     def estimate(self) -> float:
         if len(set(self.values)) == 1:
-            return self.values[0]  # a mean of equal numbers is off by rounding, and may cross a bound by it
+            # a mean of equal numbers is off by rounding, and may cross a bound by it
+            return self.values[0]
         return float(np.mean(self.values)) if self.values else math.nan
 
     def interval(self, level: float) -> Interval | None:
@@ -54,7 +56,8 @@ class Mean:
 
 @dataclass(frozen=True)
 class Share:
-    """Successes in independent trials. The interval is that of Clopper and Pearson, which never covers too seldom."""
+    """Successes in independent trials. The interval is that of Clopper and Pearson, which never
+    covers too seldom."""
 
     successes: int
     trials: int
@@ -77,7 +80,8 @@ class Share:
 
 @dataclass(frozen=True)
 class Correlation:
-    """A correlation over independent pairs. The interval is Fisher's: normal in the inverse hyperbolic tangent."""
+    """A correlation over independent pairs. The interval is Fisher's: normal in the inverse
+    hyperbolic tangent."""
 
     value: float
     pairs: int
@@ -105,7 +109,8 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Draws:
-    """A statistic that is no mean, and its values on bootstrap draws. The interval is between their quantiles."""
+    """A statistic that is no mean, and its values on bootstrap draws. The interval is between their
+    quantiles."""
 
     measured: float
     draws: tuple[float, ...]
@@ -128,8 +133,9 @@ class Draws:
 def pooled(samples: Sequence[Sample]) -> Sample | None:
     """One sample from those of several base seeds; None when they are not of one kind.
 
-    Values are put together, successes and trials added, correlations averaged with the weights of Fisher's z. Of a
-    statistic with bootstrap draws, the measured values of the base seeds are the sample.
+    Values are put together, successes and trials added, correlations averaged with the weights of
+    Fisher's z. Of a statistic with bootstrap draws, the measured values of the base seeds are the
+    sample.
     """
     kinds = {type(s) for s in samples}
     if len(kinds) != 1:

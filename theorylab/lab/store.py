@@ -1,7 +1,9 @@
-"""A folder of results. Atomic, shared by processes, and every byte read back is checked against its digest.
+"""A folder of results. Atomic, shared by processes, and every byte read back is checked against its
+digest.
 
-A result is one file: a line with the SHA-256 of the rest, a line of JSON (what the cell was and how it was made), then
-the arrays as NumPy's `.npz`. Nothing is ever unpickled, and a file counts only under the name that it was written to.
+A result is one file: a line with the SHA-256 of the rest, a line of JSON (what the cell was and how
+it was made), then the arrays as NumPy's `.npz`. Nothing is ever unpickled, and a file counts only
+under the name that it was written to.
 """
 
 import contextlib
@@ -45,12 +47,20 @@ class Store:
 
     @contextlib.contextmanager
     def lock(
-        self, paper: str, experiment: str, key: str, *, wait: bool, say: Callable[[str], None] = lambda _: None
+        self,
+        paper: str,
+        experiment: str,
+        key: str,
+        *,
+        wait: bool,
+        say: Callable[[str], None] = lambda _: None,
     ) -> Iterator[bool]:
-        """Hold the lock of one cell while it is computed; the system frees it when the process dies.
+        """Hold the lock of one cell while it is computed; the system frees it when the process
+        dies.
 
-        Yields whether it is held: False, at once, when `wait` is false and another process holds it. `say` is told who
-        is waited for, again every minute that it is somebody else, and every ten minutes.
+        Yields whether it is held: False, at once, when `wait` is false and another process holds
+        it. `say` is told who is waited for, again every minute that it is somebody else, and every
+        ten minutes.
         """
         path = self.lock_path(paper, experiment, key)
         owner = path.with_suffix(".owner")
@@ -70,8 +80,13 @@ class Store:
             yield False
             return
         try:
-            note = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-            with contextlib.suppress(OSError):  # a note for those who wait: the lock holds without it
+            note = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+            }
+            # a note for those who wait: the lock holds without it
+            with contextlib.suppress(OSError):
                 owner.write_text(json.dumps(note))
             yield True
         finally:
@@ -83,9 +98,15 @@ class Store:
         """Keep a row. Raises `OperationError` when the disk does not take it."""
         payload = io.BytesIO()
         np.savez(payload, **row.arrays)  # type: ignore[arg-type]
-        head = json.dumps({
-            "cell": dict(row.cell), "meta": dict(row.meta), "paper": paper, "experiment": experiment, "key": key,
-        })  # fmt: skip
+        head = json.dumps(
+            {
+                "cell": dict(row.cell),
+                "meta": dict(row.meta),
+                "paper": paper,
+                "experiment": experiment,
+                "key": key,
+            }
+        )
         body = head.encode() + b"\n" + payload.getvalue()
         digest = hashlib.sha256(body).hexdigest().encode()
         path = self.path(paper, experiment, key)
@@ -95,8 +116,8 @@ class Store:
     def read(self, paper: str, experiment: str, key: str) -> Row | None:
         """The stored row, None when there is none.
 
-        Raises `DamagedResult` when the file is not what was written for this cell, `OperationError` when the system
-        does not let it be read.
+        Raises `DamagedResult` when the file is not what was written for this cell, `OperationError`
+        when the system does not let it be read.
         """
         path = self.path(paper, experiment, key)
         try:
@@ -117,9 +138,12 @@ class Store:
             if found == (paper, experiment, key):
                 with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
                     return Row(record["cell"], dict(arrays), record["meta"])
-        except Exception as error:  # NumPy, zipfile and json raise a dozen kinds on bytes that are not theirs
+        # NumPy, zipfile and json raise a dozen kinds on bytes that are not theirs
+        except Exception as error:
             raise DamagedResult(f"{path}: not a result file ({type(error).__name__})") from None
-        raise DamagedResult(f"{path}: it is the result of another cell, {'/'.join(map(str, found))}")
+        raise DamagedResult(
+            f"{path}: it is the result of another cell, {'/'.join(map(str, found))}"
+        )
 
     def discard(self, paper: str, experiment: str, key: str) -> None:
         path = self.path(paper, experiment, key)
@@ -146,7 +170,8 @@ def _owner(note: Path) -> str:
 
 @contextlib.contextmanager
 def _operation(path: Path, what: str) -> Iterator[None]:
-    """Turn what the system refuses into one line that names the file; an absent file stays `FileNotFoundError`."""
+    """Turn what the system refuses into one line that names the file; an absent file stays
+    `FileNotFoundError`."""
     try:
         yield
     except FileNotFoundError:
@@ -156,11 +181,17 @@ def _operation(path: Path, what: str) -> Iterator[None]:
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OperationError(
-            f"cannot {what} {path}: {reason}; mend it or give another --store; finished cells are kept"
+            f"cannot {what} {path}: {reason}; mend it or give another --store; finished cells "
+            f"are "
+            f"kept"
         ) from error
 
 
 def _damage(content: bytes) -> str:
     if content.startswith(b"theorylab-result-") and not content.startswith(_MAGIC):
         return "it was written by another version"
-    return "not a result file" if not content.startswith(_MAGIC) else "its checksum is wrong (truncated or altered)"
+    return (
+        "not a result file"
+        if not content.startswith(_MAGIC)
+        else "its checksum is wrong (truncated or altered)"
+    )

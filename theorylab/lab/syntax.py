@@ -1,7 +1,8 @@
-"""Python source read without importing it: where a module lies, what it binds and mentions, and what its code says.
+"""Python source read without importing it: where a module lies, what it binds and mentions, and
+what its code says.
 
-Comments, blank lines, formatting and docstrings are no part of what a file says; the text it is reduced to is the same
-in every version of Python.
+Comments, blank lines, formatting and docstrings are no part of what a file says; the text it is
+reduced to is the same in every version of Python.
 """
 
 import ast
@@ -25,7 +26,8 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 @dataclass(frozen=True)
 class Reference:
-    """A file's use of `module.chain[0].chain[1]...`; `below` stands for every module under that name."""
+    """A file's use of `module.chain[0].chain[1]...`; `below` stands for every module under that
+    name."""
 
     module: str
     chain: Chain = ()
@@ -34,22 +36,27 @@ class Reference:
 
 @dataclass(frozen=True)
 class Binding:
-    """How a module comes by one of its names: `origin` is what an import takes it from, None for its own."""
+    """How a module comes by one of its names: `origin` is what an import takes it from, None for
+    its own."""
 
     origin: Reference | None
 
 
 @cache
 def _installed() -> tuple[Path, ...]:
-    """Folders of packages that were installed, whose versions are told by the provenance and not by fingerprints."""
+    """Folders of packages that were installed, whose versions are told by the provenance and not by
+    fingerprints."""
     named = sysconfig.get_paths()
-    found = [named[k] for k in ("stdlib", "platstdlib", "purelib", "platlib")] + site.getsitepackages()
+    found = [
+        named[k] for k in ("stdlib", "platstdlib", "purelib", "platlib")
+    ] + site.getsitepackages()
     return tuple(Path(p).resolve() for p in [*found, site.getusersitepackages()])
 
 
 @cache
 def _top(name: str, own: bool) -> tuple[Path, ...]:
-    """Where a top-level module outside of theorylab lies: folders of a package or one file; empty when not ours.
+    """Where a top-level module outside of theorylab lies: folders of a package or one file; empty
+    when not ours.
 
     own: count it even if it lies among the installed packages.
     """
@@ -65,13 +72,16 @@ def _top(name: str, own: bool) -> tuple[Path, ...]:
         return ()
     places = list(spec.submodule_search_locations or ()) or ([spec.origin] if spec.origin else [])
     found = tuple(Path(p).resolve() for p in places if Path(p).exists())
-    alien = any(f.is_relative_to(i) or "site-packages" in f.parts for f in found for i in _installed())
+    alien = any(
+        f.is_relative_to(i) or "site-packages" in f.parts for f in found for i in _installed()
+    )
     return () if alien and not own else found
 
 
 @cache
 def file_of(module: str, own: str = "") -> Path | None:
-    """The source of a module that counts: of theorylab, of the top-level package `own`, or not among the installed."""
+    """The source of a module that counts: of theorylab, of the top-level package `own`, or not
+    among the installed."""
     top, *rest = module.split(".")
     for base in (ROOT,) if top == "theorylab" else _top(top, top == own):
         if base.is_file():
@@ -114,9 +124,13 @@ def tree(path: Path) -> ast.Module:
         stamp(path)
         return ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
-        raise InputError(f"{path} is not Python that can be read ({error}); results depend on it: mend it") from None
+        raise InputError(
+            f"{path} is not Python that can be read ({error}); results depend on it: mend it"
+        ) from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); results depend on it: make it readable") from None
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); results depend on it: make it readable"
+        ) from None
 
 
 def _package(module: str, path: Path) -> str:
@@ -143,7 +157,8 @@ def _scope(nodes: list[ast.stmt]) -> Iterator[ast.AST]:
 
 @cache
 def bindings(module: str, path: Path) -> tuple[Mapping[str, list[Binding]], tuple[str, ...]]:
-    """Name to the ways in which the module binds it at its top level, and the modules of its star imports."""
+    """Name to the ways in which the module binds it at its top level, and the modules of its star
+    imports."""
     found: defaultdict[str, list[Binding]] = defaultdict(list)
     stars = []
     for node in _scope(tree(path).body):
@@ -153,10 +168,14 @@ def bindings(module: str, path: Path) -> tuple[Mapping[str, list[Binding]], tupl
                 if alias.name == "*":
                     stars.append(source)
                 else:
-                    found[alias.asname or alias.name].append(Binding(Reference(source, (alias.name,))))
+                    found[alias.asname or alias.name].append(
+                        Binding(Reference(source, (alias.name,)))
+                    )
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                here, there = (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0],) * 2
+                here, there = (
+                    (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0],) * 2
+                )
                 found[here].append(Binding(Reference(there)))
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found[node.name].append(Binding(None))
@@ -171,7 +190,14 @@ def bindings(module: str, path: Path) -> tuple[Mapping[str, list[Binding]], tupl
 @cache
 def acts(path: Path) -> bool:
     """Whether importing a file does more than bind names: a call, a changed setting, a branch."""
-    quiet = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Pass)
+    quiet = (
+        ast.Import,
+        ast.ImportFrom,
+        ast.FunctionDef,
+        ast.AsyncFunctionDef,
+        ast.ClassDef,
+        ast.Pass,
+    )
     for node in tree(path).body:
         constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         targets = getattr(node, "targets", [node.target] if isinstance(node, ast.AnnAssign) else [])
@@ -184,7 +210,8 @@ def acts(path: Path) -> bool:
 
 @cache
 def _chains(path: Path) -> Mapping[str, frozenset[Chain]]:
-    """Name to the chains of attributes that a file takes from it; `()` where it is used in another way."""
+    """Name to the chains of attributes that a file takes from it; `()` where it is used in another
+    way."""
     found: defaultdict[str, set[Chain]] = defaultdict(set)
     inner: set[int] = set()
     for node in ast.walk(tree(path)):  # a chain comes before its parts
@@ -201,7 +228,8 @@ def _chains(path: Path) -> Mapping[str, frozenset[Chain]]:
 
 @cache
 def references(module: str, path: Path) -> frozenset[Reference]:
-    """Everything that a file imports, at its top or inside of a function, with what it takes from it."""
+    """Everything that a file imports, at its top or inside of a function, with what it takes from
+    it."""
     used = _chains(path)
     found: set[Reference] = set()
     for node in ast.walk(tree(path)):
@@ -226,7 +254,8 @@ def references(module: str, path: Path) -> frozenset[Reference]:
 
 
 def _dynamic(call: ast.Call, module: str, path: Path) -> set[Reference]:
-    """What `import_module(...)` and `__import__(...)` bring: the module named, or all that its name may stand for."""
+    """What `import_module(...)` and `__import__(...)` bring: the module named, or all that its name
+    may stand for."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name not in ("import_module", "__import__") or not call.args:
         return set()
@@ -249,7 +278,8 @@ def said(path: Path) -> bytes:
 
 
 def speech(node: ast.AST) -> bytes:
-    """A syntax tree as bytes that do not depend on the version of Python, nor on where in a file the code stands."""
+    """A syntax tree as bytes that do not depend on the version of Python, nor on where in a file
+    the code stands."""
     return "".join(_write(node)).encode(errors="surrogatepass")
 
 
@@ -257,7 +287,8 @@ def _write(value: object) -> Iterator[str]:
     if isinstance(value, ast.AST):
         yield f"({type(value).__name__}"
         for name, item in ast.iter_fields(value):
-            # Contexts follow from their place, `kind` is how a text is quoted; an empty field may be of a newer Python.
+            # Contexts follow from their place, `kind` is how a text is quoted; an empty field may
+            # be of a newer Python.
             empty = (item is None and not isinstance(value, ast.Constant)) or item == []
             if name in ("ctx", "kind", "type_comment", "type_ignores") or empty:
                 continue
@@ -278,15 +309,22 @@ def _write(value: object) -> Iterator[str]:
 
 
 def _undocumented(node: ast.AST, body: list[ast.stmt]) -> list[ast.stmt]:
-    if not body or not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+    if not body or not isinstance(
+        node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    ):
         return body
     first = body[0]
-    text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    text = (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    )
     return body[1:] if text else body
 
 
 def _joined(values: list[ast.expr]) -> Iterator[ast.expr]:
-    """The parts of an f-string, with neighbouring constants as one: versions of Python cut them differently."""
+    """The parts of an f-string, with neighbouring constants as one: versions of Python cut them
+    differently."""
     text = ""
     for part in values:
         if isinstance(part, ast.Constant):

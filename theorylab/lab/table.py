@@ -13,7 +13,8 @@ Value = str | float | int
 
 
 class Table:
-    """Named columns of equal length. Build it row by row with `add`, read it by column, by group or by condition."""
+    """Named columns of equal length. Build it row by row with `add`, read it by column, by group or
+    by condition."""
 
     def __init__(self, *columns: str):
         self._columns: dict[str, list[Value]] = {c: [] for c in columns}
@@ -36,7 +37,10 @@ class Table:
         return tuple(self._columns)
 
     def rows(self) -> Iterator[Mapping[str, Value]]:
-        return (dict(zip(self._columns, r, strict=True)) for r in zip(*self._columns.values(), strict=True))
+        return (
+            dict(zip(self._columns, r, strict=True))
+            for r in zip(*self._columns.values(), strict=True)
+        )
 
     def where(self, **conditions: Value) -> "Table":
         """The rows that have these values."""
@@ -63,7 +67,9 @@ class Table:
     def _repr_html_(self) -> str:
         """What a notebook shows: the first 20 rows."""
         caption = f"{len(self)} rows" + (", the first 20 shown" if len(self) > 20 else "")
-        return html_table(caption, self._columns, islice(zip(*self._columns.values(), strict=True), 20))
+        return html_table(
+            caption, self._columns, islice(zip(*self._columns.values(), strict=True), 20)
+        )
 
     @classmethod
     def from_csv(cls, text: str) -> "Table":
@@ -79,7 +85,9 @@ def html_table(caption: str, columns: Iterable[str], rows: Iterable[Iterable[Any
     """An HTML table for notebooks; floats with 5 significant digits, everything escaped."""
     head = "".join(f"<th>{escape(c)}</th>" for c in columns)
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(f'{v:.5g}' if isinstance(v, float) else str(v))}</td>" for v in row) + "</tr>"
+        "<tr>"
+        + "".join(f"<td>{escape(f'{v:.5g}' if isinstance(v, float) else str(v))}</td>" for v in row)
+        + "</tr>"
         for row in rows
     )
     return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -11,10 +11,12 @@ _LARGEST = 2**63 - 1
 
 
 def require_like(name: str, value: Any, models: Sequence[Any]) -> None:
-    """Raise `InputError` unless `value` could stand where `models`, its values in the paper's presets, stand.
+    """Raise `InputError` unless `value` could stand where `models`, its values in the paper's
+    presets, stand.
 
-    It must be of the same kind: a flag, a text, a list that is not empty of such elements, a dictionary with keys of
-    theirs. A number is finite, whole where all of theirs are, and positive (or not negative) where all of theirs are.
+    It must be of the same kind: a flag, a text, a list that is not empty of such elements, a
+    dictionary with keys of theirs. A number is finite, whole where all of theirs are, and positive
+    (or not negative) where all of theirs are.
     """
     wrong = _unlike(value, [_plain(m) for m in models])
     if wrong:
@@ -35,16 +37,25 @@ def _kind(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "flag"
-    for types, kind in (((int, float), "number"), (str, "text"), (list, "list"), (dict, "dictionary")):
+    for types, kind in (
+        ((int, float), "number"),
+        (str, "text"),
+        (list, "list"),
+        (dict, "dictionary"),
+    ):
         if isinstance(value, types):
             return kind
     return type(value).__name__
 
 
 _NEEDED = {
-    "null": "null", "flag": "true or false", "number": "a number", "text": "a text", "list": "a list",
+    "null": "null",
+    "flag": "true or false",
+    "number": "a number",
+    "text": "a text",
+    "list": "a list",
     "dictionary": "a dictionary",
-}  # fmt: skip
+}
 
 
 def _unlike(value: Any, models: Sequence[Any]) -> str:
@@ -81,7 +92,8 @@ def _list(value: list[Any], models: Sequence[list[Any]]) -> str:
     filled = [m for m in models if m]
     if not filled:
         return ""
-    if all(len({_kind(e) for e in m}) > 1 for m in filled):  # a record: each place has a kind of its own
+    # a record: each place has a kind of its own
+    if all(len({_kind(e) for e in m}) > 1 for m in filled):
         lengths = sorted({len(m) for m in filled})
         if len(value) not in lengths:
             return f"give a list of {' or '.join(map(str, lengths))} elements"
@@ -99,7 +111,10 @@ def _dictionary(value: dict[str, Any], models: Sequence[dict[str, Any]]) -> str:
         return f"it lacks the key '{missing[0]}'"
     for key, item in value.items():
         if key not in known:
-            return f"it has a key '{key}' that is unknown here; known: {', '.join(sorted(known)) or 'none'}"
+            return (
+                f"it has a key '{key}' that is unknown here; known: "
+                f"{', '.join(sorted(known)) or 'none'}"
+            )
         wrong = _unlike(item, [m[key] for m in models if key in m])
         if wrong:
             return f"key '{key}': {wrong}"

@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 
 def patience() -> float:
-    """Seconds after which a cell is asked where it stands: THEORYLAB_WATCHDOG, 600 without it, 0 for never."""
+    """Seconds after which a cell is asked where it stands: THEORYLAB_WATCHDOG, 600 without it, 0
+    for never."""
     given = os.environ.get(VARIABLE, "")
     try:
         seconds = float(given) if given.strip() else DEFAULT
@@ -29,10 +30,12 @@ def patience() -> float:
 
 
 def watched(name: str, work: Callable[[], T]) -> T:
-    """Run `work`; every `patience()` seconds until it ends, name it and write all stacks to standard error.
+    """Run `work`; every `patience()` seconds until it ends, name it and write all stacks to
+    standard error.
 
-    The stacks are written by a thread of C, so that a computation that never gives the interpreter back is seen too;
-    such a one cannot be told of by a thread of Python, and therefore its stack ends in a frame of this name.
+    The stacks are written by a thread of C, so that a computation that never gives the interpreter
+    back is seen too; such a one cannot be told of by a thread of Python, and therefore its stack
+    ends in a frame of this name.
     """
     with _armed(name, patience()):
         return _under(name, work)
@@ -63,11 +66,19 @@ def _armed(name: str, seconds: float) -> Iterator[None]:
         while not done.wait(seconds):
             waited += seconds
             with contextlib.suppress(OSError, ValueError):
-                print(f"theorylab: {name} has been computing for {waited:g} s ({VARIABLE}); where it stands:",
-                      file=stream, flush=True)  # fmt: skip
+                print(
+                    (
+                        f"theorylab: {name} has been computing for {waited:g} s ({VARIABLE}); "
+                        f"where "
+                        f"it stands:"
+                    ),
+                    file=stream,
+                    flush=True,
+                )
 
     threading.Thread(target=tell, daemon=True, name="theorylab watchdog").start()
-    faulthandler.dump_traceback_later(seconds + 0.05, repeat=True, file=stream)  # after the line that names it
+    # after the line that names it
+    faulthandler.dump_traceback_later(seconds + 0.05, repeat=True, file=stream)
     try:
         yield
     finally:

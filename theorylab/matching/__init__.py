@@ -1,22 +1,46 @@
-"""Matching markets with transfers: assignment, core prices, instability, and learning them from bandit feedback.
+"""Matching markets with transfers: assignment, core prices, instability, and learning them from
+bandit feedback.
 
     market = random_market(jax.random.key(0), 8)
     matching = max_weight_matching(market.W)
     p, q = core_prices(market.W, matching.row_to_col)               # midpoint of the core
-    subset_instability(market, outcome)                             # how far from stable, in subsidies
+    subset_instability(market, outcome)                             # how far from stable, in
+    subsidies
 
     model = unstructured((8, 8), horizon=4000, width=0.5)
     trace = simulate(jax.random.key(1), market, match_ucb(model, (8, 8)), 4000, noise_std=0.25)
 
-Rows are customers, columns providers; staying alone is worth 0. All is computed in float64 whatever the caller's
-setting: calls with concrete arrays give NumPy float64.
+Rows are customers, columns providers; staying alone is worth 0. All is computed in float64 whatever
+the caller's setting: calls with concrete arrays give NumPy float64.
 """
 
-from theorylab.matching.approximate import Certified, auction_assignment, soft_assignment, soft_assignment_duals
+from theorylab.matching.approximate import (
+    Certified,
+    auction_assignment,
+    soft_assignment,
+    soft_assignment_duals,
+)
 from theorylab.matching.assignment import Matching, max_weight_matching
-from theorylab.matching.bandits import Decision, MatchUCB, Record, State, friction_outcome, match_ucb, simulate
+from theorylab.matching.bandits import (
+    Decision,
+    MatchUCB,
+    Record,
+    State,
+    friction_outcome,
+    match_ucb,
+    simulate,
+)
 from theorylab.matching.bounds import break_even, regret_bound, typed_regret_bound
-from theorylab.matching.confidence import Intervals, Linear, Model, Typed, Unstructured, linear, typed, unstructured
+from theorylab.matching.confidence import (
+    Intervals,
+    Linear,
+    Model,
+    Typed,
+    Unstructured,
+    linear,
+    typed,
+    unstructured,
+)
 from theorylab.matching.instability import (
     is_stable,
     minimal_subsidies,

@@ -1,7 +1,9 @@
-"""Approximate solvers with a certificate, for markets so large that thousands of parallel bids beat one exact search.
+"""Approximate solvers with a certificate, for markets so large that thousands of parallel bids beat
+one exact search.
 
-Both end with dual-feasible prices, so `dual_gap` bounds what was lost, and the gap lemma bounds the instability it can
-cause. On a CPU the exact solver wins at every size that was measured (benchmarks/matching.py).
+Both end with dual-feasible prices, so `dual_gap` bounds what was lost, and the gap lemma bounds the
+instability it can cause. On a CPU the exact solver wins at every size that was measured
+(benchmarks/matching.py).
 """
 
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class Certified:
-    """A matching, dual-feasible prices, and a certified bound on how much heavier any matching can be."""
+    """A matching, dual-feasible prices, and a certified bound on how much heavier any matching can
+    be."""
 
     row_to_col: Int[AnyArray, "n"]
     p: Float[AnyArray, "n"]
@@ -33,7 +36,9 @@ class Certified:
 
 
 def _certify(weights: AnyArray, row_to_col: AnyArray, q: AnyArray, sweeps: AnyArray) -> Certified:
-    row_to_col = jnp.where((pairs(row_to_col, weights.shape[1]) & (weights > 0)).any(1), row_to_col, -1)
+    row_to_col = jnp.where(
+        (pairs(row_to_col, weights.shape[1]) & (weights > 0)).any(1), row_to_col, -1
+    )
     p, q = feasible(weights, q)
     return Certified(row_to_col, p, q, p.sum() + q.sum() - value_of(weights, row_to_col), sweeps)
 
@@ -46,13 +51,16 @@ def _auction(weights: AnyArray, start_eps: AnyArray, last: AnyArray) -> Certifie
 
     def bid(state: tuple[Any, ...]) -> tuple[Any, ...]:
         q, mate, eps, count = state
-        # Every row without a column bids for its best one: up to where the second best would be as good, and eps more.
+        # Every row without a column bids for its best one: up to where the second best would be as
+        # good, and eps more.
         surplus = padded - q
         choice = best(surplus, 1)
         top = surplus.max(1)
         second = jnp.where(index == choice[:, None], -jnp.inf, surplus).max(1) if k > 1 else top
         offer = q[choice] + top - second + eps
-        offers = jnp.where((choice[:, None] == index) & (mate < 0)[:, None], offer[:, None], -jnp.inf)
+        offers = jnp.where(
+            (choice[:, None] == index) & (mate < 0)[:, None], offer[:, None], -jnp.inf
+        )
         winner, price = best(offers, 0), offers.max(0)
         sold = jnp.isfinite(price)
         q = jnp.where(sold, price, q)
@@ -63,22 +71,35 @@ def _auction(weights: AnyArray, start_eps: AnyArray, last: AnyArray) -> Certifie
         # All have one: sharpen eps and start over from these prices, unless this was the last.
         complete = (mate >= 0).all()
         again = complete & (eps > last)
-        return q, jnp.where(again, -1, mate), jnp.where(again, jnp.maximum(eps / 4, last), eps), count + 1
+        return (
+            q,
+            jnp.where(again, -1, mate),
+            jnp.where(again, jnp.maximum(eps / 4, last), eps),
+            count + 1,
+        )
 
-    start = (jnp.zeros(k, padded.dtype), jnp.full(k, -1, index.dtype), jnp.maximum(start_eps, last), jnp.array(0))
+    start = (
+        jnp.zeros(k, padded.dtype),
+        jnp.full(k, -1, index.dtype),
+        jnp.maximum(start_eps, last),
+        jnp.array(0),
+    )
     q, mate, _, count = jax.lax.while_loop(lambda s: (s[1] < 0).any(), bid, start)
-    # A common shift leaves the sum of a square problem's prices alone, and makes both sides non-negative.
+    # A common shift leaves the sum of a square problem's prices alone, and makes both sides
+    # non-negative.
     n, m = weights.shape
     return _certify(weights, jnp.where(mate[:n] < m, mate[:n], -1), (q - q.min())[:m], count)
 
 
 @float64_inside
 def auction_assignment(weights: Float[AnyArray, "n m"], *, tolerance: float = 1e-6) -> Certified:
-    """Forward auction in Jacobi form with eps-scaling (Bertsekas 1988): all unassigned rows bid at once.
+    """Forward auction in Jacobi form with eps-scaling (Bertsekas 1988): all unassigned rows bid at
+    once.
 
-    The certified gap is at most max(n, m) * eps with a last eps of tolerance / max(n, m), so at most `tolerance` (in
-    the weights' unit); exact for integer weights and tolerance < 1. Sweeps grow with the range of the weights over eps.
-    Raises `InputError` for a tolerance that is not positive (or below what float64 can resolve), NaN or a non-matrix.
+    The certified gap is at most max(n, m) * eps with a last eps of tolerance / max(n, m), so at
+    most `tolerance` (in the weights' unit); exact for integer weights and tolerance < 1. Sweeps
+    grow with the range of the weights over eps. Raises `InputError` for a tolerance that is not
+    positive (or below what float64 can resolve), NaN or a non-matrix.
     """
     weights = as_weights("weights", weights)
     scale = jnp.max(jnp.abs(weights), initial=0.0)
@@ -89,7 +110,8 @@ def auction_assignment(weights: Float[AnyArray, "n m"], *, tolerance: float = 1e
 
 
 def _soft(weights: AnyArray, q: AnyArray, eps: AnyArray) -> tuple[AnyArray, AnyArray]:
-    """One round of soft best responses; softmax >= max and the added 1 make each half dual-feasible."""
+    """One round of soft best responses; softmax >= max and the added 1 make each half
+    dual-feasible."""
     m = weights.shape[1]
     q = eps * jax.nn.logsumexp(
         jnp.vstack([jnp.zeros((1, m)), (weights - _row(weights, q, eps)[:, None]) / eps]), axis=0
@@ -103,7 +125,9 @@ def _row(weights: AnyArray, q: AnyArray, eps: AnyArray) -> AnyArray:
 
 
 @partial(jax.jit, static_argnames=("phases", "sweeps"))
-def _soft_duals(weights: AnyArray, eps: AnyArray, phases: int, sweeps: int) -> tuple[AnyArray, AnyArray]:
+def _soft_duals(
+    weights: AnyArray, eps: AnyArray, phases: int, sweeps: int
+) -> tuple[AnyArray, AnyArray]:
     start = jnp.maximum(jnp.max(jnp.abs(weights), initial=0.0), eps)
 
     def phase(q: Any, share: Any) -> tuple[Any, None]:
@@ -119,11 +143,13 @@ def _soft_duals(weights: AnyArray, eps: AnyArray, phases: int, sweeps: int) -> t
 def soft_assignment_duals(
     weights: Float[AnyArray, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50
 ) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
-    """Prices of entropic matching with an outside option, annealed from the size of the weights down to `eps`.
+    """Prices of entropic matching with an outside option, annealed from the size of the weights
+    down to `eps`.
 
-    p_i = eps log(1 + sum_j exp((W_ij - q_j) / eps)) and the same for q, in turn, ending with p: dual-feasible at every
-    step, and the sum of prices is above the best matching by at most of order eps (n + m) log once converged.
-    Differentiable. Raises `InputError` unless eps > 0 and phases, sweeps >= 1.
+    p_i = eps log(1 + sum_j exp((W_ij - q_j) / eps)) and the same for q, in turn, ending with p:
+    dual-feasible at every step, and the sum of prices is above the best matching by at most of
+    order eps (n + m) log once converged. Differentiable. Raises `InputError` unless eps > 0 and
+    phases, sweeps >= 1.
     """
     weights = as_weights("weights", weights)
     number("eps", eps, 0.0, open_low=True)
@@ -158,7 +184,8 @@ def _soft_assignment(weights: AnyArray, eps: AnyArray, phases: int, sweeps: int)
 def soft_assignment(
     weights: Float[AnyArray, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50
 ) -> Certified:
-    """`soft_assignment_duals`, rounded to a matching (mutually tightest pairs first) with a certified gap."""
+    """`soft_assignment_duals`, rounded to a matching (mutually tightest pairs first) with a
+    certified gap."""
     weights = as_weights("weights", weights)
     number("eps", eps, 0.0, open_low=True)
     phases, sweeps = count("phases", phases), count("sweeps", sweeps)

@@ -1,8 +1,10 @@
-"""Maximum-weight matching with the option of staying alone, on the device, batched and warm-started.
+"""Maximum-weight matching with the option of staying alone, on the device, batched and
+warm-started.
 
-Shortest augmenting paths (Jonker and Volgenant 1987) in one flat loop: under `vmap` a market that is done waits for the
-slowest total, not for the slowest at every row, and a good guess of the prices leaves little to do. `optax`'s Hungarian
-algorithm is the library alternative; it starts from nothing, gives no prices and nests its loops, see the benchmark.
+Shortest augmenting paths (Jonker and Volgenant 1987) in one flat loop: under `vmap` a market that
+is done waits for the slowest total, not for the slowest at every row, and a good guess of the
+prices leaves little to do. `optax`'s Hungarian algorithm is the library alternative; it starts from
+nothing, gives no prices and nests its loops, see the benchmark.
 """
 
 from dataclasses import dataclass
@@ -41,7 +43,8 @@ class _Search(NamedTuple):
 
 
 def square(weights: Float[AnyArray, "n m"]) -> Float[AnyArray, "k k"]:
-    """Weights clipped at 0 and padded by 0 to a square of side at least 1: a pair of weight 0 means both stay alone."""
+    """Weights clipped at 0 and padded by 0 to a square of side at least 1: a pair of weight 0 means
+    both stay alone."""
     n, m = weights.shape
     k = max(n, m, 1)
     return jnp.pad(jnp.maximum(weights, 0.0), ((0, k - n), (0, k - m)))
@@ -50,14 +53,17 @@ def square(weights: Float[AnyArray, "n m"]) -> Float[AnyArray, "k k"]:
 def assign(
     weights: Float[AnyArray, "k k"], q: Float[AnyArray, "k"], active: Bool[AnyArray, "k"]
 ) -> tuple[Int[AnyArray, "k"], Int[AnyArray, "k"]]:
-    """Heaviest assignment of the active rows of a non-negative square matrix: (column of a row, row of a column).
+    """Heaviest assignment of the active rows of a non-negative square matrix: (column of a row, row
+    of a column).
 
-    Any `q` is a valid start when all rows are active; otherwise `q` must be 0 and inactive rows must be all 0.
+    Any `q` is a valid start when all rows are active; otherwise `q` must be 0 and inactive rows
+    must be all 0.
     """
     k = weights.shape[0]
     index = jnp.arange(k, dtype=jnp.int32)
     none = jnp.full((), -1, index.dtype)
-    # Every row takes its best column at prices q; ties are broken by rotation, so that equal rows spread out.
+    # Every row takes its best column at prices q; ties are broken by rotation, so that equal rows
+    # spread out.
     surplus = weights - q
     turn = (index[None, :] - index[:, None]) % k
     turns = jnp.where(surplus == surplus.max(1, keepdims=True), turn, k)
@@ -67,12 +73,23 @@ def assign(
     won = (wants & (winner == index[:, None])).any(1)
     todo = active & ~won
     root = first(todo)
-    start = _Search(q, jnp.where(won, choice, -1), jnp.where(winner < k, winner, -1), todo, root, root,
-                    jnp.zeros((), q.dtype), jnp.full(k, jnp.inf, q.dtype), jnp.zeros_like(index),
-                    jnp.zeros(k, bool), none)  # fmt: skip
+    start = _Search(
+        q,
+        jnp.where(won, choice, -1),
+        jnp.where(winner < k, winner, -1),
+        todo,
+        root,
+        root,
+        jnp.zeros((), q.dtype),
+        jnp.full(k, jnp.inf, q.dtype),
+        jnp.zeros_like(index),
+        jnp.zeros(k, bool),
+        none,
+    )
 
     def step(s: _Search) -> _Search:
-        """Look at one more row of the shortest-path tree, or walk one edge back along a path that was found."""
+        """Look at one more row of the shortest-path tree, or walk one edge back along a path that
+        was found."""
         searching = s.back < 0
         length = s.base + s.q - weights[s.row]
         shorter = (length < s.dist) & ~s.seen & searching
@@ -83,7 +100,8 @@ def assign(
         holder = s.owner[col]
         grow, found = searching & (holder >= 0), searching & (holder < 0)
         q = jnp.where(found & s.seen, s.q + near - dist, s.q)
-        # Walk back: the column goes to the row it was reached from, which gives up the column it had.
+        # Walk back: the column goes to the row it was reached from, which gives up the column it
+        # had.
         back = jnp.where(found, col, s.back)
         row = via[back]
         walking = back >= 0
@@ -94,13 +112,20 @@ def assign(
         todo = s.todo & ~(done & (index == s.root))
         root = jnp.where(done, first(todo), s.root)
         return _Search(
-            q, mate, owner, todo, root,
+            q,
+            mate,
+            owner,
+            todo,
+            root,
             row=jnp.where(done, root, jnp.where(grow, holder, s.row)),
-            base=jnp.where(done, 0.0, jnp.where(grow, near + weights[holder, col] - s.q[col], s.base)),
-            dist=jnp.where(done, jnp.inf, dist), via=via,
+            base=jnp.where(
+                done, 0.0, jnp.where(grow, near + weights[holder, col] - s.q[col], s.base)
+            ),
+            dist=jnp.where(done, jnp.inf, dist),
+            via=via,
             seen=(s.seen | (grow & (index == col))) & ~done,
             back=jnp.where(walking & ~done, freed, none),
-        )  # fmt: skip
+        )
 
     end = jax.lax.while_loop(lambda s: s.todo.any(), step, start)
     return end.mate, end.owner
@@ -115,7 +140,9 @@ def matching_of(weights: Float[AnyArray, "n m"]) -> Int[AnyArray, "n"]:
     return jnp.where((pairs(mate, m) & (weights > 0)).any(1), mate, -1)
 
 
-def value_of(weights: Float[AnyArray, "n m"], row_to_col: Int[AnyArray, "n"]) -> Float[AnyArray, ""]:
+def value_of(
+    weights: Float[AnyArray, "n m"], row_to_col: Int[AnyArray, "n"]
+) -> Float[AnyArray, ""]:
     """Sum of the weights of the matched pairs."""
     return jnp.where(pairs(row_to_col, weights.shape[1]), weights, 0.0).sum()
 
@@ -128,10 +155,12 @@ def _solve(weights: Any) -> Matching:
 
 @float64_inside
 def max_weight_matching(weights: Float[AnyArray, "n m"]) -> Matching:
-    """A matching of the largest total weight; agents may stay alone, so no pair of weight <= 0 is ever used.
+    """A matching of the largest total weight; agents may stay alone, so no pair of weight <= 0 is
+    ever used.
 
-    weights: (n, m) finite, in any unit; either side may be empty. Among equally heavy matchings any may come. Exact up
-    to float64 rounding of the sums. Under `jit`, `vmap` it may be called with tracers; the matching has no gradient.
-    Raises `InputError` for NaN, infinity or a shape that is no matrix.
+    weights: (n, m) finite, in any unit; either side may be empty. Among equally heavy matchings any
+    may come. Exact up to float64 rounding of the sums. Under `jit`, `vmap` it may be called with
+    tracers; the matching has no gradient. Raises `InputError` for NaN, infinity or a shape that is
+    no matrix.
     """
     return _solve(as_weights("weights", weights))

@@ -1,8 +1,10 @@
-"""MatchUCB: match and pay as if everybody were worth their upper confidence bound, see, learn, repeat.
+"""MatchUCB: match and pay as if everybody were worth their upper confidence bound, see, learn,
+repeat.
 
-Jagadeesan et al. 2021, sections 4 and 5. An algorithm is `init() -> state` and `round(state, ...) -> (state, Record)`
-over an explicit state; `propose` and `observe` are its two halves, for a platform whose agents are real. `simulate`
-scans over rounds and batches over seeds and markets.
+Jagadeesan et al. 2021, sections 4 and 5. An algorithm is `init() -> state` and
+`round(state, ...) -> (state, Record)` over an explicit state; `propose` and `observe` are its two
+halves, for a platform whose agents are real. `simulate` scans over rounds and batches over seeds
+and markets.
 """
 
 from collections.abc import Sequence
@@ -30,7 +32,8 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class State:
-    """What the model knows, and midpoint prices (k,) of the last round from which the next search starts."""
+    """What the model knows, and midpoint prices (k,) of the last round from which the next search
+    starts."""
 
     knowledge: Any
     prices: Float[AnyArray, "k"]
@@ -39,7 +42,8 @@ class State:
 @register()
 @dataclass(frozen=True)
 class Decision:
-    """A platform's choice: matching and transfers, and the intervals and core prices (p, q) that they came from."""
+    """A platform's choice: matching and transfers, and the intervals and core prices (p, q) that
+    they came from."""
 
     outcome: Outcome
     pairs: Bool[AnyArray, "n m"]
@@ -48,18 +52,29 @@ class Decision:
     q: Float[AnyArray, "m"]
 
 
-_SCORES = ("instability", "utility_difference", "excess", "width", "matched", "covered", "profit", "unrest")
+_SCORES = (
+    "instability",
+    "utility_difference",
+    "excess",
+    "width",
+    "matched",
+    "covered",
+    "profit",
+    "unrest",
+)
 
 
 @register()
 @dataclass(frozen=True)
 class Record:
-    """One round, or many along the last axis (profit and unrest: along the one before, frictions last).
+    """One round, or many along the last axis (profit and unrest: along the one before, frictions
+    last).
 
-    instability: Subset Instability at the true utilities. utility_difference: welfare lost. excess: sum over matched
-    agents of UCB - u. width: the same sum of UCB - LCB. matched: agents in pairs. covered: whether every interval of
-    those present held the truth. profit, unrest: of the platform that charges for search frictions, per friction:
-    minus the sum of transfers, and the most that a pair or an agent gains by leaving.
+    instability: Subset Instability at the true utilities. utility_difference: welfare lost. excess:
+    sum over matched agents of UCB - u. width: the same sum of UCB - LCB. matched: agents in pairs.
+    covered: whether every interval of those present held the truth. profit, unrest: of the platform
+    that charges for search frictions, per friction: minus the sum of transfers, and the most that a
+    pair or an agent gains by leaving.
     """
 
     instability: Float[AnyArray, "*rounds"]
@@ -75,7 +90,8 @@ class Record:
 @register("shape", "slack")
 @dataclass(frozen=True)
 class MatchUCB:
-    """See `match_ucb`. position: place of prices between row-optimal (0) and column-optimal (1); slack: max-slack."""
+    """See `match_ucb`. position: place of prices between row-optimal (0) and column-optimal (1);
+    slack: max-slack."""
 
     model: Any
     position: Any
@@ -85,8 +101,11 @@ class MatchUCB:
     def init(self) -> State:
         return State(self.model.init(), jnp.zeros(max(*self.shape, 1)))
 
-    def propose(self, state: State, present: Bool[AnyArray, "n m"] | None = None) -> tuple[State, Decision]:
-        """Match and pay by primal and dual at the upper bounds (COMPUTEMATCH): tau_a = price - UCB of the match."""
+    def propose(
+        self, state: State, present: Bool[AnyArray, "n m"] | None = None
+    ) -> tuple[State, Decision]:
+        """Match and pay by primal and dual at the upper bounds (COMPUTEMATCH): tau_a = price - UCB
+        of the match."""
         n, m = self.shape
         k = max(n, m, 1)
         checks.instance("state", state, State, "what init() or observe() gives")
@@ -94,8 +113,12 @@ class MatchUCB:
             truths("present", present, self.shape)
         bounds = self.model.intervals(state.knowledge)
         real = jnp.ones((n, m), bool) if present is None else present
-        real, weights = (jnp.pad(a, ((0, k - n), (0, k - m))) for a in (real, bounds.high_row + bounds.high_col))
-        owner, matched, row_price, q, warm = primal_dual(weights, state.prices, self.position, self.slack, real)
+        real, weights = (
+            jnp.pad(a, ((0, k - n), (0, k - m))) for a in (real, bounds.high_row + bounds.high_col)
+        )
+        owner, matched, row_price, q, warm = primal_dual(
+            weights, state.prices, self.position, self.slack, real
+        )
         X = ((owner == jnp.arange(k)[:, None]) & matched)[:n, :m]
         p = jnp.where(X, row_price[:m], 0.0).sum(1)
         q = jnp.where(X.any(0), q[:m], 0.0)
@@ -107,18 +130,33 @@ class MatchUCB:
         return State(state.knowledge, warm), Decision(outcome, X, bounds, p, q)
 
     def observe(
-        self, state: State, decision: Decision, seen_row: Float[AnyArray, "n"], seen_col: Float[AnyArray, "m"]
+        self,
+        state: State,
+        decision: Decision,
+        seen_row: Float[AnyArray, "n"],
+        seen_col: Float[AnyArray, "m"],
     ) -> State:
-        """Learn from what matched agents report of their utility (entries of agents who are alone are ignored)."""
+        """Learn from what matched agents report of their utility (entries of agents who are alone
+        are ignored)."""
         checks.instance("state", state, State, "what propose() gives")
         checks.instance("decision", decision, Decision, "what propose() gives")
-        return State(self.model.update(state.knowledge, decision.pairs, seen_row, seen_col), state.prices)
+        return State(
+            self.model.update(state.knowledge, decision.pairs, seen_row, seen_col), state.prices
+        )
 
     def round(
-        self, state: State, market: Market, noise_row: Float[AnyArray, "n"], noise_col: Float[AnyArray, "m"], *,
-        best: Float[AnyArray, ""], present: Bool[AnyArray, "n m"] | None = None, frictions: Float[AnyArray, "f"],
-    ) -> tuple[State, Record]:  # fmt: skip
-        """One round against a known market: propose, observe with this noise, score. best: welfare of the optimum."""
+        self,
+        state: State,
+        market: Market,
+        noise_row: Float[AnyArray, "n"],
+        noise_col: Float[AnyArray, "m"],
+        *,
+        best: Float[AnyArray, ""],
+        present: Bool[AnyArray, "n m"] | None = None,
+        frictions: Float[AnyArray, "f"],
+    ) -> tuple[State, Record]:
+        """One round against a known market: propose, observe with this noise, score. best: welfare
+        of the optimum."""
         check_round(self.shape, market, present, noise_row=noise_row, noise_col=noise_col)
         checks.number("best", best)
         if empty(frictions):
@@ -128,20 +166,31 @@ class MatchUCB:
         state, decision = self.propose(state, present)
         X, tau = decision.pairs, decision.outcome
         gain_row, gain_col = jnp.where(X, market.U, 0.0).sum(1), jnp.where(X, market.V, 0.0).sum(0)
-        record = score(market, decision, present, frictions, best - gain_row.sum() - gain_col.sum(),
-                       instability_of(market, tau, present)[0])  # fmt: skip
+        record = score(
+            market,
+            decision,
+            present,
+            frictions,
+            best - gain_row.sum() - gain_col.sum(),
+            instability_of(market, tau, present)[0],
+        )
         return self.observe(state, decision, gain_row + noise_row, gain_col + noise_col), record
 
 
 def friction_outcome(decision: Decision, friction: Float[AnyArray, ""]) -> Outcome:
-    """The outcome of a platform that charges for search frictions: matched agents get price - LCB - friction.
+    """The outcome of a platform that charges for search frictions: matched agents get price - LCB -
+    friction.
 
-    It stays stable for agents whom leaving costs `friction`, and earns friction - (UCB - LCB) per matched agent.
+    It stays stable for agents whom leaving costs `friction`, and earns friction - (UCB - LCB) per
+    matched agent.
     """
     checks.instance("decision", decision, Decision, "what propose() of the algorithm gives")
     checks.number("friction", friction, 0.0)
     X, bounds = decision.pairs, decision.intervals
-    low_row, low_col = jnp.where(X, bounds.low_row, 0.0).sum(1), jnp.where(X, bounds.low_col, 0.0).sum(0)
+    low_row, low_col = (
+        jnp.where(X, bounds.low_row, 0.0).sum(1),
+        jnp.where(X, bounds.low_col, 0.0).sum(0),
+    )
     return Outcome(
         decision.outcome.row_to_col,
         jnp.where(X.any(1), decision.p - low_row - friction, 0.0),
@@ -166,34 +215,52 @@ def score(
     def charged(friction: AnyArray) -> Any:
         outcome = friction_outcome(decision, friction)
         # Absent agents gain nothing by leaving: their pairs are worth -inf and their own net is 0.
-        unstable = unrest_of(Market(jnp.where(jnp.isfinite(seen), market.U, -jnp.inf), market.V), outcome, friction)
+        unstable = unrest_of(
+            Market(jnp.where(jnp.isfinite(seen), market.U, -jnp.inf), market.V), outcome, friction
+        )
         return -outcome.tau_row.sum() - outcome.tau_col.sum(), unstable
 
-    profit, unstable = jax.vmap(charged)(frictions) if frictions.shape[0] else (frictions, frictions)
+    profit, unstable = (
+        jax.vmap(charged)(frictions) if frictions.shape[0] else (frictions, frictions)
+    )
     return Record(
-        instability, lost,
+        instability,
+        lost,
         excess=jnp.where(X, high - market.W, 0.0).sum(),
         width=jnp.where(X, high - bounds.low_row - bounds.low_col, 0.0).sum(),
-        matched=2.0 * jnp.sum(X), covered=jnp.all(holds if present is None else holds | ~present),
-        profit=profit, unrest=unstable,
-    )  # fmt: skip
+        matched=2.0 * jnp.sum(X),
+        covered=jnp.all(holds if present is None else holds | ~present),
+        profit=profit,
+        unrest=unstable,
+    )
 
 
 def match_ucb(model: Model, shape: tuple[int, int], *, prices: PriceRule = "midpoint") -> MatchUCB:
-    """MatchUCB on a confidence model (`unstructured`: MatchUCB, `typed`: MatchTypedUCB, `linear`: MatchLinUCB).
+    """MatchUCB on a confidence model (`unstructured`: MatchUCB, `typed`: MatchTypedUCB, `linear`:
+    MatchLinUCB).
 
-    prices: which core point pays, see `core_prices`; the extreme ones lose the log(T) rate. Raises `InputError` for an
-    unknown rule or a shape that does not fit the model.
+    prices: which core point pays, see `core_prices`; the extreme ones lose the log(T) rate. Raises
+    `InputError` for an unknown rule or a shape that does not fit the model.
     """
     checks.choice("prices", prices, get_args(PriceRule))
-    return MatchUCB(model, WEIGHT.get(prices, 0.5), market_shape(model, shape), prices == "max_slack")
+    return MatchUCB(
+        model, WEIGHT.get(prices, 0.5), market_shape(model, shape), prices == "max_slack"
+    )
 
 
 @partial(jax.jit, static_argnames=("rounds", "batch"))
 def _chunk(
-    algorithm: Any, states: Any, keys: AnyArray, markets: Market, best: AnyArray, noise_std: AnyArray,
-    frictions: AnyArray, present: Any, rounds: int, batch: int,
-) -> tuple[Any, Any]:  # fmt: skip
+    algorithm: Any,
+    states: Any,
+    keys: AnyArray,
+    markets: Market,
+    best: AnyArray,
+    noise_std: AnyArray,
+    frictions: AnyArray,
+    present: Any,
+    rounds: int,
+    batch: int,
+) -> tuple[Any, Any]:
     def one(run: tuple[Any, AnyArray, Market, AnyArray, Any]) -> tuple[Any, Any]:
         state, key, market, best, arrivals = run
         n, m = market.U.shape
@@ -205,48 +272,70 @@ def _chunk(
             if here is not None:
                 weights = jnp.where(here, market.W, 0.0)
                 optimum = value_of(weights, matching_of(weights))
-            return algorithm.round(state, market, x[0][:n], x[0][n:], best=optimum, present=here, frictions=frictions)
+            return algorithm.round(
+                state, market, x[0][:n], x[0][n:], best=optimum, present=here, frictions=frictions
+            )
 
         return jax.lax.scan(step, state, (noise, arrivals))
 
     # Groups of `batch` runs in lockstep, one group after the other.
-    groups = jax.tree.map(lambda a: a.reshape(-1, batch, *a.shape[1:]), (states, keys, markets, best, present))
+    groups = jax.tree.map(
+        lambda a: a.reshape(-1, batch, *a.shape[1:]), (states, keys, markets, best, present)
+    )
     done = jax.lax.map(jax.vmap(one), groups)
     return jax.tree.map(lambda a: a.reshape(keys.size, *a.shape[2:]), done)
 
 
 @float64_inside
 def simulate(
-    key: jax.Array, market: Market, algorithm: Any, horizon: int, *, noise_std: float,
+    key: jax.Array,
+    market: Market,
+    algorithm: Any,
+    horizon: int,
+    *,
+    noise_std: float,
     frictions: Float[AnyArray, "f"] | Sequence[float] = (),
     arrivals: tuple[Bool[AnyArray, "t n"], Bool[AnyArray, "t m"]] | None = None,
-    chunk: int = 1000, batch: int | None = None, mesh: jax.sharding.Mesh | None = None,
-) -> Any:  # fmt: skip
-    """Run an algorithm (`match_ucb`, `match_ntu_ucb`, or one's own `init`/`round`) for `horizon` rounds.
+    chunk: int = 1000,
+    batch: int | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+) -> Any:
+    """Run an algorithm (`match_ucb`, `match_ntu_ucb`, or one's own `init`/`round`) for `horizon`
+    rounds.
 
-    key: one key, or (S,) keys for S independent runs; market: (n, m), or (S, n, m) one per run, utilities in [-1, 1].
-    noise_std: of the Gaussian noise on reported utilities. frictions: (f,) costs of leaving at which the profit of a
-    charging platform is recorded. arrivals: truth values (horizon, n), (horizon, m) of who is there in each round.
-    chunk: rounds per compiled call; one program serves every horizon that is a multiple of it, every market, noise,
-    width and price position of the same shapes. batch: runs that go in lockstep (None: one after the other on a
-    CPU, which is fastest there, all at once elsewhere; see benchmarks/matching.py). mesh: spread the runs over its
-    first axis.
+    key: one key, or (S,) keys for S independent runs; market: (n, m), or (S, n, m) one per run,
+    utilities in [-1, 1].
+    noise_std: of the Gaussian noise on reported utilities. frictions: (f,) costs of leaving at
+    which the profit of a
+    charging platform is recorded. arrivals: truth values (horizon, n), (horizon, m) of who is there
+    in each round.
+    chunk: rounds per compiled call; one program serves every horizon that is a multiple of it,
+    every market, noise, width and price position of the same shapes. batch: runs that go in
+    lockstep (None: one after the other on a CPU, which is fastest there, all at once elsewhere; see
+    benchmarks/matching.py). mesh: spread the runs over its first axis.
 
-    Returns the algorithm's records (`Record`) with arrays (S, horizon) or (horizon,), NumPy float64.
-    Raises `InputError` for shapes that do not fit, NaN, or utilities outside [-1, 1].
+    Returns the algorithm's records (`Record`) with arrays (S, horizon) or (horizon,), NumPy
+    float64. Raises `InputError` for shapes that do not fit, NaN, or utilities outside [-1, 1].
     """
     market = as_market(market, batched=True)
     U = np.asarray(market.U)
     if U.ndim > 3 or not U.size:
-        raise InputError(f"market must be (n, m) or (S, n, m) with agents on both sides, got {U.shape}")
+        raise InputError(
+            f"market must be (n, m) or (S, n, m) with agents on both sides, got {U.shape}"
+        )
     if max(np.abs(U).max(), np.abs(np.asarray(market.V)).max()) > 1:
         raise InputError(
-            "market: utilities must lie in [-1, 1], where the confidence intervals start: divide by the largest"
+            "market: utilities must lie in [-1, 1], where the confidence intervals start: "
+            "divide "
+            "by the largest"
         )
     for name in ("init", "round"):
         if not callable(getattr(algorithm, name, None)):
             given = checks.shown(algorithm)
-            raise InputError(f"algorithm = {given}; an algorithm with init and round is needed, such as match_ucb(...)")
+            raise InputError(
+                f"algorithm = {given}; an algorithm with init and round is needed, such as "
+                f"match_ucb(...)"
+            )
     horizon, chunk = checks.count("horizon", horizon), checks.count("chunk", chunk)
     batch = None if batch is None else checks.count("batch", batch)
     checks.number("noise_std", noise_std, 0.0)
@@ -261,7 +350,9 @@ def simulate(
     if (n, m) != shape:
         raise InputError(f"market: the algorithm is for a market of shape {shape}, not {(n, m)}")
     if (key.ndim and key.size != runs) or (U.ndim == 3 and len(U) != runs):
-        raise InputError(f"key: {key.size} keys do not go with {len(U)} markets; give one of either, or as many")
+        raise InputError(
+            f"key: {key.size} keys do not go with {len(U)} markets; give one of either, or as many"
+        )
     keys = key if key.ndim else jax.random.split(key, runs) if runs > 1 else key[None]
     markets = jax.tree.map(lambda a: jnp.broadcast_to(a, (runs, n, m)), market)
     here = _arrivals(arrivals, horizon, n, m)
@@ -271,19 +362,37 @@ def simulate(
     best = jnp.asarray([best_value(w) for w in np.asarray(markets.W)])
     devices = 1 if mesh is None else mesh.shape[mesh.axis_names[0]]
     if runs % devices:
-        raise InputError(f"mesh: {runs} runs do not spread evenly over the mesh's {devices} devices")
+        raise InputError(
+            f"mesh: {runs} runs do not spread evenly over the mesh's {devices} devices"
+        )
     together = _together(runs // devices, batch)
     records = []
     for begin in range(0, horizon, chunk):
         rounds = min(chunk, horizon - begin)
-        now = None if here is None else tuple(jnp.broadcast_to(a[begin : begin + rounds], (runs, rounds, a.shape[1]))
-                                              for a in here)  # fmt: skip
+        now = (
+            None
+            if here is None
+            else tuple(
+                jnp.broadcast_to(a[begin : begin + rounds], (runs, rounds, a.shape[1]))
+                for a in here
+            )
+        )
         fresh = jax.vmap(lambda k, b=begin: jax.random.fold_in(k, b))(keys)
-        arguments = (algorithm, states, fresh, markets, best, jnp.asarray(noise_std, float), costs, now)
+        arguments = (
+            algorithm,
+            states,
+            fresh,
+            markets,
+            best,
+            jnp.asarray(noise_std, float),
+            costs,
+            now,
+        )
         if mesh is None:
             states, record = _chunk(*arguments, rounds=rounds, batch=together)
         else:
-            plain = jax.sharding.Mesh(mesh.devices, mesh.axis_names)  # axes without explicit types, on every JAX
+            # axes without explicit types, on every JAX
+            plain = jax.sharding.Mesh(mesh.devices, mesh.axis_names)
             states, record = _sharded(plain, rounds, together)(*arguments)
         records.append(jax.tree.map(np.asarray, record))
     whole = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *records)
@@ -294,23 +403,34 @@ def _arrivals(arrivals: Any, horizon: int, n: int, m: int) -> tuple[np.ndarray, 
     if arrivals is None:
         return None
     if not isinstance(arrivals, (tuple, list)) or len(arrivals) != 2:
-        raise InputError(f"arrivals = {checks.shown(arrivals)}; two arrays of truth values are needed")
+        raise InputError(
+            f"arrivals = {checks.shown(arrivals)}; two arrays of truth values are needed"
+        )
     row, col = (np.asarray(checks.real("arrivals", a)) for a in arrivals)
-    if row.shape != (horizon, n) or col.shape != (horizon, m) or row.dtype != bool or col.dtype != bool:
-        raise InputError(f"arrivals must be truth values ({horizon}, {n}) and ({horizon}, {m}), got {row.dtype} "
-                         f"{row.shape} and {col.dtype} {col.shape}")  # fmt: skip
+    if (
+        row.shape != (horizon, n)
+        or col.shape != (horizon, m)
+        or row.dtype != bool
+        or col.dtype != bool
+    ):
+        raise InputError(
+            f"arrivals must be truth values ({horizon}, {n}) and ({horizon}, {m}), got {row.dtype} "
+            f"{row.shape} and {col.dtype} {col.shape}"
+        )
     return row, col
 
 
 def _together(runs: int, batch: int | None) -> int:
-    """The largest number of runs up to `batch` that divides them all; by default 1 on a CPU, else all."""
+    """The largest number of runs up to `batch` that divides them all; by default 1 on a CPU, else
+    all."""
     most = batch or (1 if jax.default_backend() == "cpu" else runs)
     return next(b for b in range(min(most, runs), 0, -1) if runs % b == 0)
 
 
 @cache
 def _sharded(mesh: jax.sharding.Mesh, rounds: int, batch: int) -> Any:
-    """The chunk with runs spread over the mesh, each device on its own: no loop waits for another device's."""
+    """The chunk with runs spread over the mesh, each device on its own: no loop waits for another
+    device's."""
     whole, split = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(mesh.axis_names[0])
     specs = (whole, split, split, split, split, whole, whole, split)
     body = partial(_chunk, rounds=rounds, batch=batch)

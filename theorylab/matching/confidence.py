@@ -1,8 +1,10 @@
-"""What is known of utilities after noisy observations: three families of confidence intervals behind one interface.
+"""What is known of utilities after noisy observations: three families of confidence intervals
+behind one interface.
 
-A model is a PyTree with `init() -> state`, `intervals(state) -> Intervals` and `update(state, pairs, seen_row,
-seen_col) -> state`; a user's own model needs no more. Constructors `unstructured`, `typed` and `linear` are those
-of MatchUCB, MatchTypedUCB and MatchLinUCB (Jagadeesan et al. 2021). Intervals start as [-1, 1]; `clip` keeps them so.
+A model is a PyTree with `init() -> state`, `intervals(state) -> Intervals` and
+`update(state, pairs, seen_row, seen_col) -> state`; a user's own model needs no more. Constructors
+`unstructured`, `typed` and `linear` are those of MatchUCB, MatchTypedUCB and MatchLinUCB
+(Jagadeesan et al. 2021). Intervals start as [-1, 1]; `clip` keeps them so.
 """
 
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class Intervals:
-    """Lower and upper confidence bounds, (n, m) each: of customers' utilities U and of providers' V."""
+    """Lower and upper confidence bounds, (n, m) each: of customers' utilities U and of providers'
+    V."""
 
     low_row: Float[AnyArray, "n m"]
     high_row: Float[AnyArray, "n m"]
@@ -46,14 +49,19 @@ class Model(Protocol):
     def intervals(self, state: Any) -> Intervals: ...
 
     def update(
-        self, state: Any, pairs: Bool[AnyArray, "n m"], seen_row: Float[AnyArray, "n"], seen_col: Float[AnyArray, "m"]
+        self,
+        state: Any,
+        pairs: Bool[AnyArray, "n m"],
+        seen_row: Float[AnyArray, "n"],
+        seen_col: Float[AnyArray, "m"],
     ) -> Any: ...
 
 
 @register()
 @dataclass(frozen=True)
 class Sums:
-    """How often each pair (of agents or of types) was seen, and the sums of what each side reported."""
+    """How often each pair (of agents or of types) was seen, and the sums of what each side
+    reported."""
 
     count: Float[AnyArray, "a b"]
     row: Float[AnyArray, "a b"]
@@ -107,7 +115,8 @@ class Unstructured:
 @register("clip")
 @dataclass(frozen=True)
 class Typed:
-    """Utilities depend on the two types alone, one-hot (n, a) and (m, b); pairs of the same types share samples."""
+    """Utilities depend on the two types alone, one-hot (n, a) and (m, b); pairs of the same types
+    share samples."""
 
     row_types: Float[AnyArray, "n a"]
     col_types: Float[AnyArray, "m b"]
@@ -127,19 +136,23 @@ class Typed:
         shape = self.row_types.shape[0], self.col_types.shape[0]
         pairs, seen_row, seen_col = reports(shape, pairs, seen_row, seen_col)
 
-        def gather(values: AnyArray) -> AnyArray:  # several pairs of a round may be of the same two types: add them all
+        # several pairs of a round may be of the same two types: add them all
+        def gather(values: AnyArray) -> AnyArray:
             return self.row_types.T @ jnp.where(pairs, values, 0.0) @ self.col_types
 
         ones = jnp.ones(pairs.shape)
         return Sums(
-            state.count + gather(ones), state.row + gather(seen_row[:, None]), state.col + gather(ones * seen_col)
+            state.count + gather(ones),
+            state.row + gather(seen_row[:, None]),
+            state.col + gather(ones * seen_col),
         )
 
 
 @register()
 @dataclass(frozen=True)
 class Ridge:
-    """One ridge regression per agent: (lam I + sum c cᵀ)^-1, sum of observation times context, observations."""
+    """One ridge regression per agent: (lam I + sum c cᵀ)^-1, sum of observation times context,
+    observations."""
 
     inverse: Float[AnyArray, "n d d"]
     moment: Float[AnyArray, "n d"]
@@ -149,10 +162,11 @@ class Ridge:
 @register("clip")
 @dataclass(frozen=True)
 class Linear:
-    """u_a(b) = <phi_a, c_b> with known contexts c (unit ball) and hidden phi (unit ball): LinUCB for every agent.
+    """u_a(b) = <phi_a, c_b> with known contexts c (unit ball) and hidden phi (unit ball): LinUCB
+    for every agent.
 
-    Radius of Abbasi-Yadkori, Pal, Szepesvari 2011 with the bound log det <= d log(1 + t / (lam d)), t the observations
-    of the agent.
+    Radius of Abbasi-Yadkori, Pal, Szepesvari 2011 with the bound log det <= d log(1 + t / (lam d)),
+    t the observations of the agent.
     """
 
     row_contexts: Float[AnyArray, "n d"]
@@ -176,7 +190,9 @@ class Linear:
         grown = d * jnp.log1p(fit.count / (self.ridge * d))
         beta = self.noise_std * jnp.sqrt(grown - 2 * self.log_failure) + jnp.sqrt(self.ridge)
         mean = jnp.einsum("ade,ae->ad", fit.inverse, fit.moment) @ contexts.T
-        spread = jnp.sqrt(jnp.maximum(jnp.einsum("bd,ade,be->ab", contexts, fit.inverse, contexts), 0.0))
+        spread = jnp.sqrt(
+            jnp.maximum(jnp.einsum("bd,ade,be->ab", contexts, fit.inverse, contexts), 0.0)
+        )
         low, high = mean - beta[:, None] * spread, mean + beta[:, None] * spread
         return (jnp.clip(low, -1.0, 1.0), jnp.clip(high, -1.0, 1.0)) if self.clip else (low, high)
 
@@ -212,12 +228,21 @@ def _sums(state: Any) -> Sums:
 
 
 def _ridges(state: Any) -> None:
-    if not (isinstance(state, tuple) and len(state) == 2 and all(isinstance(fit, Ridge) for fit in state)):
-        raise InputError(f"state = {shown(state)}; what init() or update() of the model gives is needed")
+    if not (
+        isinstance(state, tuple)
+        and len(state) == 2
+        and all(isinstance(fit, Ridge) for fit in state)
+    ):
+        raise InputError(
+            f"state = {shown(state)}; what init() or update() of the model gives is needed"
+        )
 
 
-def reports(shape: tuple[int, int], pairs: Any, seen_row: Any, seen_col: Any) -> tuple[Any, Any, Any]:
-    """Pairs (n, m) and what their agents report, finite where they are matched; others' reports become 0."""
+def reports(
+    shape: tuple[int, int], pairs: Any, seen_row: Any, seen_col: Any
+) -> tuple[Any, Any, Any]:
+    """Pairs (n, m) and what their agents report, finite where they are matched; others' reports
+    become 0."""
     n, m = shape
     truths("pairs", pairs, shape)
     if is_traced(pairs, seen_row, seen_col):
@@ -233,7 +258,10 @@ def reports(shape: tuple[int, int], pairs: Any, seen_row: Any, seen_col: Any) ->
 
 def truths(name: str, value: Any, shape: tuple[int, ...]) -> Any:
     """Truth values of this shape."""
-    if not (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.bool_)) or value.shape != shape:
+    if (
+        not (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.bool_))
+        or value.shape != shape
+    ):
         given = f"{value.dtype}{list(value.shape)}" if hasattr(value, "dtype") else shown(value)
         raise InputError(f"{name} = {given}; truth values of shape {shape} are needed")
     return value
@@ -255,7 +283,9 @@ def market_shape(model: Any, shape: Any) -> tuple[int, int]:
     wanted = _pair_of_counts("shape", shape)
     for name in ("init", "intervals", "update"):
         if not callable(getattr(model, name, None)):
-            raise InputError(f"model = {shown(model)}; a model with init, intervals and update is needed")
+            raise InputError(
+                f"model = {shown(model)}; a model with init, intervals and update is needed"
+            )
     with jax.enable_x64(True):
         found = jax.eval_shape(lambda: model.intervals(model.init()).low_row).shape
     if tuple(found) != wanted:
@@ -278,11 +308,14 @@ def _radius(agents: int, horizon: int, width: float) -> float:
     return float(width * np.sqrt(np.log(agents * horizon)))
 
 
-def unstructured(shape: tuple[int, int], *, horizon: int, width: float, clip: bool = True) -> Unstructured:
+def unstructured(
+    shape: tuple[int, int], *, horizon: int, width: float, clip: bool = True
+) -> Unstructured:
     """Intervals mean ± width sqrt(log(N horizon) / visits) for every pair of an (n, m) market.
 
-    width: 8 is the paper's, for 1-subgaussian noise; 2 sigma suffices for sigma-subgaussian noise. clip: keep intervals
-    inside [-1, 1]; the paper's pseudocode does not, which makes pairs that were seen once look best.
+    width: 8 is the paper's, for 1-subgaussian noise; 2 sigma suffices for sigma-subgaussian noise.
+    clip: keep intervals inside [-1, 1]; the paper's pseudocode does not, which makes pairs that
+    were seen once look best.
     """
     n, m = _pair_of_counts("shape", shape)
     return Unstructured(n, m, _radius(n + m, horizon, width), flag("clip", clip))
@@ -296,7 +329,12 @@ def _one_hot(name: str, types: Any) -> np.ndarray:
 
 
 def typed(
-    types_row: Int[AnyArray, "n"], types_col: Int[AnyArray, "m"], *, horizon: int, width: float, clip: bool = True
+    types_row: Int[AnyArray, "n"],
+    types_col: Int[AnyArray, "m"],
+    *,
+    horizon: int,
+    width: float,
+    clip: bool = True,
 ) -> Typed:
     """As `unstructured`, with one interval per pair of types; types are integers from 0."""
     row, col = _one_hot("types_row", types_row), _one_hot("types_col", types_col)
@@ -304,18 +342,37 @@ def typed(
 
 
 def linear(
-    row_contexts: Float[AnyArray, "n d"], col_contexts: Float[AnyArray, "m d"], *, horizon: int, noise_std: float,
-    ridge: float = 1.0, clip: bool = True,
-) -> Linear:  # fmt: skip
-    """LinUCB per agent on the known contexts of its partners, failure probability 1 / (N horizon)."""
+    row_contexts: Float[AnyArray, "n d"],
+    col_contexts: Float[AnyArray, "m d"],
+    *,
+    horizon: int,
+    noise_std: float,
+    ridge: float = 1.0,
+    clip: bool = True,
+) -> Linear:
+    """LinUCB per agent on the known contexts of its partners, failure probability 1 / (N
+    horizon)."""
     given = {"row_contexts": row_contexts, "col_contexts": col_contexts}
     row, col = (np.asarray(finite(name, value, ndim=2), float) for name, value in given.items())
     if row.shape[1] != col.shape[1]:
-        raise InputError(f"row_contexts {row.shape} and col_contexts {col.shape} must be (n, d) and (m, d) of one d")
+        raise InputError(
+            f"row_contexts {row.shape} and col_contexts {col.shape} must be (n, d) and (m, d) "
+            f"of "
+            f"one d"
+        )
     for name, contexts in (("row_contexts", row), ("col_contexts", col)):
         if not (np.linalg.norm(contexts, axis=1) <= 1 + 1e-9).all():
-            raise InputError(f"{name}: contexts must lie in the unit ball; divide by the largest norm")
+            raise InputError(
+                f"{name}: contexts must lie in the unit ball; divide by the largest norm"
+            )
     horizon, clip = count("horizon", horizon), flag("clip", clip)
     number("noise_std", noise_std, 0.0)
     number("ridge", ridge, 0.0, open_low=True)
-    return Linear(row, col, float(noise_std), -float(np.log((len(row) + len(col)) * horizon)), float(ridge), clip)  # type: ignore[arg-type]
+    return Linear(
+        row,
+        col,
+        float(noise_std),
+        -float(np.log((len(row) + len(col)) * horizon)),
+        float(ridge),
+        clip,
+    )  # type: ignore[arg-type]

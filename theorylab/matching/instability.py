@@ -1,8 +1,10 @@
-"""How far an outcome is from stable: Subset Instability, the subsidies that would mend it, and simpler losses.
+"""How far an outcome is from stable: Subset Instability, the subsidies that would mend it, and
+simpler losses.
 
 Definition and properties: Jagadeesan et al. 2021, section 3. With r_a = max(0, -net_a) and
-E_ij = W_ij - (net_i + r_i) - (net_j + r_j), what remains of the subsidy programme is the dual of a maximum-weight
-matching, so Subset Instability = sum_a r_a + MWM(max(E, 0)): one assignment and no linear programme.
+E_ij = W_ij - (net_i + r_i) - (net_j + r_j), what remains of the subsidy programme is the dual of a
+maximum-weight matching, so Subset Instability = sum_a r_a + MWM(max(E, 0)): one assignment and no
+linear programme.
 """
 
 from typing import Literal, get_args
@@ -22,7 +24,8 @@ Form = Literal["assignment", "lp", "coalitions"]
 
 
 def _excess(market: Market, outcome: Outcome) -> tuple[AnyArray, AnyArray, AnyArray]:
-    """Individual losses r of rows and columns, and what pairs gain by leaving once those are paid, clipped at 0."""
+    """Individual losses r of rows and columns, and what pairs gain by leaving once those are paid,
+    clipped at 0."""
     net_row, net_col = nets(market, outcome)
     loss_row, loss_col = jnp.maximum(-net_row, 0.0), jnp.maximum(-net_col, 0.0)
     gain = market.W - (net_row + loss_row)[:, None] - (net_col + loss_col)
@@ -32,7 +35,8 @@ def _excess(market: Market, outcome: Outcome) -> tuple[AnyArray, AnyArray, AnyAr
 def instability_of(
     market: Market, outcome: Outcome, present: Bool[AnyArray, "n m"] | None = None
 ) -> tuple[Float[AnyArray, ""], Float[AnyArray, ""]]:
-    """(Subset Instability, largest gain of one pair or agent that leaves); no checks, the caller's precision.
+    """(Subset Instability, largest gain of one pair or agent that leaves); no checks, the caller's
+    precision.
 
     present: pairs of agents who are there; absent agents must be unmatched, without transfer.
     """
@@ -42,19 +46,24 @@ def instability_of(
     padded = square(gain)
     mate, _ = assign(padded, jnp.zeros(padded.shape[0], padded.dtype), jnp.any(padded > 0, axis=1))
     alone = jnp.maximum(jnp.max(loss_row, initial=0.0), jnp.max(loss_col, initial=0.0))
-    return loss_row.sum() + loss_col.sum() + value_of(padded, mate), jnp.maximum(alone, jnp.max(gain, initial=0.0))
+    return loss_row.sum() + loss_col.sum() + value_of(padded, mate), jnp.maximum(
+        alone, jnp.max(gain, initial=0.0)
+    )
 
 
 _instability = jax.jit(lambda market, outcome: instability_of(market, outcome)[0])
 
 
 @float64_inside
-def subset_instability(market: Market, outcome: Outcome, *, form: Form = "assignment") -> Float[AnyArray, ""]:
+def subset_instability(
+    market: Market, outcome: Outcome, *, form: Form = "assignment"
+) -> Float[AnyArray, ""]:
     """The least total subsidy that makes the outcome stable; 0 if and only if it is stable.
 
-    form: three equal readings. "assignment" (one matching on the device; jit and vmap), "lp" (minimal subsidies by
-    SciPy's linear programme) and "coalitions" (the most that a coalition gains by leaving, by enumeration of all 2^N;
-    N <= 16) are references on the host. Raises `InputError` for bad shapes, NaN, an invalid matching or form.
+    form: three equal readings. "assignment" (one matching on the device; jit and vmap), "lp"
+    (minimal subsidies by SciPy's linear programme) and "coalitions" (the most that a coalition
+    gains by leaving, by enumeration of all 2^N; N <= 16) are references on the host. Raises
+    `InputError` for bad shapes, NaN, an invalid matching or form.
     """
     choice("form", form, get_args(Form))
     market = as_market(market)
@@ -79,8 +88,11 @@ def _subsidies(market: Market, outcome: Outcome) -> tuple[AnyArray, AnyArray]:
 
 
 @float64_inside
-def minimal_subsidies(market: Market, outcome: Outcome) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
-    """Subsidies (customers, providers) of the least total, Subset Instability, that make the outcome stable.
+def minimal_subsidies(
+    market: Market, outcome: Outcome
+) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
+    """Subsidies (customers, providers) of the least total, Subset Instability, that make the
+    outcome stable.
 
     They are not unique: the midpoint of the core of what is left after individual losses are paid.
     """
@@ -95,7 +107,8 @@ def _difference(market: Market, outcome: Outcome) -> AnyArray:
 
 @float64_inside
 def utility_difference(market: Market, outcome: Outcome) -> Float[AnyArray, ""]:
-    """Welfare lost against the best matching. Blind to transfers: it can be 0 while agents want to leave.
+    """Welfare lost against the best matching. Blind to transfers: it can be 0 while agents want to
+    leave.
 
     With transfers that cancel within pairs it is never above Subset Instability.
     """
@@ -105,8 +118,8 @@ def utility_difference(market: Market, outcome: Outcome) -> Float[AnyArray, ""]:
 
 @float64_inside
 def unrest(market: Market, outcome: Outcome, *, friction: float = 0.0) -> Float[AnyArray, ""]:
-    """The most that one agent, or one pair together, gains by leaving when leaving costs every agent `friction`;
-    0 if and only if the outcome is stable under search frictions."""
+    """The most that one agent, or one pair together, gains by leaving when leaving costs every
+    agent `friction`; 0 if and only if the outcome is stable under search frictions."""
     number("friction", friction, 0.0)
     market = as_market(market)
     return unrest_of(market, as_outcome(outcome, *market.U.shape), friction)
@@ -115,12 +128,18 @@ def unrest(market: Market, outcome: Outcome, *, friction: float = 0.0) -> Float[
 def unrest_of(market: Market, outcome: Outcome, friction: float | AnyArray) -> Float[AnyArray, ""]:
     """`unrest` without checks, in the caller's precision."""
     net_row, net_col = nets(market, outcome)
-    alone = jnp.maximum(jnp.max(-net_row, initial=-jnp.inf), jnp.max(-net_col, initial=-jnp.inf)) - friction
+    alone = (
+        jnp.maximum(jnp.max(-net_row, initial=-jnp.inf), jnp.max(-net_col, initial=-jnp.inf))
+        - friction
+    )
     together = jnp.max(market.W - net_row[:, None] - net_col, initial=-jnp.inf) - 2 * friction
     return jnp.maximum(jnp.maximum(alone, together), 0.0)
 
 
-def is_stable(market: Market, outcome: Outcome, *, tolerance: float = 1e-9, friction: float = 0.0) -> bool:
-    """Whether no agent and no pair gains more than `tolerance` by leaving (at a cost of `friction` each)."""
+def is_stable(
+    market: Market, outcome: Outcome, *, tolerance: float = 1e-9, friction: float = 0.0
+) -> bool:
+    """Whether no agent and no pair gains more than `tolerance` by leaving (at a cost of `friction`
+    each)."""
     number("tolerance", tolerance, 0.0)
     return bool(unrest(market, outcome, friction=friction) <= tolerance)

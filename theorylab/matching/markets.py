@@ -1,7 +1,9 @@
-"""Two-sided markets with transfers: what agents are worth to each other, and what a platform decides.
+"""Two-sided markets with transfers: what agents are worth to each other, and what a platform
+decides.
 
-Jagadeesan, Wei, Wang, Jordan, Steinhardt 2021 (arXiv 2108.08843), sections 2 and 3. Rows are customers, columns are
-providers. Utilities are what an agent gains by being matched; staying alone is worth 0 to everyone.
+Jagadeesan, Wei, Wang, Jordan, Steinhardt 2021 (arXiv 2108.08843), sections 2 and 3. Rows are
+customers, columns are providers. Utilities are what an agent gains by being matched; staying alone
+is worth 0 to everyone.
 """
 
 from dataclasses import dataclass
@@ -24,7 +26,8 @@ AnyArray = Array | np.ndarray  # called with NumPy arrays, functions hand NumPy 
 @register()
 @dataclass(frozen=True)
 class Market:
-    """Utilities of n customers and m providers: U[i, j] of customer i for j, V[i, j] of provider j for i.
+    """Utilities of n customers and m providers: U[i, j] of customer i for j, V[i, j] of provider j
+    for i.
 
     Functions that take markets also take a leading axis of markets where they say so.
     """
@@ -46,7 +49,8 @@ class Market:
 @register()
 @dataclass(frozen=True)
 class Outcome:
-    """A matching (row i with column row_to_col[i], -1 when alone) and the transfers that agents receive."""
+    """A matching (row i with column row_to_col[i], -1 when alone) and the transfers that agents
+    receive."""
 
     row_to_col: Int[AnyArray, "n"]
     tau_row: Float[AnyArray, "n"]
@@ -54,7 +58,8 @@ class Outcome:
 
 
 def as_weights(name: str, weights: Any) -> Float[AnyArray, "n m"]:
-    """A float64 matrix of finite numbers; either side may be empty. Raises `InputError` otherwise."""
+    """A float64 matrix of finite numbers; either side may be empty. Raises `InputError`
+    otherwise."""
     array = as_floats(name, weights)
     if array.ndim != 2:
         raise InputError(f"{name} must be a matrix (customers, providers), got shape {array.shape}")
@@ -67,7 +72,8 @@ def as_floats(name: str, value: Any) -> jax.Array:
     if not is_traced(array) and not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(array)))[0])
         raise InputError(
-            f"{name} must be finite, got {float(array[where])} at {where}; remove the agent or set a value"
+            f"{name} must be finite, got {float(array[where])} at {where}; remove the agent or "
+            f"set a value"
         )
     return array
 
@@ -81,7 +87,8 @@ def empty(value: Any) -> bool:
 
 
 def as_market(market: Market, *, batched: bool = False) -> Market:
-    """The market in float64, checked: two finite arrays of one shape (n, m), or (..., n, m) when `batched`."""
+    """The market in float64, checked: two finite arrays of one shape (n, m), or (..., n, m) when
+    `batched`."""
     instance("market", market, Market, "a Market(U, V)")
     U, V = as_floats("U", market.U), as_floats("V", market.V)
     if U.shape != V.shape or U.ndim < 2 or (U.ndim > 2 and not batched):
@@ -91,7 +98,8 @@ def as_market(market: Market, *, batched: bool = False) -> Market:
 
 
 def as_matching(row_to_col: Any, n: int, m: int) -> Int[AnyArray, "n"]:
-    """A matching as integers, checked: one entry per row, columns from -1 to m - 1, none taken twice."""
+    """A matching as integers, checked: one entry per row, columns from -1 to m - 1, none taken
+    twice."""
     array = jnp.asarray(row_to_col if empty(row_to_col) else real("row_to_col", row_to_col))
     if array.shape != (n,) or (n and not jnp.issubdtype(array.dtype, jnp.integer)):
         need = f"row_to_col must be {n} integers, one for each row of the weights (of the market)"
@@ -100,9 +108,13 @@ def as_matching(row_to_col: Any, n: int, m: int) -> Int[AnyArray, "n"]:
         values = np.asarray(array)
         taken, counts = np.unique(values[values >= 0], return_counts=True)
         if n and (values.min() < -1 or values.max() >= m):
-            raise InputError(f"row_to_col must lie in -1..{m - 1} (-1: alone), got {values.tolist()}")
+            raise InputError(
+                f"row_to_col must lie in -1..{m - 1} (-1: alone), got {values.tolist()}"
+            )
         if (counts > 1).any():
-            raise InputError(f"row_to_col matches column {taken[counts > 1][0]} twice: {values.tolist()}")
+            raise InputError(
+                f"row_to_col matches column {taken[counts > 1][0]} twice: {values.tolist()}"
+            )
     return array.astype(int)
 
 
@@ -112,7 +124,10 @@ def as_outcome(outcome: Outcome, n: int, m: int) -> Outcome:
     matching = as_matching(outcome.row_to_col, n, m)
     tau_row, tau_col = as_floats("tau_row", outcome.tau_row), as_floats("tau_col", outcome.tau_col)
     if tau_row.shape != (n,) or tau_col.shape != (m,):
-        raise InputError(f"tau_row, tau_col must have shapes ({n},), ({m},), got {tau_row.shape}, {tau_col.shape}")
+        raise InputError(
+            f"tau_row, tau_col must have shapes ({n},), ({m},), got {tau_row.shape}, "
+            f"{tau_col.shape}"
+        )
     return Outcome(matching, tau_row, tau_col)
 
 
@@ -122,18 +137,24 @@ def as_types(name: str, types: Any, kinds: int | None = None) -> Any:
         return np.zeros(0, int)
     array = real(name, types, ndim=1)
     if not jnp.issubdtype(array.dtype, jnp.integer):
-        raise InputError(f"{name} must be integers from 0, one per agent, got {array.dtype} of shape {array.shape}")
+        raise InputError(
+            f"{name} must be integers from 0, one per agent, got {array.dtype} of shape "
+            f"{array.shape}"
+        )
     if not is_traced(array):
         low, high = int(array.min()), int(array.max())
         if low < 0 or (kinds is not None and high >= kinds):
-            raise InputError(f"{name} must lie in 0..{'' if kinds is None else kinds - 1}, got {low}..{high}")
+            raise InputError(
+                f"{name} must lie in 0..{'' if kinds is None else kinds - 1}, got {low}..{high}"
+            )
     return array
 
 
 def first(mask: Bool[AnyArray, "..."], axis: int = -1) -> Int[AnyArray, "..."]:
     """Index of the first True along an axis, 0 where there is none.
 
-    `jnp.argmax`, `jnp.argmin` of 64-bit numbers cannot be lowered inside a `jit` of 32-bit user code; this can.
+    `jnp.argmax`, `jnp.argmin` of 64-bit numbers cannot be lowered inside a `jit` of 32-bit user
+    code; this can.
     """
     size = mask.shape[axis]
     index = jax.lax.broadcasted_iota(jnp.int32, mask.shape, axis % mask.ndim)
@@ -151,15 +172,19 @@ def pairs(row_to_col: Int[AnyArray, "n"], m: int) -> Bool[AnyArray, "n m"]:
 
 
 def nets(market: Market, outcome: Outcome) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
-    """Utility at the match plus transfer, for rows and columns; no checks, the caller's precision."""
+    """Utility at the match plus transfer, for rows and columns; no checks, the caller's
+    precision."""
     X = pairs(outcome.row_to_col, market.U.shape[1])
     gain_row, gain_col = jnp.where(X, market.U, 0.0).sum(1), jnp.where(X, market.V, 0.0).sum(0)
     return gain_row + outcome.tau_row, gain_col + outcome.tau_col
 
 
 @float64_inside
-def net_utilities(market: Market, outcome: Outcome) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
-    """What every customer (n,) and provider (m,) ends up with: utility at the match plus transfer."""
+def net_utilities(
+    market: Market, outcome: Outcome
+) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
+    """What every customer (n,) and provider (m,) ends up with: utility at the match plus
+    transfer."""
     market = as_market(market)
     return nets(market, as_outcome(outcome, *market.U.shape))
 
@@ -175,12 +200,15 @@ def random_market(key: jax.Array, n: int, m: int | None = None) -> Market:
 
 @float64_inside
 def hidden_matching_market(key: jax.Array, k: int, gap: float, *, base: float = 0.1) -> Market:
-    """The hard instance of the lower bound: all pairs are worth `base` to both sides, a hidden perfect matching `gap`
-    more. A learner has to find it among k² pairs; gap ~ noise sqrt(k/T) makes that as hard as it gets."""
+    """The hard instance of the lower bound: all pairs are worth `base` to both sides, a hidden
+    perfect matching `gap` more. A learner has to find it among k² pairs; gap ~ noise sqrt(k/T)
+    makes that as hard as it gets."""
     k = count("k", k)
     number("gap", gap)
     number("base", base)
-    hidden = jax.nn.one_hot(jax.random.permutation(checked_key("key", key), k), k, dtype=jnp.float64)
+    hidden = jax.nn.one_hot(
+        jax.random.permutation(checked_key("key", key), k), k, dtype=jnp.float64
+    )
     return Market(base + gap * hidden, base + gap * hidden)
 
 
@@ -188,10 +216,14 @@ def hidden_matching_market(key: jax.Array, k: int, gap: float, *, base: float = 
 def structured_market(
     key: jax.Array, types_row: Int[AnyArray, "n"], types_col: Int[AnyArray, "m"], kinds: int
 ) -> Market:
-    """Typed and separably linear at once: type a gains <phi_a, c_b> from type b, with contexts c_b the unit vectors of
-    R^kinds (`type_contexts`) and phi_a a random unit vector for each type and side."""
+    """Typed and separably linear at once: type a gains <phi_a, c_b> from type b, with contexts c_b
+    the unit vectors of R^kinds (`type_contexts`) and phi_a a random unit vector for each type and
+    side."""
     kinds = count("kinds", kinds)
-    types_row, types_col = as_types("types_row", types_row, kinds), as_types("types_col", types_col, kinds)
+    types_row, types_col = (
+        as_types("types_row", types_row, kinds),
+        as_types("types_col", types_col, kinds),
+    )
     phi = jax.random.normal(checked_key("key", key), (2, kinds, kinds), jnp.float64)
     phi = phi / jnp.linalg.norm(phi, axis=-1, keepdims=True)
     row, col = jnp.asarray(types_row), jnp.asarray(types_col)

@@ -1,7 +1,9 @@
-"""Matching without transfers: deferred acceptance, its instability in subsidies, and learning it from bandit feedback.
+"""Matching without transfers: deferred acceptance, its instability in subsidies, and learning it
+from bandit feedback.
 
-Jagadeesan et al. 2021, section on non-transferable utilities. Instability is disjunctive (of a blocking pair, one of
-the two must be paid to stay), hence combinatorial: an LP relaxation would under-estimate it.
+Jagadeesan et al. 2021, section on non-transferable utilities. Instability is disjunctive (of a
+blocking pair, one of the two must be paid to stay), hence combinatorial: an LP relaxation would
+under-estimate it.
 """
 
 from dataclasses import dataclass
@@ -24,7 +26,8 @@ _ENUMERABLE = 200_000  # subsidy vectors of one side that are tried at once
 
 
 def accept(U: Float[AnyArray, "n m"], V: Float[AnyArray, "n m"]) -> Bool[AnyArray, "n m"]:
-    """Deferred acceptance with rows proposing, all at once; pairs with a utility <= 0 on either side never form."""
+    """Deferred acceptance with rows proposing, all at once; pairs with a utility <= 0 on either
+    side never form."""
     index = jnp.arange(U.shape[0])
 
     def propose(state: Any) -> Any:
@@ -38,7 +41,11 @@ def accept(U: Float[AnyArray, "n m"], V: Float[AnyArray, "n m"]) -> Bool[AnyArra
         return open_ & ~(offers & ~held), held, asks.any()
 
     start = ((U > 0) & (V > 0), jnp.zeros(U.shape, bool), jnp.array(True))
-    return jax.lax.while_loop(lambda s: s[2], propose, start)[1] if U.size else jnp.zeros(U.shape, bool)
+    return (
+        jax.lax.while_loop(lambda s: s[2], propose, start)[1]
+        if U.size
+        else jnp.zeros(U.shape, bool)
+    )
 
 
 _accept = jax.jit(accept)
@@ -46,18 +53,21 @@ _accept = jax.jit(accept)
 
 @float64_inside
 def deferred_acceptance(market: Market) -> Int[AnyArray, "n"]:
-    """The row-optimal stable matching without transfers (Gale and Shapley 1962): row_to_col, -1 for those alone."""
+    """The row-optimal stable matching without transfers (Gale and Shapley 1962): row_to_col, -1 for
+    those alone."""
     market = as_market(market)
     X = _accept(market.U, market.V)
     return jnp.where(X.any(1), first(X, 1), -1) if X.size else jnp.full(X.shape[0], -1)
 
 
 def ntu_instability(market: Market, row_to_col: Int[AnyArray, "*rounds n"]) -> np.ndarray:
-    """Least total subsidy s >= 0 that makes matchings stable without transfers: (...,) for matchings (..., n).
+    """Least total subsidy s >= 0 that makes matchings stable without transfers: (...,) for
+    matchings (..., n).
 
-    Every agent must have u_a + s_a >= 0, and of every pair (i, j), i or j must not gain by it: s_i >= u_i(j) - u_i or
-    s_j >= u_j(i) - u_j. Exact: rows' subsidies take one of m + 1 values each, and the columns' follow, so small markets
-    are enumerated; larger ones go to SciPy's mixed-integer solver. On the host, equal matchings solved once.
+    Every agent must have u_a + s_a >= 0, and of every pair (i, j), i or j must not gain by it: s_i
+    >= u_i(j) - u_i or s_j >= u_j(i) - u_j. Exact: rows' subsidies take one of m + 1 values each,
+    and the columns' follow, so small markets are enumerated; larger ones go to SciPy's
+    mixed-integer solver. On the host, equal matchings solved once.
     """
     with jax.enable_x64(True):
         market = as_market(market)
@@ -81,8 +91,11 @@ def _enumerate(U: np.ndarray, V: np.ndarray, mate: np.ndarray) -> float:
     has_row, has_col = (U * X).sum(1), (V * X).sum(0)
     gain_row, gain_col = U - has_row[:, None], V - has_col
     least_row, least_col = np.maximum(-has_row, 0.0), np.maximum(-has_col, 0.0)
-    options = np.hstack([least_row[:, None], np.maximum(gain_row, least_row[:, None])])  # (n, m + 1)
-    grid = np.stack(np.meshgrid(*options, indexing="ij"), -1).reshape(-1, n) if n else np.zeros((1, 0))
+    # (n, m + 1)
+    options = np.hstack([least_row[:, None], np.maximum(gain_row, least_row[:, None])])
+    grid = (
+        np.stack(np.meshgrid(*options, indexing="ij"), -1).reshape(-1, n) if n else np.zeros((1, 0))
+    )
     unpaid = grid[:, :, None] < gain_row  # the row would still leave with this column
     need = np.where(unpaid, gain_col, -np.inf).max(1, initial=-np.inf)
     return float((grid.sum(1) + np.maximum(need, least_col).sum(1)).min())
@@ -91,7 +104,8 @@ def _enumerate(U: np.ndarray, V: np.ndarray, mate: np.ndarray) -> float:
 @register()
 @dataclass(frozen=True)
 class NTURecord:
-    """Matchings (..., n), the optimism excess (sum over matched agents of UCB - u), and whether all intervals held."""
+    """Matchings (..., n), the optimism excess (sum over matched agents of UCB - u), and whether all
+    intervals held."""
 
     row_to_col: Int[AnyArray, "*rounds n"]
     excess: Float[AnyArray, "*rounds"]
@@ -101,7 +115,8 @@ class NTURecord:
 @register("shape")
 @dataclass(frozen=True)
 class MatchNTUUCB:
-    """Deferred acceptance at the upper confidence bounds; the same `init`/`round` as `MatchUCB`, for `simulate`."""
+    """Deferred acceptance at the upper confidence bounds; the same `init`/`round` as `MatchUCB`,
+    for `simulate`."""
 
     model: Any
     shape: tuple[int, int]
@@ -110,9 +125,16 @@ class MatchNTUUCB:
         return self.model.init()
 
     def round(
-        self, state: Any, market: Market, noise_row: AnyArray, noise_col: AnyArray, *, best: Any = None,
-        present: Bool[AnyArray, "n m"] | None = None, frictions: Any = None,
-    ) -> tuple[Any, NTURecord]:  # fmt: skip
+        self,
+        state: Any,
+        market: Market,
+        noise_row: AnyArray,
+        noise_col: AnyArray,
+        *,
+        best: Any = None,
+        present: Bool[AnyArray, "n m"] | None = None,
+        frictions: Any = None,
+    ) -> tuple[Any, NTURecord]:
         check_round(self.shape, market, present, noise_row=noise_row, noise_col=noise_col)
         bounds = self.model.intervals(state)
         here = jnp.ones(self.shape, bool) if present is None else present
@@ -128,5 +150,6 @@ class MatchNTUUCB:
 
 
 def match_ntu_ucb(model: Model, shape: tuple[int, int]) -> MatchNTUUCB:
-    """MatchNTUCB on a confidence model. Its instability (`ntu_instability`) is at most the excess of each round."""
+    """MatchNTUCB on a confidence model. Its instability (`ntu_instability`) is at most the excess
+    of each round."""
     return MatchNTUUCB(model, market_shape(model, shape))

@@ -1,8 +1,10 @@
-"""Core prices: the dual of the assignment problem, given its solution. Which dual is chosen matters (price rules).
+"""Core prices: the dual of the assignment problem, given its solution. Which dual is chosen matters
+(price rules).
 
-A pair (p, q) is in the core when p, q >= 0, p_i + q_j >= W_ij for all pairs, equality on matched pairs and 0 for agents
-that stay alone (Shapley and Shubik 1971). The core is a lattice: the max-plus fixed point from 0 is one extreme, the
-same on the transpose is the other, and their average lies strictly between where there is room.
+A pair (p, q) is in the core when p, q >= 0, p_i + q_j >= W_ij for all pairs, equality on matched
+pairs and 0 for agents that stay alone (Shapley and Shubik 1971). The core is a lattice: the
+max-plus fixed point from 0 is one extreme, the same on the transpose is the other, and their
+average lies strictly between where there is room.
 """
 
 from typing import Any, Literal, get_args
@@ -18,12 +20,16 @@ from theorylab.matching.markets import AnyArray, as_floats, as_matching, as_weig
 from theorylab.precision import float64_inside, is_traced
 
 PriceRule = Literal["midpoint", "row", "col", "max_slack"]
-WEIGHT = {"row": 0.0, "midpoint": 0.5, "col": 1.0}  # place between row-optimal and column-optimal prices
+# place between row-optimal and column-optimal prices
+WEIGHT = {"row": 0.0, "midpoint": 0.5, "col": 1.0}
 _BISECTIONS = 50
 
 
-def _sweep(links: Float[AnyArray, "2 k k"], start: Float[AnyArray, "2 k"]) -> Float[AnyArray, "2 k"]:
-    """Least fixed point of x <- max(x, links (max, +) x) above `start`: 2k sweeps suffice when it exists."""
+def _sweep(
+    links: Float[AnyArray, "2 k k"], start: Float[AnyArray, "2 k"]
+) -> Float[AnyArray, "2 k"]:
+    """Least fixed point of x <- max(x, links (max, +) x) above `start`: 2k sweeps suffice when it
+    exists."""
     most = 2 * links.shape[-1] + 1
 
     def body(state: Any) -> Any:
@@ -31,19 +37,23 @@ def _sweep(links: Float[AnyArray, "2 k k"], start: Float[AnyArray, "2 k"]) -> Fl
         new = jnp.maximum(x, (links + x[:, None, :]).max(2))
         return new, (new > x).any(), count + 1
 
-    return jax.lax.while_loop(lambda s: s[1] & (s[2] < most), body, (start, jnp.array(True), jnp.array(0)))[0]
+    return jax.lax.while_loop(
+        lambda s: s[1] & (s[2] < most), body, (start, jnp.array(True), jnp.array(0))
+    )[0]
 
 
 def _links(paired: Float[AnyArray, "k k"], worth: Float[AnyArray, "k"]) -> Float[AnyArray, "2 k k"]:
-    """Max-plus matrices of the two directions. Index k stands for a column and the row that owns it: the column's price
-    q_k leaves the row d_k - q_k, so p_i + q_j >= W_ij reads q_j >= W_ij - d_i + q_i; likewise for the rows."""
+    """Max-plus matrices of the two directions. Index k stands for a column and the row that owns
+    it: the column's price q_k leaves the row d_k - q_k, so p_i + q_j >= W_ij reads q_j >= W_ij -
+    d_i + q_i; likewise for the rows."""
     return jnp.stack([paired.T - worth[None, :], paired - worth[None, :]])
 
 
 def extremes(
     weights: Float[AnyArray, "k k"], owner: Int[AnyArray, "k"], matched: Bool[AnyArray, "k"]
 ) -> tuple[Float[AnyArray, "k"], Float[AnyArray, "k"], Float[AnyArray, "k"]]:
-    """Smallest and largest column prices of the core of a padded square market, and each column's pair value."""
+    """Smallest and largest column prices of the core of a padded square market, and each column's
+    pair value."""
     paired = weights[owner]
     worth = jnp.where(matched, jnp.diagonal(paired), 0.0)
     low = _sweep(_links(paired, worth), jnp.zeros((2, weights.shape[0]), weights.dtype))
@@ -56,8 +66,9 @@ def max_slack(
     matched: Bool[AnyArray, "k"],
     real: Bool[AnyArray, "k k"],
 ) -> tuple[Float[AnyArray, "k"], Float[AnyArray, "k"], Float[AnyArray, ""]]:
-    """Column prices with the largest s such that every unmatched pair has p_i + q_j >= W_ij + s and every matched agent
-    at least s: (prices, pair values, s). By bisection on s: inflate W by s off the matching and sweep."""
+    """Column prices with the largest s such that every unmatched pair has p_i + q_j >= W_ij + s and
+    every matched agent at least s: (prices, pair values, s). By bisection on s: inflate W by s off
+    the matching and sweep."""
     k = weights.shape[0]
     paired, allowed = weights[owner], real[owner] & ~jnp.eye(k, dtype=bool)
     worth = jnp.where(matched, jnp.diagonal(paired), 0.0)
@@ -83,9 +94,11 @@ def max_slack(
     return jnp.where(matched, (low[0] + worth - low[1]) / 2, 0.0), worth, s
 
 
-def whole(row_to_col: Int[AnyArray, "n"], k: int, m: int) -> tuple[Int[AnyArray, "k"], Bool[AnyArray, "k"]]:
-    """The matching as a permutation of the padded square, those who are alone paired among themselves: (row of each
-    column, whether that pair is a real match)."""
+def whole(
+    row_to_col: Int[AnyArray, "n"], k: int, m: int
+) -> tuple[Int[AnyArray, "k"], Bool[AnyArray, "k"]]:
+    """The matching as a permutation of the padded square, those who are alone paired among
+    themselves: (row of each column, whether that pair is a real match)."""
     X = jnp.pad(pairs(row_to_col, m), ((0, k - row_to_col.shape[0]), (0, k - m)))
     row_alone, col_alone = ~X.any(1), ~X.any(0)
     # The r-th row that is alone goes with the r-th column that is.
@@ -114,16 +127,21 @@ _prices_jit = jax.jit(_prices, static_argnames="select")
 
 @float64_inside
 def core_prices(
-    weights: Float[AnyArray, "n m"], row_to_col: Int[AnyArray, "n"], *, select: PriceRule = "midpoint"
+    weights: Float[AnyArray, "n m"],
+    row_to_col: Int[AnyArray, "n"],
+    *,
+    select: PriceRule = "midpoint",
 ) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
     """Core prices (p, q) of a market whose maximum-weight matching is known.
 
-    select: "row" is best for rows (smallest q), "col" best for columns, "midpoint" their average, and "max_slack" the
-    point farthest from every constraint that may be slack (at least gap/(n + m), gap = best minus second-best matching;
-    its own extreme points averaged). On an extreme point small errors in the weights keep breaking stability: sqrt(T)
-    instead of log(T) regret (`match_ucb`). At most 2 max(n, m) + 1 sweeps of O(nm).
+    select: "row" is best for rows (smallest q), "col" best for columns, "midpoint" their average,
+    and "max_slack" the point farthest from every constraint that may be slack (at least gap/(n +
+    m), gap = best minus second-best matching; its own extreme points averaged). On an extreme point
+    small errors in the weights keep breaking stability: sqrt(T) instead of log(T) regret
+    (`match_ucb`). At most 2 max(n, m) + 1 sweeps of O(nm).
 
-    Raises `InputError` for a bad rule, shapes, NaN, or a matching that is not of maximum weight (no prices exist then).
+    Raises `InputError` for a bad rule, shapes, NaN, or a matching that is not of maximum weight (no
+    prices exist then).
     """
     choice("select", select, get_args(PriceRule))
     weights = as_weights("weights", weights)
@@ -134,7 +152,8 @@ def core_prices(
         below = float(-min(jnp.min(p, initial=0.0), jnp.min(q, initial=0.0)))
         if max(short, below) > 1e-9 * max(1.0, float(jnp.max(jnp.abs(weights), initial=0.0))):
             raise InputError(
-                f"row_to_col is not a maximum-weight matching (prices miss a constraint by {max(short, below):.3g}): "
+                f"row_to_col is not a maximum-weight matching (prices miss a constraint by "
+                f"{max(short, below):.3g}): "
                 "get one from max_weight_matching(weights)"
             )
     return p, q
@@ -142,12 +161,16 @@ def core_prices(
 
 @float64_inside
 def dual_gap(
-    weights: Float[AnyArray, "n m"], row_to_col: Int[AnyArray, "n"], p: Float[AnyArray, "n"], q: Float[AnyArray, "m"]
+    weights: Float[AnyArray, "n m"],
+    row_to_col: Int[AnyArray, "n"],
+    p: Float[AnyArray, "n"],
+    q: Float[AnyArray, "m"],
 ) -> Float[AnyArray, ""]:
     """A certificate: no matching is heavier than this one by more than the returned number.
 
-    Sum of prices minus the value of the matching, after lifting p and q to dual feasibility (so that it is a bound for
-    any numbers given). It also bounds what an approximate solver costs in stability (the gap lemma).
+    Sum of prices minus the value of the matching, after lifting p and q to dual feasibility (so
+    that it is a bound for any numbers given). It also bounds what an approximate solver costs in
+    stability (the gap lemma).
     """
     weights = as_weights("weights", weights)
     n, m = weights.shape
@@ -159,23 +182,43 @@ def dual_gap(
     return p.sum() + q.sum() - value_of(weights, row_to_col)
 
 
-def feasible(weights: AnyArray, q: AnyArray, at_least: AnyArray | float = 0.0) -> tuple[AnyArray, AnyArray]:
-    """Dual-feasible prices from any column prices: q lifted to 0 and the smallest p that goes with it."""
+def feasible(
+    weights: AnyArray, q: AnyArray, at_least: AnyArray | float = 0.0
+) -> tuple[AnyArray, AnyArray]:
+    """Dual-feasible prices from any column prices: q lifted to 0 and the smallest p that goes with
+    it."""
     q = jnp.maximum(q, 0.0)
-    return jnp.maximum(jnp.maximum(at_least, 0.0), jnp.max(weights - q[None, :], axis=1, initial=0.0)), q
+    return jnp.maximum(
+        jnp.maximum(at_least, 0.0), jnp.max(weights - q[None, :], axis=1, initial=0.0)
+    ), q
 
 
 def primal_dual(
-    weights: Float[AnyArray, "k k"], warm: Float[AnyArray, "k"], position: Any, slack: bool, real: Bool[AnyArray, "k k"]
-) -> tuple[Int[AnyArray, "k"], Bool[AnyArray, "k"], Float[AnyArray, "k"], Float[AnyArray, "k"], Float[AnyArray, "k"]]:
-    """Matching and prices of a padded market (`real`: pairs that exist), from prices that were nearly right.
+    weights: Float[AnyArray, "k k"],
+    warm: Float[AnyArray, "k"],
+    position: Any,
+    slack: bool,
+    real: Bool[AnyArray, "k k"],
+) -> tuple[
+    Int[AnyArray, "k"],
+    Bool[AnyArray, "k"],
+    Float[AnyArray, "k"],
+    Float[AnyArray, "k"],
+    Float[AnyArray, "k"],
+]:
+    """Matching and prices of a padded market (`real`: pairs that exist), from prices that were
+    nearly right.
 
-    Gives (row of each column, whether it is a match, that row's price, the column's price, midpoint prices to start
-    from next time).
+    Gives (row of each column, whether it is a match, that row's price, the column's price, midpoint
+    prices to start from next time).
     """
     clipped = jnp.where(real, jnp.maximum(weights, 0.0), 0.0)
     _, owner = assign(clipped, warm, jnp.ones(weights.shape[0], bool))
     matched = jnp.diagonal(clipped[owner]) > 0
     low, high, worth = extremes(clipped, owner, matched)
-    q = max_slack(weights, owner, matched, real)[0] if slack else (1 - position) * low + position * high
+    q = (
+        max_slack(weights, owner, matched, real)[0]
+        if slack
+        else (1 - position) * low + position * high
+    )
     return owner, matched, worth - q, q, (low + high) / 2

@@ -1,4 +1,5 @@
-"""Exact references on the host, from the definitions and by other solvers: slow, for checks and small markets."""
+"""Exact references on the host, from the definitions and by other solvers: slow, for checks and
+small markets."""
 
 from itertools import product
 
@@ -29,7 +30,8 @@ def _nets(market: Market, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
 
 
 def subsidy_lp(market: Market, outcome: Outcome) -> float:
-    """min sum s, s >= 0, net_a + s_a >= 0, net_i + s_i + net_j + s_j >= W_ij (Definition 3.1), by SciPy's HiGHS."""
+    """min sum s, s >= 0, net_a + s_a >= 0, net_i + s_i + net_j + s_j >= W_ij (Definition 3.1), by
+    SciPy's HiGHS."""
     W = np.asarray(market.W)
     n, m = W.shape
     if n + m == 0:
@@ -39,13 +41,18 @@ def subsidy_lp(market: Market, outcome: Outcome) -> float:
     least = np.maximum(0.0, -np.concatenate([net_row, net_col]))
     missing = (W - net_row[:, None] - net_col).ravel()
     constraints = {"A_ub": -pairs, "b_ub": -missing} if n * m else {}
-    found = linprog(np.ones(n + m), bounds=list(zip(least, [None] * (n + m), strict=True)), method="highs",
-                    **constraints)  # fmt: skip
+    found = linprog(
+        np.ones(n + m),
+        bounds=list(zip(least, [None] * (n + m), strict=True)),
+        method="highs",
+        **constraints,
+    )
     return float(found.fun)
 
 
 def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[int], list[int]]]:
-    """The most a coalition gains by leaving together, and its rows and columns, over all 2^N coalitions."""
+    """The most a coalition gains by leaving together, and its rows and columns, over all 2^N
+    coalitions."""
     with jax.enable_x64(True):
         market = as_market(market)
         outcome = as_outcome(outcome, *market.U.shape)
@@ -53,7 +60,9 @@ def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[
     n, m = W.shape
     if n + m > _MOST_AGENTS:
         raise InputError(
-            f"market: coalitions of {n + m} agents cannot be enumerated (at most {_MOST_AGENTS}); use another form"
+            f"market: coalitions of {n + m} agents cannot be enumerated (at most "
+            f"{_MOST_AGENTS}); "
+            f"use another form"
         )
     net_row, net_col = _nets(market, outcome)
     best: tuple[float, tuple[list[int], list[int]]] = (0.0, ([], []))
@@ -67,7 +76,8 @@ def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[
 
 
 def matching_gap(weights: AnyArray) -> float:
-    """Value of the best matching minus that of the second best, which differs from it in at least one pair."""
+    """Value of the best matching minus that of the second best, which differs from it in at least
+    one pair."""
     with jax.enable_x64(True):
         W = np.array(as_weights("weights", weights))
     rows, cols = linear_sum_assignment(np.maximum(W, 0.0), maximize=True)
@@ -80,12 +90,15 @@ def matching_gap(weights: AnyArray) -> float:
         without[i, j] = 0.0
         gaps.append(best - best_value(without))
     # Or it has all these pairs and one more, among those left alone, that is not worth having.
-    alone = W[np.ix_(np.setdiff1d(np.arange(W.shape[0]), rows), np.setdiff1d(np.arange(W.shape[1]), cols))]
+    alone = W[
+        np.ix_(np.setdiff1d(np.arange(W.shape[0]), rows), np.setdiff1d(np.arange(W.shape[1]), cols))
+    ]
     return float(min([*gaps, *(-alone).ravel()], default=np.inf))
 
 
 def ntu_milp(market: Market, row_to_col: np.ndarray) -> float:
-    """Subsidies that stabilise without transfers, by SciPy's mixed-integer solver: binary z_ij says who is paid."""
+    """Subsidies that stabilise without transfers, by SciPy's mixed-integer solver: binary z_ij says
+    who is paid."""
     U, V = np.asarray(market.U, float), np.asarray(market.V, float)
     n, m = U.shape
     if n * m == 0:
@@ -96,7 +109,10 @@ def ntu_milp(market: Market, row_to_col: np.ndarray) -> float:
     # s_i >= G_ij z_ij and s_j >= H_ij (1 - z_ij)
     rows = np.hstack([pick_row, np.zeros((n * m, m)), -np.diag(gain_row.ravel())])
     cols = np.hstack([np.zeros((n * m, n)), pick_col, np.diag(gain_col.ravel())])
-    constraints = [LinearConstraint(rows, 0.0, np.inf), LinearConstraint(cols, gain_col.ravel(), np.inf)]
+    constraints = [
+        LinearConstraint(rows, 0.0, np.inf),
+        LinearConstraint(cols, gain_col.ravel(), np.inf),
+    ]
     least = np.concatenate([np.maximum(-has_row, 0.0), np.maximum(-has_col, 0.0), np.zeros(n * m)])
     most = np.concatenate([np.full(n + m, np.inf), np.ones(n * m)])
     found = milp(

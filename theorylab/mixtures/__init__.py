@@ -1,12 +1,21 @@
-"""Two-Gaussian mixtures: what labels and unlabelled points are worth, learners that use both, and lower bounds.
+"""Two-Gaussian mixtures: what labels and unlabelled points are worth, learners that use both, and
+lower bounds.
 
-The model is y = +-1 with equal chance, x given y from N(y theta*, I), s = ||theta*||. `estimators`, `likelihood` and
-`self_training` hold the learners, `information` and `rates` the theory, `sweep` simulates all of it over grids. For
-real data: `fit_logistic`, `fit_mixture`, `select_weight`. Tifrea, Yuce, Sanyal, Yang, NeurIPS 2023.
+The model is y = +-1 with equal chance, x given y from N(y theta*, I), s = ||theta*||. `estimators`,
+`likelihood` and `self_training` hold the learners, `information` and `rates` the theory, `sweep`
+simulates all of it over grids. For real data: `fit_logistic`, `fit_mixture`, `select_weight`.
+Tifrea, Yuce, Sanyal, Yang, NeurIPS 2023.
 """
 
 from theorylab.mixtures.em import Mixture, fit_mixture
-from theorylab.mixtures.estimators import Spectral, sl_estimator, spectral_ul, ssl_switch, ssl_weighted, ul_plus
+from theorylab.mixtures.estimators import (
+    Spectral,
+    sl_estimator,
+    spectral_ul,
+    ssl_switch,
+    ssl_weighted,
+    ul_plus,
+)
 from theorylab.mixtures.gaussian import excess_risk, naive_excess_risk, random_center, sample_2gmm
 from theorylab.mixtures.information import (
     LowerBound,

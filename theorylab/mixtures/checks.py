@@ -1,4 +1,5 @@
-"""What this package's functions accept, on top of `theorylab.checks`: samples as floats, labels -1 and +1, weights."""
+"""What this package's functions accept, on top of `theorylab.checks`: samples as floats, labels -1
+and +1, weights."""
 
 from typing import Any
 
@@ -11,13 +12,17 @@ from theorylab.errors import InputError
 from theorylab.precision import is_traced
 
 
-def floats(name: str, value: Any, *, ndim: int | None = None, shape: tuple[int | None, ...] | None = None) -> jax.Array:
+def floats(
+    name: str, value: Any, *, ndim: int | None = None, shape: tuple[int | None, ...] | None = None
+) -> jax.Array:
     """`value` as a JAX array of finite floats with these axes, none of them empty."""
     array = jnp.asarray(finite(name, value, ndim=ndim, shape=shape))
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 
-def labelled(X: Any, y: Any, names: tuple[str, str] = ("X_l", "y_l")) -> tuple[jax.Array, jax.Array]:
+def labelled(
+    X: Any, y: Any, names: tuple[str, str] = ("X_l", "y_l")
+) -> tuple[jax.Array, jax.Array]:
     """Samples (n, d) and their labels (n,), every label -1 or +1."""
     X, y = floats(names[0], X, ndim=2), signs(names[1], y)
     same_length(**dict(zip(names, (X, y), strict=True)))
@@ -30,14 +35,17 @@ def unlabelled(X: Any, d: int) -> jax.Array:
 
 
 def row_weights(name: str, value: Any, **rows: jax.Array) -> jax.Array:
-    """A weight >= 0 for each row of an array, given by its name, one of them at least above 0; by default ones."""
+    """A weight >= 0 for each row of an array, given by its name, one of them at least above 0; by
+    default ones."""
     array = next(iter(rows.values()))
     if value is None:
         return jnp.ones(len(array), array.dtype)
     array = floats(name, nonnegative(name, value, ndim=1))
     same_length(**{name: array}, **rows)
     if not is_traced(array) and not np.asarray(array).any():
-        raise InputError(f"{name} is 0 for all {len(array)} rows; at least one weight above 0 is needed")
+        raise InputError(
+            f"{name} is 0 for all {len(array)} rows; at least one weight above 0 is needed"
+        )
     return array
 
 

@@ -1,4 +1,5 @@
-"""EM for a mixture of two Gaussians of unknown means, weights and covariance: the UL learner on real data."""
+"""EM for a mixture of two Gaussians of unknown means, weights and covariance: the UL learner on
+real data."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +19,8 @@ COVARIANCES = ("spherical", "tied")
 
 
 class Mixture(NamedTuple):
-    """Two Gaussian components. covariance: (2,) variances if spherical, one (d, d) matrix if tied."""
+    """Two Gaussian components. covariance: (2,) variances if spherical, one (d, d) matrix if
+    tied."""
 
     weights: Float[Array, " 2"]
     means: Float[Array, "2 d"]
@@ -27,26 +29,38 @@ class Mixture(NamedTuple):
     iterations: Array
 
     def rule(self) -> Linear:
-        """The linear classifier between the means, component 1 positive: the boundary passes through their midpoint.
+        """The linear classifier between the means, component 1 positive: the boundary passes
+        through their midpoint.
 
-        With a tied covariance it is Fisher's direction; equal weights (and variances) are assumed, as in the model.
+        With a tied covariance it is Fisher's direction; equal weights (and variances) are assumed,
+        as in the model.
         """
         gap = self.means[1] - self.means[0]
-        weight = linalg.solve(self.covariance, gap[:, None])[:, 0] if self.covariance.ndim == 2 else gap
+        weight = (
+            linalg.solve(self.covariance, gap[:, None])[:, 0] if self.covariance.ndim == 2 else gap
+        )
         return Linear(weight, -weight @ jnp.sum(self.means, 0) / 2)
 
 
 def fit_mixture(
-    X: Float[Array, "n d"], *, covariance: str = "spherical", responsibilities: Float[Array, " n"] | None = None,
-    sample_weight: Float[Array, " n"] | None = None, starts: int = 3, iterations: int = 300, tolerance: float = 1e-4,
+    X: Float[Array, "n d"],
+    *,
+    covariance: str = "spherical",
+    responsibilities: Float[Array, " n"] | None = None,
+    sample_weight: Float[Array, " n"] | None = None,
+    starts: int = 3,
+    iterations: int = 300,
+    tolerance: float = 1e-4,
     floor: float = 1e-6,
-) -> Mixture:  # fmt: skip
-    """Fit by EM. covariance: "spherical" (a variance each) or "tied" (one matrix), as in scikit-learn.
+) -> Mixture:
+    """Fit by EM. covariance: "spherical" (a variance each) or "tied" (one matrix), as in
+    scikit-learn.
 
-    responsibilities: P(component 1) to start from, (n,); by default the fit is started from the two sides of each of
-    the first `starts` principal directions and the likeliest result is kept. Stops when the mean log likelihood rises
-    by less than `tolerance`. sample_weight: >= 0, zero leaves a row out. floor: is added to variances. Deterministic;
-    runs under `jit`. Raises `InputError` where `floor` is too small for a covariance to be regular in X's precision.
+    responsibilities: P(component 1) to start from, (n,); by default the fit is started from the two
+    sides of each of the first `starts` principal directions and the likeliest result is kept. Stops
+    when the mean log likelihood rises by less than `tolerance`. sample_weight: >= 0, zero leaves a
+    row out. floor: is added to variances. Deterministic; runs under `jit`. Raises `InputError`
+    where `floor` is too small for a covariance to be regular in X's precision.
     """
     X = floats("X", X, ndim=2)
     choice("covariance", covariance, COVARIANCES)
@@ -70,18 +84,25 @@ def fit_mixture(
     best = jnp.argmax(found.log_likelihood)
     fit: Mixture = jax.tree.map(lambda leaf: leaf[best], found)
     if not is_traced(fit) and not np.isfinite(np.asarray(fit.log_likelihood, np.float64)):
-        raise InputError(f"floor = {floor:g} leaves a covariance of X singular; give a larger floor, or scale X down")
+        raise InputError(
+            f"floor = {floor:g} leaves a covariance of X singular; give a larger floor, or "
+            f"scale "
+            f"X down"
+        )
     return fit
 
 
 def _principal_sides(X: Array, mass: Array, count: int) -> Array:
-    """(count, n): which side of the mean each sample lies on along the leading principal directions, as 0 or 1."""
+    """(count, n): which side of the mean each sample lies on along the leading principal
+    directions, as 0 or 1."""
     centred = X - mass @ X
     _, vectors = linalg.eigh((centred.T * mass) @ centred)
     return (centred @ vectors[:, ::-1][:, :count] > 0).astype(X.dtype).T
 
 
-def _run(X: Array, mass: Array, start: Array, kind: str, iterations: int, tolerance: float, floor: float) -> Mixture:
+def _run(
+    X: Array, mass: Array, start: Array, kind: str, iterations: int, tolerance: float, floor: float
+) -> Mixture:
     def body(state: tuple[Array, Mixture, Array]) -> tuple[Array, Mixture, Array]:
         share, before, _ = state
         fit = _maximise(X, mass, share, kind, floor)
@@ -110,7 +131,9 @@ def _maximise(X: Array, mass: Array, share: Array, kind: str, floor: float) -> M
     else:
         squares = jnp.stack([jnp.mean((X - m) ** 2, axis=1) for m in means])
         covariance = jnp.sum(shares * squares, axis=1) / weights + floor
-    return Mixture(weights / jnp.sum(weights), means, covariance, jnp.zeros((), X.dtype), jnp.asarray(0))
+    return Mixture(
+        weights / jnp.sum(weights), means, covariance, jnp.zeros((), X.dtype), jnp.asarray(0)
+    )
 
 
 def _log_joint(X: Array, fit: Mixture) -> Array:
@@ -123,6 +146,8 @@ def _log_joint(X: Array, fit: Mixture) -> Array:
         squares = jnp.stack([jnp.sum((white - c[:, None]) ** 2, axis=0) for c in centres.T])
         log_det: Any = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
     else:
-        squares = jnp.stack([jnp.sum((X - m) ** 2, axis=1) for m in fit.means]) / fit.covariance[:, None]
+        squares = (
+            jnp.stack([jnp.sum((X - m) ** 2, axis=1) for m in fit.means]) / fit.covariance[:, None]
+        )
         log_det = (d * jnp.log(fit.covariance))[:, None]
     return jnp.log(fit.weights)[:, None] - (squares + log_det + d * np.log(2 * np.pi)) / 2

@@ -1,7 +1,8 @@
 """The paper's estimators of theta*: SL (labels alone), UL (unlabelled alone), UL+, SSL-S, SSL-W.
 
-Tifrea, Yuce, Sanyal, Yang 2023, algorithms 1 to 3. All are pure, run under `jit` and `vmap`, and keep the precision
-of their input. Second moments are not centred: the mixture's mean is zero by symmetry.
+Tifrea, Yuce, Sanyal, Yang 2023, algorithms 1 to 3. All are pure, run under `jit` and `vmap`, and
+keep the precision of their input. Second moments are not centred: the mixture's mean is zero by
+symmetry.
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +17,8 @@ from theorylab.mixtures.checks import floats, labelled, unlabelled
 
 
 class Spectral(NamedTuple):
-    """The spectral estimate. `direction` stands even where the eigenvalue is below 1 and `theta` is zero."""
+    """The spectral estimate. `direction` stands even where the eigenvalue is below 1 and `theta` is
+    zero."""
 
     theta: Float[Array, " d"]  # sqrt((eigenvalue - 1)_+) direction, the sign arbitrary
     eigenvalue: Float[Array, ""]
@@ -30,7 +32,8 @@ def sl_estimator(X_l: Float[Array, "n d"], y_l: Float[Array, " n"]) -> Float[Arr
 
 
 def spectral_ul(X_u: Float[Array, "n d"]) -> Spectral:
-    """UL: the top eigenpair of the second moment X^T X / n, whose expectation is I + theta* theta*^T."""
+    """UL: the top eigenpair of the second moment X^T X / n, whose expectation is I + theta*
+    theta*^T."""
     X_u = floats("X_u", X_u, ndim=2)
     return spectral_from_moment(X_u.T @ X_u / len(X_u))
 
@@ -43,12 +46,17 @@ def spectral_from_moment(moment: Float[Array, "d d"]) -> Spectral:
 
 
 def ul_plus(
-    X_l: Float[Array, "n_l d"], y_l: Float[Array, " n_l"], X_u: Float[Array, "n_u d"], *, sign_rule: str = "mean"
+    X_l: Float[Array, "n_l d"],
+    y_l: Float[Array, " n_l"],
+    X_u: Float[Array, "n_u d"],
+    *,
+    sign_rule: str = "mean",
 ) -> Float[Array, " d"]:
     """UL+ (algorithm 1): the spectral estimate, the labels only choosing its sign.
 
-    sign_rule: "mean", the sign of <theta_SL, direction>; "vote", the majority of the labelled points' agreements (an
-    even vote falls back on "mean"). Both have the same rate. With an eigenvalue below 1 the result is zero.
+    sign_rule: "mean", the sign of <theta_SL, direction>; "vote", the majority of the labelled
+    points' agreements (an even vote falls back on "mean"). Both have the same rate. With an
+    eigenvalue below 1 the result is zero.
     """
     X_l, y_l = labelled(X_l, y_l)
     found = spectral_ul(unlabelled(X_u, X_l.shape[1]))
@@ -67,10 +75,15 @@ def side(X_l: Array, y_l: Array, direction: Array, sign_rule: str) -> Float[Arra
 
 
 def ssl_switch(
-    X_l: Float[Array, "n_l d"], y_l: Float[Array, " n_l"], X_u: Float[Array, "n_u d"], s: Any, *,
+    X_l: Float[Array, "n_l d"],
+    y_l: Float[Array, " n_l"],
+    X_u: Float[Array, "n_u d"],
+    s: Any,
+    *,
     sign_rule: str = "mean",
-) -> Float[Array, " d"]:  # fmt: skip
-    """SSL-S (algorithm 2), which is told s: zero in the trivial regime, else SL if n_l >= s^2 n_u, else UL+."""
+) -> Float[Array, " d"]:
+    """SSL-S (algorithm 2), which is told s: zero in the trivial regime, else SL if n_l >= s^2 n_u,
+    else UL+."""
     X_l, y_l = labelled(X_l, y_l)
     X_u = unlabelled(X_u, X_l.shape[1])
     number("s", s, 0.0, open_low=True)
@@ -84,8 +97,11 @@ def switched(sl: Array, ulp: Array, s: Any, d: Any, n_l: Any, n_u: Any) -> Array
     return jnp.where(trivial, jnp.zeros_like(sl), jnp.where(n_l >= s**2 * n_u, sl, ulp))
 
 
-def ssl_weighted(theta_sl: Float[Array, " d"], theta_ulp: Float[Array, " d"], t: Any) -> Float[Array, " d"]:
-    """SSL-W (algorithm 3): t theta_SL + (1 - t) theta_UL+, t in [0, 1]; for the best t see `optimal_weight`."""
+def ssl_weighted(
+    theta_sl: Float[Array, " d"], theta_ulp: Float[Array, " d"], t: Any
+) -> Float[Array, " d"]:
+    """SSL-W (algorithm 3): t theta_SL + (1 - t) theta_UL+, t in [0, 1]; for the best t see
+    `optimal_weight`."""
     theta_sl, theta_ulp = floats("theta_sl", theta_sl), floats("theta_ulp", theta_ulp)
     if theta_sl.ndim == 0 or theta_sl.shape[-1:] != theta_ulp.shape[-1:]:
         shapes = f"theta_sl has shape {theta_sl.shape}, theta_ulp {theta_ulp.shape}"

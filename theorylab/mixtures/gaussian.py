@@ -1,7 +1,8 @@
-"""The symmetric mixture of two Gaussians: y = +-1 with equal chance, x given y from N(y theta*, I). Samples and risks.
+"""The symmetric mixture of two Gaussians: y = +-1 with equal chance, x given y from N(y theta*, I).
+Samples and risks.
 
-s = ||theta*|| is the signal-to-noise ratio. A classifier theta predicts the sign of <theta, x>; its error rate is
-Phi(-s cos(angle to theta*)), the best one Phi(-s).
+s = ||theta*|| is the signal-to-noise ratio. A classifier theta predicts the sign of <theta, x>; its
+error rate is Phi(-s cos(angle to theta*)), the best one Phi(-s).
 """
 
 from typing import Any
@@ -28,7 +29,9 @@ def sample_2gmm(
     n = count("n", n, at_least=0)
     key_y, key_x = jax.random.split(checked_key("key", key))
     y = jax.random.rademacher(key_y, (n,), theta_star.dtype)
-    return y[:, None] * theta_star + jax.random.normal(key_x, (n, theta_star.size), theta_star.dtype), y
+    return y[:, None] * theta_star + jax.random.normal(
+        key_x, (n, theta_star.size), theta_star.dtype
+    ), y
 
 
 def random_center(key: Key[Array, ""], d: int, s: float | Float[Array, ""]) -> Float[Array, " d"]:
@@ -38,11 +41,14 @@ def random_center(key: Key[Array, ""], d: int, s: float | Float[Array, ""]) -> F
     return s * z / jnp.linalg.norm(z)
 
 
-def excess_risk(theta: Float[Array, "*batch d"], theta_star: Float[Array, " d"]) -> Float[Array, "*batch"]:
-    """Error rate of sign<theta, x> above the best one, Phi(-s cos) - Phi(-s), to full relative precision.
+def excess_risk(
+    theta: Float[Array, "*batch d"], theta_star: Float[Array, " d"]
+) -> Float[Array, "*batch"]:
+    """Error rate of sign<theta, x> above the best one, Phi(-s cos) - Phi(-s), to full relative
+    precision.
 
-    theta = 0 is a coin flip. The difference of the two Phi would lose all digits in float32 below 1e-6; see
-    `excess_from_parts`. Raises `InputError` unless the last axes agree.
+    theta = 0 is a coin flip. The difference of the two Phi would lose all digits in float32 below
+    1e-6; see `excess_from_parts`. Raises `InputError` unless the last axes agree.
     """
     theta, theta_star = _classifiers(theta, theta_star)
     s = jnp.linalg.norm(theta_star)
@@ -55,15 +61,20 @@ def excess_risk(theta: Float[Array, "*batch d"], theta_star: Float[Array, " d"])
 def _classifiers(theta: Any, theta_star: Any) -> tuple[Array, Array]:
     theta, theta_star = floats("theta", theta), floats("theta_star", theta_star, ndim=1)
     if theta.shape[-1:] != theta_star.shape:
-        raise InputError(f"theta has shape {theta.shape}, theta_star {theta_star.shape}: the last axes must agree")
+        raise InputError(
+            f"theta has shape {theta.shape}, theta_star {theta_star.shape}: the last axes must "
+            f"agree"
+        )
     return theta, theta_star
 
 
 def excess_from_parts(s: Any, along: Any, across: Any) -> Float[Array, "..."]:
-    """The excess risk from <theta, theta*>/s (`along`) and the squared length of the rest of theta (`across`).
+    """The excess risk from <theta, theta*>/s (`along`) and the squared length of the rest of theta
+    (`across`).
 
-    1 - cos = across / (|theta|^2 (1 + cos)) has no cancellation, and the risk is the normal density integrated from
-    s cos to s by 16 Gauss-Legendre points; where that interval is longer than 1 the plain difference is accurate.
+    1 - cos = across / (|theta|^2 (1 + cos)) has no cancellation, and the risk is the normal density
+    integrated from s cos to s by 16 Gauss-Legendre points; where that interval is longer than 1 the
+    plain difference is accurate.
     """
     s, along, across = jnp.asarray(s), jnp.asarray(along), jnp.asarray(across)
     length2 = along**2 + across
@@ -77,8 +88,11 @@ def excess_from_parts(s: Any, along: Any, across: Any) -> Float[Array, "..."]:
     return jnp.where((cos > 0) & (width < 1) & (length2 > 0), close, ndtr(-s * cos) - ndtr(-s))
 
 
-def naive_excess_risk(theta: Float[Array, "*batch d"], theta_star: Float[Array, " d"]) -> Float[Array, "*batch"]:
-    """The same by subtracting two values of Phi: what not to do in float32. Kept to show the difference."""
+def naive_excess_risk(
+    theta: Float[Array, "*batch d"], theta_star: Float[Array, " d"]
+) -> Float[Array, "*batch"]:
+    """The same by subtracting two values of Phi: what not to do in float32. Kept to show the
+    difference."""
     theta, theta_star = _classifiers(theta, theta_star)
     s = jnp.linalg.norm(theta_star)
     length = jnp.linalg.norm(theta, axis=-1) * s

@@ -1,12 +1,15 @@
 """What one unlabelled point is worth, and the lower bound that follows, with explicit constants.
 
-On the sphere of radius s the density of an unlabelled point is phi_d(x) exp(-s^2/2) cosh<theta, x>, so that
+On the sphere of radius s the density of an unlabelled point is phi_d(x) exp(-s^2/2) cosh<theta, x>,
+so that
 
-    KL(p_theta || p_theta') = g(s^2) - g(<theta, theta'>),   g(m) = E log cosh(m + s Z),   Z ~ N(0, 1)
-    q(s) = E tanh^2(s^2 + s Z) = E tanh(s^2 + s Z),   KL <= q(s) ||theta - theta'||^2 / 2,   q(s) <= min(1, s^2),
+    KL(p_theta || p_theta') = g(s^2) - g(<theta, theta'>),   g(m) = E log cosh(m + s Z),   Z ~ N(0,
+    1) q(s) = E tanh^2(s^2 + s Z) = E tanh(s^2 + s Z),   KL <= q(s) ||theta - theta'||^2 / 2,   q(s)
+    <= min(1, s^2),
 
-while a labelled point has KL exactly ||theta - theta'||^2 / 2: an unlabelled point is worth at most q(s) labelled
-ones. Assouad's lemma with N = n_l + q(s) n_u gives the minimax bound. All in float64, whatever the caller runs in.
+while a labelled point has KL exactly ||theta - theta'||^2 / 2: an unlabelled point is worth at most
+q(s) labelled ones. Assouad's lemma with N = n_l + q(s) n_u gives the minimax bound. All in float64,
+whatever the caller runs in.
 """
 
 from collections.abc import Callable
@@ -21,24 +24,33 @@ from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
 
 Scalars = Any  # numbers or arrays that broadcast
-_Z = np.linspace(-10.0, 10.0, 1025)  # the trapezoid rule converges geometrically for functions analytic in a strip
+# the trapezoid rule converges geometrically for functions analytic in a strip
+_Z = np.linspace(-10.0, 10.0, 1025)
 _P = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
 
 
-def gaussian_expect(f: Callable[[Array], Array], mean: Scalars, std: Scalars) -> Float[Array, "..."]:
-    """E f(mean + std Z) for Z ~ N(0, 1) and an f that is smooth and elementwise, in the precision of its arguments.
+def gaussian_expect(
+    f: Callable[[Array], Array], mean: Scalars, std: Scalars
+) -> Float[Array, "..."]:
+    """E f(mean + std Z) for Z ~ N(0, 1) and an f that is smooth and elementwise, in the precision
+    of its arguments.
 
-    Trapezoid rule with 1025 points on [-10, 10]: error about exp(-2 pi a / (0.02 std)) when f is analytic within a of
-    the real axis (a = pi/2 for tanh and log cosh), so it is exact in float64 up to std = 10. Gauss-Hermite rules of
-    practical order are off by 1e-6 already at std = 3.
+    Trapezoid rule with 1025 points on [-10, 10]: error about exp(-2 pi a / (0.02 std)) when f is
+    analytic within a of the real axis (a = pi/2 for tanh and log cosh), so it is exact in float64
+    up to std = 10. Gauss-Hermite rules of practical order are off by 1e-6 already at std = 3.
     """
     function("f", f)
     mean, std = jnp.asarray(finite("mean", mean)), jnp.asarray(nonnegative("std", std))
     broadcast(mean=mean, std=std)
-    points = mean[..., None] + std[..., None] * jnp.asarray(_Z, jnp.result_type(mean, std, jnp.float32))
+    points = mean[..., None] + std[..., None] * jnp.asarray(
+        _Z, jnp.result_type(mean, std, jnp.float32)
+    )
     values = f(points)
     if np.shape(values) != points.shape:
-        raise InputError(f"f gives {np.shape(values)} for points {points.shape}; an elementwise function is needed")
+        raise InputError(
+            f"f gives {np.shape(values)} for points {points.shape}; an elementwise function is "
+            f"needed"
+        )
     return values @ jnp.asarray(_P, points.dtype)
 
 
@@ -49,7 +61,8 @@ def log_cosh(x: Array) -> Array:
 
 @float64_inside
 def unlabelled_information(s: Scalars) -> Float[Array, "..."]:
-    """q(s) = E tanh^2(s^2 + s Z) in [0, 1]: labelled points that an unlabelled one is worth, at most.
+    """q(s) = E tanh^2(s^2 + s Z) in [0, 1]: labelled points that an unlabelled one is worth, at
+    most.
 
     Also its Fisher information in directions orthogonal to theta*. s: finite, >= 0.
     """
@@ -60,7 +73,8 @@ def unlabelled_information(s: Scalars) -> Float[Array, "..."]:
 
 @float64_inside
 def nishimori_gap(s: Scalars, *, drift: Scalars = None) -> Float[Array, "..."]:
-    """E tanh(m + s Z) - E tanh^2(m + s Z), which is zero at the drift m = s^2 of the model (the default) alone."""
+    """E tanh(m + s Z) - E tanh^2(m + s Z), which is zero at the drift m = s^2 of the model (the
+    default) alone."""
     nonnegative("s", s)
     if drift is not None:
         broadcast(s=s, drift=finite("drift", drift))
@@ -71,7 +85,8 @@ def nishimori_gap(s: Scalars, *, drift: Scalars = None) -> Float[Array, "..."]:
 
 @float64_inside
 def spectral_information(s: Scalars) -> Float[Array, "..."]:
-    """s^2 / (1 + s^2): labelled points that an unlabelled one is worth to the spectral estimator."""
+    """s^2 / (1 + s^2): labelled points that an unlabelled one is worth to the spectral
+    estimator."""
     nonnegative("s", s)
     s = as_float64(s)
     return s**2 / (1 + s**2)
@@ -87,7 +102,8 @@ def mixture_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
 
 @float64_inside
 def labelled_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
-    """KL divergence of one labelled point, ||theta - theta'||^2 / 2 = s^2 (1 - cos angle) = 2 s^2 sin^2(angle / 2)."""
+    """KL divergence of one labelled point, ||theta - theta'||^2 / 2 = s^2 (1 - cos angle) = 2 s^2
+    sin^2(angle / 2)."""
     broadcast(s=nonnegative("s", s), angle=finite("angle", angle))
     return 2 * (as_float64(s) * jnp.sin(as_float64(angle) / 2)) ** 2
 
@@ -101,18 +117,31 @@ class LowerBound(NamedTuple):
 
 @float64_inside
 def assouad_bound(
-    s: Scalars, d: Scalars, n_l: Scalars, n_u: Scalars, *, information: Scalars = None, factor: Scalars = 1.0
+    s: Scalars,
+    d: Scalars,
+    n_l: Scalars,
+    n_u: Scalars,
+    *,
+    information: Scalars = None,
+    factor: Scalars = 1.0,
 ) -> LowerBound:
-    """Lower bound on the minimax risks over all theta* of length s, for any learner of n_l labels and n_u points.
+    """Lower bound on the minimax risks over all theta* of length s, for any learner of n_l labels
+    and n_u points.
 
-    With N = n_l + q(s) n_u and delta = min(2 / (3 sqrt N), s / sqrt(d-1)), squared estimation error is at least
-    (d-1) delta^2 (1 - delta sqrt N), and the excess risk phi(s)/(2 s) times that. Valid for every s > 0, d >= 2.
-    By rotation symmetry it holds for each fixed theta* when the learner is rotation equivariant.
+    With N = n_l + q(s) n_u and delta = min(2 / (3 sqrt N), s / sqrt(d-1)), squared estimation error
+    is at least (d-1) delta^2 (1 - delta sqrt N), and the excess risk phi(s)/(2 s) times that. Valid
+    for every s > 0, d >= 2. By rotation symmetry it holds for each fixed theta* when the learner is
+    rotation equivariant.
 
-    information: in place of q(s), factor: multiplies the bounds; only for showing that wrong ones are refuted.
+    information: in place of q(s), factor: multiplies the bounds; only for showing that wrong ones
+    are refuted.
     """
     given = {"s": positive("s", s), "d": within("d", d, 2.0)}
-    given |= {"n_l": nonnegative("n_l", n_l), "n_u": nonnegative("n_u", n_u), "factor": nonnegative("factor", factor)}
+    given |= {
+        "n_l": nonnegative("n_l", n_l),
+        "n_u": nonnegative("n_u", n_u),
+        "factor": nonnegative("factor", factor),
+    }
     if information is not None:
         given["information"] = nonnegative("information", information)
     broadcast(**given)

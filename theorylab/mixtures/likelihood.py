@@ -1,10 +1,12 @@
-"""Semi-supervised EM: the maximum likelihood estimate of theta* from labelled and unlabelled points together.
+"""Semi-supervised EM: the maximum likelihood estimate of theta* from labelled and unlabelled points
+together.
 
-EM's step is theta <- (sum_l y x + sum_u x tanh<x, theta>) / (n_l + n_u). It converges at the rate of the share of
-missing information, slowly at small s. A scoring step, EM's times the inverse of the information, has the same fixed
-points and costs as much: the information follows from the second moment of the points. With Anderson's extrapolation of
-the last two steps, a handful is enough. Such a step is kept only where it does not lower the likelihood, else EM's own
-step is taken, which never does.
+EM's step is theta <- (sum_l y x + sum_u x tanh<x, theta>) / (n_l + n_u). It converges at the rate
+of the share of missing information, slowly at small s. A scoring step, EM's times the inverse of
+the information, has the same fixed points and costs as much: the information follows from the
+second moment of the points. With Anderson's extrapolation of the last two steps, a handful is
+enough. Such a step is kept only where it does not lower the likelihood, else EM's own step is
+taken, which never does.
 """
 
 from typing import Any, NamedTuple
@@ -32,13 +34,20 @@ class Likelihood(NamedTuple):
 
 
 def ssl_em(
-    X_l: Float[Array, "n_l d"], y_l: Float[Array, " n_l"], X_u: Float[Array, "n_u d"], theta0: Float[Array, " d"], *,
-    iterations: int = 200, tolerance: float = 1e-5, scoring: bool = True,
-) -> Float[Array, " d"]:  # fmt: skip
-    """Semi-supervised EM from `theta0`, which should be SSL-W: from zero or a wrong sign it may stay there.
+    X_l: Float[Array, "n_l d"],
+    y_l: Float[Array, " n_l"],
+    X_u: Float[Array, "n_u d"],
+    theta0: Float[Array, " d"],
+    *,
+    iterations: int = 200,
+    tolerance: float = 1e-5,
+    scoring: bool = True,
+) -> Float[Array, " d"]:
+    """Semi-supervised EM from `theta0`, which should be SSL-W: from zero or a wrong sign it may
+    stay there.
 
-    Stops when the estimated distance from the fixed point is below `tolerance`, or after `iterations`; `scoring=False`
-    takes EM's steps alone.
+    Stops when the estimated distance from the fixed point is below `tolerance`, or after
+    `iterations`; `scoring=False` takes EM's steps alone.
     Asymptotically efficient: excess risk A / (n_l + q(s) n_u), see `predicted_excess`.
     """
     X_l, y_l = labelled(X_l, y_l)
@@ -50,25 +59,41 @@ def ssl_em(
     columns = jnp.concatenate([X_u, jnp.ones((len(X_u), 1), X_u.dtype)], axis=1).T
     points = jnp.pad(columns, ((0, 0), (0, -len(X_u) % FACTORS)))[None]
     found = maximise(
-        points, jnp.asarray([len(X_u)]), jnp.zeros(1, X_u.dtype), (y_l @ X_l).astype(X_u.dtype)[None],
-        jnp.asarray([len(X_l)]), theta0.astype(X_u.dtype)[None], (X_u.T @ X_u / len(X_u))[None],
-        iterations=iterations, tolerance=tolerance,
+        points,
+        jnp.asarray([len(X_u)]),
+        jnp.zeros(1, X_u.dtype),
+        (y_l @ X_l).astype(X_u.dtype)[None],
+        jnp.asarray([len(X_l)]),
+        theta0.astype(X_u.dtype)[None],
+        (X_u.T @ X_u / len(X_u))[None],
+        iterations=iterations,
+        tolerance=tolerance,
         scoring=scoring,
-    )  # fmt: skip
+    )
     return found.theta[0]
 
 
 def maximise(
-    points: Float[Array, "b d+1 n"], n_u: Any, shift: Any, labelled_sum: Float[Array, "k d"], n_l: Any,
-    theta0: Float[Array, "k d"], moment: Float[Array, "k d d"], *, iterations: int, tolerance: float,
-    scoring: bool = True, blocks: Any = None,
-) -> Likelihood:  # fmt: skip
+    points: Float[Array, "b d+1 n"],
+    n_u: Any,
+    shift: Any,
+    labelled_sum: Float[Array, "k d"],
+    n_l: Any,
+    theta0: Float[Array, "k d"],
+    moment: Float[Array, "k d d"],
+    *,
+    iterations: int,
+    tolerance: float,
+    scoring: bool = True,
+    blocks: Any = None,
+) -> Likelihood:
     """EM for k problems at once that share their noise: each step is two matrix products.
 
-    Problem j has the first n_u[j] points of the blocks, shifted by shift[j] e_1, and labelled points whose sum of y x
-    is labelled_sum[j]; moment[j] is the mean of x x^T over its unlabelled points. The last row of `points` is 1: with
-    it, the shift is a part of the product. n must be a multiple of `FACTORS`. blocks: how many blocks hold points that
-    count, may be traced (all by default).
+    Problem j has the first n_u[j] points of the blocks, shifted by shift[j] e_1, and labelled
+    points whose sum of y x is labelled_sum[j]; moment[j] is the mean of x x^T over its unlabelled
+    points. The last row of `points` is 1: with it, the shift is a part of the product. n must be a
+    multiple of `FACTORS`. blocks: how many blocks hold points that count, may be traced (all by
+    default).
     """
     n, dtype = points.shape[2], points.dtype
     blocks = len(points) if blocks is None else blocks
@@ -88,13 +113,21 @@ def maximise(
             small = jnp.exp(-2 * size)  # tanh and log cosh from one exponential
             pull = jnp.where(counted, jnp.copysign((1 - small) / (1 + small), u), 0)
             # One logarithm of a product of factors in [1, 2] is cheaper than as many logarithms.
-            products = jnp.prod(jnp.where(counted, 1 + small, 1).reshape(len(theta), FACTORS, -1), axis=1)
-            gain = jnp.sum(jnp.where(counted, size - np.log(2), 0), axis=1) + jnp.sum(jnp.log(products), axis=1)
+            products = jnp.prod(
+                jnp.where(counted, 1 + small, 1).reshape(len(theta), FACTORS, -1), axis=1
+            )
+            gain = jnp.sum(jnp.where(counted, size - np.log(2), 0), axis=1) + jnp.sum(
+                jnp.log(products), axis=1
+            )
             return sums[0] + pull @ points[b].T, sums[1] + gain
 
-        pulled, gain = jax.lax.fori_loop(0, blocks, add, (jnp.zeros_like(lifted), jnp.zeros_like(theta[:, 0])))
+        pulled, gain = jax.lax.fori_loop(
+            0, blocks, add, (jnp.zeros_like(lifted), jnp.zeros_like(theta[:, 0]))
+        )
         mean = (labelled_sum + pulled[:, :-1]).at[:, 0].add(shift * pulled[:, -1]) / total[:, None]
-        height = (jnp.sum(labelled_sum * theta, axis=1) + gain) / total - jnp.sum(theta**2, axis=1) / 2
+        height = (jnp.sum(labelled_sum * theta, axis=1) + gain) / total - jnp.sum(
+            theta**2, axis=1
+        ) / 2
         return height, mean
 
     information = _information(theta0, moment, n_l, n_u) if scoring else None
@@ -116,21 +149,52 @@ def maximise(
         ahead = at.theta + step
         if scoring:  # Anderson's extrapolation of the last two steps
             change = step - at.step
-            share = jnp.sum(change * step, axis=1) / jnp.maximum(jnp.sum(change**2, axis=1), jnp.finfo(dtype).tiny)
+            share = jnp.sum(change * step, axis=1) / jnp.maximum(
+                jnp.sum(change**2, axis=1), jnp.finfo(dtype).tiny
+            )
             share = jnp.where(at.fresh, 0, share)[:, None]
             ahead = ahead - share * (at.theta - at.last + change)
         yes = jnp.ones_like(failed)
-        kept = _State(ahead, height, at.theta, step, safe, yes & scoring, ~yes, at.trusted, error, at.count + 1)
+        kept = _State(
+            ahead,
+            height,
+            at.theta,
+            step,
+            safe,
+            yes & scoring,
+            ~yes,
+            at.trusted,
+            error,
+            at.count + 1,
+        )
         again = at._replace(
-            theta=at.safe, bold=~yes, fresh=yes, trusted=~yes, error=jnp.full_like(error, jnp.inf), count=at.count + 1
+            theta=at.safe,
+            bold=~yes,
+            fresh=yes,
+            trusted=~yes,
+            error=jnp.full_like(error, jnp.inf),
+            count=at.count + 1,
         )
         return _choose(going(at), _choose(failed, again, kept), at)
 
     no = jnp.zeros(len(theta0), bool)
     low = jnp.full(len(theta0), -jnp.inf, dtype)
-    start = _State(theta0, low, theta0, jnp.zeros_like(theta0), theta0, no, ~no, ~no, -low, jnp.zeros(len(theta0), int))
+    start = _State(
+        theta0,
+        low,
+        theta0,
+        jnp.zeros_like(theta0),
+        theta0,
+        no,
+        ~no,
+        ~no,
+        -low,
+        jnp.zeros(len(theta0), int),
+    )
     end = jax.lax.while_loop(lambda at: jnp.any(going(at)), body, start)
-    return Likelihood(jnp.where((end.error <= tolerance)[:, None], end.theta, end.safe), end.count, end.error)
+    return Likelihood(
+        jnp.where((end.error <= tolerance)[:, None], end.theta, end.safe), end.count, end.error
+    )
 
 
 class _State(NamedTuple):
@@ -161,7 +225,8 @@ class _Information(NamedTuple):
     along: Array
 
     def solve(self, gradient: Array, trusted: Array) -> Array:
-        """The inverse information times the gradients (k, d): Fisher's where it is not sound or not `trusted` (k,)."""
+        """The inverse information times the gradients (k, d): Fisher's where it is not sound or not
+        `trusted` (k,)."""
         exact = linalg.cho_solve(self.factor, gradient[..., None])[..., 0]
         part = jnp.sum(gradient * self.unit, axis=1, keepdims=True) * self.unit
         mean = (gradient - part) / self.across[:, None] + part / self.along[:, None]
@@ -171,16 +236,18 @@ class _Information(NamedTuple):
 def _information(theta: Array, moment: Array, n_l: Any, n_u: Any) -> _Information:
     """Nearly the observed information at theta, of points of these second moments.
 
-    The Hessian of minus the log likelihood is (n_l + n_u) I - sum_u sech^2<x, theta> x x^T. The mean of that sum is
-    known, and so is the mean of x x^T, of which the sample has `moment`: the map that takes the one mean to the other
-    is applied to the sample's moment. Where the difference is not positive definite, the mean is taken (Fisher's).
+    The Hessian of minus the log likelihood is (n_l + n_u) I - sum_u sech^2<x, theta> x x^T. The
+    mean of that sum is known, and so is the mean of x x^T, of which the sample has `moment`: the
+    map that takes the one mean to the other is applied to the sample's moment. Where the difference
+    is not positive definite, the mean is taken (Fisher's).
     """
     dtype, eye = theta.dtype, jnp.eye(theta.shape[1], dtype=theta.dtype)
     s2 = jnp.sum(theta**2, axis=1)
     length = jnp.where(s2 > 0, jnp.sqrt(s2), 1)
     x = s2[:, None] + jnp.sqrt(s2)[:, None] * jnp.asarray(_Z, dtype)
     sech2, p = 1 - jnp.tanh(x) ** 2, jnp.asarray(_P, dtype)
-    across, along = sech2 @ p, (sech2 * (x / length[:, None]) ** 2) @ p  # eigenvalues of the mean of sech^2 x x^T
+    # eigenvalues of the mean of sech^2 x x^T
+    across, along = sech2 @ p, (sech2 * (x / length[:, None]) ** 2) @ p
     unit = theta / length[:, None]
     # T moment T, where T = a (I - u u^T) + b u u^T squared takes I + theta theta^T to that mean.
     a, b = jnp.sqrt(across), jnp.sqrt(along / (1 + s2))
@@ -191,8 +258,10 @@ def _information(theta: Array, moment: Array, n_l: Any, n_u: Any) -> _Informatio
     seen = across[:, None, None] * moment + cross + jnp.swapaxes(cross, 1, 2)
     total = jnp.asarray(n_l + n_u, dtype)
     factor = linalg.cholesky(total[:, None, None] * eye - n_u[:, None, None] * seen)
-    # A start near zero has no information: EM's step, of information n_l + n_u, is not exceeded a thousandfold.
+    # A start near zero has no information: EM's step, of information n_l + n_u, is not exceeded a
+    # thousandfold.
     floor = 1e-3 * total
-    sound = jnp.min(jnp.diagonal(factor, axis1=1, axis2=2), axis=1) > jnp.sqrt(floor)  # False for NaN
+    # False for NaN
+    sound = jnp.min(jnp.diagonal(factor, axis1=1, axis2=2), axis=1) > jnp.sqrt(floor)
     across, along = (jnp.maximum(total - n_u * share, floor) for share in (across, along))
     return _Information(factor, sound, unit, across, along)

@@ -1,7 +1,9 @@
-"""Logistic regression with a ridge penalty, by Newton's method with a line search: the SL learner on real data.
+"""Logistic regression with a ridge penalty, by Newton's method with a line search: the SL learner
+on real data.
 
-The objective is scikit-learn's: sum of weighted logistic losses + l2/2 ||weight||^2, the intercept unpenalised; its C
-is 1/l2. Sample weights double as masks, so that one compiled program serves every training set of a sweep.
+The objective is scikit-learn's: sum of weighted logistic losses + l2/2 ||weight||^2, the intercept
+unpenalised; its C is 1/l2. Sample weights double as masks, so that one compiled program serves
+every training set of a sweep.
 """
 
 from functools import partial
@@ -24,17 +26,31 @@ class Linear(NamedTuple):
 
     def score(self, X: Float[Array, "n d"]) -> Float[Array, "*batch n"]:
         """Signed scores of the rows of X; with stacked classifiers one row of scores each."""
-        weight, intercept = jnp.asarray(finite("weight", self.weight)), jnp.asarray(finite("intercept", self.intercept))
-        return weight @ jnp.asarray(finite("X", X, shape=(None, weight.shape[-1]))).T + intercept[..., None]
+        weight, intercept = (
+            jnp.asarray(finite("weight", self.weight)),
+            jnp.asarray(finite("intercept", self.intercept)),
+        )
+        return (
+            weight @ jnp.asarray(finite("X", X, shape=(None, weight.shape[-1]))).T
+            + intercept[..., None]
+        )
 
     def error(
-        self, X: Float[Array, "n d"], y: Float[Array, " n"], *, sample_weight: Float[Array, " n"] | None = None
+        self,
+        X: Float[Array, "n d"],
+        y: Float[Array, " n"],
+        *,
+        sample_weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, "*batch"]:
         """Error rate on labels in {-1, +1}, weighted or not; a score of zero counts as +1."""
         score, y = self.score(X), signs("y", y)
         same_length(X=X, y=y)
         wrong = jnp.where(score >= 0, 1, -1) != jnp.asarray(y)
-        weights = None if sample_weight is None else row_weights("sample_weight", sample_weight, X=jnp.asarray(X))
+        weights = (
+            None
+            if sample_weight is None
+            else row_weights("sample_weight", sample_weight, X=jnp.asarray(X))
+        )
         return jnp.average(wrong, axis=-1, weights=weights)
 
     def normalised(self) -> "Linear":
@@ -45,14 +61,20 @@ class Linear(NamedTuple):
 
 
 def fit_logistic(
-    X: Float[Array, "n d"], y: Float[Array, " n"], *, l2: Any = 1.0, sample_weight: Float[Array, " n"] | None = None,
-    intercept: bool = True, start: Linear | None = None, iterations: int = 200,
-) -> Linear:  # fmt: skip
+    X: Float[Array, "n d"],
+    y: Float[Array, " n"],
+    *,
+    l2: Any = 1.0,
+    sample_weight: Float[Array, " n"] | None = None,
+    intercept: bool = True,
+    start: Linear | None = None,
+    iterations: int = 200,
+) -> Linear:
     """Minimise sum_i w_i log(1 + exp(-y_i (<weight, x_i> + intercept))) + l2/2 ||weight||^2.
 
-    y: -1 or +1. sample_weight: >= 0, zero leaves a row out. l2: > 0, may be traced. Stops when Newton's step is shorter
-    than the root of the precision, relative to the solution. Raises `InputError` when an intercept is fitted to one
-    class alone: it would be infinite.
+    y: -1 or +1. sample_weight: >= 0, zero leaves a row out. l2: > 0, may be traced. Stops when
+    Newton's step is shorter than the root of the precision, relative to the solution. Raises
+    `InputError` when an intercept is fitted to one class alone: it would be infinite.
     """
     X, y = labelled(X, y, ("X", "y"))
     weights = row_weights("sample_weight", sample_weight, X=X)
@@ -65,9 +87,13 @@ def fit_logistic(
     if start is not None:
         theta0 = theta_of(check_rule("start", start, X.shape[1]), intercept)
     theta, _ = minimise(
-        rows.T[None], y[None], weights.astype(X.dtype)[None], penalty_of(l2, rows, intercept), theta0,
+        rows.T[None],
+        y[None],
+        weights.astype(X.dtype)[None],
+        penalty_of(l2, rows, intercept),
+        theta0,
         iterations=iterations,
-    )  # fmt: skip
+    )
     return linear_of(theta, intercept)
 
 
@@ -112,19 +138,29 @@ class _Point(NamedTuple):
 
 
 def minimise(
-    design: Float[Array, "b p n"], y: Float[Array, "b n"], weights: Float[Array, "b n"],
-    penalty: Float[Array, " p"], theta0: Float[Array, " p"], *, inverse: Float[Array, "p p"] | None = None,
-    blocks: Any = None, iterations: int = 200, tolerance: Any = 0.0,
-) -> tuple[Float[Array, " p"], Float[Array, "p p"]]:  # fmt: skip
-    """Minimise sum_i w_i log(1 + exp(-y_i <theta, x_i>)) + <penalty, theta^2>/2 over samples in blocks.
+    design: Float[Array, "b p n"],
+    y: Float[Array, "b n"],
+    weights: Float[Array, "b n"],
+    penalty: Float[Array, " p"],
+    theta0: Float[Array, " p"],
+    *,
+    inverse: Float[Array, "p p"] | None = None,
+    blocks: Any = None,
+    iterations: int = 200,
+    tolerance: Any = 0.0,
+) -> tuple[Float[Array, " p"], Float[Array, "p p"]]:
+    """Minimise sum_i w_i log(1 + exp(-y_i <theta, x_i>)) + <penalty, theta^2>/2 over samples in
+    blocks.
 
-    A sample is a column. BFGS from the inverse Hessian, which is computed anew when a step fails to halve the next one:
-    a pass over the samples for the gradient costs a fifth of one for the Hessian. A step that does not lower the
-    objective (Armijo's rule) asks for the Hessian at hand, or is halved where it is that one's.
+    A sample is a column. BFGS from the inverse Hessian, which is computed anew when a step fails to
+    halve the next one: a pass over the samples for the gradient costs a fifth of one for the
+    Hessian. A step that does not lower the objective (Armijo's rule) asks for the Hessian at hand,
+    or is halved where it is that one's.
 
-    inverse: of a Hessian to begin with, as `inverse_hessian` gives it of a problem nearby. blocks: how many blocks
-    count, may be traced. iterations: evaluations at most. tolerance: error of theta, relative; rounding at least.
-    Returns the minimiser and the inverse Hessian as it is known there.
+    inverse: of a Hessian to begin with, as `inverse_hessian` gives it of a problem nearby. blocks:
+    how many blocks
+    count, may be traced. iterations: evaluations at most. tolerance: error of theta, relative;
+    rounding at least. Returns the minimiser and the inverse Hessian as it is known there.
     """
     eps = float(jnp.finfo(design.dtype).eps)
     count = len(design) if blocks is None else blocks
@@ -134,7 +170,8 @@ def minimise(
         margin = y[b] * (theta @ design[b])
         small = jnp.exp(-jnp.abs(margin))
         one = 1 + small
-        log1p = jnp.log(one) - (one - 1 - small) / one  # as exact as `jnp.log1p`, in a third of its time on a CPU
+        # as exact as `jnp.log1p`, in a third of its time on a CPU
+        log1p = jnp.log(one) - (one - 1 - small) / one
         wrong = jnp.where(margin > 0, small, 1) / one  # logistic function of -margin
         loss = weights[b] * (jnp.maximum(-margin, 0) + log1p)
         return sums[0] + jnp.sum(loss), sums[1] - design[b] @ (pull[b] * wrong)
@@ -145,7 +182,8 @@ def minimise(
         return loss + penalty @ theta**2 / 2, gradient + penalty * theta, loss
 
     def done(at: _Point, fresh: Array) -> Array:
-        """Whether the step leaves no error to speak of: a Newton step squares it, another shrinks it by the ratio."""
+        """Whether the step leaves no error to speak of: a Newton step squares it, another shrinks
+        it by the ratio."""
         length, whole = jnp.linalg.norm(at.move), jnp.linalg.norm(at.theta)
         newton = fresh & (at.ratio == 1) & (length <= eps**0.5 * whole)
         last = length * jnp.minimum(at.ratio, 0.5) <= jnp.maximum(tolerance, 16 * eps) * whole
@@ -167,7 +205,9 @@ def minimise(
             move = -inverse @ gradient
             ratio = jnp.linalg.norm(move) / jnp.linalg.norm(step)
             one = jnp.ones_like(value)
-            there = _Point(at.theta + step, inverse, value, gradient, move, one, ratio, at.count + 1)
+            there = _Point(
+                at.theta + step, inverse, value, gradient, move, one, ratio, at.count + 1
+            )
             back = at._replace(size=at.size / 2, count=at.count + 1)
             return jax.tree.map(partial(jnp.where, fell), there, back)
 
@@ -183,15 +223,24 @@ def minimise(
         return descend(begin(at, inverse), fresh), fresh
 
     fresh = jnp.asarray(inverse is None)
-    inverse = inverse_hessian(design, weights, penalty, theta0, blocks=blocks) if inverse is None else inverse
+    inverse = (
+        inverse_hessian(design, weights, penalty, theta0, blocks=blocks)
+        if inverse is None
+        else inverse
+    )
     value, gradient, _ = evaluate(theta0)
-    at = begin(_Point(theta0, inverse, value, gradient, gradient, value, value, jnp.asarray(1)), inverse)
+    at = begin(
+        _Point(theta0, inverse, value, gradient, gradient, value, value, jnp.asarray(1)), inverse
+    )
     end, _ = jax.lax.while_loop(lambda state: ~done(*state), renew, (descend(at, fresh), fresh))
     return end.theta + jnp.where(end.count < iterations, end.move, 0), end.inverse
 
 
-def _bfgs(inverse: Float[Array, "p p"], step: Float[Array, " p"], rise: Float[Array, " p"]) -> Float[Array, "p p"]:
-    """The inverse Hessian after a step over which the gradient rose so; unchanged where rounding hides the rise."""
+def _bfgs(
+    inverse: Float[Array, "p p"], step: Float[Array, " p"], rise: Float[Array, " p"]
+) -> Float[Array, "p p"]:
+    """The inverse Hessian after a step over which the gradient rose so; unchanged where rounding
+    hides the rise."""
     along = step @ rise
     seen = inverse @ rise
     scale = jnp.where(along > 0, 1 / along, 0)
@@ -200,9 +249,13 @@ def _bfgs(inverse: Float[Array, "p p"], step: Float[Array, " p"], rise: Float[Ar
 
 
 def inverse_hessian(
-    design: Float[Array, "b p n"], weights: Float[Array, "b n"], penalty: Float[Array, " p"],
-    theta: Float[Array, " p"], *, blocks: Any = None,
-) -> Float[Array, "p p"]:  # fmt: skip
+    design: Float[Array, "b p n"],
+    weights: Float[Array, "b n"],
+    penalty: Float[Array, " p"],
+    theta: Float[Array, " p"],
+    *,
+    blocks: Any = None,
+) -> Float[Array, "p p"]:
     """Of the objective of `minimise` at theta."""
     eye = jnp.eye(design.shape[1], dtype=design.dtype)
 
@@ -210,6 +263,9 @@ def inverse_hessian(
         right = jax.nn.sigmoid(theta @ design[b])
         return hessian + (design[b] * (weights[b] * right * (1 - right))) @ design[b].T
 
-    hessian = jax.lax.fori_loop(0, len(design) if blocks is None else blocks, add, jnp.diag(penalty))
-    tiny = jnp.finfo(design.dtype).eps * jnp.trace(hessian) / len(eye)  # an intercept far out has no curvature
+    hessian = jax.lax.fori_loop(
+        0, len(design) if blocks is None else blocks, add, jnp.diag(penalty)
+    )
+    # an intercept far out has no curvature
+    tiny = jnp.finfo(design.dtype).eps * jnp.trace(hessian) / len(eye)
     return linalg.cho_solve(linalg.cholesky(hessian + tiny * eye), eye)

@@ -1,14 +1,18 @@
-"""The joint law of SL and of the spectral estimator in O(d) random numbers instead of O(n d): exact, not asymptotic.
+"""The joint law of SL and of the spectral estimator in O(d) random numbers instead of O(n d):
+exact, not asymptotic.
 
-Only three lengths of each estimate matter for its risk. Turn the unlabelled points so that y x ~ N(s e_1, I), and
-reduce their d x n matrix A to lower bidiagonal form by Golub and Kahan's reflections, first from the right: the first
-row's length rho is the root of a non-central chi^2, and every later reflection meets fresh Gaussians, so that
+Only three lengths of each estimate matter for its risk. Turn the unlabelled points so that y x ~
+N(s e_1, I), and reduce their d x n matrix A to lower bidiagonal form by Golub and Kahan's
+reflections, first from the right: the first row's length rho is the root of a non-central chi^2,
+and every later reflection meets fresh Gaussians, so that
 
-    B_11 = rho, rho^2 = (s sqrt(n) + g)^2 + chi^2_{n-1};  B_ii = chi_{n-i+1};  B_{i+1,i} = chi_{d-i},
+    B_11 = rho, rho^2 = (s sqrt(n) + g)^2 + chi^2_{n-1};  B_ii = chi_{n-i+1};  B_{i+1,i} =
+    chi_{d-i},
 
-all independent (Dumitriu and Edelman 2002 for s = 0). Reflections from the left leave e_1 alone, so the top
-eigenvector of the tridiagonal B B^T has the estimate's component along theta*; the rest of it points in a uniformly
-random direction orthogonal to theta*, independent of all else. SL's error is Gaussian and independent.
+all independent (Dumitriu and Edelman 2002 for s = 0). Reflections from the left leave e_1 alone, so
+the top eigenvector of the tridiagonal B B^T has the estimate's component along theta*; the rest of
+it points in a uniformly random direction orthogonal to theta*, independent of all else. SL's error
+is Gaussian and independent.
 """
 
 from typing import Any, NamedTuple
@@ -20,12 +24,15 @@ from jaxtyping import Array, Float, Key
 
 
 class Draws(NamedTuple):
-    """The random numbers of one replicate, shared by all settings of a sweep (common random numbers)."""
+    """The random numbers of one replicate, shared by all settings of a sweep (common random
+    numbers)."""
 
-    diagonal: Float[Array, "sizes d"]  # chi_{n-i}, i = 1..d-1 in columns 1.. (column 0: chi_{n-1} of rho), per n_u
+    # chi_{n-i}, i = 1..d-1 in columns 1.. (column 0: chi_{n-1} of rho), per n_u
+    diagonal: Float[Array, "sizes d"]
     below: Float[Array, " d-1"]  # chi_{d-i}
     along: Float[Array, ""]  # g in rho
-    error: Float[Array, " 3"]  # sqrt(n_l) (theta_SL - theta*): along theta*, along UL's rest, length of what is left
+    # sqrt(n_l) (theta_SL - theta*): along theta*, along UL's rest, length of what is left
+    error: Float[Array, " 3"]
 
 
 def draw(key: Key[Array, ""], sizes: Any, d: int) -> Draws:
@@ -39,11 +46,13 @@ def draw(key: Key[Array, ""], sizes: Any, d: int) -> Draws:
     return Draws(chi[:-d].reshape(-1, d), chi[-d:-1], normal[0], jnp.append(normal[1:], chi[-1]))
 
 
-def chi_variates(key: Key[Array, ""], freedom: Any, normal: Float[Array, " k"]) -> Float[Array, " k"]:
+def chi_variates(
+    key: Key[Array, ""], freedom: Any, normal: Float[Array, " k"]
+) -> Float[Array, " k"]:
     """chi variates of whole degrees of freedom, in float32: zero for none, |normal| for one.
 
-    Marsaglia and Tsang's rejection (2000), all entries at once until the last is accepted; `jax.random.gamma` loops
-    over entries and takes seconds to compile.
+    Marsaglia and Tsang's rejection (2000), all entries at once until the last is accepted;
+    `jax.random.gamma` loops over entries and takes seconds to compile.
     """
     shape = jnp.maximum(freedom, 2).astype(jnp.float32) / 2 - 1 / 3
     scale = 1 / jnp.sqrt(9 * shape)
@@ -51,7 +60,8 @@ def chi_variates(key: Key[Array, ""], freedom: Any, normal: Float[Array, " k"]) 
     def propose(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         key, value, accepted = state
         key, key_now = jax.random.split(key)
-        u, w = jax.random.uniform(key_now, (2, *shape.shape), jnp.float32, minval=1e-30)  # one draw compiles quicker
+        # one draw compiles quicker
+        u, w = jax.random.uniform(key_now, (2, *shape.shape), jnp.float32, minval=1e-30)
         x = 2**0.5 * jax.scipy.special.erfinv(2 * u - 1)
         v = (1 + scale * x) ** 3
         bound = x**2 / 2 + shape * (1 - v + jnp.log(jnp.maximum(v, 1e-30)))
@@ -64,7 +74,8 @@ def chi_variates(key: Key[Array, ""], freedom: Any, normal: Float[Array, " k"]) 
 
 
 class Parts(NamedTuple):
-    """An estimate by its component along theta*, along a fixed direction across, and the length of the rest."""
+    """An estimate by its component along theta*, along a fixed direction across, and the length of
+    the rest."""
 
     along: Array
     across: Array
@@ -82,14 +93,16 @@ def sl_parts(draws: Draws, s: Any, n_l: Any) -> Parts:
 
 
 def ul_parts(draws: Draws, s: Any, n_u: Any, size: Any) -> tuple[Parts, Parts]:
-    """The spectral estimate and its unit direction, signed so that the component along theta* is >= 0.
+    """The spectral estimate and its unit direction, signed so that the component along theta* is >=
+    0.
 
     size: which row of `draws.diagonal` belongs to n_u.
     """
     chi = draws.diagonal[size]
     rho = jnp.sqrt((s * jnp.sqrt(n_u) + draws.along) ** 2 + chi[0] ** 2)
     diagonal = chi.at[0].set(rho)
-    below = jnp.where(jnp.arange(1, len(chi)) <= n_u, draws.below, 0)  # a sample has no more than n_u columns
+    # a sample has no more than n_u columns
+    below = jnp.where(jnp.arange(1, len(chi)) <= n_u, draws.below, 0)
     squares = diagonal**2
     value, vector = top_eigenpair(squares.at[1:].add(below**2), diagonal[:-1] * below)
     across = jnp.linalg.norm(vector[1:])
@@ -98,16 +111,25 @@ def ul_parts(draws: Draws, s: Any, n_u: Any, size: Any) -> tuple[Parts, Parts]:
     return Parts(length * vector[0], length * across, zero), Parts(vector[0], across, zero)
 
 
-def top_eigenpair(diagonal: Float[Array, " d"], beside: Float[Array, " d-1"]) -> tuple[Array, Float[Array, " d"]]:
-    """Largest eigenvalue, and its eigenvector >= 0 of length 1, of a symmetric tridiagonal matrix with entries >= 0.
+def top_eigenpair(
+    diagonal: Float[Array, " d"], beside: Float[Array, " d-1"]
+) -> tuple[Array, Float[Array, " d"]]:
+    """Largest eigenvalue, and its eigenvector >= 0 of length 1, of a symmetric tridiagonal matrix
+    with entries >= 0.
 
-    Bisection on the signs of the pivots of mu I - T (all positive iff mu is above the spectrum), then three steps of
-    inverse iteration from above, in which every term is positive: no cancellation, so that float32 will do.
+    Bisection on the signs of the pivots of mu I - T (all positive iff mu is above the spectrum),
+    then three steps of inverse iteration from above, in which every term is positive: no
+    cancellation, so that float32 will do.
     """
     eps = jnp.finfo(diagonal.dtype).eps
-    around = jnp.concatenate([beside, jnp.zeros(1, beside.dtype)]) + jnp.concatenate([jnp.zeros(1), beside])
+    around = jnp.concatenate([beside, jnp.zeros(1, beside.dtype)]) + jnp.concatenate(
+        [jnp.zeros(1), beside]
+    )
     low = jnp.max(diagonal)
-    high = jnp.max(diagonal + around.astype(diagonal.dtype)) * (1 + 8 * eps) + jnp.finfo(diagonal.dtype).tiny
+    high = (
+        jnp.max(diagonal + around.astype(diagonal.dtype)) * (1 + 8 * eps)
+        + jnp.finfo(diagonal.dtype).tiny
+    )
     coupling = jnp.concatenate([jnp.zeros(1, diagonal.dtype), beside]).astype(diagonal.dtype)
 
     def pivots(mu: Array) -> Array:

@@ -1,8 +1,10 @@
-"""Risks in closed form: exact for the labelled mean, to leading order for the others, and the rates of the paper.
+"""Risks in closed form: exact for the labelled mean, to leading order for the others, and the rates
+of the paper.
 
-Write A = phi(s) (d-1) / (2 s). To leading order every good algorithm has excess risk A / information, where its
-information counts labelled points: n_l for SL, n_u s^2/(1+s^2) for the spectral estimator, their sum for the best
-SSL-W, n_l + q(s) n_u for the maximum likelihood estimator (EM).
+Write A = phi(s) (d-1) / (2 s). To leading order every good algorithm has excess risk A /
+information, where its information counts labelled points: n_l for SL, n_u s^2/(1+s^2) for the
+spectral estimator, their sum for the best SSL-W, n_l + q(s) n_u for the maximum likelihood
+estimator (EM).
 """
 
 from typing import NamedTuple
@@ -25,10 +27,12 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 
 @float64_inside
 def sl_excess_exact(s: Scalars, d: Scalars, n: Scalars) -> Float[Array, "..."]:
-    """Expected excess risk of the mean of y x over n labelled samples, exact at every n by quadrature.
+    """Expected excess risk of the mean of y x over n labelled samples, exact at every n by
+    quadrature.
 
-    The mean is N(theta*, I/n), whose angle to theta* decides. With m = sqrt(n) s its density is proportional to
-    sin^{d-2}(psi) times the integral over u > 0 of u^{d-1} exp(-(u^2 - 2 u m cos(psi) + m^2)/2), smooth in both.
+    The mean is N(theta*, I/n), whose angle to theta* decides. With m = sqrt(n) s its density is
+    proportional to sin^{d-2}(psi) times the integral over u > 0 of u^{d-1} exp(-(u^2 - 2 u m
+    cos(psi) + m^2)/2), smooth in both.
     """
     broadcast(s=positive("s", s), d=within("d", d, 2.0), n=within("n", n, 1.0))
     return _sl_excess(*jnp.broadcast_arrays(*(as_float64(x)[..., None, None] for x in (s, d, n))))
@@ -38,7 +42,8 @@ def sl_excess_exact(s: Scalars, d: Scalars, n: Scalars) -> Float[Array, "..."]:
 def _sl_excess(s: Array, d: Array, n: Array) -> Array:
     m, spread = jnp.sqrt(n) * s, jnp.sqrt(d - 1)
     first = jnp.arctan2(jnp.maximum(spread - 9, 0), m + 9)
-    last = jnp.where(m > 9, jnp.arctan2(spread + 9, m - 9), np.pi)  # outside, less than 1e-18 of the mass
+    # outside, less than 1e-18 of the mass
+    last = jnp.where(m > 9, jnp.arctan2(spread + 9, m - 9), np.pi)
     psi = first + (last - first) * (1 + _NODES[:, None]) / 2
     along = m * jnp.cos(psi)
     mode = (along + jnp.sqrt(along**2 + 4 * (d - 1))) / 2
@@ -55,7 +60,8 @@ def _sl_excess(s: Array, d: Array, n: Array) -> Array:
 
 @float64_inside
 def sl_estimation_exact(d: Scalars, n: Scalars) -> Float[Array, "..."]:
-    """E ||theta_SL - theta*|| = sqrt(2/n) Gamma((d+1)/2) / Gamma(d/2), exact; the same for every theta*."""
+    """E ||theta_SL - theta*|| = sqrt(2/n) Gamma((d+1)/2) / Gamma(d/2), exact; the same for every
+    theta*."""
     broadcast(d=within("d", d, 1.0), n=within("n", n, 1.0))
     d, n = as_float64(d), as_float64(n)
     return jnp.sqrt(2 / n) * jnp.exp(gammaln((d + 1) / 2) - gammaln(d / 2))
@@ -84,11 +90,14 @@ def _information(method: str, s: Scalars, n_l: Scalars, n_u: Scalars) -> Float[A
 
 
 @float64_inside
-def predicted_excess(method: str, s: Scalars, d: Scalars, n_l: Scalars, n_u: Scalars) -> Float[Array, "..."]:
-    """Leading-order expected excess risk A / information as n -> infinity; "sl", "ul", ... see `METHODS`.
+def predicted_excess(
+    method: str, s: Scalars, d: Scalars, n_l: Scalars, n_u: Scalars
+) -> Float[Array, "..."]:
+    """Leading-order expected excess risk A / information as n -> infinity; "sl", "ul", ... see
+    `METHODS`.
 
-    UL+ and what contains it are meant given the right sign: see `wrong_sign_probability` for the cost of that.
-    Within 10 % of simulations where the information exceeds about 10 d / s^2.
+    UL+ and what contains it are meant given the right sign: see `wrong_sign_probability` for the
+    cost of that. Within 10 % of simulations where the information exceeds about 10 d / s^2.
     """
     within("d", d, 2.0)
     information = method_information(method, s, n_l, n_u)
@@ -99,8 +108,13 @@ def predicted_excess(method: str, s: Scalars, d: Scalars, n_l: Scalars, n_u: Sca
 
 @float64_inside
 def wrong_sign_probability(s: Scalars, n_l: Scalars, cos: Scalars = 1.0) -> Float[Array, "..."]:
-    """P(UL+ picks the wrong side | its direction), sign from the labelled mean: Phi(-sqrt(n_l) s |cos angle|)."""
-    broadcast(s=nonnegative("s", s), n_l=nonnegative("n_l", n_l), cos=within("cos", cos, -1.0 - 1e-6, 1.0 + 1e-6))
+    """P(UL+ picks the wrong side | its direction), sign from the labelled mean: Phi(-sqrt(n_l) s
+    |cos angle|)."""
+    broadcast(
+        s=nonnegative("s", s),
+        n_l=nonnegative("n_l", n_l),
+        cos=within("cos", cos, -1.0 - 1e-6, 1.0 + 1e-6),
+    )
     s, n_l, cos = (as_float64(x) for x in (s, n_l, cos))
     return ndtr(-jnp.sqrt(n_l) * s * jnp.abs(cos))
 
@@ -122,11 +136,17 @@ class Rates(NamedTuple):
 def rate_table(s: Scalars, d: Scalars, n_l: Scalars, n_u: Scalars) -> dict[str, Rates]:
     """Table 1: the rates of SL, UL+ and SSL for s in (0, 1], up to constants and logarithms.
 
-    SL: e^{-s^2/2} d/(s n_l) and sqrt(d/n_l). UL+: e^{-s^2/2} d/(s^3 n_u) and sqrt(d/(s^2 n_u)). SSL: the smallest of
-    both and of s e^{-s^2/2}, respectively s. Above s = 1 the UL+ rate as printed is below that of n_u labelled points,
-    so it cannot be a lower bound; replace s^2 by q(s) there (`unlabelled_information`).
+    SL: e^{-s^2/2} d/(s n_l) and sqrt(d/n_l). UL+: e^{-s^2/2} d/(s^3 n_u) and sqrt(d/(s^2 n_u)).
+    SSL: the smallest of both and of s e^{-s^2/2}, respectively s. Above s = 1 the UL+ rate as
+    printed is below that of n_u labelled points, so it cannot be a lower bound; replace s^2 by q(s)
+    there (`unlabelled_information`).
     """
-    broadcast(s=positive("s", s), d=within("d", d, 2.0), n_l=within("n_l", n_l, 1.0), n_u=within("n_u", n_u, 1.0))
+    broadcast(
+        s=positive("s", s),
+        d=within("d", d, 2.0),
+        n_l=within("n_l", n_l, 1.0),
+        n_u=within("n_u", n_u, 1.0),
+    )
     s, d, n_l, n_u = (np.asarray(x, np.float64) for x in (s, d, n_l, n_u))
     e = np.exp(-(s**2) / 2)
     points = n_l + s**2 * n_u
@@ -138,7 +158,8 @@ def rate_table(s: Scalars, d: Scalars, n_l: Scalars, n_u: Scalars) -> dict[str, 
 
 
 def regime(s: float, d: int, n_l: float, n_u: float, *, factor: float = 10.0) -> str:
-    """Which data decide: "trivial" (neither), "SL", "UL" or "mixed" (within `factor` of s^2 n_u = n_l).
+    """Which data decide: "trivial" (neither), "SL", "UL" or "mixed" (within `factor` of s^2 n_u =
+    n_l).
 
     Trivial where s <= min(sqrt(d/n_l), (d/n_u)^(1/4)), the first case of SSL-S.
     """
@@ -159,14 +180,17 @@ class GainLimits(NamedTuple):
 
 @float64_inside
 def gain_limits(c: Scalars, information: Scalars) -> GainLimits:
-    """Table 2, the corollary: H_l = 1/(1 + c i) and H_u = c i/(1 + c i) for n_u/n_l -> c in [0, infinity].
+    """Table 2, the corollary: H_l = 1/(1 + c i) and H_u = c i/(1 + c i) for n_u/n_l -> c in [0,
+    infinity].
 
     information: i, what one unlabelled point is worth; s^2 in the paper's rates, q(s) exactly.
     """
     within("c", c, 0.0, infinite=True)
     broadcast(c=c, information=nonnegative("information", information))
     if not is_traced(c, information) and (np.isinf(c) & (np.asarray(information) == 0)).any():
-        raise InputError("information is 0 where c is infinite; a positive information is needed there")
+        raise InputError(
+            "information is 0 where c is infinite; a positive information is needed there"
+        )
     ratio = as_float64(c) * as_float64(information)
     over_sl = 1 / (1 + ratio)
     return GainLimits(over_sl, 1 - over_sl)

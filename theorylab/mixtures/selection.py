@@ -1,8 +1,10 @@
-"""SSL-W on real data: classifiers of unit length are mixed, and the weight is chosen on held-out points.
+"""SSL-W on real data: classifiers of unit length are mixed, and the weight is chosen on held-out
+points.
 
-One weight serves every comparison: choosing it anew for each would inflate the gains. Chosen by the error on the test
-points it is an "oracle", by the error on labelled validation points "labelled", by the mean distance of validation
-points to the boundary "unlabelled-margin". Pure functions on arrays; `jit` and `vmap` them with a static criterion.
+One weight serves every comparison: choosing it anew for each would inflate the gains. Chosen by the
+error on the test points it is an "oracle", by the error on labelled validation points "labelled",
+by the mean distance of validation points to the boundary "unlabelled-margin". Pure functions on
+arrays; `jit` and `vmap` them with a static criterion.
 """
 
 from typing import Any, NamedTuple
@@ -28,34 +30,51 @@ class Selected(NamedTuple):
 
 
 def oriented(
-    rule: Linear, X_l: Float[Array, "n d"], y_l: Float[Array, " n"], *, sample_weight: Float[Array, " n"] | None = None
+    rule: Linear,
+    X_l: Float[Array, "n d"],
+    y_l: Float[Array, " n"],
+    *,
+    sample_weight: Float[Array, " n"] | None = None,
 ) -> Linear:
-    """UL+ on real data: the rule or its negative, whichever the majority of labels sides with (a tie: mean score)."""
+    """UL+ on real data: the rule or its negative, whichever the majority of labels sides with (a
+    tie: mean score)."""
     X_l, y_l = labelled(X_l, y_l)
     check_rule("rule", rule, X_l.shape[1])
     weights = row_weights("sample_weight", sample_weight, X_l=X_l)
     margins = y_l * rule.score(X_l)
     votes = weights @ jnp.sign(margins)
-    sign = jnp.where(votes == 0, jnp.where(weights @ margins >= 0, 1, -1), jnp.sign(votes)).astype(X_l.dtype)
+    sign = jnp.where(votes == 0, jnp.where(weights @ margins >= 0, 1, -1), jnp.sign(votes)).astype(
+        X_l.dtype
+    )
     return Linear(sign * rule.weight, sign * rule.intercept)
 
 
 def mix(sl: Linear, ulp: Linear, weights: Any) -> Linear:
-    """t SL + (1 - t) UL+ of the two rules scaled to length 1, for every t in `weights`: one stacked `Linear`."""
+    """t SL + (1 - t) UL+ of the two rules scaled to length 1, for every t in `weights`: one stacked
+    `Linear`."""
     check_rule("sl", sl)
     check_rule("ulp", ulp, np.shape(sl.weight)[0])
     t = jnp.asarray(within("weights", weights, 0.0, 1.0), jnp.asarray(sl.weight).dtype)
     a, b = sl.normalised(), ulp.normalised()
-    return Linear(t[..., None] * a.weight + (1 - t[..., None]) * b.weight, t * a.intercept + (1 - t) * b.intercept)
+    return Linear(
+        t[..., None] * a.weight + (1 - t[..., None]) * b.weight,
+        t * a.intercept + (1 - t) * b.intercept,
+    )
 
 
 def select_weight(
-    sl: Linear, ulp: Linear, X: Float[Array, "n d"], y: Float[Array, " n"] | None = None, *, criterion: str,
-    weights: Any = WEIGHTS, sample_weight: Float[Array, " n"] | None = None,
-) -> Selected:  # fmt: skip
-    """The best t on the given points: of least error for "oracle" and "labelled", of largest mean distance to the
-    boundary for "unlabelled-margin", which needs no `y`. Of equally good weights the one nearest to 1/2 is taken.
-    sample_weight: of the points; zero leaves one out.
+    sl: Linear,
+    ulp: Linear,
+    X: Float[Array, "n d"],
+    y: Float[Array, " n"] | None = None,
+    *,
+    criterion: str,
+    weights: Any = WEIGHTS,
+    sample_weight: Float[Array, " n"] | None = None,
+) -> Selected:
+    """The best t on the given points: of least error for "oracle" and "labelled", of largest mean
+    distance to the boundary for "unlabelled-margin", which needs no `y`. Of equally good weights
+    the one nearest to 1/2 is taken. sample_weight: of the points; zero leaves one out.
     """
     choice("criterion", criterion, CRITERIA)
     if criterion != "unlabelled-margin" and y is None:

@@ -1,7 +1,9 @@
-"""Self-training: logistic regression that labels the unlabelled points it is most sure of, and is fitted again.
+"""Self-training: logistic regression that labels the unlabelled points it is most sure of, and is
+fitted again.
 
-The schedule of scikit-learn's `SelfTrainingClassifier(criterion="k_best")`: in each round the most confident share of
-all unlabelled points gets the labels predicted, which then stay, and the last fit uses them all.
+The schedule of scikit-learn's `SelfTrainingClassifier(criterion="k_best")`: in each round the most
+confident share of all unlabelled points gets the labels predicted, which then stay, and the last
+fit uses them all.
 """
 
 from typing import Any
@@ -12,17 +14,32 @@ from jaxtyping import Array, Bool, Float
 
 from theorylab.checks import count, flag, number, within
 from theorylab.mixtures.checks import labelled, row_weights, two_classes, unlabelled
-from theorylab.mixtures.logistic import Linear, design_of, inverse_hessian, linear_of, minimise, penalty_of
+from theorylab.mixtures.logistic import (
+    Linear,
+    design_of,
+    inverse_hessian,
+    linear_of,
+    minimise,
+    penalty_of,
+)
 
 
 def self_training(
-    X_l: Float[Array, "n_l d"], y_l: Float[Array, " n_l"], X_u: Float[Array, "n_u d"], *, rounds: int = 10,
-    fraction: float = 0.1, l2: Any = 1.0, intercept: bool = False, labelled_weight: Float[Array, " n_l"] | None = None,
+    X_l: Float[Array, "n_l d"],
+    y_l: Float[Array, " n_l"],
+    X_u: Float[Array, "n_u d"],
+    *,
+    rounds: int = 10,
+    fraction: float = 0.1,
+    l2: Any = 1.0,
+    intercept: bool = False,
+    labelled_weight: Float[Array, " n_l"] | None = None,
     unlabelled_weight: Float[Array, " n_u"] | None = None,
-) -> Linear:  # fmt: skip
+) -> Linear:
     """Self-train for `rounds` rounds, each adding round(fraction n_u) points (at least one).
 
-    intercept: False for the symmetric mixture, True for real data. Ties in confidence are added together. The two
+    intercept: False for the symmetric mixture, True for real data. Ties in confidence are added
+    together. The two
     weights are masks of zeros and ones: rows of weight zero are left out.
     """
     X_l, y_l = labelled(X_l, y_l)
@@ -42,14 +59,24 @@ def self_training(
     labels, weights = (jnp.concatenate([a.astype(X_l.dtype), empty])[None] for a in (y_l, mask_l))
     waiting = jnp.concatenate([jnp.zeros_like(mask_l), mask_u])[None] > 0
     penalty = penalty_of(l2, rows, intercept)
-    return linear_of(train(rows.T[None], labels, weights, waiting, add, penalty, rounds=rounds), intercept)
+    return linear_of(
+        train(rows.T[None], labels, weights, waiting, add, penalty, rounds=rounds), intercept
+    )
 
 
 def train(
-    design: Float[Array, "b p n"], labels: Float[Array, "b n"], weights: Float[Array, "b n"],
-    waiting: Bool[Array, "b n"], add: Any, penalty: Float[Array, " p"], *, rounds: int, blocks: Any = None,
-) -> Float[Array, " p"]:  # fmt: skip
-    """`self_training` on samples in blocks: those of weight 1 have labels, of those waiting `add` join in each round.
+    design: Float[Array, "b p n"],
+    labels: Float[Array, "b n"],
+    weights: Float[Array, "b n"],
+    waiting: Bool[Array, "b n"],
+    add: Any,
+    penalty: Float[Array, " p"],
+    *,
+    rounds: int,
+    blocks: Any = None,
+) -> Float[Array, " p"]:
+    """`self_training` on samples in blocks: those of weight 1 have labels, of those waiting `add`
+    join in each round.
 
     A sample is a column. blocks: how many blocks count, may be traced, as `add` may be.
     """
@@ -57,7 +84,14 @@ def train(
     def body(state: tuple[Array, ...], tolerance: Array) -> tuple[tuple[Array, ...], Array]:
         labels, weights, waiting, theta, inverse = state
         theta, inverse = minimise(
-            design, labels, weights, penalty, theta, inverse=inverse, blocks=blocks, tolerance=tolerance
+            design,
+            labels,
+            weights,
+            penalty,
+            theta,
+            inverse=inverse,
+            blocks=blocks,
+            tolerance=tolerance,
         )
         score = theta @ design
         chosen = waiting & most_of(jnp.where(waiting, jnp.abs(score), -1), add)
@@ -74,10 +108,12 @@ def train(
 def most_of(values: Float[Array, "..."], count: Any) -> Bool[Array, "..."]:
     """Which of the values are among the `count` largest, ties all in; negative values never are.
 
-    Floats >= 0 are ordered as their bits are: bisection finds the threshold bit by bit, many times faster than a sort,
-    and ends when a threshold parts off just as many.
+    Floats >= 0 are ordered as their bits are: bisection finds the threshold bit by bit, many times
+    faster than a sort, and ends when a threshold parts off just as many.
     """
-    bits = jax.lax.bitcast_convert_type(values, jnp.int32 if values.dtype == jnp.float32 else jnp.int64)
+    bits = jax.lax.bitcast_convert_type(
+        values, jnp.int32 if values.dtype == jnp.float32 else jnp.int64
+    )
     width = 31 if values.dtype == jnp.float32 else 63
 
     def settle(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:

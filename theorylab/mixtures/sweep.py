@@ -1,9 +1,11 @@
-"""Replicate sweeps: the risks of every algorithm over a grid of (s, n_l, n_u), thousands of draws, one program.
+"""Replicate sweeps: the risks of every algorithm over a grid of (s, n_l, n_u), thousands of draws,
+one program.
 
-Three ideas make it quick. A program is compiled for the shape of the grid alone: sizes are masks and arguments. Random
-numbers are drawn once a replicate and shared by all settings (common random numbers: each setting's law is exact,
-differences between settings have less noise). And where only the means and spectra of the data matter, they are drawn
-from their exact law in O(d) numbers (`moments`). Everything is rotation equivariant, so theta* = s e_1 throughout.
+Three ideas make it quick. A program is compiled for the shape of the grid alone: sizes are masks
+and arguments. Random numbers are drawn once a replicate and shared by all settings (common random
+numbers: each setting's law is exact, differences between settings have less noise). And where only
+the means and spectra of the data matter, they are drawn from their exact law in O(d) numbers
+(`moments`). Everything is rotation equivariant, so theta* = s e_1 throughout.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +27,15 @@ from theorylab.mixtures import moments
 from theorylab.mixtures.estimators import switched
 from theorylab.mixtures.gaussian import excess_from_parts
 from theorylab.mixtures.likelihood import maximise
-from theorylab.mixtures.points import BLOCK, blocks_of, draw_blocks, grouped, spectra, spectral_at, together
+from theorylab.mixtures.points import (
+    BLOCK,
+    blocks_of,
+    draw_blocks,
+    grouped,
+    spectra,
+    spectral_at,
+    together,
+)
 from theorylab.mixtures.rates import optimal_weight
 from theorylab.mixtures.self_training import train
 
@@ -37,10 +47,11 @@ Lists = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Sweep:
-    """Risks of every replicate: `excess[method]` and `estimation[method]` (||theta - theta*||), (settings, replicates).
+    """Risks of every replicate: `excess[method]` and `estimation[method]` (||theta - theta*||),
+    (settings, replicates).
 
-    "ul" is the spectral estimate with the sign known; `wrong_sign` tells where UL+ picked the wrong one. Self-training
-    has no estimation error (its weight has another scale).
+    "ul" is the spectral estimate with the sign known; `wrong_sign` tells where UL+ picked the wrong
+    one. Self-training has no estimation error (its weight has another scale).
     """
 
     s: np.ndarray
@@ -59,7 +70,9 @@ class Sweep:
         """Standard error of that mean."""
         values = self.excess[choice("method", method, tuple(self.excess))]
         if values.shape[1] < 2:
-            raise InputError("replicates = 1 has no standard error; a sweep of at least 2 replicates is needed")
+            raise InputError(
+                "replicates = 1 has no standard error; a sweep of at least 2 replicates is needed"
+            )
         return values.std(1, ddof=1, dtype=np.float64) / np.sqrt(values.shape[1])
 
 
@@ -81,22 +94,39 @@ class _Plan:
 
 
 def sweep(
-    key: Key[Array, ""], s: Any, n_l: Any, n_u: Any, *, d: int, replicates: int,
-    methods: tuple[str, ...] = MOMENT_METHODS, route: str = "auto", weight: Any = None, rounds: int = 10,
-    fraction: float = 0.1, l2: float = 1.0, iterations: int = 100, tolerance: float = 1e-5,
-    dtype: Any = np.float32, memory_gb: float = 0.25, chunk: int | None = None, mesh: jax.sharding.Mesh | None = None,
-) -> Sweep:  # fmt: skip
-    """Excess risks of `methods` at each of the settings (s[i], n_l[i], n_u[i]), which broadcast, over `replicates`.
+    key: Key[Array, ""],
+    s: Any,
+    n_l: Any,
+    n_u: Any,
+    *,
+    d: int,
+    replicates: int,
+    methods: tuple[str, ...] = MOMENT_METHODS,
+    route: str = "auto",
+    weight: Any = None,
+    rounds: int = 10,
+    fraction: float = 0.1,
+    l2: float = 1.0,
+    iterations: int = 100,
+    tolerance: float = 1e-5,
+    dtype: Any = np.float32,
+    memory_gb: float = 0.25,
+    chunk: int | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+) -> Sweep:
+    """Excess risks of `methods` at each of the settings (s[i], n_l[i], n_u[i]), which broadcast,
+    over `replicates`.
 
-    methods: of `MOMENT_METHODS` and `DATA_METHODS` ("ssl_em" starts from SSL-W; "self_training" uses l2-logistic
-      regression without intercept, `rounds` rounds that add `fraction` of the points each).
-    route: "moments", exact laws in O(d) numbers, for the first five methods; "data", explicit unlabelled points;
-      "auto", the first where the methods allow it.
-    weight: t of SSL-W, by default the optimal one. dtype: float32 or float64, of all computations; the random numbers
-      are the same float32 ones for both.
-    memory_gb, chunk: replicates run `chunk` at a time, on CPU a chunk on every core, by default as many as the device
-      memory budget holds; results do not depend on it (replicate i uses fold_in(key, i)). They gather in host memory,
-      8 bytes a risk.
+    methods: of `MOMENT_METHODS` and `DATA_METHODS` ("ssl_em" starts from SSL-W; "self_training"
+      uses l2-logistic regression without intercept, `rounds` rounds that add `fraction` of the
+      points each).
+    route: "moments", exact laws in O(d) numbers, for the first five methods; "data", explicit
+      unlabelled points; "auto", the first where the methods allow it.
+    weight: t of SSL-W, by default the optimal one. dtype: float32 or float64, of all computations;
+      the random numbers are the same float32 ones for both.
+    memory_gb, chunk: replicates run `chunk` at a time, on CPU a chunk on every core, by default as
+      many as the device memory budget holds; results do not depend on it (replicate i uses
+      fold_in(key, i)). They gather in host memory, 8 bytes a risk.
     mesh: spreads each chunk over the devices of its first axis.
     """
     checked_key("key", key)
@@ -104,10 +134,17 @@ def sweep(
     rounds, iterations = count("rounds", rounds), count("iterations", iterations)
     chunk = None if chunk is None else count("chunk", chunk)
     s = positive("s", s, ndim=(0, 1))
-    n_l, n_u = (within(name, n, 1, whole=True, ndim=(0, 1)) for name, n in (("n_l", n_l), ("n_u", n_u)))
+    n_l, n_u = (
+        within(name, n, 1, whole=True, ndim=(0, 1)) for name, n in (("n_l", n_l), ("n_u", n_u))
+    )
     shape = broadcast(s=s, n_l=n_l, n_u=n_u)
-    if weight is not None and broadcast(s=np.empty(shape), weight=within("weight", weight, 0.0, 1.0)) != shape:
-        raise InputError(f"weight has shape {np.shape(weight)}; one number, or one for each setting, is needed")
+    if (
+        weight is not None
+        and broadcast(s=np.empty(shape), weight=within("weight", weight, 0.0, 1.0)) != shape
+    ):
+        raise InputError(
+            f"weight has shape {np.shape(weight)}; one number, or one for each setting, is needed"
+        )
     for name, value in (("l2", l2), ("memory_gb", memory_gb)):
         number(name, value, 0.0, open_low=True)
     number("fraction", fraction, 0.0, 1.0, open_low=True)
@@ -118,7 +155,9 @@ def sweep(
     for method in methods:
         choice("methods", method, MOMENT_METHODS + DATA_METHODS)
     if not methods:
-        raise InputError(f"methods is empty: give some of {', '.join(MOMENT_METHODS + DATA_METHODS)}")
+        raise InputError(
+            f"methods is empty: give some of {', '.join(MOMENT_METHODS + DATA_METHODS)}"
+        )
     explicit = route == "data" or bool(set(methods) & set(DATA_METHODS))
     if route == "moments" and explicit:
         raise InputError(f"route='moments' knows no {', '.join(DATA_METHODS)}: give route='data'")
@@ -131,24 +170,46 @@ def sweep(
     s, n_l, n_u = (np.atleast_1d(x) for x in np.broadcast_arrays(s, n_l, n_u))
     n_l, n_u = n_l.astype(int), n_u.astype(int)
     sizes, size = np.unique(n_u, return_inverse=True)
-    t = optimal_weight(s, n_l, n_u) if weight is None else np.broadcast_to(np.asarray(weight, float), s.shape)
-    settings = {"s": s, "n_l": n_l, "n_u": n_u, "t": t, "add": np.maximum(1, np.round(fraction * n_u)).astype(int)}
+    t = (
+        optimal_weight(s, n_l, n_u)
+        if weight is None
+        else np.broadcast_to(np.asarray(weight, float), s.shape)
+    )
+    settings = {
+        "s": s,
+        "n_l": n_l,
+        "n_u": n_u,
+        "t": t,
+        "add": np.maximum(1, np.round(fraction * n_u)).astype(int),
+    }
     settings |= {"size": size.reshape(s.shape)}
     settings = {name: _padded(value, 16 if explicit else 64) for name, value in settings.items()}
     groups = grouped(n_u)
     with_points = explicit and "self_training" in methods
     plan = _Plan(
-        int(d), tuple(methods), explicit, dtype.name, _round_up(blocks_of(n_l.max())) if with_points else 0,
-        _round_up(max(5, blocks_of(n_u.max()))) if explicit else 0, int(rounds), float(l2), int(iterations),
-        float(tolerance), jax.default_backend() == "cpu",
-    )  # fmt: skip
+        int(d),
+        tuple(methods),
+        explicit,
+        dtype.name,
+        _round_up(blocks_of(n_l.max())) if with_points else 0,
+        _round_up(max(5, blocks_of(n_u.max()))) if explicit else 0,
+        int(rounds),
+        float(l2),
+        int(iterations),
+        float(tolerance),
+        jax.default_backend() == "cpu",
+    )
     shards = mesh.shape[mesh.axis_names[0]] if mesh is not None else 1
     cores = available_cores() if mesh is None and jax.default_backend() == "cpu" else 1
-    chunk = chunk or min(_fitting(plan, len(sizes), len(s), memory_gb / cores), -(-replicates // cores))
+    chunk = chunk or min(
+        _fitting(plan, len(sizes), len(s), memory_gb / cores), -(-replicates // cores)
+    )
     chunk = min(chunk, replicates)
     chunk = -(-chunk // shards) * shards
     with jax.enable_x64(bool(dtype == np.float64)):
-        arrays = {k: jnp.asarray(v, dtype.name if k in ("s", "t") else None) for k, v in settings.items()}
+        arrays = {
+            k: jnp.asarray(v, dtype.name if k in ("s", "t") else None) for k, v in settings.items()
+        }
         lists = {"sizes": _padded(sizes, 8), "groups": _padded(groups, 4)}
         counts = {"settings": len(s), "sizes": len(sizes), "groups": len(groups)}
         whole = (key, arrays, jax.tree.map(jnp.asarray, lists), jax.tree.map(jnp.asarray, counts))
@@ -163,7 +224,9 @@ def sweep(
             return jax.device_get(program(jax.device_put(index, spread), *whole))
 
         parts = parallel_map(part, range(0, replicates, chunk), threads=cores)
-    found = {k: np.concatenate([p[k] for p in parts], axis=1)[: len(s), :replicates] for k in parts[0]}
+    found = {
+        k: np.concatenate([p[k] for p in parts], axis=1)[: len(s), :replicates] for k in parts[0]
+    }
     excess = {m: found[f"excess {m}"] for m in methods}
     estimation = {m: found[f"estimation {m}"] for m in methods if f"estimation {m}" in found}
     return Sweep(s, n_l, n_u, int(d), excess, estimation, found["wrong_sign"])
@@ -177,12 +240,18 @@ def _round_up(size: int) -> int:
 
 def _padded(values: np.ndarray, multiple: int) -> np.ndarray:
     """The last value repeated, so that grids of about the same size share a program."""
-    return np.pad(values, [(0, -len(values) % multiple)] + [(0, 0)] * (values.ndim - 1), mode="edge")
+    return np.pad(
+        values, [(0, -len(values) % multiple)] + [(0, 0)] * (values.ndim - 1), mode="edge"
+    )
 
 
 def _fitting(plan: _Plan, sizes: int, settings: int, memory_gb: float) -> int:
     """How many replicates at a time keep the device under the budget."""
-    points = BLOCK * (plan.blocks + plan.blocks_l) * (plan.d + 12) if plan.explicit else 8 * (sizes + 1) * plan.d
+    points = (
+        BLOCK * (plan.blocks + plan.blocks_l) * (plan.d + 12)
+        if plan.explicit
+        else 8 * (sizes + 1) * plan.d
+    )
     floats = 2 * points * (not plan.one_by_one) + settings * (2 * len(plan.methods) + 1)
     return int(np.clip(memory_gb * 1e9 / (floats * np.dtype(plan.dtype).itemsize), 1, 4096))
 
@@ -191,10 +260,11 @@ _PROGRAMS: dict[Any, Callable[..., Any]] = {}
 
 
 def _program(plan: _Plan, mesh: jax.sharding.Mesh | None) -> Callable[..., Any]:
-    """The compiled function (replicate numbers, key, settings, lists, counts) -> {name: (settings, replicates)}.
+    """The compiled function (replicate numbers, key, settings, lists, counts) -> {name: (settings,
+    replicates)}.
 
-    It computes as many settings, sizes and groups as `counts` says: a longer grid is another argument, not another
-    program.
+    It computes as many settings, sizes and groups as `counts` says: a longer grid is another
+    argument, not another program.
     """
     if (plan, mesh) not in _PROGRAMS:
         run = partial(_chunk, plan)
@@ -202,18 +272,24 @@ def _program(plan: _Plan, mesh: jax.sharding.Mesh | None) -> Callable[..., Any]:
             replicates = PartitionSpec(mesh.axis_names[0])
             whole = PartitionSpec()
             run = jax.shard_map(
-                run, mesh=mesh, in_specs=(replicates, whole, whole, whole, whole),
-                out_specs=PartitionSpec(None, mesh.axis_names[0]), check_vma=False,
-            )  # fmt: skip
+                run,
+                mesh=mesh,
+                in_specs=(replicates, whole, whole, whole, whole),
+                out_specs=PartitionSpec(None, mesh.axis_names[0]),
+                check_vma=False,
+            )
         _PROGRAMS[plan, mesh] = jax.jit(run)
     return _PROGRAMS[plan, mesh]
 
 
-def _chunk(plan: _Plan, index: Array, key: Array, settings: Settings, lists: Lists, counts: Lists) -> dict[str, Array]:
+def _chunk(
+    plan: _Plan, index: Array, key: Array, settings: Settings, lists: Lists, counts: Lists
+) -> dict[str, Array]:
     keys = jax.vmap(partial(jax.random.fold_in, key))(index)
     if plan.explicit:
         one = partial(_from_points, plan, settings=settings, lists=lists, counts=counts)
-        # A CPU has nothing to gain from batches of products; elsewhere all replicates go side by side.
+        # A CPU has nothing to gain from batches of products; elsewhere all replicates go side by
+        # side.
         found = jax.lax.map(one, keys, batch_size=None if plan.one_by_one else len(index))
         return {name: value.T for name, value in found.items()}
     draws = jax.vmap(lambda k: moments.draw(k, lists["sizes"], plan.d))(keys)
@@ -232,13 +308,18 @@ def _chunk(plan: _Plan, index: Array, key: Array, settings: Settings, lists: Lis
     return jax.lax.fori_loop(0, counts["settings"], fill, room)
 
 
-def _risks(plan: _Plan, setting: Settings, sl: moments.Parts, ul: moments.Parts, unit: moments.Parts) -> dict[str, Any]:
-    """Risks of the first five methods from three numbers of SL's and UL's estimates (UL's sign: along >= 0)."""
+def _risks(
+    plan: _Plan, setting: Settings, sl: moments.Parts, ul: moments.Parts, unit: moments.Parts
+) -> dict[str, Any]:
+    """Risks of the first five methods from three numbers of SL's and UL's estimates (UL's sign:
+    along >= 0)."""
     s, n_l, n_u, t = (setting[k] for k in ("s", "n_l", "n_u", "t"))
     agreement = sl.along * unit.along + sl.across * unit.across
     sign = jnp.where(agreement >= 0, 1, -1).astype(plan.dtype)
 
-    def combine(f: Callable[[Array, Array], Array], a: moments.Parts, b: moments.Parts) -> moments.Parts:
+    def combine(
+        f: Callable[[Array, Array], Array], a: moments.Parts, b: moments.Parts
+    ) -> moments.Parts:
         return moments.Parts(*(f(x, y) for x, y in zip(a, b, strict=True)))
 
     scaled = moments.Parts(*(sign * x for x in ul))
@@ -246,16 +327,20 @@ def _risks(plan: _Plan, setting: Settings, sl: moments.Parts, ul: moments.Parts,
     found = {
         "sl": (sl, sl),
         "ul": (ul, unit),
-        "ul_plus": (scaled, ulp),  # judged by its direction, which stands when the eigenvalue is below 1
-        "ssl_switch": (combine(lambda a, b: switched(a, b, s, plan.d, n_l, n_u), sl, scaled),
-                       combine(lambda a, b: switched(a, b, s, plan.d, n_l, n_u), sl, ulp)),
+        # judged by its direction, which stands when the eigenvalue is below 1
+        "ul_plus": (scaled, ulp),
+        "ssl_switch": (
+            combine(lambda a, b: switched(a, b, s, plan.d, n_l, n_u), sl, scaled),
+            combine(lambda a, b: switched(a, b, s, plan.d, n_l, n_u), sl, ulp),
+        ),
         "ssl_weighted": (combine(lambda a, b: t * a + (1 - t) * b, sl, scaled),) * 2,
-    }  # fmt: skip
+    }
     out: dict[str, Any] = {"wrong_sign": sign < 0}
     wanted = [m for m in plan.methods if m in found]
     if wanted:
         estimate, direction = (
-            moments.Parts(*(jnp.stack(x) for x in zip(*(found[m][i] for m in wanted), strict=True))) for i in (0, 1)
+            moments.Parts(*(jnp.stack(x) for x in zip(*(found[m][i] for m in wanted), strict=True)))
+            for i in (0, 1)
         )
         excess = excess_from_parts(s, direction.along, direction.across_squared)
         distance = jnp.sqrt((estimate.along - s) ** 2 + estimate.across_squared)
@@ -271,18 +356,26 @@ def _from_moments(plan: _Plan, draws: moments.Draws, setting: Settings) -> dict[
     return _risks(plan, setting, sl, ul, unit)
 
 
-def _from_points(plan: _Plan, key: Array, *, settings: Settings, lists: Lists, counts: Lists) -> dict[str, Any]:
+def _from_points(
+    plan: _Plan, key: Array, *, settings: Settings, lists: Lists, counts: Lists
+) -> dict[str, Any]:
     """All settings of one replicate on explicit points."""
     s, n_l, n_u, t = (settings[k] for k in ("s", "n_l", "n_u", "t"))
     key_u, key_l = jax.random.split(key)
     noise = draw_blocks(key_u, blocks_of(jnp.max(n_u)), plan.blocks, plan.d).astype(plan.dtype)
     spectral = spectral_at(spectra(noise, lists["sizes"], counts["sizes"]), s, settings["size"])
     if plan.blocks_l:
-        labelled = draw_blocks(key_l, blocks_of(jnp.max(n_l)), plan.blocks_l, plan.d).astype(plan.dtype)
-        counted = (jnp.arange(plan.blocks_l * BLOCK).reshape(-1, 1, BLOCK) < n_l[:, None]).astype(plan.dtype)
+        labelled = draw_blocks(key_l, blocks_of(jnp.max(n_l)), plan.blocks_l, plan.d).astype(
+            plan.dtype
+        )
+        counted = (jnp.arange(plan.blocks_l * BLOCK).reshape(-1, 1, BLOCK) < n_l[:, None]).astype(
+            plan.dtype
+        )
         error = jnp.einsum("bkn,bdn->kd", counted, labelled[:, :-1]) / n_l[:, None]
     else:  # their mean is enough
-        error = (jax.random.normal(key_l, (plan.d,), jnp.float32) / jnp.sqrt(n_l)[:, None]).astype(plan.dtype)
+        error = (jax.random.normal(key_l, (plan.d,), jnp.float32) / jnp.sqrt(n_l)[:, None]).astype(
+            plan.dtype
+        )
     theta_sl = error.at[:, 0].add(s)
     # The three numbers of `_risks`: across is measured along UL's own rest.
     axis = spectral.direction[:, 1:] / jnp.where(spectral.across > 0, spectral.across, 1)[:, None]
@@ -290,26 +383,47 @@ def _from_points(plan: _Plan, key: Array, *, settings: Settings, lists: Lists, c
     rest = jnp.linalg.norm(error[:, 1:] - beside[:, None] * axis, axis=1)
     out = _risks(plan, settings, moments.Parts(theta_sl[:, 0], beside, rest), *spectral.parts())
     if "ssl_em" in plan.methods:
-        sign = jnp.where(jnp.sum(theta_sl * spectral.direction, axis=1) >= 0, 1, -1).astype(plan.dtype)
-        start = t[:, None] * theta_sl + ((1 - t) * sign * spectral.length)[:, None] * spectral.direction
+        sign = jnp.where(jnp.sum(theta_sl * spectral.direction, axis=1) >= 0, 1, -1).astype(
+            plan.dtype
+        )
+        start = (
+            t[:, None] * theta_sl + ((1 - t) * sign * spectral.length)[:, None] * spectral.direction
+        )
 
-        def fit(start: Array, moment: Array, labelled_sum: Array, s: Array, n_l: Array, n_u: Array) -> Array:
+        def fit(
+            start: Array, moment: Array, labelled_sum: Array, s: Array, n_l: Array, n_u: Array
+        ) -> Array:
             return maximise(
-                noise, n_u, s, labelled_sum, n_l, start, moment, iterations=plan.iterations, tolerance=plan.tolerance,
+                noise,
+                n_u,
+                s,
+                labelled_sum,
+                n_l,
+                start,
+                moment,
+                iterations=plan.iterations,
+                tolerance=plan.tolerance,
                 blocks=blocks_of(jnp.max(n_u)),
-            ).theta  # fmt: skip
+            ).theta
 
         arrays = (start, spectral.moment, n_l[:, None] * theta_sl, s, n_l, n_u)
         theta = together(fit, arrays, lists["groups"], counts["groups"])
         out |= _judged("ssl_em", s, theta)
     if "self_training" in plan.methods:
-        one, room = partial(_self_trained, plan, settings, labelled, noise), jnp.zeros_like(theta_sl)
-        weights = jax.lax.fori_loop(0, counts["settings"], lambda i, out: out.at[i].set(one(i)), room)
+        one, room = (
+            partial(_self_trained, plan, settings, labelled, noise),
+            jnp.zeros_like(theta_sl),
+        )
+        weights = jax.lax.fori_loop(
+            0, counts["settings"], lambda i, out: out.at[i].set(one(i)), room
+        )
         out |= {"excess self_training": _judged("", s, weights)["excess "]}
     return out
 
 
-def _self_trained(plan: _Plan, settings: Settings, labelled: Array, noise: Array, i: Array) -> Array:
+def _self_trained(
+    plan: _Plan, settings: Settings, labelled: Array, noise: Array, i: Array
+) -> Array:
     """The weights (d,) at setting i, whose points are packed into as few blocks as hold them."""
     s, n_l, n_u = (settings[k][i] for k in ("s", "n_l", "n_u"))
     used = blocks_of(n_l)
@@ -320,7 +434,14 @@ def _self_trained(plan: _Plan, settings: Settings, labelled: Array, noise: Array
     waiting = (point >= used * BLOCK) & (point < used * BLOCK + n_u)
     penalty = jnp.full(plan.d, plan.l2, plan.dtype)
     return train(
-        design, known, known, waiting, settings["add"][i], penalty, rounds=plan.rounds, blocks=used + blocks_of(n_u)
+        design,
+        known,
+        known,
+        waiting,
+        settings["add"][i],
+        penalty,
+        rounds=plan.rounds,
+        blocks=used + blocks_of(n_u),
     )
 
 

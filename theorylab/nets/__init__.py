@@ -2,7 +2,11 @@
 
 from theorylab.nets.cnn import CNN
 from theorylab.nets.depthwise import DepthwiseConv, depthwise_conv
-from theorylab.nets.efficientnet import EfficientNetLite0, efficientnet_inputs, load_efficientnet_lite0
+from theorylab.nets.efficientnet import (
+    EfficientNetLite0,
+    efficientnet_inputs,
+    load_efficientnet_lite0,
+)
 from theorylab.nets.fit import Fit, fit, fit_seeds
 from theorylab.nets.functional import count_parameters, functional, functional_train, predict
 from theorylab.nets.losses import accuracy, cross_entropy, mse

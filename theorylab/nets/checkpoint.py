@@ -1,4 +1,5 @@
-"""Checkpoints of a training run: sealed files, written atomically, read back only into the run they belong to."""
+"""Checkpoints of a training run: sealed files, written atomically, read back only into the run they
+belong to."""
 
 import contextlib
 import json
@@ -23,13 +24,17 @@ _KEPT = 2  # should the newest be damaged, the one before it is there
 class Checkpoints:
     """Folder with the two newest states of one run, which `identity` (plain JSON values) describes.
 
-    A context, in which the folder is held against other processes. A state is one file, `<step>.checkpoint`: the
-    SHA-256 of the rest, a line of JSON (the run, the step, types and shapes of the arrays), then the bytes of the
-    arrays. Folders that cannot be read or written raise `InputError`.
+    A context, in which the folder is held against other processes. A state is one file,
+    `<step>.checkpoint`: the SHA-256 of the rest, a line of JSON (the run, the step, types and
+    shapes of the arrays), then the bytes of the arrays. Folders that cannot be read or written
+    raise `InputError`.
     """
 
     def __init__(self, folder: str | Path, identity: Mapping[str, Any]) -> None:
-        self._folder, self._identity = Path(folder).expanduser(), json.loads(json.dumps(dict(identity)))
+        self._folder, self._identity = (
+            Path(folder).expanduser(),
+            json.loads(json.dumps(dict(identity))),
+        )
         self._whole: list[int] = []  # steps whose files were written or verified here
         self._held = contextlib.ExitStack()
 
@@ -54,16 +59,20 @@ class Checkpoints:
         }
         arrays = [np.ascontiguousarray(array).tobytes() for array in (*leaves, *series.values())]
         with in_one_line("checkpoint", self._folder):
-            write_atomically(self._path(step), seal(b"".join([json.dumps(head).encode(), b"\n", *arrays])))
+            write_atomically(
+                self._path(step), seal(b"".join([json.dumps(head).encode(), b"\n", *arrays]))
+            )
             self._whole = [*(known for known in self._whole if known != step), step][-_KEPT:]
             for other in self._steps():
                 if other not in self._whole:
                     self._path(other).unlink()
 
     def restore(self, carry: PyTree) -> tuple[int, PyTree, dict[str, np.ndarray]] | None:
-        """(step, carry, history) of the newest whole state, laid out as `carry`; None where there is none yet.
+        """(step, carry, history) of the newest whole state, laid out as `carry`; None where there
+        is none yet.
 
-        Warns of damaged files that are newer. Raises `InputError` where all are damaged or the run is another.
+        Warns of damaged files that are newer. Raises `InputError` where all are damaged or the run
+        is another.
         """
         steps = self._steps()
         for step in steps:
@@ -78,7 +87,10 @@ class Checkpoints:
             newer = [f"{damaged}.checkpoint" for damaged in steps if damaged > step]
             if newer:
                 warnings.warn(
-                    f"checkpoint: {', '.join(newer)} in {self._folder} damaged; going on from step {step}",
+                    (
+                        f"checkpoint: {', '.join(newer)} in {self._folder} damaged; going on from "
+                        f"step {step}"
+                    ),
                     RuntimeWarning,
                     stacklevel=2,
                 )
@@ -87,25 +99,38 @@ class Checkpoints:
             arrays = iter(_split(raw, [*found["carry"], *found["history"].values()]))
             leaves = [_as(leaf, next(arrays)) for leaf in like]
             self._whole = [step]
-            return step, jax.tree.unflatten(layout, leaves), {name: next(arrays) for name in found["history"]}
+            return (
+                step,
+                jax.tree.unflatten(layout, leaves),
+                {name: next(arrays) for name in found["history"]},
+            )
         if steps:
             raise InputError(
-                f"checkpoint: every file in {self._folder} is damaged; delete the folder to train from the start"
+                f"checkpoint: every file in {self._folder} is damaged; delete the folder to "
+                f"train "
+                f"from the start"
             )
         return None
 
     def _require_same_run(self, found: Mapping[str, Any], like: list[Any]) -> None:
         stored: dict[str, Any] = {**found["run"], "state": found["carry"]}
-        given: dict[str, Any] = {**self._identity, "state": json.loads(json.dumps(list(map(_kind, _to_numpy(like)))))}
+        given: dict[str, Any] = {
+            **self._identity,
+            "state": json.loads(json.dumps(list(map(_kind, _to_numpy(like))))),
+        }
         for name, value in given.items():
             if stored.get(name) != value:
                 was: Any = stored.get(name)
                 now: Any = value
-                if name == "state":  # of all parameters and all that the optimizer keeps: the first that differs
+                # of all parameters and all that the optimizer keeps: the first that differs
+                if name == "state":
                     alike = (f"{len(was)} arrays", f"{len(now)} arrays")
-                    was, now = next((pair for pair in zip(was, now, strict=False) if pair[0] != pair[1]), alike)
+                    was, now = next(
+                        (pair for pair in zip(was, now, strict=False) if pair[0] != pair[1]), alike
+                    )
                 raise InputError(
-                    f"checkpoint: {self._folder} belongs to another run ({name} was {was!r}, now {now!r}); give "
+                    f"checkpoint: {self._folder} belongs to another run ({name} was {was!r}, now "
+                    f"{now!r}); give "
                     "another folder or delete this one"
                 )
 
@@ -114,7 +139,9 @@ class Checkpoints:
 
     def _steps(self) -> list[int]:
         """Steps of all files, newest first."""
-        found = (re.fullmatch(r"(0|[1-9]\d*)\.checkpoint", path.name) for path in self._folder.iterdir())
+        found = (
+            re.fullmatch(r"(0|[1-9]\d*)\.checkpoint", path.name) for path in self._folder.iterdir()
+        )
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
 
@@ -123,7 +150,9 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _to_numpy(tree: PyTree) -> PyTree:
-    return jax.device_get(jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree))
+    return jax.device_get(
+        jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+    )
 
 
 def _kind(array: Any) -> tuple[str, list[int]]:

@@ -17,10 +17,12 @@ from theorylab.nets.inputs import float_input, per_layer, sizes, streams
 
 
 class CNN(nnx.Module):
-    """Convolutions, flatten or mean, dense layers. Input (n, height, width, channels), output (n, num_outputs).
+    """Convolutions, flatten or mean, dense layers. Input (n, height, width, channels), output (n,
+    num_outputs).
 
-    The defaults are the small network of the federated and of the projection-norm experiments: stride-2 3x3
-    convolutions of 8, 16, 32 channels and a dense layer of 64 units; 38,785 parameters for (28, 28, 1) and one output.
+    The defaults are the small network of the federated and of the projection-norm experiments:
+    stride-2 3x3 convolutions of 8, 16, 32 channels and a dense layer of 64 units; 38,785 parameters
+    for (28, 28, 1) and one output.
 
     Args:
         input_shape: height, width, channels of one image.
@@ -50,7 +52,10 @@ class CNN(nnx.Module):
         input_shape, channels = sizes("input_shape", input_shape), sizes("channels", channels)  # type: ignore[assignment]
         if len(input_shape) != 3:
             raise InputError(f"input_shape = {input_shape}; (height, width, channels) is needed")
-        checks.choice("pool", pool, ("max", "avg", None)), checks.choice("head", head, ("flatten", "mean"))
+        (
+            checks.choice("pool", pool, ("max", "avg", None)),
+            checks.choice("head", head, ("flatten", "mean")),
+        )
         if isinstance(padding, str):
             checks.choice("padding", padding, ("SAME", "VALID"))
         else:
@@ -64,21 +69,37 @@ class CNN(nnx.Module):
         ins = (input_shape[2], *channels[:-1])
         self.convs = nnx.List(
             [
-                nnx.Conv(i, o, (k, k), strides=(s, s), padding=padding, use_bias=bias, kernel_init=he, rngs=rngs)
+                nnx.Conv(
+                    i,
+                    o,
+                    (k, k),
+                    strides=(s, s),
+                    padding=padding,
+                    use_bias=bias,
+                    kernel_init=he,
+                    rngs=rngs,
+                )
                 for i, o, k, s in zip(ins, channels, kernels, steps, strict=True)
             ]
         )
-        # The size after the convolutions is asked of the convolutions themselves: no second copy of the padding rules.
+        # The size after the convolutions is asked of the convolutions themselves: no second copy of
+        # the padding rules.
         _, h, w, c = nnx.eval_shape(lambda m: m.convolve(jnp.zeros((1, *input_shape))), self).shape
         if h * w == 0:
-            raise InputError(f"input_shape: {self.input_shape} is too small: nothing is left after the convolutions")
+            raise InputError(
+                f"input_shape: {self.input_shape} is too small: nothing is left after the "
+                f"convolutions"
+            )
         widths = (
             h * w * c if head == "flatten" else c,
             *sizes("hidden", hidden, least=0),
             checks.count("num_outputs", num_outputs),
         )
         self.dense = nnx.List(
-            [nnx.Linear(i, o, use_bias=bias, kernel_init=he, rngs=rngs) for i, o in itertools.pairwise(widths)]
+            [
+                nnx.Linear(i, o, use_bias=bias, kernel_init=he, rngs=rngs)
+                for i, o in itertools.pairwise(widths)
+            ]
         )
 
     def convolve(self, x: ArrayLike) -> Float[Array, "n h2 w2 c2"]:
@@ -92,7 +113,11 @@ class CNN(nnx.Module):
     def features(self, x: ArrayLike) -> Float[Array, "n h"]:
         """Input of the last dense layer."""
         x = self.convolve(x)
-        x = x.reshape(x.shape[0], math.prod(x.shape[1:])) if self.head == "flatten" else x.mean((1, 2))
+        x = (
+            x.reshape(x.shape[0], math.prod(x.shape[1:]))
+            if self.head == "flatten"
+            else x.mean((1, 2))
+        )
         for layer in self.dense[:-1]:
             x = self.activation(layer(x))
         return x

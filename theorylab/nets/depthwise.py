@@ -1,10 +1,13 @@
-"""Depthwise convolution, lowered as shifted multiply-adds on CPU, where XLA's grouped convolution is slow.
+"""Depthwise convolution, lowered as shifted multiply-adds on CPU, where XLA's grouped convolution
+is slow.
 
-A depthwise convolution is sum_{i,j} w[i, j, c] x[., h s + i, w s + j, c]: k^2 strided slices of the padded input, each
-times one row of the kernel. XLA fuses the sum into one loop; its gradients have the same form. Measured on two busy CPU
-cores, float32, JAX 0.12, shifted against grouped: batch gradient of one layer (8 images, 16x16x144, 3x3) 19 ms against
-99, (5x5, stride 2) 16 against 222; per-sample gradients of the same layers 8 ms against 626 and 8 against 668; gradient
-of all of EfficientNet-Lite0 for one 32x32 image 75 ms against 733. The price is a compilation about 4 times as long.
+A depthwise convolution is sum_{i,j} w[i, j, c] x[., h s + i, w s + j, c]: k^2 strided slices of the
+padded input, each times one row of the kernel. XLA fuses the sum into one loop; its gradients have
+the same form. Measured on two busy CPU cores, float32, JAX 0.12, shifted against grouped: batch
+gradient of one layer (8 images, 16x16x144, 3x3) 19 ms against 99, (5x5, stride 2) 16 against 222;
+per-sample gradients of the same layers 8 ms against 626 and 8 against 668; gradient of all of
+EfficientNet-Lite0 for one 32x32 image 75 ms against 733. The price is a compilation about 4 times
+as long.
 """
 
 from collections.abc import Sequence
@@ -24,7 +27,8 @@ Lowering = Literal["auto", "shifted", "grouped"]
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after one axis by TensorFlow's SAME rule: output ceil(size / stride), odd zero at the end."""
+    """Zeros before and after one axis by TensorFlow's SAME rule: output ceil(size / stride), odd
+    zero at the end."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
@@ -41,14 +45,16 @@ def depthwise_conv(
 
     Args:
         padding: "SAME" (TensorFlow's rule), "VALID", or (before, after) for both axes.
-        lowering: "shifted" (k1 k2 multiply-adds), "grouped" (`jax.lax.conv_general_dilated` with one group a channel),
-            or "auto": "shifted" when JAX's default backend at trace time is the CPU, "grouped" elsewhere. The two agree
-            to rounding.
+        lowering: "shifted" (k1 k2 multiply-adds), "grouped" (`jax.lax.conv_general_dilated` with
+            one group a channel), or "auto": "shifted" when JAX's default backend at trace time is
+            the CPU, "grouped" elsewhere. The two agree to rounding.
     """
     x, kernel = numbers("x", x), numbers("kernel", kernel)
     if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[2] != 1 or kernel.shape[3] != x.shape[3]:
         raise InputError(
-            f"x, kernel: shapes {x.shape}, {kernel.shape} given; (n, h, w, c) and (k1, k2, 1, c), one c, are needed"
+            f"x, kernel: shapes {x.shape}, {kernel.shape} given; (n, h, w, c) and (k1, k2, 1, "
+            f"c), "
+            f"one c, are needed"
         )
     checks.choice("lowering", lowering, ("auto", "shifted", "grouped"))
     steps = _two("strides", strides, 1)
@@ -62,12 +68,20 @@ def depthwise_conv(
         checks.real("padding", padding, shape=(2, 2))
         pads = tuple(_two("padding", pair, 0) for pair in padding)
     if any(x.shape[a + 1] + sum(pads[a]) < kernel.shape[a] for a in range(2)):
-        raise InputError(f"x: shape {x.shape} given, with padding {pads} smaller than the kernel {kernel.shape[:2]}")
+        raise InputError(
+            f"x: shape {x.shape} given, with padding {pads} smaller than the kernel "
+            f"{kernel.shape[:2]}"
+        )
     dtype = jnp.result_type(x, kernel)
     x, kernel = x.astype(dtype), kernel.astype(dtype)
     if lowering == "grouped" or (lowering == "auto" and jax.default_backend() != "cpu"):
         return jax.lax.conv_general_dilated(
-            x, kernel, steps, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=x.shape[3]
+            x,
+            kernel,
+            steps,
+            pads,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=x.shape[3],
         )
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     rows, columns = ((x.shape[a + 1] - kernel.shape[a]) // steps[a] + 1 for a in range(2))
@@ -89,12 +103,28 @@ def _two(name: str, value: Any, least: int) -> tuple[int, int]:
 class DepthwiseConv(nnx.Module):
     """`depthwise_conv` with SAME padding, no bias and its own kernel, He-normal for fan-in k^2."""
 
-    def __init__(self, channels: int, kernel_size: int, stride: int, *, lowering: Lowering = "auto", rngs: nnx.Rngs):
-        channels, kernel_size = checks.count("channels", channels), checks.count("kernel_size", kernel_size)
-        checks.count("stride", stride), checks.choice("lowering", lowering, ("auto", "shifted", "grouped"))
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int,
+        stride: int,
+        *,
+        lowering: Lowering = "auto",
+        rngs: nnx.Rngs,
+    ):
+        channels, kernel_size = (
+            checks.count("channels", channels),
+            checks.count("kernel_size", kernel_size),
+        )
+        (
+            checks.count("stride", stride),
+            checks.choice("lowering", lowering, ("auto", "shifted", "grouped")),
+        )
         streams(rngs)
         std = (2.0 / kernel_size**2) ** 0.5
-        self.kernel = nnx.Param(std * jax.random.normal(rngs.params(), (kernel_size, kernel_size, 1, channels)))
+        self.kernel = nnx.Param(
+            std * jax.random.normal(rngs.params(), (kernel_size, kernel_size, 1, channels))
+        )
         self.stride, self.lowering = stride, lowering
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:

@@ -1,4 +1,5 @@
-"""EfficientNet-Lite0, fresh or ImageNet-trained (Tan, Le 2019; Lite: no squeeze-excitation, ReLU6)."""
+"""EfficientNet-Lite0, fresh or ImageNet-trained (Tan, Le 2019; Lite: no squeeze-excitation,
+ReLU6)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +34,8 @@ def _batch_norm(channels: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
 
 
 def _pointwise(i: int, o: int, rngs: nnx.Rngs) -> nnx.Linear:
-    """1x1 convolution: a matrix product over channels, which stays one under per-sample gradients."""
+    """1x1 convolution: a matrix product over channels, which stays one under per-sample
+    gradients."""
     return nnx.Linear(i, o, use_bias=False, kernel_init=nnx.initializers.he_normal(), rngs=rngs)
 
 
@@ -49,7 +51,16 @@ def _head(num_outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
 class _Block(nnx.Module):
     """Expand, filter each channel, project; the names of the parts follow the published weights."""
 
-    def __init__(self, i: int, o: int, kernel: int, stride: int, expansion: int, lowering: Lowering, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        i: int,
+        o: int,
+        kernel: int,
+        stride: int,
+        expansion: int,
+        lowering: Lowering,
+        rngs: nnx.Rngs,
+    ):
         wide = i * expansion
         self.expand_conv = _pointwise(i, wide, rngs) if expansion > 1 else None
         self.bn0 = _batch_norm(wide, rngs) if expansion > 1 else None
@@ -68,30 +79,47 @@ class _Block(nnx.Module):
 
 
 class EfficientNetLite0(nnx.Module):
-    """Input (n, height, width, 3), pixels as `efficientnet_inputs` gives them; output (n, num_outputs).
+    """Input (n, height, width, 3), pixels as `efficientnet_inputs` gives them; output (n,
+    num_outputs).
 
-    4,652,008 parameters with 1,000 outputs, 3,372,289 with one. `num_outputs=None` leaves the head out: the output is
-    the (n, 1280) mean-pooled features. Fresh convolutions are He-normal (fan-in), batch-norm statistics 0 and 1, and
-    the head is uniform in +-1/sqrt(1280), weights and bias, PyTorch's law for a new linear layer.
+    4,652,008 parameters with 1,000 outputs, 3,372,289 with one. `num_outputs=None` leaves the head
+    out: the output is the (n, 1280) mean-pooled features. Fresh convolutions are He-normal
+    (fan-in), batch-norm statistics 0 and 1, and the head is uniform in +-1/sqrt(1280), weights and
+    bias, PyTorch's law for a new linear layer.
 
     `load_efficientnet_lite0` fills in the ImageNet weights.
     """
 
-    def __init__(self, num_outputs: int | None = 1000, *, lowering: Lowering = "auto", rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, num_outputs: int | None = 1000, *, lowering: Lowering = "auto", rngs: nnx.Rngs
+    ) -> None:
         streams(rngs), checks.choice("lowering", lowering, ("auto", "shifted", "grouped"))
         if num_outputs is not None:
             checks.count("num_outputs", num_outputs)
         he = nnx.initializers.he_normal()
-        self.conv_stem = nnx.Conv(3, 32, (3, 3), 2, padding="SAME", use_bias=False, kernel_init=he, rngs=rngs)
+        self.conv_stem = nnx.Conv(
+            3, 32, (3, 3), 2, padding="SAME", use_bias=False, kernel_init=he, rngs=rngs
+        )
         self.bn0 = _batch_norm(32, rngs)
         self.blocks = nnx.List(
             [
-                _Block(o if repeat else i, o, kernel, 1 if repeat else stride, expansion, lowering, rngs)
+                _Block(
+                    o if repeat else i,
+                    o,
+                    kernel,
+                    1 if repeat else stride,
+                    expansion,
+                    lowering,
+                    rngs,
+                )
                 for repeats, kernel, stride, expansion, i, o in STAGES
                 for repeat in range(repeats)
             ]
         )
-        self.conv_head, self.bn1 = _pointwise(STAGES[-1][-1], FEATURES, rngs), _batch_norm(FEATURES, rngs)
+        self.conv_head, self.bn1 = (
+            _pointwise(STAGES[-1][-1], FEATURES, rngs),
+            _batch_norm(FEATURES, rngs),
+        )
         self.fc = None if num_outputs is None else _head(num_outputs, rngs)
 
     def stem(self, x: ArrayLike) -> Float[Array, "n h w 32"]:
@@ -111,7 +139,8 @@ class EfficientNetLite0(nnx.Module):
 
 
 def efficientnet_inputs(images: ArrayLike, *, size: int | None = None) -> Float[Array, "n s s 3"]:
-    """Pixels 0..255 of shape (n, h, w, 3), or (n, h, w) grey, as the network was trained on: (pixel - 127) / 128.
+    """Pixels 0..255 of shape (n, h, w, 3), or (n, h, w) grey, as the network was trained on: (pixel
+    - 127) / 128.
 
     `size` enlarges or shrinks to (size, size), bicubic; images stay as they are without it.
     """
@@ -119,7 +148,11 @@ def efficientnet_inputs(images: ArrayLike, *, size: int | None = None) -> Float[
     if x.ndim == 3:
         x = jnp.repeat(x[..., None], 3, axis=-1)
     if x.ndim != 4 or x.shape[-1] != 3:
-        raise InputError(f"images: shape {x.shape} given, (n, height, width, 3) or grey (n, height, width) is needed")
+        raise InputError(
+            f"images: shape {x.shape} given, (n, height, width, 3) or grey (n, height, width) "
+            f"is "
+            f"needed"
+        )
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if size is not None:
         size = checks.count("size", size)
@@ -134,20 +167,28 @@ def load_efficientnet_lite0(
     lowering: Lowering = "auto",
     rngs: nnx.Rngs,
 ) -> EfficientNetLite0:
-    """EfficientNet-Lite0 with ImageNet weights (`pretrained`) or a fresh initialisation, in eval mode.
+    """EfficientNet-Lite0 with ImageNet weights (`pretrained`) or a fresh initialisation, in eval
+    mode.
 
     Args:
-        pretrained: True reads `theorylab.data.pretrained("efficientnet_lite0")` (Apache-2.0; see there how to fetch
-            it); a mapping from the published tensor names to arrays is taken as it is; False re-initialises: same
-            architecture, running means 0 and variances 1.
-        num_outputs: 1000 keeps the ImageNet classifier of pretrained weights, any other number is a fresh head (one
-            output is what the official code of "More Than a Toy" uses for tangent kernels), None gives the features.
+        pretrained: True reads `theorylab.data.pretrained("efficientnet_lite0")` (Apache-2.0; see
+            there how to fetch it); a mapping from the published tensor names to arrays is taken as
+            it is; False re-initialises: same architecture, running means 0 and variances 1.
+        num_outputs: 1000 keeps the ImageNet classifier of pretrained weights, any other number is a
+            fresh head (one output is what the official code of "More Than a Toy" uses for tangent
+            kernels), None gives the features.
 
     Raises:
-        DataError: the weights are not in the cache. InputError: a tensor is missing or has another shape.
+        DataError: the weights are not in the cache. InputError: a tensor is missing or has another
+        shape.
     """
     if not isinstance(pretrained, bool):
-        checks.instance("pretrained", pretrained, Mapping, "True, False or a mapping from tensor names to arrays")
+        checks.instance(
+            "pretrained",
+            pretrained,
+            Mapping,
+            "True, False or a mapping from tensor names to arrays",
+        )
     model = EfficientNetLite0(num_outputs, lowering=lowering, rngs=rngs)
     if pretrained is not False:
         if pretrained is True:
@@ -164,12 +205,20 @@ def _fill(model: EfficientNetLite0, weights: Mapping[str, np.ndarray], *, head: 
 
     def tensor(name: str) -> np.ndarray:
         if name not in weights:
-            raise InputError(f"pretrained: tensor {name!r} is missing; a state dict of EfficientNet-Lite0 is needed")
+            raise InputError(
+                f"pretrained: tensor {name!r} is missing; a state dict of EfficientNet-Lite0 "
+                f"is "
+                f"needed"
+            )
         return np.asarray(checks.finite(f"pretrained: tensor {name!r}", weights[name]))
 
     def put(variable: Any, name: str, value: np.ndarray) -> None:
         if variable.shape != value.shape:
-            raise InputError(f"pretrained: tensor {name!r} has shape {value.shape} (HWIO), {variable.shape} is needed")
+            raise InputError(
+                f"pretrained: tensor {name!r} has shape {value.shape} (HWIO), "
+                f"{variable.shape} is "
+                f"needed"
+            )
         variable[...] = jnp.asarray(value, variable.dtype)
 
     def conv(variable: nnx.Variable, name: str) -> None:  # OIHW -> HWIO
@@ -181,7 +230,12 @@ def _fill(model: EfficientNetLite0, weights: Mapping[str, np.ndarray], *, head: 
         put(layer.kernel, name, value[:, :, 0, 0].T)
 
     def batch_norm(layer: Any, name: str) -> None:
-        parts = {"weight": layer.scale, "bias": layer.bias, "running_mean": layer.mean, "running_var": layer.var}
+        parts = {
+            "weight": layer.scale,
+            "bias": layer.bias,
+            "running_mean": layer.mean,
+            "running_var": layer.var,
+        }
         for part, variable in parts.items():
             put(variable, f"{name}.{part}", tensor(f"{name}.{part}"))
 

@@ -1,4 +1,5 @@
-"""One training loop for every network of theorylab: optax, compiled chunks of steps, many seeds at once, resumable."""
+"""One training loop for every network of theorylab: optax, compiled chunks of steps, many seeds at
+once, resumable."""
 
 import dataclasses
 from collections.abc import Callable
@@ -29,12 +30,15 @@ class Fit:
 
     Attributes:
         params: trained parameters, laid out as `functional` gives them.
-        state: batch-norm statistics and random-number streams at the end; empty for a plain function.
-        f: pure eval-mode function `f(params, x)` that holds the final state; of S seeds, params (S, ...) -> (S, n, o).
+        state: batch-norm statistics and random-number streams at the end; empty for a plain
+        function.
+        f: pure eval-mode function `f(params, x)` that holds the final state; of S seeds, params (S,
+        ...) -> (S, n, o).
         steps: number of gradient steps.
         loss: (steps,) training loss of every step, before its update.
         eval_steps: (e,) numbers of steps after which the evaluation set was looked at.
-        eval_loss, eval_accuracy: (e,); None without `eval_data`, accuracy also without integer labels.
+        eval_loss, eval_accuracy: (e,); None without `eval_data`, accuracy also without integer
+        labels.
         model: trained copy of the module in eval mode; None for a plain function and for S seeds.
     """
 
@@ -72,30 +76,35 @@ def fit(
 ) -> Fit:
     """Train a Flax NNX module, or a pure function with its parameters, by minibatch gradient steps.
 
-    A step lowers the batch mean of weight times loss. Batches follow a permutation drawn anew from `key` every epoch;
-    its last n mod batch_size samples are left out. With batch_size = n nothing is shuffled. The model and the arrays
-    given are not changed.
+    A step lowers the batch mean of weight times loss. Batches follow a permutation drawn anew from
+    `key` every epoch; its last n mod batch_size samples are left out. With batch_size = n nothing
+    is shuffled. The model and the arrays given are not changed.
 
     Args:
         model: module (trained in train mode: batch norm and dropout work) or `f(params, x)`.
-        data: (x, y), arrays or PyTrees of arrays with leading axis n; integer labels for classification.
-        params: where to start; needed for a function, optional for a module (default: its own parameters).
+        data: (x, y), arrays or PyTrees of arrays with leading axis n; integer labels for
+        classification.
+        params: where to start; needed for a function, optional for a module (default: its own
+        parameters).
         key: typed key; draws the batches, the augmentation and the dropout masks.
         epochs, steps: exactly one of the two; an epoch has n // batch_size steps.
-        loss: (outputs, y) -> one value a sample, (b,) or (b, ...): `cross_entropy`, `mse` or your own.
+        loss: (outputs, y) -> one value a sample, (b,) or (b, ...): `cross_entropy`, `mse` or your
+        own.
         weights: (n,) per-sample weights, 1 by default.
         augment: (key, x of a batch) -> x, drawn anew every step.
         eval_data: (x, y), evaluated in eval mode after every chunk.
-        chunk: steps between two looks at the run (progress, NaN check, evaluation, checkpoint); by default as many
-            whole epochs as make at least 100 steps, and one epoch with `eval_data`.
-        loop: "device" runs a chunk as one compiled loop, "host" calls one compiled step. By default "device", except
-            for convolutions on CPU, whose gradients XLA runs 3 to 30 times slower inside a loop than outside
-            (measured on 2 cores, batch 64: CNN 6 ms a step against 19, ResNet-14 .5 s against 6).
-        checkpoint: folder; the run is saved there every `checkpoint_every` chunks and at its end, and continued from
-            there if it was cut off, to the same result bit by bit. Another run is refused: data, start, key, batch
-            size, chunk and every operation of a step (model, loss, augmentation, optimizer) must be the same. The
-            number of steps may grow, but a learning rate that is scheduled over another number is another optimizer.
-            A damaged state is passed over, with a warning, for the one before it.
+        chunk: steps between two looks at the run (progress, NaN check, evaluation, checkpoint); by
+            default as many whole epochs as make at least 100 steps, and one epoch with `eval_data`.
+        loop: "device" runs a chunk as one compiled loop, "host" calls one compiled step. By default
+            "device", except for convolutions on CPU, whose gradients XLA runs 3 to 30 times slower
+            inside a loop than outside (measured on 2 cores, batch 64: CNN 6 ms a step against 19,
+            ResNet-14 .5 s against 6).
+        checkpoint: folder; the run is saved there every `checkpoint_every` chunks and at its end,
+            and continued from there if it was cut off, to the same result bit by bit. Another run
+            is refused: data, start, key, batch size, chunk and every operation of a step (model,
+            loss, augmentation, optimizer) must be the same. The number of steps may grow, but a
+            learning rate that is scheduled over another number is another optimizer. A damaged
+            state is passed over, with a warning, for the one before it.
         progress: a bar on stderr; by default only on a terminal.
 
     Raises:
@@ -105,10 +114,23 @@ def fit(
     checks.key("key", key)
     functions, params, state = _functions(model, params)
     runner = prepare(
-        functions, (params, state, key), data, optimizer=optimizer, batch_size=batch_size, epochs=epochs, steps=steps,
-        loss=loss, weights=weights, augment=augment, eval_data=eval_data, eval_batch_size=eval_batch_size, chunk=chunk,
-        loop=loop, checkpoint_every=checkpoint_every, progress=progress,
-    )  # fmt: skip
+        functions,
+        (params, state, key),
+        data,
+        optimizer=optimizer,
+        batch_size=batch_size,
+        epochs=epochs,
+        steps=steps,
+        loss=loss,
+        weights=weights,
+        augment=augment,
+        eval_data=eval_data,
+        eval_batch_size=eval_batch_size,
+        chunk=chunk,
+        loop=loop,
+        checkpoint_every=checkpoint_every,
+        progress=progress,
+    )
     params, state, history = runner.run(params, state, key, checkpoint)
     if not isinstance(model, nnx.Module):
         return _result(params, state, model, runner.total, history)
@@ -125,11 +147,12 @@ def fit_seeds(
     checkpoint: str | Path | None = None,
     **options: Any,
 ) -> Fit:
-    """S runs of `fit` that differ in their key alone: initialisation, batches, augmentation, dropout.
+    """S runs of `fit` that differ in their key alone: initialisation, batches, augmentation,
+    dropout.
 
-    Run s equals `fit(model(nnx.Rngs(keys[s])), data, key=keys[s], ...)` up to rounding. The runs are one batched
-    computation, except where `loop` is "host" (see `fit`): there they follow one another, since batching over
-    parameters would turn convolutions into grouped ones, slow on CPU.
+    Run s equals `fit(model(nnx.Rngs(keys[s])), data, key=keys[s], ...)` up to rounding. The runs
+    are one batched computation, except where `loop` is "host" (see `fit`): there they follow one
+    another, since batching over parameters would turn convolutions into grouped ones, slow on CPU.
 
     Args:
         model: makes a module from `nnx.Rngs`; or `f(params, x)` when `params` is given.
@@ -148,7 +171,11 @@ def fit_seeds(
     else:
         functions, params, state = _functions(model, params)
         if any(leaf.shape[:1] != keys.shape for leaf in jax.tree.leaves(params)):
-            raise InputError(f"params: a leading axis of {keys.size} is needed in every array, one start for each key")
+            raise InputError(
+                f"params: a leading axis of {keys.size} is needed in every array, one start "
+                f"for "
+                f"each key"
+            )
 
     def seed(s: int) -> tuple[Params, State, Array]:
         return jax.tree.map(lambda a: a[s], (params, state, keys))
@@ -157,7 +184,9 @@ def fit_seeds(
     if runner.loop == "device":
         params, state, history = runner.run(params, state, keys, checkpoint)
     else:
-        folders = [None if checkpoint is None else Path(checkpoint) / f"seed_{s}" for s in range(keys.size)]
+        folders = [
+            None if checkpoint is None else Path(checkpoint) / f"seed_{s}" for s in range(keys.size)
+        ]
         runs = [runner.run(*seed(s), folders[s]) for s in range(keys.size)]
         params, state = jax.tree.map(lambda *a: jax.numpy.stack(a), *[run[:2] for run in runs])
         history = {name: np.stack([run[2][name] for run in runs]) for name in runs[0][2]}
@@ -170,7 +199,8 @@ def fit_seeds(
 
 
 def _functions(model: Model, params: Params | None) -> tuple[tuple[Any, Any], Params, State]:
-    """((apply in train mode, apply in eval mode), parameters, state) of a module or of a pure function."""
+    """((apply in train mode, apply in eval mode), parameters, state) of a module or of a pure
+    function."""
     if isinstance(model, nnx.Module):
         apply, own, state = split(model, train=True)
         in_eval_mode = split(model, train=False)[0]
@@ -180,6 +210,13 @@ def _functions(model: Model, params: Params | None) -> tuple[tuple[Any, Any], Pa
     return (lambda p, s, x: (model(p, x), s), lambda p, s, x: model(p, x)), params, {}
 
 
-def _result(params: Params, state: State, f: Any, steps: int, history: History, model: nnx.Module | None = None) -> Fit:
+def _result(
+    params: Params,
+    state: State,
+    f: Any,
+    steps: int,
+    history: History,
+    model: nnx.Module | None = None,
+) -> Fit:
     seen = history.get("eval_loss"), history.get("eval_accuracy")
     return Fit(params, state, f, steps, history["loss"], history["eval_steps"], *seen, model=model)

@@ -1,4 +1,5 @@
-"""From a Flax NNX module to pure functions: what every method of theorylab takes is `f(params, x)`."""
+"""From a Flax NNX module to pure functions: what every method of theorylab takes is
+`f(params, x)`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,16 +18,18 @@ Apply = Callable[..., tuple[Any, State]]
 
 
 def functional(model: nnx.Module, *, method: str = "__call__") -> tuple[Callable[..., Any], Params]:
-    """Split a module into `(f, params)`; `f(params, x)` is pure and in eval mode. The module itself is not changed.
+    """Split a module into `(f, params)`; `f(params, x)` is pure and in eval mode. The module itself
+    is not changed.
 
-    Eval mode: batch norm uses its running statistics, dropout is off. `params` is a nested dict of the arrays of the
-    `nnx.Param` variables alone (shared ones once), so `jax.flatten_util.ravel_pytree`, `jax.grad`, `jax.vmap` and
-    optax work on it; statistics, fixed positions and random-number streams stay inside `f`. Keyword arguments of `f`
-    go to the module.
+    Eval mode: batch norm uses its running statistics, dropout is off. `params` is a nested dict of
+    the arrays of the `nnx.Param` variables alone (shared ones once), so
+    `jax.flatten_util.ravel_pytree`, `jax.grad`, `jax.vmap` and optax work on it; statistics, fixed
+    positions and random-number streams stay inside `f`. Keyword arguments of `f` go to the module.
 
     Args:
         model: any NNX module with a batch as its first input.
-        method: what `f` calls: "features" gives the input of the last layer of theorylab's own models.
+        method: what `f` calls: "features" gives the input of the last layer of theorylab's own
+        models.
     """
     apply, params, state = split(model, train=False, method=method)
 
@@ -37,26 +40,35 @@ def functional(model: nnx.Module, *, method: str = "__call__") -> tuple[Callable
 
 
 def functional_train(model: nnx.Module) -> tuple[Apply, Params, State]:
-    """Split a module into `(apply, params, state)`; `apply(params, state, x) -> (output, new state)`, in train mode.
+    """Split a module into `(apply, params, state)`;
+    `apply(params, state, x) -> (output, new state)`, in train mode.
 
-    `state` holds all that is not a parameter: running statistics of batch norm, keys and counters of dropout. Batch
-    norm normalises by the batch and dropout draws from its stream; both are advanced in the new state.
+    `state` holds all that is not a parameter: running statistics of batch norm, keys and counters
+    of dropout. Batch norm normalises by the batch and dropout draws from its stream; both are
+    advanced in the new state.
     """
     return split(model, train=True)
 
 
 def bind(model: nnx.Module, params: Params, state: State) -> nnx.Module:
-    """A copy of `model` in eval mode that holds `params` and `state` (as `functional_train` lays them out)."""
+    """A copy of `model` in eval mode that holds `params` and `state` (as `functional_train` lays
+    them out)."""
     bound = nnx.merge(nnx.split(model)[0], params, state)
     bound.eval()
     return bound
 
 
-def split(model: nnx.Module, *, train: bool, method: str = "__call__") -> tuple[Apply, Params, State]:
+def split(
+    model: nnx.Module, *, train: bool, method: str = "__call__"
+) -> tuple[Apply, Params, State]:
     """`(apply, params, state)` of `functional_train`, in train or in eval mode."""
     checks.instance("model", model, nnx.Module, "a Flax NNX module")
     if not isinstance(method, str) or not callable(getattr(model, method, None)):
-        raise InputError(f"method = {checks.shown(method)}; the name of a method of {type(model).__name__} is needed")
+        raise InputError(
+            f"method = {checks.shown(method)}; the name of a method of {type(model).__name__} "
+            f"is "
+            f"needed"
+        )
     copy = nnx.clone(model)
     if train:
         copy.train()
@@ -78,15 +90,23 @@ def count_parameters(params_or_model: Params | nnx.Module) -> int:
     """Number of trainable entries, of a module or of its `params`."""
     if isinstance(params_or_model, nnx.Module):
         params_or_model = nnx.state(params_or_model, nnx.Param)
-    return sum(checks.real("params_or_model", leaf).size for leaf in jax.tree.leaves(params_or_model))
+    return sum(
+        checks.real("params_or_model", leaf).size for leaf in jax.tree.leaves(params_or_model)
+    )
 
 
-def predict(f: Callable[[Params, Any], Any], params: Params, x: Any, *, batch_size: int = 500) -> Array:
-    """`f(params, x)` for many samples: compiled, in batches that bound the memory; the last may be shorter."""
+def predict(
+    f: Callable[[Params, Any], Any], params: Params, x: Any, *, batch_size: int = 500
+) -> Array:
+    """`f(params, x)` for many samples: compiled, in batches that bound the memory; the last may be
+    shorter."""
     x, n = leading_axis("x", x)
     batch_size = checks.count("batch_size", batch_size)
     compiled = jax.jit(checks.function("f", f))
-    starts = range(0, max(n, 1), batch_size)  # an empty x still goes through f once, which gives its shape
+    # an empty x still goes through f once, which gives its shape
+    starts = range(0, max(n, 1), batch_size)
     with explained("params, x", x):
-        parts = [compiled(params, jax.tree.map(lambda a, i=i: a[i : i + batch_size], x)) for i in starts]
+        parts = [
+            compiled(params, jax.tree.map(lambda a, i=i: a[i : i + batch_size], x)) for i in starts
+        ]
     return jax.tree.map(lambda *leaves: jax.numpy.concatenate(leaves), *parts)

@@ -1,4 +1,5 @@
-"""Losses and metrics of one batch: functions (outputs, targets) -> one value a sample (and position)."""
+"""Losses and metrics of one batch: functions (outputs, targets) -> one value a sample (and
+position)."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,8 @@ def cross_entropy(outputs: Float[Array, "*n k"], targets: Num[Array, "..."]) -> 
     labels = jnp.issubdtype(targets.dtype, jnp.integer)
     if labels != (targets.ndim < outputs.ndim):
         raise InputError(
-            f"targets has dtype {targets.dtype} and shape {targets.shape}, outputs {outputs.shape}; integer labels "
+            f"targets has dtype {targets.dtype} and shape {targets.shape}, outputs "
+            f"{outputs.shape}; integer labels "
             f"{outputs.shape[:-1]} or "
             f"probabilities {outputs.shape}, floats, are needed"
         )
@@ -27,7 +29,8 @@ def cross_entropy(outputs: Float[Array, "*n k"], targets: Num[Array, "..."]) -> 
 
 
 def mse(outputs: Float[Array, "*n k"], targets: Num[Array, "..."]) -> Float[Array, "*n"]:
-    """Mean over the outputs of the squared error. `targets`: (*n, k) numbers, or integer labels (*n), one-hot encoded.
+    """Mean over the outputs of the squared error. `targets`: (*n, k) numbers, or integer labels
+    (*n), one-hot encoded.
 
     With one output, `targets` of shape (*n) are numbers: labels -1 and 1, say.
     """
@@ -50,14 +53,16 @@ def accuracy(outputs: Float[Array, "*n k"], targets: Num[Array, "..."]) -> Float
 
 
 def _fitting(outputs: Array, targets: Array, masks: bool = True) -> tuple[Array, Array]:
-    """Arrays without NaN, the targets shaped like the outputs or labels of them: nothing is broadcast."""
+    """Arrays without NaN, the targets shaped like the outputs or labels of them: nothing is
+    broadcast."""
     if masks:  # a logit of -infinity masks its class
         outputs = checks.within("outputs", outputs, high=np.finfo(np.float64).max, infinite=True)
     outputs = outputs if masks else checks.finite("outputs", outputs)
     outputs, targets = jnp.asarray(outputs), jnp.asarray(checks.finite("targets", targets))
     if not outputs.ndim or targets.shape not in (outputs.shape, outputs.shape[:-1]):
         raise InputError(
-            f"targets has shape {targets.shape} and outputs {outputs.shape}; labels {outputs.shape[:-1]} or targets "
+            f"targets has shape {targets.shape} and outputs {outputs.shape}; labels "
+            f"{outputs.shape[:-1]} or targets "
             f"{outputs.shape} are needed"
         )
     return outputs, targets

@@ -1,4 +1,5 @@
-"""Fully connected networks in the standard and in the NTK parametrisation (Jacot, Gabriel, Hongler 2018, section 2)."""
+"""Fully connected networks in the standard and in the NTK parametrisation (Jacot, Gabriel, Hongler
+2018, section 2)."""
 
 import itertools
 import math
@@ -18,14 +19,23 @@ from theorylab.nets.inputs import float_input, numbers, sizes, streams
 class NTKLinear(nnx.Module):
     """z = w_std / sqrt(fan_in) x W + b_std b, every entry of W and b drawn from N(0, 1).
 
-    The layer's tangent kernel tends to a deterministic limit as `in_features` grows, at a learning rate that does not
-    depend on the width. `b_std=0` leaves the bias out.
+    The layer's tangent kernel tends to a deterministic limit as `in_features` grows, at a learning
+    rate that does not depend on the width. `b_std=0` leaves the bias out.
     """
 
     def __init__(
-        self, in_features: int, out_features: int, *, w_std: float = 1.0, b_std: float = 1.0, rngs: nnx.Rngs
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        w_std: float = 1.0,
+        b_std: float = 1.0,
+        rngs: nnx.Rngs,
     ) -> None:
-        in_features, out_features = checks.count("in_features", in_features), checks.count("out_features", out_features)
+        in_features, out_features = (
+            checks.count("in_features", in_features),
+            checks.count("out_features", out_features),
+        )
         checks.number("w_std", w_std, 0), checks.number("b_std", b_std, 0), streams(rngs)
         self.in_features = in_features
         self.scale, self.b_std = w_std / in_features**0.5, b_std
@@ -41,14 +51,16 @@ class NTKLinear(nnx.Module):
 
 
 class MLP(nnx.Module):
-    """Fully connected network. Input (n, d) or (n, ...) with d entries a sample, output (n, widths[-1]).
+    """Fully connected network. Input (n, d) or (n, ...) with d entries a sample, output (n,
+    widths[-1]).
 
     Args:
-        widths: units of every layer, input and output included: `(784, 256, 10)` has one hidden layer.
+        widths: units of every layer, input and output included: `(784, 256, 10)` has one hidden
+        layer.
         activation: between the layers, not after the last.
         bias: whether the layers have one.
-        parametrization: "standard" (He-normal weights, zero biases) or "ntk" (`NTKLinear` in every layer, the last
-            included; w_std = sqrt(2) keeps the variance of a ReLU network).
+        parametrization: "standard" (He-normal weights, zero biases) or "ntk" (`NTKLinear` in every
+            layer, the last included; w_std = sqrt(2) keeps the variance of a ReLU network).
         w_std, b_std: standard deviations of weights and biases; for "ntk" only.
         dropout: rate after every hidden activation; off in eval mode.
     """
@@ -68,13 +80,19 @@ class MLP(nnx.Module):
         widths = sizes("widths", widths, least=2)  # input and output, as in (784, 256, 10)
         checks.function("activation", activation), checks.flag("bias", bias), streams(rngs)
         checks.choice("parametrization", parametrization, ("standard", "ntk"))
-        checks.number("w_std", w_std, 0), checks.number("b_std", b_std, 0), checks.number("dropout", dropout, 0, 1)
+        (
+            checks.number("w_std", w_std, 0),
+            checks.number("b_std", b_std, 0),
+            checks.number("dropout", dropout, 0, 1),
+        )
         self.in_features, self.activation = widths[0], activation
 
         def layer(i: int, o: int) -> nnx.Module:
             if parametrization == "ntk":
                 return NTKLinear(i, o, w_std=w_std, b_std=b_std if bias else 0.0, rngs=rngs)
-            return nnx.Linear(i, o, use_bias=bias, kernel_init=nnx.initializers.he_normal(), rngs=rngs)
+            return nnx.Linear(
+                i, o, use_bias=bias, kernel_init=nnx.initializers.he_normal(), rngs=rngs
+            )
 
         self.layers = nnx.List([layer(i, o) for i, o in itertools.pairwise(widths)])
         self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None

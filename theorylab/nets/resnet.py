@@ -1,4 +1,5 @@
-"""Residual networks for small images (He, Zhang, Ren, Sun 2016) with batch, group or no normalisation."""
+"""Residual networks for small images (He, Zhang, Ren, Sun 2016) with batch, group or no
+normalisation."""
 
 import math
 from typing import Literal
@@ -28,10 +29,13 @@ class _ConvNorm(nnx.Module):
     """Convolution without bias, then the norm; without a norm the convolution has a bias."""
 
     def __init__(self, i: int, o: int, size: int, stride: int, norm: Norm, rngs: nnx.Rngs) -> None:
-        pad = size // 2  # symmetric, as in the original code; TensorFlow's SAME differs for stride 2
+        # symmetric, as in the original code; TensorFlow's SAME differs for stride 2
+        pad = size // 2
         init = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
         shape, steps = (size, size), (stride, stride)
-        self.conv = nnx.Conv(i, o, shape, steps, padding=pad, use_bias=norm is None, kernel_init=init, rngs=rngs)
+        self.conv = nnx.Conv(
+            i, o, shape, steps, padding=pad, use_bias=norm is None, kernel_init=init, rngs=rngs
+        )
         self.norm = _norm(norm, o, rngs)
 
     def __call__(self, x: Array) -> Array:
@@ -41,9 +45,19 @@ class _ConvNorm(nnx.Module):
 
 class _Block(nnx.Module):
     def __init__(
-        self, i: int, o: int, stride: int, norm: Norm, shortcut: str, branch_scale: float, rngs: nnx.Rngs
+        self,
+        i: int,
+        o: int,
+        stride: int,
+        norm: Norm,
+        shortcut: str,
+        branch_scale: float,
+        rngs: nnx.Rngs,
     ) -> None:
-        self.first, self.second = _ConvNorm(i, o, 3, stride, norm, rngs), _ConvNorm(o, o, 3, 1, norm, rngs)
+        self.first, self.second = (
+            _ConvNorm(i, o, 3, stride, norm, rngs),
+            _ConvNorm(o, o, 3, 1, norm, rngs),
+        )
         same = stride == 1 and i == o
         self.project = None if same or shortcut == "pad" else _ConvNorm(i, o, 1, stride, norm, rngs)
         self.stride, self.extra, self.branch_scale = stride, o - i, branch_scale
@@ -52,23 +66,27 @@ class _Block(nnx.Module):
         y = self.second(jax.nn.relu(self.first(x))) * self.branch_scale
         if self.project is not None:
             return jax.nn.relu(self.project(x) + y)
-        # option A of He et al.: take every other pixel, new channels are zero, half of them on each side
+        # option A of He et al.: take every other pixel, new channels are zero, half of them on each
+        # side
         x = x[:, :: self.stride, :: self.stride]
         below = self.extra // 2
         return jax.nn.relu(jnp.pad(x, ((0, 0), (0, 0), (0, 0), (below, self.extra - below))) + y)
 
 
 class ResNet(nnx.Module):
-    """ResNet of basic blocks. Input (n, height, width, in_channels), any size; output (n, num_outputs).
+    """ResNet of basic blocks. Input (n, height, width, in_channels), any size; output (n,
+    num_outputs).
 
-    Depths 8, 14, 20, 26, 32, 44, 56 (6k + 2) are the CIFAR family: three stages of width, 2 width, 4 width channels
-    (width 16), shortcuts without parameters; `ResNet(14, 10)` has 172,506 parameters. Depths 18 and 34 are the
-    ImageNet family: four stages from `width` (64) up, 1x1 convolutions in the shortcuts; `ResNet(18, 10)` has
-    11,173,962 parameters with the 3x3 stem and `ResNet(18, 1, stem="imagenet")` 11,177,025.
+    Depths 8, 14, 20, 26, 32, 44, 56 (6k + 2) are the CIFAR family: three stages of width, 2 width,
+    4 width channels (width 16), shortcuts without parameters; `ResNet(14, 10)` has 172,506
+    parameters. Depths 18 and 34 are the ImageNet family: four stages from `width` (64) up, 1x1
+    convolutions in the shortcuts; `ResNet(18, 10)` has 11,173,962 parameters with the 3x3 stem and
+    `ResNet(18, 1, stem="imagenet")` 11,177,025.
 
     Args:
-        norm: "batch" (running statistics in eval mode), "group" (up to 8 groups; no state) or None (convolutions with
-            bias, residual branches scaled by 1 / sqrt(number of blocks) so that the variance stays bounded in depth).
+        norm: "batch" (running statistics in eval mode), "group" (up to 8 groups; no state) or None
+            (convolutions with bias, residual branches scaled by 1 / sqrt(number of blocks) so that
+            the variance stays bounded in depth).
         width: channels of the first stage.
         stem: "cifar" (3x3, stride 1) or "imagenet" (7x7, stride 2, then 3x3 max-pooling, stride 2).
     """
@@ -86,12 +104,20 @@ class ResNet(nnx.Module):
     ) -> None:
         checks.count("depth", depth)
         if depth not in (18, 34) and (depth < 8 or depth % 6 != 2):
-            raise InputError(f"depth: {depth} given; 18, 34 or 6k + 2 (8, 14, 20, 26, 32, 44, 56) is needed")
-        checks.choice("norm", norm, ("batch", "group", None)), checks.choice("stem", stem, ("cifar", "imagenet"))
+            raise InputError(
+                f"depth: {depth} given; 18, 34 or 6k + 2 (8, 14, 20, 26, 32, 44, 56) is needed"
+            )
+        (
+            checks.choice("norm", norm, ("batch", "group", None)),
+            checks.choice("stem", stem, ("cifar", "imagenet")),
+        )
         streams(rngs)
         wide = depth in (18, 34)
         width = (64 if wide else 16) if width is None else width
-        num_outputs, in_channels = checks.count("num_outputs", num_outputs), checks.count("in_channels", in_channels)
+        num_outputs, in_channels = (
+            checks.count("num_outputs", num_outputs),
+            checks.count("in_channels", in_channels),
+        )
         width = checks.count("width", width)
         repeats = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}.get(depth, ((depth - 2) // 6,) * 3)
         shortcut, scale = "project" if wide else "pad", 1.0 if norm else sum(repeats) ** -0.5

@@ -21,18 +21,27 @@ from theorylab.nets.checkpoint import Checkpoints
 from theorylab.nets.functional import Params, State
 from theorylab.nets.losses import accuracy, cross_entropy
 from theorylab.nets.steps import Augment, Carry, Training, advance_in_chunks, best_loop
-from theorylab.nets.training_inputs import Loss, check_targets, outputs_of, pair, sample_count, sample_weights
+from theorylab.nets.training_inputs import (
+    Loss,
+    check_targets,
+    outputs_of,
+    pair,
+    sample_count,
+    sample_weights,
+)
 
 History = dict[str, np.ndarray]
 
 
 class DivergenceError(InputError, FloatingPointError):
-    """The training loss, or the parameters after the last step, became NaN or infinite at `step` (counted from 0)."""
+    """The training loss, or the parameters after the last step, became NaN or infinite at `step`
+    (counted from 0)."""
 
     def __init__(self, step: int, steps: int, seed: int | None = None) -> None:
         which = "" if seed is None else f" for seed number {seed}"
         super().__init__(
-            f"the loss is not finite at step {step} of {steps}{which}; use a smaller learning rate, or clip the "
+            f"the loss is not finite at step {step} of {steps}{which}; use a smaller learning "
+            f"rate, or clip the "
             "gradient: optax.chain(optax.clip_by_global_norm(1.0), optimizer)"
         )
         self.step, self.seed = step, seed
@@ -40,7 +49,8 @@ class DivergenceError(InputError, FloatingPointError):
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """A checked training job. `run` starts it from parameters and a key, or from S of each at once."""
+    """A checked training job. `run` starts it from parameters and a key, or from S of each at
+    once."""
 
     training: Training
     apply_eval: Callable[[Params, State, Any], Any]
@@ -57,19 +67,29 @@ class Runner:
         self, params: Params, state: State, key: Key[Array, "*s"], folder: str | Path | None
     ) -> tuple[Params, State, History]:
         batched = key.ndim == 1
-        carry = (jax.vmap(self.training.init) if batched else self.training.init)(params, state, key)
+        carry = (jax.vmap(self.training.init) if batched else self.training.init)(
+            params, state, key
+        )
         advance = advance_in_chunks(self.training, self.chunk, self.loop, batched=batched)
         evaluate = self._evaluator(batched)
-        history: History = {"loss": np.zeros((*key.shape, 0), np.float32), "eval_steps": np.zeros(0, int)}
+        history: History = {
+            "loss": np.zeros((*key.shape, 0), np.float32),
+            "eval_steps": np.zeros(0, int),
+        }
         done = 0
-        with self._open(folder, params, state, key, carry) as store, _bar(self.total, self.progress) as tick:
+        with (
+            self._open(folder, params, state, key, carry) as store,
+            _bar(self.total, self.progress) as tick,
+        ):
             found = None if store is None else store.restore(carry)
             if found is not None:
                 done, carry, stored = found
                 history.update(stored)
             if done > self.total:
                 raise InputError(
-                    f"steps: {self.total} asked, the run in {folder} has made {done} already; ask for more"
+                    f"steps: {self.total} asked, the run in {folder} has made {done} already; "
+                    f"ask "
+                    f"for more"
                 )
             tick(done, history)
             while done < self.total:
@@ -78,7 +98,9 @@ class Runner:
                 _stop_if_diverged(np.asarray(losses), carry[0], done, self.total)
                 _append(history, loss=np.asarray(losses), **evaluate(carry, end))
                 done = end
-                if store is not None and (done == self.total or done // self.chunk % self.checkpoint_every == 0):
+                if store is not None and (
+                    done == self.total or done // self.chunk % self.checkpoint_every == 0
+                ):
                     store.save(done, carry, history)
                 tick(done, history)
         params, _, state, _ = carry
@@ -120,9 +142,14 @@ class Runner:
             params, _, state, _ = carry
             parts = []
             for i in range(0, n, size):
-                parts.append(compiled(params, state, *jax.tree.map(lambda a, i=i: a[i : i + size], (x, y))))
+                parts.append(
+                    compiled(params, state, *jax.tree.map(lambda a, i=i: a[i : i + size], (x, y)))
+                )
             means = [np.asarray(sum(part))[..., None] / n for part in zip(*parts, strict=True)]
-            return {"eval_steps": np.array([step]), **dict(zip(("eval_loss", "eval_accuracy"), means, strict=False))}
+            return {
+                "eval_steps": np.array([step]),
+                **dict(zip(("eval_loss", "eval_accuracy"), means, strict=False)),
+            }
 
         return evaluate
 
@@ -173,8 +200,15 @@ def prepare(
     if (epochs is None) == (steps is None):
         raise InputError("epochs, steps: give exactly one of the two")
     per_epoch = n // batch_size
-    total = checks.count("epochs", epochs, 0) * per_epoch if steps is None else checks.count("steps", steps, 0)
-    checks.count("eval_batch_size", eval_batch_size), checks.count("checkpoint_every", checkpoint_every)
+    total = (
+        checks.count("epochs", epochs, 0) * per_epoch
+        if steps is None
+        else checks.count("steps", steps, 0)
+    )
+    (
+        checks.count("eval_batch_size", eval_batch_size),
+        checks.count("checkpoint_every", checkpoint_every),
+    )
     if chunk is not None:
         checks.count("chunk", chunk)
     if chunk is None:
@@ -183,8 +217,17 @@ def prepare(
     if loop is None:
         loop = best_loop(training, jax.eval_shape(training.init, *start), key, arrays)
     return Runner(
-        training, apply_eval, arrays, eval_data, eval_batch_size, total, chunk, loop, checkpoint_every, progress
-    )  # fmt: skip
+        training,
+        apply_eval,
+        arrays,
+        eval_data,
+        eval_batch_size,
+        total,
+        chunk,
+        loop,
+        checkpoint_every,
+        progress,
+    )
 
 
 def _classifies(output: Any, y: Any) -> bool:
@@ -201,7 +244,9 @@ def _hits(output: Array, y: Array) -> Array:
 
 def _append(history: History, **new: np.ndarray) -> None:
     for name, values in new.items():
-        history[name] = np.concatenate([history[name], values], axis=-1) if name in history else values
+        history[name] = (
+            np.concatenate([history[name], values], axis=-1) if name in history else values
+        )
 
 
 def _stop_if_diverged(losses: np.ndarray, params: Params, done: int, total: int) -> None:
@@ -230,7 +275,11 @@ def _bar(total: int, show: bool | None) -> Iterator[Callable[[int, History], Non
 
         def tick(step: int, history: History) -> None:
             loss = f"loss {history['loss'][..., -1].mean():.4g}" if history["loss"].size else ""
-            seen = f", accuracy {history['eval_accuracy'][..., -1].mean():.3f}" if "eval_accuracy" in history else ""
+            seen = (
+                f", accuracy {history['eval_accuracy'][..., -1].mean():.3f}"
+                if "eval_accuracy" in history
+                else ""
+            )
             progress.update(task, completed=step, description=f"training: {loss}{seen}")
 
         yield tick

@@ -12,12 +12,13 @@ from jaxtyping import Array, Float, Key, PyTree
 from theorylab.nets.functional import Params, State
 from theorylab.nets.training_inputs import Loss
 
-Carry = tuple[Params, optax.OptState, State, Array]  # the array is the permutation of the current epoch
+# the array is the permutation of the current epoch
+Carry = tuple[Params, optax.OptState, State, Array]
 Augment = Callable[[Key[Array, ""], Any], Any]
 Advance = Callable[[Carry, int, int, Array, PyTree], tuple[Carry, Array]]
 
-# What the run's key is folded with for each of its uses; far from the small counters of nnx.Rngs, so that one key may
-# serve both the initialisation and the training.
+# What the run's key is folded with for each of its uses; far from the small counters of nnx.Rngs,
+# so that one key may serve both the initialisation and the training.
 _ORDER, _AUGMENT, _STREAMS = 0x0D0E0001, 0x0D0E0002, 0x0D0E0003
 
 
@@ -33,18 +34,26 @@ class Training:
     batch_size: int
 
     def init(self, params: Params, state: State, key: Key[Array, ""]) -> Carry:
-        params, state = jax.tree.map(lambda a: jnp.array(a, copy=True), (params, _reseed(state, key)))
+        params, state = jax.tree.map(
+            lambda a: jnp.array(a, copy=True), (params, _reseed(state, key))
+        )
         return params, self.optimizer.init(params), state, jnp.arange(self.n)
 
-    def step(self, carry: Carry, t: Array, key: Key[Array, ""], data: PyTree) -> tuple[Carry, Float[Array, ""]]:
+    def step(
+        self, carry: Carry, t: Array, key: Key[Array, ""], data: PyTree
+    ) -> tuple[Carry, Float[Array, ""]]:
         params, opt_state, state, order = carry
         if self.batch_size < self.n:
             per_epoch = self.n // self.batch_size
             epoch_key = jax.random.fold_in(jax.random.fold_in(key, _ORDER), t // per_epoch)
             order = jax.lax.cond(
-                t % per_epoch == 0, lambda: jax.random.permutation(epoch_key, self.n).astype(order.dtype), lambda: order
+                t % per_epoch == 0,
+                lambda: jax.random.permutation(epoch_key, self.n).astype(order.dtype),
+                lambda: order,
             )
-            picked = jax.lax.dynamic_slice_in_dim(order, (t % per_epoch) * self.batch_size, self.batch_size)
+            picked = jax.lax.dynamic_slice_in_dim(
+                order, (t % per_epoch) * self.batch_size, self.batch_size
+            )
             data = jax.tree.map(lambda a: a[picked], data)
         x, y, weights = data
         if self.augment is not None:
@@ -64,15 +73,20 @@ class Training:
 
 
 def _reseed(state: State, key: Key[Array, ""]) -> State:
-    """Replace the keys of the dropout streams by ones drawn from `key`, so that `key` alone fixes the training."""
+    """Replace the keys of the dropout streams by ones drawn from `key`, so that `key` alone fixes
+    the training."""
     leaves, layout = jax.tree.flatten(state)
     for i, leaf in enumerate(leaves):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaves[i] = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, _STREAMS), i), leaf.shape)
+            leaves[i] = jax.random.split(
+                jax.random.fold_in(jax.random.fold_in(key, _STREAMS), i), leaf.shape
+            )
     return jax.tree.unflatten(layout, leaves)
 
 
-def best_loop(training: Training, carry: Carry, key: Key[Array, ""], data: PyTree) -> Literal["device", "host"]:
+def best_loop(
+    training: Training, carry: Carry, key: Key[Array, ""], data: PyTree
+) -> Literal["device", "host"]:
     if jax.default_backend() != "cpu":
         return "device"
     program = str(jax.make_jaxpr(training.step)(carry, 0, key, data))
@@ -83,15 +97,20 @@ def advance_in_chunks(training: Training, chunk: int, loop: str, *, batched: boo
     """(carry, t0, t1, key, data) -> (carry, losses of steps t0 .. t1 - 1), the carry donated."""
     step = jax.vmap(training.step, in_axes=(0, None, 0, None)) if batched else training.step
 
-    def on_device(carry: Carry, t0: Array, t1: Array, key: Array, data: PyTree) -> tuple[Carry, Array]:
-        # a loop with a dynamic end rather than a scan of fixed length: a shorter last chunk costs no second compilation
+    def on_device(
+        carry: Carry, t0: Array, t1: Array, key: Array, data: PyTree
+    ) -> tuple[Carry, Array]:
+        # a loop with a dynamic end rather than a scan of fixed length: a shorter last chunk costs
+        # no second compilation
         def body(t: Array, carried: tuple[Carry, Array]) -> tuple[Carry, Array]:
             carry, losses = carried
             carry, value = step(carry, t, key, data)
             return carry, losses.at[..., t - t0].set(value)
 
         value = jax.eval_shape(step, carry, t0, key, data)[1]
-        return jax.lax.fori_loop(t0, t1, body, (carry, jnp.zeros((*value.shape, chunk), value.dtype)))
+        return jax.lax.fori_loop(
+            t0, t1, body, (carry, jnp.zeros((*value.shape, chunk), value.dtype))
+        )
 
     if loop == "device":
         compiled = jax.jit(on_device, donate_argnums=0)

@@ -26,27 +26,37 @@ def pair(name: str, data: Any) -> tuple[Any, Any]:
         raise InputError(f"{name}: x = {checks.shown(x)} given, at least one array is needed")
     for leaf in jax.tree.leaves((x, y)):
         if jnp.issubdtype(leaf.dtype, jnp.inexact) and not bool(jnp.isfinite(leaf).all()):
-            raise InputError(f"{name}: NaN or infinite entries; remove or fill them in before training")
+            raise InputError(
+                f"{name}: NaN or infinite entries; remove or fill them in before training"
+            )
     return x, y
 
 
 def _real(name: str, leaf: Any) -> Any:
-    return leaf if 0 in getattr(leaf, "shape", ()) else checks.real(name, leaf)  # `sample_count` refuses empty ones
+    # `sample_count` refuses empty ones
+    return leaf if 0 in getattr(leaf, "shape", ()) else checks.real(name, leaf)
 
 
 def sample_count(name: str, data: PyTree) -> int:
     sizes = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(data)}
     if len(sizes) != 1 or 0 in sizes:
         shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(data)[:5])
-        raise InputError(f"{name}: shapes {shapes} given; x and y need the same leading axis, of at least one sample")
+        raise InputError(
+            f"{name}: shapes {shapes} given; x and y need the same leading axis, of at least "
+            f"one "
+            f"sample"
+        )
     return int(sizes.pop())
 
 
 def start_of(params: Any, own: PyTree | None) -> PyTree:
-    """Parameters to start from: those given, arrays of real numbers; for a module shaped as its `own`."""
+    """Parameters to start from: those given, arrays of real numbers; for a module shaped as its
+    `own`."""
     if params is None:
         if own is None:
-            raise InputError("params: None given; a function f(params, x) needs the parameters to start from")
+            raise InputError(
+                "params: None given; a function f(params, x) needs the parameters to start from"
+            )
         return own
     jax.tree.map(lambda leaf: _real("params", leaf), params)
     params = jax.tree.map(jnp.asarray, params)
@@ -61,10 +71,14 @@ def start_of(params: Any, own: PyTree | None) -> PyTree:
 
 def leading_axis(name: str, x: PyTree) -> tuple[PyTree, int]:
     """Inputs, arrays of finite numbers with one leading axis, and its length, which may be 0."""
-    x = jax.tree.map(lambda leaf: leaf if 0 in getattr(leaf, "shape", ()) else checks.finite(name, leaf), x)
+    x = jax.tree.map(
+        lambda leaf: leaf if 0 in getattr(leaf, "shape", ()) else checks.finite(name, leaf), x
+    )
     lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(x)}
     if len(lengths) != 1 or lengths == {()}:
-        raise InputError(f"{name} = {checks.shown(x)}; arrays with one leading axis, the samples, are needed")
+        raise InputError(
+            f"{name} = {checks.shown(x)}; arrays with one leading axis, the samples, are needed"
+        )
     return x, int(next(iter(lengths))[0])
 
 
@@ -76,14 +90,17 @@ def explained(name: str, x: Any) -> Iterator[None]:
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         shapes = ", ".join(str(np.shape(leaf)) for leaf in jax.tree.leaves(x)[:5])
         raise InputError(
-            f"{name}: the model cannot take these parameters and x of shape {shapes}: {_line(error)}"
+            f"{name}: the model cannot take these parameters and x of shape {shapes}: "
+            f"{_line(error)}"
         ) from error
 
 
 def outputs_of(name: str, apply: Callable[[Any], Any], x: Any) -> Any:
     """Shape and type of the model's output for one sample of `x`."""
     with explained(name, x):
-        return jax.eval_shape(apply, jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), x))
+        return jax.eval_shape(
+            apply, jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), x)
+        )
 
 
 def _line(error: Exception) -> str:
@@ -91,34 +108,43 @@ def _line(error: Exception) -> str:
 
 
 def check_targets(name: str, loss: Loss, output: Any, y: Any) -> None:
-    """Targets of the two losses of this package against the outputs; the loss's shape for any loss."""
+    """Targets of the two losses of this package against the outputs; the loss's shape for any
+    loss."""
     checks.function("loss", loss)
     if loss in (cross_entropy, mse):
         if not hasattr(y, "shape") or not hasattr(output, "shape"):
-            raise InputError(f"{name}: one array of targets y for one array of outputs is needed by this loss")
+            raise InputError(
+                f"{name}: one array of targets y for one array of outputs is needed by this loss"
+            )
         values, expected = y.shape[1:], output.shape[1:]
         labels = jnp.issubdtype(y.dtype, jnp.integer)
         if values == expected[:-1] and labels and expected[-1] > 1:
             low, high = int(y.min()), int(y.max())
             if low < 0 or high >= expected[-1]:
                 raise InputError(
-                    f"{name}: labels from {low} to {high} given, the model has {expected[-1]} outputs: labels must be "
+                    f"{name}: labels from {low} to {high} given, the model has {expected[-1]} "
+                    f"outputs: labels must be "
                     f"0 to {expected[-1] - 1}; give the model more outputs or renumber the labels"
                 )
         elif not (values == expected and not labels) and not (
             loss is mse and values == expected[:-1] and expected[-1:] == (1,)
         ):
             raise InputError(
-                f"{name}: y of shape {y.shape} and dtype {y.dtype} given for outputs {(len(y), *expected)}; "
+                f"{name}: y of shape {y.shape} and dtype {y.dtype} given for outputs "
+                f"{(len(y), *expected)}; "
                 "give integer labels (n,) or floats of the shape of the outputs"
             )
     try:
         value = jax.eval_shape(loss, output, jax.tree.map(lambda a: a[:1], y))
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: the loss cannot take the model's outputs and these y: {_line(error)}") from error
+        raise InputError(
+            f"{name}: the loss cannot take the model's outputs and these y: {_line(error)}"
+        ) from error
     if np.ndim(value) == 0:
         raise InputError(
-            "loss: returns one number for the batch, one value for each sample is needed: leave out the mean"
+            "loss: returns one number for the batch, one value for each sample is needed: "
+            "leave "
+            "out the mean"
         )
 
 

@@ -1,4 +1,5 @@
-"""A small transformer over token ids (Vaswani et al. 2017; pre-layer-norm as in Radford et al. 2019)."""
+"""A small transformer over token ids (Vaswani et al. 2017; pre-layer-norm as in Radford et al.
+2019)."""
 
 import math
 from typing import Any, Literal
@@ -18,20 +19,30 @@ Activations = dict[str, Float[Array, "n t d"]]
 
 
 def sinusoids(context: int, width: int) -> np.ndarray:
-    """Fixed positions (context, width): sine in the even columns, cosine in the odd ones (Vaswani et al., 3.5)."""
+    """Fixed positions (context, width): sine in the even columns, cosine in the odd ones (Vaswani
+    et al., 3.5)."""
     angle = np.arange(context)[:, None] / 10_000.0 ** (np.arange(0, width, 2) / width)
-    return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(context, -1)[:, :width].astype(np.float32)
+    return (
+        np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+        .reshape(context, -1)[:, :width]
+        .astype(np.float32)
+    )
 
 
 class _Block(nnx.Module):
-    def __init__(self, width: int, heads: int, ratio: int, causal: bool, std_out: float, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, width: int, heads: int, ratio: int, causal: bool, std_out: float, rngs: nnx.Rngs
+    ) -> None:
         def linear(i: int, o: int, std: float = 0.02) -> nnx.Linear:
             return nnx.Linear(i, o, kernel_init=nnx.initializers.normal(std), rngs=rngs)
 
         self.heads, self.causal = heads, causal
         self.norm1, self.norm2 = (nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs) for _ in range(2))
         self.qkv, self.out = linear(width, 3 * width), linear(width, width, std_out)
-        self.mlp_in, self.mlp_out = linear(width, ratio * width), linear(ratio * width, width, std_out)
+        self.mlp_in, self.mlp_out = (
+            linear(width, ratio * width),
+            linear(ratio * width, width, std_out),
+        )
 
     def __call__(self, x: Float[Array, "n t d"]) -> tuple[Float[Array, "n t d"], Activations]:
         q, k, v = jnp.split(self.qkv(self.norm1(x)), 3, axis=-1)
@@ -45,15 +56,17 @@ class _Block(nnx.Module):
 
 
 class Transformer(nnx.Module):
-    """Decoder over token ids. Input (n, t) integers with t <= context, output logits (n, t, vocabulary).
+    """Decoder over token ids. Input (n, t) integers with t <= context, output logits (n, t,
+    vocabulary).
 
-    Tanh-GELU, biases everywhere, weights from N(0, 0.02), residual projections from N(0, 0.02 / sqrt(2 depth)), zero
-    biases. Ids outside 0 .. vocabulary - 1 are refused where they are known; under jit JAX's indexing clips them.
+    Tanh-GELU, biases everywhere, weights from N(0, 0.02), residual projections from N(0, 0.02 /
+    sqrt(2 depth)), zero biases. Ids outside 0 .. vocabulary - 1 are refused where they are known;
+    under jit JAX's indexing clips them.
 
     Args:
         vocabulary, context: number of token ids, longest sequence.
-        width, depth, heads, mlp_ratio: channels of the residual stream, blocks, attention heads (they divide `width`),
-            hidden units of a block's MLP as a multiple of `width`.
+        width, depth, heads, mlp_ratio: channels of the residual stream, blocks, attention heads
+            (they divide `width`), hidden units of a block's MLP as a multiple of `width`.
         causal: position i sees positions <= i only; False lets every position see all.
         tied: the output matrix is the transposed embedding, without a bias.
         positions: "learned" or "sinusoidal" (fixed, no parameters).
@@ -76,10 +89,14 @@ class Transformer(nnx.Module):
         vocabulary, context, width, depth, heads, mlp_ratio = (
             checks.count(name, value)
             for name, value in (
-                ("vocabulary", vocabulary), ("context", context), ("width", width), ("depth", depth), ("heads", heads),
+                ("vocabulary", vocabulary),
+                ("context", context),
+                ("width", width),
+                ("depth", depth),
+                ("heads", heads),
                 ("mlp_ratio", mlp_ratio),
             )
-        )  # fmt: skip
+        )
         checks.flag("causal", causal), checks.flag("tied", tied), streams(rngs)
         if width % heads:
             raise InputError(f"heads: {heads} given, a divisor of width = {width} is needed")
@@ -95,15 +112,24 @@ class Transformer(nnx.Module):
             else nnx.Variable(jnp.asarray(sinusoids(context, width)))
         )
         std_out = 0.02 / math.sqrt(2 * depth)
-        self.blocks = nnx.List([_Block(width, heads, mlp_ratio, causal, std_out, rngs) for _ in range(depth)])
+        self.blocks = nnx.List(
+            [_Block(width, heads, mlp_ratio, causal, std_out, rngs) for _ in range(depth)]
+        )
         self.norm = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
-        self.head = None if tied else nnx.Linear(width, vocabulary, use_bias=False, kernel_init=init, rngs=rngs)
+        self.head = (
+            None
+            if tied
+            else nnx.Linear(width, vocabulary, use_bias=False, kernel_init=init, rngs=rngs)
+        )
 
     def embed(self, tokens: ArrayLike) -> Float[Array, "n t d"]:
-        """Token embeddings without positions; soft prompts are added to these and given back as `embeddings`."""
+        """Token embeddings without positions; soft prompts are added to these and given back as
+        `embeddings`."""
         tokens = numbers("tokens", tokens)
         if tokens.ndim != 2 or not jnp.issubdtype(tokens.dtype, jnp.integer):
-            raise InputError(f"tokens: {tokens.dtype} of shape {tokens.shape} given, integers (n, t) are needed")
+            raise InputError(
+                f"tokens: {tokens.dtype} of shape {tokens.shape} given, integers (n, t) are needed"
+            )
         if tokens.size:
             checks.within("tokens", tokens, 0, self.vocabulary - 1)
         return self.embedding(tokens)
@@ -115,10 +141,12 @@ class Transformer(nnx.Module):
         embeddings: Float[Array, "n t d"] | None = None,
         capture: bool = False,
     ) -> Any:
-        """Logits (n, t, vocabulary); with `capture`, also a list with the activations of every block.
+        """Logits (n, t, vocabulary); with `capture`, also a list with the activations of every
+        block.
 
-        Keys of a block's activations: "mlp_in" (n, t, width), "mlp_pre" (before the GELU; n, t, mlp_ratio width),
-        "mlp_out" and "resid" (the residual stream after the block), both (n, t, width).
+        Keys of a block's activations: "mlp_in" (n, t, width), "mlp_pre" (before the GELU; n, t,
+        mlp_ratio width), "mlp_out" and "resid" (the residual stream after the block), both (n, t,
+        width).
         """
         checks.flag("capture", capture)
         if embeddings is None and tokens is not None:
@@ -128,10 +156,14 @@ class Transformer(nnx.Module):
         x = numbers("embeddings", embeddings)
         if x.ndim != 3 or x.shape[2] != self.width or not x.size:
             raise InputError(
-                f"tokens, embeddings: shape {x.shape} given, (n, t, {self.width}), n and t at least 1, is needed"
+                f"tokens, embeddings: shape {x.shape} given, (n, t, {self.width}), n and t at "
+                f"least 1, is needed"
             )
         if x.shape[1] > self.context:
-            raise InputError(f"tokens: {x.shape[1]} positions given, at most context = {self.context} are possible")
+            raise InputError(
+                f"tokens: {x.shape[1]} positions given, at most context = {self.context} are "
+                f"possible"
+            )
         x = x + self.positions[...][: x.shape[1]]
         activations = []
         for block in self.blocks:

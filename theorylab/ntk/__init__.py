@@ -1,4 +1,5 @@
-"""Tangent kernels: the empirical kernel of any JAX function, infinite-width kernels, training in closed form."""
+"""Tangent kernels: the empirical kernel of any JAX function, infinite-width kernels, training in
+closed form."""
 
 from theorylab.ntk import infinite
 from theorylab.ntk.axes import from_neural_tangents, to_neural_tangents
@@ -13,7 +14,13 @@ from theorylab.ntk.surrogates import (
     sample_coordinates,
     sketch_ntk,
 )
-from theorylab.ntk.training import GradientFlow, Prediction, gradient_flow, linearize, max_learning_rate
+from theorylab.ntk.training import (
+    GradientFlow,
+    Prediction,
+    gradient_flow,
+    linearize,
+    max_learning_rate,
+)
 
 __all__ = [
     "GradientFlow",

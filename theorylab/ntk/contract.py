@@ -9,8 +9,11 @@ from jaxtyping import Array, Float
 from theorylab.ntk.plan import Reduce
 
 
-def contract(left: list[tuple[Array, ...]], right: list[tuple[Array, ...]], reduce: Reduce) -> Float[Array, "n m ..."]:
-    """Sum of the blocks' kernels: (n, m, q, q) for "full", (n, m, q) for "diagonal", (n, m) with outputs merged."""
+def contract(
+    left: list[tuple[Array, ...]], right: list[tuple[Array, ...]], reduce: Reduce
+) -> Float[Array, "n m ..."]:
+    """Sum of the blocks' kernels: (n, m, q, q) for "full", (n, m, q) for "diagonal", (n, m) with
+    outputs merged."""
     form = {"full": "nmqr", "diagonal": "nmq"}.get(reduce, "nm")
     pairs = zip(left, right, strict=True)
     parts = [_grams(u, v, form) if len(u) == 2 else _gradients(u[0], v[0], form) for u, v in pairs]
@@ -24,7 +27,8 @@ def _gradients(g: Float[Array, "n q p"], h: Float[Array, "m q p"], form: str) ->
 
 
 def _products(g: Float[Array, "n p"], h: Float[Array, "m p"]) -> Float[Array, "n m"]:
-    """g h^T. Matrix products on CPUs are slow where few rows meet very many columns: take those a piece at a time."""
+    """g h^T. Matrix products on CPUs are slow where few rows meet very many columns: take those a
+    piece at a time."""
     whole = functools.partial(_dot, "np,mp->nm")
     length = 1 << 14
     pieces = g.shape[1] // length
@@ -33,7 +37,9 @@ def _products(g: Float[Array, "n p"], h: Float[Array, "m p"]) -> Float[Array, "n
 
     def chunked(g: Array, h: Array) -> Array:
         def step(i: Array, total: Array) -> Array:
-            return total + whole(*(jax.lax.dynamic_slice_in_dim(a, i * length, length, 1) for a in (g, h)))
+            return total + whole(
+                *(jax.lax.dynamic_slice_in_dim(a, i * length, length, 1) for a in (g, h))
+            )
 
         rest = whole(g[:, pieces * length :], h[:, pieces * length :])
         return jax.lax.fori_loop(0, pieces, step, rest)
@@ -43,7 +49,8 @@ def _products(g: Float[Array, "n p"], h: Float[Array, "m p"]) -> Float[Array, "n
 
 def _grams(u: tuple[Array, ...], v: tuple[Array, ...], form: str) -> Array:
     (a, d), (e, h) = u, v  # data and cotangents of the left and of the right samples
-    if a.dtype.kind == "i":  # rows of an embedding table: two positions meet where they look up the same row
+    # rows of an embedding table: two positions meet where they look up the same row
+    if a.dtype.kind == "i":
         left, right = a.transpose(1, 0, 2)[..., None, None], e.transpose(1, 0, 2)[:, None, None]
         data = ((left == right) & (left >= 0)).astype(d.dtype)
     else:
@@ -57,5 +64,6 @@ def _grams(u: tuple[Array, ...], v: tuple[Array, ...], form: str) -> Array:
 
 
 def _dot(formula: str, a: Array, b: Array) -> Array:
-    kind = jnp.promote_types(jnp.promote_types(a.dtype, b.dtype), jnp.float32)  # never accumulate below float32
+    # never accumulate below float32
+    kind = jnp.promote_types(jnp.promote_types(a.dtype, b.dtype), jnp.float32)
     return jnp.einsum(formula, a, b, preferred_element_type=kind)

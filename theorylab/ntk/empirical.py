@@ -1,7 +1,8 @@
 """The empirical neural tangent kernel of any JAX function.
 
-Jacot, Gabriel, Hongler (2018): J(x) = df(params, x)/dparams and kernel(x, x') = J(x) J(x')^T. Structured derivatives
-after Novak, Sohl-Dickstein, Schoenholz (2022, arXiv 2206.08720), with the order of contraction chosen block by block.
+Jacot, Gabriel, Hongler (2018): J(x) = df(params, x)/dparams and kernel(x, x') = J(x) J(x')^T.
+Structured derivatives after Novak, Sohl-Dickstein, Schoenholz (2022, arXiv 2206.08720), with the
+order of contraction chosen block by block.
 """
 
 import contextlib
@@ -20,7 +21,14 @@ from theorylab import checks
 from theorylab.digests import tree_digest
 from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout, default_budget
-from theorylab.ntk.guard import calling, refuse_coupling, require_arrays, require_precision, run_probe, samples
+from theorylab.ntk.guard import (
+    calling,
+    refuse_coupling,
+    require_arrays,
+    require_precision,
+    run_probe,
+    samples,
+)
 from theorylab.ntk.host import HostEngine
 from theorylab.ntk.identity import function_digest
 from theorylab.ntk.plan import Reduce, show, table
@@ -49,36 +57,42 @@ def empirical_ntk(
 ) -> Any:
     """Empirical neural tangent kernel of `f(params, x)`, exact up to rounding.
 
-    `f` is any JAX function of a PyTree of parameters and a PyTree of arrays that share a leading axis of samples; its
-    outputs, of any shape and number, are raveled into O numbers a sample in `jax.tree.leaves` order. The kernel is that
-    of the floating-point leaves of `params`. With T(x, x') = J(x) J(x')^T, of shape (O, O),
+    `f` is any JAX function of a PyTree of parameters and a PyTree of arrays that share a leading
+    axis of samples; its outputs, of any shape and number, are raveled into O numbers a sample in
+    `jax.tree.leaves` order. The kernel is that of the floating-point leaves of `params`. With T(x,
+    x') = J(x) J(x')^T, of shape (O, O),
 
     - `reduce="full"` returns (N1, N2, O, O), entry [n, m, o, p] = T(x1[n], x2[m])[o, p];
     - `"diagonal"` returns (N1, N2, O), the diagonal of T;
-    - `"trace"` returns (N1, N2), the mean of the diagonal of T (neural-tangents' `trace_axes=(-1,)`);
-    - `"sum_logits"` returns (N1, N2), 1/O times the sum of all entries of T: the kernel of sum(f)/sqrt(O)
-      (pseudo-NTK; Mohamadi, Bae, Sutherland 2023, arXiv 2206.12543).
+    - `"trace"` returns (N1, N2), the mean of the diagonal of T (neural-tangents'
+      `trace_axes=(-1,)`);
+    - `"sum_logits"` returns (N1, N2), 1/O times the sum of all entries of T: the kernel of
+      sum(f)/sqrt(O) (pseudo-NTK; Mohamadi, Bae, Sutherland 2023, arXiv 2206.12543).
 
-    `x2=None` means `x1`, and only the upper triangle is computed. The result is a NumPy array in host memory (kernels
-    outgrow devices), float32 or wider; under `jit`, `grad` or `vmap` of the caller it is a traced array, computed in
-    one piece.
+    `x2=None` means `x1`, and only the upper triangle is computed. The result is a NumPy array in
+    host memory (kernels outgrow devices), float32 or wider; under `jit`, `grad` or `vmap` of the
+    caller it is a traced array, computed in one piece.
 
-    `method="auto"` or "structured" takes every layer with a rule (dense, convolution, embedding; also the same weight
-    several times) apart into data and cotangents, and everything else by its Jacobian; "jacobian" uses Jacobians
-    throughout; "ntk_vp" takes NTK-vector products, column by column: least memory, most passes. `memory_gb` bounds the
-    working memory besides the result (default: a quarter of the machine's memory, half of what an accelerator has
-    left); work is cut into tiles of samples, and of outputs, to stay below it. `mesh` shards each tile's samples over
-    all axes of a mesh. `precision` is that of every matrix product ("highest": no TF32). `dtype` casts parameters and
-    data first; float64 needs no further setup. `out`, a folder, keeps the kernel in `kernel.npy` there, resumes what an
-    interrupted call had finished, and returns a read-only memory map. The folder belongs to one kernel: another
-    function, other parameters, data or settings are refused. What is damaged there is computed again. A second process
-    waits for the first and takes over what it has finished. `progress` shows a progress bar, `explain` prints
-    the order of contraction chosen for each block.
+    `method="auto"` or "structured" takes every layer with a rule (dense, convolution, embedding;
+    also the same weight several times) apart into data and cotangents, and everything else by its
+    Jacobian; "jacobian" uses Jacobians throughout; "ntk_vp" takes NTK-vector products, column by
+    column: least memory, most passes. `memory_gb` bounds the working memory besides the result
+    (default: a quarter of the machine's memory, half of what an accelerator has left); work is cut
+    into tiles of samples, and of outputs, to stay below it. `mesh` shards each tile's samples over
+    all axes of a mesh. `precision` is that of every matrix product ("highest": no TF32). `dtype`
+    casts parameters and data first; float64 needs no further setup. `out`, a folder, keeps the
+    kernel in `kernel.npy` there, resumes what an interrupted call had finished, and returns a
+    read-only memory map. The folder belongs to one kernel: another function, other parameters, data
+    or settings are refused. What is damaged there is computed again. A second process waits for the
+    first and takes over what it has finished. `progress` shows a progress bar, `explain` prints the
+    order of contraction chosen for each block.
 
-    Repeated calls with the same function object `f` reuse its compiled code: define `f` once, outside of loops.
+    Repeated calls with the same function object `f` reuse its compiled code: define `f` once,
+    outside of loops.
 
-    Raises `InputError` (a ValueError) for inputs that do not fit together, for networks whose outputs couple samples
-    (batch norm in training mode, dropout), and for kernels with non-finite entries.
+    Raises `InputError` (a ValueError) for inputs that do not fit together, for networks whose
+    outputs couple samples (batch norm in training mode, dropout), and for kernels with non-finite
+    entries.
     """
     checks.choice("reduce", reduce, get_args(Reduce))
     checks.choice("method", method, get_args(Method))
@@ -95,24 +109,39 @@ def empirical_ntk(
     _require_dtype(dtype)
     require_arrays("params", params)
     if method == "ntk_vp" and (explain or mesh is not None):
-        raise InputError("method='ntk_vp': explain and mesh are for the other methods; it has one order and no shards")
+        raise InputError(
+            "method='ntk_vp': explain and mesh are for the other methods; it has one order "
+            "and no "
+            "shards"
+        )
     n1, n2 = samples("x1", x1), samples("x2", x1 if x2 is None else x2)
     wide = dtype is not None and jnp.dtype(dtype) in (np.dtype("float64"), np.dtype("complex128"))
-    with jax.enable_x64(True) if wide else contextlib.nullcontext(), jax.default_matmul_precision(precision):
+    with (
+        jax.enable_x64(True) if wide else contextlib.nullcontext(),
+        jax.default_matmul_precision(precision),
+    ):
         cast = functools.partial(_cast, dtype=dtype)
         params, x1 = jax.tree.map(cast, params), jax.tree.map(cast, x1)
         x2 = None if x2 is None else jax.tree.map(cast, x2)
         if x2 is not None and _sample(x1) != _sample(x2):
-            raise InputError(f"x2: samples must look like those of x1, {_sample(x1)}, got {_sample(x2)}")
+            raise InputError(
+                f"x2: samples must look like those of x1, {_sample(x1)}, got {_sample(x2)}"
+            )
         engine = _engine(f, reduce, method, mesh, precision)
         if n1:
             with calling(f, params=params, x1=x1):
-                probed = run_probe(engine.probe, params, jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1))
-            if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((probed, params, x1, x2))):
+                probed = run_probe(
+                    engine.probe, params, jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1)
+                )
+            if any(
+                isinstance(leaf, jax.core.Tracer)
+                for leaf in jax.tree.leaves((probed, params, x1, x2))
+            ):
                 return engine.traced(params, x1, x2)
             refuse_coupling(*probed)
         identity = None if out is None else function_digest(f, params, x1)
-        if out is not None:  # compiled for what the function is now, should it close over what has changed
+        # compiled for what the function is now, should it close over what has changed
+        if out is not None:
             engine = _engine(f, reduce, method, mesh, precision, identity)
         analysis = engine.analysis(params, x1)
         outputs, kernel_dtype = analysis.outputs, jnp.promote_types(analysis.dtype, jnp.float32)
@@ -130,14 +159,21 @@ def empirical_ntk(
                 store = KernelStore(np.zeros(shape, kernel_dtype), symmetric)
             else:
                 setup = {"f": identity, **_setup(params, x1, x2, engine, precision, layout)}
-                store = stack.enter_context(open_folder(Path(out), shape, kernel_dtype, symmetric, setup, memory_gb))
+                store = stack.enter_context(
+                    open_folder(Path(out), shape, kernel_dtype, symmetric, setup, memory_gb)
+                )
             fill(store, engine, layout, params, x1, x2, progress)
             return store.result()
 
 
 @functools.lru_cache(maxsize=32)
 def _engine(
-    f: Callable, reduce: Reduce, method: Method, mesh: Mesh | None, precision: str, identity: str | None = None
+    f: Callable,
+    reduce: Reduce,
+    method: Method,
+    mesh: Mesh | None,
+    precision: str,
+    identity: str | None = None,
 ) -> Engine:
     """One engine, with its compiled functions, for every network and setting in recent use."""
     kind = Engine
@@ -150,7 +186,11 @@ def _engine(
 
 def _cast(leaf: Any, dtype: Any) -> Any:
     leaf = jnp.asarray(leaf)
-    return leaf.astype(dtype) if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
+    return (
+        leaf.astype(dtype)
+        if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.inexact)
+        else leaf
+    )
 
 
 def _require_dtype(dtype: Any) -> None:
@@ -159,7 +199,9 @@ def _require_dtype(dtype: Any) -> None:
     except TypeError:
         inexact = False
     if not inexact:
-        raise InputError(f"dtype = {checks.shown(dtype)}; a floating-point type, or None, is needed")
+        raise InputError(
+            f"dtype = {checks.shown(dtype)}; a floating-point type, or None, is needed"
+        )
 
 
 def _sample(x: PyTree) -> list[tuple]:
@@ -175,7 +217,11 @@ def _setup(
         "x1": tree_digest(x1),
         "x2": None if x2 is None else tree_digest(x2),
         "reduce": engine.reduce,
-        "method": "ntk_vp" if isinstance(engine, ProductEngine) else "structured" if engine.structured else "jacobian",
+        "method": "ntk_vp"
+        if isinstance(engine, ProductEngine)
+        else "structured"
+        if engine.structured
+        else "jacobian",
         "precision": str(precision),
         "tile": layout.tile,
         "chunk": layout.chunk,

@@ -20,8 +20,10 @@ from theorylab.ntk.guard import probe
 from theorylab.ntk.plan import Plan, Reduce, choose
 
 _TILE = 256  # samples a tile at most: products of this size run at full speed
-_SHARE = 0.7  # of the budget is planned; the rest is for the scratch of convolutions and products, in no account
-_TRIANGLE = 4, 64  # a symmetric kernel is cut into so many tiles a side, where each keeps so many samples
+# of the budget is planned; the rest is for the scratch of convolutions and products, in no account
+_SHARE = 0.7
+# a symmetric kernel is cut into so many tiles a side, where each keeps so many samples
+_TRIANGLE = 4, 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Layout:
         return [(q, r) for q in starts for r in starts if reduce == "full" or q == r]
 
     def seeds(self, start: int, reduce: Reduce, dtype: Any) -> Float[np.ndarray, "q o"]:
-        """The cotangents of the outputs: one-hot rows, zero rows beyond the last output, one even row for the sum."""
+        """The cotangents of the outputs: one-hot rows, zero rows beyond the last output, one even
+        row for the sum."""
         if reduce == "sum_logits":
             return np.full((1, self.outputs), 1 / math.sqrt(self.outputs), dtype)
         return np.eye(self.chunk, self.outputs, start, dtype)
@@ -53,7 +56,8 @@ class Engine:
 
     def __init__(self, f: Callable, reduce: Reduce, structured: bool, mesh: Mesh | None):
         self.f, self.reduce, self.structured = f, reduce, structured
-        self.mesh = mesh if mesh is None else Mesh(mesh.devices, mesh.axis_names)  # its axes in automatic mode
+        # its axes in automatic mode
+        self.mesh = mesh if mesh is None else Mesh(mesh.devices, mesh.axis_names)
         self._probe = jax.jit(lambda params, x: probe(f, params, x))
         self._analyses: dict[Any, Analysis] = {}
         self._compiled: dict[Any, Any] = {}
@@ -63,7 +67,10 @@ class Engine:
         return self._probe(params, x)
 
     def analysis(self, params: PyTree, x: PyTree) -> Analysis:
-        key = (_spec(params), _spec(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), x)))
+        key = (
+            _spec(params),
+            _spec(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), x)),
+        )
         if key not in self._analyses:
             self._analyses[key] = analyse(self.f, params, x, self.structured)
         return self._analyses[key]
@@ -80,22 +87,37 @@ class Engine:
         """The kernel in one piece, for use inside the caller's transformations."""
         analysis = self.analysis(params, x1)
         n1, n2 = lengths(x1, x2)
-        plan = choose(analysis.blocks, self.reduce, analysis.outputs, n1 + n2, n1 * n2, analysis.dtype.itemsize)
+        plan = choose(
+            analysis.blocks,
+            self.reduce,
+            analysis.outputs,
+            n1 + n2,
+            n1 * n2,
+            analysis.dtype.itemsize,
+        )
         layout = Layout(n1, analysis.outputs, analysis.outputs, 2, plan, 0)
         seeds = layout.seeds(0, self.reduce, analysis.dtype)
         left = self._features(plan, params, x1, seeds)
-        kernel = self._contract(None, left, left if x2 is None else self._features(plan, params, x2, seeds))
+        kernel = self._contract(
+            None, left, left if x2 is None else self._features(plan, params, x2, seeds)
+        )
         return kernel / analysis.outputs if self.reduce == "trace" else kernel
 
-    def layout(self, params: PyTree, x1: PyTree, x2: PyTree | None, memory_gb: float | None) -> Layout:
-        """Tiles as large as speed asks and the memory allows, judged by the compiler's own account of each function."""
+    def layout(
+        self, params: PyTree, x1: PyTree, x2: PyTree | None, memory_gb: float | None
+    ) -> Layout:
+        """Tiles as large as speed asks and the memory allows, judged by the compiler's own account
+        of each function."""
         allowed = memory_gb * 1e9 if memory_gb else default_budget()
         key = (*map(_spec, (params, x1, x2)), allowed)
         if key not in self._layouts:
             layout = self._best(params, x1, x2, _SHARE * allowed)
             if layout.bytes > _SHARE * allowed:
                 need = layout.bytes / _SHARE / 1e9
-                raise InputError(f"memory_gb={allowed / 1e9:.3g}: a pair of samples takes {need:.3g}; allow that much.")
+                raise InputError(
+                    f"memory_gb={allowed / 1e9:.3g}: a pair of samples takes {need:.3g}; allow "
+                    f"that much."
+                )
             self._layouts[key] = layout
         return self._layouts[key]
 
@@ -104,25 +126,46 @@ class Engine:
         return self._fitting(params, x1, x2, budget, self._first_tile(*lengths(x1, x2), x2 is None))
 
     def _fitting(
-        self, params: PyTree, x1: PyTree, x2: PyTree | None, budget: float, tile: int, held: bool = True
+        self,
+        params: PyTree,
+        x1: PyTree,
+        x2: PyTree | None,
+        budget: float,
+        tile: int,
+        held: bool = True,
     ) -> Layout:
-        """The largest tiles within the budget, from `tile` samples down; beyond it where a pair of samples is.
+        """The largest tiles within the budget, from `tile` samples down; beyond it where a pair of
+        samples is.
 
-        `held`: the features of tiles stay for the tiles they meet next, else they are made for every pair of tiles.
+        `held`: the features of tiles stay for the tiles they meet next, else they are made for
+        every pair of tiles.
         """
         analysis, (n1, n2) = self.analysis(params, x1), lengths(x1, x2)
         devices = self.mesh.size if self.mesh is not None else 1
-        tile, chunk = math.ceil(tile / devices) * devices, 1 if self.reduce == "sum_logits" else analysis.outputs
+        tile, chunk = (
+            math.ceil(tile / devices) * devices,
+            1 if self.reduce == "sum_logits" else analysis.outputs,
+        )
         while True:
             pairs = n1 * n2 / 2 + n1 * tile / 2 if x2 is None else n1 * n2
             samples = n1 + (0 if x2 is None else n2) if held else made(n1, n2, tile, x2 is None)
             costs = (self.reduce, analysis.outputs, samples, pairs, analysis.dtype.itemsize)
-            layout = Layout(tile, chunk, analysis.outputs, 2, self._chosen(analysis, costs, tile, held, budget), 0)
+            layout = Layout(
+                tile,
+                chunk,
+                analysis.outputs,
+                2,
+                self._chosen(analysis, costs, tile, held, budget),
+                0,
+            )
             each, extra = self._memory(params, x1, layout)
             least = each * (1 if x2 is None and tile >= n1 else 2) + extra
             if least <= budget or (tile == devices and chunk == 1):
                 break
-            shrink = 0.95 * ((budget - extra) / (least - extra) if budget > extra else budget / least) ** 0.7
+            shrink = (
+                0.95
+                * ((budget - extra) / (least - extra) if budget > extra else budget / least) ** 0.7
+            )
             if tile > devices:
                 shares = max(1, min(tile - devices, int(tile * shrink)))
                 tile = max(1, even(max(n1, n2), shares) // devices) * devices
@@ -131,19 +174,25 @@ class Engine:
         tiles = math.ceil(n1 / tile) + math.ceil(n2 / tile)
         resident = max(2, min(int((budget - extra) // each), tiles)) if held else 2
         used = min(resident, tiles - (math.ceil(n2 / tile) if x2 is None else 0))
-        return dataclasses.replace(layout, resident=resident, bytes=int(max(least, used * each + extra)), costs=costs)
+        return dataclasses.replace(
+            layout, resident=resident, bytes=int(max(least, used * each + extra)), costs=costs
+        )
 
     def _first_tile(self, n1: int, n2: int, symmetric: bool) -> int:
         parts = min(_TRIANGLE[0], max(1, n1 // _TRIANGLE[1])) if symmetric else 1
         return min(_TILE, math.ceil(max(n1, n2) / parts))
 
-    def _chosen(self, analysis: Analysis, costs: tuple, tile: int, held: bool, budget: float) -> Plan:
+    def _chosen(
+        self, analysis: Analysis, costs: tuple, tile: int, held: bool, budget: float
+    ) -> Plan:
         return choose(analysis.blocks, *costs)
 
     def _memory(self, params: PyTree, x: PyTree, layout: Layout) -> tuple[int, int]:
         """Bytes of one tile of features, and of what else computing and contracting them takes."""
         analysis = self.analysis(params, x)
-        tile = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((layout.tile, *leaf.shape[1:]), leaf.dtype), x)
+        tile = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((layout.tile, *leaf.shape[1:]), leaf.dtype), x
+        )
         seeds = layout.seeds(0, self.reduce, analysis.dtype)
         features = self._compile(self._features, layout.plan, params, tile, seeds)
         shapes = features.out_info
@@ -151,7 +200,9 @@ class Engine:
         held = tree_bytes(shapes)
         first, second = features.memory_analysis(), contraction.memory_analysis()
         block = tree_bytes(contraction.out_info)
-        return held, tree_bytes(tile) + max(first.temp_size_in_bytes, second.temp_size_in_bytes + 2 * block)
+        return held, tree_bytes(tile) + max(
+            first.temp_size_in_bytes, second.temp_size_in_bytes + 2 * block
+        )
 
     def _compile(self, function: Callable, static: Any, *args: Any) -> Any:
         key = (function.__name__, static, _spec(args))
@@ -161,14 +212,17 @@ class Engine:
         return self._compiled[key]
 
     def _places(self, arguments: int) -> tuple[NamedSharding, ...] | None:
-        """On a mesh: samples by rows, the parameters before and the seeds after them whole on every device."""
+        """On a mesh: samples by rows, the parameters before and the seeds after them whole on every
+        device."""
         if self.mesh is None:
             return None
         mesh, (rows, whole) = self.mesh, _specs(self.mesh)
         specs = (rows, rows) if arguments == 2 else (whole, rows, whole)
         return tuple(NamedSharding(mesh, spec) for spec in specs)
 
-    def _features(self, plan: Plan, params: PyTree, x: PyTree, seeds: np.ndarray) -> list[tuple[Array, ...]]:
+    def _features(
+        self, plan: Plan, params: PyTree, x: PyTree, seeds: np.ndarray
+    ) -> list[tuple[Array, ...]]:
         analysis = self.analysis(params, x)
 
         def batch(params: PyTree, x: PyTree, seeds: Array) -> list[tuple[Array, ...]]:
@@ -179,7 +233,9 @@ class Engine:
         if self.mesh is None:
             return batch(params, x, jnp.asarray(seeds))
         rows, whole = _specs(self.mesh)
-        sharded = jax.shard_map(batch, mesh=self.mesh, in_specs=(whole, rows, whole), out_specs=rows, check_vma=False)
+        sharded = jax.shard_map(
+            batch, mesh=self.mesh, in_specs=(whole, rows, whole), out_specs=rows, check_vma=False
+        )
         return sharded(params, x, jnp.asarray(seeds))
 
     def _contract(self, _plan: None, left: list, right: list) -> Float[Array, "n m ..."]:
@@ -190,10 +246,14 @@ class Engine:
         def row_block(
             left: list, right: list
         ) -> Array:  # a device holds its rows of the left and gathers all of the right
-            gather = functools.partial(jax.lax.all_gather, axis_name=mesh.axis_names, axis=0, tiled=True)
+            gather = functools.partial(
+                jax.lax.all_gather, axis_name=mesh.axis_names, axis=0, tiled=True
+            )
             return contract(left, jax.tree.map(gather, right), self.reduce)
 
-        sharded = jax.shard_map(row_block, mesh=mesh, in_specs=(rows, rows), out_specs=rows, check_vma=False)
+        sharded = jax.shard_map(
+            row_block, mesh=mesh, in_specs=(rows, rows), out_specs=rows, check_vma=False
+        )
         return sharded(left, right)
 
 

@@ -1,7 +1,8 @@
 """What one sample contributes to the kernel: the factors of its Jacobian, block by block.
 
-One forward pass with a zero added to the output of every site (and to every leaf whose Jacobian is needed in full), one
-backward pass per output with respect to those zeros. The samples are vmapped, so the passes are batched.
+One forward pass with a zero added to the output of every site (and to every leaf whose Jacobian is
+needed in full), one backward pass per output with respect to those zeros. The samples are vmapped,
+so the passes are batched.
 """
 
 from collections.abc import Callable
@@ -31,7 +32,9 @@ class Analysis:
     dtype: Any
 
 
-def split(params: PyTree) -> tuple[list[Array], list[Array], Callable[[list[Array], list[Array]], PyTree]]:
+def split(
+    params: PyTree,
+) -> tuple[list[Array], list[Array], Callable[[list[Array], list[Array]], PyTree]]:
     """The floating-point leaves of `params`, the others, and the way back to the tree."""
     leaves, tree = jax.tree.flatten(params)
     floating = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
@@ -41,7 +44,11 @@ def split(params: PyTree) -> tuple[list[Array], list[Array], Callable[[list[Arra
         return jax.tree.unflatten(tree, [next(w) if chosen else next(c) for chosen in floating])
 
     pairs = list(zip(leaves, floating, strict=True))
-    return [leaf for leaf, chosen in pairs if chosen], [leaf for leaf, chosen in pairs if not chosen], join
+    return (
+        [leaf for leaf, chosen in pairs if chosen],
+        [leaf for leaf, chosen in pairs if not chosen],
+        join,
+    )
 
 
 def analyse(f: Callable, params: PyTree, x: PyTree, structured: bool = True) -> Analysis:
@@ -49,8 +56,12 @@ def analyse(f: Callable, params: PyTree, x: PyTree, structured: bool = True) -> 
     weights, fixed, join = split(params)
     leaves, structure = jax.tree.flatten(x)
 
-    def one(weights: list[Array], sample: list[Array], fixed: list[Array]) -> list[Float[Array, " o"]]:
-        out = f(join(weights, fixed), jax.tree.unflatten(structure, [leaf[None] for leaf in sample]))
+    def one(
+        weights: list[Array], sample: list[Array], fixed: list[Array]
+    ) -> list[Float[Array, " o"]]:
+        out = f(
+            join(weights, fixed), jax.tree.unflatten(structure, [leaf[None] for leaf in sample])
+        )
         return [jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(out)])]
 
     sample = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves]
@@ -62,7 +73,9 @@ def analyse(f: Callable, params: PyTree, x: PyTree, structured: bool = True) -> 
         if jnp.issubdtype(leaf.dtype, jnp.inexact)
     ]
     blocks = find_blocks(graph, len(weights), len(sample), structured)
-    return Analysis(graph, blocks, flow(graph, len(weights), len(sample)), names, out.shape[0], out.dtype)
+    return Analysis(
+        graph, blocks, flow(graph, len(weights), len(sample)), names, out.shape[0], out.dtype
+    )
 
 
 def _shapes(leaves: list[Array]) -> list[jax.ShapeDtypeStruct]:
@@ -79,22 +92,31 @@ def stage_features(
     entering: tuple[list[Array], list[Array]],
     cotangents: list[Float[Array, "q ..."]],
 ) -> tuple[list[tuple[Array, ...]], list[Float[Array, "q ..."]]]:
-    """The features of one sample, one tuple for every block of the stage, and the cotangents of what enters it.
+    """The features of one sample, one tuple for every block of the stage, and the cotangents of
+    what enters it.
 
-    A block contracted through gradients gives `(g,)` of shape (kept outputs, entries); one contracted through Grams
-    `(a, d)` of shapes (b, s, c) and (kept outputs, b, s, f). Where the kernel sums over outputs, f includes them. A
-    late block gives `(a, d)`, d of shape (s, outputs, f), a of shape (s, c), or with its windows not yet laid out.
+    A block contracted through gradients gives `(g,)` of shape (kept outputs, entries); one
+    contracted through Grams `(a, d)` of shapes (b, s, c) and (kept outputs, b, s, f). Where the
+    kernel sums over outputs, f includes them. A late block gives `(a, d)`, d of shape (s, outputs,
+    f), a of shape (s, c), or with its windows not yet laid out.
     """
     graph, blocks = analysis.graph, [analysis.blocks[i] for i in stage.blocks]
     sites = {site.op: site for block in blocks for site in block.sites}
-    bare = {site.op for i in plan.late for site in analysis.blocks[i].sites if analysis.blocks[i].windows}
+    bare = {
+        site.op
+        for i in plan.late
+        for site in analysis.blocks[i].sites
+        if analysis.blocks[i].windows
+    }
     full = [block.leaf for block in blocks if not block.sites]
 
     def run(
         zeros: dict[int, Array], shifts: list[Array], values: list[Array]
     ) -> tuple[list[Array], dict[int, tuple[Array, Array]]]:
         shifted = dict(zip(full, shifts, strict=True))
-        inputs = [w + shifted[i] if i in shifted else w for i, w in enumerate(weights)] + sample + fixed
+        inputs = (
+            [w + shifted[i] if i in shifted else w for i, w in enumerate(weights)] + sample + fixed
+        )
         env = dict(zip((r.id for r in graph.inputs), inputs, strict=True))
         env.update(zip((*stage.kept, *stage.enter), (*entering[0], *values), strict=True))
         data = {}
@@ -107,7 +129,10 @@ def stage_features(
             env.update(zip((r.id for r in op.outputs), out, strict=True))
         return [read(env, atom) for atom in stage.leave], data
 
-    zeros = {n: jnp.zeros(s.shape, s.dtype) for n, s in ((n, graph.shape(graph.ops[n].outputs[0])) for n in sites)}
+    zeros = {
+        n: jnp.zeros(s.shape, s.dtype)
+        for n, s in ((n, graph.shape(graph.ops[n].outputs[0])) for n in sites)
+    }
     shifts = [jnp.zeros_like(weights[i]) for i in full]
     _, pullback, data = jax.vjp(run, zeros, shifts, entering[1], has_aux=True)
     cotangents, jacobians, before = jax.vmap(pullback)(cotangents)
@@ -120,14 +145,21 @@ def stage_features(
             features.append((g.reshape(1, -1) if plan.merged else g,))
             continue
         one = len(block.sites) == 1
-        a = data[block.sites[0].op][0] if one else jnp.concatenate([data[site.op][0] for site in block.sites], 1)
-        d = jnp.concatenate([jax.vmap(s.rule.cotangent)(cotangents[s.op]) * data[s.op][1] for s in block.sites], 2)
+        a = (
+            data[block.sites[0].op][0]
+            if one
+            else jnp.concatenate([data[site.op][0] for site in block.sites], 1)
+        )
+        d = jnp.concatenate(
+            [jax.vmap(s.rule.cotangent)(cotangents[s.op]) * data[s.op][1] for s in block.sites], 2
+        )
         if block.bias is not None and not (number in plan.late and block.windows):
             a = jnp.concatenate([a, jnp.ones((*a.shape[:-1], 1), a.dtype)], -1)
         if number in plan.late:
             wide = jnp.promote_types(d.dtype, jnp.float32)
             a, d = (a if block.windows else a[0]), d[:, 0]
-            d = d.swapaxes(0, 1) if block.sizes[1] > 1 else d.reshape(1, *d.shape[::2])  # spares a copy
+            # spares a copy
+            d = d.swapaxes(0, 1) if block.sizes[1] > 1 else d.reshape(1, *d.shape[::2])
             features.append((a.astype(wide), d.astype(wide)))
             continue
         if plan.merged:
@@ -152,8 +184,11 @@ def sample_features(
 
 
 def _data(site: Site, env: dict[int, Array], bare: bool) -> tuple[Array, Array]:
-    """A site's data in canonical form, or without its windows, and the constant that multiplies its weight."""
-    scale = jnp.ones((), read(env, site.data).dtype if site.rule.kind != "embedding" else jnp.float32)
+    """A site's data in canonical form, or without its windows, and the constant that multiplies its
+    weight."""
+    scale = jnp.ones(
+        (), read(env, site.data).dtype if site.rule.kind != "embedding" else jnp.float32
+    )
     for atom, divides in site.view.scales:
         factor = jnp.reshape(read(env, atom), ())
         scale = scale / factor if divides else scale * factor
@@ -164,7 +199,8 @@ def _data(site: Site, env: dict[int, Array], bare: bool) -> tuple[Array, Array]:
 def _gradient(a: Array, d: Array, block: Block) -> Float[Array, "q p"]:
     if a.dtype.kind == "i":
         a = jax.nn.one_hot(a, block.sizes[2], dtype=d.dtype)
-    # Not an einsum: the entries stay in the order (b, q, f, c) in which the product leaves them, a copy less.
+    # Not an einsum: the entries stay in the order (b, q, f, c) in which the product leaves them, a
+    # copy less.
     g = jax.lax.dot_general(d, a, (((2,), (1,)), ((1,), (0,))))
     if 1 not in g.shape[:2]:
         g = jnp.moveaxis(g, 1, 0)
@@ -176,4 +212,6 @@ def _join_small(features: list[tuple[Array, ...]], limit: int = 1 << 14) -> list
     small = [f[0] for f in features if len(f) == 1 and f[0].shape[1] <= limit]
     if len(small) < 2:
         return features
-    return [f for f in features if len(f) == 2 or f[0].shape[1] > limit] + [(jnp.concatenate(small, 1),)]
+    return [f for f in features if len(f) == 2 or f[0].shape[1] > limit] + [
+        (jnp.concatenate(small, 1),)
+    ]

@@ -13,15 +13,18 @@ from theorylab.ntk.plan import Reduce
 from theorylab.ntk.workers import Scratch, Unit, share, workers
 
 PIECE = 1 << 24  # bytes of gradients that a thread forms at once: its share of the last cache
-ROWS = 320  # of a large product taken at once, so that a symmetric one is taken only from the diagonal on
+# of a large product taken at once, so that a symmetric one is taken only from the diagonal on
+ROWS = 320
 
 Where = tuple[slice, ...]
 
 
 class Factors:
-    """Data and cotangents of one block for the samples of a tile, batch by batch, and the gradients they make.
+    """Data and cotangents of one block for the samples of a tile, batch by batch, and the gradients
+    they make.
 
-    `columns`: the slices of the data, one an offset of a convolution's window, that lie side by side; None for ones.
+    `columns`: the slices of the data, one an offset of a convolution's window, that lie side by
+    side; None for ones.
     `keep`: form the gradients at once, and keep them in place of the factors.
     """
 
@@ -37,13 +40,20 @@ class Factors:
     @property
     def shape(self) -> tuple[int, int]:
         """Samples and outputs."""
-        return self.samples, (self.kept[0] if self.kept else self.parts[0][1]).shape[1 if self.kept else 2]
+        return self.samples, (self.kept[0] if self.kept else self.parts[0][1]).shape[
+            1 if self.kept else 2
+        ]
 
     @property
     def dtype(self) -> np.dtype:
         return (self.kept[0] if self.kept else self.parts[0][1]).dtype
 
-    def append(self, a: Float[np.ndarray, "n ... c"], d: Float[np.ndarray, "n s q f"], memory: list[Scratch]) -> None:
+    def append(
+        self,
+        a: Float[np.ndarray, "n ... c"],
+        d: Float[np.ndarray, "n s q f"],
+        memory: list[Scratch],
+    ) -> None:
         self.positions = d.shape[1]
         if not self.keep or self.positions == 1:
             self.parts.append((a, d))
@@ -57,7 +67,9 @@ class Factors:
             return lambda scratch: cut.form(a, d, g, scratch)
 
         end = self.done + len(d)
-        share([unit(cut, g[self.done : end]) for cut, g in zip(cuts, self.kept, strict=True)], memory)
+        share(
+            [unit(cut, g[self.done : end]) for cut, g in zip(cuts, self.kept, strict=True)], memory
+        )
         self.done = end
 
     def single(self) -> tuple[Float[np.ndarray, "n c"], Float[np.ndarray, "n q f"]]:
@@ -68,10 +80,13 @@ class Factors:
     def _laid(self, a: np.ndarray) -> Float[np.ndarray, "n c"]:
         width = sum(1 if where is None else a.shape[-1] for where in self.columns)
         out = np.empty((len(a), 1, width), a.dtype)
-        return np.concatenate([_lay(sample, self.columns, row) for sample, row in zip(a, out, strict=True)])
+        return np.concatenate(
+            [_lay(sample, self.columns, row) for sample, row in zip(a, out, strict=True)]
+        )
 
     def pieces(self) -> list["_Piece"]:
-        """The gradients, cut by columns: what is yet to be formed, or the numbers of what is kept."""
+        """The gradients, cut by columns: what is yet to be formed, or the numbers of what is
+        kept."""
         return list(range(len(self.kept))) if self.kept else list(self._cuts(*self.parts[0]))
 
     def gradients(self, piece: "_Piece", scratch: Scratch, name: str) -> Float[np.ndarray, "n q p"]:
@@ -108,7 +123,11 @@ class _Columns(NamedTuple):
     width: int
 
     def form(
-        self, a: np.ndarray, d: Float[np.ndarray, "n s q f"], out: Float[np.ndarray, "n q p"], scratch: Scratch
+        self,
+        a: np.ndarray,
+        d: Float[np.ndarray, "n s q f"],
+        out: Float[np.ndarray, "n q p"],
+        scratch: Scratch,
     ) -> None:
         """Gradients of these columns."""
         n, s, q, f = d.shape
@@ -140,19 +159,24 @@ def _lay(a: np.ndarray, slices: list[Where | None], out: np.ndarray) -> np.ndarr
 
 
 class Products:
-    """A sum of products, as rows (n q), columns (m r) for "full", (q, n, m) for "diagonal", else (n, m).
+    """A sum of products, as rows (n q), columns (m r) for "full", (q, n, m) for "diagonal", else
+    (n, m).
 
-    Units of work run in any order, and add to each part of the sum in that of their making: equal to the last bit.
+    Units of work run in any order, and add to each part of the sum in that of their making: equal
+    to the last bit.
     """
 
     def __init__(self, reduce: Reduce, symmetric: bool, sizes: tuple[int, int, int], dtype: Any):
         n, m, q = self.sizes = sizes
         self.reduce, self.symmetric = reduce, symmetric
         self.copies = q if reduce == "full" else 1
-        self.total = np.zeros((q if reduce == "diagonal" else 1, n * self.copies, m * self.copies), dtype)
+        self.total = np.zeros(
+            (q if reduce == "diagonal" else 1, n * self.copies, m * self.copies), dtype
+        )
         rows = n * self.copies
         step = rows if rows <= 2 * ROWS else math.ceil(n / math.ceil(rows / ROWS)) * self.copies
-        self.cuts = [slice(start, min(start + step, rows)) for start in range(0, rows, step)]  # whole samples
+        # whole samples
+        self.cuts = [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
         self.given = Counter[int]()  # of the rows from there on: units made so far
         self.added = Counter[tuple[int, ...]]()  # of a part of the sum: units added so far
         self.early: dict[tuple[Any, int], np.ndarray] = {}  # what came before its turn
@@ -160,11 +184,15 @@ class Products:
 
     def of(self, u: Any, v: Any) -> list[Unit]:
         """The units of work of one block: of gradients (n, q, p), or of factors."""
-        self.total = self.total.astype(np.result_type(self.total, u.dtype, v.dtype), copy=False)  # the widest so far
+        # the widest so far
+        self.total = self.total.astype(np.result_type(self.total, u.dtype, v.dtype), copy=False)
         if isinstance(u, np.ndarray):
             step = max(1, PIECE // (u[..., :1].size * u.itemsize))
             spans = [slice(start, start + step) for start in range(0, u.shape[-1], step)]
-            return [self._unit(lambda _, s=s: (u[..., s], u[..., s] if u is v else v[..., s])) for s in spans]
+            return [
+                self._unit(lambda _, s=s: (u[..., s], u[..., s] if u is v else v[..., s]))
+                for s in spans
+            ]
         if u.positions == 1:
             (a, d), (e, h) = (u.single(),) * 2 if u is v else (u.single(), v.single())
             return [self._unit(lambda _: (d, h), [cut], (a, e)) for cut in self.cuts]
@@ -173,10 +201,14 @@ class Products:
             g = u.gradients(left, scratch, "left")
             return g, g if u is v else v.gradients(right, scratch, "right")
 
-        return [self._unit(lambda s, p=p, r=r: formed(p, r, s)) for p, r in zip(u.pieces(), v.pieces(), strict=True)]
+        return [
+            self._unit(lambda s, p=p, r=r: formed(p, r, s))
+            for p, r in zip(u.pieces(), v.pieces(), strict=True)
+        ]
 
     def _unit(self, make: Any, cuts: list[slice] | None = None, factors: Any = None) -> Unit:
-        """Some rows of the products of what `make` gives; times those of `factors`, one number a pair of samples."""
+        """Some rows of the products of what `make` gives; times those of `factors`, one number a
+        pair of samples."""
         cuts = cuts or self.cuts
         numbers = [self.given[cut.start] for cut in cuts]
         self.given.update(cut.start for cut in cuts)
@@ -189,10 +221,15 @@ class Products:
         return unit
 
     def _matrices(self, g: Float[np.ndarray, "n q p"]) -> Float[np.ndarray, "b r p"]:
-        return g.swapaxes(0, 1) if self.reduce == "diagonal" else g.reshape(1, len(g) * self.copies, -1)
+        return (
+            g.swapaxes(0, 1)
+            if self.reduce == "diagonal"
+            else g.reshape(1, len(g) * self.copies, -1)
+        )
 
     def _add(self, number: int, cut: slice, g: Any, h: Any, scratch: Scratch, factors: Any) -> None:
-        """Some rows of the products; where they are symmetric, the square on the diagonal and what is right of it."""
+        """Some rows of the products; where they are symmetric, the square on the diagonal and what
+        is right of it."""
         columns = self.total.shape[2]
         ends = (cut.start, cut.stop, columns) if self.symmetric else (0, columns)
         for span in itertools.starmap(slice, itertools.pairwise(ends)):
@@ -201,12 +238,17 @@ class Products:
             if factors is not None:
                 a, e = factors[0][self._samples(cut)], factors[1][self._samples(span)]
                 scale = np.matmul(a, e.T, out=scratch.take("scale", (len(a), len(e)), a.dtype))
-            new = scratch.take("product", (cut.stop - cut.start, span.stop - span.start), self.total.dtype)
+            new = scratch.take(
+                "product", (cut.stop - cut.start, span.stop - span.start), self.total.dtype
+            )
             for part, (total, u, v) in enumerate(zip(self.total, g, h, strict=True)):
-                np.matmul(u[cut], v[span].T, out=new)  # numpy takes the half where both are one array
+                # numpy takes the half where both are one array
+                np.matmul(u[cut], v[span].T, out=new)
                 if factors is not None:
                     grid = new.reshape(len(scale), self.copies, -1)
-                    grid *= (np.repeat(scale, self.copies, 1) if self.copies > 1 else scale)[:, None]
+                    grid *= (np.repeat(scale, self.copies, 1) if self.copies > 1 else scale)[
+                        :, None
+                    ]
                 place = part, cut.start, span.start
                 with self.lock:
                     self.early[place, number] = new if self.added[place] == number else new.copy()
@@ -225,11 +267,16 @@ class Products:
         n, m, q = self.sizes
         if self.reduce == "diagonal":
             return self.total.transpose(1, 2, 0)
-        return self.total.reshape(n, q, m, q).transpose(0, 2, 1, 3) if self.reduce == "full" else self.total[0]
+        return (
+            self.total.reshape(n, q, m, q).transpose(0, 2, 1, 3)
+            if self.reduce == "full"
+            else self.total[0]
+        )
 
 
 def scratch_bytes(piece: int, result: int) -> int:
-    """What the threads hold besides the factors: pieces of two tiles, their products; and the sum of all."""
+    """What the threads hold besides the factors: pieces of two tiles, their products; and the sum
+    of all."""
     return workers() * 2 * (piece + result) + result
 
 

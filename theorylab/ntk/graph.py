@@ -1,8 +1,10 @@
-"""A function as a flat list of operations, each marked by what it depends on: parameters, data, both or neither.
+"""A function as a flat list of operations, each marked by what it depends on: parameters, data,
+both or neither.
 
-`jax.make_jaxpr` gives a tree of jaxprs; calls that do not change derivatives (`jit`, `remat`) are opened here, so that
-a matrix product inside a jitted layer is seen. `custom_jvp` and `custom_vjp` calls, `scan`, `while` and `cond` stay
-closed: opening them would change their derivative or their cost.
+`jax.make_jaxpr` gives a tree of jaxprs; calls that do not change derivatives (`jit`, `remat`) are
+opened here, so that a matrix product inside a jitted layer is seen. `custom_jvp` and `custom_vjp`
+calls, `scan`, `while` and `cond` stay closed: opening them would change their derivative or their
+cost.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -41,12 +43,21 @@ class Op(NamedTuple):
         return self.eqn.primitive.name
 
     def __call__(self, *values: Any) -> list[Any]:
-        """The outputs at the given inputs. Equations that hold jaxprs are bound through a jaxpr of one equation."""
-        if not any(isinstance(p, jc.Jaxpr | jc.ClosedJaxpr) or callable(p) for p in _flat(self.eqn.params)):
+        """The outputs at the given inputs. Equations that hold jaxprs are bound through a jaxpr of
+        one equation."""
+        if not any(
+            isinstance(p, jc.Jaxpr | jc.ClosedJaxpr) or callable(p) for p in _flat(self.eqn.params)
+        ):
             out = self.eqn.primitive.bind(*values, **self.eqn.params)
             return list(out) if self.eqn.primitive.multiple_results else [out]
-        pairs = {v: a for v, a in zip(self.eqn.invars, values, strict=True) if not isinstance(v, jc.Literal)}
-        alone = jc.Jaxpr((), list(pairs), self.eqn.outvars, [self.eqn], self.eqn.effects, self.debug)
+        pairs = {
+            v: a
+            for v, a in zip(self.eqn.invars, values, strict=True)
+            if not isinstance(v, jc.Literal)
+        }
+        alone = jc.Jaxpr(
+            (), list(pairs), self.eqn.outvars, [self.eqn], self.eqn.effects, self.debug
+        )
         return list(jc.jaxpr_as_fun(jc.ClosedJaxpr(alone, ()))(*pairs.values()))
 
 
@@ -85,7 +96,8 @@ def trace(f: Callable, *args: Any) -> Graph:
 
 def _open(graph: Graph, closed: Any, args: list[Ref | Const]) -> list[Ref | Const]:
     """Append the equations of `closed` applied to `args`."""
-    jaxpr = getattr(closed, "jaxpr", closed)  # a jaxpr and its constants: one object in new JAX, two in old
+    # a jaxpr and its constants: one object in new JAX, two in old
+    jaxpr = getattr(closed, "jaxpr", closed)
     env: dict[Any, Ref | Const] = dict(zip(jaxpr.invars, args, strict=True))
     env.update(zip(jaxpr.constvars, (Const(c) for c in getattr(closed, "consts", ())), strict=True))
 

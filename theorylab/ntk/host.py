@@ -1,9 +1,10 @@
 """Kernels on a CPU: derivatives by XLA, the products of gradients by BLAS.
 
-On CPUs XLA forms batches of small products at half of BLAS's rate, writes every gradient to fresh memory, and has no
-symmetric product. Here the gradients of a block are formed a few columns at a time in memory that stays in cache, and
-multiplied from there (`syrk` on the diagonal: half of the work). Nothing of the size of the Jacobian ever exists,
-unless the kernel takes several tiles and the memory holds their gradients: then they are formed once and kept.
+On CPUs XLA forms batches of small products at half of BLAS's rate, writes every gradient to fresh
+memory, and has no symmetric product. Here the gradients of a block are formed a few columns at a
+time in memory that stays in cache, and multiplied from there (`syrk` on the diagonal: half of the
+work). Nothing of the size of the Jacobian ever exists, unless the kernel takes several tiles and
+the memory holds their gradients: then they are formed once and kept.
 """
 
 import dataclasses
@@ -27,7 +28,8 @@ from theorylab.ntk.workers import Scratch, memory, release, share
 _WHOLE = 1024  # samples at most that make one tile
 _STAGE = 1 << 26  # bytes of cotangents that exist at once, about
 _LARGE = 1 << 23  # bytes of cotangents from which freed memory is given back at once
-_PASS = (64, 160), (4096, 4096)  # samples, samples x outputs of a backward pass: with many positions, with one
+# samples, samples x outputs of a backward pass: with many positions, with one
+_PASS = (64, 160), (4096, 4096)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,9 @@ class HostEngine(Engine):
     A stage is a list of `Factors`, gradients (n, q, p), and pairs of what XLA contracts.
     """
 
-    def features(self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan) -> Iterable[list[Any]]:
+    def features(
+        self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan
+    ) -> Iterable[list[Any]]:
         tile = _Tile(lambda: self._run(params, x, seeds, plan))
         return list(tile) if plan.held else tile
 
@@ -57,18 +61,28 @@ class HostEngine(Engine):
         numbers = sum(block.sizes[1] * block.sizes[3] for block in self.analysis(params, x).blocks)
         large = n * len(seeds) * numbers * seeds.itemsize > _LARGE
         batches = [jax.tree.map(lambda leaf, i=i: leaf[i : i + size], x) for i in range(0, n, size)]
-        crossing = [self._compile(self._forward, plan, params, batch)(params, batch) for batch in batches]
+        crossing = [
+            self._compile(self._forward, plan, params, batch)(params, batch) for batch in batches
+        ]
         cotangents, scratch = [[jnp.asarray(seeds)] for _ in batches], memory()
         for number in reversed(range(len(plan.stages))):
-            late = [Factors(n, columns, plan.held) for columns in self._columns(params, x, plan, number)]
+            late = [
+                Factors(n, columns, plan.held) for columns in self._columns(params, x, plan, number)
+            ]
             rest = []
             for i, batch in enumerate(batches):
                 args = params, batch, crossing[i].pop(), cotangents[i]
-                blocks, cotangents[i] = jax.block_until_ready(self._compile(self._stage, (plan, number), *args)(*args))
+                blocks, cotangents[i] = jax.block_until_ready(
+                    self._compile(self._stage, (plan, number), *args)(*args)
+                )
                 del args
                 rest.append(_collect(blocks, late, scratch))
                 del blocks
-            joined = rest[0] if len(rest) == 1 else jax.tree.map(lambda *parts: jnp.concatenate(parts), *rest)
+            joined = (
+                rest[0]
+                if len(rest) == 1
+                else jax.tree.map(lambda *parts: jnp.concatenate(parts), *rest)
+            )
             del rest
             yield [*late, *(np.asarray(block[0]) if len(block) == 1 else block for block in joined)]
             del late, joined
@@ -82,19 +96,32 @@ class HostEngine(Engine):
         return jax.vmap(one)(jax.tree.leaves(x))
 
     def _stage(
-        self, static: tuple[Plan, int], params: PyTree, x: PyTree, entering: Crossing, cotangents: list[Array]
+        self,
+        static: tuple[Plan, int],
+        params: PyTree,
+        x: PyTree,
+        entering: Crossing,
+        cotangents: list[Array],
     ) -> tuple[list[tuple[Array, ...]], list[Array]]:
         """Features of one stage, and the cotangents of what enters it."""
-        (plan, number), analysis, (weights, fixed, _) = static, self.analysis(params, x), split(params)
+        (plan, number), analysis, (weights, fixed, _) = (
+            static,
+            self.analysis(params, x),
+            split(params),
+        )
 
         def one(sample: list[Array], entering: Crossing, cotangents: list[Array]) -> Any:
             stage = plan.stages[number]
-            return stage_features(analysis, plan, stage, weights, fixed, sample, entering, cotangents)
+            return stage_features(
+                analysis, plan, stage, weights, fixed, sample, entering, cotangents
+            )
 
         last = number == len(plan.stages) - 1  # all samples start from the same seeds
         return jax.vmap(one, (0, 0, None if last else 0))(jax.tree.leaves(x), entering, cotangents)
 
-    def contract(self, left: Iterable[list[Any]], right: Iterable[list[Any]]) -> Float[np.ndarray, "n m ..."]:
+    def contract(
+        self, left: Iterable[list[Any]], right: Iterable[list[Any]]
+    ) -> Float[np.ndarray, "n m ..."]:
         symmetric, scratch = left is right, memory()
         first, second = iter(left), iter(right)
         total: Products | None = None
@@ -114,12 +141,17 @@ class HostEngine(Engine):
             return by_xla
         return total.result() if by_xla is None else by_xla + total.result()
 
-    def _grams(self, left: list[Any], right: list[Any], symmetric: bool) -> Float[np.ndarray, "n m ..."]:
+    def _grams(
+        self, left: list[Any], right: list[Any], symmetric: bool
+    ) -> Float[np.ndarray, "n m ..."]:
         """What XLA contracts, part by part; of a symmetric tile from the diagonal on."""
         n = len(left[0][0])
         parts = _parts(n)
         cuts = [slice(i, i + n // parts) for i in range(0, n, n // parts)]
-        rows, columns = ([jax.tree.map(lambda a, cut=cut: a[cut], tile) for cut in cuts] for tile in (left, right))
+        rows, columns = (
+            [jax.tree.map(lambda a, cut=cut: a[cut], tile) for cut in cuts]
+            for tile in (left, right)
+        )
         whole: Any = None
         for i, j in itertools.product(range(parts), repeat=2):
             if symmetric and j < i:
@@ -132,9 +164,11 @@ class HostEngine(Engine):
         return whole
 
     def _best(self, params: PyTree, x1: PyTree, x2: PyTree | None, budget: float) -> Layout:
-        """The fewest derivatives: small tiles that are held, or large ones, at best one, whose stages come and go."""
+        """The fewest derivatives: small tiles that are held, or large ones, at best one, whose
+        stages come and go."""
         (n1, n2), symmetric, found = lengths(x1, x2), x2 is None, []
-        for held in (False, True) if n1 == n2 <= _WHOLE else (True, False):  # a shorter side is padded to the longer
+        # a shorter side is padded to the longer
+        for held in (False, True) if n1 == n2 <= _WHOLE else (True, False):
             tile = self._first_tile(n1, n2, symmetric) if held else even(max(n1, n2), _WHOLE)
             layout = self._fitting(params, x1, x2, budget, tile, held)
             over, samples = max(0, layout.bytes - budget), _derived(layout, n1, n2, symmetric)
@@ -143,18 +177,25 @@ class HostEngine(Engine):
                 break
         return min(found, key=lambda one: one[:2])[2]
 
-    def _chosen(self, analysis: Analysis, costs: tuple, tile: int, held: bool, budget: float) -> Plan:
+    def _chosen(
+        self, analysis: Analysis, costs: tuple, tile: int, held: bool, budget: float
+    ) -> Plan:
         reduce, outputs, n, pairs, itemsize = costs
-        if pairs == n * n:  # one symmetric tile, of whose parts those below the diagonal are left out
+        # one symmetric tile, of whose parts those below the diagonal are left out
+        if pairs == n * n:
             pairs *= 0.5 + 0.5 / _parts(n)
         plan = choose(analysis.blocks, reduce, outputs, n, pairs, itemsize, cached=True)
         late = [
-            block.sites and block.sizes[0] == 1 and block.kind != "embedding" and (not gram or block.sizes[1] == 1)
+            block.sites
+            and block.sizes[0] == 1
+            and block.kind != "embedding"
+            and (not gram or block.sizes[1] == 1)
             for block, gram in zip(analysis.blocks, plan.grams, strict=True)
         ]
         chosen = frozenset(i for i, handed in enumerate(late) if handed)
         rows = tile * (1 if reduce == "sum_logits" else outputs)
-        once = held or n <= 2 * tile  # else what crosses between stages, of two large tiles, outweighs the stages
+        # else what crosses between stages, of two large tiles, outweighs the stages
+        once = held or n <= 2 * tile
         stage = _STAGE if once else max(_STAGE, int(budget / 20))
         stages = cut(analysis.graph, analysis.blocks, analysis.flow, stage // (rows * itemsize))
         return dataclasses.replace(plan, late=chosen, held=held, host=True, stages=tuple(stages))
@@ -162,11 +203,18 @@ class HostEngine(Engine):
     def _batch(self, samples: int, outputs: int, params: PyTree, x: PyTree) -> int:
         """Samples of one backward pass: even shares of the tile."""
         most, rows = _PASS[all(block.sizes[1] <= 1 for block in self.analysis(params, x).blocks)]
-        return math.ceil(samples / max(1, math.ceil(samples / most), math.ceil(samples * outputs / rows)))
+        return math.ceil(
+            samples / max(1, math.ceil(samples / most), math.ceil(samples * outputs / rows))
+        )
 
-    def _columns(self, params: PyTree, x: PyTree, plan: Plan, stage: int) -> list[list[Where | None]]:
-        """Of every late block of a stage: the slices of its data that are its columns, None for one of ones."""
-        blocks = [self.analysis(params, x).blocks[i] for i in plan.stages[stage].blocks if i in plan.late]
+    def _columns(
+        self, params: PyTree, x: PyTree, plan: Plan, stage: int
+    ) -> list[list[Where | None]]:
+        """Of every late block of a stage: the slices of its data that are its columns, None for one
+        of ones."""
+        blocks = [
+            self.analysis(params, x).blocks[i] for i in plan.stages[stage].blocks if i in plan.late
+        ]
         whole: list[Where | None] = [(slice(None), slice(None))]
         ones = [[None] * (block.bias is not None) for block in blocks]
         return [
@@ -183,7 +231,9 @@ class HostEngine(Engine):
     def _memory(self, params: PyTree, x: PyTree, layout: Layout) -> tuple[int, int]:
         analysis, plan = self.analysis(params, x), layout.plan
         size = self._batch(layout.tile, layout.chunk, params, x)
-        batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), x)
+        batch = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), x
+        )
         batches, result = layout.tile / size, layout.tile**2 * analysis.dtype.itemsize
         result *= {"full": layout.chunk**2, "diagonal": layout.chunk}.get(self.reduce, 1)
         crossing = self._compile(self._forward, plan, params, batch)
@@ -208,11 +258,21 @@ class HostEngine(Engine):
             grams = [block for block in rest if len(block) == 2]
             if grams:
                 part = layout.tile // _parts(layout.tile)
-                shapes = jax.tree.map(lambda a, n=part: jax.ShapeDtypeStruct((n, *a.shape[1:]), a.dtype), grams)
-                by_xla = self._compile(self._contract, None, shapes, shapes).memory_analysis().temp_size_in_bytes
+                shapes = jax.tree.map(
+                    lambda a, n=part: jax.ShapeDtypeStruct((n, *a.shape[1:]), a.dtype), grams
+                )
+                by_xla = (
+                    self._compile(self._contract, None, shapes, shapes)
+                    .memory_analysis()
+                    .temp_size_in_bytes
+                )
                 contracting = max(contracting, by_xla + 2 * result)
             held.append(kept if plan.held else kept + batches * tree_bytes(before))
-            passes.append(compiled.memory_analysis().temp_size_in_bytes + tree_bytes((blocks, before)) + arriving)
+            passes.append(
+                compiled.memory_analysis().temp_size_in_bytes
+                + tree_bytes((blocks, before))
+                + arriving
+            )
         if plan.held:
             return int(sum(held)), int(waiting + max(*passes, contracting))
         return int(waiting + max(held)), int(max(*passes, contracting))
@@ -231,17 +291,28 @@ def _products(reduce: Reduce, symmetric: bool, g: Any, h: Any) -> Products:
 
 
 def _derived(layout: Layout, n1: int, n2: int, symmetric: bool) -> int:
-    """Samples of which derivatives are taken, those again that are taken again, as `tiles.fill` goes."""
+    """Samples of which derivatives are taken, those again that are taken again, as `tiles.fill`
+    goes."""
     if not layout.plan.held:
         return made(n1, n2, layout.tile, symmetric)
-    rows, columns, panel = math.ceil(n1 / layout.tile), math.ceil(n2 / layout.tile), layout.resident - 1
+    rows, columns, panel = (
+        math.ceil(n1 / layout.tile),
+        math.ceil(n2 / layout.tile),
+        layout.resident - 1,
+    )
     starts = range(0, rows, panel)
-    return layout.tile * (sum(rows - start for start in starts) if symmetric else rows + len(starts) * columns)
+    return layout.tile * (
+        sum(rows - start for start in starts) if symmetric else rows + len(starts) * columns
+    )
 
 
 def _parts(samples: int) -> int:
     """In how many parts a side a symmetric tile is cut."""
-    return next(parts for parts in (4, 2, 1) if samples % parts == 0 and (parts == 1 or samples >= 4 * parts))
+    return next(
+        parts
+        for parts in (4, 2, 1)
+        if samples % parts == 0 and (parts == 1 or samples >= 4 * parts)
+    )
 
 
 def _is_late(block: tuple) -> bool:

@@ -12,7 +12,8 @@ from theorylab.ntk.features import split
 
 
 def function_digest(f: Callable, params: PyTree, x: PyTree) -> str:
-    """SHA-256 of the operations of `f(params, x)` and of its derivative for one sample, and of their constants.
+    """SHA-256 of the operations of `f(params, x)` and of its derivative for one sample, and of
+    their constants.
 
     The derivative is part of it, since two functions may differ in a custom one alone.
     """

@@ -1,4 +1,5 @@
-"""Kernel-vector products without the kernel: one backward and one forward-mode pass over the batch."""
+"""Kernel-vector products without the kernel: one backward and one forward-mode pass over the
+batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from theorylab.ntk.guard import calling, require_precision, samples
 
 @dataclass(frozen=True)
 class NTKOperator:
-    """A symmetric positive semi-definite matrix given by its products. `operator @ v` is `operator.matvec(v)`."""
+    """A symmetric positive semi-definite matrix given by its products. `operator @ v` is
+    `operator.matvec(v)`."""
 
     matvec: Callable[[Float[Array, " size"]], Float[Array, " size"]]
     shape: tuple[int, int]
@@ -34,11 +36,12 @@ def ntk_operator(
     reduce: Literal["full", "sum_logits"] = "full",
     precision: str = "highest",
 ) -> NTKOperator:
-    """The kernel of `f(params, x)` on `x` as an operator v -> J (J^T v), for matfree, CG and the like.
+    """The kernel of `f(params, x)` on `x` as an operator v -> J (J^T v), for matfree, CG and the
+    like.
 
-    "full": vectors of length N * O, sample by sample (entry n * O + o). "sum_logits": length N, the kernel of
-    sum(f)/sqrt(O). A product costs about three passes over the batch; nothing of size N^2 or N * P is stored. `matvec`
-    can be jitted, vmapped and differentiated.
+    "full": vectors of length N * O, sample by sample (entry n * O + o). "sum_logits": length N, the
+    kernel of sum(f)/sqrt(O). A product costs about three passes over the batch; nothing of size N^2
+    or N * P is stored. `matvec` can be jitted, vmapped and differentiated.
     """
     if reduce not in ("full", "sum_logits"):
         raise InputError(f"reduce={reduce!r}: the operator is there for 'full' and 'sum_logits'")
@@ -52,7 +55,9 @@ def ntk_operator(
         leaves = jax.tree.leaves(f(join(weights, fixed), x))
         flat = jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], 1)
         return (
-            flat if reduce == "full" else jnp.sum(flat, 1, keepdims=True) / jnp.sqrt(flat.shape[1]).astype(flat.dtype)
+            flat
+            if reduce == "full"
+            else jnp.sum(flat, 1, keepdims=True) / jnp.sqrt(flat.shape[1]).astype(flat.dtype)
         )
 
     with jax.default_matmul_precision(precision):

@@ -1,4 +1,5 @@
-"""The order of contraction, block by block, from an explicit count of arithmetic and memory traffic."""
+"""The order of contraction, block by block, from an explicit count of arithmetic and memory
+traffic."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +11,8 @@ from theorylab.ntk.sites import Block
 from theorylab.ntk.stages import Stage
 
 Reduce = Literal["full", "diagonal", "trace", "sum_logits"]
-FLOP_PER_BYTE = 12.0  # what a processor computes while it moves one byte: 5 to 20 on CPUs, GPUs and TPUs in float32
+# what a processor computes while it moves one byte: 5 to 20 on CPUs, GPUs and TPUs in float32
+FLOP_PER_BYTE = 12.0
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,21 @@ class Cost:
 
 @dataclass(frozen=True)
 class Plan:
-    """`grams[i]`: block i is contracted through position-by-position Grams, else through per-sample gradients."""
+    """`grams[i]`: block i is contracted through position-by-position Grams, else through per-sample
+    gradients."""
 
     grams: tuple[bool, ...]
     merged: bool  # outputs summed inside the features (trace, sum_logits)
-    late: frozenset[int] = frozenset()  # blocks that are handed on as data and cotangents, to be multiplied on the host
+    # blocks that are handed on as data and cotangents, to be multiplied on the host
+    late: frozenset[int] = frozenset()
     held: bool = False  # late gradients are formed once a tile and kept
     host: bool = False  # for one CPU
     stages: tuple[Stage, ...] = ()  # of the backward pass, on one CPU
 
 
-def gradient_cost(block: Block, reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int) -> Cost:
+def gradient_cost(
+    block: Block, reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int
+) -> Cost:
     """Per-sample gradients of `n` samples and their products for `pairs` pairs of samples."""
     b, s, c, f = block.sizes
     q = 1 if reduce == "sum_logits" else outputs
@@ -49,7 +55,9 @@ def gradient_cost(block: Block, reduce: Reduce, outputs: int, n: int, pairs: flo
     )
 
 
-def gram_cost(block: Block, reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int) -> Cost:
+def gram_cost(
+    block: Block, reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int
+) -> Cost:
     """Grams of data and of cotangents over pairs of positions, multiplied and summed."""
     b, s, c, f = block.sizes
     q = 1 if reduce == "sum_logits" else outputs
@@ -57,27 +65,42 @@ def gram_cost(block: Block, reduce: Reduce, outputs: int, n: int, pairs: float, 
     kept = {"full": q * q, "diagonal": q}.get(reduce, 1)
     products = {"full": q * q * f, "diagonal": q * f}.get(reduce, q * f)
     cells = pairs * b * s * s
-    return Cost(2.0 * cells * (left + products + kept), itemsize * cells * 2.0 * (1 + kept) * (s > 1))
+    return Cost(
+        2.0 * cells * (left + products + kept), itemsize * cells * 2.0 * (1 + kept) * (s > 1)
+    )
 
 
 def choose(
-    blocks: list[Block], reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int, cached: bool = False
+    blocks: list[Block],
+    reduce: Reduce,
+    outputs: int,
+    n: int,
+    pairs: float,
+    itemsize: int,
+    cached: bool = False,
 ) -> Plan:
-    """The cheaper order for every block. `cached`: gradients are used while they are in cache, their bytes are free."""
+    """The cheaper order for every block. `cached`: gradients are used while they are in cache,
+    their bytes are free."""
     args = (reduce, outputs, n, pairs, itemsize)
 
     def grams(block: Block) -> bool:
         gradients = gradient_cost(block, *args)
-        return bool(block.sites) and gram_cost(block, *args).total < (gradients.flop if cached else gradients.total)
+        return bool(block.sites) and gram_cost(block, *args).total < (
+            gradients.flop if cached else gradients.total
+        )
 
     return Plan(tuple(map(grams, blocks)), reduce in ("trace", "sum_logits"))
 
 
 def table(blocks: list[Block], names: list[str], plan: Plan, costs: tuple) -> Table:
     """The choice for every block, with what it was based on."""
-    shown = Table(title="Order of contraction", caption="GFLOP and GB for the whole kernel, by each order")
+    shown = Table(
+        title="Order of contraction", caption="GFLOP and GB for the whole kernel, by each order"
+    )
     for column in ("leaf", "kind", "b", "s", "c", "f", "gradients", "Grams", "chosen"):
-        shown.add_column(column, justify="left" if column in ("leaf", "kind", "chosen") else "right")
+        shown.add_column(
+            column, justify="left" if column in ("leaf", "kind", "chosen") else "right"
+        )
     for block, gram in zip(blocks, plan.grams, strict=True):
         gradient = gradient_cost(block, *costs)
         grams = gram_cost(block, *costs) if block.sites else None

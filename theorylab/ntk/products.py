@@ -1,7 +1,9 @@
-"""The kernel column by column: NTK-vector products, a backward pass at one sample and a forward-mode pass at many.
+"""The kernel column by column: NTK-vector products, a backward pass at one sample and a
+forward-mode pass at many.
 
-The cheapest in memory, no per-sample gradient is ever stored; 3 N1 N2 O passes for O outputs (Novak, Sohl-Dickstein,
-Schoenholz 2022, arXiv 2206.08720, section 3.2), so it pays where parameters are many, samples few and O is small.
+The cheapest in memory, no per-sample gradient is ever stored; 3 N1 N2 O passes for O outputs
+(Novak, Sohl-Dickstein, Schoenholz 2022, arXiv 2206.08720, section 3.2), so it pays where parameters
+are many, samples few and O is small.
 """
 
 from typing import Any
@@ -35,19 +37,32 @@ class ProductEngine(Engine):
 
     def _memory(self, params: PyTree, x: PyTree, layout: Layout) -> tuple[int, int]:
         analysis = self.analysis(params, x)
-        tile = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((layout.tile, *leaf.shape[1:]), leaf.dtype), x)
+        tile = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((layout.tile, *leaf.shape[1:]), leaf.dtype), x
+        )
         seeds = layout.seeds(0, self.reduce, analysis.dtype)
         block = self._compile(self._block, None, params, tile, seeds, tile, seeds)
-        return tree_bytes(tile), block.memory_analysis().temp_size_in_bytes + 2 * tree_bytes(block.out_info)
+        return tree_bytes(tile), block.memory_analysis().temp_size_in_bytes + 2 * tree_bytes(
+            block.out_info
+        )
 
-    def _block(self, _plan: None, params: PyTree, x: PyTree, q: Any, y: PyTree, r: Any) -> Float[Array, "n m ..."]:
+    def _block(
+        self, _plan: None, params: PyTree, x: PyTree, q: Any, y: PyTree, r: Any
+    ) -> Float[Array, "n m ..."]:
         return kernel_block(self.f, params, x, jnp.asarray(q), y, jnp.asarray(r), self.reduce)
 
 
 def kernel_block(
-    f: Any, params: PyTree, x: PyTree, q: Float[Array, "q o"], y: PyTree, r: Float[Array, "r o"], reduce: Reduce
+    f: Any,
+    params: PyTree,
+    x: PyTree,
+    q: Float[Array, "q o"],
+    y: PyTree,
+    r: Float[Array, "r o"],
+    reduce: Reduce,
 ) -> Float[Array, "n m ..."]:
-    """The kernel between samples x and y and between the combinations q and r of outputs, as `contract` shapes it."""
+    """The kernel between samples x and y and between the combinations q and r of outputs, as
+    `contract` shapes it."""
     weights, fixed, join = split(params)
 
     def outputs(weights: list[Array], samples: PyTree) -> Float[Array, "n o"]:

@@ -1,10 +1,14 @@
-"""Where a parameter meets data: what one operation contributes to its parameter's per-sample gradient.
+"""Where a parameter meets data: what one operation contributes to its parameter's per-sample
+gradient.
 
-Every supported operation is brought to one canonical form. With the weight as (b, c, f), the data as (b, s, c) and the
-cotangent of the operation's output as (b, s, f), the gradient of the weight is sum over s of data x cotangent:
+Every supported operation is brought to one canonical form. With the weight as (b, c, f), the data
+as (b, s, c) and the cotangent of the operation's output as (b, s, f), the gradient of the weight is
+sum over s of data x cotangent:
 
-    dense       b: shared batch axes,  s: positions,          c: contracted axes,      f: free axes of the weight
-    convolution b: feature groups,     s: output positions,   c: window x channels,    f: output channels of the group
+    dense       b: shared batch axes,  s: positions,          c: contracted axes,      f: free axes
+    of the weight
+    convolution b: feature groups,     s: output positions,   c: window x channels,    f: output
+    channels of the group
     embedding   b: 1,                  s: looked-up tokens,   c: vocabulary (one-hot), f: features
 """
 
@@ -25,14 +29,17 @@ Shaped = jax.ShapeDtypeStruct
 
 
 class Windows(NamedTuple):
-    """The data of a convolution before its windows are laid out: the columns of each offset are a slice of it."""
+    """The data of a convolution before its windows are laid out: the columns of each offset are a
+    slice of it."""
 
     whole: Callable[..., Array]  # the operation's other inputs -> (batch, *padded space, channels)
-    slices: list[tuple[slice, ...]]  # one an offset, in the order of the columns; each gives (batch, *space, channels)
+    # one an offset, in the order of the columns; each gives (batch, *space, channels)
+    slices: list[tuple[slice, ...]]
 
 
 class Rule(NamedTuple):
-    """The canonical form of one operation: functions that rearrange its data, cotangent and weight, and the sizes."""
+    """The canonical form of one operation: functions that rearrange its data, cotangent and weight,
+    and the sizes."""
 
     kind: str
     data: Callable[
@@ -41,7 +48,8 @@ class Rule(NamedTuple):
     cotangent: Callable[[Array], Array]  # -> (b, s, f)
     weight: Callable[[Any], Any]  # -> (b, c, f)
     sizes: tuple[int, int, int, int]  # b, s, c, f
-    windows: Windows | None = None  # ungrouped convolutions: a form of `data` that takes less memory
+    # ungrouped convolutions: a form of `data` that takes less memory
+    windows: Windows | None = None
 
 
 def rule_for(op: Op, position: int, shapes: list[Shaped]) -> Rule | None:
@@ -53,7 +61,12 @@ def rule_for(op: Op, position: int, shapes: list[Shaped]) -> Rule | None:
 def _dense(params: dict[str, Any], position: int, shapes: list[Shaped], out: Any) -> Rule:
     contract, batch = params["dimension_numbers"]
     weight, data = shapes[position], shapes[1 - position]
-    wc, xc, wb, xb = contract[position], contract[1 - position], batch[position], batch[1 - position]
+    wc, xc, wb, xb = (
+        contract[position],
+        contract[1 - position],
+        batch[position],
+        batch[1 - position],
+    )
     wf = [i for i in range(weight.ndim) if i not in (*wc, *wb)]
     xs = [i for i in range(data.ndim) if i not in (*xc, *xb)]
     b, c, f = (math.prod(weight.shape[i] for i in axes) for axes in (wb, wc, wf))
@@ -84,11 +97,15 @@ def _conv(params: dict[str, Any], position: int, shapes: list[Shaped], out: Any)
     for offset in itertools.product(*map(range, kernel)):
         start = [o * d for o, d in zip(offset, params["rhs_dilation"], strict=True)]
         steps = list(zip(start, positions[1:], params["window_strides"], strict=True))
-        slices.append((slice(None), *(slice(a, a + (p - 1) * k + 1, k) for a, p, k in steps), slice(None)))
+        slices.append(
+            (slice(None), *(slice(a, a + (p - 1) * k + 1, k) for a, p, k in steps), slice(None))
+        )
 
     def whole(x: Array) -> Array:
         x = x.transpose(lhs[0], *lhs[2:], lhs[1])
-        inner = [(*p, d - 1) for p, d in zip(params["padding"], params["lhs_dilation"], strict=True)]
+        inner = [
+            (*p, d - 1) for p, d in zip(params["padding"], params["lhs_dilation"], strict=True)
+        ]
         return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *inner, (0, 0, 0)])
 
     def data(x: Array) -> Array:
@@ -104,14 +121,20 @@ def _conv(params: dict[str, Any], position: int, shapes: list[Shaped], out: Any)
         return ct.reshape(s, groups, features // groups).swapaxes(0, 1)
 
     def weight(w: Array) -> Array:
-        w = w.transpose(*rhs[2:], rhs[1], rhs[0]).reshape(window, channels, groups, features // groups)
+        w = w.transpose(*rhs[2:], rhs[1], rhs[0]).reshape(
+            window, channels, groups, features // groups
+        )
         return w.transpose(2, 0, 1, 3).reshape(groups, window * channels, features // groups)
 
     sizes = groups, s, window * channels, features // groups
-    return Rule("conv", data, cotangent, weight, sizes, Windows(whole, slices) if groups == 1 else None)
+    return Rule(
+        "conv", data, cotangent, weight, sizes, Windows(whole, slices) if groups == 1 else None
+    )
 
 
-def _embedding(params: dict[str, Any], position: int, shapes: list[Shaped], out: Any) -> Rule | None:
+def _embedding(
+    params: dict[str, Any], position: int, shapes: list[Shaped], out: Any
+) -> Rule | None:
     """`table[ids]`: whole rows of a matrix, looked up along its first axis."""
     numbers, table = params["dimension_numbers"], shapes[0]
     rows_only = (
@@ -134,13 +157,15 @@ def _embedding(params: dict[str, Any], position: int, shapes: list[Shaped], out:
             return jnp.clip(ids, 0, vocabulary - 1)
         return jnp.where((ids >= 0) & (ids < vocabulary), ids, -1)
 
-    return Rule("embedding", data, lambda ct: ct.reshape(1, s, f), lambda w: w[None], (1, s, vocabulary, f))
+    return Rule(
+        "embedding", data, lambda ct: ct.reshape(1, s, f), lambda w: w[None], (1, s, vocabulary, f)
+    )
 
 
 _RULES = {"dot_general": _dense, "conv_general_dilated": _conv, "gather": _embedding}
 
-# Operations that only rearrange, relabel or drop entries of their first input: a weight seen through them is still the
-# leaf itself, entry by entry.
+# Operations that only rearrange, relabel or drop entries of their first input: a weight seen
+# through them is still the leaf itself, entry by entry.
 REARRANGING = {"reshape", "transpose", "squeeze", "expand_dims", "rev", "slice", "copy", "copy_p"}
 
 
@@ -155,7 +180,8 @@ def rearranges(op: Op) -> bool:
 
 
 def entries(ops: tuple[Op, ...], shape: tuple[int, ...]) -> np.ndarray:
-    """For a leaf seen through rearranging operations: the flat number, in the leaf, of every entry."""
+    """For a leaf seen through rearranging operations: the flat number, in the leaf, of every
+    entry."""
     with jax.ensure_compile_time_eval():
         numbers = jnp.arange(math.prod(shape), dtype=jnp.int32).reshape(shape)
         for op in ops:

@@ -1,4 +1,5 @@
-"""Which parameter leaves meet the data only in operations with a rule, and which need their Jacobian in full."""
+"""Which parameter leaves meet the data only in operations with a rule, and which need their
+Jacobian in full."""
 
 import math
 from collections import Counter, defaultdict
@@ -32,12 +33,14 @@ class Site(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """A share of the Jacobian, orthogonal to all others: sites of one leaf on the same entries, or a leaf in full."""
+    """A share of the Jacobian, orthogonal to all others: sites of one leaf on the same entries, or
+    a leaf in full."""
 
     leaf: int
     sites: tuple[Site, ...]  # empty: the Jacobian of the whole leaf
     sizes: tuple[int, int, int, int]  # b, s, c, f; a leaf in full: 1, 0, 1, size
-    bias: int | None = None  # the leaf that is added to what the only site gives: one more entry of c, of data 1
+    # the leaf that is added to what the only site gives: one more entry of c, of data 1
+    bias: int | None = None
 
     @property
     def kind(self) -> str:
@@ -51,26 +54,40 @@ class Block:
 
 
 def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True) -> list[Block]:
-    """Split the first `leaves` inputs of the graph, all parameters, into blocks; the next `samples` inputs are data."""
+    """Split the first `leaves` inputs of the graph, all parameters, into blocks; the next `samples`
+    inputs are data."""
     full: set[int] = set() if structured else set(range(leaves))
     sites: dict[int, list[Site]] = defaultdict(list)
-    depends: dict[int, frozenset[int]] = {r.id: frozenset({i}) for i, r in enumerate(graph.inputs[:leaves])}
+    depends: dict[int, frozenset[int]] = {
+        r.id: frozenset({i}) for i, r in enumerate(graph.inputs[:leaves])
+    }
     data = {r.id for r in graph.inputs[leaves : leaves + samples]}
     views = {r.id: View(i) for i, r in enumerate(graph.inputs[:leaves])}
-    added: dict[int, list[tuple[int, View]]] = defaultdict(list)  # of a leaf: to which operations' results it is added
+    # of a leaf: to which operations' results it is added
+    added: dict[int, list[tuple[int, View]]] = defaultdict(list)
     makers = {r.id: number for number, op in enumerate(graph.ops) for r in op.outputs}
     uses = Counter(
-        a.id for atoms in (*(op.inputs for op in graph.ops), graph.outputs) for a in atoms if isinstance(a, Ref)
+        a.id
+        for atoms in (*(op.inputs for op in graph.ops), graph.outputs)
+        for a in atoms
+        if isinstance(a, Ref)
     )
 
     for number, op in enumerate(graph.ops):
         refs = [a for a in op.inputs if isinstance(a, Ref)]
-        pure = [a for a in refs if a.id in depends and a.id not in data]  # functions of parameters alone
+        # functions of parameters alone
+        pure = [a for a in refs if a.id in depends and a.id not in data]
         if any(a.id in data for a in refs):
             data.update(r.id for r in op.outputs)
             for a in pure:
                 site = _site(graph, number, op, a, views) if len(pure) == 1 else None
-                if site is None and op.name == "add" and len(refs) == 2 and len(pure) == 1 and a.id in views:
+                if (
+                    site is None
+                    and op.name == "add"
+                    and len(refs) == 2
+                    and len(pure) == 1
+                    and a.id in views
+                ):
                     (other,) = (b for b in refs if b is not a)
                     if uses[other.id] == 1 and other.id in makers:
                         added[views[a.id].leaf].append((makers[other.id], views[a.id]))
@@ -90,12 +107,22 @@ def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True
             full |= depends.get(atom.id, frozenset())
 
     shapes = [graph.shapes[ref.id].shape for ref in graph.inputs[:leaves]]
-    full |= {leaf for leaf, places in added.items() if len(places) > 1 or sites[leaf]}  # before the weights are chosen
-    alone = {found[0].op: (leaf, found[0]) for leaf, found in sites.items() if len(found) == 1 and leaf not in full}
+    # before the weights are chosen
+    full |= {leaf for leaf, places in added.items() if len(places) > 1 or sites[leaf]}
+    alone = {
+        found[0].op: (leaf, found[0])
+        for leaf, found in sites.items()
+        if len(found) == 1 and leaf not in full
+    }
     biases: dict[int, int] = {}  # of a weight, the leaf added to what its only site gives
     for leaf, places in added.items():
         weight, site = alone.get(places[0][0], (leaf, None))
-        if site and leaf not in full and weight not in biases and _is_bias(graph, site, places[0][1], shapes[leaf]):
+        if (
+            site
+            and leaf not in full
+            and weight not in biases
+            and _is_bias(graph, site, places[0][1], shapes[leaf])
+        ):
             biases[weight] = leaf
         else:
             full.add(leaf)
@@ -117,22 +144,32 @@ def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True
 def _site(graph: Graph, number: int, op: Op, weight: Ref, views: dict[int, View]) -> Site | None:
     position = op.inputs.index(weight)
     view = views.get(weight.id)
-    rule = rule_for(op, position, [graph.shape(a) for a in op.inputs]) if len(op.inputs) == 2 and view else None
+    rule = (
+        rule_for(op, position, [graph.shape(a) for a in op.inputs])
+        if len(op.inputs) == 2 and view
+        else None
+    )
     return Site(number, op.inputs[1 - position], view, rule) if view and rule else None
 
 
 def _is_bias(graph: Graph, site: Site, view: View, shape: tuple[int, ...]) -> bool:
-    """Whether a leaf added to a site's result is one number for each feature f, the same at all positions."""
+    """Whether a leaf added to a site's result is one number for each feature f, the same at all
+    positions."""
     if site.view.scales or view.scales or site.rule.sizes[0] != 1 or site.rule.kind == "embedding":
         return False
-    numbers = np.broadcast_to(entries(view.ops, shape), graph.shape(graph.ops[site.op].outputs[0]).shape)
+    numbers = np.broadcast_to(
+        entries(view.ops, shape), graph.shape(graph.ops[site.op].outputs[0]).shape
+    )
     with jax.ensure_compile_time_eval():
         rows = np.asarray(site.rule.cotangent(jnp.asarray(numbers)))[0]
-    return bool((rows == rows[0]).all()) and len(np.unique(rows[0])) == len(rows[0]) == math.prod(shape)
+    return bool((rows == rows[0]).all()) and len(np.unique(rows[0])) == len(rows[0]) == math.prod(
+        shape
+    )
 
 
 def _view(graph: Graph, op: Op, pure: list[Ref], views: dict[int, View]) -> View | None:
-    """What `op` makes of the only parameter-dependent input it has, if that is still a view of a leaf."""
+    """What `op` makes of the only parameter-dependent input it has, if that is still a view of a
+    leaf."""
     view = views.get(pure[0].id) if len(pure) == 1 else None
     if view is None:
         return None
@@ -143,7 +180,10 @@ def _view(graph: Graph, op: Op, pure: list[Ref], views: dict[int, View]) -> View
         return view._replace(scales=(*view.scales, (Const(-1.0), False)))
     if op.name == "mul" or (op.name == "div" and position == 0):
         other = op.inputs[1 - position]
-        if math.prod(graph.shape(other).shape) == 1 and graph.shape(op.outputs[0]).shape == graph.shape(pure[0]).shape:
+        if (
+            math.prod(graph.shape(other).shape) == 1
+            and graph.shape(op.outputs[0]).shape == graph.shape(pure[0]).shape
+        ):
             return view._replace(scales=(*view.scales, (other, op.name == "div")))
     return None
 
@@ -156,7 +196,8 @@ def _groups(sites: list[Site], shape: tuple[int, ...]) -> list[list[Site]] | Non
     for site in sites:
         numbers = np.asarray(site.rule.weight(entries(site.view.ops, shape)))
         for known, members in groups:
-            lookups = [s.rule.kind == "embedding" for s in (site, members[0])]  # data are row numbers, not values
+            # data are row numbers, not values
+            lookups = [s.rule.kind == "embedding" for s in (site, members[0])]
             if lookups[0] == lookups[1] and np.array_equal(known, numbers):
                 members.append(site)
                 break

@@ -1,7 +1,9 @@
-"""Where the backward pass of a network can pause, so that a share of its cotangents exists at a time.
+"""Where the backward pass of a network can pause, so that a share of its cotangents exists at a
+time.
 
-A stage is a run of operations. Forward, the values that cross into it are kept; backward, a stage takes the cotangents
-of the values that leave it, gives those of the values that enter it, and all blocks of parameters that it holds.
+A stage is a run of operations. Forward, the values that cross into it are kept; backward, a stage
+takes the cotangents of the values that leave it, gives those of the values that enter it, and all
+blocks of parameters that it holds.
 """
 
 import itertools
@@ -17,9 +19,11 @@ from theorylab.ntk.sites import Block
 
 
 class Stage(NamedTuple):
-    """Operations `start` to `stop`, the values that enter and leave them, and the numbers of the blocks in them.
+    """Operations `start` to `stop`, the values that enter and leave them, and the numbers of the
+    blocks in them.
 
-    `kept` enter without a derivative: they depend on no parameter, or are no floating-point numbers.
+    `kept` enter without a derivative: they depend on no parameter, or are no floating-point
+    numbers.
     """
 
     start: int
@@ -34,7 +38,8 @@ Crossing = tuple[list[jax.Array], list[jax.Array]]  # values without a derivativ
 
 
 class Flow(NamedTuple):
-    """What depends on what: operations that data reach, values that data and parameters reach, and last uses."""
+    """What depends on what: operations that data reach, values that data and parameters reach, and
+    last uses."""
 
     reached: frozenset[int]  # operations
     active: frozenset[int]  # values
@@ -68,25 +73,37 @@ def whole(graph: Graph, blocks: list[Block]) -> Stage:
 
 
 def cut(graph: Graph, blocks: list[Block], follows: Flow, numbers: int) -> list[Stage]:
-    """Stages whose blocks have about so many `numbers` a sample and output in their cotangents, or more.
+    """Stages whose blocks have about so many `numbers` a sample and output in their cotangents, or
+    more.
 
-    No block is cut. Cuts are made where little crosses, and after the operation that a parameter enters if they can
-    be: what it gives is then not needed twice.
+    No block is cut. Cuts are made where little crosses, and after the operation that a parameter
+    enters if they can be: what it gives is then not needed twice.
     """
     spans = [_span(graph, block, follows) for block in blocks]
     entire = sum(block.sizes[1] * block.sizes[3] for block in blocks)
-    if entire < 1.5 * numbers or any(isinstance(a, Const) or a.id not in follows.active for a in graph.outputs):
+    if entire < 1.5 * numbers or any(
+        isinstance(a, Const) or a.id not in follows.active for a in graph.outputs
+    ):
         return [whole(graph, blocks)]
     ends = {site.op + 1 for block in blocks for site in block.sites}
     free = [
-        c for c in range(1, len(graph.ops)) if c - 1 in follows.reached and not any(a < c <= b for a, b in spans)
-    ]  # fmt: skip
+        c
+        for c in range(1, len(graph.ops))
+        if c - 1 in follows.reached and not any(a < c <= b for a, b in spans)
+    ]
     crossing = {c: _crossing(graph, follows, c) for c in free}
-    weight = {c: sum(math.prod(graph.shapes[i].shape) for i in crossing[c][1]) - 0.5 * (c in ends) for c in free}
+    weight = {
+        c: sum(math.prod(graph.shapes[i].shape) for i in crossing[c][1]) - 0.5 * (c in ends)
+        for c in free
+    }
     cuts, stop = [], len(graph.ops)
 
     def held(c: int) -> int:
-        return sum(b.sizes[1] * b.sizes[3] for b, (a, _) in zip(blocks, spans, strict=True) if c <= a < stop)
+        return sum(
+            b.sizes[1] * b.sizes[3]
+            for b, (a, _) in zip(blocks, spans, strict=True)
+            if c <= a < stop
+        )
 
     while True:
         allowed = [c for c in free if c < stop and max(1, numbers) <= held(c) < held(0)]
@@ -99,7 +116,9 @@ def cut(graph: Graph, blocks: list[Block], follows: Flow, numbers: int) -> list[
     return _stages(graph, blocks, spans, crossing, sorted(cuts))
 
 
-def _stages(graph: Graph, blocks: list[Block], spans: list, crossing: dict, cuts: list[int]) -> list[Stage]:
+def _stages(
+    graph: Graph, blocks: list[Block], spans: list, crossing: dict, cuts: list[int]
+) -> list[Stage]:
     edges, stages = [0, *cuts, len(graph.ops)], []
     for start, stop in itertools.pairwise(edges):
         kept, enter = crossing[start] if start else ((), ())
@@ -125,9 +144,12 @@ def _span(graph: Graph, block: Block, follows: Flow) -> tuple[int, int]:
 
 
 def _crossing(graph: Graph, follows: Flow, c: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Values from before operation c that are used from there on: without a derivative, and with one."""
+    """Values from before operation c that are used from there on: without a derivative, and with
+    one."""
     live = [i for i, maker in follows.made.items() if 0 <= maker < c <= follows.last.get(i, -1)]
-    smooth = [i in follows.active and jnp.issubdtype(graph.shapes[i].dtype, jnp.inexact) for i in live]
+    smooth = [
+        i in follows.active and jnp.issubdtype(graph.shapes[i].dtype, jnp.inexact) for i in live
+    ]
     pairs = list(zip(live, smooth, strict=True))
     return tuple(i for i, s in pairs if not s), tuple(i for i, s in pairs if s)
 
@@ -143,5 +165,7 @@ def forward(graph: Graph, stages: Sequence[Stage], inputs: list[Any]) -> list[Cr
     """The values that enter every stage."""
     env = dict(zip((r.id for r in graph.inputs), inputs, strict=True))
     for op in graph.ops[: stages[-1].start]:
-        env.update(zip((r.id for r in op.outputs), op(*(read(env, a) for a in op.inputs)), strict=True))
+        env.update(
+            zip((r.id for r in op.outputs), op(*(read(env, a) for a in op.inputs)), strict=True)
+        )
     return [([env[i] for i in stage.kept], [env[i] for i in stage.enter]) for stage in stages]

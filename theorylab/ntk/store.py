@@ -1,4 +1,5 @@
-"""A kernel matrix that is filled tile by tile, in memory or in a file that survives being killed."""
+"""A kernel matrix that is filled tile by tile, in memory or in a file that survives being
+killed."""
 
 import contextlib
 import hashlib
@@ -13,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from theorylab.errors import InputError
-from theorylab.files import digest, held, in_one_line, seal, sweep_temporaries, unseal, write_atomically
+from theorylab.files import (
+    digest,
+    held,
+    in_one_line,
+    seal,
+    sweep_temporaries,
+    unseal,
+    write_atomically,
+)
 
 Key = tuple[int, int, int, int]  # first row, last row, first column, last column
 _DIGESTS = {"f", "params", "x1", "x2"}  # of the setup: their values tell a reader nothing
@@ -30,7 +39,8 @@ class KernelStore:
         return self.done.get(key, 0)
 
     def write(self, key: Key, block: np.ndarray, outputs: Any, add: bool) -> None:
-        """Put a tile, and its mirror image in a symmetric kernel; `outputs` indexes the axes after the first two."""
+        """Put a tile, and its mirror image in a symmetric kernel; `outputs` indexes the axes after
+        the first two."""
         a, b, c, d = key
         self._put((slice(a, b), slice(c, d), *outputs), block, add)
         if self.symmetric and (a, b) != (c, d):
@@ -50,11 +60,13 @@ class KernelStore:
 
 
 class KernelFolder(KernelStore):
-    """A kernel on disk: `kernel.npy`, `setup.txt` (what is computed) and `journal.txt`, a line a finished tile.
+    """A kernel on disk: `kernel.npy`, `setup.txt` (what is computed) and `journal.txt`, a line a
+    finished tile.
 
-    Nothing is believed without its digest. `setup.txt` is sealed. A line of the journal has the digest of its tile's
-    bytes, and one of itself together with the setup: it vouches that this tile of this kernel is finished, and whatever
-    is not vouched for is computed again. The header of `kernel.npy` is not read but known, and mended.
+    Nothing is believed without its digest. `setup.txt` is sealed. A line of the journal has the
+    digest of its tile's bytes, and one of itself together with the setup: it vouches that this tile
+    of this kernel is finished, and whatever is not vouched for is computed again. The header of
+    `kernel.npy` is not read but known, and mended.
     """
 
     def __init__(
@@ -67,7 +79,9 @@ class KernelFolder(KernelStore):
         memory_gb: float,
     ):
         self._folder, self._journal, self._memory_gb = folder, folder / "journal.txt", memory_gb
-        self._setup = json.dumps({**setup, "shape": shape, "dtype": dtype.name}, sort_keys=True).encode()
+        self._setup = json.dumps(
+            {**setup, "shape": shape, "dtype": dtype.name}, sort_keys=True
+        ).encode()
         sweep_temporaries(folder, older_than=0)
         written = _read(self._journal) or b""
         lines = [line for line in written.splitlines(keepends=True) if line == self._whole(line)]
@@ -98,11 +112,13 @@ class KernelFolder(KernelStore):
         return line + b" " + digest(self._setup + line).encode() + b" end\n"
 
     def _whole(self, line: bytes) -> bytes:
-        """The line as it was written if it is a line of this kernel, and another text if it is not."""
+        """The line as it was written if it is a line of this kernel, and another text if it is
+        not."""
         return self._sealed(b" ".join(line.split(b" ")[:6]))
 
     def _check_setup(self, vouched: bool) -> None:
-        """Refuse the folder of another kernel, or of an unknown one; describe the kernel in an empty folder."""
+        """Refuse the folder of another kernel, or of an unknown one; describe the kernel in an
+        empty folder."""
         path = self._folder / "setup.txt"
         content = _read(path)
         found = _described(content)
@@ -115,10 +131,13 @@ class KernelFolder(KernelStore):
         if not vouched and not (content is None and empty):
             state = "missing" if content is None else "damaged"
             raise InputError(
-                f"out={str(self._folder)!r}: setup.txt is {state}, so it is not known which kernel is there; "
+                f"out={str(self._folder)!r}: setup.txt is {state}, so it is not known which "
+                f"kernel is there; "
                 "choose another folder or delete this one."
             )
-        write_atomically(path, seal(json.dumps({"kernel": given, "memory_gb": self._memory_gb}).encode()))
+        write_atomically(
+            path, seal(json.dumps({"kernel": given, "memory_gb": self._memory_gb}).encode())
+        )
 
     def _tile_digest(self, key: Key) -> str:
         a, b, c, d = key
@@ -130,9 +149,15 @@ class KernelFolder(KernelStore):
 
 @contextlib.contextmanager
 def open_folder(
-    folder: Path, shape: tuple[int, ...], dtype: Any, symmetric: bool, setup: dict[str, Any], memory_gb: float
+    folder: Path,
+    shape: tuple[int, ...],
+    dtype: Any,
+    symmetric: bool,
+    setup: dict[str, Any],
+    memory_gb: float,
 ) -> Iterator[KernelFolder]:
-    """The kernel in `folder`, held against other processes: a second one waits and finds what the first has finished.
+    """The kernel in `folder`, held against other processes: a second one waits and finds what the
+    first has finished.
 
     Raises `InputError` where the folder holds another kernel, or cannot be read or written.
     """
@@ -144,7 +169,8 @@ def open_folder(
 
 
 def recorded_memory_gb(folder: Path) -> float | None:
-    """The budget that the kernel in `folder` was cut for: what is cut alike can be resumed, whatever is free now."""
+    """The budget that the kernel in `folder` was cut for: what is cut alike can be resumed,
+    whatever is free now."""
     with in_one_line("out", folder):
         found = _described(_read(folder / "setup.txt"))
     return None if found is None else found["memory_gb"]
@@ -162,17 +188,22 @@ def _read(path: Path) -> bytes | None:
 
 def _differences(folder: Path, found: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     names = [name for name in sorted({*found, *given}) if found.get(name) != given.get(name)]
-    told = [name if name in _DIGESTS else f"{name} was {found.get(name)!r}, is {given.get(name)!r}" for name in names]
+    told = [
+        name if name in _DIGESTS else f"{name} was {found.get(name)!r}, is {given.get(name)!r}"
+        for name in names
+    ]
     mend = "give memory_gb as in the first call, " if set(names) <= {"tile", "chunk"} else ""
     where = f"out={str(folder)!r} holds another kernel (differs in {', '.join(told)})"
     return f"{where}; {mend}choose another folder or delete this one."
 
 
 def _map(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """The file's numbers. Its header and its length are made what they must be, and its place on the disk is taken."""
+    """The file's numbers. Its header and its length are made what they must be, and its place on
+    the disk is taken."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
-        header, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        header,
+        {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape},
     )
     start = header.getvalue()
     size = len(start) + math.prod(shape) * dtype.itemsize
@@ -182,7 +213,8 @@ def _map(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         if before != size:
             os.ftruncate(handle, size)
         try:
-            if hasattr(os, "posix_fallocate"):  # a disk that is full later would kill who writes to mapped memory
+            # a disk that is full later would kill who writes to mapped memory
+            if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(handle, 0, size)
         except OSError:
             os.ftruncate(handle, min(before, size))

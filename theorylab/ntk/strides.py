@@ -1,9 +1,10 @@
 """Convolutions that a CPU takes faster in another way.
 
-The derivative with respect to the data of a convolution of stride k is a convolution of the cotangent with k - 1 zeros
-between its entries: XLA multiplies by them, k^2 times the work. Entries of the data whose distance is a multiple of k
-(a phase) only meet every k-th entry of the kernel: so each phase is a small convolution of its own. And a convolution
-of few positions and many channels runs at half of the rate of one matrix product whose results are shifted and added.
+The derivative with respect to the data of a convolution of stride k is a convolution of the
+cotangent with k - 1 zeros between its entries: XLA multiplies by them, k^2 times the work. Entries
+of the data whose distance is a multiple of k (a phase) only meet every k-th entry of the kernel: so
+each phase is a small convolution of its own. And a convolution of few positions and many channels
+runs at half of the rate of one matrix product whose results are shifted and added.
 """
 
 import itertools
@@ -17,11 +18,13 @@ from jaxtyping import Array
 
 from theorylab.ntk.graph import Op
 
-_FEW, _MANY = 32, 1 << 14  # positions at most, and channels in times channels out at least, for a matrix product
+# positions at most, and channels in times channels out at least, for a matrix product
+_FEW, _MANY = 32, 1 << 14
 
 
 def apply(op: Op, *inputs: Any) -> list[Any]:
-    """`op(*inputs)`; a convolution with the faster of its forms, for data and derivative (reverse mode only)."""
+    """`op(*inputs)`; a convolution with the faster of its forms, for data and derivative (reverse
+    mode only)."""
     return [_convolve(op)(*inputs)] if _simple(op) else op(*inputs)
 
 
@@ -53,7 +56,9 @@ def _convolve(op: Op) -> Any:
 
     def backward(saved: tuple[Array, Array], ct: Array) -> tuple[Array, Array]:
         x, w = saved
-        return _by_phases(params, x.shape, w, ct), jax.linear_transpose(lambda v: op(x, v)[0], w)(ct)[0]
+        return _by_phases(params, x.shape, w, ct), jax.linear_transpose(lambda v: op(x, v)[0], w)(
+            ct
+        )[0]
 
     convolve.defvjp(forward, backward)
     return convolve
@@ -73,14 +78,20 @@ def _unstrided(x: Array, w: Array, padding: list[tuple[int, int]], params: dict[
     sizes = [n + sum(p) - k + 1 for n, p, k in zip(x.shape[1:-1], padding, kernel, strict=True)]
     last, d = x.ndim - 1, len(kernel)
     if math.prod(sizes) > _FEW or c * o < _MANY:
-        layout = lax.ConvDimensionNumbers((0, last, *range(1, last)), (d + 1, d, *range(d)), (0, last, *range(1, last)))
-        return lax.conv_general_dilated(x, w, (1,) * d, padding, dimension_numbers=layout, **options)
+        layout = lax.ConvDimensionNumbers(
+            (0, last, *range(1, last)), (d + 1, d, *range(d)), (0, last, *range(1, last))
+        )
+        return lax.conv_general_dilated(
+            x, w, (1,) * d, padding, dimension_numbers=layout, **options
+        )
     everywhere = lax.dot_general(x, jnp.moveaxis(w, d, 0), (((last,), (0,)), ((), ())), **options)
     out = jnp.zeros((x.shape[0], *sizes, o), everywhere.dtype)
     for offset in itertools.product(*map(range, kernel)):
         new = everywhere[(slice(None),) * last + offset]
         starts = [low - i for (low, _), i in zip(padding, offset, strict=True)]
-        moves = [(a, size - n - a, 0) for a, size, n in zip(starts, sizes, x.shape[1:-1], strict=True)]
+        moves = [
+            (a, size - n - a, 0) for a, size, n in zip(starts, sizes, x.shape[1:-1], strict=True)
+        ]
         out = out + lax.pad(new, jnp.zeros((), new.dtype), [(0, 0, 0), *moves, (0, 0, 0)])
     return out
 
@@ -88,15 +99,21 @@ def _unstrided(x: Array, w: Array, padding: list[tuple[int, int]], params: dict[
 def _by_phases(params: dict[str, Any], shape: tuple[int, ...], w: Array, ct: Array) -> Array:
     """The cotangent of the data."""
     numbers, strides = params["dimension_numbers"], params["window_strides"]
-    ct = jnp.transpose(ct, (numbers.out_spec[0], *numbers.out_spec[2:], numbers.out_spec[1]))  # n, space, o
-    w = jnp.transpose(w, (*numbers.rhs_spec[2:], numbers.rhs_spec[0], numbers.rhs_spec[1]))  # space, o, c
+    # n, space, o
+    ct = jnp.transpose(ct, (numbers.out_spec[0], *numbers.out_spec[2:], numbers.out_spec[1]))
+    # space, o, c
+    w = jnp.transpose(w, (*numbers.rhs_spec[2:], numbers.rhs_spec[0], numbers.rhs_spec[1]))
     space = [shape[i] for i in numbers.lhs_spec[2:]]
-    # Entry low + j of the padded data, of phase (low + j) % s, is number (low + j) // s of its phase.
+    # Entry low + j of the padded data, of phase (low + j) % s, is number (low + j) // s of its
+    # phase.
     lows = [low for low, _ in params["padding"]]
     firsts = [low // s for low, s in zip(lows, strides, strict=True)]
-    lengths = [-(-(low + n) // s) - t for low, n, s, t in zip(lows, space, strides, firsts, strict=True)]
+    lengths = [
+        -(-(low + n) // s) - t for low, n, s, t in zip(lows, space, strides, firsts, strict=True)
+    ]
     d, phases = len(strides), []
-    for phase in itertools.product(*map(range, strides)):  # phase i meets the kernel's entries i, i + s, ...
+    # phase i meets the kernel's entries i, i + s, ...
+    for phase in itertools.product(*map(range, strides)):
         taps = w[tuple(slice(i, None, s) for i, s in zip(phase, strides, strict=True))]
         if 0 in taps.shape:
             phases.append(jnp.zeros((ct.shape[0], *lengths, w.shape[-1]), ct.dtype))
@@ -109,6 +126,10 @@ def _by_phases(params: dict[str, Any], shape: tuple[int, ...], w: Array, ct: Arr
     whole = whole.transpose(0, *order, 1 + 2 * d)
     whole = whole.reshape(ct.shape[0], *(n * s for n, s in zip(lengths, strides, strict=True)), -1)
     starts = [low - t * s for low, t, s in zip(lows, firsts, strides, strict=True)]
-    cropped = [(-a, n + a - m * s, 0) for a, n, m, s in zip(starts, space, lengths, strides, strict=True)]
+    cropped = [
+        (-a, n + a - m * s, 0) for a, n, m, s in zip(starts, space, lengths, strides, strict=True)
+    ]
     whole = lax.pad(whole, jnp.zeros((), whole.dtype), [(0, 0, 0), *cropped, (0, 0, 0)])
-    return jnp.moveaxis(whole, range(whole.ndim), (numbers.lhs_spec[0], *numbers.lhs_spec[2:], numbers.lhs_spec[1]))
+    return jnp.moveaxis(
+        whole, range(whole.ndim), (numbers.lhs_spec[0], *numbers.lhs_spec[2:], numbers.lhs_spec[1])
+    )

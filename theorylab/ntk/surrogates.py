@@ -1,7 +1,7 @@
 """Cheaper kernels: features of a scalar head, subsets of parameters, random projections, landmarks.
 
-Scalar random heads: Wei, Hu, Steinhardt (2022), Yu et al. (2022, TCT). Sums of logits: Mohamadi, Bae, Sutherland
-(2023). Random projections of gradients: Park et al. (2023, TRAK).
+Scalar random heads: Wei, Hu, Steinhardt (2022), Yu et al. (2022, TCT). Sums of logits: Mohamadi,
+Bae, Sutherland (2023). Random projections of gradients: Park et al. (2023, TRAK).
 """
 
 import functools
@@ -27,10 +27,12 @@ _ENTRIES = 1 << 24  # entries of a dense random projection that exist at once
 
 
 def random_head(f: Callable, params: PyTree, x: PyTree, key: Array) -> tuple[Callable, PyTree]:
-    """A network with one output: a fresh linear head, weights N(0, 1/W) and bias 0, on the W outputs of `f`.
+    """A network with one output: a fresh linear head, weights N(0, 1/W) and bias 0, on the W
+    outputs of `f`.
 
-    Returns `(g, new_params)` with `g(new_params, x)` of shape (N, 1); the head's weights and bias are parameters too.
-    `x` is only looked at for its shape. One key, one head: share it between training and test data.
+    Returns `(g, new_params)` with `g(new_params, x)` of shape (N, 1); the head's weights and bias
+    are parameters too. `x` is only looked at for its shape. One key, one head: share it between
+    training and test data.
     """
     _check(f, params, x)
     checks.key("key", key)
@@ -47,7 +49,8 @@ def random_head(f: Callable, params: PyTree, x: PyTree, key: Array) -> tuple[Cal
 def sample_coordinates(params: PyTree, p: int, key: Array) -> Int[np.ndarray, " p"]:
     """`p` parameters out of all, drawn without replacement, in increasing order.
 
-    They number the floating-point leaves, raveled one after the other in the order of `jax.tree.leaves`.
+    They number the floating-point leaves, raveled one after the other in the order of
+    `jax.tree.leaves`.
     """
     require_arrays("params", params)
     total = _size(params)
@@ -67,15 +70,18 @@ def entk_features(
     key: Array | None = None,
     batch_size: int = 64,
 ) -> Float[np.ndarray, "n ..."]:
-    """Gradients of a scalar output with respect to the parameters, sample by sample: features whose Gram is an eNTK.
+    """Gradients of a scalar output with respect to the parameters, sample by sample: features whose
+    Gram is an eNTK.
 
     - `head="logit_sum"`: of sum(f)/sqrt(K), shape (N, p): the pseudo-NTK.
     - `"per_class"`: of each output, shape (N, K, p).
-    - `"random"`: of a fresh linear head drawn with `key` on the outputs of `f`, which are then the hidden features,
-      shape (N, p); the head's own bias and weights are the last parameters (TCT's construction).
+    - `"random"`: of a fresh linear head drawn with `key` on the outputs of `f`, which are then the
+      hidden features, shape (N, p); the head's own bias and weights are the last parameters (TCT's
+      construction).
 
-    `coords` keeps only these parameters (`sample_coordinates`); with head="random" draw them from the parameters that
-    `random_head` returns. Memory on the device: `batch_size` gradients of all parameters.
+    `coords` keeps only these parameters (`sample_coordinates`); with head="random" draw them from
+    the parameters that `random_head` returns. Memory on the device: `batch_size` gradients of all
+    parameters.
     """
     checks.choice("head", head, get_args(Head))
     _check(f, params, x)
@@ -89,21 +95,25 @@ def entk_features(
 
 @dataclass(frozen=True)
 class Sketch:
-    """Projected gradients (n, k) of a scalar output; `features @ features.T` estimates its kernel without bias."""
+    """Projected gradients (n, k) of a scalar output; `features @ features.T` estimates its kernel
+    without bias."""
 
     features: Float[np.ndarray, "n k"]
-    variance: float | None = None  # of a diagonal entry, relative, at most; None: 2/k, what dense projections have
+    # of a diagonal entry, relative, at most; None: 2/k, what dense projections have
+    variance: float | None = None
 
     @property
     def relative_error(self) -> float:
-        """Relative standard error of a diagonal entry, at most: sqrt(2/k), more for Kronecker projections."""
+        """Relative standard error of a diagonal entry, at most: sqrt(2/k), more for Kronecker
+        projections."""
         return math.sqrt(2 / self.features.shape[1] if self.variance is None else self.variance)
 
     def kernel(self) -> Float[np.ndarray, "n n"]:
         return self.features @ self.features.T
 
     def standard_error(self) -> Float[np.ndarray, "n n"]:
-        """Of every entry: sqrt((K_nn K_mm + K_nm^2)/k) at the estimated K, exact for Gaussian, else an upper bound.
+        """Of every entry: sqrt((K_nn K_mm + K_nm^2)/k) at the estimated K, exact for Gaussian, else
+        an upper bound.
 
         For Kronecker projections at most `relative_error` times sqrt(K_nn K_mm).
         """
@@ -127,32 +137,40 @@ def sketch_ntk(
 ) -> Sketch:
     """Random projection of the gradients of sum(f)/sqrt(O) to `k` numbers a sample.
 
-    Variance of an entry, with gradients g and h: (|g|^2 |h|^2 + <g, h>^2)/k for "gaussian"; less 2 sum g_i^2 h_i^2 / k
-    for "rademacher" and for "sjlt" (sparse Johnson-Lindenstrauss: each parameter goes, with random sign, to one of
-    k/nonzeros buckets in each of `nonzeros` independent blocks; its cost does not grow with k). "kronecker" projects
-    data and cotangents of each layer apart, k = k1 k2 as evenly as k divides, and never forms the gradients: the
-    cheapest where layers are wide, at a variance of at most ((1 + 2/k1)(1 + 2/k2) - 1) |g|^2 |h|^2; layers and
-    positions average it down. A sketch with k < N has a singular kernel: do not use it for regression
-    without a ridge. The same key gives the same projection always.
+    Variance of an entry, with gradients g and h: (|g|^2 |h|^2 + <g, h>^2)/k for "gaussian"; less 2
+    sum g_i^2 h_i^2 / k for "rademacher" and for "sjlt" (sparse Johnson-Lindenstrauss: each
+    parameter goes, with random sign, to one of k/nonzeros buckets in each of `nonzeros` independent
+    blocks; its cost does not grow with k). "kronecker" projects data and cotangents of each layer
+    apart, k = k1 k2 as evenly as k divides, and never forms the gradients: the cheapest where
+    layers are wide, at a variance of at most ((1 + 2/k1)(1 + 2/k2) - 1) |g|^2 |h|^2; layers and
+    positions average it down. A sketch with k < N has a singular kernel: do not use it for
+    regression without a ridge. The same key gives the same projection always.
     """
     checks.choice("kind", kind, ("gaussian", "rademacher", "sjlt", "kronecker"))
     checks.count("k", k)
     checks.count("nonzeros", nonzeros)
     checks.key("key", key)
     if kind == "sjlt" and k % nonzeros:
-        raise InputError(f"k={k}: needs a positive number, for 'sjlt' a multiple of nonzeros={nonzeros}")
+        raise InputError(
+            f"k={k}: needs a positive number, for 'sjlt' a multiple of nonzeros={nonzeros}"
+        )
     _check(f, params, x)
     params, x = jax.tree.map(jnp.asarray, (params, x))
     if kind == "kronecker":
         whole = functools.partial(_projected, k=k, kind="rademacher", nonzeros=nonzeros)
         factored = kronecker_projection(f, params, x, k, whole)
-        return Sketch(_batched(lambda sample: factored(sample, key), x, batch_size, None), relative_variance(k))
+        return Sketch(
+            _batched(lambda sample: factored(sample, key), x, batch_size, None),
+            relative_variance(k),
+        )
     gradient = _gradient_of(f, params, "logit_sum")
     project = lambda sample: _projected(gradient(sample), key, k, kind, nonzeros)  # noqa: E731
     return Sketch(_batched(project, x, batch_size, None))
 
 
-def _projected(g: Float[Array, " p"], key: Array, k: int, kind: str, nonzeros: int) -> Float[Array, " k"]:
+def _projected(
+    g: Float[Array, " p"], key: Array, k: int, kind: str, nonzeros: int
+) -> Float[Array, " k"]:
     """The projection of a whole gradient, piece by piece."""
     length = max(1, min(g.size, _ENTRIES // (nonzeros if kind == "sjlt" else k)))
     pieces = jnp.pad(g, (0, -g.size % length)).reshape(-1, length)
@@ -164,11 +182,17 @@ def _projected(g: Float[Array, " p"], key: Array, k: int, kind: str, nonzeros: i
     return jax.lax.scan(step, jnp.zeros(k, g.dtype), (jnp.arange(len(pieces)), pieces))[0]
 
 
-def _project(g: Float[Array, " p"], k: int, kind: str, nonzeros: int, key: Array) -> Float[Array, " k"]:
+def _project(
+    g: Float[Array, " p"], k: int, kind: str, nonzeros: int, key: Array
+) -> Float[Array, " k"]:
     if kind == "gaussian":
-        return jnp.dot(g, jax.random.normal(key, (g.size, k), g.dtype), precision="highest") / math.sqrt(k)
+        return jnp.dot(
+            g, jax.random.normal(key, (g.size, k), g.dtype), precision="highest"
+        ) / math.sqrt(k)
     if kind == "rademacher":
-        return jnp.dot(g, jax.random.rademacher(key, (g.size, k), g.dtype), precision="highest") / math.sqrt(k)
+        return jnp.dot(
+            g, jax.random.rademacher(key, (g.size, k), g.dtype), precision="highest"
+        ) / math.sqrt(k)
     places, signs = jax.random.split(key)
     bucket = jax.random.randint(places, (nonzeros, g.size), 0, k // nonzeros)
     signed = g * jax.random.rademacher(signs, (nonzeros, g.size), g.dtype)
@@ -177,19 +201,29 @@ def _project(g: Float[Array, " p"], k: int, kind: str, nonzeros: int, key: Array
 
 
 def nystrom_features(
-    f: Callable, params: PyTree, x: PyTree, landmarks: Int[Array, " m"], *, rcond: float = 1e-6, **options: Any
+    f: Callable,
+    params: PyTree,
+    x: PyTree,
+    landmarks: Int[Array, " m"],
+    *,
+    rcond: float = 1e-6,
+    **options: Any,
 ) -> Float[np.ndarray, "n m"]:
-    """Features whose Gram is the Nystrom approximation C W^+ C^T of the kernel from the columns at `landmarks`.
+    """Features whose Gram is the Nystrom approximation C W^+ C^T of the kernel from the columns at
+    `landmarks`.
 
-    `options` go to `empirical_ntk` (reduce "trace" or "sum_logits"). Eigenvalues of W below `rcond` of the largest are
-    dropped. Exact on the landmarks themselves, below the kernel everywhere (the error is positive semi-definite).
+    `options` go to `empirical_ntk` (reduce "trace" or "sum_logits"). Eigenvalues of W below `rcond`
+    of the largest are dropped. Exact on the landmarks themselves, below the kernel everywhere (the
+    error is positive semi-definite).
     """
     checks.number("rcond", rcond, 0.0, 1.0, open_high=True)
     places = rows("landmarks", landmarks, _check(f, params, x), distinct=False)
     chosen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[places], x)
     columns = np.asarray(empirical_ntk(f, params, x, chosen, **options), np.float64)
     if columns.ndim != 2:
-        raise InputError("reduce: Nystrom features need one number a pair; choose 'trace' or 'sum_logits'")
+        raise InputError(
+            "reduce: Nystrom features need one number a pair; choose 'trace' or 'sum_logits'"
+        )
     core = columns[places]
     values, vectors = np.linalg.eigh((core + core.T) / 2)
     kept = values > rcond * values[-1]
@@ -220,7 +254,11 @@ def _gradient_of(f: Callable, params: PyTree, head: Head) -> Callable[[PyTree], 
     def gradient(sample: PyTree) -> Array:
         batch = jax.tree.map(lambda leaf: leaf[None], sample)
         out, pullback = jax.vjp(lambda w: _outputs(f, join(w, fixed), batch)[0], weights)
-        seeds = jnp.eye(out.size, dtype=out.dtype) if head == "per_class" else jnp.ones((1, out.size), out.dtype)
+        seeds = (
+            jnp.eye(out.size, dtype=out.dtype)
+            if head == "per_class"
+            else jnp.ones((1, out.size), out.dtype)
+        )
         if head == "logit_sum":
             seeds = seeds / math.sqrt(out.size)
         (rows,) = jax.vmap(pullback)(seeds)
@@ -242,5 +280,8 @@ def _batched(one: Callable, x: PyTree, batch_size: int, coords: np.ndarray | Non
         return rows if coords is None else rows[..., jnp.asarray(coords)]
 
     with jax.default_matmul_precision("highest"):
-        parts = [batch(jax.tree.map(lambda a, i=i: a[i : i + batch_size], x)) for i in range(0, n, batch_size)]
+        parts = [
+            batch(jax.tree.map(lambda a, i=i: a[i : i + batch_size], x))
+            for i in range(0, n, batch_size)
+        ]
     return np.concatenate([np.asarray(part) for part in parts])

@@ -1,4 +1,5 @@
-"""Fill a kernel tile by tile: features are computed once where memory allows, and contracted pair by pair."""
+"""Fill a kernel tile by tile: features are computed once where memory allows, and contracted pair
+by pair."""
 
 import contextlib
 from collections import deque
@@ -9,7 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout
@@ -17,7 +25,13 @@ from theorylab.ntk.store import KernelStore, Key
 
 
 def fill(
-    store: KernelStore, engine: Engine, layout: Layout, params: PyTree, x1: PyTree, x2: PyTree | None, progress: bool
+    store: KernelStore,
+    engine: Engine,
+    layout: Layout,
+    params: PyTree,
+    x1: PyTree,
+    x2: PyTree | None,
+    progress: bool,
 ) -> None:
     """Compute every tile that `store` lacks."""
     (n1, n2), size, reduce = store.kernel.shape[:2], layout.tile, engine.reduce
@@ -31,7 +45,9 @@ def fill(
         return i, min(i + size, n1), j, min(j + size, n2)
 
     def features(x: PyTree, start: int, output: int) -> Any:
-        return engine.features(params, _tile(x, start, size), layout.seeds(output, reduce, dtype), layout.plan)
+        return engine.features(
+            params, _tile(x, start, size), layout.seeds(output, reduce, dtype), layout.plan
+        )
 
     with _bar(progress, len(wanted) * len(passes)) as advance:
 
@@ -69,12 +85,20 @@ def fill(
 
 
 def _write(
-    store: KernelStore, key: Key, block: np.ndarray, layout: Layout, reduce: str, chunks: tuple[int, int], number: int
+    store: KernelStore,
+    key: Key,
+    block: np.ndarray,
+    layout: Layout,
+    reduce: str,
+    chunks: tuple[int, int],
+    number: int,
 ) -> None:
     """Trim what pads the last tile and the last chunk, and hand the rest to the store."""
     if not np.isfinite(block).all():
         raise InputError(
-            "f: the kernel has non-finite entries; check params, x1 and x2 for NaN, infinities or overflow"
+            "f: the kernel has non-finite entries; check params, x1 and x2 for NaN, "
+            "infinities or "
+            "overflow"
         )
     q, r = (slice(c, min(c + layout.chunk, layout.outputs)) for c in chunks)
     block = block[: key[1] - key[0], : key[3] - key[2]]
@@ -88,7 +112,8 @@ def _write(
 
 
 def _tile(x: PyTree, start: int, size: int) -> PyTree:
-    """Samples `start` to `start + size`; the last one repeated beyond the end, so that all tiles have one shape."""
+    """Samples `start` to `start + size`; the last one repeated beyond the end, so that all tiles
+    have one shape."""
 
     def take(leaf: Array) -> Array:
         rows = leaf[start : start + size]
@@ -100,7 +125,13 @@ def _tile(x: PyTree, start: int, size: int) -> PyTree:
 
 @contextlib.contextmanager
 def _bar(show: bool, total: int) -> Iterator[Callable[[int], None]]:
-    columns = (TextColumn("tiles"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("tiles"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, disable=not show) as bar:
         task = bar.add_task("tiles", total=total)
         yield lambda steps: bar.advance(task, steps)

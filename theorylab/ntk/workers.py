@@ -1,7 +1,7 @@
 """Threads for NumPy's products: one a core, each with BLAS on one thread and memory of its own.
 
-Products of a few hundred rows leave a threaded BLAS waiting, and copies between them use one core; whole pieces of
-work, one a thread, use all.
+Products of a few hundred rows leave a threaded BLAS waiting, and copies between them use one core;
+whole pieces of work, one a thread, use all.
 """
 
 import ctypes
@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-_LIMITED = threading.Lock()  # BLAS's number of threads is the process's: one caller at a time sets it
+# BLAS's number of threads is the process's: one caller at a time sets it
+_LIMITED = threading.Lock()
 
 
 class Scratch:
-    """A thread's memory by name, used again and again: fresh pages would cost as much as the products.
+    """A thread's memory by name, used again and again: fresh pages would cost as much as the
+    products.
 
     Mapped, not allocated: an allocator keeps what a thread has freed, for that thread.
     """
@@ -54,7 +56,8 @@ def share(units: list[Unit], memory: list[Scratch]) -> None:
     """Run all units, each once, in any order, in as many threads as there is scratch memory for."""
     todo = units[::-1]
 
-    @np.errstate(invalid="ignore", over="ignore")  # who asks for the result looks for what is not finite
+    # who asks for the result looks for what is not finite
+    @np.errstate(invalid="ignore", over="ignore")
     def work(scratch: Scratch) -> None:
         while todo:
             try:
@@ -78,12 +81,14 @@ def share(units: list[Unit], memory: list[Scratch]) -> None:
 
 @functools.cache
 def _pool(process: int, size: int) -> ThreadPoolExecutor:
-    """Threads that wait for the next work: to start some costs as much as a small kernel. A fork has none of them."""
+    """Threads that wait for the next work: to start some costs as much as a small kernel. A fork
+    has none of them."""
     return ThreadPoolExecutor(size)
 
 
 def release() -> None:
-    """Give what is freed back to the system: an allocator keeps it, thread by thread, and asks for more elsewhere."""
+    """Give what is freed back to the system: an allocator keeps it, thread by thread, and asks for
+    more elsewhere."""
     trim = _trim()
     if trim is not None:
         trim(0)

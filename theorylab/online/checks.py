@@ -1,4 +1,5 @@
-"""What is of this field alone: prices and jobs, and numbers in float64. The rest is `theorylab.checks`."""
+"""What is of this field alone: prices and jobs, and numbers in float64. The rest is
+`theorylab.checks`."""
 
 from typing import Any
 
@@ -11,12 +12,14 @@ from theorylab.precision import as_float64, is_traced
 
 
 def backend(*arrays: Any) -> Any:
-    """jax.numpy if any of the arrays is traced, else NumPy: closed forms on known numbers need no compilation."""
+    """jax.numpy if any of the arrays is traced, else NumPy: closed forms on known numbers need no
+    compilation."""
     return jnp if is_traced(*arrays) else np
 
 
 def within(name: str, value: Any, low: float = -np.inf, high: float = np.inf, **bounds: Any) -> Any:
-    """`checks.within` in float64, a NumPy array or a traced one; infinity is in an interval that is closed there."""
+    """`checks.within` in float64, a NumPy array or a traced one; infinity is in an interval that is
+    closed there."""
     infinite = not (np.isinf(high) and bounds.get("open_high", False))
     array = checks.within(name, value, low, high, infinite=infinite, **bounds)
     return as_float64(array) if is_traced(array) else np.asarray(array, dtype=np.float64)
@@ -25,28 +28,40 @@ def within(name: str, value: Any, low: float = -np.inf, high: float = np.inf, **
 def price(b: Any) -> int:
     """The cost of buying, in days of rent: a whole number from 2 on, which may come as a float."""
     if is_traced(b):
-        raise InputError("b is traced; the price in days of rent, a whole number from 2 on, must be known")
+        raise InputError(
+            "b is traced; the price in days of rent, a whole number from 2 on, must be known"
+        )
     return int(checks.number("b", b, 2, whole=True))
 
 
 def jobs(sizes: Any, predictions: Any, nudge: Any) -> tuple[Any, Any, Any]:
-    """Sizes, predictions (..., n) >= 0 of one shape, and nudges or None. Predictions None means correct ones."""
+    """Sizes, predictions (..., n) >= 0 of one shape, and nudges or None. Predictions None means
+    correct ones."""
     x = _sizes("sizes", sizes)
     if x.ndim == 0:
-        raise InputError("sizes is a single number; an array (..., n) of job sizes is needed, [x] for one job")
+        raise InputError(
+            "sizes is a single number; an array (..., n) of job sizes is needed, [x] for one job"
+        )
     y = x if predictions is None else _sizes("predictions", predictions)
     if x.shape[-1:] != y.shape[-1:]:
         raise InputError(
-            f"predictions are for {y.shape[-1] if y.ndim else 'no'} jobs and sizes for {x.shape[-1]}; one prediction "
+            f"predictions are for {y.shape[-1] if y.ndim else 'no'} jobs and sizes for "
+            f"{x.shape[-1]}; one prediction "
             "per job is needed"
         )
     e = None if nudge is None else within("nudge", nudge, open_low=True, open_high=True)
     given = {"sizes": x, "predictions": y} | ({} if e is None else {"nudge": e})
     shape = checks.broadcast(**given)
     if shape[-1:] != x.shape[-1:]:
-        raise InputError(f"nudge has shape {given['nudge'].shape}; one for each of the {x.shape[-1]} jobs is needed")
+        raise InputError(
+            f"nudge has shape {given['nudge'].shape}; one for each of the {x.shape[-1]} jobs "
+            f"is "
+            f"needed"
+        )
     if e is not None and not is_traced(x, e) and np.any((e < 0) & (x == 0)):
-        raise InputError("nudge is negative for a job of size 0; sizes that stay >= 0 just below are needed")
+        raise InputError(
+            "nudge is negative for a job of size 0; sizes that stay >= 0 just below are needed"
+        )
     return tuple(a if a is None else backend(a).broadcast_to(a, shape) for a in (x, y, e))  # type: ignore[return-value]
 
 

@@ -1,7 +1,7 @@
 """Measured consistency-robustness curves of any online algorithm, beside what is possible.
 
-curve = ski_rental_curve(lambda lam: lambda y, b: deterministic_buy_day(y, b, lam), [0.2, 0.5, 1.0], b=100)
-curve = scheduling_curve(TwoStage, [0.1, 0.2], n=3, key=jax.random.key(0))
+curve = ski_rental_curve(lambda lam: lambda y, b: deterministic_buy_day(y, b, lam), [0.2, 0.5, 1.0],
+b=100) curve = scheduling_curve(TwoStage, [0.1, 0.2], n=3, key=jax.random.key(0))
 curve.consistency, curve.robustness, curve.optimum
 """
 
@@ -27,7 +27,8 @@ SkiRule = Callable[[int, int], Any]
 class SkiMeasure:
     """Worst ratios of a ski-rental rule over the predictions tried, and where they occur.
 
-    consistency: at season = prediction = `consistent_at`; robustness: at `robust_at` = (prediction, season).
+    consistency: at season = prediction = `consistent_at`; robustness: at `robust_at` = (prediction,
+    season).
     by_prediction: (predictions, 2) consistency and worst ratio at every prediction tried.
     """
 
@@ -41,10 +42,12 @@ class SkiMeasure:
 
 @dataclass(frozen=True)
 class TradeoffCurve:
-    """Measured points (P,) of a family of algorithms and the optimum at the same consistency or robustness.
+    """Measured points (P,) of a family of algorithms and the optimum at the same consistency or
+    robustness.
 
-    optimum: ski rental: least consistency possible at the measured robustness; scheduling: least robustness possible
-      at the measured consistency. kind says which: "consistency" or "robustness".
+    optimum: ski rental: least consistency possible at the measured robustness; scheduling: least
+      robustness possible at the measured consistency. kind says which: "consistency" or
+      "robustness".
     witnesses: the worst instances, for scheduling.
     """
 
@@ -61,17 +64,22 @@ class TradeoffCurve:
         return (self.consistency if self.kind == "consistency" else self.robustness) - self.optimum
 
 
-def measure_ski_rule(rule: SkiRule, b: int, *, predictions: Sequence[int] | None = None) -> SkiMeasure:
-    """Exact consistency and robustness of `rule(prediction, b) -> buying day or probabilities (K,)` on whole days.
+def measure_ski_rule(
+    rule: SkiRule, b: int, *, predictions: Sequence[int] | None = None
+) -> SkiMeasure:
+    """Exact consistency and robustness of `rule(prediction, b) -> buying day or probabilities (K,)`
+    on whole days.
 
-    The rule is called on the host with whole numbers, so NumPy, JAX and plain Python rules all do. Every season is
-    tried that can matter: up to one day beyond the support, b and the prediction (a rule that may never buy is also
-    given an endless season, so its robustness is infinite). predictions: by default 1..4b and 1000 b.
+    The rule is called on the host with whole numbers, so NumPy, JAX and plain Python rules all do.
+    Every season is tried that can matter: up to one day beyond the support, b and the prediction (a
+    rule that may never buy is also given an endless season, so its robustness is infinite).
+    predictions: by default 1..4b and 1000 b.
     """
     b, rule = price(b), checks.function("rule", rule)
     predictions = [*range(1, 4 * b + 1), 1000 * b] if predictions is None else predictions
     tried = np.asarray(checks.within("predictions", predictions, 1, whole=True, ndim=1))
-    groups: dict[bytes, tuple[np.ndarray, list[int]]] = {}  # predictions with the same answer are measured together
+    # predictions with the same answer are measured together
+    groups: dict[bytes, tuple[np.ndarray, list[int]]] = {}
     for i, y in enumerate(tried.astype(int).tolist()):
         q = as_distribution(rule(y, b))
         groups.setdefault(q.tobytes(), (q, []))[1].append(i)
@@ -80,25 +88,43 @@ def measure_ski_rule(rule: SkiRule, b: int, *, predictions: Sequence[int] | None
         seasons = np.arange(1, max(q.size, b) + 2)
         ratios = np.asarray(ski_ratios(q, b, np.concatenate([seasons, tried[members], [np.inf]])))
         at = int(np.argmax(ratios[: seasons.size]))
-        worst = (np.inf, np.iinfo(np.int64).max) if np.isinf(ratios[-1]) else (ratios[at], seasons[at])
+        worst = (
+            (np.inf, np.iinfo(np.int64).max) if np.isinf(ratios[-1]) else (ratios[at], seasons[at])
+        )
         found[members, 0], found[members, 1:] = ratios[seasons.size : -1], worst
     c, r = int(np.argmax(found[:, 0])), int(np.argmax(found[:, 1]))
-    return SkiMeasure(found[c, 0], found[r, 1], int(tried[c]), (int(tried[r]), int(found[r, 2])), tried, found[:, :2])
+    return SkiMeasure(
+        found[c, 0],
+        found[r, 1],
+        int(tried[c]),
+        (int(tried[r]), int(found[r, 2])),
+        tried,
+        found[:, :2],
+    )
 
 
 def ski_rental_curve(
-    family: Callable[[float], SkiRule], parameters: Sequence[float], b: int, *, predictions: Sequence[int] | None = None
+    family: Callable[[float], SkiRule],
+    parameters: Sequence[float],
+    b: int,
+    *,
+    predictions: Sequence[int] | None = None,
 ) -> TradeoffCurve:
-    """Measured curve of `family(parameter) -> rule`, see `measure_ski_rule`, beside the least consistency at price b.
+    """Measured curve of `family(parameter) -> rule`, see `measure_ski_rule`, beside the least
+    consistency at price b.
 
-    The optimum is `tradeoff_randomized_discrete` at the measured robustness, the exact one for this price; the curve
-    of the limit of large b is not a bound at finite b.
+    The optimum is `tradeoff_randomized_discrete` at the measured robustness, the exact one for this
+    price; the curve of the limit of large b is not a bound at finite b.
     """
     checks.function("family", family), checks.finite("parameters", parameters, ndim=1)
     measured = [measure_ski_rule(family(p), b, predictions=predictions) for p in parameters]
-    consistency, robustness = (np.asarray([getattr(m, k) for m in measured]) for k in ("consistency", "robustness"))
+    consistency, robustness = (
+        np.asarray([getattr(m, k) for m in measured]) for k in ("consistency", "robustness")
+    )
     optimum = np.asarray(tradeoff_randomized_discrete(robustness, b))
-    return TradeoffCurve(np.asarray(parameters, float), consistency, robustness, optimum, "consistency")
+    return TradeoffCurve(
+        np.asarray(parameters, float), consistency, robustness, optimum, "consistency"
+    )
 
 
 def scheduling_curve(
@@ -113,22 +139,29 @@ def scheduling_curve(
 ) -> TradeoffCurve:
     """Measured curve of `family(parameter) -> policy` on n jobs, beside the lower bound for n jobs.
 
-    Consistency by search over correct predictions, robustness by search over all and by the proof's adversary; both
-    are lower estimates, so a point may move away from the bound with more `instances`, never below it. Where the
-    measured consistency is beyond round robin's 2n/(n+1) the optimum is that ratio.
-    search: options of `worst_case_search`. A family of PyTrees, such as `lambda p: jax.tree_util.Partial(rates, p)`
-    for a function rates(p, view), is compiled once; a family of closures once per parameter.
+    Consistency by search over correct predictions, robustness by search over all and by the proof's
+    adversary; both are lower estimates, so a point may move away from the bound with more
+    `instances`, never below it. Where the measured consistency is beyond round robin's 2n/(n+1) the
+    optimum is that ratio. search: options of `worst_case_search`. A family of PyTrees, such as
+    `lambda p: jax.tree_util.Partial(rates, p)` for a function rates(p, view), is compiled once; a
+    family of closures once per parameter.
     """
     import jax
 
     n, instances = checks.count("n", n, 2), checks.count("instances", instances)
-    checks.function("family", family), checks.finite("parameters", parameters, ndim=1), checks.key("key", key)
+    (
+        checks.function("family", family),
+        checks.finite("parameters", parameters, ndim=1),
+        checks.key("key", key),
+    )
     consistency, robustness, witnesses = [], [], []
     for i, parameter in enumerate(parameters):
         policy = family(parameter)
         keys = jax.random.split(jax.random.fold_in(key, i))
         perfect, any_ = (
-            worst_case_search(policy, n, key=k, instances=instances, perfect=p, wakes=wakes, **search)
+            worst_case_search(
+                policy, n, key=k, instances=instances, perfect=p, wakes=wakes, **search
+            )
             for k, p in zip(keys, (True, False), strict=True)
         )
         worst = max((any_, proof_adversary(policy, n, wakes=wakes)), key=lambda w: w.ratio)
@@ -137,5 +170,11 @@ def scheduling_curve(
         witnesses.append(worst.instance)
     lam = np.clip(np.asarray(consistency) - 1, 0.0, (n - 1) / (n + 1))
     optimum = np.asarray(scheduling_lower_bound(n, lam))
-    return TradeoffCurve(np.asarray(parameters, float), np.asarray(consistency), np.asarray(robustness), optimum,
-                         "robustness", tuple(witnesses))  # fmt: skip
+    return TradeoffCurve(
+        np.asarray(parameters, float),
+        np.asarray(consistency),
+        np.asarray(robustness),
+        optimum,
+        "robustness",
+        tuple(witnesses),
+    )

@@ -1,12 +1,13 @@
 """A fluid scheduler: from event to event with rates that a policy sets, many instances at once.
 
-Sizes may be "just above" or "just below" a number: `nudge` e stands for the size x + e * epsilon with an infinitesimal
-epsilon > 0. The simulator carries the epsilon part beside every time and service and compares lexicographically, so
-suprema that no instance attains (an overrun by next to nothing) are evaluated exactly.
+Sizes may be "just above" or "just below" a number: `nudge` e stands for the size x + e * epsilon
+with an infinitesimal epsilon > 0. The simulator carries the epsilon part beside every time and
+service and compares lexicographically, so suprema that no instance attains (an overrun by next to
+nothing) are evaluated exactly.
 
-Whether a prediction is right is decided by comparing sizes with predictions bit for bit, never by a tolerance. Only
-events of different origin, which must meet up to rounding (a job's end and the end of a stage), meet at a relative
-tolerance of 1e-12.
+Whether a prediction is right is decided by comparing sizes with predictions bit for bit, never by a
+tolerance. Only events of different origin, which must meet up to rounding (a job's end and the end
+of a stage), meet at a relative tolerance of 1e-12.
 """
 
 from dataclasses import dataclass
@@ -38,8 +39,8 @@ class Schedule:
 
     cost: (...) sum of completion times; infinite when the policy leaves a job unserved for ever.
     completion: (..., n) completion times.
-    status: (...) 0 finished, 1 stuck, 2 out of wake-ups, 3 infeasible rates (the last two only under jit; the cost
-      is then NaN).
+    status: (...) 0 finished, 1 stuck, 2 out of wake-ups, 3 infeasible rates (the last two only
+      under jit; the cost is then NaN).
     """
 
     cost: Float[Array, "..."]
@@ -57,19 +58,24 @@ def schedule(
 ) -> Schedule:
     """Run a policy on instances: sizes and predictions (..., n), batch axes first; float64 inside.
 
-    predictions None means correct predictions. nudge: infinitesimal parts of the sizes, 0 by default.
-    wakes: how many wake-ups the policy may request in one run (default: its attribute `wakes`, else 4).
-    jit, vmap over instances and over a policy's parameters work; a policy that is a plain function is traced once.
-    Raises `InputError` for NaN or negative sizes, shapes that do not fit, infeasible rates, too many wake-ups.
+    predictions None means correct predictions. nudge: infinitesimal parts of the sizes, 0 by
+    default. wakes: how many wake-ups the policy may request in one run (default: its attribute
+    `wakes`, else 4). jit, vmap over instances and over a policy's parameters work; a policy that is
+    a plain function is traced once. Raises `InputError` for NaN or negative sizes, shapes that do
+    not fit, infeasible rates, too many wake-ups.
     """
     allowed = checks.count("wakes", getattr(policy, "wakes", 4) if wakes is None else wakes, 0)
     result = _schedule(policy, sizes, predictions, nudge, allowed)
     if not is_traced(result.status):
         status = np.asarray(result.status)
         if (status == INFEASIBLE).any():
-            raise InputError("the policy gave infeasible rates; needed: rates >= 0 that sum to at most 1.")
+            raise InputError(
+                "the policy gave infeasible rates; needed: rates >= 0 that sum to at most 1."
+            )
         if (status == ASLEEP).any():
-            raise InputError(f"the policy asked for more than {allowed} wake-ups; give a larger wakes=.")
+            raise InputError(
+                f"the policy asked for more than {allowed} wake-ups; give a larger wakes=."
+            )
     return result
 
 
@@ -83,22 +89,27 @@ def _schedule(policy: Policy, sizes: Any, predictions: Any, nudge: Any, wakes: i
     flat = [None if a is None else jnp.asarray(a).reshape(-1, n).T for a in (x, y, e)]
     block = max(_IN_CACHE // n, 1) if jax.default_backend() == "cpu" else x.size // n
     run = _simulate_blocks(as_pytree(policy), *flat, wakes=wakes, block=block)
-    return Schedule(run.cost.reshape(batch), run.finish.T.reshape(*batch, n), run.status.reshape(batch))
+    return Schedule(
+        run.cost.reshape(batch), run.finish.T.reshape(*batch, n), run.status.reshape(batch)
+    )
 
 
 def as_pytree(policy: Policy) -> Any:
-    """A policy that can go through jit: a registered dataclass with parameters in float64 (call it with 64-bit types
-    on), or a plain function as a static callable."""
+    """A policy that can go through jit: a registered dataclass with parameters in float64 (call it
+    with 64-bit types on), or a plain function as a static callable."""
     checks.function("policy", policy)
     if isinstance(policy, TwoStage | PreferentialRoundRobin):
         policy.check()
     if jax.tree_util.all_leaves([policy]):
         return jax.tree_util.Partial(policy)
-    return jax.tree.map(lambda p: as_float64(p) if jnp.issubdtype(jnp.result_type(p), jnp.floating) else p, policy)
+    return jax.tree.map(
+        lambda p: as_float64(p) if jnp.issubdtype(jnp.result_type(p), jnp.floating) else p, policy
+    )
 
 
 class Run(NamedTuple):
-    """Outcome of the simulator, instances on the last axis; `snap` is the service (n, B) at the event asked for."""
+    """Outcome of the simulator, instances on the last axis; `snap` is the service (n, B) at the
+    event asked for."""
 
     cost: Float[Array, " B"]
     finish: Float[Array, "n B"]
@@ -127,11 +138,13 @@ def ranks(y: Float[Array, "n B"]) -> Int[Array, "n B"]:
     def count_one(i: Any, rank: Any) -> Any:
         return rank + ((y[i] < y) | ((y[i] == y) & (i < index)))
 
-    return jax.lax.fori_loop(0, y.shape[0], count_one, jnp.zeros(y.shape, jnp.int32))  # sorts columns 8 times faster
+    # sorts columns 8 times faster
+    return jax.lax.fori_loop(0, y.shape[0], count_one, jnp.zeros(y.shape, jnp.int32))
 
 
 def simulate(policy: Any, x: Any, y: Any, e: Any, pick: Any = None, *, wakes: int) -> Run:
-    """The event loop on arrays (n, B): jobs on the first axis, so that every reduction runs along whole vectors.
+    """The event loop on arrays (n, B): jobs on the first axis, so that every reduction runs along
+    whole vectors.
 
     pick: (B,) index of the event at which the attained service is recorded.
     """
@@ -147,17 +160,30 @@ def simulate(policy: Any, x: Any, y: Any, e: Any, pick: Any = None, *, wakes: in
         action = action if isinstance(action, Action) else Action(action)
         rates = jnp.asarray(action.rates, x.dtype)
         if rates.shape != (n,):
-            raise InputError(f"the policy gave rates of shape {rates.shape}; needed: one rate per job, ({n},).")
+            raise InputError(
+                f"the policy gave rates of shape {rates.shape}; needed: one rate per job, ({n},)."
+            )
         return Action(rates, jnp.asarray(action.wake, x.dtype))
 
     def step(carry: tuple[Any, _State]) -> tuple[Any, _State]:
         index, s = carry
         unfinished = jnp.isinf(s.finish)
-        view = View(y, rank, s.attained, unfinished, ~unfinished & below, s.reached, s.finish, s.time, s.phase)
+        view = View(
+            y,
+            rank,
+            s.attained,
+            unfinished,
+            ~unfinished & below,
+            s.reached,
+            s.finish,
+            s.time,
+            s.phase,
+        )
         action = jax.vmap(ask, in_axes=-1, out_axes=-1)(view)
         wake = jnp.where(action.wake > s.woken_at, action.wake, jnp.inf)  # each wake-up comes once
         rate = jnp.where(unfinished, action.rates, 0.0)
-        bad = ~(total(jnp.where(rate >= 0, rate, 2.0)) <= 1 + 1e-9)  # an infeasible rate breaks the sum
+        # an infeasible rate breaks the sum
+        bad = ~(total(jnp.where(rate >= 0, rate, 2.0)) <= 1 + 1e-9)
         # The next milestone of an overrunning job is its prediction, of every other job its end.
         pending = above & ~s.reached if watches else jnp.zeros_like(unfinished)
         target = jnp.where(pending, y, x)
@@ -192,17 +218,41 @@ def simulate(policy: Any, x: Any, y: Any, e: Any, pick: Any = None, *, wakes: in
         infeasible = s.infeasible | (bad & open_)
         phase = s.phase + woken
         woken_at = jnp.where(woken, wake, s.woken_at)
-        after = _State(attained, attained_e, finish, reached, time, time_e, phase, woken_at, infeasible, stuck, snap)
+        after = _State(
+            attained,
+            attained_e,
+            finish,
+            reached,
+            time,
+            time_e,
+            phase,
+            woken_at,
+            infeasible,
+            stuck,
+            snap,
+        )
         return index + 1, after
 
     zero, no = jnp.zeros_like(x), jnp.zeros(x.shape, bool)
     small = (zero, zero[0]) if nudged else (None, None)
-    start = _State(zero, small[0], jnp.full_like(x, jnp.inf), no, zero[0], small[1], jnp.zeros(x.shape[1], jnp.int32),
-                   jnp.full(x.shape[1], -jnp.inf),
-                   no[0], no[0], None if pick is None else zero)  # fmt: skip
+    start = _State(
+        zero,
+        small[0],
+        jnp.full_like(x, jnp.inf),
+        no,
+        zero[0],
+        small[1],
+        jnp.zeros(x.shape[1], jnp.int32),
+        jnp.full(x.shape[1], -jnp.inf),
+        no[0],
+        no[0],
+        None if pick is None else zero,
+    )
     most = n * (2 if watches else 1) + wakes  # events: ends, overruns and wake-ups
     events, end = jax.lax.while_loop(
-        lambda carry: (carry[0] < most) & jnp.any(jnp.isinf(carry[1].finish)), step, (jnp.zeros((), jnp.int32), start)
+        lambda carry: (carry[0] < most) & jnp.any(jnp.isinf(carry[1].finish)),
+        step,
+        (jnp.zeros((), jnp.int32), start),
     )
     snap = None if pick is None else jnp.where(pick >= events, end.attained, end.snap)
     open_ = jnp.any(jnp.isinf(end.finish), axis=0)
@@ -214,18 +264,26 @@ def simulate(policy: Any, x: Any, y: Any, e: Any, pick: Any = None, *, wakes: in
 
 @partial(jax.jit, static_argnames=("wakes", "block"))
 def _simulate_blocks(policy: Any, x: Any, y: Any, e: Any, *, wakes: int, block: int) -> Run:
-    """`simulate` on `block` instances after another, on arrays that stay in the processor's cache."""
+    """`simulate` on `block` instances after another, on arrays that stay in the processor's
+    cache."""
     n, instances = x.shape
     if instances <= block:
         return simulate(policy, x, y, e, wakes=wakes)
     count = -(-instances // block)
 
     def split(a: Any) -> Any:
-        return jnp.pad(a, ((0, 0), (0, count * block - instances))).reshape(n, count, block).swapaxes(0, 1)
+        return (
+            jnp.pad(a, ((0, 0), (0, count * block - instances)))
+            .reshape(n, count, block)
+            .swapaxes(0, 1)
+        )
 
     def join(a: Any) -> Any:
         return jnp.moveaxis(a, 0, -2).reshape(*a.shape[1:-1], -1)[..., :instances]
 
     return jax.tree.map(
-        join, jax.lax.map(lambda xye: simulate(policy, *xye, wakes=wakes), jax.tree.map(split, (x, y, e)))
+        join,
+        jax.lax.map(
+            lambda xye: simulate(policy, *xye, wakes=wakes), jax.tree.map(split, (x, y, e))
+        ),
     )

@@ -1,12 +1,15 @@
-"""Scheduling policies: pure functions from what an online algorithm may see to the rates at which jobs are served.
+"""Scheduling policies: pure functions from what an online algorithm may see to the rates at which
+jobs are served.
 
-A policy is any callable `policy(view) -> rates` or `-> Action(rates, wake)`, written for one instance: `view` is a
-`View` of arrays (n,), rates (n,) are >= 0 with sum <= 1 (rates of finished jobs are ignored). It is asked again
-whenever a job finishes, overruns its prediction, or the time `wake` comes. The policies here are frozen dataclasses
-registered as PyTrees, so their parameters can be traced and vmapped.
+A policy is any callable `policy(view) -> rates` or `-> Action(rates, wake)`, written for one
+instance: `view` is a `View` of arrays (n,), rates (n,) are >= 0 with sum <= 1 (rates of finished
+jobs are ignored). It is asked again whenever a job finishes, overruns its prediction, or the time
+`wake` comes. The policies here are frozen dataclasses registered as PyTrees, so their parameters
+can be traced and vmapped.
 
-Sources: Purohit, Svitkina, Kumar, "Improving Online Algorithms via ML Predictions" (2018), PSK; Wei, Zhang, "Optimal
-Robustness-Consistency Trade-offs for Learning-Augmented Online Algorithms" (2020), WZ.
+Sources: Purohit, Svitkina, Kumar, "Improving Online Algorithms via ML Predictions" (2018), PSK;
+Wei, Zhang, "Optimal Robustness-Consistency Trade-offs for Learning-Augmented Online Algorithms"
+(2020), WZ.
 """
 
 from collections.abc import Callable
@@ -29,7 +32,8 @@ class View(NamedTuple):
     attained: service received so far.
     unfinished: jobs still to be served.
     early: jobs that finished before they had received their predicted size.
-    overrun: jobs that received their predicted size without finishing (stays set when they finish later).
+    overrun: jobs that received their predicted size without finishing (stays set when they finish
+    later).
     finished_at: completion times, infinite for unfinished jobs.
     time: now.
     phase: how many of the requested wake-ups have come.
@@ -47,7 +51,8 @@ class View(NamedTuple):
 
 
 class Action(NamedTuple):
-    """Rates (n,) to serve at, and the absolute time at which the policy wants to be asked again at the latest.
+    """Rates (n,) to serve at, and the absolute time at which the policy wants to be asked again at
+    the latest.
 
     Wake-ups come once each and in order: a time not later than that of the last one is ignored.
     """
@@ -69,7 +74,8 @@ def shortest_first(view: View) -> Float[Array, " n"]:
     """The whole processor to the unfinished job of smallest prediction, ties by index."""
     checks.instance("view", view, View, "a View of arrays (n,)")
     n, dtype = view.rank.shape[0], view.attained.dtype
-    head = least(view.rank + n * (~view.unfinished).astype(dtype))  # no `where`, under vmap it would transpose
+    # no `where`, under vmap it would transpose
+    head = least(view.rank + n * (~view.unfinished).astype(dtype))
     return (view.unfinished & (view.rank == head)).astype(view.attained.dtype)
 
 
@@ -100,14 +106,16 @@ class ShortestPredictedFirst:
 @register()
 @dataclass(frozen=True)
 class PreferentialRoundRobin:
-    """PSK's combination: the share `spjf_share` (their lambda) to the predicted-shortest job, the rest equally."""
+    """PSK's combination: the share `spjf_share` (their lambda) to the predicted-shortest job, the
+    rest equally."""
 
     spjf_share: Float[Array, ""] | float
     wakes: ClassVar[int] = 0
     watches: ClassVar[bool] = False
 
     def check(self) -> None:
-        """Refuse a share outside [0, 1]. The simulator calls it: JAX makes PyTrees of anything, not of numbers only."""
+        """Refuse a share outside [0, 1]. The simulator calls it: JAX makes PyTrees of anything, not
+        of numbers only."""
         checks.number("spjf_share", self.spjf_share, 0, 1)
 
     def __call__(self, view: View) -> Float[Array, " n"]:
@@ -117,11 +125,13 @@ class PreferentialRoundRobin:
 @register()
 @dataclass(frozen=True)
 class TwoStage:
-    """WZ's two-stage schedule: round robin until T1 = lam n OPT(y) / C(n, 2), then by increasing prediction.
+    """WZ's two-stage schedule: round robin until T1 = lam n OPT(y) / C(n, 2), then by increasing
+    prediction.
 
-    As soon as a job deviates from its prediction it falls back to round robin for good: when a job finishes early, or
-    has received its predicted size without finishing. With `detect_overrun=False` a late job is noticed only when it
-    finishes (as some implementations do), which loses the robustness.
+    As soon as a job deviates from its prediction it falls back to round robin for good: when a job
+    finishes early, or has received its predicted size without finishing. With
+    `detect_overrun=False` a late job is noticed only when it finishes (as some implementations do),
+    which loses the robustness.
     """
 
     lam: Float[Array, ""] | float

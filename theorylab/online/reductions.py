@@ -1,7 +1,7 @@
 """Reductions over the jobs of an instance, written so that XLA vectorises them over instances.
 
-XLA's own float64 reductions over the first axis walk down one column at a time on CPU, four to seven times slower.
-All keep a batch axis that comes last, also under vmap, where it is.
+XLA's own float64 reductions over the first axis walk down one column at a time on CPU, four to
+seven times slower. All keep a batch axis that comes last, also under vmap, where it is.
 """
 
 import jax
@@ -10,7 +10,8 @@ from jaxtyping import Array, Bool, Float
 
 
 def least(a: Float[Array, "n ..."]) -> Float[Array, "..."]:
-    """Smallest along the first axis, by halving it; the barrier keeps XLA from fusing the halvings into one again."""
+    """Smallest along the first axis, by halving it; the barrier keeps XLA from fusing the halvings
+    into one again."""
     while len(a) > 1:
         half = len(a) // 2
         lower = jnp.minimum(a[:half], a[half : 2 * half])

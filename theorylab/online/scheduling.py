@@ -1,7 +1,9 @@
-"""Non-clairvoyant scheduling in closed form: optimum, exact worst cases, lower bounds and hard instances.
+"""Non-clairvoyant scheduling in closed form: optimum, exact worst cases, lower bounds and hard
+instances.
 
-Everything is exact; "lam" is the consistency minus one (WZ's lambda), "spjf_share" a the share of the processor that
-preferential round robin gives to the predicted-shortest job. WZ: Wei, Zhang 2020; PSK: Purohit, Svitkina, Kumar 2018.
+Everything is exact; "lam" is the consistency minus one (WZ's lambda), "spjf_share" a the share of
+the processor that preferential round robin gives to the predicted-shortest job. WZ: Wei, Zhang
+2020; PSK: Purohit, Svitkina, Kumar 2018.
 """
 
 from dataclasses import dataclass
@@ -19,7 +21,8 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class Instance:
-    """One or many instances: sizes, infinitesimal parts of the sizes (`nudge`), predictions, each (..., n)."""
+    """One or many instances: sizes, infinitesimal parts of the sizes (`nudge`), predictions, each
+    (..., n)."""
 
     sizes: Float[ArrayLike, "... n"]
     nudge: Float[ArrayLike, "... n"]
@@ -28,7 +31,8 @@ class Instance:
 
 @float64_inside
 def opt_cost(sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
-    """Least sum of completion times, sum_j (n-j+1) x_(j) over increasing sizes (..., n): shortest first."""
+    """Least sum of completion times, sum_j (n-j+1) x_(j) over increasing sizes (..., n): shortest
+    first."""
     x, _, _ = jobs(sizes, None, None)
     xp = backend(x)
     return xp.sum(xp.sort(x, axis=-1) * np.arange(x.shape[-1], 0, -1), axis=-1)
@@ -43,7 +47,8 @@ def round_robin_cost(sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
 
 @float64_inside
 def prr_perfect_cost(sizes: Float[ArrayLike, "... n"], spjf_share: Any) -> Float[Array, "..."]:
-    """Cost of preferential round robin on correct predictions: (2 OPT - (1-a) sum x) / (1+a), exactly."""
+    """Cost of preferential round robin on correct predictions: (2 OPT - (1-a) sum x) / (1+a),
+    exactly."""
     x, _, _ = jobs(sizes, None, None)
     a = within("spjf_share", spjf_share, 0.0, 1.0)
     checks.broadcast(**{"sizes (without the jobs)": x[..., :0].sum(-1), "spjf_share": a})
@@ -52,7 +57,8 @@ def prr_perfect_cost(sizes: Float[ArrayLike, "... n"], spjf_share: Any) -> Float
 
 @float64_inside
 def prr_consistency(n: int, spjf_share: Any) -> Float[Array, "..."]:
-    """Exact consistency of preferential round robin on n jobs, 2(n+a) / ((1+a)(n+1)), attained by equal sizes."""
+    """Exact consistency of preferential round robin on n jobs, 2(n+a) / ((1+a)(n+1)), attained by
+    equal sizes."""
     a = within("spjf_share", spjf_share, 0.0, 1.0)
     return 2 * (checks.count("n", n, 1) + a) / ((1 + a) * (n + 1))
 
@@ -69,16 +75,19 @@ def prr_robustness(n: int, spjf_share: Any) -> Float[Array, "..."]:
 
 @float64_inside
 def prr_share(n: int, lam: Any) -> Float[Array, "..."]:
-    """Share a at which preferential round robin on n >= 2 jobs is (1+lam)-consistent, lam in [0, (n-1)/(n+1)]."""
+    """Share a at which preferential round robin on n >= 2 jobs is (1+lam)-consistent, lam in [0,
+    (n-1)/(n+1)]."""
     length = (1 + _lam(n, lam)) * (n + 1)
     return backend(length).clip((2 * n - length) / (length - 2), 0.0, 1.0)
 
 
 @float64_inside
 def prr_guarantees(spjf_share: Any) -> tuple[Any, Any, Any]:
-    """Published guarantees of PSK: robustness 2/(1-a), consistency 1/a, and the refined consistency (1+a)/(2a).
+    """Published guarantees of PSK: robustness 2/(1-a), consistency 1/a, and the refined consistency
+    (1+a)/(2a).
 
-    They hold for every n and are not tight; see `prr_consistency` and `prr_robustness` for the exact values.
+    They hold for every n and are not tight; see `prr_consistency` and `prr_robustness` for the
+    exact values.
     """
     a = within("spjf_share", spjf_share, 0.0, 1.0, open_low=True, open_high=True)
     return 2 / (1 - a), 1 / a, (1 + a) / (2 * a)
@@ -86,7 +95,8 @@ def prr_guarantees(spjf_share: Any) -> tuple[Any, Any, Any]:
 
 @float64_inside
 def prr_hard_instance(n: int, spjf_share: float) -> Instance:
-    """The worst case of preferential round robin: a job predicted shortest ends together with n-1 jobs of size 1."""
+    """The worst case of preferential round robin: a job predicted shortest ends together with n-1
+    jobs of size 1."""
     a = float(within("spjf_share", spjf_share, 0.0, 1.0, open_high=True, ndim=0))
     sizes = np.ones(checks.count("n", n, 1))
     sizes[0] = (a * n + 1 - a) / (1 - a)
@@ -103,11 +113,12 @@ def _lam(n: int, lam: Any) -> Any:
 
 @float64_inside
 def scheduling_lower_bound(n: int, lam: Any) -> Float[Array, "..."]:
-    """Robustness that no deterministic (1+lam)-consistent algorithm for n jobs can beat (WZ's theorem for every n).
+    """Robustness that no deterministic (1+lam)-consistent algorithm for n jobs can beat (WZ's
+    theorem for every n).
 
-    (n + n(n+1) lam) / (1 + (n+1)(n+2) lam / 2) for lam in [0, (n-1)/(n+1)]; from n at lam = 0 to 2n/(n+1), the ratio
-    of round robin, beyond which (raises `InputError`) round robin is consistent enough. Attained for n = 2, and in
-    search for n = 3 and 4.
+    (n + n(n+1) lam) / (1 + (n+1)(n+2) lam / 2) for lam in [0, (n-1)/(n+1)]; from n at lam = 0 to
+    2n/(n+1), the ratio of round robin, beyond which (raises `InputError`) round robin is consistent
+    enough. Attained for n = 2, and in search for n = 3 and 4.
     """
     if checks.count("n", n) == 1:
         return 0 * within("lam", lam, 0.0) + 1
@@ -117,7 +128,8 @@ def scheduling_lower_bound(n: int, lam: Any) -> Float[Array, "..."]:
 
 @float64_inside
 def two_stage_hard_ratios(n: int, lam: Any) -> Float[Array, "... n"]:
-    """Ratios of the two-stage schedule on `two_stage_hard_instance(n, lam, k)` for k = 1..n, on a last axis.
+    """Ratios of the two-stage schedule on `two_stage_hard_instance(n, lam, k)` for k = 1..n, on a
+    last axis.
 
     Lower estimates of its robustness: from n = 5 on `two_stage_small_job_instances` can be worse.
     """
@@ -131,7 +143,8 @@ def two_stage_hard_ratios(n: int, lam: Any) -> Float[Array, "... n"]:
 
 @float64_inside
 def two_stage_hard_instance(n: int, lam: float, correct: int = 1) -> Instance:
-    """Equal predictions 1; `correct` jobs have that size, the others just above what stage one serves them."""
+    """Equal predictions 1; `correct` jobs have that size, the others just above what stage one
+    serves them."""
     checks.number("lam", lam)
     share = float(_lam(n, lam)) * (n + 1) / (n - 1)
     correct = checks.count("correct", correct, at_most=n)
@@ -143,16 +156,18 @@ def two_stage_hard_instance(n: int, lam: float, correct: int = 1) -> Instance:
 
 @float64_inside
 def two_stage_small_job_instances(n: int, lam: float, small: Float[ArrayLike, " s"]) -> Instance:
-    """Instances (s, n), n >= 3: a right job of size `small` in (0, 1], which ends in stage one, a right job of size 1,
-    and n-2 jobs predicted at 1 that are just above what stage one serves them.
+    """Instances (s, n), n >= 3: a right job of size `small` in (0, 1], which ends in stage one, a
+    right job of size 1, and n-2 jobs predicted at 1 that are just above what stage one serves them.
 
-    From n = 5 on they push the two-stage schedule above the lower bound, which equal predictions do from n = 6 on.
+    From n = 5 on they push the two-stage schedule above the lower bound, which equal predictions do
+    from n = 6 on.
     """
     size = within("small", small, 0.0, 1.0, open_low=True).reshape(-1, 1)
     n = checks.count("n", n, 3)
     checks.number("lam", lam)
     opt = n * size + n * (n - 1) / 2
-    served = (2 * float(_lam(n, lam)) * opt / (n - 1) - size) / (n - 1)  # in stage one, by jobs that outlast it
+    # in stage one, by jobs that outlast it
+    served = (2 * float(_lam(n, lam)) * opt / (n - 1) - size) / (n - 1)
     ends = size <= served
     late = ends & (served < 1) & (np.arange(n) >= 2)
     sizes = np.where(late, served, np.where(np.arange(n) == 0, size, 1.0))
@@ -161,7 +176,9 @@ def two_stage_small_job_instances(n: int, lam: float, small: Float[ArrayLike, " 
 
 
 @float64_inside
-def competitive_ratio(cost: Float[ArrayLike, "..."], sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
+def competitive_ratio(
+    cost: Float[ArrayLike, "..."], sizes: Float[ArrayLike, "... n"]
+) -> Float[Array, "..."]:
     """cost / OPT, with 0/0 = 1: no jobs, or only jobs of size 0, are served optimally."""
     paid, opt = within("cost", cost, 0.0), opt_cost(sizes)
     checks.broadcast(**{"cost": paid, "sizes (without the jobs)": opt})

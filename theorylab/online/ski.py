@@ -1,8 +1,8 @@
 """Ski rental on whole days: costs, exact competitive ratios, and the algorithms with a prediction.
 
-Renting costs 1 a day, buying costs b (a whole number from 2 on). Buying on day j = 1, 2, ... means j-1 days of rent
-first. A randomised algorithm is a distribution (K,) over the buying days 1..K; what it lacks to 1 (if more than 1e-6)
-never buys. Costs are exact expectations, never sampled.
+Renting costs 1 a day, buying costs b (a whole number from 2 on). Buying on day j = 1, 2, ... means
+j-1 days of rent first. A randomised algorithm is a distribution (K,) over the buying days 1..K;
+what it lacks to 1 (if more than 1e-6) never buys. Costs are exact expectations, never sampled.
 
 Sources: Purohit, Svitkina, Kumar 2018 (PSK, algorithms 2 and 3); Wei, Zhang 2020 (WZ).
 """
@@ -23,7 +23,8 @@ _MASS = 1e-6  # probabilities may come in float32: a sum this close to 1 is 1
 
 @float64_inside
 def ski_cost(buy_day: Any, days: Any, b: int) -> Float[Array, "..."]:
-    """Cost of buying on `buy_day` (infinity: never) when the season has `days` days; the arguments broadcast."""
+    """Cost of buying on `buy_day` (infinity: never) when the season has `days` days; the arguments
+    broadcast."""
     j = within("buy_day", buy_day, 1.0)
     x = within("days", days, 0.0)
     checks.broadcast(buy_day=j, days=x)
@@ -32,16 +33,21 @@ def ski_cost(buy_day: Any, days: Any, b: int) -> Float[Array, "..."]:
 
 
 @float64_inside
-def ski_ratios(distribution: Float[ArrayLike, " K"], b: int, days: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Expected cost over min(days, b), for a distribution over buying days and seasons of whole lengths >= 1.
+def ski_ratios(
+    distribution: Float[ArrayLike, " K"], b: int, days: Float[ArrayLike, "..."]
+) -> Float[Array, "..."]:
+    """Expected cost over min(days, b), for a distribution over buying days and seasons of whole
+    lengths >= 1.
 
-    From day max(K, b) on the ratio is constant if the distribution has mass 1. Raises `InputError` for negative
-    probabilities, a sum above 1, or seasons that are not whole numbers of days.
+    From day max(K, b) on the ratio is constant if the distribution has mass 1. Raises `InputError`
+    for negative probabilities, a sum above 1, or seasons that are not whole numbers of days.
     """
     b = price(b)
     q = within("distribution", distribution, 0.0, 1 + _MASS, ndim=1)
     if not is_traced(q) and q.sum() > 1 + _MASS:
-        raise InputError(f"distribution sums to {q.sum():g}; needed: at most 1 (the rest never buys).")
+        raise InputError(
+            f"distribution sums to {q.sum():g}; needed: at most 1 (the rest never buys)."
+        )
     x = within("days", days, 1.0, whole=True)
     xp = backend(q, x)
     bought = xp.append(0.0, xp.cumsum(q))
@@ -49,17 +55,24 @@ def ski_ratios(distribution: Float[ArrayLike, " K"], b: int, days: Float[ArrayLi
     last = xp.minimum(x, q.size).astype(xp.int32)
     bought, paid = bought[last], paid[last]
     waiting = xp.maximum(1 - bought, 0.0)
-    waiting = xp.where((last == q.size) & (waiting <= _MASS), 0.0, waiting)  # rounding must not rent for ever
+    # rounding must not rent for ever
+    waiting = xp.where((last == q.size) & (waiting <= _MASS), 0.0, waiting)
     return (paid + xp.where(waiting > 0, x, 0.0) * waiting) / xp.minimum(x, b)
 
 
 @float64_inside
 def deterministic_buy_day(prediction: Any, b: int, lam: Any) -> Float[Array, "..."]:
-    """PSK's algorithm 2: day ceil(lam b) if the prediction is at least b, else ceil(b / lam); lam in (0, 1].
+    """PSK's algorithm 2: day ceil(lam b) if the prediction is at least b, else ceil(b / lam); lam
+    in (0, 1].
 
-    (1+lam)-consistent and (1 + 1/lam)-robust; optimal among deterministic algorithms as b grows (WZ).
+    (1+lam)-consistent and (1 + 1/lam)-robust; optimal among deterministic algorithms as b grows
+    (WZ).
     """
-    y, lam, b = within("prediction", prediction), within("lam", lam, 0.0, 1.0, open_low=True), price(b)
+    y, lam, b = (
+        within("prediction", prediction),
+        within("lam", lam, 0.0, 1.0, open_low=True),
+        price(b),
+    )
     checks.broadcast(prediction=y, lam=lam)
     xp = backend(y, lam)
     return xp.where(y >= b, xp.ceil(lam * b * (1 - _ROUND)), xp.ceil(b / lam * (1 - _ROUND)))
@@ -67,11 +80,18 @@ def deterministic_buy_day(prediction: Any, b: int, lam: Any) -> Float[Array, "..
 
 @float64_inside
 def randomized_support(prediction: Any, b: int, lam: Any) -> Float[Array, "..."]:
-    """Last buying day of PSK's algorithm 3: floor(lam b), at least 1, if the prediction is >= b; else ceil(b / lam)."""
-    y, lam, b = within("prediction", prediction), within("lam", lam, 0.0, 1.0, open_low=True), price(b)
+    """Last buying day of PSK's algorithm 3: floor(lam b), at least 1, if the prediction is >= b;
+    else ceil(b / lam)."""
+    y, lam, b = (
+        within("prediction", prediction),
+        within("lam", lam, 0.0, 1.0, open_low=True),
+        price(b),
+    )
     checks.broadcast(prediction=y, lam=lam)
     xp = backend(y, lam)
-    return xp.where(y >= b, xp.maximum(xp.floor(lam * b * (1 + _ROUND)), 1.0), xp.ceil(b / lam * (1 - _ROUND)))
+    return xp.where(
+        y >= b, xp.maximum(xp.floor(lam * b * (1 + _ROUND)), 1.0), xp.ceil(b / lam * (1 - _ROUND))
+    )
 
 
 @float64_inside
@@ -81,19 +101,25 @@ def randomized_buy_distribution(
     """PSK's algorithm 3: probabilities of the buying days 1..K for one prediction; lam in (0, 1].
 
     q_i = ((b-1)/b)^(k-i) / (b (1 - (1-1/b)^k)) on i <= k, see `randomized_support`. It is exactly
-    1/(1-(1-1/b)^k)-competitive for every season of at most k days. K = `max_days`, by default ceil(b / lam), which
-    needs a known lam.
+    1/(1-(1-1/b)^k)-competitive for every season of at most k days. K = `max_days`, by default
+    ceil(b / lam), which needs a known lam.
     """
     b = price(b)
     k = within("support", randomized_support(prediction, b, lam))
     if k.ndim:
-        raise InputError(f"prediction and lam have shape {k.shape}; needed: one number each (vmap over many).")
+        raise InputError(
+            f"prediction and lam have shape {k.shape}; needed: one number each (vmap over many)."
+        )
     if max_days is None:
         if is_traced(lam):
-            raise InputError("max_days is missing; needed under jit, where the support's length is unknown.")
+            raise InputError(
+                "max_days is missing; needed under jit, where the support's length is unknown."
+            )
         max_days = int(randomized_support(0.0, b, lam))
     if checks.count("max_days", max_days, 1) and not is_traced(k) and max_days < float(k):
-        raise InputError(f"max_days is {max_days}; needed: at least the support's {float(k):g} days.")
+        raise InputError(
+            f"max_days is {max_days}; needed: at least the support's {float(k):g} days."
+        )
     xp, rate = backend(k), np.log1p(-1 / b)
     wait = xp.maximum(k - xp.arange(1, max_days + 1), -1.0)
     # Powers of (b-1)/b as exponentials, so that nothing overflows.
@@ -102,7 +128,8 @@ def randomized_buy_distribution(
 
 @float64_inside
 def randomized_worst_ratio(b: int, support: Any) -> Float[Array, "..."]:
-    """1/(1 - (1-1/b)^k): the ratio of the exponential distribution on 1..k, the same for every season up to k days.
+    """1/(1 - (1-1/b)^k): the ratio of the exponential distribution on 1..k, the same for every
+    season up to k days.
 
     Its robustness for k <= b. With k <= b its consistency at predictions >= b is k/b times this.
     """
@@ -112,10 +139,11 @@ def randomized_worst_ratio(b: int, support: Any) -> Float[Array, "..."]:
 
 @float64_inside
 def randomized_guarantees(b: int, lam: Any) -> tuple[Any, Any]:
-    """PSK's published (robustness, consistency) of algorithm 3: (1+1/b)/(1-e^-(lam-1/b)) and lam/(1-e^-lam).
+    """PSK's published (robustness, consistency) of algorithm 3: (1+1/b)/(1-e^-(lam-1/b)) and
+    lam/(1-e^-lam).
 
-    For lam in (1/b, 1]. Not exact, see `randomized_worst_ratio`; flooring lam b puts the exact robustness above
-    1/(1-e^-lam).
+    For lam in (1/b, 1]. Not exact, see `randomized_worst_ratio`; flooring lam b puts the exact
+    robustness above 1/(1-e^-lam).
     """
     b = price(b)
     lam = within("lam", lam, 1 / b, 1.0, open_low=True)
@@ -125,21 +153,26 @@ def randomized_guarantees(b: int, lam: Any) -> tuple[Any, Any]:
 
 @float64_inside
 def deterministic_lower_bound(lam: Any, b: int | None = None) -> Float[Array, "..."]:
-    """Robustness that no deterministic (1+lam)-consistent algorithm can beat: 1 + 1/lam, or 1 + (b-1)/(lam b + 1) at b.
+    """Robustness that no deterministic (1+lam)-consistent algorithm can beat: 1 + 1/lam, or 1 +
+    (b-1)/(lam b + 1) at b.
 
-    lam > 0. The first is the limit of large b (b None), the second holds at every b; WZ, deterministic ski rental.
+    lam > 0. The first is the limit of large b (b None), the second holds at every b; WZ,
+    deterministic ski rental.
     """
     lam = within("lam", lam, 0.0, open_low=True)
     return 1 + 1 / lam if b is None else 1 + (price(b) - 1) / (lam * b + 1)
 
 
 def as_distribution(rule: Any, *, longest: int = 10_000_000) -> np.ndarray:
-    """A buying rule as probabilities (K,): a single number is a buying day (infinity: never), an array is itself."""
+    """A buying rule as probabilities (K,): a single number is a buying day (infinity: never), an
+    array is itself."""
     value = np.asarray(checks.real("rule (what it gave)", rule), dtype=np.float64)
     if value.ndim:
         return value
     if not value >= 1 or (np.isfinite(value) and (value != int(value) or value > longest)):
-        raise InputError(f"the rule gave the buying day {value}; needed: a whole number from 1 on, or infinity.")
+        raise InputError(
+            f"the rule gave the buying day {value}; needed: a whole number from 1 on, or infinity."
+        )
     if np.isinf(value):
         return np.zeros(1)
     return np.eye(1, int(value), int(value) - 1)[0]

@@ -1,11 +1,14 @@
-"""The best possible ski rental: optimal distributions, trade-off curves, LP reference and dual certificates.
+"""The best possible ski rental: optimal distributions, trade-off curves, LP reference and dual
+certificates.
 
 A gamma-robust algorithm (ratio at most gamma for every prediction) has consistency at least
 
-    beta*_b(gamma) = max_m  rho^m - gamma (rho^m - 1 - m/b),   rho = b/(b-1),            on whole days, price b,
-    beta*(gamma)   = gamma ln(1 + 1/(gamma-1))                                           as b grows (WZ),
+    beta*_b(gamma) = max_m  rho^m - gamma (rho^m - 1 - m/b),   rho = b/(b-1),            on whole
+    days, price b, beta*(gamma)   = gamma ln(1 + 1/(gamma-1))
+    as b grows (WZ),
 
-and both are attained. The second is a limit: at finite b algorithms lie *below* it, so test them against the first.
+and both are attained. The second is a limit: at finite b algorithms lie *below* it, so test them
+against the first.
 """
 
 from dataclasses import dataclass
@@ -23,13 +26,17 @@ from theorylab.pytrees import register
 
 @float64_inside
 def smallest_robustness(b: int | None = None) -> Any:
-    """Least robustness of any randomised algorithm: 1/(1-(1-1/b)^b); e/(e-1) as b grows (b None)."""
-    return np.asarray(-1 / np.expm1(-1.0) if b is None else -1 / np.expm1(price(b) * np.log1p(-1 / b)))
+    """Least robustness of any randomised algorithm: 1/(1-(1-1/b)^b); e/(e-1) as b grows (b
+    None)."""
+    return np.asarray(
+        -1 / np.expm1(-1.0) if b is None else -1 / np.expm1(price(b) * np.log1p(-1 / b))
+    )
 
 
 @float64_inside
 def tradeoff_deterministic(gamma: Any) -> Float[Array, "..."]:
-    """Least consistency of gamma-robust deterministic algorithms as b grows, 1 + 1/(gamma-1); infinite below 2."""
+    """Least consistency of gamma-robust deterministic algorithms as b grows, 1 + 1/(gamma-1);
+    infinite below 2."""
     g = within("gamma", gamma, 1.0)
     xp = backend(g)
     return xp.where(g >= 2 - 1e-12, 1 + 1 / xp.maximum(g - 1, 1e-300), xp.inf)
@@ -50,9 +57,11 @@ def tradeoff_randomized(gamma: Any) -> Float[Array, "..."]:
 
 @float64_inside
 def tradeoff_randomized_discrete(gamma: Any, b: int) -> Float[Array, "..."]:
-    """Least consistency of gamma-robust algorithms at price b: `optimal_buy_distribution`'s, equal to the LP's.
+    """Least consistency of gamma-robust algorithms at price b: `optimal_buy_distribution`'s, equal
+    to the LP's.
 
-    Infinite below `smallest_robustness(b)`. For large predictions (from about 2b), where it is largest.
+    Infinite below `smallest_robustness(b)`. For large predictions (from about 2b), where it is
+    largest.
     """
     b = price(b)
     g = within("gamma", gamma, 1.0)
@@ -61,7 +70,9 @@ def tradeoff_randomized_discrete(gamma: Any, b: int) -> Float[Array, "..."]:
     m = xp.clip(xp.floor(_kappa(finite) / -np.log1p(-1 / b)), 0, b - 1)
     # The maximum over m is flat to first order, but rounding can miss it by one.
     value = xp.stack([_dual_value(finite, b, xp.clip(m + d, 0, b)) for d in (-1, 0, 1)]).max(0)
-    return xp.where(g >= smallest_robustness(b) * (1 - 1e-12), xp.where(xp.isinf(g), 1.0, value), xp.inf)
+    return xp.where(
+        g >= smallest_robustness(b) * (1 - 1e-12), xp.where(xp.isinf(g), 1.0, value), xp.inf
+    )
 
 
 def _kappa(gamma: Any) -> Any:
@@ -75,10 +86,11 @@ def _dual_value(gamma: Any, b: int, m: Any) -> Any:
 
 @float64_inside
 def optimal_buy_distribution(b: int, gamma: Any) -> Float[Array, " b"]:
-    """Probabilities (b,) of the buying days of the optimal gamma-robust algorithm for large predictions.
+    """Probabilities (b,) of the buying days of the optimal gamma-robust algorithm for large
+    predictions.
 
-    Survival S_x = P(J >= x) = gamma - (gamma-1) (b/(b-1))^(x-1) where positive: it buys as early as robustness allows.
-    Raises `InputError` below `smallest_robustness(b)` (NaN under jit).
+    Survival S_x = P(J >= x) = gamma - (gamma-1) (b/(b-1))^(x-1) where positive: it buys as early as
+    robustness allows. Raises `InputError` below `smallest_robustness(b)` (NaN under jit).
     """
     b = price(b)
     least = float(smallest_robustness(b))
@@ -91,18 +103,23 @@ def optimal_buy_distribution(b: int, gamma: Any) -> Float[Array, " b"]:
 
 @dataclass(frozen=True)
 class LPOptimum:
-    """Optimum of the LP: consistency at the prediction, distribution (M,), and the multipliers (M,) of robustness."""
+    """Optimum of the LP: consistency at the prediction, distribution (M,), and the multipliers (M,)
+    of robustness."""
 
     consistency: float
     distribution: np.ndarray
     multipliers: np.ndarray
 
 
-def consistency_lp(b: int, prediction: int, gamma: float, *, max_days: int | None = None) -> LPOptimum:
-    """Least expected ratio at one prediction under gamma-robustness, by SciPy's HiGHS on the host (not jit-able).
+def consistency_lp(
+    b: int, prediction: int, gamma: float, *, max_days: int | None = None
+) -> LPOptimum:
+    """Least expected ratio at one prediction under gamma-robustness, by SciPy's HiGHS on the host
+    (not jit-able).
 
-    Over distributions on the buying days 1..M with mass 1, with constraints for seasons of 1..M days; M = `max_days`,
-    by default the larger of 4b and the prediction. Raises `InputError` when no distribution is gamma-robust.
+    Over distributions on the buying days 1..M with mass 1, with constraints for seasons of 1..M
+    days; M = `max_days`, by default the larger of 4b and the prediction. Raises `InputError` when
+    no distribution is gamma-robust.
     """
     from scipy.optimize import linprog
 
@@ -114,27 +131,38 @@ def consistency_lp(b: int, prediction: int, gamma: float, *, max_days: int | Non
     objective = np.where(y < j, y, j - 1 + b) / min(y, b)
     # Dividing each constraint by OPT puts all of them on one scale.
     found = linprog(
-        objective, A_ub=costs / np.minimum(x, b), b_ub=np.full(days, g), A_eq=np.ones((1, days)), b_eq=[1.0],
-        bounds=(0, None), method="highs",
+        objective,
+        A_ub=costs / np.minimum(x, b),
+        b_ub=np.full(days, g),
+        A_eq=np.ones((1, days)),
+        b_eq=[1.0],
+        bounds=(0, None),
+        method="highs",
         options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-    )  # fmt: skip
+    )
     if found.status == 2:
         least = float(smallest_robustness(b))
         raise InputError(
-            f"gamma = {g:g} is infeasible at b = {b}; needed: at least {least:.6g} (and a larger max_days)."
+            f"gamma = {g:g} is infeasible at b = {b}; needed: at least {least:.6g} (and a "
+            f"larger "
+            f"max_days)."
         )
     if not found.success:
-        raise RuntimeError(f"HiGHS did not solve the LP at b={b}, prediction={y}, gamma={g}: {found.message}")
+        raise RuntimeError(
+            f"HiGHS did not solve the LP at b={b}, prediction={y}, gamma={g}: {found.message}"
+        )
     return LPOptimum(float(found.fun), np.asarray(found.x), -np.asarray(found.ineqlin.marginals))
 
 
 @register()
 @dataclass(frozen=True)
 class Certificate:
-    """Proof that no gamma-robust algorithm is more consistent than `value`: a hard distribution of seasons (Yao).
+    """Proof that no gamma-robust algorithm is more consistent than `value`: a hard distribution of
+    seasons (Yao).
 
-    seasons, weights: (m,) lengths and their weights, beside weight 1 on an endless season; in days, or (continuous) on
-      a midpoint grid in units of b. Under them every buying time costs at least `cost`.
+    seasons, weights: (m,) lengths and their weights, beside weight 1 on an endless season; in days,
+      or (continuous) on a midpoint grid in units of b. Under them every buying time costs at least
+      `cost`.
     """
 
     value: Any
@@ -145,10 +173,11 @@ class Certificate:
 
 @float64_inside
 def dual_certificate(gamma: Any, b: int, *, length: int | None = None) -> Certificate:
-    """Weights w_j = rho^(m-j) / (b (b-1)) on seasons j = 1..m: buying on any of the days 1..m+1 costs exactly rho^m.
+    """Weights w_j = rho^(m-j) / (b (b-1)) on seasons j = 1..m: buying on any of the days 1..m+1
+    costs exactly rho^m.
 
-    The bound is rho^m - gamma (rho^m - 1 - m/b). m = `length` (at most b); by default the best one, whose value is
-    `tradeoff_randomized_discrete(gamma, b)`.
+    The bound is rho^m - gamma (rho^m - 1 - m/b). m = `length` (at most b); by default the best one,
+    whose value is `tradeoff_randomized_discrete(gamma, b)`.
     """
     b = price(b)
     g = within("gamma", gamma, 1.0, open_low=True, open_high=True)
@@ -165,10 +194,11 @@ def dual_certificate(gamma: Any, b: int, *, length: int | None = None) -> Certif
 
 @float64_inside
 def continuous_certificate(gamma: Any, kappa: Any = None, *, points: int = 1000) -> Certificate:
-    """Weights e^(kappa-x) on seasons x in (0, kappa): buying at any time in [0, kappa] costs exactly e^kappa.
+    """Weights e^(kappa-x) on seasons x in (0, kappa): buying at any time in [0, kappa] costs
+    exactly e^kappa.
 
-    The bound is e^kappa - gamma (e^kappa - 1 - kappa), in units of b; the best kappa, the default, is
-    ln(gamma/(gamma-1)), whose value is `tradeoff_randomized(gamma)`. kappa in [0, 1].
+    The bound is e^kappa - gamma (e^kappa - 1 - kappa), in units of b; the best kappa, the default,
+    is ln(gamma/(gamma-1)), whose value is `tradeoff_randomized(gamma)`. kappa in [0, 1].
     """
     g = within("gamma", gamma, 1.0, open_low=True, open_high=True)
     if kappa is None:
@@ -182,8 +212,10 @@ def continuous_certificate(gamma: Any, kappa: Any = None, *, points: int = 1000)
 
 @float64_inside
 def exponential_density(t: Float[ArrayLike, "..."], kappa: Any) -> Float[Array, "..."]:
-    """Continuous time, units of b: the optimal density e^t / (e^kappa - 1) of the buying time on [0, kappa]."""
-    t, k = within("t", t, 0.0), within("kappa", kappa, 0.0, 700.0, open_low=True)  # e^700 is a float64
+    """Continuous time, units of b: the optimal density e^t / (e^kappa - 1) of the buying time on
+    [0, kappa]."""
+    # e^700 is a float64
+    t, k = within("t", t, 0.0), within("kappa", kappa, 0.0, 700.0, open_low=True)
     checks.broadcast(t=t, kappa=k)
     xp = backend(t, k)
     return xp.where(t <= k, xp.exp(xp.minimum(t, k)) / xp.expm1(k), 0.0)
@@ -192,10 +224,12 @@ def exponential_density(t: Float[ArrayLike, "..."], kappa: Any) -> Float[Array, 
 def continuous_ratios(
     density: Any, support: float, seasons: Float[ArrayLike, " s"], *, nodes: int = 64
 ) -> Float[Array, " s"]:
-    """Expected cost over min(x, 1) in continuous time (units of b) for a density of the buying time on [0, support].
+    """Expected cost over min(x, 1) in continuous time (units of b) for a density of the buying time
+    on [0, support].
 
-    density: a smooth function of an array of times; the mass that it lacks to 1 buys at time `support` exactly, so
-      `lambda t: 0 * t` is the deterministic algorithm. Gauss-Legendre with `nodes` nodes on either side of each season.
+    density: a smooth function of an array of times; the mass that it lacks to 1 buys at time
+      `support` exactly, so `lambda t: 0 * t` is the deterministic algorithm. Gauss-Legendre with
+      `nodes` nodes on either side of each season.
     seasons: lengths > 0 in units of b, infinity allowed.
     """
     density = checks.function("density", density)
@@ -207,11 +241,17 @@ def continuous_ratios(
         t = low + (high - low) * (at + 1) / 2
         p = np.asarray(checks.finite("density (what it gave)", density(t)), np.float64)
         if p.shape not in ((), t.shape):
-            raise InputError(f"density gave shape {p.shape} for times {t.shape}; the same shape is needed")
+            raise InputError(
+                f"density gave shape {p.shape} for times {t.shape}; the same shape is needed"
+            )
         return ((high - low) / 2 * weight * p * ((1 + t) if buying else 1.0)).sum(-1)
 
     cut = np.minimum(x, end)[:, None]
-    bought, before, after = integral(0.0, cut, True), integral(0.0, cut, False), integral(cut, end, False)
+    bought, before, after = (
+        integral(0.0, cut, True),
+        integral(0.0, cut, False),
+        integral(cut, end, False),
+    )
     atom = 1 - before - after
     if (atom < -1e-6).any():
         raise InputError(f"density has mass {1 - atom.min():g} on [0, {end:g}]; needed: at most 1.")

@@ -1,7 +1,8 @@
-"""The house style: one look for every figure, safe for colour-blind readers, in print, and on light or dark pages.
+"""The house style: one look for every figure, safe for colour-blind readers, in print, and on light
+or dark pages.
 
-Colours are Okabe and Ito's ("Color Universal Design", 2008), ordered so that neighbours also differ in grey; every
-series differs in marker or dash as well, so no figure needs colour to be read.
+Colours are Okabe and Ito's ("Color Universal Design", 2008), ordered so that neighbours also differ
+in grey; every series differs in marker or dash as well, so no figure needs colour to be read.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,29 +29,62 @@ _INK = {"light": ("#FFFFFF", "#1A1A1A", "#D0D0D0"), "dark": ("#15181C", "#E8E8E8
 
 @contextmanager
 def house_style(mode: Mode = "light") -> Iterator[None]:
-    """Matplotlib settings of the house style inside a `with` block; figures made outside keep their own."""
+    """Matplotlib settings of the house style inside a `with` block; figures made outside keep their
+    own."""
     paper, ink, grid = _INK[mode]
     settings: dict[Any, Any] = {
-        "figure.facecolor": paper, "axes.facecolor": paper, "savefig.facecolor": paper,
-        "text.color": ink, "axes.labelcolor": ink, "axes.edgecolor": ink, "xtick.color": ink, "ytick.color": ink,
-        "axes.titlecolor": ink, "grid.color": grid, "legend.edgecolor": grid, "legend.facecolor": paper,
+        "figure.facecolor": paper,
+        "axes.facecolor": paper,
+        "savefig.facecolor": paper,
+        "text.color": ink,
+        "axes.labelcolor": ink,
+        "axes.edgecolor": ink,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "axes.titlecolor": ink,
+        "grid.color": grid,
+        "legend.edgecolor": grid,
+        "legend.facecolor": paper,
         "axes.prop_cycle": cycler(color=COLOURS, marker=MARKERS),
-        "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 7.5, "xtick.labelsize": 8,
-        "ytick.labelsize": 8, "lines.linewidth": 1.4, "lines.markersize": 4, "axes.grid": True, "grid.linewidth": 0.5,
-        "axes.spines.top": False, "axes.spines.right": False, "legend.framealpha": 0.85, "figure.dpi": 110,
-        "savefig.dpi": 200, "pdf.fonttype": 42, "svg.hashsalt": "theorylab", "figure.constrained_layout.use": True,
-        "axes.titlelocation": "left", "legend.handlelength": 2.6,
-    }  # fmt: skip
+        "font.size": 9,
+        "axes.titlesize": 9.5,
+        "axes.labelsize": 9,
+        "legend.fontsize": 7.5,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "lines.linewidth": 1.4,
+        "lines.markersize": 4,
+        "axes.grid": True,
+        "grid.linewidth": 0.5,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.framealpha": 0.85,
+        "figure.dpi": 110,
+        "savefig.dpi": 200,
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "theorylab",
+        "figure.constrained_layout.use": True,
+        "axes.titlelocation": "left",
+        "legend.handlelength": 2.6,
+    }
     with mpl.rc_context(settings):
         yield
 
 
 def panels(
-    columns: int, rows: int = 1, *, height: float = 2.9, sharex: Share = False, sharey: Share = False
+    columns: int,
+    rows: int = 1,
+    *,
+    height: float = 2.9,
+    sharex: Share = False,
+    sharey: Share = False,
 ) -> tuple[Figure, np.ndarray]:
-    """A figure of the house width and its axes, (rows, columns), without touching pyplot's global state."""
+    """A figure of the house width and its axes, (rows, columns), without touching pyplot's global
+    state."""
     figure = Figure(figsize=(WIDTH if columns > 1 else WIDTH * 0.62, height * rows))
-    return figure, np.asarray(figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False))
+    return figure, np.asarray(
+        figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False)
+    )
 
 
 def ramp(count: int) -> list[tuple[float, float, float, float]]:
@@ -65,11 +99,20 @@ def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: obje
 
 def diagonal(axes: Axes, low: float, high: float) -> None:
     """The line y = x between two values, in the colour of the axes."""
-    axes.plot([low, high], [low, high], color=mpl.rcParams["axes.edgecolor"], lw=0.8, ls=":", marker="", zorder=0)
+    axes.plot(
+        [low, high],
+        [low, high],
+        color=mpl.rcParams["axes.edgecolor"],
+        lw=0.8,
+        ls=":",
+        marker="",
+        zorder=0,
+    )
 
 
 def sample_axis(axes: Axes, sizes: Iterable[float]) -> None:
-    """A logarithmic x axis whose ticks are the sample sizes that were run; above four, every other one is labelled."""
+    """A logarithmic x axis whose ticks are the sample sizes that were run; above four, every other
+    one is labelled."""
     ticks = sorted({float(n) for n in sizes}, reverse=True)
     shown = set(ticks if len(ticks) <= 4 else ticks[::2])
     axes.set_xscale("log")
@@ -87,11 +130,14 @@ def shared_legend(
     axes: Iterable[Axes],
     columns: int,
     *,
-    loc: Literal["outside lower center", "outside right center", "outside upper center"] = "outside lower center",
+    loc: Literal[
+        "outside lower center", "outside right center", "outside upper center"
+    ] = "outside lower center",
     spare: Iterable[Axes] = (),
 ) -> None:
-    """One legend for several panels: what any of them draws, every label once. It stands in the first place of the
-    grid that has no panel (`spare`), and beside all panels where there is none."""
+    """One legend for several panels: what any of them draws, every label once. It stands in the
+    first place of the grid that has no panel (`spare`), and beside all panels where there is
+    none."""
     entries: dict[str, Any] = {}
     for one in axes:
         for handle, label in zip(*one.get_legend_handles_labels(), strict=True):

@@ -1,4 +1,5 @@
-"""Writes one figure: light and dark PNG, PDF, the plotted numbers as CSV, and its provenance as JSON."""
+"""Writes one figure: light and dark PNG, PDF, the plotted numbers as CSV, and its provenance as
+JSON."""
 
 import io
 import json
@@ -16,12 +17,17 @@ from theorylab.plotting.style import Mode, house_style
 
 
 def write_figure(
-    folder: Path, name: str, table: Table, draw: Callable[[Table], Figure], provenance: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    table: Table,
+    draw: Callable[[Table], Figure],
+    provenance: Mapping[str, Any],
 ) -> list[Path]:
-    """Draw `table` in both modes and write `name.{csv,png,dark.png,pdf,json}` to `folder`; the paths written.
+    """Draw `table` in both modes and write `name.{csv,png,dark.png,pdf,json}` to `folder`; the
+    paths written.
 
-    Every file is written atomically; the same table gives the same CSV bytes. The figure is drawn from the CSV text
-    itself, so it can show nothing that a reader of the CSV would not find.
+    Every file is written atomically; the same table gives the same CSV bytes. The figure is drawn
+    from the CSV text itself, so it can show nothing that a reader of the CSV would not find.
     """
     text = table.to_csv()
     files = {f"{name}.csv": text.encode()}
@@ -47,11 +53,13 @@ def _render(figure: Figure, kind: str) -> bytes:
 
 
 def _palette(png: bytes) -> bytes:
-    """The picture with 256 colours in place of 16 million: a quarter of the bytes, and no difference to the eye."""
+    """The picture with 256 colours in place of 16 million: a quarter of the bytes, and no
+    difference to the eye."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     few = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette = few.getpalette() or []
-    paper = 3 * int(np.asarray(few)[0, 0])  # averaged with its neighbours; a page would show the difference as a tint
+    # averaged with its neighbours; a page would show the difference as a tint
+    paper = 3 * int(np.asarray(few)[0, 0])
     palette[paper : paper + 3] = np.asarray(picture)[0, 0].tolist()
     few.putpalette(palette)
     out = io.BytesIO()

@@ -1,10 +1,19 @@
-"""The report: one static site of every paper, figure, number and claim, with the documentation; and the verdicts."""
+"""The report: one static site of every paper, figure, number and claim, with the documentation; and
+the verdicts."""
 
 from theorylab.report.charts import charts
 from theorylab.report.paper_page import Room
 from theorylab.report.site import Site, Sources, build, require_tools
 from theorylab.report.stock import Stock, take_stock
-from theorylab.report.verdicts import Line, code_of_room, failed, lines, read_records, verify, write_records
+from theorylab.report.verdicts import (
+    Line,
+    code_of_room,
+    failed,
+    lines,
+    read_records,
+    verify,
+    write_records,
+)
 
 __all__ = [
     "Line",

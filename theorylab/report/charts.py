@@ -1,7 +1,9 @@
-"""The curves of a Matplotlib figure as Vega-Lite charts whose values can be read by hovering or tapping.
+"""The curves of a Matplotlib figure as Vega-Lite charts whose values can be read by hovering or
+tapping.
 
-Each panel becomes one chart. The numbers are taken from the drawn artists, and these were drawn from the CSV beside the
-picture, so picture, chart and CSV cannot disagree. What has no numbers (text, contours) stays with the picture.
+Each panel becomes one chart. The numbers are taken from the drawn artists, and these were drawn
+from the CSV beside the picture, so picture, chart and CSV cannot disagree. What has no numbers
+(text, contours) stays with the picture.
 """
 
 import json
@@ -21,20 +23,36 @@ from matplotlib.ticker import FixedFormatter, FuncFormatter
 Spec = dict[str, Any]
 INK = "ink"  # the page's text colour; the page's script puts in the colour of its mode
 _DASH = {"--": [6, 4], "-.": [8, 3, 2, 3], ":": [2, 3], "-": [1, 0]}
-_SHAPE = {"o": "circle", "s": "square", "^": "triangle-up", "v": "triangle-down", "D": "diamond", "P": "cross",
-          "x": "cross", "+": "cross", "*": "diamond"}  # fmt: skip
-_POINT = {"type": "point", "size": 36, "filled": True, "stroke": "transparent", "strokeWidth": 10}  # wide: easy to tap
+_SHAPE = {
+    "o": "circle",
+    "s": "square",
+    "^": "triangle-up",
+    "v": "triangle-down",
+    "D": "diamond",
+    "P": "cross",
+    "x": "cross",
+    "+": "cross",
+    "*": "diamond",
+}
+# wide: easy to tap
+_POINT = {"type": "point", "size": 36, "filled": True, "stroke": "transparent", "strokeWidth": 10}
 _PLOTTED = 4000  # above, a panel is left to the picture: a page must stay light
 
 
 def charts(figure: Figure) -> list[Spec]:
-    """Every panel that shows curves, points, bars or a heat map, as a Vega-Lite chart in short form.
+    """Every panel that shows curves, points, bars or a heat map, as a Vega-Lite chart in short
+    form.
 
-    The page's script (`assets/report.js`) completes it: it unfolds `columns` to Vega-Lite's `datasets`, gives each
-    layer the panel's `x` and `y` and a tooltip, and writes the legend (`series`) in HTML so that it wraps on a phone.
+    The page's script (`assets/report.js`) completes it: it unfolds `columns` to Vega-Lite's
+    `datasets`, gives each layer the panel's `x` and `y` and a tooltip, and writes the legend
+    (`series`) in HTML so that it wraps on a phone.
     """
     names = _names(figure)
-    panels = [_panel(axes, names) for axes in figure.axes if axes.get_visible() and not hasattr(axes, "_colorbar")]
+    panels = [
+        _panel(axes, names)
+        for axes in figure.axes
+        if axes.get_visible() and not hasattr(axes, "_colorbar")
+    ]
     return [p for p in panels if p]
 
 
@@ -43,7 +61,8 @@ def _look(line: Line2D) -> tuple[str, str, str]:
 
 
 def _names(figure: Figure) -> Mapping[tuple[str, str, str], str]:
-    """How a line looks to what a legend calls it: a panel without a legend uses the names of its neighbour."""
+    """How a line looks to what a legend calls it: a panel without a legend uses the names of its
+    neighbour."""
     found: dict[tuple[str, str, str], str] = {}
     for axes in figure.axes:
         for line in axes.get_lines():
@@ -53,25 +72,45 @@ def _names(figure: Figure) -> Mapping[tuple[str, str, str], str]:
 
 
 def _panel(axes: Axes, names: Mapping[tuple[str, str, str], str]) -> Spec | None:
-    drawn = [*_meshes(axes), *_bars(axes), *_bands(axes), *_segments(axes), *_points(axes), *_curves(axes, names)]
+    drawn = [
+        *_meshes(axes),
+        *_bars(axes),
+        *_bands(axes),
+        *_segments(axes),
+        *_points(axes),
+        *_curves(axes, names),
+    ]
     drawn = [layer for layer in drawn if layer[2]]
     if not drawn or sum(len(values) for _, _, values in drawn) > _PLOTTED:
         return None
     title = axes.get_title(loc="left") or axes.get_title()
     columns: dict[str, Spec] = {}
-    layers = [{"mark": mark, "data": _shelve(columns, values), "encoding": extra} for mark, extra, values in drawn]
+    layers = [
+        {"mark": mark, "data": _shelve(columns, values), "encoding": extra}
+        for mark, extra, values in drawn
+    ]
     titles = {
         "x": " ".join(axes.get_xlabel().split()) or "x",
         "y": " ".join((axes.get_ylabel() or title).split()) or "y",
     }
-    return {"title": title.split("\n"), "x": _axis(axes, "x"), "y": _axis(axes, "y"), "tip": titles, "columns": columns,
-            "series": _legend(drawn), "layer": layers}  # fmt: skip
+    return {
+        "title": title.split("\n"),
+        "x": _axis(axes, "x"),
+        "y": _axis(axes, "y"),
+        "tip": titles,
+        "columns": columns,
+        "series": _legend(drawn),
+        "layer": layers,
+    }
 
 
 def _shelve(columns: dict[str, Spec], values: Sequence[Mapping[str, Any]]) -> str:
-    """Keep records as columns (a constant one as its value) and return their name; equal records share one."""
+    """Keep records as columns (a constant one as its value) and return their name; equal records
+    share one."""
     packed: Spec = {k: [v[k] for v in values] for k in values[0]}
-    packed = {k: v[0] if k in ("series", "colour") and len(set(v)) == 1 else v for k, v in packed.items()}
+    packed = {
+        k: v[0] if k in ("series", "colour") and len(set(v)) == 1 else v for k, v in packed.items()
+    }
     for name, known in columns.items():
         if known == packed:
             return name
@@ -93,14 +132,21 @@ def _axis(axes: Axes, which: str) -> Spec:
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = sorted(axes.get_xlim() if which == "x" else axes.get_ylim())
     scale = {"log": "log", "symlog": "symlog"}.get(axis.get_scale(), "linear")
-    mapping = {"type": scale, "domain": [low, high], "nice": False, "reverse": bool(axis.get_inverted())}
+    mapping = {
+        "type": scale,
+        "domain": [low, high],
+        "nice": False,
+        "reverse": bool(axis.get_inverted()),
+    }
     if scale == "linear":
         mapping["zero"] = False
     spec: Spec = {"type": "quantitative", "title": axis.get_label_text() or None, "scale": mapping}
     formatter = axis.get_major_formatter()
     if isinstance(formatter, FixedFormatter | FuncFormatter):
         ticks = [t for t in axis.get_majorticklocs() if low <= t <= high]
-        named = {f"{t:.12g}": n for t, n in zip(ticks, formatter.format_ticks(ticks), strict=True) if n}
+        named = {
+            f"{t:.12g}": n for t, n in zip(ticks, formatter.format_ticks(ticks), strict=True) if n
+        }
         spec["axis"] = {
             "values": [float(t) for t in named],
             "labelExpr": f"{json.dumps(named, ensure_ascii=False)}[format(datum.value, '.12~g')]",
@@ -121,22 +167,31 @@ def _colour(colour: Any) -> str:
 
 
 def _in_data(artist: Artist, axes: Axes) -> tuple[bool, bool]:
-    """Whether the coordinates of an artist are data, for x and for y (a line across the whole panel has one)."""
+    """Whether the coordinates of an artist are data, for x and for y (a line across the whole panel
+    has one)."""
     in_x, in_y = artist.get_transform().contains_branch_seperately(axes.transData)
     return bool(in_x), bool(in_y)
 
 
 def _rows(name: str, **columns: Any) -> list[Spec]:
-    arrays: list[np.ndarray] = [np.ma.filled(np.ma.asarray(c, dtype=float), np.nan) for c in columns.values()]
+    arrays: list[np.ndarray] = [
+        np.ma.filled(np.ma.asarray(c, dtype=float), np.nan) for c in columns.values()
+    ]
     kept = zip(*arrays, strict=True)
-    return [{"series": name, **dict(zip(columns, map(_short, r), strict=True))} for r in kept if np.isfinite(r).all()]
+    return [
+        {"series": name, **dict(zip(columns, map(_short, r), strict=True))}
+        for r in kept
+        if np.isfinite(r).all()
+    ]
 
 
 def _short(x: float) -> float:
     return float(f"{x:.8g}")
 
 
-def _curves(axes: Axes, names: Mapping[tuple[str, str, str], str]) -> Iterator[tuple[Spec, Spec, list[Spec]]]:
+def _curves(
+    axes: Axes, names: Mapping[tuple[str, str, str], str]
+) -> Iterator[tuple[Spec, Spec, list[Spec]]]:
     for line in axes.get_lines():
         label, look = str(line.get_label()), _look(line)
         name = names.get(look, "") if label.startswith("_") else label
@@ -144,7 +199,11 @@ def _curves(axes: Axes, names: Mapping[tuple[str, str, str], str]) -> Iterator[t
         in_x, in_y = _in_data(line, axes)
         if not (in_x and in_y):  # a reference line through the whole panel, at one x or at one y
             at, other, where = ("y", "x", y) if in_y else ("x", "y", x)
-            values = [{"series": name, at: _short(float(where[0]))}] if (in_x or in_y) and len(where) else []
+            values = (
+                [{"series": name, at: _short(float(where[0]))}]
+                if (in_x or in_y) and len(where)
+                else []
+            )
             yield {"type": "rule", "color": look[0], "opacity": 0.5}, {other: None}, values
             continue
         values = _rows(name, x=x, y=y)
@@ -156,7 +215,11 @@ def _curves(axes: Axes, names: Mapping[tuple[str, str, str], str]) -> Iterator[t
         if values and not (name == "" and look[0] == INK):  # the diagonal and its like are no data
             seen = look[1] not in ("None", "", " ")
             shape = _SHAPE.get(look[1], "circle")
-            yield {**_POINT, "shape": shape, "color": look[0], "opacity": 1.0 if seen else 0.0}, {}, values
+            yield (
+                {**_POINT, "shape": shape, "color": look[0], "opacity": 1.0 if seen else 0.0},
+                {},
+                values,
+            )
 
 
 def _points(axes: Axes) -> Iterator[tuple[Spec, Spec, list[Spec]]]:
@@ -177,16 +240,25 @@ def _points(axes: Axes) -> Iterator[tuple[Spec, Spec, list[Spec]]]:
 
 def _bands(axes: Axes) -> Iterator[tuple[Spec, Spec, list[Spec]]]:
     for area in axes.collections:
-        if not isinstance(area, PolyCollection) or isinstance(area, QuadMesh) or not all(_in_data(area, axes)):
+        if (
+            not isinstance(area, PolyCollection)
+            or isinstance(area, QuadMesh)
+            or not all(_in_data(area, axes))
+        ):
             continue
         for path in area.get_paths():
             corners = np.asarray(path.vertices)
-            half = (len(corners) - 3) // 2  # `fill_between`: start, one side, end, the other side back, start
+            # `fill_between`: start, one side, end, the other side back, start
+            half = (len(corners) - 3) // 2
             forth, back = corners[1 : half + 1], corners[half + 2 : 2 * half + 2][::-1]
             if half > 1 and len(forth) == len(back) and np.allclose(forth[:, 0], back[:, 0]):
                 values = _rows("", x=forth[:, 0], y=forth[:, 1], y2=back[:, 1])
                 face = area.get_facecolor()
-                mark = {"type": "area", "color": _colour(face[0]) if len(face) else INK, "opacity": 0.18}
+                mark = {
+                    "type": "area",
+                    "color": _colour(face[0]) if len(face) else INK,
+                    "opacity": 0.18,
+                }
                 yield mark, {"y2": {"field": "y2"}}, values
 
 
@@ -196,20 +268,35 @@ def _segments(axes: Axes) -> Iterator[tuple[Spec, Spec, list[Spec]]]:
             ends = [np.asarray(s) for s in group.get_segments() if len(s) == 2]
             if ends:
                 both = np.stack(ends)
-                values = _rows("", x=both[:, 0, 0], y=both[:, 0, 1], x2=both[:, 1, 0], y2=both[:, 1, 1])
+                values = _rows(
+                    "", x=both[:, 0, 0], y=both[:, 0, 1], x2=both[:, 1, 0], y2=both[:, 1, 1]
+                )
                 mark = {"type": "rule", "color": _colour(group.get_color()[0])}
                 yield mark, {"x2": {"field": "x2"}, "y2": {"field": "y2"}}, values
 
 
 def _bars(axes: Axes) -> Iterator[tuple[Spec, Spec, list[Spec]]]:
     names = {
-        id(bar): str(group.get_label()) for group in axes.containers for bar in group if isinstance(bar, Rectangle)
+        id(bar): str(group.get_label())
+        for group in axes.containers
+        for bar in group
+        if isinstance(bar, Rectangle)
     }
     for bar in axes.patches:
-        if isinstance(bar, Rectangle) and all(_in_data(bar, axes)) and bar.get_width() and bar.get_height():
-            (left, low), (right, high) = bar.get_xy(), (bar.get_x() + bar.get_width(), bar.get_y() + bar.get_height())
+        if (
+            isinstance(bar, Rectangle)
+            and all(_in_data(bar, axes))
+            and bar.get_width()
+            and bar.get_height()
+        ):
+            (left, low), (right, high) = (
+                bar.get_xy(),
+                (bar.get_x() + bar.get_width(), bar.get_y() + bar.get_height()),
+            )
             name = names.get(id(bar), str(bar.get_label()))
-            values = _rows("" if name.startswith("_") else name, x=[left], y=[high], x2=[right], y2=[low])
+            values = _rows(
+                "" if name.startswith("_") else name, x=[left], y=[high], x2=[right], y2=[low]
+            )
             yield (
                 {"type": "rect", "color": _colour(bar.get_facecolor())},
                 {"x2": {"field": "x2"}, "y2": {"field": "y2"}},
@@ -221,18 +308,27 @@ def _meshes(axes: Axes) -> Iterator[tuple[Spec, Spec, list[Spec]]]:
     for mesh in axes.collections:
         if isinstance(mesh, QuadMesh) and mesh.get_array() is not None:
             corners = np.asarray(mesh.get_coordinates())
-            level: np.ndarray = np.ma.filled(np.ma.asarray(mesh.get_array(), float), np.nan).reshape(
-                np.subtract(corners.shape[:2], 1)
-            )
+            level: np.ndarray = np.ma.filled(
+                np.ma.asarray(mesh.get_array(), float), np.nan
+            ).reshape(np.subtract(corners.shape[:2], 1))
             low, high = corners[:-1, :-1], corners[1:, 1:]
             mesh.update_scalarmappable()
             faces: Any = mesh.get_facecolor()
             colours = [to_hex(c) for c in faces]
-            rows = zip(low.reshape(-1, 2), high.reshape(-1, 2), level.ravel(), colours, strict=False)
+            rows = zip(
+                low.reshape(-1, 2), high.reshape(-1, 2), level.ravel(), colours, strict=False
+            )
             values = [
-                {"series": f"{v:.4g}", "x": _short(a[0]), "y": _short(a[1]), "x2": _short(b[0]), "y2": _short(b[1]),
-                 "colour": c}
-                for a, b, v, c in rows if np.isfinite(v)
-            ]  # fmt: skip
+                {
+                    "series": f"{v:.4g}",
+                    "x": _short(a[0]),
+                    "y": _short(a[1]),
+                    "x2": _short(b[0]),
+                    "y2": _short(b[1]),
+                    "colour": c,
+                }
+                for a, b, v, c in rows
+                if np.isfinite(v)
+            ]
             colour = {"color": {"field": "colour", "type": "nominal", "scale": None}}
             yield {"type": "rect"}, {"x2": {"field": "x2"}, "y2": {"field": "y2"}, **colour}, values

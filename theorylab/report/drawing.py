@@ -1,4 +1,5 @@
-"""Everything that a page needs of one figure: numbers, pictures, charts, and the code that made them."""
+"""Everything that a page needs of one figure: numbers, pictures, charts, and the code that made
+them."""
 
 import inspect
 import io
@@ -21,7 +22,8 @@ _COLOURS = 64  # of a picture on the site: a quarter of the bytes, no visible di
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure on its page: how many panels can be hovered over, how many rows its CSV has, why it is not there.
+    """One figure on its page: how many panels can be hovered over, how many rows its CSV has, why
+    it is not there.
 
     pictures: the PNG of each file that `write_picture` is still to write.
     """
@@ -40,9 +42,11 @@ class Drawing:
 
 
 def draw(stock: Stock, figure: Figure, gallery: Path, target: Path) -> Drawing:
-    """Write `name.csv` and `name.js` (the charts) to `target`, and bring the two pictures that belong there.
+    """Write `name.csv` and `name.js` (the charts) to `target`, and bring the two pictures that
+    belong there.
 
-    A picture that `reproduce` drew from the very same numbers is taken from `gallery`; the others are drawn here.
+    A picture that `reproduce` drew from the very same numbers is taken from `gallery`; the others
+    are drawn here.
     """
     state = stock.state(figure.needs)
     if state == "missing":
@@ -57,12 +61,15 @@ def draw(stock: Stock, figure: Figure, gallery: Path, target: Path) -> Drawing:
             specs = charts(drawn)
         target.mkdir(parents=True, exist_ok=True)
         pictures = _pictures(stock.paper, figure, text, drawn, gallery, target)
-    except Exception as error:  # stale results may not suit today's drawing: say so on the page, go on with the others
+    # stale results may not suit today's drawing: say so on the page, go on with the others
+    except Exception as error:
         if state == "fresh":
             raise
         return Drawing(figure, state, record, error=f"{type(error).__name__}: {error}")
     (target / f"{figure.name}.csv").write_text(text)
-    (target / f"{figure.name}.js").write_text(f"theorylabCharts[{json.dumps(figure.name)}] = {_json(specs)};\n")
+    (target / f"{figure.name}.js").write_text(
+        f"theorylabCharts[{json.dumps(figure.name)}] = {_json(specs)};\n"
+    )
     return Drawing(figure, state, record, len(specs), len(table), pictures=pictures)
 
 
@@ -70,7 +77,9 @@ def _json(specs: list[Spec]) -> str:
     return json.dumps(specs, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _pictures(paper: Paper, figure: Figure, text: str, drawn: Any, gallery: Path, target: Path) -> Mapping[Path, bytes]:
+def _pictures(
+    paper: Paper, figure: Figure, text: str, drawn: Any, gallery: Path, target: Path
+) -> Mapping[Path, bytes]:
     known = gallery / paper.slug / f"{figure.name}.csv"
     same = known.is_file() and known.read_text() == text
     found = {}
@@ -87,7 +96,9 @@ def _pictures(paper: Paper, figure: Figure, text: str, drawn: Any, gallery: Path
 def _render(figure: Figure, text: str, drawn: Any, mode: Any) -> bytes:
     out = io.BytesIO()
     with house_style(mode):
-        (drawn or figure.draw(Table.from_csv(text))).savefig(out, format="png", metadata={"Software": "theorylab"})
+        (drawn or figure.draw(Table.from_csv(text))).savefig(
+            out, format="png", metadata={"Software": "theorylab"}
+        )
     return out.getvalue()
 
 
@@ -100,7 +111,8 @@ def write_picture(path: Path, png: bytes) -> None:
 
 
 def source(function: Any) -> str:
-    """The code of a function, or of what a partial or a closure wraps; empty when Python cannot tell."""
+    """The code of a function, or of what a partial or a closure wraps; empty when Python cannot
+    tell."""
     try:
         return inspect.getsource(getattr(function, "func", function))
     except (OSError, TypeError):

@@ -8,9 +8,17 @@ from typing import Any
 from theorylab.report.verdicts import WORDS
 
 _COLOURS = {
-    "holds": "good", "finding": "note", "undecided": "open", "skipped": "plain", "missing": "plain", "stale": "note",
-    "fails": "bad", "vacuous": "bad", "unsupported": "bad", "fresh": "good",
-}  # fmt: skip
+    "holds": "good",
+    "finding": "note",
+    "undecided": "open",
+    "skipped": "plain",
+    "missing": "plain",
+    "stale": "note",
+    "fails": "bad",
+    "vacuous": "bad",
+    "unsupported": "bad",
+    "fresh": "good",
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,9 @@ class Raw:
 def badge(status: str, text: str = "") -> Raw:
     """A coloured word; the word says all that the colour says."""
     words = text or WORDS.get(status, status)
-    return Raw(f'<span class="tl-badge tl-{_COLOURS.get(status, "plain")}">{escape(words)}</span>', words)
+    return Raw(
+        f'<span class="tl-badge tl-{_COLOURS.get(status, "plain")}">{escape(words)}</span>', words
+    )
 
 
 def link(target: str, text: str) -> Raw:
@@ -49,7 +59,8 @@ def _long(text: Any) -> str:
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table that sorts by a click or the Enter key on a column's head; it scrolls sideways on a narrow screen."""
+    """A table that sorts by a click or the Enter key on a column's head; it scrolls sideways on a
+    narrow screen."""
     head = "".join(f'<th scope="col">{escape(c)}</th>' for c in columns)
     body = "\n".join(f"<tr>{''.join(cell(v) for v in row)}</tr>" for row in rows)
     name = escape(caption, quote=True)

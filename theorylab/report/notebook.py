@@ -1,7 +1,8 @@
 """Rich displays of theorylab's results in notebooks: `%load_ext theorylab.report.notebook`.
 
-Tables, results and verdicts of the laboratory show themselves. The dataclasses of the numerical packages (kernels,
-ridge paths, laws, fits) hold large arrays, whose usual display is pages of numbers; this shows what is in them.
+Tables, results and verdicts of the laboratory show themselves. The dataclasses of the numerical
+packages (kernels, ridge paths, laws, fits) hold large arrays, whose usual display is pages of
+numbers; this shows what is in them.
 """
 
 from dataclasses import fields, is_dataclass
@@ -12,7 +13,18 @@ import numpy as np
 import theorylab
 from theorylab.lab.table import html_table
 
-PACKAGES = ("ntk", "ridge", "rmt", "nets", "federated", "mixtures", "shift", "collective", "matching", "online")
+PACKAGES = (
+    "ntk",
+    "ridge",
+    "rmt",
+    "nets",
+    "federated",
+    "mixtures",
+    "shift",
+    "collective",
+    "matching",
+    "online",
+)
 
 
 def describe(value: Any) -> str:
@@ -27,7 +39,9 @@ def _field(value: Any) -> tuple[str, str]:
         text = repr(value)
         return (text if len(text) < 80 else f"{text[:77]}...", "")
     if not shape:
-        return f"{value.dtype}", f"{np.asarray(value):.6g}" if np.issubdtype(value.dtype, np.number) else str(value)
+        return f"{value.dtype}", f"{np.asarray(value):.6g}" if np.issubdtype(
+            value.dtype, np.number
+        ) else str(value)
     kind = f"{value.dtype} {tuple(shape)}"
     if not np.issubdtype(value.dtype, np.number) or 0 in shape:
         return kind, ""
@@ -36,7 +50,8 @@ def _field(value: Any) -> tuple[str, str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Show the dataclasses of the numerical packages by `describe`, unless they have a display of their own."""
+    """Show the dataclasses of the numerical packages by `describe`, unless they have a display of
+    their own."""
     html = shell.display_formatter.formatters["text/html"]
     for package in PACKAGES:
         module = getattr(theorylab, package)

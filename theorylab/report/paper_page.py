@@ -1,4 +1,5 @@
-"""The page of one paper: what it says, its figures, its claims with their controls, what is left out."""
+"""The page of one paper: what it says, its figures, its claims with their controls, what is left
+out."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,15 @@ class Room:
         found = set(self.tally)
         worst = [s for s in ("fails", "vacuous", "unsupported") if s in found]
         judged = found & {"holds", "finding", "undecided"}
-        return worst[0] if worst else "missing" if not judged else "undecided" if judged == {"undecided"} else "holds"
+        return (
+            worst[0]
+            if worst
+            else "missing"
+            if not judged
+            else "undecided"
+            if judged == {"undecided"}
+            else "holds"
+        )
 
     @property
     def words(self) -> str:
@@ -50,20 +59,37 @@ class Room:
 def paper_page(room: Room) -> str:
     """The Markdown of a paper that has a room."""
     paper, preset = room.paper, room.stock.preset
-    arxiv = link(f"https://arxiv.org/abs/{paper.arxiv}", f"arXiv {paper.arxiv}").html if paper.arxiv else ""
+    arxiv = (
+        link(f"https://arxiv.org/abs/{paper.arxiv}", f"arXiv {paper.arxiv}").html
+        if paper.arxiv
+        else ""
+    )
     head = f"# {paper.title}\n\n<p>{escape(paper.authors)}, {escape(paper.venue)}, {arxiv}</p>\n"
-    parts = [head, f'<p class="tl-verdict">{badge(room.status, room.words).html} {_freshness(room.stock)}</p>\n']
+    parts = [
+        head,
+        (
+            f'<p class="tl-verdict">{badge(room.status, room.words).html} '
+            f"{_freshness(room.stock)}</p>\n"
+        ),
+    ]
     parts += ["## What it says\n", prose(SUMMARIES.get(paper.slug, paper.title))]
     command = (
-        f"theorylab reproduce {paper.slug} --preset {preset.name}\ntheorylab verify {paper.slug} --preset {preset.name}"
+        f"theorylab reproduce {paper.slug} --preset {preset.name}\ntheorylab verify "
+        f"{paper.slug} --preset {preset.name}"
     )
     parts += [
         "## What this page shows\n",
-        prose(f"The {preset.name} preset. Left out against the paper: {preset.omits or 'nothing said'}"),
+        prose(
+            f"The {preset.name} preset. Left out against the paper: "
+            f"{preset.omits or 'nothing said'}"
+        ),
     ]
     parts += [fence(command, "bash"), _behind(room.stock)]
     if room.drawings:
-        parts += ["## Figures\n", prose("; ".join(f"{k}: {v}" for k, v in STATUS_MEANING.items()) + ".")]
+        parts += [
+            "## Figures\n",
+            prose("; ".join(f"{k}: {v}" for k, v in STATUS_MEANING.items()) + "."),
+        ]
         parts += [_figure(paper, d) for d in room.drawings]
     if room.record["claims"]:
         parts += ["## Claims\n", _claims(room)]
@@ -73,7 +99,9 @@ def paper_page(room: Room) -> str:
 def missing_page(slug: str, title: str) -> str:
     """The Markdown of a paper that has no room yet."""
     return (
-        f'# {title}\n\n<p class="tl-verdict">{badge("missing", "not implemented yet").html}</p>\n\n## What it says\n\n'
+        f"# {title}\n\n<p "
+        f'class="tl-verdict">{badge("missing", "not implemented yet").html}</p>\n\n## What it '
+        f"says\n\n"
         f"{prose(SUMMARIES.get(slug, title))}\n## What there is\n\n"
         f"{prose('Nothing yet: theorylab has no figure, no number and no verified claim of this paper.')}"
     )
@@ -84,7 +112,11 @@ def _freshness(stock: Stock) -> str:
     if not counts["stale"] and not counts["missing"]:
         return ""
     texts: dict[State, str] = {"stale": "made by older code", "missing": "not computed"}
-    said = [badge(s, f"{counts[s]} of {len(stock.states)} experiments {t}").html for s, t in texts.items() if counts[s]]
+    said = [
+        badge(s, f"{counts[s]} of {len(stock.states)} experiments {t}").html
+        for s, t in texts.items()
+        if counts[s]
+    ]
     return " ".join(said)
 
 
@@ -96,22 +128,38 @@ def _behind(stock: Stock) -> str:
         found = stock.results.get(name, ())
         seconds = sum(float(r.meta.get("seconds", 0.0)) for r in found)
         devices = ", ".join(sorted({str(r.meta.get("device", "unknown")) for r in found}))
-        words = {"fresh": "of today's code", "stale": "of older code", "missing": "not computed"}[state]
-        rows.append((name, badge(state, words), len(found), round(seconds, 1), devices, place(experiment.run)))
+        words = {"fresh": "of today's code", "stale": "of older code", "missing": "not computed"}[
+            state
+        ]
+        rows.append(
+            (
+                name,
+                badge(state, words),
+                len(found),
+                round(seconds, 1),
+                devices,
+                place(experiment.run),
+            )
+        )
     columns = ("experiment", "results", "cells", "seconds", "computed on", "code")
     return folded("The computations behind this page", table("Experiments", columns, rows))
 
 
 def _figure(paper: Paper, drawing: Drawing) -> str:
     figure, record = drawing.figure, drawing.record
-    parts = [f"### {figure.title}\n", f"<p>{badge('plain', figure.status).html} {_state(drawing)}</p>\n"]
+    parts = [
+        f"### {figure.title}\n",
+        f"<p>{badge('plain', figure.status).html} {_state(drawing)}</p>\n",
+    ]
     if not drawing.there:
         why = (
             f"It could not be drawn from older results: {drawing.error}"
             if drawing.error
             else "Its results are not in the store."
         )
-        return "\n".join([*parts, prose(f"{why} theorylab reproduce {paper.slug} --figure {figure.name}")])
+        return "\n".join(
+            [*parts, prose(f"{why} theorylab reproduce {paper.slug} --figure {figure.name}")]
+        )
     base = f"{paper.slug}/{figure.name}"
     alt = escape(f"{figure.title}. {figure.caption}", quote=True)
     pictures = "".join(
@@ -120,7 +168,10 @@ def _figure(paper: Paper, drawing: Drawing) -> str:
     )
     notes = " ".join(x for x in (figure.caption, figure.differs, record["omits"]) if x)
     parts += [
-        f'<figure class="tl-figure" id="{figure.name}">{pictures}<figcaption>{escape(notes)}</figcaption></figure>\n'
+        (
+            f'<figure class="tl-figure" '
+            f'id="{figure.name}">{pictures}<figcaption>{escape(notes)}</figcaption></figure>\n'
+        )
     ]
     if drawing.panels:
         parts.append(
@@ -139,13 +190,19 @@ def _made(paper: Paper, drawing: Drawing) -> str:
     figure, record = drawing.figure, drawing.record
     runs = {place(paper.experiment(n).run): None for n in figure.needs}
     told = {
-        "numbers": place(figure.table), "drawing": place(figure.draw), "computation": "; ".join(runs),
-        "code fingerprint": record["code"], "commit": record["commit"] or "not a checkout",
-        "computed on": ", ".join(record["cell_devices"]), "seconds of computing": record["cell_seconds"],
-    }  # fmt: skip
+        "numbers": place(figure.table),
+        "drawing": place(figure.draw),
+        "computation": "; ".join(runs),
+        "code fingerprint": record["code"],
+        "commit": record["commit"] or "not a checkout",
+        "computed on": ", ".join(record["cell_devices"]),
+        "seconds of computing": record["cell_seconds"],
+    }
     codes = {id(f): source(f) for f in (figure.table, figure.draw)}
     code = "\n\n".join(c for c in codes.values() if c)
-    return folded("How it was made", fence(record["command"], "bash") + "\n" + facts(told) + "\n" + pre(code))
+    return folded(
+        "How it was made", fence(record["command"], "bash") + "\n" + facts(told) + "\n" + pre(code)
+    )
 
 
 def _claims(room: Room) -> str:
@@ -158,13 +215,28 @@ def _claims(room: Room) -> str:
         told_of = "; ".join(x for x in (line.replicated, line.alone) if x)
         verdict = Raw(f"{badge(line.status).html} {escape(told_of)}", badge(line.status).key)
         rows.append((verdict, name, statement, *told))
-    columns = ("verdict", "claim", "statement", "source", "measured", "bound", "margin", "controls rejected", "seconds")
+    columns = (
+        "verdict",
+        "claim",
+        "statement",
+        "source",
+        "measured",
+        "bound",
+        "margin",
+        "controls rejected",
+        "seconds",
+    )
     intro = (
-        "The tightest measurement of each claim; below, all of them and the controls. A control is a deliberately "
-        "wrong variant held to the same bounds: it must be rejected, otherwise the claim counts as failed. Undecided: "
-        "an interval reaches over a bound, so that other seeds might decide otherwise. The intervals of a claim hold "
-        f"at {1 - FAMILY_LEVEL:.0%} all together. Held k of R: at so many of R base seeds that no bound was chosen "
-        "at, the measured numbers lay within their bounds; the verdict is then that of all base seeds."
+        "The tightest measurement of each claim; below, all of them and the controls. A control "
+        "is a deliberately "
+        "wrong variant held to the same bounds: it must be rejected, otherwise the claim counts "
+        "as failed. Undecided: "
+        "an interval reaches over a bound, so that other seeds might decide otherwise. The "
+        "intervals of a claim hold "
+        f"at {1 - FAMILY_LEVEL:.0%} all together. Held k of R: at so many of R base seeds that no "
+        f"bound was chosen "
+        "at, the measured numbers lay within their bounds; the verdict is then that of all base "
+        "seeds."
     )
     return (
         prose(intro)
@@ -181,10 +253,19 @@ def _claim(c: Mapping[str, Any]) -> str:
     replicated = "; ".join(x for x in (held_text(c), alone_text(c)) if x)
     body = prose(f"{said}{c['statement']} ({c['source']}) {c['note']}")
     if c.get("replication"):
-        body += prose(f"Replicated over the base seeds {_seeds(c['replication']['seeds'])}: {replicated}.")
+        body += prose(
+            f"Replicated over the base seeds {_seeds(c['replication']['seeds'])}: {replicated}."
+        )
     if rows:
-        body += table(f"Evidence for {c['id']}", ("of", "measured", "bound", "margin", "within the bound"), rows)
-    opened = f'<details id="claim-{c["id"]}"><summary>{badge(standing(c)).html} {escape(c["id"])}</summary>'
+        body += table(
+            f"Evidence for {c['id']}",
+            ("of", "measured", "bound", "margin", "within the bound"),
+            rows,
+        )
+    opened = (
+        f'<details id="claim-{c["id"]}"><summary>{badge(standing(c)).html} '
+        f"{escape(c['id'])}</summary>"
+    )
     return f"{opened}\n{body}</details>\n"
 
 

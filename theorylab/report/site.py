@@ -1,7 +1,8 @@
-"""Builds the static site: pages from the store and the registry, the documentation around them, Zensical to render.
+"""Builds the static site: pages from the store and the registry, the documentation around them,
+Zensical to render.
 
-Zensical makes the pages, mkdocstrings the reference, Vega-Lite (from vl-convert) the charts. Nothing is loaded from a
-network when the site is read; a browser can open it from the disk.
+Zensical makes the pages, mkdocstrings the reference, Vega-Lite (from vl-convert) the charts.
+Nothing is loaded from a network when the site is read; a browser can open it from the disk.
 """
 
 import json
@@ -32,7 +33,11 @@ from theorylab.report.verdicts import record_of
 
 ROOT = Path(theorylab.__file__).parents[1]
 ASSETS = Path(__file__).parent / "assets"
-_NEEDED = {"zensical": "zensical", "mkdocstrings": "mkdocstrings[python]", "vl_convert": "vl-convert-python"}
+_NEEDED = {
+    "zensical": "zensical",
+    "mkdocstrings": "mkdocstrings[python]",
+    "vl_convert": "vl-convert-python",
+}
 _SHIM = re.compile(r"https://unpkg\.com/iframe-worker/shim")
 
 
@@ -40,7 +45,8 @@ _SHIM = re.compile(r"https://unpkg\.com/iframe-worker/shim")
 class Sources:
     """Where the parts of the site come from.
 
-    gallery: pictures that `reproduce` drew; those of the same numbers are taken over instead of being drawn again.
+    gallery: pictures that `reproduce` drew; those of the same numbers are taken over instead of
+    being drawn again.
     """
 
     store: Path
@@ -67,7 +73,8 @@ def require_tools() -> None:
 
 
 def furnish(paper: Paper, preset_name: str, seed: int, sources: Sources, target: Path) -> Room:
-    """Take stock of a paper, judge its claims and draw its figures into `target`; nothing is computed."""
+    """Take stock of a paper, judge its claims and draw its figures into `target`; nothing is
+    computed."""
     preset = paper.preset(preset_name, seed)
     stock = take_stock(paper, preset, Store(sources.store))
     judged = []
@@ -77,7 +84,8 @@ def furnish(paper: Paper, preset_name: str, seed: int, sources: Sources, target:
         if preset_name not in claim.presets or state != "missing":
             try:
                 verdict = claim.evaluate(stock.results, preset)
-            except Exception:  # results of older code may lack what today's claim reads; the page says "not computed"
+            # results of older code may lack what today's claim reads; the page says "not computed"
+            except Exception:
                 if state == "fresh":
                     raise
         judged.append((claim, verdict))
@@ -126,10 +134,18 @@ def write_pages(
 
 
 def build(
-    out: Path, titles: Mapping[str, str], rooms: Mapping[str, Paper], sources: Sources, *, preset: str = "quick",
-    seed: int = 0, reference: bool = True, command: str = "theorylab report",
-) -> Site:  # fmt: skip
-    """Build the site into `out`, replacing an earlier one. Raises `InputError` for a folder of something else.
+    out: Path,
+    titles: Mapping[str, str],
+    rooms: Mapping[str, Paper],
+    sources: Sources,
+    *,
+    preset: str = "quick",
+    seed: int = 0,
+    reference: bool = True,
+    command: str = "theorylab report",
+) -> Site:
+    """Build the site into `out`, replacing an earlier one. Raises `InputError` for a folder of
+    something else.
 
     reference: add the reference of the Python packages, made from their docstrings.
     """
@@ -148,7 +164,10 @@ def build(
         shutil.copytree(site, out, dirs_exist_ok=True)
     files = [p for p in out.rglob("*") if p.is_file()]
     return Site(
-        out / "index.html", shown, sum(p.suffix == ".html" for p in files), sum(p.stat().st_size for p in files)
+        out / "index.html",
+        shown,
+        sum(p.suffix == ".html" for p in files),
+        sum(p.stat().st_size for p in files),
     )
 
 
@@ -158,12 +177,15 @@ MARK = ".theorylab-report"
 def _clear(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         if not (out / MARK).is_file():
-            raise InputError(f"--out {out}: is not empty and not an earlier report; give a new folder")
+            raise InputError(
+                f"--out {out}: is not empty and not an earlier report; give a new folder"
+            )
         shutil.rmtree(out)
 
 
 def _vega(path: Path) -> None:
-    """Vega, Vega-Lite and Vega-Embed as one script, made once by vl-convert and kept in the user's cache."""
+    """Vega, Vega-Lite and Vega-Embed as one script, made once by vl-convert and kept in the user's
+    cache."""
     import pooch
     import vl_convert
 
@@ -186,7 +208,9 @@ def _reference(pages: Path) -> list[str]:
     names = [n for n in theorylab.__all__ if (Path(theorylab.__file__).parent / n).is_dir()]
     (pages / "reference").mkdir(exist_ok=True)
     for name in names:
-        (pages / "reference" / f"{name}.md").write_text(f"# theorylab.{name}\n\n::: theorylab.{name}\n")
+        (pages / "reference" / f"{name}.md").write_text(
+            f"# theorylab.{name}\n\n::: theorylab.{name}\n"
+        )
     return names
 
 
@@ -197,7 +221,10 @@ def _title(path: Path) -> str:
 
 def _navigation(pages: Path, titles: Mapping[str, str], packages: Sequence[str]) -> list[Any]:
     """Start, papers, tutorials, guides, reference: what the documentation's folders hold."""
-    nav: list[Any] = [{"Verdicts": "index.md"}, {"Papers": [{_brief(t): f"papers/{s}.md"} for s, t in titles.items()]}]
+    nav: list[Any] = [
+        {"Verdicts": "index.md"},
+        {"Papers": [{_brief(t): f"papers/{s}.md"} for s, t in titles.items()]},
+    ]
     for folder, name in (("tutorials", "Tutorials"), ("guides", "Guides")):
         found = sorted((pages / folder).glob("*.md"))
         if found:
@@ -220,23 +247,29 @@ def _configure(work: Path, nav: Sequence[Any]) -> None:
 
 def _toml(item: Mapping[str, Any]) -> str:
     ((name, target),) = item.items()
-    value = json.dumps(target) if isinstance(target, str) else "[" + ", ".join(map(_toml, target)) + "]"
+    value = (
+        json.dumps(target) if isinstance(target, str) else "[" + ", ".join(map(_toml, target)) + "]"
+    )
     return f"{{ {json.dumps(name, ensure_ascii=False)} = {value} }}"
 
 
 def _run_zensical(work: Path) -> None:
     command = [sys.executable, "-m", "zensical", "build", "--clean"]
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+    done = subprocess.run(
+        command, cwd=work, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"}
+    )
     if done.returncode != 0 or not (work / "site" / "index.html").is_file():
         lines = (done.stdout + done.stderr).strip().splitlines()
         raise RuntimeError(f"zensical could not build the site: {' '.join(lines[-3:])}")
 
 
 def _finish(site: Path) -> None:
-    """Point the one remote script (search without a server) to our copy of it, and sign the folder."""
+    """Point the one remote script (search without a server) to our copy of it, and sign the
+    folder."""
     for page in site.rglob("*.html"):
         text = page.read_text()
         up = "../" * (len(page.relative_to(site).parts) - 1) or "./"
         page.write_text(_SHIM.sub(f"{up}assets/iframe-worker.js", text))
-    (site / "search.json").unlink(missing_ok=True)  # the same as search.js, which also works from a disk
+    # the same as search.js, which also works from a disk
+    (site / "search.json").unlink(missing_ok=True)
     (site / MARK).write_text("made by `theorylab report`; the folder is replaced by the next one\n")

@@ -1,6 +1,8 @@
-"""What a store holds of a paper: results of today's code, results of older code, and what is missing.
+"""What a store holds of a paper: results of today's code, results of older code, and what is
+missing.
 
-Nothing is computed here. A result that was made by other code than today's is shown, never hidden, and marked stale.
+Nothing is computed here. A result that was made by other code than today's is shown, never hidden,
+and marked stale.
 """
 
 import json
@@ -53,7 +55,9 @@ def take_stock(paper: Paper, preset: Preset, store: Store) -> Stock:
     return Stock(paper, preset, complete, states)
 
 
-def _experiment(paper: Paper, preset: Preset, store: Store, name: str) -> tuple[tuple[Row, ...], State]:
+def _experiment(
+    paper: Paper, preset: Preset, store: Store, name: str
+) -> tuple[tuple[Row, ...], State]:
     rows: list[Row] = []
     state: State = "fresh"
     older: Mapping[str, Path] | None = None
@@ -78,7 +82,8 @@ def _read(store: Store, paper: str, experiment: str, key: str) -> Row | None:
 
 
 def _newest(folder: Path) -> Mapping[str, Path]:
-    """Cell to its newest result file, whatever code made it; only the first lines of the files are read."""
+    """Cell to its newest result file, whatever code made it; only the first lines of the files are
+    read."""
     found = {}
     for path in sorted(folder.glob("*.result"), key=lambda p: p.stat().st_mtime):
         try:

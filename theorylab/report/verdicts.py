@@ -1,7 +1,7 @@
 """Verdicts of claims as records: what `verify` prints and writes, and what the pages show.
 
-A record is plain JSON: `{"paper", "preset", "seed", "code", "commit", "claims": [...]}`; each claim is what
-`Verdict.as_json` gives, with the seconds that its results took to compute.
+A record is plain JSON: `{"paper", "preset", "seed", "code", "commit", "claims": [...]}`; each claim
+is what `Verdict.as_json` gives, with the seconds that its results took to compute.
 """
 
 import contextlib
@@ -29,18 +29,25 @@ from theorylab.lab.runner import Runner, check_data, total_seconds
 Record = Mapping[str, Any]
 FORMAT = "theorylab-verdicts-2"
 WORDS = {
-    "holds": "holds", "fails": "FAILS", "undecided": "undecided", "vacuous": "VACUOUS",
-    "finding": "not reproduced (finding)", "unsupported": "UNSUPPORTED finding",
-    "skipped": "not judged at this preset", "missing": "not computed",
-}  # fmt: skip
-_DECIDES = ("fails", "undecided", "holds")  # which of several measurements a line shows: the first that there is
+    "holds": "holds",
+    "fails": "FAILS",
+    "undecided": "undecided",
+    "vacuous": "VACUOUS",
+    "finding": "not reproduced (finding)",
+    "unsupported": "UNSUPPORTED finding",
+    "skipped": "not judged at this preset",
+    "missing": "not computed",
+}
+# which of several measurements a line shows: the first that there is
+_DECIDES = ("fails", "undecided", "holds")
 
 
 @dataclass(frozen=True)
 class Line:
     """One claim in a table: text for every column, and numbers to sort by.
 
-    status: the verdict that counts, of the replication where there is one; `alone`: what this run says, if another.
+    status: the verdict that counts, of the replication where there is one; `alone`: what this run
+    says, if another.
     replicated: at how many base seeds the claim held, in words.
     value: what was measured without what it is called, which `measured` begins with.
     why: what decided, in words, of a claim that does not simply hold; else empty.
@@ -68,11 +75,15 @@ class Line:
 
 
 def code_of_room(paper: Paper, preset: Preset) -> str:
-    """A digest of all that a verdict follows from: the code of the whole room and what it reaches, preset and seed."""
+    """A digest of all that a verdict follows from: the code of the whole room and what it reaches,
+    preset and seed."""
     code = fingerprint(f"theorylab.papers.{paper.slug}")
-    if find_spec(f"theorylab.papers.{paper.slug}") is None:  # a paper of the user's own: the code of its parts
+    # a paper of the user's own: the code of its parts
+    if find_spec(f"theorylab.papers.{paper.slug}") is None:
         code = " ".join([code, *(fingerprint(part) for part in _parts(paper))])
-    text = json.dumps([paper.slug, code, preset.name, preset.seed, dict(preset.values)], sort_keys=True)
+    text = json.dumps(
+        [paper.slug, code, preset.name, preset.seed, dict(preset.values)], sort_keys=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -84,10 +95,14 @@ def _parts(paper: Paper) -> list[Callable[..., Any]]:
 
 def verify(paper: Paper, preset: Preset, runner: Runner) -> Record:
     """Compute what the claims of this preset need, judge them, and return the record."""
-    needed = list(dict.fromkeys(n for c in paper.claims if preset.name in c.presets for n in c.needs))
+    needed = list(
+        dict.fromkeys(n for c in paper.claims if preset.name in c.presets for n in c.needs)
+    )
     check_data(paper, preset, needed)
     results = runner.run(paper, preset, needed)
-    return record_of(paper, preset, [(c, c.evaluate(results, preset)) for c in paper.claims], results)
+    return record_of(
+        paper, preset, [(c, c.evaluate(results, preset)) for c in paper.claims], results
+    )
 
 
 def record_of(
@@ -105,15 +120,22 @@ def record_of(
         used = {n: results[n] for n in claim.needs if n in results}
         claims.append({**entry, "seconds": round(total_seconds(used), 2)})
     return {
-        "paper": paper.slug, "preset": preset.name, "seed": preset.seed, "code": code_of_room(paper, preset),
-        "commit": provenance.commit(), "device": provenance.device(), "claims": claims,
-    }  # fmt: skip
+        "paper": paper.slug,
+        "preset": preset.name,
+        "seed": preset.seed,
+        "code": code_of_room(paper, preset),
+        "commit": provenance.commit(),
+        "device": provenance.device(),
+        "claims": claims,
+    }
 
 
 def write_records(path: Path, records: Mapping[str, Record], *, keep: bool = False) -> None:
-    """Write records of papers to a file, atomically; `keep`: papers that the file has beside these stay in it.
+    """Write records of papers to a file, atomically; `keep`: papers that the file has beside these
+    stay in it.
 
-    A file that is damaged, or of an older version, gives nothing to keep. Two processes may write to the same file.
+    A file that is damaged, or of an older version, gives nothing to keep. Two processes may write
+    to the same file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")) if keep else contextlib.nullcontext():
@@ -126,16 +148,27 @@ def write_records(path: Path, records: Mapping[str, Record], *, keep: bool = Fal
 
 
 def read_records(path: Path) -> Mapping[str, Record]:
-    """Paper to record. Raises `InputError` when the file is not what `verify` wrote, to the last bit."""
+    """Paper to record. Raises `InputError` when the file is not what `verify` wrote, to the last
+    bit."""
     text = read_text(path, "the JSON that an earlier `theorylab verify` wrote")
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
         content = None
-    if not isinstance(content, dict) or not str(content.get("format")).startswith("theorylab-verdicts-"):
-        raise InputError(f"{path} is not a file of verdicts, or damaged; give the JSON that `theorylab verify` wrote")
+    if not isinstance(content, dict) or not str(content.get("format")).startswith(
+        "theorylab-verdicts-"
+    ):
+        raise InputError(
+            f"{path} is not a file of verdicts, or damaged; give the JSON that `theorylab "
+            f"verify` "
+            f"wrote"
+        )
     if content["format"] != FORMAT:
-        raise InputError(f"{path} was written by another version; give the JSON that this `theorylab verify` wrote")
+        raise InputError(
+            f"{path} was written by another version; give the JSON that this `theorylab "
+            f"verify` "
+            f"wrote"
+        )
     if not intact_record(content):
         raise InputError(f"{path} is damaged: its checksum is wrong; judge again without it")
     return content["papers"]
@@ -152,24 +185,41 @@ def lines(record: Record) -> list[Line]:
 
 
 def _line(paper: str, c: Mapping[str, Any]) -> Line:
-    tight = min(c["evidence"], key=lambda e: (_DECIDES.index(e["outcome"]), relative_margin(e)), default=None)
+    tight = min(
+        c["evidence"],
+        key=lambda e: (_DECIDES.index(e["outcome"]), relative_margin(e)),
+        default=None,
+    )
     controls = c["controls"].values()
     rejected = f"{sum(x['rejected'] for x in controls)} of {len(controls)}" if controls else ""
     remark = c["note"]
     if standing(c) == "finding":
         remark = f"not reproduced at this scale: {c['note'] or c['statement']}"
     return Line(
-        paper, c["id"], c["statement"], c["source"], standing(c), measured_text(tight) if tight else "",
-        bound_text(tight) if tight else "", f"{margin(tight):+.3g}" if tight else "", rejected, c.get("seconds"),
-        remark, held_text(c), alone_text(c), value_text(tight) if tight else "", _why(c, tight, remark),
-    )  # fmt: skip
+        paper,
+        c["id"],
+        c["statement"],
+        c["source"],
+        standing(c),
+        measured_text(tight) if tight else "",
+        bound_text(tight) if tight else "",
+        f"{margin(tight):+.3g}" if tight else "",
+        rejected,
+        c.get("seconds"),
+        remark,
+        held_text(c),
+        alone_text(c),
+        value_text(tight) if tight else "",
+        _why(c, tight, remark),
+    )
 
 
 _TOLD = 3  # measurements that are told of one claim
 
 
 def _why(c: Mapping[str, Any], tight: Mapping[str, Any] | None, remark: str) -> str:
-    """What decided over a claim that does not simply hold, and what this run alone says where that is another."""
+    """What decided over a claim that does not simply hold, and what this run alone says where that
+    is another."""
     parts, status = [alone_text(c)], standing(c)
     if status == "finding":
         parts += [tight["label"] if tight else "", remark]
@@ -177,7 +227,9 @@ def _why(c: Mapping[str, Any], tight: Mapping[str, Any] | None, remark: str) -> 
         short = [e for e in c["evidence"] if e["outcome"] != "holds"]
         parts += [f"{measured_text(e)} {_against(e)}" for e in short[:_TOLD]]
         parts += [f"and {len(short) - _TOLD} more measurements"] if len(short) > _TOLD else []
-        parts += [f"control '{n}': {x['outcome']}" for n, x in c["controls"].items() if not x["rejected"]]
+        parts += [
+            f"control '{n}': {x['outcome']}" for n, x in c["controls"].items() if not x["rejected"]
+        ]
         parts += ["the statement does hold here"] if status == "unsupported" else []
         parts += [f"claimed: {c['statement']}", c["note"]]
     return "; ".join(part for part in parts if part)
@@ -201,11 +253,14 @@ def margin(e: Mapping[str, Any]) -> float:
 
 
 def relative_margin(e: Mapping[str, Any]) -> float:
-    """The margin in units of the bounds, to compare evidence of different sizes; what is violated comes first."""
+    """The margin in units of the bounds, to compare evidence of different sizes; what is violated
+    comes first."""
     low, high, gap = _number(e["low"], -math.inf), _number(e["high"], math.inf), margin(e)
     width = high - low
     finite = [abs(b) for b in (low, high) if math.isfinite(b)]
-    scale = width if math.isfinite(width) and width > 0 else max(finite[0] if finite else 1.0, 1e-300)
+    scale = (
+        width if math.isfinite(width) and width > 0 else max(finite[0] if finite else 1.0, 1e-300)
+    )
     return -math.inf if math.isnan(gap) else gap / scale
 
 
@@ -218,7 +273,11 @@ def measured_text(e: Mapping[str, Any]) -> str:
 def value_text(e: Mapping[str, Any]) -> str:
     """The measured number with its interval."""
     value = "infinite" if e["measured"] is None else f"{float(e['measured']):.4g}"
-    spread = " [{:.4g}, {:.4g}]".format(*(_number(v, math.inf) for v in e["interval"])) if e["interval"] else ""
+    spread = (
+        " [{:.4g}, {:.4g}]".format(*(_number(v, math.inf) for v in e["interval"]))
+        if e["interval"]
+        else ""
+    )
     return value + spread
 
 
@@ -227,4 +286,6 @@ def bound_text(e: Mapping[str, Any]) -> str:
     low, high = e["low"], e["high"]
     if low is not None and high is not None:
         return f"in [{low:.4g}, {high:.4g}]" if low != high else f"= {low:.4g}"
-    return f"≥ {low:.4g}" if low is not None else f"≤ {high:.4g}" if high is not None else "any number"
+    return (
+        f"≥ {low:.4g}" if low is not None else f"≤ {high:.4g}" if high is not None else "any number"
+    )

@@ -1,4 +1,5 @@
-"""Kernel and linear ridge regression: whole penalty paths, generalised cross-validation, leave-one-out.
+"""Kernel and linear ridge regression: whole penalty paths, generalised cross-validation,
+leave-one-out.
 
     path = KernelRidgePath.fit(K, Y)            # one float64 eigendecomposition
     path.gcv(alphas), path.loo(alphas)          # every quantity for a vector of penalties
@@ -38,7 +39,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("KernelRidgeGCV", "RidgeGCV"):  # scikit-learn is optional: it loads with its first use
+    # scikit-learn is optional: it loads with its first use
+    if name in ("KernelRidgeGCV", "RidgeGCV"):
         from theorylab.ridge import estimators
 
         return getattr(estimators, name)

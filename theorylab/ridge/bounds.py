@@ -1,7 +1,9 @@
-"""Norm-based generalisation bounds: the baselines that "More Than a Toy" shows to miss how risk falls with N.
+"""Norm-based generalisation bounds: the baselines that "More Than a Toy" shows to miss how risk
+falls with N.
 
-Both are uniform-convergence complexities of the smallest kernel ball that holds the ridge fit. The paper's exact
-constant is unknown; these are the standard forms, and no claim should rest on their constants.
+Both are uniform-convergence complexities of the smallest kernel ball that holds the ridge fit. The
+paper's exact constant is unknown; these are the standard forms, and no claim should rest on their
+constants.
 """
 
 from typing import Any, Literal
@@ -26,10 +28,13 @@ def norm_bound(
 ) -> Float[Array, " l"]:
     """Train risk + complexity of the kernel ridge fit for each penalty, shape (L,).
 
-    With ‖f‖² = Y^T K (K + N alpha)^{-2} Y summed over outputs (Y^T K^{-1} Y at alpha = 0), the complexity is
+    With ‖f‖² = Y^T K (K + N alpha)^{-2} Y summed over outputs (Y^T K^{-1} Y at alpha = 0), the
+    complexity is
 
-    * "rademacher": sqrt(‖f‖² tr K) / N, the complexity of the ball of radius ‖f‖ (Bartlett & Mendelson 2002);
-    * "arora": sqrt(2 ‖f‖² / N) (Arora et al. 2019), which takes k(x, x) to be about 1: normalise K first.
+    * "rademacher": sqrt(‖f‖² tr K) / N, the complexity of the ball of radius ‖f‖ (Bartlett &
+      Mendelson 2002);
+    * "arora": sqrt(2 ‖f‖² / N) (Arora et al. 2019), which takes k(x, x) to be about 1: normalise K
+      first.
 
     Raises:
         InputError: as `KernelRidgePath.fit`; an unknown variant.
@@ -38,7 +43,9 @@ def norm_bound(
     return path_norm_bound(KernelRidgePath.fit(K, Y), alphas, variant=variant)
 
 
-def path_norm_bound(path: RidgePathBase, alphas: Any, *, variant: Variant = "rademacher") -> Float[Array, " l"]:
+def path_norm_bound(
+    path: RidgePathBase, alphas: Any, *, variant: Variant = "rademacher"
+) -> Float[Array, " l"]:
     """`norm_bound` of a path that is already fitted: no second decomposition."""
     checks.instance("path", path, RidgePathBase, FITTED)
     checks.choice("variant", variant, ("rademacher", "arora"))

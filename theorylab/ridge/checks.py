@@ -12,16 +12,21 @@ def require_targets(Y: Any, n: int, *, of: str, values: bool = True) -> None:
     """Refuse targets that are not (N,) or (N, C) for the N rows of the array called `of`."""
     (checks.finite if values else checks.real)("Y", Y, ndim=(1, 2))
     if np.shape(Y)[0] != n:
-        raise InputError(f"Y has {np.shape(Y)[0]} rows but {of} has {n}; one row of targets per sample is needed")
+        raise InputError(
+            f"Y has {np.shape(Y)[0]} rows but {of} has {n}; one row of targets per sample is needed"
+        )
 
 
 def require_problem(n: int, weights: Any, center: Any, check: Any) -> None:
-    """Refuse options of a fit: sample weights that are not (N,) and positive, an intercept of one sample."""
+    """Refuse options of a fit: sample weights that are not (N,) and positive, an intercept of one
+    sample."""
     checks.flag("check", check)
     if weights is not None:
         checks.positive("weights", weights, shape=(n,))
     if checks.flag("center", center) and n < 2:
-        raise InputError("center=True needs at least 2 samples: the intercept alone fits one sample")
+        raise InputError(
+            "center=True needs at least 2 samples: the intercept alone fits one sample"
+        )
 
 
 def require_penalties(alphas: Any) -> None:

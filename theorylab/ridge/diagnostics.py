@@ -14,10 +14,12 @@ from theorylab.ridge.path import FITTED, RidgePathBase
 
 @float64_inside
 def leverage_spread(path: RidgePathBase, alphas: Any) -> Float[Array, " l"]:
-    """Squared coefficient of variation over samples of 1 - S_ii, the diagonal of I - S, shape (L,); alpha = 0 as limit.
+    """Squared coefficient of variation over samples of 1 - S_ii, the diagonal of I - S, shape (L,);
+    alpha = 0 as limit.
 
-    GCV puts the mean of 1 - S_ii where leave-one-out has each sample's own. If the held-out residuals have nothing to
-    do with the leverages, then GCV / LOO = 1 + `leverage_spread`: what the random-matrix law needs is that this is ~ 1.
+    GCV puts the mean of 1 - S_ii where leave-one-out has each sample's own. If the held-out
+    residuals have nothing to do with the leverages, then GCV / LOO = 1 + `leverage_spread`: what
+    the random-matrix law needs is that this is ~ 1.
 
     Raises `InputError` for penalties that are not finite and >= 0.
     """

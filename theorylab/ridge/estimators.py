@@ -1,6 +1,8 @@
-"""scikit-learn estimators whose penalty is chosen by GCV or exact leave-one-out. Needs the `sklearn` extra.
+"""scikit-learn estimators whose penalty is chosen by GCV or exact leave-one-out. Needs the
+`sklearn` extra.
 
-`alphas` are in theorylab's normalised convention (1/N)‖y - f‖² + alpha ‖f‖²; scikit-learn's alpha is N * alpha.
+`alphas` are in theorylab's normalised convention (1/N)‖y - f‖² + alpha ‖f‖²; scikit-learn's alpha
+is N * alpha.
 """
 
 from collections.abc import Callable
@@ -25,21 +27,25 @@ except ImportError as error:
 
 
 class _SelectedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """What both estimators share: validation of (X, y, sample_weight), selection, and the shapes of their results."""
+    """What both estimators share: validation of (X, y, sample_weight), selection, and the shapes of
+    their results."""
 
     alphas: Any
     criterion: Criterion
     alpha_per_target: bool
     fit_intercept: bool
 
-    def _validated(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def _validated(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         checks.flag("fit_intercept", self.fit_intercept)
         checks.flag("alpha_per_target", self.alpha_per_target)
         checks.choice("criterion", self.criterion, ("gcv", "loo"))
         if self.alphas is not None:
             require_penalties(self.alphas)
         pairwise = self.__sklearn_tags__().input_tags.pairwise
-        # A precomputed kernel keeps its precision: it tells how far its small eigenvalues can be trusted.
+        # A precomputed kernel keeps its precision: it tells how far its small eigenvalues can be
+        # trusted.
         dtype = [np.float64, np.float32] if pairwise else np.float64
         X, y = validate_data(self, X, y, dtype=dtype, multi_output=True, y_numeric=True)
         if sample_weight is None:
@@ -72,12 +78,15 @@ class KernelRidgeGCV(_SelectedRidge):
     Parameters
     ----------
     alphas : array (L,) or None
-        Penalties offered, >= 0, normalised convention (scikit-learn's is N * alpha); None: 40 relative to tr K / N.
+        Penalties offered, >= 0, normalised convention (scikit-learn's is N * alpha); None: 40
+        relative to tr K / N.
     kernel : str or callable
-        A name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function (N, P), (M, P) -> (N, M)
-        that returns the whole kernel matrix (unlike scikit-learn's, which takes one pair of rows).
+        A name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function (N, P),
+        (M, P) -> (N, M) that returns the whole kernel matrix (unlike scikit-learn's, which takes
+        one pair of rows).
     gamma, degree, coef0, kernel_params
-        Parameters of the named kernel, as in `sklearn.kernel_ridge.KernelRidge`; kernel_params also go to a callable.
+        Parameters of the named kernel, as in `sklearn.kernel_ridge.KernelRidge`; kernel_params also
+        go to a callable.
     criterion : "gcv" or "loo"
     alpha_per_target : one penalty for each output
     fit_intercept : fit an unpenalised intercept (KernelRidge has none)
@@ -85,7 +94,8 @@ class KernelRidgeGCV(_SelectedRidge):
     Attributes
     ----------
     alpha_, best_score_ : selected penalty and its criterion (arrays (C,) if per target)
-    dual_coef_ (N,) or (N, C), intercept_, X_fit_ ; path_ : the `KernelRidgePath`; selection_ : the whole curve.
+    dual_coef_ (N,) or (N, C), intercept_, X_fit_ ; path_ : the `KernelRidgePath`; selection_ : the
+    whole curve.
     """
 
     def __init__(
@@ -122,7 +132,12 @@ class KernelRidgeGCV(_SelectedRidge):
                 checks.number(name, value)
         if not callable(self.kernel):
             checks.choice("kernel", self.kernel, ("precomputed", *PAIRWISE_KERNEL_FUNCTIONS))
-        extra = checks.instance("kernel_params", self.kernel_params, (dict, type(None)), "a dictionary, or None,") or {}
+        extra = (
+            checks.instance(
+                "kernel_params", self.kernel_params, (dict, type(None)), "a dictionary, or None,"
+            )
+            or {}
+        )
         if callable(self.kernel):
             return np.asarray(self.kernel(X, X if Z is None else Z, **extra))
         named = {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0, **extra}
@@ -132,7 +147,11 @@ class KernelRidgeGCV(_SelectedRidge):
         """Fit on X (N, P), or on the kernel (N, N) if precomputed, and y (N,) or (N, C)."""
         X, y, weights = self._validated(X, y, sample_weight)
         self.X_fit_ = X
-        self._select(KernelRidgePath.fit(self._kernel_matrix(X), y, weights=weights, center=self.fit_intercept))
+        self._select(
+            KernelRidgePath.fit(
+                self._kernel_matrix(X), y, weights=weights, center=self.fit_intercept
+            )
+        )
         self.dual_coef_ = self._at_selected(self.path_.dual)
         self.intercept_ = self._at_selected(self.path_.intercept)
         if y.ndim == 1:
@@ -147,12 +166,14 @@ class KernelRidgeGCV(_SelectedRidge):
 
 
 class RidgeGCV(_SelectedRidge):
-    """Linear ridge regression that selects its penalty by GCV: one singular value decomposition, no refits.
+    """Linear ridge regression that selects its penalty by GCV: one singular value decomposition, no
+    refits.
 
     Parameters
     ----------
     alphas : array (L,) or None
-        Penalties offered, >= 0, normalised convention (`RidgeCV`'s is N * alpha); None: 40 relative to tr XX^T / N.
+        Penalties offered, >= 0, normalised convention (`RidgeCV`'s is N * alpha); None: 40 relative
+        to tr XX^T / N.
     criterion : "gcv" or "loo"
     alpha_per_target : one penalty for each output
     fit_intercept : fit an unpenalised intercept
@@ -181,7 +202,10 @@ class RidgeGCV(_SelectedRidge):
         X, y, weights = self._validated(X, y, sample_weight)
         path = RidgePath.fit(X, y, weights=weights, center=self.fit_intercept)
         self._select(path)
-        self.coef_, self.intercept_ = self._at_selected(path.coef).T, self._at_selected(path.intercept)
+        self.coef_, self.intercept_ = (
+            self._at_selected(path.coef).T,
+            self._at_selected(path.intercept),
+        )
         if y.ndim == 1:
             self.coef_, self.intercept_ = self.coef_[0], self.intercept_[0]
         return self

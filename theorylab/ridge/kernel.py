@@ -41,19 +41,22 @@ class KernelRidgePath(RidgePathBase):
         """Decompose once (9 N³ flops or so); every penalty then costs O(N² C).
 
         Args:
-            K: kernel between the N training samples, *not* divided by N. Its dtype tells how far its eigenvalues can
-                be trusted: a float32 kernel is refused where alpha + λ_N < 1e-7 λ_1.
+            K: kernel between the N training samples, *not* divided by N. Its dtype tells how far
+                its eigenvalues can be trusted: a float32 kernel is refused where alpha + λ_N < 1e-7
+                λ_1.
             Y: targets (N, C); (N,) counts as one output.
             weights: positive sample weights w_i of the squared errors (default 1, not normalised).
             center: fit an unpenalised intercept along.
-            check: refuse bad input (below). Off, negative eigenvalues are set to zero and nothing is said. Under jit,
-                vmap and grad only shapes can be checked.
+            check: refuse bad input (below). Off, negative eigenvalues are set to zero and nothing
+                is said. Under jit, vmap and grad only shapes can be checked.
 
-        Under jit the whole path is traced. Gradients with respect to Y and alpha are safe; through K they pass the
-        eigenvectors and are NaN for repeated eigenvalues: use `gcv_score` (no eigenvectors) for kernel learning.
+        Under jit the whole path is traced. Gradients with respect to Y and alpha are safe; through
+        K they pass the eigenvectors and are NaN for repeated eigenvalues: use `gcv_score` (no
+        eigenvectors) for kernel learning.
 
         Raises:
-            InputError: non-square, non-symmetric, not positive semi-definite beyond rounding, non-finite, mismatched.
+            InputError: non-square, non-symmetric, not positive semi-definite beyond rounding,
+            non-finite, mismatched.
         """
         checks.symmetric("K", K, values=checks.flag("check", check))
         n = np.shape(K)[0]
@@ -62,32 +65,43 @@ class KernelRidgePath(RidgePathBase):
         with jax.enable_x64(True):
             return _build(cls, K, Y, weights, center, check)
 
-    def predict(self, K_test: Float[ArrayLike, "m n"], alphas: Float[ArrayLike, " l"]) -> Float[Array, "l m c"]:
-        """Predictions at M points from their kernel K_test (M, N) to the training samples, shape (L, M, C)."""
+    def predict(
+        self, K_test: Float[ArrayLike, "m n"], alphas: Float[ArrayLike, " l"]
+    ) -> Float[Array, "l m c"]:
+        """Predictions at M points from their kernel K_test (M, N) to the training samples, shape
+        (L, M, C)."""
         checks.finite("K_test", K_test, ndim=2)
         if np.shape(K_test)[1] != self.n:
-            raise InputError(f"K_test has shape {np.shape(K_test)}; (M, {self.n}), test by train, is needed")
+            raise InputError(
+                f"K_test has shape {np.shape(K_test)}; (M, {self.n}), test by train, is needed"
+            )
         return self._predict(K_test, alphas)
 
     @float64_inside
     def _predict(self, K_test: Any, alphas: Any) -> Any:
         dual = self._dual(self._penalties(alphas))
-        return jnp.einsum("mn,lnc->lmc", as_float64(K_test), dual) + self._intercept(dual)[:, None, :]
+        return (
+            jnp.einsum("mn,lnc->lmc", as_float64(K_test), dual) + self._intercept(dual)[:, None, :]
+        )
 
     def _fit(self, alphas: Array) -> Array:
         return self._dual(alphas)
 
 
 @partial(jax.jit, static_argnames="center")
-def _prepare(K: Array, Y: Array, weights: Array | None, center: bool) -> tuple[Array, Array, Array, Array]:
-    """The symmetric matrix to decompose, weighted targets, root weights and the unpenalised direction."""
+def _prepare(
+    K: Array, Y: Array, weights: Array | None, center: bool
+) -> tuple[Array, Array, Array, Array]:
+    """The symmetric matrix to decompose, weighted targets, root weights and the unpenalised
+    direction."""
     Y = Y[:, None] if Y.ndim == 1 else Y
     n = K.shape[0]
     root = jnp.ones(n) if weights is None else jnp.sqrt(weights)
     matrix = root[:, None] * (K + K.T) / 2 * root
     direction = jnp.zeros(n)
     if center:
-        # Solve on the complement of the intercept's direction, in the basis that a reflection gives it.
+        # Solve on the complement of the intercept's direction, in the basis that a reflection gives
+        # it.
         direction = unit_root(root)
         matrix = reflect(direction, reflect(direction, matrix).T)[1:, 1:]
     return matrix, root[:, None] * Y, root, direction
@@ -96,7 +110,8 @@ def _prepare(K: Array, Y: Array, weights: Array | None, center: bool) -> tuple[A
 def _eigh(matrix: Array) -> tuple[Array, Array]:
     if is_traced(matrix) or jax.default_backend() != "cpu":
         return linalg.eigh(matrix)
-    # LAPACK's divide and conquer on a column-major copy that it may overwrite: the fastest driver on a host.
+    # LAPACK's divide and conquer on a column-major copy that it may overwrite: the fastest driver
+    # on a host.
     copy = np.array(np.asarray(matrix).T, order="F")
     values, vectors = scipy.linalg.eigh(copy, driver="evd", overwrite_a=True, check_finite=False)
     return jnp.asarray(values), jnp.asarray(vectors)
@@ -104,9 +119,18 @@ def _eigh(matrix: Array) -> tuple[Array, Array]:
 
 @partial(jax.jit, static_argnames="center")
 def _assemble(
-    K: Array, values: Array, vectors: Array, targets: Array, root: Array, direction: Array, noise: Any, *, center: bool
+    K: Array,
+    values: Array,
+    vectors: Array,
+    targets: Array,
+    root: Array,
+    direction: Array,
+    noise: Any,
+    *,
+    center: bool,
 ) -> dict[str, Any]:
-    """Array fields of the path; eigenvalues up to `noise` become zero, so that alpha = 0 knows the rank."""
+    """Array fields of the path; eigenvalues up to `noise` become zero, so that alpha = 0 knows the
+    rank."""
     n = K.shape[0]
     if center:
         vectors = reflect(direction, jnp.concatenate([jnp.zeros((1, n - 1)), vectors]))
@@ -137,7 +161,8 @@ def _build(cls: Any, K: Any, Y: Any, weights: Any, center: bool, check: bool) ->
     values, vectors = _eigh(matrix)
     if check:
         checks.positive_semidefinite("K", values, rounding_of_input)
-    # A float32 kernel's eigenvalues are trusted down to 1e-7 of the largest, about its machine epsilon.
+    # A float32 kernel's eigenvalues are trusted down to 1e-7 of the largest, about its machine
+    # epsilon.
     rounding = max(n, 10) * epsilon if double else max(1e-7, epsilon if epsilon > 1e-6 else 0.0)
     if not is_traced(values):
         lowest, highest = np.asarray(values)[[0, -1]]

@@ -1,4 +1,5 @@
-"""Linear ridge regression for a whole vector of penalties from one float64 singular value decomposition."""
+"""Linear ridge regression for a whole vector of penalties from one float64 singular value
+decomposition."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -36,10 +37,11 @@ class RidgePath(RidgePathBase):
         center: bool = False,
         check: bool = True,
     ) -> "RidgePath":
-        """Decompose once: the thin SVD of X, which does not square its condition number as K = X X^T would.
+        """Decompose once: the thin SVD of X, which does not square its condition number as K = X
+        X^T would.
 
-        Same quantities as `KernelRidgePath.fit(X @ X.T, Y)`, plus `coef`. Singular values below float64 rounding count
-        as zero; at alpha = 0 the fit is the minimum-norm least-squares one.
+        Same quantities as `KernelRidgePath.fit(X @ X.T, Y)`, plus `coef`. Singular values below
+        float64 rounding count as zero; at alpha = 0 the fit is the minimum-norm least-squares one.
 
         Args:
             X: features (N, P), one row per sample.
@@ -63,18 +65,24 @@ class RidgePath(RidgePathBase):
         """Coefficients β with f(x) = x^T β (+ intercept), shape (L, P, C)."""
         return self._fit(self._penalties(alphas))
 
-    def predict(self, X_test: Float[ArrayLike, "m p"], alphas: Float[ArrayLike, " l"]) -> Float[Array, "l m c"]:
+    def predict(
+        self, X_test: Float[ArrayLike, "m p"], alphas: Float[ArrayLike, " l"]
+    ) -> Float[Array, "l m c"]:
         """Predictions at the rows of X_test (M, P), shape (L, M, C)."""
         checks.finite("X_test", X_test, ndim=2)
         features = self.right.shape[1]
         if np.shape(X_test)[1] != features:
-            raise InputError(f"X_test has shape {np.shape(X_test)}; (M, {features}), as in the fit, is needed")
+            raise InputError(
+                f"X_test has shape {np.shape(X_test)}; (M, {features}), as in the fit, is needed"
+            )
         return self._predict(X_test, alphas)
 
     @float64_inside
     def _predict(self, X_test: Any, alphas: Any) -> Any:
         coef = self._fit(self._penalties(alphas))
-        return jnp.einsum("mp,lpc->lmc", as_float64(X_test), coef) + self._intercept(coef)[:, None, :]
+        return (
+            jnp.einsum("mp,lpc->lmc", as_float64(X_test), coef) + self._intercept(coef)[:, None, :]
+        )
 
     def _fit(self, alphas: Array) -> Array:
         return _coefficients(self.modes, self.right, alphas)
@@ -100,8 +108,14 @@ def _decompose(X: Array, Y: Array, weights: Array | None, center: bool) -> dict[
     # With an intercept: the complement of its direction, in the basis that a reflection gives it.
     matrix = reflect(direction, matrix)[1:] if center else matrix
     left, singular, right = linalg.svd(matrix)
-    left = reflect(direction, jnp.concatenate([jnp.zeros((1, len(singular))), left])) if center else left
-    singular = jnp.where(singular <= max(n, p) * np.finfo(np.float64).eps * singular.max(), 0.0, singular)
+    left = (
+        reflect(direction, jnp.concatenate([jnp.zeros((1, len(singular))), left]))
+        if center
+        else left
+    )
+    singular = jnp.where(
+        singular <= max(n, p) * np.finfo(np.float64).eps * singular.max(), 0.0, singular
+    )
     coords = left.T @ targets
     modes = Modes(
         values=singular**2 / n,

@@ -1,8 +1,10 @@
-"""The algebra of ridge regression in its own eigenbasis: pure functions of the modes and a vector of penalties.
+"""The algebra of ridge regression in its own eigenbasis: pure functions of the modes and a vector
+of penalties.
 
-Every linear smoother here has the form I - S = U diag(alpha / (v + alpha)) U^T (+ the same at v = 0 on the rest). All
-ratios (GCV, LOO, d kappa) are computed from the *rescaled* weights w = (v_min + alpha) / (v + alpha), which have no 0/0
-at alpha = 0: if some v = 0 the limit alpha -> 0 puts all weight on these modes, and w becomes their indicator.
+Every linear smoother here has the form I - S = U diag(alpha / (v + alpha)) U^T (+ the same at v = 0
+on the rest). All ratios (GCV, LOO, d kappa) are computed from the *rescaled* weights w = (v_min +
+alpha) / (v + alpha), which have no 0/0 at alpha = 0: if some v = 0 the limit alpha -> 0 puts all
+weight on these modes, and w becomes their indicator.
 """
 
 from dataclasses import dataclass
@@ -14,8 +16,9 @@ from jaxtyping import Array, Float, Int
 from theorylab import linalg
 from theorylab.pytrees import register
 
-# Below this share of the residual projector a sample is alone in its direction (leverage 1); eigenvectors are known to
-# about 1e-15 / gap, so a projector's diagonal is known to much better than this.
+# Below this share of the residual projector a sample is alone in its direction (leverage 1);
+# eigenvectors are known to about 1e-15 / gap, so a projector's diagonal is known to much better
+# than this.
 ALONE = 1e-10
 
 
@@ -25,7 +28,8 @@ class Modes:
     """Eigenmodes of a (weighted, centred) ridge problem with N samples, C outputs and M modes.
 
     values (M,): eigenvalues of K/N. vectors (N, M): orthonormal. coords (M, C): vectors^T Y.
-    rest (N, C): the part of Y outside the modes (zero eigenvalue), whose space has dimension rest_dim.
+    rest (N, C): the part of Y outside the modes (zero eigenvalue), whose space has dimension
+    rest_dim.
     intercept (N,): unit vector of the unpenalised direction, zeros if there is none.
     """
 
@@ -104,7 +108,9 @@ def train_risk(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
 @jax.jit
 def gcv(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
     weights = _weights(modes, alphas)
-    return (weights.T**2 @ _power(modes) / modes.n) / (_counts(modes) @ weights / modes.n)[:, None] ** 2
+    return (weights.T**2 @ _power(modes) / modes.n) / (_counts(modes) @ weights / modes.n)[
+        :, None
+    ] ** 2
 
 
 @jax.jit
@@ -145,11 +151,13 @@ def dual(modes: Modes, alphas: Array) -> Float[Array, "l n c"]:
 def loo(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
     """Mean squared leave-one-out residual, exact for every alpha >= 0.
 
-    At alpha = 0 with zero modes, a sample alone in its direction has residual 0 and leverage 1: there the next order of
-    the resolvent, the pseudo-inverse, decides.
+    At alpha = 0 with zero modes, a sample alone in its direction has residual 0 and leverage 1:
+    there the next order of the resolvent, the pseudo-inverse, decides.
     """
     positive = jnp.where(modes.values > 0, modes.values, jnp.inf)
-    pseudo = _with_rest(modes, jnp.where(modes.values > 0, positive.min() / positive, 0.0), jnp.zeros(()))[:, None]
+    pseudo = _with_rest(
+        modes, jnp.where(modes.values > 0, positive.min() / positive, 0.0), jnp.zeros(())
+    )[:, None]
     next_residual, next_diagonal = _apply(modes, pseudo)[:, 0], _diagonal(modes, pseudo)
     second = _ratio(next_residual, next_diagonal, 0.0)
 
@@ -168,7 +176,8 @@ def loo(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
 
 @jax.jit
 def loo_and_dual(modes: Modes, alphas: Array) -> tuple[Float[Array, "l c"], Float[Array, "l n c"]]:
-    """`loo` and `dual` for the price of one: dual weights are rescaled residuals, so they share the large GEMM."""
+    """`loo` and `dual` for the price of one: dual weights are rescaled residuals, so they share the
+    large GEMM."""
     shifted = _shifted(modes, alphas)
     weights, floor = _weights(modes, alphas), shifted.min(0)
     residual, diagonal = _apply(modes, weights), _diagonal(modes, weights)[:, :, None]

@@ -1,7 +1,9 @@
-"""What kernel and linear ridge paths share: one decomposition, then every quantity for a whole vector of penalties.
+"""What kernel and linear ridge paths share: one decomposition, then every quantity for a whole
+vector of penalties.
 
-Sources: GCV, Craven & Wahba 1978; as the predictor of real representations' risk, Wei, Hu & Steinhardt, "More Than a
-Toy" (ICML 2022); KARE, Jacot et al. 2020, is the same number; exact leave-one-out of a linear smoother, Allen's PRESS.
+Sources: GCV, Craven & Wahba 1978; as the predictor of real representations' risk, Wei, Hu &
+Steinhardt, "More Than a Toy" (ICML 2022); KARE, Jacot et al. 2020, is the same number; exact
+leave-one-out of a linear smoother, Allen's PRESS.
 """
 
 from dataclasses import dataclass, field
@@ -31,7 +33,8 @@ class Selection:
     """The penalty that minimises a criterion.
 
     alpha, score: the winner and its score; floats, or arrays (C,) when selected per output.
-    alphas (L,), scores (L,) or (L, C): the whole curve. at_edge: the winner is the smallest or largest penalty offered.
+    alphas (L,), scores (L,) or (L, C): the whole curve. at_edge: the winner is the smallest or
+    largest penalty offered.
     """
 
     alpha: float | np.ndarray
@@ -57,24 +60,29 @@ class PathSummary:
 
 @dataclass(frozen=True)
 class RidgePathBase:
-    """Methods of `KernelRidgePath` and `RidgePath`. Penalties `alphas` are a scalar or a vector (L,) of numbers >= 0.
+    """Methods of `KernelRidgePath` and `RidgePath`. Penalties `alphas` are a scalar or a vector
+    (L,) of numbers >= 0.
 
     The problem solved, for each output, with K = X X^T for linear ridge:
 
         minimise over f (and b if centred)   (1/N) Σ_i w_i (y_i - f(x_i) - b)² + alpha ‖f‖²
 
-    so alpha is the penalty in the *normalised* convention: scikit-learn's `alpha` is N * alpha, and a penalty relative
-    to the kernel's mean trace is alpha / (tr K / N) (`scale` is tr K / N). alpha = 0 is the limit alpha -> 0: the
-    minimum-norm least-squares fit. Risks are summed over the C outputs; `*_per_output` keep them apart.
+    so alpha is the penalty in the *normalised* convention: scikit-learn's `alpha` is N * alpha, and
+    a penalty relative to the kernel's mean trace is alpha / (tr K / N) (`scale` is tr K / N). alpha
+    = 0 is the limit alpha -> 0: the minimum-norm least-squares fit. Risks are summed over the C
+    outputs; `*_per_output` keep them apart.
     """
 
     modes: Modes
     root_weights: Float[Array, " n"]  # square roots of the sample weights
     intercept_targets: Float[Array, " c"]  # unpenalised coordinate of the weighted targets
-    pull: Float[Array, " n_or_p"]  # linear map from dual (or coef) to what the fit adds to that coordinate
+    # linear map from dual (or coef) to what the fit adds to that coordinate
+    pull: Float[Array, " n_or_p"]
     diag_kernel: Float[Array, " n"]
-    rounding: float = field(metadata=_STATIC)  # eigenvalues below this share of the largest are rounding of the input
-    clipped: bool = field(metadata=_STATIC)  # are such eigenvalues set to zero (float64 input) or refused (less)
+    # eigenvalues below this share of the largest are rounding of the input
+    rounding: float = field(metadata=_STATIC)
+    # are such eigenvalues set to zero (float64 input) or refused (less)
+    clipped: bool = field(metadata=_STATIC)
     centered: bool = field(metadata=_STATIC)
 
     @property
@@ -105,7 +113,8 @@ class RidgePathBase:
 
     @property
     def diag_cv(self) -> float:
-        """Coefficient of variation of diag K. Above about 0.5, leverage is uneven: compare GCV with LOO."""
+        """Coefficient of variation of diag K. Above about 0.5, leverage is uneven: compare GCV with
+        LOO."""
         diagonal = np.asarray(self.diag_kernel)
         return float(diagonal.std() / diagonal.mean()) if diagonal.mean() > 0 else 0.0
 
@@ -114,10 +123,12 @@ class RidgePathBase:
         return self._evaluate(algebra.train_risk, alphas).sum(-1)
 
     def gcv(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
-        """Generalised cross-validation (1/N)‖(I - S)y‖² / (tr(I - S)/N)², shape (L,); its limit at alpha = 0.
+        """Generalised cross-validation (1/N)‖(I - S)y‖² / (tr(I - S)/N)², shape (L,); its limit at
+        alpha = 0.
 
-        A rank-deficient problem at alpha = 0 gives (RSS/N) / (1 - rank/N)². Estimates the in-distribution risk of
-        i.i.d. samples only: duplicated or augmented samples break it (`gcv_loo_ratio` tells).
+        A rank-deficient problem at alpha = 0 gives (RSS/N) / (1 - rank/N)². Estimates the
+        in-distribution risk of i.i.d. samples only: duplicated or augmented samples break it
+        (`gcv_loo_ratio` tells).
         """
         return self._evaluate(algebra.gcv, alphas).sum(-1)
 
@@ -130,7 +141,8 @@ class RidgePathBase:
     def loo(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
         """Exact leave-one-out risk (1/N) Σ_i w_i ‖y_i - ŷ_i^(-i)‖², shape (L,).
 
-        The refits keep the absolute penalty N * alpha (and refit the intercept), as a grid search in scikit-learn does.
+        The refits keep the absolute penalty N * alpha (and refit the intercept), as a grid search
+        in scikit-learn does.
         """
         return self._evaluate(algebra.loo, alphas).sum(-1)
 
@@ -141,8 +153,8 @@ class RidgePathBase:
     def gcv_loo_ratio(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
         """GCV / LOO, shape (L,): the free diagnostic of GCV's hypothesis.
 
-        LOO needs no random-matrix law; outside about [0.85, 1.2] the law does not hold for this kernel and penalty.
-        Targets that are all zero leave no risk to compare: 1.
+        LOO needs no random-matrix law; outside about [0.85, 1.2] the law does not hold for this
+        kernel and penalty. Targets that are all zero leave no risk to compare: 1.
         """
         return self._gcv_loo_ratio(alphas)
 
@@ -152,16 +164,26 @@ class RidgePathBase:
         nothing = (gcv == 0) & (loo == 0)
         return jnp.where(nothing, 1.0, gcv / jnp.where(nothing, 1.0, loo))
 
-    def kfold(self, alphas: Float[ArrayLike, " l"], k: int, key: PRNGKeyArray) -> Float[Array, " l"]:
-        """Exact k-fold cross-validation risk over the random folds `fold_labels(N, k, key)`, shape (L,).
+    def kfold(
+        self, alphas: Float[ArrayLike, " l"], k: int, key: PRNGKeyArray
+    ) -> Float[Array, " l"]:
+        """Exact k-fold cross-validation risk over the random folds `fold_labels(N, k, key)`, shape
+        (L,).
 
-        As for `loo`, the refits keep the absolute penalty N * alpha. No refit is done: each penalty costs N³/k.
+        As for `loo`, the refits keep the absolute penalty N * alpha. No refit is done: each penalty
+        costs N³/k.
         """
         require_penalties(alphas)
         labels = fold_labels(self.n, k, key)
-        if not is_traced(alphas, self.modes) and np.min(alphas) == 0 and (self.rank < self.n - self.centered):
+        if (
+            not is_traced(alphas, self.modes)
+            and np.min(alphas) == 0
+            and (self.rank < self.n - self.centered)
+        ):
             raise InputError(
-                "alphas holds 0; kfold at alpha = 0 needs a full-rank kernel; give penalties > 0 or use loo"
+                "alphas holds 0; kfold at alpha = 0 needs a full-rank kernel; give penalties "
+                "> 0 "
+                "or use loo"
             )
         members = np.full((k, -(-self.n // k)), self.n)
         for fold in range(k):
@@ -170,9 +192,11 @@ class RidgePathBase:
         return self._evaluate(algebra.kfold, alphas, members).sum(-1)
 
     def kappa(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
-        """Estimated effective regularisation κ̂ = 1 / s(alpha), s = (1/N) tr (K/N + alpha)^{-1}, shape (L,).
+        """Estimated effective regularisation κ̂ = 1 / s(alpha), s = (1/N) tr (K/N + alpha)^{-1},
+        shape (L,).
 
-        Zero at alpha = 0 if the problem is rank-deficient; the intercept's direction is left out of the trace.
+        Zero at alpha = 0 if the problem is rank-deficient; the intercept's direction is left out of
+        the trace.
         """
         return self._evaluate(algebra.kappa, alphas)
 
@@ -199,10 +223,15 @@ class RidgePathBase:
 
     @float64_inside
     def summary(self, alphas: Float[ArrayLike, " l"]) -> "PathSummary":
-        """GCV, LOO, κ̂, degrees of freedom, train risk and dual weights at once, cheaper than one by one."""
+        """GCV, LOO, κ̂, degrees of freedom, train risk and dual weights at once, cheaper than one
+        by one."""
         penalties = self._penalties(alphas)
-        singular = is_traced(alphas, self.modes) or float(np.min(alphas)) + float(self.eigenvalues[-1]) <= 0
-        if singular or self.modes.rest_dim:  # the limit alpha -> 0 of residuals is not that of dual weights
+        singular = (
+            is_traced(alphas, self.modes)
+            or float(np.min(alphas)) + float(self.eigenvalues[-1]) <= 0
+        )
+        # the limit alpha -> 0 of residuals is not that of dual weights
+        if singular or self.modes.rest_dim:
             loo, dual = algebra.loo(self.modes, penalties), algebra.dual(self.modes, penalties)
         else:
             loo, dual = algebra.loo_and_dual(self.modes, penalties)
@@ -221,7 +250,11 @@ class RidgePathBase:
         return self._intercept(self._fit(self._penalties(alphas)))
 
     def select(
-        self, criterion: Criterion = "gcv", alphas: Float[ArrayLike, " l"] | None = None, *, per_output: bool = False
+        self,
+        criterion: Criterion = "gcv",
+        alphas: Float[ArrayLike, " l"] | None = None,
+        *,
+        per_output: bool = False,
     ) -> Selection:
         """The penalty that minimises GCV or leave-one-out, over `alphas` or over `default_alphas`.
 
@@ -231,22 +264,33 @@ class RidgePathBase:
         checks.flag("per_output", per_output)
         if alphas is not None:
             require_penalties(alphas)
-        offered: Any = np.atleast_1d(np.asarray(self.default_alphas() if alphas is None else alphas, dtype=np.float64))
-        scores: Any = self.gcv_per_output(offered) if criterion == "gcv" else self.loo_per_output(offered)
+        offered: Any = np.atleast_1d(
+            np.asarray(self.default_alphas() if alphas is None else alphas, dtype=np.float64)
+        )
+        scores: Any = (
+            self.gcv_per_output(offered) if criterion == "gcv" else self.loo_per_output(offered)
+        )
         scores = scores if per_output else scores.sum(-1)
         best = scores.argmin(0)
         score = scores.min(0)
-        alpha, at_edge = offered[best], (offered[best] == offered.min()) | (offered[best] == offered.max())
+        alpha, at_edge = (
+            offered[best],
+            (offered[best] == offered.min()) | (offered[best] == offered.max()),
+        )
         if per_output:
             return Selection(alpha, score, at_edge, offered, scores, criterion)
         return Selection(float(alpha), float(score), bool(at_edge), offered, scores, criterion)
 
     def default_alphas(self, num: int = 40) -> Float[np.ndarray, " num"]:
-        """Logarithmic grid from 1e-8 (or what the input's precision carries) to 10 times tr K / N."""
+        """Logarithmic grid from 1e-8 (or what the input's precision carries) to 10 times tr K /
+        N."""
         checks.count("num", num)
         if self.scale == 0:
             raise InputError("K is zero: there is no scale for a default grid; give alphas")
-        lowest = max(1e-8 * self.scale, 0.0 if self.clipped else 10 * self.rounding * float(self.eigenvalues[0]))
+        lowest = max(
+            1e-8 * self.scale,
+            0.0 if self.clipped else 10 * self.rounding * float(self.eigenvalues[0]),
+        )
         return np.geomspace(lowest, 10 * self.scale, num)
 
     @float64_inside
@@ -264,7 +308,8 @@ class RidgePathBase:
         values = self.eigenvalues
         noise = self.rounding * float(values[0])
         if self.clipped:
-            # Zeroed eigenvalues are a true rank deficiency only if a gap separates them from the rest.
+            # Zeroed eigenvalues are a true rank deficiency only if a gap separates them from the
+            # rest.
             kept = values[values > 0]
             ambiguous = 0 < len(kept) < len(values) and kept[-1] < 1e3 * noise
             smallest = float(kept[-1]) if ambiguous else np.inf
@@ -272,8 +317,10 @@ class RidgePathBase:
             smallest = float(values[-1])
         if alpha < noise and smallest + alpha < (1e3 if self.clipped else 1) * noise:
             raise InputError(
-                f"alpha = {alpha:.3g} leaves a system that the input's precision cannot carry: smallest eigenvalue "
-                f"{smallest:.3g}, largest {float(values[0]):.3g} (of K/N), resolved only down to {noise:.2g}; "
+                f"alpha = {alpha:.3g} leaves a system that the input's precision cannot carry: "
+                f"smallest eigenvalue "
+                f"{smallest:.3g}, largest {float(values[0]):.3g} (of K/N), resolved only down to "
+                f"{noise:.2g}; "
                 f"use alpha >= {noise:.2g}{'' if self.clipped else ' or compute it in float64'}"
             )
 
@@ -292,7 +339,8 @@ class RidgePathBase:
 
 
 def fold_labels(n: int, k: int, key: PRNGKeyArray) -> Int[np.ndarray, " n"]:
-    """Random assignment of n samples to k folds whose sizes differ by at most one: labels 0..k-1, shape (n,)."""
+    """Random assignment of n samples to k folds whose sizes differ by at most one: labels 0..k-1,
+    shape (n,)."""
     n, k = checks.count("n", n), checks.count("k", k)
     checks.key("key", key)
     if not 2 <= k <= n:
@@ -301,7 +349,8 @@ def fold_labels(n: int, k: int, key: PRNGKeyArray) -> Int[np.ndarray, " n"]:
 
 
 def reflect(q: Float[Array, " n"], A: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
-    """Householder reflection that swaps the unit vector q and the first axis, applied to the rows of A."""
+    """Householder reflection that swaps the unit vector q and the first axis, applied to the rows
+    of A."""
     sign = jnp.where(q[0] > 0, -1.0, 1.0)
     v = q.at[0].add(-sign)  # maps q to sign * e_1 without cancellation
     v = v / jnp.linalg.norm(v)

@@ -1,8 +1,10 @@
-"""One penalty by Cholesky: for N too large for an eigendecomposition, and for gradients through the kernel.
+"""One penalty by Cholesky: for N too large for an eigendecomposition, and for gradients through the
+kernel.
 
-A factorisation costs N³/3 flops and the leave-one-out diagonal as much again, against about 9 N³ for the eigenvectors
-of `KernelRidgePath`, so up to about ten penalties are cheaper here. No eigenvectors are involved: gradients with
-respect to K, Y and alpha are finite also where eigenvalues repeat.
+A factorisation costs N³/3 flops and the leave-one-out diagonal as much again, against about 9 N³
+for the eigenvectors of `KernelRidgePath`, so up to about ten penalties are cheaper here. No
+eigenvectors are involved: gradients with respect to K, Y and alpha are finite also where
+eigenvalues repeat.
 """
 
 from dataclasses import dataclass
@@ -26,7 +28,8 @@ from theorylab.ridge.checks import require_targets
 @register()
 @dataclass(frozen=True)
 class RidgeSolution:
-    """Kernel ridge fit at one penalty: dual (N, C), f(x) = Σ_i dual_i k(x_i, x); risks summed over outputs."""
+    """Kernel ridge fit at one penalty: dual (N, C), f(x) = Σ_i dual_i k(x_i, x); risks summed over
+    outputs."""
 
     dual: Float[Array, "n c"]
     train_risk: Float[Array, ""]
@@ -45,9 +48,11 @@ def solve_ridge(
     block: int = 2048,
     mesh: Mesh | None = None,
 ) -> RidgeSolution:
-    """Solve (K + N alpha I) a = Y by a blocked left-looking Cholesky factorisation, with exact GCV and LOO.
+    """Solve (K + N alpha I) a = Y by a blocked left-looking Cholesky factorisation, with exact GCV
+    and LOO.
 
-    The same numbers as `KernelRidgePath.fit(K, Y)` at one alpha (normalised convention: scikit-learn's is N alpha).
+    The same numbers as `KernelRidgePath.fit(K, Y)` at one alpha (normalised convention:
+    scikit-learn's is N alpha).
 
     Args:
         K: kernel between the N training samples, not divided by N, positive semi-definite.
@@ -62,7 +67,9 @@ def solve_ridge(
     checks.symmetric("K", K)
     require_targets(Y, np.shape(K)[0], of="K")
     if np.ndim(checks.real("alpha", alpha)):
-        raise InputError(f"alpha has shape {np.shape(alpha)}; one penalty is needed (many: KernelRidgePath)")
+        raise InputError(
+            f"alpha has shape {np.shape(alpha)}; one penalty is needed (many: KernelRidgePath)"
+        )
     checks.number("alpha", alpha, 0.0)
     checks.count("block", block)
     if mesh is not None:
@@ -70,21 +77,29 @@ def solve_ridge(
     solution = _solve(K, Y, alpha, block, mesh)
     if not is_traced(solution) and not np.isfinite(solution.gcv):
         raise InputError(
-            f"K + N alpha I is not positive definite in float64 at alpha = {float(np.asarray(alpha)):.3g}; "
-            "use a larger alpha, or KernelRidgePath, which knows the limit of a rank-deficient kernel"
+            f"K + N alpha I is not positive definite in float64 at alpha = "
+            f"{float(np.asarray(alpha)):.3g}; "
+            "use a larger alpha, or KernelRidgePath, which knows the limit of a rank-deficient "
+            "kernel"
         )
     return solution
 
 
-def gcv_score(K: Float[ArrayLike, "n n"], Y: Float[ArrayLike, "n *c"], alpha: Any) -> Float[Array, ""]:
-    """GCV at one penalty as a scalar for kernel learning: reverse-mode differentiable in K, Y and alpha.
+def gcv_score(
+    K: Float[ArrayLike, "n n"], Y: Float[ArrayLike, "n *c"], alpha: Any
+) -> Float[Array, ""]:
+    """GCV at one penalty as a scalar for kernel learning: reverse-mode differentiable in K, Y and
+    alpha.
 
-    The backward pass runs in float64 too, whatever the caller's types (JAX alone would leave it in float32).
+    The backward pass runs in float64 too, whatever the caller's types (JAX alone would leave it in
+    float32).
     """
     return _score("gcv", K, Y, alpha) if is_traced(K, Y, alpha) else solve_ridge(K, Y, alpha).gcv
 
 
-def loo_score(K: Float[ArrayLike, "n n"], Y: Float[ArrayLike, "n *c"], alpha: Any) -> Float[Array, ""]:
+def loo_score(
+    K: Float[ArrayLike, "n n"], Y: Float[ArrayLike, "n *c"], alpha: Any
+) -> Float[Array, ""]:
     """Exact leave-one-out risk at one penalty as a scalar, differentiable as `gcv_score` is."""
     return _score("loo", K, Y, alpha) if is_traced(K, Y, alpha) else solve_ridge(K, Y, alpha).loo
 
@@ -101,10 +116,13 @@ def _score_forward(name: str, K: Any, Y: Any, alpha: Any) -> tuple[Any, Any]:
 def _score_backward(name: str, inputs: Any, cotangent: Any) -> Any:
     with jax.enable_x64(True):
         exact = [as_float64(x) for x in inputs]
-        gradients = jax.grad(lambda K, Y, alpha: getattr(_solve(K, Y, alpha, 2048, None), name), argnums=(0, 1, 2))(
-            *exact
+        gradients = jax.grad(
+            lambda K, Y, alpha: getattr(_solve(K, Y, alpha, 2048, None), name), argnums=(0, 1, 2)
+        )(*exact)
+        return tuple(
+            (cotangent * g).astype(jnp.asarray(x).dtype)
+            for g, x in zip(gradients, inputs, strict=True)
         )
-        return tuple((cotangent * g).astype(jnp.asarray(x).dtype) for g, x in zip(gradients, inputs, strict=True))
 
 
 _score.defvjp(_score_forward, _score_backward)
@@ -120,7 +138,9 @@ def _solve(K: Any, Y: Any, alpha: Any, block: int, mesh: Mesh | None) -> RidgeSo
         # Rows must divide over the devices: pad with an identity that decouples from the rest.
         pad = -n % mesh.devices.shape[0]
         system = jax.scipy.linalg.block_diag(system, jnp.eye(pad)) if pad else system
-        system = jax.device_put(system, NamedSharding(mesh, PartitionSpec(mesh.axis_names[0], None)))
+        system = jax.device_put(
+            system, NamedSharding(mesh, PartitionSpec(mesh.axis_names[0], None))
+        )
         Y = jax.device_put(jnp.pad(Y, ((0, pad), (0, 0))), NamedSharding(mesh, PartitionSpec()))
     dual, diagonal = _solve_and_invert_diagonal(system, Y, block)
     Y, dual, diagonal = Y[:n], dual[:n], diagonal[:n]
@@ -142,7 +162,8 @@ def _solve_and_invert_diagonal(A: Array, B: Array, block: int) -> tuple[Array, A
     starts = range(0, A.shape[0], block)
     panels = _factor(A, block)
     solution = _backward(panels, _forward(panels, B), block)
-    # (A^{-1})_ii is the squared norm of column i of L^{-1}; a column block of L^{-1} starts at its diagonal.
+    # (A^{-1})_ii is the squared norm of column i of L^{-1}; a column block of L^{-1} starts at its
+    # diagonal.
     diagonal = []
     for i, start in enumerate(starts):
         width = min(block, A.shape[0] - start)

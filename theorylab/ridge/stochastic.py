@@ -1,7 +1,9 @@
-"""GCV of a kernel known only by its products with vectors: Lanczos for the numerator, stochastic traces below.
+"""GCV of a kernel known only by its products with vectors: Lanczos for the numerator, stochastic
+traces below.
 
-Stochastic Lanczos quadrature (Ubaru, Chen & Saad 2017): one Krylov space per probe serves every penalty, because shifts
-do not change it. Use it beyond N of about 30,000, with alpha well above the smallest eigenvalues.
+Stochastic Lanczos quadrature (Ubaru, Chen & Saad 2017): one Krylov space per probe serves every
+penalty, because shifts do not change it. Use it beyond N of about 30,000, with alpha well above the
+smallest eigenvalues.
 """
 
 from collections.abc import Callable
@@ -28,8 +30,9 @@ Matvec = Callable[[Float[Array, " n"]], Float[Array, " n"]]
 class GCVEstimate:
     """Estimated GCV, κ̂ and degrees of freedom for each penalty, all (L,).
 
-    standard_error: of gcv, from the spread of the probes. truncation: how much gcv moved over the last fifth of the
-    Lanczos steps; where it is not small against standard_error, increase `depth`. kappa_error: of kappa, likewise.
+    standard_error: of gcv, from the spread of the probes. truncation: how much gcv moved over the
+    last fifth of the Lanczos steps; where it is not small against standard_error, increase `depth`.
+    kappa_error: of kappa, likewise.
     """
 
     gcv: Float[Array, " l"]
@@ -49,18 +52,23 @@ def gcv_slq(
     num_probes: int = 16,
     depth: int = 100,
 ) -> GCVEstimate:
-    """GCV without an eigendecomposition, with its error bar: (num_probes + C) * depth products with K.
+    """GCV without an eigendecomposition, with its error bar: (num_probes + C) * depth products with
+    K.
 
-    The numerator y^T (K/N + alpha)^{-2} y is a Gauss quadrature started at y, free of sampling error; the trace below
-    is averaged over random signs, and its standard error is carried to GCV by the delta method (2 times, relative).
+    The numerator y^T (K/N + alpha)^{-2} y is a Gauss quadrature started at y, free of sampling
+    error; the trace below is averaged over random signs, and its standard error is carried to GCV
+    by the delta method (2 times, relative).
 
     Args:
-        K: the kernel (N, N), or a function v (N,) -> K v (N,), not divided by N. It is called with float64 vectors.
+        K: the kernel (N, N), or a function v (N,) -> K v (N,), not divided by N. It is called with
+        float64 vectors.
         Y: targets (N, C) or (N,).
-        alphas: penalties > 0, normalised convention. The smallest eigenvalues, which alpha = 0 needs, are out of reach.
+        alphas: penalties > 0, normalised convention. The smallest eigenvalues, which alpha = 0
+        needs, are out of reach.
         key: randomness of the probes.
         num_probes: at least 2, for an error bar; the relative error falls as num_probes^{-1/2}.
-        depth: Lanczos steps per vector (at most N are taken); grows like sqrt(λ_1 / alpha) for a hard spectrum.
+        depth: Lanczos steps per vector (at most N are taken); grows like sqrt(λ_1 / alpha) for a
+        hard spectrum.
 
     Raises:
         InputError: bad shapes or values; alphas holding 0.
@@ -75,7 +83,9 @@ def gcv_slq(
         rounding = checks.kernel_rounding(K)
     require_penalties(alphas)
     if not is_traced(alphas) and float(np.min(np.asarray(alphas))) == 0:
-        raise InputError("alphas holds 0; Lanczos does not reach the smallest eigenvalues: give alphas > 0")
+        raise InputError(
+            "alphas holds 0; Lanczos does not reach the smallest eigenvalues: give alphas > 0"
+        )
     checks.key("key", key)
     checks.count("num_probes", num_probes, 2)
     checks.count("depth", depth)
@@ -85,7 +95,9 @@ def gcv_slq(
 
 
 @float64_inside
-def _estimate(K: Any, Y: Any, alphas: Any, key: Any, num_probes: int, depth: int) -> tuple[Array, ...]:
+def _estimate(
+    K: Any, Y: Any, alphas: Any, key: Any, num_probes: int, depth: int
+) -> tuple[Array, ...]:
     Y, alphas = as_float64(Y), jnp.atleast_1d(as_float64(alphas))
     Y = Y[:, None] if Y.ndim == 1 else Y
     n = Y.shape[0]
@@ -94,10 +106,14 @@ def _estimate(K: Any, Y: Any, alphas: Any, key: Any, num_probes: int, depth: int
     diagonals, offdiagonals = _lanczos(matvec, depth, jnp.concatenate([probes, Y.T]), *arguments)
 
     def quadratures(steps: int) -> tuple[Array, Array, Array]:
-        nodes, weights, extremes = _gauss(diagonals[:, :steps] / n, offdiagonals[:, : steps - 1] / n)
+        nodes, weights, extremes = _gauss(
+            diagonals[:, :steps] / n, offdiagonals[:, : steps - 1] / n
+        )
         shifted = nodes[:, :, None] + alphas
         traces = (weights[:num_probes, :, None] / shifted[:num_probes]).sum(1)
-        squares = (Y**2).sum(0)[:, None] * (weights[num_probes:, :, None] / shifted[num_probes:] ** 2).sum(1)
+        squares = (Y**2).sum(0)[:, None] * (
+            weights[num_probes:, :, None] / shifted[num_probes:] ** 2
+        ).sum(1)
         return traces, squares.sum(0) / n, extremes
 
     traces, numerator, extremes = quadratures(depth)
@@ -105,7 +121,15 @@ def _estimate(K: Any, Y: Any, alphas: Any, key: Any, num_probes: int, depth: int
     gcv = numerator / mean**2
     fewer_traces, fewer_numerator, _ = quadratures(max(1, depth * 4 // 5))
     truncation = jnp.abs(gcv - fewer_numerator / fewer_traces.mean(0) ** 2)
-    return gcv, 2 * gcv * error / mean, truncation, 1 / mean, error / mean**2, n * (1 - alphas * mean), n * extremes
+    return (
+        gcv,
+        2 * gcv * error / mean,
+        truncation,
+        1 / mean,
+        error / mean**2,
+        n * (1 - alphas * mean),
+        n * extremes,
+    )
 
 
 def _product(vector: Array, K: Array) -> Array:
@@ -114,13 +138,15 @@ def _product(vector: Array, K: Array) -> Array:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple[Array, Array]:
-    """Tridiagonal matrices (V, depth) and (V, depth - 1) of V starting vectors, reorthogonalised twice a step."""
+    """Tridiagonal matrices (V, depth) and (V, depth - 1) of V starting vectors, reorthogonalised
+    twice a step."""
     algorithm = decomp.hessenberg(depth, reortho="full", custom_vjp=False)
 
     def one(start: Array) -> tuple[Array, Array]:
         H = algorithm(matvec, start, *arguments).J_small
         diagonal, offdiagonal = jnp.diagonal(H), jnp.diagonal(H, -1)
-        # A Krylov space that closes early ends with a vanishing step; what follows is noise and is cut off.
+        # A Krylov space that closes early ends with a vanishing step; what follows is noise and is
+        # cut off.
         alive = jnp.nan_to_num(offdiagonal) > 1e-12 * jnp.abs(diagonal[0])
         alive = jnp.cumprod(alive)
         keep = jnp.concatenate([jnp.ones(1, alive.dtype), alive])
@@ -133,7 +159,8 @@ def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple
 
 @jax.jit
 def _gauss(diagonals: Array, offdiagonals: Array) -> tuple[Array, Array, Array]:
-    """Nodes and weights (V, depth) of the Gauss quadratures: eigenvalues, squared first components of eigenvectors.
+    """Nodes and weights (V, depth) of the Gauss quadratures: eigenvalues, squared first components
+    of eigenvectors.
 
     And the smallest and the largest eigenvalue of all, as they were found.
     """

@@ -1,9 +1,10 @@
-"""Random-matrix numerics: what eigenvalues, resolvents and ridge risks are when dimensions are large.
+"""Random-matrix numerics: what eigenvalues, resolvents and ridge risks are when dimensions are
+large.
 
-Every function computes in float64 whatever the caller's setting and returns float64 (complex128); in an ordinary
-float32 program cast the result (`x.astype("float32")`, `float(x)`) before mixing it with float32 arrays. Conventions:
-Σ̂ = XᵀX/n of n samples in p dimensions, gamma = p/n, Stieltjes transform m(z) = ∫ dμ(x)/(x - z), so that
-the density is Im m(x + i0)/π.
+Every function computes in float64 whatever the caller's setting and returns float64 (complex128);
+in an ordinary float32 program cast the result (`x.astype("float32")`, `float(x)`) before mixing it
+with float32 arrays. Conventions: Σ̂ = XᵀX/n of n samples in p dimensions, gamma = p/n, Stieltjes
+transform m(z) = ∫ dμ(x)/(x - z), so that the density is Im m(x + i0)/π.
 """
 
 from theorylab.rmt.effective import (

@@ -1,7 +1,7 @@
 """Effective regularisation κ(α, n) of ridge regression, with implicit derivatives.
 
-Sources: Wei, Hu, Steinhardt 2022 (arXiv 2203.06176); Simon et al. 2021 (eigenlearning); Silverstein & Bai 1995. κ is
-1/m̃(-α), m̃ the companion Stieltjes transform of the sample covariance.
+Sources: Wei, Hu, Steinhardt 2022 (arXiv 2203.06176); Simon et al. 2021 (eigenlearning); Silverstein
+& Bai 1995. κ is 1/m̃(-α), m̃ the companion Stieltjes transform of the sample covariance.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ _MAX_NEWTON = 500
 @register()
 @dataclass(frozen=True)
 class Balance:
-    """What κ is weighed with: dof1 = Σ L, gap = Σ L(1-L) = dof1 - dof2, slack = 1 - dof1/n (α/κ at the solution)."""
+    """What κ is weighed with: dof1 = Σ L, gap = Σ L(1-L) = dof1 - dof2, slack = 1 - dof1/n (α/κ at
+    the solution)."""
 
     dof1: Float[Array, ""]
     gap: Float[Array, ""]
@@ -57,15 +58,18 @@ def balance(
         more, more_gap = tail_dof(tail, kappa)
         dof1, gap = dof1 + more, gap + more_gap
         return Balance(dof1, gap, 1 - dof1 / n)
-    # With n >= rank, 1 - dof1/n is a sum of positive terms: no digits are lost at the interpolation threshold.
+    # With n >= rank, 1 - dof1/n is a sum of positive terms: no digits are lost at the interpolation
+    # threshold.
     rank = jnp.sum(jnp.where(eigenvalues > 0, weights, 0.0))
-    within = jnp.where(eigenvalues > 0, missed, missed - 1)  # 0 without variance, with the right derivative
+    # 0 without variance, with the right derivative
+    within = jnp.where(eigenvalues > 0, missed, missed - 1)
     slack = jnp.where(n >= rank, (n - rank + jnp.sum(weights * within)) / n, 1 - dof1 / n)
     return Balance(dof1, gap, slack)
 
 
 def times(factor: Float[Array, ""], value: Float[Array, ""]) -> Float[Array, ""]:
-    """factor * value, 0 where the factor is infinite (at the interpolation threshold) and the value vanishes."""
+    """factor * value, 0 where the factor is infinite (at the interpolation threshold) and the value
+    vanishes."""
     return jnp.where(jnp.isinf(factor) & (value == 0), 0.0, factor * value)
 
 
@@ -82,8 +86,8 @@ def solve_kappa(
         return kappa * balance(eigenvalues, weights, tail, n, kappa).slack - alpha
 
     def newton(_: object, guess: Float[Array, ""]) -> Float[Array, ""]:
-        # `excess` is convex in κ and >= 0 at the guess, so Newton's iterates fall to the largest root without a
-        # safeguard; they end when rounding stops them falling.
+        # `excess` is convex in κ and >= 0 at the guess, so Newton's iterates fall to the largest
+        # root without a safeguard; they end when rounding stops them falling.
         def step(kappa: Float[Array, ""]) -> Float[Array, ""]:
             at = balance(eigenvalues, weights, tail, n, kappa)
             return (alpha + kappa * at.gap / n) / at.slope(n)
@@ -96,27 +100,36 @@ def solve_kappa(
             kappa, _, count = state
             return step(kappa), kappa, count + 1
 
-        kappa, previous, _ = jax.lax.while_loop(falling, advance, (step(guess), guess, jnp.zeros((), jnp.int32)))
+        kappa, previous, _ = jax.lax.while_loop(
+            falling, advance, (step(guess), guess, jnp.zeros((), jnp.int32))
+        )
         return jnp.where(guess > 0, jnp.clip(jnp.minimum(kappa, previous), alpha, guess), 0.0)
 
     trace = jnp.sum(weights * eigenvalues) + (0.0 if tail is None else tail.total())
     guess = alpha + trace / n
     if tail is None:
-        # Without a ridge and with n >= rank everything is learnt: κ = 0 exactly, where Newton would creep.
+        # Without a ridge and with n >= rank everything is learnt: κ = 0 exactly, where Newton would
+        # creep.
         rank = jnp.sum(jnp.where(eigenvalues > 0, weights, 0.0))
         guess = jnp.where((alpha > 0) | (n < rank), guess, 0.0)
     return jax.lax.custom_root(
-        excess, jax.lax.stop_gradient(guess), newton, lambda tangent, y: y / tangent(jnp.ones_like(y))
+        excess,
+        jax.lax.stop_gradient(guess),
+        newton,
+        lambda tangent, y: y / tangent(jnp.ones_like(y)),
     )
 
 
 def over_grid(function, n: Float[Array, "..."], alpha: Float[Array, "..."], size: int):  # type: ignore[no-untyped-def]
-    """Apply a function of scalars (n, α) over the broadcast grid in blocks that keep `size` x block within memory."""
+    """Apply a function of scalars (n, α) over the broadcast grid in blocks that keep `size` x block
+    within memory."""
     n, alpha = jnp.broadcast_arrays(n, alpha)
     if n.ndim == 0:
         return function(n, alpha)
     flat = jax.lax.map(
-        lambda pair: function(*pair), (n.ravel(), alpha.ravel()), batch_size=max(1, _BLOCK // max(size, 1))
+        lambda pair: function(*pair),
+        (n.ravel(), alpha.ravel()),
+        batch_size=max(1, _BLOCK // max(size, 1)),
     )
     return jax.tree.map(lambda x: x.reshape(n.shape + x.shape[1:]), flat)
 
@@ -140,22 +153,27 @@ def effective_regularization(
     tail: PowerLawTail | None = None,
     weights: Float[ArrayLike, "p"] | None = None,
 ) -> Float[Array, "..."]:
-    """κ >= 0 with 1 = α/κ + (1/n) Σ_i w_i λ_i/(λ_i + κ): the ridge that the population problem feels.
+    """κ >= 0 with 1 = α/κ + (1/n) Σ_i w_i λ_i/(λ_i + κ): the ridge that the population problem
+    feels.
 
-    `eigenvalues` (p,) of the population covariance; `weights` their multiplicities (default 1); `n` samples; `alpha`
-    the penalty of (1/n)‖y - Xβ‖² + α‖β‖² (solve with XXᵀ + nα I). n and alpha broadcast; the result has their shape
-    and is float64. `tail` adds the modes i > p of a power law. α = 0 gives the ridgeless limit: 0 when n >= rank.
+    `eigenvalues` (p,) of the population covariance; `weights` their multiplicities (default 1); `n`
+    samples; `alpha` the penalty of (1/n)‖y - Xβ‖² + α‖β‖² (solve with XXᵀ + nα I). n and alpha
+    broadcast; the result has their shape and is float64. `tail` adds the modes i > p of a power
+    law. α = 0 gives the ridgeless limit: 0 when n >= rank.
 
-    Differentiable in eigenvalues, n, alpha, weights and tail (implicit function theorem), forward and reverse, to any
-    order; works under jit and vmap. Raises InputError (a ValueError) on negative or non-finite input.
-    Source: Wei, Hu, Steinhardt 2022; the dictionary alpha = λ, n = N holds.
+    Differentiable in eigenvalues, n, alpha, weights and tail (implicit function theorem), forward
+    and reverse, to any order; works under jit and vmap. Raises InputError (a ValueError) on
+    negative or non-finite input. Source: Wei, Hu, Steinhardt 2022; the dictionary alpha = λ, n = N
+    holds.
     """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     checks.positive("n", n)
     checks.nonnegative("alpha", alpha)
     checks.broadcast(n=n, alpha=alpha)
     require_tail("tail", tail, spectrum, weights)
-    return _kappa(spectrum, as_weights("weights", weights, spectrum), tail, as_float64(n), as_float64(alpha))
+    return _kappa(
+        spectrum, as_weights("weights", weights, spectrum), tail, as_float64(n), as_float64(alpha)
+    )
 
 
 @float64_inside
@@ -170,7 +188,9 @@ def degrees_of_freedom(
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     checks.nonnegative("kappa", kappa)
     require_tail("tail", tail, spectrum, weights)
-    at = _balance(spectrum, as_weights("weights", weights, spectrum), tail, as_float64(1.0), as_float64(kappa))
+    at = _balance(
+        spectrum, as_weights("weights", weights, spectrum), tail, as_float64(1.0), as_float64(kappa)
+    )
     return at.dof1, at.dof1 - at.gap
 
 

@@ -1,7 +1,7 @@
 """Deterministic equivalents beyond in-distribution ridge: covariate shift, and random features.
 
-Sources: Silverstein & Bai 1995; Hastie et al. 2022 and Patil et al. (covariate shift); Simon et al. 2023 "More is
-better" (the eigenframework of random-feature ridge regression).
+Sources: Silverstein & Bai 1995; Hastie et al. 2022 and Patil et al. (covariate shift); Simon et al.
+2023 "More is better" (the eigenframework of random-feature ridge regression).
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,8 @@ from theorylab.rmt.inputs import as_spectrum
 @register()
 @dataclass(frozen=True)
 class ShiftRisk:
-    """`risk` = bias + variance + noise under the shifted law; fields have the shape of n and alpha broadcast."""
+    """`risk` = bias + variance + noise under the shifted law; fields have the shape of n and alpha
+    broadcast."""
 
     risk: Float[Array, "..."]
     kappa: Float[Array, "..."]
@@ -43,21 +44,26 @@ def covariate_shift_risk(
     *,
     noise: Float[ArrayLike, ""] | float = 0.0,
 ) -> ShiftRisk:
-    """Risk E (y - ŷ)² when test points have second moment A = `shifted` and training points Σ = diag(`eigenvalues`).
+    """Risk E (y - ŷ)² when test points have second moment A = `shifted` and training points Σ =
+    diag(`eigenvalues`).
 
-    `coefficients` β (p,) and A (its diagonal (p,) or the whole (p, p)) are in the eigenbasis of Σ. With κ as in
-    `effective_regularization`, R = Σ(Σ+κ)⁻¹ parts replaced by their equivalents:
-    bias = κ² βᵀ(Σ+κ)⁻¹A(Σ+κ)⁻¹β + κ² κ' T βᵀΣ(Σ+κ)⁻²β and variance = σ² κ' T, T = (1/n) tr AΣ(Σ+κ)⁻².
-    At A = Σ this is `omniscient_risk`.
+    `coefficients` β (p,) and A (its diagonal (p,) or the whole (p, p)) are in the eigenbasis of Σ.
+    With κ as in `effective_regularization`, R = Σ(Σ+κ)⁻¹ parts replaced by their equivalents:
+    bias = κ² βᵀ(Σ+κ)⁻¹A(Σ+κ)⁻¹β + κ² κ' T βᵀΣ(Σ+κ)⁻²β and variance = σ² κ' T, T = (1/n) tr
+    AΣ(Σ+κ)⁻². At A = Σ this is `omniscient_risk`.
     """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     p = spectrum.shape[0]
     beta = as_float64(checks.finite("coefficients", coefficients, ndim=1))
     checks.same_length(eigenvalues=spectrum, coefficients=beta)
     whole = np.ndim(checks.real("shifted", shifted, ndim=(1, 2))) == 2
-    moment = as_float64(checks.symmetric("shifted", shifted) if whole else checks.nonnegative("shifted", shifted))
+    moment = as_float64(
+        checks.symmetric("shifted", shifted) if whole else checks.nonnegative("shifted", shifted)
+    )
     if moment.shape[0] != p:
-        raise InputError(f"shifted has shape {moment.shape}; ({p},) or ({p}, {p}), as the eigenvalues, is needed")
+        raise InputError(
+            f"shifted has shape {moment.shape}; ({p},) or ({p}, {p}), as the eigenvalues, is needed"
+        )
     _require_sample(n, alpha, noise)
     return _shift(spectrum, beta, moment, as_float64(noise), as_float64(n), as_float64(alpha))
 
@@ -111,17 +117,21 @@ def random_features_risk(
     *,
     noise: Float[ArrayLike, ""] | float = 0.0,
 ) -> RandomFeatureRisk:
-    """Ridge regression on `features` = k random features of a kernel with spectrum `eigenvalues` (p,).
+    """Ridge regression on `features` = k random features of a kernel with spectrum `eigenvalues`
+    (p,).
 
-    K̂ = (1/k) Σ_j g_j g_jᵀ on n samples, solved with K̂ + nα; `target_power` b_i as in `omniscient_risk`. With L =
-    λ/(λ+γ): Σ L + nα/κ = n and Σ L + kκ/γ = k. As k -> ∞, γ -> κ and this is `omniscient_risk`. n and alpha broadcast.
+    K̂ = (1/k) Σ_j g_j g_jᵀ on n samples, solved with K̂ + nα; `target_power` b_i as in
+    `omniscient_risk`. With L = λ/(λ+γ): Σ L + nα/κ = n and Σ L + kκ/γ = k. As k -> ∞, γ -> κ and
+    this is `omniscient_risk`. n and alpha broadcast.
     """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     power = as_float64(checks.nonnegative("target_power", target_power, ndim=1))
     checks.same_length(eigenvalues=spectrum, target_power=power)
     checks.positive("features", features, ndim=0)
     _require_sample(n, alpha, noise)
-    return _random_features(spectrum, power, as_float64(noise), as_float64(features), as_float64(n), as_float64(alpha))
+    return _random_features(
+        spectrum, power, as_float64(noise), as_float64(features), as_float64(n), as_float64(alpha)
+    )
 
 
 @jax.jit
@@ -136,7 +146,9 @@ def _random_features(spectrum, power, noise, k, n, alpha):  # type: ignore[no-un
             gamma = jnp.exp(log_gamma)
             learnt = balance(spectrum, weights, None, n, gamma).dof1
             first, second = 1 - learnt / n, 1 - learnt / k
-            return jnp.where(learnt < least, gamma * first * second - alpha, learnt / least * -1.0 - alpha)
+            return jnp.where(
+                learnt < least, gamma * first * second - alpha, learnt / least * -1.0 - alpha
+            )
 
         def bisect(function: object, guess: Array) -> Array:
             def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -149,7 +161,10 @@ def _random_features(spectrum, power, noise, k, n, alpha):  # type: ignore[no-un
 
         top = jnp.log(4 * alpha + 2 * jnp.sum(spectrum) / least)
         log_gamma = jax.lax.custom_root(
-            excess, jax.lax.stop_gradient(top), bisect, lambda tangent, y: y / tangent(jnp.ones_like(y))
+            excess,
+            jax.lax.stop_gradient(top),
+            bisect,
+            lambda tangent, y: y / tangent(jnp.ones_like(y)),
         )
         gamma = jnp.exp(log_gamma)
         missed = unlearned(spectrum, gamma)

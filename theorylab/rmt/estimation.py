@@ -1,4 +1,5 @@
-"""From sample eigenvalues back to a population: decay exponents, tail exponents, and the whole spectrum."""
+"""From sample eigenvalues back to a population: decay exponents, tail exponents, and the whole
+spectrum."""
 
 import math
 from dataclasses import dataclass
@@ -21,32 +22,40 @@ class PowerLawFit:
     count: int
 
 
-def decay_exponent(eigenvalues: Float[Array, "p"], *, start: int = 1, stop: int | None = None) -> PowerLawFit:
-    """a of λ_i ~ i^-a by least squares of log λ on log i over ranks start..stop (1-based, inclusive).
+def decay_exponent(
+    eigenvalues: Float[Array, "p"], *, start: int = 1, stop: int | None = None
+) -> PowerLawFit:
+    """a of λ_i ~ i^-a by least squares of log λ on log i over ranks start..stop (1-based,
+    inclusive).
 
-    For population spectra. On the spectrum of a sample kernel the last decade is distorted and the answer depends on
-    the window: use `kappa_curve` and `fit_exponents` there. Standard error from residuals (they are correlated: a
-    lower bound).
+    For population spectra. On the spectrum of a sample kernel the last decade is distorted and the
+    answer depends on the window: use `kappa_curve` and `fit_exponents` there. Standard error from
+    residuals (they are correlated: a lower bound).
     """
     values = np.sort(np.asarray(checks.finite("eigenvalues", eigenvalues, ndim=1), float))[::-1]
     start = checks.count("start", start)
     stop = len(values) if stop is None else checks.count("stop", stop)
     if not start < stop - 1 or stop > len(values):
         raise InputError(
-            f"start = {start}, stop = {stop}; start + 2 <= stop <= {len(values)}, the ranks of eigenvalues, are needed"
+            f"start = {start}, stop = {stop}; start + 2 <= stop <= {len(values)}, the ranks of "
+            f"eigenvalues, are needed"
         )
     window = values[start - 1 : stop]
     if not window[-1] > 0:
-        raise InputError("eigenvalues in the window must be finite and > 0; end it before the null space (stop=)")
+        raise InputError(
+            "eigenvalues in the window must be finite and > 0; end it before the null space (stop=)"
+        )
     slope, error = log_slope(np.arange(start, stop + 1.0), window)
     return PowerLawFit(-slope, error, len(window))
 
 
-def tail_exponent(eigenvalues: Float[Array, "p"], xmin: float, xmax: float = math.inf) -> PowerLawFit:
+def tail_exponent(
+    eigenvalues: Float[Array, "p"], xmin: float, xmax: float = math.inf
+) -> PowerLawFit:
     """a of a density ~ x^-a on [xmin, xmax] by maximum likelihood, truncation included.
 
-    Ignoring the upper end, as the plain Hill estimator does, biases a upwards. For eigenvalues i^-b, a = 1 + 1/b.
-    Standard error from the Fisher information.
+    Ignoring the upper end, as the plain Hill estimator does, biases a upwards. For eigenvalues
+    i^-b, a = 1 + 1/b. Standard error from the Fisher information.
     """
     values = np.asarray(checks.finite("eigenvalues", eigenvalues, ndim=1), float)
     xmin = float(checks.number("xmin", xmin, 0.0, open_low=True))
@@ -55,7 +64,10 @@ def tail_exponent(eigenvalues: Float[Array, "p"], xmin: float, xmax: float = mat
         raise InputError(f"xmin = {xmin:g}, xmax = {xmax:g}; 0 < xmin < xmax is needed")
     inside = np.log(values[(values >= xmin) & (values <= xmax)] / xmin)
     if len(inside) < 3 or inside.max() == 0:
-        raise InputError(f"only {len(inside)} eigenvalues lie in [xmin, xmax] = [{xmin:g}, {xmax:g}]; widen the window")
+        raise InputError(
+            f"only {len(inside)} eigenvalues lie in [xmin, xmax] = [{xmin:g}, {xmax:g}]; widen "
+            f"the window"
+        )
     length, mean = math.log(xmax / xmin), float(inside.mean())
     if math.isinf(length):
         return PowerLawFit(1 + 1 / mean, 1 / mean / math.sqrt(len(inside)), len(inside))
@@ -77,7 +89,8 @@ def tail_exponent(eigenvalues: Float[Array, "p"], xmin: float, xmax: float = mat
 
 @dataclass(frozen=True)
 class SpectrumEstimate:
-    """Population spectrum as `weights` (sum 1) on the grid `eigenvalues`; `residual` is the relative misfit."""
+    """Population spectrum as `weights` (sum 1) on the grid `eigenvalues`; `residual` is the
+    relative misfit."""
 
     eigenvalues: np.ndarray
     weights: np.ndarray
@@ -91,19 +104,22 @@ def estimate_spectrum(
     grid: Float[Array, "r"] | None = None,
     points: int = 60,
 ) -> SpectrumEstimate:
-    """Population spectrum from the p eigenvalues of Σ̂ = XᵀX/n (zeros included): El Karoui 2008, in least squares.
+    """Population spectrum from the p eigenvalues of Σ̂ = XᵀX/n (zeros included): El Karoui 2008, in
+    least squares.
 
-    Weights w >= 0 on `grid` (default: 60 values, geometric from the smallest to the largest plausible eigenvalue)
-    that best satisfy Silverstein's equation z + 1/m̃ = γ Σ w t/(1 + t m̃), with m̃ the empirical transform at
-    `points` complex z. An ill-posed problem: masses of neighbouring grid points are exchangeable, low moments are
-    accurate. NumPy, not differentiable. Raises InputError on negative or non-finite input.
+    Weights w >= 0 on `grid` (default: 60 values, geometric from the smallest to the largest
+    plausible eigenvalue) that best satisfy Silverstein's equation z + 1/m̃ = γ Σ w t/(1 + t m̃),
+    with m̃ the empirical transform at `points` complex z. An ill-posed problem: masses of
+    neighbouring grid points are exchangeable, low moments are accurate. NumPy, not differentiable.
+    Raises InputError on negative or non-finite input.
     """
     values = np.asarray(checks.finite("sample_eigenvalues", sample_eigenvalues, ndim=1), float)
     checks.number("n", n, 1.0)
     checks.count("points", points)
     if values.min() < -1e-8 * values.max() or values.max() <= 0:
         raise InputError(
-            f"sample_eigenvalues lie in [{values.min():g}, {values.max():g}]; numbers >= 0 and a positive eigenvalue "
+            f"sample_eigenvalues lie in [{values.min():g}, {values.max():g}]; numbers >= 0 and a "
+            f"positive eigenvalue "
             "are needed"
         )
     gamma, top = values.size / n, values.max()
@@ -115,7 +131,9 @@ def estimate_spectrum(
         if t.max() == 0:
             raise InputError("grid holds only 0; a positive eigenvalue is needed")
     u = np.linspace(0, 1, points)
-    z = np.concatenate([top * (1.2 * u) + 1j * top * 0.05, -top * np.geomspace(1e-3, 3, points) + 0j])
+    z = np.concatenate(
+        [top * (1.2 * u) + 1j * top * 0.05, -top * np.geomspace(1e-3, 3, points) + 0j]
+    )
     m = gamma * np.mean(1 / (values - z[:, None]), axis=1) - (1 - gamma) / z
     # The equation is multiplied by m̃: z m̃ + 1 = γ Σ w t m̃/(1 + t m̃), all of order one.
     left = gamma * (t * m[:, None]) / (1 + t * m[:, None])
@@ -125,4 +143,6 @@ def estimate_spectrum(
     target = np.concatenate([right.real, right.imag, [heavy]])
     weights, _ = nnls(design, target, maxiter=50 * t.size)
     misfit = left @ weights - right
-    return SpectrumEstimate(t, weights / weights.sum(), float(np.linalg.norm(misfit) / np.linalg.norm(right)))
+    return SpectrumEstimate(
+        t, weights / weights.sum(), float(np.linalg.norm(misfit) / np.linalg.norm(right))
+    )

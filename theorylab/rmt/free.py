@@ -1,8 +1,9 @@
 """Free additive and multiplicative convolution by subordination.
 
-Sources: Biane 1998; Belinschi & Bercovici 2007; Voiculescu. With F = -1/m and h(ω) = F(ω) - ω, the sum A + B of free
-matrices has m(z) = m_A(ω_A) where ω_A = z + h_B(ω_B), ω_B = z + h_A(ω_A). With k(ω) = ω - F(ω), the product A^½BA^½
-(A, B >= 0) has m(z) = m_A(ω_A) ω_A/z where ω_A = z/k_B(ω_B), ω_B = z/k_A(ω_A).
+Sources: Biane 1998; Belinschi & Bercovici 2007; Voiculescu. With F = -1/m and h(ω) = F(ω) - ω, the
+sum A + B of free matrices has m(z) = m_A(ω_A) where ω_A = z + h_B(ω_B), ω_B = z + h_A(ω_A). With
+k(ω) = ω - F(ω), the product A^½BA^½ (A, B >= 0) has m(z) = m_A(ω_A) ω_A/z where ω_A = z/k_B(ω_B),
+ω_B = z/k_A(ω_A).
 """
 
 from collections.abc import Callable
@@ -18,14 +19,22 @@ from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
-from theorylab.rmt.inputs import as_atoms, complexed, law_method, require_complex, require_upper, upper_half
+from theorylab.rmt.inputs import (
+    as_atoms,
+    complexed,
+    law_method,
+    require_complex,
+    require_upper,
+    upper_half,
+)
 from theorylab.rmt.wigner import Semicircle
 
 _SWEEPS, _LEVELS, _NEWTON = 40, 24, 4
 
 
 class Law(Protocol):
-    """Anything with a Stieltjes transform on the upper half-plane (a PyTree): every law of this package."""
+    """Anything with a Stieltjes transform on the upper half-plane (a PyTree): every law of this
+    package."""
 
     def stieltjes(self, z: Complex[Array, "..."]) -> Complex[Array, "..."]: ...
 
@@ -50,7 +59,8 @@ class DiscreteLaw:
 @register()
 @dataclass(frozen=True)
 class FreeSolution:
-    """`stieltjes` m(z), the relative `residual` of the subordination equation, and where it is below 1e-9."""
+    """`stieltjes` m(z), the relative `residual` of the subordination equation, and where it is
+    below 1e-9."""
 
     stieltjes: Complex[Array, "..."]
     residual: Float[Array, "..."]
@@ -60,7 +70,8 @@ class FreeSolution:
 @register("product")
 @dataclass(frozen=True)
 class FreeConvolution:
-    """Law of A + B (`product=False`) or A^½BA^½ (`product=True`) for free A, B with the laws given."""
+    """Law of A + B (`product=False`) or A^½BA^½ (`product=True`) for free A, B with the laws
+    given."""
 
     first: Any
     second: Any
@@ -73,8 +84,12 @@ class FreeConvolution:
             if hasattr(law, "validate"):
                 law.validate()
             lowest = jnp.min(as_float64(law.values)) if isinstance(law, DiscreteLaw) else 0.0
-            if self.product and (isinstance(law, Semicircle) or (not is_traced(lowest) and lowest < 0)):
-                raise InputError(f"{name} has negative eigenvalues; a product of free laws needs both on [0, ∞)")
+            if self.product and (
+                isinstance(law, Semicircle) or (not is_traced(lowest) and lowest < 0)
+            ):
+                raise InputError(
+                    f"{name} has negative eigenvalues; a product of free laws needs both on [0, ∞)"
+                )
 
     @float64_inside
     def solve(self, z: Complex[Array, "..."] | complex) -> FreeSolution:
@@ -93,20 +108,30 @@ class FreeConvolution:
         return jnp.where(below, jnp.conj(m), m)
 
     @float64_inside
-    def density(self, x: Float[Array, "..."] | float, *, width: float = 1e-7) -> Float[Array, "..."]:
-        """Im m(x + i width)/π: the density smoothed by a Cauchy kernel of that half-width; NaN where not converged."""
+    def density(
+        self, x: Float[Array, "..."] | float, *, width: float = 1e-7
+    ) -> Float[Array, "..."]:
+        """Im m(x + i width)/π: the density smoothed by a Cauchy kernel of that half-width; NaN
+        where not converged."""
         checks.finite("x", x)
         checks.number("width", width, 0.0, open_low=True)
-        return jnp.imag(self.stieltjes(jax.lax.complex(as_float64(x), jnp.full_like(as_float64(x), width)))) / jnp.pi
+        return (
+            jnp.imag(
+                self.stieltjes(jax.lax.complex(as_float64(x), jnp.full_like(as_float64(x), width)))
+            )
+            / jnp.pi
+        )
 
 
 def free_additive(first: Law, second: Law) -> FreeConvolution:
-    """first ⊞ second: eigenvalues of A + B in generic position; any PyTrees with `stieltjes`, as the laws here."""
+    """first ⊞ second: eigenvalues of A + B in generic position; any PyTrees with `stieltjes`, as
+    the laws here."""
     return FreeConvolution(first, second)
 
 
 def free_multiplicative(first: Law, second: Law) -> FreeConvolution:
-    """first ⊠ second: eigenvalues of A^½BA^½, both laws on [0, ∞). H ⊠ MP(γ) is `SilversteinLaw(H, γ)`."""
+    """first ⊠ second: eigenvalues of A^½BA^½, both laws on [0, ∞). H ⊠ MP(γ) is
+    `SilversteinLaw(H, γ)`."""
     return FreeConvolution(first, second, product=True)
 
 
@@ -139,7 +164,8 @@ def _solve(first: Any, second: Any, product: bool, z: Complex[Array, "..."]) -> 
         def newton(_: int, w: Array) -> Array:
             value, slope = jax.jvp(update(level), (w,), (jnp.ones_like(w),))
             new = w - (value - w) / (slope - 1)
-            # The plain sweep always stays in the half-plane: the fallback when Newton would leave it.
+            # The plain sweep always stays in the half-plane: the fallback when Newton would leave
+            # it.
             good = jnp.isfinite(new) & (jnp.imag(new) >= lower(w, level))
             return jnp.where(good, new, value)
 

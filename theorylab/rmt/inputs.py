@@ -1,4 +1,5 @@
-"""What the functions of this package accept: spectra, atoms and weights, checked where their values are known."""
+"""What the functions of this package accept: spectra, atoms and weights, checked where their values
+are known."""
 
 import functools
 import inspect
@@ -17,7 +18,8 @@ R = TypeVar("R")
 
 
 def law_method(method: Callable[..., R]) -> Callable[..., R]:
-    """A method of a law (a PyTree) on arrays: in float64, compiled once per shape, after the law's own checks."""
+    """A method of a law (a PyTree) on arrays: in float64, compiled once per shape, after the law's
+    own checks."""
     compiled, signature = jax.jit(method), inspect.signature(method)
 
     @functools.wraps(method)
@@ -37,7 +39,8 @@ def law_method(method: Callable[..., R]) -> Callable[..., R]:
 
 
 def _point(name: str, value: Any) -> Any:
-    """Where a law is evaluated: x real or infinite, z complex, a spike not negative, p finite (NaN outside [0, 1])."""
+    """Where a law is evaluated: x real or infinite, z complex, a spike not negative, p finite (NaN
+    outside [0, 1])."""
     match name:
         case "z":
             return require_complex(name, value)
@@ -60,11 +63,15 @@ def require_complex(name: str, z: Any) -> Any:
         try:
             array = np.asarray(z)
         except ValueError:
-            raise InputError(f"{name} = {checks.shown(z)}; a rectangular array of complex numbers is needed") from None
+            raise InputError(
+                f"{name} = {checks.shown(z)}; a rectangular array of complex numbers is needed"
+            ) from None
     if not jnp.issubdtype(array.dtype, jnp.complexfloating):
         return checks.finite(name, array)
     if array.size == 0:
-        raise InputError(f"{name} has shape {array.shape} and is empty; at least one entry is needed")
+        raise InputError(
+            f"{name} has shape {array.shape} and is empty; at least one entry is needed"
+        )
     if not is_traced(array) and not np.isfinite(np.asarray(array)).all():
         raise InputError(f"{name} holds NaN or infinity; finite complex numbers are needed")
     return array
@@ -76,7 +83,11 @@ def require_upper(z: Any, *, strictly: bool = False) -> None:
         return
     height = np.imag(np.asarray(z)).min()
     if height < 0 or (strictly and height == 0):
-        raise InputError(f"z has an imaginary part of {height:g}; {'Im z > 0' if strictly else 'Im z >= 0'} is needed")
+        raise InputError(
+            f"z has an imaginary part of {height:g}; "
+            f"{'Im z > 0' if strictly else 'Im z >= 0'} is "
+            f"needed"
+        )
 
 
 def require_parameter(name: str, value: Any) -> None:
@@ -87,13 +98,16 @@ def require_parameter(name: str, value: Any) -> None:
 def require_shape(name: str, shape: Any) -> None:
     """Refuse what is no shape of an array."""
     if not isinstance(shape, (tuple, list)):
-        raise InputError(f"{name} = {checks.shown(shape)}; a tuple of whole numbers is needed, () for one draw")
+        raise InputError(
+            f"{name} = {checks.shown(shape)}; a tuple of whole numbers is needed, () for one draw"
+        )
     for size in shape:
         checks.count(name, size, 0)
 
 
 def as_spectrum(name: str, eigenvalues: Any) -> jax.Array:
-    """A 1-D float64 spectrum; rounding errors below zero (down to -1e-6 of the largest value) count as zero."""
+    """A 1-D float64 spectrum; rounding errors below zero (down to -1e-6 of the largest value) count
+    as zero."""
     array = as_float64(checks.finite(name, eigenvalues, ndim=1))
     if not is_traced(array) and float(array.min()) < -1e-6 * max(float(array.max()), 0.0):
         raise InputError(

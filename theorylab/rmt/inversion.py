@@ -21,7 +21,8 @@ def invert_cdf(
     lower: Float[Array, ""],
     upper: Float[Array, ""],
 ) -> Float[Array, "..."]:
-    """x in [lower, upper] with cdf(x) = p: Newton's method within a shrinking bracket. Differentiable once in p.
+    """x in [lower, upper] with cdf(x) = p: Newton's method within a shrinking bracket.
+    Differentiable once in p.
 
     NaN for p outside [0, 1]. Across a gap of the support the leftmost such x is not promised.
     """
@@ -52,10 +53,14 @@ def invert_cdf(
 
 
 @float64_inside
-def kolmogorov_distance(sample: Float[ArrayLike, "n"], cdf: Callable[[Array], Array]) -> Float[Array, ""]:
-    """sup_x |F_n(x) - F(x)| between the empirical distribution of `sample` and `cdf` (a law's method).
+def kolmogorov_distance(
+    sample: Float[ArrayLike, "n"], cdf: Callable[[Array], Array]
+) -> Float[Array, ""]:
+    """sup_x |F_n(x) - F(x)| between the empirical distribution of `sample` and `cdf` (a law's
+    method).
 
-    Right at atoms too when they lie at values that the sample takes exactly (pass eigenvalues with zeros set to 0).
+    Right at atoms too when they lie at values that the sample takes exactly (pass eigenvalues with
+    zeros set to 0).
     """
     values = jnp.sort(as_float64(checks.finite("sample", sample, ndim=1)))
     checks.function("cdf", cdf)
@@ -63,8 +68,12 @@ def kolmogorov_distance(sample: Float[ArrayLike, "n"], cdf: Callable[[Array], Ar
     theory = as_float64(cdf(values))
     if theory.shape != values.shape or (not is_traced(theory) and jnp.isnan(theory).any()):
         given = "NaN" if theory.shape == values.shape else f"shape {theory.shape}"
-        raise InputError(f"cdf gives {given} for a sample {values.shape}; a probability for each value is needed")
-    below, upto = (as_float64(jnp.searchsorted(values, values, side=side)) / n for side in ("left", "right"))
+        raise InputError(
+            f"cdf gives {given} for a sample {values.shape}; a probability for each value is needed"
+        )
+    below, upto = (
+        as_float64(jnp.searchsorted(values, values, side=side)) / n for side in ("left", "right")
+    )
     # Just below zero lie subnormal numbers, which XLA takes for zero itself.
     before = jnp.where(values == 0, -jnp.finfo(jnp.float64).tiny, jnp.nextafter(values, -jnp.inf))
     left = as_float64(cdf(before))

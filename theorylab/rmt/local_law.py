@@ -1,7 +1,8 @@
 """Does a local random-matrix law hold for these features? The hypothesis behind GCV, measured.
 
-Sources: Wei, Hu, Steinhardt 2022 (hypothesis of the theorem); Knowles & Yin 2017 (anisotropic local laws). A diagnostic
-at a fixed ridge far above κ(0, n) passes anything: let the ridge shrink with n, e.g. α = 0.3 κ(0, n).
+Sources: Wei, Hu, Steinhardt 2022 (hypothesis of the theorem); Knowles & Yin 2017 (anisotropic local
+laws). A diagnostic at a fixed ridge far above κ(0, n) passes anything: let the ridge shrink with n,
+e.g. α = 0.3 κ(0, n).
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from theorylab.rmt.inputs import as_spectrum, complexed, require_complex, requir
 @register()
 @dataclass(frozen=True)
 class LocalLawResiduals:
-    """Relative residuals, signed. `averaged` (...,) has alpha's shape, `anisotropic` (..., k) one column per vector."""
+    """Relative residuals, signed. `averaged` (...,) has alpha's shape, `anisotropic` (..., k) one
+    column per vector."""
 
     averaged: Float[Array, "..."]
     anisotropic: Float[Array, "... k"]
@@ -40,17 +42,21 @@ def local_law_residuals(
 
     (A) averaged: α s(α) / (α/κ) - 1 with s(α) = (1/n) tr (XXᵀ/n + α)⁻¹; equal to κ/κ̂ - 1.
     (B) anisotropic: α vᵀ(Σ̂+α)⁻¹v / [κ vᵀ(Σ+κ)⁻¹v] - 1 for each column v of `vectors`.
-    X and the vectors are in the eigenbasis of Σ (rotate them first: X @ V); α > 0, of any shape. For i.i.d. entries (A)
-    falls as 1/n and (B) as n^-1/2; for duplicated or elliptical samples they stall. Raises InputError on
-    mismatched shapes.
+    X and the vectors are in the eigenbasis of Σ (rotate them first: X @ V); α > 0, of any shape.
+    For i.i.d. entries (A) falls as 1/n and (B) as n^-1/2; for duplicated or elliptical samples they
+    stall. Raises InputError on mismatched shapes.
     """
-    sample, spectrum = as_float64(checks.finite("X", X, ndim=2)), as_spectrum("eigenvalues", eigenvalues)
+    sample, spectrum = (
+        as_float64(checks.finite("X", X, ndim=2)),
+        as_spectrum("eigenvalues", eigenvalues),
+    )
     v = as_float64(checks.finite("vectors", vectors, ndim=(1, 2)))
     v = v[:, None] if v.ndim == 1 else v
     p = spectrum.shape[0]
     if sample.shape[1] != p or v.shape[0] != p:
         raise InputError(
-            f"X has shape {sample.shape} and vectors {v.shape}; (n, {p}) and ({p},) or ({p}, k) are needed for the "
+            f"X has shape {sample.shape} and vectors {v.shape}; (n, {p}) and ({p},) or ({p}, k) "
+            f"are needed for the "
             f"{p} eigenvalues"
         )
     if not is_traced(v) and not (v != 0).any(axis=0).all():
@@ -70,15 +76,21 @@ def local_law_residuals(
 
 @float64_inside
 def resolvent_residuals(
-    sample_eigenvalues: Float[ArrayLike, "n"], stieltjes: Complex[ArrayLike, "..."], z: Complex[ArrayLike, "..."]
+    sample_eigenvalues: Float[ArrayLike, "n"],
+    stieltjes: Complex[ArrayLike, "..."],
+    z: Complex[ArrayLike, "..."],
 ) -> Float[Array, "..."]:
-    """|s(z) - m(z)| · n · Im z, s the Stieltjes transform of the sample eigenvalues, m = `stieltjes` the predicted one.
+    """|s(z) - m(z)| · n · Im z, s the Stieltjes transform of the sample eigenvalues, m =
+    `stieltjes` the predicted one.
 
     Stays of order n^o(1) down to Im z ~ 1/n when the averaged local law holds (Knowles & Yin 2017).
     """
     require_upper(require_complex("z", z), strictly=True)
     require_complex("stieltjes", stieltjes)
     checks.broadcast(stieltjes=stieltjes, z=z)
-    points, values = complexed(z), as_float64(checks.finite("sample_eigenvalues", sample_eigenvalues, ndim=1))
+    points, values = (
+        complexed(z),
+        as_float64(checks.finite("sample_eigenvalues", sample_eigenvalues, ndim=1)),
+    )
     empirical = jnp.mean(1 / (values - points[..., None]), axis=-1)
     return jnp.abs(empirical - complexed(stieltjes)) * values.size * jnp.imag(points)

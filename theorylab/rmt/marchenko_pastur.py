@@ -21,8 +21,8 @@ from theorylab.rmt.inversion import invert_cdf
 class MarchenkoPastur:
     """Law of the eigenvalues of XᵀX/n, X (n, p) with i.i.d. entries of variance `s2`, gamma = p/n.
 
-    With `companion=True` the law of XXᵀ/n (n x n), which differs by the atom at zero. Methods broadcast, work under
-    jit, vmap and grad, and return float64.
+    With `companion=True` the law of XXᵀ/n (n x n), which differs by the atom at zero. Methods
+    broadcast, work under jit, vmap and grad, and return float64.
     """
 
     gamma: Float[Array, ""] | float
@@ -56,7 +56,11 @@ class MarchenkoPastur:
         """Mass at zero: max(0, 1 - 1/gamma), or max(0, 1 - gamma) for the companion."""
         self.validate()
         gamma = as_float64(self.gamma)
-        return jnp.where(gamma > 1, 0.0, 1 - gamma) if self.companion else jnp.where(gamma > 1, 1 - 1 / gamma, 0.0)
+        return (
+            jnp.where(gamma > 1, 0.0, 1 - gamma)
+            if self.companion
+            else jnp.where(gamma > 1, 1 - 1 / gamma, 0.0)
+        )
 
     @law_method
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
@@ -64,7 +68,9 @@ class MarchenkoPastur:
         x, (a, b) = as_float64(x), self.edges()
         inside = (x > a) & (x < b)
         safe = jnp.where(inside, x, (a + b) / 2)
-        value = jnp.sqrt((b - safe) * (safe - a)) / (2 * jnp.pi * as_float64(self.gamma) * as_float64(self.s2) * safe)
+        value = jnp.sqrt((b - safe) * (safe - a)) / (
+            2 * jnp.pi * as_float64(self.gamma) * as_float64(self.s2) * safe
+        )
         value = jnp.where(inside, value * self._share(), 0.0)
         return jnp.where((a == 0) & (x == 0), jnp.inf, value)
 
@@ -75,12 +81,15 @@ class MarchenkoPastur:
         inside = (x > a) & (x < b)
         safe = jnp.where(inside, x, (a + b) / 2)
         left, right = safe - a, b - safe
-        # Angles whose sines squared are (x-a)/(b-a) and b(x-a)/(x(b-a)): no cancellation of arcsines at the edges.
+        # Angles whose sines squared are (x-a)/(b-a) and b(x-a)/(x(b-a)): no cancellation of
+        # arcsines at the edges.
         phi = jnp.arctan2(jnp.sqrt(left), jnp.sqrt(right))
         psi = jnp.arctan2(jnp.sqrt(b * left), jnp.sqrt(jnp.where(a > 0, a, 0.0) * right))
         bulk = jnp.sqrt(left * right) + (a + b) * phi - 2 * jnp.sqrt(a * b) * psi
         bulk = bulk / (2 * jnp.pi * as_float64(self.gamma) * as_float64(self.s2)) * self._share()
-        return jnp.where(x < 0, 0.0, jnp.where(x >= b, 1.0, self.atom() + jnp.where(inside, bulk, 0.0)))
+        return jnp.where(
+            x < 0, 0.0, jnp.where(x >= b, 1.0, self.atom() + jnp.where(inside, bulk, 0.0))
+        )
 
     @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
@@ -88,14 +97,19 @@ class MarchenkoPastur:
         p, (a, b) = as_float64(p), self.edges()
         atom = self.atom()
         inner = jnp.where(p > atom, p, (1 + atom) / 2)
-        return jnp.where((p >= 0) & (p <= atom) & (atom > 0), 0.0, invert_cdf(self.cdf, self.density, inner, a, b))
+        return jnp.where(
+            (p >= 0) & (p <= atom) & (atom > 0),
+            0.0,
+            invert_cdf(self.cdf, self.density, inner, a, b),
+        )
 
     @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         """m(z) = ∫ dμ(x)/(x - z), off the support; for real x in the bulk the limit from above."""
         z, (a, b) = complexed(z), self.edges()
         gamma, s2 = as_float64(self.gamma), as_float64(self.s2)
-        # Two principal roots: the root of the product has its cut in the wrong place. Real z are taken from above.
+        # Two principal roots: the root of the product has its cut in the wrong place. Real z are
+        # taken from above.
         root = _sqrt_above(z - a) * _sqrt_above(z - b)
         # The two forms are equal; each is taken where its sum has no cancellation.
         plus = s2 * (1 - gamma) - z
@@ -113,7 +127,8 @@ class MarchenkoPastur:
 
     @float64_inside
     def moments(self, count: int) -> Float[Array, "count"]:
-        """The first `count` moments, k = 1, 2, ...: s2^k Σ_r gamma^r C(k,r) C(k-1,r)/(r+1) (Narayana numbers)."""
+        """The first `count` moments, k = 1, 2, ...: s2^k Σ_r gamma^r C(k,r) C(k-1,r)/(r+1)
+        (Narayana numbers)."""
         self.validate()
         checks.count("count", count)
         gamma, s2 = as_float64(self.gamma), as_float64(self.s2)
@@ -128,5 +143,6 @@ class MarchenkoPastur:
 
 
 def _sqrt_above(z: Complex[Array, "..."]) -> Complex[Array, "..."]:
-    """Principal square root, with the negative axis approached from above whatever the sign of its zero."""
+    """Principal square root, with the negative axis approached from above whatever the sign of its
+    zero."""
     return jnp.where((jnp.imag(z) == 0) & (jnp.real(z) < 0), 1j * jnp.sqrt(jnp.abs(z)), jnp.sqrt(z))

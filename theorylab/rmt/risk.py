@@ -1,6 +1,7 @@
 """The omniscient risk of ridge regression and its poorer relatives, from a spectrum and a target.
 
-Source: Wei, Hu, Steinhardt 2022 (arXiv 2203.06176), equations (O) and (E) of the eigenlearning form.
+Source: Wei, Hu, Steinhardt 2022 (arXiv 2203.06176), equations (O) and (E) of the eigenlearning
+form.
 """
 
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ from theorylab.rmt.tails import PowerLawTail, require_same_start, require_tail, 
 class RiskEstimate:
     """Deterministic equivalents, every field of the shape that n and alpha broadcast to.
 
-    `risk` = bias + variance + noise is E(y - ŷ)² on a fresh sample; `train_risk` the mean squared residual; `dkappa` is
-    ∂κ/∂α; `bias` = κ²κ' Σ b/(λ+κ)²; `variance` = noise (κ' - 1).
+    `risk` = bias + variance + noise is E(y - ŷ)² on a fresh sample; `train_risk` the mean squared
+    residual; `dkappa` is ∂κ/∂α; `bias` = κ²κ' Σ b/(λ+κ)²; `variance` = noise (κ' - 1).
     """
 
     risk: Float[Array, "..."]
@@ -51,7 +52,9 @@ def _risk(eigenvalues, power, weights, noise, tail, target_tail, n, alpha):  # t
         risk = bias + variance + noise
         train_risk = times(risk, at_kappa.slack**2)
         dof1 = at_kappa.dof1
-        return RiskEstimate(risk, train_risk, kappa, dkappa, dof1, dof1 - at_kappa.gap, bias, variance)
+        return RiskEstimate(
+            risk, train_risk, kappa, dkappa, dof1, dof1 - at_kappa.gap, bias, variance
+        )
 
     return over_grid(at, n, alpha, eigenvalues.size)
 
@@ -68,20 +71,25 @@ def omniscient_risk(
     target_tail: PowerLawTail | None = None,
     weights: Float[ArrayLike, "p"] | None = None,
 ) -> RiskEstimate:
-    """Risk of ridge regression from the population spectrum and the target's power b_i = λ_i (v_iᵀβ)² in each mode.
+    """Risk of ridge regression from the population spectrum and the target's power b_i = λ_i
+    (v_iᵀβ)² in each mode.
 
-    R = κ' (κ² Σ b_i/(λ_i+κ)² + σ²), R_train = (α/κ)² R, with σ² = `noise` the variance of the label noise (summed over
-    outputs); a (p, c) `target_power` is summed over its c outputs. `weights` are the multiplicities of the eigenvalues
-    (b_i is then the power of the whole group). `tail` and `target_tail` add the modes beyond p of power laws in λ and b
-    (a target tail without spectral tail is never learnt). A mode with λ = 0 and b > 0 acts as noise that is not
-    amplified; put it in `noise` if it varies from sample to sample. n and alpha broadcast; see
-    `effective_regularization` for their meaning. Raises InputError on shapes that do not match and negative values.
+    R = κ' (κ² Σ b_i/(λ_i+κ)² + σ²), R_train = (α/κ)² R, with σ² = `noise` the variance of the label
+    noise (summed over outputs); a (p, c) `target_power` is summed over its c outputs. `weights` are
+    the multiplicities of the eigenvalues (b_i is then the power of the whole group). `tail` and
+    `target_tail` add the modes beyond p of power laws in λ and b (a target tail without spectral
+    tail is never learnt). A mode with λ = 0 and b > 0 acts as noise that is not amplified; put it
+    in `noise` if it varies from sample to sample. n and alpha broadcast; see
+    `effective_regularization` for their meaning. Raises InputError on shapes that do not match and
+    negative values.
     """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
-    power = as_float64(checks.nonnegative("target_power", target_power, ndim=(1, 2)))  # λ_i (v_iᵀβ)², no coefficient
+    # λ_i (v_iᵀβ)², no coefficient
+    power = as_float64(checks.nonnegative("target_power", target_power, ndim=(1, 2)))
     if power.shape[0] != spectrum.shape[0]:
         raise InputError(
-            f"target_power has shape {power.shape}; ({spectrum.shape[0]},) or ({spectrum.shape[0]}, outputs) "
+            f"target_power has shape {power.shape}; ({spectrum.shape[0]},) or "
+            f"({spectrum.shape[0]}, outputs) "
             "like the eigenvalues is needed"
         )
     checks.positive("n", n)
@@ -114,26 +122,37 @@ def spectrum_only_risk(
     second_moment: Float[ArrayLike, ""] | float,
     noise: Float[ArrayLike, ""] | float = 0.0,
 ) -> RiskEstimate:
-    """The baseline that knows the spectrum and E y² = `second_moment` only: target power spread as b_i = τ²λ_i."""
+    """The baseline that knows the spectrum and E y² = `second_moment` only: target power spread as
+    b_i = τ²λ_i."""
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     checks.nonnegative("second_moment", second_moment, ndim=0)
     if not is_traced(spectrum) and float(spectrum.max()) == 0:
         raise InputError("eigenvalues are all 0; one above 0 is needed to carry the second moment")
-    return omniscient_risk(spectrum, as_float64(second_moment) * spectrum / jnp.sum(spectrum), n, alpha, noise=noise)
+    return omniscient_risk(
+        spectrum, as_float64(second_moment) * spectrum / jnp.sum(spectrum), n, alpha, noise=noise
+    )
 
 
 @float64_inside
 def plugin_spectrum(
     K: Float[ArrayLike, "m m"], Y: Float[ArrayLike, "m"] | Float[ArrayLike, "m c"]
 ) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
-    """(λ_i, b_i) estimated from m samples: eigenvalues of K/m, falling, and (u_iᵀy)²/m summed over outputs.
+    """(λ_i, b_i) estimated from m samples: eigenvalues of K/m, falling, and (u_iᵀy)²/m summed over
+    outputs.
 
-    Σ b = mean of y². Fed to `omniscient_risk`, good only for n much smaller than m (at n = m it returns the training
-    data). K is the unnormalised symmetric kernel. Raises InputError on shapes that do not match.
+    Σ b = mean of y². Fed to `omniscient_risk`, good only for n much smaller than m (at n = m it
+    returns the training data). K is the unnormalised symmetric kernel. Raises InputError on shapes
+    that do not match.
     """
-    kernel, labels = as_float64(checks.symmetric("K", K)), as_float64(checks.finite("Y", Y, ndim=(1, 2)))
+    kernel, labels = (
+        as_float64(checks.symmetric("K", K)),
+        as_float64(checks.finite("Y", Y, ndim=(1, 2))),
+    )
     if labels.shape[0] != kernel.shape[0]:
-        raise InputError(f"Y has {labels.shape[0]} rows; one row for each of the {kernel.shape[0]} of K is needed")
+        raise InputError(
+            f"Y has {labels.shape[0]} rows; one row for each of the {kernel.shape[0]} of K is "
+            f"needed"
+        )
     m = kernel.shape[0]
     values, vectors = linalg.eigh(kernel)
     checks.positive_semidefinite("K", values, checks.kernel_rounding(K))

@@ -1,8 +1,9 @@
-"""Power-law spectra: effective regularisation, learning-curve exponents, and how to read them off data.
+"""Power-law spectra: effective regularisation, learning-curve exponents, and how to read them off
+data.
 
-λ_i = i^-alpha, target power b_i = i^-delta. Capacity exponent alpha, source r = (delta - 1)/(2 alpha) (Caponnetto & De
-Vito 2007; Cui et al. 2021). Eigenvalues of a sample kernel are a poor guide to alpha (the last decade is distorted);
-the curve κ̂(n) is a good one.
+λ_i = i^-alpha, target power b_i = i^-delta. Capacity exponent alpha, source r = (delta - 1)/(2
+alpha) (Caponnetto & De Vito 2007; Cui et al. 2021). Eigenvalues of a sample kernel are a poor guide
+to alpha (the last decade is distorted); the curve κ̂(n) is a good one.
 """
 
 import math
@@ -29,7 +30,8 @@ def power_law_kappa(
     *,
     scale: Float[ArrayLike, ""] | float = 1.0,
 ) -> Float[Array, "..."]:
-    """Ridgeless κ of the infinite spectrum `scale * i^-alpha`: scale [(π/alpha)/sin(π/alpha)]^alpha n^-alpha.
+    """Ridgeless κ of the infinite spectrum `scale * i^-alpha`: scale [(π/alpha)/sin(π/alpha)]^alpha
+    n^-alpha.
 
     Leading order; the relative error is O(1/n). Raises InputError when alpha <= 1 (infinite trace).
     """
@@ -41,11 +43,14 @@ def power_law_kappa(
     return as_float64(scale) * ((jnp.pi / a) / jnp.sin(jnp.pi / a) / as_float64(n)) ** a
 
 
-def predicted_exponent(alpha: float, delta: float, *, noise: float = 0.0, schedule: Schedule = "ridgeless") -> float:
+def predicted_exponent(
+    alpha: float, delta: float, *, noise: float = 0.0, schedule: Schedule = "ridgeless"
+) -> float:
     """r >= 0 with (risk - noise) ~ n^-r for λ_i = i^-alpha and b_i = i^-delta (both > 1).
 
-    `ridgeless`: min(delta-1, 2 alpha); with noise 0, because the excess tends to (alpha-1) noise. `tuned` (best ridge):
-    with s = min(delta-1, 2 alpha), s without noise and s/(s+1) with it. `fixed` ridge: 0.
+    `ridgeless`: min(delta-1, 2 alpha); with noise 0, because the excess tends to (alpha-1) noise.
+    `tuned` (best ridge): with s = min(delta-1, 2 alpha), s without noise and s/(s+1) with it.
+    `fixed` ridge: 0.
     """
     checks.number("alpha", alpha, 1.0, open_low=True)  # a finite trace
     checks.number("delta", delta, 1.0, open_low=True)  # a finite power
@@ -71,8 +76,9 @@ def predicted_norm_exponent(alpha: float, delta: float) -> float:
 class ExponentFit:
     """Exponents with standard errors. `delta` and `rate` are None when no risk curve was given.
 
-    `rate` is minus the log-log slope of the risk, `delta` = 1 + rate (valid while delta - 1 < 2 alpha; `saturated` says
-    when the measured rate is so close to 2 alpha, within 2 standard errors, that delta is only a lower bound).
+    `rate` is minus the log-log slope of the risk, `delta` = 1 + rate (valid while delta - 1 < 2
+    alpha; `saturated` says when the measured rate is so close to 2 alpha, within 2 standard errors,
+    that delta is only a lower bound).
     """
 
     alpha: float
@@ -88,18 +94,22 @@ def fit_exponents(
     kappa: Float[ArrayLike, "s"] | Float[ArrayLike, "s draws"],
     risk: Float[ArrayLike, "s"] | Float[ArrayLike, "s draws"] | None = None,
 ) -> ExponentFit:
-    """Capacity and source exponents from the curves κ̂_0(n) and, if given, risk(n) (test risk or GCV, noise-free).
+    """Capacity and source exponents from the curves κ̂_0(n) and, if given, risk(n) (test risk or
+    GCV, noise-free).
 
-    Least squares in log-log. With draws in columns, the standard error is the spread of the slopes of the draws; with
-    one curve, that of the residuals (needs >= 3 sizes). Finite feature dimension steepens both slopes: keep n well
-    below the number of features. Raises InputError on non-positive values or mismatched shapes.
+    Least squares in log-log. With draws in columns, the standard error is the spread of the slopes
+    of the draws; with one curve, that of the residuals (needs >= 3 sizes). Finite feature dimension
+    steepens both slopes: keep n well below the number of features. Raises InputError on
+    non-positive values or mismatched shapes.
     """
     alpha, alpha_se = _slope("kappa", sizes, kappa)
     if risk is None:
         return ExponentFit(-alpha, alpha_se)
     rate, rate_se = _slope("risk", sizes, risk)
     spread = math.hypot(rate_se, 2 * alpha_se) if math.isfinite(rate_se + alpha_se) else 0.0
-    return ExponentFit(-alpha, alpha_se, -rate, rate_se, 1 - rate, bool(-rate > -2 * alpha - 2 * spread))
+    return ExponentFit(
+        -alpha, alpha_se, -rate, rate_se, 1 - rate, bool(-rate > -2 * alpha - 2 * spread)
+    )
 
 
 def log_slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -117,7 +127,9 @@ def _slope(name: str, sizes: object, values: object) -> tuple[float, float]:
     y = np.asarray(checks.positive(name, values, ndim=(1, 2)), float)
     if y.shape[0] != len(x) or len(np.unique(x)) < 2:
         raise InputError(
-            f"{name} has shape {y.shape} for sizes {x.shape}; (sizes,) or (sizes, draws) with >= 2 sizes is needed"
+            f"{name} has shape {y.shape} for sizes {x.shape}; (sizes,) or (sizes, draws) with "
+            f">= "
+            f"2 sizes is needed"
         )
     if y.ndim == 2 and y.shape[1] > 1:
         slopes = np.array([log_slope(x, column)[0] for column in y.T])
@@ -126,8 +138,11 @@ def _slope(name: str, sizes: object, values: object) -> tuple[float, float]:
 
 
 @float64_inside
-def estimated_kappa(K: Float[ArrayLike, "n n"], alpha: Float[ArrayLike, "..."] | float = 0.0) -> Float[Array, "..."]:
-    """κ̂ = 1/[(1/n) tr (K/n + α)⁻¹] from a sample kernel K = XXᵀ (unnormalised); α = 0 gives 1/tr K⁻¹.
+def estimated_kappa(
+    K: Float[ArrayLike, "n n"], alpha: Float[ArrayLike, "..."] | float = 0.0
+) -> Float[Array, "..."]:
+    """κ̂ = 1/[(1/n) tr (K/n + α)⁻¹] from a sample kernel K = XXᵀ (unnormalised); α = 0 gives 1/tr
+    K⁻¹.
 
     Source: Wei, Hu, Steinhardt 2022. A singular K at α = 0 gives 0.
     """
@@ -153,15 +168,19 @@ def kappa_curve(
     draws: int = 3,
     alpha: float = 0.0,
 ) -> Float[Array, "s draws"]:
-    """κ̂ of `draws` random principal sub-kernels of each size: the curve that `fit_exponents` reads.
+    """κ̂ of `draws` random principal sub-kernels of each size: the curve that `fit_exponents`
+    reads.
 
-    Needs the kernel alone, no labels. Not jittable over `sizes` (shapes change). Raises InputError for sizes > m.
+    Needs the kernel alone, no labels. Not jittable over `sizes` (shapes change). Raises InputError
+    for sizes > m.
     """
     kernel = as_float64(checks.symmetric("K", K))
     m, rounding = kernel.shape[0], checks.kernel_rounding(K)
     if not isinstance(sizes, (list, tuple, range, np.ndarray)) or len(sizes) == 0:
         raise InputError(
-            f"sizes = {checks.shown(sizes)}; a list of whole numbers in [1, {m}], the rows of K, is needed"
+            f"sizes = {checks.shown(sizes)}; a list of whole numbers in [1, {m}], the rows of "
+            f"K, "
+            f"is needed"
         )
     sizes = [checks.count("sizes", size, 1, m) for size in sizes]
     checks.key("key", key)
@@ -171,7 +190,9 @@ def kappa_curve(
     for i, size in enumerate(sizes):
         curve = []
         for j in range(draws):
-            chosen = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, i), j), m)[:size]
+            chosen = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, i), j), m)[
+                :size
+            ]
             curve.append(_kappa_of(kernel[chosen[:, None], chosen], alpha, rounding))
         rows.append(jnp.stack(curve))
     return jnp.stack(rows)

@@ -1,7 +1,8 @@
-"""Sample covariance with any population spectrum: the generalised Marchenko-Pastur law (Silverstein's equation).
+"""Sample covariance with any population spectrum: the generalised Marchenko-Pastur law
+(Silverstein's equation).
 
-Sources: Silverstein 1995; Silverstein & Bai 1995; Silverstein & Choi 1995 (edges); Benaych-Georges & Nadakuditi 2011
-(spikes).
+Sources: Silverstein 1995; Silverstein & Bai 1995; Silverstein & Choi 1995 (edges); Benaych-Georges
+& Nadakuditi 2011 (spikes).
 """
 
 from dataclasses import dataclass
@@ -23,12 +24,14 @@ from theorylab.rmt.spikes import Spike
 @register("companion")
 @dataclass(frozen=True)
 class SilversteinLaw:
-    """Law of the eigenvalues of Σ̂ = XᵀX/n, X = ZΣ^½ (n, p), gamma = p/n, Σ of spectrum `eigenvalues` (r,) >= 0.
+    """Law of the eigenvalues of Σ̂ = XᵀX/n, X = ZΣ^½ (n, p), gamma = p/n, Σ of spectrum
+    `eigenvalues` (r,) >= 0.
 
-    `weights` (r,) are the proportions of the eigenvalues (equal when None; normalised to sum 1). With
-    `companion=True` the law of XXᵀ/n. Methods broadcast, run under jit and vmap and have first derivatives in every
-    input, but for `edges`, whose shape depends on values. All return float64 or complex128. Where the solver did not
-    reach rounding error the result is NaN; `solve` gives residuals. Cost: about 20 sweeps over points x eigenvalues.
+    `weights` (r,) are the proportions of the eigenvalues (equal when None; normalised to sum 1).
+    With `companion=True` the law of XXᵀ/n. Methods broadcast, run under jit and vmap and have first
+    derivatives in every input, but for `edges`, whose shape depends on values. All return float64
+    or complex128. Where the solver did not reach rounding error the result is NaN; `solve` gives
+    residuals. Cost: about 20 sweeps over points x eigenvalues.
     """
 
     eigenvalues: Float[Array, "r"]
@@ -58,7 +61,8 @@ class SilversteinLaw:
 
     @law_method
     def solve(self, z: Complex[Array, "..."] | complex) -> PasturSolution:
-        """ω = -1/m̃(z) for Im z >= 0, with residuals and convergence. For z = -α real, ω = -κ(α)."""
+        """ω = -1/m̃(z) for Im z >= 0, with residuals and convergence. For z = -α real, ω =
+        -κ(α)."""
         return _solve(self._map(), complexed(z))
 
     @law_method
@@ -89,18 +93,23 @@ class SilversteinLaw:
         a, b, solution = _solve_on_axis(self._map(), as_float64(x))
         bulk = b > 1e-11 * jnp.abs(a)
         value = jnp.where(bulk, b, 0.0) / jnp.where(bulk, a * a + b * b, 1.0) / jnp.pi
-        return jnp.where(solution.converged, value if self.companion else value / as_float64(self.gamma), jnp.nan)
+        return jnp.where(
+            solution.converged, value if self.companion else value / as_float64(self.gamma), jnp.nan
+        )
 
     @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        """Distribution function with the atom, exact: Im of z m̃ + log m̃ - γ∫ log(1 + t m̃) dH is π times it."""
+        """Distribution function with the atom, exact: Im of z m̃ + log m̃ - γ∫ log(1 + t m̃) dH is
+        π times it."""
         t, w, gamma = self._parts()
         x = as_float64(x)
         a, b, solution = _solve_on_axis(self._map(), x)
         gap = a[..., None] - t
         angle = jnp.sum(jnp.arctan2(b[..., None], gap) * w, axis=-1)
         zmap = self._map()
-        pull = b * jnp.sum(zmap.linear / ((a[..., None] - zmap.atoms) ** 2 + (b * b)[..., None]), axis=-1)
+        pull = b * jnp.sum(
+            zmap.linear / ((a[..., None] - zmap.atoms) ** 2 + (b * b)[..., None]), axis=-1
+        )
         own = jnp.arctan2(b, a)
         value = (pull + jnp.pi - own - gamma * (angle - own)) / jnp.pi
         value = value if self.companion else (value - (1 - gamma)) / gamma
@@ -114,7 +123,9 @@ class SilversteinLaw:
         p, atom = as_float64(p), self.atom()
         inner = jnp.where(p > atom, p, (1 + atom) / 2)
         top = jnp.max(t) * (1 + jnp.sqrt(gamma)) ** 2
-        return jnp.where((p >= 0) & (p <= atom), 0.0, invert_cdf(self.cdf, self.density, inner, 0.0 * top, top))
+        return jnp.where(
+            (p >= 0) & (p <= atom), 0.0, invert_cdf(self.cdf, self.density, inner, 0.0 * top, top)
+        )
 
     @float64_inside
     def atom(self) -> Float[Array, ""]:
@@ -127,17 +138,19 @@ class SilversteinLaw:
         return jnp.maximum(null, 1 - 1 / gamma)
 
     def edges(self) -> np.ndarray:
-        """Ends of the bulks, (bulks, 2), in NumPy: their number depends on values, so not under jit."""
+        """Ends of the bulks, (bulks, 2), in NumPy: their number depends on values, so not under
+        jit."""
         with jax.enable_x64(True):
             self.validate()
             return np.maximum(bulk_edges(self._map()), 0.0)
 
     @law_method
     def outlier(self, spike: Float[Array, "..."] | float) -> Spike:
-        """Where one population eigenvalue `spike` outside the bulk shows in the sample, and how well its direction.
+        """Where one population eigenvalue `spike` outside the bulk shows in the sample, and how
+        well its direction.
 
-        Eigenvalue Z(ℓ) = ℓ(1 + γ∫ t/(ℓ - t) dH) and squared overlap ℓ Z'(ℓ)/Z(ℓ) when Z'(ℓ) > 0; else it is lost in the
-        bulk: eigenvalue NaN, overlap 0.
+        Eigenvalue Z(ℓ) = ℓ(1 + γ∫ t/(ℓ - t) dH) and squared overlap ℓ Z'(ℓ)/Z(ℓ) when Z'(ℓ) > 0;
+        else it is lost in the bulk: eigenvalue NaN, overlap 0.
         """
         zmap, ell = self._map(), complexed(spike)
         place, slope = jnp.real(zmap(ell)), jnp.real(zmap.derivative(ell))

@@ -1,7 +1,9 @@
 """Spectra of operators known only by their products: stochastic Lanczos quadrature.
 
-Source: Ubaru, Chen & Saad 2017; Lin, Saad & Yang 2016 (densities). Lanczos by matfree, in float64 with full
-reorthogonalisation (in float32 without it the leading eigenvalue of a power law comes back many times).
+Source: Ubaru, Chen & Saad 2017; Lin, Saad & Yang 2016 (densities). Lanczos by matfree, in float64
+with full
+reorthogonalisation (in float32 without it the leading eigenvalue of a power law comes back many
+times).
 """
 
 from collections.abc import Callable
@@ -30,12 +32,16 @@ class LanczosQuadrature:
     weights: Float[Array, "probes steps"]
 
     @float64_inside
-    def average(self, function: Callable[[Array], Array]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """(1/p) tr f(A) and its standard error over probes; f maps nodes elementwise, or to extra trailing axes."""
+    def average(
+        self, function: Callable[[Array], Array]
+    ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """(1/p) tr f(A) and its standard error over probes; f maps nodes elementwise, or to extra
+        trailing axes."""
         values = jnp.asarray(checks.function("function", function)(self.nodes))
         if values.shape[:2] != self.nodes.shape:
             raise InputError(
-                f"function gives shape {values.shape} for nodes {self.nodes.shape}; these axes first are needed"
+                f"function gives shape {values.shape} for nodes {self.nodes.shape}; these axes "
+                f"first are needed"
             )
         extra = (1,) * (values.ndim - 2)
         samples = jnp.sum(values * self.weights.reshape(*self.weights.shape, *extra), axis=1)
@@ -48,25 +54,34 @@ class LanczosQuadrature:
         return self.average(lambda nodes: (nodes[..., None] <= as_float64(x)).astype(jnp.float64))
 
     @float64_inside
-    def density(self, x: Float[Array, "g"], *, width: float | None = None, log: bool = False) -> "SmoothedDensity":
-        """Gaussian-smoothed density on the grid `x`, per unit of x, with its standard error over probes.
+    def density(
+        self, x: Float[Array, "g"], *, width: float | None = None, log: bool = False
+    ) -> "SmoothedDensity":
+        """Gaussian-smoothed density on the grid `x`, per unit of x, with its standard error over
+        probes.
 
-        `width` is the standard deviation of the smoothing, by default range/steps, the resolution of Lanczos; with
-        `log=True` the smoothing is in log x (for power laws, whose top would hide the bulk) and width a number of
-        e-folds; values <= 0 of A are then left out.
+        `width` is the standard deviation of the smoothing, by default range/steps, the resolution
+        of Lanczos; with `log=True` the smoothing is in log x (for power laws, whose top would hide
+        the bulk) and width a number of e-folds; values <= 0 of A are then left out.
         """
         checks.flag("log", log)
         x = as_float64((checks.positive if log else checks.finite)("x", x, ndim=(0, 1)))
         if width is not None:
             checks.positive("width", width, ndim=0)
         elif not is_traced(self.nodes) and np.ptp(self.nodes) == 0:
-            raise InputError("width = None takes the nodes' range, which is 0: all are equal; give a width")
+            raise InputError(
+                "width = None takes the nodes' range, which is 0: all are equal; give a width"
+            )
         if log and width is None:
             positive = jnp.where(self.nodes > 0, self.nodes, jnp.inf)
             spread = jnp.log(jnp.max(self.nodes)) - jnp.log(jnp.min(positive))
             width_ = spread / self.nodes.shape[1]
         else:
-            width_ = as_float64(width) if width is not None else jnp.ptp(self.nodes) / self.nodes.shape[1]
+            width_ = (
+                as_float64(width)
+                if width is not None
+                else jnp.ptp(self.nodes) / self.nodes.shape[1]
+            )
 
         def kernel(nodes: Array) -> Array:
             if log:
@@ -93,16 +108,25 @@ class SmoothedDensity:
 
 @float64_inside
 def lanczos_quadrature(
-    matvec: MatVec, dim: int, key: jax.Array, *, probes: int = 10, steps: int = 60, batch_size: int | None = None
+    matvec: MatVec,
+    dim: int,
+    key: jax.Array,
+    *,
+    probes: int = 10,
+    steps: int = 60,
+    batch_size: int | None = None,
 ) -> LanczosQuadrature:
-    """Quadrature nodes and weights of a symmetric operator `matvec`: (dim,) -> (dim,), from Rademacher probes.
+    """Quadrature nodes and weights of a symmetric operator `matvec`: (dim,) -> (dim,), from
+    Rademacher probes.
 
-    Cost: probes x steps products and probes x steps² x dim flops. `batch_size` probes go through `matvec` together, by
-    vmap: products with a matrix then read it once a batch. The default keeps the Krylov bases of a batch below 1 GiB;
-    1 takes no vmap, for operators that do not bear it or whose own memory counts. Smooth functions converge
-    geometrically in steps; the error over probes falls as probes^-1/2 and is exact zero for a diagonal operator. Steps
-    beyond dim are refused; a Krylov space that closes early (low rank) is cut there. Raises InputError. jit-able (close
-    over the operator's arrays).
+    Cost: probes x steps products and probes x steps² x dim flops. `batch_size` probes go through
+    `matvec` together, by
+    vmap: products with a matrix then read it once a batch. The default keeps the Krylov bases of a
+    batch below 1 GiB; 1 takes no vmap, for operators that do not bear it or whose own memory
+    counts. Smooth functions converge geometrically in steps; the error over probes falls as
+    probes^-1/2 and is exact zero for a diagonal operator. Steps beyond dim are refused; a Krylov
+    space that closes early (low rank) is cut there. Raises InputError. jit-able (close over the
+    operator's arrays).
     """
     dim, probes = checks.count("dim", dim), checks.count("probes", probes)
     steps = checks.count("steps", steps, 1, dim)  # a Krylov space is no larger than the space
@@ -115,14 +139,17 @@ def lanczos_quadrature(
     def one(probe: Array) -> tuple[Array, Array]:
         found = lanczos(lambda v: as_float64(matvec(v)), probe)
         diagonal, off = found.J_small
-        # When the Krylov space closes, the next direction is rounding noise: its coupling is ~ 0, or it is not
-        # orthogonal to the rest. From there on nothing belongs to the operator.
-        rows = found.Q_tall if found.Q_tall.shape == (steps, dim) else found.Q_tall.T  # its layout changed once
+        # When the Krylov space closes, the next direction is rounding noise: its coupling is ~ 0,
+        # or it is not orthogonal to the rest. From there on nothing belongs to the operator.
+        # its layout changed once
+        rows = found.Q_tall if found.Q_tall.shape == (steps, dim) else found.Q_tall.T
         gram = rows @ rows.T
         overlap = jnp.max(jnp.abs(jnp.triu(gram, 1)), axis=0)[1:]
         sound = jnp.isfinite(off) & jnp.isfinite(diagonal[1:]) & (overlap < 1e-6)
         sound = jnp.cumprod(sound.astype(jnp.float64)) > 0
-        size = jnp.maximum(jnp.abs(diagonal[0]), jnp.max(jnp.where(sound, jnp.abs(off), 0.0), initial=0.0))
+        size = jnp.maximum(
+            jnp.abs(diagonal[0]), jnp.max(jnp.where(sound, jnp.abs(off), 0.0), initial=0.0)
+        )
         alive = jnp.cumprod((sound & (jnp.abs(off) > 1e-14 * dim**0.5 * size)).astype(jnp.float64))
         keep = jnp.concatenate([jnp.ones(1), alive])
         off = jnp.where(alive > 0, off, 0.0)
@@ -147,7 +174,8 @@ def slq_trace(
     steps: int = 60,
     batch_size: int | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """tr f(A) and its standard error over probes (which does not see the Lanczos error: raise `steps` to check it)."""
+    """tr f(A) and its standard error over probes (which does not see the Lanczos error: raise
+    `steps` to check it)."""
     found = lanczos_quadrature(matvec, dim, key, probes=probes, steps=steps, batch_size=batch_size)
     mean, error = found.average(function)
     return dim * mean, dim * error

@@ -18,7 +18,8 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class Spike:
-    """Limit of the sample `eigenvalue`, squared `overlap` of its eigenvector with the signal, and `detected`."""
+    """Limit of the sample `eigenvalue`, squared `overlap` of its eigenvector with the signal, and
+    `detected`."""
 
     eigenvalue: Float[Array, "..."]
     overlap: Float[Array, "..."]
@@ -34,7 +35,8 @@ def bbp_covariance(
 ) -> Spike:
     """One population eigenvalue `spike` over a bulk `s2`, gamma = p/n. Threshold s2 (1 + √gamma).
 
-    Above: ℓ(1 + γ s2/(ℓ - s2)), overlap² (1 - γ/(r-1)²)/(1 + γ/(r-1)) with r = ℓ/s2. Below: the edge s2(1 + √γ)², 0.
+    Above: ℓ(1 + γ s2/(ℓ - s2)), overlap² (1 - γ/(r-1)²)/(1 + γ/(r-1)) with r = ℓ/s2. Below: the
+    edge s2(1 + √γ)², 0.
     """
     checks.nonnegative("spike", spike)
     checks.positive("gamma", gamma)
@@ -51,8 +53,11 @@ def bbp_covariance(
 
 
 @float64_inside
-def bbp_wigner(theta: Float[ArrayLike, "..."] | float, *, s2: Float[ArrayLike, "..."] | float = 1.0) -> Spike:
-    """Rank-one signal of size `theta` >= 0 in Wigner noise with edge 2s. Threshold s: θ + s²/θ, overlap² 1 - s²/θ²."""
+def bbp_wigner(
+    theta: Float[ArrayLike, "..."] | float, *, s2: Float[ArrayLike, "..."] | float = 1.0
+) -> Spike:
+    """Rank-one signal of size `theta` >= 0 in Wigner noise with edge 2s. Threshold s: θ + s²/θ,
+    overlap² 1 - s²/θ²."""
     checks.nonnegative("theta", theta)
     checks.positive("s2", s2)
     checks.broadcast(theta=theta, s2=s2)
@@ -70,7 +75,8 @@ def spike_from_sample(
     *,
     s2: Float[ArrayLike, "..."] | float = 1.0,
 ) -> Float[Array, "..."]:
-    """The population spike whose limit is `eigenvalue`: the inverse of `bbp_covariance`; NaN inside the bulk."""
+    """The population spike whose limit is `eigenvalue`: the inverse of `bbp_covariance`; NaN inside
+    the bulk."""
     checks.nonnegative("eigenvalue", eigenvalue)
     checks.positive("gamma", gamma)
     checks.positive("s2", s2)
@@ -84,7 +90,8 @@ def spike_from_sample(
 
 
 def wishart_edge(n: int, p: int) -> tuple[float, float]:
-    """(μ, σ) with (λ_max(XᵀX) - μ)/σ -> Tracy-Widom 1 for a real standard Gaussian X (n, p), not divided by n.
+    """(μ, σ) with (λ_max(XᵀX) - μ)/σ -> Tracy-Widom 1 for a real standard Gaussian X (n, p), not
+    divided by n.
 
     Source: Johnstone 2001.
     """
@@ -94,6 +101,7 @@ def wishart_edge(n: int, p: int) -> tuple[float, float]:
 
 
 def goe_edge(n: int) -> tuple[float, float]:
-    """(μ, σ) with (λ_max - μ)/σ -> Tracy-Widom 1 for the GOE with off-diagonal variance 1: 2√n and n^-1/6."""
+    """(μ, σ) with (λ_max - μ)/σ -> Tracy-Widom 1 for the GOE with off-diagonal variance 1: 2√n and
+    n^-1/6."""
     n = checks.count("n", n)
     return 2 * math.sqrt(n), n ** (-1 / 6)

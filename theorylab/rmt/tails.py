@@ -1,8 +1,9 @@
 """Sums over the infinite tail of a power-law spectrum, in closed form.
 
-A spectrum `scale * i^-alpha` cut at i = P loses a share P^(1-alpha) of its trace: for alpha = 1.2 and P = 4e6 that is
-still 5 %, and kappa is off by as much. The tail i > P is replaced by its integral from P + 1/2 (midpoint rule, relative
-error ~ 1/P^2), and the integrals are hypergeometric functions 2F1(k, b; b+1; -v), k = 1, 2.
+A spectrum `scale * i^-alpha` cut at i = P loses a share P^(1-alpha) of its trace: for alpha = 1.2
+and P = 4e6 that is still 5 %, and kappa is off by as much. The tail i > P is replaced by its
+integral from P + 1/2 (midpoint rule, relative error ~ 1/P^2), and the integrals are hypergeometric
+functions 2F1(k, b; b+1; -v), k = 1, 2.
 """
 
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ _ABOVE = {"alpha": 1.0, "start": -0.5, "scale": 0.0}  # alpha: a sum that conver
 class PowerLawTail:
     """The values `scale * i**-alpha` for every integer i > `start` (alpha > 1).
 
-    As the tail of a spectrum, `start` is the number P of eigenvalues listed explicitly; as the tail of a target's power
-    (`target_tail`), alpha is the exponent of the power.
+    As the tail of a spectrum, `start` is the number P of eigenvalues listed explicitly; as the tail
+    of a target's power (`target_tail`), alpha is the exponent of the power.
     """
 
     alpha: Float[Array, ""] | float
@@ -35,7 +36,8 @@ class PowerLawTail:
     scale: Float[Array, ""] | float = 1.0
 
     def __post_init__(self) -> None:
-        # Only plain numbers: JAX makes laws with anything as leaves (gradients, for one, may be negative).
+        # Only plain numbers: JAX makes laws with anything as leaves (gradients, for one, may be
+        # negative).
         for name, low in _ABOVE.items():
             if isinstance(value := getattr(self, name), int | float):
                 checks.within(f"PowerLawTail: {name}", value, low, open_low=True)
@@ -47,7 +49,9 @@ class PowerLawTail:
     def last(self) -> Float[Array, ""]:
         """The value at the cut, `scale * (start + 1/2)**-alpha`."""
         self.validate()
-        return as_float64(self.scale) * jnp.exp(-as_float64(self.alpha) * jnp.log(as_float64(self.start) + 0.5))
+        return as_float64(self.scale) * jnp.exp(
+            -as_float64(self.alpha) * jnp.log(as_float64(self.start) + 0.5)
+        )
 
     def total(self) -> Float[Array, ""]:
         """Sum of the tail."""
@@ -57,13 +61,15 @@ class PowerLawTail:
 
 
 def require_tail(name: str, tail: Any, spectrum: Array, weights: Any) -> None:
-    """Refuse what is no tail (None is one), or one that counts modes once more that `spectrum` lists."""
+    """Refuse what is no tail (None is one), or one that counts modes once more that `spectrum`
+    lists."""
     if tail is None:
         return
     checks.instance(name, tail, PowerLawTail, "a PowerLawTail, or None,").validate()
     if weights is None and not is_traced(tail.start) and float(tail.start) < spectrum.shape[0]:
         raise InputError(
-            f"{name}.start = {float(tail.start):g}; at least the number {spectrum.shape[0]} of eigenvalues listed is "
+            f"{name}.start = {float(tail.start):g}; at least the number {spectrum.shape[0]} of "
+            f"eigenvalues listed is "
             "needed: modes overlap"
         )
 
@@ -72,15 +78,16 @@ def require_same_start(tail: PowerLawTail, target_tail: PowerLawTail) -> None:
     """Refuse tails of a spectrum and a target that do not begin at the same mode."""
     if not is_traced(tail, target_tail) and float(tail.start) != float(target_tail.start):
         raise InputError(
-            f"target_tail.start = {float(target_tail.start):g}; that of tail, {float(tail.start):g}, is needed"
+            f"target_tail.start = {float(target_tail.start):g}; that of tail, "
+            f"{float(tail.start):g}, is needed"
         )
 
 
 def hyp1(b: Float[Array, ""], v: Float[Array, ""]) -> Float[Array, ""]:
     """2F1(1, b; b+1; -v) = ∫_0^1 b τ^(b-1) / (1 + vτ) dτ for b > 0, v >= 0, to rounding.
 
-    On τ < 1/v by the series after Pfaff's transformation (terms fall by 2 or more); on 1/v < τ < 1 by Gauss-Legendre in
-    log τ, where the integrand is analytic in a strip of half-width π.
+    On τ < 1/v by the series after Pfaff's transformation (terms fall by 2 or more); on 1/v < τ < 1
+    by Gauss-Legendre in log τ, where the integrand is analytic in a strip of half-width π.
     """
     inner, outer = jnp.where(v < 1, v, 1.0), jnp.where(v < 1, 1.0, v)
     w = inner / (1 + inner)
@@ -99,7 +106,9 @@ def hyp2(b: Float[Array, ""], v: Float[Array, ""]) -> Float[Array, ""]:
     return (1 - b) * hyp1(b, v) + b / (1 + v)
 
 
-def tail_dof(tail: PowerLawTail, kappa: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def tail_dof(
+    tail: PowerLawTail, kappa: Float[Array, ""]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Sums of L and L(1 - L) over the tail, L = λ/(λ+κ)."""
     a, x0 = as_float64(tail.alpha), as_float64(tail.start) + 0.5
     # κ = 0 means that every mode of an infinite tail is learnt: the sums diverge, as they should.
@@ -108,8 +117,11 @@ def tail_dof(tail: PowerLawTail, kappa: Float[Array, ""]) -> tuple[Float[Array, 
     return dof1, (dof1 + x0 * v / (1 + v)) / a
 
 
-def tail_unlearned(target: PowerLawTail, tail: PowerLawTail | None, kappa: Float[Array, ""]) -> Float[Array, ""]:
-    """Sum of b (κ/(λ+κ))² over the tail of the target's power b; without a spectral tail nothing there is learnt."""
+def tail_unlearned(
+    target: PowerLawTail, tail: PowerLawTail | None, kappa: Float[Array, ""]
+) -> Float[Array, ""]:
+    """Sum of b (κ/(λ+κ))² over the tail of the target's power b; without a spectral tail nothing
+    there is learnt."""
     if tail is None:
         return target.total()
     v = tail.last() / kappa

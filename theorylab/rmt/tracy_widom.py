@@ -1,7 +1,8 @@
 """Tracy-Widom laws of the largest eigenvalue, beta = 1, 2, 4.
 
-Source: Bornemann 2010 (Fredholm determinants by Gauss-Legendre quadrature). The determinants are computed once per beta
-with SciPy (JAX has no Airy function) at Chebyshev points; what runs under jit is a Chebyshev series, exact to 1e-13.
+Source: Bornemann 2010 (Fredholm determinants by Gauss-Legendre quadrature). The determinants are
+computed once per beta with SciPy (JAX has no Airy function) at Chebyshev points; what runs under
+jit is a Chebyshev series, exact to 1e-13.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ _DEGREE, _NODES = 120, 64
 
 
 def _determinants(s: float, nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """det(1 - V) = F1(s), det(1 - K_Ai) = F2(s) and det(1 + V) = F2/F1 on L²(s, ∞), V(x, y) = ½Ai((x+y)/2)."""
+    """det(1 - V) = F1(s), det(1 - K_Ai) = F2(s) and det(1 + V) = F2/F1 on L²(s, ∞), V(x, y) =
+    ½Ai((x+y)/2)."""
     end = max(s + 16.0, 16.0)
     x, w = s + (end - s) * (nodes + 1) / 2, weights * (end - s) / 2
     root = np.sqrt(w)
@@ -36,7 +38,9 @@ def _determinants(s: float, nodes: np.ndarray, weights: np.ndarray) -> np.ndarra
         kernel2 = (ai[:, None] * dai - dai[:, None] * ai) / gap
     np.fill_diagonal(kernel2, dai**2 - x * ai**2)
     kernel1 = airy((x[:, None] + x) / 2)[0] / 2
-    return np.linalg.det([np.eye(len(x)) - root[:, None] * k * root for k in (kernel1, kernel2, -kernel1)])
+    return np.linalg.det(
+        [np.eye(len(x)) - root[:, None] * k * root for k in (kernel1, kernel2, -kernel1)]
+    )
 
 
 @lru_cache(maxsize=1)
@@ -51,7 +55,8 @@ def _table() -> np.ndarray:
 @lru_cache(maxsize=3)
 def _series(beta: int) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, float]]:
     """Chebyshev coefficients of the distribution function and of its derivative on an interval."""
-    # With the convention Var = 0.5177..., F4(x) = (F1(s) + F2(s)/F1(s))/2 at s = √2 x (Tracy & Widom 1996).
+    # With the convention Var = 0.5177..., F4(x) = (F1(s) + F2(s)/F1(s))/2 at s = √2 x (Tracy &
+    # Widom 1996).
     stretch = np.sqrt(2.0) if beta == 4 else 1.0
     f1, f2, ratio = _table().T
     law = {1: f1, 2: f2, 4: (f1 + ratio) / 2}[beta]
@@ -77,15 +82,19 @@ def _clenshaw(coefficients: tuple[float, ...], t: Array) -> Array:
 class TracyWidom:
     """Limit law of the scaled largest eigenvalue: beta 1 (real), 2 (complex) or 4 (quaternion).
 
-    The usual convention for beta = 4 (mean -2.3069, variance 0.5177). Scale eigenvalues with `wishart_edge` or
-    `goe_edge`. Absolute accuracy 1e-13; relative accuracy is lost in the tails beyond that.
+    The usual convention for beta = 4 (mean -2.3069, variance 0.5177). Scale eigenvalues with
+    `wishart_edge` or `goe_edge`. Absolute accuracy 1e-13; relative accuracy is lost in the tails
+    beyond that.
     """
 
     beta: int = field(default=1)
 
     def __post_init__(self) -> None:
         if not isinstance(self.beta, (int, float)) or self.beta not in (1, 2, 4):
-            raise InputError(f"beta = {checks.shown(self.beta)}; 1 (real), 2 (complex) or 4 (quaternion) is needed")
+            raise InputError(
+                f"beta = {checks.shown(self.beta)}; 1 (real), 2 (complex) or 4 (quaternion) is "
+                f"needed"
+            )
 
     def validate(self) -> None:
         """Checked when made."""
@@ -94,7 +103,9 @@ class TracyWidom:
         *series, (low, high) = _series(self.beta)
         t = (2 * x - low - high) / (high - low)
         inside = (t > -1) & (t < 1)
-        return _clenshaw(series[which], jnp.where(inside, t, 0.0)), jnp.where(inside, 0.0, jnp.sign(t))
+        return _clenshaw(series[which], jnp.where(inside, t, 0.0)), jnp.where(
+            inside, 0.0, jnp.sign(t)
+        )
 
     @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
@@ -123,4 +134,6 @@ class TracyWidom:
         _, slope, (low, high) = _series(self.beta)
         nodes, weights = np.polynomial.legendre.leggauss(400)
         x = low + (high - low) * (nodes + 1) / 2
-        return float(np.sum(weights * (high - low) / 2 * x**order * chebyshev.chebval(nodes, slope)))
+        return float(
+            np.sum(weights * (high - low) / 2 * x**order * chebyshev.chebval(nodes, slope))
+        )

@@ -1,4 +1,5 @@
-"""Wigner's semicircle and its deformation by a fixed matrix: symmetric noise, with and without signal.
+"""Wigner's semicircle and its deformation by a fixed matrix: symmetric noise, with and without
+signal.
 
 Sources: Wigner 1958; Pastur 1972 (m = ∫ dμ(t)/(t - z - s² m)); Biane 1997.
 """
@@ -28,7 +29,8 @@ from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
 @register()
 @dataclass(frozen=True)
 class Semicircle:
-    """Law of a symmetric n x n matrix with off-diagonal entries of variance s2/n: support [-2s, 2s]."""
+    """Law of a symmetric n x n matrix with off-diagonal entries of variance s2/n: support [-2s,
+    2s]."""
 
     s2: Float[Array, ""] | float = 1.0
 
@@ -49,7 +51,9 @@ class Semicircle:
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
         x, s2 = as_float64(x), as_float64(self.s2)
         inside = x * x < 4 * s2
-        return jnp.where(inside, jnp.sqrt(jnp.where(inside, 4 * s2 - x * x, 1.0)) / (2 * jnp.pi * s2), 0.0)
+        return jnp.where(
+            inside, jnp.sqrt(jnp.where(inside, 4 * s2 - x * x, 1.0)) / (2 * jnp.pi * s2), 0.0
+        )
 
     @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
@@ -83,7 +87,8 @@ class Semicircle:
 @register()
 @dataclass(frozen=True)
 class DeformedWigner:
-    """Law of A + W: A with eigenvalues `values` (r,) in proportions `weights` (None: equal), W of `Semicircle(s2)`."""
+    """Law of A + W: A with eigenvalues `values` (r,) in proportions `weights` (None: equal), W of
+    `Semicircle(s2)`."""
 
     values: Float[Array, "r"]
     weights: Float[Array, "r"] | None = None
@@ -139,7 +144,9 @@ class DeformedWigner:
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
         values, _ = as_atoms("values", self.values, self.weights)
         reach = 2 * jnp.sqrt(as_float64(self.s2))
-        return invert_cdf(self.cdf, self.density, as_float64(p), jnp.min(values) - reach, jnp.max(values) + reach)
+        return invert_cdf(
+            self.cdf, self.density, as_float64(p), jnp.min(values) - reach, jnp.max(values) + reach
+        )
 
     def edges(self) -> np.ndarray:
         """Ends of the bulks, (bulks, 2), in NumPy (their number is not known under jit)."""

@@ -1,8 +1,8 @@
-"""White-box attacks: projected gradient ascent on the loss (Madry et al. 2018) and its one-step form (Goodfellow et al.
-2015), in the l-inf and the l2 ball.
+"""White-box attacks: projected gradient ascent on the loss (Madry et al. 2018) and its one-step
+form (Goodfellow et al. 2015), in the l-inf and the l2 ball.
 
-The steps are driven from the host, each one compiled program: on a CPU, XLA's gradients of convolutions are several
-times slower inside a compiled loop.
+The steps are driven from the host, each one compiled program: on a CPU, XLA's gradients of
+convolutions are several times slower inside a compiled loop.
 """
 
 from collections.abc import Callable
@@ -44,13 +44,14 @@ def pgd(
     """Samples within `eps` of `x` on which the loss is high: projected steepest ascent.
 
     Args:
-        f: logits (n, k) of a batch. Give it the pixels that `bounds` speaks of: normalisation belongs inside `f`.
+        f: logits (n, k) of a batch. Give it the pixels that `bounds` speaks of: normalisation
+        belongs inside `f`.
         y: the labels to move away from; with `targeted`, those to move to.
         eps: radius of the ball around each sample, in the given norm over all of its entries.
         step_size: length of a step, 2.5 eps / steps by default.
         bounds: smallest and largest value that an entry may take; None for no bounds.
-        key: start at a random point of the ball (l-inf: uniform in it; l2: uniform direction, uniform radius); without
-            it, at `x`.
+        key: start at a random point of the ball (l-inf: uniform in it; l2: uniform direction,
+            uniform radius); without it, at `x`.
         loss: (logits, y) -> one value a sample.
 
     Returns:
@@ -74,7 +75,9 @@ def pgd(
             at = centre + _random_in_ball(jax.random.fold_in(key, start), centre, eps, norm)
             at = project(at, centre, eps, norm=norm, bounds=bounds)
         for _ in range(steps):
-            at = _step(f, params, at, centre, labels, eps, sign * rate, norm=norm, bounds=bounds, loss=loss)
+            at = _step(
+                f, params, at, centre, labels, eps, sign * rate, norm=norm, bounds=bounds, loss=loss
+            )
         parts.append(at)
     return jnp.concatenate(parts)
 
@@ -92,10 +95,23 @@ def fgsm(
     loss: Callable[[Array, Array], Array] = cross_entropy,
     batch_size: int = 500,
 ) -> Float[Array, "n ..."]:
-    """One step of length `eps` from `x`: along the sign of the gradient (l-inf) or the gradient itself (l2)."""
+    """One step of length `eps` from `x`: along the sign of the gradient (l-inf) or the gradient
+    itself (l2)."""
     checks.number("eps", eps, 0)
-    return pgd(f, params, x, y, eps=eps, steps=1, step_size=eps, norm=norm, bounds=bounds, targeted=targeted, loss=loss,
-               batch_size=batch_size)  # fmt: skip
+    return pgd(
+        f,
+        params,
+        x,
+        y,
+        eps=eps,
+        steps=1,
+        step_size=eps,
+        norm=norm,
+        bounds=bounds,
+        targeted=targeted,
+        loss=loss,
+        batch_size=batch_size,
+    )
 
 
 def project(
@@ -108,32 +124,51 @@ def project(
 ) -> Float[Array, "n ..."]:
     """`x` brought into the ball of radius `eps` around `centre`, then into the bounds.
 
-    With `centre` inside the bounds the result lies in both; in l2 it need not be the nearest point of the two.
+    With `centre` inside the bounds the result lies in both; in l2 it need not be the nearest point
+    of the two.
     """
     bounds = _bounds(bounds)
     x, centre = jnp.asarray(checks.finite("x", x)), jnp.asarray(checks.finite("centre", centre))
     checks.choice("norm", norm, ("linf", "l2"))
     shape = checks.nonnegative("eps", eps).shape
-    eps = jnp.asarray(eps) if shape else eps  # a Python number stays one: it takes the precision of x
+    # a Python number stays one: it takes the precision of x
+    eps = jnp.asarray(eps) if shape else eps
     if checks.broadcast(x=x, centre=centre, eps=eps) != x.shape or not x.ndim:
-        raise InputError(f"centre has shape {centre.shape}, eps {shape}, x {x.shape}; shapes that fit x are needed")
+        raise InputError(
+            f"centre has shape {centre.shape}, eps {shape}, x {x.shape}; shapes that fit x are "
+            f"needed"
+        )
     away = x - centre
-    away = jnp.clip(away, -eps, eps) if norm == "linf" else away * jnp.minimum(1.0, eps / _length(away))
+    away = (
+        jnp.clip(away, -eps, eps)
+        if norm == "linf"
+        else away * jnp.minimum(1.0, eps / _length(away))
+    )
     return centre + away if bounds is None else jnp.clip(centre + away, *bounds)
 
 
 @partial(jax.jit, static_argnames=("f", "norm", "bounds", "loss"))
 def _step(
-    f: Any, params: PyTree, x: Array, centre: Array, y: Array, eps: Array, rate: Array, *, norm: Norm, bounds: Bounds,
+    f: Any,
+    params: PyTree,
+    x: Array,
+    centre: Array,
+    y: Array,
+    eps: Array,
+    rate: Array,
+    *,
+    norm: Norm,
+    bounds: Bounds,
     loss: Any,
-) -> Array:  # fmt: skip
+) -> Array:
     gradient = jax.grad(lambda x: loss(f(params, x), y).sum())(x)
     direction = jnp.sign(gradient) if norm == "linf" else gradient / _length(gradient)
     return project(x + rate * direction, centre, eps, norm=norm, bounds=bounds)
 
 
 def _length(x: Array) -> Array:
-    """Euclidean length of each sample, broadcast against it; 1 for zeros. Scaled, so that tiny gradients count too."""
+    """Euclidean length of each sample, broadcast against it; 1 for zeros. Scaled, so that tiny
+    gradients count too."""
     axes = tuple(range(1, x.ndim))
     largest = jnp.abs(x).max(axes, keepdims=True)
     unit = jnp.where(largest > 0, largest, 1.0)
@@ -155,24 +190,36 @@ def _bounds(bounds: Any) -> Bounds:
         return None
     low, high = (float(end) for end in checks.within("bounds", bounds, infinite=True, shape=(2,)))
     if not low < high:
-        raise InputError(f"bounds = ({low:g}, {high:g}); the smallest value below the largest, or None, is needed")
+        raise InputError(
+            f"bounds = ({low:g}, {high:g}); the smallest value below the largest, or None, is "
+            f"needed"
+        )
     return low, high
 
 
 def _checked(f: Any, params: PyTree, x: Any, y: Any, bounds: Bounds) -> tuple[Array, Array]:
     x = jnp.asarray(checks.finite("x", x))
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise InputError(f"x has dtype {x.dtype}; floats are needed; scale the pixels: x.astype('float32') / 255")
+        raise InputError(
+            f"x has dtype {x.dtype}; floats are needed; scale the pixels: x.astype('float32') / 255"
+        )
     if x.ndim < 2:
         raise InputError(f"x has shape {x.shape}; a batch of samples (n, ...) is needed")
     output = outputs_of("params, x", partial(checks.function("f", f), params), x)
     classes = output.shape[-1] if getattr(output, "ndim", 0) == 2 else None
     if checks.real("y", y).shape != x.shape[:1]:
-        raise InputError(f"x, y: shapes {x.shape}, {np.shape(y)} given; one label for each sample is needed")
-    y = jnp.asarray(checks.labels("y", y, classes=classes))
-    if not is_traced(x) and bounds is not None and (float(x.min()) < bounds[0] or float(x.max()) > bounds[1]):
         raise InputError(
-            f"x: values from {float(x.min()):.3g} to {float(x.max()):.3g} given, outside bounds = {bounds}; "
+            f"x, y: shapes {x.shape}, {np.shape(y)} given; one label for each sample is needed"
+        )
+    y = jnp.asarray(checks.labels("y", y, classes=classes))
+    if (
+        not is_traced(x)
+        and bounds is not None
+        and (float(x.min()) < bounds[0] or float(x.max()) > bounds[1])
+    ):
+        raise InputError(
+            f"x: values from {float(x.min()):.3g} to {float(x.max()):.3g} given, outside bounds = "
+            f"{bounds}; "
             "put the normalisation into f, or give other bounds (None for none)"
         )
     return x, y

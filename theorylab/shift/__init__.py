@@ -1,11 +1,13 @@
-"""Distribution shift: what it does to accuracy, and how to tell the error on a shifted test set without its labels.
+"""Distribution shift: what it does to accuracy, and how to tell the error on a shifted test set
+without its labels.
 
-model = NuisanceModel(k=1_000_000)                        # a million nuisance features, never stored
-found = sweep(model, keys=keys, ns=[100, 400], etas=[0, 0.1], lams=[1e-5])
+model = NuisanceModel(k=1_000_000)                        # a million nuisance features, never
+stored found = sweep(model, keys=keys, ns=[100, 400], etas=[0, 0.1], lams=[1e-5])
 accuracy_line(1 - found.id_error(), 1 - found.ood_error(), groups=...).corr
 
-norms = projection_norms(f, theta0, theta_hat, (x, y), test_sets, key, FineTuning(steps=150, lr=0.02, batch_size=64))
-calibrate(norms.values, errors).predict(...)              # true errors of some shifts give those of the others
+norms = projection_norms(f, theta0, theta_hat, (x, y), test_sets, key, FineTuning(steps=150,
+lr=0.02, batch_size=64)) calibrate(norms.values, errors).predict(...)              # true errors of
+some shifts give those of the others
 """
 
 from theorylab.shift.calibration import (
@@ -20,7 +22,12 @@ from theorylab.shift.interpolation import Interpolation, error_rate, train_to_in
 from theorylab.shift.learners import DescentPath, fit_descent, fit_min_norm, fit_ridge
 from theorylab.shift.lines import AccuracyLine, accuracy_line
 from theorylab.shift.logistic import LogisticFit, fit_logistic
-from theorylab.shift.memorisation import MemorisationBound, memorisation_bound, ood_error_bound, shift_bound
+from theorylab.shift.memorisation import (
+    MemorisationBound,
+    memorisation_bound,
+    ood_error_bound,
+    shift_bound,
+)
 from theorylab.shift.nuisance import (
     NuisanceModel,
     TrainingSet,
@@ -52,7 +59,13 @@ from theorylab.shift.projection_linear import (
     projection_norm_gram,
     projection_parts,
 )
-from theorylab.shift.risk import gaussian_error, id_ood_error, margin_model_error, margin_points, nuisance_error
+from theorylab.shift.risk import (
+    gaussian_error,
+    id_ood_error,
+    margin_model_error,
+    margin_points,
+    nuisance_error,
+)
 from theorylab.shift.scores import (
     ATCThreshold,
     agree_score,

@@ -1,7 +1,9 @@
-"""From a label-free score to an error: the line through shifts of known error, how well scores rank and extrapolate.
+"""From a label-free score to an error: the line through shifts of known error, how well scores rank
+and extrapolate.
 
-Protocol of Yu et al. (ICML 2022). R^2 is the squared correlation over the shifts that the line was fitted on, so it is
-inflated for few shifts (use 25 or more), and the line belongs to one model, number of samples and number of steps.
+Protocol of Yu et al. (ICML 2022). R^2 is the squared correlation over the shifts that the line was
+fitted on, so it is inflated for few shifts (use 25 or more), and the line belongs to one model,
+number of samples and number of steps.
 """
 
 from collections.abc import Sequence
@@ -38,10 +40,14 @@ class CalibrationLine:
 
 
 def calibrate(scores: Float[ArrayLike, " s"], errors: Float[ArrayLike, " s"]) -> CalibrationLine:
-    """Fit the line through the scores and true errors of at least two shifts with different scores."""
+    """Fit the line through the scores and true errors of at least two shifts with different
+    scores."""
     x, y = _pair(scores, errors)
     if len(x) < 2 or not np.ptp(x) > 0:
-        raise InputError(f"scores: {len(x)} shifts, scores all equal or alone; a line needs two different scores.")
+        raise InputError(
+            f"scores: {len(x)} shifts, scores all equal or alone; a line needs two different "
+            f"scores."
+        )
     found = stats.linregress(x, y)
     varies = np.ptp(y) > 0
     rho = float(stats.spearmanr(x, y).statistic) if varies else float("nan")
@@ -61,7 +67,8 @@ class Extrapolation:
     Attributes:
         line: fitted on the mild shifts.
         mse: mean squared error of its predictions on the hard shifts, in squared percentage points.
-        bias: mean of prediction minus true error there, in percentage points; negative for overconfidence.
+        bias: mean of prediction minus true error there, in percentage points; negative for
+        overconfidence.
     """
 
     line: CalibrationLine
@@ -81,10 +88,15 @@ def mild_to_hard(
     x, y = _pair(scores, errors)
     level = np.asarray(finite("severities", severities, ndim=1))
     same_length(scores=x, severities=level)
-    fitted, asked = (np.isin(level, finite(name, of, ndim=1)) for name, of in (("mild", mild), ("hard", hard)))
+    fitted, asked = (
+        np.isin(level, finite(name, of, ndim=1)) for name, of in (("mild", mild), ("hard", hard))
+    )
     for name, chosen, least in (("hard", asked, 1), ("mild", fitted, 2)):
         if chosen.sum() < least:
-            there = f"of severities {np.unique(level).tolist()}, {chosen.sum()} shifts have one of {name}"
+            there = (
+                f"of severities {np.unique(level).tolist()}, {chosen.sum()} shifts have one "
+                f"of {name}"
+            )
             raise InputError(f"{name}: {there}; at least {least} must")
     line = calibrate(x[fitted], y[fitted])
     off = 100 * (line.predict(x[asked]) - y[asked])
@@ -92,7 +104,8 @@ def mild_to_hard(
 
 
 def detection_auroc(ordinary: Float[ArrayLike, " a"], attacked: Float[ArrayLike, " b"]) -> float:
-    """Chance that an attacked test set scores above an ordinary one, ties counted half: area under the ROC curve."""
+    """Chance that an attacked test set scores above an ordinary one, ties counted half: area under
+    the ROC curve."""
     a = np.asarray(finite("ordinary", ordinary, ndim=1), float)
     b = np.asarray(finite("attacked", attacked, ndim=1), float)
     return float(stats.mannwhitneyu(b, a, method="asymptotic").statistic / (a.size * b.size))

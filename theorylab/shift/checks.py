@@ -1,4 +1,5 @@
-"""What this package accepts, on top of `theorylab.checks`: batches and parameters, labels with batch axes."""
+"""What this package accepts, on top of `theorylab.checks`: batches and parameters, labels with
+batch axes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,25 +16,33 @@ from theorylab.precision import is_traced
 
 
 def arrays(name: str, tree: Any, *, axes: int = 0) -> Any:
-    """An array, or a tree of arrays, of finite numbers, with at least `axes` axes; a list of numbers is an array."""
+    """An array, or a tree of arrays, of finite numbers, with at least `axes` axes; a list of
+    numbers is an array."""
     leaves = jax.tree.leaves(tree)
     if isinstance(tree, (list, tuple)) and not any(hasattr(leaf, "shape") for leaf in leaves):
         tree = real(name, tree)
         leaves = [tree]
     if not leaves:
-        raise InputError(f"{name} = {tree!r} holds no array; an array, or a tree of arrays, is needed")
+        raise InputError(
+            f"{name} = {tree!r} holds no array; an array, or a tree of arrays, is needed"
+        )
     for leaf in leaves:
         values = real(name, leaf)
         if values.ndim < axes:
             raise InputError(f"{name} has shape {values.shape}; at least {axes} axes are needed")
-        # a copy in float64, as `checks.finite` makes, would double the memory of a large set of images
+        # a copy in float64, as `checks.finite` makes, would double the memory of a large set of
+        # images
         if not is_traced(values) and not np.isfinite(np.asarray(values)).all():
             raise InputError(f"{name} holds NaN or infinite values; finite numbers are needed")
     return tree
 
 
 def logits(
-    f: Callable[..., Any], params: Any, x: Any, batch_size: int = 500, names: tuple[str, str] = ("params", "x")
+    f: Callable[..., Any],
+    params: Any,
+    x: Any,
+    batch_size: int = 500,
+    names: tuple[str, str] = ("params", "x"),
 ) -> Array:
     """Finite outputs (m, k) of a classifier, in batches; what it cannot take is refused."""
     function("f", f)
@@ -46,7 +55,9 @@ def logits(
             raise
         raise InputError(f"{call} fails: {' '.join(str(error).split())[:120]}") from error
     if getattr(outputs, "ndim", 0) < 2:
-        raise InputError(f"{call} has shape {np.shape(outputs)}; a row of outputs for each sample is needed")
+        raise InputError(
+            f"{call} has shape {np.shape(outputs)}; a row of outputs for each sample is needed"
+        )
     if not is_traced(outputs) and not np.isfinite(np.asarray(outputs)).all():
         raise InputError(f"{call} gives NaN or infinite outputs; finite ones are needed")
     return outputs
@@ -58,7 +69,9 @@ def stacked(name: str, sets: Any) -> Array:
         raise InputError(f"{name} = {shown(sets)}; test sets of one size, (S, m, ...), are needed")
     each = [jnp.asarray(arrays(name, real(name, x), axes=1)) for x in sets]
     if len({x.shape for x in each}) != 1:
-        raise InputError(f"{name} holds sets of shapes {[x.shape for x in each]}; one shape, (m, ...), is needed")
+        raise InputError(
+            f"{name} holds sets of shapes {[x.shape for x in each]}; one shape, (m, ...), is needed"
+        )
     return jnp.stack(each)
 
 
@@ -67,7 +80,11 @@ def check_like(name: str, params: Any, theta_hat: Any) -> None:
     given: Any = jax.tree.structure(arrays(name, params))
     wanted: Any = jax.tree.structure(arrays("theta_hat", theta_hat))
     if given != wanted:
-        raise InputError(f"{name} is a tree {given}, theta_hat a tree {wanted}; parameters of one network are needed")
+        raise InputError(
+            f"{name} is a tree {given}, theta_hat a tree {wanted}; parameters of one network "
+            f"are "
+            f"needed"
+        )
 
 
 def labelled_pair(name: str, data: Any) -> tuple[Any, Any]:

@@ -1,6 +1,8 @@
-"""Coloured images: a palette colour that goes with the label, and colour noise that goes with nothing.
+"""Coloured images: a palette colour that goes with the label, and colour noise that goes with
+nothing.
 
-Coloured MNIST (Arjovsky, Bottou, Gulrajani, Lopez-Paz 2019) for any grey images, any labels and any palette.
+Coloured MNIST (Arjovsky, Bottou, Gulrajani, Lopez-Paz 2019) for any grey images, any labels and any
+palette.
 """
 
 from typing import Any
@@ -27,7 +29,8 @@ def colour_images(
     agree: float,
     palette: Float[ArrayLike, "c ch"] = RED_GREEN,
 ) -> tuple[Float[Array, "n h w ch"], Int[Array, " n"]]:
-    """Paint image i in palette[labels[i]] with probability `agree`, else in one of the other colours at random.
+    """Paint image i in palette[labels[i]] with probability `agree`, else in one of the other
+    colours at random.
 
     Args:
         images: grey values, 0 for background; uint8 images are brought to [0, 1].
@@ -49,13 +52,16 @@ def colour_images(
     right = jax.random.uniform(key_right, labels.shape, jnp.float32) < agree
     other = (labels + jax.random.randint(key_other, labels.shape, 1, colours, jnp.int32)) % colours
     chosen = jnp.where(right, labels, other)
-    return _grey(images)[..., None] * jnp.asarray(palette, jnp.float32)[chosen][:, None, None, :], chosen
+    return _grey(images)[..., None] * jnp.asarray(palette, jnp.float32)[chosen][
+        :, None, None, :
+    ], chosen
 
 
 def colour_noise(
     images: Float[ArrayLike, "n h w ch"], key: Key[Array, ""], *, scale: float
 ) -> Float[Array, "n h w ch"]:
-    """Images plus N(0, scale^2) on every channel of every pixel: a nuisance of h w ch coordinates."""
+    """Images plus N(0, scale^2) on every channel of every pixel: a nuisance of h w ch
+    coordinates."""
     images = jnp.asarray(finite("images", images, ndim=4), jnp.float32)
     number("scale", scale, 0.0)
     return images + scale * jax.random.normal(checked_key("key", key), images.shape, jnp.float32)
@@ -66,7 +72,9 @@ def shrink_images(images: Num[ArrayLike, "n h w"]) -> Float[Array, "n h//2 w//2"
     images = finite("images", images, ndim=3)
     n, h, w = np.shape(images)
     if h % 2 or w % 2:
-        raise InputError(f"images are {h} x {w}; even height and width are needed (crop or pad them).")
+        raise InputError(
+            f"images are {h} x {w}; even height and width are needed (crop or pad them)."
+        )
     return _grey(images).reshape(n, h // 2, 2, w // 2, 2).mean((2, 4))
 
 

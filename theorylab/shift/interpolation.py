@@ -1,4 +1,5 @@
-"""Networks trained until they interpolate their (noisy) training labels: the nonlinear version of the experiment."""
+"""Networks trained until they interpolate their (noisy) training labels: the nonlinear version of
+the experiment."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ class Interpolation:
     Attributes:
         f, params: pure function `f(params, x)` in eval mode, and its parameters.
         epochs: epochs trained.
-        train_error: (rounds,) share of training samples with a wrong (observed) label after every round.
+        train_error: (rounds,) share of training samples with a wrong (observed) label after every
+        round.
     """
 
     f: Callable[[Params, Any], Any]
@@ -53,10 +55,11 @@ def train_to_interpolation(
     round_epochs: int = 10,
     **options: Any,
 ) -> Interpolation:
-    """Train a classifier in rounds of epochs until no training label is wrong, or `max_epochs` is reached.
+    """Train a classifier in rounds of epochs until no training label is wrong, or `max_epochs` is
+    reached.
 
-    Between rounds the optimizer's state starts anew. A small `max_epochs` is early stopping. Look at `interpolates`:
-    a network that did not get there is returned all the same.
+    Between rounds the optimizer's state starts anew. A small `max_epochs` is early stopping. Look
+    at `interpolates`: a network that did not get there is returned all the same.
 
     Args:
         model: NNX module with one output for each class.
@@ -73,9 +76,14 @@ def train_to_interpolation(
     while done < max_epochs:
         epochs = min(round_epochs, max_epochs - done)
         trained = fit(
-            model, (x, y), key=jax.random.fold_in(key, done), optimizer=optimizer, batch_size=min(batch_size, len(x)),
-            epochs=epochs, **{"progress": False, **options},
-        )  # fmt: skip
+            model,
+            (x, y),
+            key=jax.random.fold_in(key, done),
+            optimizer=optimizer,
+            batch_size=min(batch_size, len(x)),
+            epochs=epochs,
+            **{"progress": False, **options},
+        )
         assert trained.model is not None
         model, done = trained.model, done + epochs
         errors.append(error_rate(trained.f, trained.params, x, y))

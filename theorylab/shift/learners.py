@@ -1,4 +1,5 @@
-"""Further rotation-invariant linear learners beside `fit_logistic`: ridge, minimum norm, gradient descent from 0."""
+"""Further rotation-invariant linear learners beside `fit_logistic`: ridge, minimum norm, gradient
+descent from 0."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +19,11 @@ from theorylab.pytrees import register
 from theorylab.ridge import RidgePath
 
 
-def fit_ridge(X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"], alphas: Float[ArrayLike, " l"]) -> np.ndarray:
-    """Weights (L, p) that minimise (1/n) ||y - X w||^2 + alpha ||w||^2; alpha = 0 is the minimum-norm fit."""
+def fit_ridge(
+    X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"], alphas: Float[ArrayLike, " l"]
+) -> np.ndarray:
+    """Weights (L, p) that minimise (1/n) ||y - X w||^2 + alpha ||w||^2; alpha = 0 is the
+    minimum-norm fit."""
     X, y = finite("X", X, ndim=2), finite("y", y, ndim=1)
     same_length(X=X, y=y)
     alphas = nonnegative("alphas", alphas, ndim=(0, 1))
@@ -29,8 +33,9 @@ def fit_ridge(X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"], alphas: Flo
 def fit_min_norm(X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"]) -> np.ndarray:
     """Minimum-norm least squares (p,).
 
-    Not a stand-in for the maximum margin: every sample is fitted to exactly -1 or 1, so nuisance weights grow with n
-    without any label noise, from the residual that the signal block leaves of a sign.
+    Not a stand-in for the maximum margin: every sample is fitted to exactly -1 or 1, so nuisance
+    weights grow with n without any label noise, from the residual that the signal block leaves of a
+    sign.
     """
     return fit_ridge(X, y, np.zeros(1))[0]
 
@@ -43,7 +48,8 @@ class DescentPath:
     Attributes:
         coef: (t, p) weights.
         steps: (t,) numbers of steps.
-        train_error: (t,) share of samples on the wrong side of their observed label, ties counted as wrong.
+        train_error: (t,) share of samples on the wrong side of their observed label, ties counted
+        as wrong.
         loss: (t,) mean loss.
         learning_rate: what was used.
     """
@@ -63,18 +69,22 @@ def fit_descent(
     loss: Literal["logistic", "squared"] = "logistic",
     learning_rate: float | None = None,
 ) -> DescentPath:
-    """Full-batch gradient descent from 0 on the mean loss, without penalty: early stopping is the regulariser.
+    """Full-batch gradient descent from 0 on the mean loss, without penalty: early stopping is the
+    regulariser.
 
     Args:
         steps: increasing numbers of steps at which to look (0 allowed).
         loss: "logistic", or "squared": (1 - y <w, x>)^2 / 2, whose limit is the minimum-norm fit.
-        learning_rate: by default 1 / the loss's smoothness, lambda_max(X X^T) / n (a quarter of it for logistic).
+        learning_rate: by default 1 / the loss's smoothness, lambda_max(X X^T) / n (a quarter of it
+        for logistic).
     """
     X, y = finite("X", X, ndim=2), signs("y", y)
     same_length(X=X, y=y)
     marks = np.atleast_1d(np.asarray(within("steps", steps, 0.0, whole=True, ndim=(0, 1))))
     if marks.dtype.kind not in "iu" or (np.diff(marks) <= 0).any():
-        raise InputError(f"steps = {marks.tolist()}; increasing whole numbers of at least 0 are needed.")
+        raise InputError(
+            f"steps = {marks.tolist()}; increasing whole numbers of at least 0 are needed."
+        )
     choice("loss", loss, ("logistic", "squared"))
     if learning_rate is not None:
         number("learning_rate", learning_rate, 0.0, open_low=True)
@@ -82,7 +92,9 @@ def fit_descent(
         raise InputError("X is zero everywhere and sets no learning rate; give learning_rate")
     coef, wrong, value, rate = _descend(X, y, np.diff(marks, prepend=0), loss, learning_rate)
     if not np.isfinite(coef).all():
-        raise InputError(f"learning_rate = {rate:g}: the descent diverged; give a smaller one (None chooses one)")
+        raise InputError(
+            f"learning_rate = {rate:g}: the descent diverged; give a smaller one (None chooses one)"
+        )
     return DescentPath(coef, marks, wrong, value, float(rate))
 
 

@@ -1,4 +1,5 @@
-"""Accuracy lines: the fit of out-of-distribution against in-distribution accuracy, on probit axes as is customary."""
+"""Accuracy lines: the fit of out-of-distribution against in-distribution accuracy, on probit axes
+as is customary."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ class AccuracyLine:
     Attributes:
         corr: Pearson correlation of the transformed accuracies; NaN where either does not vary.
         slope, intercept, r2: of the least-squares line.
-        group_corr: correlation of the means of the groups (training sizes); NaN without groups. At a fixed training
-            size the luck of a draw moves both accuracies together, which dilutes a negative slope in the pooled
+        group_corr: correlation of the means of the groups (training sizes); NaN without groups. At
+            a fixed training size the luck of a draw moves both accuracies together, which dilutes a
+            negative slope in the pooled
             points (Simpson's paradox): report both.
         count: number of models.
     """
@@ -48,15 +50,17 @@ def accuracy_line(
     """Fit the line through the models' accuracies; arrays of any one shape, flattened.
 
     Args:
-        clip: accuracies are kept within [clip, 1 - clip]; 1 / (2 number of test points) is a good choice where
-            accuracies are counts.
+        clip: accuracies are kept within [clip, 1 - clip]; 1 / (2 number of test points) is a good
+            choice where accuracies are counts.
         groups: the group of each model, same shape: the training size, say.
     """
     given = {"id_accuracy": id_accuracy, "ood_accuracy": ood_accuracy}  # shares, not percentages
     inside, outside = (np.asarray(within(name, a, 0.0, 1.0), float) for name, a in given.items())
     if inside.shape != outside.shape or inside.size < 2:
         raise InputError(
-            f"id_accuracy {inside.shape} and ood_accuracy {outside.shape} must have one shape, of 2 models or more."
+            f"id_accuracy {inside.shape} and ood_accuracy {outside.shape} must have one "
+            f"shape, of "
+            f"2 models or more."
         )
     function = TRANSFORMS[choice("transform", transform, tuple(TRANSFORMS))]
     number("clip", clip, 0.0, 0.5, open_low=True, open_high=True)
@@ -66,23 +70,31 @@ def accuracy_line(
     slope = float(np.cov(x, y)[0, 1] / np.var(x, ddof=1)) if spread_x > 0 else np.nan
     intercept = float(y.mean() - slope * x.mean())
     r2 = corr**2 if spread_y > 0 else np.nan
-    return AccuracyLine(corr, slope, intercept, r2, _group_correlation(x, y, groups, inside.shape), x.size)
+    return AccuracyLine(
+        corr, slope, intercept, r2, _group_correlation(x, y, groups, inside.shape), x.size
+    )
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.corrcoef(x, y)[0, 1]) if np.ptp(x) > 0 and np.ptp(y) > 0 else float("nan")
 
 
-def _group_correlation(x: np.ndarray, y: np.ndarray, groups: object, shape: tuple[int, ...]) -> float:
+def _group_correlation(
+    x: np.ndarray, y: np.ndarray, groups: object, shape: tuple[int, ...]
+) -> float:
     if groups is None:
         return float("nan")
     try:
         labels = np.asarray(groups)
         _, index = np.unique(labels.ravel(), return_inverse=True)
     except (TypeError, ValueError):
-        raise InputError(f"groups = {shown(groups)}; groups of one sortable kind are needed") from None
+        raise InputError(
+            f"groups = {shown(groups)}; groups of one sortable kind are needed"
+        ) from None
     if labels.shape != shape:
-        raise InputError(f"groups has shape {labels.shape}; one group for each model, {shape}, is needed.")
+        raise InputError(
+            f"groups has shape {labels.shape}; one group for each model, {shape}, is needed."
+        )
     counts = np.bincount(index)
     if len(counts) < 2:
         return float("nan")

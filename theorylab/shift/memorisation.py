@@ -1,7 +1,8 @@
-"""Lower bounds: memorised wrong labels need nuisance weights, and nuisance weights cost accuracy out of distribution.
+"""Lower bounds: memorised wrong labels need nuisance weights, and nuisance weights cost accuracy
+out of distribution.
 
-Our derivations, with the structure of the three conditions of the paper: interpolated noise, a shift
-on the nuisance block, a signal block that cannot compensate).
+Our derivations, with the structure of the three conditions of the paper: interpolated noise, a
+shift on the nuisance block, a signal block that cannot compensate).
 """
 
 from dataclasses import dataclass
@@ -23,13 +24,17 @@ from theorylab.shift.checks import sample_mask
 @register()
 @dataclass(frozen=True)
 class MemorisationBound:
-    """Both sides of ||w_N|| >= bound, for w rescaled to a minimum margin of 1 on the observed labels.
+    """Both sides of ||w_N|| >= bound, for w rescaled to a minimum margin of 1 on the observed
+    labels.
 
     Attributes:
         norm_n: ||w_N|| after rescaling; NaN, as the bound, when w does not interpolate.
-        bound: |B| (1 + mean gamma over B) / ||sum over B of noisy_i x_N,i||; 0 without wrong labels.
-        approximation: (1 + mean gamma) sqrt(|B| / k) / sigma, what the bound is for k >> n; NaN unless `energy` given.
-        min_margin: smallest margin of w as given; the bound is stated for interpolating w, min_margin > 0.
+        bound: |B| (1 + mean gamma over B) / ||sum over B of noisy_i x_N,i||; 0 without wrong
+        labels.
+        approximation: (1 + mean gamma) sqrt(|B| / k) / sigma, what the bound is for k >> n; NaN
+        unless `energy` given.
+        min_margin: smallest margin of w as given; the bound is stated for interpolating w,
+        min_margin > 0.
         wrong: |B|.
         scale: 1 / min_margin, the factor that w was rescaled by.
     """
@@ -53,10 +58,12 @@ def memorisation_bound(
     mask: Bool[ArrayLike, " n"] | None = None,
     energy: float | None = None,
 ) -> MemorisationBound:
-    """The nuisance weights that memorising the wrong labels takes at least, beside those that w has.
+    """The nuisance weights that memorising the wrong labels takes at least, beside those that w
+    has.
 
-    Every wrong point has noisy <w_N, x_N> >= 1 + gamma (its signal argues for the clean label); sum and apply
-    Cauchy-Schwarz. Deterministic: it holds for every training set and every w that interpolates.
+    Every wrong point has noisy <w_N, x_N> >= 1 + gamma (its signal argues for the clean label); sum
+    and apply Cauchy-Schwarz. Deterministic: it holds for every training set and every w that
+    interpolates.
 
     Args:
         w: weights on signal and nuisance coordinates side by side.
@@ -67,9 +74,15 @@ def memorisation_bound(
     """
     n, d = np.shape(finite("x_s", x_s, ndim=2))
     if np.shape(finite("nuisance", nuisance, ndim=2))[0] != n:
-        raise InputError(f"nuisance has {np.shape(nuisance)[0]} rows but x_s has {n}; one per sample is needed.")
+        raise InputError(
+            f"nuisance has {np.shape(nuisance)[0]} rows but x_s has {n}; one per sample is needed."
+        )
     if np.shape(finite("w", w)) != (d + np.shape(nuisance)[1],):
-        raise InputError(f"w has shape {np.shape(w)}; ({d + np.shape(nuisance)[1]},), signal then nuisance, is needed.")
+        raise InputError(
+            f"w has shape {np.shape(w)}; ({d + np.shape(nuisance)[1]},), signal then "
+            f"nuisance, is "
+            f"needed."
+        )
     signs("y", y, n=n)
     signs("noisy", noisy, n=n)
     mask = None if mask is None else sample_mask("mask", mask, (n,))
@@ -93,19 +106,23 @@ def memorisation_bound(
 
 
 @float64_inside
-def ood_error_bound(gamma: Float[ArrayLike, " m"], bound: ArrayLike, scale: float) -> Float[Array, ""]:
+def ood_error_bound(
+    gamma: Float[ArrayLike, " m"], bound: ArrayLike, scale: float
+) -> Float[Array, ""]:
     """Lower bound on the OOD error under a zero-mean Gaussian shift, when ||w_N|| >= bound.
 
-    E[1{gamma > 0} Phi(-gamma / (scale bound)) + 1/2 1{gamma <= 0}], gamma the margins of the rescaled w on m equally
-    likely test points, scale = sqrt(sigma^2 + tau^2).
+    E[1{gamma > 0} Phi(-gamma / (scale bound)) + 1/2 1{gamma <= 0}], gamma the margins of the
+    rescaled w on m equally likely test points, scale = sqrt(sigma^2 + tau^2).
     """
     finite("gamma", gamma, ndim=1)
     number("scale", scale, 0.0)
     bound = real("bound", bound, ndim=0)
-    if is_traced(bound) or not np.isnan(np.asarray(bound)):  # NaN is the bound of a w that does not interpolate
+    # NaN is the bound of a w that does not interpolate
+    if is_traced(bound) or not np.isnan(np.asarray(bound)):
         number("bound", bound, 0.0)
     gamma, width = as_float64(gamma), scale * as_float64(bound)
-    tail = jnp.where(width > 0, ndtr(-gamma / jnp.where(width > 0, width, 1.0)), 0.0 * width)  # a NaN bound stays NaN
+    # a NaN bound stays NaN
+    tail = jnp.where(width > 0, ndtr(-gamma / jnp.where(width > 0, width, 1.0)), 0.0 * width)
     return jnp.where(gamma > 0, tail, 0.5 + 0.0 * width).mean()
 
 
@@ -113,12 +130,18 @@ def ood_error_bound(gamma: Float[ArrayLike, " m"], bound: ArrayLike, scale: floa
 def shift_bound(
     kappa: ArrayLike, margin: Float[ArrayLike, "*m"], sigma: float, norm_n: ArrayLike
 ) -> Float[Array, "*m"]:
-    """Lower bound on P(error | x) under a misaligned mean shift: 1 - exp(-(kappa - margin)^2 / (2 sigma^2 ||w_N||^2)).
+    """Lower bound on P(error | x) under a misaligned mean shift: 1 - exp(-(kappa - margin)^2 / (2
+    sigma^2 ||w_N||^2)).
 
-    The shift of the nuisance block has independent sigma-sub-Gaussian coordinates around -y nu; kappa = <w_N, nu> and
-    margin = gamma(x) + y <w_N, x_N>. The bound is 0 where margin >= kappa. (Hoeffding; our derivation.)
+    The shift of the nuisance block has independent sigma-sub-Gaussian coordinates around -y nu;
+    kappa = <w_N, nu> and margin = gamma(x) + y <w_N, x_N>. The bound is 0 where margin >= kappa.
+    (Hoeffding; our derivation.)
     """
-    broadcast(kappa=finite("kappa", kappa), margin=finite("margin", margin), norm_n=nonnegative("norm_n", norm_n))
+    broadcast(
+        kappa=finite("kappa", kappa),
+        margin=finite("margin", margin),
+        norm_n=nonnegative("norm_n", norm_n),
+    )
     number("sigma", sigma, 0.0)
     short = jnp.maximum(as_float64(kappa) - as_float64(margin), 0.0)
     width = sigma * as_float64(norm_n)

@@ -1,13 +1,15 @@
 """The core/nuisance/noise data model, and the exact compression of its nuisance block.
 
-Model (Sanyal, Hu, Yu, Ma, Wang, Schölkopf 2025, "Accuracy on the wrong line"): x = (x_S, x_N). The signal block carries
-the clean label with a margin, the nuisance block N(0, sigma^2 I_k) knows nothing of it, and training labels are flipped
-with probability eta. Out of distribution the nuisance block moves.
+Model (Sanyal, Hu, Yu, Ma, Wang, Schölkopf 2025, "Accuracy on the wrong line"): x = (x_S, x_N). The
+signal block carries the clean label with a margin, the nuisance block N(0, sigma^2 I_k) knows
+nothing of it, and training labels are flipped with probability eta. Out of distribution the
+nuisance block moves.
 
-Compression: a learner whose solution lies in the span of the samples and does not care for rotations (l2-logistic,
-ridge, minimum norm, gradient descent from 0) sees X_N only through X_N X_N^T. That is a Wishart matrix, and Bartlett's
-decomposition draws its triangular factor directly, at a cost that does not depend on k. Not valid for l1 penalties,
-coordinate-wise optimizers (Adam, sign descent) or a random start.
+Compression: a learner whose solution lies in the span of the samples and does not care for
+rotations (l2-logistic, ridge, minimum norm, gradient descent from 0) sees X_N only through X_N
+X_N^T. That is a Wishart matrix, and Bartlett's decomposition draws its triangular factor directly,
+at a cost that does not depend on k. Not valid for l1 penalties, coordinate-wise optimizers (Adam,
+sign descent) or a random start.
 """
 
 from dataclasses import dataclass
@@ -35,11 +37,11 @@ class NuisanceModel:
         d_s: coordinates of the signal block.
         gap: margin between the clean classes along the label's direction.
         k: nuisance coordinates.
-        energy: k sigma^2, the mean squared length of the nuisance block. It acts on the signal problem as a ridge
-            penalty, so that k is varied at fixed energy.
+        energy: k sigma^2, the mean squared length of the nuisance block. It acts on the signal
+            problem as a ridge penalty, so that k is varied at fixed energy.
         tau: scale of the out-of-distribution shift of each nuisance coordinate.
-        shortcut: strength of a spurious feature `shortcut * y`, negated in a share 1 - `agree` of the samples and, out
-            of distribution, in a share `agree`. 0: none.
+        shortcut: strength of a spurious feature `shortcut * y`, negated in a share 1 - `agree` of
+            the samples and, out of distribution, in a share `agree`. 0: none.
     """
 
     d_s: int = 50
@@ -74,7 +76,8 @@ class TrainingSet:
     """Training samples with the nuisance block in compressed coordinates.
 
     Attributes:
-        x_s: (n, d) signal block: d_s coordinates, and the shortcut's as the last one if the model has it.
+        x_s: (n, d) signal block: d_s coordinates, and the shortcut's as the last one if the model
+        has it.
         nuisance: (n, min(n, k)) factor L with L L^T distributed as X_N X_N^T.
         y, noisy: (n,) clean and observed labels, -1 or 1.
         direction: (d,) unit vector whose sign is the clean label.
@@ -95,12 +98,18 @@ class TrainingSet:
 
 @float64_inside
 def sample_signal(
-    key: Key[Array, ""], n: int, d_s: int, gap: float, *, direction: Float[ArrayLike, " d"] | None = None
+    key: Key[Array, ""],
+    n: int,
+    d_s: int,
+    gap: float,
+    *,
+    direction: Float[ArrayLike, " d"] | None = None,
 ) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
-    """Signal block and clean labels: z ~ N(0, I), y = sign <u, z>, x_S = z + gap y u (our model of the setting
-    of Sanyal et al., 2025).
+    """Signal block and clean labels: z ~ N(0, I), y = sign <u, z>, x_S = z + gap y u (our model of
+    the setting of Sanyal et al., 2025).
 
-    direction: u (d_s,), normalised here; the first axis by default. Returns x_S (n, d_s) and y (n,) in {-1, 1}.
+    direction: u (d_s,), normalised here; the first axis by default. Returns x_S (n, d_s) and y (n,)
+    in {-1, 1}.
     """
     n, d_s = count("n", n), count("d_s", d_s)
     number("gap", gap, 0.0)
@@ -114,7 +123,8 @@ def sample_signal(
 def flip_labels(
     key: Key[Array, ""], y: Float[ArrayLike, " n"], eta: ArrayLike
 ) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
-    """Labels each flipped with probability eta, and which ones. From one key, a larger eta flips a superset."""
+    """Labels each flipped with probability eta, and which ones. From one key, a larger eta flips a
+    superset."""
     y = as_float64(signs("y", y))
     number("eta", eta, 0.0, 1.0)
     flipped = jax.random.uniform(checked_key("key", key), y.shape, jnp.float64) < eta
@@ -123,10 +133,11 @@ def flip_labels(
 
 @float64_inside
 def nuisance_factor(key: Key[Array, ""], n: int, k: int, sigma: float) -> Float[Array, "n m"]:
-    """Bartlett factor of n samples with k nuisance features N(0, sigma^2): L (n, min(n, k)), L L^T ~ X_N X_N^T.
+    """Bartlett factor of n samples with k nuisance features N(0, sigma^2): L (n, min(n, k)), L L^T
+    ~ X_N X_N^T.
 
-    Lower triangular, off-diagonal entries N(0, 1), squared diagonal chi^2 with k - i degrees of freedom (i = 0, 1, ...)
-    (Bartlett 1933). Time and memory are O(n min(n, k)) whatever k is.
+    Lower triangular, off-diagonal entries N(0, 1), squared diagonal chi^2 with k - i degrees of
+    freedom (i = 0, 1, ...) (Bartlett 1933). Time and memory are O(n min(n, k)) whatever k is.
     """
     n, k = count("n", n), count("k", k)
     number("sigma", sigma, 0.0)
@@ -134,7 +145,8 @@ def nuisance_factor(key: Key[Array, ""], n: int, k: int, sigma: float) -> Float[
 
 
 def bartlett(key: Array, n: int, m: int, k: ArrayLike, sigma: ArrayLike) -> Array:
-    """`nuisance_factor` for code that is traced already, with k and sigma as data: m = min(n, k) columns."""
+    """`nuisance_factor` for code that is traced already, with k and sigma as data: m = min(n, k)
+    columns."""
     key_diagonal, key_below = jax.random.split(key)
     diagonal = chi(key_diagonal, jnp.asarray(k) - jnp.arange(m, dtype=jnp.float64))
     below = jnp.tril(jax.random.normal(key_below, (n, m), jnp.float64), -1)
@@ -145,7 +157,8 @@ _bartlett = jax.jit(bartlett, static_argnums=(1, 2))  # k and sigma are data
 
 
 def chi(key: Array, freedom: Float[Array, " m"]) -> Float[Array, " m"]:
-    """chi variates of >= 1 degrees of freedom: Marsaglia and Tsang's rejection (2000) for all entries at once.
+    """chi variates of >= 1 degrees of freedom: Marsaglia and Tsang's rejection (2000) for all
+    entries at once.
 
     `jax.random.gamma` loops over its entries and takes seconds to compile.
     """
@@ -170,14 +183,18 @@ def chi(key: Array, freedom: Float[Array, " m"]) -> Float[Array, " m"]:
 
 @float64_inside
 def compress_block(x_n: Float[ArrayLike, "n k"]) -> Float[Array, "n m"]:
-    """Lower-triangular L (n, min(n, k)) with L L^T = X_N X_N^T, by QR of X_N^T: exact at any rank."""
+    """Lower-triangular L (n, min(n, k)) with L L^T = X_N X_N^T, by QR of X_N^T: exact at any
+    rank."""
     return linalg.qr_r(as_float64(finite("x_n", x_n, ndim=2)).T).T
 
 
-def draw_training_set(key: Key[Array, ""], model: NuisanceModel, n: int, eta: ArrayLike) -> TrainingSet:
+def draw_training_set(
+    key: Key[Array, ""], model: NuisanceModel, n: int, eta: ArrayLike
+) -> TrainingSet:
     """n training samples of the model with label noise eta, nuisance block compressed.
 
-    From one key, all but the observed labels does not depend on eta, and a larger eta flips a superset of labels.
+    From one key, all but the observed labels does not depend on eta, and a larger eta flips a
+    superset of labels.
     """
     instance("model", model, NuisanceModel, "a NuisanceModel")
     key_signal, key_flip, key_nuisance, key_shortcut = jax.random.split(checked_key("key", key), 4)
@@ -188,7 +205,9 @@ def draw_training_set(key: Key[Array, ""], model: NuisanceModel, n: int, eta: Ar
         spurious, _ = flip_labels(key_shortcut, y, 1 - model.agree)
         x_s = _append(x_s, model.shortcut * spurious)
         direction = np.append(direction, 0.0)
-    return TrainingSet(x_s, nuisance_factor(key_nuisance, n, model.k, model.sigma), y, noisy, direction)
+    return TrainingSet(
+        x_s, nuisance_factor(key_nuisance, n, model.k, model.sigma), y, noisy, direction
+    )
 
 
 @float64_inside

@@ -1,9 +1,12 @@
-"""The Projection Norm: how far a network moves when it is retrained on its own predictions for a test set.
+"""The Projection Norm: how far a network moves when it is retrained on its own predictions for a
+test set.
 
-Yu, Yang, Wei, Ma and Steinhardt (ICML 2022). Pseudo-label the unlabelled test set with the classifier theta_hat,
-fine-tune the common initialisation theta_0 (head included) on these labels for T steps to theta~, and report
+Yu, Yang, Wei, Ma and Steinhardt (ICML 2022). Pseudo-label the unlabelled test set with the
+classifier theta_hat, fine-tune the common initialisation theta_0 (head included) on these labels
+for T steps to theta~, and report
 ||theta_ref - theta~||, where theta_ref was fine-tuned from theta_0 on the training set in the same way. Larger means a
-larger error. Only differences between test sets of one size, at one T, batch size and optimiser, mean anything.
+larger error. Only differences between test sets of one size, at one T, batch size and optimiser,
+mean anything.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,10 +42,11 @@ Carry = tuple[Params, Params, State]  # parameters, velocity, statistics
 
 @dataclass(frozen=True)
 class FineTuning:
-    """T steps of SGD with momentum, the learning rate falling to 0 along half a cosine over exactly T steps.
+    """T steps of SGD with momentum, the learning rate falling to 0 along half a cosine over exactly
+    T steps.
 
-    Defaults are those of the paper's code. `period` is that of the cosine: another one than `steps` is a mistake that
-    changes the norm by more than a shift does, and is there to be shown.
+    Defaults are those of the paper's code. `period` is that of the cosine: another one than `steps`
+    is a mistake that changes the norm by more than a shift does, and is there to be shown.
     """
 
     steps: int = 500
@@ -77,15 +81,18 @@ class PseudoTraining:
     """`FineTuning` of a classifier: one compiled program for all data sets of one size.
 
     Args:
-        f: logits `f(params, x)` of a batch. Give the same function object again and nothing is compiled again.
-        train_mode: `(apply, state)` of `nets.functional_train` for a network with batch norm or dropout: it is trained
-            in train mode from that state; statistics are no parameters and do not enter the norm.
+        f: logits `f(params, x)` of a batch. Give the same function object again and nothing is
+        compiled again.
+        train_mode: `(apply, state)` of `nets.functional_train` for a network with batch norm or
+            dropout: it is trained in train mode from that state; statistics are no parameters and
+            do not enter the norm.
         loss: (logits, labels) -> one value a sample.
-        set_axis: how data sets are run. "threads": each one compiled loop, as many at a time as there are cores;
-            "host": the same, each step driven from Python, so that one compiled step serves every size of data set and
-            number of steps; "map": one after the other in one compiled loop; "vmap": at once, which stacks all
-            parameters. By default "vmap" on an accelerator, "threads" on CPU, and "host" there for large convolutions,
-            whose gradients XLA runs several times slower inside loops (small ones are computed as products).
+        set_axis: how data sets are run. "threads": each one compiled loop, as many at a time as
+            there are cores; "host": the same, each step driven from Python, so that one compiled
+            step serves every size of data set and number of steps; "map": one after the other in
+            one compiled loop; "vmap": at once, which stacks all parameters. By default "vmap" on an
+            accelerator, "threads" on CPU, and "host" there for large convolutions, whose gradients
+            XLA runs several times slower inside loops (small ones are computed as products).
         mesh: devices over which "vmap" spreads the data sets, along the mesh's first axis.
     """
 
@@ -105,30 +112,41 @@ class PseudoTraining:
         choice("set_axis", set_axis, ("threads", "host", "map", "vmap", None))
         instance("mesh", mesh, (Mesh, type(None)), "a jax.sharding.Mesh, or None,")
         if train_mode is not None and not (isinstance(train_mode, tuple) and len(train_mode) == 2):
-            raise InputError("train_mode is no pair (apply, state); take it from nets.functional_train")
+            raise InputError(
+                "train_mode is no pair (apply, state); take it from nets.functional_train"
+            )
         if mesh is not None and set_axis not in ("vmap", None):
             raise InputError(f"mesh: devices are used with set_axis='vmap', not {set_axis!r}")
         self.recipe, self.mesh, self.set_axis = recipe, mesh, set_axis
         self._state = train_mode[1] if train_mode else {}
         apply = _in_train_mode(train_mode[0]) if train_mode else _stateless(f)
         self._outputs: dict[Any, int] = {}  # by batch and kind of parameters: number of outputs
-        self._large: dict[jax.ShapeDtypeStruct, bool] = {}  # by batch: whether convolutions remain in the network
+        # by batch: whether convolutions remain in the network
+        self._large: dict[jax.ShapeDtypeStruct, bool] = {}
         self._static: dict[str, Any] = {"apply": apply, "loss": loss, "momentum": recipe.momentum}
 
     def __call__(
-        self, theta0: Params, x: Float[ArrayLike, "n ..."], y: Int[ArrayLike, " n"], key: Key[Array, ""]
+        self,
+        theta0: Params,
+        x: Float[ArrayLike, "n ..."],
+        y: Int[ArrayLike, " n"],
+        key: Key[Array, ""],
     ) -> Params:
-        """Parameters after T steps from `theta0` on one labelled data set; `key` fixes the order of the batches."""
+        """Parameters after T steps from `theta0` on one labelled data set; `key` fixes the order of
+        the batches."""
         x, y, order = self._prepared(theta0, x, y, key, 1)
         if self._axis(theta0, x) != "host":
-            return _finite(_train(theta0, self._state, x, y, *self._schedule(order), **self._static))
+            return _finite(
+                _train(theta0, self._state, x, y, *self._schedule(order), **self._static)
+            )
         carry = theta0, jax.tree.map(jnp.zeros_like, theta0), self._state
         for rows, rate in zip(np.asarray(order), self.recipe.rates(), strict=True):
             carry = _one_step(carry, *_batch(x, y, rows), rate, **self._static)
         return _finite(carry[0])
 
     def _schedule(self, order: Array) -> tuple[Array, np.ndarray, int]:
-        """Batches, learning rates and their number, filled up to a power of 2: few programs serve many lengths."""
+        """Batches, learning rates and their number, filled up to a power of 2: few programs serve
+        many lengths."""
         steps = self.recipe.steps
         fill = (1 << (steps - 1).bit_length()) - steps
         return jnp.pad(order, ((0, fill), (0, 0))), np.pad(self.recipe.rates(), (0, fill)), steps
@@ -144,43 +162,68 @@ class PseudoTraining:
         return "host" if self._large[batch] else "threads"
 
     def many(
-        self, theta0: Params, x: Float[ArrayLike, "s n ..."], y: Int[ArrayLike, "s n"], key: Key[Array, ""]
+        self,
+        theta0: Params,
+        x: Float[ArrayLike, "s n ..."],
+        y: Int[ArrayLike, "s n"],
+        key: Key[Array, ""],
     ) -> Params:
-        """The same for S data sets of one size, all with the same order of batches; arrays get a leading axis S."""
+        """The same for S data sets of one size, all with the same order of batches; arrays get a
+        leading axis S."""
         x, y, order = self._prepared(theta0, x, y, key, 2)
         axis = self._axis(theta0, x[0])
         if axis in ("threads", "host"):
             batch = jax.ShapeDtypeStruct((self.recipe.batch_size, *x.shape[2:]), x.dtype)
             alone = linalg.waiting_calls(self._static["apply"], theta0, self._state, batch)
             pairs = list(zip(x, y, strict=True))
-            runs = parallel_map(lambda pair: self(theta0, *pair, key), pairs, threads=1 if alone else None)
+            runs = parallel_map(
+                lambda pair: self(theta0, *pair, key), pairs, threads=1 if alone else None
+            )
             return jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
         train = _train_in_turn if axis == "map" else _train_at_once
         rest = self._schedule(order)
         if self.mesh is None:
             return _finite(train(theta0, self._state, x, y, *rest, **self._static))
         count = len(x)
-        filled = jnp.arange(count + -count % self.mesh.devices.shape[0]) % count  # what fills the last round is dropped
+        # what fills the last round is dropped
+        filled = jnp.arange(count + -count % self.mesh.devices.shape[0]) % count
         along = NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names[0]))
         x, y = (jax.device_put(a[filled], along) for a in (x, y))
-        return _finite(jax.tree.map(lambda leaf: leaf[:count], train(theta0, self._state, x, y, *rest, **self._static)))
+        return _finite(
+            jax.tree.map(
+                lambda leaf: leaf[:count], train(theta0, self._state, x, y, *rest, **self._static)
+            )
+        )
 
-    def _prepared(self, theta0: Any, x: Any, y: Any, key: Any, axes: int) -> tuple[Array, Array, Array]:
+    def _prepared(
+        self, theta0: Any, x: Any, y: Any, key: Any, axes: int
+    ) -> tuple[Array, Array, Array]:
         checked_key("key", key)
         x, y = (jnp.asarray(arrays(name, real(name, a))) for name, a in (("x", x), ("y", y)))
-        if y.ndim != axes or x.shape[:axes] != y.shape or not jnp.issubdtype(y.dtype, jnp.integer) or 0 in y.shape:
+        if (
+            y.ndim != axes
+            or x.shape[:axes] != y.shape
+            or not jnp.issubdtype(y.dtype, jnp.integer)
+            or 0 in y.shape
+        ):
             need = "(S, m, ...) and (S, m)" if axes == 2 else "(m, ...) and (m,)"
-            raise InputError(f"x, y: shapes {x.shape}, {y.shape}, labels {y.dtype} given; {need}, integers, are needed")
+            raise InputError(
+                f"x, y: shapes {x.shape}, {y.shape}, labels {y.dtype} given; {need}, integers, "
+                f"are needed"
+            )
         if y.shape[-1] < self.recipe.batch_size:
             raise InputError(
-                f"batch_size: {self.recipe.batch_size} given for {y.shape[-1]} samples; give a smaller batch size, the "
+                f"batch_size: {self.recipe.batch_size} given for {y.shape[-1]} samples; give a "
+                f"smaller batch size, the "
                 "same for every data set and the reference"
             )
         outputs = self._width(theta0, x[0] if axes == 2 else x)
         low, high = int(np.asarray(y).min()), int(np.asarray(y).max())
         if low < 0 or (high >= outputs and self._static["loss"] is cross_entropy):
             raise InputError(
-                f"y: labels {low} to {high} given for {outputs} outputs of f; 0 to {outputs - 1} are needed"
+                f"y: labels {low} to {high} given for {outputs} outputs of f; 0 to "
+                f"{outputs - 1} "
+                f"are needed"
             )
         return x, y, batch_order(key, y.shape[-1], self.recipe.steps, self.recipe.batch_size)
 
@@ -194,9 +237,13 @@ class PseudoTraining:
                 outputs = jax.eval_shape(self._static["apply"], theta0, self._state, batch)[0]
             except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
                 said = " ".join(str(error).split())[:120]
-                raise InputError(f"f(theta0, x) fails for x of shape {batch.shape}: {said}") from error
+                raise InputError(
+                    f"f(theta0, x) fails for x of shape {batch.shape}: {said}"
+                ) from error
             if getattr(outputs, "ndim", 0) < 2:
-                raise InputError(f"f(theta0, x) gives {outputs}; a row of outputs for each sample is needed")
+                raise InputError(
+                    f"f(theta0, x) gives {outputs}; a row of outputs for each sample is needed"
+                )
             self._outputs[kind] = outputs.shape[-1]
         return self._outputs[kind]
 
@@ -213,7 +260,9 @@ def _in_train_mode(apply: Apply) -> Apply:
     return small_products(apply)
 
 
-def _step(carry: Carry, x: Array, y: Array, rate: Array, *, apply: Apply, loss: Loss, momentum: float) -> Carry:
+def _step(
+    carry: Carry, x: Array, y: Array, rate: Array, *, apply: Apply, loss: Loss, momentum: float
+) -> Carry:
     params, velocity, state = carry
 
     def objective(params: Params) -> tuple[Array, State]:
@@ -227,12 +276,21 @@ def _step(carry: Carry, x: Array, y: Array, rate: Array, *, apply: Apply, loss: 
 
 
 def _steps(
-    theta0: Params, state: State, x: Array, y: Array, order: Array, rates: Array, steps: Any, **static: Any
+    theta0: Params,
+    state: State,
+    x: Array,
+    y: Array,
+    order: Array,
+    rates: Array,
+    steps: Any,
+    **static: Any,
 ) -> Params:
     def body(t: Any, carry: Carry) -> Carry:
         return _step(carry, x[order[t]], y[order[t]], rates[t], **static)
 
-    return jax.lax.fori_loop(0, steps, body, (theta0, jax.tree.map(jnp.zeros_like, theta0), state))[0]
+    return jax.lax.fori_loop(0, steps, body, (theta0, jax.tree.map(jnp.zeros_like, theta0), state))[
+        0
+    ]
 
 
 @jax.jit
@@ -247,23 +305,42 @@ _train = _compile(_steps)
 
 @_compile
 def _train_in_turn(
-    theta0: Params, state: State, x: Array, y: Array, order: Array, rates: Array, steps: Any, **static: Any
+    theta0: Params,
+    state: State,
+    x: Array,
+    y: Array,
+    order: Array,
+    rates: Array,
+    steps: Any,
+    **static: Any,
 ) -> Params:
-    return jax.lax.map(lambda s: _steps(theta0, state, s[0], s[1], order, rates, steps, **static), (x, y))
+    return jax.lax.map(
+        lambda s: _steps(theta0, state, s[0], s[1], order, rates, steps, **static), (x, y)
+    )
 
 
 @_compile
 def _train_at_once(
-    theta0: Params, state: State, x: Array, y: Array, order: Array, rates: Array, steps: Any, **static: Any
+    theta0: Params,
+    state: State,
+    x: Array,
+    y: Array,
+    order: Array,
+    rates: Array,
+    steps: Any,
+    **static: Any,
 ) -> Params:
     return jax.vmap(lambda x, y: _steps(theta0, state, x, y, order, rates, steps, **static))(x, y)
 
 
 def batch_order(key: Key[Array, ""], n: int, steps: int, batch_size: int) -> Int[Array, "t b"]:
-    """Row numbers of every batch: a new permutation of the n samples every epoch, what is left of an epoch dropped."""
+    """Row numbers of every batch: a new permutation of the n samples every epoch, what is left of
+    an epoch dropped."""
     n, steps, batch_size = count("n", n), count("steps", steps), count("batch_size", batch_size)
     if batch_size > n:
-        raise InputError(f"batch_size = {batch_size} exceeds n = {n}; give a smaller one, or more samples")
+        raise InputError(
+            f"batch_size = {batch_size} exceeds n = {n}; give a smaller one, or more samples"
+        )
     return _batch_order(checked_key("key", key), n, steps, batch_size)
 
 
@@ -285,12 +362,16 @@ def finetune(
     recipe: FineTuning,
     **options: Any,
 ) -> Params:
-    """Parameters after the steps of `recipe` from `theta0` on (x, y); `options` of `PseudoTraining`."""
+    """Parameters after the steps of `recipe` from `theta0` on (x, y); `options` of
+    `PseudoTraining`."""
     return PseudoTraining(f, recipe, **options)(theta0, x, y, key)
 
 
-def pseudo_labels(f: Classifier, params: Params, x: Any, *, batch_size: int = 500) -> Int[Array, " m"]:
-    """Classes the classifier predicts. `f` in eval mode; never recomputed while training: that is self-training."""
+def pseudo_labels(
+    f: Classifier, params: Params, x: Any, *, batch_size: int = 500
+) -> Int[Array, " m"]:
+    """Classes the classifier predicts. `f` in eval mode; never recomputed while training: that is
+    self-training."""
     return logits(f, params, x, count("batch_size", batch_size)).argmax(-1).astype(jnp.int32)
 
 
@@ -299,14 +380,20 @@ def projection_norm(theta_ref: PyTree, theta_tilde: PyTree) -> Float[Array, ""]:
     arrays("theta_ref", theta_ref)
     arrays("theta_tilde", theta_tilde)
     try:
-        pairs = jax.tree.leaves(jax.tree.map(lambda a, b: (jnp.asarray(a), jnp.asarray(b)), theta_ref, theta_tilde))
+        pairs = jax.tree.leaves(
+            jax.tree.map(lambda a, b: (jnp.asarray(a), jnp.asarray(b)), theta_ref, theta_tilde)
+        )
     except ValueError:
-        message = "theta_ref, theta_tilde: two different trees; parameters of one network are needed"
+        message = (
+            "theta_ref, theta_tilde: two different trees; parameters of one network are needed"
+        )
         raise InputError(message) from None
     squares = []
     for a, b in zip(pairs[::2], pairs[1::2], strict=True):
         if a.shape != b.shape:
-            raise InputError(f"theta_ref, theta_tilde: arrays {a.shape} and {b.shape}; equal shapes are needed")
+            raise InputError(
+                f"theta_ref, theta_tilde: arrays {a.shape} and {b.shape}; equal shapes are needed"
+            )
         squares.append(jnp.sum(jnp.square(a - b)))
     return jnp.sqrt(sum(squares, start=jnp.zeros(())))
 
@@ -316,8 +403,9 @@ class ProjectionNorms:
     """Projection Norms of S test sets.
 
     Attributes:
-        values: (S,) distance of theta~ to the reference, or to theta_hat with `use_base_model`. The two have different
-            scales: never mix them. Zero is no natural floor: take the value of a clean held-out set as the zero point.
+        values: (S,) distance of theta~ to the reference, or to theta_hat with `use_base_model`. The
+            two have different scales: never mix them. Zero is no natural floor: take the value of a
+            clean held-out set as the zero point.
         labels: (S, m) pseudo-labels.
         target: the parameters that distances are measured to.
     """
@@ -345,14 +433,15 @@ def projection_norms(
 
     Args:
         f: logits `f(params, x)`, in eval mode.
-        theta0: the initialisation from which `theta_hat` was trained, head included. Another head alone would add a
-            constant that swamps the signal.
+        theta0: the initialisation from which `theta_hat` was trained, head included. Another head
+            alone would add a constant that swamps the signal.
         theta_hat: parameters of the classifier under study.
         train: its labelled training set (x, y), for the reference.
         test_sets: (S, m, ...).
         key: fixes the order of the batches, for the reference and all test sets alike.
         use_base_model: measure the distance to `theta_hat`; no reference is trained.
-        target: parameters to measure to, such as `target` of an earlier call: saves training the reference again.
+        target: parameters to measure to, such as `target` of an earlier call: saves training the
+        reference again.
         options: of `PseudoTraining`.
     """
     flag("use_base_model", use_base_model)
@@ -378,5 +467,7 @@ def projection_norms(
 def _finite(params: Params) -> Params:
     for leaf in jax.tree.leaves(params):
         if not bool(jnp.isfinite(leaf).all()):
-            raise InputError("recipe: fine-tuning diverged (NaN or infinite parameters); use a smaller lr")
+            raise InputError(
+                "recipe: fine-tuning diverged (NaN or infinite parameters); use a smaller lr"
+            )
     return params

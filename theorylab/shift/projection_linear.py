@@ -1,13 +1,16 @@
 """The Projection Norm of linear models: closed forms, bounds, early stopping, kernels.
 
-Noiseless targets y = X theta*, training = the interpolator closest to theta_0, pseudo-labels X~ theta_hat. With P, P~
-the projections on the row spaces of X (n, d) and X~ (m, d), and theta = theta* - theta_0,
+Noiseless targets y = X theta*, training = the interpolator closest to theta_0, pseudo-labels X~
+theta_hat. With P, P~ the projections on the row spaces of X (n, d) and X~ (m, d), and theta =
+theta* - theta_0,
 
-    theta_hat - theta_0 = P theta,  theta_hat - theta~ = (I - P~) P theta,  X~ (theta_hat - theta*) = -X~ (I - P) theta
+    theta_hat - theta_0 = P theta,  theta_hat - theta~ = (I - P~) P theta,  X~ (theta_hat - theta*)
+    = -X~ (I - P) theta
 
-(Yu et al., ICML 2022, section on linear models; the propositions of the docstrings are derived in the room
-`projection_norm`). Projections come from singular vectors, so any n, m, d and rank will do. Signals are (d,), or (d, k)
-for k outputs, whose squares are summed. All is computed in float64, whatever the input.
+(Yu et al., ICML 2022, section on linear models; the propositions of the docstrings are derived in
+the room `projection_norm`). Projections come from singular vectors, so any n, m, d and rank will
+do. Signals are (d,), or (d, k) for k outputs, whose squares are summed. All is computed in float64,
+whatever the input.
 """
 
 from collections.abc import Callable
@@ -31,21 +34,28 @@ Signal = Float[ArrayLike, "d *k"]
 
 
 def _in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` compiled, inside float64; for positional arguments that are arrays, numbers, lists or None."""
+    """`function` compiled, inside float64; for positional arguments that are arrays, numbers, lists
+    or None."""
     compiled = jax.jit(function)
 
     @float64_inside
     def run(*arguments: Any) -> Any:
-        return compiled(*(a if a is None or isinstance(a, jax.Array) else np.asarray(a) for a in arguments))
+        return compiled(
+            *(a if a is None or isinstance(a, jax.Array) else np.asarray(a) for a in arguments)
+        )
 
     return run
 
 
-def min_norm_fit(X: Design, y: Float[ArrayLike, "n *k"], theta0: Signal | float = 0.0) -> Float[np.ndarray, "d *k"]:
+def min_norm_fit(
+    X: Design, y: Float[ArrayLike, "n *k"], theta0: Signal | float = 0.0
+) -> Float[np.ndarray, "d *k"]:
     """The least-squares solution closest to `theta0`: where gradient descent from `theta0` ends."""
     _check(X=X)
     if np.shape(finite("y", y, ndim=(1, 2)))[0] != np.shape(X)[0]:
-        raise InputError(f"y has shape {np.shape(y)}; one row per sample of X, {np.shape(X)[0]}, is needed.")
+        raise InputError(
+            f"y has shape {np.shape(y)}; one row per sample of X, {np.shape(X)[0]}, is needed."
+        )
     _check_start(theta0, (np.shape(X)[1], *np.shape(y)[1:]), f"y {np.shape(y)}")
     return _min_norm_fit(X, y, theta0)
 
@@ -65,8 +75,11 @@ def linear_projection_norm(
     return projection_parts(X, Xt, theta_star, theta0).pn
 
 
-def linear_test_loss(X: Design, Xt: Design, theta_star: Signal, theta0: Signal | float = 0.0) -> Float[np.ndarray, ""]:
-    """(1/m) ||X~ theta_hat - X~ theta*||^2 = (1/m) ||X~ (I - P)(theta* - theta_0)||^2 (Proposition 1)."""
+def linear_test_loss(
+    X: Design, Xt: Design, theta_star: Signal, theta0: Signal | float = 0.0
+) -> Float[np.ndarray, ""]:
+    """(1/m) ||X~ theta_hat - X~ theta*||^2 = (1/m) ||X~ (I - P)(theta* - theta_0)||^2 (Proposition
+    1)."""
     return projection_parts(X, Xt, theta_star, theta0).loss
 
 
@@ -77,12 +90,14 @@ class ProjectionParts:
 
     Attributes:
         pn: ||(I - P~) P theta||, the Projection Norm.
-        missed: ||P~ (I - P) theta||, the part of the signal that the test set sees and the training set does not.
+        missed: ||P~ (I - P) theta||, the part of the signal that the test set sees and the training
+        set does not.
         loss: test loss.
-        lower, upper: (s_min^2 / m) missed^2 <= loss <= (s_max^2 / m) missed^2 (Proposition 2), with the extreme
-            singular values of X~, zero ones left out.
-        kappa: pn / missed. The loss is at most s_max^2 / (m kappa^2) pn^2 (Proposition 4); without a lower bound on
-            kappa, pn bounds nothing: it is 0 for a signal in the null space of P. Infinite where nothing is missed.
+        lower, upper: (s_min^2 / m) missed^2 <= loss <= (s_max^2 / m) missed^2 (Proposition 2), with
+            the extreme singular values of X~, zero ones left out.
+        kappa: pn / missed. The loss is at most s_max^2 / (m kappa^2) pn^2 (Proposition 4); without
+            a lower bound on kappa, pn bounds nothing: it is 0 for a signal in the null space of P.
+            Infinite where nothing is missed.
     """
 
     pn: Any
@@ -93,7 +108,9 @@ class ProjectionParts:
     kappa: Any
 
 
-def projection_parts(X: Design, Xt: Design, theta_star: Signal, theta0: Signal | float = 0.0) -> ProjectionParts:
+def projection_parts(
+    X: Design, Xt: Design, theta_star: Signal, theta0: Signal | float = 0.0
+) -> ProjectionParts:
     """Projection Norm, test loss and its bounds for one signal (Propositions 1, 2 and 4)."""
     _check(X=X, Xt=Xt)
     _check_signal("theta_star", theta_star, theta0, X)
@@ -120,9 +137,11 @@ class IsotropicExpectations:
 
     Attributes:
         pn2: E ||(I - P~) P theta||^2 = (r^2/d) (rank X - tr P P~).
-        missed2: E ||P~ (I - P) theta||^2 = (r^2/d) (rank X~ - tr P P~) = pn2 + (r^2/d) (rank X~ - rank X).
+        missed2: E ||P~ (I - P) theta||^2 = (r^2/d) (rank X~ - tr P P~) = pn2 + (r^2/d) (rank X~ -
+        rank X).
         loss: E test loss = (r^2 / (m d)) tr X~ (I - P) X~^T.
-        lower, upper: (s_min^2/m) missed2 <= loss <= (s_max^2/m) missed2; with equal ranks these are bounds by pn2.
+        lower, upper: (s_min^2/m) missed2 <= loss <= (s_max^2/m) missed2; with equal ranks these are
+        bounds by pn2.
     """
 
     pn2: Any
@@ -155,11 +174,13 @@ def _expectations(X: Any, Xt: Any, r: Any) -> Any:
 def projection_norm_flow(
     X: Design, Xt: Design, theta_hat: Signal, theta0: Signal | float, t: Float[ArrayLike, "*t"]
 ) -> tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]:
-    """Projection Norms of gradient flow stopped at time t (Proposition 7): to the reference, and to theta_hat.
+    """Projection Norms of gradient flow stopped at time t (Proposition 7): to the reference, and to
+    theta_hat.
 
     ||(e^{-t C~} - e^{-t C}) (theta_hat - theta_0)|| and ||e^{-t C~} (theta_hat - theta_0)||, with C = X^T X / n and
-    C~ = X~^T X~ / m, for flow on half the mean squared loss. Without shift (C~ = C) the first is 0 at every t; both
-    tend to the Projection Norm as t grows, if theta_hat interpolates (theta_hat - theta_0 in the row space of X).
+    C~ = X~^T X~ / m, for flow on half the mean squared loss. Without shift (C~ = C) the first is 0
+    at every t; both tend to the Projection Norm as t grows, if theta_hat interpolates (theta_hat -
+    theta_0 in the row space of X).
     """
     _check(X=X, Xt=Xt)
     _check_signal("theta_hat", theta_hat, theta0, X)
@@ -175,13 +196,18 @@ def projection_norm_descent(
     *,
     step_size: float,
 ) -> tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]:
-    """The same for gradient descent: e^{-t C} becomes (I - step_size C)^steps, exactly. `steps` are whole numbers."""
+    """The same for gradient descent: e^{-t C} becomes (I - step_size C)^steps, exactly. `steps` are
+    whole numbers."""
     _check(X=X, Xt=Xt)
     _check_signal("theta_hat", theta_hat, theta0, X)
     number("step_size", step_size, 0.0)
     found = _stopped(X, Xt, theta_hat, theta0, within("steps", steps, 0.0, whole=True), step_size)
     if not is_traced(found) and np.isnan(found).any():
-        raise InputError(f"step_size = {step_size:g}: the descent diverged beyond all numbers; give a smaller one")
+        raise InputError(
+            f"step_size = {step_size:g}: the descent diverged beyond all numbers; give a "
+            f"smaller "
+            f"one"
+        )
     return found
 
 
@@ -192,7 +218,8 @@ def _stopped(X: Any, Xt: Any, theta_hat: Any, theta0: Any, times: Any, step_size
     n, m = np.shape(X)[0], np.shape(Xt)[0]
 
     def learned(curvature: Array, t: Array) -> Array:
-        """Share of the way to the solution at time t, or after t steps: 1 - base^t, for negative bases too."""
+        """Share of the way to the solution at time t, or after t steps: 1 - base^t, for negative
+        bases too."""
         if step_size is None:
             return -jnp.expm1(-t * curvature)
         base = 1 - as_float64(step_size) * curvature
@@ -218,22 +245,28 @@ def projection_norm_gram(
 ) -> Float[np.ndarray, ""]:
     """The Projection Norm in a kernel's feature space, from Gram matrices alone.
 
-    With K11 = Phi Phi^T, K22 = Phi~ Phi~^T, K21 = Phi~ Phi^T and alpha = K11^+ residuals, its square is
-    alpha^T K11 alpha - v^T K22^+ v, v = K21 alpha. For a network linearised at theta_0, Phi is the Jacobian and
-    `residuals` is y - f_0; columns are outputs that share the kernel.
+    With K11 = Phi Phi^T, K22 = Phi~ Phi~^T, K21 = Phi~ Phi^T and alpha = K11^+ residuals, its
+    square is alpha^T K11 alpha - v^T K22^+ v, v = K21 alpha. For a network linearised at theta_0,
+    Phi is the Jacobian and `residuals` is y - f_0; columns are outputs that share the kernel.
 
     Args:
-        rcond: eigenvalues below rcond times the largest count as 0. By default (n + m) times the machine epsilon of
-            the kernels' type: float32 kernels lose directions that float64 ones keep.
+        rcond: eigenvalues below rcond times the largest count as 0. By default (n + m) times the
+            machine epsilon of the kernels' type: float32 kernels lose directions that float64 ones
+            keep.
     """
     kernels = {"K11": K11, "K21": K21, "K22": K22}
     (n, n2), (m, n3), (m2, m3) = (np.shape(finite(name, K, ndim=2)) for name, K in kernels.items())
     if not (n == n2 == n3 and m == m2 == m3):
-        raise InputError(f"K11 {n, n2}, K21 {m, n3}, K22 {m2, m3}; shapes (n, n), (m, n), (m, m) are needed.")
+        raise InputError(
+            f"K11 {n, n2}, K21 {m, n3}, K22 {m2, m3}; shapes (n, n), (m, n), (m, m) are needed."
+        )
     if rcond is not None:
         number("rcond", rcond, 0.0, 1.0)
     if np.shape(finite("residuals", residuals, ndim=(1, 2)))[0] != n:
-        raise InputError(f"residuals has shape {np.shape(residuals)}; one row per training sample, {n}, is needed.")
+        raise InputError(
+            f"residuals has shape {np.shape(residuals)}; one row per training sample, {n}, is "
+            f"needed."
+        )
     cut = (n + m) * max(map(input_epsilon, (K11, K21, K22))) if rcond is None else rcond
     return _gram(K11, K21, K22, residuals, cut)
 
@@ -249,13 +282,16 @@ def _gram(K11: Any, K21: Any, K22: Any, residuals: Any, cut: Any) -> Any:
     root = inverse_root(as_float64(K11))
     seen = root @ as_float64(residuals)  # alpha = root^T seen, and alpha^T K11 alpha = |seen|^2
     v = as_float64(K21) @ (root.T @ seen)
-    return jnp.sqrt(jnp.maximum(jnp.sum(seen**2) - jnp.sum((inverse_root(as_float64(K22)) @ v) ** 2), 0.0))
+    return jnp.sqrt(
+        jnp.maximum(jnp.sum(seen**2) - jnp.sum((inverse_root(as_float64(K22)) @ v) ** 2), 0.0)
+    )
 
 
 @register()
 @dataclass(frozen=True)
 class _RowSpace:
-    """Thin singular value decomposition; singular vectors of zero values are set to 0, so shapes do not depend on rank.
+    """Thin singular value decomposition; singular vectors of zero values are set to 0, so shapes do
+    not depend on rank.
 
     basis (r, d): right singular vectors; values (r,); left (n, r).
     """
@@ -269,7 +305,11 @@ class _RowSpace:
         cut = max(np.shape(X)) * input_epsilon(X)
         left, values, basis = linalg.svd(as_float64(X))
         kept = values > cut * values[0]
-        return cls(jnp.where(kept[:, None], basis, 0.0), jnp.where(kept, values, 0.0), jnp.where(kept, left, 0.0))
+        return cls(
+            jnp.where(kept[:, None], basis, 0.0),
+            jnp.where(kept, values, 0.0),
+            jnp.where(kept, left, 0.0),
+        )
 
     def project(self, theta: Array) -> Array:
         return self.basis.T @ (self.basis @ theta)
@@ -304,16 +344,24 @@ def _check(**designs: Any) -> None:
         if not is_traced(X) and not np.asarray(X).any():
             raise InputError(f"{name} is zero everywhere; its row space is empty.")
         if width is not None and np.shape(X)[1] != width:
-            raise InputError(f"{name} has {np.shape(X)[1]} columns, X has {width}; both need the same features.")
+            raise InputError(
+                f"{name} has {np.shape(X)[1]} columns, X has {width}; both need the same features."
+            )
         width = np.shape(X)[1]
 
 
 def _check_signal(name: str, theta: Any, theta0: Any, X: Any) -> None:
     if np.shape(finite(name, theta, ndim=(1, 2)))[0] != np.shape(X)[1]:
-        raise InputError(f"{name} has shape {np.shape(theta)}; one row per feature, {np.shape(X)[1]}, is needed.")
+        raise InputError(
+            f"{name} has shape {np.shape(theta)}; one row per feature, {np.shape(X)[1]}, is needed."
+        )
     _check_start(theta0, np.shape(theta), name)
 
 
 def _check_start(theta0: Any, shape: tuple[int, ...], goes_with: str) -> None:
-    if np.shape(finite("theta0", theta0)) not in ((), shape):  # another shape may broadcast, to other signals
-        raise InputError(f"theta0 has shape {np.shape(theta0)}; one number or shape {shape} is needed with {goes_with}")
+    # another shape may broadcast, to other signals
+    if np.shape(finite("theta0", theta0)) not in ((), shape):
+        raise InputError(
+            f"theta0 has shape {np.shape(theta0)}; one number or shape {shape} is needed with "
+            f"{goes_with}"
+        )

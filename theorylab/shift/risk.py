@@ -1,8 +1,8 @@
 """Errors of a linear classifier in and out of distribution, in closed form over the nuisance block.
 
-Given the signal margin gamma(x) = y <w_S, x_S>, the nuisance block adds a Gaussian of standard deviation
-scale * ||w_N||: scale = sigma in distribution, sqrt(sigma^2 + tau^2) out of it. So no nuisance coordinate is ever
-sampled for a test. Labels of test points are clean.
+Given the signal margin gamma(x) = y <w_S, x_S>, the nuisance block adds a Gaussian of standard
+deviation scale * ||w_N||: scale = sigma in distribution, sqrt(sigma^2 + tau^2) out of it. So no
+nuisance coordinate is ever sampled for a test. Labels of test points are clean.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,14 @@ REACH = 9.0  # standard deviations: the mass beyond is 1e-19
 
 @float64_inside
 def nuisance_error(
-    gamma: Float[ArrayLike, "*b m"], norm_n: Float[ArrayLike, "*b"], scale: float, *, kappa: ArrayLike = 0.0
+    gamma: Float[ArrayLike, "*b m"],
+    norm_n: Float[ArrayLike, "*b"],
+    scale: float,
+    *,
+    kappa: ArrayLike = 0.0,
 ) -> Float[Array, "*b"]:
-    """Mean over m test points of P(gamma - kappa + scale ||w_N|| g < 0), g ~ N(0, 1); ties count one half.
+    """Mean over m test points of P(gamma - kappa + scale ||w_N|| g < 0), g ~ N(0, 1); ties count
+    one half.
 
     Args:
         gamma: signal margins y <w_S, x_S> of the test points.
@@ -51,13 +56,19 @@ def id_ood_error(
     sigma: float,
     tau: float,
 ) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
-    """ID and OOD error of linear classifiers on the signal blocks and clean labels of m test points."""
+    """ID and OOD error of linear classifiers on the signal blocks and clean labels of m test
+    points."""
     m, d = np.shape(finite("x_s", x_s, ndim=2))
     rows = _rows("w_s", w_s)
     if np.shape(w_s)[-1] != d:
-        raise InputError(f"w_s has shape {np.shape(w_s)}; one weight per signal coordinate of x_s {np.shape(x_s)}.")
+        raise InputError(
+            f"w_s has shape {np.shape(w_s)}; one weight per signal coordinate of x_s "
+            f"{np.shape(x_s)}."
+        )
     if np.shape(signs("y", y)) != (m,):
-        raise InputError(f"y has shape {np.shape(y)}; one label for each row of x_s {np.shape(x_s)} is needed")
+        raise InputError(
+            f"y has shape {np.shape(y)}; one label for each row of x_s {np.shape(x_s)} is needed"
+        )
     _check_norm(norm_n, sigma, "w_s", rows, scale_name="sigma")
     number("tau", tau, 0.0)
     with jax.enable_x64(True):
@@ -77,9 +88,10 @@ def margin_model_error(
 ) -> Float[Array, "*b"]:
     """Exact error on the population of `sample_signal`: no test point is drawn.
 
-    There gamma = c (|g| + gap) + r h with g, h standard normal, c = <w_S, u> and r the length of w_S across u; h joins
-    the nuisance and one integral over |g| is left, by Gauss-Legendre with nodes crowded at 0 (absolute error below
-    1e-9 where the width is above 1 % of c, checked against Owen's T function).
+    There gamma = c (|g| + gap) + r h with g, h standard normal, c = <w_S, u> and r the length of
+    w_S across u; h joins the nuisance and one integral over |g| is left, by Gauss-Legendre with
+    nodes crowded at 0 (absolute error below 1e-9 where the width is above 1 % of c, checked against
+    Owen's T function).
 
     offset: (*b) added to every margin: minus kappa of a mean shift, or a shortcut's contribution.
     """
@@ -91,14 +103,21 @@ def margin_model_error(
     u = as_float64(check_direction(direction, w_s.shape[-1]))
     along = w_s @ (u / jnp.linalg.norm(u))
     across = jnp.sqrt(jnp.maximum((w_s**2).sum(-1) - along**2, 0.0))
-    return half_normal_error(along, jnp.hypot(across, scale * as_float64(norm_n)), gap, as_float64(offset))
+    return half_normal_error(
+        along, jnp.hypot(across, scale * as_float64(norm_n)), gap, as_float64(offset)
+    )
 
 
 @float64_inside
 def gaussian_error(
-    w_s: Float[ArrayLike, "*b d"], norm_n: Float[ArrayLike, "*b"], *, mean: Float[ArrayLike, " d"], scale: float
+    w_s: Float[ArrayLike, "*b d"],
+    norm_n: Float[ArrayLike, "*b"],
+    *,
+    mean: Float[ArrayLike, " d"],
+    scale: float,
 ) -> Float[Array, "*b"]:
-    """Error when x_S | y ~ N(y mean, I): Phi(-<w_S, mean> / sqrt(||w_S||^2 + scale^2 ||w_N||^2))."""
+    """Error when x_S | y ~ N(y mean, I): Phi(-<w_S, mean> / sqrt(||w_S||^2 + scale^2
+    ||w_N||^2))."""
     _check_norm(norm_n, scale, "w_s", _rows("w_s", w_s))
     finite("mean", mean, shape=np.shape(w_s)[-1:])
     w_s = as_float64(w_s)
@@ -110,9 +129,11 @@ def gaussian_error(
 def margin_points(
     w_s: Float[ArrayLike, " d"], *, direction: Float[ArrayLike, " d"] | Sequence[float], gap: float
 ) -> Float[Array, " m"]:
-    """Margins gamma of 160,000 equally likely points of `sample_signal`'s population: quantiles of (|g|, h).
+    """Margins gamma of 160,000 equally likely points of `sample_signal`'s population: quantiles of
+    (|g|, h).
 
-    For averages of functions of gamma with a kink, where Gauss nodes lose their order; absolute error about 1e-5.
+    For averages of functions of gamma with a kink, where Gauss nodes lose their order; absolute
+    error about 1e-5.
     """
     same_length(w_s=finite("w_s", w_s, ndim=1), direction=finite("direction", direction, ndim=1))
     number("gap", gap, 0.0)
@@ -126,7 +147,8 @@ def margin_points(
 
 @jax.jit
 def half_normal_error(along: Array, width: Array, gap: Any, offset: Any) -> Array:
-    """E P(N(along (|g| + gap) + offset, width^2) < 0) over g ~ N(0, 1), elementwise in `along` and `width`."""
+    """E P(N(along (|g| + gap) + offset, width^2) < 0) over g ~ N(0, 1), elementwise in `along` and
+    `width`."""
     g, weight = _half_normal_nodes()
     gamma = along[..., None] * (g + gap) + jnp.asarray(offset)[..., None]
     return _below_zero(gamma, width[..., None]) @ weight
@@ -158,7 +180,11 @@ def _rows(name: str, array: Any) -> tuple[int, ...]:
     return np.shape(finite(name, array, ndim=tuple(range(1, 8))))[:-1]
 
 
-def _check_norm(norm_n: Any, scale: Any, of: str, rows: tuple[int, ...], *, scale_name: str = "scale") -> None:
+def _check_norm(
+    norm_n: Any, scale: Any, of: str, rows: tuple[int, ...], *, scale_name: str = "scale"
+) -> None:
     if np.shape(nonnegative("norm_n", norm_n)) not in (rows, ()):
-        raise InputError(f"norm_n has shape {np.shape(norm_n)}; one norm for each row of {of}, {rows}, is needed")
+        raise InputError(
+            f"norm_n has shape {np.shape(norm_n)}; one norm for each row of {of}, {rows}, is needed"
+        )
     number(scale_name, scale, 0.0)

@@ -1,7 +1,9 @@
-"""Label-free scores of a test set from a classifier's outputs: what the Projection Norm is compared with.
+"""Label-free scores of a test set from a classifier's outputs: what the Projection Norm is compared
+with.
 
-Each takes logits (m, k) of the test set. ConfScore, Entropy, AgreeScore, ATC and Rotation as in Yu et al. (ICML 2022);
-the nuclear norm is Deng et al. (ICML 2023), COT is Lu et al. (arXiv 2302.05018).
+Each takes logits (m, k) of the test set. ConfScore, Entropy, AgreeScore, ATC and Rotation as in Yu
+et al. (ICML 2022); the nuclear norm is Deng et al. (ICML 2023), COT is Lu et al. (arXiv
+2302.05018).
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ from theorylab.shift.checks import arrays
 
 
 def conf_score(logits: Float[ArrayLike, "m k"]) -> float:
-    """ConfScore: mean of the largest softmax probability. Decreases with the error; 1 minus it predicts the error."""
+    """ConfScore: mean of the largest softmax probability. Decreases with the error; 1 minus it
+    predicts the error."""
     return float(probabilities(logits).max(1).mean())
 
 
@@ -34,7 +37,8 @@ class ATCThreshold:
     Attributes:
         value: samples whose negative entropy is below it count as errors.
         errors: wrong predictions on the validation set.
-        achieved: validation samples below the threshold; ties at the threshold make it differ from `errors`.
+        achieved: validation samples below the threshold; ties at the threshold make it differ from
+        `errors`.
     """
 
     value: float
@@ -43,10 +47,11 @@ class ATCThreshold:
 
 
 def atc_threshold(logits: Float[ArrayLike, "n k"], labels: Int[ArrayLike, " n"]) -> ATCThreshold:
-    """ATC's threshold from labelled *validation* samples: as many lie below it as are misclassified.
+    """ATC's threshold from labelled *validation* samples: as many lie below it as are
+    misclassified.
 
-    The (q + 1)-th smallest negative entropy for q errors; infinity if all are wrong. Never give training samples: the
-    classifier has fitted them.
+    The (q + 1)-th smallest negative entropy for q errors; infinity if all are wrong. Never give
+    training samples: the classifier has fitted them.
     """
     scores = np.sort(negative_entropy(logits))
     y = np.asarray(checks.labels("labels", labels, classes=np.shape(logits)[1]))
@@ -57,7 +62,8 @@ def atc_threshold(logits: Float[ArrayLike, "n k"], labels: Int[ArrayLike, " n"])
 
 
 def atc_score(logits: Float[ArrayLike, "m k"], threshold: ATCThreshold | float) -> float:
-    """ATC with negative entropy (Garg et al. 2022): share of samples below the threshold, an estimate of the error."""
+    """ATC with negative entropy (Garg et al. 2022): share of samples below the threshold, an
+    estimate of the error."""
     given = threshold.value if isinstance(threshold, ATCThreshold) else threshold
     value = float(checks.number("threshold", given, infinite=True))
     return float((negative_entropy(logits) < value).mean())
@@ -66,36 +72,49 @@ def atc_score(logits: Float[ArrayLike, "m k"], threshold: ATCThreshold | float) 
 def agree_score(first: Float[ArrayLike, "m k"], second: Float[ArrayLike, "m k"]) -> float:
     """AgreeScore: share of samples on which two classifiers disagree. Increases with the error.
 
-    What the second classifier shares with the first (backbone, initialisation, data) decides what this measures.
+    What the second classifier shares with the first (backbone, initialisation, data) decides what
+    this measures.
     """
     first, second = checks.finite("first", first, ndim=2), checks.finite("second", second, ndim=2)
     if np.shape(first) != np.shape(second):
         raise InputError(
-            f"first, second: shapes {np.shape(first)}, {np.shape(second)} given; logits of the same samples and "
+            f"first, second: shapes {np.shape(first)}, {np.shape(second)} given; logits of the "
+            f"same samples and "
             "classes are needed"
         )
     return float((np.asarray(first).argmax(1) != np.asarray(second).argmax(1)).mean())
 
 
-def rotations(x: Float[ArrayLike, "m h h *c"]) -> tuple[Float[Array, "4*m h h *c"], Int[Array, " 4*m"]]:
-    """All images turned by 0, 90, 180 and 270 degrees, one turn after the other, and the turns 0 to 3 as labels."""
+def rotations(
+    x: Float[ArrayLike, "m h h *c"],
+) -> tuple[Float[Array, "4*m h h *c"], Int[Array, " 4*m"]]:
+    """All images turned by 0, 90, 180 and 270 degrees, one turn after the other, and the turns 0 to
+    3 as labels."""
     x = jnp.asarray(arrays("x", checks.real("x", x)))
     if x.ndim not in (3, 4) or x.shape[1] != x.shape[2]:
-        raise InputError(f"x: shape {x.shape} given, square images (m, h, h) or (m, h, h, c) are needed")
+        raise InputError(
+            f"x: shape {x.shape} given, square images (m, h, h) or (m, h, h, c) are needed"
+        )
     turned = jnp.concatenate([jnp.rot90(x, turn, axes=(1, 2)) for turn in range(4)])
     return turned, jnp.repeat(jnp.arange(4, dtype=jnp.int32), len(x))
 
 
 def rotation_score(logits: Float[ArrayLike, "4*m 4"]) -> float:
-    """Rotation (Deng et al. 2021): error of a 4-way rotation head on the samples of `rotations`, in their order."""
+    """Rotation (Deng et al. 2021): error of a 4-way rotation head on the samples of `rotations`, in
+    their order."""
     values = np.asarray(checks.finite("logits", logits, ndim=2))
     if values.shape[1] != 4 or len(values) % 4:
-        raise InputError(f"logits: shape {values.shape} given, (4 m, 4) for the turned images of `rotations` is needed")
+        raise InputError(
+            f"logits: shape {values.shape} given, (4 m, 4) for the turned images of "
+            f"`rotations` "
+            f"is needed"
+        )
     return float((values.argmax(1) != np.repeat(np.arange(4), len(values) // 4)).mean())
 
 
 def nuclear_norm_score(logits: Float[ArrayLike, "m k"]) -> float:
-    """Nuclear norm of the matrix of probabilities over sqrt(m min(m, k)), its largest value. Decreases with the error.
+    """Nuclear norm of the matrix of probabilities over sqrt(m min(m, k)), its largest value.
+    Decreases with the error.
 
     High where predictions are confident and spread over the classes.
     """
@@ -104,35 +123,49 @@ def nuclear_norm_score(logits: Float[ArrayLike, "m k"]) -> float:
 
 
 def cot_score(logits: Float[ArrayLike, "m k"], class_shares: Float[ArrayLike, " k"]) -> float:
-    """COT: optimal-transport distance between the predicted probabilities and one-hot labels. Increases with the error.
+    """COT: optimal-transport distance between the predicted probabilities and one-hot labels.
+    Increases with the error.
 
-    The labels have the training distribution `class_shares`; moving a prediction s to the label y costs
+    The labels have the training distribution `class_shares`; moving a prediction s to the label y
+    costs
     ||s - e_y||_inf = 1 - s_y. Solved exactly, as a linear programme of m k variables.
     """
     p = probabilities(logits)
     m, k = p.shape
-    shares = np.asarray(checks.probabilities("class_shares", class_shares, ndim=1, tolerance=2e-5), float)
+    shares = np.asarray(
+        checks.probabilities("class_shares", class_shares, ndim=1, tolerance=2e-5), float
+    )
     if shares.shape != (k,):
-        raise InputError(f"class_shares has shape {shares.shape}; a share for each of the {k} classes is needed")
+        raise InputError(
+            f"class_shares has shape {shares.shape}; a share for each of the {k} classes is needed"
+        )
     # plan (m, k), row sums 1, column sums m shares; the last constraint follows from the others
     rows = sparse.kron(sparse.eye(m), np.ones((1, k)))
     columns = sparse.kron(np.ones((1, m)), sparse.eye(k))
     constraints = sparse.vstack([rows, columns.tocsr()[:-1]])
     sums = np.concatenate([np.ones(m), m * (shares / shares.sum())[:-1]])
-    plan = optimize.linprog(1 - p.ravel(), A_eq=constraints, b_eq=sums, bounds=(0, None), method="highs")
+    plan = optimize.linprog(
+        1 - p.ravel(), A_eq=constraints, b_eq=sums, bounds=(0, None), method="highs"
+    )
     if not plan.success:
         raise InputError(f"logits: the transport problem was not solved ({plan.message})")
     return float(plan.fun / m)
 
 
 def probabilities(logits: Float[ArrayLike, "m k"]) -> Float[np.ndarray, "m k"]:
-    """Softmax in float64; refuses what is not a matrix of finite logits of at least two classes, and probabilities."""
+    """Softmax in float64; refuses what is not a matrix of finite logits of at least two classes,
+    and probabilities."""
     values = np.asarray(checks.finite("logits", logits, ndim=2), np.float64)
     if values.shape[1] < 2:
-        raise InputError(f"logits: shape {values.shape} given; a column for each class, at least 2, is needed")
+        raise InputError(
+            f"logits: shape {values.shape} given; a column for each class, at least 2, is needed"
+        )
     fractions = values.min() >= 0 and (values % 1 > 0).any()
     if fractions and np.allclose(values.sum(1), 1, rtol=0, atol=1e-5):
-        raise InputError("logits holds probabilities (rows that sum to 1); logits, or their logarithm, are needed")
+        raise InputError(
+            "logits holds probabilities (rows that sum to 1); logits, or their logarithm, are "
+            "needed"
+        )
     values = np.exp(values - values.max(1, keepdims=True))
     return values / values.sum(1, keepdims=True)
 

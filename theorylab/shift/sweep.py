@@ -1,4 +1,5 @@
-"""Many training sets, noise rates and penalties of the data model in one compiled program for each padded size."""
+"""Many training sets, noise rates and penalties of the data model in one compiled program for each
+padded size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,14 +25,16 @@ Grid = Float[np.ndarray, "s n e l"]
 
 @dataclass(frozen=True)
 class Sweep:
-    """What l2-logistic regression does over S seeds, N training sizes, E noise rates and L penalties.
+    """What l2-logistic regression does over S seeds, N training sizes, E noise rates and L
+    penalties.
 
     All arrays but the axes are (S, N, E, L), float64.
 
     Attributes:
         model: the data model.
         ns, etas, lams: the axes.
-        along, across: <w_S, u> and the length of the rest of w_S; with the next two they give every error exactly.
+        along, across: <w_S, u> and the length of the rest of w_S; with the next two they give every
+        error exactly.
         spurious: weight times strength of the shortcut, 0 without one.
         norm_n: ||w_N||.
         train_error: on the observed labels.
@@ -67,20 +70,24 @@ class Sweep:
         return self.error(self.model.sigma, self.model.agree)
 
     def ood_error(self, tau: float | None = None) -> Grid:
-        """Population error out of distribution, exact, at the model's shift scale or at another one."""
+        """Population error out of distribution, exact, at the model's shift scale or at another
+        one."""
         tau = self.model.tau if tau is None else number("tau", tau, 0.0)
         return self.error(float(np.hypot(self.model.sigma, tau)), 1 - self.model.agree)
 
     @float64_inside
     def error(self, scale: float, agree: float) -> Grid:
-        """Population error at any nuisance scale; the shortcut agrees with the label in a share `agree`."""
+        """Population error at any nuisance scale; the shortcut agrees with the label in a share
+        `agree`."""
         number("scale", scale, 0.0)
         number("agree", agree, 0.0, 1.0)
         width = jnp.hypot(self.across, scale * self.norm_n)
         along, gap = jnp.asarray(self.along), self.model.gap
         if not self.model.shortcut:
             return half_normal_error(along, width, gap, 0.0)
-        right, wrong = (half_normal_error(along, width, gap, sign * self.spurious) for sign in (1.0, -1.0))
+        right, wrong = (
+            half_normal_error(along, width, gap, sign * self.spurious) for sign in (1.0, -1.0)
+        )
         return agree * right + (1 - agree) * wrong
 
 
@@ -97,19 +104,21 @@ def sweep(
     batch_size: int | None = None,
     precision: str = "float64",
 ) -> Sweep:
-    """Fit l2-logistic regression on fresh training sets of every size, at every noise rate and penalty.
+    """Fit l2-logistic regression on fresh training sets of every size, at every noise rate and
+    penalty.
 
-    A training set depends on its key and its size alone; noise rates share its samples. Sizes are padded by masks to
-    `smallest_pad` times a power of two, one compiled program each.
+    A training set depends on its key and its size alone; noise rates share its samples. Sizes are
+    padded by masks to `smallest_pad` times a power of two, one compiled program each.
 
     Args:
         keys: one for each seed.
-        batch_size: training sets held at once; by default one on CPU, all seeds elsewhere. Memory grows with it and
-            not with the number of seeds.
+        batch_size: training sets held at once; by default one on CPU, all seeds elsewhere. Memory
+            grows with it and not with the number of seeds.
         precision: "float64"; "float32" for comparison.
 
     Raises:
-        InputError: empty axes, sizes below 1, noise outside [0, 1], penalties that are not positive.
+        InputError: empty axes, sizes below 1, noise outside [0, 1], penalties that are not
+        positive.
     """
     instance("model", model, NuisanceModel, "a NuisanceModel")
     sizes, noise, penalties = _axes(ns, etas, lams)
@@ -125,7 +134,10 @@ def sweep(
         pad = smallest_pad * 2 ** max(0, int(np.ceil(np.log2(n / smallest_pad))))
         folded = jax.vmap(lambda key, n=n: jax.random.fold_in(key, n))(keys)
         chunks = [folded[i : i + batch_size] for i in range(0, keys.size, batch_size)]
-        parts = [_grid(chunk, int(n), noise, penalties, tol, model, pad, max_steps, precision) for chunk in chunks]
+        parts = [
+            _grid(chunk, int(n), noise, penalties, tol, model, pad, max_steps, precision)
+            for chunk in chunks
+        ]
         columns.append(jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts))
     found = {name: np.stack([c[name] for c in columns], axis=1) for name in columns[0]}
     return Sweep(model, sizes, noise, penalties, tol, **found)
@@ -136,25 +148,46 @@ def _axes(ns: Any, etas: Any, lams: Any) -> tuple[np.ndarray, np.ndarray, np.nda
     for n in sizes:
         count("ns", n)
     noise = np.atleast_1d(np.asarray(within("etas", etas, 0.0, 1.0, ndim=(0, 1))))
-    penalties = np.atleast_1d(np.asarray(positive("lams", lams, ndim=(0, 1))))  # 1e-6 is nearly none
+    # 1e-6 is nearly none
+    penalties = np.atleast_1d(np.asarray(positive("lams", lams, ndim=(0, 1))))
     return sizes, noise.astype(float), penalties.astype(float)
 
 
 @float64_inside
-def _grid(keys: Any, n: int, etas: Any, lams: Any, tol: float, model: NuisanceModel, pad: int, max_steps: int,
-          precision: str) -> dict[str, Any]:  # fmt: skip
-    """All noise rates and penalties of a chunk of training sets of one size: arrays (chunk, E, L)."""
+def _grid(
+    keys: Any,
+    n: int,
+    etas: Any,
+    lams: Any,
+    tol: float,
+    model: NuisanceModel,
+    pad: int,
+    max_steps: int,
+    precision: str,
+) -> dict[str, Any]:
+    """All noise rates and penalties of a chunk of training sets of one size: arrays (chunk, E,
+    L)."""
     samples = _draw(keys, n, pad, min(pad, model.k), model, precision)
     descending, count = pad_penalties(np.sort(lams)[::-1])
     found = [_solve(samples, eta, descending, count, tol, model.energy, max_steps) for eta in etas]
     back = np.argsort(np.argsort(-lams))
-    whole = jax.tree.map(lambda *arrays: np.stack([np.asarray(a, np.float64)[:, back] for a in arrays], 1), *found)
+    whole = jax.tree.map(
+        lambda *arrays: np.stack([np.asarray(a, np.float64)[:, back] for a in arrays], 1), *found
+    )
     return whole | {"spurious": model.shortcut * whole["spurious"]}
 
 
-def _draw(keys: Array, n: int, pad: int, m: int, model: NuisanceModel, precision: str) -> dict[str, Array]:
+def _draw(
+    keys: Array, n: int, pad: int, m: int, model: NuisanceModel, precision: str
+) -> dict[str, Array]:
     # Every number of the model is data: one compilation serves all models of one signal size.
-    numbers = {"gap": model.gap, "k": model.k, "sigma": model.sigma, "shortcut": model.shortcut, "agree": model.agree}
+    numbers = {
+        "gap": model.gap,
+        "k": model.k,
+        "sigma": model.sigma,
+        "shortcut": model.shortcut,
+        "agree": model.agree,
+    }
     data = {name: jnp.asarray(value, jnp.float64) for name, value in numbers.items()}
     return _draw_padded(keys, jnp.asarray(n), data, pad, m, model.d_s, precision)
 
@@ -163,7 +196,8 @@ def _draw(keys: Array, n: int, pad: int, m: int, model: NuisanceModel, precision
 def _draw_padded(
     keys: Array, n: Array, model: dict[str, Array], pad: int, m: int, d_s: int, precision: str
 ) -> dict[str, Array]:
-    """The samples of `draw_training_set`, padded; the shortcut's column is always there, of zeros without one."""
+    """The samples of `draw_training_set`, padded; the shortcut's column is always there, of zeros
+    without one."""
 
     def one(key: Array) -> dict[str, Array]:
         key_signal, key_flip, key_nuisance, key_shortcut = jax.random.split(key, 4)
@@ -176,29 +210,49 @@ def _draw_padded(
         mask = jnp.arange(pad) < n
         X = jnp.concatenate([x_s, nuisance], axis=1).astype(precision)
         uniform = jax.random.uniform(key_flip, (pad,), jnp.float64)
-        return {"x_s": x_s, "nuisance": nuisance, "y": y, "uniform": uniform, "mask": mask, "X": X, "K": gram(X, mask)}
+        return {
+            "x_s": x_s,
+            "nuisance": nuisance,
+            "y": y,
+            "uniform": uniform,
+            "mask": mask,
+            "X": X,
+            "K": gram(X, mask),
+        }
 
     return jax.lax.map(one, keys) if keys.size == 1 else jax.vmap(one)(keys)
 
 
 @partial(jax.jit, static_argnums=6)
 def _solve(
-    samples: dict[str, Array], eta: Any, lams: Array, count: Any, tol: Any, energy: Any, max_steps: int
-) -> Any:  # fmt: skip
+    samples: dict[str, Array],
+    eta: Any,
+    lams: Array,
+    count: Any,
+    tol: Any,
+    energy: Any,
+    max_steps: int,
+) -> Any:
     def one(s: dict[str, Array]) -> dict[str, Array]:
         noisy = jnp.where(s["uniform"] < eta, -s["y"], s["y"])
         X, K, mask = s["X"], s["K"], s["mask"]
-        fit = newton_path(X, K, noisy.astype(X.dtype), mask, lams.astype(X.dtype), tol, max_steps, count=count)
+        fit = newton_path(
+            X, K, noisy.astype(X.dtype), mask, lams.astype(X.dtype), tol, max_steps, count=count
+        )
         fit = {name: value.astype(jnp.float64) for name, value in fit.items()}
         return jax.vmap(partial(_summary, s, noisy, energy))(fit)
 
     return jax.lax.map(one, samples) if samples["y"].shape[0] == 1 else jax.vmap(one)(samples)
 
 
-def _summary(s: dict[str, Array], noisy: Array, energy: Any, fit: dict[str, Array]) -> dict[str, Array]:
+def _summary(
+    s: dict[str, Array], noisy: Array, energy: Any, fit: dict[str, Array]
+) -> dict[str, Array]:
     w, columns = fit["coef"], s["x_s"].shape[1]
     signal = w[: columns - 1]
-    bound = memorisation_bound(w, s["x_s"], s["nuisance"], s["y"], noisy, mask=s["mask"], energy=energy)
+    bound = memorisation_bound(
+        w, s["x_s"], s["nuisance"], s["y"], noisy, mask=s["mask"], energy=energy
+    )
     return {
         "along": signal[0],  # the label's direction is the first axis
         "across": jnp.linalg.norm(signal[1:]),

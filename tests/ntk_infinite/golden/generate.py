@@ -1,11 +1,13 @@
-"""Writes parity.npz: random compositions of combinators and the kernels neural-tangents 0.6.5 gives for them.
+"""Writes parity.npz: random compositions of combinators and the kernels neural-tangents 0.6.5 gives
+for them.
 
 Environment (its own; Python 3.11):
     pip install jax==0.4.25 jaxlib==0.4.25 "numpy<2" "scipy<1.13" absl-py dm-tree frozendict
     pip install --no-deps neural-tangents==0.6.5
 TensorFlow is not needed: its imports are stubbed below. Usage: JAX_ENABLE_X64=1 python generate.py
 
-Networks are stored as JSON: a list of [name, {arguments}] in theorylab's vocabulary; "parallel" has "branches".
+Networks are stored as JSON: a list of [name, {arguments}] in theorylab's vocabulary; "parallel" has
+"branches".
 """
 
 import json
@@ -61,7 +63,9 @@ def one(name, a):
         "elementwise": lambda: stax.ElementwiseNumerical(FUNCTIONS[a["fn"]], deg=64),
         "flatten": stax.Flatten,
         "global_avg_pool": stax.GlobalAvgPool,
-        "avg_pool": lambda: stax.AvgPool(tuple(a["window"]), normalize_edges=a["normalize_edges"], **window),
+        "avg_pool": lambda: stax.AvgPool(
+            tuple(a["window"]), normalize_edges=a["normalize_edges"], **window
+        ),
         "layer_norm": lambda: stax.LayerNorm(axis=-1 if a["axis"] == "channels" else a["axes"]),
         "dropout": lambda: stax.Dropout(a["keep"]),
     }[name]()
@@ -77,18 +81,32 @@ class Grammar:
         return round(self.rng.uniform(low, high), 3)
 
     def affine(self, keep_shape=False):
-        scales = {"sigma_w": self.number(0.7, 1.6), "sigma_b": self.rng.choice([0.0, self.number(0.1, 0.8)])}
+        scales = {
+            "sigma_w": self.number(0.7, 1.6),
+            "sigma_b": self.rng.choice([0.0, self.number(0.1, 0.8)]),
+        }
         if not self.image or self.rng.random() < 0.2:
             return ["dense", scales]
-        padding = self.rng.choice(["SAME", "CIRCULAR"] if keep_shape else ["SAME", "CIRCULAR", "VALID"])
-        window = self.rng.choice([[2, 2], [1, 2]] if padding == "VALID" else [[3, 3], [2, 3], [3, 2]])
-        strides = [1, 1] if keep_shape or padding == "VALID" else self.rng.choice([[1, 1], [1, 1], [2, 1], [1, 2]])
+        padding = self.rng.choice(
+            ["SAME", "CIRCULAR"] if keep_shape else ["SAME", "CIRCULAR", "VALID"]
+        )
+        window = self.rng.choice(
+            [[2, 2], [1, 2]] if padding == "VALID" else [[3, 3], [2, 3], [3, 2]]
+        )
+        strides = (
+            [1, 1]
+            if keep_shape or padding == "VALID"
+            else self.rng.choice([[1, 1], [1, 1], [2, 1], [1, 2]])
+        )
         return ["conv", {"window": window, "strides": strides, "padding": padding, **scales}]
 
     def activation(self):
-        """Layers of one nonlinearity; quadrature (64² nodes in neural-tangents) needs unit variance to be accurate."""
+        """Layers of one nonlinearity; quadrature (64² nodes in neural-tangents) needs unit variance
+        to be accurate."""
         layer = self.nonlinearity()
-        return [["layer_norm", {"axis": "channels"}], layer] if layer[0] == "elementwise" else [layer]
+        return (
+            [["layer_norm", {"axis": "channels"}], layer] if layer[0] == "elementwise" else [layer]
+        )
 
     def nonlinearity(self):
         abc = {"a": self.number(0.5, 1.5), "b": self.number(0.5, 1.5), "c": self.number(-0.5, 0.5)}
@@ -117,7 +135,10 @@ class Grammar:
         edges = padding == "SAME" and self.rng.random() < 0.5
         strides = [1, 1] if padding == "VALID" else self.rng.choice([[1, 1], [2, 2]])
         window = [1, 1] if padding == "VALID" else [2, 2]
-        return ["avg_pool", {"window": window, "strides": strides, "padding": padding, "normalize_edges": edges}]
+        return [
+            "avg_pool",
+            {"window": window, "strides": strides, "padding": padding, "normalize_edges": edges},
+        ]
 
     def branch(self, depth):
         inner = [self.branches(depth - 1)] if depth and self.rng.random() < 0.4 else []
@@ -166,7 +187,8 @@ def main():
             for get in ("nngp", "ntk"):
                 k = np.asarray(getattr(out, get))
                 assert k.dtype == np.float64
-                if k.ndim == 6:  # neural-tangents interleaves (h, h', w, w'): keep one row of pairs, to stay small
+                # neural-tangents interleaves (h, h', w, w'): keep one row of pairs, to stay small
+                if k.ndim == 6:
                     k = k.transpose(0, 1, 2, 4, 3, 5)[:1]
                 arrays[f"{seed}/{name}/{get}"] = k
     path = Path(__file__).with_name("parity.npz")

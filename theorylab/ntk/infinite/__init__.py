@@ -1,14 +1,26 @@
-"""Infinite-width networks: build one from combinators, get its NNGP and NTK, or a finite network of the same law.
+"""Infinite-width networks: build one from combinators, get its NNGP and NTK, or a finite network of
+the same law.
 
     net = serial(dense(sigma_w=2**0.5), relu(), dense())
     k = net.kernel(x_test, x_train, get="both")       # k.nngp, k.ntk in float64
     params = net.init(jax.random.key(0), x_train.shape)
     y = net.apply(params, x_train)
 
-Conventions are neural-tangents': NTK parametrisation, `width` first, its W_std and b_std are `sigma_w` and `sigma_b`.
+Conventions are neural-tangents': NTK parametrisation, `width` first, its W_std and b_std are
+`sigma_w` and `sigma_b`.
 """
 
-from theorylab.ntk.infinite.activations import abs, cos, erf, gaussian, gelu, leaky_relu, polynomial, relu, sin
+from theorylab.ntk.infinite.activations import (
+    abs,
+    cos,
+    erf,
+    gaussian,
+    gelu,
+    leaky_relu,
+    polynomial,
+    relu,
+    sin,
+)
 from theorylab.ntk.infinite.affine import conv, dense
 from theorylab.ntk.infinite.combinators import identity, parallel, residual, serial
 from theorylab.ntk.infinite.elementwise import elementwise

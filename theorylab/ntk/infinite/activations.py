@@ -1,7 +1,9 @@
-"""Nonlinearities with closed forms for T = E φ(u)φ(v) and T' = E φ'(u)φ'(v), (u, v) centred Gaussian.
+"""Nonlinearities with closed forms for T = E φ(u)φ(v) and T' = E φ'(u)φ'(v), (u, v) centred
+Gaussian.
 
-They are functions of the variances s11, s22 and the covariance s12. By Price's theorem T' = ∂T/∂s12, which is how the
-smooth ones get it. Θ <- T' Θ at the nonlinearity; the layer after it adds its own share.
+They are functions of the variances s11, s22 and the covariance s12. By Price's theorem T' =
+∂T/∂s12, which is how the smooth ones get it. Θ <- T' Θ at the nonlinearity; the layer after it adds
+its own share.
 """
 
 from dataclasses import replace
@@ -18,7 +20,8 @@ from theorylab.ntk.infinite.state import State
 
 
 class Activation(Layer):
-    """An elementwise function: subclasses give `function`, and `moment` or `dual` (and `dual_equal`)."""
+    """An elementwise function: subclasses give `function`, and `moment` or `dual` (and
+    `dual_equal`)."""
 
     def function(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """φ itself."""
@@ -36,7 +39,9 @@ class Activation(Layer):
         """(T, T') for u = v of variance s: exact where `dual` would lose digits."""
         return self.dual(s, s, s)
 
-    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n ..."]:
+    def apply(
+        self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n ..."]:
         return self.function(x)
 
     def propagate(self, state: State) -> State:
@@ -45,7 +50,10 @@ class Activation(Layer):
         moment, slope = self.dual(s11, s22, state.nngp)
         if (same := state.same_value()) is not None:
             moment_equal, slope_equal = self.dual_equal(s11)
-            moment, slope = jnp.where(same, moment_equal, moment), jnp.where(same, slope_equal, slope)
+            moment, slope = (
+                jnp.where(same, moment_equal, moment),
+                jnp.where(same, slope_equal, slope),
+            )
         return replace(
             state,
             nngp=moment,
@@ -66,7 +74,8 @@ class Activation(Layer):
 
 @layer()
 class PiecewiseLinear(Activation):
-    """φ(x) = even |x| + odd x: T is odd² s12 + even² E|u||v|, the cross terms vanish by symmetry."""
+    """φ(x) = even |x| + odd x: T is odd² s12 + even² E|u||v|, the cross terms vanish by
+    symmetry."""
 
     odd: Any
     even: Any
@@ -76,14 +85,17 @@ class PiecewiseLinear(Activation):
         return jnp.where(x > 0, self.odd + self.even, self.odd - self.even) * x
 
     def dual(self, s11: Array, s22: Array, s12: Array) -> tuple[Array, Array]:
-        # Cho & Saul 2009: E|u||v| = 2/π (√det + s12 arcsin c), E sign sign = 2/π arcsin c, c the correlation.
-        # Where |c| = 1 to rounding the derivative of arcsin is infinite; the value is set and the derivative is 0,
-        # which is exact for T and the symmetric derivative of the cusp of T'.
+        # Cho & Saul 2009: E|u||v| = 2/π (√det + s12 arcsin c), E sign sign = 2/π arcsin c, c the
+        # correlation. Where |c| = 1 to rounding the derivative of arcsin is infinite; the value is
+        # set and the derivative is 0, which is exact for T and the symmetric derivative of the cusp
+        # of T'.
         product = s11 * s22
         det = product - s12**2
         inside = det > 16 * jnp.finfo(s12.dtype).eps * product
         root = jnp.where(inside, jnp.sqrt(jnp.where(inside, det, 1.0)), 0.0)
-        angle = jnp.where(inside, jnp.arctan2(s12, jnp.where(inside, root, 1.0)), jnp.sign(s12) * pi / 2)
+        angle = jnp.where(
+            inside, jnp.arctan2(s12, jnp.where(inside, root, 1.0)), jnp.sign(s12) * pi / 2
+        )
         odd, even = self.odd**2, self.even**2 * 2 / pi
         return odd * s12 + even * (root + s12 * angle), odd + even * angle
 
@@ -128,7 +140,11 @@ class Sin(Activation):
 
     def moment(self, s11: Array, s22: Array, s12: Array) -> Array:
         mean, b = (s11 + s22) / 2, self.b**2
-        return self.a**2 / 2 * (jnp.exp(b * (s12 - mean)) - jnp.cos(2 * self.c) * jnp.exp(-b * (s12 + mean)))
+        return (
+            self.a**2
+            / 2
+            * (jnp.exp(b * (s12 - mean)) - jnp.cos(2 * self.c) * jnp.exp(-b * (s12 + mean)))
+        )
 
 
 @layer()
@@ -148,7 +164,8 @@ class Gaussian(Activation):
 
 @layer()
 class Gelu(Activation):
-    """φ(x) = x P(N(0,1) < x). Source: Tsuchida et al. 2021; here by Stein's lemma on E[u v Φ(u)Φ(v)]."""
+    """φ(x) = x P(N(0,1) < x). Source: Tsuchida et al. 2021; here by Stein's lemma on E[u v
+    Φ(u)Φ(v)]."""
 
     def function(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return jax.nn.gelu(x, approximate=False)
@@ -163,7 +180,8 @@ class Gelu(Activation):
 
 @layer()
 class Polynomial(Activation):
-    """φ(x) = Σ c_i x^i: T = Σ_l s12^l / l! D_l(s11) D_l(s22) with D_l(s) = E φ^(l)(√s z), a polynomial in s."""
+    """φ(x) = Σ c_i x^i: T = Σ_l s12^l / l! D_l(s11) D_l(s22) with D_l(s) = E φ^(l)(√s z), a
+    polynomial in s."""
 
     coefficients: tuple[Any, ...]
 
@@ -176,7 +194,9 @@ class Polynomial(Activation):
     def moment(self, s11: Array, s22: Array, s12: Array) -> Array:
         out = jnp.zeros_like(s12)
         for l in reversed(range(len(self.coefficients))):
-            out = out * s12 + self._derivative_mean(l, s11) * self._derivative_mean(l, s22) / factorial(l)
+            out = out * s12 + self._derivative_mean(l, s11) * self._derivative_mean(
+                l, s22
+            ) / factorial(l)
         return out
 
     def _derivative_mean(self, l: int, s: Array) -> Array:

@@ -1,7 +1,9 @@
-"""Layers with weights: `dense` and `conv`. They make the field Gaussian and centred, and they add to the NTK.
+"""Layers with weights: `dense` and `conv`. They make the field Gaussian and centred, and they add
+to the NTK.
 
 With W, b ~ N(0, 1) entrywise and fan-in n:  Σ <- σ_w² mean(Σ) + σ_b²,  Θ <- Σ_new + σ_w² mean(Θ),
-the mean being over filter offsets for convolutions. Source: Jacot et al. 2018; Novak et al. 2019; Arora et al. 2019.
+the mean being over filter offsets for convolutions. Source: Jacot et al. 2018; Novak et al. 2019;
+Arora et al. 2019.
 """
 
 from dataclasses import replace
@@ -22,7 +24,9 @@ def _affine(state: State, sigma_w: Any, sigma_b: Any) -> State:
     """Covariances after the random affine map, `state` being averaged over the window already."""
     nngp, cov1, cov2 = (sigma_w**2 * c + sigma_b**2 for c in (state.nngp, state.cov1, state.cov2))
     ntk = nngp + sigma_w**2 * state.ntk
-    return replace(state, nngp=nngp, ntk=ntk, cov1=cov1, cov2=cov2, gaussian=True, fresh=state.depth)
+    return replace(
+        state, nngp=nngp, ntk=ntk, cov1=cov1, cov2=cov2, gaussian=True, fresh=state.depth
+    )
 
 
 def _draw(key: PRNGKeyArray, shape: Shape) -> dict[str, Array]:
@@ -73,7 +77,9 @@ class Conv(Layer):
     ) -> Float[Array, "n ..."]:
         lanes = "DHW"[-len(self.window.sizes) :] if len(self.window.sizes) <= 3 else ""
         if not lanes:
-            raise InputError(f"window={self.window.sizes}: a finite convolution has 1, 2 or 3 spatial dimensions")
+            raise InputError(
+                f"window={self.window.sizes}: a finite convolution has 1, 2 or 3 spatial dimensions"
+            )
         x = self.window.pad(x, [(1 + d,) for d in range(len(lanes))])
         out = jax.lax.conv_general_dilated(
             x,
@@ -101,10 +107,12 @@ class Conv(Layer):
 
 
 def dense(width: int = 512, *, sigma_w: Any = 1.0, sigma_b: Any = 0.0) -> Layer:
-    """Fully connected layer x -> σ_w x W/√n + σ_b b over the channel axis; on fields, position by position.
+    """Fully connected layer x -> σ_w x W/√n + σ_b b over the channel axis; on fields, position by
+    position.
 
-    width: outputs of the finite network; irrelevant to the kernel. sigma_w, sigma_b: `W_std` and `b_std` of
-    neural-tangents; numbers or traced scalars. The first layer divides by the input dimension.
+    width: outputs of the finite network; irrelevant to the kernel. sigma_w, sigma_b: `W_std` and
+    `b_std` of neural-tangents; numbers or traced scalars. The first layer divides by the input
+    dimension.
     """
     _check(width, sigma_w, sigma_b)
     return Dense(width, sigma_w, sigma_b)
@@ -119,10 +127,12 @@ def conv(
     sigma_w: Any = 1.0,
     sigma_b: Any = 0.0,
 ) -> Layer:
-    """Convolution x -> σ_w (x * W)/√(k² n) + σ_b b; `window=3` means 3 x 3, tuples give any number of dimensions.
+    """Convolution x -> σ_w (x * W)/√(k² n) + σ_b b; `window=3` means 3 x 3, tuples give any number
+    of dimensions.
 
-    padding: "VALID"; "SAME", where missing pixels count as zeros but the divisor stays k² n; "CIRCULAR".
-    The divisor and the placement of padding under strides are neural-tangents' (and XLA's).
+    padding: "VALID"; "SAME", where missing pixels count as zeros but the divisor stays k² n;
+    "CIRCULAR". The divisor and the placement of padding under strides are neural-tangents' (and
+    XLA's).
     """
     _check(width, sigma_w, sigma_b)
     return Conv(width, check_window(window, strides, padding), sigma_w, sigma_b)

@@ -22,7 +22,9 @@ def _keys(key: PRNGKeyArray | None, count: int) -> list[Any]:
 class Identity(Layer):
     """See `identity`."""
 
-    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n ..."]:
+    def apply(
+        self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n ..."]:
         return x
 
     def propagate(self, state: State) -> State:
@@ -79,18 +81,23 @@ class Parallel(Layer):
     def init(self, key: PRNGKeyArray, input_shape: Shape) -> tuple[Any, ...]:
         _agree([branch.output_shape(input_shape) for branch in self.branches])
         keys = _keys(key, len(self.branches))
-        return tuple(branch.init(k, input_shape) for branch, k in zip(self.branches, keys, strict=True))
+        return tuple(
+            branch.init(k, input_shape) for branch, k in zip(self.branches, keys, strict=True)
+        )
 
     def apply(
         self, params: tuple[Any, ...], x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         keys = _keys(key, len(self.branches))
-        outputs = [b.apply(p, x, key=k) for b, p, k in zip(self.branches, params, keys, strict=True)]
+        outputs = [
+            b.apply(p, x, key=k) for b, p, k in zip(self.branches, params, keys, strict=True)
+        ]
         return reduce(jnp.add, outputs)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         shapes = [branch.output_shape(input_shape) for branch in self.branches]
-        _agree([shape[:-1] for shape in shapes])  # the number of channels is of no concern to the kernel
+        # the number of channels is of no concern to the kernel
+        _agree([shape[:-1] for shape in shapes])
         return shapes[0]
 
     def needs_full(self, full: bool) -> bool:
@@ -104,13 +111,17 @@ class Parallel(Layer):
             parts = [part.at_equal_positions() for part in parts]
         if sum(part.fresh < inside.depth for part in parts) > 1:
             raise InputError(
-                "parallel: two branches do not end in fresh weights, so their outputs are correlated and the "
-                "covariance of the sum is not the sum of covariances; end all branches but one with a dense or conv"
+                "parallel: two branches do not end in fresh weights, so their outputs are "
+                "correlated and the "
+                "covariance of the sum is not the sum of covariances; end all branches but one "
+                "with a dense or conv"
             )
         total = parts[0]
         for part in parts[1:]:
             names = ("nngp", "ntk", "cov1", "cov2")
-            total = replace(total, **{name: getattr(total, name) + getattr(part, name) for name in names})
+            total = replace(
+                total, **{name: getattr(total, name) + getattr(part, name) for name in names}
+            )
         return replace(
             total,
             gaussian=all(part.gaussian for part in parts),
@@ -121,7 +132,9 @@ class Parallel(Layer):
 
 def _agree(shapes: list[Shape]) -> None:
     if any(shape != shapes[0] for shape in shapes):
-        raise InputError(f"parallel: branches give {shapes}; a sum needs equal shapes: match widths and strides")
+        raise InputError(
+            f"parallel: branches give {shapes}; a sum needs equal shapes: match widths and strides"
+        )
 
 
 def identity() -> Layer:
@@ -135,16 +148,19 @@ def serial(*layers: Layer) -> Layer:
 
 
 def parallel(*branches: Layer) -> Layer:
-    """Feed one input to every branch and add up their outputs (FanOut, parallel, FanInSum of neural-tangents).
+    """Feed one input to every branch and add up their outputs (FanOut, parallel, FanInSum of
+    neural-tangents).
 
-    All branches but one have to end in fresh weights (a dense or conv, possibly pooled or normalised): only then are
-    their outputs uncorrelated. The sum is Gaussian, and may enter a nonlinearity, if every branch is.
+    All branches but one have to end in fresh weights (a dense or conv, possibly pooled or
+    normalised): only then are their outputs uncorrelated. The sum is Gaussian, and may enter a
+    nonlinearity, if every branch is.
     """
     return Parallel(_checked("branches", branches))
 
 
 def residual(*layers: Layer, skip: Layer | None = None) -> Layer:
-    """x + serial(*layers)(x); `skip` replaces the identity, for instance by a strided `conv` that matches shapes."""
+    """x + serial(*layers)(x); `skip` replaces the identity, for instance by a strided `conv` that
+    matches shapes."""
     if skip is not None:
         checks.instance("skip", skip, Layer, "a layer, or None for x itself,")
     return parallel(identity() if skip is None else skip, serial(*_checked("layers", layers)))
@@ -156,6 +172,8 @@ def _checked(name: str, layers: tuple[Any, ...]) -> tuple[Layer, ...]:
     for one in layers:
         if not isinstance(one, Layer):
             raise InputError(
-                f"{name}: got a {type(one).__name__}, needs layers; did you forget the call, as in relu()?"
+                f"{name}: got a {type(one).__name__}, needs layers; did you forget the call, "
+                f"as "
+                f"in relu()?"
             )
     return layers

@@ -13,8 +13,9 @@ from theorylab import checks
 from theorylab.ntk.infinite.activations import Activation
 from theorylab.ntk.infinite.layer import Layer, layer
 
-# Gauss-Legendre panels between -13 and 13, where the normal density has fallen to 1e-37. Unlike Gauss-Hermite nodes
-# they stay accurate for many coefficients, for large variances, and for kinks at 0 (a panel boundary).
+# Gauss-Legendre panels between -13 and 13, where the normal density has fallen to 1e-37. Unlike
+# Gauss-Hermite nodes they stay accurate for many coefficients, for large variances, and for kinks
+# at 0 (a panel boundary).
 PANELS = 26
 REACH = 13.0
 NODES_PER_PANEL = 16
@@ -22,7 +23,8 @@ NODES_PER_PANEL = 16
 
 @layer("fn", "degree")
 class Elementwise(Activation):
-    """See `elementwise`. T = Σ_k a_k(s11) a_k(s22) c^k with a_k(s) = E φ(√s z) h_k(z), h_k normalised Hermite."""
+    """See `elementwise`. T = Σ_k a_k(s11) a_k(s22) c^k with a_k(s) = E φ(√s z) h_k(z), h_k
+    normalised Hermite."""
 
     fn: Callable[[Array], Array]
     degree: int
@@ -36,7 +38,9 @@ class Elementwise(Activation):
         safe = jnp.where(inside, scale, 1.0)
         correlation = jnp.where(inside, s12 / safe, 0.0)
 
-        def horner(carry: tuple[Array, Array], terms: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
+        def horner(
+            carry: tuple[Array, Array], terms: tuple[Array, Array]
+        ) -> tuple[tuple[Array, Array], None]:
             moment, slope = carry  # the polynomial in c and its derivative together
             return (moment * correlation + terms[0] * terms[1], slope * correlation + moment), None
 
@@ -72,7 +76,8 @@ def _root(s: Array) -> Array:
 
 @lru_cache
 def _nodes(degree: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes (panels, nodes) and weights (panels, degree, nodes): E f(z) h_k(z) is the sum of weight[:, k] f(z)."""
+    """Nodes (panels, nodes) and weights (panels, degree, nodes): E f(z) h_k(z) is the sum of
+    weight[:, k] f(z)."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES_PER_PANEL)
     edges = np.linspace(-REACH, REACH, PANELS + 1)
     z = (edges[:-1, None] + edges[1:, None] + np.diff(edges)[:, None] * nodes) / 2
@@ -83,7 +88,9 @@ def _nodes(degree: int) -> tuple[np.ndarray, np.ndarray]:
     return z, np.stack(h[:degree], axis=1) * density[:, None]
 
 
-def _integrate(integrand: Callable[[Array, Array], Any], z: np.ndarray, weights: np.ndarray, like: Array) -> Any:
+def _integrate(
+    integrand: Callable[[Array, Array], Any], z: np.ndarray, weights: np.ndarray, like: Array
+) -> Any:
     """Sum of integrand(nodes, weights) over panels, one panel in memory at a time."""
     panels = jnp.asarray(z, like.dtype), jnp.asarray(weights, like.dtype)
 
@@ -95,18 +102,20 @@ def _integrate(integrand: Callable[[Array, Array], Any], z: np.ndarray, weights:
 
 
 def elementwise(fn: Callable[[Array], Array], *, degree: int = 64) -> Layer:
-    """φ(x) = fn(x) for any weakly differentiable function of one variable that JAX can trace (tanh, softplus, elu ...).
+    """φ(x) = fn(x) for any weakly differentiable function of one variable that JAX can trace (tanh,
+    softplus, elu ...).
 
     degree: terms of the Hermite series (2 or more). Cost per kernel entry grows with it linearly.
 
-    Accuracy in float64. Where a sample meets itself (x2=None): quadrature in one variable, 1e-13. Elsewhere the series
-    is cut: relative to a variance of 1 the error is of order |correlation|^degree times the last coefficients. Measured
-    for tanh, degree 64, absolute errors of T and T' at correlation 0.9 | 0.99 | 1:
-    variance 0.1: 1e-15; variance 1: 4e-14, 3e-12 | 3e-11, 2e-9 | 6e-11, 4e-9; variance 4: 2e-9, 4e-8 | 2e-6, 3e-5 |
-    4e-6, 7e-5; variance 10: 8e-8, 6e-7 | 9e-5, 7e-4 | 2e-4, 2e-3. Functions with kinks converge away from
-    correlations of ±1 only (T' like degree^-1/2 there); kinks at 0 cost no quadrature accuracy. Functions with jumps
-    have no NTK.
-    `fn` is compared by identity for compilation caches: pass one function object, not a new lambda each time.
+    Accuracy in float64. Where a sample meets itself (x2=None): quadrature in one variable, 1e-13.
+    Elsewhere the series is cut: relative to a variance of 1 the error is of order
+    |correlation|^degree times the last coefficients. Measured for tanh, degree 64, absolute errors of T and T' at correlation 0.9 | 0.99 | 1:
+    variance 0.1: 1e-15; variance 1: 4e-14, 3e-12 | 3e-11, 2e-9 | 6e-11, 4e-9; variance 4: 2e-9,
+    4e-8 | 2e-6, 3e-5 | 4e-6, 7e-5; variance 10: 8e-8, 6e-7 | 9e-5, 7e-4 | 2e-4, 2e-3. Functions
+    with kinks converge away from correlations of ±1 only (T' like degree^-1/2 there); kinks at 0
+    cost no quadrature accuracy. Functions with jumps have no NTK.
+    `fn` is compared by identity for compilation caches: pass one function object, not a new lambda
+    each time.
     """
     checks.vector_map("fn", fn, 2, "entry by entry, such as jnp.tanh")
     checks.count("degree", degree, 2)

@@ -1,4 +1,5 @@
-"""Tiles: computes the kernel of a network block by block under a memory budget, in float64 unless told otherwise."""
+"""Tiles: computes the kernel of a network block by block under a memory budget, in float64 unless
+told otherwise."""
 
 from functools import partial
 from math import ceil, isqrt
@@ -19,7 +20,8 @@ from theorylab.ntk.infinite.state import positions as count_positions
 if TYPE_CHECKING:
     from theorylab.ntk.infinite.layer import Layer
 
-LIVE_ARRAYS = 8  # covariance-sized arrays alive at once inside a tile: two kernels, old and new, and temporaries
+# covariance-sized arrays alive at once inside a tile: two kernels, old and new, and temporaries
+LIVE_ARRAYS = 8
 LARGEST_TILE = 1024  # beyond this nothing is gained, and the last tiles overlap more
 
 
@@ -50,7 +52,9 @@ def compute(
     try:
         dtype = jnp.dtype(jnp.float64 if dtype is None else dtype)
     except TypeError:
-        raise InputError(f"dtype = {checks.shown(dtype)}; float64 (default) or float32 is needed") from None
+        raise InputError(
+            f"dtype = {checks.shown(dtype)}; float64 (default) or float32 is needed"
+        ) from None
     if dtype not in (jnp.float32, jnp.float64):
         raise InputError(f"dtype={dtype}: kernels are computed in float64 (default) or float32")
     symmetric = x2 is None
@@ -60,12 +64,16 @@ def compute(
         b = a if symmetric else _checked("x2", x2, dtype)
         if a.shape[1:] != b.shape[1:]:
             raise InputError(
-                f"x2: samples of shape {b.shape[1:]} but x1 has samples of shape {a.shape[1:]}; both need the same"
+                f"x2: samples of shape {b.shape[1:]} but x1 has samples of shape "
+                f"{a.shape[1:]}; "
+                f"both need the same"
             )
         spatial = net.output_shape(a.shape)[1:-1]
         full = positions == "all" and spatial != ()
         rows, columns = _sides(net, a, b, full, symmetric, memory_gb, mesh)
-        kernels = _tiled(partial(_tile, net, get=get, full=full, mesh=mesh), a, b, rows, columns, symmetric)
+        kernels = _tiled(
+            partial(_tile, net, get=get, full=full, mesh=mesh), a, b, rows, columns, symmetric
+        )
         shape = (a.shape[0], b.shape[0], *spatial, *(spatial if full else ()))
         kernels = {name: k.reshape(shape) for name, k in kernels.items()}
     return Kernels(**kernels) if get == "both" else kernels[get]
@@ -74,12 +82,21 @@ def compute(
 def _checked(name: str, x: Any, dtype: Any) -> Array:
     x = checks.finite(name, x)
     if x.ndim < 2:
-        raise InputError(f"{name} has shape {x.shape}; (n, d) or (n, *spatial, channels) is needed: add a batch axis")
+        raise InputError(
+            f"{name} has shape {x.shape}; (n, d) or (n, *spatial, channels) is needed: add a "
+            f"batch axis"
+        )
     return jnp.asarray(x if isinstance(x, jax.core.Tracer) else np.asarray(x), dtype)
 
 
 def _sides(
-    net: "Layer", x1: Array, x2: Array, full: bool, symmetric: bool, memory_gb: float, mesh: jax.sharding.Mesh | None
+    net: "Layer",
+    x1: Array,
+    x2: Array,
+    full: bool,
+    symmetric: bool,
+    memory_gb: float,
+    mesh: jax.sharding.Mesh | None,
 ) -> tuple[int, int]:
     """Rows and columns of a tile, so that its live covariances fit into the budget."""
     size = count_positions(x1.shape[1:-1])
@@ -87,7 +104,8 @@ def _sides(
     most = int(memory_gb * 1e9 / pair)
     if most < 1:
         raise InputError(
-            f"memory_gb={memory_gb}: one pair of samples with {size} positions needs {pair / 1e9:.3g} GB; raise it"
+            f"memory_gb={memory_gb}: one pair of samples with {size} positions needs "
+            f"{pair / 1e9:.3g} GB; raise it"
         )
     n1, n2 = x1.shape[0], x2.shape[0]
     side = min(isqrt(most), LARGEST_TILE)
@@ -96,17 +114,20 @@ def _sides(
         devices = mesh.shape[mesh.axis_names[0]]
         rows = min(ceil(rows / devices) * devices, n1 // devices * devices)
         if rows == 0:
-            raise InputError(f"mesh: {n1} rows of x1 cannot be spread over {devices} devices; use fewer devices")
+            raise InputError(
+                f"mesh: {n1} rows of x1 cannot be spread over {devices} devices; use fewer devices"
+            )
     return rows, rows if symmetric else ceil(n2 / ceil(n2 / side))
 
 
 def _tiled(tile: Any, x1: Array, x2: Array, rows: int, columns: int, symmetric: bool) -> Any:
-    """The loop over tiles. All tiles have one shape (the last ones overlap), so that the kernel compiles once."""
+    """The loop over tiles. All tiles have one shape (the last ones overlap), so that the kernel
+    compiles once."""
     starts1, starts2 = _starts(x1.shape[0], rows), _starts(x2.shape[0], columns)
     pairs = [(i, j) for i in starts1 for j in starts2]
     if symmetric:
-        # Diagonal tiles last: where overlapping tiles disagree in the last bit, they have the final word, so the
-        # result is symmetric to the bit.
+        # Diagonal tiles last: where overlapping tiles disagree in the last bit, they have the final
+        # word, so the result is symmetric to the bit.
         pairs = [(i, j) for i, j in pairs if i < j] + [(i, i) for i in starts1]
     out: Any = None
     for i, j in pairs:
@@ -129,7 +150,8 @@ def _starts(n: int, tile: int) -> list[int]:
 
 
 def _transpose(k: Array) -> Array:
-    """Swap the samples of (n1, n2), (n1, n2, P) or (n1, n2, P, P), and with them the two positions of each pair."""
+    """Swap the samples of (n1, n2), (n1, n2, P) or (n1, n2, P, P), and with them the two positions
+    of each pair."""
     return k.transpose(1, 0, 3, 2) if k.ndim == 4 else jnp.swapaxes(k, 0, 1)
 
 
@@ -141,7 +163,9 @@ def _place(out: Any, part: Any, row: int, column: int) -> Any:
     return jax.tree.map(one, out, part)
 
 
-def _tile(net: "Layer", x1: Array, x2: Array, offset: int | None, *, get: str, full: bool, mesh: Any) -> Any:
+def _tile(
+    net: "Layer", x1: Array, x2: Array, offset: int | None, *, get: str, full: bool, mesh: Any
+) -> Any:
     if mesh is not None:
         x1 = jax.device_put(x1, NamedSharding(mesh, PartitionSpec(mesh.axis_names[0])))
         x2 = jax.device_put(x2, NamedSharding(mesh, PartitionSpec()))
@@ -149,10 +173,14 @@ def _tile(net: "Layer", x1: Array, x2: Array, offset: int | None, *, get: str, f
 
 
 @partial(jax.jit, static_argnames=("get", "full"))
-def _kernels(net: "Layer", x1: Array, x2: Array, offset: int | None, *, get: str, full: bool) -> Any:
-    """The wanted kernels of one tile, positions flattened; row i and column i + offset are the same sample."""
+def _kernels(
+    net: "Layer", x1: Array, x2: Array, offset: int | None, *, get: str, full: bool
+) -> Any:
+    """The wanted kernels of one tile, positions flattened; row i and column i + offset are the same
+    sample."""
 
-    # Differentiating backwards recomputes a tile instead of keeping all its intermediate covariances.
+    # Differentiating backwards recomputes a tile instead of keeping all its intermediate
+    # covariances.
     @jax.checkpoint
     def kernels(net: "Layer", x1: Array, x2: Array) -> Any:
         state = net.propagate(_inputs(x1, x2, offset, net.needs_full(full), full))

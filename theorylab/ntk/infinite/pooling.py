@@ -18,7 +18,9 @@ from theorylab.ntk.infinite.windows import Window, check_window
 class Flatten(Layer):
     """See `flatten`."""
 
-    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n d"]:
+    def apply(
+        self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n d"]:
         return x.reshape(x.shape[0], -1)
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -31,7 +33,8 @@ class Flatten(Layer):
         if not state.spatial:
             return state
         state = state.at_equal_positions()
-        # The coordinates of the flat vector differ in variance from position to position: no longer one Gaussian law.
+        # The coordinates of the flat vector differ in variance from position to position: no longer
+        # one Gaussian law.
         return replace(_mean_over_positions(state), gaussian=False)
 
 
@@ -39,7 +42,9 @@ class Flatten(Layer):
 class GlobalAvgPool(Layer):
     """See `global_avg_pool`."""
 
-    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n c"]:
+    def apply(
+        self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n c"]:
         return x.mean(tuple(range(1, x.ndim - 1)))
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -59,7 +64,9 @@ class AvgPool(Layer):
     window: Window
     normalize_edges: bool
 
-    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n ..."]:
+    def apply(
+        self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n ..."]:
         self.window.output(x.shape[1:-1])
         return self._average(x, range(1, x.ndim - 1))
 
@@ -85,21 +92,27 @@ class AvgPool(Layer):
         sums = self.window.sums(x, groups)
         if not self.normalize_edges:
             return sums / prod(self.window.sizes)
-        ones = jnp.ones([x.shape[axis] if axis in axes else 1 for axis in range(x.ndim)], sums.dtype)
+        ones = jnp.ones(
+            [x.shape[axis] if axis in axes else 1 for axis in range(x.ndim)], sums.dtype
+        )
         return sums / self.window.sums(ones, groups)
 
 
 def _mean_over_positions(state: State) -> State:
-    return state.linear(lambda cov, lead: cov.mean(tuple(range(lead, cov.ndim))), spatial=(), full=False)
+    return state.linear(
+        lambda cov, lead: cov.mean(tuple(range(lead, cov.ndim))), spatial=(), full=False
+    )
 
 
 def flatten() -> Layer:
-    """(n, *S, c) to (n, S·c): the kernel is the mean over equal positions, so it stays cheap, O(n² S)."""
+    """(n, *S, c) to (n, S·c): the kernel is the mean over equal positions, so it stays cheap, O(n²
+    S)."""
     return Flatten()
 
 
 def global_avg_pool() -> Layer:
-    """Mean over all positions: the kernel is the mean over all pairs of positions, O(n² S²) before this layer."""
+    """Mean over all positions: the kernel is the mean over all pairs of positions, O(n² S²) before
+    this layer."""
     return GlobalAvgPool()
 
 
@@ -112,10 +125,12 @@ def avg_pool(
 ) -> Layer:
     """Mean over windows; `window=2` means 2 x 2. strides: 1 unless given, as in neural-tangents.
 
-    With padding "SAME" missing pixels count as zeros, unless `normalize_edges` divides by the pixels really there.
-    Like `global_avg_pool` it needs all pairs of positions before it.
+    With padding "SAME" missing pixels count as zeros, unless `normalize_edges` divides by the
+    pixels really there. Like `global_avg_pool` it needs all pairs of positions before it.
     """
     checked = check_window(window, 1 if strides is None else strides, padding)
     if checks.flag("normalize_edges", normalize_edges) and padding != "SAME":
-        raise InputError(f"normalize_edges=True: has a meaning for padding='SAME' only, not {padding!r}")
+        raise InputError(
+            f"normalize_edges=True: has a meaning for padding='SAME' only, not {padding!r}"
+        )
     return AvgPool(checked, normalize_edges)

@@ -20,7 +20,9 @@ class LayerNorm(Layer):
     axis: str
     eps: Any
 
-    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n ..."]:
+    def apply(
+        self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n ..."]:
         axes = -1 if self.axis == "channels" else tuple(range(1, x.ndim))
         x = x - x.mean(axes, keepdims=True)
         return x / jnp.sqrt(self.eps + (x**2).mean(axes, keepdims=True))
@@ -30,7 +32,10 @@ class LayerNorm(Layer):
         check_gaussian(state, "layer_norm")
         var1, var2 = state.variances()[2:]
         if self.axis == "all":
-            var1, var2 = (jnp.broadcast_to(v.mean(range(1, v.ndim), keepdims=True), v.shape) for v in (var1, var2))
+            var1, var2 = (
+                jnp.broadcast_to(v.mean(range(1, v.ndim), keepdims=True), v.shape)
+                for v in (var1, var2)
+            )
         scale1, scale2 = 1 / jnp.sqrt(var1 + self.eps), 1 / jnp.sqrt(var2 + self.eps)
         pair = state.left(scale1)[:, None] * state.right(scale2)[None]
         return replace(
@@ -48,13 +53,18 @@ class Dropout(Layer):
 
     keep: Any
 
-    def apply(self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None) -> Float[Array, "n ..."]:
+    def apply(
+        self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n ..."]:
         if key is None:
-            raise InputError("key=None: a network with dropout needs a PRNG key; call apply(params, x, key=...)")
+            raise InputError(
+                "key=None: a network with dropout needs a PRNG key; call apply(params, x, key=...)"
+            )
         return jnp.where(jax.random.bernoulli(key, self.keep, x.shape), x / self.keep, 0)
 
     def propagate(self, state: State) -> State:
-        # A kept-or-dropped scalar meets itself with E[mask²]/keep² = 1/keep; two different masks are independent.
+        # A kept-or-dropped scalar meets itself with E[mask²]/keep² = 1/keep; two different masks
+        # are independent.
         same = state.same_value()
         pair = 1.0 if same is None else jnp.where(same, 1 / self.keep, 1.0)
         own = jnp.where(state.same_position(), 1 / self.keep, 1.0)
@@ -69,7 +79,8 @@ class Dropout(Layer):
 
 
 def layer_norm(axis: str = "channels", *, eps: Any = 1e-12) -> Layer:
-    """(x - mean)/√(variance + eps) per sample, without trained scale and shift; follows a dense or conv layer.
+    """(x - mean)/√(variance + eps) per sample, without trained scale and shift; follows a dense or
+    conv layer.
 
     axis: "channels" normalises every position by itself (axis=-1), "all" the whole sample at once.
     """
@@ -78,10 +89,11 @@ def layer_norm(axis: str = "channels", *, eps: Any = 1e-12) -> Layer:
 
 
 def dropout(keep: Any) -> Layer:
-    """Keep each entry with probability `keep` and divide by it (neural-tangents' `Dropout(rate=keep)`, train mode).
+    """Keep each entry with probability `keep` and divide by it (neural-tangents'
+    `Dropout(rate=keep)`, train mode).
 
-    Masks of different samples are independent. With `kernel(x)` a sample meets itself under one and the same mask;
-    `kernel(x, x)` takes them for two samples.
+    Masks of different samples are independent. With `kernel(x)` a sample meets itself under one and
+    the same mask; `kernel(x, x)` takes them for two samples.
     """
     checks.within("keep", keep, 0.0, 1.0, open_low=True, ndim=0)
     return Dropout(keep)

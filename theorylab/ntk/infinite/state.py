@@ -1,12 +1,14 @@
-"""What is known about two batches of signals between two layers: their covariances over random weights.
+"""What is known about two batches of signals between two layers: their covariances over random
+weights.
 
-A signal is a field over positions (the pixels of an image, or a single position for vectors) with infinitely many
-exchangeable channels. Shapes: S is the tuple of spatial sizes, `()` for vectors.
+A signal is a field over positions (the pixels of an image, or a single position for vectors) with
+infinitely many exchangeable channels. Shapes: S is the tuple of spatial sizes, `()` for vectors.
 
 * `nngp`, `ntk`: (n1, n2, *S) for covariances at equal positions, (n1, n2, *S, *S) when `full`;
 * `cov1`, `cov2`: the same for each sample with itself, (n, *S) or (n, *S, *S).
 
-`full` states cost S times more memory; layers that average over positions need them, `Layer.needs_full` says which.
+`full` states cost S times more memory; layers that average over positions need them,
+`Layer.needs_full` says which.
 """
 
 from collections.abc import Callable
@@ -30,11 +32,18 @@ class State:
     wanted: bool  # does what follows need covariances between different positions?
     gaussian: bool = False  # is the field Gaussian, so that a nonlinearity's expectation is known?
     depth: int = 0  # how many `parallel` enclose this place
-    fresh: int = -1  # zero mean given everything that enters the `parallel` of this depth (and those around it)
+    # zero mean given everything that enters the `parallel` of this depth (and those around it)
+    fresh: int = -1
 
     def linear(self, op: Callable[[Array, int], Array], **changes: object) -> "State":
         """Apply `op(covariance, number of batch axes)` to the four covariances."""
-        new = replace(self, nngp=op(self.nngp, 2), ntk=op(self.ntk, 2), cov1=op(self.cov1, 1), cov2=op(self.cov2, 1))
+        new = replace(
+            self,
+            nngp=op(self.nngp, 2),
+            ntk=op(self.ntk, 2),
+            cov1=op(self.cov1, 1),
+            cov2=op(self.cov2, 1),
+        )
         return replace(new, **changes)  # type: ignore[arg-type]
 
     def at_equal_positions(self) -> "State":
@@ -44,7 +53,8 @@ class State:
         return self.linear(lambda c, lead: diagonal(c, lead, self.spatial), full=False)
 
     def variances(self) -> tuple[Array, Array, Array, Array]:
-        """Variances of either side, shaped to broadcast against `nngp`, then against `cov1` and `cov2` themselves."""
+        """Variances of either side, shaped to broadcast against `nngp`, then against `cov1` and
+        `cov2` themselves."""
         var1, var2 = self.cov1, self.cov2
         if self.full:
             var1, var2 = diagonal(var1, 1, self.spatial), diagonal(var2, 1, self.spatial)
@@ -52,23 +62,31 @@ class State:
 
     def left(self, per_position: Array) -> Array:
         """Values per (batch..., position) as the first position of a pair."""
-        return per_position.reshape(*per_position.shape, *[1] * len(self.spatial)) if self.full else per_position
+        return (
+            per_position.reshape(*per_position.shape, *[1] * len(self.spatial))
+            if self.full
+            else per_position
+        )
 
     def right(self, per_position: Array) -> Array:
         """Values per (sample, position) as the second position of a pair."""
         if not self.full:
             return per_position
-        return per_position.reshape(per_position.shape[0], *[1] * len(self.spatial), *per_position.shape[1:])
+        return per_position.reshape(
+            per_position.shape[0], *[1] * len(self.spatial), *per_position.shape[1:]
+        )
 
     def same_position(self) -> Bool[Array, "..."]:
-        """Mask over the position pairs held: (*S, *S), or a scalar True when only equal positions are."""
+        """Mask over the position pairs held: (*S, *S), or a scalar True when only equal positions
+        are."""
         if not self.full:
             return jnp.asarray(True)
         size = positions(self.spatial)
         return jnp.eye(size, dtype=bool).reshape(*self.spatial, *self.spatial)
 
     def same_value(self) -> Bool[Array, "n1 n2 ..."] | None:
-        """Mask, broadcastable to `nngp`, of entries that pair one scalar with itself; None when there are none."""
+        """Mask, broadcastable to `nngp`, of entries that pair one scalar with itself; None when
+        there are none."""
         if self.same is None:
             return None
         mask = self.same.reshape(*self.same.shape, *[1] * (self.nngp.ndim - 2))
@@ -86,4 +104,6 @@ def positions(spatial: tuple[int, ...]) -> int:
 def diagonal(cov: Array, lead: int, spatial: tuple[int, ...]) -> Array:
     """Equal positions of a full covariance: (*batch, *S, *S) to (*batch, *S)."""
     batch, size = cov.shape[:lead], positions(spatial)
-    return jnp.diagonal(cov.reshape(*batch, size, size), axis1=-2, axis2=-1).reshape(*batch, *spatial)
+    return jnp.diagonal(cov.reshape(*batch, size, size), axis1=-2, axis2=-1).reshape(
+        *batch, *spatial
+    )

@@ -27,24 +27,33 @@ class Window:
         """Spatial shape after sliding over a field of the given spatial shape."""
         if len(spatial) != len(self.sizes):
             raise InputError(
-                f"window={self.sizes}: has {len(self.sizes)} dimensions, but the field it slides over has "
+                f"window={self.sizes}: has {len(self.sizes)} dimensions, but the field it slides "
+                f"over has "
                 f"{len(spatial)} (spatial shape {spatial}); give one size per dimension"
             )
         if self.padding != "VALID":
             return tuple(-(-n // s) for n, s in zip(spatial, self.strides, strict=True))
         if any(n < k for n, k in zip(spatial, self.sizes, strict=True)):
             raise InputError(
-                f"window={self.sizes}: larger than the field {spatial}; use padding='SAME' or a smaller one"
+                f"window={self.sizes}: larger than the field {spatial}; use padding='SAME' or a "
+                f"smaller one"
             )
-        return tuple((n - k) // s + 1 for n, k, s in zip(spatial, self.sizes, self.strides, strict=True))
+        return tuple(
+            (n - k) // s + 1 for n, k, s in zip(spatial, self.sizes, self.strides, strict=True)
+        )
 
     def pad(self, x: Float[Array, "..."], axes: Sequence[tuple[int, ...]]) -> Float[Array, "..."]:
-        """Pad the axes of each dimension, so that "VALID" windows on the result are this padding's windows."""
+        """Pad the axes of each dimension, so that "VALID" windows on the result are this padding's
+        windows."""
         widths = [(0, 0)] * x.ndim
         for size, stride, group in zip(self.sizes, self.strides, axes, strict=True):
             for axis in group:
                 n = x.shape[axis]
-                total = max((-(-n // stride) - 1) * stride + size - n, 0) if self.padding != "VALID" else 0
+                total = (
+                    max((-(-n // stride) - 1) * stride + size - n, 0)
+                    if self.padding != "VALID"
+                    else 0
+                )
                 widths[axis] = (total // 2, total - total // 2)
         return jnp.pad(x, widths, mode="wrap" if self.padding == "CIRCULAR" else "constant")
 
@@ -53,10 +62,13 @@ class Window:
 
         One dimension after the other: sums of k slices each instead of k² at once.
         """
-        # The barrier keeps XLA from recomputing the layers below once per offset, which compounds with depth.
+        # The barrier keeps XLA from recomputing the layers below once per offset, which compounds
+        # with depth.
         x = jax.lax.optimization_barrier(self.pad(x, axes))
         for size, stride, group in zip(self.sizes, self.strides, axes, strict=True):
-            x = reduce(jnp.add, [_shifted(x, group, offset, size, stride) for offset in range(size)])
+            x = reduce(
+                jnp.add, [_shifted(x, group, offset, size, stride) for offset in range(size)]
+            )
         return x
 
 
@@ -82,5 +94,7 @@ def _per_dimension(name: str, value: Any, dimensions: int) -> tuple[int, ...]:
     if not isinstance(value, (tuple, list)):
         return (checks.count(name, value),) * dimensions
     if not value:
-        raise InputError(f"{name} = {value}; a positive whole number per spatial dimension is needed")
+        raise InputError(
+            f"{name} = {value}; a positive whole number per spatial dimension is needed"
+        )
     return tuple(checks.count(name, size) for size in value)

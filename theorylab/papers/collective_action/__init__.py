@@ -20,19 +20,34 @@ def _worlds(p: Preset) -> Cells:
 
 def _population(p: Preset) -> Cells:
     exact = (0.05, 0.09, 0.2, 0.35, 0.36, 0.6)
-    sizes = sorted({round(0.6 * i / p["population_points"], 6) for i in range(p["population_points"] + 1)} | {*exact})
+    sizes = sorted(
+        {round(0.6 * i / p["population_points"], 6) for i in range(p["population_points"] + 1)}
+        | {*exact}
+    )
     return [{"lam": lam, "alphas": sizes} for lam in (4.0, 1.0)]
 
 
 def _weights(p: Preset) -> Cells:
-    return [{"m": p["weight_samples"], "sizes": [0.01, 0.2, 0.0333], "rhos": [0.1, 1.0, 5.0], "seed": p.seeds(1)[0]}]
+    return [
+        {
+            "m": p["weight_samples"],
+            "sizes": [0.01, 0.2, 0.0333],
+            "rhos": [0.1, 1.0, 5.0],
+            "seed": p.seeds(1)[0],
+        }
+    ]
 
 
 def _curves(
-    world: dict[str, Any], rules: dict[str, dict[str, Any]], only: list[str] | None = None, **common: Any
+    world: dict[str, Any],
+    rules: dict[str, dict[str, Any]],
+    only: list[str] | None = None,
+    **common: Any,
 ) -> Cells:
     common = {"every": common["steps"], "batch_size": None} | common
-    return [{"world": world, "rule": rule, "options": rules[rule], **common} for rule in only or rules]
+    return [
+        {"world": world, "rule": rule, "options": rules[rule], **common} for rule in only or rules
+    ]
 
 
 def _gaussian(p: Preset) -> Cells:
@@ -57,7 +72,9 @@ def _gaussian(p: Preset) -> Cells:
 
 def _digits(p: Preset) -> Cells:
     name, sample, n, tests = p["digits"]
-    world = {"name": name, "n": n, "tests": tests} | ({"sample": True, "width": 16} if sample else {})
+    world = {"name": name, "n": n, "tests": tests} | (
+        {"sample": True, "width": 16} if sample else {}
+    )
     rules = {
         "erm": {},
         "jtt": {"stage1_steps": 30, "lam": 20.0},
@@ -224,13 +241,17 @@ def _domino_data(p: Preset) -> list[str]:
 
 _NO_MEMBERS = frozenset({"share"})  # of a collective that rounds to nobody
 EXPERIMENTS = (
-    Experiment("worlds", theory.worlds, _worlds, nonfinite=frozenset({"corrected_bound", "naive_bound"})),
+    Experiment(
+        "worlds", theory.worlds, _worlds, nonfinite=frozenset({"corrected_bound", "naive_bound"})
+    ),
     Experiment("population", theory.population, _population),
     Experiment("weights", theory.weight_checks, _weights),
     Experiment("gaussian", learning.curve, _gaussian, nonfinite=_NO_MEMBERS),
     Experiment("digits", learning.curve, _digits, data=_digit_data, nonfinite=_NO_MEMBERS),
     Experiment("images", learning.curve, _images, data=_image_data, nonfinite=_NO_MEMBERS),
-    Experiment("backgrounds", learning.curve, _backgrounds, data=_background_data, nonfinite=_NO_MEMBERS),
+    Experiment(
+        "backgrounds", learning.curve, _backgrounds, data=_background_data, nonfinite=_NO_MEMBERS
+    ),
     Experiment("lambda_one", learning.curve, _lambda_one),
     Experiment("interpolating", learning.curve, _interpolating),
     Experiment("validation", learning.validation, _validation),
@@ -240,47 +261,121 @@ EXPERIMENTS = (
 )
 
 _QUICK = {
-    "worlds": 10_000, "world_shapes": [[3, 2], [8, 4]], "population_points": 300,
+    "worlds": 10_000,
+    "world_shapes": [[3, 2], [8, 4]],
+    "population_points": 300,
     "weight_samples": 1000,
-    "alphas": [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4], "seeds": 4,
-    "rules": ["erm", "jtt", "lff", "cvar", "chi2"], "digit_rules": ["erm", "jtt", "lff", "cvar"],
-    "image_rules": ["erm", "jtt", "cvar"], "background_rules": ["erm", "group"],
-    "gaussian_n": 4000, "gaussian_tests": 4000, "gaussian_steps": 300, "interpolation_steps": 1500,
-    "digits": ["optdigits", False, 1200, 597], "digit_alphas": [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4],
+    "alphas": [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4],
+    "seeds": 4,
+    "rules": ["erm", "jtt", "lff", "cvar", "chi2"],
+    "digit_rules": ["erm", "jtt", "lff", "cvar"],
+    "image_rules": ["erm", "jtt", "cvar"],
+    "background_rules": ["erm", "group"],
+    "gaussian_n": 4000,
+    "gaussian_tests": 4000,
+    "gaussian_steps": 300,
+    "interpolation_steps": 1500,
+    "digits": ["optdigits", False, 1200, 597],
+    "digit_alphas": [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4],
     "digit_steps": 400,
-    "images": ["cifar10", False, 4000, 64], "image_alphas": [0.005, 0.02, 0.1, 0.4], "image_seeds": 3,
+    "images": ["cifar10", False, 4000, 64],
+    "image_alphas": [0.005, 0.02, 0.1, 0.4],
+    "image_seeds": 3,
     "image_steps": 600,
     "backgrounds": ["backgrounds", 4000],
-    "validation_n": 2000, "validation_alphas": [0.01, 0.02, 0.1], "validation_seeds": 6, "tails": [0.05],
-    "parity_n": 4000, "parity_alphas": [0.3, 0.4], "parity_seeds": 6, "parity_steps": 1000, "parity_every": 250,
-    "dominoes": ["mnist+cifar10", 4000, 1600, 200], "domino_alphas": [0.02, 0.05], "domino_seeds": 2,
-    "domino_steps": 2000, "domino_every": 500,
-}  # fmt: skip
+    "validation_n": 2000,
+    "validation_alphas": [0.01, 0.02, 0.1],
+    "validation_seeds": 6,
+    "tails": [0.05],
+    "parity_n": 4000,
+    "parity_alphas": [0.3, 0.4],
+    "parity_seeds": 6,
+    "parity_steps": 1000,
+    "parity_every": 250,
+    "dominoes": ["mnist+cifar10", 4000, 1600, 200],
+    "domino_alphas": [0.02, 0.05],
+    "domino_seeds": 2,
+    "domino_steps": 2000,
+    "domino_every": 500,
+}
 _SMOKE = _QUICK | {
-    "worlds": 200, "world_shapes": [[5, 3]], "population_points": 30, "weight_samples": 100,
-    "alphas": [0.02, 0.4], "seeds": 2, "rules": ["erm", "jtt"], "digit_rules": ["erm", "jtt"],
-    "image_rules": ["erm"], "background_rules": ["group"],
-    "gaussian_n": 1000, "gaussian_tests": 500, "gaussian_steps": 100,
-    "interpolation_steps": 100, "digits": ["fashion_mnist", True, 400, 200], "digit_alphas": [0.02, 0.4],
+    "worlds": 200,
+    "world_shapes": [[5, 3]],
+    "population_points": 30,
+    "weight_samples": 100,
+    "alphas": [0.02, 0.4],
+    "seeds": 2,
+    "rules": ["erm", "jtt"],
+    "digit_rules": ["erm", "jtt"],
+    "image_rules": ["erm"],
+    "background_rules": ["group"],
+    "gaussian_n": 1000,
+    "gaussian_tests": 500,
+    "gaussian_steps": 100,
+    "interpolation_steps": 100,
+    "digits": ["fashion_mnist", True, 400, 200],
+    "digit_alphas": [0.02, 0.4],
     "digit_steps": 60,
-    "images": ["fashion_mnist", True, 200, 8], "image_alphas": [0.02, 0.4], "image_seeds": 2, "image_steps": 30,
-    "backgrounds": ["backgrounds-fashion", 200], "validation_n": 200,
-    "validation_alphas": [0.1], "validation_seeds": 2, "tails": [0.2],
-    "parity_n": 256, "parity_alphas": [0.3, 0.4], "parity_seeds": 2, "parity_steps": 20, "parity_every": 10,
-    "dominoes": ["fashion", 256, 100, 16], "domino_alphas": [0.1], "domino_steps": 40, "domino_every": 20,
-}  # fmt: skip
+    "images": ["fashion_mnist", True, 200, 8],
+    "image_alphas": [0.02, 0.4],
+    "image_seeds": 2,
+    "image_steps": 30,
+    "backgrounds": ["backgrounds-fashion", 200],
+    "validation_n": 200,
+    "validation_alphas": [0.1],
+    "validation_seeds": 2,
+    "tails": [0.2],
+    "parity_n": 256,
+    "parity_alphas": [0.3, 0.4],
+    "parity_seeds": 2,
+    "parity_steps": 20,
+    "parity_every": 10,
+    "dominoes": ["fashion", 256, 100, 16],
+    "domino_alphas": [0.1],
+    "domino_steps": 40,
+    "domino_every": 20,
+}
 _FULL = _QUICK | {
     "worlds": 60_000,
-    "alphas": [0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5,
-               0.6, 0.7, 0.8],
-    "seeds": 10, "digit_alphas": [0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
-    "images": ["cifar10", False, 36_000, 0], "image_alphas": [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4],
-    "image_seeds": 5, "image_steps": 10_800, "backgrounds": ["backgrounds", 8000],
-    "validation_alphas": [0.01, 0.02, 0.05, 0.1], "validation_seeds": 20,
-    "parity_alphas": [0.2, 0.3, 0.4, 0.5], "parity_seeds": 10, "parity_steps": 4000,
-    "dominoes": ["mnist+cifar10", 8000, 2000, 0], "domino_alphas": [0.005, 0.01, 0.02, 0.05, 0.1], "domino_seeds": 5,
+    "alphas": [
+        0.002,
+        0.003,
+        0.005,
+        0.007,
+        0.01,
+        0.015,
+        0.02,
+        0.03,
+        0.05,
+        0.07,
+        0.1,
+        0.15,
+        0.2,
+        0.25,
+        0.3,
+        0.4,
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+    ],
+    "seeds": 10,
+    "digit_alphas": [0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5],
+    "images": ["cifar10", False, 36_000, 0],
+    "image_alphas": [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4],
+    "image_seeds": 5,
+    "image_steps": 10_800,
+    "backgrounds": ["backgrounds", 8000],
+    "validation_alphas": [0.01, 0.02, 0.05, 0.1],
+    "validation_seeds": 20,
+    "parity_alphas": [0.2, 0.3, 0.4, 0.5],
+    "parity_seeds": 10,
+    "parity_steps": 4000,
+    "dominoes": ["mnist+cifar10", 8000, 2000, 0],
+    "domino_alphas": [0.005, 0.01, 0.02, 0.05, 0.1],
+    "domino_seeds": 5,
     "domino_steps": 4000,
-}  # fmt: skip
+}
 
 PAPER = Paper(
     slug="collective_action",
@@ -289,14 +384,21 @@ PAPER = Paper(
     venue="ICML 2024",
     arxiv="2405.06582",
     presets={
-        "smoke": Preset("smoke", _SMOKE, omits="Sizes of seconds, Fashion-MNIST alone; most claims are not judged."),
+        "smoke": Preset(
+            "smoke",
+            _SMOKE,
+            omits="Sizes of seconds, Fashion-MNIST alone; most claims are not judged.",
+        ),
         "quick": Preset(
             "quick",
             _QUICK,
-            omits="Linear models and small perceptrons; images shrunk to 8 x 8 x 3 (CIFAR-10), 14 x 14 and 16 x 16 "
+            omits="Linear models and small perceptrons; images shrunk to 8 x 8 x 3 (CIFAR-10), 14 "
+            "x 14 and 16 x 16 "
             "(dominoes); up to 6 seeds.",
         ),
-        "full": Preset("full", _FULL, omits="A three-layer CNN in place of ResNets; Waterbirds has a stand-in."),
+        "full": Preset(
+            "full", _FULL, omits="A three-layer CNN in place of ResNets; Waterbirds has a stand-in."
+        ),
     },
     experiments=EXPERIMENTS,
     figures=FIGURES,

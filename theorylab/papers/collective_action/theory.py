@@ -1,4 +1,5 @@
-"""Cells on finite spaces: do the exact staircase and the bounds hold on random worlds, and what does JTT do exactly."""
+"""Cells on finite spaces: do the exact staircase and the bounds hold on random worlds, and what
+does JTT do exactly."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -11,13 +12,15 @@ import numpy as np
 from theorylab.collective import bounds, finite, reweighted, weights
 from theorylab.collective.generators import random_world
 
-EXAMPLE = np.array([[0.5, 0.3], [0.15, 0.05]])  # P0 of two points and two labels; everybody's signal is point 1
+# P0 of two points and two labels; everybody's signal is point 1
+EXAMPLE = np.array([[0.5, 0.3], [0.15, 0.05]])
 
 
 def worlds(points: int, labels: int, count: int, lam: float, seed: int) -> Mapping[str, Any]:
     """Exact success in `count` random worlds at random sizes, beside every bound on it (count,).
 
-    `merged` is the success of a learner that confuses pairs of points, `weighted` that of population JTT.
+    `merged` is the success of a learner that confuses pairs of points, `weighted` that of
+    population JTT.
     """
     with jax.enable_x64(True):
         found = _worlds(jax.random.split(jax.random.key(seed), count), points, labels, lam)
@@ -39,7 +42,8 @@ def _worlds(keys: Any, points: int, labels: int, lam: float) -> dict[str, Any]:
 
     def one(key: Any) -> dict[str, Any]:
         for_world, for_size, for_lam = jax.random.split(key, 3)
-        world: Any = random_world(for_world, points=points, labels=labels)  # traced: not the ints that users give
+        # traced: not the ints that users give
+        world: Any = random_world(for_world, points=points, labels=labels)
         law, g, y = world
         alpha = jax.random.uniform(for_size, minval=0.02, maxval=0.98)
         mixtures = {
@@ -49,18 +53,25 @@ def _worlds(keys: Any, points: int, labels: int, lam: float) -> dict[str, Any]:
         weight: Any = jax.random.uniform(for_lam, minval=1.0, maxval=lam)
         jtt = reweighted.population_jtt(law, g, y, alpha, weight)
         corrected, naive = (
-            reweighted.reweighted_bound(law, g, y, alpha, jtt.weights, corrected=c) for c in (True, False)
+            reweighted.reweighted_bound(law, g, y, alpha, jtt.weights, corrected=c)
+            for c in (True, False)
         )
         return {
-            "alpha": alpha, "gap": finite.suboptimality_gap(law, g, y), "xi": finite.uniqueness(law, g),
-            "floor": finite.label_floor(law, y), "staircase": finite.success_staircase(law, g, y, alpha),
+            "alpha": alpha,
+            "gap": finite.suboptimality_gap(law, g, y),
+            "xi": finite.uniqueness(law, g),
+            "floor": finite.label_floor(law, y),
+            "staircase": finite.success_staircase(law, g, y, alpha),
             "shifted": finite.success_staircase(law, g, y, 0.9 * alpha),
             "direct": finite.success_of(mixtures["feature_label"], law, g, y),
             "feature_only": finite.success_of(mixtures["feature_only"], law, g, y),
             "merged": finite.success_staircase(law, g, y, alpha, phi=phi),
-            "merged_gap": finite.suboptimality_gap(law, g, y, phi=phi), "merged_xi": finite.uniqueness(law, g, phi=phi),
-            "weighted": jtt.success, "corrected_bound": corrected, "naive_bound": naive,
-        }  # fmt: skip
+            "merged_gap": finite.suboptimality_gap(law, g, y, phi=phi),
+            "merged_xi": finite.uniqueness(law, g, phi=phi),
+            "weighted": jtt.success,
+            "corrected_bound": corrected,
+            "naive_bound": naive,
+        }
 
     return jax.vmap(one)(keys)
 
@@ -71,13 +82,17 @@ def population(lam: float, alphas: list[float]) -> Mapping[str, Any]:
     jtt = reweighted.population_jtt(EXAMPLE, signal, 1, np.asarray(alphas), lam)
     return {
         "erm": finite.success_staircase(EXAMPLE, signal, 1, np.asarray(alphas)),
-        "jtt": jtt.success, "alpha_eff": jtt.alpha_eff, "e_c": jtt.e_c, "e_0": jtt.e_0,
+        "jtt": jtt.success,
+        "alpha_eff": jtt.alpha_eff,
+        "e_c": jtt.e_c,
+        "e_0": jtt.e_0,
         "threshold": finite.thresholds(EXAMPLE, signal, 1)[1],
-    }  # fmt: skip
+    }
 
 
 def weight_checks(m: int, sizes: list[float], rhos: list[float], seed: int) -> Mapping[str, Any]:
-    """Check 7: sums, largest weights over their cap, and how active the chi^2 constraint is, on random losses."""
+    """Check 7: sums, largest weights over their cap, and how active the chi^2 constraint is, on
+    random losses."""
     with jax.enable_x64(True):
         losses = jnp.exp(jax.random.normal(jax.random.key(seed), (m,)))
         cvar = [np.asarray(weights.cvar_weights(losses, a)) for a in sizes]
@@ -86,6 +101,8 @@ def weight_checks(m: int, sizes: list[float], rhos: list[float], seed: int) -> M
     return {
         "sums": np.array([p.sum() for p in cvar + chi2]),
         "cap": np.array([p.max() * a * m for p, a in zip(cvar, sizes, strict=True)]),
-        "divergence": np.array([0.5 * ((m * p - 1) ** 2).mean() / r for p, r in zip(chi2, rhos, strict=True)]),
+        "divergence": np.array(
+            [0.5 * ((m * p - 1) ** 2).mean() / r for p, r in zip(chi2, rhos, strict=True)]
+        ),
         "from_uniform": np.array([np.abs(m * np.asarray(p) - 1).max() for p in limits]),
     }

@@ -1,4 +1,5 @@
-"""The problems that learners are trained on: data, model, signal and target label under one name."""
+"""The problems that learners are trained on: data, model, signal and target label under one
+name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,13 @@ from flax import nnx
 
 from theorylab.collective.curves import Sample
 from theorylab.collective.generators import gaussian_classes, parity_data
-from theorylab.collective.signals import Signal, block_signal, coordinate_trigger, parity_signal, pixel_trigger
+from theorylab.collective.signals import (
+    Signal,
+    block_signal,
+    coordinate_trigger,
+    parity_signal,
+    pixel_trigger,
+)
 from theorylab.data.loading import load
 from theorylab.nets.cnn import CNN
 from theorylab.nets.functional import functional
@@ -23,7 +30,8 @@ Model = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class World:
-    """A classification problem with a collective in it; all functions are the same objects at every call."""
+    """A classification problem with a collective in it; all functions are the same objects at every
+    call."""
 
     f: Model
     init: Callable[[Any], Any]
@@ -35,7 +43,9 @@ class World:
 @cache
 def linear(features: int, classes: int) -> tuple[Model, Callable[[Any], Any]]:
     """Softmax regression from zero."""
-    return (lambda p, x: x @ p[0] + p[1]), (lambda key: (jnp.zeros((features, classes)), jnp.zeros(classes)))
+    return (lambda p, x: x @ p[0] + p[1]), (
+        lambda key: (jnp.zeros((features, classes)), jnp.zeros(classes))
+    )
 
 
 @cache
@@ -62,17 +72,28 @@ def _drawn(build: Callable[[nnx.Rngs], nnx.Module]) -> Callable[[Any], Any]:
 
 @cache
 def build(name: str, n: int, tests: int, sample: bool | None = None, width: int = 0) -> World:
-    """gaussian, parity-1 to -3, optdigits, fashion_mnist, cifar10, backgrounds or backgrounds-fashion."""
+    """gaussian, parity-1 to -3, optdigits, fashion_mnist, cifar10, backgrounds or
+    backgrounds-fashion."""
     if name == "gaussian":
         f, init = mlp((21, width, 5)) if width else linear(21, 5)
-        return World(f, init, _generated(gaussian_classes, n, tests), coordinate_trigger(20, 1.0), 0)
+        return World(
+            f, init, _generated(gaussian_classes, n, tests), coordinate_trigger(20, 1.0), 0
+        )
     if name.startswith("parity"):
         order = int(name[-1])
-        return World(*mlp((13, width, 1)), _generated(parity_data, n, tests), parity_signal(range(10, 10 + order)), 0)
+        return World(
+            *mlp((13, width, 1)),
+            _generated(parity_data, n, tests),
+            parity_signal(range(10, 10 + order)),
+            0,
+        )
     if name == "optdigits":
         x, y = load("keel/optdigits").merged()
         return World(
-            *linear(64, 10), _drawn_from(x.astype(np.float32) / 16, y, n, tests), coordinate_trigger([0, 7, 56], 0.5), 8
+            *linear(64, 10),
+            _drawn_from(x.astype(np.float32) / 16, y, n, tests),
+            coordinate_trigger([0, 7, 56], 0.5),
+            8,
         )
     if name.startswith("backgrounds"):
         return _backgrounds(name, n, tests, width)
@@ -102,13 +123,17 @@ def _drawn_from(
 
 
 def shrink(images: np.ndarray, factor: int) -> np.ndarray:
-    """Means over factor x factor pixels on the scale [0, 1]; (n, h, w, ...) -> (n, h / factor, w / factor, ...)."""
+    """Means over factor x factor pixels on the scale [0, 1]; (n, h, w, ...) -> (n, h / factor, w /
+    factor, ...)."""
     n, h, w, *c = images.shape
-    return (images.reshape(n, h // factor, factor, w // factor, factor, *c).mean((2, 4)) / 255).astype(np.float32)
+    return (
+        images.reshape(n, h // factor, factor, w // factor, factor, *c).mean((2, 4)) / 255
+    ).astype(np.float32)
 
 
 def _images(name: str, sample: bool | None, n: int, tests: int, width: int) -> World:
-    """Ten classes of images and a trigger of three white pixels; width 0: full resolution and a CNN."""
+    """Ten classes of images and a trigger of three white pixels; width 0: full resolution and a
+    CNN."""
     x, y = load(name, sample=sample).merged()
     x = x[: 8 * (n + tests)] if width else x  # the pool from which every seed draws its own
     y, x = y[: len(x)], shrink(x, 4 if width else 1)
@@ -120,10 +145,11 @@ def _images(name: str, sample: bool | None, n: int, tests: int, width: int) -> W
 
 
 def _backgrounds(name: str, n: int, tests: int, width: int) -> World:
-    """Stand-in for Waterbirds: two kinds of objects on two textures, which go with the label in 95 % of cases.
+    """Stand-in for Waterbirds: two kinds of objects on two textures, which go with the label in 95
+    % of cases.
 
-    Birds and horses of CIFAR-10, or coats and shirts of Fashion-MNIST for "backgrounds-fashion". The groups are (label,
-    texture); the trigger is the corner pixel.
+    Birds and horses of CIFAR-10, or coats and shirts of Fashion-MNIST for "backgrounds-fashion".
+    The groups are (label, texture); the trigger is the corner pixel.
     """
     if name == "backgrounds-fashion":
         (x, y), kinds = load("fashion_mnist", sample=True).merged(), (4, 6)
@@ -147,9 +173,10 @@ def _backgrounds(name: str, n: int, tests: int, width: int) -> World:
 def dominoes(n: int, tests: int, half: str, pattern: str, source: str, width: int) -> World:
     """Two pictures side by side, of classes that agree: label 0 or 1 can be read from either half.
 
-    half: where the collective plants its 2 x 2 corner, "simple" or "complex"; pattern: "white" or "checker", which
-    occurs in neither half by itself. source "mnist+cifar10": digits 0 and 1 next to automobiles and trucks; "fashion":
-    trousers and sneakers next to coats and shirts. width 0: full resolution, one above the other, and a CNN.
+    half: where the collective plants its 2 x 2 corner, "simple" or "complex"; pattern: "white" or
+    "checker", which occurs in neither half by itself. source "mnist+cifar10": digits 0 and 1 next
+    to automobiles and trucks; "fashion": trousers and sneakers next to coats and shirts. width 0:
+    full resolution, one above the other, and a CNN.
     """
     left, right, y = _pairs(source, full=width == 0)
     low, high = (-0.5, 0.5) if half == "complex" else (0.0, 1.0)
@@ -159,16 +186,24 @@ def dominoes(n: int, tests: int, half: str, pattern: str, source: str, width: in
         start, row = (left[0].size, side) if half == "complex" else (0, left.shape[1])
         corner = [start, start + 1, start + row, start + row + 1]
         values = [high, low, low, high] if pattern == "checker" else [high] * 4
-        return World(*mlp((x.shape[1], width, 1)), _drawn_from(x, y, n, tests), coordinate_trigger(corner, values), 0)
+        return World(
+            *mlp((x.shape[1], width, 1)),
+            _drawn_from(x, y, n, tests),
+            coordinate_trigger(corner, values),
+            0,
+        )
     x = np.concatenate([left, right], axis=1)
     top = left.shape[1] if half == "complex" else 0
     other = low if pattern == "checker" else None
     model = cnn(x.shape[1:], 2)
-    return World(*model, _drawn_from(x, y, n, tests), block_signal((top, 0), (2, 2), high, other=other), 0)
+    return World(
+        *model, _drawn_from(x, y, n, tests), block_signal((top, 0), (2, 2), high, other=other), 0
+    )
 
 
 def _pairs(source: str, *, full: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Left halves in [0, 1], right halves in [-.5, .5], labels; matched at random within each class."""
+    """Left halves in [0, 1], right halves in [-.5, .5], labels; matched at random within each
+    class."""
     if source == "fashion":
         x, y = load("fashion_mnist", sample=True).merged()
         small = shrink(x, 2)

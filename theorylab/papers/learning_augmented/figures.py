@@ -1,4 +1,5 @@
-"""Figures: the paper's two trade-off curves with measured points on them, and checks of what they rest on."""
+"""Figures: the paper's two trade-off curves with measured points on them, and checks of what they
+rest on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,9 +33,16 @@ def _ski_table(results: All, preset: Preset) -> Table:
     table = Table("series", "b", "consistency", "robustness")
     lowest = float(smallest_robustness())
     for g in np.geomspace(lowest, 6.0, 60):
-        table.add(series="randomised, limit", b=0, consistency=float(tradeoff_randomized(g)), robustness=g)
+        table.add(
+            series="randomised, limit", b=0, consistency=float(tradeoff_randomized(g)), robustness=g
+        )
     for g in np.geomspace(2.0, 6.0, 60):
-        table.add(series="deterministic, limit", b=0, consistency=float(tradeoff_deterministic(g)), robustness=g)
+        table.add(
+            series="deterministic, limit",
+            b=0,
+            consistency=float(tradeoff_deterministic(g)),
+            robustness=g,
+        )
     for row in results["optimum"]:
         if row.cell["lp"]:
             for g, c in zip(row.cell["gammas"], row["lp"], strict=True):
@@ -53,20 +61,42 @@ def _ski_table(results: All, preset: Preset) -> Table:
 def _ski_draw(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.3, sharey=True)
     largest = max(table.where(series="D, measured")["b"])
-    for axis, title in zip(axes[0], ("What is possible", f"Algorithms, measured at b = {largest:g}"), strict=True):
+    for axis, title in zip(
+        axes[0], ("What is possible", f"Algorithms, measured at b = {largest:g}"), strict=True
+    ):
         for i, name in enumerate(("deterministic", "randomised")):
             rows = table.where(series=f"{name}, limit")
-            axis.plot(rows["consistency"], rows["robustness"], color=COLOURS[i], ls=DASHES[i], marker="",
-                      label=f"{name}, b → ∞")  # fmt: skip
+            axis.plot(
+                rows["consistency"],
+                rows["robustness"],
+                color=COLOURS[i],
+                ls=DASHES[i],
+                marker="",
+                label=f"{name}, b → ∞",
+            )
         axis.set(xlabel="consistency β", title=title, xlim=(0.98, 2.05), ylim=(1.3, 6.1))
     prices = table.where(series="LP optimum").groups("b")
     for colour, marker, ((b,), rows) in zip(ramp(len(prices)), MARKERS, prices, strict=False):
-        axes[0, 0].plot(rows["consistency"], rows["robustness"], color=colour, marker=marker, ls="none", mfc="none",
-                        label=f"LP optimum, b = {b:g}")  # fmt: skip
+        axes[0, 0].plot(
+            rows["consistency"],
+            rows["robustness"],
+            color=colour,
+            marker=marker,
+            ls="none",
+            mfc="none",
+            label=f"LP optimum, b = {b:g}",
+        )
     for i, series in enumerate(("D, measured", "R, measured", "R, published")):
         rows = table.where(series=series, b=largest)
-        axes[0, 1].plot(rows["consistency"], rows["robustness"], color=COLOURS[(0, 1, 5)[i]], marker=MARKERS[i],
-                        ls="none", mfc="none", label=series)  # fmt: skip
+        axes[0, 1].plot(
+            rows["consistency"],
+            rows["robustness"],
+            color=COLOURS[(0, 1, 5)[i]],
+            marker=MARKERS[i],
+            ls="none",
+            mfc="none",
+            label=series,
+        )
     axes[0, 0].set_ylabel("robustness γ")
     for axis in axes[0]:
         axis.legend(loc="upper right")
@@ -81,15 +111,26 @@ def _jobs_table(results: All, preset: Preset) -> Table:
     for a in np.linspace(0.02, 0.98, 60):
         robust, plain, refined = (float(v) for v in prr_guarantees(a))
         table.add(series="PRR, published: 1/a", parameter=a, consistency=plain, robustness=robust)
-        table.add(series="PRR, published: (1+a)/(2a)", parameter=a, consistency=refined, robustness=robust)
-    pairs = {(r.cell["policy"], r.cell["parameter"], r.cell["perfect"]): float(r["ratio"])
-             for r in results["search"] if r.cell["n"] == 2}  # fmt: skip
-    names = {"two_stage": "two-stage, searched", "prr": "PRR, searched", "two_stage_blind": "no overrun detection"}
+        table.add(
+            series="PRR, published: (1+a)/(2a)", parameter=a, consistency=refined, robustness=robust
+        )
+    pairs = {
+        (r.cell["policy"], r.cell["parameter"], r.cell["perfect"]): float(r["ratio"])
+        for r in results["search"]
+        if r.cell["n"] == 2
+    }
+    names = {
+        "two_stage": "two-stage, searched",
+        "prr": "PRR, searched",
+        "two_stage_blind": "no overrun detection",
+    }
     for (policy, parameter, perfect), ratio in pairs.items():
         if policy in names and not perfect:
             exact = float(prr_consistency(2, parameter)) if policy == "prr" else 1 + parameter
             consistency = pairs.get((policy, parameter, True), exact)
-            table.add(series=names[policy], parameter=parameter, consistency=consistency, robustness=ratio)
+            table.add(
+                series=names[policy], parameter=parameter, consistency=consistency, robustness=ratio
+            )
     return table
 
 
@@ -104,10 +145,16 @@ def _jobs_draw(table: Table) -> MplFigure:
                 if line
                 else {"ls": "none", "marker": MARKERS[i % 6], "mfc": "none", "ms": size}
             )
-            axis.plot(rows["consistency"], rows["robustness"], color=COLOURS[i % 6], label=series, **style)
+            axis.plot(
+                rows["consistency"], rows["robustness"], color=COLOURS[i % 6], label=series, **style
+            )
     axes[0, 0].set(xlim=(0.99, 1.36), ylim=(1.25, 2.08), title="Two jobs: optimum and measured")
     axes[0, 1].set(
-        xlim=(0.95, 6), ylim=(1, 12), yscale="log", xscale="log", title="The same, with published guarantees"
+        xlim=(0.95, 6),
+        ylim=(1, 12),
+        yscale="log",
+        xscale="log",
+        title="The same, with published guarantees",
     )
     axes[0, 1].set_xticks([1, 1.5, 2, 3, 5], ["1", "1.5", "2", "3", "5"])
     axes[0, 1].set_yticks([1, 2, 4, 8], ["1", "2", "4", "8"])
@@ -125,7 +172,9 @@ def _identity_table(results: All, preset: Preset) -> Table:
         for j, share in enumerate(row.cell["shares"]):
             shown = slice(0, 40)
             for f, s in zip(row["formula"][j, shown], row["simulated"][j, shown], strict=True):
-                table.add(n=row.cell["n"], share=share, formula=f, simulated=s, error=abs(s / f - 1))
+                table.add(
+                    n=row.cell["n"], share=share, formula=f, simulated=s, error=abs(s / f - 1)
+                )
     return table
 
 
@@ -133,18 +182,34 @@ def _identity_draw(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.0)
     shares = table.groups("share")
     for colour, marker, ((share,), rows) in zip(ramp(len(shares)), MARKERS, shares, strict=False):
-        axes[0, 0].plot(rows["formula"], rows["simulated"], color=colour, marker=marker, ls="none", ms=3, mfc="none",
-                        label=f"a = {share:g}")  # fmt: skip
+        axes[0, 0].plot(
+            rows["formula"],
+            rows["simulated"],
+            color=colour,
+            marker=marker,
+            ls="none",
+            ms=3,
+            mfc="none",
+            label=f"a = {share:g}",
+        )
         sizes = _numbers(rows, "n")
         worst = [max(float(rows.where(n=n)["error"].max()), 1e-17) for n in sizes]
         axes[0, 1].plot(sizes, worst, color=colour, marker=marker)
     low, high = table["formula"].min() * 0.98, table["formula"].max() * 1.02
     diagonal(axes[0, 0], low, high)
     axes[0, 0].set(
-        xlabel="(2 OPT - (1-a) Σx) / ((1+a) OPT)", ylabel="simulated cost / OPT", title="Exact cost of PRR(a)"
+        xlabel="(2 OPT - (1-a) Σx) / ((1+a) OPT)",
+        ylabel="simulated cost / OPT",
+        title="Exact cost of PRR(a)",
     )
     sizes = _numbers(table, "n")
-    axes[0, 1].set(xscale="log", yscale="log", ylim=(1e-17, 1e-13), xlabel="jobs n", title="largest relative error")
+    axes[0, 1].set(
+        xscale="log",
+        yscale="log",
+        ylim=(1e-17, 1e-13),
+        xlabel="jobs n",
+        title="largest relative error",
+    )
     axes[0, 1].set_xticks(sizes, [f"{n:g}" for n in sizes])
     axes[0, 1].minorticks_off()
     axes[0, 0].legend()
@@ -156,12 +221,18 @@ def _bounds_table(results: All, preset: Preset) -> Table:
     for row in results["hard"]:
         n, end = row.cell["n"], (row.cell["n"] - 1) / (row.cell["n"] + 1)
         for lam in np.linspace(0, end, 60):
-            table.add(n=n, series="lower bound LB_n", lam=lam, ratio=float(scheduling_lower_bound(n, lam)))
-        for lam, two_stage, prr in zip(row.cell["lams"], row["simulated"], row["prr_simulated"], strict=True):
+            table.add(
+                n=n, series="lower bound LB_n", lam=lam, ratio=float(scheduling_lower_bound(n, lam))
+            )
+        for lam, two_stage, prr in zip(
+            row.cell["lams"], row["simulated"], row["prr_simulated"], strict=True
+        ):
             table.add(n=n, series="two-stage, hard instance", lam=lam, ratio=two_stage)
             table.add(n=n, series="PRR, hard instance", lam=lam, ratio=prr)
         for lam, ratio in zip(
-            row.cell["lams"], np.maximum(row["simulated"], row["small_job"]) / row["bound"], strict=True
+            row.cell["lams"],
+            np.maximum(row["simulated"], row["small_job"]) / row["bound"],
+            strict=True,
         ):
             table.add(n=n, series="two-stage / bound", lam=lam, ratio=ratio)
         for lam, ratio in zip(row.cell["lams"], row["small_job"], strict=True):
@@ -179,13 +250,21 @@ def _bounds_table(results: All, preset: Preset) -> Table:
 
 
 def _bounds_draw(table: Table) -> MplFigure:
-    sizes = [n for n in _numbers(table, "n") if n in (3, 5, 6, 10, 100, 1000)] or _numbers(table, "n")
+    sizes = [n for n in _numbers(table, "n") if n in (3, 5, 6, 10, 100, 1000)] or _numbers(
+        table, "n"
+    )
     figure, axes = panels(2, -(-(len(sizes) + 1) // 2), height=2.7)
     styles: Mapping[str, dict[str, Any]] = {
         "lower bound LB_n": {"color": COLOURS[0], "ls": "-", "marker": ""},
         "two-stage, hard instance": {"color": COLOURS[2], "ls": "--", "marker": "o", "ms": 3},
         "two-stage, small right job": {"color": COLOURS[3], "ls": "none", "marker": "^", "ms": 4},
-        "two-stage, searched": {"color": COLOURS[4], "ls": "none", "marker": "D", "mfc": "none", "ms": 6},
+        "two-stage, searched": {
+            "color": COLOURS[4],
+            "ls": "none",
+            "marker": "D",
+            "mfc": "none",
+            "ms": 6,
+        },
         "PRR, hard instance": {"color": COLOURS[1], "ls": "-.", "marker": "s", "ms": 3},
         "PRR, searched": {"color": COLOURS[5], "ls": "none", "marker": "v", "mfc": "none", "ms": 6},
     }
@@ -210,7 +289,9 @@ def _bounds_draw(table: Table) -> MplFigure:
     for colour, marker, n in zip(ramp(len(sizes)), MARKERS, sizes, strict=False):
         rows = table.where(n=n, series="two-stage / bound")
         last.plot(rows["lam"], rows["ratio"], color=colour, marker=marker, ms=3, label=f"n = {n:g}")
-    last.set(title="two-stage, worst known / lower bound", xlabel="consistency - 1, λ", yscale="log")
+    last.set(
+        title="two-stage, worst known / lower bound", xlabel="consistency - 1, λ", yscale="log"
+    )
     last.set_yticks([1, 1.1, 1.5, 2, 2.5], ["1", "1.1", "1.5", "2", "2.5"])
     last.minorticks_off()
     last.legend()
@@ -225,15 +306,29 @@ def _noise_table(results: All, preset: Preset) -> Table:
     for i, rule in enumerate(RULES):
         for j, sigma in enumerate(cell["sigmas"]):
             value = mean[:, i, j]
-            table.add(experiment="ski rental", series=rule, sigma=sigma / cell["b"], ratio=value.mean(),
-                      low=np.min(value), high=np.max(value), exact=exact[i, j])  # fmt: skip
+            table.add(
+                experiment="ski rental",
+                series=rule,
+                sigma=sigma / cell["b"],
+                ratio=value.mean(),
+                low=np.min(value),
+                high=np.max(value),
+                exact=exact[i, j],
+            )
     rows = results["psk_jobs"]
     ratio = rows.stack("ratio")  # seeds, policies, sigmas, instances
     for i, policy in enumerate(JOB_POLICIES):
         for j, sigma in enumerate(next(iter(rows)).cell["sigmas"]):
             value = ratio[:, i, j].mean(-1)
-            table.add(experiment="scheduling", series=policy, sigma=sigma, ratio=value.mean(), low=np.min(value),
-                      high=np.max(value), exact=value.mean())  # fmt: skip
+            table.add(
+                experiment="scheduling",
+                series=policy,
+                sigma=sigma,
+                ratio=value.mean(),
+                low=np.min(value),
+                high=np.max(value),
+                exact=value.mean(),
+            )
     return table
 
 
@@ -247,13 +342,29 @@ def _noise_draw(table: Table) -> MplFigure:
     }
     for axis, ((experiment,), part) in zip(axes[0], table.groups("experiment"), strict=True):
         for i, ((series,), rows) in enumerate(part.groups("series")):
-            axis.plot(rows["sigma"], rows["ratio"], color=COLOURS[i], marker=MARKERS[i], ls=DASHES[i],
-                      label=labels.get(str(series), series))  # fmt: skip
-            band(axis, rows["sigma"].tolist(), rows["low"].tolist(), rows["high"].tolist(), COLOURS[i])
+            axis.plot(
+                rows["sigma"],
+                rows["ratio"],
+                color=COLOURS[i],
+                marker=MARKERS[i],
+                ls=DASHES[i],
+                label=labels.get(str(series), series),
+            )
+            band(
+                axis,
+                rows["sigma"].tolist(),
+                rows["low"].tolist(),
+                rows["high"].tolist(),
+                COLOURS[i],
+            )
             if experiment == "ski rental":
-                axis.plot(rows["sigma"], rows["exact"], color=COLOURS[i], lw=0.6, marker="", alpha=0.7)
+                axis.plot(
+                    rows["sigma"], rows["exact"], color=COLOURS[i], lw=0.6, marker="", alpha=0.7
+                )
         axis.set_title(str(experiment))
-    axes[0, 0].set(xlabel="noise of the prediction σ / b", ylabel="average cost / OPT", ylim=(0.95, 2.15))
+    axes[0, 0].set(
+        xlabel="noise of the prediction σ / b", ylabel="average cost / OPT", ylim=(0.95, 2.15)
+    )
     axes[0, 0].legend(loc="upper left", ncols=2)
     axes[0, 1].set_xscale("symlog", linthresh=1)
     noise = sorted(set(table.where(experiment="scheduling")["sigma"]))
@@ -271,17 +382,26 @@ def _certificate_table(results: All, preset: Preset) -> Table:
     for row in results["certificate"]:
         b = row.cell["b"]
         for i, day in enumerate(row["day"]):
-            table.add(b=b, time=day / b, density=b * row["probability"][i], weight=b * b * row["weight"][i],
-                      hard_cost=row["hard_cost"][i], ratio=row["ratio"][i], floor=float(row["floor"]))  # fmt: skip
+            table.add(
+                b=b,
+                time=day / b,
+                density=b * row["probability"][i],
+                weight=b * b * row["weight"][i],
+                hard_cost=row["hard_cost"][i],
+                ratio=row["ratio"][i],
+                floor=float(row["floor"]),
+            )
     return table
 
 
 def _certificate_draw(table: Table) -> MplFigure:
     figure, axes = panels(2, 2, height=2.5, sharex=True)
     shown = {
-        "density": "probability of buying × b", "weight": "weight of the season × b²",
-        "ratio": "ratio of the optimum, by season", "hard_cost": "cost under the weights, by buying day",
-    }  # fmt: skip
+        "density": "probability of buying × b",
+        "weight": "weight of the season × b²",
+        "ratio": "ratio of the optimum, by season",
+        "hard_cost": "cost under the weights, by buying day",
+    }
     k = np.log(2.0)
     t = np.linspace(0.01, k, 100)
     for axis, (column, title) in zip(axes.ravel(), shown.items(), strict=True):
@@ -289,7 +409,12 @@ def _certificate_draw(table: Table) -> MplFigure:
             rows = table.where(b=b)
             style: dict[str, Any] = {"marker": MARKERS[i], "ms": 5} if b <= 20 else {"marker": ""}
             axis.plot(
-                rows["time"], rows[column], color=COLOURS[i], ls="-" if b > 20 else ":", label=f"b = {b:g}", **style
+                rows["time"],
+                rows[column],
+                color=COLOURS[i],
+                ls="-" if b > 20 else ":",
+                label=f"b = {b:g}",
+                **style,
             )
         axis.set_title(title)
         axis.axvline(k, color="grey", lw=0.7, ls=":")
@@ -304,12 +429,20 @@ def _certificate_draw(table: Table) -> MplFigure:
 def _surface_table(results: All, preset: Preset) -> Table:
     table = Table("b", "gamma", "prediction", "consistency", "largest")
     closed = {
-        (r.cell["b"], g): c for r in results["optimum"] for g, c in zip(r.cell["gammas"], r["closed"], strict=True)
+        (r.cell["b"], g): c
+        for r in results["optimum"]
+        for g, c in zip(r.cell["gammas"], r["closed"], strict=True)
     }
     for row in results["surface"]:
         b, gamma = row.cell["b"], row.cell["gamma"]
         for y, c in zip(row.cell["predictions"], row["consistency"], strict=True):
-            table.add(b=b, gamma=gamma, prediction=y / b, consistency=c, largest=closed.get((b, gamma), float("nan")))
+            table.add(
+                b=b,
+                gamma=gamma,
+                prediction=y / b,
+                consistency=c,
+                largest=closed.get((b, gamma), float("nan")),
+            )
     return table
 
 
@@ -318,7 +451,13 @@ def _surface_draw(table: Table) -> MplFigure:
     axis = axes[0, 0]
     gammas = table.groups("gamma")
     for colour, marker, ((gamma,), rows) in zip(ramp(len(gammas)), MARKERS, gammas, strict=False):
-        axis.plot(rows["prediction"], rows["consistency"], color=colour, marker=marker, label=f"γ = {gamma:g}")
+        axis.plot(
+            rows["prediction"],
+            rows["consistency"],
+            color=colour,
+            marker=marker,
+            label=f"γ = {gamma:g}",
+        )
         axis.axhline(rows["largest"][0], color=colour, lw=0.8, ls=":")
     axis.axvline(1.0, color="grey", lw=0.7, ls=":")
     axis.set(xlabel="prediction y / b", ylabel="least consistency at this prediction")
@@ -328,52 +467,97 @@ def _surface_draw(table: Table) -> MplFigure:
 
 FIGURES = (
     Figure(
-        "la_fig1", "Ski rental: robustness against consistency", "content", ("optimum", "algorithms"), _ski_table,
+        "la_fig1",
+        "Ski rental: robustness against consistency",
+        "content",
+        ("optimum", "algorithms"),
+        _ski_table,
         _ski_draw,
-        "Curves: the optimal trade-offs as the price b grows. Left: LP optima at finite b, which lie below the limit "
-        "curve and approach it. Right: exact worst ratios of the deterministic rule D and the randomised rule R over "
+        "Curves: the optimal trade-offs as the price b grows. Left: LP optima at finite b, which "
+        "lie below the limit "
+        "curve and approach it. Right: exact worst ratios of the deterministic rule D and the "
+        "randomised rule R over "
         "all predictions and seasons, and R's published guarantee.",
         "The axis ranges of the paper's figure are not known; points are ours.",
     ),
     Figure(
-        "la_fig2", "Scheduling two jobs: robustness against consistency", "content", ("search",), _jobs_table,
+        "la_fig2",
+        "Scheduling two jobs: robustness against consistency",
+        "content",
+        ("search",),
+        _jobs_table,
         _jobs_draw,
-        "The optimal curve 1 + 1/(1+6λ) and worst ratios found by search for the two-stage schedule and for PRR(a), "
-        "both on it. A two-stage schedule that notices overruns only at completion is far above. Right: PRR's "
+        "The optimal curve 1 + 1/(1+6λ) and worst ratios found by search for the two-stage "
+        "schedule and for PRR(a), "
+        "both on it. A two-stage schedule that notices overruns only at completion is far above. "
+        "Right: PRR's "
         "published guarantees, which are not tight and useless at n = 2.",
         "The axis ranges of the paper's figure are not known; points are ours.",
     ),
     Figure(
-        "la_v1", "Preferential round robin on correct predictions", "ours", ("identities",), _identity_table,
+        "la_v1",
+        "Preferential round robin on correct predictions",
+        "ours",
+        ("identities",),
+        _identity_table,
         _identity_draw,
-        "Simulated cost of PRR(a) on Pareto sizes against the exact formula, for the share a given to the "
-        "predicted-shortest job (a = 0 is round robin), and the largest relative error by number of jobs. "
+        "Simulated cost of PRR(a) on Pareto sizes against the exact formula, for the share a "
+        "given to the "
+        "predicted-shortest job (a = 0 is round robin), and the largest relative error by number "
+        "of jobs. "
         "Dotted: both costs are equal.",
     ),
     Figure(
-        "la_v2", "Lower bound and algorithms by number of jobs", "ours", ("hard", "search"), _bounds_table,
+        "la_v2",
+        "Lower bound and algorithms by number of jobs",
+        "ours",
+        ("hard", "search"),
+        _bounds_table,
         _bounds_draw,
-        "The lower bound for n jobs; simulated worst known instances of the two-stage schedule and of PRR at the same "
-        "consistency; worst ratios found by search where it was run. Two-stage leaves the bound at n = 5, where only "
-        "instances with a small right job show it; the last panel divides its worst known ratio by the bound.",
+        "The lower bound for n jobs; simulated worst known instances of the two-stage schedule "
+        "and of PRR at the same "
+        "consistency; worst ratios found by search where it was run. Two-stage leaves the bound "
+        "at n = 5, where only "
+        "instances with a small right job show it; the last panel divides its worst known ratio "
+        "by the bound.",
     ),
     Figure(
-        "la_v3", "Cost against the noise of the prediction", "ours", ("psk_ski", "psk_jobs"), _noise_table, _noise_draw,
-        "The predecessor's experiments. Left: b = 100, seasons uniform on 1..400; thin lines are exact expectations. "
-        "Right: 50 Pareto(1.1) jobs. Bands: smallest and largest average over seeds. The two-stage schedule jumps to "
+        "la_v3",
+        "Cost against the noise of the prediction",
+        "ours",
+        ("psk_ski", "psk_jobs"),
+        _noise_table,
+        _noise_draw,
+        "The predecessor's experiments. Left: b = 100, seasons uniform on 1..400; thin lines are "
+        "exact expectations. "
+        "Right: 50 Pareto(1.1) jobs. Bands: smallest and largest average over seeds. The "
+        "two-stage schedule jumps to "
         "round robin's cost at any noise.",
         "Predictions of job sizes are cut at 0.",
     ),
     Figure(
-        "la_v4", "Optimal strategy and hard seasons certify each other", "ours", ("certificate",), _certificate_table,
+        "la_v4",
+        "Optimal strategy and hard seasons certify each other",
+        "ours",
+        ("certificate",),
+        _certificate_table,
         _certificate_draw,
-        "γ = 2. Top: the optimal buying distribution and the weights of the hard seasons, with the limits e^t/(e^κ-1) "
-        "and e^(κ-x) (dashed; dotted grey line: κ = ln 2). Bottom: the distribution's ratio is γ up to κ, and under "
+        "γ = 2. Top: the optimal buying distribution and the weights of the hard seasons, with "
+        "the limits e^t/(e^κ-1) "
+        "and e^(κ-x) (dashed; dotted grey line: κ = ln 2). Bottom: the distribution's ratio is γ "
+        "up to κ, and under "
         "the weights every buying day up to κ costs the same, later ones more.",
     ),
     Figure(
-        "la_v5", "The optimum depends on the prediction", "ours", ("surface", "optimum"), _surface_table, _surface_draw,
-        "LP optimum of the consistency at each single prediction. It is largest for predictions from 2b on, where it "
-        "equals the closed form (dotted lines); just above b rules that fix one distribution are not optimal.",
+        "la_v5",
+        "The optimum depends on the prediction",
+        "ours",
+        ("surface", "optimum"),
+        _surface_table,
+        _surface_draw,
+        "LP optimum of the consistency at each single prediction. It is largest for predictions "
+        "from 2b on, where it "
+        "equals the closed form (dotted lines); just above b rules that fix one distribution are "
+        "not optimal.",
     ),
-)  # fmt: skip
+)

@@ -1,4 +1,5 @@
-"""Cells on ski rental: closed forms beside the LP, exact ratios of the algorithms, and PSK's experiment."""
+"""Cells on ski rental: closed forms beside the LP, exact ratios of the algorithms, and PSK's
+experiment."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +25,8 @@ Arrays = Mapping[str, Any]
 
 
 def optimum(b: int, gammas: list[float], lp: bool) -> Arrays:
-    """Per gamma (G,): closed form, limit, dual bound, the distribution's own ratio and excess over gamma, LP value."""
+    """Per gamma (G,): closed form, limit, dual bound, the distribution's own ratio and excess over
+    gamma, LP value."""
     found: dict[str, list[float]] = {k: [] for k in ("primal", "dual", "detuned", "excess", "lp")}
     for gamma in gammas:
         q = optimal_buy_distribution(b, gamma)
@@ -36,16 +38,22 @@ def optimum(b: int, gammas: list[float], lp: bool) -> Arrays:
         found["excess"].append(float(ski_ratios(q, b, np.arange(1, 4 * b)).max() - gamma))
         found["lp"].append(consistency_lp(b, 4 * b, gamma).consistency if lp else 0.0)
     arrays = {k: np.asarray(v) for k, v in found.items()}
-    return arrays | {"closed": tradeoff_randomized_discrete(gammas, b), "limit": tradeoff_randomized(gammas)}
+    return arrays | {
+        "closed": tradeoff_randomized_discrete(gammas, b),
+        "limit": tradeoff_randomized(gammas),
+    }
 
 
 def surface(b: int, gamma: float, predictions: list[int]) -> Arrays:
     """The LP's least consistency at each prediction (Y,)."""
-    return {"consistency": np.asarray([consistency_lp(b, y, gamma).consistency for y in predictions])}
+    return {
+        "consistency": np.asarray([consistency_lp(b, y, gamma).consistency for y in predictions])
+    }
 
 
 def certificate(b: int, gamma: float) -> Arrays:
-    """Optimal primal and dual on days 1..b: probabilities, weights, cost of each day under the weights, ratios."""
+    """Optimal primal and dual on days 1..b: probabilities, weights, cost of each day under the
+    weights, ratios."""
     dual = dual_certificate(gamma, b)
     day = np.arange(1, b + 1)
     weights = np.zeros(b)
@@ -53,20 +61,29 @@ def certificate(b: int, gamma: float) -> Arrays:
     costs = np.stack([ski_cost(day, x, b) for x in day])  # seasons by buying days
     q = optimal_buy_distribution(b, gamma)
     endless = (day - 1 + b) / b
-    return {"day": day, "probability": q, "weight": weights, "hard_cost": endless + weights @ costs,
-            "ratio": ski_ratios(q, b, day), "floor": np.asarray(dual.cost)}  # fmt: skip
+    return {
+        "day": day,
+        "probability": q,
+        "weight": weights,
+        "hard_cost": endless + weights @ costs,
+        "ratio": ski_ratios(q, b, day),
+        "floor": np.asarray(dual.cost),
+    }
 
 
 def deterministic(b: int) -> Arrays:
-    """Consistency and robustness (b,) of buying on day k = 1..b when the prediction is endless, by enumeration."""
+    """Consistency and robustness (b,) of buying on day k = 1..b when the prediction is endless, by
+    enumeration."""
     seasons = np.arange(1, 2 * b + 1)
-    ratios = np.stack([np.asarray(ski_cost(k, seasons, b)) / np.minimum(seasons, b) for k in range(1, b + 1)])
+    ratios = np.stack(
+        [np.asarray(ski_cost(k, seasons, b)) / np.minimum(seasons, b) for k in range(1, b + 1)]
+    )
     return {"consistency": ratios[:, -1], "robustness": ratios.max(1)}
 
 
 def algorithms(b: int, lams: list[float]) -> Arrays:
-    """Worst ratios (L, 2: consistency, robustness) over all predictions of PSK's algorithms D and R, by enumeration,
-    and of R on either branch (L, 2 branches, 2) with its supports (L, 2)."""
+    """Worst ratios (L, 2: consistency, robustness) over all predictions of PSK's algorithms D and
+    R, by enumeration, and of R on either branch (L, 2 branches, 2) with its supports (L, 2)."""
     predictions = [1, b // 2, b - 1, b, b + 1, 2 * b, 1000 * b]
     rules = {
         "D": lambda lam: lambda y, b: deterministic_buy_day(y, b, lam),
@@ -80,7 +97,9 @@ def algorithms(b: int, lams: list[float]) -> Arrays:
     for lam in lams:
         for y in (b, b - 1):
             k = int(randomized_support(y, b, lam))
-            ratios = np.asarray(ski_ratios(randomized_buy_distribution(y, b, lam), b, np.arange(1, max(k, b) + 2)))
+            ratios = np.asarray(
+                ski_ratios(randomized_buy_distribution(y, b, lam), b, np.arange(1, max(k, b) + 2))
+            )
             branches.append([k, ratios[-1], ratios[:k].max(), ratios[:k].min()])
     return arrays | {"branches": np.asarray(branches).reshape(len(lams), 2, 4)}
 
@@ -89,7 +108,8 @@ RULES = ("D", "R", "trust", "break-even", "classical")
 
 
 def _branches(b: int, days: np.ndarray) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
-    """Ratio of each algorithm for every season when the prediction is at least b, and when it is below."""
+    """Ratio of each algorithm for every season when the prediction is at least b, and when it is
+    below."""
 
     def day(j: float) -> np.ndarray:
         return np.asarray(ski_cost(j, days, b)) / np.minimum(days, b)
@@ -98,7 +118,10 @@ def _branches(b: int, days: np.ndarray) -> Mapping[str, tuple[np.ndarray, np.nda
         return np.asarray(ski_ratios(randomized_buy_distribution(y, b, lam), b, days))
 
     return {
-        "D": (day(float(deterministic_buy_day(b, b, 0.5))), day(float(deterministic_buy_day(0, b, 0.5)))),
+        "D": (
+            day(float(deterministic_buy_day(b, b, 0.5))),
+            day(float(deterministic_buy_day(0, b, 0.5))),
+        ),
         "R": (drawn(b, np.log(1.5)), drawn(0, np.log(1.5))),
         "trust": (day(1.0), day(np.inf)),
         "break-even": (day(b), day(b)),
@@ -107,9 +130,11 @@ def _branches(b: int, days: np.ndarray) -> Mapping[str, tuple[np.ndarray, np.nda
 
 
 def psk(b: int, longest: int, sigmas: list[float], trials: int, seed: int) -> Arrays:
-    """PSK's experiment: seasons uniform on 1..longest, predictions with normal noise; expected cost of the algorithm.
+    """PSK's experiment: seasons uniform on 1..longest, predictions with normal noise; expected cost
+    of the algorithm.
 
-    mean, error: (rules, sigmas) average ratio of the trials and its standard error; exact: its exact expectation.
+    mean, error: (rules, sigmas) average ratio of the trials and its standard error; exact: its
+    exact expectation.
     """
     rng = np.random.default_rng(seed)
     days = np.arange(1, longest + 1)

@@ -12,7 +12,11 @@ from theorylab.lab import Figure, Preset, Results, Table
 from theorylab.plotting import COLOURS, DASHES, MARKERS, band, diagonal, panels, ramp
 
 All = Mapping[str, Results]
-QUANTITIES = {"regret": "instability", "difference": "utility difference", "excess": "optimism excess"}
+QUANTITIES = {
+    "regret": "instability",
+    "difference": "utility difference",
+    "excess": "optimism excess",
+}
 
 
 def one(results: Results, **parameters: Any) -> Any:
@@ -51,18 +55,37 @@ def _example_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def _graph(axis: Axes, title: str, match: str, payment: str, labels: Mapping[str, tuple[str, str]], foot: str) -> None:
+def _graph(
+    axis: Axes,
+    title: str,
+    match: str,
+    payment: str,
+    labels: Mapping[str, tuple[str, str]],
+    foot: str,
+) -> None:
     """One customer, two providers; the matched edge thick, utilities at both ends of an edge."""
     places = {"C": (0.0, 0.5), "P": (1.0, 0.88), "Q": (1.0, 0.12)}
     for provider, (of_customer, of_provider) in labels.items():
         (x0, y0), (x1, y1) = places["C"], places[provider]
         chosen = provider == match
-        axis.plot([x0, x1], [y0, y1], color=COLOURS[0] if chosen else "grey", lw=2.6 if chosen else 0.9, marker="",
-                  ls="-" if chosen else ":", zorder=1)  # fmt: skip
+        axis.plot(
+            [x0, x1],
+            [y0, y1],
+            color=COLOURS[0] if chosen else "grey",
+            lw=2.6 if chosen else 0.9,
+            marker="",
+            ls="-" if chosen else ":",
+            zorder=1,
+        )
         for share, text in ((0.3, of_customer), (0.72, of_provider)):
             shift = 0.09 if provider == "P" else -0.09
             axis.text(
-                x0 + share * (x1 - x0), y0 + share * (y1 - y0) + shift, text, ha="center", va="center", fontsize=7
+                x0 + share * (x1 - x0),
+                y0 + share * (y1 - y0) + shift,
+                text,
+                ha="center",
+                va="center",
+                fontsize=7,
             )
     for name, (x, y) in places.items():
         colour = COLOURS[1] if name == "C" else COLOURS[2]
@@ -80,7 +103,12 @@ def _fig1(table: Table) -> MplFigure:
     low, high = value["stable from"], value["stable to"]
     middle = (low + high) / 2
     _graph(
-        axes[0, 0], "Stable: C-P", "P", f"C pays P {middle:g}", true, f"stable for any payment in [{low:g}, {high:g}]"
+        axes[0, 0],
+        "Stable: C-P",
+        "P",
+        f"C pays P {middle:g}",
+        true,
+        f"stable for any payment in [{low:g}, {high:g}]",
     )
     _graph(
         axes[0, 1],
@@ -88,12 +116,18 @@ def _fig1(table: Table) -> MplFigure:
         "Q",
         "C pays Q 11",
         true,
-        f"instability {value['instability']:g} (coalition C, P), utility difference {value['utility difference']:g}",
+        (
+            f"instability {value['instability']:g} (coalition C, P), utility difference "
+            f"{value['utility difference']:g}"
+        ),
     )
     optimistic = {
-        x: (f"[{value[f'u_C({x})'] * 2 - value[f'UCB u_C({x})']:g}, {value[f'UCB u_C({x})']:g}]",
-            f"[{value[f'u_{x}(C)'] * 2 - value[f'UCB u_{x}(C)']:g}, {value[f'UCB u_{x}(C)']:g}]") for x in "PQ"
-    }  # fmt: skip
+        x: (
+            f"[{value[f'u_C({x})'] * 2 - value[f'UCB u_C({x})']:g}, {value[f'UCB u_C({x})']:g}]",
+            f"[{value[f'u_{x}(C)'] * 2 - value[f'UCB u_{x}(C)']:g}, {value[f'UCB u_{x}(C)']:g}]",
+        )
+        for x in "PQ"
+    }
     match = "PQ"[int(value["optimistic match"])]
     _graph(
         axes[1, 0],
@@ -107,7 +141,11 @@ def _fig1(table: Table) -> MplFigure:
     axes[1, 1].axvspan(low, high, color=COLOURS[2], alpha=0.2, lw=0)
     axes[1, 1].plot(curve["x"], curve["y"], marker="")
     axes[1, 1].text((low + high) / 2, 2.2, f"stable\n[{low:g}, {high:g}]", ha="center", fontsize=8)
-    axes[1, 1].set(xlabel="payment from C to P when matched", ylabel="Subset Instability", title="Transfers matter")
+    axes[1, 1].set(
+        xlabel="payment from C to P when matched",
+        ylabel="Subset Instability",
+        title="Transfers matter",
+    )
     return figure
 
 
@@ -142,7 +180,14 @@ def _minimax_table(results: All, preset: Preset) -> Table:
     for row in results["hidden"]:
         mean, se = spread(row["ratio"])
         tuned = "shrinks with T" if row.cell["tuned"] == row.cell["horizon"] else "fixed"
-        table.add(k=row.cell["k"], kappa=row.cell["kappa"], gap=tuned, x=row.cell["horizon"], mean=mean, se=se)
+        table.add(
+            k=row.cell["k"],
+            kappa=row.cell["kappa"],
+            gap=tuned,
+            x=row.cell["horizon"],
+            mean=mean,
+            se=se,
+        )
     return table
 
 
@@ -154,13 +199,25 @@ def _minimax(table: Table) -> MplFigure:
     for axis, k in zip(axes[0], sizes, strict=True):
         for i, (colour, kappa) in enumerate(zip(ramp(len(kappas)), kappas, strict=True)):
             rows = tuned.where(k=k, kappa=kappa)
-            axis.errorbar(rows["x"], rows["mean"], yerr=2 * rows["se"], color=colour, marker=MARKERS[i],
-                          label=f"κ = {kappa:g}")  # fmt: skip
+            axis.errorbar(
+                rows["x"],
+                rows["mean"],
+                yerr=2 * rows["se"],
+                color=colour,
+                marker=MARKERS[i],
+                label=f"κ = {kappa:g}",
+            )
         fixed = table.where(k=k, gap="fixed")
         start = tuned.where(k=k, kappa=float(fixed["kappa"][0])) if len(fixed) else fixed
         if len(fixed) and len(start) > 1:
-            axis.plot([start["x"][0], fixed["x"][0]], [start["mean"][0], fixed["mean"][0]], color="grey", ls=":",
-                      marker="x", label="κ = 3, gap kept (control)")  # fmt: skip
+            axis.plot(
+                [start["x"][0], fixed["x"][0]],
+                [start["mean"][0], fixed["mean"][0]],
+                color="grey",
+                ls=":",
+                marker="x",
+                label="κ = 3, gap kept (control)",
+            )
         axis.set(xscale="log", xlabel="horizon T", title=f"N = {2 * k:g} agents")
         axis.set_ylim(0, 1.35 * table["mean"].max())
         axis.set_xticks(sorted(set(table["x"])))
@@ -183,11 +240,22 @@ def _structure_table(results: All, preset: Preset) -> Table:
 
 def _structure(table: Table) -> MplFigure:
     figure, axes = panels(1, height=3.1)
-    names = {"unstructured": "unstructured (MatchUCB)", "typed": "typed (MatchTypedUCB)",
-             "linear": "linear (MatchLinUCB)", "mistyped": "typed, with wrong types (control)"}  # fmt: skip
+    names = {
+        "unstructured": "unstructured (MatchUCB)",
+        "typed": "typed (MatchTypedUCB)",
+        "linear": "linear (MatchLinUCB)",
+        "mistyped": "typed, with wrong types (control)",
+    }
     for i, ((model,), rows) in enumerate(table.groups("model")):
-        axes[0, 0].errorbar(rows["x"], rows["mean"], yerr=2 * rows["se"], color=COLOURS[i], marker=MARKERS[i],
-                            ls=DASHES[i], label=names[str(model)])  # fmt: skip
+        axes[0, 0].errorbar(
+            rows["x"],
+            rows["mean"],
+            yerr=2 * rows["se"],
+            color=COLOURS[i],
+            marker=MARKERS[i],
+            ls=DASHES[i],
+            label=names[str(model)],
+        )
     axes[0, 0].set(yscale="log", xlabel="agents N", ylabel="cumulative instability R_T")
     axes[0, 0].set_xticks(sorted(set(table["x"])))
     low, high = axes[0, 0].get_ylim()
@@ -202,16 +270,24 @@ def _rules_table(results: All, preset: Preset) -> Table:
     for row in results["rules"]:
         for quantity in ("regret", "difference"):
             for x, mean, se in zip(row["rounds"], *spread(row[quantity]), strict=True):
-                table.add(rule=row.cell["rule"], quantity=QUANTITIES[quantity], x=x, mean=mean, se=se)
+                table.add(
+                    rule=row.cell["rule"], quantity=QUANTITIES[quantity], x=x, mean=mean, se=se
+                )
     return table
 
 
 def _rules(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.0)
-    names = {"midpoint": "midpoint", "row": "customer-optimal", "col": "provider-optimal", "max_slack": "max slack"}
+    names = {
+        "midpoint": "midpoint",
+        "row": "customer-optimal",
+        "col": "provider-optimal",
+        "max_slack": "max slack",
+    }
     for axis, scale in zip(axes[0], ("linear", "log"), strict=True):
         for i, ((rule,), rows) in enumerate(table.where(quantity="instability").groups("rule")):
-            wide = 4 if rule == "midpoint" else 1.4  # the lines of midpoint and max slack coincide on this market
+            # the lines of midpoint and max slack coincide on this market
+            wide = 4 if rule == "midpoint" else 1.4
             _line(axis, rows, COLOURS[i], marker="", ls=DASHES[i], lw=wide, label=names[str(rule)])
         axis.set(xscale="log", yscale=scale, xlabel="round t")
     axes[0, 0].set(ylabel="cumulative instability", title="a straight line is log t")
@@ -233,11 +309,23 @@ def _scatter_table(results: All, preset: Preset) -> Table:
 def _scatter(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.0, sharex=True, sharey=True)
     top = float(table["instability"].max())
-    for i, (axis, ((kind,), rows)) in enumerate(zip(axes[0], table.groups("transfers"), strict=True)):
-        axis.plot(rows["difference"], rows["instability"], ls="none", marker=MARKERS[i], color=COLOURS[i], alpha=0.35,
-                  ms=3, mew=0)  # fmt: skip
+    for i, (axis, ((kind,), rows)) in enumerate(
+        zip(axes[0], table.groups("transfers"), strict=True)
+    ):
+        axis.plot(
+            rows["difference"],
+            rows["instability"],
+            ls="none",
+            marker=MARKERS[i],
+            color=COLOURS[i],
+            alpha=0.35,
+            ms=3,
+            mew=0,
+        )
         diagonal(axis, 0, max(float(table["difference"].max()), 1.0))
-        axis.set(xlabel="utility difference", title=f"transfers {kind}", ylim=(-0.03 * top, 1.05 * top))
+        axis.set(
+            xlabel="utility difference", title=f"transfers {kind}", ylim=(-0.03 * top, 1.05 * top)
+        )
     axes[0, 0].set_ylabel("Subset Instability")
     return figure
 
@@ -245,7 +333,11 @@ def _scatter(table: Table) -> MplFigure:
 # V6: profit
 def _profit_table(results: All, preset: Preset) -> Table:
     table = Table("friction", "x", "mean", "se", "earned")
-    row = one(results["regret"], k=preset["sizes"][min(1, len(preset["sizes"]) - 1)], horizon=preset["horizons"][-1])
+    row = one(
+        results["regret"],
+        k=preset["sizes"][min(1, len(preset["sizes"]) - 1)],
+        horizon=preset["horizons"][-1],
+    )
     for f, friction in enumerate(row.cell["frictions"]):
         earned = row["earned"][:, f].mean()
         for x, mean, se in zip(row["rounds"], *spread(row["profit"][..., f]), strict=True):
@@ -259,7 +351,11 @@ def _profit(table: Table) -> MplFigure:
     for axis in axes[0]:
         for i, ((friction,), rows) in enumerate(table.groups("friction")):
             paid = float(rows["earned"][0])
-            label = f"ε = {friction:g}: even at {paid:.0f}" if paid <= last else f"ε = {friction:g}: not yet even"
+            label = (
+                f"ε = {friction:g}: even at {paid:.0f}"
+                if paid <= last
+                else f"ε = {friction:g}: not yet even"
+            )
             _line(axis, rows, COLOURS[i], marker="", ls=DASHES[i], label=label)
         axis.axhline(0, color="grey", lw=0.8)
         axis.set(xlabel="round t")
@@ -275,9 +371,12 @@ def _profit(table: Table) -> MplFigure:
 def _ntu_table(results: All, preset: Preset) -> Table:
     table = Table("quantity", "x", "mean", "se")
     row = one(results["ntu"])
-    curves = {"MatchNTUCB": row["instability"], "its optimism excess": row["excess"],
-              "random matchings": row["random"][:, None] * row["rounds"],
-              "heaviest matching": row["heaviest"][:, None] * row["rounds"]}  # fmt: skip
+    curves = {
+        "MatchNTUCB": row["instability"],
+        "its optimism excess": row["excess"],
+        "random matchings": row["random"][:, None] * row["rounds"],
+        "heaviest matching": row["heaviest"][:, None] * row["rounds"],
+    }
     for name, values in curves.items():
         for x, mean, se in zip(row["rounds"], *spread(values), strict=True):
             table.add(quantity=name, x=x, mean=mean, se=se)
@@ -288,7 +387,9 @@ def _ntu(table: Table) -> MplFigure:
     figure, axes = panels(1, height=3.1)
     for i, ((quantity,), rows) in enumerate(table.groups("quantity")):
         _line(axes[0, 0], rows, COLOURS[i], marker="", ls=DASHES[i], label=str(quantity))
-    axes[0, 0].set(xscale="log", yscale="log", xlabel="round t", ylabel="cumulative NTU instability")
+    axes[0, 0].set(
+        xscale="log", yscale="log", xlabel="round t", ylabel="cumulative NTU instability"
+    )
     axes[0, 0].legend(loc="upper left")
     return figure
 
@@ -298,7 +399,12 @@ def _arrival_table(results: All, preset: Preset) -> Table:
     table = Table("quantity", "present", "x", "mean", "se")
     for row in results["arrivals"]:
         n, horizon = 2 * row.cell["present"], row.cell["horizon"]
-        scale = 2 * row.cell["k"] * np.sqrt(n * horizon * np.log(2 * row.cell["k"] * horizon)) * row.cell["noise"]
+        scale = (
+            2
+            * row.cell["k"]
+            * np.sqrt(n * horizon * np.log(2 * row.cell["k"] * horizon))
+            * row.cell["noise"]
+        )
         for name in QUANTITIES:
             mean, se = spread(row[name][:, -1] / scale)
             table.add(quantity=QUANTITIES[name], present="last", x=n, mean=mean, se=se)
@@ -309,16 +415,30 @@ def _arrival_table(results: All, preset: Preset) -> Table:
 
 def _arrivals(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.0)
-    traces = [(p, rows) for (p,), rows in table.where(quantity="instability").groups("present") if p != "last"]
+    traces = [
+        (p, rows)
+        for (p,), rows in table.where(quantity="instability").groups("present")
+        if p != "last"
+    ]
     for i, (colour, (present, rows)) in enumerate(zip(ramp(len(traces)), traces, strict=True)):
         _line(axes[0, 0], rows, colour, marker="", ls=DASHES[i % 6], label=str(present))
     axes[0, 0].set(xscale="log", yscale="log", xlabel="round t", ylabel="cumulative instability")
     axes[0, 0].legend(loc="upper left")
     for i, ((quantity,), rows) in enumerate(table.where(present="last").groups("quantity")):
-        axes[0, 1].errorbar(rows["x"], rows["mean"], yerr=2 * rows["se"], color=COLOURS[i], marker=MARKERS[i],
-                            ls=DASHES[i], label=str(quantity))  # fmt: skip
-    axes[0, 1].set(xlabel="agents present, n", title="over σ N √(n T log NT)", ylim=(0, 1.6 * float(
-        table.where(present="last")["mean"].max())))  # fmt: skip
+        axes[0, 1].errorbar(
+            rows["x"],
+            rows["mean"],
+            yerr=2 * rows["se"],
+            color=COLOURS[i],
+            marker=MARKERS[i],
+            ls=DASHES[i],
+            label=str(quantity),
+        )
+    axes[0, 1].set(
+        xlabel="agents present, n",
+        title="over σ N √(n T log NT)",
+        ylim=(0, 1.6 * float(table.where(present="last")["mean"].max())),
+    )
     axes[0, 1].set_xticks(sorted(set(table.where(present="last")["x"])))
     axes[0, 1].legend(loc="upper left")
     return figure
@@ -327,48 +447,110 @@ def _arrivals(table: Table) -> MplFigure:
 _SEEDS = "Mean over markets and noise; the band is one standard error."
 FIGURES = (
     Figure(
-        "mm_fig1", "One customer, two providers", "content", ("example",), _example_table, _fig1,
-        "Utilities stand at the two ends of an edge. The stable interval is found by bisection on the payment; "
+        "mm_fig1",
+        "One customer, two providers",
+        "content",
+        ("example",),
+        _example_table,
+        _fig1,
+        "Utilities stand at the two ends of an edge. The stable interval is found by bisection on "
+        "the payment; "
         "instability and utility difference are computed.",
-        "The interval end points of the paper's right panel could not be read: the intervals are illustrative, and "
+        "The interval end points of the paper's right panel could not be read: the intervals are "
+        "illustrative, and "
         "u_C(P) = 9 is recalled; every number printed below the graphs does not depend on it.",
     ),
     Figure(
-        "mm_v1", "Regret, optimism excess and the explicit bound", "ours", ("regret",), _growth_table, _growth,
-        "Random markets, MatchUCB with calibrated intervals (2σ) and midpoint prices, beside the explicit bound "
+        "mm_v1",
+        "Regret, optimism excess and the explicit bound",
+        "ours",
+        ("regret",),
+        _growth_table,
+        _growth,
+        "Random markets, MatchUCB with calibrated intervals (2σ) and midpoint prices, beside the "
+        "explicit bound "
         f"4P + 8c√(L P M t). {_SEEDS}",
     ),
     Figure(
-        "mm_v2", "Minimax scaling on hidden matchings", "ours", ("hidden",), _minimax_table, _minimax,
-        "Welfare regret on the hard instance, gap κσ√(K/T), over σN^1.5√T; bars are two standard errors. Flat in T: "
+        "mm_v2",
+        "Minimax scaling on hidden matchings",
+        "ours",
+        ("hidden",),
+        _minimax_table,
+        _minimax,
+        "Welfare regret on the hard instance, gap κσ√(K/T), over σN^1.5√T; bars are two standard "
+        "errors. Flat in T: "
         "the rate is attained. With the gap of the smaller horizon kept it is not (dotted).",
     ),
     Figure(
-        "mm_v3", "Structure pays", "ours", ("structured",), _structure_table, _structure,
-        "Cumulative instability on markets that are typed (3 types) and linear at once; bars are two standard errors.",
+        "mm_v3",
+        "Structure pays",
+        "ours",
+        ("structured",),
+        _structure_table,
+        _structure,
+        (
+            "Cumulative instability on markets that are typed (3 types) and linear at once; bars "
+            "are "
+            "two standard errors."
+        ),
     ),
     Figure(
-        "mm_v4", "Which core prices: log T or √T", "ours", ("rules",), _rules_table, _rules,
-        f"One fixed 2 x 2 market. Prices on the edge of the core keep breaking stability long after the matching is "
-        f"learnt; the welfare lost is the same under all rules, and equals the midpoint's curve here. {_SEEDS}",
+        "mm_v4",
+        "Which core prices: log T or √T",
+        "ours",
+        ("rules",),
+        _rules_table,
+        _rules,
+        f"One fixed 2 x 2 market. Prices on the edge of the core keep breaking stability long "
+        f"after the matching is "
+        f"learnt; the welfare lost is the same under all rules, and equals the midpoint's curve "
+        f"here. {_SEEDS}",
     ),
     Figure(
-        "mm_v5", "Instability is at least the welfare lost", "ours", ("properties",), _scatter_table, _scatter,
-        "Random markets, matchings and transfers, on or above the diagonal (dotted) when transfers cancel within "
+        "mm_v5",
+        "Instability is at least the welfare lost",
+        "ours",
+        ("properties",),
+        _scatter_table,
+        _scatter,
+        "Random markets, matchings and transfers, on or above the diagonal (dotted) when "
+        "transfers cancel within "
         "pairs; with money from outside they need not be.",
     ),
     Figure(
-        "mm_v6", "Profit under search frictions", "ours", ("regret",), _profit_table, _profit,
-        f"The platform pays by lower bounds and charges ε per matched agent; no round was unstable. {_SEEDS}",
+        "mm_v6",
+        "Profit under search frictions",
+        "ours",
+        ("regret",),
+        _profit_table,
+        _profit,
+        (
+            f"The platform pays by lower bounds and charges ε per matched agent; no round was "
+            f"unstable. {_SEEDS}"
+        ),
     ),
     Figure(
-        "mm_v7", "Without transfers", "ours", ("ntu",), _ntu_table, _ntu,
-        "Subsidies that would stabilise the matchings, exact, on random 4 x 4 markets: deferred acceptance at upper "
+        "mm_v7",
+        "Without transfers",
+        "ours",
+        ("ntu",),
+        _ntu_table,
+        _ntu,
+        "Subsidies that would stabilise the matchings, exact, on random 4 x 4 markets: deferred "
+        "acceptance at upper "
         f"bounds, and matchings that do not learn. {_SEEDS}",
     ),
     Figure(
-        "mm_v8", "Agents who come and go", "ours", ("arrivals",), _arrival_table, _arrivals,
-        "n agents, half on each side, are drawn anew in every round; only pairs that are present can meet or leave. "
-        f"Right: sums at the horizon over the rate of the theorem; bars are two standard errors. {_SEEDS}",
+        "mm_v8",
+        "Agents who come and go",
+        "ours",
+        ("arrivals",),
+        _arrival_table,
+        _arrivals,
+        "n agents, half on each side, are drawn anew in every round; only pairs that are present "
+        "can meet or leave. "
+        f"Right: sums at the horizon over the rate of the theorem; bars are two standard errors. "
+        f"{_SEEDS}",
     ),
-)  # fmt: skip
+)

@@ -1,4 +1,5 @@
-"""More Than a Toy: GCV predicts how ridge regression on real representations generalises (Wei, Hu, Steinhardt 2022)."""
+"""More Than a Toy: GCV predicts how ridge regression on real representations generalises (Wei, Hu,
+Steinhardt 2022)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,20 +15,45 @@ ALPHA, DELTA = 1.5, 1.6  # spectrum and target power of the random-feature studi
 
 
 def _rate(p: Preset) -> Cells:
-    common = {"alpha": ALPHA, "delta": DELTA, "noise": 0.0, "ridges": [1e-8, 1e-3, 1e-2], "draws": p["rate_draws"]}
-    return [{"design": "gaussian", "n": n, "p": 4 * n, "seed": p.seeds(1)[0], **common} for n in p["rate_sizes"]]
+    common = {
+        "alpha": ALPHA,
+        "delta": DELTA,
+        "noise": 0.0,
+        "ridges": [1e-8, 1e-3, 1e-2],
+        "draws": p["rate_draws"],
+    }
+    return [
+        {"design": "gaussian", "n": n, "p": 4 * n, "seed": p.seeds(1)[0], **common}
+        for n in p["rate_sizes"]
+    ]
 
 
 def _controls(p: Preset) -> Cells:
-    common = {"n": p["control_n"], "p": p["control_p"], "delta": DELTA, "noise": 0.0, "draws": p["control_draws"],
-              "ridges": [1e-4, 1e-3, 1e-2, 1e-1]}  # fmt: skip
-    designs = dict.fromkeys(("gaussian", "rademacher", "duplicated", "augmented", "elliptical"), ALPHA) | {"steep": 6.0}
-    return [{"design": d, "alpha": a, "seed": s, **common} for d, a in designs.items() for s in p.seeds(4)]
+    common = {
+        "n": p["control_n"],
+        "p": p["control_p"],
+        "delta": DELTA,
+        "noise": 0.0,
+        "draws": p["control_draws"],
+        "ridges": [1e-4, 1e-3, 1e-2, 1e-1],
+    }
+    designs = dict.fromkeys(
+        ("gaussian", "rademacher", "duplicated", "augmented", "elliptical"), ALPHA
+    ) | {"steep": 6.0}
+    return [
+        {"design": d, "alpha": a, "seed": s, **common}
+        for d, a in designs.items()
+        for s in p.seeds(4)
+    ]
 
 
 def _law(p: Preset) -> Cells:
     common = {"alpha": ALPHA, "modes": [1, 10], "ridge": 1e-4, "share": 0.3, "seed": p.seeds(1)[0]}
-    draws = {"gaussian": p["law_draws"], "duplicated": p["law_draws"] // 4, "elliptical": p["law_draws"] // 4}
+    draws = {
+        "gaussian": p["law_draws"],
+        "duplicated": p["law_draws"] // 4,
+        "elliptical": p["law_draws"] // 4,
+    }
     return [
         {"design": d, "n": n, "p": 4 * n, "draws": count, **common}
         for d, count in draws.items()
@@ -37,12 +63,23 @@ def _law(p: Preset) -> Cells:
 
 def _exponents(p: Preset) -> Cells:
     pairs = dict.fromkeys([*SLOPES, (3.0, 2.0)])
-    return [{"alpha": a, "delta": d, "p": p["exponent_modes"], "sizes": [100, 1000, 10_000]} for a, d in pairs]
+    return [
+        {"alpha": a, "delta": d, "p": p["exponent_modes"], "sizes": [100, 1000, 10_000]}
+        for a, d in pairs
+    ]
 
 
 def _selection(p: Preset) -> Cells:
     return [
-        {"n": 300, "p": 1500, "alpha": ALPHA, "delta": DELTA, "noise": v, "seed": s, "draws": p["selection_draws"]}
+        {
+            "n": 300,
+            "p": 1500,
+            "alpha": ALPHA,
+            "delta": DELTA,
+            "noise": v,
+            "seed": s,
+            "draws": p["selection_draws"],
+        }
         for v in (0.0, 0.05, 0.5)
         for s in p.seeds(2)
     ]
@@ -50,16 +87,30 @@ def _selection(p: Preset) -> Cells:
 
 def _analytic(p: Preset) -> Cells:
     return [
-        {"data": name, "sample": sample, "seed": s, "sizes": p["sizes"], "ridges": p["ridges"], "pool": p["pool"],
-         "tests": p["tests"]}
-        for name, sample in p["data"] for s in p.seeds(p["splits"])
-    ]  # fmt: skip
+        {
+            "data": name,
+            "sample": sample,
+            "seed": s,
+            "sizes": p["sizes"],
+            "ridges": p["ridges"],
+            "pool": p["pool"],
+            "tests": p["tests"],
+        }
+        for name, sample in p["data"]
+        for s in p.seeds(p["splits"])
+    ]
 
 
 def _spoiled(p: Preset) -> Cells:
     name, sample = p["data"][0]
     ridges = [r for r in p["ridges"] if r > 0]  # repeated samples make a singular kernel
-    common = {"data": name, "sample": sample, "n": p["control_n"], "ridges": ridges, "tests": p["tests"]}
+    common = {
+        "data": name,
+        "sample": sample,
+        "n": p["control_n"],
+        "ridges": ridges,
+        "tests": p["tests"],
+    }
     return [
         {**common, "seed": s, "control": control}
         for control in ("duplicated", "augmented", "elliptical")
@@ -73,17 +124,32 @@ def _train(p: Preset) -> Cells:
 
 
 def _training(p: Preset, name: str, sample: bool | None, network: str) -> dict[str, Any]:
-    return {"network": network, "data": name, "sample": sample, "seed": p.seed, "images": p["train_images"],
-            "epochs": p["train_epochs"]}  # fmt: skip
+    return {
+        "network": network,
+        "data": name,
+        "sample": sample,
+        "seed": p.seed,
+        "images": p["train_images"],
+        "epochs": p["train_epochs"],
+    }
 
 
 def _kernels(p: Preset) -> Cells:
     return [
-        {"network": network, "weights": weights, "data": name, "sample": sample, "seed": p.seed,
-         "skip": p["train_images"], "pool": p["network_pool"], "tests": p["network_tests"],
-         "epochs": p["train_epochs"] if weights in ("trained", "features") else 0}
-        for name, sample in p["data"] for network, weights in p["networks"]
-    ]  # fmt: skip
+        {
+            "network": network,
+            "weights": weights,
+            "data": name,
+            "sample": sample,
+            "seed": p.seed,
+            "skip": p["train_images"],
+            "pool": p["network_pool"],
+            "tests": p["network_tests"],
+            "epochs": p["train_epochs"] if weights in ("trained", "features") else 0,
+        }
+        for name, sample in p["data"]
+        for network, weights in p["networks"]
+    ]
 
 
 def _kernel_needs(cell: Mapping[str, Any]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
@@ -94,23 +160,40 @@ def _kernel_needs(cell: Mapping[str, Any]) -> Mapping[str, tuple[str, Mapping[st
 
 
 def _network_curves(p: Preset) -> Cells:
-    # Without ridge, regression on fewer features than samples is ordinary least squares: not the question here.
+    # Without ridge, regression on fewer features than samples is ordinary least squares: not the
+    # question here.
     ridges = {"features": [r for r in p["ridges"] if r > 0]}
     return [
-        {"kernel": cell, "network": cell["network"], "weights": cell["weights"], "data": cell["data"], "seed": s,
-         "sizes": p["network_sizes"], "ridges": ridges.get(cell["weights"], p["ridges"])}
-        for cell in _kernels(p) for s in p.seeds(p["splits"])
-    ]  # fmt: skip
+        {
+            "kernel": cell,
+            "network": cell["network"],
+            "weights": cell["weights"],
+            "data": cell["data"],
+            "seed": s,
+            "sizes": p["network_sizes"],
+            "ridges": ridges.get(cell["weights"], p["ridges"]),
+        }
+        for cell in _kernels(p)
+        for s in p.seeds(p["splits"])
+    ]
 
 
 def _unit_diagonal(p: Preset) -> Cells:
     kernels = _kernels(p)
     chosen = [cell for cell in kernels if cell["weights"] == "pretrained"]
     return [
-        {"kernel": cell, "network": cell["network"], "weights": cell["weights"], "data": cell["data"], "seed": s,
-         "n": p["network_sizes"][-1], "ridges": p["ridges"]}
-        for cell in chosen or kernels[:1] for s in p.seeds(p["splits"] if chosen else 1)
-    ]  # fmt: skip
+        {
+            "kernel": cell,
+            "network": cell["network"],
+            "weights": cell["weights"],
+            "data": cell["data"],
+            "seed": s,
+            "n": p["network_sizes"][-1],
+            "ridges": p["ridges"],
+        }
+        for cell in chosen or kernels[:1]
+        for s in p.seeds(p["splits"] if chosen else 1)
+    ]
 
 
 def _data(p: Preset) -> list[str]:
@@ -133,73 +216,147 @@ EXPERIMENTS = (
     Experiment("spoiled", real.spoiled, _spoiled, data=_data, nonfinite=_SINGULAR),
     Experiment("train", networks.train, _train, data=_data),
     Experiment("kernels", networks.kernel, _kernels, needs=_kernel_needs, data=_network_data),
-    Experiment("network_curves", real.network_curve, _network_curves, data=_network_data,
-               nonfinite=_SINGULAR, needs=lambda cell: {"kernels": ("kernels", cell["kernel"])}),
-    Experiment("unit_diagonal", real.unit_diagonal, _unit_diagonal, data=_network_data,
-               needs=lambda cell: {"kernels": ("kernels", cell["kernel"])}),
-)  # fmt: skip
+    Experiment(
+        "network_curves",
+        real.network_curve,
+        _network_curves,
+        data=_network_data,
+        nonfinite=_SINGULAR,
+        needs=lambda cell: {"kernels": ("kernels", cell["kernel"])},
+    ),
+    Experiment(
+        "unit_diagonal",
+        real.unit_diagonal,
+        _unit_diagonal,
+        data=_network_data,
+        needs=lambda cell: {"kernels": ("kernels", cell["kernel"])},
+    ),
+)
 
 _RIDGES = [0.0, 1e-4, 1e-3, 1e-2, 1e-1]
 _QUICK = {
-    "data": [["fashion_mnist", True]], "ridges": _RIDGES, "splits": 3,
-    "sizes": [125, 250, 500, 1000, 2000], "pool": 3000, "tests": 2000,
-    "networks": [["cnn", "init"], ["cnn", "trained"], ["cnn", "features"]], "train_images": 3000, "train_epochs": 6,
-    "network_sizes": [125, 250, 500, 1000], "network_pool": 1500, "network_tests": 1000,
-    "rate_sizes": [50, 100, 200, 400], "rate_draws": 80, "control_n": 300, "control_p": 2000, "control_draws": 3,
-    "law_sizes": [100, 200, 400], "law_draws": 60, "exponent_modes": 2_000_000, "selection_draws": 6,
-}  # fmt: skip
+    "data": [["fashion_mnist", True]],
+    "ridges": _RIDGES,
+    "splits": 3,
+    "sizes": [125, 250, 500, 1000, 2000],
+    "pool": 3000,
+    "tests": 2000,
+    "networks": [["cnn", "init"], ["cnn", "trained"], ["cnn", "features"]],
+    "train_images": 3000,
+    "train_epochs": 6,
+    "network_sizes": [125, 250, 500, 1000],
+    "network_pool": 1500,
+    "network_tests": 1000,
+    "rate_sizes": [50, 100, 200, 400],
+    "rate_draws": 80,
+    "control_n": 300,
+    "control_p": 2000,
+    "control_draws": 3,
+    "law_sizes": [100, 200, 400],
+    "law_draws": 60,
+    "exponent_modes": 2_000_000,
+    "selection_draws": 6,
+}
 _SMOKE = _QUICK | {
-    "splits": 2, "sizes": [60, 120], "pool": 200, "tests": 200,
-    "networks": [["cnn", "init"], ["cnn", "trained"]], "train_images": 128, "train_epochs": 1,
-    "network_sizes": [40, 80], "network_pool": 100, "network_tests": 60, "rate_sizes": [50, 100], "rate_draws": 4,
-    "control_n": 150, "control_p": 1000, "control_draws": 3, "law_sizes": [50, 100], "law_draws": 4,
-    "exponent_modes": 20_000, "selection_draws": 2,
-}  # fmt: skip
+    "splits": 2,
+    "sizes": [60, 120],
+    "pool": 200,
+    "tests": 200,
+    "networks": [["cnn", "init"], ["cnn", "trained"]],
+    "train_images": 128,
+    "train_epochs": 1,
+    "network_sizes": [40, 80],
+    "network_pool": 100,
+    "network_tests": 60,
+    "rate_sizes": [50, 100],
+    "rate_draws": 4,
+    "control_n": 150,
+    "control_p": 1000,
+    "control_draws": 3,
+    "law_sizes": [50, 100],
+    "law_draws": 4,
+    "exponent_modes": 20_000,
+    "selection_draws": 2,
+}
 _MEDIUM = _QUICK | {
     "data": [["fashion_mnist", False], ["mnist", False], ["cifar10", False]],
-    "sizes": [250, 500, 1000, 2000], "pool": 3000, "tests": 1000,
-    "networks": [["efficientnet_lite0", "init"], ["efficientnet_lite0", "pretrained"],
-                 ["efficientnet_lite0", "features"], ["resnet14", "init"], ["resnet14", "trained"],
-                 ["resnet14", "features"]],
-    "train_images": 4000, "train_epochs": 5, "network_sizes": [250, 500, 1000], "network_pool": 1500,
+    "sizes": [250, 500, 1000, 2000],
+    "pool": 3000,
+    "tests": 1000,
+    "networks": [
+        ["efficientnet_lite0", "init"],
+        ["efficientnet_lite0", "pretrained"],
+        ["efficientnet_lite0", "features"],
+        ["resnet14", "init"],
+        ["resnet14", "trained"],
+        ["resnet14", "features"],
+    ],
+    "train_images": 4000,
+    "train_epochs": 5,
+    "network_sizes": [250, 500, 1000],
+    "network_pool": 1500,
     "network_tests": 500,
-}  # fmt: skip
+}
 _FULL = _QUICK | {
-    "data": [["fashion_mnist", False], ["mnist", False], ["cifar10", False]], "splits": 6,
-    "sizes": [250, 500, 1000, 2000, 5000, 10_000, 20_000], "pool": 30_000, "tests": 5000,
-    "networks": [["resnet14", "init"], ["resnet14", "trained"], ["resnet14", "features"],
-                 ["efficientnet_lite0", "init"], ["efficientnet_lite0", "pretrained"],
-                 ["efficientnet_lite0", "features"]],
-    "train_images": 20_000, "train_epochs": 20, "network_sizes": [250, 500, 1000, 2000, 5000, 10_000],
-    "network_pool": 15_000, "network_tests": 5000, "rate_draws": 80, "control_draws": 20,
-    "law_sizes": [100, 200, 400, 1000], "law_draws": 100, "selection_draws": 12,
-}  # fmt: skip
+    "data": [["fashion_mnist", False], ["mnist", False], ["cifar10", False]],
+    "splits": 6,
+    "sizes": [250, 500, 1000, 2000, 5000, 10_000, 20_000],
+    "pool": 30_000,
+    "tests": 5000,
+    "networks": [
+        ["resnet14", "init"],
+        ["resnet14", "trained"],
+        ["resnet14", "features"],
+        ["efficientnet_lite0", "init"],
+        ["efficientnet_lite0", "pretrained"],
+        ["efficientnet_lite0", "features"],
+    ],
+    "train_images": 20_000,
+    "train_epochs": 20,
+    "network_sizes": [250, 500, 1000, 2000, 5000, 10_000],
+    "network_pool": 15_000,
+    "network_tests": 5000,
+    "rate_draws": 80,
+    "control_draws": 20,
+    "law_sizes": [100, 200, 400, 1000],
+    "law_draws": 100,
+    "selection_draws": 12,
+}
 
 PAPER = Paper(
     slug="more_than_a_toy",
-    title="More Than a Toy: Random Matrix Models Predict How Real-World Neural Representations Generalize",
+    title=(
+        "More Than a Toy: Random Matrix Models Predict How Real-World Neural Representations "
+        "Generalize"
+    ),
     authors="Alexander Wei, Wei Hu, Jacob Steinhardt",
     venue="ICML 2022",
     arxiv="2203.06176",
     presets={
-        "smoke": Preset("smoke", _SMOKE, omits="Sizes of seconds, for tests: most claims are not judged."),
+        "smoke": Preset(
+            "smoke", _SMOKE, omits="Sizes of seconds, for tests: most claims are not judged."
+        ),
         "quick": Preset(
             "quick",
             _QUICK,
-            omits="The embedded sample of Fashion-MNIST; networks are trained here on images that the kernels never "
+            omits="The embedded sample of Fashion-MNIST; networks are trained here on images that "
+            "the kernels never "
             "see, none is pretrained on ImageNet; N up to 2,000 (networks: 1,000).",
         ),
         "medium": Preset(
             "medium",
             _MEDIUM,
-            omits="EfficientNet-Lite0 at 32 x 32 pixels in place of the ImageNet ResNets at 224, ResNet-14 trained "
-            "here on 4,000 images; N up to 2,000 (networks: 1,000, in three random orders of the same 1,500 images, "
+            omits="EfficientNet-Lite0 at 32 x 32 pixels in place of the ImageNet ResNets at 224, "
+            "ResNet-14 trained "
+            "here on 4,000 images; N up to 2,000 (networks: 1,000, in three random orders of the "
+            "same 1,500 images, "
             "and 500 test images); no CIFAR-100, SVHN, Food, Flowers or Aircraft.",
         ),
         "full": Preset(
             "full",
             _FULL,
-            omits="EfficientNet-Lite0 in place of the ImageNet ResNets, ResNet-14 trained here, N up to 20,000 "
+            omits="EfficientNet-Lite0 in place of the ImageNet ResNets, ResNet-14 trained here, N "
+            "up to 20,000 "
             "(networks: 10,000), no CIFAR-100, SVHN, Food, Flowers or Aircraft.",
         ),
     },

@@ -1,7 +1,7 @@
 """Images and labels of the cells on real data.
 
-Labels are one-hot minus 1/C. Training images of a network are never used again in its kernel: its samples would not be
-independent of the features.
+Labels are one-hot minus 1/C. Training images of a network are never used again in its kernel: its
+samples would not be independent of the features.
 """
 
 import numpy as np
@@ -14,12 +14,21 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes)[labels] - 1 / classes
 
 
-def split(name: str, sample: bool | None, seed: int | None, train: int, test: int, *, skip: int = 0,
-          pixels: bool = False) -> tuple[np.ndarray, ...]:  # fmt: skip
+def split(
+    name: str,
+    sample: bool | None,
+    seed: int | None,
+    train: int,
+    test: int,
+    *,
+    skip: int = 0,
+    pixels: bool = False,
+) -> tuple[np.ndarray, ...]:
     """`train` training and `test` test images with labels: (x, y, x_test, y_test).
 
-    In random order, leaving the first `skip` training images to others; with seed None the first ones, in their order.
-    Images are normalised by the set's mean and deviation, or as they are with `pixels`.
+    In random order, leaving the first `skip` training images to others; with seed None the first
+    ones, in their order. Images are normalised by the set's mean and deviation, or as they are with
+    `pixels`.
     """
     whole = sets.load(name, sample=sample)
     images, classes = whole if pixels else whole.normalised(), len(whole.classes)
@@ -28,5 +37,9 @@ def split(name: str, sample: bool | None, seed: int | None, train: int, test: in
         rng = np.random.default_rng(seed)
         rows, cols = rng.permutation(rows), rng.permutation(cols)
     rows, cols = rows[:train], cols[:test]
-    return (images.x_train[rows], one_hot(images.y_train[rows], classes),
-            images.x_test[cols], one_hot(images.y_test[cols], classes))  # fmt: skip
+    return (
+        images.x_train[rows],
+        one_hot(images.y_train[rows], classes),
+        images.x_test[cols],
+        one_hot(images.y_test[cols], classes),
+    )

@@ -1,7 +1,8 @@
-"""Cells on random features with a known spectrum: is GCV right, at which rate, and on which designs must it fail.
+"""Cells on random features with a known spectrum: is GCV right, at which rate, and on which designs
+must it fail.
 
-Notation of the paper: population eigenvalues i^-alpha, target power i^-delta, ridges `ridges` in the normalised
-convention. Everything is float64.
+Notation of the paper: population eigenvalues i^-alpha, target power i^-delta, ridges `ridges` in
+the normalised convention. Everything is float64.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ import numpy as np
 from theorylab import ridge, rmt
 from theorylab.data import synthetic as designs
 
-ESTIMATES = {"gcv": "gcv", "loo": "loo", "train": "train_risk", "kappa_hat": "kappa"}  # stored name: ridge's name
+# stored name: ridge's name
+ESTIMATES = {"gcv": "gcv", "loo": "loo", "train": "train_risk", "kappa_hat": "kappa"}
 
 
 def _draw(design: str, key: Any, n: int, spectrum: Any, beta: Any, noise: float) -> tuple[Any, Any]:
@@ -33,15 +35,26 @@ def _draw(design: str, key: Any, n: int, spectrum: Any, beta: Any, noise: float)
     return designs.augmented(key_copy, x, y) if design == "augmented" else (x, y)
 
 
-def gcv(design: str, n: int, p: int, alpha: float, delta: float, noise: float, ridges: list[float], seed: int,
-        draws: int) -> Mapping[str, Any]:  # fmt: skip
-    """GCV, LOO, training risk and true risk (draws, ridges) of independent draws, beside their deterministic values."""
+def gcv(
+    design: str,
+    n: int,
+    p: int,
+    alpha: float,
+    delta: float,
+    noise: float,
+    ridges: list[float],
+    seed: int,
+    draws: int,
+) -> Mapping[str, Any]:
+    """GCV, LOO, training risk and true risk (draws, ridges) of independent draws, beside their
+    deterministic values."""
     alphas = np.asarray(ridges)
     found: dict[str, list[Any]] = {name: [] for name in (*ESTIMATES, "risk")}
     with jax.enable_x64(True):
         spectrum = designs.power_law_spectrum(p, alpha)
         power = designs.power_law_spectrum(p, delta)
-        beta = designs.teacher(jax.random.key(0), spectrum, power)  # one fixed target, as in the theorem
+        # one fixed target, as in the theorem
+        beta = designs.teacher(jax.random.key(0), spectrum, power)
         for draw in range(draws):
             key = jax.random.fold_in(jax.random.key(seed), draw)
             x, y = _draw(design, key, n, spectrum, beta, noise)
@@ -56,17 +69,29 @@ def gcv(design: str, n: int, p: int, alpha: float, delta: float, noise: float, r
     return arrays | {"kappa": np.asarray(exact.kappa), "omniscient": np.asarray(exact.risk)}
 
 
-def local_law(design: str, n: int, p: int, alpha: float, modes: list[int], ridge: float, share: float, seed: int,
-              draws: int) -> Mapping[str, Any]:  # fmt: skip
-    """Residuals of the averaged law (draws, 2) and of the anisotropic one at population eigenvectors (draws, 2, modes).
+def local_law(
+    design: str,
+    n: int,
+    p: int,
+    alpha: float,
+    modes: list[int],
+    ridge: float,
+    share: float,
+    seed: int,
+    draws: int,
+) -> Mapping[str, Any]:
+    """Residuals of the averaged law (draws, 2) and of the anisotropic one at population
+    eigenvectors (draws, 2, modes).
 
-    At two ridges: `ridge`, the same for every n, and one that moves with n, share * kappa(0, n): at a ridge far above
-    kappa(0, n) even bad designs look better and better.
+    At two ridges: `ridge`, the same for every n, and one that moves with n, share * kappa(0, n): at
+    a ridge far above kappa(0, n) even bad designs look better and better.
     """
     averaged, anisotropic = [], []
     with jax.enable_x64(True):
         spectrum = designs.power_law_spectrum(p, alpha)
-        ridges = jnp.stack([jnp.asarray(ridge), share * rmt.effective_regularization(spectrum, n, 0.0)])
+        ridges = jnp.stack(
+            [jnp.asarray(ridge), share * rmt.effective_regularization(spectrum, n, 0.0)]
+        )
         directions = jnp.eye(p)[:, jnp.asarray(modes) - 1]
         for draw in range(draws):
             key = jax.random.fold_in(jax.random.key(seed), draw)
@@ -78,15 +103,19 @@ def local_law(design: str, n: int, p: int, alpha: float, modes: list[int], ridge
 
 
 def exponents(alpha: float, delta: float, p: int, sizes: list[int]) -> Mapping[str, Any]:
-    """Deterministic ridgeless risk, kappa and its derivative (sizes,) for power laws truncated at p modes."""
+    """Deterministic ridgeless risk, kappa and its derivative (sizes,) for power laws truncated at p
+    modes."""
     with jax.enable_x64(True):
         spectrum, power = designs.power_law_spectrum(p, alpha), designs.power_law_spectrum(p, delta)
         exact = rmt.omniscient_risk(spectrum, power, np.asarray(sizes, float), 0.0)
         return {name: np.asarray(getattr(exact, name)) for name in ("risk", "kappa", "dkappa")}
 
 
-def selection(n: int, p: int, alpha: float, delta: float, noise: float, seed: int, draws: int) -> Mapping[str, Any]:
-    """Risk at the GCV-selected ridge over the best risk on the grid (draws,), and the same for a random pick."""
+def selection(
+    n: int, p: int, alpha: float, delta: float, noise: float, seed: int, draws: int
+) -> Mapping[str, Any]:
+    """Risk at the GCV-selected ridge over the best risk on the grid (draws,), and the same for a
+    random pick."""
     grid = np.geomspace(1e-6, 1.0, 40)
     found = gcv("gaussian", n, p, alpha, delta, noise, grid.tolist(), seed, draws)
     rows = np.arange(draws)

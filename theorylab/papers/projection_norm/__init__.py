@@ -1,4 +1,5 @@
-"""Projection Norm: predict the error on a shifted test set without its labels (Yu, Yang, Wei, Ma, Steinhardt 2022)."""
+"""Projection Norm: predict the error on a shifted test set without its labels (Yu, Yang, Wei, Ma,
+Steinhardt 2022)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +16,24 @@ TIMES = [0.0, 0.1, 1.0, 10.0, 1e4]
 
 
 def _bounds(p: Preset) -> Cells:
-    return [{"n": n, "m": m, "d": 60, "draws": p["draws"], "seed": s} for n, m in p["pairs"] for s in p.seeds(3)]
+    return [
+        {"n": n, "m": m, "d": 60, "draws": p["draws"], "seed": s}
+        for n, m in p["pairs"]
+        for s in p.seeds(3)
+    ]
 
 
 def _hidden(p: Preset) -> Cells:
-    return [{"d1": 100, "d2": 50, "n": 60, "m": 60, "scales": SCALES, "seed": s} for s in p.seeds(p["linear_seeds"])]
+    return [
+        {"d1": 100, "d2": 50, "n": 60, "m": 60, "scales": SCALES, "seed": s}
+        for s in p.seeds(p["linear_seeds"])
+    ]
 
 
 def _more_data(p: Preset) -> Cells:
-    return [{"n": 40, "d": 100, "sizes": p["test_sizes"], "seed": s} for s in p.seeds(p["linear_seeds"])]
+    return [
+        {"n": 40, "d": 100, "sizes": p["test_sizes"], "seed": s} for s in p.seeds(p["linear_seeds"])
+    ]
 
 
 def _early(p: Preset) -> Cells:
@@ -32,7 +42,10 @@ def _early(p: Preset) -> Cells:
 
 
 def _floor(p: Preset) -> Cells:
-    return [{"d": 20, "sizes": p["floor_sizes"], "draws": p["floor_draws"], "seed": s} for s in p.seeds(4)]
+    return [
+        {"d": 20, "sizes": p["floor_sizes"], "draws": p["floor_draws"], "seed": s}
+        for s in p.seeds(4)
+    ]
 
 
 def _kernel(p: Preset) -> Cells:
@@ -42,9 +55,16 @@ def _kernel(p: Preset) -> Cells:
 def _studies(p: Preset, count: str) -> list[tuple[dict[str, Any], int, dict[str, Any]]]:
     """(study, seed, what its cells share), the first seeds of all studies first."""
     counts = {name: min(STUDIES[name][count], p["seeds_at_most"]) for name in p["studies"]}
-    found = [(STUDIES[name], i, s) for name, seeds in counts.items() for i, s in enumerate(p.seeds(seeds))]
+    found = [
+        (STUDIES[name], i, s)
+        for name, seeds in counts.items()
+        for i, s in enumerate(p.seeds(seeds))
+    ]
     found.sort(key=lambda item: item[1])
-    return [(study, s, {"study": study["cell"], "start": "rotation", "seed": s}) for study, _, s in found]
+    return [
+        (study, s, {"study": study["cell"], "start": "rotation", "seed": s})
+        for study, _, s in found
+    ]
 
 
 def _train(p: Preset) -> Cells:
@@ -55,15 +75,22 @@ def _train(p: Preset) -> Cells:
 
 def _shifts(p: Preset) -> Cells:
     return [
-        {**common, "family": family, "severities": list(study["severities"]) if family != "clean" else [0]}
+        {
+            **common,
+            "family": family,
+            "severities": list(study["severities"]) if family != "clean" else [0],
+        }
         for study, _, common in _studies(p, "seeds")
         for family in ("clean", *study["families"])
     ]
 
 
 def _attacks(p: Preset) -> Cells:
-    return [{**common, "eps": list(study["eps"])} for study, _, common in _studies(p, "attack_seeds")] + [
-        {**common, "start": "random", "eps": list(study["eps"])} for study, _, common in _studies(p, "random_seeds")
+    return [
+        {**common, "eps": list(study["eps"])} for study, _, common in _studies(p, "attack_seeds")
+    ] + [
+        {**common, "start": "random", "eps": list(study["eps"])}
+        for study, _, common in _studies(p, "random_seeds")
     ]
 
 
@@ -71,9 +98,14 @@ def _sweep(p: Preset) -> Cells:
     cells = []
     for study, _, common in _studies(p, "sweep_seeds"):
         cell = study["cell"]
-        sets = [["clean", 0], *([f, s] for f in study["families"] for s in study["sweep_severities"])]
+        sets = [
+            ["clean", 0],
+            *([f, s] for f in study["families"] for s in study["sweep_severities"]),
+        ]
         base = {**common, "sets": sets, "steps": cell["steps"], "m": cell["m"], "labels": "hat"}
-        cells += [{**base, "steps": t} for t in study["sweep_steps"]] + [{**base, "m": m} for m in study["sweep_sizes"]]
+        cells += [{**base, "steps": t} for t in study["sweep_steps"]] + [
+            {**base, "m": m} for m in study["sweep_sizes"]
+        ]
         cells.append({**base, "labels": "self"})
     return cells
 
@@ -101,19 +133,30 @@ EXPERIMENTS = (
 )
 
 _QUICK = {
-    "studies": ["fmnist sample, cnn"], "seeds_at_most": 100, "draws": 4000, "linear_seeds": 5,
-    "pairs": [[20, 20], [30, 20], [20, 35]], "test_sizes": [5, 10, 20, 40, 70, 100, 120],
-    "floor_sizes": [50, 200, 800], "floor_draws": 20,
-}  # fmt: skip
+    "studies": ["fmnist sample, cnn"],
+    "seeds_at_most": 100,
+    "draws": 4000,
+    "linear_seeds": 5,
+    "pairs": [[20, 20], [30, 20], [20, 35]],
+    "test_sizes": [5, 10, 20, 40, 70, 100, 120],
+    "floor_sizes": [50, 200, 800],
+    "floor_draws": 20,
+}
 _SMOKE = _QUICK | {
-    "studies": ["tiny"], "draws": 4000, "linear_seeds": 2, "pairs": [[20, 20], [30, 20]], "test_sizes": [20, 70, 120],
-    "floor_sizes": [50, 200], "floor_draws": 10,
-}  # fmt: skip
+    "studies": ["tiny"],
+    "draws": 4000,
+    "linear_seeds": 2,
+    "pairs": [[20, 20], [30, 20]],
+    "test_sizes": [20, 70, 120],
+    "floor_sizes": [50, 200],
+    "floor_draws": 10,
+}
 _MEDIUM = _QUICK | {"studies": ["fmnist, cnn", "cifar10, resnet8"]}
 _FULL = _QUICK | {
-    "studies": ["full: fmnist, cnn", "full: fmnist, mlp", "full: cifar10, resnet14"], "draws": 100_000,
+    "studies": ["full: fmnist, cnn", "full: fmnist, mlp", "full: cifar10, resnet14"],
+    "draws": 100_000,
     "linear_seeds": 20,
-}  # fmt: skip
+}
 
 PAPER = Paper(
     slug="projection_norm",
@@ -122,25 +165,34 @@ PAPER = Paper(
     venue="ICML 2022",
     arxiv="2202.05834",
     presets={
-        "smoke": Preset("smoke", _SMOKE, omits="Networks of seconds, for tests: only the linear theory is judged."),
+        "smoke": Preset(
+            "smoke",
+            _SMOKE,
+            omits="Networks of seconds, for tests: only the linear theory is judged.",
+        ),
         "quick": Preset(
             "quick",
             _QUICK,
-            omits="A small CNN pre-trained here by telling rotations apart (no ImageNet weights can be had), "
-            "corruptions of our own (not CIFAR-10-C), no text. The embedded sample of Fashion-MNIST, 25 test sets of "
+            omits="A small CNN pre-trained here by telling rotations apart (no ImageNet weights "
+            "can be had), "
+            "corruptions of our own (not CIFAR-10-C), no text. The embedded sample of "
+            "Fashion-MNIST, 25 test sets of "
             "600 images, T = 100.",
         ),
         "medium": Preset(
             "medium",
             _MEDIUM,
-            omits="Networks pre-trained here by telling rotations apart (no ImageNet weights can be had), corruptions "
-            "of our own (not CIFAR-10-C), no text. 10,000 images of each set, 76 test sets of 1,000 images "
+            omits="Networks pre-trained here by telling rotations apart (no ImageNet weights can "
+            "be had), corruptions "
+            "of our own (not CIFAR-10-C), no text. 10,000 images of each set, 76 test sets of "
+            "1,000 images "
             "(Fashion-MNIST, a small CNN, T = 150) and of 600 (CIFAR-10, ResNet-8, T = 60).",
         ),
         "full": Preset(
             "full",
             _FULL,
-            omits="Networks pre-trained here by telling rotations apart (no ImageNet weights can be had), corruptions "
+            omits="Networks pre-trained here by telling rotations apart (no ImageNet weights can "
+            "be had), corruptions "
             "of our own (not CIFAR-10-C), no text.",
         ),
     },

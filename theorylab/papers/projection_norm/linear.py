@@ -35,10 +35,11 @@ def _designs(rng: np.random.Generator, n: int, m: int, d: int) -> tuple[np.ndarr
 def bounds(n: int, m: int, d: int, draws: int, seed: int) -> Arrays:
     """Propositions 1 to 4 and their counter-example, on one pair of designs.
 
-    Signals on the unit sphere (draws,): pn, missed, loss, lower, upper, kappa. `fit` holds Projection Norm and test
-    loss of the least-squares fits of one signal, `closed` those of Proposition 1, `no_start` the same with theta_0
-    forgotten; `expected` is from the trace formulas (pn^2, missed^2, loss, lower, upper); `hidden` holds norm and loss
-    of a signal that the training set does not see.
+    Signals on the unit sphere (draws,): pn, missed, loss, lower, upper, kappa. `fit` holds
+    Projection Norm and test loss of the least-squares fits of one signal, `closed` those of
+    Proposition 1, `no_start` the same with theta_0 forgotten; `expected` is from the trace formulas
+    (pn^2, missed^2, loss, lower, upper); `hidden` holds norm and loss of a signal that the training
+    set does not see.
     """
     rng = np.random.default_rng(seed)
     X, Xt = _designs(rng, n, m, d)
@@ -49,11 +50,18 @@ def bounds(n: int, m: int, d: int, draws: int, seed: int) -> Arrays:
     tilde = start + np.linalg.lstsq(Xt, Xt @ (hat - start), rcond=None)[0]
     hidden = star - X.T @ np.linalg.lstsq(X.T, star, rcond=None)[0]
     with jax.enable_x64(True):  # under vmap, results come in the caller's precision
-        parts = jax.vmap(lambda t: projection_parts(X, Xt, t))(jnp.asarray([*theta, star - start, star, hidden]))
-    found = {name: np.asarray(getattr(parts, name)) for name in ("pn", "missed", "loss", "lower", "upper", "kappa")}
+        parts = jax.vmap(lambda t: projection_parts(X, Xt, t))(
+            jnp.asarray([*theta, star - start, star, hidden])
+        )
+    found = {
+        name: np.asarray(getattr(parts, name))
+        for name in ("pn", "missed", "loss", "lower", "upper", "kappa")
+    }
     exact = isotropic_expectations(X, Xt, 1.0)
     return {name: values[:draws] for name, values in found.items()} | {
-        "expected": np.array([float(getattr(exact, k)) for k in ("pn2", "missed2", "loss", "lower", "upper")]),
+        "expected": np.array(
+            [float(getattr(exact, k)) for k in ("pn2", "missed2", "loss", "lower", "upper")]
+        ),
         "fit": np.array([np.linalg.norm(hat - tilde), ((Xt @ (hat - star)) ** 2).mean()]),
         "closed": np.array([found["pn"][draws], found["loss"][draws]]),
         "no_start": np.array([found["pn"][-2], found["loss"][-2]]),
@@ -64,8 +72,8 @@ def bounds(n: int, m: int, d: int, draws: int, seed: int) -> Arrays:
 def hidden_shift(d1: int, d2: int, n: int, m: int, scales: list[float], seed: int) -> Arrays:
     """Proposition 5: test inputs (z1, s z2), training inputs (z, 0). Arrays (scales,).
 
-    closed: the proposition's formula for PN^2. output: mean |output| of the fit on the test set, all that an
-    output-based score can see. limit: what PN saturates at.
+    closed: the proposition's formula for PN^2. output: mean |output| of the fit on the test set,
+    all that an output-based score can see. limit: what PN saturates at.
     """
     rng = np.random.default_rng(seed)
     star = rng.normal(size=d1 + d2)
@@ -80,8 +88,12 @@ def hidden_shift(d1: int, d2: int, n: int, m: int, scales: list[float], seed: in
         found["pn"].append(linear_projection_norm(X, Xt, star))
         found["loss"].append(linear_test_loss(X, Xt, star))
         found["output"].append(np.abs(Xt @ hat).mean())
-        found["closed"].append(np.sqrt(a @ a - u @ np.linalg.solve(Z1 @ Z1.T + s**2 * Z2 @ Z2.T, u)))
-    return {name: np.array(values) for name, values in found.items()} | {"limit": np.asarray(np.linalg.norm(a))}
+        found["closed"].append(
+            np.sqrt(a @ a - u @ np.linalg.solve(Z1 @ Z1.T + s**2 * Z2 @ Z2.T, u))
+        )
+    return {name: np.array(values) for name, values in found.items()} | {
+        "limit": np.asarray(np.linalg.norm(a))
+    }
 
 
 def more_data(n: int, d: int, sizes: list[int], seed: int) -> Arrays:
@@ -95,9 +107,11 @@ def more_data(n: int, d: int, sizes: list[int], seed: int) -> Arrays:
     }
 
 
-def early_stopping(d1: int, d2: int, n: int, m: int, times: list[float], steps: list[int], seed: int) -> Arrays:
-    """Proposition 7: PN_ref and PN_base over time (2, times), beside matrix exponentials; over steps of descent (2,
-    steps), beside the iteration; without shift; and the limit."""
+def early_stopping(
+    d1: int, d2: int, n: int, m: int, times: list[float], steps: list[int], seed: int
+) -> Arrays:
+    """Proposition 7: PN_ref and PN_base over time (2, times), beside matrix exponentials; over
+    steps of descent (2, steps), beside the iteration; without shift; and the limit."""
     rng = np.random.default_rng(seed)
     X = np.concatenate([rng.normal(size=(n, d1)), np.zeros((n, d2))], 1)
     Xt = rng.normal(size=(m, d1 + d2))
@@ -122,7 +136,9 @@ def early_stopping(d1: int, d2: int, n: int, m: int, times: list[float], steps: 
     return {
         "flow": flow[:, : len(times)],
         "integrated": integrated,
-        "descent": np.stack(projection_norm_descent(X, Xt, hat, start, np.asarray(steps), step_size=eta)),
+        "descent": np.stack(
+            projection_norm_descent(X, Xt, hat, start, np.asarray(steps), step_size=eta)
+        ),
         "iterated": np.array(iterated).T,
         "unshifted": still[:, : len(times)],
         "limit": linear_projection_norm(X, Xt, star, start),
@@ -131,7 +147,8 @@ def early_stopping(d1: int, d2: int, n: int, m: int, times: list[float], steps: 
 
 
 def floor(d: int, sizes: list[int], draws: int, seed: int) -> Arrays:
-    """Proposition 8: PN_ref(1) (draws, sizes) between independent samples without shift; `shifted` has scaled rows."""
+    """Proposition 8: PN_ref(1) (draws, sizes) between independent samples without shift; `shifted`
+    has scaled rows."""
     rng = np.random.default_rng(seed)
     found: dict[str, list[Any]] = {"pn": [], "shifted": []}
     for _ in range(draws):
@@ -139,15 +156,20 @@ def floor(d: int, sizes: list[int], draws: int, seed: int) -> Arrays:
         theta /= np.linalg.norm(theta)
         pairs = [rng.normal(size=(2, n, d)) for n in sizes]
         found["pn"].append([projection_norm_flow(X, Xt, theta, 0.0, 1.0)[0] for X, Xt in pairs])
-        found["shifted"].append([projection_norm_flow(X, 1.5 * Xt, theta, 0.0, 1.0)[0] for X, Xt in pairs])
+        found["shifted"].append(
+            [projection_norm_flow(X, 1.5 * Xt, theta, 0.0, 1.0)[0] for X, Xt in pairs]
+        )
     return {name: np.array(values) for name, values in found.items()}
 
 
 def kernel(n: int, m: int, width: int, seed: int) -> Arrays:
-    """The Gram form on the tangent features of a network at its start, beside the primal form; and with
-    targets in place of residuals."""
+    """The Gram form on the tangent features of a network at its start, beside the primal form; and
+    with targets in place of residuals."""
     rng = np.random.default_rng(seed)
-    x, xt = rng.normal(size=(n, 5)).astype(np.float32), 1.5 * rng.normal(size=(m, 5)).astype(np.float32)
+    x, xt = (
+        rng.normal(size=(n, 5)).astype(np.float32),
+        1.5 * rng.normal(size=(m, 5)).astype(np.float32),
+    )
     f, params = functional(MLP((5, width, 1), activation=jnp.tanh, rngs=nnx.Rngs(seed)))
     flat, unravel = ravel_pytree(params)
 

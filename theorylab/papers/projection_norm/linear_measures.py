@@ -1,5 +1,5 @@
-"""Measurements of the linear theory's propositions, 1 to 8 in our derivation of it: both sides, from the cells of
-`linear`. Each measure states its own."""
+"""Measurements of the linear theory's propositions, 1 to 8 in our derivation of it: both sides,
+from the cells of `linear`. Each measure states its own."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,29 +18,41 @@ def closed_forms(quantity: str) -> Measure:
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["bounds"]
         off = np.abs(rows.stack(quantity) / rows.stack("fit") - 1).max(0)
-        return [Evidence(f"{what}, largest of {len(rows)}", float(x), high=EXACT) for what, x in zip(
-            ("||theta_hat - theta~||", "test loss"), off, strict=True)]  # fmt: skip
+        return [
+            Evidence(f"{what}, largest of {len(rows)}", float(x), high=EXACT)
+            for what, x in zip(("||theta_hat - theta~||", "test loss"), off, strict=True)
+        ]
 
     return measure
 
 
 def sandwich(missed: str, factor: float = 1.0) -> Measure:
-    """Proposition 2: (s_min^2/m) missed^2 <= loss <= (s_max^2/m) missed^2 for every signal; `factor` scales missed."""
+    """Proposition 2: (s_min^2/m) missed^2 <= loss <= (s_max^2/m) missed^2 for every signal;
+    `factor` scales missed."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["bounds"]
         swap = (factor * rows.stack(missed) / rows.stack("missed")) ** 2
         loss = rows.stack("loss")
         return [
-            Evidence("largest loss / upper bound", float((loss / (swap * rows.stack("upper"))).max()), high=1 + EXACT),
-            Evidence("least loss / lower bound", float((loss / (swap * rows.stack("lower"))).min()), low=1 - EXACT),
+            Evidence(
+                "largest loss / upper bound",
+                float((loss / (swap * rows.stack("upper"))).max()),
+                high=1 + EXACT,
+            ),
+            Evidence(
+                "least loss / lower bound",
+                float((loss / (swap * rows.stack("lower"))).min()),
+                low=1 - EXACT,
+            ),
         ]
 
     return measure
 
 
 def expectations(quantity: str, formula: int) -> Measure:
-    """Proposition 3: mean of PN^2, and of the test loss, over isotropic signals / trace formula in [0.98, 1.02], for
+    """Proposition 3: mean of PN^2, and of the test loss, over isotropic signals / trace formula in
+    [0.98, 1.02], for
     every (n, m): five standard errors at 4,000 signals; and the expected loss within its bounds."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
@@ -49,20 +61,28 @@ def expectations(quantity: str, formula: int) -> Measure:
             rows = results["bounds"].where(n=n, m=m)
             expected = rows.stack("expected")
             ratio = (rows.stack(quantity) ** 2).mean(1) / expected[:, formula]
-            loss, bounded = rows.stack("loss").mean(1) / expected[:, 2], expected[:, 2:3] / expected[:, 3:]
+            loss, bounded = (
+                rows.stack("loss").mean(1) / expected[:, 2],
+                expected[:, 2:3] / expected[:, 3:],
+            )
             evidence += [
                 over_seeds(f"mean {quantity}^2 / formula, n={n}, m={m}", ratio, 0.98, 1.02),
                 over_seeds(f"mean loss / formula, n={n}, m={m}", loss, 0.97, 1.03),
-                Evidence(f"expected loss / upper bound, n={n}, m={m}", float(bounded[:, 1].max()), 0, 1),
-                Evidence(f"expected loss / lower bound, n={n}, m={m}", float(bounded[:, 0].min()), 1),
-            ]  # fmt: skip
+                Evidence(
+                    f"expected loss / upper bound, n={n}, m={m}", float(bounded[:, 1].max()), 0, 1
+                ),
+                Evidence(
+                    f"expected loss / lower bound, n={n}, m={m}", float(bounded[:, 0].min()), 1
+                ),
+            ]
         return evidence
 
     return measure
 
 
 def typical_kappa(n: int, m: int) -> Measure:
-    """Proposition 4: the median over isotropic signals of kappa = PN / missed lies in [0.95, 1.05]."""
+    """Proposition 4: the median over isotropic signals of kappa = PN / missed lies in [0.95,
+    1.05]."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         kappa = results["bounds"].where(n=n, m=m).stack("kappa")
@@ -84,7 +104,8 @@ def always_bounded(results: All, preset: Preset) -> list[Evidence]:
 
 
 def blind(quantity: str) -> Measure:
-    """Proposition 5: what the outputs show is constant in s to rounding, while PN never falls and the loss grows.
+    """Proposition 5: what the outputs show is constant in s to rounding, while PN never falls and
+    the loss grows.
 
     By how much in the example, a factor of 1.1 and of 5, are margins of ours.
     """
@@ -98,9 +119,13 @@ def blind(quantity: str) -> Measure:
             Evidence("least step of PN", float(np.diff(pn, axis=1).min()), low=-1e-12),
             over_seeds("loss at the largest s / at s = 0", loss[:, -1] / loss[:, 0], low=5.0),
             over_seeds("PN at the largest s / at s = 0", pn[:, -1] / pn[:, 0], low=1.1),
-            Evidence("PN / its limit ||a||", float(np.max(pn.max(1) / rows.stack("limit"))), high=1 + EXACT),
+            Evidence(
+                "PN / its limit ||a||",
+                float(np.max(pn.max(1) / rows.stack("limit"))),
+                high=1 + EXACT,
+            ),
             Evidence("PN - closed form", float(np.abs(pn - rows.stack("closed")).max()), high=1e-9),
-        ]  # fmt: skip
+        ]
 
     return measure
 
@@ -114,7 +139,11 @@ def more_data(quantity: str) -> Measure:
         values = rows.stack(quantity)
         full = [i for i, m in enumerate(cell["sizes"]) if m >= cell["d"]]
         return [
-            Evidence(f"largest step of {quantity} with m", float(np.diff(values, axis=1).max()), high=1e-9),
+            Evidence(
+                f"largest step of {quantity} with m",
+                float(np.diff(values, axis=1).max()),
+                high=1e-9,
+            ),
             Evidence(f"{quantity} at m >= d", float(np.max(values[:, full])), high=1e-9),
         ]
 
@@ -122,25 +151,39 @@ def more_data(quantity: str) -> Measure:
 
 
 def early_stopping(at_rest: int) -> Measure:
-    """Proposition 7: closed forms against integration and iteration; without shift PN_ref is 0; one limit."""
+    """Proposition 7: closed forms against integration and iteration; without shift PN_ref is 0; one
+    limit."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["early"]
         flow, limit = rows.stack("flow"), rows.stack("limit")
         return [
-            Evidence("flow - matrix exponential", float(np.abs(flow - rows.stack("integrated")).max()), high=1e-9),
             Evidence(
-                "descent - iteration", float(np.abs(rows.stack("descent") - rows.stack("iterated")).max()), high=1e-12
+                "flow - matrix exponential",
+                float(np.abs(flow - rows.stack("integrated")).max()),
+                high=1e-9,
             ),
-            Evidence("norm without shift, any t", float(rows.stack("unshifted")[:, at_rest].max()), high=1e-12),
-            Evidence("last t - limit", float(np.abs(flow[:, :, -1] - limit[:, None]).max()), high=1e-9),
+            Evidence(
+                "descent - iteration",
+                float(np.abs(rows.stack("descent") - rows.stack("iterated")).max()),
+                high=1e-12,
+            ),
+            Evidence(
+                "norm without shift, any t",
+                float(rows.stack("unshifted")[:, at_rest].max()),
+                high=1e-12,
+            ),
+            Evidence(
+                "last t - limit", float(np.abs(flow[:, :, -1] - limit[:, None]).max()), high=1e-9
+            ),
         ]
 
     return measure
 
 
 def finite_sample_floor(quantity: str) -> Measure:
-    """Proposition 8: sqrt(n) times the mean norm in [2.0, 2.7] at every n, log-log slope in [-0.6, -0.4]."""
+    """Proposition 8: sqrt(n) times the mean norm in [2.0, 2.7] at every n, log-log slope in [-0.6,
+    -0.4]."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["floor"]
@@ -148,7 +191,8 @@ def finite_sample_floor(quantity: str) -> Measure:
         means = rows.stack(quantity).mean(1)
         slopes = [np.polyfit(np.log(sizes), np.log(mean), 1)[0] for mean in means]
         return [over_seeds("slope in n", slopes, -0.6, -0.4)] + [
-            over_seeds(f"sqrt(n) x norm at n={n:g}", means[:, i] * np.sqrt(n), 2.0, 2.7) for i, n in enumerate(sizes)
+            over_seeds(f"sqrt(n) x norm at n={n:g}", means[:, i] * np.sqrt(n), 2.0, 2.7)
+            for i, n in enumerate(sizes)
         ]
 
     return measure

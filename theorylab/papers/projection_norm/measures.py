@@ -1,4 +1,5 @@
-"""From cells to the quantities of figures and claims: points of one model, quality of a score, predicted errors."""
+"""From cells to the quantities of figures and claims: points of one model, quality of a score,
+predicted errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,17 @@ from theorylab.shift import CalibrationLine, Extrapolation, calibrate, mild_to_h
 
 All = Mapping[str, Results]
 METRICS = {
-    "pn": "Projection Norm", "pn_base": "distance to theta_hat", "conf": "1 - ConfScore", "entropy": "Entropy",
-    "atc": "ATC", "agree_head": "AgreeScore, other head", "agree_independent": "AgreeScore, independent",
-    "rotation": "Rotation", "cot": "COT", "nuclear": "1 - nuclear norm",
-}  # fmt: skip
+    "pn": "Projection Norm",
+    "pn_base": "distance to theta_hat",
+    "conf": "1 - ConfScore",
+    "entropy": "Entropy",
+    "atc": "ATC",
+    "agree_head": "AgreeScore, other head",
+    "agree_independent": "AgreeScore, independent",
+    "rotation": "Rotation",
+    "cot": "COT",
+    "nuclear": "1 - nuclear norm",
+}
 OUTPUT_BASED = ("conf", "entropy", "atc")
 
 
@@ -40,7 +48,8 @@ class Points:
         return calibrate(self.scores[metric], self.error)
 
     def extrapolation(self, metric: str) -> Extrapolation:
-        """From severities 1 and 2 to 4 and 5; clean data counts as mild where there is no severity 2."""
+        """From severities 1 and 2 to 4 and 5; clean data counts as mild where there is no severity
+        2."""
         mild = (1, 2) if 2 in self.severity else (0, 1)
         return mild_to_hard(self.scores[metric], self.error, self.severity, mild=mild, hard=(4, 5))
 
@@ -49,7 +58,9 @@ class Points:
 
     def pick(self, sets: list[list[Any]]) -> np.ndarray:
         """Positions of (family, severity) pairs."""
-        where = {(f, int(s)): i for i, (f, s) in enumerate(zip(self.family, self.severity, strict=True))}
+        where = {
+            (f, int(s)): i for i, (f, s) in enumerate(zip(self.family, self.severity, strict=True))
+        }
         return np.array([where[f, s] for f, s in sets])
 
 
@@ -76,21 +87,29 @@ def _points(rows: list[Any]) -> Points:
 
 def second_clean(results: All, study: str, seed: int) -> Mapping[str, float]:
     """Scores of the second clean set of a model."""
-    rows = [r for r in results["shifts"].where(family="clean", seed=seed) if study_of(r.cell) == study]
+    rows = [
+        r for r in results["shifts"].where(family="clean", seed=seed) if study_of(r.cell) == study
+    ]
     return {name: float(values[1]) for name, values in rows[0].arrays.items()}
 
 
-def attacked(results: All, start: str) -> dict[str, dict[int, tuple[list[float], Mapping[str, np.ndarray]]]]:
+def attacked(
+    results: All, start: str
+) -> dict[str, dict[int, tuple[list[float], Mapping[str, np.ndarray]]]]:
     """Study -> seed -> (eps, scores) of the attacked test sets."""
     found: dict[str, dict[int, Any]] = {}
     for row in results["attacks"]:
         if row.cell["start"] == start:
-            found.setdefault(study_of(row.cell), {})[row.cell["seed"]] = (list(row.cell["eps"]), row.arrays)
+            found.setdefault(study_of(row.cell), {})[row.cell["seed"]] = (
+                list(row.cell["eps"]),
+                row.arrays,
+            )
     return found
 
 
 def sweeps(results: All) -> list[tuple[str, int, Mapping[str, Any], float, float]]:
-    """(study, seed, cell, R^2, rank correlation) of every sweep cell, and of the main run on the same test sets."""
+    """(study, seed, cell, R^2, rank correlation) of every sweep cell, and of the main run on the
+    same test sets."""
     found: list[tuple[str, int, Mapping[str, Any], float, float]] = []
     by_model = models(results)
     seen = set()
@@ -101,7 +120,12 @@ def sweeps(results: All) -> list[tuple[str, int, Mapping[str, Any], float, float
             seen.add((name, cell["seed"]))
             at = points.pick(cell["sets"])
             line = calibrate(points.scores["pn"][at], points.error[at])
-            main = {**cell, "steps": cell["study"]["steps"], "m": cell["study"]["m"], "labels": "hat"}
+            main = {
+                **cell,
+                "steps": cell["study"]["steps"],
+                "m": cell["study"]["m"],
+                "labels": "hat",
+            }
             found.append((name, cell["seed"], main, line.r2, line.spearman))
         line = calibrate(row["pn"], row["error"])
         found.append((name, cell["seed"], cell, line.r2, line.spearman))

@@ -1,8 +1,9 @@
-"""Cells with networks: train a classifier and its companions, then score corrupted and attacked test sets.
+"""Cells with networks: train a classifier and its companions, then score corrupted and attacked
+test sets.
 
-A classifier is `f(params, pixels)` with pixels in [0, 1], so that corruptions and attacks act on what a camera would
-give; normalisation is part of it. All training is SGD with momentum 0.9 and a cosine over its own number of steps.
-Parameters travel between cells as flat vectors.
+A classifier is `f(params, pixels)` with pixels in [0, 1], so that corruptions and attacks act on
+what a camera would give; normalisation is part of it. All training is SGD with momentum 0.9 and a
+cosine over its own number of steps. Parameters travel between cells as flat vectors.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,18 +40,31 @@ from theorylab.shift.scores import (
 
 Study = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
-_USES = ("backbone", "head", "other", "turns", "base", "second", "tune")  # what a seed's keys are for
+# what a seed's keys are for
+_USES = ("backbone", "head", "other", "turns", "base", "second", "tune")
 ROTATION_IMAGES = 500  # training images, each in four turns, that the rotation head is fitted on
 
 
-def images(data: str, sample: bool | None, train: int, valid: int, m: int, seed: int) -> Mapping[str, np.ndarray]:
-    """Disjoint parts in random order, pixels in [0, 1] (n, h, w, c): training, validation, and two clean test sets."""
+def images(
+    data: str, sample: bool | None, train: int, valid: int, m: int, seed: int
+) -> Mapping[str, np.ndarray]:
+    """Disjoint parts in random order, pixels in [0, 1] (n, h, w, c): training, validation, and two
+    clean test sets."""
     whole, rng = load(data, sample=sample), np.random.default_rng(seed)
     rows, columns = rng.permutation(len(whole.x_train)), rng.permutation(len(whole.x_test))
-    parts = {"train": rows[:train], "valid": rows[train : train + valid], "test": columns[:m], "again": columns[-m:]}
+    parts = {
+        "train": rows[:train],
+        "valid": rows[train : train + valid],
+        "test": columns[:m],
+        "again": columns[-m:],
+    }
     found = {}
     for name, index in parts.items():
-        x, y = (whole.x_train, whole.y_train) if name in ("train", "valid") else (whole.x_test, whole.y_test)
+        x, y = (
+            (whole.x_train, whole.y_train)
+            if name in ("train", "valid")
+            else (whole.x_test, whole.y_test)
+        )
         found[name] = x[index].reshape(len(index), *x.shape[1:3], -1).astype(np.float32) / 255
         found[f"y_{name}"] = y[index]
     return found
@@ -58,8 +72,8 @@ def images(data: str, sample: bool | None, train: int, valid: int, m: int, seed:
 
 @cache
 def _classifier(data: str, sample: bool | None, network: str) -> tuple[Callable[..., Any], ...]:
-    """(f, features, start): logits and features of pixels, and fresh parameters from a key. One object for each
-    network, so that every cell of a run uses the same compiled programs."""
+    """(f, features, start): logits and features of pixels, and fresh parameters from a key. One
+    object for each network, so that every cell of a run uses the same compiled programs."""
     whole = load(data, sample=sample)
     shape = (*whole.x_train.shape[1:3], 1 if whole.x_train.ndim == 3 else 3)
     mean, std = whole.mean.astype(np.float32), whole.std.astype(np.float32)
@@ -79,7 +93,11 @@ def _classifier(data: str, sample: bool | None, network: str) -> tuple[Callable[
     def start(key: Any) -> Any:
         return functional(build(key))[1]
 
-    return (lambda p, x: logits(p, (x - mean) / std)), (lambda p, x: features(p, (x - mean) / std)), start
+    return (
+        (lambda p, x: logits(p, (x - mean) / std)),
+        (lambda p, x: features(p, (x - mean) / std)),
+        start,
+    )
 
 
 def with_head(params: Any, other: Any) -> Any:
@@ -91,12 +109,16 @@ def with_head(params: Any, other: Any) -> Any:
     return {**params, layers: {**params[layers], last: other[layers][last]}}
 
 
-def _program(study: Study, f: Any, steps: int, period: int | None = None, loss: Any = cross_entropy) -> PseudoTraining:
+def _program(
+    study: Study, f: Any, steps: int, period: int | None = None, loss: Any = cross_entropy
+) -> PseudoTraining:
     recipe = FineTuning(steps, study["lr"], batch_size=study["batch"], period=period)
     return PseudoTraining(f, recipe, loss=loss)
 
 
-def _parts(study: Study, seed: int) -> tuple[Mapping[str, np.ndarray], tuple[Callable[..., Any], ...]]:
+def _parts(
+    study: Study, seed: int
+) -> tuple[Mapping[str, np.ndarray], tuple[Callable[..., Any], ...]]:
     sizes = {name: study[name] for name in ("data", "sample", "train", "valid", "m")}
     return images(**sizes, seed=seed), _classifier(study["data"], study["sample"], study["network"])
 
@@ -108,10 +130,11 @@ def _keys(seed: int) -> Mapping[str, Any]:
 def train(study: Study, start: str, seed: int) -> Arrays:
     """Everything that does not depend on a test set, as flat parameters.
 
-    start: "rotation", a backbone pre-trained to tell the four turns of training images apart; or "random".
-    theta0 -> hat (the classifier), and from theta0 after T steps: ref, ref_period (the cosine has four times the right
-    period), ref_half (half as many steps). ref_head starts at theta0 with another head. Second models for AgreeScore:
-    head (same backbone, another head and order) and independent (its own random start).
+    start: "rotation", a backbone pre-trained to tell the four turns of training images apart; or
+    "random". theta0 -> hat (the classifier), and from theta0 after T steps: ref, ref_period (the
+    cosine has four times the right period), ref_half (half as many steps). ref_head starts at
+    theta0 with another head. Second models for AgreeScore: head (same backbone, another head and
+    order) and independent (its own random start).
     """
     parts, (f, features, fresh) = _parts(study, seed)
     keys = _keys(seed)
@@ -131,14 +154,18 @@ def train(study: Study, start: str, seed: int) -> Arrays:
         "head": (other0, "second", base),
         "independent": (independent, "second", base),
     }
-    trained = parallel_map(lambda run: _program(study, f, *run[2:])(run[0], x, y, keys[run[1]]), runs.values())
+    trained = parallel_map(
+        lambda run: _program(study, f, *run[2:])(run[0], x, y, keys[run[1]]), runs.values()
+    )
     found = {"theta0": theta0, **dict(zip(runs, trained, strict=True))}
     logits = np.asarray(predict(f, found["hat"], parts["valid"]))
     turned, turns = rotations(x[:ROTATION_IMAGES])
     seen = np.asarray(predict(features, found["hat"], turned))
     design = np.concatenate([seen, np.ones((len(seen), 1))], 1).astype(np.float64)
     penalty = 1e-3 * np.trace(design.T @ design) / design.shape[1]
-    head = np.linalg.solve(design.T @ design + penalty * np.eye(design.shape[1]), design.T @ np.eye(4)[turns])
+    head = np.linalg.solve(
+        design.T @ design + penalty * np.eye(design.shape[1]), design.T @ np.eye(4)[turns]
+    )
     return {name: np.asarray(ravel_pytree(params)[0]) for name, params in found.items()} | {
         "threshold": np.asarray(atc_threshold(logits, parts["y_valid"]).value),
         "valid_error": np.asarray((logits.argmax(1) != parts["y_valid"]).mean()),
@@ -163,7 +190,8 @@ class _Scorer:
         self.program = _program(study, self.f, study["steps"])
 
     def __call__(self, x: Any, y: np.ndarray) -> dict[str, float]:
-        """Error, Projection Norms and all baselines of one test set; every score increases with the error."""
+        """Error, Projection Norms and all baselines of one test set; every score increases with the
+        error."""
         p, logits = self.params, {}
         for name in ("hat", "head", "independent"):
             logits[name] = np.asarray(predict(self.f, p[name], x))
@@ -186,11 +214,18 @@ class _Scorer:
         }
 
     def shifted(self, family: str, severity: int, seed: int) -> Any:
-        return corrupt(self.parts["test"], family, severity, jax.random.key(seed)) if severity else self.parts["test"]
+        return (
+            corrupt(self.parts["test"], family, severity, jax.random.key(seed))
+            if severity
+            else self.parts["test"]
+        )
 
 
-def shifts(study: Study, start: str, seed: int, family: str, severities: list[int], trained: Arrays) -> Arrays:
-    """All scores (severities,) of one family of corruptions; "clean" gives two disjoint clean sets."""
+def shifts(
+    study: Study, start: str, seed: int, family: str, severities: list[int], trained: Arrays
+) -> Arrays:
+    """All scores (severities,) of one family of corruptions; "clean" gives two disjoint clean
+    sets."""
     scorer = _Scorer(study, seed, trained)
     parts = scorer.parts
     if family == "clean":
@@ -201,27 +236,41 @@ def shifts(study: Study, start: str, seed: int, family: str, severities: list[in
 
 
 def attacks(study: Study, start: str, seed: int, eps: list[float], trained: Arrays) -> Arrays:
-    """All scores (eps,) of the clean test images under white-box PGD: l-inf, eps/255, 10 steps of eps/4."""
+    """All scores (eps,) of the clean test images under white-box PGD: l-inf, eps/255, 10 steps of
+    eps/4."""
     scorer = _Scorer(study, seed, trained)
     x, y = scorer.parts["test"], scorer.parts["y_test"]
 
     def under(radius: float) -> dict[str, float]:
-        return scorer(pgd(scorer.f, scorer.params["hat"], x, y, eps=radius, steps=10, step_size=radius / 4), y)
+        return scorer(
+            pgd(scorer.f, scorer.params["hat"], x, y, eps=radius, steps=10, step_size=radius / 4), y
+        )
 
     return _stacked(parallel_map(under, [e / 255 for e in eps]))
 
 
-def sweep(study: Study, start: str, seed: int, sets: list[list[Any]], steps: int, m: int, labels: str,
-          trained: Arrays) -> Arrays:  # fmt: skip
-    """Projection Norms (sets,) with another number of steps, of samples, or other labels; errors on all samples.
+def sweep(
+    study: Study,
+    start: str,
+    seed: int,
+    sets: list[list[Any]],
+    steps: int,
+    m: int,
+    labels: str,
+    trained: Arrays,
+) -> Arrays:
+    """Projection Norms (sets,) with another number of steps, of samples, or other labels; errors on
+    all samples.
 
-    labels: "hat", those of the classifier; "self", the current prediction of the network in training (self-training,
-    another method).
+    labels: "hat", those of the classifier; "self", the current prediction of the network in
+    training (self-training, another method).
     """
     scorer = _Scorer(study, seed, trained)
     loss = cross_entropy if labels == "hat" else _self_training
     p, parts = scorer.params, scorer.parts
-    reference = _program(study, scorer.f, steps)(p["theta0"], parts["train"], parts["y_train"], scorer.key)
+    reference = _program(study, scorer.f, steps)(
+        p["theta0"], parts["train"], parts["y_train"], scorer.key
+    )
     program = _program(study, scorer.f, steps, loss=loss)
 
     def score(case: list[Any]) -> dict[str, float]:

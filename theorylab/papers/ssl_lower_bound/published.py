@@ -1,5 +1,5 @@
-"""What the paper's real-data figure shows, read off the vector graphics of its public poster (to 0.0005), and what an
-independent NumPy simulation of the mixture gave."""
+"""What the paper's real-data figure shows, read off the vector graphics of its public poster (to
+0.0005), and what an independent NumPy simulation of the mixture gave."""
 
 from collections.abc import Mapping
 
@@ -18,31 +18,84 @@ PUBLISHED = {
 }
 # excess risk and its standard error, by (s, d, n_l, n_u)
 SIMULATED: Mapping[tuple[float, ...], Mapping[str, tuple[float, float]]] = {
-    (1.0, 20, 400, 1000): {"sl": (0.00569, 0.00011), "ul_plus": (0.00456, 0.00009), "ssl_weighted": (0.00261, 0.00005),
-                           "ssl_em": (0.00244, 0.00005)},
-    (0.5, 20, 400, 4000): {"sl": (0.01531, 0.00038), "ul_plus": (0.00838, 0.00022), "ssl_weighted": (0.00559, 0.00013),
-                           "ssl_em": (0.00543, 0.00013)},
-    (1.0, 20, 50, 5000): {"sl": (0.03993, 0.00102), "ul_plus": (0.00096, 0.00002), "ssl_weighted": (0.00093, 0.00002),
-                          "ssl_em": (0.00084, 0.00002)},
-    (0.5, 10, 1000, 1000): {"sl": (0.00302, 0.00010), "ul_plus": (0.01870, 0.00102),
-                            "ssl_weighted": (0.00262, 0.00008), "ssl_em": (0.00255, 0.00008)},
-    (0.3, 50, 20, 200): {"sl": (0.0958, 0.002), "ul_plus": (0.1126, 0.003), "ssl_weighted": (0.0970, 0.002),
-                         "ssl_em": (0.1050, 0.003)},  # standard errors not reported there: of the order of ours
-}  # fmt: skip
-FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+    (1.0, 20, 400, 1000): {
+        "sl": (0.00569, 0.00011),
+        "ul_plus": (0.00456, 0.00009),
+        "ssl_weighted": (0.00261, 0.00005),
+        "ssl_em": (0.00244, 0.00005),
+    },
+    (0.5, 20, 400, 4000): {
+        "sl": (0.01531, 0.00038),
+        "ul_plus": (0.00838, 0.00022),
+        "ssl_weighted": (0.00559, 0.00013),
+        "ssl_em": (0.00543, 0.00013),
+    },
+    (1.0, 20, 50, 5000): {
+        "sl": (0.03993, 0.00102),
+        "ul_plus": (0.00096, 0.00002),
+        "ssl_weighted": (0.00093, 0.00002),
+        "ssl_em": (0.00084, 0.00002),
+    },
+    (0.5, 10, 1000, 1000): {
+        "sl": (0.00302, 0.00010),
+        "ul_plus": (0.01870, 0.00102),
+        "ssl_weighted": (0.00262, 0.00008),
+        "ssl_em": (0.00255, 0.00008),
+    },
+    (0.3, 50, 20, 200): {
+        "sl": (0.0958, 0.002),
+        "ul_plus": (0.1126, 0.003),
+        "ssl_weighted": (0.0970, 0.002),
+        # standard errors not reported there: of the order of ours
+        "ssl_em": (0.1050, 0.003),
+    },
+}
+FASHION = (
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "boot",
+)
 
 
 def _short(name: str) -> str:
     base, _, pair = name.rpartition("/")
     if base == "fashion_mnist":
         return " v ".join(FASHION[int(k)] for k in pair.split("v"))
-    return f"{base.removeprefix('keel/')} {pair}" if base and pair[0].isdigit() else name.removeprefix("keel/")
+    return (
+        f"{base.removeprefix('keel/')} {pair}"
+        if base and pair[0].isdigit()
+        else name.removeprefix("keel/")
+    )
 
 
 _NAMES = (
     *(f"mnist/{p}" for p in ("3v8", "5v9", "5v6", "1v7", "0v1")),
     *(f"fashion_mnist/{a}v{b}" for a in range(10) for b in range(10)),
-    *(f"keel/{t}" for t in ("twonorm", "ring", "spambase", "wdbc", "ionosphere", "satimage/2v5", "optdigits/3v8",
-                            "optdigits/5v9", "optdigits/1v7", "magic", "phoneme", "sonar", "mushroom", "segment/0v3")),
-)  # fmt: skip
+    *(
+        f"keel/{t}"
+        for t in (
+            "twonorm",
+            "ring",
+            "spambase",
+            "wdbc",
+            "ionosphere",
+            "satimage/2v5",
+            "optdigits/3v8",
+            "optdigits/5v9",
+            "optdigits/1v7",
+            "magic",
+            "phoneme",
+            "sonar",
+            "mushroom",
+            "segment/0v3",
+        )
+    ),
+)
 TASKS = {name: _short(name) for name in _NAMES} | {"adult": "a9a (Adult)"}

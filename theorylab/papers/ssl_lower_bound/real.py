@@ -1,8 +1,9 @@
 """Cells on real data: every learner of the paper on binary tasks cut from images and tables.
 
-The paper's protocol as far as it is known: 1,000 test points, 1,000 validation points, a few labels, the rest
-unlabelled; l2-logistic regression for SL, EM for UL, their unit-length mixture for SSL-W. Features are the leading
-principal components of the pool, centred and divided by one scale: whitening would destroy what UL sees.
+The paper's protocol as far as it is known: 1,000 test points, 1,000 validation points, a few
+labels, the rest unlabelled; l2-logistic regression for SL, EM for UL, their unit-length mixture for
+SSL-W. Features are the leading principal components of the pool, centred and divided by one scale:
+whitening would destroy what UL sees.
 """
 
 from collections.abc import Mapping
@@ -23,20 +24,23 @@ L2, ROUNDS, FRACTION = 1.0, 10, 0.1
 
 @lru_cache(maxsize=1)
 def _rows(base: str, sample: bool | None) -> tuple[np.ndarray, np.ndarray]:
-    """All rows of a data set: standardised tables, images on [0, 1] in one row each, "adult" as 123 binary columns."""
+    """All rows of a data set: standardised tables, images on [0, 1] in one row each, "adult" as 123
+    binary columns."""
     loaded = sets.load(base, sample=sample if base == "fashion_mnist" else None)
     if loaded.is_image:
         X, y = loaded.merged()
         return (X.reshape(len(X), -1) / np.float32(255)).astype(np.float32), y
     arrays = sets.encode(loaded, bins=5).arrays if base == "adult" else loaded.normalised()
-    return np.concatenate([arrays.x_train, arrays.x_test]), np.concatenate([arrays.y_train, arrays.y_test])
+    return np.concatenate([arrays.x_train, arrays.x_test]), np.concatenate(
+        [arrays.y_train, arrays.y_test]
+    )
 
 
 def task(name: str, sample: bool | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Features (n, p) float32 and labels (n,) in {-1, +1} of a binary task.
 
-    name: a data set of two classes ("keel/twonorm", "adult", the data the paper calls a9a) or, with the numbers of
-    two classes, a pair of them ("mnist/3v8"), the first being -1.
+    name: a data set of two classes ("keel/twonorm", "adult", the data the paper calls a9a) or, with
+    the numbers of two classes, a pair of them ("mnist/3v8"), the first being -1.
     """
     base, _, pair = name.rpartition("/") if _is_pair(name) else (name, "", "")
     X, y = _rows(base, sample)
@@ -51,7 +55,8 @@ def _is_pair(name: str) -> bool:
 
 
 def split(X: np.ndarray, y: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """A random test part, validation part and pool, reduced to principal components and padded with weight 0."""
+    """A random test part, validation part and pool, reduced to principal components and padded with
+    weight 0."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(y))
     held = min(HELD_OUT, len(y) // 5)
@@ -78,17 +83,21 @@ def split(X: np.ndarray, y: np.ndarray, seed: int) -> dict[str, np.ndarray]:
 def choose_labels(y: np.ndarray, n_l: int, rng: np.random.Generator) -> np.ndarray:
     """n_l row numbers, at least min(3, n_l / 2) of each class."""
     least = min(3, n_l // 2)
-    first = np.concatenate([rng.permutation(np.flatnonzero(y == label))[:least] for label in (-1, 1)])
+    first = np.concatenate(
+        [rng.permutation(np.flatnonzero(y == label))[:least] for label in (-1, 1)]
+    )
     rest = np.setdiff1d(np.arange(len(y)), first)
     return np.concatenate([first, rng.permutation(rest)[: n_l - len(first)]])
 
 
-def learners(name: str, sample: bool | None, labels: list[int], draws: int, seed: int,
-             shuffled: bool = False) -> Mapping[str, Any]:  # fmt: skip
+def learners(
+    name: str, sample: bool | None, labels: list[int], draws: int, seed: int, shuffled: bool = False
+) -> Mapping[str, Any]:
     """Test errors (draws, label counts) of all learners, SSL-W by each way to choose t, and that t.
 
-    Each draw is a new split and new labels; `shuffled` permutes the labels that the learners see. s_hat (draws,) is
-    the Fisher signal-to-noise ratio along the best linear rule, and `bayes` the test error of that rule.
+    Each draw is a new split and new labels; `shuffled` permutes the labels that the learners see.
+    s_hat (draws,) is the Fisher signal-to-noise ratio along the best linear rule, and `bayes` the
+    test error of that rule.
     """
     X, y = task(name, sample)
     found: dict[str, list[Any]] = {}
@@ -103,20 +112,30 @@ def learners(name: str, sample: bool | None, labels: list[int], draws: int, seed
             y_l = parts["y_pool"][index]
             y_l = rng.permutation(y_l) if shuffled else y_l
             pad = MOST_LABELS - n_l
-            arrays = (np.pad(parts["X_pool"][index], ((0, pad), (0, 0))), np.pad(y_l, (0, pad), constant_values=1),
-                      np.pad(np.ones(n_l, np.float32), (0, pad)))  # fmt: skip
+            arrays = (
+                np.pad(parts["X_pool"][index], ((0, pad), (0, 0))),
+                np.pad(y_l, (0, pad), constant_values=1),
+                np.pad(np.ones(n_l, np.float32), (0, pad)),
+            )
             unlabelled = parts["w_pool"].copy()
             unlabelled[index] = 0
             for key, value in _errors(*arrays, ul, parts, unlabelled).items():
                 rows.setdefault(key, []).append(float(value))
         margins = np.asarray(best.score(parts["X_pool"]))[:whole] * parts["y_pool"][:whole]
-        within = np.concatenate([m - m.mean() for m in (margins[parts["y_pool"][:whole] == k] for k in (-1, 1))])
-        best_error = float(best.error(parts["X_test"], parts["y_test"], sample_weight=parts["w_test"]))
+        within = np.concatenate(
+            [m - m.mean() for m in (margins[parts["y_pool"][:whole] == k] for k in (-1, 1))]
+        )
+        best_error = float(
+            best.error(parts["X_test"], parts["y_test"], sample_weight=parts["w_test"])
+        )
         whole_pool = {"s_hat": abs(margins.mean()) / within.std(), "bayes": best_error}
         for key, value in (rows | whole_pool).items():
             found.setdefault(key, []).append(value)
     size = min(POOL, len(y) - 2 * min(HELD_OUT, len(y) // 5))
-    return {key: np.asarray(value) for key, value in found.items()} | {"n_u": size, "features": X.shape[1]}
+    return {key: np.asarray(value) for key, value in found.items()} | {
+        "n_u": size,
+        "features": X.shape[1],
+    }
 
 
 @jax.jit
@@ -127,13 +146,22 @@ def _whole_pool(X: Any, y: Any, weight: Any) -> tuple[mixtures.Linear, mixtures.
 
 
 @jax.jit
-def _errors(X_l: Any, y_l: Any, w_l: Any, ul: mixtures.Linear, parts: Mapping[str, Any], w_u: Any) -> dict[str, Any]:
+def _errors(
+    X_l: Any, y_l: Any, w_l: Any, ul: mixtures.Linear, parts: Mapping[str, Any], w_u: Any
+) -> dict[str, Any]:
     sl = mixtures.fit_logistic(X_l, y_l, sample_weight=w_l, l2=L2)
     ulp = mixtures.oriented(ul, X_l, y_l, sample_weight=w_l)
     taught = mixtures.self_training(
-        X_l, y_l, parts["X_pool"], labelled_weight=w_l, unlabelled_weight=w_u, rounds=ROUNDS, fraction=FRACTION,
-        l2=L2, intercept=True,
-    )  # fmt: skip
+        X_l,
+        y_l,
+        parts["X_pool"],
+        labelled_weight=w_l,
+        unlabelled_weight=w_u,
+        rounds=ROUNDS,
+        fraction=FRACTION,
+        l2=L2,
+        intercept=True,
+    )
     test = {"X": parts["X_test"], "y": parts["y_test"]}
 
     def error(rule: mixtures.Linear) -> Any:
@@ -142,27 +170,39 @@ def _errors(X_l: Any, y_l: Any, w_l: Any, ul: mixtures.Linear, parts: Mapping[st
     found = {"sl": error(sl), "ul_plus": error(ulp), "self_training": error(taught)}
     for criterion, part in (("oracle", "test"), ("labelled", "val"), ("unlabelled-margin", "val")):
         chosen = mixtures.select_weight(
-            sl, ulp, parts[f"X_{part}"], parts[f"y_{part}"], criterion=criterion, sample_weight=parts[f"w_{part}"]
+            sl,
+            ulp,
+            parts[f"X_{part}"],
+            parts[f"y_{part}"],
+            criterion=criterion,
+            sample_weight=parts[f"w_{part}"],
         )
         found |= {f"ssl_w {criterion}": error(chosen.rule), f"t {criterion}": chosen.weight}
     return found
 
 
 def twonorm(data: str, n_l: int, n_u: int, draws: int, seed: int) -> Mapping[str, Any]:
-    """The mixture's learners on the file twonorm, a sample of the model: excess risks (draws,) by the angle to the
-    full-data theta*, error rates on the file, and the theory's predictions, exact for SL.
+    """The mixture's learners on the file twonorm, a sample of the model: excess risks (draws,) by
+    the angle to the full-data theta*, error rates on the file, and the theory's predictions, exact
+    for SL.
 
-    data: "keel/twonorm" or "generated". The midpoint of the two classes is subtracted; SSL-EM starts from SSL-W.
+    data: "keel/twonorm" or "generated". The midpoint of the two classes is subtracted; SSL-EM
+    starts from SSL-W.
     """
     if data == "generated":
         key = jax.random.key(20)
-        X, y = (np.asarray(a) for a in mixtures.sample_2gmm(key, jnp.full(20, 2 / np.sqrt(20)), 7400))
+        X, y = (
+            np.asarray(a) for a in mixtures.sample_2gmm(key, jnp.full(20, 2 / np.sqrt(20)), 7400)
+        )
     else:
         loaded = sets.load(data)
         X, labels = loaded.merged()
         y = np.where(labels == 0, -1.0, 1.0)
     means = [X[y == k].mean(0) for k in (-1, 1)]
-    X, centre = (X - (means[0] + means[1]) / 2).astype(np.float32), ((means[1] - means[0]) / 2).astype(np.float32)
+    X, centre = (
+        (X - (means[0] + means[1]) / 2).astype(np.float32),
+        ((means[1] - means[0]) / 2).astype(np.float32),
+    )
     s, d = float(np.linalg.norm(centre)), X.shape[1]
     t = float(mixtures.optimal_weight(s, n_l, n_u))
 

@@ -14,12 +14,15 @@ MNIST = tuple(name for name in PUBLISHED if name.startswith("mnist/"))
 
 
 def twonorm(scale: float) -> Measure:
-    """On the file twonorm all four excess risks are within 10 % of the predictions (SL's exact, others leading)."""
+    """On the file twonorm all four excess risks are within 10 % of the predictions (SL's exact,
+    others leading)."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         evidence = []
         for method in ("sl", "ul_plus", "ssl_weighted", "ssl_em"):
-            ratio = np.concatenate([r[f"excess {method}"] / r[f"predicted {method}"] for r in results["twonorm"]])
+            ratio = np.concatenate(
+                [r[f"excess {method}"] / r[f"predicted {method}"] for r in results["twonorm"]]
+            )
             evidence.append(over_seeds(f"{method} / predicted", scale * ratio, 0.9, 1.1))
         return evidence
 
@@ -32,7 +35,8 @@ def _gap(row: Row, base: str, learner: str, n_l: int) -> np.ndarray:
 
 
 def real_gain(criterion: str) -> Measure:
-    """On all MNIST pairs SSL-W's gaps over SL and UL+ are above -0.005, and one is above 0.01 on 5v6 (20 labels)."""
+    """On all MNIST pairs SSL-W's gaps over SL and UL+ are above -0.005, and one is above 0.01 on
+    5v6 (20 labels)."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         evidence, learner = [], f"ssl_w {criterion}"
@@ -41,13 +45,18 @@ def real_gain(criterion: str) -> Measure:
                 continue
             gaps = {base: _gap(row, base, learner, 20) for base in ("sl", "ul_plus")}
             evidence += [
-                over_seeds(f"{base} - SSL-W, {row.cell['name']}", gap, low=-0.005) for base, gap in gaps.items()
+                over_seeds(f"{base} - SSL-W, {row.cell['name']}", gap, low=-0.005)
+                for base, gap in gaps.items()
             ]
             if row.cell["name"] == "mnist/5v6":
                 evidence.append(
-                    bootstrap("larger gap on 5v6", lambda *g: float(np.mean(g, axis=1).max()), [*gaps.values()],
-                                 low=0.01)
-                )  # fmt: skip
+                    bootstrap(
+                        "larger gap on 5v6",
+                        lambda *g: float(np.mean(g, axis=1).max()),
+                        [*gaps.values()],
+                        low=0.01,
+                    )
+                )
         return evidence
 
     return measure
@@ -60,7 +69,10 @@ def learnt(shuffled: bool) -> Measure:
         rows = [r for r in results["learners"] if r.cell["name"] in MNIST]
         rows = [r for r in rows if r.cell.get("shuffled", False) == shuffled]
         return [
-            over_seeds(f"SL's error, {r.cell['name']}", r["sl"][:, r.cell["labels"].index(20)], high=0.25) for r in rows
+            over_seeds(
+                f"SL's error, {r.cell['name']}", r["sl"][:, r.cell["labels"].index(20)], high=0.25
+            )
+            for r in rows
         ]
 
     return measure
@@ -72,9 +84,9 @@ def compatibility(order: tuple[str, ...]) -> Measure:
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = {str(r.cell["name"]): r for r in honest(results["learners"])}
         gap = {name: _gap(rows[f"mnist/{name}"], "sl", "ul_plus", 20) for name in order}
-        return [over_seeds(f"Err(SL) - Err(UL+), {name}", gap[name], high=-0.02) for name in order[:2]] + [
-            over_seeds(f"Err(SL) - Err(UL+), {name}", gap[name], low=0.0) for name in order[2:]
-        ]
+        return [
+            over_seeds(f"Err(SL) - Err(UL+), {name}", gap[name], high=-0.02) for name in order[:2]
+        ] + [over_seeds(f"Err(SL) - Err(UL+), {name}", gap[name], low=0.0) for name in order[2:]]
 
     return measure
 
@@ -91,8 +103,14 @@ def published_gaps(results: All, preset: Preset) -> list[Evidence]:
         }
         best = min(off, key=lambda n: np.abs(np.mean(off[n], axis=1)).max())
         evidence += [
-            over_seeds(f"{NAMES[base]} - SSL-W on {name} minus {PUBLISHED[name][GAPS.index((base, learner))]:g} "
-                       f"({best:g} labels)", gap, -0.02, 0.02)
+            over_seeds(
+                f"{NAMES[base]} - SSL-W on {name} minus "
+                f"{PUBLISHED[name][GAPS.index((base, learner))]:g} "
+                f"({best:g} labels)",
+                gap,
+                -0.02,
+                0.02,
+            )
             for (base, learner), gap in zip(pairs, off[best], strict=True)
-        ]  # fmt: skip
+        ]
     return evidence

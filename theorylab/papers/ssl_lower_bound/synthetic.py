@@ -1,4 +1,5 @@
-"""Cells on the two-Gaussian mixture itself: closed forms, replicate sweeps, and the estimators run explicitly."""
+"""Cells on the two-Gaussian mixture itself: closed forms, replicate sweeps, and the estimators run
+explicitly."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,16 +13,19 @@ from theorylab.mixtures import METHODS
 
 
 def closed(snrs: list[float], pairs: list[list[float]], draws: int, seed: int) -> Mapping[str, Any]:
-    """The information of one unlabelled point over `snrs`, and the mixture's KL divergence over (s, angle) `pairs`.
+    """The information of one unlabelled point over `snrs`, and the mixture's KL divergence over (s,
+    angle) `pairs`.
 
-    `kl_mc` is its plain Monte Carlo estimate in two dimensions, the log ratio of densities at `draws` samples.
+    `kl_mc` is its plain Monte Carlo estimate in two dimensions, the log ratio of densities at
+    `draws` samples.
     """
     s = np.asarray(snrs)
     found: dict[str, Any] = {
         "q": mixtures.unlabelled_information(s),
         "spectral": mixtures.spectral_information(s),
         "gap": mixtures.nishimori_gap(s),
-        "gap_wrong": mixtures.nishimori_gap(s, drift=s),  # the drift of a model with ||theta*||^2 = s
+        # the drift of a model with ||theta*||^2 = s
+        "gap_wrong": mixtures.nishimori_gap(s, drift=s),
     }
     snr, angle = np.asarray(pairs).T
     rng = np.random.default_rng(seed)
@@ -50,15 +54,34 @@ def heat(s: float, n_l: list[float], n_u: list[float], d: int) -> Mapping[str, A
     return found
 
 
-def risks(s: list[float], n_l: list[int], n_u: list[int], d: int, replicates: int, methods: list[str], seed: int,
-          route: str = "auto", dtype: str = "float32") -> Mapping[str, Any]:  # fmt: skip
-    """Mean excess risk and its standard error (methods, settings), estimation errors, wrong-sign rates; the lower
-    bounds, exact risk of SL and leading-order predictions at the same settings."""
+def risks(
+    s: list[float],
+    n_l: list[int],
+    n_u: list[int],
+    d: int,
+    replicates: int,
+    methods: list[str],
+    seed: int,
+    route: str = "auto",
+    dtype: str = "float32",
+) -> Mapping[str, Any]:
+    """Mean excess risk and its standard error (methods, settings), estimation errors, wrong-sign
+    rates; the lower bounds, exact risk of SL and leading-order predictions at the same settings."""
     swept = mixtures.sweep(
-        jax.random.key(seed), s, n_l, n_u, d=d, replicates=replicates, methods=tuple(methods), route=route,
+        jax.random.key(seed),
+        s,
+        n_l,
+        n_u,
+        d=d,
+        replicates=replicates,
+        methods=tuple(methods),
+        route=route,
         dtype=np.dtype(dtype),
-    )  # fmt: skip
-    wrong = [mixtures.assouad_bound(s, d, n_l, n_u, **k).excess for k in ({"information": 0.0}, {"factor": 8.0})]
+    )
+    wrong = [
+        mixtures.assouad_bound(s, d, n_l, n_u, **k).excess
+        for k in ({"information": 0.0}, {"factor": 8.0})
+    ]
     bound = mixtures.assouad_bound(s, d, n_l, n_u)
     predicted = [mixtures.predicted_excess(m, s, d, n_l, n_u) for m in methods if m in METHODS]
     return {
@@ -76,9 +99,11 @@ def risks(s: list[float], n_l: list[int], n_u: list[int], d: int, replicates: in
 
 
 def explicit(s: float, d: int, n_l: int, n_u: int, replicates: int, seed: int) -> Mapping[str, Any]:
-    """Excess risks (replicates,) of the public estimators on explicit samples with a random centre each.
+    """Excess risks (replicates,) of the public estimators on explicit samples with a random centre
+    each.
 
-    No sufficient statistic, no rotation: what the sweeps must agree with. "shuffled" is SL with permuted labels.
+    No sufficient statistic, no rotation: what the sweeps must agree with. "shuffled" is SL with
+    permuted labels.
     """
 
     def one(key: Any) -> dict[str, Any]:
@@ -89,30 +114,43 @@ def explicit(s: float, d: int, n_l: int, n_u: int, replicates: int, seed: int) -
         sl, ulp = mixtures.sl_estimator(X_l, y_l), mixtures.ul_plus(X_l, y_l, X_u)
         both = mixtures.ssl_weighted(sl, ulp, weight)
         thetas = {
-            "sl": sl, "ul_plus": ulp, "vote": mixtures.ul_plus(X_l, y_l, X_u, sign_rule="vote"),
-            "ssl_switch": mixtures.ssl_switch(X_l, y_l, X_u, s), "ssl_weighted": both,
+            "sl": sl,
+            "ul_plus": ulp,
+            "vote": mixtures.ul_plus(X_l, y_l, X_u, sign_rule="vote"),
+            "ssl_switch": mixtures.ssl_switch(X_l, y_l, X_u, s),
+            "ssl_weighted": both,
             "ssl_em": mixtures.ssl_em(X_l, y_l, X_u, both),
             "shuffled": mixtures.sl_estimator(X_l, jax.random.permutation(keys[3], y_l)),
-        }  # fmt: skip
+        }
         return {name: mixtures.excess_risk(theta, centre) for name, theta in thetas.items()}
 
     weight = float(mixtures.optimal_weight(s, n_l, n_u))
-    found = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(seed), replicates))
+    found = jax.jit(lambda keys: jax.lax.map(one, keys))(
+        jax.random.split(jax.random.key(seed), replicates)
+    )
     return {name: np.asarray(value) for name, value in found.items()}
 
 
 def cancellation(s: float, d: int, sizes: list[int], draws: int, seed: int) -> Mapping[str, Any]:
-    """Mean excess risk (sizes,) of SL with n labels by the stable and by the naive formula, in float32 and float64."""
+    """Mean excess risk (sizes,) of SL with n labels by the stable and by the naive formula, in
+    float32 and float64."""
     rng = np.random.default_rng(seed)
     centre = np.zeros(d)
     centre[0] = s
-    thetas = (centre + rng.standard_normal((len(sizes), draws, d)) / np.sqrt(np.asarray(sizes))[:, None, None]).astype(
-        np.float32
-    )  # the same vectors in both precisions
+    thetas = (
+        centre
+        + rng.standard_normal((len(sizes), draws, d)) / np.sqrt(np.asarray(sizes))[:, None, None]
+    ).astype(np.float32)  # the same vectors in both precisions
     found: dict[str, Any] = {}
     for dtype in ("float32", "float64"):
         with jax.enable_x64(dtype == "float64"):
-            arrays = jnp.asarray(thetas.astype(dtype)), jnp.asarray(centre.astype(np.float32).astype(dtype))
-            for name, risk in (("stable", mixtures.excess_risk), ("naive", mixtures.naive_excess_risk)):
+            arrays = (
+                jnp.asarray(thetas.astype(dtype)),
+                jnp.asarray(centre.astype(np.float32).astype(dtype)),
+            )
+            for name, risk in (
+                ("stable", mixtures.excess_risk),
+                ("naive", mixtures.naive_excess_risk),
+            ):
                 found[f"{name} {dtype}"] = np.asarray(jax.jit(risk)(*arrays), np.float64).mean(1)
     return found

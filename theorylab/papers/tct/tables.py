@@ -8,9 +8,16 @@ import numpy as np
 from theorylab.lab import Preset, Results, Table
 
 All = Mapping[str, Results]
-LAST = 10  # rounds over which the accuracy of a network is averaged: it moves by points from round to round
-NAMES = {"fedavg": "FedAvg", "fedprox": "FedProx", "scaffold": "SCAFFOLD", "fednova": "FedNova",
-         "centralized": "centralized", "tct": "TCT"}  # fmt: skip
+# rounds over which the accuracy of a network is averaged: it moves by points from round to round
+LAST = 10
+NAMES = {
+    "fedavg": "FedAvg",
+    "fedprox": "FedProx",
+    "scaffold": "SCAFFOLD",
+    "fednova": "FedNova",
+    "centralized": "centralized",
+    "tct": "TCT",
+}
 
 
 def trained(results: All, setting: Mapping[str, Any], method: str) -> np.ndarray:
@@ -29,13 +36,28 @@ def last(accuracy: np.ndarray) -> np.ndarray:
     return accuracy[:, 1:][:, -LAST:].mean(1)
 
 
-def solved(rows: Results, setting: Mapping[str, Any], algorithm: str, *, steps: int | None = None, c: float = 1.0,
-           standardize: bool = True, q: int | None = None, rounds: int | None = None) -> np.ndarray:  # fmt: skip
-    """(seeds, rounds) test accuracy of one way of solving stage 2; by default the standard one of the setting."""
+def solved(
+    rows: Results,
+    setting: Mapping[str, Any],
+    algorithm: str,
+    *,
+    steps: int | None = None,
+    c: float = 1.0,
+    standardize: bool = True,
+    q: int | None = None,
+    rounds: int | None = None,
+) -> np.ndarray:
+    """(seeds, rounds) test accuracy of one way of solving stage 2; by default the standard one of
+    the setting."""
     rounds = setting["rounds2"] if rounds is None else rounds
     steps, q = setting["steps"] if steps is None else steps, setting["p"] if q is None else q
     solve = [algorithm, steps, c, standardize, q, rounds]
-    return np.stack([row["accuracy"][[list(s) for s in row.cell["solves"]].index(solve), :rounds] for row in rows])
+    return np.stack(
+        [
+            row["accuracy"][[list(s) for s in row.cell["solves"]].index(solve), :rounds]
+            for row in rows
+        ]
+    )
 
 
 def standard(results: All, setting: Mapping[str, Any]) -> Results:
@@ -44,7 +66,8 @@ def standard(results: All, setting: Mapping[str, Any]) -> Results:
 
 
 def finals(results: All, setting: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """(seeds,) accuracy of every method: networks over the last rounds, TCT after its last round."""
+    """(seeds,) accuracy of every method: networks over the last rounds, TCT after its last
+    round."""
     found = {method: last(trained(results, setting, method)) for method in setting["methods"]}
     return found | {"tct": solved(standard(results, setting), setting, "scaffold")[:, -1]}
 
@@ -71,7 +94,13 @@ def curves_table(results: All, preset: Preset) -> Table:
         runs["tct"] = np.concatenate([runs["fedavg"][:, : switch + 1], stage2], 1)
         for method, accuracy in runs.items():
             for number, values in enumerate(accuracy.T):
-                table.add(setting=setting["name"], method=method, switch=switch, round=number, **_spread(values))
+                table.add(
+                    setting=setting["name"],
+                    method=method,
+                    switch=switch,
+                    round=number,
+                    **_spread(values),
+                )
     return table
 
 
@@ -80,8 +109,14 @@ def finals_table(results: All, preset: Preset) -> Table:
     for setting in preset["settings"]:
         for method, values in finals(results, setting).items():
             sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-            table.add(data=setting["world"]["data"], setting=setting["name"], method=method, seeds=len(values), sd=sd,
-                      **_spread(values))  # fmt: skip
+            table.add(
+                data=setting["world"]["data"],
+                setting=setting["name"],
+                method=method,
+                seeds=len(values),
+                sd=sd,
+                **_spread(values),
+            )
     return table
 
 
@@ -89,7 +124,11 @@ def convexity_table(results: All, preset: Preset) -> Table:
     setting = preset["settings"][0]
     rows = standard(results, setting)
     table = Table("panel", "method", "round", "mean", "low", "high")
-    for method, algorithm in (("scaffold", "scaffold"), ("fedavg", "fedavg"), ("centralized", "pooled")):
+    for method, algorithm in (
+        ("scaffold", "scaffold"),
+        ("fedavg", "fedavg"),
+        ("centralized", "pooled"),
+    ):
         for number, values in enumerate(solved(rows, setting, algorithm).T):
             table.add(panel="convex", method=method, round=number + 1, **_spread(values))
         for number, values in enumerate(trained(results, setting, method).T):
@@ -113,7 +152,9 @@ def bootstrap_table(results: All, preset: Preset) -> Table:
     for rounds1 in preset["bootstraps"]:
         values = solved(bootstrapped(results, preset, rounds1), setting, "scaffold")[:, -1]
         table.add(series="average", rounds1=rounds1, **_spread(values))
-    values = solved(bootstrapped(results, preset, setting["rounds1"], "client"), setting, "scaffold")[:, -1]
+    values = solved(
+        bootstrapped(results, preset, setting["rounds1"], "client"), setting, "scaffold"
+    )[:, -1]
     table.add(series="client 0", rounds1=setting["rounds1"], **_spread(values))
     for method in ("fedavg", "centralized"):
         values = last(trained(results, setting, method))
@@ -171,7 +212,9 @@ def theory_table(results: All, preset: Preset) -> Table:
         ("radii", ("radius", "rate", "fedavg_radius")),
     ):
         for quantity in quantities:
-            for m, values in zip(next(iter(rows)).cell["steps"], rows.stack(quantity).T, strict=True):
+            for m, values in zip(
+                next(iter(rows)).cell["steps"], rows.stack(quantity).T, strict=True
+            ):
                 table.add(panel=panel, series=quantity, x=m, **_spread(values))
     rows = results["interpolation"]
     cell = next(iter(rows)).cell
@@ -179,5 +222,7 @@ def theory_table(results: All, preset: Preset) -> Table:
         for i, m in enumerate(cell["steps"]):
             for j, rounds in enumerate(cell["rounds"]):
                 values = rows.stack(algorithm)[:, i, j]
-                table.add(panel="interpolation", series=f"{algorithm} {m}", x=rounds, **_spread(values))
+                table.add(
+                    panel="interpolation", series=f"{algorithm} {m}", x=rounds, **_spread(values)
+                )
     return table

@@ -31,7 +31,12 @@ from theorylab.papers.wrong_line.measures import (
 BIG = ("quick", "medium", "full")
 PAPER = "Sanyal et al. 2025"
 REAL = "our check: images of the paper's kind, with nuisance features of the linear model"
-BASE, CLEAN, STRONG, STILL = noise_line(0.1), noise_line(0.0), penalty_line(0.1), noise_line(0.1, 0.02)
+BASE, CLEAN, STRONG, STILL = (
+    noise_line(0.1),
+    noise_line(0.0),
+    penalty_line(0.1),
+    noise_line(0.1, 0.02),
+)
 BLIND = noise_line(0.1, blind=True)
 NEGATIVE = ((-np.inf, -0.6), (-np.inf, -0.2))
 _ASSERTED = {
@@ -45,7 +50,8 @@ FITTED = ("noise", "penalty", "dimension", "shortcut", "pairs")
 CLAIMS = (
     Claim(
         "wrong_line",
-        "With label noise, interpolation, many nuisance features and a shift on them, ID and OOD accuracy "
+        "With label noise, interpolation, many nuisance features and a shift on them, ID and OOD "
+        "accuracy "
         "are negatively correlated: corr <= -0.6, slope < -0.2",
         f"{PAPER}, abstract and Fig. 1a",
         ("noise", "penalty"),
@@ -99,7 +105,11 @@ CLAIMS = (
     ),
     Claim(
         "sensitivity_grows",
-        "The nuisance sensitivity ‖w_N‖ / ‖w_S‖ grows at least threefold with n under noise, and does not grow without",
+        (
+            "The nuisance sensitivity ‖w_N‖ / ‖w_S‖ grows at least threefold with n under noise, "
+            "and "
+            "does not grow without"
+        ),
         "our derivation: from the memorisation bound, which grows with the number of wrong labels",
         ("noise",),
         sensitivity(0.1, 0.0),
@@ -114,8 +124,10 @@ CLAIMS = (
         means_agree(False),
         {"the next noise rate's reference": means_agree(True)},
         presets=("quick", "medium"),
-        note="The table is itself a mean over 4 seeds. Its standard error, taken from the spread of ours, is in the "
-        "interval and reaches over 0.02 at the smaller sizes: what cannot be told there is undecided.",
+        note="The table is itself a mean over 4 seeds. Its standard error, taken from the spread "
+        "of ours, is in the "
+        "interval and reaches over 0.02 at the smaller sizes: what cannot be told there is "
+        "undecided.",
     ),
     Claim(
         "memorisation_bound",
@@ -127,7 +139,8 @@ CLAIMS = (
     ),
     Claim(
         "memorisation_tight",
-        "The memorisation bound is tight within a factor of 2: for η >= 0.1 and every n, the mean over seeds of "
+        "The memorisation bound is tight within a factor of 2: for η >= 0.1 and every n, the mean "
+        "over seeds of "
         "‖w_N‖ / bound lies between 1 and 2",
         "our check of our derivation",
         ("noise",),
@@ -195,7 +208,10 @@ CLAIMS = (
     ),
     Claim(
         "least_squares",
-        "Minimum-norm least squares grows the nuisance sensitivity with n by >= 30 % even with clean labels",
+        (
+            "Minimum-norm least squares grows the nuisance sensitivity with n by >= 30 % even with "
+            "clean labels"
+        ),
         "our derivation: least squares fits every point, with noise or without",
         ("learners",),
         least_squares(0.0, -1),
@@ -264,7 +280,8 @@ CLAIMS = (
     ),
     Claim(
         "network",
-        "A two-layer network that interpolates 20 % noise loses more accuracy out of distribution than with "
+        "A two-layer network that interpolates 20 % noise loses more accuracy out of distribution "
+        "than with "
         "clean labels, by >= 0.02",
         "our check: the linear effect in a network",
         ("mlp",),
@@ -284,13 +301,19 @@ CLAIMS = (
     ),
     Claim(
         "coloured_mnist_negative",
-        "Coloured MNIST, 1 v 7, whose pixels' colour noise grows fourfold OOD: with 10 % wrong labels an "
-        "interpolating machine's ID and OOD accuracy are negatively correlated, mean over seeds. It was the best line "
-        "of a search, so that only a replication at base seeds that the search has not seen decides it",
+        "Coloured MNIST, 1 v 7, whose pixels' colour noise grows fourfold OOD: with 10 % wrong "
+        "labels an "
+        "interpolating machine's ID and OOD accuracy are negatively correlated, mean over seeds. "
+        "It was the best line "
+        "of a search, so that only a replication at base seeds that the search has not seen "
+        "decides it",
         f"{PAPER}, Coloured MNIST; the setting is the best of our search",
         ("search",),
         searched(FOUND, 0.1),
-        {"clean labels": searched(FOUND, 0.0), "a penalty against interpolation": searched(f"{FOUND}, penalty", 0.1)},
+        {
+            "clean labels": searched(FOUND, 0.0),
+            "a penalty against interpolation": searched(f"{FOUND}, penalty", 0.1),
+        },
         presets=("quick", "medium"),
     ),
 )

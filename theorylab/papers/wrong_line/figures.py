@@ -18,10 +18,40 @@ from theorylab.papers.wrong_line.tables import (
     points_table,
     search_table,
 )
-from theorylab.plotting import COLOURS, MARKERS, band, diagonal, legend_below, panels, ramp, sample_axis, shared_legend
+from theorylab.plotting import (
+    COLOURS,
+    MARKERS,
+    band,
+    diagonal,
+    legend_below,
+    panels,
+    ramp,
+    sample_axis,
+    shared_legend,
+)
 
-TICKS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.999)
-CLOSE_TICKS = tuple(k / 100 for k in range(1, 100))  # where fewer than three of the others are in sight
+TICKS = (
+    0.1,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.55,
+    0.6,
+    0.65,
+    0.7,
+    0.75,
+    0.8,
+    0.85,
+    0.9,
+    0.95,
+    0.97,
+    0.98,
+    0.99,
+    0.999,
+)
+# where fewer than three of the others are in sight
+CLOSE_TICKS = tuple(k / 100 for k in range(1, 100))
 
 
 def probit_axes(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
@@ -62,15 +92,21 @@ def _fig1(table: Table) -> MplFigure:
         rows = table.where(eta=eta)
         scatter(axis_, rows)
         name = f"label noise {eta:.0%}" if eta else "clean labels"
-        axis_.set(title=f"({letter}) {name}: corr {rows['corr'][0]:+.2f}, slope {rows['slope'][0]:+.2f}",
-                  xlabel="ID accuracy (probit scale)")  # fmt: skip
+        axis_.set(
+            title=f"({letter}) {name}: corr {rows['corr'][0]:+.2f}, slope {rows['slope'][0]:+.2f}",
+            xlabel="ID accuracy (probit scale)",
+        )
     axes[0, 0].set_ylabel("OOD accuracy (probit scale)")
     axes[0, 1].legend(loc="lower right")
     return figure
 
 
-_PANELS = {"noise": "label noise η", "penalty": "penalty λ (η = 0.1)", "shift": "shift τ (η = 0.1)",
-           "dimension": "nuisance features k (η = 0.1)"}  # fmt: skip
+_PANELS = {
+    "noise": "label noise η",
+    "penalty": "penalty λ (η = 0.1)",
+    "shift": "shift τ (η = 0.1)",
+    "dimension": "nuisance features k (η = 0.1)",
+}
 
 
 def _ablation(table: Table) -> MplFigure:
@@ -80,8 +116,16 @@ def _ablation(table: Table) -> MplFigure:
         groups = sorted(part.groups("value"))
         for i, (colour, ((value,), rows)) in enumerate(zip(ramp(len(groups)), groups, strict=True)):
             x, y = (ndtri(np.clip(rows[q], CLIP, 1 - CLIP)) for q in ("id", "ood"))
-            axis_.plot(x, y, color=colour, marker=MARKERS[i % 6], label=f"{value:g}: corr {rows['corr'][0]:+.2f}")
-            axis_.plot(x[-1:], y[-1:], color=colour, marker=MARKERS[i % 6], ms=8, mfc="none", ls="none")
+            axis_.plot(
+                x,
+                y,
+                color=colour,
+                marker=MARKERS[i % 6],
+                label=f"{value:g}: corr {rows['corr'][0]:+.2f}",
+            )
+            axis_.plot(
+                x[-1:], y[-1:], color=colour, marker=MARKERS[i % 6], ms=8, mfc="none", ls="none"
+            )
         probit_axes(axis_, part["id"], part["ood"])
         axis_.set_title(title)
         low, high = axis_.get_ylim()
@@ -98,14 +142,31 @@ def _reference(table: Table) -> MplFigure:
     figure, axes = panels(2, height=4.2, sharey=True)
     groups = table.groups("panel", "value")
     y = np.arange(len(groups))[::-1]
-    signs = {"noise": "η", "penalty": "λ", "shift": "τ", "dimension": "k", "shortcut": "shortcut, η"}
+    signs = {
+        "noise": "η",
+        "penalty": "λ",
+        "shift": "τ",
+        "dimension": "k",
+        "shortcut": "shortcut, η",
+    }
     for axis_, quantity in zip(axes[0], ("corr", "slope"), strict=True):
         ours = [rows[quantity][0] for _, rows in groups]
         theirs = [rows[f"reference_{quantity}"][0] for _, rows in groups]
         axis_.axvline(0, color="grey", lw=0.8)
-        axis_.plot(theirs, y, ls="none", marker="D", mfc="none", ms=6, color=COLOURS[1], label="reference values")
+        axis_.plot(
+            theirs,
+            y,
+            ls="none",
+            marker="D",
+            mfc="none",
+            ms=6,
+            color=COLOURS[1],
+            label="reference values",
+        )
         axis_.plot(ours, y, ls="none", marker="o", color=COLOURS[0], label="measured here")
-        axis_.set_xlabel("correlation of probits" if quantity == "corr" else "slope of the probit line")
+        axis_.set_xlabel(
+            "correlation of probits" if quantity == "corr" else "slope of the probit line"
+        )
     axes[0, 0].set_yticks(y, [f"{signs[str(p)]} = {v:g}" for (p, v), _ in groups])
     shared_legend(figure, [axes[0, 0]], 2)
     return figure
@@ -117,9 +178,14 @@ def _curves(table: Table) -> MplFigure:
     groups = sorted(part.groups("value"))
     for axis_, quantity in zip(axes[0], ("id", "ood", "rho"), strict=True):
         for i, (colour, ((eta,), rows)) in enumerate(zip(ramp(len(groups)), groups, strict=True)):
-            axis_.plot(rows["n"], rows[quantity], color=colour, marker=MARKERS[i % 6], label=f"η = {eta:g}")
+            axis_.plot(
+                rows["n"], rows[quantity], color=colour, marker=MARKERS[i % 6], label=f"η = {eta:g}"
+            )
             if quantity != "rho":
-                low, high = rows[quantity] - rows[f"{quantity}_sd"], rows[quantity] + rows[f"{quantity}_sd"]
+                low, high = (
+                    rows[quantity] - rows[f"{quantity}_sd"],
+                    rows[quantity] + rows[f"{quantity}_sd"],
+                )
                 band(axis_, rows["n"], low, np.minimum(high, 1.0), colour)
         sample_axis(axis_, part["n"])
         axis_.set_xlabel("training samples n")
@@ -138,8 +204,15 @@ def _bounds(table: Table) -> MplFigure:
         part = table.where(quantity=quantity)
         groups = sorted(part.groups("eta"))
         for i, (colour, ((eta,), rows)) in enumerate(zip(ramp(len(groups)), groups, strict=True)):
-            axis_.plot(rows["bound"], rows["measured"], ls="none", marker=MARKERS[i % 6], ms=3, color=colour,
-                       label=f"η = {eta:g}")  # fmt: skip
+            axis_.plot(
+                rows["bound"],
+                rows["measured"],
+                ls="none",
+                marker=MARKERS[i % 6],
+                ms=3,
+                color=colour,
+                label=f"η = {eta:g}",
+            )
         ends = part["bound"].min(), part["measured"].max()
         diagonal(axis_, *ends)
         axis_.set(xlabel="lower bound", title=f"{quantity}: measured ≥ bound")
@@ -166,7 +239,9 @@ def _lines(axes: Axes, part: Table, by: str, legend: str) -> None:
         colour, marker = COLOURS[i % 6], MARKERS[i % 6]
         x, y = (ndtri(np.clip(rows[q], CLIP, 1 - CLIP)) for q in ("id", "ood"))
         name = f"{value:g}" if isinstance(value, float) else value
-        axes.plot(x, y, color=colour, marker=marker, label=f"{legend}{name}: corr {rows['corr'][0]:+.2f}")
+        axes.plot(
+            x, y, color=colour, marker=marker, label=f"{legend}{name}: corr {rows['corr'][0]:+.2f}"
+        )
         axes.plot(x[-1:], y[-1:], color=colour, marker=marker, ms=8, mfc="none", ls="none")
     probit_axes(axes, part["id"], part["ood"])
     axes.set_xlabel("ID accuracy (probit scale)")
@@ -187,16 +262,31 @@ def _pairs(table: Table) -> MplFigure:
     figure, axes = panels(2, len(names), height=2.9, sharey="row")
     for row, name in zip(axes, names, strict=True):
         part = table.where(group=name)
-        curves = [(f"η = {e:g}, {s}", r) for (e, s), r in part.groups("eta", "stage") if e or "e-" in str(s)]
+        curves = [
+            (f"η = {e:g}, {s}", r)
+            for (e, s), r in part.groups("eta", "stage")
+            if e or "e-" in str(s)
+        ]
         curves = [c for c in curves if "0.2, λ = 0.1" not in c[0]]
         for axis_, quantity in zip(row, ("id", "ood"), strict=True):
             for i, (label, rows) in enumerate(curves):
-                axis_.plot(rows["n"], rows[quantity], color=COLOURS[i % 6], marker=MARKERS[i % 6],
-                           label=f"{label}: corr {rows['corr'][0]:+.2f}")  # fmt: skip
-                low, high = rows[quantity] - rows[f"{quantity}_sd"], rows[quantity] + rows[f"{quantity}_sd"]
+                axis_.plot(
+                    rows["n"],
+                    rows[quantity],
+                    color=COLOURS[i % 6],
+                    marker=MARKERS[i % 6],
+                    label=f"{label}: corr {rows['corr'][0]:+.2f}",
+                )
+                low, high = (
+                    rows[quantity] - rows[f"{quantity}_sd"],
+                    rows[quantity] + rows[f"{quantity}_sd"],
+                )
                 band(axis_, rows["n"], low, high, COLOURS[i % 6])
             sample_axis(axis_, part["n"])
-            axis_.set(title=f"{name}: {'ID' if quantity == 'id' else 'OOD'} accuracy", xlabel="training samples n")
+            axis_.set(
+                title=f"{name}: {'ID' if quantity == 'id' else 'OOD'} accuracy",
+                xlabel="training samples n",
+            )
         row[0].legend(fontsize=7, loc="lower right")
     return figure
 
@@ -205,12 +295,22 @@ def _mlp(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.0, sharey=True)
     for axis_, quantity in zip(axes[0], ("id", "ood"), strict=True):
         for i, ((eta, stage), rows) in enumerate(table.groups("eta", "stage")):
-            axis_.plot(rows["n"], rows[quantity], color=COLOURS[i % 6], marker=MARKERS[i % 6],
-                       label=f"η = {eta:g}, {stage}: corr {rows['corr'][0]:+.2f}")  # fmt: skip
-            low, high = rows[quantity] - rows[f"{quantity}_sd"], rows[quantity] + rows[f"{quantity}_sd"]
+            axis_.plot(
+                rows["n"],
+                rows[quantity],
+                color=COLOURS[i % 6],
+                marker=MARKERS[i % 6],
+                label=f"η = {eta:g}, {stage}: corr {rows['corr'][0]:+.2f}",
+            )
+            low, high = (
+                rows[quantity] - rows[f"{quantity}_sd"],
+                rows[quantity] + rows[f"{quantity}_sd"],
+            )
             band(axis_, rows["n"], low, high, COLOURS[i % 6])
         sample_axis(axis_, table["n"])
-        axis_.set(title=f"{'ID' if quantity == 'id' else 'OOD'} accuracy", xlabel="training samples n")
+        axis_.set(
+            title=f"{'ID' if quantity == 'id' else 'OOD'} accuracy", xlabel="training samples n"
+        )
     axes[0, 0].legend(fontsize=7)
     return figure
 
@@ -220,7 +320,9 @@ def _coloured(table: Table) -> MplFigure:
     for axis_, ((name,), part) in zip(axes[0], table.groups("group"), strict=True):
         _lines(axis_, part, "eta", "η = ")
         axis_.set_title(
-            {"interpolating": "interpolating (ridge 1e-4)", "ridge": "not interpolating (ridge 1)"}[str(name)]
+            {"interpolating": "interpolating (ridge 1e-4)", "ridge": "not interpolating (ridge 1)"}[
+                str(name)
+            ]
         )
     axes[0, 0].set_ylabel("OOD accuracy (probit scale)")
     return figure
@@ -238,17 +340,33 @@ def _search(table: Table) -> MplFigure:
         y = [len(names) - 1 - names.index(s) + 0.22 * (1 - i) for s in rows["setting"]]
         low, high = (np.clip(rows[q], -1, 1) for q in ("seed_low", "seed_high"))
         middle = rows["seed_corr"]
-        axis_.errorbar(middle, y, xerr=[np.maximum(middle - low, 0), np.maximum(high - middle, 0)], ls="none", lw=1,
-                       marker=MARKERS[i], color=COLOURS[i], label=f"η = {eta:g}")  # fmt: skip
+        axis_.errorbar(
+            middle,
+            y,
+            xerr=[np.maximum(middle - low, 0), np.maximum(high - middle, 0)],
+            ls="none",
+            lw=1,
+            marker=MARKERS[i],
+            color=COLOURS[i],
+            label=f"η = {eta:g}",
+        )
     axis_.set_yticks(range(len(names))[::-1], names)
-    axis_.set(xlim=(-1.05, 1.05), xlabel="ID-OOD correlation over n: mean over seeds, 95 % interval")
-    axis_.legend(loc="upper center", bbox_to_anchor=(0.4, 1.0 + 0.6 / max(len(names), 3)), ncols=3, frameon=False)
+    axis_.set(
+        xlim=(-1.05, 1.05), xlabel="ID-OOD correlation over n: mean over seeds, 95 % interval"
+    )
+    axis_.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.4, 1.0 + 0.6 / max(len(names), 3)),
+        ncols=3,
+        frameon=False,
+    )
     return figure
 
 
 _LINEAR = ("noise", "penalty", "dimension", "shortcut")
 _SETTING = (
-    "50 signal and k = 50,000 nuisance features (compressed exactly), l2-logistic regression at λ = 1e-5, OOD shift "
+    "50 signal and k = 50,000 nuisance features (compressed exactly), l2-logistic regression at λ "
+    "= 1e-5, OOD shift "
     "τ = 0.5 on the nuisance block; accuracies on clean labels, exact over the population."
 )
 FIGURES = (
@@ -270,7 +388,8 @@ FIGURES = (
         _LINEAR,
         linear_table,
         _ablation,
-        "Means over seeds by training size, the largest ringed; correlations are over all models. " + _SETTING,
+        "Means over seeds by training size, the largest ringed; correlations are over all models. "
+        + _SETTING,
         "The paper's own ablations could not be read.",
     ),
     Figure(
@@ -280,7 +399,8 @@ FIGURES = (
         _LINEAR,
         linear_table,
         _reference,
-        "Against reference values from an independent NumPy computation with other random numbers. The CSV has the "
+        "Against reference values from an independent NumPy computation with other random "
+        "numbers. The CSV has the "
         "accuracies, training errors and sensitivities by n. " + _SETTING,
     ),
     Figure(
@@ -300,7 +420,8 @@ FIGURES = (
         ("noise", "mean_shift"),
         bounds_table,
         _bounds,
-        "One point per training set that was interpolated; on or above the diagonal (dotted) the bound "
+        "One point per training set that was interpolated; on or above the diagonal (dotted) the "
+        "bound "
         "holds. Right: a misaligned mean shift with uniform noise on 40 coordinates. " + _SETTING,
     ),
     Figure(
@@ -310,8 +431,10 @@ FIGURES = (
         ("learners",),
         learners_table,
         _learners,
-        "Gradient descent on the logistic loss stopped early keeps the line; run on, it leaves it. Minimum-norm "
-        "least squares leaves it even with clean labels: it fits every label to exactly ±1. Largest n ringed.",
+        "Gradient descent on the logistic loss stopped early keeps the line; run on, it leaves "
+        "it. Minimum-norm "
+        "least squares leaves it even with clean labels: it fits every label to exactly ±1. "
+        "Largest n ringed.",
     ),
     Figure(
         "wl_pairs",
@@ -320,8 +443,10 @@ FIGURES = (
         ("pairs",),
         pairs_table,
         _pairs,
-        "50 principal components of two digits with 50,000 nuisance features appended; clean test labels. Bands: "
-        "standard deviation over seeds. 3 v 8 turns even without added noise: the classes overlap in 50 components.",
+        "50 principal components of two digits with 50,000 nuisance features appended; clean test "
+        "labels. Bands: "
+        "standard deviation over seeds. 3 v 8 turns even without added noise: the classes overlap "
+        "in 50 components.",
     ),
     Figure(
         "wl_mlp",
@@ -330,7 +455,8 @@ FIGURES = (
         ("mlp",),
         mlp_table,
         _mlp,
-        "ReLU network of 256 units on explicit nuisance features, SGD; stopped early after two epochs. Bands: standard "
+        "ReLU network of 256 units on explicit nuisance features, SGD; stopped early after two "
+        "epochs. Bands: standard "
         "deviation over seeds.",
     ),
     Figure(
@@ -340,8 +466,10 @@ FIGURES = (
         ("coloured",),
         coloured_table,
         _coloured,
-        "14 x 14 digits, label digit ≥ 5, colour agrees with it with probability 0.9, out of distribution 0.1; "
-        "kernel machine with an RBF kernel. Means over seeds, largest n ringed, correlations over all models.",
+        "14 x 14 digits, label digit ≥ 5, colour agrees with it with probability 0.9, out of "
+        "distribution 0.1; "
+        "kernel machine with an RBF kernel. Means over seeds, largest n ringed, correlations over "
+        "all models.",
         "A kernel machine instead of the paper's network, whose settings could not be read.",
     ),
     Figure(
@@ -351,7 +479,8 @@ FIGURES = (
         ("search",),
         search_table,
         _search,
-        "Correlation over training sizes: mean over seeds; bars: 95 % interval. x4, x8: growth of the colour noise of "
+        "Correlation over training sizes: mean over seeds; bars: 95 % interval. x4, x8: growth of "
+        "the colour noise of "
         "single pixels out of distribution. The settings are in `papers/wrong_line/settings.py`.",
     ),
 )

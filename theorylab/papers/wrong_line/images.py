@@ -25,12 +25,16 @@ PADS = (400, 800)  # below these, training sets are padded: one compilation for 
 
 @lru_cache(maxsize=2)
 def pair_signal(name: str, sample: bool | None, first: int, second: int) -> tuple[np.ndarray, ...]:
-    """Leading principal components of two classes' images, one global scale (mean variance 1), labels -1 and 1."""
+    """Leading principal components of two classes' images, one global scale (mean variance 1),
+    labels -1 and 1."""
     data = load(name, sample=sample)
     parts = []
     for images, labels in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
         rows = np.isin(labels, (first, second))
-        parts += [images[rows].reshape(rows.sum(), -1) / 255.0, np.where(labels[rows] == second, 1.0, -1.0)]
+        parts += [
+            images[rows].reshape(rows.sum(), -1) / 255.0,
+            np.where(labels[rows] == second, 1.0, -1.0),
+        ]
     x, y, x_test, y_test = parts
     mean = x.mean(0)
     axes = np.linalg.eigh((x - mean).T @ (x - mean))[1][:, ::-1][:, :COMPONENTS]
@@ -39,9 +43,21 @@ def pair_signal(name: str, sample: bool | None, first: int, second: int) -> tupl
     return z / scale, y, z_test / scale, y_test
 
 
-def pairs(data: str, sample: bool | None, first: int, second: int, k: int, energy: float, tau: float, ns: list[int],
-          etas: list[float], lams: list[float], seed: int) -> Mapping[str, Any]:  # fmt: skip
-    """l2-logistic regression on a pair of classes with k nuisance features; arrays (sizes, noise, penalties)."""
+def pairs(
+    data: str,
+    sample: bool | None,
+    first: int,
+    second: int,
+    k: int,
+    energy: float,
+    tau: float,
+    ns: list[int],
+    etas: list[float],
+    lams: list[float],
+    seed: int,
+) -> Mapping[str, Any]:
+    """l2-logistic regression on a pair of classes with k nuisance features; arrays (sizes, noise,
+    penalties)."""
     x, y, x_test, y_test = pair_signal(data, sample, first, second)
     model = NuisanceModel(d_s=COMPONENTS, k=k, energy=energy, tau=tau)
     names = ("id", "ood", "train_error", "sensitivity", "gradient_norm")
@@ -60,7 +76,10 @@ def pairs(data: str, sample: bool | None, first: int, second: int, k: int, energ
         w_s, norm_n = fit["dual"] @ signal, np.linalg.norm(fit["dual"] @ factor, axis=-1)
         inside, outside = id_ood_error(w_s, norm_n, x_test, y_test, sigma=model.sigma, tau=tau)
         found["id"][i], found["ood"][i] = 1 - inside, 1 - outside
-        found["train_error"][i], found["gradient_norm"][i] = fit["train_error"], fit["gradient_norm"]
+        found["train_error"][i], found["gradient_norm"][i] = (
+            fit["train_error"],
+            fit["gradient_norm"],
+        )
         found["sensitivity"][i] = norm_n / np.linalg.norm(w_s, axis=-1)
     return found
 
@@ -70,16 +89,27 @@ def padded(n: int) -> int:
     return next((p for p in PADS if n <= p), n)
 
 
-def coloured(name: str, data: str, sample: bool | None, setting: Mapping[str, Any], ns: list[int], etas: list[float],
-             tests: int, seed: int) -> Mapping[str, Any]:  # fmt: skip
-    """Coloured images, label "class of 5 or above" or one of two: accuracies and training error (sizes, noise rates).
+def coloured(
+    name: str,
+    data: str,
+    sample: bool | None,
+    setting: Mapping[str, Any],
+    ns: list[int],
+    etas: list[float],
+    tests: int,
+    seed: int,
+) -> Mapping[str, Any]:
+    """Coloured images, label "class of 5 or above" or one of two: accuracies and training error
+    (sizes, noise rates).
 
     name: what figures call the setting.
-    setting: learner ("rbf", "ntk", "linear", "cnn"), its `loss` ("squared" or "logistic"), `width` (RBF exponent) and
-    `ridge` (absolute, or relative to the kernel's mean diagonal for `relative`; of the logistic loss it is lam), `half`
-    (2 x 2 means), `agree` and `agree_ood` of the colour with the clean label, `noise` and `noise_ood` of the colours of
-    single pixels, `colours` (channels; each class's colour lights one half of them), `epochs` of the network,
-    `classes` (None for "5 or above").
+    setting: learner ("rbf", "ntk", "linear", "cnn"), its `loss` ("squared" or "logistic"), `width`
+    (RBF exponent) and
+    `ridge` (absolute, or relative to the kernel's mean diagonal for `relative`; of the logistic
+    loss it is lam), `half` (2 x 2 means), `agree` and `agree_ood` of the colour with the clean
+    label, `noise` and `noise_ood` of the colours of single pixels, `colours` (channels; each
+    class's colour lights one half of them), `epochs` of the network, `classes` (None for "5 or
+    above").
     """
     whole = load(data, sample=sample)
     found = {name: np.zeros((len(ns), len(etas))) for name in ("id", "ood", "train_error")}
@@ -91,16 +121,28 @@ def coloured(name: str, data: str, sample: bool | None, setting: Mapping[str, An
         train = _paint(setting, whole.x_train[rows], y, jax.random.fold_in(key, 0), "")
         inside = _paint(setting, whole.x_test[cols], y_test, jax.random.fold_in(key, 1), "")
         outside = _paint(setting, whole.x_test[cols], y_test, jax.random.fold_in(key, 2), "_ood")
-        noisy = [np.asarray(flip_labels(jax.random.fold_in(key, 3), 2 * y - 1, eta)[0]) for eta in etas]
+        noisy = [
+            np.asarray(flip_labels(jax.random.fold_in(key, 3), 2 * y - 1, eta)[0]) for eta in etas
+        ]
         decide = _network if setting["learner"] == "cnn" else _kernel_machine
-        wrong = decide(setting, train, np.stack(noisy, 1), (train, inside, outside), jax.random.fold_in(key, 4))
+        wrong = decide(
+            setting, train, np.stack(noisy, 1), (train, inside, outside), jax.random.fold_in(key, 4)
+        )
         truth = (np.stack(noisy, 1) > 0, (y_test > 0)[:, None], (y_test > 0)[:, None])
-        errors = [(predicted != labels).mean(0) for predicted, labels in zip(wrong, truth, strict=True)]
-        found["train_error"][i], found["id"][i], found["ood"][i] = errors[0], 1 - errors[1], 1 - errors[2]
+        errors = [
+            (predicted != labels).mean(0) for predicted, labels in zip(wrong, truth, strict=True)
+        ]
+        found["train_error"][i], found["id"][i], found["ood"][i] = (
+            errors[0],
+            1 - errors[1],
+            1 - errors[2],
+        )
     return found
 
 
-def _task(setting: Mapping[str, Any], labels: np.ndarray, rng: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _task(
+    setting: Mapping[str, Any], labels: np.ndarray, rng: Any, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """`count` random rows of the task (all, when there are fewer) and their clean labels 0 or 1."""
     pair = setting["classes"]
     rows = np.arange(len(labels)) if pair is None else np.flatnonzero(np.isin(labels, pair))
@@ -108,19 +150,30 @@ def _task(setting: Mapping[str, Any], labels: np.ndarray, rng: Any, count: int) 
     return rows, (labels[rows] >= 5 if pair is None else labels[rows] == pair[1]).astype(int)
 
 
-def _paint(setting: Mapping[str, Any], images: np.ndarray, y: np.ndarray, key: Any, where: str) -> np.ndarray:
+def _paint(
+    setting: Mapping[str, Any], images: np.ndarray, y: np.ndarray, key: Any, where: str
+) -> np.ndarray:
     small = shrink_images(images) if setting["half"] else images
     channels = setting["colours"]
-    # two colours, spread over the channels: class 0 lights the first half of them, class 1 the others
+    # two colours, spread over the channels: class 0 lights the first half of them, class 1 the
+    # others
     palette = np.repeat(np.eye(2), channels // 2, axis=1)
     key_colour, key_noise = jax.random.split(key)
-    painted, _ = colour_images(small, y, key_colour, agree=setting["agree" + where], palette=palette)
+    painted, _ = colour_images(
+        small, y, key_colour, agree=setting["agree" + where], palette=palette
+    )
     return np.asarray(colour_noise(painted, key_noise, scale=setting["noise" + where]))
 
 
-def _kernel_machine(setting: Mapping[str, Any], train: np.ndarray, labels: np.ndarray, points: tuple[np.ndarray, ...],
-                    key: Any) -> list[np.ndarray]:  # fmt: skip
-    """Positive predictions (m, noise rates) of kernel ridge or logistic regression on every set of points."""
+def _kernel_machine(
+    setting: Mapping[str, Any],
+    train: np.ndarray,
+    labels: np.ndarray,
+    points: tuple[np.ndarray, ...],
+    key: Any,
+) -> list[np.ndarray]:
+    """Positive predictions (m, noise rates) of kernel ridge or logistic regression on every set of
+    points."""
     x = train.reshape(len(train), -1).astype(np.float64)
     gram = _kernel(setting, x, x)
     n = len(x)
@@ -130,11 +183,14 @@ def _kernel_machine(setting: Mapping[str, Any], train: np.ndarray, labels: np.nd
         many = np.pad(labels.T, ((0, 0), (0, pad - n)), constant_values=1.0)
         fit = fit_kernel_logistic(
             np.pad(gram, (0, pad - n)), many, [penalty], mask=np.arange(pad) < n, tol=1e-6
-        )  # fmt: skip
+        )
         dual = fit["dual"][:, 0, :n].T
     else:
         dual = scipy.linalg.solve(gram + penalty * np.eye(n), labels, assume_a="pos")
-    values = [gram, *(_kernel(setting, p.reshape(len(p), -1).astype(np.float64), x) for p in points[1:])]
+    values = [
+        gram,
+        *(_kernel(setting, p.reshape(len(p), -1).astype(np.float64), x) for p in points[1:]),
+    ]
     return [k @ dual > 0 for k in values]
 
 
@@ -150,18 +206,33 @@ def _kernel(setting: Mapping[str, Any], a: np.ndarray, b: np.ndarray) -> np.ndar
     raise ValueError(f"no learner {setting['learner']!r}")
 
 
-def _network(setting: Mapping[str, Any], train: np.ndarray, labels: np.ndarray, points: tuple[np.ndarray, ...],
-             key: Any) -> list[np.ndarray]:  # fmt: skip
+def _network(
+    setting: Mapping[str, Any],
+    train: np.ndarray,
+    labels: np.ndarray,
+    points: tuple[np.ndarray, ...],
+    key: Any,
+) -> list[np.ndarray]:
     """The same of a small CNN trained until it interpolates, for each noise rate."""
     from theorylab.nets.functional import predict
 
     votes: list[list[np.ndarray]] = [[] for _ in points]
     for j, column in enumerate(labels.T):
-        model = CNN(train.shape[1:], 2, channels=(16, 32), hidden=(128,), rngs=nnx.Rngs(jax.random.fold_in(key, j)))
+        model = CNN(
+            train.shape[1:],
+            2,
+            channels=(16, 32),
+            hidden=(128,),
+            rngs=nnx.Rngs(jax.random.fold_in(key, j)),
+        )
         trained = train_to_interpolation(
-            model, (train, (column > 0).astype(np.int32)), key=key, optimizer=optax.sgd(0.02, momentum=0.9),
-            batch_size=50, max_epochs=setting["epochs"],
-        )  # fmt: skip
+            model,
+            (train, (column > 0).astype(np.int32)),
+            key=key,
+            optimizer=optax.sgd(0.02, momentum=0.9),
+            batch_size=50,
+            max_epochs=setting["epochs"],
+        )
         for found, x in zip(votes, points, strict=True):
             found.append(np.asarray(predict(trained.f, trained.params, x)).argmax(1) > 0)
     return [np.stack(found, 1) for found in votes]

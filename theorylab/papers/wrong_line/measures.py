@@ -1,7 +1,8 @@
 """What the claims measure, and the bounds that they state.
 
-Reference values of means by n come from an independent NumPy computation of the same model with other random numbers.
-A side on which a quantity has a natural limit (a correlation, an accuracy, a ratio of norms) has no bound.
+Reference values of means by n come from an independent NumPy computation of the same model with
+other random numbers. A side on which a quantity has a natural limit (a correlation, an accuracy, a
+ratio of norms) has no bound.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,14 +27,21 @@ MEANS = {
 
 
 def _noise(results: All, eta: float, tau: float | None = None) -> tuple[Results, int, int, int]:
-    """Rows of the noise experiment with the indices of eta, of the smallest penalty and of tau (the model's)."""
+    """Rows of the noise experiment with the indices of eta, of the smallest penalty and of tau (the
+    model's)."""
     rows = results["noise"]
     tau = next(iter(rows)).cell["model"]["tau"] if tau is None else tau
-    return rows, axis(rows, "etas").index(eta), int(np.argmin(axis(rows, "lams"))), axis(rows, "taus").index(tau)
+    return (
+        rows,
+        axis(rows, "etas").index(eta),
+        int(np.argmin(axis(rows, "lams"))),
+        axis(rows, "taus").index(tau),
+    )
 
 
 def noise_line(eta: float, tau: float | None = None, *, blind: bool = False) -> Callable:
-    """A getter of (id, ood, sizes) at one noise rate and shift; `blind` evaluates OOD with the ID noise scale."""
+    """A getter of (id, ood, sizes) at one noise rate and shift; `blind` evaluates OOD with the ID
+    noise scale."""
 
     def get(results: All) -> tuple[np.ndarray, np.ndarray, list[float]]:
         rows, e, l, t = _noise(results, eta, tau)
@@ -53,34 +61,52 @@ def penalty_line(lam: float) -> Callable:
 
 
 def line(
-    get: Callable, corr: tuple[float, float], slope: tuple[float, float] = (-np.inf, np.inf), name: str = ""
+    get: Callable,
+    corr: tuple[float, float],
+    slope: tuple[float, float] = (-np.inf, np.inf),
+    name: str = "",
 ) -> Measure:
     """Pooled correlation, the correlation of the means by n, and the slope.
 
-    Every point is a training set of its own, so that the pooled correlation has Fisher's interval: it is wide rather
-    than narrow, as the sizes are chosen and not drawn. The others are resampled over seeds.
+    Every point is a training set of its own, so that the pooled correlation has Fisher's interval:
+    it is wide rather than narrow, as the sizes are chosen and not drawn. The others are resampled
+    over seeds.
     """
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         inside, outside, ns = get(results)
         found = [
-            correlation(f"pooled correlation of probits{name}", line_of(inside, outside, ns)[0], inside.size, *corr,
-                        len(inside)),
-            bootstrap(f"correlation of the means by n{name}", lambda i, o: line_of(i, o, ns)[2], (inside, outside),
-                         *corr),
-        ]  # fmt: skip
+            correlation(
+                f"pooled correlation of probits{name}",
+                line_of(inside, outside, ns)[0],
+                inside.size,
+                *corr,
+                len(inside),
+            ),
+            bootstrap(
+                f"correlation of the means by n{name}",
+                lambda i, o: line_of(i, o, ns)[2],
+                (inside, outside),
+                *corr,
+            ),
+        ]
         if np.isfinite(slope).any():
             found.append(
-                bootstrap("slope d probit(OOD) / d probit(ID)", lambda i, o: line_of(i, o, ns)[1],
-                             (inside, outside), *slope)
-            )  # fmt: skip
+                bootstrap(
+                    "slope d probit(OOD) / d probit(ID)",
+                    lambda i, o: line_of(i, o, ns)[1],
+                    (inside, outside),
+                    *slope,
+                )
+            )
         return found
 
     return measure
 
 
 def more_data_hurts(get: Callable, fall: float, rise: float) -> Measure:
-    """From the smallest to the largest n, OOD accuracy falls by at least `fall` while ID rises by at least `rise`."""
+    """From the smallest to the largest n, OOD accuracy falls by at least `fall` while ID rises by
+    at least `rise`."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         inside, outside, ns = get(results)
@@ -102,8 +128,9 @@ def non_interpolating(lam: float) -> Measure:
         error = rows.stack("train_error")[:, :, e, l]
         return [
             over_seeds(f"training error at λ = {lam:g}, n = {n}", error[:, i], 1e-12)
-            for i, n in enumerate(ns) if n >= 200
-        ]  # fmt: skip
+            for i, n in enumerate(ns)
+            if n >= 200
+        ]
 
     return measure
 
@@ -126,7 +153,8 @@ def sensitivity(with_noise: float, without: float) -> Measure:
 
 
 def means_agree(shuffle: bool) -> Measure:
-    """Means lie within 0.02 of the reference, at every noise rate and n; a control takes the next noise rate's."""
+    """Means lie within 0.02 of the reference, at every noise rate and n; a control takes the next
+    noise rate's."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["noise"]
@@ -135,24 +163,32 @@ def means_agree(shuffle: bool) -> Measure:
         for i, eta in enumerate(etas):
             reference = MEANS[etas[(i + 1) % len(etas)] if shuffle else eta]
             inside, outside, ns = noise_line(eta)(results)
-            for name, values, expected in zip(("ID", "OOD"), (inside, outside), reference, strict=True):
+            for name, values, expected in zip(
+                ("ID", "OOD"), (inside, outside), reference, strict=True
+            ):
                 found += [
-                    over_seeds(f"{name} - reference, η = {eta:g}, n = {n}",
-                               _with_reference_error(values[:, j] - expected[j]), -0.02, 0.02)
+                    over_seeds(
+                        f"{name} - reference, η = {eta:g}, n = {n}",
+                        _with_reference_error(values[:, j] - expected[j]),
+                        -0.02,
+                        0.02,
+                    )
                     for j, n in enumerate(ns)
-                ]  # fmt: skip
+                ]
         return found
 
     return measure
 
 
 def _with_reference_error(gaps: np.ndarray) -> np.ndarray:
-    """Gaps (seeds,) to the reference, spread so that the interval of their mean has the reference's error in it.
+    """Gaps (seeds,) to the reference, spread so that the interval of their mean has the reference's
+    error in it.
 
-    The reference is a mean over REFERENCE_SEEDS seeds of the same model: its variance is sd^2 / REFERENCE_SEEDS, with
-    our own sd. Over N pooled seeds the variance of the mean gap is sd^2 (1/N + 1/REFERENCE_SEEDS), which is that of a
-    mean of N values sqrt(1 + N/REFERENCE_SEEDS) times as far apart. N is that of a replication, BASE_SEEDS times our
-    seeds, as the reference stays the same however often we draw; in a single run the interval is wider than needed.
+    The reference is a mean over REFERENCE_SEEDS seeds of the same model: its variance is sd^2 /
+    REFERENCE_SEEDS, with our own sd. Over N pooled seeds the variance of the mean gap is sd^2 (1/N
+    + 1/REFERENCE_SEEDS), which is that of a mean of N values sqrt(1 + N/REFERENCE_SEEDS) times as
+    far apart. N is that of a replication, BASE_SEEDS times our seeds, as the reference stays the
+    same however often we draw; in a single run the interval is wider than needed.
     """
     spread = np.sqrt(1 + BASE_SEEDS * len(gaps) / REFERENCE_SEEDS)
     return gaps.mean() + spread * (gaps - gaps.mean())
@@ -170,11 +206,16 @@ def _memorised(results: All, factor: float) -> tuple[np.ndarray, np.ndarray, lis
 
 
 def memorisation(factor: float) -> Measure:
-    """||w_N|| / bound, the least of all interpolated training sets; the bound grows with sqrt|B|, 4 |B| doubles it."""
+    """||w_N|| / bound, the least of all interpolated training sets; the bound grows with sqrt|B|, 4
+    |B| doubles it."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         ratio, etas, _ = _memorised(results, factor)
-        return [Evidence("smallest ‖w_N‖ / bound, all η > 0", float(np.nanmin(ratio[:, :, etas > 0])), 1.0)]
+        return [
+            Evidence(
+                "smallest ‖w_N‖ / bound, all η > 0", float(np.nanmin(ratio[:, :, etas > 0])), 1.0
+            )
+        ]
 
     return measure
 
@@ -186,16 +227,18 @@ def memorisation_tight(factor: float) -> Measure:
         ratio, etas, ns = _memorised(results, factor)
         return [
             over_seeds(f"mean ‖w_N‖ / bound, η = {eta:g}, n = {n}", at[np.isfinite(at)], 1.0, 2.0)
-            for e, eta in enumerate(etas) if eta >= 0.1
+            for e, eta in enumerate(etas)
+            if eta >= 0.1
             for i, n in enumerate(ns)
             for at in (ratio[:, i, e],)
-        ]  # fmt: skip
+        ]
 
     return measure
 
 
 def ood_bound(*, blind: bool) -> Measure:
-    """OOD error minus its lower bound, the smallest over all interpolated training sets; `blind` uses the ID error."""
+    """OOD error minus its lower bound, the smallest over all interpolated training sets; `blind`
+    uses the ID error."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows, _, l, t = _noise(results, 0.1)
@@ -210,7 +253,8 @@ def ood_bound(*, blind: bool) -> Measure:
 def shift_holds(bound: str) -> Measure:
     """P(error | x) minus its bound, smallest over margins, with 4 standard errors of the draws.
 
-    Where the bound is met with equality, one of the 8 margins x 3 seeds is off by that much once in 1,300 runs.
+    Where the bound is met with equality, one of the 8 margins x 3 seeds is off by that much once in
+    1,300 runs.
     """
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
@@ -218,14 +262,17 @@ def shift_holds(bound: str) -> Measure:
         for row in results["mean_shift"]:
             noise = 4 * np.sqrt(row["true"] * (1 - row["true"]) / row.cell["draws"])
             gap = float((row["true"] + noise - row[bound]).min())
-            found.append(Evidence(f"smallest P(error) + 4 s.e. - bound, seed {row.cell['seed']}", gap, 0.0))
+            found.append(
+                Evidence(f"smallest P(error) + 4 s.e. - bound, seed {row.cell['seed']}", gap, 0.0)
+            )
         return found
 
     return measure
 
 
 def approximation(wrong: float) -> Measure:
-    """(1 + mean margin) sqrt(|B| / k) / sigma equals the exact bound within 5 % where |B| < k / 100."""
+    """(1 + mean margin) sqrt(|B| / k) / sigma equals the exact bound within 5 % where |B| < k /
+    100."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows, e, l, _ = _noise(results, 0.1)
@@ -252,7 +299,12 @@ def closed_form(which: str) -> Measure:
                 compared = row["exact"][::-1] if which == "swapped" else row["exact"]
                 z = float((row["sampled"][i] - compared[i]) / row["standard_error"][i])
                 found.append(
-                    Evidence(f"{name}: (explicit - closed form) / s.e., seed {row.cell['seed']}", z, -4.0, 4.0)
+                    Evidence(
+                        f"{name}: (explicit - closed form) / s.e., seed {row.cell['seed']}",
+                        z,
+                        -4.0,
+                        4.0,
+                    )
                 )
         return found
 
@@ -260,7 +312,8 @@ def closed_form(which: str) -> Measure:
 
 
 def compression(halved: bool) -> Measure:
-    """Largest difference of (w_S, ||w_N||) between explicit and compressed features, relative to the largest entry."""
+    """Largest difference of (w_S, ||w_N||) between explicit and compressed features, relative to
+    the largest entry."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         gaps = []
@@ -278,7 +331,12 @@ def gradients(arrays: Mapping[str, str]) -> Measure:
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         return [
-            Evidence(f"largest gradient norm, {name}", max(float(row[array].max()) for row in results[name]), 0.0, 1e-6)
+            Evidence(
+                f"largest gradient norm, {name}",
+                max(float(row[array].max()) for row in results[name]),
+                0.0,
+                1e-6,
+            )
             for name, array in arrays.items()
         ]
 
@@ -292,7 +350,9 @@ def single_precision(variant: str) -> Measure:
         row, found = next(iter(results["precision"])), []
         for risk in ("id", "ood"):
             gap = float(np.abs(row[f"{risk}_{variant}"] / row[f"{risk}_float64"] - 1).max())
-            found.append(Evidence(f"largest relative difference of the {risk.upper()} error", gap, 0.0, 0.01))
+            found.append(
+                Evidence(f"largest relative difference of the {risk.upper()} error", gap, 0.0, 0.01)
+            )
         return found
 
     return measure
@@ -316,7 +376,11 @@ def least_squares(eta: float, learner: int) -> Measure:
         rows = results["learners"]
         e = axis(rows, "etas").index(eta)
         rho = rows.stack("sensitivity")[:, :, e, learner]
-        return [over_seeds(f"rho(largest n) / rho(smallest n), η = {eta:g}", rho[:, -1] / rho[:, 0], 1.3)]
+        return [
+            over_seeds(
+                f"rho(largest n) / rho(smallest n), η = {eta:g}", rho[:, -1] / rho[:, 0], 1.3
+            )
+        ]
 
     return measure
 
@@ -329,38 +393,58 @@ def early_stopping(eta: float, look: int) -> Measure:
         e = axis(rows, "etas").index(eta)
         inside, outside = rows.stack("id")[:, :, e, look], rows.stack("ood")[:, :, e, look]
         corr = line_of(inside, outside, axis(rows, "ns"))[0]
-        return [correlation("pooled correlation of probits", corr, inside.size, 0.8, np.inf, len(inside))]
+        return [
+            correlation(
+                "pooled correlation of probits", corr, inside.size, 0.8, np.inf, len(inside)
+            )
+        ]
 
     return measure
 
 
 def network_slope(stage: int, eta: float) -> Measure:
-    """How much lower the OOD accuracy is than the ID accuracy at the largest n, noisy minus clean labels."""
+    """How much lower the OOD accuracy is than the ID accuracy at the largest n, noisy minus clean
+    labels."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["mlp"]
         gap = rows.stack("id")[..., stage] - rows.stack("ood")[..., stage]
         e, clean = axis(rows, "etas").index(eta), axis(rows, "etas").index(0.0)
-        return [over_seeds("extra loss of accuracy out of distribution", (gap[:, -1, e] - gap[:, -1, clean]), 0.02)]
+        return [
+            over_seeds(
+                "extra loss of accuracy out of distribution",
+                (gap[:, -1, e] - gap[:, -1, clean]),
+                0.02,
+            )
+        ]
 
     return measure
 
 
 def colour_drop(name: str, noisy: float = 0.25) -> Measure:
-    """Correlation with clean labels minus correlation at noise `noisy`, at least 0.5; resampled over seeds."""
+    """Correlation with clean labels minus correlation at noise `noisy`, at least 0.5; resampled
+    over seeds."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["coloured"].where(name=name)
-        ns, (first, last) = axis(rows, "ns"), (axis(rows, "etas").index(eta) for eta in (0.0, noisy))
+        ns, (first, last) = (
+            axis(rows, "ns"),
+            (axis(rows, "etas").index(eta) for eta in (0.0, noisy)),
+        )
 
         def drop(inside: np.ndarray, outside: np.ndarray) -> float:
             clean, wrong = (line_of(inside[..., e], outside[..., e], ns)[0] for e in (first, last))
             return clean - wrong
 
         return [
-            bootstrap(f"corr(η = 0) - corr(η = {noisy:g}), {name}", drop, (rows.stack("id"), rows.stack("ood")),
-                         0.5, np.inf)
-        ]  # fmt: skip
+            bootstrap(
+                f"corr(η = 0) - corr(η = {noisy:g}), {name}",
+                drop,
+                (rows.stack("id"), rows.stack("ood")),
+                0.5,
+                np.inf,
+            )
+        ]
 
     return measure
 

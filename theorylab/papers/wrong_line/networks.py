@@ -1,4 +1,5 @@
-"""Cells of the nonlinear version: a two-layer network on explicit nuisance features, trained until it interpolates."""
+"""Cells of the nonlinear version: a two-layer network on explicit nuisance features, trained until
+it interpolates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +14,21 @@ from theorylab.shift.interpolation import train_to_interpolation
 from theorylab.shift.nuisance import NuisanceModel, flip_labels, sample_signal
 
 
-def mlp(model: Mapping[str, Any], width: int, ns: list[int], etas: list[float], epochs: int, stopped: int, tests: int,
-        seed: int) -> Mapping[str, Any]:  # fmt: skip
-    """Accuracies and training error (sizes, noise rates, 2): trained to interpolation, and stopped early.
+def mlp(
+    model: Mapping[str, Any],
+    width: int,
+    ns: list[int],
+    etas: list[float],
+    epochs: int,
+    stopped: int,
+    tests: int,
+    seed: int,
+) -> Mapping[str, Any]:
+    """Accuracies and training error (sizes, noise rates, 2): trained to interpolation, and stopped
+    early.
 
-    epochs: at most so many; stopped: epochs of early stopping. The OOD test points are the ID ones plus the shift.
+    epochs: at most so many; stopped: epochs of early stopping. The OOD test points are the ID ones
+    plus the shift.
     """
     data = NuisanceModel(**model)
     found = {name: np.zeros((len(ns), len(etas), 2)) for name in ("id", "ood", "train_error")}
@@ -29,20 +40,33 @@ def mlp(model: Mapping[str, Any], width: int, ns: list[int], etas: list[float], 
         shifted = x_test.copy()
         shifted[:, data.d_s :] += data.tau * rng.normal(size=(tests, data.k)).astype(np.float32)
         for j, eta in enumerate(etas):
-            noisy = (np.asarray(flip_labels(jax.random.fold_in(key, 2), y, eta)[0]) > 0).astype(np.int32)
+            noisy = (np.asarray(flip_labels(jax.random.fold_in(key, 2), y, eta)[0]) > 0).astype(
+                np.int32
+            )
             for stage, limit in enumerate((epochs, stopped)):
                 net = MLP((x.shape[1], width, 2), rngs=nnx.Rngs(jax.random.fold_in(key, 3)))
                 trained = train_to_interpolation(
-                    net, (x, noisy), key=jax.random.fold_in(key, 4), optimizer=optax.sgd(0.02, momentum=0.9),
-                    batch_size=50, max_epochs=limit, round_epochs=limit if stage else 20, loop="device",
-                )  # fmt: skip
+                    net,
+                    (x, noisy),
+                    key=jax.random.fold_in(key, 4),
+                    optimizer=optax.sgd(0.02, momentum=0.9),
+                    batch_size=50,
+                    max_epochs=limit,
+                    round_epochs=limit if stage else 20,
+                    loop="device",
+                )
                 at, clean = (i, j, stage), (y_test > 0).astype(np.int32)
                 found["train_error"][at] = trained.train_error[-1]
-                found["id"][at], found["ood"][at] = 1 - trained.error(x_test, clean), 1 - trained.error(shifted, clean)
+                found["id"][at], found["ood"][at] = (
+                    1 - trained.error(x_test, clean),
+                    1 - trained.error(shifted, clean),
+                )
     return found
 
 
-def _samples(key: Any, rng: np.random.Generator, data: NuisanceModel, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _samples(
+    key: Any, rng: np.random.Generator, data: NuisanceModel, n: int
+) -> tuple[np.ndarray, np.ndarray]:
     x_s, y = sample_signal(key, n, data.d_s, data.gap)
     x_n = data.sigma * rng.normal(size=(n, data.k))
     return np.concatenate([x_s, x_n], axis=1).astype(np.float32), np.asarray(y)
