@@ -71,7 +71,7 @@ class Convexified:
         y = self.targets()
         if not self.per_class:
             return [_Problem(self.features, y, self.weights)]
-        one = lambda k: _Problem(
+        one = lambda k: _Problem(  # noqa: E731  (its code is part of the key of stored results)
             [a[:, k] for a in self.features], [t[:, [k]] for t in y], self.weights
         )
         return [one(k) for k in range(self.classes)]

@@ -3,10 +3,9 @@ test set.
 
 Yu, Yang, Wei, Ma and Steinhardt (ICML 2022). Pseudo-label the unlabelled test set with the
 classifier theta_hat, fine-tune the common initialisation theta_0 (head included) on these labels
-for T steps to theta~, and report
-||theta_ref - theta~||, where theta_ref was fine-tuned from theta_0 on the training set in the same way. Larger means a
-larger error. Only differences between test sets of one size, at one T, batch size and optimiser,
-mean anything.
+for T steps to theta~, and report ||theta_ref - theta~||, where theta_ref was fine-tuned from
+theta_0 on the training set in the same way. Larger means a larger error. Only differences between
+test sets of one size, at one T, batch size and optimiser, mean anything.
 """
 
 from collections.abc import Callable, Sequence

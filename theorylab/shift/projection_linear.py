@@ -177,10 +177,10 @@ def projection_norm_flow(
     """Projection Norms of gradient flow stopped at time t (Proposition 7): to the reference, and to
     theta_hat.
 
-    ||(e^{-t C~} - e^{-t C}) (theta_hat - theta_0)|| and ||e^{-t C~} (theta_hat - theta_0)||, with C = X^T X / n and
-    C~ = X~^T X~ / m, for flow on half the mean squared loss. Without shift (C~ = C) the first is 0
-    at every t; both tend to the Projection Norm as t grows, if theta_hat interpolates (theta_hat -
-    theta_0 in the row space of X).
+    ||(e^{-t C~} - e^{-t C}) (theta_hat - theta_0)|| and ||e^{-t C~} (theta_hat - theta_0)||, with
+    C = X^T X / n and C~ = X~^T X~ / m, for flow on half the mean squared loss. Without shift
+    (C~ = C) the first is 0 at every t; both tend to the Projection Norm as t grows, if theta_hat
+    interpolates (theta_hat - theta_0 in the row space of X).
     """
     _check(X=X, Xt=Xt)
     _check_signal("theta_hat", theta_hat, theta0, X)

@@ -552,7 +552,7 @@ CLAIMS = (
     ),
     Claim(
         "regret_chain",
-        "R_t <= excess_t <= widths_t <= explicit bound, in every round, also when agents come and go",
+        "In every round R_t <= excess_t <= widths_t <= the bound, also when agents come and go",
         f"{PAPER}, theorem 5.1; constants ours",
         ("regret", "arrivals", "variants"),
         chain(),

@@ -120,7 +120,7 @@ CLAIMS = (
     ),
     Claim(
         "constant_gain",
-        "The gain peaks near 2, in [1.6, 2.05], where n_l = q(s) n_u, and is below 1.35 away from it",
+        "The gain peaks near 2 (1.6 to 2.05) where n_l = q(s) n_u, and is below 1.35 elsewhere",
         "our derivation: the ratio of the informations",
         ("labels",),
         peak("ssl_em"),
