@@ -393,8 +393,7 @@ PAPER = Paper(
             "quick",
             _QUICK,
             omits="Linear models and small perceptrons; images shrunk to 8 x 8 x 3 (CIFAR-10), 14 "
-            "x 14 and 16 x 16 "
-            "(dominoes); up to 6 seeds.",
+            "x 14 and 16 x 16 (dominoes); up to 6 seeds.",
         ),
         "full": Preset(
             "full", _FULL, omits="A three-layer CNN in place of ResNets; Waterbirds has a stand-in."

@@ -550,8 +550,8 @@ CLAIMS = (
     Claim(
         "table_gaussian",
         (
-            "Success by size and rule on Gaussian classes: ERM, JTT, CVaR, within .08 for α <= .02 "
-            "and .04 above"
+            "Success by size and rule on Gaussian classes: ERM, JTT, CVaR, within .08 for α <= "
+            ".02 and .04 above"
         ),
         SIMULATION,
         ("gaussian",),
@@ -568,9 +568,8 @@ CLAIMS = (
         {"ERM in its place": table("gaussian", GAUSSIAN, ("lff",), 0.08, 0.04, "erm")},
         kind="finding",
         presets=BIG,
-        note="Agrees up to α = .1; "
-        "large collectives are weakened less than in the reference, whose LfF is not fully "
-        "specified.",
+        note="Agrees up to α = .1; large collectives are weakened less than in the reference, "
+        "whose LfF is not fully specified.",
     ),
     Claim(
         "table_digits",
@@ -581,9 +580,8 @@ CLAIMS = (
         {"ERM in place of JTT": table("digits", DIGITS, ("jtt",), 0.1, 0.04, "erm")},
         kind="finding",
         presets=BIG,
-        note="Not by JTT and CVaR at α = .005 (6 members), as far as "
-        "their seeds can tell; the reference is a mean of two seeds on another part of the same "
-        "digits.",
+        note="Not by JTT and CVaR at α = .005 (6 members), as far as their seeds can tell; the "
+        "reference is a mean of two seeds on another part of the same digits.",
     ),
     Claim(
         "validation",

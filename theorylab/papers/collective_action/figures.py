@@ -347,13 +347,10 @@ FIGURES = (
         _curve_table(("success", "baseline", "accuracy")),
         _fig1,
         "Re-weighting learners (JTT, LfF, CVaR, χ²) give small collectives more success than ERM, "
-        "and some "
-        "give large "
-        "ones less. Dotted: how often the target label is predicted without the signal. " + _BANDS,
+        "and some give large ones less. Dotted: how often the target label is predicted without "
+        "the signal. " + _BANDS,
         "Networks, signals and hyperparameters of the paper are not published: settings of our "
-        "own. "
-        "Waterbirds cannot be "
-        "had: birds and horses of CIFAR-10 on two textures stand in.",
+        "own. Waterbirds cannot be had: birds and horses of CIFAR-10 on two textures stand in.",
     ),
     Figure(
         "ca_fig2",
@@ -363,8 +360,7 @@ FIGURES = (
         _curve_table(("alpha_eff",)),
         _fig2,
         "Share of the collective in all weights of a run. Above the diagonal (dotted) "
-        "re-weighting amplifies the "
-        "collective, below it damps it. " + _BANDS,
+        "re-weighting amplifies the collective, below it damps it. " + _BANDS,
         "As for the first figure.",
     ),
     Figure(
@@ -375,15 +371,10 @@ FIGURES = (
         _exact_table,
         _fig3,
         "Left and middle: two points, everybody signals at the second. JTT's success is not "
-        "monotone in the "
-        "size: it "
-        "falls to 0 when the first stage learns the signal, because the effective size jumps "
-        "down. Right: "
-        "exact success "
-        "of JTT in random finite worlds against two bounds. Points below the dotted diagonal "
-        "violate theirs: "
-        "putting "
-        "α_eff for α in the bound of ERM is no theorem, the corrected bound holds.",
+        "monotone in the size: it falls to 0 when the first stage learns the signal, because the "
+        "effective size jumps down. Right: exact success of JTT in random finite worlds against "
+        "two bounds. Points below the dotted diagonal violate theirs: putting α_eff for α in the "
+        "bound of ERM is no theorem, the corrected bound holds.",
     ),
     Figure(
         "ca_fig4",
@@ -393,9 +384,7 @@ FIGURES = (
         _validation_table,
         _fig4,
         "Success of CVaR learners stopped where their own risk on a validation set is the least. "
-        "With the "
-        "collective in "
-        "that set a later, more successful step is chosen. " + _BANDS,
+        "With the collective in that set a later, more successful step is chosen. " + _BANDS,
         "The paper's stopping rules are not published; every step is a candidate here.",
     ),
     Figure(
@@ -406,15 +395,10 @@ FIGURES = (
         _dominoes_table,
         _fig5,
         "Pairs of pictures whose halves agree on the label, digits (simple) next to automobiles "
-        "or trucks "
-        "(complex). "
-        "Left: permuting the simple half destroys the network's predictions, permuting the "
-        "complex one "
-        "changes nothing. "
-        "Middle, right: the same 2 x 2 corner works sooner in the half that the network looks at; "
-        "a checkered "
-        "corner occurs in "
-        "neither half by itself. " + _BANDS,
+        "or trucks (complex). Left: permuting the simple half destroys the network's predictions, "
+        "permuting the complex one changes nothing. Middle, right: the same 2 x 2 corner works "
+        "sooner in the half that the network looks at; a checkered corner occurs in neither half "
+        "by itself. " + _BANDS,
         "A multi-layer perceptron on 14 x 14 and 16 x 16 means in place of ResNets on 64 x 32 x 3.",
     ),
     Figure(
@@ -425,8 +409,7 @@ FIGURES = (
         _parity_table,
         _fig6,
         "Signals of one, two and three bits are as rare and have the same critical mass for a "
-        "Bayes "
-        "classifier (1/3), but "
-        "gradient descent learns the simple one first. Dotted: chance. " + _BANDS,
+        "Bayes classifier (1/3), but gradient descent learns the simple one first. Dotted: "
+        "chance. " + _BANDS,
     ),
 )

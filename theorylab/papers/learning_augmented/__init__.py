@@ -183,14 +183,14 @@ PAPER = Paper(
         "quick": Preset(
             "quick",
             _QUICK,
-            omits="The paper has no experiments; searches over 1 to 5 million instances "
-            "per number of jobs, hard instances up to 100 jobs.",
+            omits="The paper has no experiments; searches over 1 to 5 million instances per "
+            "number of jobs, hard instances up to 100 jobs.",
         ),
         "full": Preset(
             "full",
             _FULL,
-            omits="The paper has no experiments; searches over 20 million instances and "
-            "more per number of jobs, hard instances up to 1,000 jobs.",
+            omits="The paper has no experiments; searches over 20 million instances and more per "
+            "number of jobs, hard instances up to 1,000 jobs.",
         ),
     },
     experiments=EXPERIMENTS,

@@ -207,9 +207,8 @@ CLAIMS = (
         kind="finding",
         presets=BIG,
         note="It does not: a small right job that ends in stage one, a right job of size 1 and "
-        "three that overrun by "
-        "next to nothing cost more than the bound from λ = 0.13 on. With equal predictions alone "
-        "it looks tight.",
+        "three that overrun by next to nothing cost more than the bound from λ = 0.13 on. With "
+        "equal predictions alone it looks tight.",
     ),
     Claim(
         "small_right_jobs",

@@ -474,10 +474,9 @@ FIGURES = (
         _ski_table,
         _ski_draw,
         "Curves: the optimal trade-offs as the price b grows. Left: LP optima at finite b, which "
-        "lie below the limit "
-        "curve and approach it. Right: exact worst ratios of the deterministic rule D and the "
-        "randomised rule R over "
-        "all predictions and seasons, and R's published guarantee.",
+        "lie below the limit curve and approach it. Right: exact worst ratios of the "
+        "deterministic rule D and the randomised rule R over all predictions and seasons, and R's "
+        "published guarantee.",
         "The axis ranges of the paper's figure are not known; points are ours.",
     ),
     Figure(
@@ -488,10 +487,9 @@ FIGURES = (
         _jobs_table,
         _jobs_draw,
         "The optimal curve 1 + 1/(1+6λ) and worst ratios found by search for the two-stage "
-        "schedule and for PRR(a), "
-        "both on it. A two-stage schedule that notices overruns only at completion is far above. "
-        "Right: PRR's "
-        "published guarantees, which are not tight and useless at n = 2.",
+        "schedule and for PRR(a), both on it. A two-stage schedule that notices overruns only at "
+        "completion is far above. Right: PRR's published guarantees, which are not tight and "
+        "useless at n = 2.",
         "The axis ranges of the paper's figure are not known; points are ours.",
     ),
     Figure(
@@ -502,10 +500,8 @@ FIGURES = (
         _identity_table,
         _identity_draw,
         "Simulated cost of PRR(a) on Pareto sizes against the exact formula, for the share a "
-        "given to the "
-        "predicted-shortest job (a = 0 is round robin), and the largest relative error by number "
-        "of jobs. "
-        "Dotted: both costs are equal.",
+        "given to the predicted-shortest job (a = 0 is round robin), and the largest relative "
+        "error by number of jobs. Dotted: both costs are equal.",
     ),
     Figure(
         "la_v2",
@@ -515,11 +511,9 @@ FIGURES = (
         _bounds_table,
         _bounds_draw,
         "The lower bound for n jobs; simulated worst known instances of the two-stage schedule "
-        "and of PRR at the same "
-        "consistency; worst ratios found by search where it was run. Two-stage leaves the bound "
-        "at n = 5, where only "
-        "instances with a small right job show it; the last panel divides its worst known ratio "
-        "by the bound.",
+        "and of PRR at the same consistency; worst ratios found by search where it was run. "
+        "Two-stage leaves the bound at n = 5, where only instances with a small right job show "
+        "it; the last panel divides its worst known ratio by the bound.",
     ),
     Figure(
         "la_v3",
@@ -529,10 +523,8 @@ FIGURES = (
         _noise_table,
         _noise_draw,
         "The predecessor's experiments. Left: b = 100, seasons uniform on 1..400; thin lines are "
-        "exact expectations. "
-        "Right: 50 Pareto(1.1) jobs. Bands: smallest and largest average over seeds. The "
-        "two-stage schedule jumps to "
-        "round robin's cost at any noise.",
+        "exact expectations. Right: 50 Pareto(1.1) jobs. Bands: smallest and largest average over "
+        "seeds. The two-stage schedule jumps to round robin's cost at any noise.",
         "Predictions of job sizes are cut at 0.",
     ),
     Figure(
@@ -543,10 +535,9 @@ FIGURES = (
         _certificate_table,
         _certificate_draw,
         "γ = 2. Top: the optimal buying distribution and the weights of the hard seasons, with "
-        "the limits e^t/(e^κ-1) "
-        "and e^(κ-x) (dashed; dotted grey line: κ = ln 2). Bottom: the distribution's ratio is γ "
-        "up to κ, and under "
-        "the weights every buying day up to κ costs the same, later ones more.",
+        "the limits e^t/(e^κ-1) and e^(κ-x) (dashed; dotted grey line: κ = ln 2). Bottom: the "
+        "distribution's ratio is γ up to κ, and under the weights every buying day up to κ costs "
+        "the same, later ones more.",
     ),
     Figure(
         "la_v5",
@@ -556,8 +547,7 @@ FIGURES = (
         _surface_table,
         _surface_draw,
         "LP optimum of the consistency at each single prediction. It is largest for predictions "
-        "from 2b on, where it "
-        "equals the closed form (dotted lines); just above b rules that fix one distribution are "
-        "not optimal.",
+        "from 2b on, where it equals the closed form (dotted lines); just above b rules that fix "
+        "one distribution are not optimal.",
     ),
 )

@@ -525,8 +525,7 @@ CLAIMS = (
         "charging",
         (
             "A platform may pay by lower bounds and charge for search frictions: stable, with "
-            "known "
-            "profit"
+            "known profit"
         ),
         f"{PAPER}, search frictions; profit by our derivation",
         ("properties",),

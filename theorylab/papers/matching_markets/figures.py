@@ -454,11 +454,10 @@ FIGURES = (
         _example_table,
         _fig1,
         "Utilities stand at the two ends of an edge. The stable interval is found by bisection on "
-        "the payment; "
-        "instability and utility difference are computed.",
+        "the payment; instability and utility difference are computed.",
         "The interval end points of the paper's right panel could not be read: the intervals are "
-        "illustrative, and "
-        "u_C(P) = 9 is recalled; every number printed below the graphs does not depend on it.",
+        "illustrative, and u_C(P) = 9 is recalled; every number printed below the graphs does not "
+        "depend on it.",
     ),
     Figure(
         "mm_v1",
@@ -468,8 +467,7 @@ FIGURES = (
         _growth_table,
         _growth,
         "Random markets, MatchUCB with calibrated intervals (2σ) and midpoint prices, beside the "
-        "explicit bound "
-        f"4P + 8c√(L P M t). {_SEEDS}",
+        f"explicit bound 4P + 8c√(L P M t). {_SEEDS}",
     ),
     Figure(
         "mm_v2",
@@ -479,8 +477,8 @@ FIGURES = (
         _minimax_table,
         _minimax,
         "Welfare regret on the hard instance, gap κσ√(K/T), over σN^1.5√T; bars are two standard "
-        "errors. Flat in T: "
-        "the rate is attained. With the gap of the smaller horizon kept it is not (dotted).",
+        "errors. Flat in T: the rate is attained. With the gap of the smaller horizon kept it is "
+        "not (dotted).",
     ),
     Figure(
         "mm_v3",
@@ -491,8 +489,7 @@ FIGURES = (
         _structure,
         (
             "Cumulative instability on markets that are typed (3 types) and linear at once; bars "
-            "are "
-            "two standard errors."
+            "are two standard errors."
         ),
     ),
     Figure(
@@ -502,10 +499,9 @@ FIGURES = (
         ("rules",),
         _rules_table,
         _rules,
-        f"One fixed 2 x 2 market. Prices on the edge of the core keep breaking stability long "
-        f"after the matching is "
-        f"learnt; the welfare lost is the same under all rules, and equals the midpoint's curve "
-        f"here. {_SEEDS}",
+        "One fixed 2 x 2 market. Prices on the edge of the core keep breaking stability long "
+        "after the matching is learnt; the welfare lost is the same under all rules, and equals "
+        f"the midpoint's curve here. {_SEEDS}",
     ),
     Figure(
         "mm_v5",
@@ -515,8 +511,7 @@ FIGURES = (
         _scatter_table,
         _scatter,
         "Random markets, matchings and transfers, on or above the diagonal (dotted) when "
-        "transfers cancel within "
-        "pairs; with money from outside they need not be.",
+        "transfers cancel within pairs; with money from outside they need not be.",
     ),
     Figure(
         "mm_v6",
@@ -526,7 +521,7 @@ FIGURES = (
         _profit_table,
         _profit,
         (
-            f"The platform pays by lower bounds and charges ε per matched agent; no round was "
+            "The platform pays by lower bounds and charges ε per matched agent; no round was "
             f"unstable. {_SEEDS}"
         ),
     ),
@@ -538,8 +533,7 @@ FIGURES = (
         _ntu_table,
         _ntu,
         "Subsidies that would stabilise the matchings, exact, on random 4 x 4 markets: deferred "
-        "acceptance at upper "
-        f"bounds, and matchings that do not learn. {_SEEDS}",
+        f"acceptance at upper bounds, and matchings that do not learn. {_SEEDS}",
     ),
     Figure(
         "mm_v8",
@@ -549,8 +543,7 @@ FIGURES = (
         _arrival_table,
         _arrivals,
         "n agents, half on each side, are drawn anew in every round; only pairs that are present "
-        "can meet or leave. "
-        f"Right: sums at the horizon over the rate of the theorem; bars are two standard errors. "
-        f"{_SEEDS}",
+        "can meet or leave. Right: sums at the horizon over the rate of the theorem; bars are two "
+        f"standard errors. {_SEEDS}",
     ),
 )

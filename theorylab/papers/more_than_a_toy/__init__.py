@@ -340,24 +340,22 @@ PAPER = Paper(
             "quick",
             _QUICK,
             omits="The embedded sample of Fashion-MNIST; networks are trained here on images that "
-            "the kernels never "
-            "see, none is pretrained on ImageNet; N up to 2,000 (networks: 1,000).",
+            "the kernels never see, none is pretrained on ImageNet; N up to 2,000 (networks: "
+            "1,000).",
         ),
         "medium": Preset(
             "medium",
             _MEDIUM,
             omits="EfficientNet-Lite0 at 32 x 32 pixels in place of the ImageNet ResNets at 224, "
-            "ResNet-14 trained "
-            "here on 4,000 images; N up to 2,000 (networks: 1,000, in three random orders of the "
-            "same 1,500 images, "
-            "and 500 test images); no CIFAR-100, SVHN, Food, Flowers or Aircraft.",
+            "ResNet-14 trained here on 4,000 images; N up to 2,000 (networks: 1,000, in three "
+            "random orders of the same 1,500 images, and 500 test images); no CIFAR-100, SVHN, "
+            "Food, Flowers or Aircraft.",
         ),
         "full": Preset(
             "full",
             _FULL,
             omits="EfficientNet-Lite0 in place of the ImageNet ResNets, ResNet-14 trained here, N "
-            "up to 20,000 "
-            "(networks: 10,000), no CIFAR-100, SVHN, Food, Flowers or Aircraft.",
+            "up to 20,000 (networks: 10,000), no CIFAR-100, SVHN, Food, Flowers or Aircraft.",
         ),
     },
     experiments=EXPERIMENTS,

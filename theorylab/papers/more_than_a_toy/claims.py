@@ -85,8 +85,8 @@ CLAIMS = (
         kind="finding",
         presets=PRETRAINED,
         note=(
-            "The band is Fashion-MNIST's; `gcv_where_selected` judges these at the ridge that "
-            "one would take."
+            "The band is Fashion-MNIST's; `gcv_where_selected` judges these at the ridge that one "
+            "would take."
         ),
     ),
     Claim(
@@ -156,8 +156,8 @@ CLAIMS = (
     ),
     Claim(
         "gcv_where_selected",
-        "At the ridge that GCV selects it is within 10 % of the test risk of CIFAR-10, "
-        "N >= 1,000, every kernel",
+        "At the ridge that GCV selects it is within 10 % of the test risk of CIFAR-10, N >= "
+        "1,000, every kernel",
         f"{PAPER}, figure 1",
         ("analytic", "network_curves"),
         gcv_where_selected("gcv"),
@@ -173,8 +173,8 @@ CLAIMS = (
         kind="finding",
         presets=PRETRAINED,
         note="Not at ridge 0 and near it where leverages are uneven (diag K varies by half its "
-        "mean and more; the "
-        "trained ResNet on Fashion-MNIST): leave-one-out is right there, and GCV / LOO tells.",
+        "mean and more; the trained ResNet on Fashion-MNIST): leave-one-out is right there, and "
+        "GCV / LOO tells.",
     ),
     Claim(
         "uneven_leverage",
@@ -186,10 +186,9 @@ CLAIMS = (
         kind="finding",
         presets=PRETRAINED,
         note="Exact for held-out residuals that have nothing to do with the leverages. Within 25 "
-        "% for most kernels "
-        "and ridges; where the spread is largest the samples of least leverage have the smaller "
-        "held-out residuals, "
-        "and GCV exceeds leave-one-out by less, or falls below it.",
+        "% for most kernels and ridges; where the spread is largest the samples of least leverage "
+        "have the smaller held-out residuals, and GCV exceeds leave-one-out by less, or falls "
+        "below it.",
     ),
     Claim(
         "diagnostic_flags",
@@ -202,8 +201,8 @@ CLAIMS = (
     ),
     Claim(
         "unit_diagonal",
-        "With its diagonal set to one, the pretrained eNTK without ridge is back in the band "
-        "0.85 <= GCV / LOO <= 1.2 where the law is credible",
+        "With its diagonal set to one, the pretrained eNTK without ridge is back in the band 0.85 "
+        "<= GCV / LOO <= 1.2 where the law is credible",
         "our check of the diagnostic",
         ("network_curves", "unit_diagonal"),
         pretrained_ratio("unit_diagonal", 0.85, 1.2),
@@ -229,8 +228,8 @@ CLAIMS = (
         presets=("medium",),
         kind="finding",
         note="Within 12 % in 307 of 312 cases and 13 % in all. The five are the ResNet trained on "
-        "MNIST, whose few "
-        "hard images make most of its risk: on the 500 test images its standard error is 8 to 9 %.",
+        "MNIST, whose few hard images make most of its risk: on the 500 test images its standard "
+        "error is 8 to 9 %.",
     ),
     Claim(
         "local_law",

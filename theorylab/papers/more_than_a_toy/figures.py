@@ -446,8 +446,8 @@ def _designs(axis: Axes, part: Table) -> None:
 
 
 _RELATIVE = (
-    "Ridges are relative to tr K / N; one-hot labels minus 0.1, squared error summed over "
-    "the ten classes."
+    "Ridges are relative to tr K / N; one-hot labels minus 0.1, squared error summed over the ten "
+    "classes."
 )
 FIGURES = (
     Figure(
@@ -458,10 +458,8 @@ FIGURES = (
         _risk_table,
         _fig1,
         "Kernels on the last data set: test risk (lines, band: standard deviation over splits), "
-        "GCV from the training "
-        "set alone (open markers) and training risk (dotted). Below: GCV / LOO, grey where the "
-        "random-matrix "
-        f"hypothesis is credible. {_RELATIVE}",
+        "GCV from the training set alone (open markers) and training risk (dotted). Below: GCV / "
+        f"LOO, grey where the random-matrix hypothesis is credible. {_RELATIVE}",
         "The paper shows a ResNet-34 pretrained on ImageNet, on CIFAR-100.",
     ),
     Figure(
@@ -472,10 +470,9 @@ FIGURES = (
         _theory_table,
         _fig2,
         "Predicted against actual risk, one point per N and ridge; lines join the ridgeless "
-        "points; dotted: equality. "
-        "The norm bound is flat and vacuous, the spectrum alone is too optimistic, the plug-in "
-        "estimate collapses as N "
-        f"nears the number of samples it was made from; GCV lies on the diagonal. {_RELATIVE}",
+        "points; dotted: equality. The norm bound is flat and vacuous, the spectrum alone is too "
+        "optimistic, the plug-in estimate collapses as N nears the number of samples it was made "
+        f"from; GCV lies on the diagonal. {_RELATIVE}",
     ),
     Figure(
         "mtt_fig3",
@@ -496,8 +493,7 @@ FIGURES = (
         _fig4,
         (
             "Eigenvalues, cumulative target power in the leading eigenvectors, and test risk at "
-            "the "
-            "best ridge."
+            "the best ridge."
         ),
         "Networks trained here stand beside ImageNet-pretrained ones where the preset has them.",
     ),
@@ -509,8 +505,8 @@ FIGURES = (
         _scaling_table,
         _fig5,
         "Effective regularisation and risk at ridge 0 against N with fitted exponents, in the "
-        "same order left and "
-        "right; the expected rate min(δ̂ - 1, 2α̂) is fitted without any test data.",
+        "same order left and right; the expected rate min(δ̂ - 1, 2α̂) is fitted without any test "
+        "data.",
     ),
     Figure(
         "mtt_fig6",
@@ -520,9 +516,7 @@ FIGURES = (
         _control_table,
         _fig6,
         "GCV over true risk on random features with eigenvalues i^-1.5, and the residuals of the "
-        "two random-matrix "
-        "laws at the ridge 0.3 κ(0, N): they fall with N for independent samples and stall for "
-        "the others. Bars: one "
-        "standard error; dotted: GCV is right.",
+        "two random-matrix laws at the ridge 0.3 κ(0, N): they fall with N for independent "
+        "samples and stall for the others. Bars: one standard error; dotted: GCV is right.",
     ),
 )

@@ -358,8 +358,7 @@ def gcv_everywhere(results: All, preset: Preset) -> list[Evidence]:
             ratio = (gcv / test)[:, j]
             why = (
                 f"LOO / test {(loo / test)[:, j].mean():.3f}, GCV / LOO "
-                f"{(gcv / loo)[:, j].mean():.3f}, "
-                f"diag K varies by {spread:.2f}"
+                f"{(gcv / loo)[:, j].mean():.3f}, diag K varies by {spread:.2f}"
             )
             evidence.append(
                 over_seeds(f"GCV / test, {label}, ridge {r:g} ({why})", ratio, 0.9, 1.1)

@@ -174,26 +174,22 @@ PAPER = Paper(
             "quick",
             _QUICK,
             omits="A small CNN pre-trained here by telling rotations apart (no ImageNet weights "
-            "can be had), "
-            "corruptions of our own (not CIFAR-10-C), no text. The embedded sample of "
-            "Fashion-MNIST, 25 test sets of "
-            "600 images, T = 100.",
+            "can be had), corruptions of our own (not CIFAR-10-C), no text. The embedded sample "
+            "of Fashion-MNIST, 25 test sets of 600 images, T = 100.",
         ),
         "medium": Preset(
             "medium",
             _MEDIUM,
             omits="Networks pre-trained here by telling rotations apart (no ImageNet weights can "
-            "be had), corruptions "
-            "of our own (not CIFAR-10-C), no text. 10,000 images of each set, 76 test sets of "
-            "1,000 images "
-            "(Fashion-MNIST, a small CNN, T = 150) and of 600 (CIFAR-10, ResNet-8, T = 60).",
+            "be had), corruptions of our own (not CIFAR-10-C), no text. 10,000 images of each "
+            "set, 76 test sets of 1,000 images (Fashion-MNIST, a small CNN, T = 150) and of 600 "
+            "(CIFAR-10, ResNet-8, T = 60).",
         ),
         "full": Preset(
             "full",
             _FULL,
             omits="Networks pre-trained here by telling rotations apart (no ImageNet weights can "
-            "be had), corruptions "
-            "of our own (not CIFAR-10-C), no text.",
+            "be had), corruptions of our own (not CIFAR-10-C), no text.",
         ),
     },
     experiments=EXPERIMENTS,

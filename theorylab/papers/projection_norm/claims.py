@@ -316,8 +316,8 @@ CLAIMS = (
         always_bounded,
         kind="finding",
         note="It bounds the expectation over isotropic signals (isotropic_expectation), not each, "
-        "and no signal in "
-        "the null space of the training inputs: the norm is 0 there, the loss is not.",
+        "and no signal in the null space of the training inputs: the norm is 0 there, the loss is "
+        "not.",
     ),
     Claim(
         "confidence_is_blind",
@@ -412,8 +412,8 @@ CLAIMS = (
     Claim(
         "clean_zero_point",
         (
-            "Clean sets agree to 10 % of the range, and the norm grows by half or more above their "
-            "value"
+            "Clean sets agree to 10 % of the range, and the norm grows by half or more above "
+            "their value"
         ),
         "our check; the margins are ours",
         ("shifts",),
@@ -444,8 +444,7 @@ CLAIMS = (
         "R^2 is flat in the number of test samples down to a hundred or so: it falls by <= 0.1",
         (
             "an independent run of the paper's method (the code of COT, Lu et al. 2023); the "
-            "margin "
-            "is ours"
+            "margin is ours"
         ),
         ("shifts", "sweep"),
         robust_to("m"),
@@ -480,20 +479,19 @@ CLAIMS = (
         kind="finding",
         presets=BIG,
         note="A second model of another initialisation disagrees more and more with the attacked "
-        "one: white-box "
-        "attacks transfer poorly.",
+        "one: white-box attacks transfer poorly.",
     ),
     Claim(
         "random_start",
-        "From a random theta_0 the norm stays flat up to eps = 8/255, and AgreeScore is the better "
-        "detector",
+        "From a random theta_0 the norm stays flat up to eps = 8/255, and AgreeScore is the "
+        "better detector",
         "our check: the condition of the paper's abstract (iii), found in an independent run",
         NETS,
         random_start,
         kind="finding",
         presets=BIG,
         note="Half of this counter-example is not found here: the norm rises from a random start "
-        "too. AgreeScore "
-        "with an independent model follows the error as well as the norm does, or better.",
+        "too. AgreeScore with an independent model follows the error as well as the norm does, or "
+        "better.",
     ),
 )

@@ -465,8 +465,8 @@ def _early(table: Table) -> MplFigure:
 
 
 _NETWORK = (
-    "Every test set has the same images under one corruption and severity; larger markers "
-    "are more severe."
+    "Every test set has the same images under one corruption and severity; larger markers are "
+    "more severe."
 )
 _OURS = (
     "Corruptions, networks and pre-training of our own; the paper has CIFAR-10-C and "
@@ -481,8 +481,7 @@ FIGURES = (
         _scatter_table,
         _scatter,
         f"{_NETWORK} Grey: one least-squares line a seed; the title has the mean R^2 over seeds. "
-        f"A score is good when "
-        "points of all families lie on one line.",
+        "A score is good when points of all families lie on one line.",
         _OURS,
     ),
     Figure(
@@ -493,10 +492,8 @@ FIGURES = (
         _quality_table,
         _quality,
         "R^2 and rank correlation over all shifts, and the mean squared error on hard shifts of a "
-        "line fitted on mild "
-        "ones; a point a seed, a bar for their mean. AgreeScore with a second model that shares "
-        "the backbone, or has "
-        "an initialisation of its own.",
+        "line fitted on mild ones; a point a seed, a bar for their mean. AgreeScore with a second "
+        "model that shares the backbone, or has an initialisation of its own.",
         _OURS,
     ),
     Figure(
@@ -520,11 +517,9 @@ FIGURES = (
         _attack_table,
         _attacks,
         "PGD in the l-inf ball. Left: errors that the lines fitted on corruptions predict. Middle "
-        "and right: the "
-        "scores themselves with a pre-trained and with a random theta_0. Bands span the seeds. "
-        "ConfScore turns back "
-        "where the attack succeeds; the norm rises late; a second model of another initialisation "
-        "follows the error.",
+        "and right: the scores themselves with a pre-trained and with a random theta_0. Bands "
+        "span the seeds. ConfScore turns back where the attack succeeds; the norm rises late; a "
+        "second model of another initialisation follows the error.",
         _OURS,
     ),
     Figure(
@@ -545,8 +540,8 @@ FIGURES = (
         _linear_example_table,
         _linear_example,
         "Linear model, training inputs (z, 0), test inputs (z, s z'). The outputs do not depend "
-        "on s; the Projection "
-        "Norm rises and saturates, the loss goes on as s^2. Bands span the seeds.",
+        "on s; the Projection Norm rises and saturates, the loss goes on as s^2. Bands span the "
+        "seeds.",
     ),
     Figure(
         "pn_linear_bound",
@@ -556,8 +551,8 @@ FIGURES = (
         _linear_bound_table,
         _linear_bound,
         "n = m = 20, d = 60. The loss of most isotropic signals, and its mean, lie below the "
-        "bound; a signal in the "
-        "null space of the training inputs has norm 0 (drawn at the left edge) and any loss.",
+        "bound; a signal in the null space of the training inputs has norm 0 (drawn at the left "
+        "edge) and any loss.",
     ),
     Figure(
         "pn_early_stop",
@@ -567,8 +562,7 @@ FIGURES = (
         _early_table,
         _early,
         "Gradient flow on a linear model: the distance to theta_hat is large at small t without "
-        "any shift, that to a "
-        "reference stopped at the same t starts from 0. Both tend to the same limit. Bands span "
-        "the seeds.",
+        "any shift, that to a reference stopped at the same t starts from 0. Both tend to the "
+        "same limit. Bands span the seeds.",
     ),
 )

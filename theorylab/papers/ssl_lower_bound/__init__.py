@@ -336,8 +336,8 @@ PAPER = Paper(
             "quick",
             _QUICK,
             omits="A few hundred replicates, 5 draws a real task, pools of at most 5,000 points; "
-            "of the paper's five "
-            "tables only a9a (Adult, rebuilt) is to be had, others of similar kind stand in.",
+            "of the paper's five tables only a9a (Adult, rebuilt) is to be had, others of similar "
+            "kind stand in.",
         ),
         "full": Preset(
             "full",

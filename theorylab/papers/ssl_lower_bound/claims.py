@@ -73,8 +73,7 @@ CLAIMS = (
     Claim(
         "risk_table",
         "Excess risks follow A / information: SL within 3 % of its exact risk, the others within "
-        "10 % "
-        "of leading order where the information is >= 10 d/s²",
+        "10 % of leading order where the information is >= 10 d/s²",
         "our derivation: one Fisher information a point",
         ("table",),
         risk_table(),
@@ -85,8 +84,7 @@ CLAIMS = (
         },
         presets=BIG,
         note="Not of UL+ at s=0.5, d=10, 1000 + 1000, whose information is half of what leading "
-        "order "
-        "needs: that is a finding of its own.",
+        "order needs: that is a finding of its own.",
     ),
     Claim(
         "leading_order_is_not_enough",
@@ -257,9 +255,8 @@ CLAIMS = (
         kind="finding",
         presets=BIG,
         note="Whichever number of labels is taken. The signs agree but not the sizes: a gap of "
-        "0.157 over SL on 0v1 "
-        "means that SL errs at least as often, ours on 20 principal components errs 0.04 with 4 "
-        "labels. The paper's "
-        "preprocessing, numbers of labels and choice of t are not known.",
+        "0.157 over SL on 0v1 means that SL errs at least as often, ours on 20 principal "
+        "components errs 0.04 with 4 labels. The paper's preprocessing, numbers of labels and "
+        "choice of t are not known.",
     ),
 )

@@ -153,8 +153,8 @@ def published_simulation(column: int = 0) -> Measure:
             value, error = SIMULATED[setting][names[(names.index(method) + column) % len(names)]]
             allowed = max(0.1, 4 * error / value)
             label = (
-                f"{method} at s={setting[0]:g}, d={setting[1]:g}, {setting[2]:g} + "
-                f"{setting[3]:g} / {value:g}"
+                f"{method} at s={setting[0]:g}, d={setting[1]:g}, {setting[2]:g} + {setting[3]:g} "
+                f"/ {value:g}"
             )
             evidence.append(over_seeds(label, risk / value, 1 - allowed, 1 + allowed))
         return evidence

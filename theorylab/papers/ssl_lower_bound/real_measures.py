@@ -105,8 +105,7 @@ def published_gaps(results: All, preset: Preset) -> list[Evidence]:
         evidence += [
             over_seeds(
                 f"{NAMES[base]} - SSL-W on {name} minus "
-                f"{PUBLISHED[name][GAPS.index((base, learner))]:g} "
-                f"({best:g} labels)",
+                f"{PUBLISHED[name][GAPS.index((base, learner))]:g} ({best:g} labels)",
                 gap,
                 -0.02,
                 0.02,

@@ -369,16 +369,15 @@ PAPER = Paper(
             "quick",
             _QUICK,
             omits="1,250 images of the embedded sample of Fashion-MNIST, a small CNN, p = 8,000, "
-            "20 + 20 "
-            "rounds (partitions other than pairs of classes: 500 images, 10 + 10); no CIFAR.",
+            "20 + 20 rounds (partitions other than pairs of classes: 500 images, 10 + 10); no "
+            "CIFAR.",
         ),
         "medium": Preset(
             "medium",
             _MEDIUM,
             omits="10,000 images of each set, 10 clients, 10 + 10 rounds of 2 epochs with a small "
-            "CNN, p = 8,000 "
-            "(CIFAR-10: ResNet-8 of width 8, 8 + 6 rounds of 1 epoch, one seed); ablations as in "
-            "the quick preset.",
+            "CNN, p = 8,000 (CIFAR-10: ResNet-8 of width 8, 8 + 6 rounds of 1 epoch, one seed); "
+            "ablations as in the quick preset.",
         ),
         "full": Preset(
             "full", _FULL, omits="No CIFAR-100; ResNet-18 with group norm, no augmentation."

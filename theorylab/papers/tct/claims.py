@@ -281,16 +281,16 @@ def overfits(array: str) -> Measure:
 
 _SMALL = (
     "With 20 + 20 rounds, 3 seeds and 1,000 test images; the reference numbers, which meet the "
-    "bound, are of one seed. "
-    "The tangent kernel at initialisation does nearly as well on 1,250 images."
+    "bound, are of one seed. The tangent kernel at initialisation does nearly as well on 1,250 "
+    "images."
 )
 _FIXED, _NETS = ("fixed_points",), ("train", "convex")
 CLAIMS = (
     Claim(
         "option_two",
         (
-            "Stage 2's update is SCAFFOLD option II as it runs on networks: equal iterates over 50 "
-            "rounds, to 1e-10"
+            "Stage 2's update is SCAFFOLD option II as it runs on networks: equal iterates over "
+            "50 rounds, to 1e-10"
         ),
         "our derivation: option II in terms of each client's correction",
         ("equivalence",),
@@ -373,8 +373,7 @@ CLAIMS = (
     Claim(
         "curvature",
         "Standardised features: trace of the Gram matrix / n is the number of live coordinates, "
-        "and "
-        "λmax(H_i) 1 % to 100 % of p",
+        "and λmax(H_i) 1 % to 100 % of p",
         "our derivation: unit variances add up to the trace, which bounds λmax",
         ("convex",),
         curvature_scales(""),
@@ -479,9 +478,8 @@ CLAIMS = (
         {"M = 500 in place of standardising": gain(RAW500, RAW, "raw, M = 500 - raw", 0.02)},
         presets=("quick",),
         kind="finding",
-        note=_SMALL + " How far raw features fall behind hangs on the scalar head, "
-        "whose scale standardising removes: with PyTorch's, a factor 3^-1/2 of ours, they are "
-        ".010 behind.",
+        note=_SMALL + " How far raw features fall behind hangs on the scalar head, whose scale "
+        "standardising removes: with PyTorch's, a factor 3^-1/2 of ours, they are .010 behind.",
     ),
     Claim(
         "bootstrap",

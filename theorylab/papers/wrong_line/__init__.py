@@ -297,15 +297,13 @@ PAPER = Paper(
             "quick",
             _QUICK,
             omits="Up to 1,600 samples and 4 seeds; kernel machines in place of the networks on "
-            "images. No satellite "
-            "images (fMoW cannot be had).",
+            "images. No satellite images (fMoW cannot be had).",
         ),
         "medium": Preset(
             "medium",
             _MEDIUM,
             omits="As quick, with the whole search for a negative line on Coloured MNIST. No "
-            "satellite images (fMoW "
-            "cannot be had).",
+            "satellite images (fMoW cannot be had).",
         ),
         "full": Preset(
             "full",

@@ -51,8 +51,7 @@ CLAIMS = (
     Claim(
         "wrong_line",
         "With label noise, interpolation, many nuisance features and a shift on them, ID and OOD "
-        "accuracy "
-        "are negatively correlated: corr <= -0.6, slope < -0.2",
+        "accuracy are negatively correlated: corr <= -0.6, slope < -0.2",
         f"{PAPER}, abstract and Fig. 1a",
         ("noise", "penalty"),
         line(BASE, *NEGATIVE),
@@ -107,8 +106,7 @@ CLAIMS = (
         "sensitivity_grows",
         (
             "The nuisance sensitivity ‖w_N‖ / ‖w_S‖ grows at least threefold with n under noise, "
-            "and "
-            "does not grow without"
+            "and does not grow without"
         ),
         "our derivation: from the memorisation bound, which grows with the number of wrong labels",
         ("noise",),
@@ -125,9 +123,8 @@ CLAIMS = (
         {"the next noise rate's reference": means_agree(True)},
         presets=("quick", "medium"),
         note="The table is itself a mean over 4 seeds. Its standard error, taken from the spread "
-        "of ours, is in the "
-        "interval and reaches over 0.02 at the smaller sizes: what cannot be told there is "
-        "undecided.",
+        "of ours, is in the interval and reaches over 0.02 at the smaller sizes: what cannot be "
+        "told there is undecided.",
     ),
     Claim(
         "memorisation_bound",
@@ -140,8 +137,7 @@ CLAIMS = (
     Claim(
         "memorisation_tight",
         "The memorisation bound is tight within a factor of 2: for η >= 0.1 and every n, the mean "
-        "over seeds of "
-        "‖w_N‖ / bound lies between 1 and 2",
+        "over seeds of ‖w_N‖ / bound lies between 1 and 2",
         "our check of our derivation",
         ("noise",),
         memorisation_tight(1.0),
@@ -209,8 +205,8 @@ CLAIMS = (
     Claim(
         "least_squares",
         (
-            "Minimum-norm least squares grows the nuisance sensitivity with n by >= 30 % even with "
-            "clean labels"
+            "Minimum-norm least squares grows the nuisance sensitivity with n by >= 30 % even "
+            "with clean labels"
         ),
         "our derivation: least squares fits every point, with noise or without",
         ("learners",),
@@ -281,8 +277,7 @@ CLAIMS = (
     Claim(
         "network",
         "A two-layer network that interpolates 20 % noise loses more accuracy out of distribution "
-        "than with "
-        "clean labels, by >= 0.02",
+        "than with clean labels, by >= 0.02",
         "our check: the linear effect in a network",
         ("mlp",),
         network_slope(0, 0.2),
@@ -302,11 +297,9 @@ CLAIMS = (
     Claim(
         "coloured_mnist_negative",
         "Coloured MNIST, 1 v 7, whose pixels' colour noise grows fourfold OOD: with 10 % wrong "
-        "labels an "
-        "interpolating machine's ID and OOD accuracy are negatively correlated, mean over seeds. "
-        "It was the best line "
-        "of a search, so that only a replication at base seeds that the search has not seen "
-        "decides it",
+        "labels an interpolating machine's ID and OOD accuracy are negatively correlated, mean "
+        "over seeds. It was the best line of a search, so that only a replication at base seeds "
+        "that the search has not seen decides it",
         f"{PAPER}, Coloured MNIST; the setting is the best of our search",
         ("search",),
         searched(FOUND, 0.1),

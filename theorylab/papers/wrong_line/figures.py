@@ -366,8 +366,8 @@ def _search(table: Table) -> MplFigure:
 _LINEAR = ("noise", "penalty", "dimension", "shortcut")
 _SETTING = (
     "50 signal and k = 50,000 nuisance features (compressed exactly), l2-logistic regression at λ "
-    "= 1e-5, OOD shift "
-    "τ = 0.5 on the nuisance block; accuracies on clean labels, exact over the population."
+    "= 1e-5, OOD shift τ = 0.5 on the nuisance block; accuracies on clean labels, exact over the "
+    "population."
 )
 FIGURES = (
     Figure(
@@ -400,8 +400,7 @@ FIGURES = (
         linear_table,
         _reference,
         "Against reference values from an independent NumPy computation with other random "
-        "numbers. The CSV has the "
-        "accuracies, training errors and sensitivities by n. " + _SETTING,
+        "numbers. The CSV has the accuracies, training errors and sensitivities by n. " + _SETTING,
     ),
     Figure(
         "wl_curves",
@@ -421,8 +420,8 @@ FIGURES = (
         bounds_table,
         _bounds,
         "One point per training set that was interpolated; on or above the diagonal (dotted) the "
-        "bound "
-        "holds. Right: a misaligned mean shift with uniform noise on 40 coordinates. " + _SETTING,
+        "bound holds. Right: a misaligned mean shift with uniform noise on 40 coordinates. "
+        + _SETTING,
     ),
     Figure(
         "wl_learners",
@@ -432,9 +431,8 @@ FIGURES = (
         learners_table,
         _learners,
         "Gradient descent on the logistic loss stopped early keeps the line; run on, it leaves "
-        "it. Minimum-norm "
-        "least squares leaves it even with clean labels: it fits every label to exactly ±1. "
-        "Largest n ringed.",
+        "it. Minimum-norm least squares leaves it even with clean labels: it fits every label to "
+        "exactly ±1. Largest n ringed.",
     ),
     Figure(
         "wl_pairs",
@@ -444,9 +442,8 @@ FIGURES = (
         pairs_table,
         _pairs,
         "50 principal components of two digits with 50,000 nuisance features appended; clean test "
-        "labels. Bands: "
-        "standard deviation over seeds. 3 v 8 turns even without added noise: the classes overlap "
-        "in 50 components.",
+        "labels. Bands: standard deviation over seeds. 3 v 8 turns even without added noise: the "
+        "classes overlap in 50 components.",
     ),
     Figure(
         "wl_mlp",
@@ -456,8 +453,7 @@ FIGURES = (
         mlp_table,
         _mlp,
         "ReLU network of 256 units on explicit nuisance features, SGD; stopped early after two "
-        "epochs. Bands: standard "
-        "deviation over seeds.",
+        "epochs. Bands: standard deviation over seeds.",
     ),
     Figure(
         "wl_coloured",
@@ -467,9 +463,8 @@ FIGURES = (
         coloured_table,
         _coloured,
         "14 x 14 digits, label digit ≥ 5, colour agrees with it with probability 0.9, out of "
-        "distribution 0.1; "
-        "kernel machine with an RBF kernel. Means over seeds, largest n ringed, correlations over "
-        "all models.",
+        "distribution 0.1; kernel machine with an RBF kernel. Means over seeds, largest n ringed, "
+        "correlations over all models.",
         "A kernel machine instead of the paper's network, whose settings could not be read.",
     ),
     Figure(
@@ -480,7 +475,7 @@ FIGURES = (
         search_table,
         _search,
         "Correlation over training sizes: mean over seeds; bars: 95 % interval. x4, x8: growth of "
-        "the colour noise of "
-        "single pixels out of distribution. The settings are in `papers/wrong_line/settings.py`.",
+        "the colour noise of single pixels out of distribution. The settings are in "
+        "`papers/wrong_line/settings.py`.",
     ),
 )
