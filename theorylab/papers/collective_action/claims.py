@@ -1,15 +1,15 @@
 """Claims of the paper with their controls. Bounds are stated in each measure's docstring."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from theorylab.collective.bounds import effective_size
-from theorylab.lab import Claim, Evidence, Preset, Results, over_seeds
+from theorylab.lab import Claim, Evidence, Preset, over_seeds
+from theorylab.lab.claim import Measure
 from theorylab.papers.collective_action.figures import RULE_NAMES, last
+from theorylab.papers.types import AllResults
 
-All = Mapping[str, Results]
-Measure = Callable[[All, Preset], Sequence[Evidence]]
 SIMULATION = "our check: an independent NumPy simulation"
 PAPER, EARLIER = (
     "Ben-Dov, Fawkes, Samadi, Sanyal 2024",
@@ -87,7 +87,7 @@ CROSSING = {
 
 
 def _at(
-    results: All, experiment: str, rule: str, alpha: float, quantity: str = "success"
+    results: AllResults, experiment: str, rule: str, alpha: float, quantity: str = "success"
 ) -> np.ndarray:
     """One value a seed, at the end of training."""
     row = next(iter(results[experiment].where(rule=rule)))
@@ -97,7 +97,7 @@ def _at(
 def staircase(column: str) -> Measure:
     """The largest difference from the direct computation over all worlds is at most 1e-12."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return [
             Evidence(
                 f"max difference, {r.cell['points']} points x {r.cell['labels']} labels",
@@ -114,7 +114,7 @@ def staircase(column: str) -> Measure:
 def never_violated(*pairs: tuple[str, str]) -> Measure:
     """No world in which exact success is below the bound by more than 1e-12."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for success, bound in pairs:
             short = np.concatenate([r[success] - r[bound] for r in results["worlds"]])
@@ -135,7 +135,7 @@ def population(lam: float) -> Measure:
     """JTT with lam = 4 on two points: success by size, effective sizes to 5e-5, ERM's threshold
     1/11 to 1e-12."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         row = next(iter(results["population"].where(lam=lam)))
         sizes = row.cell["alphas"]
         eff = {0.05: 0.0931, 0.2: 0.0962, 0.35: 0.1864, 0.36: 0.1931, 0.6: 0.3896}
@@ -167,7 +167,7 @@ def dro_weights(scale: float) -> Measure:
     active to 1e-4; the limits a = 1 and rho = 0 are uniform to 1e-9.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         row = next(iter(results["weights"]))
         return [
             Evidence("largest |sum - 1|", float(np.abs(row["sums"] - 1).max()), 0, 1e-9),
@@ -189,7 +189,7 @@ def dro_weights(scale: float) -> Measure:
     return measure
 
 
-def _jtt_runs(results: All) -> list[tuple[str, float, dict[str, np.ndarray]]]:
+def _jtt_runs(results: AllResults) -> list[tuple[str, float, dict[str, np.ndarray]]]:
     names = ("alpha", "alpha_eff", "alpha_shuffled", "e_c", "e_0")
     found = []
     for experiment in ("gaussian", "digits"):
@@ -210,7 +210,7 @@ def closed_form(shift: float) -> Measure:
     """Measured share of the collective minus its closed form, over all JTT runs: at most 1e-6 (2e-6
     in float32)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for name, lam, v in _jtt_runs(results):
             gap = np.abs(
@@ -225,7 +225,7 @@ def closed_form(shift: float) -> Measure:
 def sign_rule(column: str) -> Measure:
     """The sign of alpha_eff - alpha is that of e_c - e_0 in every run."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return [
             Evidence(
                 f"share of {v['alpha'].size} runs, {name}",
@@ -244,7 +244,7 @@ def advantage(quantity: str) -> Measure:
     CVaR by .02, JTT not above by more than .01.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         def gain(rule: str, alpha: float) -> np.ndarray:
             return _at(results, "gaussian", rule, alpha, quantity) - _at(
                 results, "gaussian", "erm", alpha, quantity
@@ -267,7 +267,7 @@ def advantage(quantity: str) -> Measure:
 def weakened_by_lff(quantity: str, rule: str = "lff") -> Measure:
     """At alpha = .4, S is below ERM's by at least .10 (Gaussian classes)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         gain = _at(results, "gaussian", rule, 0.4, quantity) - _at(
             results, "gaussian", "erm", 0.4, quantity
         )
@@ -284,7 +284,7 @@ def amplified(column: str = "alpha_eff", control: str = "") -> Measure:
     members at random have a ratio of 1 on average, which no interval could tell from a bound at 1.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for experiment in [control] if control else ["gaussian", "digits"]:
             for row in results[experiment]:
@@ -312,7 +312,7 @@ def crosses(column: str) -> Measure:
     could tell from a bound at 0.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for experiment, rules in CROSSING.items():
             for rule, (low, high) in rules.items():
@@ -344,7 +344,7 @@ def table(
     one seed is off by .03 to .09.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return [
             over_seeds(
                 f"S at α={a:g}, {RULE_NAMES[rule]}, minus {value}",
@@ -362,7 +362,7 @@ def validation(stop: str, sizes: Sequence[float], low: float, high: float = np.i
     """Success of the step that the validation set `stop` selects, minus that of a clean one, in
     [low, high]."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return [
             over_seeds(
                 f"S({stop}) - S(clean), a={row.cell['size']:g}, α={a:g}",
@@ -382,7 +382,7 @@ def parity(quantity: str) -> Measure:
     """At 1000 steps, alpha in {.3, .4}: S of one bit minus S of three is at least .12, two minus
     three .02."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for a in (0.3, 0.4):
             value = {}
@@ -406,7 +406,7 @@ def reliance(first: str, second: str) -> Measure:
     """AUC at the end: below .6 with the simple half permuted, above .95 with the complex one
     permuted."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         row = next(iter(results["reliance"]))
         return [
             over_seeds("AUC, simple half permuted", row[first][:, -1], high=0.6),
@@ -422,7 +422,7 @@ def halves(
     """S after 2000 steps: at least .9 with the trigger in the simple half, at most .6 in the
     complex one."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         def final(half: str) -> np.ndarray:
             row = next(iter(results["dominoes"].where(half=half, pattern=pattern)))
             return row["success"][

@@ -1,13 +1,14 @@
 """Figures of the paper: tables reduced from results, and their drawings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 
-from theorylab.lab import Figure, Preset, Results, Table
+from theorylab.lab import Figure, Preset, Table
+from theorylab.papers.types import AllResults
 from theorylab.plotting import (
     COLOURS,
     DASHES,
@@ -19,7 +20,6 @@ from theorylab.plotting import (
     shared_legend,
 )
 
-All = Mapping[str, Results]
 CURVES = ("gaussian", "digits", "images", "backgrounds")
 RULE_NAMES = {
     "erm": "ERM",
@@ -56,8 +56,8 @@ def last(row: Any, quantity: str) -> np.ndarray:
     return values[..., -1] if values.ndim == 3 else values
 
 
-def _curve_table(quantities: Sequence[str]) -> Callable[[All, Preset], Table]:
-    def table(results: All, preset: Preset) -> Table:
+def _curve_table(quantities: Sequence[str]) -> Callable[[AllResults, Preset], Table]:
+    def table(results: AllResults, preset: Preset) -> Table:
         out = Table("world", "rule", "quantity", "alpha", "mean", "low", "high", "seeds")
         for row in (r for name in CURVES for r in results[name]):
             for quantity in quantities:
@@ -151,7 +151,7 @@ def _fig2(table: Table) -> MplFigure:
     return figure
 
 
-def _exact_table(results: All, preset: Preset) -> Table:
+def _exact_table(results: AllResults, preset: Preset) -> Table:
     out = Table("panel", "series", "x", "y")
     row = next(iter(results["population"]))
     label = f"JTT, λ={row.cell['lam']:g}"
@@ -227,7 +227,7 @@ STOPS = {
 }
 
 
-def _validation_table(results: All, preset: Preset) -> Table:
+def _validation_table(results: AllResults, preset: Preset) -> Table:
     out = Table("tail", "stop", "alpha", "mean", "low", "high", "seeds")
     for row in results["validation"]:
         for name, label in STOPS.items():
@@ -258,7 +258,7 @@ def _fig4(table: Table) -> MplFigure:
     return figure
 
 
-def _dominoes_table(results: All, preset: Preset) -> Table:
+def _dominoes_table(results: AllResults, preset: Preset) -> Table:
     out = Table("panel", "series", "steps", "mean", "low", "high", "seeds")
     for row in results["dominoes"]:
         for i, alpha in enumerate(row.cell["alphas"]):
@@ -300,7 +300,7 @@ def _fig5(table: Table) -> MplFigure:
     return figure
 
 
-def _parity_table(results: All, preset: Preset) -> Table:
+def _parity_table(results: AllResults, preset: Preset) -> Table:
     out = Table("alpha", "order", "steps", "mean", "low", "high", "seeds")
     for row in results["parity"]:
         for i, alpha in enumerate(row.cell["alphas"]):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure as MplFigure
 
-from theorylab.lab import Figure, Preset, Results, Table
+from theorylab.lab import Figure, Preset, Table
 from theorylab.online import (
     prr_consistency,
     prr_guarantees,
@@ -19,9 +19,8 @@ from theorylab.online import (
 )
 from theorylab.papers.learning_augmented.scheduling import JOB_POLICIES
 from theorylab.papers.learning_augmented.ski import RULES
+from theorylab.papers.types import AllResults
 from theorylab.plotting import COLOURS, DASHES, MARKERS, band, diagonal, panels, ramp
-
-All = Mapping[str, Results]
 
 
 def _numbers(table: Table, column: str) -> list[float]:
@@ -29,7 +28,7 @@ def _numbers(table: Table, column: str) -> list[float]:
     return sorted({float(v) for v in table[column]})
 
 
-def _ski_table(results: All, preset: Preset) -> Table:
+def _ski_table(results: AllResults, preset: Preset) -> Table:
     table = Table("series", "b", "consistency", "robustness")
     lowest = float(smallest_robustness())
     for g in np.geomspace(lowest, 6.0, 60):
@@ -103,7 +102,7 @@ def _ski_draw(table: Table) -> MplFigure:
     return figure
 
 
-def _jobs_table(results: All, preset: Preset) -> Table:
+def _jobs_table(results: AllResults, preset: Preset) -> Table:
     table = Table("series", "parameter", "consistency", "robustness")
     for lam in np.linspace(0, 1 / 3, 50):
         bound = float(scheduling_lower_bound(2, lam))
@@ -166,7 +165,7 @@ def _jobs_draw(table: Table) -> MplFigure:
     return figure
 
 
-def _identity_table(results: All, preset: Preset) -> Table:
+def _identity_table(results: AllResults, preset: Preset) -> Table:
     table = Table("n", "share", "formula", "simulated", "error")
     for row in results["identities"]:
         for j, share in enumerate(row.cell["shares"]):
@@ -216,7 +215,7 @@ def _identity_draw(table: Table) -> MplFigure:
     return figure
 
 
-def _bounds_table(results: All, preset: Preset) -> Table:
+def _bounds_table(results: AllResults, preset: Preset) -> Table:
     table = Table("n", "series", "lam", "ratio")
     for row in results["hard"]:
         n, end = row.cell["n"], (row.cell["n"] - 1) / (row.cell["n"] + 1)
@@ -298,7 +297,7 @@ def _bounds_draw(table: Table) -> MplFigure:
     return figure
 
 
-def _noise_table(results: All, preset: Preset) -> Table:
+def _noise_table(results: AllResults, preset: Preset) -> Table:
     table = Table("experiment", "series", "sigma", "ratio", "low", "high", "exact")
     rows = results["psk_ski"]
     cell = next(iter(rows)).cell
@@ -377,7 +376,7 @@ def _noise_draw(table: Table) -> MplFigure:
     return figure
 
 
-def _certificate_table(results: All, preset: Preset) -> Table:
+def _certificate_table(results: AllResults, preset: Preset) -> Table:
     table = Table("b", "time", "density", "weight", "hard_cost", "ratio", "floor")
     for row in results["certificate"]:
         b = row.cell["b"]
@@ -426,7 +425,7 @@ def _certificate_draw(table: Table) -> MplFigure:
     return figure
 
 
-def _surface_table(results: All, preset: Preset) -> Table:
+def _surface_table(results: AllResults, preset: Preset) -> Table:
     table = Table("b", "gamma", "prediction", "consistency", "largest")
     closed = {
         (r.cell["b"], g): c

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from theorylab.lab import Evidence, Preset, Results, Row, over_seeds
+from theorylab.lab.claim import Measure
 from theorylab.online import (
     deterministic_lower_bound,
     prr_consistency,
@@ -15,9 +16,8 @@ from theorylab.online import (
     two_stage_hard_ratios,
 )
 from theorylab.papers.learning_augmented.ski import RULES
+from theorylab.papers.types import AllResults
 
-All = Mapping[str, Results]
-Measure = Callable[[All, Preset], Sequence[Evidence]]
 EXACT = 1e-9
 # Averages over 10,000 seasons by sigma, and over 40 instances of 50 jobs by sigma: the reference
 # values.
@@ -37,7 +37,7 @@ JOB_TABLE = {
 def equals_lp(column: str, tolerance: float = EXACT) -> Measure:
     """|column - LP| is at most 1e-9 at every price and robustness."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return [
             Evidence(
                 f"max |{column} - LP| at b={r.cell['b']}",
@@ -56,7 +56,7 @@ def primal_is_dual(column: str) -> Measure:
     """The distribution's own ratio equals the dual bound to 1e-12, and it is gamma-robust to
     1e-12."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for r in results["optimum"]:
             gap, b = np.abs(r["primal"] - r[column]).max(), r.cell["b"]
@@ -70,7 +70,7 @@ def primal_is_dual(column: str) -> Measure:
 def limit_from_below(limit: Callable[[np.ndarray], np.ndarray]) -> Measure:
     """0 < limit - beta*_b <= 1/b."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for r in results["optimum"]:
             gap = r.cell["b"] * (limit(np.asarray(r.cell["gammas"])) - r["closed"])
@@ -87,7 +87,7 @@ def nothing_beats(bound: Callable[[np.ndarray, int], np.ndarray]) -> Measure:
     """Measured consistency of D, R and the optimal distribution is at least the bound at their
     robustness (1e-9)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for r in results["algorithms"]:
             for name in ("D", "R"):
@@ -110,7 +110,7 @@ def nothing_beats(bound: Callable[[np.ndarray, int], np.ndarray]) -> Measure:
 def deterministic_product(shift: int) -> Measure:
     """(beta_k - 1)(gamma_k - 1) = (k-1)(b-1)/(k b) for every buying day, to 1e-12; below 1."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for r in results["deterministic"]:
             b = r.cell["b"]
@@ -128,7 +128,7 @@ def deterministic_bound(at_price: bool) -> Measure:
     """No buying day is more robust than the bound at its consistency: robustness - bound >=
     -1e-9."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for r in results["deterministic"]:
             b = r.cell["b"]
@@ -147,7 +147,7 @@ def randomized_exact(formula: Callable[[np.ndarray, int], np.ndarray]) -> Measur
     >= b the ratio is the same for every season up to k, and k/b times that for long ones. All to
     1e-12."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for r in results["algorithms"]:
             b, branches = r.cell["b"], r["branches"]
@@ -172,7 +172,7 @@ def guarantees(factor: float) -> Measure:
     """D is (1+lam)-consistent and (1+1/lam)-robust; R keeps its published robustness where lam >
     1/b. `factor` scales what is promised above 1."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for r in results["algorithms"]:
             b, lam = r.cell["b"], np.asarray(r.cell["lams"])
@@ -194,7 +194,7 @@ def guarantees(factor: float) -> Measure:
     return measure
 
 
-def searches(results: All, **where: object) -> Iterator[Row]:
+def searches(results: AllResults, **where: object) -> Iterator[Row]:
     """Search cells with these parameters, none if there are none."""
     return (r for r in results["search"] if all(r.cell[k] == v for k, v in where.items()))
 
@@ -217,7 +217,7 @@ def two_stage_sup(policy: str, sizes: Sequence[int], largest: float = 1.0) -> Me
     """The worst ratio found is within 1e-3 below the lower bound for n jobs, and not above it by
     more than 1e-9. Consistencies up to 1 + `largest`."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = [r for n in sizes for r in searches(results, policy=policy, n=n, perfect=False)]
         rows = [r for r in rows if r.cell["parameter"] <= largest]
         return _sup(rows, lambda n, lam: float(scheduling_lower_bound(n, lam)), 1e-3)
@@ -228,7 +228,7 @@ def two_stage_sup(policy: str, sizes: Sequence[int], largest: float = 1.0) -> Me
 def small_job(n: int) -> Measure:
     """No instance with one small right job is worse than the lower bound (1e-9)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return [
             Evidence(f"worst - bound, n={n}, λ={lam:.4g}", ratio - bound, high=EXACT)
             for r in results["hard"].where(n=n)
@@ -242,7 +242,7 @@ def lifted(n: int) -> Measure:
     """At the best lambda, instances with one small right job are worse than the bound by at least
     0.03."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         r = next(iter(results["hard"].where(n=n)))
         excess = r["small_job"] - r["bound"]
         at = int(np.argmax(excess))
@@ -259,7 +259,7 @@ def two_stage_consistency(policy: str) -> Measure:
     """On correct predictions the worst ratio found is 1 + lam: within 1e-6 below, not above by more
     than 1e-9."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return _sup(
             list(searches(results, policy=policy, perfect=True)), lambda n, lam: 1 + lam, 1e-6
         )
@@ -271,7 +271,7 @@ def gap(n: int) -> Measure:
     """The two-stage schedule's worst ratio is above the lower bound by at least 0.03, as its known
     hard instance is."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for r in searches(results, policy="two_stage", n=n, perfect=False):
             lam = r.cell["parameter"]
@@ -294,7 +294,7 @@ def gap(n: int) -> Measure:
 def prr_worst(formula: Callable[[int, float], float]) -> Measure:
     """The worst ratio found is within 1e-3 below the formula and never above it (1e-9)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return _sup(list(searches(results, policy="prr", perfect=False)), formula, 1e-3)
 
     return measure
@@ -303,7 +303,7 @@ def prr_worst(formula: Callable[[int, float], float]) -> Measure:
 def hard_instances(scale: float) -> Measure:
     """Simulated ratios of the stated hard instances equal their formulas to 1e-9 relative."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for r in results["hard"]:
             for name, run in (("two_stage", "simulated"), ("prr", "prr_simulated")):
@@ -318,7 +318,7 @@ def theorem_c(scale: float) -> Measure:
     """The proof's adversary drives the two-stage schedule and preferential round robin to the bound
     for their consistency or above (1e-9)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for r in (r for r in results["hard"] if r.cell["n"] <= 10):
             for i, name in enumerate(("two-stage", "PRR")):
@@ -338,7 +338,7 @@ def theorem_c(scale: float) -> Measure:
 def bound_ends(tilt: float) -> Measure:
     """LB_n is n at lam = 0, and 2n/(n+1), round robin's ratio, at lam = (n-1)/(n+1); to 1e-12."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for n in results["hard"].unique("n"):
             ends = np.asarray(scheduling_lower_bound(n, np.array([0.0, (n - 1) / (n + 1)])))
@@ -353,7 +353,7 @@ def prr_is_optimal(n: int) -> Measure:
     """Exact robustness of preferential round robin equals the lower bound at its consistency, to
     1e-9."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         lam = np.linspace(0.05, 0.95, 7) * (n - 1) / (n + 1)
         share = np.asarray(prr_share(n, lam))
         off = np.abs(np.asarray(prr_consistency(n, share)) - 1 - lam).max()
@@ -382,7 +382,7 @@ def prr_is_optimal(n: int) -> Measure:
 def identity(kind: str, wrong: float) -> Measure:
     """Simulated over closed-form cost is 1 to 1e-12 on every random instance."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for r in results["identities"]:
             if kind == "round robin":
@@ -414,7 +414,7 @@ def table(
     than 1e-3.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results[experiment]
         sigmas = next(iter(rows)).cell["sigmas"]
         evidence = []
@@ -455,7 +455,7 @@ def beats_baselines(names: Sequence[str], noise: int) -> Measure:
     """At sigma = noise * b the average ratio is below the break-even rule's and the classical
     randomised rule's."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["psk_ski"]
         cell = next(iter(rows)).cell
         column = cell["sigmas"].index(noise * cell["b"])

@@ -1,17 +1,15 @@
 """Claims of the paper with their controls: what must hold exactly on every market, and the rates
 that must be seen."""
 
-from collections.abc import Callable, Mapping, Sequence
-
 import numpy as np
 from scipy import stats
 
-from theorylab.lab import Claim, Evidence, Preset, Results, bootstrap, over_seeds
+from theorylab.lab import Claim, Evidence, Preset, bootstrap, over_seeds
+from theorylab.lab.claim import Measure
 from theorylab.matching import break_even
 from theorylab.papers.matching_markets.figures import one
+from theorylab.papers.types import AllResults
 
-All = Mapping[str, Results]
-Measure = Callable[[All, Preset], Sequence[Evidence]]
 PAPER = "Jagadeesan et al. 2021"
 TINY = 1e-9
 # Mean and standard error over 16 markets at T = 1000 and 4000: an independent prototype's
@@ -49,7 +47,7 @@ def of_means(
     return bootstrap(label, ratio, (top, bottom), low, high)
 
 
-def _all(results: All, name: str) -> np.ndarray:
+def _all(results: AllResults, name: str) -> np.ndarray:
     return np.concatenate([row[name] for row in results["properties"]])
 
 
@@ -57,7 +55,7 @@ def three_forms(first: str) -> Measure:
     """(a) The forms differ by at most 1e-9 on every market; minimal subsidies sum to it and leave
     nothing to gain."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         form = _all(results, first)
         return [
             Evidence(
@@ -81,7 +79,7 @@ def zero_iff_stable(loss: str) -> Measure:
     """The loss is 0 exactly where no agent and no pair gains by leaving: number of markets where
     the two disagree."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         disagree = (_all(results, loss) <= TINY) != (_all(results, "unrest") <= TINY)
         return [
             Evidence(
@@ -109,7 +107,7 @@ def lipschitz(constant: float) -> Measure:
     """(b) Property 2: the largest change of I over constant * sum_a max |u_a - u'_a| is at most
     1."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         ratio = _all(results, "change") / np.maximum(_all(results, "moved"), 1e-300)
         return [
             Evidence(
@@ -137,7 +135,7 @@ def gap_lemma(with_gap: float) -> Measure:
     """(b) I <= gap + excess for any dual-feasible prices, any matching and any split of the
     surplus."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         bound = with_gap * _all(results, "gap") + _all(results, "rough_excess")
         return [
             Evidence(
@@ -164,7 +162,7 @@ def charging(by: str) -> Measure:
 def has_room(prices: str) -> Measure:
     """The prices leave every slack constraint at least (best - second-best matching) / N."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         room, needed = _all(results, prices), _all(results, "needed_room")
         kept = np.isfinite(room)  # a market in which nobody is matched has no such constraint
         return [
@@ -177,7 +175,7 @@ def has_room(prices: str) -> Measure:
 def figure_one(cost: float) -> Measure:
     """(c) Instability 3, utility difference 2, coalition {C, P}, stable payments [5, 7]."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         row = one(results["example"], cost=cost)
         return [
             Evidence("Subset Instability of C-Q", float(row["instability"]), 3 - TINY, 3 + TINY),
@@ -199,7 +197,7 @@ def chain(narrow: bool = False) -> Measure:
     """(d) R_t <= excess_t <= widths_t <= 4P + 8c sqrt(L P M t) in all rounds of all runs whose
     intervals held."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = (
             [one(results["variants"], width=0.05)]
             if narrow
@@ -229,7 +227,7 @@ def intervals_hold(narrow: bool = False) -> Measure:
     quantile of 1/T.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = [one(results["variants"], width=0.05)] if narrow else list(results["regret"])
         held = np.concatenate([row["covered"] for row in rows])
         allowed = float(
@@ -247,7 +245,7 @@ def sensible_rounds(clip: bool) -> Measure:
     """With the paper's constant 8, no round promises more than 4 a pair in vain, the most that
     sense allows."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         row = one(results["variants"], width=8.0, clip=clip)
         return [
             Evidence(
@@ -268,7 +266,7 @@ def reference(width: float) -> Measure:
     along the way.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for (k, horizon, name), (mean, se) in REFERENCE.items():
             for row in [*results["regret"], *results["variants"]]:
@@ -296,7 +294,7 @@ def sublinear(variant: bool) -> Measure:
     """Instability grows at most like sqrt(T): log-log slope between T/4 and T at most 0.6 in every
     market size."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         last = preset["horizons"][-1]
         rows = (
             [one(results["variants"], width=0.05)]
@@ -318,7 +316,7 @@ def minimax(tuned: bool) -> Measure:
     """(e) R / (σ N^1.5 sqrt(T)) on the hard instance changes by less than 15 % between the
     horizons, at κ = 3."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows, (first, *_, last) = results["hidden"].where(kappa=3.0), preset["hidden_horizons"]
         evidence = []
         for k in preset["hidden_sizes"]:
@@ -332,7 +330,7 @@ def minimax(tuned: bool) -> Measure:
     return measure
 
 
-def _growth(results: All, rule: str) -> np.ndarray:
+def _growth(results: AllResults, rule: str) -> np.ndarray:
     row = one(results["rules"], rule=rule)
     return row["regret"][:, -1] / row["regret"][:, int(np.searchsorted(row["rounds"], 1000))]
 
@@ -363,7 +361,7 @@ def structure(typed: str) -> Measure:
     """(g) typed < linear < unstructured on the same markets, typed at most a third of
     unstructured."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["structured"].where(
             k=12 if 12 in preset["structured_sizes"] else preset["structured_sizes"][-1]
         )
@@ -381,7 +379,7 @@ def no_growth_with_agents(model: str) -> Measure:
     """MatchTypedUCB's bound has no N but for the root of n: from the smallest market to the
     largest, R grows by less than 1.5 times sqrt(N ratio)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         sizes = preset["structured_sizes"]
         small, large = (
             one(results["structured"], k=k, model=model)["regret"][:, -1]
@@ -397,7 +395,7 @@ def profit_slope(subtracted: bool) -> Measure:
     """(h) Late in the run the profit per round is within 5 % of friction per matched agent, widths
     subtracted, and no round was unstable."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for row in results["regret"].where(horizon=preset["horizons"][-1]):
             for f, friction in enumerate(row.cell["frictions"]):
@@ -423,7 +421,7 @@ def even_in_time(scale: float) -> Measure:
     """Where every round matches all, the last loss comes before the break-even of the theorem (at ε
     = 1)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for row in results["regret"].where(horizon=preset["horizons"][-1]):
             k, c = row.cell["k"], row.cell
@@ -442,7 +440,7 @@ def even_in_time(scale: float) -> Measure:
 def ntu_lemma(what: str) -> Measure:
     """I_NTU <= excess in every round in which the intervals held."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         row = one(results["ntu"])
         if what == "breach":
             return [Evidence("max (I_NTU - excess)", float(row["breach"].max()), high=TINY)]
@@ -460,7 +458,7 @@ def ntu_learns(late: str) -> Measure:
     """In the last tenth of the rounds the mean instability is below a fifth of that of random
     matchings."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         row = one(results["ntu"])
         return [of_means("instability / random", row[late], row["random"], high=0.2)]
 

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure as MplFigure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from theorylab.lab import Figure, Preset, Results, Table
+from theorylab.papers.types import AllResults
 from theorylab.plotting import COLOURS, DASHES, MARKERS, band, diagonal, panels, ramp
 
-All = Mapping[str, Results]
 QUANTITIES = {
     "regret": "instability",
     "difference": "utility difference",
@@ -36,7 +36,7 @@ def _line(axis: Axes, rows: Table, colour: Any, **style: Any) -> None:
 
 
 # Figure 1
-def _example_table(results: All, preset: Preset) -> Table:
+def _example_table(results: AllResults, preset: Preset) -> Table:
     row = one(results["example"], cost=5.0)
     table = Table("item", "x", "y")
     for j, name in enumerate("PQ"):
@@ -150,7 +150,7 @@ def _fig1(table: Table) -> MplFigure:
 
 
 # V1: growth of all four sums
-def _growth_table(results: All, preset: Preset) -> Table:
+def _growth_table(results: AllResults, preset: Preset) -> Table:
     table = Table("agents", "quantity", "x", "mean", "se")
     for row in results["regret"]:
         if row.cell["horizon"] == preset["horizons"][-1]:
@@ -175,7 +175,7 @@ def _growth(table: Table) -> MplFigure:
 
 
 # V2: minimax scaling
-def _minimax_table(results: All, preset: Preset) -> Table:
+def _minimax_table(results: AllResults, preset: Preset) -> Table:
     table = Table("k", "kappa", "gap", "x", "mean", "se")
     for row in results["hidden"]:
         mean, se = spread(row["ratio"])
@@ -229,7 +229,7 @@ def _minimax(table: Table) -> MplFigure:
 
 
 # V3: structure
-def _structure_table(results: All, preset: Preset) -> Table:
+def _structure_table(results: AllResults, preset: Preset) -> Table:
     table = Table("model", "x", "mean", "se")
     for model in results["structured"].unique("model"):
         for row in results["structured"].where(model=model):
@@ -265,7 +265,7 @@ def _structure(table: Table) -> MplFigure:
 
 
 # V4: price rules
-def _rules_table(results: All, preset: Preset) -> Table:
+def _rules_table(results: AllResults, preset: Preset) -> Table:
     table = Table("rule", "quantity", "x", "mean", "se")
     for row in results["rules"]:
         for quantity in ("regret", "difference"):
@@ -297,7 +297,7 @@ def _rules(table: Table) -> MplFigure:
 
 
 # V5: instability against utility difference
-def _scatter_table(results: All, preset: Preset) -> Table:
+def _scatter_table(results: AllResults, preset: Preset) -> Table:
     table = Table("transfers", "difference", "instability")
     for row in results["properties"]:
         for d, i, loose in zip(row["difference"], row["assignment"], row["loose"], strict=True):
@@ -331,7 +331,7 @@ def _scatter(table: Table) -> MplFigure:
 
 
 # V6: profit
-def _profit_table(results: All, preset: Preset) -> Table:
+def _profit_table(results: AllResults, preset: Preset) -> Table:
     table = Table("friction", "x", "mean", "se", "earned")
     row = one(
         results["regret"],
@@ -368,7 +368,7 @@ def _profit(table: Table) -> MplFigure:
 
 
 # V7: without transfers
-def _ntu_table(results: All, preset: Preset) -> Table:
+def _ntu_table(results: AllResults, preset: Preset) -> Table:
     table = Table("quantity", "x", "mean", "se")
     row = one(results["ntu"])
     curves = {
@@ -395,7 +395,7 @@ def _ntu(table: Table) -> MplFigure:
 
 
 # V8: arrivals
-def _arrival_table(results: All, preset: Preset) -> Table:
+def _arrival_table(results: AllResults, preset: Preset) -> Table:
     table = Table("quantity", "present", "x", "mean", "se")
     for row in results["arrivals"]:
         n, horizon = 2 * row.cell["present"], row.cell["horizon"]

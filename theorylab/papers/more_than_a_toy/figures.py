@@ -1,6 +1,6 @@
 """Figures of the paper: tables reduced from results, and their drawings."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from theorylab.lab import Figure, Preset, Results, Table
+from theorylab.papers.types import AllResults
 from theorylab.plotting import (
     COLOURS,
     MARKERS,
@@ -23,7 +24,6 @@ from theorylab.plotting import (
 )
 from theorylab.rmt import fit_exponents, predicted_exponent
 
-All = Mapping[str, Results]
 REAL = ("analytic", "network_curves")
 THEORIES = {
     "norm_bound": "norm bound",
@@ -33,7 +33,7 @@ THEORIES = {
 }
 
 
-def curves(results: All, *experiments: str) -> Iterator[tuple[str, str, Results]]:
+def curves(results: AllResults, *experiments: str) -> Iterator[tuple[str, str, Results]]:
     """(kernel, data set, rows over seeds) of every kernel on real data."""
     for experiment in experiments or REAL:
         group = results[experiment]
@@ -56,7 +56,7 @@ def _grid(rows: Results) -> tuple[list[int], list[float]]:
     return list(first["sizes"]), list(first["ridges"])
 
 
-def _risk_table(results: All, preset: Preset) -> Table:
+def _risk_table(results: AllResults, preset: Preset) -> Table:
     table = Table(
         "kernel",
         "data",
@@ -189,7 +189,7 @@ def _plain(axis: Axis, ticks: tuple[float, ...] = _TICKS) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def _theory_table(results: All, preset: Preset) -> Table:
+def _theory_table(results: AllResults, preset: Preset) -> Table:
     table = Table("theory", "kernel", "data", "n", "actual", "predicted", "ridge")
     for kernel, name, rows in curves(results):
         sizes, ridges = _grid(rows)
@@ -281,7 +281,7 @@ def _fig3(table: Table) -> MplFigure:
     return figure
 
 
-def _spectrum_table(results: All, preset: Preset) -> Table:
+def _spectrum_table(results: AllResults, preset: Preset) -> Table:
     table = Table("kernel", "data", "quantity", "x", "y")
     for kernel, name, rows in curves(results):
         sizes, _ = _grid(rows)
@@ -327,7 +327,7 @@ def _fig4(table: Table) -> MplFigure:
     return figure
 
 
-def _scaling_table(results: All, preset: Preset) -> Table:
+def _scaling_table(results: AllResults, preset: Preset) -> Table:
     table = Table(
         "kernel", "data", "n", "kappa", "test", "alpha_hat", "rate", "rate_se", "predicted_rate"
     )
@@ -380,7 +380,7 @@ def _fig5(table: Table) -> MplFigure:
     return figure
 
 
-def _control_table(results: All, preset: Preset) -> Table:
+def _control_table(results: AllResults, preset: Preset) -> Table:
     table = Table("panel", "design", "x", "mean", "se")
     for (design,), rows in _by(results["gcv_controls"], "design"):
         ratio = rows.stack("gcv") / rows.stack("risk")

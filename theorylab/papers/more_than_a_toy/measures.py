@@ -8,10 +8,10 @@ import numpy as np
 
 from theorylab.lab import Evidence, Preset, Results, over_seeds
 from theorylab.papers.more_than_a_toy.figures import curves
+from theorylab.papers.types import AllResults
 from theorylab.rmt import fit_exponents, power_law_kappa
 from theorylab.rmt.scaling import log_slope
 
-All = Mapping[str, Results]
 BAND = (0.88, 1.15)  # of GCV / test risk on real data
 # rms of GCV/R - 1 by N and ridge, and ridgeless omniscient slopes by (alpha, delta): the reference
 # values
@@ -58,14 +58,14 @@ def _errors(rows: Results, estimate: str, truth: str) -> np.ndarray:
     return ratio.reshape(-1, ratio.shape[-1]) - 1
 
 
-def gcv_rate(estimate: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+def gcv_rate(estimate: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 1: rms of estimate/risk - 1 within 35 % of the reference, its log-log slope in N at
     most -0.35.
 
     The theorem bounds the error from above: a steeper fall does not speak against it.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         group = results["gcv_rate"]
         sizes = group.unique("n")
         errors = np.stack([_errors(group.where(n=n), estimate, "risk") for n in sizes], 1)
@@ -94,11 +94,11 @@ def gcv_rate(estimate: str) -> Callable[[All, Preset], Sequence[Evidence]]:
     return measure
 
 
-def kappa_estimate(scale: float) -> Callable[[All, Preset], Sequence[Evidence]]:
+def kappa_estimate(scale: float) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 2: N times the rms relative error of scale * kappa-hat at the smallest ridge is at most
     6."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for n in results["gcv_rate"].unique("n"):
             rows = results["gcv_rate"].where(n=n)
@@ -110,10 +110,10 @@ def kappa_estimate(scale: float) -> Callable[[All, Preset], Sequence[Evidence]]:
     return measure
 
 
-def design_ratio(design: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+def design_ratio(design: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 3: the mean of GCV / risk lies in [0.9, 1.25] at every ridge."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["gcv_controls"].where(design=design)
         ratio = (rows.stack("gcv") / rows.stack("risk")).mean(1)
         return [
@@ -124,10 +124,10 @@ def design_ratio(design: str) -> Callable[[All, Preset], Sequence[Evidence]]:
     return measure
 
 
-def failure(limits: Mapping[str, float]) -> Callable[[All, Preset], Sequence[Evidence]]:
+def failure(limits: Mapping[str, float]) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 3b: at the smallest ridge GCV / risk falls below a limit, by design."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for design, limit in limits.items():
             rows = results["gcv_controls"].where(design=design)
@@ -140,14 +140,14 @@ def failure(limits: Mapping[str, float]) -> Callable[[All, Preset], Sequence[Evi
 
 def real_ratio(
     estimate: str, control: str | None = None, others: bool = False
-) -> Callable[[All, Preset], Sequence[Evidence]]:
+) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 4: the mean over splits of estimate / test risk lies in the band, at every N >= 250 and
     every ridge.
 
     On the first data set, or on all others.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["spoiled"].where(control=control) if control else results["analytic"]
         evidence = []
         for name in rows.unique("data")[1:] if others else rows.unique("data")[:1]:
@@ -164,7 +164,7 @@ def real_ratio(
     return measure
 
 
-def _ridgeless(results: All, quantity: str) -> tuple[list[int], np.ndarray, np.ndarray]:
+def _ridgeless(results: AllResults, quantity: str) -> tuple[list[int], np.ndarray, np.ndarray]:
     """Sizes, and (splits, sizes) of a quantity and of the test risk for the ReLU kernel at ridge
     0."""
     rows = results["analytic"].where(data=results["analytic"].unique("data")[0])
@@ -173,11 +173,11 @@ def _ridgeless(results: All, quantity: str) -> tuple[list[int], np.ndarray, np.n
     return cell["sizes"], rows.stack(quantity)[:, :, zero], rows.stack("test")[:, :, zero]
 
 
-def norm_is_flat(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+def norm_is_flat(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 5a: over all N the bound varies by less than 15 % of its mean while the test risk falls
     by over 30 %."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         sizes, bound, test = _ridgeless(results, quantity)
         label = f"N={sizes[0]}..{sizes[-1]}"
         return [
@@ -192,10 +192,10 @@ def norm_is_flat(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
     return measure
 
 
-def too_optimistic(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+def too_optimistic(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 5b: the estimate is below 0.7 times the test risk at every N."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         sizes, estimate, test = _ridgeless(results, quantity)
         return [
             over_seeds(f"{quantity} / test at N={n}", (estimate / test)[:, i], high=0.7)
@@ -205,11 +205,11 @@ def too_optimistic(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]
     return measure
 
 
-def collapses(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+def collapses(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 5c: at N = 2/3 of the samples that it was made from, the estimate is below half the
     test risk."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         sizes, estimate, test = _ridgeless(results, quantity)
         return [
             over_seeds(f"{quantity} / test at N={sizes[-1]}", (estimate / test)[:, -1], high=0.5)
@@ -218,10 +218,10 @@ def collapses(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
     return measure
 
 
-def capacity(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+def capacity(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 6: the capacity exponent fitted from kappa-hat is 1.20 +- 0.05."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         sizes, values, _ = _ridgeless(results, quantity)
         slopes = [fit_exponents(np.asarray(sizes), row).alpha for row in values]
         return [over_seeds(f"-slope of {quantity}", slopes, 1.15, 1.25)]
@@ -229,10 +229,10 @@ def capacity(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
     return measure
 
 
-def constants(wrong: float) -> Callable[[All, Preset], Sequence[Evidence]]:
+def constants(wrong: float) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 6b: kappa = C_alpha N^-alpha and its derivative is alpha, within 2 % at N = 1,000."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for alpha in (1.5, 2.0, 3.0):
             row = next(iter(results["exponents"].where(alpha=alpha)))
@@ -247,11 +247,11 @@ def constants(wrong: float) -> Callable[[All, Preset], Sequence[Evidence]]:
     return measure
 
 
-def exponent_table(shift: float) -> Callable[[All, Preset], Sequence[Evidence]]:
+def exponent_table(shift: float) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 7: ridgeless slopes of the deterministic risk over N = 1e2..1e3 and 1e3..1e4, to
     0.02."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for (alpha, delta), known in SLOPES.items():
             row = next(iter(results["exponents"].where(alpha=alpha, delta=delta)))
@@ -266,7 +266,7 @@ def exponent_table(shift: float) -> Callable[[All, Preset], Sequence[Evidence]]:
     return measure
 
 
-def training_helps(selector: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+def training_helps(selector: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 8: at the ridge of the least `selector`, the test risk of a kernel after training
     (here, or on ImageNet) is below that of the initial one at its ridge of the least GCV, by 3 % at
     every N.
@@ -275,7 +275,7 @@ def training_helps(selector: str) -> Callable[[All, Preset], Sequence[Evidence]]
     their mean.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         group = results["network_curves"]
         for name, network in group.unique("data", "network"):
@@ -299,11 +299,11 @@ def _selected(rows: Results, selector: str) -> np.ndarray:
     return np.take_along_axis(rows.stack("test"), best[..., None], axis=2)[..., 0]
 
 
-def loo_is_right(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+def loo_is_right(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 8b: leave-one-out is within 12 % of the test risk for every kernel, N >= 250 and
     ridge."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for kernel, name, rows in curves(results):
             ratio = rows.stack(quantity) / rows.stack("test")
@@ -318,7 +318,7 @@ def loo_is_right(quantity: str) -> Callable[[All, Preset], Sequence[Evidence]]:
     return measure
 
 
-def _large(results: All) -> Iterator[tuple[str, Results, int]]:
+def _large(results: AllResults) -> Iterator[tuple[str, Results, int]]:
     """Label, rows and index of the size of every kernel at every N >= 1,000."""
     for kernel, name, rows in curves(results):
         for i, n in enumerate(next(iter(rows)).cell["sizes"]):
@@ -328,11 +328,11 @@ def _large(results: All) -> Iterator[tuple[str, Results, int]]:
 
 def gcv_where_selected(
     estimate: str, data: str = "cifar10"
-) -> Callable[[All, Preset], Sequence[Evidence]]:
+) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 8c: at the ridge of least GCV the estimate is within 10 % of the test risk, N >= 1,000,
     on this data."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for label, rows, i in _large(results):
             if next(iter(rows)).cell["data"] != data:
@@ -347,7 +347,7 @@ def gcv_where_selected(
     return measure
 
 
-def gcv_everywhere(results: All, preset: Preset) -> list[Evidence]:
+def gcv_everywhere(results: AllResults, preset: Preset) -> list[Evidence]:
     """The same at every ridge. Beside each number, LOO / test, GCV / LOO and the spread of diag K
     tell why."""
     evidence = []
@@ -366,11 +366,11 @@ def gcv_everywhere(results: All, preset: Preset) -> list[Evidence]:
     return evidence
 
 
-def uneven_leverage(explained: bool) -> Callable[[All, Preset], Sequence[Evidence]]:
+def uneven_leverage(explained: bool) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """Claim 8d: GCV / LOO is 1 + the squared variation of 1 - leverage over samples, within 25 %,
     at N >= 1,000."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for label, rows, i in _large(results):
             ratio = (rows.stack("gcv") / rows.stack("loo"))[:, i]
@@ -389,10 +389,10 @@ def uneven_leverage(explained: bool) -> Callable[[All, Preset], Sequence[Evidenc
 
 def pretrained_ratio(
     experiment: str, low: float, high: float, weights: str = "pretrained"
-) -> Callable[[All, Preset], Sequence[Evidence]]:
+) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """GCV / LOO without ridge of networks' kernels, at the largest N."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for network, name in results[experiment].where(weights=weights).unique("network", "data"):
             rows = results[experiment].where(weights=weights, network=network, data=name)
@@ -408,12 +408,12 @@ def pretrained_ratio(
     return measure
 
 
-def law_slopes(design: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+def law_slopes(design: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """The residuals fall with N. At a fixed ridge: slope of (A) <= -0.9, of (B) <= -0.4, where the
     law says -1 and -1/2 at most; at the moving one, both fall by at least a fifth from the smallest
     N to the largest."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["local_law"].where(design=design)
         sizes = np.asarray([r.cell["n"] for r in rows], float)
         averaged, anisotropic = (
@@ -445,11 +445,11 @@ def law_slopes(design: str) -> Callable[[All, Preset], Sequence[Evidence]]:
     return measure
 
 
-def selects_well(rule: str) -> Callable[[All, Preset], Sequence[Evidence]]:
+def selects_well(rule: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
     """The mean over draws of the risk at the selected ridge is at most 5 % above the best on the
     grid."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         group = results["selection"]
         return [
             over_seeds(f"risk / best, noise {v:g}", group.where(noise=v).stack(rule), high=1.05)

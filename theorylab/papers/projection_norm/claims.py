@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from theorylab.lab import Claim, Evidence, Preset, Results, over_seeds
+from theorylab.lab import Claim, Evidence, Preset, over_seeds
+from theorylab.lab.claim import Measure
 from theorylab.papers.projection_norm.linear_measures import (
     always_bounded,
     blind,
@@ -27,14 +28,13 @@ from theorylab.papers.projection_norm.measures import (
     second_clean,
     sweeps,
 )
+from theorylab.papers.types import AllResults
 
-All = Mapping[str, Results]
-Measure = Callable[[All, Preset], Sequence[Evidence]]
 PAPER = "Yu et al. 2022"
 
 
 def _over(
-    results: All,
+    results: AllResults,
     label: str,
     value: Callable[[Points], float],
     low: float = -np.inf,
@@ -50,7 +50,7 @@ def _over(
 def predicts(metric: str) -> Measure:
     """R^2 >= 0.80 and rank correlation >= 0.85 between the score and the error over the shifts."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return [
             *_over(
                 results,
@@ -64,7 +64,7 @@ def predicts(metric: str) -> Measure:
     return measure
 
 
-def self_trained(results: All, preset: Preset) -> list[Evidence]:
+def self_trained(results: AllResults, preset: Preset) -> list[Evidence]:
     """The same with labels that the network in training gives itself."""
     found = [(r2, rho) for _, _, cell, r2, rho in sweeps(results) if cell["labels"] == "self"]
     return [
@@ -79,7 +79,7 @@ def ahead(metric: str) -> Measure:
     def lead(points: Points) -> float:
         return points.line(metric).r2 - max(points.line(m).r2 for m in OUTPUT_BASED)
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return _over(
             results, f"R^2 of {METRICS.get(metric, metric)} - best output-based", lead, low=0.25
         )
@@ -96,7 +96,7 @@ def extrapolates(metric: str) -> Measure:
             points.extrapolation(m).mse for m in OUTPUT_BASED
         )
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return _over(
             results, f"MSE of {METRICS.get(metric, metric)} / best output-based", ratio, high=0.5
         )
@@ -108,7 +108,7 @@ def zero_point(metric: str) -> Measure:
     """Two clean sets differ by at most 10 % of the range over shifts, and the norm at least grows
     by half from clean to the hardest shift."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for name, seeds in models(results).items():
             again = {s: second_clean(results, name, s)[metric] for s in seeds}
@@ -128,7 +128,7 @@ def schedule_matters(variant: str) -> Measure:
     """A wrong schedule of the reference moves the norm of clean data by more than a mild shift
     (median) does."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for name, seeds in models(results).items():
             ratios = []
@@ -158,7 +158,7 @@ def attack_rise(
     return float((scores[metric][int(np.argmax(eps))] - max(mild)) / scale)
 
 
-def _rises(results: All, metric: str, start: str = "rotation") -> dict[str, list[float]]:
+def _rises(results: AllResults, metric: str, start: str = "rotation") -> dict[str, list[float]]:
     """Study -> rise of each seed over the range across corruptions (of the rotation-pre-trained
     model)."""
     by_model = models(results)
@@ -172,7 +172,7 @@ def sees_attacks(metric: str) -> Measure:
     """The score at eps = 16/255 exceeds all those at eps <= 4/255 by at least 15 % of its range
     over corruptions."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         label = f"rise of {METRICS[metric]} / range"
         return [
             over_seeds(f"{label}, {name}", x, low=0.15)
@@ -186,7 +186,7 @@ def confidence_turns_back(metric: str) -> Measure:
     """The score at eps = 16/255 is at most 90 % of its largest value over eps, though the error is
     largest there."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return [
             over_seeds(
                 f"{METRICS[metric]} at eps=16 / largest, {name}",
@@ -202,7 +202,7 @@ def confidence_turns_back(metric: str) -> Measure:
     return measure
 
 
-def only_detector(results: All, preset: Preset) -> list[Evidence]:
+def only_detector(results: AllResults, preset: Preset) -> list[Evidence]:
     """As the paper says: no score but the Projection Norm rises with the attack (by 15 % of its
     range)."""
     evidence = []
@@ -214,7 +214,7 @@ def only_detector(results: All, preset: Preset) -> list[Evidence]:
     return evidence
 
 
-def attack_fit(metric: str, other: str, start: str, results: All) -> dict[str, list[float]]:
+def attack_fit(metric: str, other: str, start: str, results: AllResults) -> dict[str, list[float]]:
     """Study -> R^2 between error and `metric` over eps, minus that of `other`, each seed."""
 
     def r2(scores: Mapping[str, np.ndarray], m: str) -> float:
@@ -226,7 +226,7 @@ def attack_fit(metric: str, other: str, start: str, results: All) -> dict[str, l
     }
 
 
-def random_start(results: All, preset: Preset) -> list[Evidence]:
+def random_start(results: AllResults, preset: Preset) -> list[Evidence]:
     """The counter-example as it was found elsewhere: from a random theta_0 the norm is flat to eps
     = 8, a tenth of what it rises to eps = 16, and follows the attacked error less well than
     AgreeScore."""
@@ -250,7 +250,7 @@ def robust_to(what: str) -> Measure:
     """R^2 with another T or m is at least that of the main setting, on the same test sets, minus
     0.1."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         found = sweeps(results)
         main = {(n, s): r2 for n, s, cell, r2, _ in found if _changed(cell) is None}
         changes: dict[str, list[float]] = {}

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 from matplotlib.ticker import NullFormatter
 
-from theorylab.lab import Figure, Preset, Results, Table
+from theorylab.lab import Figure, Preset, Table
 from theorylab.papers.projection_norm.measures import (
     METRICS,
     OUTPUT_BASED,
@@ -18,6 +18,7 @@ from theorylab.papers.projection_norm.measures import (
     models,
     sweeps,
 )
+from theorylab.papers.types import AllResults
 from theorylab.plotting import (
     COLOURS,
     DASHES,
@@ -29,7 +30,6 @@ from theorylab.plotting import (
     shared_legend,
 )
 
-All = Mapping[str, Results]
 SHOWN = ("pn", "conf", "atc", "agree_independent", "rotation", "cot")
 GROUPS = {
     "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
@@ -64,7 +64,7 @@ def _group(family: str) -> str:
     return next(name for name, families in GROUPS.items() if family in families)
 
 
-def _scatter_table(results: All, preset: Preset) -> Table:
+def _scatter_table(results: AllResults, preset: Preset) -> Table:
     table = Table("study", "metric", "seed", "family", "severity", "score", "error")
     for name, seeds in models(results).items():
         for seed, points in seeds.items():
@@ -127,7 +127,7 @@ def _scatter(table: Table) -> MplFigure:
     return figure
 
 
-def _quality_table(results: All, preset: Preset) -> Table:
+def _quality_table(results: AllResults, preset: Preset) -> Table:
     table = Table("study", "metric", "seed", "r2", "spearman", "hard_mse", "hard_bias")
     for name, seeds in models(results).items():
         for seed, points in seeds.items():
@@ -183,7 +183,7 @@ def _quality(table: Table) -> MplFigure:
     return figure
 
 
-def _hard_table(results: All, preset: Preset) -> Table:
+def _hard_table(results: AllResults, preset: Preset) -> Table:
     table = Table("study", "metric", "seed", "severity", "error", "predicted")
     for name, seeds in models(results).items():
         for seed, points in seeds.items():
@@ -235,7 +235,7 @@ def _hard(table: Table) -> MplFigure:
     return figure
 
 
-def _attack_table(results: All, preset: Preset) -> Table:
+def _attack_table(results: AllResults, preset: Preset) -> Table:
     table = Table("study", "start", "metric", "seed", "eps", "error", "score", "predicted")
     by_model = models(results)
     for start in ("rotation", "random"):
@@ -305,7 +305,7 @@ def _attacks(table: Table) -> MplFigure:
     return figure
 
 
-def _sweep_table(results: All, preset: Preset) -> Table:
+def _sweep_table(results: AllResults, preset: Preset) -> Table:
     table = Table("study", "seed", "labels", "steps", "m", "r2", "spearman")
     for name, seed, cell, r2, spearman in sweeps(results):
         table.add(
@@ -348,7 +348,7 @@ def _sweeps(table: Table) -> MplFigure:
     return figure
 
 
-def _linear_example_table(results: All, preset: Preset) -> Table:
+def _linear_example_table(results: AllResults, preset: Preset) -> Table:
     table = Table("quantity", "s", "mean", "low", "high")
     rows = results["hidden"]
     scales = next(iter(rows)).cell["scales"]
@@ -391,7 +391,7 @@ def _linear_example(table: Table) -> MplFigure:
     return figure
 
 
-def _linear_bound_table(results: All, preset: Preset) -> Table:
+def _linear_bound_table(results: AllResults, preset: Preset) -> Table:
     table = Table("signal", "pn2", "loss", "bound")
     for row in results["bounds"].where(n=20, m=20):
         scale = float(row["upper"][0] / row["missed"][0] ** 2)
@@ -434,7 +434,7 @@ def _linear_bound(table: Table) -> MplFigure:
     return figure
 
 
-def _early_table(results: All, preset: Preset) -> Table:
+def _early_table(results: AllResults, preset: Preset) -> Table:
     table = Table("quantity", "t", "mean", "low", "high")
     curves = results["early"].stack("fine")
     for quantity, index in (("to the reference", 1), ("to theta_hat", 2)):

@@ -1,21 +1,19 @@
 """Measurements of the linear theory's propositions, 1 to 8 in our derivation of it: both sides,
 from the cells of `linear`. Each measure states its own."""
 
-from collections.abc import Callable, Mapping, Sequence
-
 import numpy as np
 
-from theorylab.lab import Evidence, Preset, Results, over_seeds
+from theorylab.lab import Evidence, Preset, over_seeds
+from theorylab.lab.claim import Measure
+from theorylab.papers.types import AllResults
 
-All = Mapping[str, Results]
-Measure = Callable[[All, Preset], Sequence[Evidence]]
 EXACT = 1e-9  # relative, for two float64 computations of one number
 
 
 def closed_forms(quantity: str) -> Measure:
     """Proposition 1: relative difference of the closed forms to the fits below 1e-9."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["bounds"]
         off = np.abs(rows.stack(quantity) / rows.stack("fit") - 1).max(0)
         return [
@@ -30,7 +28,7 @@ def sandwich(missed: str, factor: float = 1.0) -> Measure:
     """Proposition 2: (s_min^2/m) missed^2 <= loss <= (s_max^2/m) missed^2 for every signal;
     `factor` scales missed."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["bounds"]
         swap = (factor * rows.stack(missed) / rows.stack("missed")) ** 2
         loss = rows.stack("loss")
@@ -55,7 +53,7 @@ def expectations(quantity: str, formula: int) -> Measure:
     [0.98, 1.02], for
     every (n, m): five standard errors at 4,000 signals; and the expected loss within its bounds."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for n, m in results["bounds"].unique("n", "m"):
             rows = results["bounds"].where(n=n, m=m)
@@ -84,14 +82,14 @@ def typical_kappa(n: int, m: int) -> Measure:
     """Proposition 4: the median over isotropic signals of kappa = PN / missed lies in [0.95,
     1.05]."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         kappa = results["bounds"].where(n=n, m=m).stack("kappa")
         return [over_seeds(f"median kappa, n={n}, m={m}", np.median(kappa, axis=1), 0.95, 1.05)]
 
     return measure
 
 
-def always_bounded(results: All, preset: Preset) -> list[Evidence]:
+def always_bounded(results: AllResults, preset: Preset) -> list[Evidence]:
     """(s_max^2/m) PN^2 >= loss: as a share of signals, 1 if the bound held for each."""
     rows = results["bounds"].where(n=20, m=20)
     scale = rows.stack("upper")[:, :1] / rows.stack("missed")[:, :1] ** 2
@@ -110,7 +108,7 @@ def blind(quantity: str) -> Measure:
     By how much in the example, a factor of 1.1 and of 5, are margins of ours.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["hidden"]
         shown, pn, loss = rows.stack(quantity), rows.stack("pn"), rows.stack("loss")
         varies = float(np.max(np.ptp(shown, 1) / shown.mean(1)))
@@ -133,7 +131,7 @@ def blind(quantity: str) -> Measure:
 def more_data(quantity: str) -> Measure:
     """Proposition 6: never rises with m, and is 0 (1e-9) once the test set has d rows or more."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["more_data"]
         cell = next(iter(rows)).cell
         values = rows.stack(quantity)
@@ -154,7 +152,7 @@ def early_stopping(at_rest: int) -> Measure:
     """Proposition 7: closed forms against integration and iteration; without shift PN_ref is 0; one
     limit."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["early"]
         flow, limit = rows.stack("flow"), rows.stack("limit")
         return [
@@ -185,7 +183,7 @@ def finite_sample_floor(quantity: str) -> Measure:
     """Proposition 8: sqrt(n) times the mean norm in [2.0, 2.7] at every n, log-log slope in [-0.6,
     -0.4]."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["floor"]
         sizes = np.asarray(next(iter(rows)).cell["sizes"], float)
         means = rows.stack(quantity).mean(1)
@@ -201,7 +199,7 @@ def finite_sample_floor(quantity: str) -> Measure:
 def gram_form(quantity: str) -> Measure:
     """Gram matrices of tangent features give the primal norm to 1e-8."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["kernel"]
         off = np.abs(rows.stack(quantity) / rows.stack("primal") - 1)
         return [Evidence("largest relative difference", float(off.max()), high=1e-8)]

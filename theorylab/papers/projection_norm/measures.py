@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from theorylab.lab import Results
 from theorylab.papers.projection_norm.settings import STUDIES
+from theorylab.papers.types import AllResults
 from theorylab.shift import CalibrationLine, Extrapolation, calibrate, mild_to_hard
 
-All = Mapping[str, Results]
 METRICS = {
     "pn": "Projection Norm",
     "pn_base": "distance to theta_hat",
@@ -64,7 +63,7 @@ class Points:
         return np.array([where[f, s] for f, s in sets])
 
 
-def models(results: All) -> dict[str, dict[int, Points]]:
+def models(results: AllResults) -> dict[str, dict[int, Points]]:
     """Study -> seed -> points of the rotation-pre-trained models."""
     found: dict[str, dict[int, list[Any]]] = {}
     for row in results["shifts"]:
@@ -85,7 +84,7 @@ def _points(rows: list[Any]) -> Points:
     return Points(np.array(family), np.array(severity), {k: np.array(v) for k, v in scores.items()})
 
 
-def second_clean(results: All, study: str, seed: int) -> Mapping[str, float]:
+def second_clean(results: AllResults, study: str, seed: int) -> Mapping[str, float]:
     """Scores of the second clean set of a model."""
     rows = [
         r for r in results["shifts"].where(family="clean", seed=seed) if study_of(r.cell) == study
@@ -94,7 +93,7 @@ def second_clean(results: All, study: str, seed: int) -> Mapping[str, float]:
 
 
 def attacked(
-    results: All, start: str
+    results: AllResults, start: str
 ) -> dict[str, dict[int, tuple[list[float], Mapping[str, np.ndarray]]]]:
     """Study -> seed -> (eps, scores) of the attacked test sets."""
     found: dict[str, dict[int, Any]] = {}
@@ -107,7 +106,7 @@ def attacked(
     return found
 
 
-def sweeps(results: All) -> list[tuple[str, int, Mapping[str, Any], float, float]]:
+def sweeps(results: AllResults) -> list[tuple[str, int, Mapping[str, Any], float, float]]:
     """(study, seed, cell, R^2, rank correlation) of every sweep cell, and of the main run on the
     same test sets."""
     found: list[tuple[str, int, Mapping[str, Any], float, float]] = []

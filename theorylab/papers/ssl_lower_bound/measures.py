@@ -1,25 +1,24 @@
 """What the claims on the mixture itself measure, each with the variant that its controls take."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from math import sqrt
 from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
-from theorylab.lab import Evidence, Preset, Results, bootstrap, over_seeds
+from theorylab.lab import Evidence, Preset, bootstrap, over_seeds
+from theorylab.lab.claim import Measure
 from theorylab.mixtures import gain_limits, spectral_information, unlabelled_information
 from theorylab.papers.ssl_lower_bound.published import SIMULATED
 from theorylab.papers.ssl_lower_bound.tables import bounded, by_method, regimes
-
-All = Mapping[str, Results]
-Measure = Callable[[All, Preset], Sequence[Evidence]]
+from theorylab.papers.types import AllResults
 
 
 def information(gap: str, q: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Measure:
     """Check 1: E tanh = E tanh^2 to 1e-8, and s^2/(1+s^2) <= q <= min(1, s^2)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         row = results["closed"].rows[0]
         s = np.asarray(row.cell["snrs"])
         value = q(row["q"], s)
@@ -41,7 +40,7 @@ def kl(formula: str, bound: str) -> Measure:
     One of the 12 pairs is off by that much by chance once in 12,000 runs.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         row = results["closed"].rows[0]
         score = (row["kl_mc"] - row[formula]) / row["kl_se"]
         over = (row[formula] / row[bound]).max()
@@ -62,7 +61,7 @@ def lower_bound(column: str) -> Measure:
     """Check 3: (risk - bound) is never below -4 standard errors, over all methods and at least 60
     settings."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         table = bounded(results)
         settings = {tuple(row[k] for k in ("s", "d", "n_l", "n_u")) for row in table.rows()}
         # SSL-S in the trivial regime is a coin flip, exactly: its standard error is zero
@@ -85,7 +84,7 @@ def lower_bound(column: str) -> Measure:
     return measure
 
 
-def _table(results: All) -> list[tuple[str, tuple[float, ...], np.ndarray, float]]:
+def _table(results: AllResults) -> list[tuple[str, tuple[float, ...], np.ndarray, float]]:
     """(method, (s, d, n_l, n_u), risk of each seed, prediction) of the reference settings."""
     found: list[tuple[str, tuple[float, ...], np.ndarray, float]] = []
     for d in results["table"].unique("d"):
@@ -107,7 +106,7 @@ def risk_table(scale: float = 1.0, information: str | None = None) -> Measure:
     leading order where it is due, with an information of at least 10 d/s^2; not SSL-S, which is no
     single formula."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for method, (s, d, n_l, n_u), risk, exact in _table(results):
             predicted = exact * scale
@@ -130,7 +129,7 @@ def _enough(s: Any, d: float, n_l: Any, n_u: Any) -> Any:
     return n_l + n_u * s**2 / (1 + s**2) >= 10 * d / s**2 * (1 - 1e-9)
 
 
-def biased_low(results: All, preset: Preset) -> list[Evidence]:
+def biased_low(results: AllResults, preset: Preset) -> list[Evidence]:
     """UL's leading order at s = 0.5, d = 10, 1000 points: its information 200 is half of 10
     d/s^2."""
     return [
@@ -144,7 +143,7 @@ def published_simulation(column: int = 0) -> Measure:
     """An independent NumPy simulation: ours within 10 % of it, or within 4 of its standard errors
     if that is more."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for method, setting, risk, _ in _table(results):
             names = list(SIMULATED.get(setting, {}))
@@ -172,7 +171,7 @@ def constant_gain(method: str) -> Measure:
     where the information n_l + n_u s²/(1+s²) is at least 10 d/s², which leading order needs (s =
     0.7 <= 1)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for name in ("labels", "limits"):
             risk = by_method(results[name])
@@ -214,7 +213,7 @@ def peak(method: str) -> Measure:
     """The gain peaks in [1.6, 2.05] at n_l near q(s) n_u = 345, and is below 1.35 at n_l = 50 and
     n_l = 1600."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["labels"]
         risk, n_l = by_method(rows), np.asarray(rows.rows[0].cell["n_l"])
         three = [risk[m] for m in ("sl", "ul_plus", method)]
@@ -238,7 +237,7 @@ def peak(method: str) -> Measure:
     return measure
 
 
-def only_constants(results: All, preset: Preset) -> list[Evidence]:
+def only_constants(results: AllResults, preset: Preset) -> list[Evidence]:
     """The folk reading "SSL cannot beat the better baseline at all": gain at most 1.1
     everywhere."""
     risk = by_method(results["labels"])
@@ -246,7 +245,7 @@ def only_constants(results: All, preset: Preset) -> list[Evidence]:
     return [bootstrap("largest gain", lambda *r: float(_gain(*r).max()), three, high=1.1)]
 
 
-def _limits(results: All) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _limits(results: AllResults) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Of each regime: settings (3, steps), and SSL-EM's risk over SL's and over UL+'s of each seed
     (seeds, steps)."""
     found, risk = regimes(results["limits"]), by_method(results["limits"])
@@ -258,7 +257,7 @@ def _limits(results: All) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]
 def trade_off(information: Callable[[float], float]) -> Measure:
     """Check 6: along n_u = 3 n_l, SSL-EM / SL is 1/(1 + c q) within 10 % at every size."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         (s, n_l, n_u), over_sl, _ = _limits(results)["intermediate"]
         limit = [1 / (1 + b / a * information(x)) for x, a, b in zip(s, n_l, n_u, strict=True)]
         return [
@@ -279,7 +278,7 @@ def never_both(gains_both: bool) -> Measure:
     limits: at least 0.95). Each is its limit within 10 % at the end of its own side. The control
     gains the product of both."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence, last = [], []
         for name, (settings, over_sl, over_ul) in _limits(results).items():
             both = over_sl * over_ul * 2 if gains_both else over_sl + over_ul
@@ -309,7 +308,7 @@ def exponents(shift: float) -> Measure:
     """Check 7: slopes of the excess risk: -1 in n (+- 0.05); times e^{s²/2}, -1 (SL) and -3 (UL) in
     s up to 1, the latter up to the factor 1 + s² of the spectral constant (+- 0.15)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["slopes"]
         cell, risk = rows.rows[0].cell, by_method(rows)
         s, n_l, n_u = (np.asarray(cell[k], float) for k in ("s", "n_l", "n_u"))
@@ -341,7 +340,7 @@ def exponents(shift: float) -> Measure:
 def high_snr(power: float) -> Measure:
     """For s in [2, 3] the printed s^-power: the slope of UL's risk times e^{s²/2}."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["slopes"]
         cell, risk = rows.rows[0].cell, by_method(rows)
         s, n_l = np.asarray(cell["s"], float), np.asarray(cell["n_l"])
@@ -358,7 +357,7 @@ def beats_both(method: str) -> Measure:
     """SSL-W at t* has a smaller estimation error and excess risk than SL and than UL+, at every
     number of labels."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["labels"]
         evidence = []
         for what in ("mean", "estimation"):
@@ -381,7 +380,7 @@ def signs(rule: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Measure:
     One of the 64 settings is off by that much by chance once in 2,000 runs.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["grid"].where(replicates=preset["grid_replicates"])
         row = rows.rows[0]
         s, n_l = np.asarray(row.cell["s"]), np.asarray(row.cell["n_l"])
@@ -410,7 +409,7 @@ def shortcut(*names: tuple[str, str]) -> Measure:
     One of the six is off by that much by chance once in 20,000 runs.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["table"].where(d=20)
         at = next(i for i, n in enumerate(rows.rows[0].cell["n_u"]) if n == 1000)
         swept, error = by_method(rows), by_method(rows, "se")
@@ -435,7 +434,7 @@ def shortcut(*names: tuple[str, str]) -> Measure:
 def precision(low: str, high: str) -> Measure:
     """Every reported risk agrees between float32 and float64, on the same draws, within 1 %."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         row = results["cancellation"].rows[0]
         evidence = [
             Evidence(f"{low} / {high} at SL, n={n:g}", float(a / b), 0.99, 1.01)

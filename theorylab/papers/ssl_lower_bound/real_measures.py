@@ -1,15 +1,13 @@
 """What the claims on real data measure."""
 
-from collections.abc import Callable, Mapping, Sequence
-
 import numpy as np
 
-from theorylab.lab import Evidence, Preset, Results, Row, bootstrap, over_seeds
+from theorylab.lab import Evidence, Preset, Row, bootstrap, over_seeds
+from theorylab.lab.claim import Measure
 from theorylab.papers.ssl_lower_bound.published import PUBLISHED
 from theorylab.papers.ssl_lower_bound.tables import GAPS, NAMES, honest
+from theorylab.papers.types import AllResults
 
-All = Mapping[str, Results]
-Measure = Callable[[All, Preset], Sequence[Evidence]]
 MNIST = tuple(name for name in PUBLISHED if name.startswith("mnist/"))
 
 
@@ -17,7 +15,7 @@ def twonorm(scale: float) -> Measure:
     """On the file twonorm all four excess risks are within 10 % of the predictions (SL's exact,
     others leading)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for method in ("sl", "ul_plus", "ssl_weighted", "ssl_em"):
             ratio = np.concatenate(
@@ -38,7 +36,7 @@ def real_gain(criterion: str) -> Measure:
     """On all MNIST pairs SSL-W's gaps over SL and UL+ are above -0.005, and one is above 0.01 on
     5v6 (20 labels)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence, learner = [], f"ssl_w {criterion}"
         for row in honest(results["learners"]):
             if row.cell["name"] not in MNIST:
@@ -65,7 +63,7 @@ def real_gain(criterion: str) -> Measure:
 def learnt(shuffled: bool) -> Measure:
     """Twenty labels teach SL: its error is below 0.25, half of chance, on every MNIST pair."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = [r for r in results["learners"] if r.cell["name"] in MNIST]
         rows = [r for r in rows if r.cell.get("shuffled", False) == shuffled]
         return [
@@ -81,7 +79,7 @@ def learnt(shuffled: bool) -> Measure:
 def compatibility(order: tuple[str, ...]) -> Measure:
     """UL+ loses to SL by more than 0.02 on 3v8 and 5v9, and wins on 1v7 and 0v1, with 20 labels."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = {str(r.cell["name"]): r for r in honest(results["learners"])}
         gap = {name: _gap(rows[f"mnist/{name}"], "sl", "ul_plus", 20) for name in order}
         return [
@@ -91,7 +89,7 @@ def compatibility(order: tuple[str, ...]) -> Measure:
     return measure
 
 
-def published_gaps(results: All, preset: Preset) -> list[Evidence]:
+def published_gaps(results: AllResults, preset: Preset) -> list[Evidence]:
     """The published gaps of SSL-W, within 0.02, at the number of labels that comes nearest."""
     rows = {str(r.cell["name"]): r for r in honest(results["learners"])}
     pairs = [(base, learner) for base, learner in GAPS if learner.startswith("ssl_w")]

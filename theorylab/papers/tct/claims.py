@@ -1,15 +1,15 @@
 """Claims of the paper with their controls."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from theorylab.lab import Claim, Evidence, Preset, Results, bootstrap, over_seeds
+from theorylab.lab import Claim, Evidence, Preset, bootstrap, over_seeds
+from theorylab.lab.claim import Measure
 from theorylab.papers.tct.tables import bootstrapped, finals, last, solved, standard, trained
+from theorylab.papers.types import AllResults
 
-All = Mapping[str, Results]
-Measure = Callable[[All, Preset], Sequence[Evidence]]
 PAPER = "Yu et al. 2022"
 BIG = ("quick", "medium", "full")
 ROUNDING = 1e-10
@@ -18,7 +18,7 @@ ROUNDING = 1e-10
 def largest(experiment: str, array: str, low: float, high: float) -> Measure:
     """The largest entry of an array over all cells of an experiment lies in [low, high]."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         values = np.abs(results[experiment].stack(array))
         return [
             Evidence(
@@ -29,7 +29,7 @@ def largest(experiment: str, array: str, low: float, high: float) -> Measure:
     return measure
 
 
-def _at(results: All, array: str, steps: int) -> np.ndarray:
+def _at(results: AllResults, array: str, steps: int) -> np.ndarray:
     rows = results["fixed_points"]
     return rows.stack(array)[:, next(iter(rows)).cell["steps"].index(steps)]
 
@@ -37,7 +37,7 @@ def _at(results: All, array: str, steps: int) -> np.ndarray:
 def bias_grows(array: str) -> Measure:
     """Nothing at M = 1, then more with every M."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         steps = next(iter(results["fixed_points"])).cell["steps"]
         seen = [_at(results, array, m) for m in steps]
         rises = [
@@ -52,7 +52,7 @@ def bias_grows(array: str) -> Measure:
 def best_steps(array: str) -> Measure:
     """The radius is least at neither end of the grid of M."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["fixed_points"]
         steps, radii = next(iter(rows)).cell["steps"], rows.stack(array)
         inner = radii[:, 1:-1].min(1)
@@ -71,7 +71,7 @@ def best_steps(array: str) -> Measure:
 def rates(array: str) -> Measure:
     """The contraction seen is the spectral radius within 0.01."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["fixed_points"]
         gap = np.abs(rows.stack(array) - rows.stack("rate")).max()
         return [
@@ -82,7 +82,7 @@ def rates(array: str) -> Measure:
 
 
 def interpolates(array: str) -> Measure:
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         values = results["interpolation"].stack(array)
         values = values[..., -1].max() if values.ndim > 1 else values.max()
         return [
@@ -99,7 +99,7 @@ def both(*measures: Measure) -> Measure:
 def refused(factor: Callable[[float], float]) -> Measure:
     """Below 2 / lambda_max steps are accepted and contract, above they are refused and diverge."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for row in results["step_size"]:
             for c, accepted, growth in zip(
@@ -121,7 +121,7 @@ def refused(factor: Callable[[float], float]) -> Measure:
 def curvature_scales(tag: str) -> Measure:
     """trace(Phi Phi^T) / n is the number of live coordinates, lambda_max(H_i) 1 % to 100 % of p."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = standard(results, preset["settings"][0])
         trace = np.abs(rows.stack(f"{tag}trace") / rows.stack(f"{tag}live") - 1).max()
         share = rows.stack(f"{tag}curvature") / rows.stack("p")[:, None]
@@ -144,7 +144,7 @@ def subsampled(variance: str) -> Measure:
     """The one deviation of the mean is within 4 standard errors (beyond by chance: 6e-5), the
     variance within 5 %."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["tangent"]
         return [
             Evidence(
@@ -160,11 +160,11 @@ def subsampled(variance: str) -> Measure:
 
 
 # Accuracy. A variant of TCT is a function from results and preset to (seeds,) final accuracies.
-Variant = Callable[[All, Preset], np.ndarray]
+Variant = Callable[[AllResults, Preset], np.ndarray]
 
 
 def variant(algorithm: str = "scaffold", **options: Any) -> Variant:
-    def value(results: All, preset: Preset) -> np.ndarray:
+    def value(results: AllResults, preset: Preset) -> np.ndarray:
         setting = preset["settings"][0]
         return solved(standard(results, setting), setting, algorithm, **options)[:, -1]
 
@@ -172,7 +172,7 @@ def variant(algorithm: str = "scaffold", **options: Any) -> Variant:
 
 
 def at_model(rounds1: int | None, which: str = "params") -> Variant:
-    def value(results: All, preset: Preset) -> np.ndarray:
+    def value(results: AllResults, preset: Preset) -> np.ndarray:
         setting = preset["settings"][0]
         rows = bootstrapped(
             results, preset, setting["rounds1"] if rounds1 is None else rounds1, which
@@ -202,7 +202,7 @@ def gain(better: Variant, worse: Variant, label: str, least: float) -> Measure:
 def closure(better: Variant, label: str = "TCT") -> Measure:
     """(better - FedAvg) / (centralized - FedAvg) is at least 0.6."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         base = FEDAVG(results, preset)
         share = (better(results, preset) - base) / (CENTRAL(results, preset) - base)
         return [over_seeds(f"share of the gap closed, {label}", share, 0.6)]
@@ -214,7 +214,7 @@ def one_class(name: str) -> Measure:
     """One class a client: the method loses at most 0.05 against centralized training; a gain
     refutes nothing."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         setting = next(s for s in preset["settings"] if s["world"]["partition"] == "label 1")
         values = finals(results, setting)
         return [
@@ -224,7 +224,7 @@ def one_class(name: str) -> Measure:
     return measure
 
 
-def flatness(values: Callable[[All, Mapping[str, Any]], np.ndarray], label: str) -> Measure:
+def flatness(values: Callable[[AllResults, Mapping[str, Any]], np.ndarray], label: str) -> Measure:
     """Over the partitions of the same images a method's mean accuracy spans less than half of what
     FedAvg's spans.
 
@@ -235,7 +235,7 @@ def flatness(values: Callable[[All, Mapping[str, Any]], np.ndarray], label: str)
     def images(setting: Mapping[str, Any]) -> dict[str, Any]:
         return {k: v for k, v in setting["world"].items() if k not in ("clients", "partition")}
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         groups = [
             [s for s in preset["settings"] if images(s) == images(t)] for t in preset["settings"]
         ]
@@ -251,11 +251,11 @@ def flatness(values: Callable[[All, Mapping[str, Any]], np.ndarray], label: str)
     return measure
 
 
-def _final(name: str) -> Callable[[All, Mapping[str, Any]], np.ndarray]:
+def _final(name: str) -> Callable[[AllResults, Mapping[str, Any]], np.ndarray]:
     return lambda results, setting: finals(results, setting)[name]
 
 
-def _halfway(results: All, setting: Mapping[str, Any]) -> np.ndarray:
+def _halfway(results: AllResults, setting: Mapping[str, Any]) -> np.ndarray:
     """FedAvg when TCT leaves the network."""
     return last(trained(results, setting, "fedavg")[:, : setting["rounds1"] + 1])
 
@@ -263,7 +263,7 @@ def _halfway(results: All, setting: Mapping[str, Any]) -> np.ndarray:
 def overfits(array: str) -> Measure:
     """Least squares to convergence is worse than stopping after T2 rounds, by 0.01 at least."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         setting = preset["settings"][0]
         rows = standard(results, setting)
         limit = rows.stack(array).reshape(len(rows), -1).max(1)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from theorylab.lab import Preset, Results, Table
+from theorylab.papers.types import AllResults
 
-All = Mapping[str, Results]
 # rounds over which the accuracy of a network is averaged: it moves by points from round to round
 LAST = 10
 NAMES = {
@@ -20,7 +20,7 @@ NAMES = {
 }
 
 
-def trained(results: All, setting: Mapping[str, Any], method: str) -> np.ndarray:
+def trained(results: AllResults, setting: Mapping[str, Any], method: str) -> np.ndarray:
     """(seeds, rounds + 1) test accuracy of a baseline."""
     world = central(setting["world"]) if method == "centralized" else setting["world"]
     return results["train"].where(world=world, method=method).stack("accuracy")
@@ -60,19 +60,21 @@ def solved(
     )
 
 
-def standard(results: All, setting: Mapping[str, Any]) -> Results:
+def standard(results: AllResults, setting: Mapping[str, Any]) -> Results:
     """Stage 2 of a setting."""
     return results["convex"].where(world=setting["world"])
 
 
-def finals(results: All, setting: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def finals(results: AllResults, setting: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """(seeds,) accuracy of every method: networks over the last rounds, TCT after its last
     round."""
     found = {method: last(trained(results, setting, method)) for method in setting["methods"]}
     return found | {"tct": solved(standard(results, setting), setting, "scaffold")[:, -1]}
 
 
-def bootstrapped(results: All, preset: Preset, rounds1: int, which: str = "params") -> Results:
+def bootstrapped(
+    results: AllResults, preset: Preset, rounds1: int, which: str = "params"
+) -> Results:
     """Stage 2 of the first setting from other models than the average after the standard rounds."""
     setting = preset["settings"][0]
     if (rounds1, which) == (setting["rounds1"], "params"):
@@ -85,7 +87,7 @@ def _spread(values: np.ndarray) -> dict[str, float]:
     return {"mean": float(values.mean()), "low": float(values.min()), "high": float(values.max())}
 
 
-def curves_table(results: All, preset: Preset) -> Table:
+def curves_table(results: AllResults, preset: Preset) -> Table:
     table = Table("setting", "method", "switch", "round", "mean", "low", "high")
     for setting in preset["settings"]:
         switch = setting["rounds1"]
@@ -104,7 +106,7 @@ def curves_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def finals_table(results: All, preset: Preset) -> Table:
+def finals_table(results: AllResults, preset: Preset) -> Table:
     table = Table("data", "setting", "method", "seeds", "mean", "sd", "low", "high")
     for setting in preset["settings"]:
         for method, values in finals(results, setting).items():
@@ -120,7 +122,7 @@ def finals_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def convexity_table(results: All, preset: Preset) -> Table:
+def convexity_table(results: AllResults, preset: Preset) -> Table:
     setting = preset["settings"][0]
     rows = standard(results, setting)
     table = Table("panel", "method", "round", "mean", "low", "high")
@@ -136,7 +138,7 @@ def convexity_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def probe_table(results: All, preset: Preset) -> Table:
+def probe_table(results: AllResults, preset: Preset) -> Table:
     table = Table("source", "kept", "layers", "mean", "low", "high")
     for source in results["probe"].unique("source"):
         rows = results["probe"].where(source=source)
@@ -146,7 +148,7 @@ def probe_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def bootstrap_table(results: All, preset: Preset) -> Table:
+def bootstrap_table(results: AllResults, preset: Preset) -> Table:
     setting = preset["settings"][0]
     table = Table("series", "rounds1", "mean", "low", "high")
     for rounds1 in preset["bootstraps"]:
@@ -163,7 +165,7 @@ def bootstrap_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def steps_table(results: All, preset: Preset) -> Table:
+def steps_table(results: AllResults, preset: Preset) -> Table:
     table = Table("algorithm", "steps", "round", "mean", "low", "high")
     setting = preset["settings"][0]
     rows = standard(results, setting)
@@ -174,7 +176,7 @@ def steps_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def ablations_table(results: All, preset: Preset) -> Table:
+def ablations_table(results: AllResults, preset: Preset) -> Table:
     setting = preset["settings"][0]
     rows, table = standard(results, setting), Table("panel", "series", "x", "mean", "low", "high")
     for c in preset["cs"]:
@@ -191,7 +193,7 @@ def ablations_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def stopping_table(results: All, preset: Preset) -> Table:
+def stopping_table(results: AllResults, preset: Preset) -> Table:
     table = Table("series", "x", "mean", "low", "high")
     setting = preset["settings"][0]
     rows = standard(results, setting)
@@ -204,7 +206,7 @@ def stopping_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def theory_table(results: All, preset: Preset) -> Table:
+def theory_table(results: AllResults, preset: Preset) -> Table:
     table = Table("panel", "series", "x", "mean", "low", "high")
     rows = results["fixed_points"]
     for panel, quantities in (

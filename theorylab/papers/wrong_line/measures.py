@@ -5,15 +5,15 @@ other random numbers. A side on which a quantity has a natural limit (a correlat
 ratio of norms) has no bound.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from theorylab.lab import Evidence, Preset, Results, bootstrap, correlation, over_seeds
+from theorylab.lab.claim import Measure
+from theorylab.papers.types import AllResults
 from theorylab.papers.wrong_line.tables import axis, line_of, pair_name, search_lines
 
-All = Mapping[str, Results]
-Measure = Callable[[All, Preset], Sequence[Evidence]]
 # means by n = 100 ... 1600 of (ID, OOD) accuracy, over REFERENCE_SEEDS seeds
 REFERENCE_SEEDS, BASE_SEEDS = 4, 5
 MEANS = {
@@ -26,7 +26,9 @@ MEANS = {
 }
 
 
-def _noise(results: All, eta: float, tau: float | None = None) -> tuple[Results, int, int, int]:
+def _noise(
+    results: AllResults, eta: float, tau: float | None = None
+) -> tuple[Results, int, int, int]:
     """Rows of the noise experiment with the indices of eta, of the smallest penalty and of tau (the
     model's)."""
     rows = results["noise"]
@@ -43,7 +45,7 @@ def noise_line(eta: float, tau: float | None = None, *, blind: bool = False) -> 
     """A getter of (id, ood, sizes) at one noise rate and shift; `blind` evaluates OOD with the ID
     noise scale."""
 
-    def get(results: All) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    def get(results: AllResults) -> tuple[np.ndarray, np.ndarray, list[float]]:
         rows, e, l, t = _noise(results, eta, tau)
         inside = rows.stack("id")[:, :, e, l]
         return inside, inside if blind else rows.stack("ood")[:, :, e, l, t], axis(rows, "ns")
@@ -52,7 +54,7 @@ def noise_line(eta: float, tau: float | None = None, *, blind: bool = False) -> 
 
 
 def penalty_line(lam: float) -> Callable:
-    def get(results: All) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    def get(results: AllResults) -> tuple[np.ndarray, np.ndarray, list[float]]:
         rows = results["penalty"]
         l = axis(rows, "lams").index(lam)
         return rows.stack("id")[:, :, 0, l], rows.stack("ood")[:, :, 0, l, 0], axis(rows, "ns")
@@ -73,7 +75,7 @@ def line(
     over seeds.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         inside, outside, ns = get(results)
         found = [
             correlation(
@@ -108,7 +110,7 @@ def more_data_hurts(get: Callable, fall: float, rise: float) -> Measure:
     """From the smallest to the largest n, OOD accuracy falls by at least `fall` while ID rises by
     at least `rise`."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         inside, outside, ns = get(results)
         span = f"n = {ns[0]} to {ns[-1]}"
         return [
@@ -122,7 +124,7 @@ def more_data_hurts(get: Callable, fall: float, rise: float) -> Measure:
 def non_interpolating(lam: float) -> Measure:
     """The training error on the observed labels is above 0 for every n >= 200."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["penalty" if lam in axis(results["penalty"], "lams") else "noise"]
         e, l, ns = axis(rows, "etas").index(0.1), axis(rows, "lams").index(lam), axis(rows, "ns")
         error = rows.stack("train_error")[:, :, e, l]
@@ -138,7 +140,7 @@ def non_interpolating(lam: float) -> Measure:
 def sensitivity(with_noise: float, without: float) -> Measure:
     """rho grows at least threefold in n under noise, and does not grow without."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         growth = {}
         for eta in (with_noise, without):
             rows, e, l, _ = _noise(results, eta)
@@ -156,7 +158,7 @@ def means_agree(shuffle: bool) -> Measure:
     """Means lie within 0.02 of the reference, at every noise rate and n; a control takes the next
     noise rate's."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["noise"]
         etas = [eta for eta in axis(rows, "etas") if eta in MEANS]
         found = []
@@ -194,7 +196,7 @@ def _with_reference_error(gaps: np.ndarray) -> np.ndarray:
     return gaps.mean() + spread * (gaps - gaps.mean())
 
 
-def _memorised(results: All, factor: float) -> tuple[np.ndarray, np.ndarray, list[float]]:
+def _memorised(results: AllResults, factor: float) -> tuple[np.ndarray, np.ndarray, list[float]]:
     """||w_N|| / (factor x bound) (seeds, sizes, noise rates), noise rates, sizes.
 
     NaN without wrong labels, or without interpolation.
@@ -209,7 +211,7 @@ def memorisation(factor: float) -> Measure:
     """||w_N|| / bound, the least of all interpolated training sets; the bound grows with sqrt|B|, 4
     |B| doubles it."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         ratio, etas, _ = _memorised(results, factor)
         return [
             Evidence(
@@ -223,7 +225,7 @@ def memorisation(factor: float) -> Measure:
 def memorisation_tight(factor: float) -> Measure:
     """||w_N|| / bound, its mean over seeds, lies between 1 and 2 for eta >= 0.1 and every n."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         ratio, etas, ns = _memorised(results, factor)
         return [
             over_seeds(f"mean ‖w_N‖ / bound, η = {eta:g}, n = {n}", at[np.isfinite(at)], 1.0, 2.0)
@@ -240,7 +242,7 @@ def ood_bound(*, blind: bool) -> Measure:
     """OOD error minus its lower bound, the smallest over all interpolated training sets; `blind`
     uses the ID error."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows, _, l, t = _noise(results, 0.1)
         noisy = np.asarray(axis(rows, "etas")) > 0
         error = 1 - (rows.stack("id")[..., l] if blind else rows.stack("ood")[..., l, t])
@@ -257,7 +259,7 @@ def shift_holds(bound: str) -> Measure:
     1,300 runs.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         found = []
         for row in results["mean_shift"]:
             noise = 4 * np.sqrt(row["true"] * (1 - row["true"]) / row.cell["draws"])
@@ -274,7 +276,7 @@ def approximation(wrong: float) -> Measure:
     """(1 + mean margin) sqrt(|B| / k) / sigma equals the exact bound within 5 % where |B| < k /
     100."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows, e, l, _ = _noise(results, 0.1)
         rough, exact = (rows.stack(q)[:, :, e, l] for q in ("approximation", "memorised"))
         ratio = wrong * rough / np.where(exact > 0, exact, np.nan)
@@ -292,7 +294,7 @@ def closed_form(which: str) -> Measure:
     One of the four numbers is beyond 4 by chance once in 4,000 runs.
     """
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         found = []
         for row in results["compression"]:
             for i, name in enumerate(("ID", "OOD")):
@@ -315,7 +317,7 @@ def compression(halved: bool) -> Measure:
     """Largest difference of (w_S, ||w_N||) between explicit and compressed features, relative to
     the largest entry."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         gaps = []
         for row in results["compression"]:
             other = row["compressed"].copy()
@@ -329,7 +331,7 @@ def compression(halved: bool) -> Measure:
 def gradients(arrays: Mapping[str, str]) -> Measure:
     """The largest gradient norm of any fit of these experiments is below 1e-6."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return [
             Evidence(
                 f"largest gradient norm, {name}",
@@ -346,7 +348,7 @@ def gradients(arrays: Mapping[str, str]) -> Measure:
 def single_precision(variant: str) -> Measure:
     """Largest relative difference of the ID and OOD errors of a variant from float64."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         row, found = next(iter(results["precision"])), []
         for risk in ("id", "ood"):
             gap = float(np.abs(row[f"{risk}_{variant}"] / row[f"{risk}_float64"] - 1).max())
@@ -359,7 +361,7 @@ def single_precision(variant: str) -> Measure:
 
 
 def pair_line(index: int, eta: float, lam: float) -> Callable:
-    def get(results: All) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    def get(results: AllResults) -> tuple[np.ndarray, np.ndarray, list[float]]:
         rows = results["pairs"]
         first = list(dict.fromkeys(pair_name(row.cell) for row in rows))[index]
         rows = Results(tuple(row for row in rows if pair_name(row.cell) == first))
@@ -372,7 +374,7 @@ def pair_line(index: int, eta: float, lam: float) -> Callable:
 def least_squares(eta: float, learner: int) -> Measure:
     """Growth of rho in n of the last learner (minimum norm) or of another: by 30 % or more."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["learners"]
         e = axis(rows, "etas").index(eta)
         rho = rows.stack("sensitivity")[:, :, e, learner]
@@ -388,7 +390,7 @@ def least_squares(eta: float, learner: int) -> Measure:
 def early_stopping(eta: float, look: int) -> Measure:
     """Correlation of the line of gradient descent at one look (pooled)."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["learners"]
         e = axis(rows, "etas").index(eta)
         inside, outside = rows.stack("id")[:, :, e, look], rows.stack("ood")[:, :, e, look]
@@ -406,7 +408,7 @@ def network_slope(stage: int, eta: float) -> Measure:
     """How much lower the OOD accuracy is than the ID accuracy at the largest n, noisy minus clean
     labels."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["mlp"]
         gap = rows.stack("id")[..., stage] - rows.stack("ood")[..., stage]
         e, clean = axis(rows, "etas").index(eta), axis(rows, "etas").index(0.0)
@@ -425,7 +427,7 @@ def colour_drop(name: str, noisy: float = 0.25) -> Measure:
     """Correlation with clean labels minus correlation at noise `noisy`, at least 0.5; resampled
     over seeds."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["coloured"].where(name=name)
         ns, (first, last) = (
             axis(rows, "ns"),
@@ -452,7 +454,7 @@ def colour_drop(name: str, noisy: float = 0.25) -> Measure:
 def searched(name: str, eta: float) -> Measure:
     """Each seed's correlation over sizes: the mean over seeds is below 0."""
 
-    def measure(results: All, preset: Preset) -> list[Evidence]:
+    def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         each = next(each for n, e, each, *_ in search_lines(results) if n == name and e == eta)
         return [over_seeds("correlation over n, mean over seeds", each, high=0.0)]
 
