@@ -5,7 +5,7 @@ from typing import Any
 
 from theorylab.lab import Experiment, Preset
 from theorylab.papers.more_than_a_toy import networks, real, synthetic
-from theorylab.papers.more_than_a_toy.measures import SLOPES
+from theorylab.papers.more_than_a_toy.claims.scaling import SLOPES
 from theorylab.papers.types import Cells
 
 ALPHA, DELTA = 1.5, 1.6  # spectrum and target power of the random-feature studies
