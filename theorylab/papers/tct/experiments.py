@@ -1,11 +1,11 @@
 """The experiments: from a preset to the cells of each."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from theorylab.lab import Experiment, Preset
 from theorylab.papers.tct import convex, theory, training
-from theorylab.papers.tct.tables import central
+from theorylab.papers.tct.tables import Solve, central, main_setting, standard_solve
 from theorylab.papers.types import Cell, Cells
 
 
@@ -15,7 +15,7 @@ def _unique(cells: list[Any]) -> list[Any]:
 
 def _train_cell(p: Preset, setting: Mapping[str, Any], method: str, seed: int) -> Cell:
     world = central(setting["world"]) if method == "centralized" else setting["world"]
-    first = setting is p["settings"][0]
+    first = setting is main_setting(p)
     rounds = (
         setting["central"] if method == "centralized" else setting["rounds1"] + setting["rounds2"]
     )
@@ -44,70 +44,77 @@ def _train(p: Preset) -> Cells:
     )
 
 
+class _Stage2(NamedTuple):
+    """What stage 2 starts from: the rounds of stage 1, and "params" (the average) or "client"."""
+
+    rounds1: int
+    which: str = "params"
+
+
 def _convex_cell(
     p: Preset,
     setting: Mapping[str, Any],
     seed: int,
-    solves: list[Any],
-    rounds1: int,
-    which: str,
-    ridges: list[float],
+    start: _Stage2,
+    solves: list[Solve],
+    ridges: Sequence[float] = (),
 ) -> Cell:
-    stage1 = _train_cell(p, setting, "fedavg", seed) if rounds1 else None
     return {
-        "stage1": stage1,
+        "stage1": _train_cell(p, setting, "fedavg", seed) if start.rounds1 else None,
         "world": setting["world"],
-        "rounds1": rounds1,
-        "which": which,
+        **start._asdict(),
         "p": setting["p"],
-        "solves": solves,
-        "rounds": max(s[5] for s in solves),
-        "ridges": ridges,
+        "solves": [list(solve) for solve in solves],
+        "rounds": max(solve.rounds for solve in solves),
+        "ridges": list(ridges),
         "seed": seed,
     }
 
 
-def _solves(p: Preset, setting: Mapping[str, Any]) -> list[Any]:
-    """The ways of solving stage 2: in the first setting with all that is varied in it."""
-    m, q, rounds = setting["steps"], setting["p"], setting["rounds2"]
-    solves = [[algorithm, m, 1.0, True, q, rounds] for algorithm in ("scaffold", "fedavg")]
-    if setting is p["settings"][0]:
-        solves.append(["pooled", m, 1.0, True, q, rounds])
-        solves += [[a, k, 1.0, True, q, rounds] for k in p["steps"] for a in ("scaffold", "fedavg")]
-        solves += [["scaffold", m, c, True, q, rounds] for c in p["cs"]]
-        solves += [["scaffold", k, 1.0, False, q, rounds] for k in p["steps"]]
-        solves += [["scaffold", m, 1.0, True, k, rounds] for k in p["ps"]]
-        solves += [["scaffold", m, 1.0, True, q, p["long"]]]
-        solves += [["shuffled", m, 1.0, True, q, rounds]] if p["shuffled"] else []
+def _solves(p: Preset, setting: Mapping[str, Any]) -> list[Solve]:
+    """The ways of solving stage 2: in the main setting with all that is varied in it."""
+    scaffold, fedavg, pooled, shuffled = (
+        standard_solve(setting, name) for name in ("scaffold", "fedavg", "pooled", "shuffled")
+    )
+    solves = [scaffold, fedavg]
+    if setting is main_setting(p):
+        solves.append(pooled)
+        solves += [s._replace(steps=m) for m in p["steps"] for s in (scaffold, fedavg)]
+        solves += [scaffold._replace(c=c) for c in p["cs"]]
+        solves += [scaffold._replace(steps=m, standardize=False) for m in p["steps"]]
+        solves += [scaffold._replace(coordinates=count) for count in p["ps"]]
+        solves.append(scaffold._replace(rounds=p["long"]))
+        solves += [shuffled] if p["shuffled"] else []
     return _unique(solves)
 
 
 def _convex(p: Preset) -> Cells:
-    first = p["settings"][0]
     return [
         _convex_cell(
-            p, s, seed, _solves(p, s), s["rounds1"], "params", p["ridges"] if s is first else []
+            p,
+            setting,
+            seed,
+            _Stage2(setting["rounds1"]),
+            _solves(p, setting),
+            p["ridges"] if setting is main_setting(p) else (),
         )
-        for s in p["settings"]
-        for seed in p.seeds(s["seeds"])
+        for setting in p["settings"]
+        for seed in p.seeds(setting["seeds"])
     ]
 
 
 def _bootstrap(p: Preset) -> Cells:
-    setting = p["settings"][0]
-    solves = [["scaffold", setting["steps"], 1.0, True, setting["p"], setting["rounds2"]]]
-    models = [(t, "params") for t in p["bootstraps"] if t != setting["rounds1"]] + [
-        (setting["rounds1"], "client")
-    ]
+    setting = main_setting(p)
+    starts = [_Stage2(rounds1) for rounds1 in p["bootstraps"] if rounds1 != setting["rounds1"]]
     return [
-        _convex_cell(p, setting, s, solves, *model, [])
-        for model in models
-        for s in p.seeds(setting["seeds"])
+        _convex_cell(p, setting, seed, start, [standard_solve(setting)])
+        for start in [*starts, _Stage2(setting["rounds1"], "client")]
+        for seed in p.seeds(setting["seeds"])
     ]
 
 
 def _probe(p: Preset) -> Cells:
-    setting, cells = p["settings"][0], []
+    setting, cells = main_setting(p), []
     options = setting["options"] | {"epochs": p["probe_epochs"]}
     for seed in p.seeds(setting["seeds"]):
         fed = _train_cell(p, setting, "fedavg", seed)

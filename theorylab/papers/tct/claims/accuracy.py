@@ -8,7 +8,15 @@ import numpy as np
 from theorylab.lab import Claim, Evidence, Preset, bootstrap, over_seeds
 from theorylab.lab.claim import Measure
 from theorylab.papers.tct.claims.shared import BIG, NETS, both
-from theorylab.papers.tct.tables import bootstrapped, finals, last, solved, standard, trained
+from theorylab.papers.tct.tables import (
+    bootstrapped,
+    finals,
+    last,
+    main_setting,
+    solved,
+    standard,
+    trained,
+)
 from theorylab.papers.types import AllResults
 
 PAPER = "Yu et al. 2022"
@@ -20,7 +28,7 @@ Variant = Callable[[AllResults, Preset], np.ndarray]
 
 def variant(algorithm: str = "scaffold", **options: Any) -> Variant:
     def value(results: AllResults, preset: Preset) -> np.ndarray:
-        setting = preset["settings"][0]
+        setting = main_setting(preset)
         return solved(standard(results, setting), setting, algorithm, **options)[:, -1]
 
     return value
@@ -28,7 +36,7 @@ def variant(algorithm: str = "scaffold", **options: Any) -> Variant:
 
 def at_model(rounds1: int | None, which: str = "params") -> Variant:
     def value(results: AllResults, preset: Preset) -> np.ndarray:
-        setting = preset["settings"][0]
+        setting = main_setting(preset)
         rows = bootstrapped(
             results, preset, setting["rounds1"] if rounds1 is None else rounds1, which
         )
@@ -38,7 +46,7 @@ def at_model(rounds1: int | None, which: str = "params") -> Variant:
 
 
 def method(name: str) -> Variant:
-    return lambda results, preset: last(trained(results, preset["settings"][0], name))
+    return lambda results, preset: last(trained(results, main_setting(preset), name))
 
 
 TCT, FEDAVG, CENTRAL = variant(), method("fedavg"), method("centralized")
@@ -122,7 +130,7 @@ def overfits(array: str) -> Measure:
     """Least squares to convergence is worse than stopping after T2 rounds, by 0.01 at least."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        setting = preset["settings"][0]
+        setting = main_setting(preset)
         rows = standard(results, setting)
         limit = rows.stack(array).reshape(len(rows), -1).max(1)
         stopped = solved(rows, setting, "scaffold")[:, -1]

@@ -7,7 +7,7 @@ import numpy as np
 from theorylab.lab import Claim, Evidence, Preset, over_seeds
 from theorylab.lab.claim import Measure
 from theorylab.papers.tct.claims.shared import BIG, FIXED, both
-from theorylab.papers.tct.tables import standard
+from theorylab.papers.tct.tables import main_setting, standard
 from theorylab.papers.types import AllResults
 
 ROUNDING = 1e-10
@@ -116,7 +116,7 @@ def curvature_scales(tag: str) -> Measure:
     """trace(Phi Phi^T) / n is the number of live coordinates, lambda_max(H_i) 1 % to 100 % of p."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        rows = standard(results, preset["settings"][0])
+        rows = standard(results, main_setting(preset))
         trace = np.abs(rows.stack(f"{tag}trace") / rows.stack(f"{tag}live") - 1).max()
         share = rows.stack(f"{tag}curvature") / rows.stack("p")[:, None]
         return [
