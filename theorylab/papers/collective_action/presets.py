@@ -126,7 +126,7 @@ PRESETS = {
     "smoke": Preset(
         "smoke",
         _SMOKE,
-        omits="Sizes of seconds, Fashion-MNIST alone; most claims are not judged.",
+        omits="Sizes that take seconds, on Fashion-MNIST alone; most claims are not judged.",
     ),
     "quick": Preset(
         "quick",
@@ -135,6 +135,11 @@ PRESETS = {
         "x 14 and 16 x 16 (dominoes); up to 6 seeds.",
     ),
     "full": Preset(
-        "full", _FULL, omits="A three-layer CNN in place of ResNets; Waterbirds has a stand-in."
+        "full",
+        _FULL,
+        omits=(
+            "A three-layer CNN takes the place of ResNets; another data set "
+            "stands in for Waterbirds."
+        ),
     ),
 }

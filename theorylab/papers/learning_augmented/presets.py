@@ -92,7 +92,7 @@ _FULL = _QUICK | {
 
 PRESETS = {
     "smoke": Preset(
-        "smoke", _SMOKE, omits="Sizes of seconds, for tests: searches over two jobs only."
+        "smoke", _SMOKE, omits="Sizes that take seconds, for tests: searches over two jobs only."
     ),
     "quick": Preset(
         "quick",

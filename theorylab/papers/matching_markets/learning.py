@@ -54,7 +54,7 @@ def ucb(
     present: int | None = None,
 ) -> Mapping[str, Any]:
     """`runs` random k x k markets, one run each. present: agents of each side who are there, drawn
-    anew every round."""
+    again in every round."""
     keys = jax.random.split(jax.random.key(seed), 2)
     markets = jax.vmap(lambda key: mm.random_market(key, k))(jax.random.split(keys[0], runs))
     model = mm.unstructured((k, k), horizon=horizon, width=width, clip=clip)

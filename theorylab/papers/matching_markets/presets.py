@@ -61,13 +61,16 @@ _FULL = _QUICK | {
 
 
 PRESETS = {
-    "smoke": Preset("smoke", _SMOKE, omits="Sizes of seconds, for tests: rates are not judged."),
+    "smoke": Preset(
+        "smoke", _SMOKE, omits=("Sizes that take seconds, for tests: rates are not judged.")
+    ),
     "quick": Preset(
         "quick",
         _QUICK,
         omits=(
-            "The paper is theory alone; up to 16 agents a side and 4,000 rounds (prices: 10,000)."
+            "The paper is theory alone; here up to 16 agents per side and 4,000 rounds (prices: "
+            "10,000)."
         ),
     ),
-    "full": Preset("full", _FULL, omits="Up to 64 agents a side and 100,000 rounds."),
+    "full": Preset("full", _FULL, omits="Up to 64 agents per side and 100,000 rounds."),
 }

@@ -99,14 +99,13 @@ _FULL = _QUICK | {
 
 PRESETS = {
     "smoke": Preset(
-        "smoke", _SMOKE, omits="Sizes of seconds, for tests: most claims are not judged."
+        "smoke", _SMOKE, omits="Sizes that take seconds, for tests: most claims are not judged."
     ),
     "quick": Preset(
         "quick",
         _QUICK,
-        omits="The embedded sample of Fashion-MNIST; networks are trained here on images that "
-        "the kernels never see, none is pretrained on ImageNet; N up to 2,000 (networks: "
-        "1,000).",
+        omits="The embedded sample of Fashion-MNIST; networks are trained here on images that the "
+        "kernels never see; none is pretrained on ImageNet; N up to 2,000 (networks: 1,000).",
     ),
     "medium": Preset(
         "medium",

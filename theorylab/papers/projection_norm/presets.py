@@ -36,7 +36,7 @@ PRESETS = {
     "smoke": Preset(
         "smoke",
         _SMOKE,
-        omits="Networks of seconds, for tests: only the linear theory is judged.",
+        omits="Networks that take seconds, for tests: only the linear theory is judged.",
     ),
     "quick": Preset(
         "quick",

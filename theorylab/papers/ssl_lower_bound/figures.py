@@ -300,7 +300,7 @@ FIGURES = (
         "helps less here than published. The paper's preprocessing, numbers of labels, and choice "
         "of t are not known.",
         (
-            "Of the paper's ten sets the five MNIST pairs and a9a (Adult, rebuilt) are to be had; "
+            "Of the paper's ten sets the five MNIST pairs and a9a (Adult, rebuilt) are available; "
             "others stand in."
         ),
     ),

@@ -137,20 +137,20 @@ _FULL = _QUICK | {
 
 PRESETS = {
     "smoke": Preset(
-        "smoke", _SMOKE, omits="Sizes of seconds, for tests: most claims are not judged."
+        "smoke", _SMOKE, omits="Sizes that take seconds, for tests: most claims are not judged."
     ),
     "quick": Preset(
         "quick",
         _QUICK,
-        omits="A few hundred replicates, 5 draws a real task, pools of at most 5,000 points; "
-        "of the paper's five tables only a9a (Adult, rebuilt) is to be had, others of similar "
+        omits="A few hundred replicates, 5 draws per real task, pools of at most 5,000 points; of "
+        "the paper's five tables only a9a (Adult, rebuilt) is available, and others of a similar "
         "kind stand in.",
     ),
     "full": Preset(
         "full",
         _FULL,
         omits=(
-            "Of the paper's five tables only a9a (Adult, rebuilt) is to be had, others of "
+            "Of the paper's five tables only a9a (Adult, rebuilt) is available; others of a "
             "similar kind stand in."
         ),
     ),

@@ -199,7 +199,9 @@ _FULL = _QUICK | {
 
 
 PRESETS = {
-    "smoke": Preset("smoke", _SMOKE, omits="Sizes of seconds, for tests: accuracies mean nothing."),
+    "smoke": Preset(
+        "smoke", _SMOKE, omits=("Sizes that take seconds, for tests: accuracies mean nothing.")
+    ),
     "quick": Preset(
         "quick",
         _QUICK,

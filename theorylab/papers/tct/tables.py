@@ -25,7 +25,7 @@ class Solve(NamedTuple):
 
     algorithm: "scaffold", "fedavg", "pooled" (all examples in one place), "shuffled" (SCAFFOLD with
       the corrections handed to the wrong clients).
-    steps: M, local steps a round. c: the step size, in units of 1 / lambda_max.
+    steps: M, local steps per round. c: the step size, in units of 1 / lambda_max.
     standardize: whether the features are standardised. coordinates: p, how many of the gradient.
     """
 

@@ -119,25 +119,27 @@ _FULL = _QUICK | {
 
 
 PRESETS = {
-    "smoke": Preset("smoke", _SMOKE, omits="Sizes of seconds, for tests: few claims are judged."),
+    "smoke": Preset(
+        "smoke", _SMOKE, omits=("Sizes that take seconds, for tests: few claims are judged.")
+    ),
     "quick": Preset(
         "quick",
         _QUICK,
         omits="Up to 1,600 samples and 4 seeds; kernel machines in place of the networks on "
-        "images. No satellite images (fMoW cannot be had).",
+        "images. No satellite images (fMoW is not available).",
     ),
     "medium": Preset(
         "medium",
         _MEDIUM,
         omits="As quick, with the whole search for a negative line on Coloured MNIST. No "
-        "satellite images (fMoW cannot be had).",
+        "satellite images (fMoW is not available).",
     ),
     "full": Preset(
         "full",
         _FULL,
         omits=(
-            "Up to 12,800 samples, a small CNN on Coloured MNIST. No satellite images (fMoW "
-            "cannot be had)."
+            "Up to 12,800 samples, a small CNN on Coloured MNIST. No satellite images (fMoW is "
+            "not available)."
         ),
     ),
 }

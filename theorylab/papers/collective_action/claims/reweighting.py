@@ -89,7 +89,7 @@ CROSSING = {
 def _at(
     results: AllResults, experiment: str, rule: str, alpha: float, quantity: str = "success"
 ) -> np.ndarray:
-    """One value a seed, at the end of training."""
+    """One value per seed, at the end of training."""
     row = next(iter(results[experiment].where(rule=rule)))
     return last(row, quantity)[row.cell["alphas"].index(alpha)].astype(np.float64)
 
@@ -298,11 +298,14 @@ CLAIMS = (
         {"JTT in its place": weakened_by_lff("success", "jtt")},
         kind="finding",
         presets=BIG,
-        note="Weaker here, by less: LfF's details behind the reference values are not recorded.",
+        note=(
+            "It weakens the collective here too, but by less: the details of LfF behind the "
+            "reference values are not recorded."
+        ),
     ),
     Claim(
         "effective_size",
-        "α_eff is above α, by a fifth, for small collectives and below for large ones",
+        "α_eff is above α by a fifth or more for small collectives, and below α for large ones",
         f"{PAPER}, effective size of a collective; the margin is ours",
         ("gaussian", "digits", "lambda_one", "interpolating"),
         amplified(),
@@ -315,7 +318,8 @@ CLAIMS = (
     ),
     Claim(
         "crossing",
-        "Where α_eff crosses α: it is above by >= .01 before and below by >= .01 after",
+        "α_eff crosses α in the stated intervals: it is above α by .01 or more before and below "
+        "it by .01 or more after",
         SIMULATION,
         ("gaussian", "digits"),
         crosses("alpha_eff"),
@@ -325,8 +329,8 @@ CLAIMS = (
     Claim(
         "table_gaussian",
         (
-            "Success by size and rule on Gaussian classes: ERM, JTT, CVaR, within .08 for α <= "
-            ".02 and .04 above"
+            "On Gaussian classes success by size under ERM, JTT and CVaR agrees with the "
+            "reference within .08 for α <= .02 and .04 above"
         ),
         SIMULATION,
         ("gaussian",),
@@ -336,26 +340,28 @@ CLAIMS = (
     ),
     Claim(
         "table_lff",
-        "The same for LfF",
+        "On Gaussian classes success by size under LfF agrees with the reference within the same "
+        "bounds",
         SIMULATION,
         ("gaussian",),
         table("gaussian", GAUSSIAN, ("lff",), 0.08, 0.04),
         {"ERM in its place": table("gaussian", GAUSSIAN, ("lff",), 0.08, 0.04, "erm")},
         kind="finding",
         presets=BIG,
-        note="Agrees up to α = .1; large collectives are weakened less than in the reference, "
+        note="It agrees up to α = .1; large collectives are weakened less than in the reference, "
         "whose LfF is not fully specified.",
     ),
     Claim(
         "table_digits",
-        "Success by size and rule on handwritten digits, within .1 for α <= .02 and .04 above",
+        "On handwritten digits success by size and rule agrees with the reference within .1 for α "
+        "<= .02 and .04 above",
         SIMULATION,
         ("digits",),
         table("digits", DIGITS, ("erm", "jtt", "lff", "cvar"), 0.1, 0.04),
         {"ERM in place of JTT": table("digits", DIGITS, ("jtt",), 0.1, 0.04, "erm")},
         kind="finding",
         presets=BIG,
-        note="Not by JTT and CVaR at α = .005 (6 members), as far as their seeds can tell; the "
-        "reference is a mean of two seeds on another part of the same digits.",
+        note="JTT and CVaR at α = .005 (6 members) do not agree, as far as their seeds can tell; "
+        "the reference is a mean of two seeds on another part of the same digits.",
     ),
 )

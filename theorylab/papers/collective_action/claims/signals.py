@@ -92,7 +92,8 @@ def halves(
 CLAIMS = (
     Claim(
         "validation",
-        "With the collective in the validation set, a more successful step is selected",
+        "With the collective in the validation set, a step at which the collective succeeds more "
+        "is selected",
         f"{PAPER}, iterative re-weighting and the validation set",
         ("validation",),
         validation("contaminated", (0.01,), 0.002),

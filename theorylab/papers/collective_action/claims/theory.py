@@ -119,8 +119,8 @@ CLAIMS = (
     Claim(
         "bounds",
         (
-            "Bounds on success: feature-label, feature-only, re-weighted (corrected), through a "
-            "feature map"
+            "Success is never below its bounds: feature-label, feature-only, re-weighted "
+            "(corrected), and through a feature map"
         ),
         f"{EARLIER}, theorems; re-weighted and through a feature map: our derivation",
         ("worlds",),

@@ -102,8 +102,9 @@ FIGURES = (
         "Re-weighting learners (JTT, LfF, CVaR, χ²) give small collectives more success than ERM, "
         "and some give large ones less. Dotted: how often the target label is predicted without "
         "the signal. " + BANDS,
-        "Networks, signals and hyperparameters of the paper are not published: settings of our "
-        "own. Waterbirds cannot be had: birds and horses of CIFAR-10 on two textures stand in.",
+        "Networks, signals and hyperparameters of the paper are not published: the settings are "
+        "our own. Waterbirds is not available: birds and horses of CIFAR-10 on two textures stand "
+        "in.",
     ),
     Figure(
         "ca_fig2",
@@ -112,8 +113,9 @@ FIGURES = (
         CURVES,
         _curve_table(("alpha_eff",)),
         _fig2,
-        "Share of the collective in all weights of a run. Above the diagonal (dotted) "
-        "re-weighting amplifies the collective, below it damps it. " + BANDS,
+        "The share of all weights of a run that the collective has. Above the diagonal (dotted) "
+        "re-weighting amplifies the collective, below the diagonal it damps the collective. "
+        + BANDS,
         "As for the first figure.",
     ),
 )

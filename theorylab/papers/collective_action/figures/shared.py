@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from theorylab.lab import Table
 from theorylab.plotting import COLOURS, DASHES, MARKERS, band
 
-BANDS = "Bands: 95 % of the mean over seeds. "
+BANDS = "Bands: 95 % confidence intervals of the mean over seeds. "
 
 
 def sizes_axis(axis: Axes, sizes: np.ndarray) -> None:

@@ -136,8 +136,9 @@ FIGURES = (
         ("validation",),
         _validation_table,
         _fig4,
-        "Success of CVaR learners stopped where their own risk on a validation set is the least. "
-        "With the collective in that set a later, more successful step is chosen. " + BANDS,
+        "Success of CVaR learners stopped where their own risk on a validation set is least. With "
+        "the collective in that set a later step is chosen, at which the collective succeeds "
+        "more. " + BANDS,
         "The paper's stopping rules are not published; every step is a candidate here.",
     ),
     Figure(
@@ -161,8 +162,8 @@ FIGURES = (
         ("parity",),
         _parity_table,
         _fig6,
-        "Signals of one, two and three bits are as rare and have the same critical mass for a "
-        "Bayes classifier (1/3), but gradient descent learns the simple one first. Dotted: "
+        "Signals of one, two and three bits are equally rare and have the same critical mass for "
+        "a Bayes classifier (1/3), but gradient descent learns the simplest first. Dotted: "
         "chance. " + BANDS,
     ),
 )

@@ -84,10 +84,10 @@ FIGURES = (
         ("population", "worlds"),
         _exact_table,
         _fig3,
-        "Left and middle: two points, everybody signals at the second. JTT's success is not "
-        "monotone in the size: it falls to 0 when the first stage learns the signal, because the "
-        "effective size jumps down. Right: exact success of JTT in random finite worlds against "
-        "two bounds. Points below the dotted diagonal violate theirs: putting α_eff for α in the "
-        "bound of ERM is no theorem, the corrected bound holds.",
+        "Left and middle: a population of two points, at the second of which everybody signals. "
+        "JTT's success is not monotone in the size: it falls to 0 when the first stage learns the "
+        "signal, because the effective size jumps down. Right: exact success of JTT in random "
+        "finite worlds against two bounds. Points below the dotted diagonal violate theirs: "
+        "putting α_eff for α in the bound of ERM is no theorem; the corrected bound holds.",
     ),
 )

@@ -99,7 +99,8 @@ def beats_baselines(names: Sequence[str], noise: int) -> Measure:
 CLAIMS = (
     Claim(
         "psk_ski_table",
-        "PSK's ski-rental experiment: averages by noise",
+        "The averages of PSK's ski-rental experiment, by the noise of the prediction, are "
+        "reproduced",
         f"{BEFORE}, experiments; reference averages of a computation of ours",
         ("psk_ski",),
         table("psk_ski", SKI_TABLE, RULES, {}),
@@ -110,17 +111,18 @@ CLAIMS = (
     ),
     Claim(
         "predictions_help",
-        "At σ = 2b D and R still beat the rules without predictions",
+        "At noise σ = 2b the rules D and R still beat the rules without predictions",
         BEFORE,
         ("psk_ski",),
         beats_baselines(["D", "R"], 2),
         {"D at σ = 3b": beats_baselines(["D"], 3)},
         presets=BIG,
-        note="Trusting the prediction does so too: its exact average at σ = 2b is 1.540.",
+        note="Trusting the prediction blindly does so too: its exact average at σ = 2b is 1.540.",
     ),
     Claim(
         "psk_job_table",
-        "PSK's scheduling experiment: averages with right and with useless predictions",
+        "The averages of PSK's scheduling experiment, with right and with useless predictions, "
+        "are reproduced",
         f"{BEFORE}, experiments; reference averages of a computation of ours",
         ("psk_jobs",),
         table("psk_jobs", JOB_TABLE, list(JOB_POLICIES), {}),

@@ -249,7 +249,7 @@ def identity(kind: str, wrong: float) -> Measure:
 CLAIMS = (
     Claim(
         "published_guarantees",
-        "D is (1+λ)-consistent and (1+1/λ)-robust, R as robust as published",
+        "D is (1+λ)-consistent and (1+1/λ)-robust, and R is as robust as published",
         BEFORE,
         ("algorithms",),
         guarantees(1.0),
@@ -301,7 +301,7 @@ CLAIMS = (
     ),
     Claim(
         "two_stage_two_jobs",
-        "For two jobs two-stage is (1 + 1/(1+6λ))-robust, and no better",
+        "For two jobs the two-stage schedule is (1 + 1/(1+6λ))-robust, and no better",
         f"{PAPER}, theorem for n = 2",
         ("search",),
         two_stage_sup("two_stage", [2]),
@@ -321,7 +321,7 @@ CLAIMS = (
     ),
     Claim(
         "two_stage_five_small",
-        "For n = 5 it does at λ <= 0.1",
+        "For n = 5 the two-stage schedule attains the lower bound at λ <= 0.1",
         "our check by search",
         ("search",),
         two_stage_sup("two_stage", [5], 0.1),
@@ -336,13 +336,14 @@ CLAIMS = (
         small_job(5),
         kind="finding",
         presets=BIG,
-        note="It does not: a small right job that ends in stage one, a right job of size 1 and "
-        "three that overrun by next to nothing cost more than the bound from λ = 0.13 on. With "
-        "equal predictions alone it looks tight.",
+        note="It does not: from λ = 0.13 on, a small job predicted right that ends in stage one, "
+        "a job of size 1 predicted right, and three jobs that overrun by next to nothing cost "
+        "more than the bound. With equal predictions alone the schedule seems to attain it.",
     ),
     Claim(
         "small_right_jobs",
-        "One small right job lifts two-stage above the bound at n = 5, by 0.03",
+        "At n = 5 one small job that is predicted right lifts the two-stage schedule above the "
+        "bound by 0.03",
         "our check of the conjecture",
         ("hard",),
         lifted(5),
@@ -351,7 +352,7 @@ CLAIMS = (
     ),
     Claim(
         "two_stage_six",
-        "At n = 6 the two-stage schedule no longer attains it: 2.39676 > 2.36538",
+        "At n = 6 the two-stage schedule no longer attains the lower bound: 2.39676 > 2.36538",
         "our derivation: two right jobs, and four that overrun",
         ("search",),
         gap(6),
@@ -360,7 +361,7 @@ CLAIMS = (
     ),
     Claim(
         "two_stage_consistency",
-        "Two-stage is exactly (1+λ)-consistent for every n",
+        "The two-stage schedule is exactly (1+λ)-consistent for every n",
         "our derivation: stage one delays each pair by its share at most",
         ("search",),
         two_stage_consistency("two_stage"),

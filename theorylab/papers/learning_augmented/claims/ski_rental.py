@@ -156,7 +156,7 @@ _SKI = ("optimum", "algorithms")
 CLAIMS = (
     Claim(
         "lp_is_closed_form",
-        "The survival formula is the LP's optimum at every price",
+        "The survival formula gives the optimum of the linear program at every price",
         "our derivation: all robustness constraints tight",
         ("optimum",),
         equals_lp("closed"),
@@ -223,7 +223,7 @@ CLAIMS = (
     ),
     Claim(
         "randomized_is_exact",
-        "R is exactly 1/(1-(1-1/b)^k)-competitive up to its support",
+        "On seasons up to its support, R is exactly 1/(1-(1-1/b)^k)-competitive",
         f"our derivation: the distribution of {BEFORE} at finite b",
         ("algorithms",),
         randomized_exact(lambda k, b: np.asarray(randomized_worst_ratio(b, k))),

@@ -165,8 +165,8 @@ FIGURES = (
         _bounds_table,
         _bounds_draw,
         "The lower bound for n jobs; simulated worst known instances of the two-stage schedule "
-        "and of PRR at the same consistency; worst ratios found by search where it was run. "
-        "Two-stage leaves the bound at n = 5, where only instances with a small right job show "
-        "it; the last panel divides its worst known ratio by the bound.",
+        "and of PRR at the same consistency; worst ratios found by search where a search was run. "
+        "The two-stage schedule leaves the bound at n = 5, where only instances with a small "
+        "right job show it; the last panel divides its worst known ratio by the bound.",
     ),
 )

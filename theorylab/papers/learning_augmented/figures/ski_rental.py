@@ -119,8 +119,8 @@ FIGURES = (
         ("surface", "optimum"),
         _surface_table,
         _surface_draw,
-        "LP optimum of the consistency at each single prediction. It is largest for predictions "
-        "from 2b on, where it equals the closed form (dotted lines); just above b rules that fix "
-        "one distribution are not optimal.",
+        "The best consistency at each single prediction, from the linear program. It is largest "
+        "for predictions from 2b on, where it equals the closed form (dotted lines); just above b "
+        "rules that fix one distribution are not optimal.",
     ),
 )

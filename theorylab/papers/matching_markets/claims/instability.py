@@ -158,7 +158,7 @@ def figure_one(cost: float) -> Measure:
 CLAIMS = (
     Claim(
         "three_forms",
-        "Assignment, subsidy and coalition forms of Subset Instability are equal",
+        "The assignment, subsidy and coalition forms of Subset Instability are equal",
         f"{PAPER}, section 3",
         ("properties",),
         three_forms("assignment"),
@@ -194,7 +194,7 @@ CLAIMS = (
     ),
     Claim(
         "key_lemma",
-        "Deciding by upper bounds, instability is at most the optimism excess",
+        "When upper bounds decide, instability is at most the optimism excess",
         f"{PAPER}, lemma 4.1",
         ("properties",),
         key_lemma("ucb"),
@@ -211,8 +211,8 @@ CLAIMS = (
     Claim(
         "charging",
         (
-            "A platform may pay by lower bounds and charge for search frictions: stable, with "
-            "known profit"
+            "A platform may pay by lower bounds and charge for search frictions: the outcome is "
+            "stable and the profit known"
         ),
         f"{PAPER}, search frictions; profit by our derivation",
         ("properties",),
@@ -229,7 +229,8 @@ CLAIMS = (
     ),
     Claim(
         "figure_1",
-        "Figure 1: instability 3, utility difference 2, stable payments [5, 7]",
+        "In Figure 1 the instability is 3, the utility difference 2, and payments in [5, 7] are "
+        "stable",
         f"{PAPER}, figure 1",
         ("example",),
         figure_one(5.0),

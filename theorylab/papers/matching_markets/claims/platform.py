@@ -85,7 +85,8 @@ def ntu_learns(late: str) -> Measure:
 CLAIMS = (
     Claim(
         "profit_slope",
-        "Late profit per round is ε per matched agent, minus the widths",
+        "Late in the run the profit per round is ε per matched agent, minus the widths of the "
+        "intervals",
         f"{PAPER}, search frictions; profit by our derivation",
         ("regret",),
         profit_slope(True),
@@ -94,7 +95,7 @@ CLAIMS = (
     ),
     Claim(
         "break_even",
-        "The platform has earned back its losses by the guaranteed round",
+        "By the guaranteed round the platform has earned back its losses",
         f"{PAPER}, search frictions; the round by our derivation",
         ("regret",),
         even_in_time(1.0),
@@ -103,7 +104,7 @@ CLAIMS = (
     ),
     Claim(
         "ntu_lemma",
-        "Without transfers too, instability is at most the optimism excess",
+        "Without transfers, too, instability is at most the optimism excess",
         f"{PAPER}, section 6 in words; our proof",
         ("ntu",),
         ntu_lemma("breach"),

@@ -236,7 +236,7 @@ CLAIMS = (
     ),
     Claim(
         "two_sigma",
-        "Half-width 2σ √(log(NT)/visits) suffices",
+        "A half-width of 2σ √(log(NT)/visits) suffices for the confidence intervals",
         "our derivation: a union bound",
         ("regret", "variants"),
         intervals_hold(),
@@ -244,7 +244,7 @@ CLAIMS = (
     ),
     Claim(
         "clipping",
-        "Intervals kept inside [-1, 1] never promise more than 4 a pair",
+        "Intervals kept inside [-1, 1] never promise a pair more than 4",
         "our check of the pseudocode",
         ("variants",),
         sensible_rounds(True),
@@ -252,7 +252,7 @@ CLAIMS = (
     ),
     Claim(
         "reference_values",
-        "Regret, utility difference and excess of an independent implementation",
+        "Regret, utility difference and excess agree with an independent implementation",
         "our check: the averages of an independent program in NumPy",
         ("regret", "variants"),
         reference(0.5),
@@ -273,7 +273,7 @@ CLAIMS = (
     ),
     Claim(
         "minimax",
-        "On hidden matchings regret is σ N^1.5 √T up to a logarithm",
+        "On hidden matchings the regret is σ N^1.5 √T up to a logarithm",
         f"{PAPER}, lower bound",
         ("hidden",),
         minimax(True),
@@ -282,7 +282,7 @@ CLAIMS = (
     ),
     Claim(
         "log_rate",
-        "With interior prices instance-dependent regret is logarithmic",
+        "With prices inside the core the regret on one market is logarithmic in T",
         f"{PAPER}, section 6",
         ("rules",),
         logarithmic("midpoint", "max_slack"),
@@ -294,7 +294,7 @@ CLAIMS = (
     ),
     Claim(
         "edge_prices",
-        "With prices on the edge of the core it is not",
+        "With prices on the edge of the core the regret on one market is not logarithmic in T",
         "our check of the price rules",
         ("rules",),
         keeps_losing("row", "col"),
@@ -303,7 +303,8 @@ CLAIMS = (
     ),
     Claim(
         "structure",
-        "Typed preferences are learnt faster than linear ones, and those than unstructured ones",
+        "Typed preferences are learnt faster than linear ones, and linear ones faster than "
+        "unstructured ones",
         f"{PAPER}, section 5",
         ("structured",),
         structure("typed"),
@@ -312,7 +313,7 @@ CLAIMS = (
     ),
     Claim(
         "typed_scaling",
-        "With types, regret grows with N like √N at most",
+        "With types, regret grows with N no faster than √N",
         f"{PAPER}, section 5",
         ("structured",),
         no_growth_with_agents("typed"),

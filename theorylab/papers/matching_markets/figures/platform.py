@@ -154,7 +154,7 @@ FIGURES = (
         ("arrivals",),
         _arrival_table,
         _arrivals,
-        "n agents, half on each side, are drawn anew in every round; only pairs that are present "
+        "n agents, half on each side, are drawn again in every round; only pairs that are present "
         "can meet or leave. Right: sums at the horizon over the rate of the theorem; bars are two "
         f"standard errors. {SEEDS}",
     ),

@@ -212,8 +212,8 @@ FIGURES = (
         _minimax_table,
         _minimax,
         "Welfare regret on the hard instance, gap κσ√(K/T), over σN^1.5√T; bars are two standard "
-        "errors. Flat in T: the rate is attained. With the gap of the smaller horizon kept it is "
-        "not (dotted).",
+        "errors. Flat in T: the rate is attained. With the gap of the smaller horizon kept, it is "
+        "not attained (dotted).",
     ),
     Figure(
         "mm_v3",
@@ -229,7 +229,7 @@ FIGURES = (
     ),
     Figure(
         "mm_v4",
-        "Which core prices: log T or √T",
+        "Which prices in the core: log T or √T",
         "ours",
         ("rules",),
         _rules_table,

@@ -145,7 +145,7 @@ CLAIMS = (
     ),
     Claim(
         "kappa_hat",
-        "κ̂ = 1/s(λ) estimates the effective regularisation with relative error 6/N at most",
+        "κ̂ = 1/s(λ) estimates the effective regularisation with a relative error of 6/N at most",
         "our derivation: κ̂ has the error of the averaged law",
         ("gcv_rate",),
         kappa_estimate(1.0),
@@ -154,7 +154,7 @@ CLAIMS = (
     ),
     Claim(
         "gcv_needs_independence",
-        "GCV is right on independent samples, and on those alone",
+        "GCV is right on independent samples, and on independent samples alone",
         "our check of the hypothesis",
         ("gcv_controls",),
         design_ratio("gaussian"),
@@ -162,7 +162,7 @@ CLAIMS = (
     ),
     Claim(
         "gcv_fails_as_stated",
-        "How far GCV falls on dependent or heavy-tailed samples",
+        "On dependent or heavy-tailed samples GCV falls as far short as stated",
         "our check of the hypothesis",
         ("gcv_controls",),
         failure({"duplicated": 0.05, "augmented": 0.3, "elliptical": 0.4}),
@@ -171,7 +171,7 @@ CLAIMS = (
     ),
     Claim(
         "gcv_on_real_data",
-        "GCV predicts the test risk on Fashion-MNIST, N >= 250, every ridge",
+        "GCV predicts the test risk on Fashion-MNIST from N = 250 on, at every ridge",
         f"{PAPER}, figure 1",
         ("analytic", "spoiled"),
         real_ratio("gcv"),
@@ -181,15 +181,15 @@ CLAIMS = (
     ),
     Claim(
         "gcv_on_other_data",
-        "The same on MNIST and CIFAR-10",
+        "GCV predicts the test risk on MNIST and CIFAR-10 within the same band",
         f"{PAPER}, figure 1",
         ("analytic",),
         real_ratio("gcv", others=True),
         kind="finding",
         presets=PRETRAINED,
         note=(
-            "The band is Fashion-MNIST's; `gcv_where_selected` judges these at the ridge that one "
-            "would take."
+            "The band is that of Fashion-MNIST; `gcv_where_selected` judges these data at the "
+            "ridge that one would take."
         ),
     ),
 )

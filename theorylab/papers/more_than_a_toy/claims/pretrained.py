@@ -125,8 +125,8 @@ LOO = "our check: held-out errors estimate the risk of N - 1 samples without bia
 CLAIMS = (
     Claim(
         "gcv_where_selected",
-        "At the ridge that GCV selects it is within 10 % of the test risk of CIFAR-10, N >= "
-        "1,000, every kernel",
+        "At the ridge that GCV selects, GCV is within 10 % of the test risk on CIFAR-10 from N = "
+        "1,000 on, for every kernel",
         f"{PAPER}, figure 1",
         ("analytic", "network_curves"),
         gcv_where_selected("gcv"),
@@ -135,15 +135,16 @@ CLAIMS = (
     ),
     Claim(
         "gcv_at_every_ridge",
-        "GCV is within 10 % of the test risk at N >= 1,000, every kernel, data set and ridge",
+        "GCV is within 10 % of the test risk from N = 1,000 on, for every kernel, data set and "
+        "ridge",
         f"{PAPER}, figure 1",
         ("analytic", "network_curves"),
         gcv_everywhere,
         kind="finding",
         presets=PRETRAINED,
-        note="Not at ridge 0 and near it where leverages are uneven (diag K varies by half its "
-        "mean and more; the trained ResNet on Fashion-MNIST): leave-one-out is right there, and "
-        "GCV / LOO tells.",
+        note="It is not at ridge 0 and near it where leverages are uneven (diag K varies by half "
+        "its mean and more; the trained ResNet on Fashion-MNIST): leave-one-out is right there, "
+        "and GCV / LOO tells that GCV is not.",
     ),
     Claim(
         "uneven_leverage",
@@ -154,10 +155,10 @@ CLAIMS = (
         {"spread left out": uneven_leverage(False)},
         kind="finding",
         presets=PRETRAINED,
-        note="Exact for held-out residuals that have nothing to do with the leverages. Within 25 "
-        "% for most kernels and ridges; where the spread is largest the samples of least leverage "
-        "have the smaller held-out residuals, and GCV exceeds leave-one-out by less, or falls "
-        "below it.",
+        note="The relation is exact for held-out residuals that have nothing to do with the "
+        "leverages. It is right within 25 % for most kernels and ridges; where the spread is "
+        "largest the samples of least leverage have the smaller held-out residuals, and GCV "
+        "exceeds leave-one-out by less, or falls below it.",
     ),
     Claim(
         "diagnostic_flags",
@@ -180,7 +181,7 @@ CLAIMS = (
     ),
     Claim(
         "loo_is_right",
-        "Leave-one-out needs no random-matrix law: right for every kernel, within 12 %",
+        "Leave-one-out needs no random-matrix law: it is right within 12 % for every kernel",
         LOO,
         ("analytic", "network_curves"),
         loo_is_right("loo"),
@@ -189,15 +190,16 @@ CLAIMS = (
     ),
     Claim(
         "loo_of_networks",
-        "The same of networks on MNIST, Fashion-MNIST and CIFAR-10",
+        "Leave-one-out is right within 12 % for the kernels of networks on MNIST, Fashion-MNIST "
+        "and CIFAR-10",
         LOO,
         ("analytic", "network_curves"),
         loo_is_right("loo"),
         {"training risk": loo_is_right("train")},
         presets=("medium",),
         kind="finding",
-        note="Within 12 % in 307 of 312 cases and 13 % in all. The five are the ResNet trained on "
-        "MNIST, whose few hard images make most of its risk: on the 500 test images its standard "
-        "error is 8 to 9 %.",
+        note="It is within 12 % in 307 of 312 cases and within 13 % in all. The five others are "
+        "the ResNet trained on MNIST, whose few hard images make most of its risk: on the 500 "
+        "test images its standard error is 8 to 9 %.",
     ),
 )

@@ -57,7 +57,7 @@ def collapses(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence
 CLAIMS = (
     Claim(
         "norm_bound_is_vacuous",
-        "A norm bound is flat in N while the risk falls",
+        "A bound by the norm is flat in N while the risk falls",
         f"{PAPER}, comparison of theories; the form of the bound is ours",
         ("analytic",),
         norm_is_flat("norm_bound"),
@@ -66,7 +66,7 @@ CLAIMS = (
     ),
     Claim(
         "spectrum_is_not_enough",
-        "The spectrum without the target is too optimistic",
+        "A prediction from the spectrum without the target is too optimistic",
         f"{PAPER}, abstract",
         ("analytic",),
         too_optimistic("spectrum_only"),
@@ -75,7 +75,7 @@ CLAIMS = (
     ),
     Claim(
         "plugin_collapses",
-        "Plugging in a sample's own spectrum collapses as N nears its size",
+        "A prediction from the spectrum of a sample collapses as N nears the size of the sample",
         "our check: the omniscient estimate without omniscience",
         ("analytic",),
         collapses("plugin"),

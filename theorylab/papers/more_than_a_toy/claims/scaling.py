@@ -120,7 +120,7 @@ CLAIMS = (
     ),
     Claim(
         "scaling_exponents",
-        "R ~ N^-min(δ-1, 2α): the table of ridgeless slopes",
+        "R falls as N^-min(δ-1, 2α): the slopes without ridge agree with the table",
         "our derivation: the omniscient risk of power laws, computed independently",
         ("exponents",),
         exponent_table(0.0),

@@ -227,9 +227,9 @@ FIGURES = (
         REAL,
         _risk_table,
         _fig1,
-        "Kernels on the last data set: test risk (lines, band: standard deviation over splits), "
-        "GCV from the training set alone (open markers) and training risk (dotted). Below: GCV / "
-        f"LOO, grey where the random-matrix hypothesis is credible. {_RELATIVE}",
+        "For kernels on the last data set: test risk (lines; bands: standard deviation over "
+        "splits), GCV from the training set alone (open markers) and training risk (dotted). "
+        f"Below: GCV / LOO; in the grey band the random-matrix hypothesis is credible. {_RELATIVE}",
         "The paper shows a ResNet-34 pretrained on ImageNet, on CIFAR-100.",
     ),
     Figure(

@@ -119,7 +119,10 @@ CLAIMS = (
         sees_attacks("pn"),
         {m: sees_attacks(m) for m in OUTPUT_BASED},
         presets=BIG,
-        note="Stated condition: theta_0 pre-trained, shared by classifier, reference and theta~.",
+        note=(
+            "The stated condition is that theta_0 is pre-trained and shared by classifier, "
+            "reference and theta~."
+        ),
     ),
     Claim(
         "confidence_turns_back",

@@ -210,7 +210,8 @@ def gram_form(quantity: str) -> Measure:
 CLAIMS = (
     Claim(
         "closed_forms",
-        "theta~ is the projection of theta_hat: closed forms of norm and test loss",
+        "theta~ is the projection of theta_hat, which gives the norm and the test loss in closed "
+        "form",
         "our derivation",
         ("bounds",),
         closed_forms("closed"),
@@ -230,7 +231,7 @@ CLAIMS = (
     ),
     Claim(
         "isotropic_expectation",
-        "For isotropic signals PN^2 and the loss have trace formulas, PN^2 bounds the loss",
+        "For isotropic signals PN^2 and the loss have trace formulas, and PN^2 bounds the loss",
         f"{PAPER}, linear theory; trace formulas: our derivation",
         ("bounds",),
         expectations("pn", 0),
@@ -246,14 +247,14 @@ CLAIMS = (
     ),
     Claim(
         "pn_bounds_each_loss",
-        "(s_max^2/m) PN^2 bounds the test loss of each signal, n = m",
+        "For n = m, (s_max^2/m) PN^2 bounds the test loss of each signal",
         f"{PAPER}, linear theory, without its assumption on the two parts",
         ("bounds",),
         always_bounded,
         kind="finding",
-        note="It bounds the expectation over isotropic signals (isotropic_expectation), not each, "
-        "and no signal in the null space of the training inputs: the norm is 0 there, the loss is "
-        "not.",
+        note="It bounds the expectation over isotropic signals (isotropic_expectation), but not "
+        "each signal, and none in the null space of the training inputs: there the norm is 0 and "
+        "the loss is not.",
     ),
     Claim(
         "confidence_is_blind",
@@ -277,7 +278,8 @@ CLAIMS = (
     ),
     Claim(
         "early_stopping",
-        "Stopped early, the reference removes what any training moves",
+        "With early stopping, comparing with the reference removes what training without shift "
+        "moves",
         "our derivation: gradient flow in closed form",
         ("early",),
         early_stopping(0),
@@ -285,7 +287,7 @@ CLAIMS = (
     ),
     Claim(
         "finite_sample_floor",
-        "Without shift the stopped norm is not 0 but falls as n^-1/2",
+        "Without shift the norm after early stopping is not 0, but falls as n^-1/2",
         "our derivation; the constant: an independent simulation",
         ("floor",),
         finite_sample_floor("pn"),

@@ -162,7 +162,7 @@ def _changed(cell: Mapping[str, Any]) -> str | None:
 CLAIMS = (
     Claim(
         "pn_predicts_error",
-        "The Projection Norm predicts the error: R^2 >= .80, rank correlation >= .85",
+        "The Projection Norm predicts the error, with R^2 >= .80 and rank correlation >= .85",
         f"{PAPER}, abstract and main table; the thresholds are ours",
         ("shifts", "sweep"),
         predicts("pn"),
@@ -175,7 +175,7 @@ CLAIMS = (
     ),
     Claim(
         "pn_is_ahead",
-        "R^2 exceeds that of ConfScore, Entropy and ATC by .25",
+        "The Projection Norm's R^2 exceeds that of ConfScore, Entropy and ATC by .25 or more",
         f"{PAPER}, main table; the margin is ours",
         ("shifts",),
         ahead("pn"),
@@ -184,7 +184,8 @@ CLAIMS = (
     ),
     Claim(
         "pn_extrapolates",
-        "Fitted on mild shifts, its line errs at most half as much on hard ones as theirs",
+        "Fitted on mild shifts, the Projection Norm's line errs on hard shifts at most half as "
+        "much as the lines of the other scores",
         f"{PAPER}, lines fitted on mild shifts",
         ("shifts",),
         extrapolates("pn"),
@@ -193,7 +194,8 @@ CLAIMS = (
     ),
     Claim(
         "pn_extrapolates_little",
-        "The same from the few mild shifts of the quick preset",
+        "Fitted on the few mild shifts of the quick preset, its line errs at most half as much on "
+        "hard ones as theirs",
         f"{PAPER}, lines fitted on mild shifts",
         ("shifts",),
         extrapolates("pn"),
@@ -201,15 +203,15 @@ CLAIMS = (
         kind="finding",
         presets=("quick",),
         note=(
-            "It errs less, but not half as much, with lines through the 8 shifts of severity 1 "
-            "and clean data."
+            "It errs less than theirs, but more than half as much, with lines through the 8 "
+            "shifts of severity 1 and clean data."
         ),
     ),
     Claim(
         "clean_zero_point",
         (
-            "Clean sets agree to 10 % of the range, and the norm grows by half or more above "
-            "their value"
+            "Clean test sets agree to 10 % of the range, and under shifts the norm grows by half "
+            "or more above their value"
         ),
         "our check; the margins are ours",
         ("shifts",),
@@ -228,7 +230,7 @@ CLAIMS = (
     ),
     Claim(
         "steps_matter_little",
-        "R^2 is flat in the number of steps T: it falls by <= 0.1",
+        "R^2 is flat in the number of steps T: it falls by 0.1 at most",
         f"{PAPER}, on the number of iterations; the margin is ours",
         ("shifts", "sweep"),
         robust_to("steps"),
@@ -237,7 +239,8 @@ CLAIMS = (
     ),
     Claim(
         "samples_matter_little",
-        "R^2 is flat in the number of test samples down to a hundred or so: it falls by <= 0.1",
+        "R^2 is flat in the number of test samples down to about a hundred: it falls by 0.1 at "
+        "most",
         (
             "an independent run of the paper's method (the code of COT, Lu et al. 2023); the "
             "margin is ours"

@@ -132,8 +132,8 @@ FIGURES = (
         _linear_example_table,
         _linear_example,
         "Linear model, training inputs (z, 0), test inputs (z, s z'). The outputs do not depend "
-        "on s; the Projection Norm rises and saturates, the loss goes on as s^2. Bands span the "
-        "seeds.",
+        "on s; the Projection Norm rises and saturates, while the loss goes on growing as s^2. "
+        "Bands span the seeds.",
     ),
     Figure(
         "pn_linear_bound",
@@ -154,7 +154,7 @@ FIGURES = (
         _early_table,
         _early,
         "Gradient flow on a linear model: the distance to theta_hat is large at small t without "
-        "any shift, that to a reference stopped at the same t starts from 0. Both tend to the "
-        "same limit. Bands span the seeds.",
+        "any shift, while the distance to a reference stopped at the same t starts from 0. Both "
+        "tend to the same limit. Bands span the seeds.",
     ),
 )

@@ -214,8 +214,8 @@ FIGURES = (
         ("shifts",),
         _scatter_table,
         _scatter,
-        f"{_NETWORK} Grey: one least-squares line a seed; the title has the mean R^2 over seeds. "
-        "A score is good when points of all families lie on one line.",
+        f"{_NETWORK} Grey: one least-squares line per seed; the title has the mean R^2 over "
+        "seeds. A score is good when points of all families lie on one line.",
         OURS,
     ),
     Figure(
@@ -226,8 +226,9 @@ FIGURES = (
         _quality_table,
         _quality,
         "R^2 and rank correlation over all shifts, and the mean squared error on hard shifts of a "
-        "line fitted on mild ones; a point a seed, a bar for their mean. AgreeScore with a second "
-        "model that shares the backbone, or has an initialisation of its own.",
+        "line fitted on mild ones; one point per seed, a bar for their mean. AgreeScore is shown "
+        "with a second model that shares the backbone, and with one that has an initialisation of "
+        "its own.",
         OURS,
     ),
     Figure(

@@ -14,6 +14,6 @@ SHORT = {
 }
 
 OURS = (
-    "Corruptions, networks and pre-training of our own; the paper has CIFAR-10-C and "
+    "Corruptions, networks and pre-training are our own; the paper has CIFAR-10-C and "
     "ImageNet-pre-trained networks."
 )

@@ -174,7 +174,7 @@ CLAIMS = (
     ),
     Claim(
         "mixture_kl",
-        "The one-dimensional formula of the mixture's KL divergence, and KL <= q ||Δ||²/2",
+        "The one-dimensional formula gives the mixture's KL divergence, and KL <= q ||Δ||²/2",
         "our derivation: the mixture's density is a Gaussian times a cosh",
         ("closed",),
         kl("kl", "kl_bound"),
@@ -198,7 +198,7 @@ CLAIMS = (
         "risk_table",
         "Excess risks follow A / information: SL within 3 % of its exact risk, the others within "
         "10 % of leading order where the information is >= 10 d/s²",
-        "our derivation: one Fisher information a point",
+        "our derivation: one Fisher information per point",
         ("table",),
         risk_table(),
         {
@@ -207,8 +207,8 @@ CLAIMS = (
             "an unlabelled point worth a label": risk_table(information="one"),
         },
         presets=BIG,
-        note="Not of UL+ at s=0.5, d=10, 1000 + 1000, whose information is half of what leading "
-        "order needs: that is a finding of its own.",
+        note="UL+ at s=0.5, d=10, 1000 + 1000 is left out, whose information is half of what "
+        "leading order needs: that is a finding of its own.",
     ),
     Claim(
         "leading_order_is_not_enough",
@@ -221,13 +221,16 @@ CLAIMS = (
     ),
     Claim(
         "reference_simulation",
-        "An independent NumPy simulation of the same table, within 10 % or 4 of its standard "
+        "The table agrees with an independent NumPy simulation within 10 % or 4 of its standard "
         "errors",
         "our check",
         ("table",),
         published_simulation(),
         {"columns shifted by one": published_simulation(1)},
         presets=BIG,
-        note="Standard errors of the trivial setting were not reported: taken as 0.002 to 0.003.",
+        note=(
+            "Standard errors of the trivial setting were not reported and are taken as 0.002 to "
+            "0.003."
+        ),
     ),
 )

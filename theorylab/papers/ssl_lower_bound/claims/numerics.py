@@ -84,7 +84,7 @@ CLAIMS = (
     ),
     Claim(
         "precision",
-        "float32 and float64 agree on every reported risk to 1 %",
+        "float32 and float64 agree to 1 % on every reported risk",
         "our check: no cancellation",
         ("precision", "cancellation"),
         precision("stable float32", "stable float64"),

@@ -261,7 +261,7 @@ def q_of(s: float) -> float:
 CLAIMS = (
     Claim(
         "no_rate_improvement",
-        "SSL beats the better of SL and UL+ by a constant: their ratio lies between 1 and 2, "
+        "SSL beats the better of SL and UL+ by a constant only: their ratio lies between 1 and 2, "
         "within 5 %",
         f"{PAPER}, theorem 3; the constant 2: our derivation",
         ("labels", "limits"),
@@ -289,7 +289,8 @@ CLAIMS = (
     ),
     Claim(
         "never_both_rates",
-        "SSL's risk cannot vanish against SL's and against UL+'s at once: the ratios sum to >= 0.9",
+        "SSL's risk cannot vanish against SL's and against UL+'s at once: the ratios sum to 0.9 "
+        "or more",
         f"{PAPER}, corollary; the sum of the limits: our derivation",
         ("limits",),
         never_both(False),
@@ -298,7 +299,7 @@ CLAIMS = (
     ),
     Claim(
         "exponents",
-        "The rates of Table 1: 1/n; s^-1 for SL and s^-3 for UL+ up to s = 1",
+        "The rates of Table 1 are right: 1/n, and s^-1 for SL and s^-3 for UL+ up to s = 1",
         f"{PAPER}, table 1",
         ("slopes",),
         exponents(0.0),
@@ -307,15 +308,15 @@ CLAIMS = (
     ),
     Claim(
         "high_snr_rate",
-        "UL+'s printed rate s^-3, above s = 1",
+        "UL+'s printed rate s^-3 is right above s = 1",
         f"{PAPER}, table 1 outside of s <= 1",
         ("slopes",),
         high_snr(3.0),
         kind="finding",
         presets=BIG,
         note=(
-            "The paper states it for s in (0, 1]: beyond, it would be below the rate with all "
-            "labels."
+            "The paper states it for s in (0, 1]: for larger s it would be below the rate with "
+            "all labels."
         ),
     ),
     Claim(

@@ -157,8 +157,8 @@ CLAIMS = (
     Claim(
         "option_two",
         (
-            "Stage 2's update is SCAFFOLD option II as it runs on networks: equal iterates over "
-            "50 rounds, to 1e-10"
+            "The update of stage 2 is option II of SCAFFOLD as it runs on networks: iterates are "
+            "equal over 50 rounds, to 1e-10"
         ),
         "our derivation: option II in terms of each client's correction",
         ("equivalence",),
@@ -189,7 +189,8 @@ CLAIMS = (
     ),
     Claim(
         "fedavg_bias",
-        "FedAvg's limit is the optimum for M = 1 and lies farther from it with every more of M",
+        "FedAvg's limit is the optimum for M = 1, and lies farther from the optimum the larger M "
+        "is",
         "our derivation: fixed point of FedAvg's affine round",
         FIXED,
         bias_grows("bias"),
@@ -216,7 +217,7 @@ CLAIMS = (
     ),
     Claim(
         "rate",
-        "SCAFFOLD's contraction a round is the spectral radius on Σ h_i = 0, within 0.01",
+        "SCAFFOLD's contraction per round is the spectral radius on Σ h_i = 0, within 0.01",
         "our derivation: a round is linear in θ and the h_i",
         FIXED,
         rates("radius"),
@@ -224,7 +225,7 @@ CLAIMS = (
     ),
     Claim(
         "best_steps",
-        "SCAFFOLD has a best M inside the grid: fewer and more local steps are slower",
+        "SCAFFOLD has a best M inside the grid: both fewer and more local steps are slower",
         "our check of the spectral radii of a round",
         FIXED,
         best_steps("radius"),
@@ -232,7 +233,8 @@ CLAIMS = (
     ),
     Claim(
         "step_size",
-        "Steps below 2/λmax contract and are accepted, steps above diverge and are refused",
+        "Step sizes below 2/λmax contract and are accepted; step sizes above it diverge and are "
+        "refused",
         "our derivation: gradient descent on a quadratic",
         ("step_size",),
         refused(lambda c: c),
@@ -240,8 +242,8 @@ CLAIMS = (
     ),
     Claim(
         "curvature",
-        "Standardised features: trace of the Gram matrix / n is the number of live coordinates, "
-        "and λmax(H_i) 1 % to 100 % of p",
+        "With standardised features the trace of the Gram matrix over n is the number of live "
+        "coordinates, and λmax(H_i) is 1 % to 100 % of p",
         "our derivation: unit variances add up to the trace, which bounds λmax",
         ("convex",),
         curvature_scales(""),

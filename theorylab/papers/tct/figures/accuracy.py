@@ -162,8 +162,8 @@ FIGURES = (
         ("train", "convex"),
         convexity_table,
         _convexity,
-        "Two classes a client. (A) least squares on the tangent features, M local steps a round; "
-        f"centralized: M steps on all examples. (B) the network. {SPREAD}",
+        "Two classes per client. (A) Least squares on the tangent features, M local steps per "
+        f"round; centralized: M steps on all examples. (B) The network. {SPREAD}",
         NUMBERS,
     ),
     Figure(
@@ -174,8 +174,8 @@ FIGURES = (
         probe_table,
         _probe,
         (
-            "The first layers stay as they were learned, the others are drawn anew and trained "
-            f"centrally. {SPREAD}"
+            "The first layers stay as they were learned; the others are initialised again and "
+            f"trained centrally. {SPREAD}"
         ),
         NUMBERS,
     ),
@@ -197,7 +197,8 @@ FIGURES = (
         finals_table,
         _table,
         "Test accuracy in percent, mean and standard deviation over seeds; networks: mean of the "
-        "last 10 rounds. The best federated method in bold.",
-        f"{NUMBERS} Sourced are its largest gaps: +36 points on Fashion-MNIST, +37 on CIFAR-10.",
+        "last 10 rounds. The best federated method is in bold.",
+        f"{NUMBERS} Known from its text are its largest gaps: +36 points on Fashion-MNIST, +37 on "
+        "CIFAR-10.",
     ),
 )

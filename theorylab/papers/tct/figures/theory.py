@@ -34,7 +34,7 @@ def _theory(table: Table) -> MplFigure:
             )
         axis.set(xscale="log", xlabel="local steps M")
     axes[0, 0].set(yscale="log", title="p < n: distance of the limit")
-    axes[0, 1].set(title="p < n: contraction a round", ylim=(0, 1.05))
+    axes[0, 1].set(title="p < n: contraction per round", ylim=(0, 1.05))
     for i, ((series,), rows) in enumerate(table.where(panel="interpolation").groups("series")):
         algorithm, m = str(series).split()
         mean_line(
@@ -60,8 +60,8 @@ FIGURES = (
         ("fixed_points", "interpolation"),
         theory_table,
         _theory,
-        "Left and middle: four dissimilar clients with noise, more examples than features: FedAvg "
-        "is biased, SCAFFOLD is not, and too many local steps slow it down. Right: more features "
-        "than examples, no bias. Bands span the seeds.",
+        "Left and middle: four dissimilar clients with noise and more examples than features. "
+        "FedAvg is biased, SCAFFOLD is not, and too many local steps slow it down. Right: more "
+        "features than examples, no bias. Bands span the seeds.",
     ),
 )

@@ -87,7 +87,7 @@ FOUND = "1 v 7, noise x4, rbf logistic"
 CLAIMS = (
     Claim(
         "mnist_1v7_clean",
-        "MNIST 1 v 7 with nuisance, clean labels: corr >= 0.8",
+        "On MNIST 1 v 7 with nuisance features and clean labels the correlation is 0.8 or more",
         REAL,
         ("pairs",),
         line(pair_line(0, 0.0, 1e-5), (0.8, np.inf)),
@@ -96,7 +96,7 @@ CLAIMS = (
     ),
     Claim(
         "mnist_1v7_noisy",
-        "MNIST 1 v 7 with nuisance, 10 % noise: corr <= -0.4",
+        "On MNIST 1 v 7 with nuisance features and 10 % noise the correlation is -0.4 or less",
         REAL,
         ("pairs",),
         line(pair_line(0, 0.1, 1e-5), (-np.inf, -0.4)),
@@ -108,7 +108,8 @@ CLAIMS = (
     ),
     Claim(
         "mnist_1v7_more_data",
-        "MNIST 1 v 7, 10 % noise: OOD accuracy falls by >= 0.2 while ID rises by >= 0.015",
+        "On MNIST 1 v 7 with 10 % noise, more data lower OOD accuracy by 0.2 or more and raise ID "
+        "accuracy by 0.015 or more",
         REAL,
         ("pairs",),
         more_data_hurts(pair_line(0, 0.1, 1e-5), 0.2, 0.015),
@@ -117,7 +118,7 @@ CLAIMS = (
     ),
     Claim(
         "mnist_1v7_penalty",
-        "MNIST 1 v 7, 10 % noise, penalty 0.1: corr >= 0.8",
+        "On MNIST 1 v 7 with 10 % noise and a penalty of 0.1 the correlation is 0.8 or more",
         REAL,
         ("pairs",),
         line(pair_line(0, 0.1, 0.1), (0.8, np.inf)),
@@ -126,7 +127,8 @@ CLAIMS = (
     ),
     Claim(
         "mnist_3v8",
-        "MNIST 3 v 8 turns even with clean labels, and further with noise: corr <= -0.4",
+        "On MNIST 3 v 8 the line turns around even with clean labels, and further with noise: "
+        "correlation <= -0.4",
         REAL,
         ("pairs",),
         lambda r, p: [
@@ -139,7 +141,7 @@ CLAIMS = (
     Claim(
         "network",
         "A two-layer network that interpolates 20 % noise loses more accuracy out of distribution "
-        "than with clean labels, by >= 0.02",
+        "than with clean labels, by 0.02 or more",
         "our check: the linear effect in a network",
         ("mlp",),
         network_slope(0, 0.2),
@@ -148,8 +150,8 @@ CLAIMS = (
     ),
     Claim(
         "coloured_mnist",
-        "Coloured MNIST with a reversed colour: noise of 0.25 lowers the ID-OOD correlation of an "
-        "interpolating machine by >= 0.5",
+        "On Coloured MNIST with a reversed colour, noise of 0.25 lowers the ID-OOD correlation of "
+        "an interpolating machine by 0.5 or more",
         f"{PAPER}, Coloured MNIST",
         ("coloured",),
         colour_drop("interpolating"),
@@ -158,10 +160,10 @@ CLAIMS = (
     ),
     Claim(
         "coloured_mnist_negative",
-        "Coloured MNIST, 1 v 7, whose pixels' colour noise grows fourfold OOD: with 10 % wrong "
-        "labels an interpolating machine's ID and OOD accuracy are negatively correlated, mean "
-        "over seeds. It was the best line of a search, so that only a replication at base seeds "
-        "that the search has not seen decides it",
+        "On Coloured MNIST, 1 v 7, whose pixels' colour noise grows fourfold out of distribution, "
+        "an interpolating machine with 10 % wrong labels has negatively correlated ID and OOD "
+        "accuracies, in the mean over seeds. It was the best line of a search, so that only a "
+        "replication at base seeds that the search has not seen decides it",
         f"{PAPER}, Coloured MNIST; the setting is the best of our search",
         ("search",),
         searched(FOUND, 0.1),

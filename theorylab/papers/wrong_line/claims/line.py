@@ -59,7 +59,7 @@ CLAIMS = (
     Claim(
         "wrong_line",
         "With label noise, interpolation, many nuisance features and a shift on them, ID and OOD "
-        "accuracy are negatively correlated: corr <= -0.6, slope < -0.2",
+        "accuracy are negatively correlated: correlation <= -0.6, slope < -0.2",
         f"{PAPER}, abstract and Fig. 1a",
         ("noise", "penalty"),
         line(BASE, *NEGATIVE),
@@ -67,7 +67,7 @@ CLAIMS = (
     ),
     Claim(
         "clean_line",
-        "Without label noise the accuracies are on a line: corr >= 0.85",
+        "Without label noise the accuracies are on a rising line: correlation >= 0.85",
         f"{PAPER}, Fig. 1b",
         ("noise",),
         line(CLEAN, (0.85, np.inf)),
@@ -75,7 +75,7 @@ CLAIMS = (
     ),
     Claim(
         "penalty_restores",
-        "A penalty of 0.1, which does not interpolate, restores the line: corr >= 0.95",
+        "A penalty of 0.1, which does not interpolate, restores the line: correlation >= 0.95",
         f"{PAPER}, linear ablation: no interpolation",
         ("noise", "penalty"),
         line(STRONG, (0.95, np.inf)),
@@ -91,7 +91,7 @@ CLAIMS = (
     ),
     Claim(
         "no_shift_restores",
-        "Without a real shift (τ = 0.02) the line is restored: corr >= 0.98",
+        "Without a real shift (τ = 0.02) the line is restored: correlation >= 0.98",
         f"{PAPER}, linear ablation: no shift",
         ("noise",),
         line(STILL, (0.98, np.inf)),
@@ -99,7 +99,8 @@ CLAIMS = (
     ),
     Claim(
         "more_data_hurts",
-        "With noisy labels, more data lower OOD accuracy by >= 0.10 and raise ID by >= 0.10",
+        "With noisy labels, more data lower OOD accuracy by 0.10 or more and raise ID accuracy by "
+        "0.10 or more",
         f"{PAPER}, abstract",
         ("noise", "penalty"),
         more_data_hurts(BASE, 0.1, 0.1),

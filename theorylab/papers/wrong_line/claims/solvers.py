@@ -100,8 +100,8 @@ CLAIMS = (
     Claim(
         "least_squares",
         (
-            "Minimum-norm least squares grows the nuisance sensitivity with n by >= 30 % even "
-            "with clean labels"
+            "Minimum-norm least squares lets the nuisance sensitivity grow with n by 30 % or more "
+            "even with clean labels"
         ),
         "our derivation: least squares fits every point, with noise or without",
         ("learners",),
@@ -111,7 +111,8 @@ CLAIMS = (
     ),
     Claim(
         "early_stopping",
-        "Gradient descent stopped after one step stays on the line with noisy labels: corr >= 0.8",
+        "Gradient descent stopped after one step stays on the line with noisy labels: correlation "
+        ">= 0.8",
         f"{PAPER}, as cited elsewhere: early stopping removes the effect",
         ("learners",),
         early_stopping(0.1, 0),

@@ -217,7 +217,7 @@ CLAIMS = (
         "sensitivity_grows",
         (
             "The nuisance sensitivity ‖w_N‖ / ‖w_S‖ grows at least threefold with n under noise, "
-            "and does not grow without"
+            "and does not grow without noise"
         ),
         "our derivation: from the memorisation bound, which grows with the number of wrong labels",
         ("noise",),

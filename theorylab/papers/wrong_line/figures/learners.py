@@ -156,9 +156,9 @@ FIGURES = (
         ("learners",),
         learners_table,
         _learners,
-        "Gradient descent on the logistic loss stopped early keeps the line; run on, it leaves "
-        "it. Minimum-norm least squares leaves it even with clean labels: it fits every label to "
-        "exactly ±1. Largest n ringed.",
+        "Gradient descent on the logistic loss keeps to the line when it is stopped early, and "
+        "leaves it when it runs on. Minimum-norm least squares leaves it even with clean labels: "
+        "it fits every label to exactly ±1. The largest n is ringed.",
     ),
     Figure(
         "wl_pairs",
@@ -168,8 +168,8 @@ FIGURES = (
         pairs_table,
         _pairs,
         "50 principal components of two digits with 50,000 nuisance features appended; clean test "
-        "labels. Bands: standard deviation over seeds. 3 v 8 turns even without added noise: the "
-        "classes overlap in 50 components.",
+        "labels. Bands: standard deviation over seeds. The line of 3 v 8 turns around even "
+        "without added noise: the classes overlap in 50 components.",
     ),
     Figure(
         "wl_mlp",
@@ -188,9 +188,9 @@ FIGURES = (
         ("coloured",),
         coloured_table,
         _coloured,
-        "14 x 14 digits, label digit ≥ 5, colour agrees with it with probability 0.9, out of "
-        "distribution 0.1; kernel machine with an RBF kernel. Means over seeds, largest n ringed, "
-        "correlations over all models.",
+        "Digits of 14 x 14 pixels; the label is whether the digit is 5 or more, and the colour "
+        "agrees with it with probability 0.9, out of distribution 0.1; a kernel machine with an "
+        "RBF kernel. Means over seeds, the largest n ringed; correlations are over all models.",
         "A kernel machine instead of the paper's network, whose settings could not be read.",
     ),
     Figure(

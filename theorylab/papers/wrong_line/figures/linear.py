@@ -200,7 +200,7 @@ FIGURES = (
         points_table,
         _fig1,
         "One point per training set. With wrong labels more data raise ID and lower OOD accuracy; "
-        "without, both rise. Grey: least-squares line. " + _SETTING,
+        "without wrong labels both rise. Grey: least-squares line. " + _SETTING,
         "The paper's own dimensions could not be read.",
     ),
     Figure(
@@ -221,8 +221,9 @@ FIGURES = (
         _LINEAR,
         linear_table,
         _reference,
-        "Against reference values from an independent NumPy computation with other random "
-        "numbers. The CSV has the accuracies, training errors and sensitivities by n. " + _SETTING,
+        "They stand beside reference values from an independent NumPy computation with other "
+        "random numbers. The CSV has the accuracies, training errors and sensitivities by n. "
+        + _SETTING,
     ),
     Figure(
         "wl_curves",
