@@ -1,5 +1,7 @@
 import re
 from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,18 @@ def test_every_cell_of_every_preset_has_a_key_of_its_own(paper, preset):
     for experiment in paper.experiments:
         keys = [make_task(paper, experiment.name, cell).key for cell in experiment.cells(chosen)]
         assert keys and len(set(keys)) == len(keys), experiment.name
+
+
+ROOMS_WITH_MEANINGS = [
+    room for room in ROOMS if find_spec(f"theorylab.papers.{room.slug}.presets") is not None
+]
+
+
+@pytest.mark.parametrize("paper", ROOMS_WITH_MEANINGS, ids=lambda p: p.slug)
+def test_every_value_of_a_preset_has_a_meaning_and_every_meaning_a_value(paper):
+    meanings = import_module(f"theorylab.papers.{paper.slug}.presets").MEANINGS
+    assert set(meanings) == set(paper.preset("quick").values)
+    assert all(isinstance(text, str) and len(text) >= 5 for text in meanings.values())
 
 
 @pytest.mark.parametrize("paper", ROOMS, ids=lambda p: p.slug)

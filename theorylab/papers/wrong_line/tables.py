@@ -1,6 +1,7 @@
 """The numbers of the figures: tables reduced from results."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,14 +41,23 @@ def axis(rows: Results, name: str) -> list[float]:
     return list(next(iter(rows)).cell[name])
 
 
-def line_of(
-    inside: np.ndarray, outside: np.ndarray, ns: Sequence[float]
-) -> tuple[float, float, float]:
-    """(pooled correlation, slope, correlation of the means by n) of accuracies (seeds, sizes)."""
+class AccuracyLine(NamedTuple):
+    """The line through probits of ID and OOD accuracy.
+
+    corr: the correlation over all training sets. corr_of_means: that of the means by n.
+    """
+
+    corr: float
+    slope: float
+    corr_of_means: float
+
+
+def line_of(inside: np.ndarray, outside: np.ndarray, ns: Sequence[float]) -> AccuracyLine:
+    """The line of ID and OOD accuracies (seeds, sizes)."""
     fit = accuracy_line(
         inside, outside, clip=CLIP, groups=np.broadcast_to(np.asarray(ns), inside.shape)
     )
-    return fit.corr, fit.slope, fit.group_corr
+    return AccuracyLine(fit.corr, fit.slope, fit.group_corr)
 
 
 def settings(
@@ -276,24 +286,35 @@ def coloured_table(results: AllResults, preset: Preset) -> Table:
     return grid_table(results, "coloured", lambda cell: str(cell["name"]))
 
 
-def search_lines(
-    results: AllResults,
-) -> list[tuple[str, float, np.ndarray, tuple[float, float, float], Results, int]]:
-    """(setting, eta, correlation of each seed over its sizes, pooled line, rows, index of eta) of
-    the search."""
+class SearchLine(NamedTuple):
+    """The line of one setting of the search at one noise rate.
+
+    seed_corrs: the correlation of each seed over its sizes. rows: of the setting, all noise rates.
+    place: of the noise rate in their arrays.
+    """
+
+    setting: str
+    eta: float
+    seed_corrs: np.ndarray
+    line: AccuracyLine
+    rows: Results
+    place: int
+
+
+def search_lines(results: AllResults) -> list[SearchLine]:
+    """The lines of all settings and noise rates of the search."""
     found = []
     for name in results["search"].unique("name"):
         rows = results["search"].where(name=name)
         ns = axis(rows, "ns")
         inside, outside = rows.stack("id"), rows.stack("ood")
         for e, eta in enumerate(axis(rows, "etas")):
-            each = np.array(
-                [
-                    line_of(i[None], o[None], ns)[0]
-                    for i, o in zip(inside[:, :, e], outside[:, :, e], strict=True)
-                ]
-            )
-            found.append((name, eta, each, line_of(inside[:, :, e], outside[:, :, e], ns), rows, e))
+            of_setting = inside[:, :, e], outside[:, :, e]
+            seed_corrs = [
+                line_of(i[None], o[None], ns).corr for i, o in zip(*of_setting, strict=True)
+            ]
+            line = line_of(*of_setting, ns)
+            found.append(SearchLine(name, eta, np.array(seed_corrs), line, rows, e))
     return found
 
 
@@ -316,19 +337,17 @@ def search_table(results: AllResults, preset: Preset) -> Table:
         "n_last",
         "seeds",
     )
-    for name, eta, each, (corr, slope, means), rows, e in search_lines(results):
-        spread = over_seeds("", each).interval or (np.nan, np.nan)
+    for found in search_lines(results):
+        low, high = over_seeds("", found.seed_corrs).interval or (np.nan, np.nan)
+        rows, e, ns = found.rows, found.place, axis(found.rows, "ns")
         inside, outside = rows.stack("id")[:, :, e].mean(0), rows.stack("ood")[:, :, e].mean(0)
-        ns = axis(rows, "ns")
         table.add(
-            setting=name,
-            eta=eta,
-            corr=corr,
-            corr_of_means=means,
-            slope=slope,
-            seed_corr=each.mean(),
-            seed_low=spread[0],
-            seed_high=spread[1],
+            setting=found.setting,
+            eta=found.eta,
+            **found.line._asdict(),
+            seed_corr=found.seed_corrs.mean(),
+            seed_low=low,
+            seed_high=high,
             id_first=inside[0],
             id_last=inside[-1],
             ood_first=outside[0],
@@ -336,6 +355,6 @@ def search_table(results: AllResults, preset: Preset) -> Table:
             train_error=rows.stack("train_error")[:, :, e].max(),
             n_first=ns[0],
             n_last=ns[-1],
-            seeds=len(each),
+            seeds=len(found.seed_corrs),
         )
     return table

@@ -53,7 +53,9 @@ def colour_drop(name: str, noisy: float = 0.25) -> Measure:
         )
 
         def drop(inside: np.ndarray, outside: np.ndarray) -> float:
-            clean, wrong = (line_of(inside[..., e], outside[..., e], ns)[0] for e in (first, last))
+            clean, wrong = (
+                line_of(inside[..., e], outside[..., e], ns).corr for e in (first, last)
+            )
             return clean - wrong
 
         return [
@@ -73,8 +75,8 @@ def searched(name: str, eta: float) -> Measure:
     """Each seed's correlation over sizes: the mean over seeds is below 0."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        each = next(each for n, e, each, *_ in search_lines(results) if n == name and e == eta)
-        return [over_seeds("correlation over n, mean over seeds", each, high=0.0)]
+        found = next(s for s in search_lines(results) if (s.setting, s.eta) == (name, eta))
+        return [over_seeds("correlation over n, mean over seeds", found.seed_corrs, high=0.0)]
 
     return measure
 

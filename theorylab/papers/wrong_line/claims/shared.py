@@ -59,14 +59,14 @@ def line(
         found = [
             correlation(
                 f"pooled correlation of probits{name}",
-                line_of(inside, outside, ns)[0],
+                line_of(inside, outside, ns).corr,
                 inside.size,
                 *corr,
                 len(inside),
             ),
             bootstrap(
                 f"correlation of the means by n{name}",
-                lambda i, o: line_of(i, o, ns)[2],
+                lambda i, o: line_of(i, o, ns).corr_of_means,
                 (inside, outside),
                 *corr,
             ),
@@ -75,7 +75,7 @@ def line(
             found.append(
                 bootstrap(
                     "slope d probit(OOD) / d probit(ID)",
-                    lambda i, o: line_of(i, o, ns)[1],
+                    lambda i, o: line_of(i, o, ns).slope,
                     (inside, outside),
                     *slope,
                 )

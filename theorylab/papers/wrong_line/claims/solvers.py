@@ -66,7 +66,7 @@ def early_stopping(eta: float, look: int) -> Measure:
         rows = results["learners"]
         e = axis(rows, "etas").index(eta)
         inside, outside = rows.stack("id")[:, :, e, look], rows.stack("ood")[:, :, e, look]
-        corr = line_of(inside, outside, axis(rows, "ns"))[0]
+        corr = line_of(inside, outside, axis(rows, "ns")).corr
         return [
             correlation(
                 "pooled correlation of probits", corr, inside.size, 0.8, np.inf, len(inside)
