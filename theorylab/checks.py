@@ -84,7 +84,7 @@ def real(
     return array
 
 
-def within(
+def within(  # noqa: PLR0913
     name: str,
     value: Any,
     low: float = -np.inf,

@@ -33,7 +33,7 @@ class CNN(nnx.Module):
         hidden: widths of the dense layers before the output.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         input_shape: tuple[int, int, int],
         num_outputs: int,

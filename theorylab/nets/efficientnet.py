@@ -199,7 +199,7 @@ def load_efficientnet_lite0(
     return model
 
 
-def _fill(model: EfficientNetLite0, weights: Mapping[str, np.ndarray], *, head: bool) -> None:
+def _fill(model: EfficientNetLite0, weights: Mapping[str, np.ndarray], *, head: bool) -> None:  # noqa: C901
     """Copy the published tensors (PyTorch names, OIHW kernels) into `model`."""
 
     def tensor(name: str) -> np.ndarray:

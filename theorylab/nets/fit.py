@@ -53,7 +53,7 @@ class Fit:
     model: nnx.Module | None = None
 
 
-def fit(
+def fit(  # noqa: PLR0913
     model: Model,
     data: tuple[Any, Any],
     *,

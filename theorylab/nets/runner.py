@@ -152,7 +152,7 @@ class Runner:
         return evaluate
 
 
-def prepare(
+def prepare(  # noqa: C901, PLR0913
     functions: tuple[Callable[..., Any], Callable[..., Any]],
     start: tuple[Params, State, Key[Array, ""]],
     data: tuple[Any, Any],

@@ -72,7 +72,7 @@ class Transformer(nnx.Module):
         positions: "learned" or "sinusoidal" (fixed, no parameters).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         vocabulary: int,
         context: int,

@@ -39,7 +39,7 @@ from theorylab.ntk.tiles import fill
 Method = Literal["auto", "structured", "jacobian", "ntk_vp"]
 
 
-def empirical_ntk(
+def empirical_ntk(  # noqa: C901, PLR0913
     f: Callable[[PyTree, PyTree], PyTree],
     params: PyTree,
     x1: PyTree,

@@ -53,7 +53,7 @@ class Block:
         return self.sites[0].rule.windows if len(self.sites) == 1 else None
 
 
-def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True) -> list[Block]:
+def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True) -> list[Block]:  # noqa: C901
     """Split the first `leaves` inputs of the graph, all parameters, into blocks; the next `samples`
     inputs are data."""
     full: set[int] = set() if structured else set(range(leaves))

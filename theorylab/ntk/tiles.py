@@ -24,7 +24,7 @@ from theorylab.ntk.engine import Engine, Layout
 from theorylab.ntk.store import KernelStore, Key
 
 
-def fill(
+def fill(  # noqa: C901
     store: KernelStore,
     engine: Engine,
     layout: Layout,

@@ -98,7 +98,7 @@ class KernelRidgeGCV(_SelectedRidge):
     whole curve.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         alphas: Any = None,
         *,

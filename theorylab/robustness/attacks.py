@@ -25,7 +25,7 @@ Norm = Literal["linf", "l2"]
 Bounds = tuple[float, float] | None
 
 
-def pgd(
+def pgd(  # noqa: PLR0913
     f: Callable[[PyTree, Array], Array],
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
@@ -82,7 +82,7 @@ def pgd(
     return jnp.concatenate(parts)
 
 
-def fgsm(
+def fgsm(  # noqa: PLR0913
     f: Callable[[PyTree, Array], Array],
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
@@ -148,7 +148,7 @@ def project(
 
 
 @partial(jax.jit, static_argnames=("f", "norm", "bounds", "loss"))
-def _step(
+def _step(  # noqa: PLR0913
     f: Any,
     params: PyTree,
     x: Array,
