@@ -184,6 +184,12 @@ PAPER = Paper(
     authors="Meena Jagadeesan, Alexander Wei, Yixin Wang, Michael I. Jordan, Jacob Steinhardt",
     venue="NeurIPS 2021",
     arxiv="2108.08843",
+    summary=(
+        "Matching markets with money, where the platform learns what agents want only from "
+        "what they report of the matches they get. Subset Instability measures how far an "
+        "outcome is from stable, and optimistic algorithms keep its sum over rounds near the "
+        "square root of their number."
+    ),
     presets={
         "smoke": Preset(
             "smoke", _SMOKE, omits="Sizes of seconds, for tests: rates are not judged."

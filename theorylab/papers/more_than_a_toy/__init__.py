@@ -332,6 +332,12 @@ PAPER = Paper(
     authors="Alexander Wei, Wei Hu, Jacob Steinhardt",
     venue="ICML 2022",
     arxiv="2203.06176",
+    summary=(
+        "Generalised cross-validation, computed from the training set alone, predicts the "
+        "test risk of kernel regression on real network representations, where norm-based "
+        "bounds and the spectrum alone do not. Random-matrix theory says why, and when it "
+        "must fail."
+    ),
     presets={
         "smoke": Preset(
             "smoke", _SMOKE, omits="Sizes of seconds, for tests: most claims are not judged."
