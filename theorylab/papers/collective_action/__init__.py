@@ -12,6 +12,11 @@ PAPER = Paper(
     authors="Omri Ben-Dov, Jake Fawkes, Samira Samadi, Amartya Sanyal",
     venue="ICML 2024",
     arxiv="2405.06582",
+    summary=(
+        "A few people who agree on a signal can steer a classifier trained on everybody's "
+        "data. How much they can depends on the learning algorithm: re-weighting learners "
+        "amplify small collectives."
+    ),
     presets=PRESETS,
     experiments=EXPERIMENTS,
     figures=FIGURES,

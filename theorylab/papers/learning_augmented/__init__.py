@@ -13,6 +13,11 @@ PAPER = Paper(
     authors="Alexander Wei, Fred Zhang",
     venue="NeurIPS 2020",
     arxiv="2010.11443",
+    summary=(
+        "Online algorithms with predictions trade consistency (good predictions) for "
+        "robustness (bad ones). The paper finds the best possible trade-off for ski rental "
+        "and for scheduling two jobs."
+    ),
     presets=PRESETS,
     experiments=EXPERIMENTS,
     figures=FIGURES,

@@ -13,6 +13,12 @@ PAPER = Paper(
     authors="Meena Jagadeesan, Alexander Wei, Yixin Wang, Michael I. Jordan, Jacob Steinhardt",
     venue="NeurIPS 2021",
     arxiv="2108.08843",
+    summary=(
+        "Matching markets with money, where the platform learns what agents want only from "
+        "what they report of the matches they get. Subset Instability measures how far an "
+        "outcome is from stable, and optimistic algorithms keep its sum over rounds near the "
+        "square root of their number."
+    ),
     presets=PRESETS,
     experiments=EXPERIMENTS,
     figures=FIGURES,

@@ -14,6 +14,12 @@ PAPER = Paper(
     authors="Alexander Wei, Wei Hu, Jacob Steinhardt",
     venue="ICML 2022",
     arxiv="2203.06176",
+    summary=(
+        "Generalised cross-validation, computed from the training set alone, predicts the "
+        "test risk of kernel regression on real network representations, where norm-based "
+        "bounds and the spectrum alone do not. Random-matrix theory says why, and when it "
+        "must fail."
+    ),
     presets=PRESETS,
     experiments=EXPERIMENTS,
     figures=FIGURES,

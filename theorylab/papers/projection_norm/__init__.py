@@ -13,6 +13,11 @@ PAPER = Paper(
     authors="Yaodong Yu, Zitong Yang, Alexander Wei, Yi Ma, Jacob Steinhardt",
     venue="ICML 2022",
     arxiv="2202.05834",
+    summary=(
+        "How wrong is a classifier on shifted data without labels? Fine-tune a fresh copy on "
+        "its own pseudo-labels and measure how far its weights end from those of a reference: "
+        "the farther, the larger the error out of distribution."
+    ),
     presets=PRESETS,
     experiments=EXPERIMENTS,
     figures=FIGURES,

@@ -13,6 +13,11 @@ PAPER = Paper(
     authors="Alexandru Tifrea, Gizem Yüce, Amartya Sanyal, Fanny Yang",
     venue="NeurIPS 2023",
     arxiv="2311.18557",
+    summary=(
+        "Can semi-supervised learning beat both supervised and unsupervised learning by more "
+        "than a constant? For two-Gaussian mixtures the minimax rate says no, for every "
+        "signal-to-noise ratio; constants can still be gained, and are."
+    ),
     presets=PRESETS,
     experiments=EXPERIMENTS,
     figures=FIGURES,

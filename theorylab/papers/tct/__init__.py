@@ -13,6 +13,12 @@ PAPER = Paper(
     authors="Yaodong Yu, Alexander Wei, Sai Praneeth Karimireddy, Yi Ma, Michael I. Jordan",
     venue="NeurIPS 2022",
     arxiv="2207.06343",
+    summary=(
+        "Federated learning with dissimilar clients ends far below centralised training, "
+        "because the problem is not convex. Train-Convexify-Train first runs FedAvg, then "
+        "replaces the network by its tangent kernel at the weights it has reached, and solves "
+        "the convex problem that results with SCAFFOLD."
+    ),
     presets=PRESETS,
     experiments=EXPERIMENTS,
     figures=FIGURES,

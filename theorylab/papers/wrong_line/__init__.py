@@ -14,6 +14,11 @@ PAPER = Paper(
     authors="Amartya Sanyal, Yaxi Hu, Yaodong Yu, Yian Ma, Yixin Wang, Bernhard Schölkopf",
     venue="AISTATS 2025",
     arxiv="2406.19049",
+    summary=(
+        "Accuracy in and out of distribution usually rise together. Label noise and nuisance "
+        "features suffice to turn the line around: a model that memorises wrong labels does "
+        "so with features that harm it after the shift."
+    ),
     presets=PRESETS,
     experiments=EXPERIMENTS,
     figures=FIGURES,
