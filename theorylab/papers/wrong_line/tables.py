@@ -36,7 +36,7 @@ REFERENCE = {
 }
 
 
-def axis(rows: Results, name: str) -> list[float]:
+def grid_of(rows: Results, name: str) -> list[float]:
     """An axis of the arrays of an experiment, from its cells."""
     return list(next(iter(rows)).cell[name])
 
@@ -70,19 +70,21 @@ def settings(
     def add(panel: str, value: float, rows: Results, e: int, l: int, t: int) -> None:
         inside, outside = rows.stack("id")[:, :, e, l], rows.stack("ood")[:, :, e, l, t]
         error, rho = (rows.stack(q)[:, :, e, l] for q in ("train_error", "sensitivity"))
-        found.append((panel, value, inside, outside, error, rho, axis(rows, "ns")))
+        found.append((panel, value, inside, outside, error, rho, grid_of(rows, "ns")))
 
     noise = results["noise"]
-    etas, taus = axis(noise, "etas"), axis(noise, "taus")
+    etas, taus = grid_of(noise, "etas"), grid_of(noise, "taus")
     interpolating, tau = (
-        int(np.argmin(axis(noise, "lams"))),
+        int(np.argmin(grid_of(noise, "lams"))),
         taus.index(next(iter(noise)).cell["model"]["tau"]),
     )
     for e, eta in enumerate(etas):
         add("noise", eta, noise, e, interpolating, tau)
-    for l, lam in enumerate(axis(results["penalty"], "lams")):
+    for l, lam in enumerate(grid_of(results["penalty"], "lams")):
         add("penalty", lam, results["penalty"], 0, l, 0)
-    add("penalty", axis(noise, "lams")[interpolating], noise, etas.index(0.1), interpolating, tau)
+    add(
+        "penalty", grid_of(noise, "lams")[interpolating], noise, etas.index(0.1), interpolating, tau
+    )
     for t, value in enumerate(taus):
         add("shift", value, noise, etas.index(0.1), interpolating, t)
     base = next(iter(noise)).cell["model"]["k"]
@@ -90,7 +92,7 @@ def settings(
         if model["k"] != base:
             add("dimension", model["k"], results["dimension"].where(model=model), 0, 0, 0)
     add("dimension", base, noise, etas.index(0.1), interpolating, tau)
-    for e, eta in enumerate(axis(results["shortcut"], "etas")):
+    for e, eta in enumerate(grid_of(results["shortcut"], "etas")):
         add("shortcut", eta, results["shortcut"], e, 0, 0)
     return found
 
@@ -159,8 +161,8 @@ def points_table(results: AllResults, preset: Preset) -> Table:
 def bounds_table(results: AllResults, preset: Preset) -> Table:
     table = Table("quantity", "eta", "n", "seed", "measured", "bound")
     rows = results["noise"]
-    etas, ns = axis(rows, "etas"), axis(rows, "ns")
-    last, taus = int(np.argmin(axis(rows, "lams"))), axis(rows, "taus")
+    etas, ns = grid_of(rows, "etas"), grid_of(rows, "ns")
+    last, taus = int(np.argmin(grid_of(rows, "lams"))), grid_of(rows, "taus")
     for row in rows:
         tau = taus.index(row.cell["model"]["tau"])
         for e, eta in enumerate(etas):
@@ -197,9 +199,9 @@ def learners_table(results: AllResults, preset: Preset) -> Table:
         "learner", "eta", "n", "id", "ood", "train_error", "rho", "corr", "slope", "corr_of_means"
     )
     rows = results["learners"]
-    ns, steps = axis(rows, "ns"), axis(rows, "steps")
+    ns, steps = grid_of(rows, "ns"), grid_of(rows, "steps")
     for t, name in enumerate([*(f"GD, {s:g} steps" for s in steps), "minimum norm"]):
-        for e, eta in enumerate(axis(rows, "etas")):
+        for e, eta in enumerate(grid_of(rows, "etas")):
             arrays = {
                 q: rows.stack(q)[:, :, e, t] for q in ("id", "ood", "train_error", "sensitivity")
             }
@@ -245,7 +247,7 @@ def grid_table(
     rows = results[experiment]
     for name in dict.fromkeys(group(row.cell) for row in rows):
         part = Results(tuple(row for row in rows if group(row.cell) == name))
-        ns, etas = axis(part, "ns"), axis(part, "etas")
+        ns, etas = grid_of(part, "ns"), grid_of(part, "etas")
         arrays = {q: part.stack(q) for q in ("id", "ood", "train_error")}
         for e, eta in enumerate(etas):
             for t, stage in enumerate(stages):
@@ -274,7 +276,7 @@ def pair_name(cell: Mapping[str, object]) -> str:
 
 
 def pairs_table(results: AllResults, preset: Preset) -> Table:
-    stages = [f"λ = {lam:g}" for lam in axis(results["pairs"], "lams")]
+    stages = [f"λ = {lam:g}" for lam in grid_of(results["pairs"], "lams")]
     return grid_table(results, "pairs", pair_name, stages)
 
 
@@ -306,9 +308,9 @@ def search_lines(results: AllResults) -> list[SearchLine]:
     found = []
     for name in results["search"].unique("name"):
         rows = results["search"].where(name=name)
-        ns = axis(rows, "ns")
+        ns = grid_of(rows, "ns")
         inside, outside = rows.stack("id"), rows.stack("ood")
-        for e, eta in enumerate(axis(rows, "etas")):
+        for e, eta in enumerate(grid_of(rows, "etas")):
             of_setting = inside[:, :, e], outside[:, :, e]
             seed_corrs = [
                 line_of(i[None], o[None], ns).corr for i, o in zip(*of_setting, strict=True)
@@ -339,7 +341,7 @@ def search_table(results: AllResults, preset: Preset) -> Table:
     )
     for found in search_lines(results):
         low, high = over_seeds("", found.seed_corrs).interval or (np.nan, np.nan)
-        rows, e, ns = found.rows, found.place, axis(found.rows, "ns")
+        rows, e, ns = found.rows, found.place, grid_of(found.rows, "ns")
         inside, outside = rows.stack("id")[:, :, e].mean(0), rows.stack("ood")[:, :, e].mean(0)
         table.add(
             setting=found.setting,
