@@ -9,7 +9,7 @@ import toy
 
 from theorylab import papers
 from theorylab.cli.app import run
-from theorylab.lab import gallery
+from theorylab.lab import Claim, Evidence, gallery
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,34 @@ def test_a_changed_value_is_part_of_the_command_in_the_provenance(desk):
     assert (
         "Changed by hand: xs=[3, 5]." in record["omits"] and record["versions"]["jax"] != "absent"
     )
+
+
+def say(value):
+    return lambda results, preset: [Evidence("x", value, 0, 1)]
+
+
+@pytest.mark.long
+def test_a_report_of_a_paper_with_a_failing_claim_exits_with_1(desk, capsys, monkeypatch):
+    from theorylab.report import Site, site
+
+    assert run(["reproduce", "toy"]) == 0
+    monkeypatch.setattr(site, "require_tools", lambda: None)
+    monkeypatch.setattr("theorylab.report.require_tools", lambda: None)
+
+    def build(out, titles, rooms, sources, **options):
+        shown = site.write_pages(
+            desk / "pages", titles, rooms, sources, options["preset"], 0, options["command"]
+        )
+        return Site(out / "index.html", shown, 1, 1000)
+
+    monkeypatch.setattr("theorylab.report.build", build)
+    assert run(["report", "--out", "site"]) == 0
+    assert "theorylab report --out site --preset quick" in (desk / "pages" / "index.md").read_text()
+    claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(2.0), {"wrong": say(3.0)})
+    monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
+    assert run(["report", "--out", "site"]) == 1
+    assert "failing: toy" in capsys.readouterr().out
+    assert "tl-bad" in (desk / "pages" / "papers" / "toy.md").read_text()
 
 
 def test_the_list_shows_what_is_there_and_what_is_not_yet(desk, capsys):

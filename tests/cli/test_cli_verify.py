@@ -181,27 +181,3 @@ def test_a_damaged_replication_is_one_line_and_nothing_is_computed(desk, capsys,
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and "replication.json is damaged" in error
         assert "remove it and make it anew: theorylab verify toy --replicate R" in error
-
-
-@pytest.mark.long
-def test_a_report_of_a_paper_with_a_failing_claim_exits_with_1(desk, capsys, monkeypatch):
-    from theorylab.report import Site, site
-
-    assert run(["reproduce", "toy"]) == 0
-    monkeypatch.setattr(site, "require_tools", lambda: None)
-    monkeypatch.setattr("theorylab.report.require_tools", lambda: None)
-
-    def build(out, titles, rooms, sources, **options):
-        shown = site.write_pages(
-            desk / "pages", titles, rooms, sources, options["preset"], 0, options["command"]
-        )
-        return Site(out / "index.html", shown, 1, 1000)
-
-    monkeypatch.setattr("theorylab.report.build", build)
-    assert run(["report", "--out", "site"]) == 0
-    assert "theorylab report --out site --preset quick" in (desk / "pages" / "index.md").read_text()
-    claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(2.0), {"wrong": say(3.0)})
-    monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
-    assert run(["report", "--out", "site"]) == 1
-    assert "failing: toy" in capsys.readouterr().out
-    assert "tl-bad" in (desk / "pages" / "papers" / "toy.md").read_text()
