@@ -28,7 +28,12 @@ environment() {
   export PATH="$folder/bin:$PATH"
 }
 
-oldest() { environment oldest "${THEORYLAB_CI_PYTHON:-python3}" dev,docs,browser; }
+# The oldest JAX is what installs with the oldest Python.
+oldest() {
+  local python=python3
+  if python3.11 --version >/dev/null 2>&1; then python=python3.11; fi
+  environment oldest "$python" dev,docs,browser
+}
 
 # Most of a smoke run is compilation: compile quickly, as tests/conftest.py does.
 quick_compilation() {
