@@ -60,17 +60,35 @@ def line_of(inside: np.ndarray, outside: np.ndarray, ns: Sequence[float]) -> Acc
     return AccuracyLine(fit.corr, fit.slope, fit.group_corr)
 
 
-def settings(
-    results: AllResults,
-) -> list[tuple[str, float, np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[float]]]:
-    """(panel, value, id, ood, train error, sensitivity; (seeds, sizes) each, sizes) of every linear
-    setting."""
+class LinearSetting(NamedTuple):
+    """One setting of the linear model: the panel that shows it, what is varied there, and its runs.
+
+    inside, outside: accuracies; train_error, sensitivity: (seeds, sizes) each, at training sizes
+    `ns`.
+    """
+
+    panel: str
+    value: float
+    inside: np.ndarray
+    outside: np.ndarray
+    train_error: np.ndarray
+    sensitivity: np.ndarray
+    ns: list[float]
+
+    @property
+    def line(self) -> AccuracyLine:
+        return line_of(self.inside, self.outside, self.ns)
+
+
+def linear_settings(results: AllResults) -> list[LinearSetting]:
+    """Every setting of the linear model."""
     found = []
 
     def add(panel: str, value: float, rows: Results, e: int, l: int, t: int) -> None:
         inside, outside = rows.stack("id")[:, :, e, l], rows.stack("ood")[:, :, e, l, t]
         error, rho = (rows.stack(q)[:, :, e, l] for q in ("train_error", "sensitivity"))
-        found.append((panel, value, inside, outside, error, rho, grid_of(rows, "ns")))
+        ns = grid_of(rows, "ns")
+        found.append(LinearSetting(panel, value, inside, outside, error, rho, ns))
 
     noise = results["noise"]
     etas, taus = grid_of(noise, "etas"), grid_of(noise, "taus")
@@ -114,25 +132,23 @@ def linear_table(results: AllResults, preset: Preset) -> Table:
         "reference_corr",
         "reference_slope",
     )
-    for panel, value, inside, outside, error, rho, ns in settings(results):
-        corr, slope, means = line_of(inside, outside, ns)
-        ref = REFERENCE.get((panel, value), (np.nan, np.nan))
-        for i, n in enumerate(ns):
+    for setting in linear_settings(results):
+        corr, slope = REFERENCE.get((setting.panel, setting.value), (np.nan, np.nan))
+        line = setting.line._asdict()
+        for i, n in enumerate(setting.ns):
             table.add(
-                panel=panel,
-                value=value,
+                panel=setting.panel,
+                value=setting.value,
                 n=n,
-                id=inside[:, i].mean(),
-                id_sd=inside[:, i].std(),
-                ood=outside[:, i].mean(),
-                ood_sd=outside[:, i].std(),
-                train_error=error[:, i].mean(),
-                rho=rho[:, i].mean(),
-                corr=corr,
-                slope=slope,
-                corr_of_means=means,
-                reference_corr=ref[0],
-                reference_slope=ref[1],
+                id=setting.inside[:, i].mean(),
+                id_sd=setting.inside[:, i].std(),
+                ood=setting.outside[:, i].mean(),
+                ood_sd=setting.outside[:, i].std(),
+                train_error=setting.train_error[:, i].mean(),
+                rho=setting.sensitivity[:, i].mean(),
+                **line,
+                reference_corr=corr,
+                reference_slope=slope,
             )
     return table
 
@@ -140,21 +156,20 @@ def linear_table(results: AllResults, preset: Preset) -> Table:
 def points_table(results: AllResults, preset: Preset) -> Table:
     table = Table("eta", "n", "seed", "id", "ood", "corr", "slope", "corr_of_means")
     rows = results["noise"]
-    for panel, eta, inside, outside, _, _, ns in settings(results):
-        if panel == "noise" and eta in (0.0, 0.1):
-            corr, slope, means = line_of(inside, outside, ns)
-            for s, row in enumerate(rows):
-                for i, n in enumerate(ns):
-                    table.add(
-                        eta=eta,
-                        n=n,
-                        seed=row.cell["seed"],
-                        id=inside[s, i],
-                        ood=outside[s, i],
-                        corr=corr,
-                        slope=slope,
-                        corr_of_means=means,
-                    )
+    for setting in linear_settings(results):
+        if setting.panel != "noise" or setting.value not in (0.0, 0.1):
+            continue
+        line = setting.line._asdict()
+        for place, row in enumerate(rows):
+            for i, n in enumerate(setting.ns):
+                table.add(
+                    eta=setting.value,
+                    n=n,
+                    seed=row.cell["seed"],
+                    id=setting.inside[place, i],
+                    ood=setting.outside[place, i],
+                    **line,
+                )
     return table
 
 
