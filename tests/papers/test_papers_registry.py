@@ -103,6 +103,9 @@ def test_a_paper_that_does_not_hang_together_cannot_be_declared():
 def test_the_source_of_a_claim_can_be_found(claim):
     """A paper (its year or its figure, theorem, table, section, abstract), or a derivation or check
     of ours."""
-    words = r"\b(19|20)\d\d\b|Theorem|Lemma|Proposition|Corollary|Eq\.|Fig|Table|Section|abstract|[oO]ur |Algorithm"
+    words = (
+        r"\b(19|20)\d\d\b|Theorem|Lemma|Proposition|Corollary|Eq\.|Fig|Table|Section|abstract"
+        r"|[oO]ur |Algorithm"
+    )
     assert re.search(words, claim.source), claim.source
     assert not re.search(r"dossier|issue|prototype|TODO", claim.source, re.IGNORECASE), claim.source

@@ -99,12 +99,13 @@ def paper_page(room: Room) -> str:
 def missing_page(slug: str, title: str) -> str:
     """The Markdown of a paper that has no room yet."""
     said = PLANNED[slug].summary if slug in PLANNED else title
+    nothing = "Nothing yet: theorylab has no figure, no number and no verified claim of this paper."
     return (
         f"# {title}\n\n<p "
         f'class="tl-verdict">{badge("missing", "not implemented yet").html}</p>\n\n## What it '
         f"says\n\n"
         f"{prose(said)}\n## What there is\n\n"
-        f"{prose('Nothing yet: theorylab has no figure, no number and no verified claim of this paper.')}"
+        f"{prose(nothing)}"
     )
 
 
