@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Picture
 
 from theorylab.lab import Figure, Preset, Table
 from theorylab.papers.types import AllResults
-from theorylab.plotting import legend_below, panels
+from theorylab.plotting import legend_below, panels, sample_axis
 
 from .tables import errors
 
@@ -30,10 +30,11 @@ def _draw_errors(table: Table) -> Picture:
     axis = axes[0, 0]
     for estimator in _ESTIMATORS:
         rows = table.where(estimator=estimator)
-        axis.loglog(rows["n"], rows["error"], label=estimator)
+        axis.plot(rows["n"], rows["error"], label=estimator)
     rows = table.where(estimator="mean")
-    axis.loglog(rows["n"], rows["predicted"], color="grey", ls=":", marker="", label="1 / √n")
-    axis.set(xlabel="numbers in a sample, n", ylabel="standard error")
+    axis.plot(rows["n"], rows["predicted"], color="grey", ls=":", marker="", label="1 / √n")
+    axis.set(xlabel="numbers in a sample, n", ylabel="standard error", ylim=(0, None))
+    sample_axis(axis, rows["n"])  # the sizes themselves as ticks, and no others
     legend_below(axis, columns=3)
     return figure
 
