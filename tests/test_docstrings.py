@@ -87,6 +87,9 @@ WITH_EXAMPLE = (
     "theorylab.robustness.attacks pgd",
 )
 
+# modules whose examples take seconds of compilation
+LONG = ("theorylab.ridge.solve", "theorylab.ridge.stochastic")
+
 SECTIONS = ("Args", "Returns", "Raises", "Source", "Examples", "Attributes", "Yields")
 
 
@@ -122,7 +125,11 @@ def source_of(name: str) -> Path:
 
 
 ALL_MODULES = sorted({m for name in COVERED + SENTENCES for m in modules(name)})
-WITH_DOCTESTS = [name for name in ALL_MODULES if ">>> " in source_of(name).read_text()]
+WITH_DOCTESTS = [
+    pytest.param(name, marks=pytest.mark.long if name in LONG else ())
+    for name in ALL_MODULES
+    if ">>> " in source_of(name).read_text()
+]
 
 
 # ----------------------------------------------------------------------------------- the template

@@ -160,7 +160,10 @@ def _factor(a: Matrix) -> Matrix:
 
 @_factor.defjvp
 def _factor_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    """dL = L phi(L^-1 dA L^-T), where phi takes the lower triangle with half of the diagonal."""
+    """The derivative dL = L phi(L^-1 dA L^-T).
+
+    Here phi takes the lower triangle, and half of the diagonal.
+    """
     factor = _factor(primals[0])
     left = solve_triangular(factor, tangents[0], lower=True)
     inner = solve_triangular(factor, left.mT, lower=True).mT
@@ -199,7 +202,10 @@ def _eigen(a: Matrix) -> tuple[Array, Array]:
 
 @_eigen.defjvp
 def _eigen_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Any, Any]:
-    """dw = diag(V^T dA V), dV = V (F * V^T dA V) with F_ij = 1 / (w_j - w_i) off the diagonal."""
+    """The derivatives dw = diag(V^T dA V) and dV = V (F * V^T dA V).
+
+    F_ij = 1 / (w_j - w_i) off the diagonal.
+    """
     values, vectors = _eigen(primals[0])
     eye = jnp.eye(values.shape[-1], dtype=values.dtype)
     inner = vectors.mT @ tangents[0] @ vectors

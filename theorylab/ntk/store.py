@@ -96,7 +96,7 @@ class KernelFolder(KernelStore):
                 self.done[key] = int(words[4])
 
     def finish(self, key: Key) -> None:
-        """One more pass over the tile is complete: write it to the disk, then note it in the journal."""
+        """One more pass over the tile is complete: write it, then note it in the journal."""
         super().finish(key)
         with in_one_line("out", self._folder):
             self.kernel.flush()  # type: ignore[attr-defined]

@@ -76,7 +76,7 @@ class _SelectedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
 
 class KernelRidgeGCV(_SelectedRidge):
-    """Kernel ridge regression that selects its penalty by GCV: one eigendecomposition, no refits.
+    """Kernel ridge regression with a penalty chosen by GCV: one eigendecomposition, no refits.
 
     Use it in scikit-learn pipelines. For arrays without scikit-learn use `KernelRidgePath`; where
     leverages differ between samples, criterion "loo".

@@ -73,7 +73,7 @@ class KernelRidgePath(RidgePathBase):
                 beyond rounding, or targets and weights that do not match it.
 
         Source:
-            Wei, Hu & Steinhardt 2022, section 2, whose λ is alpha and N is n here.
+            Wei, Hu & Steinhardt 2022 (arXiv 2203.06176), whose λ is alpha here.
 
         Examples:
             >>> import numpy as np

@@ -48,7 +48,7 @@ class Modes:
 
 
 def _ratio(a: Array, b: Array, otherwise: float) -> Array:
-    """a / b where b > 0, `otherwise` elsewhere, with finite gradients on both sides."""
+    """The ratio a / b where b > 0, `otherwise` elsewhere, with finite gradients on both sides."""
     return jnp.where(b > 0, a / jnp.where(b > 0, b, 1.0), otherwise)
 
 
@@ -58,7 +58,7 @@ def _with_rest(modes: Modes, of_values: Array, of_rest: Array) -> Array:
 
 
 def _shifted(modes: Modes, alphas: Array) -> Array:
-    """v + alpha, one row per mode and one for the rest: (M or M + 1, L)."""
+    """The sums v + alpha, one row per mode and one for the rest: (M or M + 1, L)."""
     values = _with_rest(modes, modes.values, jnp.zeros(()))
     return values[:, None] + alphas[None, :]
 
@@ -69,7 +69,7 @@ def _weights(modes: Modes, alphas: Array) -> Array:
 
 
 def _shrink(modes: Modes, alphas: Array) -> Array:
-    """alpha / (v + alpha): eigenvalues of I - S."""
+    """The eigenvalues alpha / (v + alpha) of I - S."""
     return _ratio(alphas[None, :], _shifted(modes, alphas), 1.0)
 
 
