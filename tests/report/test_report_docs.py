@@ -1,7 +1,10 @@
 """The documentation cannot lie: its Python runs, its links lead somewhere, every name and command
 it shows exists."""
 
+import dataclasses
 import doctest
+import importlib
+import inspect
 import linecache
 import re
 from pathlib import Path
@@ -91,3 +94,27 @@ def test_every_layer_that_the_migration_page_maps_to_exists():
         "cos",
     }
     assert names <= set(infinite.__all__) and len(names) > 15
+
+
+def names_of(place):
+    """Arguments of a function or class, and fields and methods of a class, by its dotted path."""
+    parts = place.split(".")
+    depth = 3 if parts[:2] in (["data", "synthetic"], ["ntk", "infinite"]) else 2
+    thing = importlib.import_module("theorylab." + ".".join(parts[: depth - 1]))
+    for part in parts[depth - 1 :]:
+        thing = getattr(thing, part)
+    if not inspect.isclass(thing):
+        return set(inspect.signature(thing).parameters)
+    fields = (
+        {f.name for f in dataclasses.fields(thing)} if dataclasses.is_dataclass(thing) else set()
+    )
+    return {*inspect.signature(thing.__init__).parameters, *dir(thing), *fields}
+
+
+def test_every_name_in_the_table_of_symbols_exists():
+    text = (DOCS / "guides" / "symbols.md").read_text()
+    rows = re.findall(r"^\| .* \| (`.*?`) \| `([\w.]+)` \| .* \|$", text, flags=re.M)
+    assert len(rows) == text.count("\n| ") - text.count("\n|---") > 100  # each line but the headers
+    for names, place in rows:
+        for name in re.findall(r"`(\w+)`", names):
+            assert name in names_of(place), f"{place} has no {name}"
