@@ -180,7 +180,7 @@ def _negative(x: Images, level: Array, key: Array) -> Images:
 
 
 def _posterize(x: Images, level: Array, key: Array) -> Images:
-    """So many grey values a channel."""
+    """Fewer grey values per channel, this many."""
     return jnp.round(x * (level - 1)) / (level - 1)
 
 

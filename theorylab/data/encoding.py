@@ -35,7 +35,7 @@ def encode(dataset: Dataset, *, bins: int | None = None) -> Encoded:
 
     Args:
         dataset: a table, as `load` gives it.
-        bins: cut continuous columns at so many quantiles; None standardises them.
+        bins: number of quantile bins of a continuous column; None standardises them.
 
     Returns:
         `Encoded`.

@@ -164,5 +164,5 @@ def sample_weights(weights: ArrayLike | None, n: int) -> Array | None:
 
 
 def check_key(name: str, key: Any, axes: int) -> None:
-    """Refuse what is no typed key, or no array of them with so many axes."""
+    """Refuse what is no typed key, or no array of them with the given number of axes."""
     checks.key(name, key, ndim=axes)

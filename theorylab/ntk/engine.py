@@ -22,7 +22,7 @@ from theorylab.ntk.plan import Plan, Reduce, choose
 _TILE = 256  # samples a tile at most: products of this size run at full speed
 # of the budget is planned; the rest is for the scratch of convolutions and products, in no account
 _SHARE = 0.7
-# a symmetric kernel is cut into so many tiles a side, where each keeps so many samples
+# a symmetric kernel: tiles on each side, where each keeps at least the second number of samples
 _TRIANGLE = 4, 64
 
 
@@ -280,7 +280,7 @@ def made(n1: int, n2: int, tile: int, symmetric: bool) -> int:
 
 
 def even(samples: int, tile: int) -> int:
-    """At most about so many samples a tile: even shares, large ones of eights."""
+    """Samples of a tile, at most about `tile`: even shares, large ones multiples of eight."""
     share = math.ceil(samples / math.ceil(samples / tile))
     return share if share < 64 else min(tile, math.ceil(share / 8) * 8)
 

@@ -1,9 +1,10 @@
 """Projections of per-sample gradients layer by layer, without forming the gradients.
 
 The gradient of a weight is G = sum_s a_s d_s^T, data times cotangents. With random S (c, k1) and T
-(f, k2) its projection S^T G T = sum_s (S^T a_s)(T^T d_s)^T takes c k1 + f k2 random numbers a layer
-in the place of c f k. Layer-wise Kronecker projections: Choe et al. (2024, arXiv 2405.13954,
-LoGra).
+(f, k2) its projection S^T G T = sum_s (S^T a_s)(T^T d_s)^T takes c k1 + f k2 random numbers for
+each layer in place of c f k.
+
+Source: layer-wise Kronecker projections, Choe et al. 2024 (arXiv 2405.13954, LoGra).
 """
 
 import math

@@ -39,7 +39,7 @@ class Plan:
     merged: bool  # outputs summed inside the features (trace, sum_logits)
     # blocks that are handed on as data and cotangents, to be multiplied on the host
     late: frozenset[int] = frozenset()
-    held: bool = False  # late gradients are formed once a tile and kept
+    held: bool = False  # late gradients are formed once per tile and kept
     host: bool = False  # for one CPU
     stages: tuple[Stage, ...] = ()  # of the backward pass, on one CPU
 

@@ -72,7 +72,7 @@ def whole(graph: Graph, blocks: list[Block]) -> Stage:
 
 
 def cut(graph: Graph, blocks: list[Block], follows: Flow, numbers: int) -> list[Stage]:
-    """Stages whose blocks have about so many `numbers` per sample and output in their cotangents.
+    """Stages with about `numbers` numbers per sample and output in the cotangents of their blocks.
 
     No block is cut, so a stage may hold more. Cuts are made where little crosses, and after the
     operation that a parameter enters if they can be: what it gives is then not needed twice.

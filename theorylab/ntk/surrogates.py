@@ -116,7 +116,7 @@ def entk_features(
         coords: (p,) numbers of the parameters to keep (`sample_coordinates`); None for all. With
             head="random" draw them from the parameters that `random_head` returns.
         key: draws the head; needed with head="random" alone.
-        batch_size: samples at a time; the device holds so many gradients of all parameters.
+        batch_size: samples at a time; the device holds this many gradients of all parameters.
 
     Returns:
         A NumPy array (N, p) or (N, K, p).

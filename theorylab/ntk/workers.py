@@ -1,4 +1,4 @@
-"""Threads for NumPy's products: one a core, each with BLAS on one thread and memory of its own.
+"""Threads for NumPy's products: one per core, each with one BLAS thread and its own memory.
 
 Products of a few hundred rows leave a threaded BLAS waiting, and copies between them use one core;
 whole pieces of work, one a thread, use all.

@@ -164,7 +164,7 @@ def _product(vector: Array, K: Array) -> Array:
 def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple[Array, Array]:
     """Tridiagonal matrices (V, depth) and (V, depth - 1) of V starting vectors.
 
-    They are reorthogonalised twice a step.
+    They are reorthogonalised twice in each step.
     """
     algorithm = decomp.hessenberg(depth, reortho="full", custom_vjp=False)
 

@@ -143,7 +143,7 @@ def lanczos_quadrature(
         probes: number of random vectors.
         steps: Lanczos steps of each, at most dim.
         batch_size: probes that go through `matvec` together, by vmap: products with a matrix then
-            read it once a batch. None keeps the Krylov bases of a batch below 1 GiB; 1 takes no
+            read it once per batch. None keeps the Krylov bases of a batch below 1 GiB; 1 takes no
             vmap, for operators that do not bear it or whose own memory counts.
 
     Returns:
