@@ -281,6 +281,18 @@ def test_the_examples_of_a_module_run(name, tmp_path, monkeypatch):
     assert tried > 0 and failed == 0
 
 
+def test_the_example_in_the_contributors_guide_holds_the_template():
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    scope: dict[str, object] = {}
+    exec(re.search(r"```python\n(def effective_rank.*?)```", guide, flags=re.S)[1], scope)
+    doc = scope["effective_rank"].__doc__
+    assert set(sections(doc)) == {"", "Args", "Returns", "Raises", "Source", "Examples"}
+    assert entries(sections(doc)["Args"]) == {"eigenvalues", "alpha"}
+    runner = doctest.DocTestRunner(verbose=False)
+    runner.run(doctest.DocTestParser().get_doctest(doc, scope, "guide", None, None))
+    assert runner.tries == 1 and runner.failures == 0
+
+
 def test_the_template_refuses_a_docstring_that_lacks_its_parts():
     """The lint itself: each lack is found in a function made to have it."""
     module = ModuleType("theorylab_lint_probe")

@@ -254,7 +254,7 @@ def waiting_calls(function: Callable[..., Any], *args: Any) -> set[str]:
 
     Args:
         function: the program, as a function that JAX can trace.
-        args: arguments of the shapes it is asked about.
+        *args: arguments of the shapes it is asked about.
 
     Returns:
         A set of names such as "cholesky", empty where nothing waits.

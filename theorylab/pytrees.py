@@ -37,7 +37,7 @@ def register(*static: str) -> Callable[[type[T]], type[T]]:
         class Model: ...
 
     Args:
-        static: names of the fields that are no children.
+        *static: names of the fields that are no children.
 
     Returns:
         A decorator that gives the class back.

@@ -185,7 +185,7 @@ def fit_seeds(
         keys: (S,) typed keys.
         params: for a function: parameters with leading axis S, one start for each key.
         checkpoint: folder, as for `fit`.
-        options: as for `fit`.
+        **options: as for `fit`.
 
     Returns:
         A `Fit` whose arrays have leading axis S.

@@ -331,7 +331,7 @@ def nystrom_features(
         x: samples, leading axis N.
         landmarks: (m,) numbers of the samples that are landmarks, or a mask (N,).
         rcond: eigenvalues of W below this share of the largest are dropped.
-        options: go to `empirical_ntk`; `reduce` must be "trace" or "sum_logits".
+        **options: go to `empirical_ntk`; `reduce` must be "trace" or "sum_logits".
 
     Returns:
         A float64 NumPy array (N, m) or with fewer columns, where eigenvalues were dropped.

@@ -169,7 +169,7 @@ def serial(*layers: Layer) -> Layer:
     fit in here.
 
     Args:
-        layers: at least one `Layer`.
+        *layers: at least one `Layer`.
 
     Returns:
         A `Layer` with `kernel` (infinite width) and `init`, `apply` (finite width).
@@ -199,7 +199,7 @@ def parallel(*branches: Layer) -> Layer:
     nonlinearity, if every branch is. It is FanOut, parallel and FanInSum of neural-tangents.
 
     Args:
-        branches: at least one `Layer`, all with outputs of one shape.
+        *branches: at least one `Layer`, all with outputs of one shape.
 
     Returns:
         A `Layer`.
@@ -215,7 +215,7 @@ def residual(*layers: Layer, skip: Layer | None = None) -> Layer:
     """The skip connection x + serial(*layers)(x).
 
     Args:
-        layers: at least one `Layer`; the last has fresh weights.
+        *layers: at least one `Layer`; the last has fresh weights.
         skip: replaces the identity, for instance by a strided `conv` that matches shapes; None for
             x itself.
 
