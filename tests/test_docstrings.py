@@ -108,9 +108,6 @@ def exports(name: str) -> dict[str, object]:
     return {n: v for n, v in found.items() if inspect.isfunction(v) or inspect.isclass(v)}
 
 
-EXPORTS = [(package, name) for package in COVERED for name in exports(package)]
-
-
 def modules(name: str) -> list[str]:
     """A covered module, or a covered package and its modules that are not packages of their own."""
     module = importlib.import_module(name)
