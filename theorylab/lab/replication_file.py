@@ -19,6 +19,7 @@ from theorylab.lab import provenance
 from theorylab.lab.claim import FAMILY_LEVEL, control_said, described, number_json
 from theorylab.lab.experiment import Preset
 from theorylab.lab.paper import Paper
+from theorylab.lab.record_text import record_text
 from theorylab.lab.replication import (
     FIRST_HELD_OUT,
     Group,
@@ -129,10 +130,8 @@ def write_replication(record: Record, folder: Path) -> Path:
     """
     path = folder / REPLICATION_FILE
     presets = {**_presets(path, record["paper"]), record["preset"]: record}
-    text = json.dumps(
-        seal_record({"format": FORMAT, "presets": presets}), indent=1, ensure_ascii=False
-    )
-    write_atomically(path, (text + "\n").encode())
+    text = record_text(seal_record({"format": FORMAT, "presets": presets}))
+    write_atomically(path, text.encode())
     return path
 
 
