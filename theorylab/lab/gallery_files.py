@@ -53,11 +53,16 @@ def kept_figure(paper: Paper, figure: Figure, preset: Preset, out: Path) -> Kept
 def kept_claims(paper: Paper, preset: Preset, out: Path) -> Kept | None:
     """The verdicts of a preset in the gallery `out`, None when it has none of that preset and seed.
 
-    Raises `InputError`, naming the file, for a damaged one.
+    Raises `InputError`, naming the file, for one that is damaged or that an older version wrote.
     """
-    record = _read_record(paper.folder(out, preset.name) / CLAIMS_FILE, paper)
+    path = paper.folder(out, preset.name) / CLAIMS_FILE
+    record = _read_record(path, paper)
     if record is None or not _of(record, preset):
         return None
+    if not all("outcome" in e for c in record["claims"] for e in c["evidence"]):
+        raise InputError(
+            f"{path} was written by an older version; make it again: {record['command']}"
+        )
     return Kept(record, "", _stale(record, preset, code_of(paper, claim_needs(paper))))
 
 

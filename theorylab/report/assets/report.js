@@ -32,6 +32,10 @@ window.theorylabCharts = {};
       Object.fromEntries([["index", index], ...Object.entries(packed).map(([k, v]) => [k, at(v, index)])]));
   };
 
+  // Names of rows may take a part of the chart, not all of a phone.
+  const fitted = (axis) => (axis.type === "nominal"
+    ? { ...axis, axis: { ...axis.axis, labelLimit: Math.min(axis.axis?.labelLimit ?? 320, innerWidth * 0.36) } } : axis);
+
   // The short form that `charts.py` writes, completed to a Vega-Lite specification.
   const complete = ({ title, x, y, tip, columns, layer, step }) => {
     const tooltip = ["series", "x", "y"].map((field) => (field === "series" || (field === "y" && y.type === "nominal")
@@ -44,7 +48,7 @@ window.theorylabCharts = {};
       datasets: Object.fromEntries(Object.entries(columns).map(([name, packed]) => [name, rows(packed)])),
       layer: layer.map(({ mark, data, encoding }) => ({
         mark: { ...mark, clip: true, aria: false }, data: { name: data },
-        encoding: Object.fromEntries(Object.entries({ x: { field: "x", ...x }, y: { field: "y", ...y }, ...encoding, ...told(mark, data) })
+        encoding: Object.fromEntries(Object.entries({ x: { field: "x", ...x }, y: { field: "y", ...fitted(y) }, ...encoding, ...told(mark, data) })
           .filter(([, channel]) => channel !== null)),
       })),
     };
