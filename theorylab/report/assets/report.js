@@ -90,7 +90,15 @@ window.theorylabCharts = {};
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (target && target.tagName === "DETAILS") target.open = true;
   };
+  // The theme lets wide tables of the documentation scroll: with the keyboard as well.
+  const reachable = () => {
+    for (const box of document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])")) {
+      Object.entries({ tabindex: "0", role: "region", "aria-label": "Table" }).forEach(([k, v]) => box.setAttribute(k, v));
+    }
+  };
   const start = () => {
+    reachable();
+    new MutationObserver(reachable).observe(document.body, { childList: true, subtree: true });
     const boxes = [...document.querySelectorAll("details.tl-charts")];
     for (const box of boxes) {
       box.addEventListener("toggle", () => refresh(box));
