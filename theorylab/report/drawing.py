@@ -16,7 +16,7 @@ from theorylab.report.charts import Spec, charts
 from theorylab.report.origin import Numbers
 
 _COLOURS = 64  # of a picture on the site: a quarter of the bytes, no visible difference
-_DPI = 200  # of a picture on the site: sharp on a screen of twice the usual density
+_DPI = 160  # of a picture on the site
 _SHOWN = 125  # pixels of the page an inch
 
 

@@ -20,6 +20,7 @@ _COLOURS = {
     "unsupported": "bad",
     "fresh": "good",
 }
+_KEY = 32  # characters of a text by which a table sorts it
 _CODE = re.compile(r"`([^`]+)`")
 
 
@@ -54,8 +55,11 @@ def small(text: str) -> str:
 
 
 def whole(text: str, key: str = "") -> Raw:
-    """Text in which no line is broken but after a comma, such as a number with its bounds."""
-    parts = (f'<span class="tl-whole">{escape(part)}</span>' for part in text.split(", "))
+    """Text in which no line is broken after a hyphen, such as a number with its bounds."""
+    parts = (
+        f'<span class="tl-whole">{escape(part)}</span>' if "-" in part else escape(part)
+        for part in text.split(", ")
+    )
     return Raw(", ".join(parts), key or None)
 
 
@@ -64,13 +68,15 @@ def cell(value: Any, label: str = "") -> str:
     A number is shown short and sorted by its value."""
     named = f' data-label="{escape(label, quote=True)}"' if label else ""
     if isinstance(value, Raw):
-        key = "" if value.key is None else f' data-sort="{escape(str(value.key), quote=True)}"'
-        return f'<td role="cell"{_long(value.key)}{key}{named}>{value.html}</td>'
+        key = (
+            "" if value.key is None else f' data-sort="{escape(str(value.key)[:_KEY], quote=True)}"'
+        )
+        return f"<td{_long(value.key)}{key}{named}>{value.html}</td>"
     if isinstance(value, float | int) and not isinstance(value, bool):
         shown = f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
-        return f'<td role="cell" class="tl-number" data-sort="{value!r}"{named}>{shown}</td>'
+        return f'<td class="tl-number" data-sort="{value!r}"{named}>{shown}</td>'
     shown = "" if value is None else rich(str(value))
-    return f'<td role="cell"{_long(value)}{named}>{shown}</td>'
+    return f"<td{_long(value)}{named}>{shown}</td>"
 
 
 def _long(text: Any) -> str:
@@ -100,13 +106,13 @@ def table(
         f'<th role="columnheader" scope="col"{_number(right)}>{escape(c)}</th>'
         for c, right in zip(columns, numbers, strict=True)
     )
-    body = "\n".join(f'<tr role="row">{"".join(map(cell, row, columns))}</tr>' for row in found)
+    body = "\n".join(f"<tr>{''.join(map(cell, row, columns))}</tr>" for row in found)
     name = escape(caption, quote=True)
     return (
         f'<div class="tl-scroll {kind}" tabindex="0" role="region" aria-label="{name}">\n'
-        f'<table class="sortable asc" role="table" data-md-skip><caption{_heard(heard)}>'
-        f'{escape(caption)}</caption>\n<thead role="rowgroup"><tr role="row">{head}</tr></thead>\n'
-        f'<tbody role="rowgroup">\n{body}\n</tbody></table></div>\n'
+        f'<table class="sortable asc" data-md-skip><caption{_heard(heard)}>'
+        f"{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
+        f"<tbody>\n{body}\n</tbody></table></div>\n"
     )
 
 

@@ -223,7 +223,7 @@ def _row(room: Room, c: Mapping[str, Any]) -> tuple[Raw, ...]:
         seeds = f"{tight['seeds']} seeds" if tight["seeds"] > 1 else ""
         told = small(", ".join(x for x in (spread, seeds) if x)) + small(tight["label"])
         measured = f"<strong>{whole(value).html}</strong>{told}"
-        bound = whole(bound_text(tight)).html
+        bound = f"<span>{whole(bound_text(tight)).html}</span>"
     refused = [n for n, x in c["controls"].items() if x["rejected"]]
     controls = (
         f"{len(refused)} of {len(c['controls'])} rejected" if c["controls"] else "none needed"
@@ -293,7 +293,9 @@ def _behind(room: Room) -> str:
     )
     columns = ("experiment", "results", "cells", "seconds", "computed on", "code")
     rows = [_experiment(room, name) for name in room.stock.states]
-    shown = folded("The computations behind this page", table("Experiments", columns, rows))
+    shown = folded(
+        "The computations behind this page", table("Experiments", columns, rows, kind="tl-pairs")
+    )
     return f"{fence(command, 'bash')}\n{shown}"
 
 

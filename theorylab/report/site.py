@@ -228,4 +228,6 @@ def _finish(site: Path) -> None:
         page.write_text(_SHIM.sub(f"{up}assets/iframe-worker.js", text))
     # the same as search.js, which also works from a disk
     (site / "search.json").unlink(missing_ok=True)
+    # the look of another theme
+    shutil.rmtree(site / "assets" / "stylesheets" / "classic", ignore_errors=True)
     (site / MARK).write_text("made by `theorylab report`; the folder is replaced by the next one\n")

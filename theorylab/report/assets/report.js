@@ -96,7 +96,16 @@ window.theorylabCharts = {};
       Object.entries({ tabindex: "0", role: "region", "aria-label": "Table" }).forEach(([k, v]) => box.setAttribute(k, v));
     }
   };
+  // A table that a phone shows as cards is a table still for who hears the page.
+  const roles = { table: "table", thead: "rowgroup", tbody: "rowgroup", tr: "row", td: "cell" };
+  const named = () => {
+    for (const [tag, role] of Object.entries(roles)) {
+      const found = tag === "table" ? ".tl-scroll table" : `.tl-scroll table ${tag}`;
+      document.querySelectorAll(found).forEach((e) => e.setAttribute("role", role));
+    }
+  };
   const start = () => {
+    named();
     reachable();
     new MutationObserver(reachable).observe(document.body, { childList: true, subtree: true });
     const boxes = [...document.querySelectorAll("details.tl-charts")];
