@@ -59,7 +59,7 @@ def site(tmp_path_factory):
         "toy": "A toy",
         "red": "A toy with a broken claim",
         "kept": "A toy of the gallery",
-        **papers.TITLES,
+        **papers.titles(),
     }
     return build(
         folder / "site", titles, rooms, Sources(folder / "results", folder / "figures")

@@ -44,7 +44,7 @@ class Run:
         return jax.tree.map(lambda leaf: leaf[-1], self.path)
 
 
-def fit(
+def fit(  # noqa: PLR0913
     f: Model,
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
@@ -91,7 +91,7 @@ def fit(
     if mask.dtype != bool or mask.shape != y.shape:
         raise InputError(
             f"members is {mask.dtype}{list(mask.shape)}; a bool for each of the {n} samples is "
-            f"needed"
+            "needed"
         )
     jax.tree.map(lambda leaf: checks.finite("params", leaf), params)
     classes = classes_of(f, params, x)
@@ -127,7 +127,7 @@ def training_options(optimizer: Any, rule: Any, steps: Any, batch_size: Any, eve
 
 
 @partial(jax.jit, static_argnames=("f", "optimizer", "rule", "steps", "batch_size", "every"))
-def _fit(
+def _fit(  # noqa: PLR0913
     f: Model,
     params: PyTree,
     x: Array,

@@ -16,10 +16,10 @@ from theorylab.errors import InputError
 from theorylab.files import digest, intact_record, seal_record
 from theorylab.lab.experiment import MEDIUM, Preset
 from theorylab.lab.paper import Figure, Paper
-from theorylab.lab.record_text import record_text
 from theorylab.lab.replication_file import REPLICATION_FILE
 from theorylab.lab.reproduce import CLAIMS_FILE, claim_needs, code_of
 from theorylab.plotting.writer import CSV_DIGEST, pictures, write_files
+from theorylab.records import record_text
 
 Record = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from theorylab.errors import InputError
 from theorylab.lab.claim import Claim
 from theorylab.lab.experiment import MEDIUM, PRESETS, Experiment, Preset, Results, require_seed
-from theorylab.lab.table import Table
+from theorylab.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MplFigure
@@ -45,7 +45,11 @@ class Figure:
 @dataclass(frozen=True)
 class Paper:
     """One paper room. Names must be unique, and every experiment that a figure or a claim needs
-    must exist."""
+    must exist.
+
+    arxiv: the number there, empty for a paper that is not there.
+    summary: what the paper says, in two or three plain sentences, for the head of its page.
+    """
 
     slug: str
     title: str
@@ -56,6 +60,7 @@ class Paper:
     experiments: Sequence[Experiment] = field(default_factory=tuple)
     figures: Sequence[Figure] = field(default_factory=tuple)
     claims: Sequence[Claim] = field(default_factory=tuple)
+    summary: str = ""
 
     def __post_init__(self) -> None:
         names = [e.name for e in self.experiments]

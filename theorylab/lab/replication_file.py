@@ -19,7 +19,6 @@ from theorylab.lab import provenance
 from theorylab.lab.claim import FAMILY_LEVEL, control_said, described, number_json
 from theorylab.lab.experiment import Preset
 from theorylab.lab.paper import Paper
-from theorylab.lab.record_text import record_text
 from theorylab.lab.replication import (
     FIRST_HELD_OUT,
     Group,
@@ -30,6 +29,7 @@ from theorylab.lab.replication import (
     masked,
 )
 from theorylab.lab.reproduce import claim_needs, code_of, command
+from theorylab.records import record_text
 
 REPLICATION_FILE = "replication.json"
 FORMAT = "theorylab-replication-1"

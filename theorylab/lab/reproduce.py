@@ -14,9 +14,9 @@ from theorylab.lab.claim import Claim, Verdict
 from theorylab.lab.experiment import Preset, Results
 from theorylab.lab.fingerprint import fingerprint
 from theorylab.lab.paper import Figure, Paper
-from theorylab.lab.record_text import record_text
 from theorylab.lab.runner import Runner, check_data, devices, total_seconds
 from theorylab.plotting.writer import write_figure
+from theorylab.records import record_text
 
 CLAIMS_FILE = "claims.json"
 

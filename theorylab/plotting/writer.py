@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from theorylab.files import digest, seal_record, write_atomically
-from theorylab.lab.record_text import record_text
-from theorylab.lab.table import Table
 from theorylab.plotting.style import Mode, house_style
+from theorylab.records import record_text
+from theorylab.table import Table
 
 CSV_DIGEST = "csv_sha256"  # the key of a record that says which numbers it is about
 DPI = 144  # two pixels a point: on a page, half as many again as the pixels that a figure takes

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from theorylab.lab.paper import Figure
-from theorylab.lab.table import Table
 from theorylab.plotting import house_style
 from theorylab.report.charts import Spec, charts
 from theorylab.report.origin import Numbers
+from theorylab.table import Table
 
 _COLOURS = 64  # of a picture on the site: a quarter of the bytes, no visible difference
 _DPI = 160  # of a picture on the site

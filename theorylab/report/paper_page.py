@@ -8,6 +8,7 @@ from typing import Any
 from theorylab.lab.claim import FAMILY_LEVEL
 from theorylab.lab.paper import STATUS_MEANING
 from theorylab.lab.replication_file import alone_text, held_text, standing
+from theorylab.papers.planned import PLANNED
 from theorylab.report.drawing import Drawing, place, source
 from theorylab.report.markup import (
     Raw,
@@ -25,7 +26,6 @@ from theorylab.report.markup import (
 )
 from theorylab.report.origin import Origin
 from theorylab.report.room import Room
-from theorylab.report.summaries import SUMMARIES
 from theorylab.report.verdicts import bound_text, margin, tightest, value_text
 
 ORIGIN: Mapping[Origin, str] = {
@@ -33,11 +33,6 @@ ORIGIN: Mapping[Origin, str] = {
     "gallery": "the committed gallery",
     "none": "nowhere",
 }
-
-
-def said_of(slug: str, title: str) -> str:
-    """What a paper says, in a few sentences."""
-    return SUMMARIES.get(slug, title)
 
 
 def paper_page(room: Room) -> str:
@@ -52,7 +47,7 @@ def paper_page(room: Room) -> str:
     parts = [
         f'# {paper.title}\n\n<p class="tl-by">{told}</p>\n',
         f'<p class="tl-verdict">{verdict_badges(room)}</p>\n',
-        prose(said_of(paper.slug, paper.title), "tl-lead"),
+        prose(paper.summary or paper.title, "tl-lead"),
         _shown(room),
     ]
     if room.drawings:
@@ -65,10 +60,11 @@ def paper_page(room: Room) -> str:
 
 def missing_page(slug: str, title: str) -> str:
     """The Markdown of a paper that has no room yet."""
+    said = PLANNED[slug].summary if slug in PLANNED else title
     nothing = "Planned: theorylab has no figure, no number and no verified claim of this paper yet."
     return (
         f'# {title}\n\n<p class="tl-verdict">{badge("missing", "not implemented yet").html}</p>\n\n'
-        f"{prose(said_of(slug, title), 'tl-lead')}\n{prose(nothing)}"
+        f"{prose(said, 'tl-lead')}\n{prose(nothing)}"
     )
 
 
