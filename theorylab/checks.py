@@ -116,9 +116,8 @@ def within(
         bad = values[~good].ravel()[0]
         verb = "=" if values.ndim == 0 else "holds"
         raise InputError(
-            f"{name} {verb} {bad:g}; "
-            f"{_interval(low, high, open_low, open_high, whole, infinite)} "
-            f"needed"
+            f"{name} {verb} {bad:g}; {_interval(low, high, open_low, open_high, whole, infinite)} "
+            "needed"
         )
     return array
 
@@ -239,9 +238,8 @@ def probabilities(
     array = nonnegative(name, value, ndim=ndim)
     if not is_traced(array) and abs(float(np.asarray(array, np.float64).sum()) - 1) > tolerance:
         raise InputError(
-            f"{name} sums to {float(np.asarray(array, np.float64).sum()):g}; probabilities "
-            f"that "
-            f"sum to 1 are needed"
+            f"{name} sums to {float(np.asarray(array, np.float64).sum()):g}; probabilities that "
+            "sum to 1 are needed"
         )
     return array
 
@@ -257,8 +255,7 @@ def symmetric(name: str, K: Any, *, values: bool = True) -> Any:
     if rows != columns:
         raise InputError(
             f"{name} has shape {(rows, columns)}; a square kernel between training samples is "
-            f"needed "
-            "(one between test and training samples goes to `predict`)"
+            "needed (one between test and training samples goes to `predict`)"
         )
     if not values or is_traced(matrix):
         return matrix
@@ -267,8 +264,8 @@ def symmetric(name: str, K: Any, *, values: bool = True) -> Any:
     if gap > 1e3 * input_epsilon(K) * size:
         raise InputError(
             f"{name} is not symmetric: max |{name} - {name}^T| = {gap:.3g} with max |{name}| = "
-            f"{size:.3g}; "
-            f"pass ({name} + {name}.T) / 2 if that is meant, or in the precision it was computed in"
+            f"{size:.3g}; pass ({name} + {name}.T) / 2 if that is meant, or in the precision it "
+            "was computed in"
         )
     return matrix
 
@@ -287,10 +284,8 @@ def positive_semidefinite(name: str, eigenvalues: Any, rounding: float) -> None:
     if lowest < -rounding * highest:
         raise InputError(
             f"{name} is not positive semi-definite: smallest eigenvalue {lowest:.3g} against "
-            f"largest {highest:.3g} "
-            f"(rounding explains {-rounding * highest:.1g}); recompute it in float64, pass it in "
-            f"the precision it was "
-            "computed in, or check that it is a kernel"
+            f"largest {highest:.3g} (rounding explains {-rounding * highest:.1g}); recompute it "
+            "in float64, pass it in the precision it was computed in, or check that it is a kernel"
         )
 
 

@@ -132,9 +132,8 @@ def in_one_line(option: str, folder: Path) -> Iterator[None]:
         what = error.strerror or str(error)
         where = "" if error.filename is None else f" ({error.filename})"
         raise InputError(
-            f"{option}={str(folder)!r}: {what}{where}; mend that or give another folder. What "
-            f"was "
-            f"finished is kept"
+            f"{option}={str(folder)!r}: {what}{where}; mend that or give another folder. What was "
+            "finished is kept"
         ) from None
 
 

@@ -55,9 +55,8 @@ def register(*static: str) -> Callable[[type[T]], type[T]]:
             )
         if hidden := [field.name for field in every if not field.init]:
             raise InputError(
-                f"register: {cls.__name__} sets {hidden} itself (init=False), which a copy "
-                f"loses; "
-                f"make it a property"
+                f"register: {cls.__name__} sets {hidden} itself (init=False), which a copy loses; "
+                "make it a property"
             )
         meta = tuple(f.name for f in every if f.name in static or f.metadata.get("static", False))
         data = tuple(name for name in names if name not in meta)

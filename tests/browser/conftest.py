@@ -52,7 +52,7 @@ def site(tmp_path_factory):
     }
     for room in rooms.values():
         reproduce(room, room.preset("quick"), Runner(Store(folder / "results")), folder / "figures")
-    titles = {"toy": "A toy", "red": "A toy with a broken claim", **papers.TITLES}
+    titles = {"toy": "A toy", "red": "A toy with a broken claim", **papers.titles()}
     return build(
         folder / "site", titles, rooms, Sources(folder / "results", folder / "figures")
     ).index.parent

@@ -158,10 +158,11 @@ def test_no_damage_to_verdicts_is_believed(tmp_path):
 def test_damaged_records_of_the_gallery_are_shown_as_damaged(tmp_path):
     rng, tally, out = random.Random(3), Tally(), tmp_path / "figures"
     reproduce(toy.PAPER, PRESET, quiet(tmp_path / "store"), out)
-    pages = lambda: (
-        write_gallery([toy.PAPER], out).read_text(),
-        papers_table({"toy": "A"}, {"toy": toy.PAPER}, out),
-    )
+
+    def pages():
+        gallery = write_gallery([toy.PAPER], out).read_text()
+        return gallery, papers_table({"toy": "A"}, {"toy": toy.PAPER}, out)
+
     reference = pages()
     records = [out / "toy" / "claims.json", out / "toy" / "toy_fig1.json"]
     pristine = {file: file.read_bytes() for file in records}

@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 
 from theorylab.lab import Results, Row, Table
-from theorylab.papers.collective_action import PAPER, claims, learning, theory, worlds
+from theorylab.papers.collective_action import PAPER, learning, theory, worlds
+from theorylab.papers.collective_action.claims import reweighting
+from theorylab.papers.collective_action.claims import theory as theory_claims
 
 SMOKE = PAPER.preset("smoke")
 
@@ -121,12 +123,15 @@ def test_claims_hold_on_right_numbers_and_fail_on_doctored_ones():
             )
         )
     }
-    assert all(e.holds for e in claims.advantage("success")(results, SMOKE))
-    assert not all(e.holds for e in claims.advantage("baseline")(results, SMOKE))
+    assert all(e.holds for e in reweighting.advantage("success")(results, SMOKE))
+    assert not all(e.holds for e in reweighting.advantage("baseline")(results, SMOKE))
     good = {"staircase": np.array([0.5]), "base_bound": np.array([0.4])}
     for bound, holds in ((0.4, True), (0.6, False)):
         found = {"worlds": Results((Row({}, good | {"base_bound": np.array([bound])}),))}
-        assert claims.never_violated(claims.FEATURE_LABEL)(found, SMOKE)[0].holds is holds
+        assert (
+            theory_claims.never_violated(theory_claims.FEATURE_LABEL)(found, SMOKE)[0].holds
+            is holds
+        )
 
 
 def test_every_claim_names_experiments_of_the_room_and_has_a_control():

@@ -5,7 +5,8 @@ import pytest
 
 from theorylab.lab import Results, Row, Table
 from theorylab.online import TwoStage, opt_cost, schedule
-from theorylab.papers.learning_augmented import PAPER, measures, scheduling, ski
+from theorylab.papers.learning_augmented import PAPER, scheduling, ski
+from theorylab.papers.learning_augmented.claims import shared
 from theorylab.plotting import house_style
 
 CHEAP = ("optimum", "surface", "certificate", "deterministic", "algorithms", "psk_ski")
@@ -146,4 +147,4 @@ def test_presets_name_searches_that_the_claims_need():
 def test_every_claim_has_a_control_and_names_experiments_of_the_room():
     names = {e.name for e in PAPER.experiments}
     assert all(set(c.needs) <= names and (c.controls or c.kind == "finding") for c in PAPER.claims)
-    assert measures.EXACT == 1e-9
+    assert shared.EXACT == 1e-9

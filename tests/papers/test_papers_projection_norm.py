@@ -9,12 +9,12 @@ from theorylab.lab import Results, Row, Table
 from theorylab.lab.replication import point_status
 from theorylab.papers.projection_norm import (
     PAPER,
-    claims,
     linear,
-    linear_measures,
-    measures,
     networks,
+    tables,
 )
+from theorylab.papers.projection_norm.claims import attacks
+from theorylab.papers.projection_norm.claims import linear as linear_claims
 from theorylab.papers.projection_norm.settings import STUDIES
 from theorylab.plotting import house_style
 
@@ -43,7 +43,7 @@ def test_the_propositions_hold_and_their_wrong_variants_do_not(bounds):
         assert verdict.status == "holds", verdict.evidence
     # rank 8: 3,000 draws of a ratio with relative deviation 0.3 have a standard error of half a per
     # cent
-    assert all(e.holds for e in linear_measures.expectations("pn", 0)(results, SMOKE))
+    assert all(e.holds for e in linear_claims.expectations("pn", 0)(results, SMOKE))
     assert claim("pn_bounds_each_loss").evaluate(results, SMOKE).status == "finding"
 
 
@@ -128,7 +128,7 @@ def test_clean_scores_are_those_of_the_steps_done_by_hand(trained):
     assert scores["pn_base"][0] == pytest.approx(
         float(jnp.linalg.norm(flat - found["hat"])), rel=1e-4
     )
-    assert {*measures.METRICS, "error"} <= set(scores) and scores["pn"].shape == (2,)
+    assert {*tables.METRICS, "error"} <= set(scores) and scores["pn"].shape == (2,)
 
 
 def test_a_sweep_at_the_study_s_own_setting_is_the_main_run(trained):
@@ -185,11 +185,11 @@ def made_up(pn_noise=0.0, conf_noise=0.4, seeds=3):
                 continue
             noise = rng.normal(size=(20, len(error)))
             bad = {
-                m: 0.1 + 0.5 * error + conf_noise * noise[i] for i, m in enumerate(measures.METRICS)
+                m: 0.1 + 0.5 * error + conf_noise * noise[i] for i, m in enumerate(tables.METRICS)
             }
             attacked = experiment.name == "attacks"
             if attacked:
-                bad |= dict.fromkeys(measures.OUTPUT_BASED, 0.3 - 0.2 * error)
+                bad |= dict.fromkeys(tables.OUTPUT_BASED, 0.3 - 0.2 * error)
             good = 1 + 3 * error + pn_noise * noise[-1]
             rows.append(
                 Row(
@@ -263,7 +263,7 @@ def test_claims_of_networks_hold_on_a_perfect_norm_and_fail_on_a_noisy_one(resul
 
 
 def test_points_take_one_clean_set_and_the_line_of_a_model(results):
-    points = measures.models(results)["fmnist sample, cnn"][0]
+    points = tables.models(results)["fmnist sample, cnn"][0]
     assert len(points.error) == 25 and (points.family == "clean").sum() == 1
     assert points.line("pn").r2 == pytest.approx(1.0)
     assert points.extrapolation("pn").mse < 1e-10
@@ -274,7 +274,7 @@ def test_points_take_one_clean_set_and_the_line_of_a_model(results):
 
 
 def test_the_rise_under_attack_is_measured_from_the_weak_attacks():
-    assert claims.attack_rise(
+    assert attacks.attack_rise(
         [1, 4, 8, 16], {"pn": np.array([1.0, 1.2, 9.0, 2.2])}, "pn", 2.0
     ) == pytest.approx(0.5)
 

@@ -4,7 +4,8 @@ import pytest
 from theorylab import mixtures
 from theorylab.lab import Results, Row, Table
 from theorylab.mixtures.selection import CRITERIA
-from theorylab.papers.ssl_lower_bound import PAPER, measures, real, synthetic, tables
+from theorylab.papers.ssl_lower_bound import PAPER, real, synthetic, tables
+from theorylab.papers.ssl_lower_bound.claims import bounds
 from theorylab.plotting import house_style
 
 pytestmark = pytest.mark.long  # the room is run once for all of them
@@ -116,7 +117,7 @@ def test_every_claim_names_experiments_of_the_room_and_has_a_control_or_is_a_fin
 
 
 def test_the_bound_is_judged_over_at_least_sixty_settings(ideal):
-    evidence = measures.lower_bound("bound")(ideal, PAPER.preset("quick"))
+    evidence = bounds.lower_bound("bound")(ideal, PAPER.preset("quick"))
     assert next(e for e in evidence if e.label == "settings").measured >= 60
     table = tables.bounded(ideal)
     assert (
@@ -131,7 +132,7 @@ def test_the_bound_is_judged_over_at_least_sixty_settings(ideal):
 
 
 def test_the_risk_table_asks_leading_order_where_the_information_suffices(ideal):
-    labels = [e.label for e in measures.risk_table()(ideal, PAPER.preset("quick"))]
+    labels = [e.label for e in bounds.risk_table()(ideal, PAPER.preset("quick"))]
     # at s=0.5, d=10, 1000 unlabelled points have 1000 / 5 = 200 of the 10 * 10 / 0.25 = 400 that
     # are needed
     assert [x for x in labels if "d=10," in x and x.startswith("ul_plus")] == []

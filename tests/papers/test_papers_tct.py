@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from theorylab.lab import Results, Row, Table
-from theorylab.papers.tct import PAPER, claims, convex, tables, theory, training, worlds
+from theorylab.papers.tct import PAPER, convex, tables, theory, training, worlds
 from theorylab.papers.tct.claims import CLAIMS
+from theorylab.papers.tct.claims import theory as theory_claims
 
 SMOKE = PAPER.preset("smoke")
 SETTING = SMOKE["settings"][0]
@@ -268,7 +269,9 @@ def test_claims_hold_on_the_reference_numbers_and_fail_where_tct_is_no_better_th
 
 def test_identities_fail_where_numbers_differ_by_more_than_rounding():
     rows = {"gram_form": Results((Row({}, {"difference": np.array([1e-13, 3e-10])}),))}
-    (evidence,) = claims.largest("gram_form", "difference", 0, claims.ROUNDING)(rows, SMOKE)
+    (evidence,) = theory_claims.largest("gram_form", "difference", 0, theory_claims.ROUNDING)(
+        rows, SMOKE
+    )
     assert not evidence.holds and evidence.measured == 3e-10
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from theorylab.lab import Results, Row, Table
 from theorylab.papers.wrong_line import PAPER, images, linear
+from theorylab.papers.wrong_line.claims import theory
 from theorylab.papers.wrong_line.settings import SETTINGS
 from theorylab.papers.wrong_line.tables import line_of
 from theorylab.plotting import house_style
@@ -175,7 +176,7 @@ def test_claims_catch_a_violated_bound_and_a_loose_fit(drawn):
 
 
 def test_a_search_result_is_negative_only_with_its_interval(drawn):
-    from theorylab.papers.wrong_line.measures import searched
+    from theorylab.papers.wrong_line.claims.images import searched
 
     cell = {"name": "s", "ns": [1, 2, 3], "etas": [0.1]}
     down, up = np.array([[0.7], [0.6], [0.55]]), np.array([[0.55], [0.6], [0.7]])
@@ -200,11 +201,10 @@ def test_the_error_of_the_reference_is_in_the_interval_of_the_means():
     from scipy import stats
 
     from theorylab.lab.sample import Mean
-    from theorylab.papers.wrong_line import measures
 
-    gaps = np.random.default_rng(0).normal(0.01, 0.03, size=(measures.BASE_SEEDS, 4))
+    gaps = np.random.default_rng(0).normal(0.01, 0.03, size=(theory.BASE_SEEDS, 4))
     gaps -= gaps.mean(1, keepdims=True)  # no scatter between base seeds: the factor in closed form
-    pooled = Mean(tuple(np.concatenate([measures._with_reference_error(g) for g in gaps])))
+    pooled = Mean(tuple(np.concatenate([theory.with_reference_error(g) for g in gaps])))
     low, high = pooled.interval(0.99)
     half = stats.t.ppf(0.995, 19) * gaps.std(ddof=1) * np.sqrt(1 / 20 + 1 / 4)
     np.testing.assert_allclose([low, high], [-half, half], rtol=1e-12)

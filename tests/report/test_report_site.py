@@ -10,11 +10,11 @@ from theorylab.errors import InputError
 from theorylab.lab import Runner, Store, Table
 from theorylab.lab.replication import replicate
 from theorylab.lab.replication_file import record_of_replication, write_replication
+from theorylab.papers import Planned
 from theorylab.report import Sources, build
 from theorylab.report.overview import benchmark_page, index_page
 from theorylab.report.paper_page import missing_page, paper_page
 from theorylab.report.site import furnish, write_pages
-from theorylab.report.summaries import SUMMARIES
 
 VOID = {"img", "br", "input", "link", "meta", "hr"}
 
@@ -138,7 +138,7 @@ def test_older_results_that_todays_code_cannot_read_do_not_stop_the_report(
     assert "could not be drawn from older results: KeyError" in page and "not computed" in page
 
 
-def test_papers_without_results_or_without_a_room_say_so(toy_paper, tmp_path):
+def test_papers_without_results_or_without_a_room_say_so(toy_paper, tmp_path, monkeypatch):
     shown = furnish(toy_paper, "quick", 0, Sources(tmp_path / "empty", tmp_path), tmp_path)
     page = paper_page(shown)
     assert (
@@ -146,17 +146,21 @@ def test_papers_without_results_or_without_a_room_say_so(toy_paper, tmp_path):
         and "2 not computed" in page
         and "Its results are not in the store" in page
     )
-    assert "not implemented yet" in missing_page("tct", "TCT") and SUMMARIES["tct"][
-        :40
-    ] in missing_page("tct", "TCT")
+    planned = {"tct": Planned("TCT", "What it will say.")}
+    monkeypatch.setattr("theorylab.report.paper_page.PLANNED", planned)
+    coming = missing_page("tct", "TCT")
+    assert "not implemented yet" in coming and "What it will say." in coming
     index = index_page("# x", {"toy": "A toy", "tct": "TCT"}, {"toy": shown}, "made")
     assert "1 of 2 papers implemented" in index and "not implemented yet" in index
 
 
-def test_every_paper_has_a_summary():
-    from theorylab import papers
-
-    assert set(SUMMARIES) == set(papers.TITLES)
+def test_the_page_of_a_paper_begins_with_its_summary(toy_paper, tmp_path):
+    for summary, shown in (("It says\nthis.", "It says"), ("", "A toy")):
+        paper = replace(toy_paper, summary=summary)
+        page = paper_page(
+            furnish(paper, "quick", 0, Sources(tmp_path / "empty", tmp_path), tmp_path)
+        )
+        assert shown in page.split("## What it says")[1].split("## What this page shows")[0]
 
 
 def test_text_of_a_room_cannot_become_markup(toy_run, toy_paper, tmp_path):

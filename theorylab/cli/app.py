@@ -93,18 +93,19 @@ def list_papers(
 
     rooms = papers.rooms()
     if readme is not None:
-        text = pages.update_readme(readme, pages.papers_table(papers.TITLES, rooms, gallery))
+        text = pages.update_readme(readme, pages.papers_table(papers.titles(), rooms, gallery))
         write_atomically(readme, text.encode())
         return
-    for slug in sorted(papers.TITLES, key=lambda slug: slug not in rooms):
+    titles = papers.titles()
+    for slug, title in titles.items():
         room = rooms.get(slug)
         facts = "not yet"
         if room is not None:
             counts = f"{_number(room.figures, 'figure')}, {_number(room.claims, 'claim')}"
             facts = f"{room.venue}; {counts}; {', '.join(room.presets)}"
         tell(facts, first=f"{slug}: ", rest="    ", mark="not yet", style="yellow")
-        tell(papers.TITLES[slug], first="    ", rest="    ")
-    tell(f"{len(rooms)} of {len(papers.TITLES)} papers; after each its figures, claims and presets")
+        tell(title, first="    ", rest="    ")
+    tell(f"{len(rooms)} of {len(titles)} papers; after each its figures, claims and presets")
 
 
 def _number(things: Sequence[Any], name: str) -> str:

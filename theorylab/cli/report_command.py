@@ -70,7 +70,7 @@ def report(
     ]
     site = build(
         out,
-        papers.TITLES,
+        papers.titles(),
         papers.rooms(),
         sources,
         preset=preset,

@@ -24,8 +24,7 @@ def world(P0: Any, g: Any, y_star: Any, phi: Any = None, *, law: str = "P0") -> 
         if array.shape != (m,) or not jnp.issubdtype(array.dtype, jnp.integer):
             raise InputError(
                 f"{name} is {array.dtype}{list(array.shape)}; an integer, its image, for each of "
-                f"the {m} points of "
-                f"{law} is needed"
+                f"the {m} points of {law} is needed"
             )
         checks.within(name, array, 0, m - 1)
     label("y_star", y_star, labels)

@@ -27,9 +27,8 @@ def coordinate_trigger(index: int | Sequence[int], value: float | Sequence[float
     where, level = _positions("index", index, 1)[:, 0], _level(value)
     if level.shape not in ((), (1,), where.shape):
         raise InputError(
-            f"value has shape {level.shape}; one number, or one for each of the {len(where)} "
-            f"of "
-            f"index"
+            f"value has shape {level.shape}; one number, or one for each of the {len(where)} of "
+            "index"
         )
 
     def g(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -160,9 +159,8 @@ def plant(
     signalled = signal(x)
     if np.shape(signalled) != x.shape:
         raise InputError(
-            f"signal gives shape {np.shape(signalled)} for x of shape {x.shape}; the same "
-            f"shape "
-            f"is needed"
+            f"signal gives shape {np.shape(signalled)} for x of shape {x.shape}; the same shape "
+            "is needed"
         )
     planted = jnp.where(movers.reshape(-1, *(1,) * (x.ndim - 1)), signalled, x)
     return planted, y if strategy == "feature_only" else jnp.where(
@@ -199,9 +197,8 @@ def _stamp(level: Array, x: Array, shape: tuple[int, ...]) -> Array:
     """The values in the type of x; integers do not hold fractions."""
     if level.ndim and level.shape != shape[len(shape) - level.ndim :] and level.shape != (1,):
         raise InputError(
-            f"value has shape {level.shape}; one number, or one for each channel of x "
-            f"{x.shape}, "
-            f"is needed"
+            f"value has shape {level.shape}; one number, or one for each channel of x {x.shape}, "
+            "is needed"
         )
     if jnp.issubdtype(x.dtype, jnp.integer) and not is_traced(level):
         checks.within("value (x holds integers)", level, whole=True)
@@ -213,8 +210,7 @@ def _require_axes(x: Any, ndim: int, name: str, last: int, *, axis: int) -> Arra
     x = jnp.asarray(checks.finite("x", x))
     if x.ndim < ndim or (ndim == 2 and x.ndim != 2) or x.shape[axis] <= last:
         raise InputError(
-            f"x has shape {x.shape}; {name} writes at {int(last)} of axis {axis}, which it "
-            f"does "
-            f"not have"
+            f"x has shape {x.shape}; {name} writes at {int(last)} of axis {axis}, which it does "
+            "not have"
         )
     return x

@@ -91,7 +91,7 @@ def fit(
     if mask.dtype != bool or mask.shape != y.shape:
         raise InputError(
             f"members is {mask.dtype}{list(mask.shape)}; a bool for each of the {n} samples is "
-            f"needed"
+            "needed"
         )
     jax.tree.map(lambda leaf: checks.finite("params", leaf), params)
     classes = classes_of(f, params, x)

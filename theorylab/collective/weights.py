@@ -165,6 +165,6 @@ def _labels(
     if given.shape[:1] != values.shape[:1]:
         raise InputError(
             f"{name} has shape {given.shape}, {of} {values.shape}; a label for each sample is "
-            f"needed"
+            "needed"
         )
     return checks.labels(name, given, classes=classes)

@@ -162,8 +162,7 @@ _ENTRIES = (
         "usually cited as CC BY-SA 3.0",
         (
             "LeCun, Bottou, Bengio, Haffner. Gradient-based learning applied to document "
-            "recognition. "
-            "Proc. IEEE, 1998"
+            "recognition. Proc. IEEE, 1998"
         ),
         11_496_804,
         Package(
@@ -300,8 +299,8 @@ _ENTRIES = (
         ),
         (Layout(("fars/fars.dat",), decode.fars),),
         note=(
-            "RACE, HISPANIC_ORIGIN, TAKEN_TO_HOSPITAL and the alcohol/drug columns give the "
-            "label away: drop them"
+            "RACE, HISPANIC_ORIGIN, TAKEN_TO_HOSPITAL and the alcohol/drug columns give the label "
+            "away: drop them"
         ),
     ),
     Entry(
@@ -333,7 +332,7 @@ def find_entry(name: str) -> Entry:
     if not isinstance(name, str):
         raise InputError(
             f"name = {type(name).__name__}; the name of a data set is needed: `theorylab data "
-            f"list` shows all"
+            "list` shows all"
         )
     for entry in CATALOGUE.values():
         if name == entry.name or name in entry.names:
@@ -345,5 +344,5 @@ def find_entry(name: str) -> Entry:
     near = difflib.get_close_matches(str(name), known, n=3) or list(CATALOGUE)
     raise InputError(
         f"name={name!r} is no data set; did you mean {', '.join(near)}? `theorylab data list` "
-        f"shows all"
+        "shows all"
     )

@@ -85,10 +85,8 @@ class Dataset:
         kind = "SAMPLE of the first images" if self.is_sample else "full"
         return (
             f"Dataset({self.name!r}, {kind}: x_train {_shape(self.x_train)}, x_test "
-            f"{_shape(self.x_test)}, "
-            f"{len(self.classes)} classes, {self.split} split, licence {self.licence}, source "
-            f"{self.source}, "
-            f"sha256 {self.sha256[:12]})"
+            f"{_shape(self.x_test)}, {len(self.classes)} classes, {self.split} split, licence "
+            f"{self.licence}, source {self.source}, sha256 {self.sha256[:12]})"
         )
 
 

@@ -126,8 +126,8 @@ def _obtain(entry: Entry, archive: Path | None, scratch: Path) -> tuple[Decoded,
     except DataError as error:
         failures.append(str(error))
     raise DataError(
-        f"cannot fetch {entry.name!r}: {'; then '.join(failures)}. "
-        f"With a copy of the archive: `theorylab data fetch {entry.name} --from FILE`"
+        f"cannot fetch {entry.name!r}: {'; then '.join(failures)}. With a copy of the archive: "
+        f"`theorylab data fetch {entry.name} --from FILE`"
     )
 
 
@@ -162,6 +162,6 @@ def decode_archive(entry: Entry, path: Path) -> Decoded:
         if digest(arrays) != DIGESTS[name]:
             raise DataError(
                 f"{path.name} holds {name!r} with the wrong checksum: it is altered or another "
-                f"data set"
+                "data set"
             )
     return decoded

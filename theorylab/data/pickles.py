@@ -29,9 +29,8 @@ class _Restricted(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.known:
             raise DataError(
-                f"refused to unpickle {module}.{name}: the file is not the one expected, do "
-                f"not "
-                f"trust it"
+                f"refused to unpickle {module}.{name}: the file is not the one expected, do not "
+                "trust it"
             )
         return self.known[module, name]
 

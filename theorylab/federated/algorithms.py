@@ -121,9 +121,8 @@ class Algorithm:
             and callable(getattr(self.server, "update", None))
         ):
             raise InputError(
-                f"server = {checks.shown(self.server)}; an optax optimizer (of "
-                f"server_optimizer) "
-                f"is needed"
+                f"server = {checks.shown(self.server)}; an optax optimizer (of server_optimizer) "
+                "is needed"
             )
         for name in ("controls", "normalised", "carry_momentum", "pooled"):
             checks.flag(name, getattr(self, name))
@@ -134,8 +133,7 @@ class Algorithm:
         if self.carry_momentum and (self.normalised or self.controls):
             raise InputError(
                 f"carry_momentum: {self.name} divides displacements by the effective number of "
-                f"steps of a momentum "
-                "that starts at zero; leave carry_momentum out"
+                "steps of a momentum that starts at zero; leave carry_momentum out"
             )
 
     def bind(

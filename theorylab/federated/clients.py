@@ -99,7 +99,7 @@ def pad_clients(
         shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves((x, y))[:5])
         raise InputError(
             f"x, y: shapes {shapes} given; the same leading axis, of at least one example, is "
-            f"needed"
+            "needed"
         )
     places_of = [_indices(i, part, max(sizes)) for i, part in enumerate(each("parts", parts))]
     if not places_of:
@@ -120,8 +120,7 @@ def pad_clients(
         if missing.size:
             raise InputError(
                 f"parts: class {', '.join(map(str, missing[:5].tolist()))} is held by none of the "
-                f"{len(parts)} "
-                "clients; mend the partition, or allow_missing=True to train without"
+                f"{len(parts)} clients; mend the partition, or allow_missing=True to train without"
             )
     longest = max(map(len, places_of))
     places = np.stack([np.resize(part, longest) for part in places_of])
@@ -166,8 +165,7 @@ def check_clients_given(clients: Any) -> None:
     if len(mask) != 2 or 0 in mask or any(s[:2] != mask for s in shapes) or weights != mask[:1]:
         raise InputError(
             f"clients: shapes {', '.join(map(str, shapes[1:5]))}, mask {mask} and weights "
-            f"{weights} given; "
-            "(N, n, ...), (N, n) and (N,) are needed, as pad_clients makes them"
+            f"{weights} given; (N, n, ...), (N, n) and (N,) are needed, as pad_clients makes them"
         )
 
 
@@ -179,9 +177,8 @@ def _indices(i: int, part: ArrayLike, n: int) -> np.ndarray:
     part = np.asarray(checks.real(f"parts: client {i}", part))
     if part.ndim != 1 or not np.issubdtype(part.dtype, np.integer):
         raise InputError(
-            f"parts: client {i} has {part.dtype} of shape {part.shape}, an index array (n_i,) "
-            f"is "
-            f"needed"
+            f"parts: client {i} has {part.dtype} of shape {part.shape}, an index array (n_i,) is "
+            "needed"
         )
     if part.min() < 0 or part.max() >= n:
         raise InputError(

@@ -46,8 +46,7 @@ class RoundDivergenceError(DivergenceError):
         FloatingPointError.__init__(
             self,
             f"the model of client {client} is not finite after round {step} of {rounds} (counted "
-            f"from 0); use a "
-            "smaller lr or fewer local steps",
+            "from 0); use a smaller lr or fewer local steps",
         )
         self.step, self.seed, self.client = step, None, client
 
@@ -174,7 +173,7 @@ def federated_fit(
         if done > rounds:
             raise InputError(
                 f"rounds: {rounds} asked, the run in {checkpoint} has made {done} already; ask "
-                f"for more"
+                "for more"
             )
         if done == 0:
             _append(history, evaluate(current, 0))
@@ -265,9 +264,8 @@ def check_clients(clients: ClientData, loss: Loss, output: Callable[[Any], Any])
             finite = np.asarray(jnp.isfinite(leaf).reshape(clients.n_clients, -1).all(1))
             if not finite.all():
                 raise InputError(
-                    f"clients: NaN or infinite entries at client {int(np.argmin(finite))}; "
-                    f"remove "
-                    f"them"
+                    f"clients: NaN or infinite entries at client {int(np.argmin(finite))}; remove "
+                    "them"
                 )
     counts = np.asarray(clients.counts)
     if not counts.all():

@@ -251,7 +251,7 @@ def _checked(
     if not np.issubdtype(counts.dtype, np.integer) or counts.sum() != len(G):
         raise InputError(
             f"sizes = {checks.shown(counts.tolist())}; whole numbers that sum to {len(G)} are "
-            f"needed"
+            "needed"
         )
     for i, end in enumerate(np.cumsum(counts)):
         if counts[i] < 1:

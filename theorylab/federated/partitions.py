@@ -144,8 +144,7 @@ def dirichlet_partition(
             return _checked(parts)
     raise InputError(
         f"alpha: no draw of {_TRIES} at alpha={alpha} left every one of {n_clients} clients "
-        f"{min_size} examples; raise "
-        "alpha or lower min_size"
+        f"{min_size} examples; raise alpha or lower min_size"
     )
 
 
@@ -182,8 +181,8 @@ def _split_classes(
     if missing and not allow_missing:
         raise InputError(
             f"labels: class {', '.join(map(str, missing))} held by none of the {len(held)} "
-            f"clients; take more clients, "
-            "more classes a client, or allow_missing=True to train without"
+            "clients; take more clients, more classes a client, or allow_missing=True to train "
+            "without"
         )
     parts: list[list[np.ndarray]] = [[] for _ in held]
     for c, label in enumerate(classes):
@@ -199,9 +198,8 @@ def _checked(parts: Sequence[np.ndarray]) -> Partition:
     empty = [i for i, part in enumerate(parts) if not len(part)]
     if empty:
         raise InputError(
-            f"n_clients: client {', '.join(map(str, empty[:5]))} of {len(parts)} got no "
-            f"examples; "
-            f"take fewer clients"
+            f"n_clients: client {', '.join(map(str, empty[:5]))} of {len(parts)} got no examples; "
+            "take fewer clients"
         )
     return [np.sort(part).astype(np.int64) for part in parts]
 

@@ -50,8 +50,8 @@ def check_step_size(
     if eta * curvatures[i] >= 2:
         raise InputError(
             f"eta: {eta:.6g} given, below 2 / lambda_max = {2 / curvatures[i]:.6g} is needed "
-            f"(lambda_max(H_i) = "
-            f"{curvatures[i]:.6g} at client {i}); take eta=stable_step_size(Phi)"
+            f"(lambda_max(H_i) = {curvatures[i]:.6g} at client {i}); take "
+            "eta=stable_step_size(Phi)"
         )
 
 

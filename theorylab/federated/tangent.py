@@ -56,7 +56,7 @@ class TangentMap:
         ):
             raise InputError(
                 f"x = {checks.shown(x)}; inputs with the same leading axis, at least one, are "
-                f"needed"
+                "needed"
             )
         f, params = self.f, self.params
         if self.head == "random":
@@ -193,9 +193,8 @@ def _model(start: Any) -> tuple[Callable[..., Any], Callable[..., Any] | None, P
         hasattr(start, "model") and hasattr(start, "params")
     ):
         raise InputError(
-            f"start = {checks.shown(start)}; a federated run, a pair (f, params) or a module "
-            f"is "
-            f"needed"
+            f"start = {checks.shown(start)}; a federated run, a pair (f, params) or a module is "
+            "needed"
         )
     module, params = (start, None) if isinstance(start, nnx.Module) else (start.model, start.params)
     if module is None:

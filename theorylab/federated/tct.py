@@ -71,7 +71,7 @@ class Convexified:
         y = self.targets()
         if not self.per_class:
             return [_Problem(self.features, y, self.weights)]
-        one = lambda k: _Problem(
+        one = lambda k: _Problem(  # noqa: E731  (its code is part of the key of stored results)
             [a[:, k] for a in self.features], [t[:, [k]] for t in y], self.weights
         )
         return [one(k) for k in range(self.classes)]
@@ -236,9 +236,8 @@ def convexify(
     for i, y in enumerate(labels):
         if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
             raise InputError(
-                f"clients: y of {y.dtype} and shape {y.shape} at client {i}, integer labels "
-                f"are "
-                f"needed"
+                f"clients: y of {y.dtype} and shape {y.shape} at client {i}, integer labels are "
+                "needed"
             )
     one = jax.tree.map(lambda a: jnp.asarray(a[0, :1]), clients.x)
     tangent, outputs = tangent_map(
@@ -250,9 +249,8 @@ def convexify(
     for i, block in enumerate(features):
         if not np.isfinite(block).all():
             raise InputError(
-                f"features: NaN or infinite at client {i}; the model has diverged or its data "
-                f"are "
-                f"bad"
+                f"features: NaN or infinite at client {i}; the model has diverged or its data are "
+                "bad"
             )
     standardizer = None
     if standardize:

@@ -57,13 +57,12 @@ def local_operators(
     if values.min() < -1e-5 * np.abs(values).max():  # what rounding leaves is set to 0 below
         raise InputError(
             f"H has a negative eigenvalue, {values.min():.3g}; Phi_i^T Phi_i / n_i of every "
-            f"client is needed"
+            "client is needed"
         )
     if eta * largest.max() >= 2:
         raise InputError(
             f"eta: {eta:.6g} given, 0 < eta < 2 / lambda_max = {2 / largest.max():.6g} is needed "
-            f"(client "
-            f"{int(np.argmax(largest))})"
+            f"(client {int(np.argmax(largest))})"
         )
     values = np.maximum(values, 0)
     r = 1 - eta * values

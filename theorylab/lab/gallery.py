@@ -92,10 +92,10 @@ def papers_table(titles: Mapping[str, str], rooms: Mapping[str, Paper], out: Pat
     """A Markdown table of all papers: a picture, what it shows, and what became of the claims;
     papers to come last."""
     lines = ["| | paper | claims |", "|---|---|---|"]
-    for slug, paper in ((slug, rooms[slug]) for slug in titles if slug in rooms):
+    for slug, paper in rooms.items():
         section = f"figures/README.md#{slug}"
         lines.append(
-            f"| {_thumbnail(paper, out, section)} | [{titles[slug]}]({section}), "
+            f"| {_thumbnail(paper, out, section)} | [{paper.title}]({section}), "
             f"{paper.venue}<br>`{slug}` | "
             f"{verdict_counts(paper, out)} |"
         )

@@ -45,7 +45,11 @@ class Figure:
 @dataclass(frozen=True)
 class Paper:
     """One paper room. Names must be unique, and every experiment that a figure or a claim needs
-    must exist."""
+    must exist.
+
+    arxiv: the number there, empty for a paper that is not there.
+    summary: what the paper says, in two or three plain sentences, for the head of its page.
+    """
 
     slug: str
     title: str
@@ -56,6 +60,7 @@ class Paper:
     experiments: Sequence[Experiment] = field(default_factory=tuple)
     figures: Sequence[Figure] = field(default_factory=tuple)
     claims: Sequence[Claim] = field(default_factory=tuple)
+    summary: str = ""
 
     def __post_init__(self) -> None:
         names = [e.name for e in self.experiments]

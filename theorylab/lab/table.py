@@ -90,7 +90,10 @@ def html_table(caption: str, columns: Iterable[str], rows: Iterable[Iterable[Any
         + "</tr>"
         for row in rows
     )
-    return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
+    )
 
 
 def _numbers(column: Sequence[str]) -> list[Any]:

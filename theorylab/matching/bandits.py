@@ -325,8 +325,7 @@ def simulate(
         )
     if max(np.abs(U).max(), np.abs(np.asarray(market.V)).max()) > 1:
         raise InputError(
-            "market: utilities must lie in [-1, 1], where the confidence intervals start: "
-            "divide "
+            "market: utilities must lie in [-1, 1], where the confidence intervals start: divide "
             "by the largest"
         )
     for name in ("init", "round"):
@@ -334,7 +333,7 @@ def simulate(
             given = checks.shown(algorithm)
             raise InputError(
                 f"algorithm = {given}; an algorithm with init and round is needed, such as "
-                f"match_ucb(...)"
+                "match_ucb(...)"
             )
     horizon, chunk = checks.count("horizon", horizon), checks.count("chunk", chunk)
     batch = None if batch is None else checks.count("batch", batch)
@@ -414,8 +413,8 @@ def _arrivals(arrivals: Any, horizon: int, n: int, m: int) -> tuple[np.ndarray, 
         or col.dtype != bool
     ):
         raise InputError(
-            f"arrivals must be truth values ({horizon}, {n}) and ({horizon}, {m}), got {row.dtype} "
-            f"{row.shape} and {col.dtype} {col.shape}"
+            f"arrivals must be truth values ({horizon}, {n}) and ({horizon}, {m}), got "
+            f"{row.dtype} {row.shape} and {col.dtype} {col.shape}"
         )
     return row, col
 

@@ -356,9 +356,8 @@ def linear(
     row, col = (np.asarray(finite(name, value, ndim=2), float) for name, value in given.items())
     if row.shape[1] != col.shape[1]:
         raise InputError(
-            f"row_contexts {row.shape} and col_contexts {col.shape} must be (n, d) and (m, d) "
-            f"of "
-            f"one d"
+            f"row_contexts {row.shape} and col_contexts {col.shape} must be (n, d) and (m, d) of "
+            "one d"
         )
     for name, contexts in (("row_contexts", row), ("col_contexts", col)):
         if not (np.linalg.norm(contexts, axis=1) <= 1 + 1e-9).all():

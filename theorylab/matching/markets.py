@@ -73,7 +73,7 @@ def as_floats(name: str, value: Any) -> jax.Array:
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(array)))[0])
         raise InputError(
             f"{name} must be finite, got {float(array[where])} at {where}; remove the agent or "
-            f"set a value"
+            "set a value"
         )
     return array
 

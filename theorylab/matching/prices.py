@@ -152,9 +152,8 @@ def core_prices(
         below = float(-min(jnp.min(p, initial=0.0), jnp.min(q, initial=0.0)))
         if max(short, below) > 1e-9 * max(1.0, float(jnp.max(jnp.abs(weights), initial=0.0))):
             raise InputError(
-                f"row_to_col is not a maximum-weight matching (prices miss a constraint by "
-                f"{max(short, below):.3g}): "
-                "get one from max_weight_matching(weights)"
+                "row_to_col is not a maximum-weight matching (prices miss a constraint by "
+                f"{max(short, below):.3g}): get one from max_weight_matching(weights)"
             )
     return p, q
 

@@ -60,9 +60,8 @@ def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[
     n, m = W.shape
     if n + m > _MOST_AGENTS:
         raise InputError(
-            f"market: coalitions of {n + m} agents cannot be enumerated (at most "
-            f"{_MOST_AGENTS}); "
-            f"use another form"
+            f"market: coalitions of {n + m} agents cannot be enumerated (at most {_MOST_AGENTS}); "
+            "use another form"
         )
     net_row, net_col = _nets(market, outcome)
     best: tuple[float, tuple[list[int], list[int]]] = (0.0, ([], []))

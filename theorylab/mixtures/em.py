@@ -85,9 +85,8 @@ def fit_mixture(
     fit: Mixture = jax.tree.map(lambda leaf: leaf[best], found)
     if not is_traced(fit) and not np.isfinite(np.asarray(fit.log_likelihood, np.float64)):
         raise InputError(
-            f"floor = {floor:g} leaves a covariance of X singular; give a larger floor, or "
-            f"scale "
-            f"X down"
+            f"floor = {floor:g} leaves a covariance of X singular; give a larger floor, or scale "
+            "X down"
         )
     return fit
 

@@ -63,7 +63,7 @@ def _classifiers(theta: Any, theta_star: Any) -> tuple[Array, Array]:
     if theta.shape[-1:] != theta_star.shape:
         raise InputError(
             f"theta has shape {theta.shape}, theta_star {theta_star.shape}: the last axes must "
-            f"agree"
+            "agree"
         )
     return theta, theta_star
 

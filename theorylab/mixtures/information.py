@@ -49,7 +49,7 @@ def gaussian_expect(
     if np.shape(values) != points.shape:
         raise InputError(
             f"f gives {np.shape(values)} for points {points.shape}; an elementwise function is "
-            f"needed"
+            "needed"
         )
     return values @ jnp.asarray(_P, points.dtype)
 

@@ -106,9 +106,8 @@ class Checkpoints:
             )
         if steps:
             raise InputError(
-                f"checkpoint: every file in {self._folder} is damaged; delete the folder to "
-                f"train "
-                f"from the start"
+                f"checkpoint: every file in {self._folder} is damaged; delete the folder to train "
+                "from the start"
             )
         return None
 
@@ -130,8 +129,7 @@ class Checkpoints:
                     )
                 raise InputError(
                     f"checkpoint: {self._folder} belongs to another run ({name} was {was!r}, now "
-                    f"{now!r}); give "
-                    "another folder or delete this one"
+                    f"{now!r}); give another folder or delete this one"
                 )
 
     def _path(self, step: int) -> Path:

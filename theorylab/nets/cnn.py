@@ -88,7 +88,7 @@ class CNN(nnx.Module):
         if h * w == 0:
             raise InputError(
                 f"input_shape: {self.input_shape} is too small: nothing is left after the "
-                f"convolutions"
+                "convolutions"
             )
         widths = (
             h * w * c if head == "flatten" else c,

@@ -52,9 +52,8 @@ def depthwise_conv(
     x, kernel = numbers("x", x), numbers("kernel", kernel)
     if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[2] != 1 or kernel.shape[3] != x.shape[3]:
         raise InputError(
-            f"x, kernel: shapes {x.shape}, {kernel.shape} given; (n, h, w, c) and (k1, k2, 1, "
-            f"c), "
-            f"one c, are needed"
+            f"x, kernel: shapes {x.shape}, {kernel.shape} given; (n, h, w, c) and (k1, k2, 1, c), "
+            "one c, are needed"
         )
     checks.choice("lowering", lowering, ("auto", "shifted", "grouped"))
     steps = _two("strides", strides, 1)

@@ -149,9 +149,8 @@ def efficientnet_inputs(images: ArrayLike, *, size: int | None = None) -> Float[
         x = jnp.repeat(x[..., None], 3, axis=-1)
     if x.ndim != 4 or x.shape[-1] != 3:
         raise InputError(
-            f"images: shape {x.shape} given, (n, height, width, 3) or grey (n, height, width) "
-            f"is "
-            f"needed"
+            f"images: shape {x.shape} given, (n, height, width, 3) or grey (n, height, width) is "
+            "needed"
         )
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if size is not None:
@@ -206,18 +205,16 @@ def _fill(model: EfficientNetLite0, weights: Mapping[str, np.ndarray], *, head: 
     def tensor(name: str) -> np.ndarray:
         if name not in weights:
             raise InputError(
-                f"pretrained: tensor {name!r} is missing; a state dict of EfficientNet-Lite0 "
-                f"is "
-                f"needed"
+                f"pretrained: tensor {name!r} is missing; a state dict of EfficientNet-Lite0 is "
+                "needed"
             )
         return np.asarray(checks.finite(f"pretrained: tensor {name!r}", weights[name]))
 
     def put(variable: Any, name: str, value: np.ndarray) -> None:
         if variable.shape != value.shape:
             raise InputError(
-                f"pretrained: tensor {name!r} has shape {value.shape} (HWIO), "
-                f"{variable.shape} is "
-                f"needed"
+                f"pretrained: tensor {name!r} has shape {value.shape} (HWIO), {variable.shape} is "
+                "needed"
             )
         variable[...] = jnp.asarray(value, variable.dtype)
 

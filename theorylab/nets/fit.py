@@ -172,9 +172,8 @@ def fit_seeds(
         functions, params, state = _functions(model, params)
         if any(leaf.shape[:1] != keys.shape for leaf in jax.tree.leaves(params)):
             raise InputError(
-                f"params: a leading axis of {keys.size} is needed in every array, one start "
-                f"for "
-                f"each key"
+                f"params: a leading axis of {keys.size} is needed in every array, one start for "
+                "each key"
             )
 
     def seed(s: int) -> tuple[Params, State, Array]:

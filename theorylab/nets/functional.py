@@ -65,9 +65,8 @@ def split(
     checks.instance("model", model, nnx.Module, "a Flax NNX module")
     if not isinstance(method, str) or not callable(getattr(model, method, None)):
         raise InputError(
-            f"method = {checks.shown(method)}; the name of a method of {type(model).__name__} "
-            f"is "
-            f"needed"
+            f"method = {checks.shown(method)}; the name of a method of {type(model).__name__} is "
+            "needed"
         )
     copy = nnx.clone(model)
     if train:

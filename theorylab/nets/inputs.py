@@ -40,7 +40,7 @@ def float_input(x: ArrayLike, shape: Sequence[int | None], model: str) -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise InputError(
             f"x: dtype {x.dtype} given, {model} needs floats; scale the pixels: "
-            f"x.astype('float32') / 255"
+            "x.astype('float32') / 255"
         )
     return x
 

@@ -18,9 +18,8 @@ def cross_entropy(outputs: Float[Array, "*n k"], targets: Num[Array, "..."]) -> 
     if labels != (targets.ndim < outputs.ndim):
         raise InputError(
             f"targets has dtype {targets.dtype} and shape {targets.shape}, outputs "
-            f"{outputs.shape}; integer labels "
-            f"{outputs.shape[:-1]} or "
-            f"probabilities {outputs.shape}, floats, are needed"
+            f"{outputs.shape}; integer labels {outputs.shape[:-1]} or probabilities "
+            f"{outputs.shape}, floats, are needed"
         )
     if labels:
         _check_labels(outputs, targets)
@@ -62,8 +61,7 @@ def _fitting(outputs: Array, targets: Array, masks: bool = True) -> tuple[Array,
     if not outputs.ndim or targets.shape not in (outputs.shape, outputs.shape[:-1]):
         raise InputError(
             f"targets has shape {targets.shape} and outputs {outputs.shape}; labels "
-            f"{outputs.shape[:-1]} or targets "
-            f"{outputs.shape} are needed"
+            f"{outputs.shape[:-1]} or targets {outputs.shape} are needed"
         )
     return outputs, targets
 

@@ -41,8 +41,7 @@ class DivergenceError(InputError, FloatingPointError):
         which = "" if seed is None else f" for seed number {seed}"
         super().__init__(
             f"the loss is not finite at step {step} of {steps}{which}; use a smaller learning "
-            f"rate, or clip the "
-            "gradient: optax.chain(optax.clip_by_global_norm(1.0), optimizer)"
+            "rate, or clip the gradient: optax.chain(optax.clip_by_global_norm(1.0), optimizer)"
         )
         self.step, self.seed = step, seed
 
@@ -87,9 +86,8 @@ class Runner:
                 history.update(stored)
             if done > self.total:
                 raise InputError(
-                    f"steps: {self.total} asked, the run in {folder} has made {done} already; "
-                    f"ask "
-                    f"for more"
+                    f"steps: {self.total} asked, the run in {folder} has made {done} already; ask "
+                    "for more"
                 )
             tick(done, history)
             while done < self.total:

@@ -42,9 +42,8 @@ def sample_count(name: str, data: PyTree) -> int:
     if len(sizes) != 1 or 0 in sizes:
         shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(data)[:5])
         raise InputError(
-            f"{name}: shapes {shapes} given; x and y need the same leading axis, of at least "
-            f"one "
-            f"sample"
+            f"{name}: shapes {shapes} given; x and y need the same leading axis, of at least one "
+            "sample"
         )
     return int(sizes.pop())
 
@@ -123,16 +122,16 @@ def check_targets(name: str, loss: Loss, output: Any, y: Any) -> None:
             if low < 0 or high >= expected[-1]:
                 raise InputError(
                     f"{name}: labels from {low} to {high} given, the model has {expected[-1]} "
-                    f"outputs: labels must be "
-                    f"0 to {expected[-1] - 1}; give the model more outputs or renumber the labels"
+                    f"outputs: labels must be 0 to {expected[-1] - 1}; give the model more "
+                    "outputs or renumber the labels"
                 )
         elif not (values == expected and not labels) and not (
             loss is mse and values == expected[:-1] and expected[-1:] == (1,)
         ):
             raise InputError(
                 f"{name}: y of shape {y.shape} and dtype {y.dtype} given for outputs "
-                f"{(len(y), *expected)}; "
-                "give integer labels (n,) or floats of the shape of the outputs"
+                f"{(len(y), *expected)}; give integer labels (n,) or floats of the shape of the "
+                "outputs"
             )
     try:
         value = jax.eval_shape(loss, output, jax.tree.map(lambda a: a[:1], y))
@@ -142,8 +141,7 @@ def check_targets(name: str, loss: Loss, output: Any, y: Any) -> None:
         ) from error
     if np.ndim(value) == 0:
         raise InputError(
-            "loss: returns one number for the batch, one value for each sample is needed: "
-            "leave "
+            "loss: returns one number for the batch, one value for each sample is needed: leave "
             "out the mean"
         )
 

@@ -157,12 +157,12 @@ class Transformer(nnx.Module):
         if x.ndim != 3 or x.shape[2] != self.width or not x.size:
             raise InputError(
                 f"tokens, embeddings: shape {x.shape} given, (n, t, {self.width}), n and t at "
-                f"least 1, is needed"
+                "least 1, is needed"
             )
         if x.shape[1] > self.context:
             raise InputError(
                 f"tokens: {x.shape[1]} positions given, at most context = {self.context} are "
-                f"possible"
+                "possible"
             )
         x = x + self.positions[...][: x.shape[1]]
         activations = []

@@ -110,8 +110,7 @@ def empirical_ntk(
     require_arrays("params", params)
     if method == "ntk_vp" and (explain or mesh is not None):
         raise InputError(
-            "method='ntk_vp': explain and mesh are for the other methods; it has one order "
-            "and no "
+            "method='ntk_vp': explain and mesh are for the other methods; it has one order and no "
             "shards"
         )
     n1, n2 = samples("x1", x1), samples("x2", x1 if x2 is None else x2)

@@ -116,7 +116,7 @@ class Engine:
                 need = layout.bytes / _SHARE / 1e9
                 raise InputError(
                     f"memory_gb={allowed / 1e9:.3g}: a pair of samples takes {need:.3g}; allow "
-                    f"that much."
+                    "that much."
                 )
             self._layouts[key] = layout
         return self._layouts[key]

@@ -132,8 +132,7 @@ def refuse_coupling(together: Array, again: Array, alone: Array) -> None:
     first, second, single = (np.asarray(a, np.float64) for a in (together, again, alone))
     if not np.isfinite(first).all():
         raise InputError(
-            "f: the outputs have non-finite entries; check params, x1 and x2 for NaN, "
-            "infinities "
+            "f: the outputs have non-finite entries; check params, x1 and x2 for NaN, infinities "
             "or overflow"
         )
     # The same arithmetic in another order: rounding alone stays far below a thousandth of the
@@ -146,6 +145,5 @@ def refuse_coupling(together: Array, again: Array, alone: Array) -> None:
     if not np.abs(first - single).max(initial=0.0) <= limit:  # also where a sample alone gives NaN
         raise InputError(
             "f couples the samples of a batch (batch norm in training mode, dropout, attention "
-            "across samples?), so "
-            f"its kernel is not defined pair by pair; {_MEND}"
+            f"across samples?), so its kernel is not defined pair by pair; {_MEND}"
         )

@@ -132,8 +132,7 @@ class KernelFolder(KernelStore):
             state = "missing" if content is None else "damaged"
             raise InputError(
                 f"out={str(self._folder)!r}: setup.txt is {state}, so it is not known which "
-                f"kernel is there; "
-                "choose another folder or delete this one."
+                "kernel is there; choose another folder or delete this one."
             )
         write_atomically(
             path, seal(json.dumps({"kernel": given, "memory_gb": self._memory_gb}).encode())

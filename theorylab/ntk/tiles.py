@@ -96,8 +96,7 @@ def _write(
     """Trim what pads the last tile and the last chunk, and hand the rest to the store."""
     if not np.isfinite(block).all():
         raise InputError(
-            "f: the kernel has non-finite entries; check params, x1 and x2 for NaN, "
-            "infinities or "
+            "f: the kernel has non-finite entries; check params, x1 and x2 for NaN, infinities or "
             "overflow"
         )
     q, r = (slice(c, min(c + layout.chunk, layout.outputs)) for c in chunks)

@@ -134,9 +134,8 @@ class GradientFlow:
             if lam.min() <= 0:
                 raise InputError(
                     f"t={t}: the training kernel is singular (smallest eigenvalue "
-                    f"{lam.min():.3g}), training does not "
-                    "determine the limit; remove duplicate points, give a ridge, or stop at a "
-                    "finite t"
+                    f"{lam.min():.3g}), training does not determine the limit; remove duplicate "
+                    "points, give a ridge, or stop at a finite t"
                 )
             return 1 / lam
         rate = self.learning_rate * t
@@ -188,7 +187,7 @@ def gradient_flow(
     if values[0] < -1e-4 * scale * n:
         raise InputError(
             f"k_train: smallest eigenvalue {values[0]:.3g} of scale {scale:.3g}; it must be "
-            f"positive"
+            "positive"
         )
     values = np.where(values > n * np.finfo(np.float64).eps * max(values[-1], 0.0), values, 0.0)
     rate = learning_rate / targets.size if mean_loss else learning_rate

@@ -46,17 +46,15 @@ def jobs(sizes: Any, predictions: Any, nudge: Any) -> tuple[Any, Any, Any]:
     if x.shape[-1:] != y.shape[-1:]:
         raise InputError(
             f"predictions are for {y.shape[-1] if y.ndim else 'no'} jobs and sizes for "
-            f"{x.shape[-1]}; one prediction "
-            "per job is needed"
+            f"{x.shape[-1]}; one prediction per job is needed"
         )
     e = None if nudge is None else within("nudge", nudge, open_low=True, open_high=True)
     given = {"sizes": x, "predictions": y} | ({} if e is None else {"nudge": e})
     shape = checks.broadcast(**given)
     if shape[-1:] != x.shape[-1:]:
         raise InputError(
-            f"nudge has shape {given['nudge'].shape}; one for each of the {x.shape[-1]} jobs "
-            f"is "
-            f"needed"
+            f"nudge has shape {given['nudge'].shape}; one for each of the {x.shape[-1]} jobs is "
+            "needed"
         )
     if e is not None and not is_traced(x, e) and np.any((e < 0) & (x == 0)):
         raise InputError(

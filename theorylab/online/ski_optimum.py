@@ -143,9 +143,8 @@ def consistency_lp(
     if found.status == 2:
         least = float(smallest_robustness(b))
         raise InputError(
-            f"gamma = {g:g} is infeasible at b = {b}; needed: at least {least:.6g} (and a "
-            f"larger "
-            f"max_days)."
+            f"gamma = {g:g} is infeasible at b = {b}; needed: at least {least:.6g} (and a larger "
+            "max_days)."
         )
     if not found.success:
         raise RuntimeError(

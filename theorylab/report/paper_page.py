@@ -10,10 +10,10 @@ from typing import Any
 from theorylab.lab.claim import FAMILY_LEVEL
 from theorylab.lab.paper import STATUS_MEANING, Paper
 from theorylab.lab.replication_file import alone_text, counts_text, held_text, standing
+from theorylab.papers.planned import PLANNED
 from theorylab.report.drawing import Drawing, place, source
 from theorylab.report.markup import Raw, badge, facts, fence, folded, link, pre, prose, table
 from theorylab.report.stock import State, Stock
-from theorylab.report.summaries import SUMMARIES
 from theorylab.report.verdicts import FAILING, Record, bound_text, lines, margin, measured_text
 
 
@@ -72,7 +72,7 @@ def paper_page(room: Room) -> str:
             f"{_freshness(room.stock)}</p>\n"
         ),
     ]
-    parts += ["## What it says\n", prose(SUMMARIES.get(paper.slug, paper.title))]
+    parts += ["## What it says\n", prose(paper.summary or paper.title)]
     command = (
         f"theorylab reproduce {paper.slug} --preset {preset.name}\ntheorylab verify "
         f"{paper.slug} --preset {preset.name}"
@@ -98,12 +98,14 @@ def paper_page(room: Room) -> str:
 
 def missing_page(slug: str, title: str) -> str:
     """The Markdown of a paper that has no room yet."""
+    said = PLANNED[slug].summary if slug in PLANNED else title
+    nothing = "Nothing yet: theorylab has no figure, no number and no verified claim of this paper."
     return (
         f"# {title}\n\n<p "
         f'class="tl-verdict">{badge("missing", "not implemented yet").html}</p>\n\n## What it '
         f"says\n\n"
-        f"{prose(SUMMARIES.get(slug, title))}\n## What there is\n\n"
-        f"{prose('Nothing yet: theorylab has no figure, no number and no verified claim of this paper.')}"
+        f"{prose(said)}\n## What there is\n\n"
+        f"{prose(nothing)}"
     )
 
 

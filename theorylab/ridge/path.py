@@ -181,8 +181,7 @@ class RidgePathBase:
             and (self.rank < self.n - self.centered)
         ):
             raise InputError(
-                "alphas holds 0; kfold at alpha = 0 needs a full-rank kernel; give penalties "
-                "> 0 "
+                "alphas holds 0; kfold at alpha = 0 needs a full-rank kernel; give penalties > 0 "
                 "or use loo"
             )
         members = np.full((k, -(-self.n // k)), self.n)
@@ -318,10 +317,9 @@ class RidgePathBase:
         if alpha < noise and smallest + alpha < (1e3 if self.clipped else 1) * noise:
             raise InputError(
                 f"alpha = {alpha:.3g} leaves a system that the input's precision cannot carry: "
-                f"smallest eigenvalue "
-                f"{smallest:.3g}, largest {float(values[0]):.3g} (of K/N), resolved only down to "
-                f"{noise:.2g}; "
-                f"use alpha >= {noise:.2g}{'' if self.clipped else ' or compute it in float64'}"
+                f"smallest eigenvalue {smallest:.3g}, largest {float(values[0]):.3g} (of K/N), "
+                f"resolved only down to {noise:.2g}; use alpha >= "
+                f"{noise:.2g}{'' if self.clipped else ' or compute it in float64'}"
             )
 
     def _dual(self, alphas: Array) -> Array:

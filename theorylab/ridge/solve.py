@@ -77,10 +77,9 @@ def solve_ridge(
     solution = _solve(K, Y, alpha, block, mesh)
     if not is_traced(solution) and not np.isfinite(solution.gcv):
         raise InputError(
-            f"K + N alpha I is not positive definite in float64 at alpha = "
-            f"{float(np.asarray(alpha)):.3g}; "
-            "use a larger alpha, or KernelRidgePath, which knows the limit of a rank-deficient "
-            "kernel"
+            "K + N alpha I is not positive definite in float64 at alpha = "
+            f"{float(np.asarray(alpha)):.3g}; use a larger alpha, or KernelRidgePath, which knows "
+            "the limit of a rank-deficient kernel"
         )
     return solution
 

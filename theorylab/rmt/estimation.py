@@ -38,7 +38,7 @@ def decay_exponent(
     if not start < stop - 1 or stop > len(values):
         raise InputError(
             f"start = {start}, stop = {stop}; start + 2 <= stop <= {len(values)}, the ranks of "
-            f"eigenvalues, are needed"
+            "eigenvalues, are needed"
         )
     window = values[start - 1 : stop]
     if not window[-1] > 0:
@@ -66,7 +66,7 @@ def tail_exponent(
     if len(inside) < 3 or inside.max() == 0:
         raise InputError(
             f"only {len(inside)} eigenvalues lie in [xmin, xmax] = [{xmin:g}, {xmax:g}]; widen "
-            f"the window"
+            "the window"
         )
     length, mean = math.log(xmax / xmin), float(inside.mean())
     if math.isinf(length):
@@ -119,8 +119,7 @@ def estimate_spectrum(
     if values.min() < -1e-8 * values.max() or values.max() <= 0:
         raise InputError(
             f"sample_eigenvalues lie in [{values.min():g}, {values.max():g}]; numbers >= 0 and a "
-            f"positive eigenvalue "
-            "are needed"
+            "positive eigenvalue are needed"
         )
     gamma, top = values.size / n, values.max()
     if grid is None:

@@ -84,9 +84,8 @@ def require_upper(z: Any, *, strictly: bool = False) -> None:
     height = np.imag(np.asarray(z)).min()
     if height < 0 or (strictly and height == 0):
         raise InputError(
-            f"z has an imaginary part of {height:g}; "
-            f"{'Im z > 0' if strictly else 'Im z >= 0'} is "
-            f"needed"
+            f"z has an imaginary part of {height:g}; {'Im z > 0' if strictly else 'Im z >= 0'} is "
+            "needed"
         )
 
 
@@ -111,8 +110,8 @@ def as_spectrum(name: str, eigenvalues: Any) -> jax.Array:
     array = as_float64(checks.finite(name, eigenvalues, ndim=1))
     if not is_traced(array) and float(array.min()) < -1e-6 * max(float(array.max()), 0.0):
         raise InputError(
-            f"{name} holds {float(array.min()):g}; a covariance spectrum of numbers >= 0 is needed "
-            "(if that is rounding, clip with jnp.maximum(x, 0))"
+            f"{name} holds {float(array.min()):g}; a covariance spectrum of numbers >= 0 is "
+            "needed (if that is rounding, clip with jnp.maximum(x, 0))"
         )
     return jnp.where(array >= 0, array, 0.0)
 

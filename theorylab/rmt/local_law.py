@@ -56,8 +56,7 @@ def local_law_residuals(
     if sample.shape[1] != p or v.shape[0] != p:
         raise InputError(
             f"X has shape {sample.shape} and vectors {v.shape}; (n, {p}) and ({p},) or ({p}, k) "
-            f"are needed for the "
-            f"{p} eigenvalues"
+            f"are needed for the {p} eigenvalues"
         )
     if not is_traced(v) and not (v != 0).any(axis=0).all():
         raise InputError("vectors has a column of zeros; directions are needed")

@@ -89,8 +89,7 @@ def omniscient_risk(
     if power.shape[0] != spectrum.shape[0]:
         raise InputError(
             f"target_power has shape {power.shape}; ({spectrum.shape[0]},) or "
-            f"({spectrum.shape[0]}, outputs) "
-            "like the eigenvalues is needed"
+            f"({spectrum.shape[0]}, outputs) like the eigenvalues is needed"
         )
     checks.positive("n", n)
     checks.nonnegative("alpha", alpha)
@@ -151,7 +150,7 @@ def plugin_spectrum(
     if labels.shape[0] != kernel.shape[0]:
         raise InputError(
             f"Y has {labels.shape[0]} rows; one row for each of the {kernel.shape[0]} of K is "
-            f"needed"
+            "needed"
         )
     m = kernel.shape[0]
     values, vectors = linalg.eigh(kernel)

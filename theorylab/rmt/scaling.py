@@ -127,9 +127,8 @@ def _slope(name: str, sizes: object, values: object) -> tuple[float, float]:
     y = np.asarray(checks.positive(name, values, ndim=(1, 2)), float)
     if y.shape[0] != len(x) or len(np.unique(x)) < 2:
         raise InputError(
-            f"{name} has shape {y.shape} for sizes {x.shape}; (sizes,) or (sizes, draws) with "
-            f">= "
-            f"2 sizes is needed"
+            f"{name} has shape {y.shape} for sizes {x.shape}; (sizes,) or (sizes, draws) with >= "
+            "2 sizes is needed"
         )
     if y.ndim == 2 and y.shape[1] > 1:
         slopes = np.array([log_slope(x, column)[0] for column in y.T])
@@ -178,9 +177,8 @@ def kappa_curve(
     m, rounding = kernel.shape[0], checks.kernel_rounding(K)
     if not isinstance(sizes, (list, tuple, range, np.ndarray)) or len(sizes) == 0:
         raise InputError(
-            f"sizes = {checks.shown(sizes)}; a list of whole numbers in [1, {m}], the rows of "
-            f"K, "
-            f"is needed"
+            f"sizes = {checks.shown(sizes)}; a list of whole numbers in [1, {m}], the rows of K, "
+            "is needed"
         )
     sizes = [checks.count("sizes", size, 1, m) for size in sizes]
     checks.key("key", key)

@@ -41,7 +41,7 @@ class LanczosQuadrature:
         if values.shape[:2] != self.nodes.shape:
             raise InputError(
                 f"function gives shape {values.shape} for nodes {self.nodes.shape}; these axes "
-                f"first are needed"
+                "first are needed"
             )
         extra = (1,) * (values.ndim - 2)
         samples = jnp.sum(values * self.weights.reshape(*self.weights.shape, *extra), axis=1)

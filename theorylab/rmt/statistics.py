@@ -52,8 +52,7 @@ def delocalization(eigenvectors: Float[ArrayLike, "n k"]) -> Float[Array, "k"]:
     if not is_traced(norms) and float(jnp.abs(norms - 1).max()) > 1e-3:
         worst = float(norms[jnp.abs(norms - 1).argmax()])
         raise InputError(
-            f"eigenvectors has a column of norm {worst:g}; columns of norm 1 are needed: "
-            f"divide "
-            f"by it"
+            f"eigenvectors has a column of norm {worst:g}; columns of norm 1 are needed: divide "
+            "by it"
         )
     return jnp.sqrt(vectors.shape[0]) * jnp.max(jnp.abs(vectors), axis=0)

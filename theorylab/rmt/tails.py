@@ -69,8 +69,7 @@ def require_tail(name: str, tail: Any, spectrum: Array, weights: Any) -> None:
     if weights is None and not is_traced(tail.start) and float(tail.start) < spectrum.shape[0]:
         raise InputError(
             f"{name}.start = {float(tail.start):g}; at least the number {spectrum.shape[0]} of "
-            f"eigenvalues listed is "
-            "needed: modes overlap"
+            "eigenvalues listed is needed: modes overlap"
         )
 
 

@@ -93,7 +93,7 @@ class TracyWidom:
         if not isinstance(self.beta, (int, float)) or self.beta not in (1, 2, 4):
             raise InputError(
                 f"beta = {checks.shown(self.beta)}; 1 (real), 2 (complex) or 4 (quaternion) is "
-                f"needed"
+                "needed"
             )
 
     def validate(self) -> None:

@@ -136,7 +136,7 @@ def project(
     if checks.broadcast(x=x, centre=centre, eps=eps) != x.shape or not x.ndim:
         raise InputError(
             f"centre has shape {centre.shape}, eps {shape}, x {x.shape}; shapes that fit x are "
-            f"needed"
+            "needed"
         )
     away = x - centre
     away = (
@@ -192,7 +192,7 @@ def _bounds(bounds: Any) -> Bounds:
     if not low < high:
         raise InputError(
             f"bounds = ({low:g}, {high:g}); the smallest value below the largest, or None, is "
-            f"needed"
+            "needed"
         )
     return low, high
 
@@ -219,7 +219,6 @@ def _checked(f: Any, params: PyTree, x: Any, y: Any, bounds: Bounds) -> tuple[Ar
     ):
         raise InputError(
             f"x: values from {float(x.min()):.3g} to {float(x.max()):.3g} given, outside bounds = "
-            f"{bounds}; "
-            "put the normalisation into f, or give other bounds (None for none)"
+            f"{bounds}; put the normalisation into f, or give other bounds (None for none)"
         )
     return x, y

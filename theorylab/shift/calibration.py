@@ -46,7 +46,7 @@ def calibrate(scores: Float[ArrayLike, " s"], errors: Float[ArrayLike, " s"]) ->
     if len(x) < 2 or not np.ptp(x) > 0:
         raise InputError(
             f"scores: {len(x)} shifts, scores all equal or alone; a line needs two different "
-            f"scores."
+            "scores."
         )
     found = stats.linregress(x, y)
     varies = np.ptp(y) > 0
@@ -94,8 +94,8 @@ def mild_to_hard(
     for name, chosen, least in (("hard", asked, 1), ("mild", fitted, 2)):
         if chosen.sum() < least:
             there = (
-                f"of severities {np.unique(level).tolist()}, {chosen.sum()} shifts have one "
-                f"of {name}"
+                f"of severities {np.unique(level).tolist()}, {chosen.sum()} shifts have one of "
+                f"{name}"
             )
             raise InputError(f"{name}: {there}; at least {least} must")
     line = calibrate(x[fitted], y[fitted])

@@ -81,9 +81,8 @@ def check_like(name: str, params: Any, theta_hat: Any) -> None:
     wanted: Any = jax.tree.structure(arrays("theta_hat", theta_hat))
     if given != wanted:
         raise InputError(
-            f"{name} is a tree {given}, theta_hat a tree {wanted}; parameters of one network "
-            f"are "
-            f"needed"
+            f"{name} is a tree {given}, theta_hat a tree {wanted}; parameters of one network are "
+            "needed"
         )
 
 

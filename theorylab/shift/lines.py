@@ -58,9 +58,8 @@ def accuracy_line(
     inside, outside = (np.asarray(within(name, a, 0.0, 1.0), float) for name, a in given.items())
     if inside.shape != outside.shape or inside.size < 2:
         raise InputError(
-            f"id_accuracy {inside.shape} and ood_accuracy {outside.shape} must have one "
-            f"shape, of "
-            f"2 models or more."
+            f"id_accuracy {inside.shape} and ood_accuracy {outside.shape} must have one shape, of "
+            "2 models or more."
         )
     function = TRANSFORMS[choice("transform", transform, tuple(TRANSFORMS))]
     number("clip", clip, 0.0, 0.5, open_low=True, open_high=True)

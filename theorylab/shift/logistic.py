@@ -116,9 +116,8 @@ def fit_logistic(
         worst = np.max(fit.gradient_norm)
         warnings.warn(
             f"{np.sum(~fit.converged)} of {fit.converged.size} logistic fits have a gradient norm "
-            f"above tol = {tol:g} "
-            f"after at most {max_steps} steps (largest {worst:.2g}); raise max_steps, or tol if "
-            f"this is small enough.",
+            f"above tol = {tol:g} after at most {max_steps} steps (largest {worst:.2g}); raise "
+            "max_steps, or tol if this is small enough.",
             RuntimeWarning,
             stacklevel=2,
         )

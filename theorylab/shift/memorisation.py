@@ -79,9 +79,8 @@ def memorisation_bound(
         )
     if np.shape(finite("w", w)) != (d + np.shape(nuisance)[1],):
         raise InputError(
-            f"w has shape {np.shape(w)}; ({d + np.shape(nuisance)[1]},), signal then "
-            f"nuisance, is "
-            f"needed."
+            f"w has shape {np.shape(w)}; ({d + np.shape(nuisance)[1]},), signal then nuisance, is "
+            "needed."
         )
     signs("y", y, n=n)
     signs("noisy", noisy, n=n)

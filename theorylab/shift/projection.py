@@ -3,10 +3,9 @@ test set.
 
 Yu, Yang, Wei, Ma and Steinhardt (ICML 2022). Pseudo-label the unlabelled test set with the
 classifier theta_hat, fine-tune the common initialisation theta_0 (head included) on these labels
-for T steps to theta~, and report
-||theta_ref - theta~||, where theta_ref was fine-tuned from theta_0 on the training set in the same way. Larger means a
-larger error. Only differences between test sets of one size, at one T, batch size and optimiser,
-mean anything.
+for T steps to theta~, and report ||theta_ref - theta~||, where theta_ref was fine-tuned from
+theta_0 on the training set in the same way. Larger means a larger error. Only differences between
+test sets of one size, at one T, batch size and optimiser, mean anything.
 """
 
 from collections.abc import Callable, Sequence
@@ -209,21 +208,19 @@ class PseudoTraining:
             need = "(S, m, ...) and (S, m)" if axes == 2 else "(m, ...) and (m,)"
             raise InputError(
                 f"x, y: shapes {x.shape}, {y.shape}, labels {y.dtype} given; {need}, integers, "
-                f"are needed"
+                "are needed"
             )
         if y.shape[-1] < self.recipe.batch_size:
             raise InputError(
                 f"batch_size: {self.recipe.batch_size} given for {y.shape[-1]} samples; give a "
-                f"smaller batch size, the "
-                "same for every data set and the reference"
+                "smaller batch size, the same for every data set and the reference"
             )
         outputs = self._width(theta0, x[0] if axes == 2 else x)
         low, high = int(np.asarray(y).min()), int(np.asarray(y).max())
         if low < 0 or (high >= outputs and self._static["loss"] is cross_entropy):
             raise InputError(
-                f"y: labels {low} to {high} given for {outputs} outputs of f; 0 to "
-                f"{outputs - 1} "
-                f"are needed"
+                f"y: labels {low} to {high} given for {outputs} outputs of f; 0 to {outputs - 1} "
+                "are needed"
             )
         return x, y, batch_order(key, y.shape[-1], self.recipe.steps, self.recipe.batch_size)
 

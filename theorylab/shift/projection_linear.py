@@ -177,10 +177,10 @@ def projection_norm_flow(
     """Projection Norms of gradient flow stopped at time t (Proposition 7): to the reference, and to
     theta_hat.
 
-    ||(e^{-t C~} - e^{-t C}) (theta_hat - theta_0)|| and ||e^{-t C~} (theta_hat - theta_0)||, with C = X^T X / n and
-    C~ = X~^T X~ / m, for flow on half the mean squared loss. Without shift (C~ = C) the first is 0
-    at every t; both tend to the Projection Norm as t grows, if theta_hat interpolates (theta_hat -
-    theta_0 in the row space of X).
+    ||(e^{-t C~} - e^{-t C}) (theta_hat - theta_0)|| and ||e^{-t C~} (theta_hat - theta_0)||, with
+    C = X^T X / n and C~ = X~^T X~ / m, for flow on half the mean squared loss. Without shift
+    (C~ = C) the first is 0 at every t; both tend to the Projection Norm as t grows, if theta_hat
+    interpolates (theta_hat - theta_0 in the row space of X).
     """
     _check(X=X, Xt=Xt)
     _check_signal("theta_hat", theta_hat, theta0, X)
@@ -204,9 +204,8 @@ def projection_norm_descent(
     found = _stopped(X, Xt, theta_hat, theta0, within("steps", steps, 0.0, whole=True), step_size)
     if not is_traced(found) and np.isnan(found).any():
         raise InputError(
-            f"step_size = {step_size:g}: the descent diverged beyond all numbers; give a "
-            f"smaller "
-            f"one"
+            f"step_size = {step_size:g}: the descent diverged beyond all numbers; give a smaller "
+            "one"
         )
     return found
 
@@ -265,7 +264,7 @@ def projection_norm_gram(
     if np.shape(finite("residuals", residuals, ndim=(1, 2)))[0] != n:
         raise InputError(
             f"residuals has shape {np.shape(residuals)}; one row per training sample, {n}, is "
-            f"needed."
+            "needed."
         )
     cut = (n + m) * max(map(input_epsilon, (K11, K21, K22))) if rcond is None else rcond
     return _gram(K11, K21, K22, residuals, cut)

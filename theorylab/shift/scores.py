@@ -79,8 +79,7 @@ def agree_score(first: Float[ArrayLike, "m k"], second: Float[ArrayLike, "m k"])
     if np.shape(first) != np.shape(second):
         raise InputError(
             f"first, second: shapes {np.shape(first)}, {np.shape(second)} given; logits of the "
-            f"same samples and "
-            "classes are needed"
+            "same samples and classes are needed"
         )
     return float((np.asarray(first).argmax(1) != np.asarray(second).argmax(1)).mean())
 
@@ -105,9 +104,8 @@ def rotation_score(logits: Float[ArrayLike, "4*m 4"]) -> float:
     values = np.asarray(checks.finite("logits", logits, ndim=2))
     if values.shape[1] != 4 or len(values) % 4:
         raise InputError(
-            f"logits: shape {values.shape} given, (4 m, 4) for the turned images of "
-            f"`rotations` "
-            f"is needed"
+            f"logits: shape {values.shape} given, (4 m, 4) for the turned images of `rotations` "
+            "is needed"
         )
     return float((values.argmax(1) != np.repeat(np.arange(4), len(values) // 4)).mean())
 

@@ -112,9 +112,8 @@ class Parallel(Layer):
         if sum(part.fresh < inside.depth for part in parts) > 1:
             raise InputError(
                 "parallel: two branches do not end in fresh weights, so their outputs are "
-                "correlated and the "
-                "covariance of the sum is not the sum of covariances; end all branches but one "
-                "with a dense or conv"
+                "correlated and the covariance of the sum is not the sum of covariances; end all "
+                "branches but one with a dense or conv"
             )
         total = parts[0]
         for part in parts[1:]:
@@ -172,8 +171,7 @@ def _checked(name: str, layers: tuple[Any, ...]) -> tuple[Layer, ...]:
     for one in layers:
         if not isinstance(one, Layer):
             raise InputError(
-                f"{name}: got a {type(one).__name__}, needs layers; did you forget the call, "
-                f"as "
-                f"in relu()?"
+                f"{name}: got a {type(one).__name__}, needs layers; did you forget the call, as "
+                "in relu()?"
             )
     return layers

@@ -109,7 +109,8 @@ def elementwise(fn: Callable[[Array], Array], *, degree: int = 64) -> Layer:
 
     Accuracy in float64. Where a sample meets itself (x2=None): quadrature in one variable, 1e-13.
     Elsewhere the series is cut: relative to a variance of 1 the error is of order
-    |correlation|^degree times the last coefficients. Measured for tanh, degree 64, absolute errors of T and T' at correlation 0.9 | 0.99 | 1:
+    |correlation|^degree times the last coefficients. Measured for tanh, degree 64, absolute errors
+    of T and T' at correlation 0.9 | 0.99 | 1:
     variance 0.1: 1e-15; variance 1: 4e-14, 3e-12 | 3e-11, 2e-9 | 6e-11, 4e-9; variance 4: 2e-9,
     4e-8 | 2e-6, 3e-5 | 4e-6, 7e-5; variance 10: 8e-8, 6e-7 | 9e-5, 7e-4 | 2e-4, 2e-3. Functions
     with kinks converge away from correlations of ±1 only (T' like degree^-1/2 there); kinks at 0

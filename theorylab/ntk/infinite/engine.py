@@ -64,9 +64,8 @@ def compute(
         b = a if symmetric else _checked("x2", x2, dtype)
         if a.shape[1:] != b.shape[1:]:
             raise InputError(
-                f"x2: samples of shape {b.shape[1:]} but x1 has samples of shape "
-                f"{a.shape[1:]}; "
-                f"both need the same"
+                f"x2: samples of shape {b.shape[1:]} but x1 has samples of shape {a.shape[1:]}; "
+                "both need the same"
             )
         spatial = net.output_shape(a.shape)[1:-1]
         full = positions == "all" and spatial != ()
@@ -84,7 +83,7 @@ def _checked(name: str, x: Any, dtype: Any) -> Array:
     if x.ndim < 2:
         raise InputError(
             f"{name} has shape {x.shape}; (n, d) or (n, *spatial, channels) is needed: add a "
-            f"batch axis"
+            "batch axis"
         )
     return jnp.asarray(x if isinstance(x, jax.core.Tracer) else np.asarray(x), dtype)
 

@@ -112,8 +112,7 @@ def check_gaussian(state: State, name: str) -> None:
     if not state.gaussian:
         raise InputError(
             f"{name}: its input must be Gaussian in the infinite-width limit, but it follows the "
-            f"input or another "
-            f"nonlinear layer; put a dense or conv layer right before {name}"
+            f"input or another nonlinear layer; put a dense or conv layer right before {name}"
         )
 
 

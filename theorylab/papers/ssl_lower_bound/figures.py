@@ -262,10 +262,9 @@ FIGURES = (
         tables.heat_table,
         _fig1,
         "Leading-order excess risk of the better of SL and UL+ over that of SSL-EM, which is "
-        "asymptotically minimax. "
-        "Dashed: n_l = q(s) n_u, where labelled and unlabelled points are worth the same. The "
-        "gain is a constant, at "
-        "most about 2, and vanishes on both sides: no rate is gained.",
+        "asymptotically minimax. Dashed: n_l = q(s) n_u, where labelled and unlabelled points are "
+        "worth the same. The gain is a constant, at most about 2, and vanishes on both sides: no "
+        "rate is gained.",
         (
             "The paper's Figure 1 is a drawing of the two extreme regimes and the one in between; "
             "this is computed."
@@ -279,12 +278,10 @@ FIGURES = (
         tables.synthetic_table,
         _fig2,
         "Left and middle: excess error of SL and of UL+ minus that of SSL-W at the optimal "
-        "weight, of SSL-EM and of "
-        "self-training (200 labels, 2,000 unlabelled points, d = 20; symmetric logarithmic axis). "
-        "Right: better "
-        "baseline over SSL at s = 0.7, 1,000 unlabelled points. Bands: two standard errors; "
-        "dotted: leading order. "
-        "Self-training with hard labels loses to SL where the classes overlap.",
+        "weight, of SSL-EM and of self-training (200 labels, 2,000 unlabelled points, d = 20; "
+        "symmetric logarithmic axis). Right: better baseline over SSL at s = 0.7, 1,000 "
+        "unlabelled points. Bands: two standard errors; dotted: leading order. Self-training with "
+        "hard labels loses to SL where the classes overlap.",
         "The paper's settings are not known; SSL-EM is ours.",
     ),
     Figure(
@@ -295,18 +292,15 @@ FIGURES = (
         tables.real_table,
         _fig3,
         "Error of SL and of UL+ minus that of SSL-W (t from labelled validation points) and of "
-        "self-training; bars: "
-        "two standard errors over draws; open: the values of the paper's figure where the data "
-        "set is the same. Tasks "
-        "by s_hat^2 n_u, s_hat the Fisher signal-to-noise ratio of the best linear rule. Where "
-        "the set is the same, "
-        "SSL-W's gaps have the published sign but not the size, whatever the number of labels: a "
-        "gap of 0.157 over SL "
-        "on 0v1 needs an SL error as large, ours is 0.04 with 4 labels. Self-training helps less "
-        "here than published. "
-        "The paper's preprocessing, numbers of labels, and choice of t are not known.",
+        "self-training; bars: two standard errors over draws; open: the values of the paper's "
+        "figure where the data set is the same. Tasks by s_hat^2 n_u, s_hat the Fisher "
+        "signal-to-noise ratio of the best linear rule. Where the set is the same, SSL-W's gaps "
+        "have the published sign but not the size, whatever the number of labels: a gap of 0.157 "
+        "over SL on 0v1 needs an SL error as large, ours is 0.04 with 4 labels. Self-training "
+        "helps less here than published. The paper's preprocessing, numbers of labels, and choice "
+        "of t are not known.",
         (
-            "Of the paper's ten sets the five MNIST pairs and a9a (Adult, rebuilt) are to be had; "
+            "Of the paper's ten sets the five MNIST pairs and a9a (Adult, rebuilt) are available; "
             "others stand in."
         ),
     ),
@@ -318,9 +312,8 @@ FIGURES = (
         tables.few_labels_table,
         _fig4,
         "Test error over the number of labels, mean over draws; bands: one standard error. "
-        "Choosing t by the "
-        "unlabelled margin simply picks UL+; from labelled validation points it is close to the "
-        "oracle.",
+        "Choosing t by the unlabelled margin simply picks UL+; from labelled validation points it "
+        "is close to the oracle.",
     ),
     Figure(
         "ssl_fig5",
@@ -330,10 +323,8 @@ FIGURES = (
         tables.bound_table,
         _fig5,
         "Simulated excess risk over the minimax lower bound with N = n_l + q(s) n_u, every "
-        "algorithm and setting; grey "
-        "would be a violation. The dotted line is the efficient risk over the bound, 27/4. Right: "
-        "a bound that counts "
-        "labelled points only is violated.",
+        "algorithm and setting; grey would be a violation. The dotted line is the efficient risk "
+        "over the bound, 27/4. Right: a bound that counts labelled points only is violated.",
     ),
     Figure(
         "ssl_fig6",
@@ -343,10 +334,8 @@ FIGURES = (
         tables.risk_table,
         _fig6,
         "Simulated over predicted excess risk (two standard errors): exact quadrature for SL, "
-        "leading order for the "
-        "others; grey: within 10 %. At s = 0.3, d = 50 with 20 + 200 points nothing can be learnt "
-        "and no prediction "
-        "is meant to hold.",
+        "leading order for the others; grey: within 10 %. At s = 0.3, d = 50 with 20 + 200 points "
+        "nothing can be learnt and no prediction is meant to hold.",
     ),
     Figure(
         "ssl_tab1",
@@ -356,10 +345,8 @@ FIGURES = (
         tables.rate_table,
         _tab1,
         "Excess risk times e^{s²/2} over sample sizes and over s (bars: two standard errors), "
-        "theory with constants "
-        "(lines), and the printed rates (dotted) through the theory's second point or, right, at "
-        "s = 1. UL's s^-3 "
-        "becomes s^-1 above s = 1.",
+        "theory with constants (lines), and the printed rates (dotted) through the theory's "
+        "second point or, right, at s = 1. UL's s^-3 becomes s^-1 above s = 1.",
         "The paper's Table 1 states rates; the numbers are ours.",
     ),
     Figure(
@@ -370,10 +357,8 @@ FIGURES = (
         tables.regime_table,
         _tab2,
         "Risk of SSL-EM over that of SL and of UL+ at s = 0.7 as both samples grow at different "
-        "speeds. Dotted: the "
-        "limits 1/(1 + c q) and c i/(1 + c q), c = n_u/n_l, i = s²/(1+s²). Bars: two standard "
-        "errors. One of the two "
-        "may vanish, never both.",
+        "speeds. Dotted: the limits 1/(1 + c q) and c i/(1 + c q), c = n_u/n_l, i = s²/(1+s²). "
+        "Bars: two standard errors. One of the two may vanish, never both.",
         "The paper's corollary states limits; the numbers are ours.",
     ),
 )

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from theorylab.lab import Preset, Results, Table, over_seeds
+from theorylab.papers.types import AllResults
 from theorylab.shift.lines import accuracy_line
 
-All = Mapping[str, Results]
 CLIP = 1e-4
 # correlation and slope of the reference table, by panel and setting
 REFERENCE = {
@@ -51,7 +51,7 @@ def line_of(
 
 
 def settings(
-    results: All,
+    results: AllResults,
 ) -> list[tuple[str, float, np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[float]]]:
     """(panel, value, id, ood, train error, sensitivity; (seeds, sizes) each, sizes) of every linear
     setting."""
@@ -85,7 +85,7 @@ def settings(
     return found
 
 
-def linear_table(results: All, preset: Preset) -> Table:
+def linear_table(results: AllResults, preset: Preset) -> Table:
     table = Table(
         "panel",
         "value",
@@ -125,7 +125,7 @@ def linear_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def points_table(results: All, preset: Preset) -> Table:
+def points_table(results: AllResults, preset: Preset) -> Table:
     table = Table("eta", "n", "seed", "id", "ood", "corr", "slope", "corr_of_means")
     rows = results["noise"]
     for panel, eta, inside, outside, _, _, ns in settings(results):
@@ -146,7 +146,7 @@ def points_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def bounds_table(results: All, preset: Preset) -> Table:
+def bounds_table(results: AllResults, preset: Preset) -> Table:
     table = Table("quantity", "eta", "n", "seed", "measured", "bound")
     rows = results["noise"]
     etas, ns = axis(rows, "etas"), axis(rows, "ns")
@@ -182,7 +182,7 @@ def bounds_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def learners_table(results: All, preset: Preset) -> Table:
+def learners_table(results: AllResults, preset: Preset) -> Table:
     table = Table(
         "learner", "eta", "n", "id", "ood", "train_error", "rho", "corr", "slope", "corr_of_means"
     )
@@ -211,7 +211,7 @@ def learners_table(results: All, preset: Preset) -> Table:
 
 
 def grid_table(
-    results: All,
+    results: AllResults,
     experiment: str,
     group: Callable[[Mapping[str, object]], str],
     stages: Sequence[str] = ("",),
@@ -263,21 +263,21 @@ def pair_name(cell: Mapping[str, object]) -> str:
     return f"{cell['data']} {cell['first']} v {cell['second']}"
 
 
-def pairs_table(results: All, preset: Preset) -> Table:
+def pairs_table(results: AllResults, preset: Preset) -> Table:
     stages = [f"λ = {lam:g}" for lam in axis(results["pairs"], "lams")]
     return grid_table(results, "pairs", pair_name, stages)
 
 
-def mlp_table(results: All, preset: Preset) -> Table:
+def mlp_table(results: AllResults, preset: Preset) -> Table:
     return grid_table(results, "mlp", lambda cell: "MLP", ("interpolating", "stopped early"))
 
 
-def coloured_table(results: All, preset: Preset) -> Table:
+def coloured_table(results: AllResults, preset: Preset) -> Table:
     return grid_table(results, "coloured", lambda cell: str(cell["name"]))
 
 
 def search_lines(
-    results: All,
+    results: AllResults,
 ) -> list[tuple[str, float, np.ndarray, tuple[float, float, float], Results, int]]:
     """(setting, eta, correlation of each seed over its sizes, pooled line, rows, index of eta) of
     the search."""
@@ -297,7 +297,7 @@ def search_lines(
     return found
 
 
-def search_table(results: All, preset: Preset) -> Table:
+def search_table(results: AllResults, preset: Preset) -> Table:
     table = Table(
         "setting",
         "eta",
