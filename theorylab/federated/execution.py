@@ -41,10 +41,11 @@ def best_axis(client: Client, start: Start, mine: Mine, clients: ClientData) -> 
 
 
 def run_clients(client: Client, axis: ClientAxis) -> RunClients:
-    """(start, what S clients take along, their numbers, their keys, all clients' data) -> results,
-    leading axis S.
+    """How the clients of one round are run along a client axis: a function of what they are sent.
 
-    "threads" and "host" compile what they run themselves; the others may be called under jit.
+    It maps (start, what S clients take along, their numbers, their keys, all clients' data) to
+    results with leading axis S. "threads" and "host" compile what they run themselves; the others
+    may be called under jit.
     """
     if axis == "host":
         return _host(client)
@@ -72,8 +73,7 @@ def check_axis(axis: Any) -> None:
 
 
 def remembered(make: Callable[..., Any], *parts: Any) -> Any:
-    """`make(*parts)`, where `make` is an `lru_cache`: what was compiled for equal parts serves
-    again.
+    """`make(*parts)`, where `make` is an `lru_cache`, so that what was compiled serves again.
 
     Parts that cannot be hashed (a user's function may hold arrays) are made anew.
     """

@@ -28,20 +28,27 @@ _ORDER, _AUGMENT, _STREAMS = 0xFED0001, 0xFED0002, 0xFED0003
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSGD:
-    """Local training of one round. Exactly one of `epochs` and `steps`.
+    """Local training of one round, by exactly one of `epochs` and `steps`.
 
     Attributes:
         lr: step size, or a function of the number of the round (an optax schedule).
         epochs: passes over the client's examples, each of ceil(n_i / batch_size) steps, the last
-        batch shorter.
+            batch shorter.
         steps: gradient steps, the same number at every client.
-        batch_size: examples a step, drawn by a new permutation every epoch; None for all of the
-        client's examples.
+        batch_size: examples per step, drawn by a new permutation every epoch; None for all of the
+            client's examples.
         momentum: rho, the buffer starting at zero every round (`carry_momentum` of the algorithm
-        keeps it).
+            keeps it).
         weight_decay: of the L2 kind, added to the gradient.
         prox_mu: FedProx's mu.
         augment: (key, x of a batch) -> x, drawn anew every step.
+
+    Raises:
+        InputError: none or both of `epochs` and `steps`; numbers out of range.
+
+    Source:
+        the plain steps of McMahan et al. (2017), algorithm 1, ClientUpdate; the proximal term of
+        Li et al. (2020).
     """
 
     lr: float | Callable[[Any], Any]
@@ -83,7 +90,7 @@ class LocalSGD:
     def effective_steps(self, tau: Any) -> Any:
         """a_i: displacement of tau steps along a constant gradient, in units of lr times it.
 
-        tau without momentum, (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho) with (Wang et al.
+        tau without momentum, (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho) with it (Wang et al.
         2020, FedNova).
         """
         rho, tau = self.momentum, checks.nonnegative("tau", tau)
@@ -99,8 +106,10 @@ class Start(NamedTuple):
 
 
 class Mine(NamedTuple):
-    """What one client takes along: the shift of its gradients and its momentum buffer; () where
-    there is none."""
+    """What one client takes along into a round.
+
+    The shift of its gradients and its momentum buffer; () where there is none.
+    """
 
     shift: PyTree[Array]
     momentum: PyTree[Array]
@@ -111,7 +120,14 @@ class Mine(NamedTuple):
 class LocalResult:
     """What a client sends back; of S clients, with a leading axis S.
 
-    `loss` is the mean training loss over its steps, each before its update; `steps` is tau_i.
+    Attributes:
+        params, state: its model.
+        momentum: its momentum buffer, or ().
+        loss: mean training loss over its steps, each before its update.
+        steps: tau_i, the number of its steps.
+
+    Source:
+        McMahan et al. (2017), algorithm 1.
     """
 
     params: Params
@@ -130,12 +146,13 @@ class _Carry(NamedTuple):
 
 @dataclass(frozen=True)
 class Client:
-    """The primitive, taken apart into begin, step, finish so that whoever runs the clients also
-    drives the loop.
+    """The client primitive, taken apart into begin, step and finish.
+
+    So whoever runs the clients also drives the loop.
 
     Attributes:
         apply: train-mode (params, state, x) -> (output, state).
-        loss: (output, y) -> one value an example.
+        loss: (output, y) -> one value per example.
         orders: epochs of a round for which an order is drawn, enough for every client.
     """
 
@@ -232,15 +249,16 @@ class Client:
 
 
 def epoch_orders(key: Key[Array, ""], epochs: int, mask: Bool[Array, " n"]) -> Int[Array, "e n"]:
-    """For every epoch a random order of a client's own examples, the places of the padding after
-    them."""
+    """Draw for every epoch a random order of a client's own examples, the padding after them."""
     draws = jax.random.uniform(jax.random.fold_in(key, _ORDER), (epochs, mask.size))
     return jnp.argsort(jnp.where(mask, draws, 2.0)).astype(jnp.int32)
 
 
 def reseed(state: State, key: Key[Array, ""]) -> State:
-    """Dropout streams drawn from the client's key, so that clients and rounds drop different
-    units."""
+    """Draw dropout streams from the client's key.
+
+    So clients and rounds drop different units.
+    """
     leaves, layout = jax.tree.flatten(state)
     for j, leaf in enumerate(leaves):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
