@@ -1,5 +1,4 @@
-"""How the clients of a round are run: in one loop, batched, over a mesh, or from the host on all of
-its cores.
+"""How the clients of a round are run: in one loop, batched, over a mesh, or from the host.
 
 The results agree up to rounding; what a client does is in `local`.
 """

@@ -1,5 +1,9 @@
-"""One training loop for every federated algorithm: metrics of each round, progress, checkpoints,
-resume."""
+"""One training loop for every federated algorithm: rounds, metrics, progress, checkpoints.
+
+A run that was cut off continues from its checkpoint, to the same result bit by bit.
+
+Source: the loop has none; the algorithms are cited in `theorylab.federated.algorithms`.
+"""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping

@@ -1,17 +1,19 @@
-"""SCAFFOLD and FedAvg on least squares through the Gram matrix: a round costs the same for any
-number of local steps.
+"""SCAFFOLD and FedAvg on least squares through the Gram matrix, whatever the number of local steps.
 
 With theta = Phi^T a, h_i = Phi^T beta_i and G = Phi Phi^T over all clients' examples, client i's M
-steps touch the fitted values u = G_i: a alone (our derivation):
+steps touch the fitted values u = G_i: a alone:
 
-    u_{k+1} = B u_k + q,   B = I - (eta / n_i) G_ii,   q = eta (G_i: beta_i + G_ii Y_i / n_i)
-    sum_{k<M} u_k = s1(B) u_0 + s2(B) q,   s1(r) = sum_{k<M} r^k,   s2(r) = sum_{k<M} (M - 1 - k)
-    r^k a_i = a + M eta beta_i - (eta / n_i) E_i delta_i,   delta_i = sum_{k<M} u_k - M Y_i
+    u_{k+1} = B u_k + q,  B = I - (eta / n_i) G_ii,  q = eta (G_i: beta_i + G_ii Y_i / n_i)
+    sum_{k<M} u_k = s1(B) u_0 + s2(B) q
+    s1(r) = sum_{k<M} r^k,  s2(r) = sum_{k<M} (M - 1 - k) r^k
+    a_i = a + M eta beta_i - (eta / n_i) E_i delta_i,  delta_i = sum_{k<M} u_k - M Y_i
 
 The functions of B come from one eigendecomposition of each G_ii. Since sum_i p_i beta_i = 0,
 averaging gives a+ = a - sum_i p_i (eta / n_i) E_i delta_i, and the h update becomes beta_i+ = (a+ -
 a) / (M eta) + E_i delta_i / (M n_i): only G_i: beta_i has to be carried, and a round is one product
 G a+ and one of each V_i.
+
+Source: our derivation, docs/derivations/federated_least_squares.md, statement 8.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
-"""What a client does in a round: gradient steps on its own examples. Every algorithm of this
-package shares it.
+"""What a client does in a round: gradient steps on its own examples, shared by every algorithm.
 
 A step from v, with g the gradient of the client's loss at a batch, w the model that the round
-started from and s the shift that the algorithm adds (SCAFFOLD: c - c_i):  m <- rho m + (g + decay v
-+ mu (v - w) + s),  v <- v - lr m.
+started from and s the shift that the algorithm adds (SCAFFOLD: c - c_i):
+
+    m <- rho m + (g + decay v + mu (v - w) + s),  v <- v - lr m
 """
 
 from collections.abc import Callable

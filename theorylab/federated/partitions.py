@@ -1,7 +1,7 @@
 """Who holds which example: label skew, Dirichlet skew, consecutive classes, iid.
 
-Laws of `label_partition` and `dirichlet_partition`: Li, Diao, Chen, He (2022), NIID-Bench. All
-return one increasing index array a client; the draw depends on the key and on the labels alone.
+All return one increasing index array per client; the draw depends on the key and on the labels
+alone. The two laws of label skew are those of the benchmark of Li, Diao, Chen, He (2022).
 """
 
 from collections.abc import Sequence

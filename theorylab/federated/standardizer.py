@@ -1,5 +1,4 @@
-"""Zero mean and unit variance over all clients' features, from 2p + 1 numbers a client (Chan,
-Golub, LeVeque 1983)."""
+"""Zero mean and unit variance over all clients' features, from 2p + 1 numbers per client."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

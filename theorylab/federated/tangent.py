@@ -1,5 +1,7 @@
-"""The tangent features of one trained model: which scalar, which parameters, which coordinates;
-shared by everybody."""
+"""The tangent features of one trained model, shared by everybody.
+
+Which scalar, which parameters and which coordinates are decided once.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

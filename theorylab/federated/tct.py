@@ -1,8 +1,8 @@
 """TCT: train a network federatedly, convexify it by its tangent features, train those by SCAFFOLD.
 
-Yu, Wei, Karimireddy, Ma, Jordan (2022), "TCT: convexifying federated learning using bootstrapped
-neural tangent kernels". Its three steps are `federated_fit`, `convexify` and `solve_convex`; `tct`
-does them in turn.
+Its three steps are `federated_fit`, `convexify` and `solve_convex`; `tct` does them in turn. Yu,
+Wei, Karimireddy, Ma, Jordan (2022), "TCT: convexifying federated learning using bootstrapped neural
+tangent kernels".
 """
 
 from collections.abc import Callable
