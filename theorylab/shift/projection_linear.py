@@ -66,7 +66,8 @@ def min_norm_fit(
         InputError: shapes that do not fit.
 
     Examples:
-        >>> min_norm_fit(np.array([[1.0, 1.0]]), np.array([2.0]), np.array([1.0, 0.0])).round(9).tolist()
+        >>> fit = min_norm_fit(np.array([[1.0, 1.0]]), np.array([2.0]), np.array([1.0, 0.0]))
+        >>> fit.round(9).tolist()
         [1.5, 0.5]
     """
     _check(X=X)
