@@ -92,7 +92,7 @@ def fit_mixture(
         >>> fit = fit_mixture(X)
         >>> sorted(fit.means[:, 0].round(3).tolist()), fit.weights.round(3).tolist()
         ([-2.0, 2.0], [0.5, 0.5])
-        >>> fit.rule().error(X, jnp.repeat(jnp.array([-1.0, 1.0]), 3)) in (0, 1)  # sides are not named
+        >>> fit.rule().error(X, jnp.repeat(jnp.array([-1.0, 1.0]), 3)) in (0, 1)
         True
     """
     X = floats("X", X, ndim=2)
