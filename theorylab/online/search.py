@@ -27,7 +27,13 @@ from theorylab.online.scheduling import Instance, competitive_ratio
 
 @dataclass(frozen=True)
 class WorstCase:
-    """The worst instance found, its competitive ratio, and how many instances were evaluated."""
+    """The worst instance that a search found.
+
+    Attributes:
+        ratio: its competitive ratio.
+        instance: the instance.
+        evaluated: how many instances were evaluated.
+    """
 
     ratio: float
     instance: Instance
@@ -55,13 +61,28 @@ def worst_case_search(
 ) -> WorstCase:
     """Search for the n-job instance on which the policy has the largest competitive ratio.
 
-    perfect: predictions equal to the sizes (the search then finds the consistency, else the
-    robustness).
-    instances: at least so many are evaluated, in rounds of `climbers` climbers and `steps` moves; a
-      round needs about 10 n climbers floats of memory, whatever `instances` is. The result is a
-      lower estimate of the supremum.
-    A policy that leaves a job unserved has ratio infinity. Raises `InputError` for a policy that
-    breaks its contract.
+    The result is a lower estimate of the supremum. A policy that leaves a job unserved has ratio
+    infinity. Against any deterministic policy, `proof_adversary` finds the lower bound at once.
+
+    Args:
+        policy: as for `schedule`.
+        n: jobs.
+        key: typed key.
+        instances: at least so many are evaluated, in rounds of `climbers` climbers and `steps`
+            moves; a round needs about 10 n climbers floats of memory, whatever `instances` is.
+        perfect: predictions equal to the sizes (the search then finds the consistency, else the
+            robustness).
+        climbers, steps: of a round.
+        wakes: wake-ups that the policy may request.
+
+    Returns:
+        A `WorstCase`.
+
+    Raises:
+        InputError: values out of range, a policy that breaks its contract.
+
+    Source:
+        our search; its moves include the instances of docs/derivations/scheduling.md.
     """
     (
         checks.count("n", n, 1),
@@ -104,6 +125,20 @@ def proof_adversary(policy: Policy, n: int, *, wakes: int | None = None) -> Wors
     All predictions are 1. It runs the policy on correct predictions until the first job finishes,
     and makes every other job just longer than the service it had received by then. The ratio is at
     least `scheduling_lower_bound(n, consistency - 1)`.
+
+    Args:
+        policy: as for `schedule`.
+        n: jobs.
+        wakes: wake-ups that the policy may request.
+
+    Returns:
+        A `WorstCase`.
+
+    Raises:
+        InputError: values out of range, a policy that breaks its contract.
+
+    Source:
+        Wei, Zhang (2020), proof of the lower bound for n jobs.
     """
     allowed = checks.count("wakes", getattr(policy, "wakes", 4) if wakes is None else wakes, 0)
     ones = np.ones(checks.count("n", n, 1))
