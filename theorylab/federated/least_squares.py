@@ -232,6 +232,7 @@ def _check_state(state: Any, n: int, p: int, k: int) -> None:
 
 
 def check_blocks(phi: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> None:
+    """Refuse features and targets of different numbers of clients or rows."""
     if len(phi) != len(y):
         raise InputError(f"Y: {len(y)} clients given, Phi has {len(phi)}")
     for i, (a, b) in enumerate(zip(phi, y, strict=True)):
@@ -245,6 +246,7 @@ def float64_if(dtype: Any) -> Any:
 
 
 def pad_zeros(arrays: Sequence[np.ndarray], dtype: Any) -> Float[Array, "N n c"]:
+    """Stack arrays of different lengths, padded by rows of zeros."""
     longest = max(map(len, arrays))
     return jnp.stack(
         [jnp.asarray(np.pad(a.astype(dtype), ((0, longest - len(a)), (0, 0)))) for a in arrays]

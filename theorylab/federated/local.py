@@ -163,11 +163,13 @@ class Client:
 
     @classmethod
     def of(cls, local: LocalSGD, apply: Any, loss: Any, clients: ClientData) -> "Client":
+        """The primitive of these clients: as many orders of batches as the largest of them needs."""
         counts = np.asarray(clients.counts)
         orders = int(np.max(-(-local.step_counts(counts) // local.batches(counts))))
         return cls(local, apply, loss, 0 if local.batch_size is None else orders)
 
     def steps(self, i: Int[Array, ""], clients: ClientData) -> Int[Array, ""]:
+        """Steps that client i takes in a round."""
         return self.local.step_counts(clients.mask[i].sum(dtype=jnp.int32))
 
     def begin(
@@ -192,6 +194,7 @@ class Client:
         key: Key[Array, ""],
         clients: ClientData,
     ) -> _Carry:
+        """Take one gradient step on one batch."""
         local = self.local
         if local.batch_size is None:
             x, y, inside = jax.tree.map(lambda a: a[i], (clients.x, clients.y, clients.mask))
@@ -235,6 +238,7 @@ class Client:
         return _Carry(params, state, momentum, carry.loss + value.astype(carry.loss.dtype))
 
     def finish(self, carry: _Carry, i: Int[Array, ""], clients: ClientData) -> LocalResult:
+        """What the client sends back after its last step."""
         tau = self.steps(i, clients)
         return LocalResult(carry.params, carry.state, carry.momentum, carry.loss / tau, tau)
 

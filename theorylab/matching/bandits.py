@@ -218,6 +218,9 @@ def friction_outcome(decision: Decision, friction: Float[AnyArray, ""]) -> Outco
     Returns:
         An `Outcome`.
 
+    Raises:
+        InputError: what is no `Decision`, or a negative friction.
+
     Source:
         Jagadeesan et al. (2021), search frictions; docs/derivations/stable_prices.md, statement 3.
     """

@@ -121,12 +121,15 @@ class Unstructured:
     clip: bool = True
 
     def init(self) -> Sums:
+        """Nothing seen yet."""
         return Sums.zeros(self.n, self.m)
 
     def intervals(self, state: Sums) -> Intervals:
+        """Mean plus and minus radius / sqrt(visits) of every pair; [-1, 1] before the first visit."""
         return _sums(state).intervals(self.radius, self.clip)
 
     def update(self, state: Sums, pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray) -> Sums:
+        """Add what matched agents reported."""
         _sums(state)
         pairs, seen_row, seen_col = reports((self.n, self.m), pairs, seen_row, seen_col)
         return Sums(
@@ -153,14 +156,17 @@ class Typed:
     clip: bool = True
 
     def init(self) -> Sums:
+        """Nothing seen yet."""
         return Sums.zeros(self.row_types.shape[1], self.col_types.shape[1])
 
     def intervals(self, state: Sums) -> Intervals:
+        """Mean plus and minus radius / sqrt(samples) of every pair's types."""
         kinds = _sums(state).intervals(self.radius, self.clip)
         row, col = best(self.row_types, 1), best(self.col_types, 1)
         return jax.tree.map(lambda bound: bound[row][:, col], kinds)
 
     def update(self, state: Sums, pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray) -> Sums:
+        """Add what matched agents reported to the sums of their types."""
         _sums(state)
         shape = self.row_types.shape[0], self.col_types.shape[0]
         pairs, seen_row, seen_col = reports(shape, pairs, seen_row, seen_col)
@@ -217,6 +223,7 @@ class Linear:
     clip: bool = True
 
     def init(self) -> tuple[Ridge, Ridge]:
+        """No observation yet: inverse ridge matrices."""
         (n, d), m = self.row_contexts.shape, self.col_contexts.shape[0]
         eye = jnp.eye(d) / self.ridge
 
@@ -237,6 +244,7 @@ class Linear:
         return (jnp.clip(low, -1.0, 1.0), jnp.clip(high, -1.0, 1.0)) if self.clip else (low, high)
 
     def intervals(self, state: tuple[Ridge, Ridge]) -> Intervals:
+        """Ridge estimate plus and minus its radius times the length of the context."""
         _ridges(state)
         low_row, high_row = self._bounds(state[0], self.col_contexts)
         low_col, high_col = self._bounds(state[1], self.row_contexts)
@@ -245,6 +253,7 @@ class Linear:
     def update(
         self, state: tuple[Ridge, Ridge], pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray
     ) -> tuple[Ridge, Ridge]:
+        """Add what matched agents reported, with the contexts of their partners."""
         _ridges(state)
         shape = self.row_contexts.shape[0], self.col_contexts.shape[0]
         pairs, seen_row, seen_col = reports(shape, pairs, seen_row, seen_col)

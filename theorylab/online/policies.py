@@ -70,6 +70,9 @@ def equal_rates(view: View) -> Float[Array, " n"]:
 
     Returns:
         (n,) rates.
+
+    Raises:
+        InputError: what is no `View`.
     """
     checks.instance("view", view, View, "a View of arrays (n,)")
     return view.unfinished / jnp.maximum(total(view.unfinished.astype(view.attained.dtype)), 1)
@@ -83,6 +86,9 @@ def shortest_first(view: View) -> Float[Array, " n"]:
 
     Returns:
         (n,) rates.
+
+    Raises:
+        InputError: what is no `View`.
     """
     checks.instance("view", view, View, "a View of arrays (n,)")
     n, dtype = view.rank.shape[0], view.attained.dtype

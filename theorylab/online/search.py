@@ -1,12 +1,13 @@
-"""Worst-case search for scheduling policies: random instances and local refinement on the device,
-in float64.
+"""Worst-case search for scheduling policies: random instances and local refinement, in float64.
 
-Thousands of climbers run side by side. Each keeps its worst instance so far, moves it, and keeps
-the move if the competitive ratio grows; now and then it takes over another climber's instance if
-that is worse. Besides steps of all scales there are the moves that adversaries make in proofs: a
-size set equal to its prediction or just off it, sizes set equal to each other, and sizes *snapped*
-to just above the service that a job had received at some event of the schedule, so that it fails to
-finish by next to nothing.
+Thousands of climbers run side by side on the device. Each keeps its worst instance so far, moves
+it, and keeps the move if the competitive ratio grows; now and then it takes over another climber's
+instance if that is worse. Besides steps of all scales there are the moves that adversaries make in
+proofs: a size set equal to its prediction or just off it, sizes set equal to each other, and sizes
+*snapped* to just above the service that a job had received at some event of the schedule, so that
+it fails to finish by next to nothing.
+
+Source: our search; the proof's adversary is that of Wei, Zhang (2020).
 """
 
 from dataclasses import dataclass
