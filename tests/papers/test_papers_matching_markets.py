@@ -3,12 +3,12 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from drawing import assert_drawn
 
 from theorylab import matching as mm
-from theorylab.lab import Results, Row, Table
+from theorylab.lab import Results, Row
 from theorylab.papers.matching_markets import PAPER, learning, static
 from theorylab.papers.matching_markets.claims import instability, platform, regret, shared
-from theorylab.plotting import house_style
 
 pytestmark = pytest.mark.long  # the room is run once for all of them
 
@@ -105,13 +105,9 @@ def test_random_outcomes_are_matchings_with_transfers_that_cancel():
         )
 
 
-@pytest.mark.parametrize("name", [f.name for f in PAPER.figures])
-def test_every_figure_draws_from_its_csv(results, name):
-    figure = next(f for f in PAPER.figures if f.name == name)
-    table = figure.table({n: results[n] for n in figure.needs}, SMOKE)
-    with house_style():
-        picture = figure.draw(Table.from_csv(table.to_csv()))
-    assert len(table) and all(axis.has_data() for axis in picture.axes)
+@pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
+def test_every_figure_draws_from_its_csv(results, figure):
+    assert_drawn(figure, results, SMOKE)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawing import assert_drawn
 
-from theorylab.lab import Results, Row, Table
+from theorylab.lab import Results, Row
 from theorylab.lab.replication import point_status
 from theorylab.papers.projection_norm import (
     PAPER,
@@ -16,7 +17,6 @@ from theorylab.papers.projection_norm import (
 from theorylab.papers.projection_norm.claims import attacks
 from theorylab.papers.projection_norm.claims import linear as linear_claims
 from theorylab.papers.projection_norm.settings import STUDIES
-from theorylab.plotting import house_style
 
 pytestmark = pytest.mark.long  # one study is trained for all of them
 
@@ -229,10 +229,7 @@ def results():
 
 @pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
 def test_every_figure_draws_from_its_csv(results, figure):
-    table = figure.table({name: results[name] for name in figure.needs}, PAPER.preset("quick"))
-    with house_style():
-        picture = figure.draw(Table.from_csv(table.to_csv()))
-    assert len(table) and all(axes.has_data() for axes in picture.axes)
+    assert_drawn(figure, results, PAPER.preset("quick"))
 
 
 def test_claims_of_networks_hold_on_a_perfect_norm_and_fail_on_a_noisy_one(results):
@@ -267,7 +264,7 @@ def test_points_take_one_clean_set_and_the_line_of_a_model(results):
     assert len(points.error) == 25 and (points.family == "clean").sum() == 1
     assert points.line("pn").r2 == pytest.approx(1.0)
     assert points.extrapolation("pn").mse < 1e-10
-    assert points.pick([["clean", 0], ["contrast", 3]]).tolist() == [
+    assert points.places([["clean", 0], ["contrast", 3]]).tolist() == [
         int(np.flatnonzero(points.family == "clean")[0]),
         int(np.flatnonzero((points.family == "contrast") & (points.severity == 3))[0]),
     ]
@@ -279,6 +276,5 @@ def test_the_rise_under_attack_is_measured_from_the_weak_attacks():
     ) == pytest.approx(0.5)
 
 
-def test_every_claim_but_findings_has_a_control_and_presets_share_their_studies():
-    assert all(c.controls or c.kind == "finding" for c in PAPER.claims)
+def test_presets_name_known_studies():
     assert all(name in STUDIES for p in PAPER.presets.values() for name in p["studies"])

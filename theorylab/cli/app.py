@@ -113,7 +113,7 @@ def _number(things: Sequence[Any], name: str) -> str:
 
 
 @app.command()
-def reproduce(
+def reproduce(  # noqa: PLR0913
     paper: PaperArg = "all",
     figure: Annotated[
         list[str] | None, typer.Option("--figure", help="Only this figure (repeatable).")
@@ -161,7 +161,7 @@ def reproduce(
 
 
 @app.command()
-def verify(
+def verify(  # noqa: PLR0913
     paper: PaperArg = "all",
     preset: PresetOpt = "quick",
     seed: Annotated[

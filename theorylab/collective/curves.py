@@ -94,7 +94,7 @@ def success(
     return (f(params, signalled).argmax(-1) == y_star).mean()
 
 
-def success_curve(
+def success_curve(  # noqa: PLR0913
     f: Model,
     init: Callable[[Key[Array, ""]], PyTree],
     sample: Callable[[Key[Array, ""]], Sample],
@@ -302,7 +302,7 @@ class Selection:
     last: Float[Array, "a s"]
 
 
-def selected_success(
+def selected_success(  # noqa: PLR0913
     f: Model,
     init: Callable[[Key[Array, ""]], PyTree],
     sample: Callable[[Key[Array, ""]], Sample],
@@ -364,7 +364,7 @@ def _columns(row: list[tuple[Array, ...]]) -> list[Array]:
 
 
 @partial(jax.jit, static_argnums=tuple(range(2, 13)))
-def _selection(
+def _selection(  # noqa: PLR0913
     alpha: Array,
     key: Array,
     f: Model,

@@ -47,7 +47,7 @@ class Run:
         return jax.tree.map(lambda leaf: leaf[-1], self.path)
 
 
-def fit(
+def fit(  # noqa: PLR0913
     f: Model,
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
@@ -146,7 +146,7 @@ def training_options(optimizer: Any, rule: Any, steps: Any, batch_size: Any, eve
 
 
 @partial(jax.jit, static_argnames=("f", "optimizer", "rule", "steps", "batch_size", "every"))
-def _fit(
+def _fit(  # noqa: PLR0913
     f: Model,
     params: PyTree,
     x: Array,

@@ -99,7 +99,7 @@ class FederatedFit:
         )
 
 
-def federated_fit(
+def federated_fit(  # noqa: C901, PLR0913
     model: Model,
     clients: ClientData,
     *,

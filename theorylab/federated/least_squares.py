@@ -67,7 +67,7 @@ class LeastSquaresRun:
     predictions: Float[np.ndarray, "T m K"] | None
 
 
-def scaffold_least_squares(
+def scaffold_least_squares(  # noqa: PLR0913
     Phi: Blocks,
     Y: Blocks,
     *,
@@ -104,7 +104,7 @@ def scaffold_least_squares(
     return _run(True, Phi, Y, eta, local_steps, rounds, weights, state, Phi_eval, keep_trajectory)
 
 
-def fedavg_least_squares(
+def fedavg_least_squares(  # noqa: PLR0913
     Phi: Blocks,
     Y: Blocks,
     *,
@@ -139,7 +139,7 @@ def fedavg_least_squares(
     return _run(False, Phi, Y, eta, local_steps, rounds, weights, state, Phi_eval, keep_trajectory)
 
 
-def _run(
+def _run(  # noqa: PLR0913
     correct: bool,
     Phi: Blocks,
     Y: Blocks,
@@ -191,7 +191,7 @@ def _run(
 
 
 @partial(jax.jit, static_argnames=("rounds", "correct", "keep"))
-def _scan(
+def _scan(  # noqa: PLR0913
     state: LeastSquaresState,
     phi: Float[Array, "N n p"],
     y: Float[Array, "N n K"],

@@ -137,7 +137,7 @@ class TCT:
         return self.stage2.logits(self.problem.map(x))
 
 
-def tct(
+def tct(  # noqa: PLR0913
     model: Model,
     clients: ClientData,
     *,
@@ -311,7 +311,7 @@ def convexify(
     return Convexified(features, labels, classes, weights / weights.sum(), tangent, standardizer)
 
 
-def solve_convex(
+def solve_convex(  # noqa: PLR0913
     problem: Convexified,
     *,
     rounds: int,

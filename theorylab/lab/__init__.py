@@ -15,7 +15,7 @@ from theorylab.lab.experiment import MEDIUM, PRESETS, Experiment, Preset, Result
 from theorylab.lab.paper import STATUS_MEANING, Figure, Paper
 from theorylab.lab.runner import CellError, Runner
 from theorylab.lab.store import DamagedResult, Store
-from theorylab.lab.table import Table
+from theorylab.table import Table
 
 __all__ = [
     "FAMILY_LEVEL",

@@ -18,7 +18,7 @@ import numpy as np
 from theorylab.errors import InputError
 from theorylab.lab.experiment import MEDIUM, PRESETS, Preset, Results
 from theorylab.lab.sample import Correlation, Draws, Interval, Mean, Sample, Share
-from theorylab.lab.table import html_table
+from theorylab.table import html_table
 
 Kind = Literal["claim", "identity", "finding"]
 Status = Literal["holds", "fails", "undecided", "vacuous", "finding", "unsupported", "skipped"]

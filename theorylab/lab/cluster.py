@@ -11,6 +11,7 @@ from typing import Any
 
 import theorylab
 from theorylab.errors import InputError, OperationError
+from theorylab.lab.compute import compute
 from theorylab.lab.experiment import Arrays, Cell, Experiment, Row
 from theorylab.lab.fingerprint import differing, module_digests
 from theorylab.lab.syntax import file_of
@@ -55,8 +56,6 @@ def remote(
 ) -> Row | str:
     """Compute one cell on a worker; a text when the worker's code is not ours."""
     from distributed import get_worker
-
-    from theorylab.lab.runner import compute
 
     wrong = objection(version, expected)
     if wrong:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from theorylab.errors import InputError
-from theorylab.lab.table import html_table
 from theorylab.lab.values import require_like
+from theorylab.table import html_table
 
 Cell = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from theorylab.errors import InputError
 from theorylab.lab.claim import Claim
 from theorylab.lab.experiment import MEDIUM, PRESETS, Experiment, Preset, Results, require_seed
-from theorylab.lab.table import Table
+from theorylab.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MplFigure

@@ -9,7 +9,6 @@ is. A run that is stopped, even by `kill -9`, loses the cells in flight and noth
 import contextlib
 import hashlib
 import re
-import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from theorylab.errors import DataError, InputError
 from theorylab.files import sweep_temporaries, write_atomically
-from theorylab.lab import provenance
+from theorylab.lab.compute import compute
 from theorylab.lab.experiment import Arrays, Cell, Experiment, Preset, Results, Row, canonical
 from theorylab.lab.fingerprint import fingerprint, require_unchanged
 from theorylab.lab.paper import Paper
@@ -85,32 +83,6 @@ def make_task(paper: Paper, name: str, cell: Cell) -> Task:
         hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32],
         needs,
     )
-
-
-def compute(experiment: Experiment, cell: Cell, upstream: Mapping[str, Arrays]) -> Row:
-    """Run one cell. Raises `ValueError` for non-finite arrays that the experiment does not
-    declare."""
-    start = time.perf_counter()
-    returned = experiment.run(**cell, **upstream)
-    if not isinstance(returned, Mapping):
-        raise ValueError(f"a cell returns named arrays, not {type(returned).__name__}")
-    arrays = {name: np.asarray(a) for name, a in returned.items()}
-    for name, array in arrays.items():
-        if array.dtype == object:
-            raise ValueError(
-                f"array {name!r} holds Python objects; a cell returns numbers, booleans or text"
-            )
-        bad = np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all()
-        if bad and name not in experiment.nonfinite:
-            raise ValueError(
-                f"array {name!r} has NaN or infinite entries, which the experiment does not declare"
-            )
-    meta = {
-        "seconds": time.perf_counter() - start,
-        "device": provenance.device(),
-        "versions": provenance.versions(),
-    }
-    return Row(cell, arrays, meta)
 
 
 class Runner:

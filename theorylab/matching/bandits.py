@@ -308,7 +308,7 @@ def match_ucb(model: Model, shape: tuple[int, int], *, prices: PriceRule = "midp
 
 
 @partial(jax.jit, static_argnames=("rounds", "batch"))
-def _chunk(
+def _chunk(  # noqa: PLR0913
     algorithm: Any,
     states: Any,
     keys: AnyArray,
@@ -346,7 +346,7 @@ def _chunk(
 
 
 @float64_inside
-def simulate(
+def simulate(  # noqa: C901, PLR0913
     key: jax.Array,
     market: Market,
     algorithm: Any,

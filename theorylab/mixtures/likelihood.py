@@ -97,7 +97,7 @@ def ssl_em(
     return found.theta[0]
 
 
-def maximise(
+def maximise(  # noqa: PLR0913
     points: Float[Array, "b d+1 n"],
     n_u: Any,
     shift: Any,

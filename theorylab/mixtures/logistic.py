@@ -170,7 +170,7 @@ class _Point(NamedTuple):
     count: Array  # type: ignore[assignment]  # of evaluations
 
 
-def minimise(
+def minimise(  # noqa: PLR0913
     design: Float[Array, "b p n"],
     y: Float[Array, "b n"],
     weights: Float[Array, "b n"],

@@ -25,7 +25,7 @@ from theorylab.mixtures.logistic import (
 )
 
 
-def self_training(
+def self_training(  # noqa: PLR0913
     X_l: Float[Array, "n_l d"],
     y_l: Float[Array, " n_l"],
     X_u: Float[Array, "n_u d"],

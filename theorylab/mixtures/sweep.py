@@ -101,7 +101,7 @@ class _Plan:
     one_by_one: bool  # replicates
 
 
-def sweep(
+def sweep(  # noqa: PLR0913
     key: Key[Array, ""],
     s: Any,
     n_l: Any,

@@ -19,11 +19,20 @@ __all__ = ["PLANNED", "Planned", "get", "rooms", "titles"]
 
 @cache
 def rooms() -> Mapping[str, Paper]:
-    """Slug to paper, for every room that is implemented."""
+    """Slug to paper, for every room that is implemented.
+
+    Raises `InputError` for a room whose slug is not the name of its folder.
+    """
     found = {}
     for module in pkgutil.iter_modules(__path__):
         if module.ispkg:
-            found[module.name] = importlib.import_module(f"{__name__}.{module.name}").PAPER
+            room = importlib.import_module(f"{__name__}.{module.name}").PAPER
+            if room.slug != module.name:
+                raise InputError(
+                    f"the room in theorylab/papers/{module.name} has slug = {room.slug!r}; the "
+                    f"slug is the name of the folder: write slug={module.name!r} in __init__.py"
+                )
+            found[module.name] = room
     return MappingProxyType(found)
 
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from theorylab.files import write_atomically
-from theorylab.lab.table import Table
 from theorylab.plotting.style import Mode, house_style
+from theorylab.table import Table
 
 
 def write_figure(

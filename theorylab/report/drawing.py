@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from theorylab.lab.paper import Figure, Paper
 from theorylab.lab.reproduce import figure_record
-from theorylab.lab.table import Table
 from theorylab.plotting import house_style
 from theorylab.report.charts import Spec, charts
 from theorylab.report.stock import State, Stock
+from theorylab.table import Table
 
 Mode = Literal["light", "dark"]
 _COLOURS = 64  # of a picture on the site: a quarter of the bytes, no visible difference

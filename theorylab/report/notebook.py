@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import theorylab
-from theorylab.lab.table import html_table
+from theorylab.table import html_table
 
 PACKAGES = (
     "ntk",

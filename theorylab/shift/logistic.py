@@ -274,7 +274,7 @@ def gram(X: Array, mask: Array) -> Array:
     return X @ X.T if X.shape[1] >= X.shape[0] else X
 
 
-def newton_path(
+def newton_path(  # noqa: C901
     X: Array | None,
     K: Array,
     y: Array,

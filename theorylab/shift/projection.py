@@ -490,7 +490,7 @@ class ProjectionNorms:
     target: Params
 
 
-def projection_norms(
+def projection_norms(  # noqa: PLR0913
     f: Classifier,
     theta0: Params,
     theta_hat: Params,

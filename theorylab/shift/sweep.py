@@ -98,7 +98,7 @@ class Sweep:
         return agree * right + (1 - agree) * wrong
 
 
-def sweep(
+def sweep(  # noqa: PLR0913
     model: NuisanceModel,
     *,
     keys: Key[Array, "s"],
@@ -181,7 +181,7 @@ def _axes(ns: Any, etas: Any, lams: Any) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 @float64_inside
-def _grid(
+def _grid(  # noqa: PLR0913
     keys: Any,
     n: int,
     etas: Any,

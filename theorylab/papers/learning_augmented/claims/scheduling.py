@@ -44,7 +44,7 @@ def guarantees(factor: float) -> Measure:
     return measure
 
 
-def _sup(
+def _worst_against(
     rows: Sequence[Row], bound: Callable[[int, float], float], near: float | None
 ) -> list[Evidence]:
     evidence = []
@@ -58,14 +58,14 @@ def _sup(
     return evidence
 
 
-def two_stage_sup(policy: str, sizes: Sequence[int], largest: float = 1.0) -> Measure:
+def two_stage_worst(policy: str, sizes: Sequence[int], largest: float = 1.0) -> Measure:
     """The worst ratio found is within 1e-3 below the lower bound for n jobs, and not above it by
     more than 1e-9. Consistencies up to 1 + `largest`."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = [r for n in sizes for r in searches(results, policy=policy, n=n, perfect=False)]
         rows = [r for r in rows if r.cell["parameter"] <= largest]
-        return _sup(rows, lambda n, lam: float(scheduling_lower_bound(n, lam)), 1e-3)
+        return _worst_against(rows, lambda n, lam: float(scheduling_lower_bound(n, lam)), 1e-3)
 
     return measure
 
@@ -105,7 +105,7 @@ def two_stage_consistency(policy: str) -> Measure:
     than 1e-9."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        return _sup(
+        return _worst_against(
             list(searches(results, policy=policy, perfect=True)), lambda n, lam: 1 + lam, 1e-6
         )
 
@@ -140,7 +140,7 @@ def prr_worst(formula: Callable[[int, float], float]) -> Measure:
     """The worst ratio found is within 1e-3 below the formula and never above it (1e-9)."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        return _sup(list(searches(results, policy="prr", perfect=False)), formula, 1e-3)
+        return _worst_against(list(searches(results, policy="prr", perfect=False)), formula, 1e-3)
 
     return measure
 
@@ -304,10 +304,10 @@ CLAIMS = (
         "For two jobs the two-stage schedule is (1 + 1/(1+6λ))-robust, and no better",
         f"{PAPER}, theorem for n = 2",
         ("search",),
-        two_stage_sup("two_stage", [2]),
+        two_stage_worst("two_stage", [2]),
         {
-            "overruns noticed only at completion": two_stage_sup("two_stage_blind", [2]),
-            "stage one a fifth longer": two_stage_sup("two_stage_longer", [2]),
+            "overruns noticed only at completion": two_stage_worst("two_stage_blind", [2]),
+            "stage one a fifth longer": two_stage_worst("two_stage_longer", [2]),
         },
     ),
     Claim(
@@ -315,8 +315,8 @@ CLAIMS = (
         "For n = 3, 4 the two-stage schedule attains the lower bound",
         "our check by search",
         ("search",),
-        two_stage_sup("two_stage", [3, 4]),
-        {"overruns noticed only at completion": two_stage_sup("two_stage_blind", [3])},
+        two_stage_worst("two_stage", [3, 4]),
+        {"overruns noticed only at completion": two_stage_worst("two_stage_blind", [3])},
         presets=BIG,
     ),
     Claim(
@@ -324,8 +324,8 @@ CLAIMS = (
         "For n = 5 the two-stage schedule attains the lower bound at λ <= 0.1",
         "our check by search",
         ("search",),
-        two_stage_sup("two_stage", [5], 0.1),
-        {"n = 6, λ = 0.15": two_stage_sup("two_stage", [6])},
+        two_stage_worst("two_stage", [5], 0.1),
+        {"n = 6, λ = 0.15": two_stage_worst("two_stage", [6])},
         presets=BIG,
     ),
     Claim(

@@ -6,7 +6,7 @@ import numpy as np
 
 from theorylab.lab import Claim, Evidence, Preset, over_seeds
 from theorylab.lab.claim import Measure
-from theorylab.papers.tct.claims.shared import BIG, FIXED, both
+from theorylab.papers.tct.claims.shared import BIG, FIXED, all_of
 from theorylab.papers.tct.tables import main_setting, standard
 from theorylab.papers.types import AllResults
 
@@ -27,7 +27,7 @@ def largest(experiment: str, array: str, low: float, high: float) -> Measure:
     return measure
 
 
-def _at(results: AllResults, array: str, steps: int) -> np.ndarray:
+def _at_steps(results: AllResults, array: str, steps: int) -> np.ndarray:
     rows = results["fixed_points"]
     return rows.stack(array)[:, next(iter(rows)).cell["steps"].index(steps)]
 
@@ -37,12 +37,15 @@ def bias_grows(array: str) -> Measure:
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         steps = next(iter(results["fixed_points"])).cell["steps"]
-        seen = [_at(results, array, m) for m in steps]
+        distances = [_at_steps(results, array, m) for m in steps]
         rises = [
             over_seeds(f"M = {a} to {b}", y - x, 1e-3)
-            for a, b, x, y in zip(steps, steps[1:], seen, seen[1:], strict=False)
+            for a, b, x, y in zip(steps, steps[1:], distances, distances[1:], strict=False)
         ]
-        return [Evidence("at M = 1", float(seen[0].max()), 0, ROUNDING, seeds=len(seen[0])), *rises]
+        return [
+            Evidence("at M = 1", float(distances[0].max()), 0, ROUNDING, seeds=len(distances[0])),
+            *rises,
+        ]
 
     return measure
 
@@ -162,7 +165,7 @@ CLAIMS = (
         ),
         "our derivation: option II in terms of each client's correction",
         ("equivalence",),
-        both(
+        all_of(
             largest("equivalence", "difference", 0, ROUNDING),
             largest("equivalence", "invariant", 0, 1e-12),
         ),
@@ -212,7 +215,7 @@ CLAIMS = (
         "With p > n both methods started at 0 tend to the minimum-norm interpolator",
         "our derivation: both stay in the span of the rows",
         ("interpolation",),
-        both(interpolates("fedavg"), interpolates("scaffold")),
+        all_of(interpolates("fedavg"), interpolates("scaffold")),
         {"started outside the row span": interpolates("outside")},
     ),
     Claim(
@@ -292,7 +295,7 @@ CLAIMS = (
         "Moments that clients send give the pooled standard deviations, to 1e-6",
         "our derivation: Chan's formula for pooled moments",
         ("tangent",),
-        both(largest("tangent", "statistics", 0, 1e-6), largest("tangent", "trace", 0, 1e-6)),
+        all_of(largest("tangent", "statistics", 0, 1e-6), largest("tangent", "trace", 0, 1e-6)),
         {"mean of the clients' variances": largest("tangent", "split_statistics", 0, 1e-6)},
         kind="identity",
     ),

@@ -6,7 +6,7 @@ from theorylab.lab import Claim, Evidence, Preset, over_seeds
 from theorylab.lab.claim import Measure
 from theorylab.papers.types import AllResults
 from theorylab.papers.wrong_line.claims.shared import BIG, PAPER, noise_line, noise_results
-from theorylab.papers.wrong_line.tables import axis
+from theorylab.papers.wrong_line.tables import grid_of
 
 # means by n = 100 ... 1600 of (ID, OOD) accuracy, over REFERENCE_SEEDS seeds
 REFERENCE_SEEDS, BASE_SEEDS = 4, 5
@@ -44,7 +44,7 @@ def means_agree(shuffle: bool) -> Measure:
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["noise"]
-        etas = [eta for eta in axis(rows, "etas") if eta in MEANS]
+        etas = [eta for eta in grid_of(rows, "etas") if eta in MEANS]
         found = []
         for i, eta in enumerate(etas):
             reference = MEANS[etas[(i + 1) % len(etas)] if shuffle else eta]
@@ -86,9 +86,9 @@ def _memorised(results: AllResults, factor: float) -> tuple[np.ndarray, np.ndarr
     NaN without wrong labels, or without interpolation.
     """
     rows = results["noise"]
-    etas, l = np.asarray(axis(rows, "etas")), int(np.argmin(axis(rows, "lams")))
+    etas, l = np.asarray(grid_of(rows, "etas")), int(np.argmin(grid_of(rows, "lams")))
     norm, bound = (rows.stack(q)[..., l] for q in ("norm_n", "memorised"))
-    return norm / np.where(bound > 0, factor * bound, np.nan), etas, axis(rows, "ns")
+    return norm / np.where(bound > 0, factor * bound, np.nan), etas, grid_of(rows, "ns")
 
 
 def memorisation(factor: float) -> Measure:
@@ -128,7 +128,7 @@ def ood_bound(*, blind: bool) -> Measure:
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows, _, l, t = noise_results(results, 0.1)
-        noisy = np.asarray(axis(rows, "etas")) > 0
+        noisy = np.asarray(grid_of(rows, "etas")) > 0
         error = 1 - (rows.stack("id")[..., l] if blind else rows.stack("ood")[..., l, t])
         gap = (error - rows.stack("ood_bound"))[:, :, noisy]
         return [Evidence("smallest OOD error - bound", float(np.nanmin(gap)), 0.0)]
@@ -166,7 +166,7 @@ def approximation(wrong: float) -> Measure:
         ratio = wrong * rough / np.where(exact > 0, exact, np.nan)
         return [
             over_seeds(f"approximation / bound, n = {n}", ratio[:, i], 0.95, 1.05)
-            for i, n in enumerate(axis(rows, "ns"))
+            for i, n in enumerate(grid_of(rows, "ns"))
         ]
 
     return measure
