@@ -58,7 +58,5 @@ def test_every_reference_of_the_code_to_a_statement_exists():
     for file in sorted((root / "theorylab").rglob("*.py")):
         said = re.sub(r"\s+", " ", file.read_text())
         assert said.count("docs/derivations/") == len(re.findall(r"docs/derivations/\w+\.md", said))
-        for page, number in re.findall(
-            r"docs/derivations/(\w+)\.md(?:, statements? (\d+))?", said
-        ):
+        for page, number in re.findall(r"docs/derivations/(\w+)\.md(?:, statements? (\d+))?", said):
             assert page in PAGES and (not number or int(number) in statements(page)), file

@@ -215,8 +215,10 @@ class _Task(NamedTuple):
 
 
 def _rows(runs: int, count: int, mesh: Mesh | None) -> Int[np.ndarray, " r"]:
-    """Numbers of the runs, the first ones repeated until `count` (or the number of devices) divides
-    them."""
+    """Numbers of the runs, the first ones repeated to fill up.
+
+    Until `count` (or the number of devices) divides them.
+    """
     return np.arange(runs + -runs % (count if mesh is None else mesh.devices.size)) % runs
 
 

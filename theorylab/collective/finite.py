@@ -232,8 +232,10 @@ def success_of(
 def _signal(
     law: Float[Array, "m k"], g: Map, phi: Map | None
 ) -> tuple[Float[Array, " m"], Float[Array, "m k"]]:
-    """What the learner sees: the mass that the collective plants on each (merged) point, and the
-    base law there."""
+    """What the learner sees at each (merged) point.
+
+    The mass that the collective plants there, and the base law.
+    """
     law, target = law / law.sum(), jnp.asarray(g)
     mass = law.sum(1)
     if phi is not None:
@@ -243,8 +245,10 @@ def _signal(
 
 
 def _lead(base: Float[Array, "m k"], y_star: ArrayLike) -> Float[Array, " m"]:
-    """How far y* is behind the best other label at every point, as a joint probability; negative
-    where it leads."""
+    """How far y* is behind the best other label at every point.
+
+    As a joint probability; negative where it leads.
+    """
     others = jnp.where(jnp.arange(base.shape[1]) == y_star, -jnp.inf, base).max(1)
     # with one label there is no other
     return jnp.where(jnp.isfinite(others), others, 0.0) - base[:, y_star]

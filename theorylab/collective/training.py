@@ -200,11 +200,10 @@ def _train(problem: Problem, rule: Rule, start: Start, steps: int) -> PyTree:
 
 
 def _schedule(problem: Problem, start: Start, steps: int) -> Int[Array, "t b"]:
-    """Rows of every step's batch: a new order each epoch, cut into batches. Full batches need none:
-    (t, 0).
+    """Rows of every step's batch: a new order each epoch, cut into batches.
 
-    Drawn ahead of the loop, in which a sort would take longer to compile and to run than small
-    models do.
+    Full batches need none: (t, 0). Drawn ahead of the loop, in which a sort would take longer to
+    compile and to run than small models do.
     """
     n, size = len(start.y), problem.batch_size
     if size is None:

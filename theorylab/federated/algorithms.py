@@ -289,8 +289,10 @@ def _federated(rule: _Rule, client: Client, client_axis: ClientAxis | None) -> F
     started: dict[str, Any] = {}
 
     def compiled(state: FederatedState, clients: ClientData, key: Array) -> Any:
-        """(round, local), made at the first call: the choice of the axis looks at the model's
-        program."""
+        """(round, local), made at the first call.
+
+        The choice of the axis looks at the model's program.
+        """
         checks.instance(
             "state", state, FederatedState, "the state that init(params, state) or a round gives"
         )

@@ -140,8 +140,10 @@ def _threads(client: Client) -> RunClients:
 
 
 def _at_once(program: Callable[..., Any], *args: Any) -> int | None:
-    """One client at a time where the program holds calls that would wait for each other, else one a
-    core (None)."""
+    """How many clients run at a time: one where they would wait for each other, else None.
+
+    None is one per core.
+    """
     return 1 if linalg.waiting_calls(program, *args) else None
 
 
@@ -151,8 +153,10 @@ def _stacked(results: list[LocalResult]) -> LocalResult:
 
 
 def _sharded(client: Client, mesh: Mesh) -> RunClients:
-    """The chosen clients' data are spread over all devices of the mesh; S is rounded up by running
-    some twice."""
+    """Spread the chosen clients' data over all devices of the mesh.
+
+    S is rounded up by running some twice.
+    """
     mesh = Mesh(mesh.devices, mesh.axis_names)  # its axes in automatic mode
     names, devices = tuple(mesh.axis_names), mesh.size
     spread, everywhere = PartitionSpec(names), PartitionSpec()

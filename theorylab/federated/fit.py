@@ -254,8 +254,10 @@ def federated_fit(  # noqa: C901, PLR0913
 
 @dataclass(frozen=True)
 class _Pure:
-    """A model's pure function. Equal for modules of one architecture: what was compiled for one
-    serves the others."""
+    """A model's pure function, equal for modules of one architecture.
+
+    So what was compiled for one serves the others.
+    """
 
     identity: Any
     function: Callable[..., Any] = field(compare=False)

@@ -163,7 +163,7 @@ class Client:
 
     @classmethod
     def of(cls, local: LocalSGD, apply: Any, loss: Any, clients: ClientData) -> "Client":
-        """The primitive of these clients: as many orders of batches as the largest of them needs."""
+        """The primitive of these clients, with orders of batches enough for the largest."""
         counts = np.asarray(clients.counts)
         orders = int(np.max(-(-local.step_counts(counts) // local.batches(counts))))
         return cls(local, apply, loss, 0 if local.batch_size is None else orders)
@@ -245,8 +245,10 @@ class Client:
     def __call__(
         self, start: Start, mine: Mine, i: Int[Array, ""], key: Key[Array, ""], clients: ClientData
     ) -> LocalResult:
-        """A whole round of client `i` as one compiled loop, which ends after the client's own
-        number of steps."""
+        """A whole round of client `i` as one compiled loop.
+
+        It ends after the client's own number of steps.
+        """
         carry, orders = self.begin(start, mine, i, key, clients)
         body = lambda t, carry: self.step(t, carry, orders, start, mine, i, key, clients)  # noqa: E731
         return self.finish(jax.lax.fori_loop(0, self.steps(i, clients), body, carry), i, clients)

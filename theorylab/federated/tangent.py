@@ -179,8 +179,10 @@ def live_parameters(
 
 @dataclass(frozen=True)
 class _Live:
-    """`f` as a function of some leaves. The others are not read: functions that differ in them
-    alone are equal."""
+    """`f` as a function of some leaves.
+
+    The others are not read: functions that differ in them alone are equal.
+    """
 
     f: Callable[[Params, Any], Any]
     layout: Any

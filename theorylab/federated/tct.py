@@ -456,8 +456,10 @@ def _predict(
     dual: Float[np.ndarray, "T n K"],
     columns: int = 4096,
 ) -> Float[np.ndarray, "T m K"]:
-    """seen theta_t with theta_t = phi^T a_t, some columns at a time: fewer operations than the Gram
-    matrix (m, n)."""
+    """Predict seen theta_t with theta_t = phi^T a_t, some columns at a time.
+
+    Fewer operations than the Gram matrix (m, n).
+    """
     t, n, k = dual.shape
     a = dual.transpose(1, 0, 2).reshape(n, t * k).astype(phi.dtype)
     total = np.zeros((len(seen), t * k))

@@ -125,8 +125,10 @@ def auction_assignment(weights: Float[AnyArray, "n m"], *, tolerance: float = 1e
 
 
 def _soft(weights: AnyArray, q: AnyArray, eps: AnyArray) -> tuple[AnyArray, AnyArray]:
-    """One round of soft best responses; softmax >= max and the added 1 make each half
-    dual-feasible."""
+    """One round of soft best responses.
+
+    softmax >= max and the added 1 make each half dual-feasible.
+    """
     m = weights.shape[1]
     q = eps * jax.nn.logsumexp(
         jnp.vstack([jnp.zeros((1, m)), (weights - _row(weights, q, eps)[:, None]) / eps]), axis=0

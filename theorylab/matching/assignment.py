@@ -95,8 +95,10 @@ def assign(
     )
 
     def step(s: _Search) -> _Search:
-        """Look at one more row of the shortest-path tree, or walk one edge back along a path that
-        was found."""
+        """Look at one more row of the shortest-path tree, or walk one edge back.
+
+        Along a path that was found.
+        """
         searching = s.back < 0
         length = s.base + s.q - weights[s.row]
         shorter = (length < s.dist) & ~s.seen & searching

@@ -484,16 +484,20 @@ def _arrivals(arrivals: Any, horizon: int, n: int, m: int) -> tuple[np.ndarray, 
 
 
 def _together(runs: int, batch: int | None) -> int:
-    """The largest number of runs up to `batch` that divides them all; by default 1 on a CPU, else
-    all."""
+    """The largest number of runs up to `batch` that divides them all.
+
+    By default 1 on a CPU, else all.
+    """
     most = batch or (1 if jax.default_backend() == "cpu" else runs)
     return next(b for b in range(min(most, runs), 0, -1) if runs % b == 0)
 
 
 @cache
 def _sharded(mesh: jax.sharding.Mesh, rounds: int, batch: int) -> Any:
-    """The chunk with runs spread over the mesh, each device on its own: no loop waits for another
-    device's."""
+    """The chunk with runs spread over the mesh, each device on its own.
+
+    No loop waits for another device's.
+    """
     whole, split = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(mesh.axis_names[0])
     specs = (whole, split, split, split, split, whole, whole, split)
     body = partial(_chunk, rounds=rounds, batch=batch)

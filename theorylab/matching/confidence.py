@@ -91,7 +91,7 @@ class Sums:
         return cls(zero, zero, zero)
 
     def intervals(self, radius: AnyArray, clip: bool) -> Intervals:
-        """mean ± radius / sqrt(count), all of [-1, 1] where nothing was seen."""
+        """Mean ± radius / sqrt(count), all of [-1, 1] where nothing was seen."""
         seen = self.count > 0
         count = jnp.maximum(self.count, 1.0)
         half = radius / jnp.sqrt(count)
@@ -125,7 +125,7 @@ class Unstructured:
         return Sums.zeros(self.n, self.m)
 
     def intervals(self, state: Sums) -> Intervals:
-        """Mean plus and minus radius / sqrt(visits) of every pair; [-1, 1] before the first visit."""
+        """Mean plus and minus radius / sqrt(visits); [-1, 1] before the first visit."""
         return _sums(state).intervals(self.radius, self.clip)
 
     def update(self, state: Sums, pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray) -> Sums:

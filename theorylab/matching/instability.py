@@ -25,8 +25,10 @@ Form = Literal["assignment", "lp", "coalitions"]
 
 
 def _excess(market: Market, outcome: Outcome) -> tuple[AnyArray, AnyArray, AnyArray]:
-    """Individual losses r of rows and columns, and what pairs gain by leaving once those are paid,
-    clipped at 0."""
+    """Individual losses r of rows and columns, and what pairs then gain by leaving.
+
+    Once those are paid, clipped at 0.
+    """
     net_row, net_col = nets(market, outcome)
     loss_row, loss_col = jnp.maximum(-net_row, 0.0), jnp.maximum(-net_col, 0.0)
     gain = market.W - (net_row + loss_row)[:, None] - (net_col + loss_col)

@@ -29,8 +29,10 @@ _BISECTIONS = 50
 def _sweep(
     links: Float[AnyArray, "2 k k"], start: Float[AnyArray, "2 k"]
 ) -> Float[AnyArray, "2 k"]:
-    """Least fixed point of x <- max(x, links (max, +) x) above `start`: 2k sweeps suffice when it
-    exists."""
+    """Least fixed point of x <- max(x, links (max, +) x) above `start`.
+
+    2k sweeps suffice when it exists.
+    """
     most = 2 * links.shape[-1] + 1
 
     def body(state: Any) -> Any:
@@ -44,9 +46,11 @@ def _sweep(
 
 
 def _links(paired: Float[AnyArray, "k k"], worth: Float[AnyArray, "k"]) -> Float[AnyArray, "2 k k"]:
-    """Max-plus matrices of the two directions. Index k stands for a column and the row that owns
-    it: the column's price q_k leaves the row d_k - q_k, so p_i + q_j >= W_ij reads q_j >= W_ij -
-    d_i + q_i; likewise for the rows."""
+    """Max-plus matrices of the two directions.
+
+    Index k stands for a column and the row that owns it: the column's price q_k leaves the row d_k
+    - q_k, so p_i + q_j >= W_ij reads q_j >= W_ij - d_i + q_i; likewise for the rows.
+    """
     return jnp.stack([paired.T - worth[None, :], paired - worth[None, :]])
 
 

@@ -125,8 +125,10 @@ def fit_mixture(
 
 
 def _principal_sides(X: Array, mass: Array, count: int) -> Array:
-    """(count, n): which side of the mean each sample lies on along the leading principal
-    directions, as 0 or 1."""
+    """Which side of the mean each sample lies on along the leading principal directions.
+
+    (count, n), as 0 or 1.
+    """
     centred = X - mass @ X
     _, vectors = linalg.eigh((centred.T * mass) @ centred)
     return (centred @ vectors[:, ::-1][:, :count] > 0).astype(X.dtype).T

@@ -67,7 +67,7 @@ def gaussian_expect(
 
 
 def log_cosh(x: Array) -> Array:
-    """log cosh without overflow."""
+    """Log cosh without overflow."""
     return jnp.abs(x) + jnp.log1p(jnp.exp(-2 * jnp.abs(x))) - np.log(2)
 
 

@@ -235,7 +235,7 @@ class _State(NamedTuple):
 
 
 def _choose(which: Array, a: Any, b: Any) -> Any:
-    """a where `which` (k,), else b, leaf by leaf."""
+    """A where `which` (k,), else b, leaf by leaf."""
     return jax.tree.map(lambda x, y: jnp.where(which.reshape(-1, *[1] * (x.ndim - 1)), x, y), a, b)
 
 
@@ -249,8 +249,10 @@ class _Information(NamedTuple):
     along: Array
 
     def solve(self, gradient: Array, trusted: Array) -> Array:
-        """The inverse information times the gradients (k, d): Fisher's where it is not sound or not
-        `trusted` (k,)."""
+        """The inverse information times the gradients (k, d).
+
+        Fisher's where it is not sound or not `trusted` (k,).
+        """
         exact = linalg.cho_solve(self.factor, gradient[..., None])[..., 0]
         part = jnp.sum(gradient * self.unit, axis=1, keepdims=True) * self.unit
         mean = (gradient - part) / self.across[:, None] + part / self.along[:, None]

@@ -214,8 +214,10 @@ def minimise(  # noqa: PLR0913
         return loss + penalty @ theta**2 / 2, gradient + penalty * theta, loss
 
     def done(at: _Point, fresh: Array) -> Array:
-        """Whether the step leaves no error to speak of: a Newton step squares it, another shrinks
-        it by the ratio."""
+        """Whether the step leaves no error to speak of.
+
+        A Newton step squares it, another shrinks it by the ratio.
+        """
         length, whole = jnp.linalg.norm(at.move), jnp.linalg.norm(at.theta)
         newton = fresh & (at.ratio == 1) & (length <= eps**0.5 * whole)
         last = length * jnp.minimum(at.ratio, 0.5) <= jnp.maximum(tolerance, 16 * eps) * whole
@@ -271,8 +273,10 @@ def minimise(  # noqa: PLR0913
 def _bfgs(
     inverse: Float[Array, "p p"], step: Float[Array, " p"], rise: Float[Array, " p"]
 ) -> Float[Array, "p p"]:
-    """The inverse Hessian after a step over which the gradient rose so; unchanged where rounding
-    hides the rise."""
+    """The inverse Hessian after a step over which the gradient rose so.
+
+    Unchanged where rounding hides the rise.
+    """
     along = step @ rise
     seen = inverse @ rise
     scale = jnp.where(along > 0, 1 / along, 0)

@@ -49,7 +49,7 @@ def draw(key: Key[Array, ""], sizes: Any, d: int) -> Draws:
 def chi_variates(
     key: Key[Array, ""], freedom: Any, normal: Float[Array, " k"]
 ) -> Float[Array, " k"]:
-    """chi variates of whole degrees of freedom, in float32: zero for none, |normal| for one.
+    """Chi variates of whole degrees of freedom, in float32: zero for none, |normal| for one.
 
     Marsaglia and Tsang's rejection (2000), all entries at once until the last is accepted;
     `jax.random.gamma` loops over entries and takes seconds to compile.

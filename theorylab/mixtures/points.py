@@ -187,8 +187,10 @@ def top_of_arrow(
 
 
 def grouped(n_u: np.ndarray) -> np.ndarray:
-    """Numbers of the settings (groups, at most `TOGETHER`): a group's points fill as many blocks.
-    Gaps repeat one."""
+    """Numbers of the settings (groups, at most `TOGETHER`).
+
+    A group's points fill as many blocks. Gaps repeat one.
+    """
     groups, most = [], np.unique(blocks_of(n_u), return_counts=True)[1].max()  # type: ignore[call-overload]
     width = TOGETHER if most > TOGETHER // 2 else TOGETHER // 2
     for blocks in np.unique(blocks_of(n_u)):

@@ -291,11 +291,11 @@ _PROGRAMS: dict[Any, Callable[..., Any]] = {}
 
 
 def _program(plan: _Plan, mesh: jax.sharding.Mesh | None) -> Callable[..., Any]:
-    """The compiled function (replicate numbers, key, settings, lists, counts) -> {name: (settings,
-    replicates)}.
+    """The compiled function of a plan.
 
-    It computes as many settings, sizes and groups as `counts` says: a longer grid is another
-    argument, not another program.
+    (replicate numbers, key, settings, lists, counts) -> {name: (settings, replicates)}. It computes
+    as many settings, sizes and groups as `counts` says: a longer grid is another argument, not
+    another program.
     """
     if (plan, mesh) not in _PROGRAMS:
         run = partial(_chunk, plan)
@@ -342,8 +342,10 @@ def _chunk(
 def _risks(
     plan: _Plan, setting: Settings, sl: moments.Parts, ul: moments.Parts, unit: moments.Parts
 ) -> dict[str, Any]:
-    """Risks of the first five methods from three numbers of SL's and UL's estimates (UL's sign:
-    along >= 0)."""
+    """Risks of the first five methods from three numbers of SL's and UL's estimates.
+
+    UL's sign: along >= 0.
+    """
     s, n_l, n_u, t = (setting[k] for k in ("s", "n_l", "n_u", "t"))
     agreement = sl.along * unit.along + sl.across * unit.across
     sign = jnp.where(agreement >= 0, 1, -1).astype(plan.dtype)

@@ -290,8 +290,10 @@ def simulate(policy: Any, x: Any, y: Any, e: Any, pick: Any = None, *, wakes: in
 
 @partial(jax.jit, static_argnames=("wakes", "block"))
 def _simulate_blocks(policy: Any, x: Any, y: Any, e: Any, *, wakes: int, block: int) -> Run:
-    """`simulate` on `block` instances after another, on arrays that stay in the processor's
-    cache."""
+    """`simulate` on `block` instances after another.
+
+    On arrays that stay in the processor's cache.
+    """
     n, instances = x.shape
     if instances <= block:
         return simulate(policy, x, y, e, wakes=wakes)

@@ -106,6 +106,7 @@ class RoundRobin:
     watches: ClassVar[bool] = False
 
     def __call__(self, view: View) -> Float[Array, " n"]:
+        """Equal rates."""
         return equal_rates(view)
 
 
@@ -118,6 +119,7 @@ class ShortestPredictedFirst:
     watches: ClassVar[bool] = False
 
     def __call__(self, view: View) -> Float[Array, " n"]:
+        """All to the first in predicted order."""
         return shortest_first(view)
 
 
@@ -147,6 +149,7 @@ class PreferentialRoundRobin:
         checks.number("spjf_share", self.spjf_share, 0, 1)
 
     def __call__(self, view: View) -> Float[Array, " n"]:
+        """The share to the predicted-shortest, the rest equally."""
         return self.spjf_share * shortest_first(view) + (1 - self.spjf_share) * equal_rates(view)
 
 
@@ -182,6 +185,7 @@ class TwoStage:
         checks.within("detect_overrun", self.detect_overrun, 0, 1, whole=True, ndim=0)
 
     def __call__(self, view: View) -> Action:
+        """Rates of the stage, and the time at which the first one ends."""
         checks.instance("view", view, View, "a View of arrays (n,)")
         n = view.predictions.shape[0]
         opt = jnp.sum((n - view.rank) * view.predictions)

@@ -213,8 +213,10 @@ def _normal(uniform: Any) -> Any:
 
 
 def _sample(drawn: Float[Array, "4n+1 B"], perfect: bool) -> tuple[Any, Any, Any]:
-    """Random instances: half with equal predictions; sizes right, just off, wildly wrong, or
-    tiny."""
+    """Random instances: half with equal predictions.
+
+    Sizes right, just off, wildly wrong, or tiny.
+    """
     *rows, equal = drawn
     u = jnp.stack(rows).reshape(4, -1, drawn.shape[1])
     y = jnp.where(equal < 0.5, 1.0, jnp.exp(_normal(u[0])))

@@ -304,8 +304,10 @@ def newton_path(  # noqa: C901
         return weights @ (outputs if dual else weights)
 
     def pull(outputs: Array) -> Array:
-        """Minus the derivative of the losses with respect to the outputs, times the number of
-        samples."""
+        """Minus the derivative of the losses with respect to the outputs.
+
+        Times the number of samples.
+        """
         return jnp.where(mask, y * jax.nn.sigmoid(-y * outputs), 0.0)
 
     def gradient(weights: Array, outputs: Array, lam: Array) -> tuple[Array, Array]:

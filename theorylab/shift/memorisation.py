@@ -194,5 +194,5 @@ def shift_bound(
 
 
 def _safe_ratio(short: Any, width: Any) -> Any:
-    """short / width, with 0/0 = 0 and x/0 = infinity."""
+    """Short / width, with 0/0 = 0 and x/0 = infinity."""
     return jnp.where(short > 0, short / width, 0.0)

@@ -148,8 +148,10 @@ class PseudoTraining:
         y: Int[ArrayLike, " n"],
         key: Key[Array, ""],
     ) -> Params:
-        """Parameters after T steps from `theta0` on one labelled data set; `key` fixes the order of
-        the batches."""
+        """Parameters after T steps from `theta0` on one labelled data set.
+
+        `key` fixes the order of the batches.
+        """
         x, y, order = self._prepared(theta0, x, y, key, 1)
         if self._axis(theta0, x) != "host":
             return _finite(
@@ -161,8 +163,10 @@ class PseudoTraining:
         return _finite(carry[0])
 
     def _schedule(self, order: Array) -> tuple[Array, np.ndarray, int]:
-        """Batches, learning rates and their number, filled up to a power of 2: few programs serve
-        many lengths."""
+        """Batches, learning rates and their number, filled up to a power of 2.
+
+        So few programs serve many lengths.
+        """
         steps = self.recipe.steps
         fill = (1 << (steps - 1).bit_length()) - steps
         return jnp.pad(order, ((0, fill), (0, 0))), np.pad(self.recipe.rates(), (0, fill)), steps

@@ -36,8 +36,10 @@ Signal = Float[ArrayLike, "d *k"]
 
 
 def _in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` compiled, inside float64; for positional arguments that are arrays, numbers, lists
-    or None."""
+    """`function` compiled, inside float64.
+
+    For positional arguments that are arrays, numbers, lists or None.
+    """
     compiled = jax.jit(function)
 
     @float64_inside
@@ -318,8 +320,10 @@ def _stopped(X: Any, Xt: Any, theta_hat: Any, theta0: Any, times: Any, step_size
     n, m = np.shape(X)[0], np.shape(Xt)[0]
 
     def learned(curvature: Array, t: Array) -> Array:
-        """Share of the way to the solution at time t, or after t steps: 1 - base^t, for negative
-        bases too."""
+        """Share of the way to the solution at time t, or after t steps.
+
+        1 - base^t, for negative bases too.
+        """
         if step_size is None:
             return -jnp.expm1(-t * curvature)
         base = 1 - as_float64(step_size) * curvature
@@ -401,10 +405,10 @@ def _gram(K11: Any, K21: Any, K22: Any, residuals: Any, cut: Any) -> Any:
 @register()
 @dataclass(frozen=True)
 class _RowSpace:
-    """Thin singular value decomposition; singular vectors of zero values are set to 0, so shapes do
-    not depend on rank.
+    """Thin singular value decomposition, of shapes that do not depend on rank.
 
-    basis (r, d): right singular vectors; values (r,); left (n, r).
+    Singular vectors of zero values are set to 0. basis (r, d): right singular vectors; values (r,);
+    left (n, r).
     """
 
     basis: Array

@@ -65,7 +65,7 @@ class Sweep:
 
     @property
     def sensitivity(self) -> Grid:
-        """rho = ||w_N|| / ||w_S||."""
+        """Rho = ||w_N|| / ||w_S||."""
         return self.norm_n / np.hypot(self.along, self.across)
 
     def id_error(self) -> Grid:
@@ -192,8 +192,10 @@ def _grid(  # noqa: PLR0913
     max_steps: int,
     precision: str,
 ) -> dict[str, Any]:
-    """All noise rates and penalties of a chunk of training sets of one size: arrays (chunk, E,
-    L)."""
+    """All noise rates and penalties of a chunk of training sets of one size.
+
+    Arrays (chunk, E, L).
+    """
     samples = _draw(keys, n, pad, min(pad, model.k), model, precision)
     descending, count = pad_penalties(np.sort(lams)[::-1])
     found = [_solve(samples, eta, descending, count, tol, model.energy, max_steps) for eta in etas]
@@ -223,8 +225,10 @@ def _draw(
 def _draw_padded(
     keys: Array, n: Array, model: dict[str, Array], pad: int, m: int, d_s: int, precision: str
 ) -> dict[str, Array]:
-    """The samples of `draw_training_set`, padded; the shortcut's column is always there, of zeros
-    without one."""
+    """The samples of `draw_training_set`, padded.
+
+    The shortcut's column is always there, of zeros without one.
+    """
 
     def one(key: Array) -> dict[str, Array]:
         key_signal, key_flip, key_nuisance, key_shortcut = jax.random.split(key, 4)
