@@ -26,12 +26,21 @@ def write_figure(
     draw: Callable[[Table], Figure],
     provenance: Mapping[str, Any],
 ) -> list[Path]:
-    """Draw `table` in both modes and write `name.{csv,png,dark.png,pdf,json}` to `folder`; the
-    paths written.
+    """Draw a table in both modes and write `name.{csv,png,dark.png,pdf,json}` to a folder.
 
     Every file is written atomically; the same table gives the same CSV bytes. The figure is drawn
     from the CSV text itself, so it can show nothing that a reader of the CSV would not find. The
     JSON says the digest of the CSV, so that numbers which are not these can be told.
+
+    Args:
+        folder: where to write.
+        name: of the files.
+        table: the plotted numbers.
+        draw: table -> Matplotlib figure.
+        provenance: what the JSON file says.
+
+    Returns:
+        The paths written.
     """
     text = table.to_csv()
     record = seal_record({**provenance, CSV_DIGEST: digest(text.encode())})
