@@ -1,3 +1,4 @@
+import subprocess
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -69,6 +70,14 @@ def test_the_committed_gallery_can_be_read_back_and_has_every_figure_and_claim(p
     kept = kept_claims(paper, preset, GALLERY)
     assert kept is not None
     assert {c["id"] for c in kept.record["claims"]} == {c.id for c in paper.claims}
+
+
+def test_git_keeps_no_picture_that_is_drawn_again_from_the_numbers():
+    listed = ["git", "-C", str(GALLERY), "ls-files", "*.pdf", "*.dark.png"]
+    found = subprocess.run(listed, capture_output=True, text=True)
+    if found.returncode != 0:
+        pytest.skip("not a checkout of git")
+    assert found.stdout.split() == [], "git rm --cached these; `theorylab redraw` makes them"
 
 
 def test_seventeen_galleries_of_this_size_are_less_than_fifteen_megabytes():

@@ -118,3 +118,8 @@ def test_every_name_in_the_table_of_symbols_exists():
     for names, place in rows:
         for name in re.findall(r"`(\w+)`", names):
             assert name in names_of(place), f"{place} has no {name}"
+
+
+def test_pictures_of_the_documentation_are_small():
+    pictures = [p for p in (DOCS / "images").iterdir() if p.suffix in (".png", ".webp")]
+    assert len(pictures) >= 7 and all(p.stat().st_size <= 150_000 for p in pictures)
