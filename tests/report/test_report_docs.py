@@ -30,11 +30,24 @@ def test_the_python_of_a_page_runs_in_order(page, capsys):
         exec(compile(block, cell, "exec"), scope)
 
 
-def test_all_five_tutorials_are_there_and_have_code_that_checks_something():
+def test_the_tutorials_are_numbered_and_have_code_that_checks_something():
     tutorials = [p for p in PAGES if p.parent.name == "tutorials"]
-    assert len(tutorials) == 5
+    assert [p.name.split("-")[0] for p in tutorials] == [str(i + 1) for i in range(len(tutorials))]
+    assert len(tutorials) >= 6
     for page in tutorials:
         assert "assert " in "".join(blocks(page, "python")), page
+
+
+def test_the_index_lists_every_page():
+    listed = set(re.findall(r"\]\(([^)#]+)\)", (DOCS / "index.md").read_text()))
+    pages = {str(p.relative_to(DOCS)) for p in PAGES} - {"index.md"}
+    assert pages <= listed, f"not in docs/index.md: {sorted(pages - listed)}"
+
+
+def test_the_tutorial_of_a_room_shows_the_room_to_copy_word_for_word():
+    shown = blocks(DOCS / "tutorials" / "5-paper-room.md", "py")
+    room = {p.name: p.read_text() for p in (DOCS / "templates" / "paper_room").glob("*.py")}
+    assert sorted(shown) == sorted(room.values())
 
 
 def test_links_between_pages_are_good():
