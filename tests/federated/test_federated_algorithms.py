@@ -77,7 +77,7 @@ def batches(number, i, mask, epochs):
             yield order[start : start + BATCH]
 
 
-def local_loop(w, x, y, steps, lr, momentum=0.0, mu=0.0, shift=0.0, decay=0.0, buffer=0.0):
+def local_loop(w, x, y, steps, lr, momentum=0.0, mu=0.0, shift=0.0, decay=0.0, buffer=0.0):  # noqa: PLR0913
     v = w
     for picked in steps:
         g = (

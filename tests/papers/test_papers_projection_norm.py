@@ -264,7 +264,7 @@ def test_points_take_one_clean_set_and_the_line_of_a_model(results):
     assert len(points.error) == 25 and (points.family == "clean").sum() == 1
     assert points.line("pn").r2 == pytest.approx(1.0)
     assert points.extrapolation("pn").mse < 1e-10
-    assert points.pick([["clean", 0], ["contrast", 3]]).tolist() == [
+    assert points.places([["clean", 0], ["contrast", 3]]).tolist() == [
         int(np.flatnonzero(points.family == "clean")[0]),
         int(np.flatnonzero((points.family == "contrast") & (points.severity == 3))[0]),
     ]

@@ -156,7 +156,7 @@ def _scope(nodes: list[ast.stmt]) -> Iterator[ast.AST]:
 
 
 @cache
-def bindings(module: str, path: Path) -> tuple[Mapping[str, list[Binding]], tuple[str, ...]]:
+def bindings(module: str, path: Path) -> tuple[Mapping[str, list[Binding]], tuple[str, ...]]:  # noqa: C901
     """Name to the ways in which the module binds it at its top level, and the modules of its star
     imports."""
     found: defaultdict[str, list[Binding]] = defaultdict(list)

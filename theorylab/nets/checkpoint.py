@@ -1,5 +1,7 @@
-"""Checkpoints of a training run: sealed files, written atomically, read back only into the run they
-belong to."""
+"""Checkpoints of a training run: sealed files, written atomically.
+
+They are read back only into the run they belong to.
+"""
 
 import contextlib
 import json
@@ -68,8 +70,9 @@ class Checkpoints:
                     self._path(other).unlink()
 
     def restore(self, carry: PyTree) -> tuple[int, PyTree, dict[str, np.ndarray]] | None:
-        """(step, carry, history) of the newest whole state, laid out as `carry`; None where there
-        is none yet.
+        """The newest whole state (step, carry, history), laid out as `carry`.
+
+        None where there is none yet.
 
         Warns of damaged files that are newer. Raises `InputError` where all are damaged or the run
         is another.

@@ -34,8 +34,13 @@ History = dict[str, np.ndarray]
 
 
 class DivergenceError(InputError, FloatingPointError):
-    """The training loss, or the parameters after the last step, became NaN or infinite at `step`
-    (counted from 0)."""
+    """The training loss, or the parameters after the last step, became NaN or infinite.
+
+    Args:
+        step: number of the step, counted from 0.
+        steps: number of steps in all.
+        seed: number of the run, of several; None for one.
+    """
 
     def __init__(self, step: int, steps: int, seed: int | None = None) -> None:
         which = "" if seed is None else f" for seed number {seed}"
@@ -48,8 +53,10 @@ class DivergenceError(InputError, FloatingPointError):
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """A checked training job. `run` starts it from parameters and a key, or from S of each at
-    once."""
+    """A checked training job.
+
+    `run` starts it from parameters and a key, or from S of each at once.
+    """
 
     training: Training
     apply_eval: Callable[[Params, State, Any], Any]
@@ -65,6 +72,7 @@ class Runner:
     def run(
         self, params: Params, state: State, key: Key[Array, "*s"], folder: str | Path | None
     ) -> tuple[Params, State, History]:
+        """Train to the end, from the start or from the newest checkpoint in `folder`."""
         batched = key.ndim == 1
         carry = (jax.vmap(self.training.init) if batched else self.training.init)(
             params, state, key
@@ -152,7 +160,7 @@ class Runner:
         return evaluate
 
 
-def prepare(
+def prepare(  # noqa: C901, PLR0913
     functions: tuple[Callable[..., Any], Callable[..., Any]],
     start: tuple[Params, State, Key[Array, ""]],
     data: tuple[Any, Any],

@@ -18,7 +18,7 @@ Loss = Callable[[Any, Any], Array]
 
 
 def pair(name: str, data: Any) -> tuple[Any, Any]:
-    """(x, y) as JAX arrays, or PyTrees of them, of finite real numbers."""
+    """Inputs and targets (x, y) as JAX arrays, or PyTrees of them, of finite real numbers."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise InputError(f"{name}: {type(data).__name__} given, a pair (x, y) is needed")
     x, y = jax.tree.map(lambda leaf: jnp.asarray(_real(name, leaf)), tuple(data))
@@ -38,6 +38,7 @@ def _real(name: str, leaf: Any) -> Any:
 
 
 def sample_count(name: str, data: PyTree) -> int:
+    """How many samples the arrays of a pair share."""
     sizes = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(data)}
     if len(sizes) != 1 or 0 in sizes:
         shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(data)[:5])
@@ -49,8 +50,10 @@ def sample_count(name: str, data: PyTree) -> int:
 
 
 def start_of(params: Any, own: PyTree | None) -> PyTree:
-    """Parameters to start from: those given, arrays of real numbers; for a module shaped as its
-    `own`."""
+    """Parameters to start from: those given, arrays of real numbers.
+
+    For a module they are shaped as its `own`.
+    """
     if params is None:
         if own is None:
             raise InputError(
@@ -107,8 +110,10 @@ def _line(error: Exception) -> str:
 
 
 def check_targets(name: str, loss: Loss, output: Any, y: Any) -> None:
-    """Targets of the two losses of this package against the outputs; the loss's shape for any
-    loss."""
+    """Refuse targets that do not fit the outputs under the two losses of this package.
+
+    For any loss, its shape is checked.
+    """
     checks.function("loss", loss)
     if loss in (cross_entropy, mse):
         if not hasattr(y, "shape") or not hasattr(output, "shape"):
@@ -147,6 +152,7 @@ def check_targets(name: str, loss: Loss, output: Any, y: Any) -> None:
 
 
 def sample_weights(weights: ArrayLike | None, n: int) -> Array | None:
+    """Per-sample weights as an array (n,), or None."""
     if weights is None:
         return None
     weights = jnp.asarray(checks.nonnegative("weights", weights, shape=(n,)))
@@ -156,4 +162,5 @@ def sample_weights(weights: ArrayLike | None, n: int) -> Array | None:
 
 
 def check_key(name: str, key: Any, axes: int) -> None:
+    """Refuse what is no typed key, or no array of them with the given number of axes."""
     checks.key(name, key, ndim=axes)

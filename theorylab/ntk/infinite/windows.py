@@ -42,8 +42,10 @@ class Window:
         )
 
     def pad(self, x: Float[Array, "..."], axes: Sequence[tuple[int, ...]]) -> Float[Array, "..."]:
-        """Pad the axes of each dimension, so that "VALID" windows on the result are this padding's
-        windows."""
+        """Pad the axes of each dimension.
+
+        "VALID" windows on the result are then this padding's windows.
+        """
         widths = [(0, 0)] * x.ndim
         for size, stride, group in zip(self.sizes, self.strides, axes, strict=True):
             for axis in group:

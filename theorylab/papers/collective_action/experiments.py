@@ -4,6 +4,7 @@ from typing import Any
 
 from theorylab.lab import Experiment, Preset
 from theorylab.papers.collective_action import learning, theory
+from theorylab.papers.collective_action.presets import Backgrounds, Digits, Dominoes, Images
 from theorylab.papers.types import Cells
 
 TWIN = 2.1  # LfF's twin at three times the rate, times the q = .7 of the official code
@@ -69,9 +70,9 @@ def _gaussian(p: Preset) -> Cells:
 
 
 def _digits(p: Preset) -> Cells:
-    name, sample, n, tests = p["digits"]
-    world = {"name": name, "n": n, "tests": tests} | (
-        {"sample": True, "width": 16} if sample else {}
+    digits = Digits(*p["digits"])
+    world = {"name": digits.name, "n": digits.n, "tests": digits.tests} | (
+        {"sample": True, "width": 16} if digits.sample else {}
     )
     rules = {
         "erm": {},
@@ -85,13 +86,13 @@ def _digits(p: Preset) -> Cells:
         p["digit_rules"],
         alphas=p["digit_alphas"],
         seeds=list(p.seeds(p["seeds"])),
-        rate=1.0 if not sample else 0.1,
+        rate=0.1 if digits.sample else 1.0,
         steps=p["digit_steps"],
     )
 
 
 def _images(p: Preset) -> Cells:
-    name, sample, n, width = p["images"]
+    images = Images(*p["images"])
     rules = {
         "erm": {},
         "jtt": {"stage1_steps": p["image_steps"] // 6, "lam": 20.0},
@@ -99,7 +100,13 @@ def _images(p: Preset) -> Cells:
         "cvar": {"size": 0.2},
     }
     return _curves(
-        {"name": name, "sample": sample, "n": n, "tests": n // 2, "width": width},
+        {
+            "name": images.name,
+            "sample": images.sample,
+            "n": images.n,
+            "tests": images.n // 2,
+            "width": images.width,
+        },
         rules,
         p["image_rules"],
         alphas=p["image_alphas"],
@@ -111,14 +118,14 @@ def _images(p: Preset) -> Cells:
 
 
 def _backgrounds(p: Preset) -> Cells:
-    name, n = p["backgrounds"]
+    backgrounds = Backgrounds(*p["backgrounds"])
     rules = {
         "erm": {},
         "jtt": {"stage1_steps": p["image_steps"] // 6, "lam": 20.0},
         "group": {"step": 0.05, "num_groups": 4},
     }
     return _curves(
-        {"name": name, "n": n, "tests": n // 2, "width": 64},
+        {**backgrounds._asdict(), "tests": backgrounds.n // 2, "width": 64},
         rules,
         p["background_rules"],
         alphas=p["image_alphas"],
@@ -183,15 +190,15 @@ def _parity(p: Preset) -> Cells:
 
 
 def _dominoes(p: Preset) -> Cells:
-    source, n, tests, width = p["dominoes"]
+    dominoes = Dominoes(*p["dominoes"])
     return [
         {
-            "n": n,
-            "tests": tests,
-            "source": source,
+            "n": dominoes.n,
+            "tests": dominoes.tests,
+            "source": dominoes.source,
             "half": half,
             "pattern": pattern,
-            "width": width,
+            "width": dominoes.width,
             "alphas": p["domino_alphas"],
             "seeds": list(p.seeds(p["domino_seeds"])),
             "rate": 0.05,
@@ -205,13 +212,13 @@ def _dominoes(p: Preset) -> Cells:
 
 
 def _reliance(p: Preset) -> Cells:
-    source, n, tests, width = p["dominoes"]
+    dominoes = Dominoes(*p["dominoes"])
     return [
         {
-            "n": n,
-            "tests": tests,
-            "source": source,
-            "width": width,
+            "n": dominoes.n,
+            "tests": dominoes.tests,
+            "source": dominoes.source,
+            "width": dominoes.width,
             "seeds": list(p.seeds(p["domino_seeds"])),
             "rate": 0.05,
             "steps": p["domino_steps"],
@@ -222,19 +229,20 @@ def _reliance(p: Preset) -> Cells:
 
 
 def _digit_data(p: Preset) -> list[str]:
-    return [] if p["digits"][1] else ["keel"]
+    return [] if Digits(*p["digits"]).sample else ["keel"]
 
 
 def _image_data(p: Preset) -> list[str]:
-    return [] if p["images"][1] else [p["images"][0]]
+    images = Images(*p["images"])
+    return [] if images.sample else [images.name]
 
 
 def _background_data(p: Preset) -> list[str]:
-    return [] if p["backgrounds"][0] == "backgrounds-fashion" else ["cifar10"]
+    return [] if Backgrounds(*p["backgrounds"]).name == "backgrounds-fashion" else ["cifar10"]
 
 
 def _domino_data(p: Preset) -> list[str]:
-    return [] if p["dominoes"][0] == "fashion" else ["mnist", "cifar10"]
+    return [] if Dominoes(*p["dominoes"]).source == "fashion" else ["mnist", "cifar10"]
 
 
 _NO_MEMBERS = frozenset({"share"})  # of a collective that rounds to nobody

@@ -1,6 +1,88 @@
 """The presets, and what each of their values means."""
 
+from typing import NamedTuple
+
 from theorylab.lab import Preset
+
+
+class Digits(NamedTuple):
+    """Handwritten digits: a data set or the embedded sample of one, training and test images."""
+
+    name: str
+    sample: bool
+    n: int
+    tests: int
+
+
+class Images(NamedTuple):
+    """Photographs: a data set or the embedded sample of one, how many, and the network's width.
+
+    Width 0 is a convolutional network.
+    """
+
+    name: str
+    sample: bool
+    n: int
+    width: int
+
+
+class Backgrounds(NamedTuple):
+    """Photographs on two backgrounds, and how many."""
+
+    name: str
+    n: int
+
+
+class Dominoes(NamedTuple):
+    """Pairs of pictures: their source, training and test pairs, and the network's width.
+
+    Width 0 is a convolutional network.
+    """
+
+    source: str
+    n: int
+    tests: int
+    width: int
+
+
+MEANINGS = {
+    "worlds": "random finite worlds per shape",
+    "world_shapes": "[points, labels] of the random worlds",
+    "population_points": "sizes of the collective on the grid of the population curves",
+    "weight_samples": "losses to which each re-weighting rule is applied",
+    "alphas": "sizes of the collective, Gaussian classes",
+    "seeds": "seeds, Gaussian classes and handwritten digits",
+    "rules": "learning rules, Gaussian classes",
+    "digit_rules": "learning rules, handwritten digits",
+    "image_rules": "learning rules, photographs",
+    "background_rules": "learning rules, photographs on two backgrounds",
+    "gaussian_n": "training points, Gaussian classes",
+    "gaussian_tests": "test points, Gaussian classes",
+    "gaussian_steps": "training steps, Gaussian classes",
+    "interpolation_steps": "steps of a first stage that is trained to interpolation",
+    "digits": "the handwritten digits: fields of `Digits`",
+    "digit_alphas": "sizes of the collective, handwritten digits",
+    "digit_steps": "training steps, handwritten digits",
+    "images": "the photographs: fields of `Images`",
+    "image_alphas": "sizes of the collective, photographs",
+    "image_seeds": "seeds, photographs",
+    "image_steps": "training steps, photographs",
+    "backgrounds": "the photographs on two backgrounds: fields of `Backgrounds`",
+    "validation_n": "training points where a validation set stops the training",
+    "validation_alphas": "sizes of the collective there",
+    "validation_seeds": "seeds there",
+    "tails": "the share of largest losses that the CVaR learners there mind",
+    "parity_n": "training and test points, parity signals",
+    "parity_alphas": "sizes of the collective, parity signals",
+    "parity_seeds": "seeds, parity signals",
+    "parity_steps": "training steps, parity signals",
+    "parity_every": "steps between two measurements, parity signals",
+    "dominoes": "the dominoes: fields of `Dominoes`",
+    "domino_alphas": "sizes of the collective, dominoes",
+    "domino_seeds": "seeds, dominoes",
+    "domino_steps": "training steps, dominoes",
+    "domino_every": "steps between two measurements, dominoes",
+}
 
 _QUICK = {
     "worlds": 10_000,

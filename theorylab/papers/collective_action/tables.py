@@ -24,7 +24,7 @@ def spread(values: np.ndarray) -> dict[str, float]:
     }
 
 
-def last(row: Any, quantity: str) -> np.ndarray:
+def at_the_end(row: Any, quantity: str) -> np.ndarray:
     """(sizes, seeds) of a quantity at the end of training."""
     values = row[quantity]
     return values[..., -1] if values.ndim == 3 else values

@@ -2,6 +2,7 @@
 
 from theorylab.lab import Experiment, Preset
 from theorylab.papers.learning_augmented import scheduling, ski
+from theorylab.papers.learning_augmented.presets import Search
 from theorylab.papers.types import Cells
 
 
@@ -31,15 +32,15 @@ def _identities(p: Preset) -> Cells:
 def _search(p: Preset) -> Cells:
     return [
         {
-            "policy": policy,
-            "n": n,
-            "parameter": x,
-            "perfect": perfect,
-            "instances": instances,
+            "policy": search.policy,
+            "n": search.jobs,
+            "parameter": parameter,
+            "perfect": search.perfect,
+            "instances": search.instances,
             "seed": p.seed,
         }
-        for policy, n, parameters, perfect, instances in p["searches"]
-        for x in parameters
+        for search in (Search(*fields) for fields in p["searches"])
+        for parameter in search.parameters
     ]
 
 

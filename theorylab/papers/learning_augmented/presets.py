@@ -1,12 +1,47 @@
 """The presets, and what each of their values means."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from theorylab.lab import Preset
 
-LAMS2 = [0.05, 0.1, 0.2, 0.3, round(1 / 3, 12)]
+MEANINGS = {
+    "gammas": "robustness at which the optimal consistency is computed",
+    "lp_prices": "prices b at which the linear program is solved",
+    "limit_prices": "prices b at which the closed form alone is evaluated",
+    "surface_price": "price b of the optimum by prediction",
+    "surface_gammas": "robustness of the optimum by prediction",
+    "surface_predictions": "predictions there, in units of b",
+    "certificate_prices": "prices b of the certificates",
+    "algorithm_prices": "prices b of the rules D and R",
+    "lams": "parameters λ of the rules D and R",
+    "identity_sizes": "numbers of jobs of the identities",
+    "searches": "the searches for worst instances: fields of `Search`",
+    "hard_sizes": "numbers of jobs of the hard instances",
+    "ski_sigmas": "noise of the prediction, ski rental",
+    "trials": "trials per noise and seed, ski rental",
+    "ski_seeds": "seeds, ski rental",
+    "job_sigmas": "noise of the prediction, scheduling",
+    "job_instances": "instances per noise and seed, scheduling",
+    "job_seeds": "seeds, scheduling",
+}
+
+
+class Search(NamedTuple):
+    """A search for the worst ratio of a policy on some number of jobs.
+
+    parameters: of the policy; each is searched over `instances`. perfect: correct predictions only.
+    """
+
+    policy: str
+    jobs: int
+    parameters: list[float]
+    perfect: bool
+    instances: int
+
+
+TWO_JOB_LAMS = [0.05, 0.1, 0.2, 0.3, round(1 / 3, 12)]
 
 
 def _shares(n: int, lams: list[float]) -> list[float]:
@@ -17,21 +52,22 @@ def _shares(n: int, lams: list[float]) -> list[float]:
 
 
 def _searches(instances: int) -> list[list[Any]]:
-    """policy, n, parameters, correct predictions only, instances of each."""
-    few = max(instances // 4, 1)
-    return [
-        ["two_stage", 2, LAMS2, False, instances],
-        *(["two_stage", n, [0.02, 0.1, 0.25], False, instances] for n in (3, 4, 5)),
-        ["two_stage", 6, [0.15], False, instances],
-        ["two_stage", 2, LAMS2, True, few],
-        *(["two_stage", n, [0.1], True, few] for n in (4, 6)),
-        ["two_stage_longer", 2, [0.1], False, few],
-        ["two_stage_longer", 2, [0.1], True, few],
-        *(["two_stage_blind", n, [0.1], False, few] for n in (2, 3)),
-        ["prr", 2, _shares(2, LAMS2), False, few],
-        ["prr", 2, _shares(2, LAMS2), True, few],
-        ["prr", 3, [0.25, 0.5, 0.75], False, instances],
+    """The searches with this many instances for each of their parameters, or a quarter of them."""
+    quarter = max(instances // 4, 1)
+    searches = [
+        Search("two_stage", 2, TWO_JOB_LAMS, False, instances),
+        *(Search("two_stage", n, [0.02, 0.1, 0.25], False, instances) for n in (3, 4, 5)),
+        Search("two_stage", 6, [0.15], False, instances),
+        Search("two_stage", 2, TWO_JOB_LAMS, True, quarter),
+        *(Search("two_stage", n, [0.1], True, quarter) for n in (4, 6)),
+        Search("two_stage_longer", 2, [0.1], False, quarter),
+        Search("two_stage_longer", 2, [0.1], True, quarter),
+        *(Search("two_stage_blind", n, [0.1], False, quarter) for n in (2, 3)),
+        Search("prr", 2, _shares(2, TWO_JOB_LAMS), False, quarter),
+        Search("prr", 2, _shares(2, TWO_JOB_LAMS), True, quarter),
+        Search("prr", 3, [0.25, 0.5, 0.75], False, instances),
     ]
+    return [list(search) for search in searches]
 
 
 _NOISE = np.linspace(0, 300, 13).tolist()
@@ -67,9 +103,9 @@ _SMOKE = _QUICK | {
     "lams": [0.5, 1.0],
     "identity_sizes": [5],
     "searches": [
-        ["two_stage", 2, [0.1, 0.3], False, 1],
-        ["two_stage_blind", 2, [0.1], False, 1],
-        ["two_stage_longer", 2, [0.1], False, 1],
+        list(Search("two_stage", 2, [0.1, 0.3], False, 1)),
+        list(Search("two_stage_blind", 2, [0.1], False, 1)),
+        list(Search("two_stage_longer", 2, [0.1], False, 1)),
     ],
     "hard_sizes": [3],
     "ski_sigmas": [0, 50, 100, 200, 300],

@@ -41,7 +41,7 @@ def _chain(trace: mm.Record, bound: np.ndarray) -> np.ndarray:
     )
 
 
-def ucb(
+def ucb(  # noqa: PLR0913
     k: int,
     horizon: int,
     runs: int,

@@ -2,6 +2,27 @@
 
 from theorylab.lab import Preset
 
+MEANINGS = {
+    "sizes": "agents per side, regret",
+    "horizons": "rounds, regret",
+    "runs": "markets, or runs of one market, that are averaged",
+    "arrivals_k": "agents per side where agents come and go",
+    "arrivals": "agents per side who are present there in a round",
+    "hidden_sizes": "agents per side, hidden matchings",
+    "hidden_horizons": "rounds, hidden matchings",
+    "kappas": "gaps of the hidden matchings, in units of σ √(K/T)",
+    "structured_sizes": "agents per side, markets with structure",
+    "structured_horizon": "rounds, markets with structure",
+    "models": "what the learner assumes of preferences",
+    "rule_horizon": "rounds, price rules",
+    "rule_runs": "runs, price rules",
+    "rules": "price rules",
+    "markets": "random markets on which the properties are checked",
+    "shapes": "agents on the two sides of these markets",
+    "ntu_markets": "markets without transfers",
+    "ntu_horizon": "rounds, without transfers",
+}
+
 _QUICK = {
     "sizes": [4, 8, 16],
     "horizons": [1000, 4000],

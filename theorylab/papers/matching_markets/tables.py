@@ -13,7 +13,7 @@ QUANTITIES = {
 }
 
 
-def one(results: Results, **parameters: Any) -> Any:
+def only_row(results: Results, **parameters: Any) -> Any:
     """The only row with these parameters."""
     return next(iter(results.where(**parameters)))
 

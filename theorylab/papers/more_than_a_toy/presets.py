@@ -2,6 +2,30 @@
 
 from theorylab.lab import Preset
 
+MEANINGS = {
+    "data": "[data set, whether its embedded sample is taken]",
+    "ridges": "ridges, relative to tr K / N",
+    "splits": "random splits, one seed each",
+    "sizes": "training sizes N, the analytic kernel",
+    "pool": "images from which training sets are drawn, the analytic kernel",
+    "tests": "test images, the analytic kernel",
+    "networks": "[network, weights]: init, trained, pretrained, or its last features alone",
+    "train_images": "images on which networks are trained here",
+    "train_epochs": "epochs of that training",
+    "network_sizes": "training sizes N, kernels of networks",
+    "network_pool": "images from which training sets are drawn, kernels of networks",
+    "network_tests": "test images, kernels of networks",
+    "rate_sizes": "training sizes N at which GCV's error is measured on Gaussian designs",
+    "rate_draws": "draws per size there",
+    "control_n": "training size of the controls",
+    "control_p": "features of the controls",
+    "control_draws": "draws per control and seed",
+    "law_sizes": "training sizes N of the local law",
+    "law_draws": "draws per size of the local law; dependent designs have a quarter",
+    "exponent_modes": "eigenvalues of the power laws whose slopes are tabulated",
+    "selection_draws": "draws where GCV selects the ridge",
+}
+
 _RIDGES = [0.0, 1e-4, 1e-3, 1e-2, 1e-1]
 
 _QUICK = {

@@ -2,6 +2,17 @@
 
 from theorylab.lab import Preset
 
+MEANINGS = {
+    "studies": "names of the studies with networks, in `settings.STUDIES`",
+    "seeds_at_most": "an upper limit on the seeds of every study",
+    "draws": "random signals per design, linear theory",
+    "linear_seeds": "seeds, linear theory",
+    "pairs": "[training, test samples] of the linear bounds",
+    "test_sizes": "numbers of test samples, linear theory",
+    "floor_sizes": "sample sizes of the norm without shift",
+    "floor_draws": "draws per size there",
+}
+
 _QUICK = {
     "studies": ["fmnist sample, cnn"],
     "seeds_at_most": 100,

@@ -3,7 +3,7 @@ predicted errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,15 +52,16 @@ class Points:
         mild = (1, 2) if 2 in self.severity else (0, 1)
         return mild_to_hard(self.scores[metric], self.error, self.severity, mild=mild, hard=(4, 5))
 
-    def range(self, metric: str) -> float:
+    def extent(self, metric: str) -> float:
+        """From the least to the largest score."""
         return float(np.ptp(self.scores[metric]))
 
-    def pick(self, sets: list[list[Any]]) -> np.ndarray:
-        """Positions of (family, severity) pairs."""
-        where = {
+    def places(self, sets: list[list[Any]]) -> np.ndarray:
+        """Where (family, severity) pairs stand."""
+        place = {
             (f, int(s)): i for i, (f, s) in enumerate(zip(self.family, self.severity, strict=True))
         }
-        return np.array([where[f, s] for f, s in sets])
+        return np.array([place[f, s] for f, s in sets])
 
 
 def models(results: AllResults) -> dict[str, dict[int, Points]]:
@@ -106,10 +107,19 @@ def attacked(
     return found
 
 
-def sweeps(results: AllResults) -> list[tuple[str, int, Mapping[str, Any], float, float]]:
-    """(study, seed, cell, R^2, rank correlation) of every sweep cell, and of the main run on the
-    same test sets."""
-    found: list[tuple[str, int, Mapping[str, Any], float, float]] = []
+class Sweep(NamedTuple):
+    """How well the Projection Norm of one cell of the sweep predicts the error."""
+
+    study: str
+    seed: int
+    cell: Mapping[str, Any]
+    r2: float
+    spearman: float
+
+
+def sweeps(results: AllResults) -> list[Sweep]:
+    """Every cell of the sweep, and the main run on the same test sets."""
+    found = []
     by_model = models(results)
     seen = set()
     for row in results["sweep"]:
@@ -117,15 +127,15 @@ def sweeps(results: AllResults) -> list[tuple[str, int, Mapping[str, Any], float
         points = by_model[name][cell["seed"]]
         if (name, cell["seed"]) not in seen:
             seen.add((name, cell["seed"]))
-            at = points.pick(cell["sets"])
-            line = calibrate(points.scores["pn"][at], points.error[at])
+            places = points.places(cell["sets"])
+            line = calibrate(points.scores["pn"][places], points.error[places])
             main = {
                 **cell,
                 "steps": cell["study"]["steps"],
                 "m": cell["study"]["m"],
                 "labels": "hat",
             }
-            found.append((name, cell["seed"], main, line.r2, line.spearman))
+            found.append(Sweep(name, cell["seed"], main, line.r2, line.spearman))
         line = calibrate(row["pn"], row["error"])
-        found.append((name, cell["seed"], cell, line.r2, line.spearman))
+        found.append(Sweep(name, cell["seed"], cell, line.r2, line.spearman))
     return found

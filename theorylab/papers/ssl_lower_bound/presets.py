@@ -2,6 +2,35 @@
 
 from theorylab.lab import Preset
 
+MEANINGS = {
+    "d": "dimension of the mixtures where no other is said",
+    "repeats": "seeds per simulated setting",
+    "replicates": "samples per seed and setting",
+    "kl_draws": "draws by which the mixture's divergence is checked",
+    "heat_s": "signal-to-noise ratios s of the map of gains",
+    "table": "[d, [[s, n_l, n_u], ...]] of the table of risks",
+    "labels_n_l": "labelled points where they are varied",
+    "snr_s": "signal-to-noise ratios where they are varied",
+    "snr_sizes": "[n_l, n_u] there",
+    "snr_replicates": "samples per seed there",
+    "snr_self_training": "whether self-training runs there",
+    "grid_s": "signal-to-noise ratios of the grid",
+    "grid_n_l": "labelled points of the grid",
+    "grid_n_u": "unlabelled points of the grid",
+    "grid_replicates": "samples per point of the grid, learners by moments; 0 leaves them out",
+    "grid_em_replicates": "samples per point of the grid, learners with EM",
+    "doublings": "steps by which the samples grow towards the three regimes",
+    "slope_replicates": "samples per point of the rates",
+    "precision_replicates": "samples where number formats are compared, all learners",
+    "precision_by_moments": "samples there, learners by moments alone; 0 leaves them out",
+    "explicit_replicates": "explicit samples against which the shortcut is checked",
+    "tasks": "[task, whether its embedded sample is taken, numbers of labels] of the real data",
+    "draws": "draws of labels per real task",
+    "shuffled_tasks": "the first real tasks that are run with shuffled labels as well",
+    "twonorm": "where the sample of twonorm comes from",
+    "twonorm_draws": "draws from it",
+}
+
 _TABLE = [
     [20, [[1.0, 400, 1000], [0.5, 400, 4000], [1.0, 50, 5000]]],
     [10, [[0.5, 1000, 1000]]],

@@ -23,7 +23,7 @@ Arrays = Mapping[str, Any]
 FEATURES = 999_983  # added to the seed: the key of head and coordinates, that everybody shares
 
 
-def convex(
+def convex(  # noqa: PLR0913
     stage1: Mapping[str, Any] | None,
     world: Mapping[str, Any],
     rounds1: int,

@@ -1,17 +1,50 @@
 """The presets, and what each of their values means."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from theorylab.lab import Preset
+
+MEANINGS = {
+    "settings": "the settings: fields of `Setting`; the first is the main one",
+    "bootstraps": "rounds of stage 1 after which stage 2 may start, in the main setting",
+    "steps": "local steps M of stage 2, in the main setting",
+    "cs": "step sizes of stage 2, in units of 1/λmax, in the main setting",
+    "ps": "coordinates of the gradient that make the features, in the main setting",
+    "long": "rounds of stage 2 by which it has converged",
+    "shuffled": "whether corrections are handed to the wrong clients as a control",
+    "ridges": "ridges of the regression to which stage 2 converges",
+    "kept": "layers that stay as they are when the others are retrained",
+    "probe_epochs": "epochs of that retraining",
+    "toys": "seeds of the least-squares problems",
+    "equal_rounds": "rounds over which two forms of SCAFFOLD are compared",
+}
+
+
+class Setting(TypedDict):
+    """What is compared on one distribution of data over clients."""
+
+    name: str  # under which it is drawn
+    world: dict[str, Any]  # data, model, clients and how they part the data: `worlds.build`
+    methods: list[str]  # what TCT is compared with
+    options: dict[str, Any]  # of local training
+    own: dict[str, dict[str, Any]]  # options of single methods
+    rounds1: int  # T1, rounds of stage 1
+    rounds2: int  # T2, rounds of stage 2
+    central: int  # rounds of the centralized run
+    p: int  # coordinates of the gradient that make the features
+    steps: int  # M, local steps of stage 2
+    seeds: int
+
 
 _BASELINES = ["fedavg", "fedprox", "scaffold", "centralized"]
 
 
 def _setting(
     name: str, world: Mapping[str, Any], clients: int, partition: str, **values: Any
-) -> dict[str, Any]:
-    return {"name": name, "world": {**world, "clients": clients, "partition": partition}, **values}
+) -> Setting:
+    where = {**world, "clients": clients, "partition": partition}
+    return cast(Setting, {"name": name, "world": where, **values})
 
 
 _SAMPLE = {

@@ -3,6 +3,47 @@
 from theorylab.lab import Preset
 from theorylab.papers.wrong_line.settings import SETTINGS
 
+MEANINGS = {
+    "model": "the linear model: signal features, gap, nuisance features, energy, shift",
+    "seeds": "seeds of the noise rates and penalties",
+    "side_seeds": "seeds of the nuisance dimensions and of the shortcut",
+    "ns": "training sizes n, linear model",
+    "etas": "label-noise rates, linear model",
+    "noise_lams": "penalties at which noise rates are varied",
+    "lams": "penalties where they are varied, at 10 % noise",
+    "taus": "shifts of the nuisance features",
+    "ks": "numbers of nuisance features where they are varied",
+    "learner_ns": "training sizes of gradient descent and of least squares",
+    "learner_steps": "steps at which gradient descent is stopped",
+    "learner_seeds": "seeds there",
+    "check_n": "training size of the check by explicit features",
+    "check_k": "nuisance features of that check",
+    "check_ns": "training sizes at which number formats are compared",
+    "check_tests": "test points of the check by explicit features",
+    "shift_draws": "draws of the bound under a mean shift",
+    "pairs": "[data set, whether its embedded sample is taken, first and second class]",
+    "pair_ns": "training sizes, pairs of classes",
+    "pair_etas": "label-noise rates, pairs of classes",
+    "pair_lams": "penalties, pairs of classes",
+    "pair_seeds": "seeds, pairs of classes",
+    "mlp_k": "nuisance features, two-layer network",
+    "mlp_width": "hidden units, two-layer network",
+    "mlp_ns": "training sizes, two-layer network",
+    "mlp_etas": "label-noise rates, two-layer network",
+    "mlp_epochs": "epochs, two-layer network",
+    "mlp_tests": "test points, two-layer network",
+    "mlp_seeds": "seeds, two-layer network",
+    "images": "[data set, whether its embedded sample is taken], coloured digits",
+    "coloured_ns": "training sizes, coloured digits",
+    "colour_etas": "label-noise rates, coloured digits and search",
+    "colour_tests": "test images, coloured digits and search",
+    "coloured_seeds": "seeds, coloured digits",
+    "search": "names of the settings searched, in `settings.SETTINGS`",
+    "search_first": "the first seed of the search: a confirmation takes seeds that it has not seen",
+    "search_ns": "training sizes, search",
+    "search_seeds": "seeds, search",
+}
+
 _MODEL = {"d_s": 50, "gap": 0.25, "k": 50_000, "energy": 25.0, "tau": 0.5}
 
 _QUICK = {

@@ -8,7 +8,7 @@ from theorylab.collective.bounds import effective_size
 from theorylab.lab import Claim, Evidence, Preset, over_seeds
 from theorylab.lab.claim import Measure
 from theorylab.papers.collective_action.claims.shared import BIG, PAPER
-from theorylab.papers.collective_action.tables import RULE_NAMES, last
+from theorylab.papers.collective_action.tables import RULE_NAMES, at_the_end
 from theorylab.papers.types import AllResults
 
 SIMULATION = "our check: an independent NumPy simulation"
@@ -86,12 +86,12 @@ CROSSING = {
 }
 
 
-def _at(
+def _at_size(
     results: AllResults, experiment: str, rule: str, alpha: float, quantity: str = "success"
 ) -> np.ndarray:
     """One value per seed, at the end of training."""
     row = next(iter(results[experiment].where(rule=rule)))
-    return last(row, quantity)[row.cell["alphas"].index(alpha)].astype(np.float64)
+    return at_the_end(row, quantity)[row.cell["alphas"].index(alpha)].astype(np.float64)
 
 
 def _jtt_runs(results: AllResults) -> list[tuple[str, float, dict[str, np.ndarray]]]:
@@ -151,7 +151,7 @@ def advantage(quantity: str) -> Measure:
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         def gain(rule: str, alpha: float) -> np.ndarray:
-            return _at(results, "gaussian", rule, alpha, quantity) - _at(
+            return _at_size(results, "gaussian", rule, alpha, quantity) - _at_size(
                 results, "gaussian", "erm", alpha, quantity
             )
 
@@ -173,7 +173,7 @@ def weakened_by_lff(quantity: str, rule: str = "lff") -> Measure:
     """At alpha = .4, S is below ERM's by at least .10 (Gaussian classes)."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        gain = _at(results, "gaussian", rule, 0.4, quantity) - _at(
+        gain = _at_size(results, "gaussian", rule, 0.4, quantity) - _at_size(
             results, "gaussian", "erm", 0.4, quantity
         )
         return [over_seeds("S(LfF) - S(ERM) at α=.4", gain, high=-0.10)]
@@ -222,7 +222,7 @@ def crosses(column: str) -> Measure:
         for experiment, rules in CROSSING.items():
             for rule, (low, high) in rules.items():
                 for alpha, bounds in ((low, {"low": 0.01}), (high, {"high": -0.01})):
-                    gap = _at(results, experiment, rule, alpha, column) - alpha
+                    gap = _at_size(results, experiment, rule, alpha, column) - alpha
                     evidence.append(
                         over_seeds(
                             f"α_eff - α at α={alpha:g}, {RULE_NAMES[rule]}, {experiment}",
@@ -253,7 +253,7 @@ def table(
         return [
             over_seeds(
                 f"S at α={a:g}, {RULE_NAMES[rule]}, minus {value}",
-                _at(results, experiment, measured or rule, a) - value,
+                _at_size(results, experiment, measured or rule, a) - value,
                 *((-loose, loose) if a <= 0.02 else (-tight, tight)),
             )
             for rule in rules
@@ -267,7 +267,7 @@ CLAIMS = (
     Claim(
         "closed_form",
         "α_eff of JTT follows from its first stage's two error rates",
-        "our derivation",
+        "our derivation, docs/derivations/collective_success.md, statement 6",
         ("gaussian", "digits"),
         closed_form(0.0),
         {"λ + 1, the official code's up-weight": closed_form(1.0)},
@@ -275,7 +275,7 @@ CLAIMS = (
     Claim(
         "sign_rule",
         "JTT amplifies if and only if its first stage errs more on the collective",
-        "our derivation",
+        "our derivation, docs/derivations/collective_success.md, statement 6",
         ("gaussian", "digits"),
         sign_rule("alpha_eff"),
         {"members permuted": sign_rule("alpha_shuffled")},

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure as MplFigure
 
 from theorylab.lab import Figure, Preset, Table
 from theorylab.papers.collective_action.figures.shared import BANDS, rule_lines, sizes_axis
-from theorylab.papers.collective_action.tables import RULE_NAMES, last, spread
+from theorylab.papers.collective_action.tables import RULE_NAMES, at_the_end, spread
 from theorylab.papers.types import AllResults
 from theorylab.plotting import diagonal, panels, shared_legend
 
@@ -29,7 +29,7 @@ def _curve_table(quantities: Sequence[str]) -> Callable[[AllResults, Preset], Ta
         for row in (r for name in CURVES for r in results[name]):
             for quantity in quantities:
                 for i, alpha in enumerate(row.cell["alphas"]):
-                    values = last(row, quantity)[i]
+                    values = at_the_end(row, quantity)[i]
                     out.add(
                         world=WORLD_NAMES[row.cell["world"]["name"]],
                         rule=RULE_NAMES[row.cell["rule"]],
@@ -53,7 +53,7 @@ def _grid(table: Table) -> tuple[MplFigure, list[tuple[Axes, str, Table]]]:
     ]
 
 
-def _fig1(table: Table) -> MplFigure:
+def _draw_success(table: Table) -> MplFigure:
     figure, shown = _grid(table)
     rules = list(RULE_NAMES.values())
     for axis, name, part in shown:
@@ -71,7 +71,7 @@ def _fig1(table: Table) -> MplFigure:
     return figure
 
 
-def _fig2(table: Table) -> MplFigure:
+def _draw_effective_size(table: Table) -> MplFigure:
     figure, shown = _grid(table)
     rules = list(RULE_NAMES.values())
     for axis, name, part in shown:
@@ -98,7 +98,7 @@ FIGURES = (
         "content",
         CURVES,
         _curve_table(("success", "baseline", "accuracy")),
-        _fig1,
+        _draw_success,
         "Re-weighting learners (JTT, LfF, CVaR, χ²) give small collectives more success than ERM, "
         "and some give large ones less. Dotted: how often the target label is predicted without "
         "the signal. " + BANDS,
@@ -112,7 +112,7 @@ FIGURES = (
         "content",
         CURVES,
         _curve_table(("alpha_eff",)),
-        _fig2,
+        _draw_effective_size,
         "The share of all weights of a run that the collective has. Above the diagonal (dotted) "
         "re-weighting amplifies the collective, below the diagonal it damps the collective. "
         + BANDS,

@@ -31,7 +31,7 @@ def _validation_table(results: AllResults, preset: Preset) -> Table:
     return out
 
 
-def _fig4(table: Table) -> MplFigure:
+def _draw_validation(table: Table) -> MplFigure:
     tails = table.groups("tail")
     figure, axes = panels(len(tails), height=2.8 if len(tails) > 1 else 3.1, sharey=True)
     for axis, ((tail,), part) in zip(axes[0], tails, strict=True):
@@ -73,7 +73,7 @@ def _dominoes_table(results: AllResults, preset: Preset) -> Table:
     return out
 
 
-def _fig5(table: Table) -> MplFigure:
+def _draw_dominoes(table: Table) -> MplFigure:
     titles = {
         "auc": "test AUC",
         "white": "success, white corner",
@@ -107,7 +107,7 @@ def _parity_table(results: AllResults, preset: Preset) -> Table:
     return out
 
 
-def _fig6(table: Table) -> MplFigure:
+def _draw_parity(table: Table) -> MplFigure:
     groups = table.groups("alpha")
     figure, axes = panels(len(groups), height=2.7, sharey=True)
     for axis, ((alpha,), part) in zip(axes[0], groups, strict=True):
@@ -135,7 +135,7 @@ FIGURES = (
         "content",
         ("validation",),
         _validation_table,
-        _fig4,
+        _draw_validation,
         "Success of CVaR learners stopped where their own risk on a validation set is least. With "
         "the collective in that set a later step is chosen, at which the collective succeeds "
         "more. " + BANDS,
@@ -147,7 +147,7 @@ FIGURES = (
         "content",
         ("dominoes", "reliance"),
         _dominoes_table,
-        _fig5,
+        _draw_dominoes,
         "Pairs of pictures whose halves agree on the label, digits (simple) next to automobiles "
         "or trucks (complex). Left: permuting the simple half destroys the network's predictions, "
         "permuting the complex one changes nothing. Middle, right: the same 2 x 2 corner works "
@@ -161,7 +161,7 @@ FIGURES = (
         "ours",
         ("parity",),
         _parity_table,
-        _fig6,
+        _draw_parity,
         "Signals of one, two and three bits are equally rare and have the same critical mass for "
         "a Bayes classifier (1/3), but gradient descent learns the simplest first. Dotted: "
         "chance. " + BANDS,

@@ -37,7 +37,7 @@ def _exact_table(results: AllResults, preset: Preset) -> Table:
     return out
 
 
-def _fig3(table: Table) -> MplFigure:
+def _draw_theory(table: Table) -> MplFigure:
     figure, axes = panels(3, height=2.7)
     for axis, panel in zip(axes[0, :2], ("success", "effective size"), strict=True):
         for i, ((series,), rows) in enumerate(table.where(panel=panel).groups("series")):
@@ -83,7 +83,7 @@ FIGURES = (
         "ours",
         ("population", "worlds"),
         _exact_table,
-        _fig3,
+        _draw_theory,
         "Left and middle: a population of two points, at the second of which everybody signals. "
         "JTT's success is not monotone in the size: it falls to 0 when the first stage learns the "
         "signal, because the effective size jumps down. Right: exact success of JTT in random "

@@ -1,6 +1,7 @@
 """The predecessor's experiments with noisy predictions."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,9 +28,9 @@ JOB_TABLE = {
 }
 
 
-def table(
+def averages_agree(
     experiment: str,
-    known: Mapping[str, Mapping[int, float]],
+    averages: Mapping[str, Mapping[int, float]],
     names: Sequence[str],
     swap: Mapping[str, str],
 ) -> Measure:
@@ -44,11 +45,11 @@ def table(
         rows = results[experiment]
         sigmas = next(iter(rows)).cell["sigmas"]
         evidence = []
-        for name, values in known.items():
-            at = list(names).index(swap.get(name, name))
-            for sigma, reference in values.items():
-                mean, here, there, rounding = _moments(rows, at, sigmas.index(sigma), reference)
-                z = (mean - reference) / np.sqrt(here**2 + there**2 + rounding**2)
+        for name, by_noise in averages.items():
+            place = list(names).index(swap.get(name, name))
+            for sigma, reference in by_noise.items():
+                mean, *errors = _moments(rows, place, sigmas.index(sigma), reference)
+                z = (mean - reference) / np.sqrt(sum(e**2 for e in errors))
                 evidence.append(
                     Evidence(f"{name} at σ={sigma}: {mean:.4f} against {reference}", z, -4.0, 4.0)
                 )
@@ -57,24 +58,28 @@ def table(
     return measure
 
 
-def _moments(
-    rows: Results, at: int, column: int, reference: float
-) -> tuple[float, float, float, float]:
-    """Average, its standard error, the reference's standard error (from its own sample size), and
-    its rounding."""
+class _Moments(NamedTuple):
+    """An average, its standard error, that of the reference (from its own sample size), and how far
+    the reference was rounded."""
+
+    mean: float
+    error: float
+    reference_error: float
+    rounding: float
+
+
+def _moments(rows: Results, place: int, column: int, reference: float) -> _Moments:
     if "mean" in next(iter(rows)).arrays:  # seasons
-        mean, error = rows.stack("mean")[:, at, column], rows.stack("error")[:, at, column]
+        mean, error = rows.stack("mean")[:, place, column], rows.stack("error")[:, place, column]
         trials = next(iter(rows)).cell["trials"]
-        there = error.mean() * np.sqrt(trials / 10_000)
-        return float(mean.mean()), float(error.mean() / np.sqrt(len(mean))), float(there), 5e-5
-    ratios = rows.stack("ratio")[:, at, column].ravel()
+        of_reference = error.mean() * np.sqrt(trials / 10_000)
+        own = error.mean() / np.sqrt(len(mean))
+        return _Moments(float(mean.mean()), float(own), float(of_reference), 5e-5)
+    ratios = rows.stack("ratio")[:, place, column].ravel()
     sd = ratios.std(ddof=1)
-    return (
-        float(ratios.mean()),
-        float(sd / np.sqrt(ratios.size)),
-        float(sd / np.sqrt(40)),
-        5e-3 if reference > 2 else 5e-4,
-    )
+    rounding = 5e-3 if reference > 2 else 5e-4
+    own, of_reference = float(sd / np.sqrt(ratios.size)), float(sd / np.sqrt(40))
+    return _Moments(float(ratios.mean()), own, of_reference, rounding)
 
 
 def beats_baselines(names: Sequence[str], noise: int) -> Measure:
@@ -103,10 +108,12 @@ CLAIMS = (
         "reproduced",
         f"{BEFORE}, experiments; reference averages of a computation of ours",
         ("psk_ski",),
-        table("psk_ski", SKI_TABLE, RULES, {}),
+        averages_agree("psk_ski", SKI_TABLE, RULES, {}),
         {
-            "the classical rule for R": table("psk_ski", SKI_TABLE, RULES, {"R": "classical"}),
-            "R for D": table("psk_ski", SKI_TABLE, RULES, {"D": "R"}),
+            "the classical rule for R": averages_agree(
+                "psk_ski", SKI_TABLE, RULES, {"R": "classical"}
+            ),
+            "R for D": averages_agree("psk_ski", SKI_TABLE, RULES, {"D": "R"}),
         },
     ),
     Claim(
@@ -125,9 +132,9 @@ CLAIMS = (
         "are reproduced",
         f"{BEFORE}, experiments; reference averages of a computation of ours",
         ("psk_jobs",),
-        table("psk_jobs", JOB_TABLE, list(JOB_POLICIES), {}),
+        averages_agree("psk_jobs", JOB_TABLE, list(JOB_POLICIES), {}),
         {
-            "round robin for PRR": table(
+            "round robin for PRR": averages_agree(
                 "psk_jobs", JOB_TABLE, list(JOB_POLICIES), {"PRR(0.5)": "round robin"}
             )
         },

@@ -44,7 +44,7 @@ def guarantees(factor: float) -> Measure:
     return measure
 
 
-def _sup(
+def _worst_against(
     rows: Sequence[Row], bound: Callable[[int, float], float], near: float | None
 ) -> list[Evidence]:
     evidence = []
@@ -58,14 +58,14 @@ def _sup(
     return evidence
 
 
-def two_stage_sup(policy: str, sizes: Sequence[int], largest: float = 1.0) -> Measure:
+def two_stage_worst(policy: str, sizes: Sequence[int], largest: float = 1.0) -> Measure:
     """The worst ratio found is within 1e-3 below the lower bound for n jobs, and not above it by
     more than 1e-9. Consistencies up to 1 + `largest`."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = [r for n in sizes for r in searches(results, policy=policy, n=n, perfect=False)]
         rows = [r for r in rows if r.cell["parameter"] <= largest]
-        return _sup(rows, lambda n, lam: float(scheduling_lower_bound(n, lam)), 1e-3)
+        return _worst_against(rows, lambda n, lam: float(scheduling_lower_bound(n, lam)), 1e-3)
 
     return measure
 
@@ -105,7 +105,7 @@ def two_stage_consistency(policy: str) -> Measure:
     than 1e-9."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        return _sup(
+        return _worst_against(
             list(searches(results, policy=policy, perfect=True)), lambda n, lam: 1 + lam, 1e-6
         )
 
@@ -140,7 +140,7 @@ def prr_worst(formula: Callable[[int, float], float]) -> Measure:
     """The worst ratio found is within 1e-3 below the formula and never above it (1e-9)."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        return _sup(list(searches(results, policy="prr", perfect=False)), formula, 1e-3)
+        return _worst_against(list(searches(results, policy="prr", perfect=False)), formula, 1e-3)
 
     return measure
 
@@ -258,7 +258,7 @@ CLAIMS = (
     Claim(
         "round_robin_identity",
         "Round robin costs 2 OPT - Σx",
-        "our derivation: delays of pairs",
+        "our derivation, docs/derivations/scheduling.md, statement 1",
         ("identities",),
         identity("round robin", 1.0),
         {"2 OPT - 0.99 Σx": identity("round robin", 0.99)},
@@ -267,7 +267,7 @@ CLAIMS = (
     Claim(
         "prr_identity",
         "PRR(a) costs (2 OPT - (1-a)Σx)/(1+a) on correct predictions",
-        "our derivation: delays of pairs",
+        "our derivation, docs/derivations/scheduling.md, statement 2",
         ("identities",),
         identity("prr", 1.0),
         {"a 1 % smaller": identity("prr", 0.99)},
@@ -276,7 +276,7 @@ CLAIMS = (
     Claim(
         "hard_instances",
         "The stated hard instances have the stated ratios, up to n = 100",
-        "our derivation: instances with equal predictions",
+        "our derivation, docs/derivations/scheduling.md, statements 3 and 4",
         ("hard",),
         hard_instances(1.0),
         {"formulas 0.1 % smaller": hard_instances(0.999)},
@@ -304,10 +304,10 @@ CLAIMS = (
         "For two jobs the two-stage schedule is (1 + 1/(1+6λ))-robust, and no better",
         f"{PAPER}, theorem for n = 2",
         ("search",),
-        two_stage_sup("two_stage", [2]),
+        two_stage_worst("two_stage", [2]),
         {
-            "overruns noticed only at completion": two_stage_sup("two_stage_blind", [2]),
-            "stage one a fifth longer": two_stage_sup("two_stage_longer", [2]),
+            "overruns noticed only at completion": two_stage_worst("two_stage_blind", [2]),
+            "stage one a fifth longer": two_stage_worst("two_stage_longer", [2]),
         },
     ),
     Claim(
@@ -315,8 +315,8 @@ CLAIMS = (
         "For n = 3, 4 the two-stage schedule attains the lower bound",
         "our check by search",
         ("search",),
-        two_stage_sup("two_stage", [3, 4]),
-        {"overruns noticed only at completion": two_stage_sup("two_stage_blind", [3])},
+        two_stage_worst("two_stage", [3, 4]),
+        {"overruns noticed only at completion": two_stage_worst("two_stage_blind", [3])},
         presets=BIG,
     ),
     Claim(
@@ -324,8 +324,8 @@ CLAIMS = (
         "For n = 5 the two-stage schedule attains the lower bound at λ <= 0.1",
         "our check by search",
         ("search",),
-        two_stage_sup("two_stage", [5], 0.1),
-        {"n = 6, λ = 0.15": two_stage_sup("two_stage", [6])},
+        two_stage_worst("two_stage", [5], 0.1),
+        {"n = 6, λ = 0.15": two_stage_worst("two_stage", [6])},
         presets=BIG,
     ),
     Claim(
@@ -353,7 +353,7 @@ CLAIMS = (
     Claim(
         "two_stage_six",
         "At n = 6 the two-stage schedule no longer attains the lower bound: 2.39676 > 2.36538",
-        "our derivation: two right jobs, and four that overrun",
+        "our derivation, docs/derivations/scheduling.md, statement 4",
         ("search",),
         gap(6),
         {"n = 5": gap(5)},
@@ -362,7 +362,7 @@ CLAIMS = (
     Claim(
         "two_stage_consistency",
         "The two-stage schedule is exactly (1+λ)-consistent for every n",
-        "our derivation: stage one delays each pair by its share at most",
+        "our derivation, docs/derivations/scheduling.md, statement 5",
         ("search",),
         two_stage_consistency("two_stage"),
         {"stage one a fifth longer": two_stage_consistency("two_stage_longer")},
@@ -371,7 +371,10 @@ CLAIMS = (
     Claim(
         "prr_worst_case",
         "PRR(a)'s worst ratio over predictions is 2n/((1-a)(n+1)+2a)",
-        "our derivation: exact for two jobs, searched for three",
+        (
+            "our derivation, docs/derivations/scheduling.md, statement 3: proved for two "
+            "jobs, searched for three"
+        ),
         ("search",),
         prr_worst(lambda n, a: float(prr_robustness(n, a))),
         {
@@ -383,7 +386,7 @@ CLAIMS = (
     Claim(
         "prr_on_the_curve",
         "For two jobs PRR lies on the optimal curve as well",
-        "our derivation: its exact ratios for two jobs",
+        "our derivation, docs/derivations/scheduling.md, statement 6",
         ("search",),
         prr_is_optimal(2),
         {"three jobs": prr_is_optimal(3)},

@@ -5,11 +5,11 @@ import numpy as np
 from theorylab.lab import Claim, Evidence, Preset
 from theorylab.lab.claim import Measure
 from theorylab.papers.matching_markets.claims.shared import PAPER, TINY
-from theorylab.papers.matching_markets.tables import one
+from theorylab.papers.matching_markets.tables import only_row
 from theorylab.papers.types import AllResults
 
 
-def _all(results: AllResults, name: str) -> np.ndarray:
+def _all_markets(results: AllResults, name: str) -> np.ndarray:
     return np.concatenate([row[name] for row in results["properties"]])
 
 
@@ -18,18 +18,18 @@ def three_forms(first: str) -> Measure:
     nothing to gain."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        form = _all(results, first)
+        form = _all_markets(results, first)
         return [
             Evidence(
                 f"max |{name} - {first}|",
-                float(np.abs(_all(results, name) - form).max()),
+                float(np.abs(_all_markets(results, name) - form).max()),
                 high=TINY,
             )
             for name in ("lp", "coalitions", "subsidies")
         ] + [
             Evidence(
                 "largest gain of leaving once subsidised",
-                float(_all(results, "left").max()),
+                float(_all_markets(results, "left").max()),
                 high=TINY,
             )
         ]
@@ -42,7 +42,9 @@ def zero_iff_stable(loss: str) -> Measure:
     the two disagree."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        disagree = (_all(results, loss) <= TINY) != (_all(results, "unrest") <= TINY)
+        disagree = (_all_markets(results, loss) <= TINY) != (
+            _all_markets(results, "unrest") <= TINY
+        )
         return [
             Evidence(
                 "markets where the loss is 0 and stability disagree",
@@ -59,7 +61,7 @@ def at_least_difference(form: str) -> Measure:
     return lambda results, preset: [
         Evidence(
             "min (I - D)",
-            float((_all(results, form) - _all(results, "difference")).min()),
+            float((_all_markets(results, form) - _all_markets(results, "difference")).min()),
             low=-TINY,
         )
     ]
@@ -70,7 +72,7 @@ def lipschitz(constant: float) -> Measure:
     1."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        ratio = _all(results, "change") / np.maximum(_all(results, "moved"), 1e-300)
+        ratio = _all_markets(results, "change") / np.maximum(_all_markets(results, "moved"), 1e-300)
         return [
             Evidence(
                 f"max |I - I'| / ({constant:g} Σ max|u - u'|)",
@@ -87,7 +89,7 @@ def key_lemma(rule: str) -> Measure:
     return lambda results, preset: [
         Evidence(
             "max (I - excess)",
-            float((_all(results, rule) - _all(results, f"{rule}_excess")).max()),
+            float((_all_markets(results, rule) - _all_markets(results, f"{rule}_excess")).max()),
             high=TINY,
         )
     ]
@@ -98,10 +100,12 @@ def gap_lemma(with_gap: float) -> Measure:
     surplus."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        bound = with_gap * _all(results, "gap") + _all(results, "rough_excess")
+        bound = with_gap * _all_markets(results, "gap") + _all_markets(results, "rough_excess")
         return [
             Evidence(
-                "max (I - gap - excess)", float((_all(results, "rough") - bound).max()), high=TINY
+                "max (I - gap - excess)",
+                float((_all_markets(results, "rough") - bound).max()),
+                high=TINY,
             )
         ]
 
@@ -112,10 +116,12 @@ def charging(by: str) -> Measure:
     """Search frictions: nobody leaves, and the profit is friction - (UCB - LCB) per matched
     agent."""
     return lambda results, preset: [
-        Evidence("largest gain of leaving", float(_all(results, f"{by}_unrest").max()), high=TINY),
+        Evidence(
+            "largest gain of leaving", float(_all_markets(results, f"{by}_unrest").max()), high=TINY
+        ),
         Evidence(
             "error of the profit formula",
-            float(_all(results, f"{by}_profit_error").max()),
+            float(_all_markets(results, f"{by}_profit_error").max()),
             high=TINY,
         ),
     ]
@@ -125,7 +131,7 @@ def has_room(prices: str) -> Measure:
     """The prices leave every slack constraint at least (best - second-best matching) / N."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        room, needed = _all(results, prices), _all(results, "needed_room")
+        room, needed = _all_markets(results, prices), _all_markets(results, "needed_room")
         kept = np.isfinite(room)  # a market in which nobody is matched has no such constraint
         return [
             Evidence("min (room - gap / N)", float((room[kept] - needed[kept]).min()), low=-1e-8)
@@ -138,7 +144,7 @@ def figure_one(cost: float) -> Measure:
     """(c) Instability 3, utility difference 2, coalition {C, P}, stable payments [5, 7]."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        row = one(results["example"], cost=cost)
+        row = only_row(results["example"], cost=cost)
         return [
             Evidence("Subset Instability of C-Q", float(row["instability"]), 3 - TINY, 3 + TINY),
             Evidence("utility difference of C-Q", float(row["difference"]), 2 - TINY, 2 + TINY),
@@ -203,7 +209,7 @@ CLAIMS = (
     Claim(
         "gap_lemma",
         "An approximate solver with certified gap g costs at most g per round",
-        "our derivation: any feasible prices, with their gap, bound the instability",
+        "our derivation, docs/derivations/stable_prices.md, statement 2",
         ("properties",),
         gap_lemma(1.0),
         {"gap not counted": gap_lemma(0.0)},
@@ -214,7 +220,10 @@ CLAIMS = (
             "A platform may pay by lower bounds and charge for search frictions: the outcome is "
             "stable and the profit known"
         ),
-        f"{PAPER}, search frictions; profit by our derivation",
+        (
+            f"{PAPER}, search frictions; profit by our derivation, "
+            "docs/derivations/stable_prices.md, statement 3"
+        ),
         ("properties",),
         charging("charged"),
         {"paying by upper bounds": charging("overcharged")},
@@ -222,7 +231,7 @@ CLAIMS = (
     Claim(
         "max_slack_room",
         "Max-slack prices are robust by (best - second-best matching) / N",
-        "our derivation: the slack of prices inside the core",
+        "our derivation, docs/derivations/stable_prices.md, statement 4",
         ("properties",),
         has_room("room"),
         {"customer-optimal prices": has_room("edge_room")},

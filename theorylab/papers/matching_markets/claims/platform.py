@@ -4,7 +4,7 @@ from theorylab.lab import Claim, Evidence, Preset, over_seeds
 from theorylab.lab.claim import Measure
 from theorylab.matching import break_even
 from theorylab.papers.matching_markets.claims.shared import BIG, PAPER, TINY, of_means
-from theorylab.papers.matching_markets.tables import one
+from theorylab.papers.matching_markets.tables import only_row
 from theorylab.papers.types import AllResults
 
 
@@ -58,7 +58,7 @@ def ntu_lemma(what: str) -> Measure:
     """I_NTU <= excess in every round in which the intervals held."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        row = one(results["ntu"])
+        row = only_row(results["ntu"])
         if what == "breach":
             return [Evidence("max (I_NTU - excess)", float(row["breach"].max()), high=TINY)]
         # At the horizon the excess of a round is small: matchings that do not learn are far above
@@ -76,7 +76,7 @@ def ntu_learns(late: str) -> Measure:
     matchings."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        row = one(results["ntu"])
+        row = only_row(results["ntu"])
         return [of_means("instability / random", row[late], row["random"], high=0.2)]
 
     return measure
@@ -87,7 +87,10 @@ CLAIMS = (
         "profit_slope",
         "Late in the run the profit per round is ε per matched agent, minus the widths of the "
         "intervals",
-        f"{PAPER}, search frictions; profit by our derivation",
+        (
+            f"{PAPER}, search frictions; profit by our derivation, "
+            "docs/derivations/stable_prices.md, statement 3"
+        ),
         ("regret",),
         profit_slope(True),
         {"widths ignored": profit_slope(False)},
@@ -96,7 +99,10 @@ CLAIMS = (
     Claim(
         "break_even",
         "By the guaranteed round the platform has earned back its losses",
-        f"{PAPER}, search frictions; the round by our derivation",
+        (
+            f"{PAPER}, search frictions; the round by our derivation, "
+            "docs/derivations/stable_prices.md, statement 7"
+        ),
         ("regret",),
         even_in_time(1.0),
         {"a hundredth of the guarantee": even_in_time(0.01)},

@@ -6,7 +6,7 @@ from scipy import stats
 from theorylab.lab import Claim, Evidence, Preset, over_seeds
 from theorylab.lab.claim import Measure
 from theorylab.papers.matching_markets.claims.shared import BIG, PAPER, of_means
-from theorylab.papers.matching_markets.tables import one
+from theorylab.papers.matching_markets.tables import only_row
 from theorylab.papers.types import AllResults
 
 # Mean and standard error over 16 markets at T = 1000 and 4000: an independent prototype's
@@ -32,7 +32,7 @@ def chain(narrow: bool = False) -> Measure:
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = (
-            [one(results["variants"], width=0.05)]
+            [only_row(results["variants"], width=0.05)]
             if narrow
             else [*results["regret"], *results["arrivals"]]
         )
@@ -61,7 +61,7 @@ def intervals_hold(narrow: bool = False) -> Measure:
     """
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        rows = [one(results["variants"], width=0.05)] if narrow else list(results["regret"])
+        rows = [only_row(results["variants"], width=0.05)] if narrow else list(results["regret"])
         held = np.concatenate([row["covered"] for row in rows])
         allowed = float(
             stats.binom.isf(0.02, len(held), 1 / min(row.cell["horizon"] for row in rows))
@@ -79,7 +79,7 @@ def sensible_rounds(clip: bool) -> Measure:
     sense allows."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        row = one(results["variants"], width=8.0, clip=clip)
+        row = only_row(results["variants"], width=8.0, clip=clip)
         return [
             Evidence(
                 "widest round / (4 k)",
@@ -130,7 +130,7 @@ def sublinear(variant: bool) -> Measure:
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         last = preset["horizons"][-1]
         rows = (
-            [one(results["variants"], width=0.05)]
+            [only_row(results["variants"], width=0.05)]
             if variant
             else list(results["regret"].where(horizon=last))
         )
@@ -153,8 +153,8 @@ def minimax(tuned: bool) -> Measure:
         rows, (first, *_, last) = results["hidden"].where(kappa=3.0), preset["hidden_horizons"]
         evidence = []
         for k in preset["hidden_sizes"]:
-            short = one(rows, k=k, horizon=first, tuned=first)["ratio"]
-            long = one(rows, k=k, horizon=last, tuned=last if tuned else first)["ratio"]
+            short = only_row(rows, k=k, horizon=first, tuned=first)["ratio"]
+            long = only_row(rows, k=k, horizon=last, tuned=last if tuned else first)["ratio"]
             evidence.append(
                 of_means(f"ratio at T={last} over T={first}, k={k}", long, short, 0.85, 1.15)
             )
@@ -164,7 +164,7 @@ def minimax(tuned: bool) -> Measure:
 
 
 def _growth(results: AllResults, rule: str) -> np.ndarray:
-    row = one(results["rules"], rule=rule)
+    row = only_row(results["rules"], rule=rule)
     return row["regret"][:, -1] / row["regret"][:, int(np.searchsorted(row["rounds"], 1000))]
 
 
@@ -198,7 +198,9 @@ def structure(typed: str) -> Measure:
         rows = results["structured"].where(
             k=12 if 12 in preset["structured_sizes"] else preset["structured_sizes"][-1]
         )
-        total = {m: one(rows, model=m)["regret"][:, -1] for m in {typed, "linear", "unstructured"}}
+        total = {
+            m: only_row(rows, model=m)["regret"][:, -1] for m in {typed, "linear", "unstructured"}
+        }
         return [
             of_means("typed / unstructured", total[typed], total["unstructured"], high=1 / 3),
             of_means("typed / linear", total[typed], total["linear"], high=1.0),
@@ -215,7 +217,7 @@ def no_growth_with_agents(model: str) -> Measure:
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         sizes = preset["structured_sizes"]
         small, large = (
-            one(results["structured"], k=k, model=model)["regret"][:, -1]
+            only_row(results["structured"], k=k, model=model)["regret"][:, -1]
             for k in (sizes[0], sizes[-1])
         )
         scale = np.sqrt(sizes[-1] / sizes[0])
@@ -237,7 +239,7 @@ CLAIMS = (
     Claim(
         "two_sigma",
         "A half-width of 2σ √(log(NT)/visits) suffices for the confidence intervals",
-        "our derivation: a union bound",
+        "our derivation, docs/derivations/stable_prices.md, statement 5",
         ("regret", "variants"),
         intervals_hold(),
         {"intervals ten times too narrow": intervals_hold(narrow=True)},

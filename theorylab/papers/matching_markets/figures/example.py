@@ -6,14 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 
 from theorylab.lab import Figure, Preset, Table
-from theorylab.papers.matching_markets.tables import one
+from theorylab.papers.matching_markets.tables import only_row
 from theorylab.papers.types import AllResults
 from theorylab.plotting import COLOURS, panels
 
 
 # Figure 1
 def _example_table(results: AllResults, preset: Preset) -> Table:
-    row = one(results["example"], cost=5.0)
+    row = only_row(results["example"], cost=5.0)
     table = Table("item", "x", "y")
     for j, name in enumerate("PQ"):
         table.add(item=f"u_C({name})", x=j, y=row["U"][0, j])
@@ -72,7 +72,7 @@ def _graph(
     axis.axis("off")
 
 
-def _fig1(table: Table) -> MplFigure:
+def _draw_example(table: Table) -> MplFigure:
     value = {str(r["item"]): float(r["y"]) for r in table.rows() if r["item"] != "curve"}
     figure, axes = panels(2, 2, height=2.55)
     true = {x: (f"{value[f'u_C({x})']:g}", f"{value[f'u_{x}(C)']:g}") for x in "PQ"}
@@ -132,7 +132,7 @@ FIGURES = (
         "content",
         ("example",),
         _example_table,
-        _fig1,
+        _draw_example,
         "Utilities stand at the two ends of an edge. The stable interval is found by bisection on "
         "the payment; instability and utility difference are computed.",
         "The interval end points of the paper's right panel could not be read: the intervals are "

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure as MplFigure
 
 from theorylab.lab import Figure, Preset, Table
 from theorylab.papers.matching_markets.figures.shared import SEEDS, seed_line
-from theorylab.papers.matching_markets.tables import QUANTITIES, one, spread
+from theorylab.papers.matching_markets.tables import QUANTITIES, only_row, spread
 from theorylab.papers.types import AllResults
 from theorylab.plotting import COLOURS, DASHES, MARKERS, panels, ramp
 
@@ -13,7 +13,7 @@ from theorylab.plotting import COLOURS, DASHES, MARKERS, panels, ramp
 # V6: profit
 def _profit_table(results: AllResults, preset: Preset) -> Table:
     table = Table("friction", "x", "mean", "se", "earned")
-    row = one(
+    row = only_row(
         results["regret"],
         k=preset["sizes"][min(1, len(preset["sizes"]) - 1)],
         horizon=preset["horizons"][-1],
@@ -50,7 +50,7 @@ def _profit(table: Table) -> MplFigure:
 # V7: without transfers
 def _ntu_table(results: AllResults, preset: Preset) -> Table:
     table = Table("quantity", "x", "mean", "se")
-    row = one(results["ntu"])
+    row = only_row(results["ntu"])
     curves = {
         "MatchNTUCB": row["instability"],
         "its optimism excess": row["excess"],

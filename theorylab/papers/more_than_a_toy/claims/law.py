@@ -1,16 +1,15 @@
 """The local law behind GCV, and the ridge that GCV selects."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
 from theorylab.lab import Claim, Evidence, Preset, over_seeds
+from theorylab.lab.claim import Measure
 from theorylab.papers.more_than_a_toy.claims.shared import BIG, PAPER, jackknifed, rms
 from theorylab.papers.types import AllResults
 from theorylab.rmt.scaling import log_slope
 
 
-def law_slopes(design: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def law_slopes(design: str) -> Measure:
     """The residuals fall with N. At a fixed ridge: slope of (A) <= -0.9, of (B) <= -0.4, where the
     law says -1 and -1/2 at most; at the moving one, both fall by at least a fifth from the smallest
     N to the largest."""
@@ -47,7 +46,7 @@ def law_slopes(design: str) -> Callable[[AllResults, Preset], Sequence[Evidence]
     return measure
 
 
-def selects_well(rule: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def selects_well(rule: str) -> Measure:
     """The mean over draws of the risk at the selected ridge is at most 5 % above the best on the
     grid."""
 

@@ -1,16 +1,17 @@
 """Kernels of pretrained networks: where GCV fails, what tells, and what helps."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from theorylab.lab import Claim, Evidence, Preset, Results, over_seeds
+from theorylab.lab.claim import Measure
 from theorylab.papers.more_than_a_toy.claims.shared import PAPER, PRETRAINED
 from theorylab.papers.more_than_a_toy.tables import curves
 from theorylab.papers.types import AllResults
 
 
-def loo_is_right(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def loo_is_right(quantity: str) -> Measure:
     """Claim 8b: leave-one-out is within 12 % of the test risk for every kernel, N >= 250 and
     ridge."""
 
@@ -29,7 +30,7 @@ def loo_is_right(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evide
     return measure
 
 
-def _large(results: AllResults) -> Iterator[tuple[str, Results, int]]:
+def _large_samples(results: AllResults) -> Iterator[tuple[str, Results, int]]:
     """Label, rows and index of the size of every kernel at every N >= 1,000."""
     for kernel, name, rows in curves(results):
         for i, n in enumerate(next(iter(rows)).cell["sizes"]):
@@ -37,15 +38,13 @@ def _large(results: AllResults) -> Iterator[tuple[str, Results, int]]:
                 yield f"{kernel} on {name}, N={n}", rows, i
 
 
-def gcv_where_selected(
-    estimate: str, data: str = "cifar10"
-) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def gcv_where_selected(estimate: str, data: str = "cifar10") -> Measure:
     """Claim 8c: at the ridge of least GCV the estimate is within 10 % of the test risk, N >= 1,000,
     on this data."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
-        for label, rows, i in _large(results):
+        for label, rows, i in _large_samples(results):
             if next(iter(rows)).cell["data"] != data:
                 continue
             ratio = (rows.stack(estimate) / rows.stack("test"))[:, i]
@@ -62,7 +61,7 @@ def gcv_everywhere(results: AllResults, preset: Preset) -> list[Evidence]:
     """The same at every ridge. Beside each number, LOO / test, GCV / LOO and the spread of diag K
     tell why."""
     evidence = []
-    for label, rows, i in _large(results):
+    for label, rows, i in _large_samples(results):
         test, gcv, loo = (rows.stack(q)[:, i] for q in ("test", "gcv", "loo"))
         spread = rows.stack("diag_cv")[:, i].mean()
         for j, r in enumerate(next(iter(rows)).cell["ridges"]):
@@ -77,13 +76,13 @@ def gcv_everywhere(results: AllResults, preset: Preset) -> list[Evidence]:
     return evidence
 
 
-def uneven_leverage(explained: bool) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def uneven_leverage(explained: bool) -> Measure:
     """Claim 8d: GCV / LOO is 1 + the squared variation of 1 - leverage over samples, within 25 %,
     at N >= 1,000."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
-        for label, rows, i in _large(results):
+        for label, rows, i in _large_samples(results):
             ratio = (rows.stack("gcv") / rows.stack("loo"))[:, i]
             if explained:
                 ratio = ratio / (1 + rows.stack("leverage_spread")[:, i])
@@ -100,7 +99,7 @@ def uneven_leverage(explained: bool) -> Callable[[AllResults, Preset], Sequence[
 
 def pretrained_ratio(
     experiment: str, low: float, high: float, weights: str = "pretrained"
-) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+) -> Measure:
     """GCV / LOO without ridge of networks' kernels, at the largest N."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
@@ -149,7 +148,7 @@ CLAIMS = (
     Claim(
         "uneven_leverage",
         "GCV exceeds leave-one-out by the spread of leverages: GCV / LOO = 1 + cv²(1 - S_ii)",
-        "our derivation: the two estimates differ by the spread alone",
+        "our derivation, docs/derivations/kernel_risk.md, statement 4",
         ("analytic", "network_curves"),
         uneven_leverage(True),
         {"spread left out": uneven_leverage(False)},

@@ -1,15 +1,14 @@
 """Other predictions of the risk: the norm, the spectrum alone, the plug-in."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
 from theorylab.lab import Claim, Evidence, Preset, over_seeds
+from theorylab.lab.claim import Measure
 from theorylab.papers.more_than_a_toy.claims.shared import BIG, PAPER, ridgeless
 from theorylab.papers.types import AllResults
 
 
-def norm_is_flat(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def norm_is_flat(quantity: str) -> Measure:
     """Claim 5a: over all N the bound varies by less than 15 % of its mean while the test risk falls
     by over 30 %."""
 
@@ -28,7 +27,7 @@ def norm_is_flat(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evide
     return measure
 
 
-def too_optimistic(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def too_optimistic(quantity: str) -> Measure:
     """Claim 5b: the estimate is below 0.7 times the test risk at every N."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
@@ -41,7 +40,7 @@ def too_optimistic(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evi
     return measure
 
 
-def collapses(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def collapses(quantity: str) -> Measure:
     """Claim 5c: at N = 2/3 of the samples that it was made from, the estimate is below half the
     test risk."""
 

@@ -1,10 +1,9 @@
 """Exponents of spectra and of learning curves."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
 from theorylab.lab import Claim, Evidence, Preset, Results, over_seeds
+from theorylab.lab.claim import Measure
 from theorylab.papers.more_than_a_toy.claims.shared import BIG, PAPER, ridgeless
 from theorylab.papers.types import AllResults
 from theorylab.rmt import fit_exponents, power_law_kappa
@@ -18,7 +17,7 @@ SLOPES = {
 }
 
 
-def capacity(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def capacity(quantity: str) -> Measure:
     """Claim 6: the capacity exponent fitted from kappa-hat is 1.20 +- 0.05."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
@@ -29,36 +28,38 @@ def capacity(quantity: str) -> Callable[[AllResults, Preset], Sequence[Evidence]
     return measure
 
 
-def constants(wrong: float) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def constants(wrong: float) -> Measure:
     """Claim 6b: kappa = C_alpha N^-alpha and its derivative is alpha, within 2 % at N = 1,000."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
         for alpha in (1.5, 2.0, 3.0):
             row = next(iter(results["exponents"].where(alpha=alpha)))
-            at = row.cell["sizes"].index(1000)
-            ratio = row["kappa"][at] / (wrong * float(power_law_kappa(alpha, 1000)))
+            place = row.cell["sizes"].index(1000)
+            ratio = row["kappa"][place] / (wrong * float(power_law_kappa(alpha, 1000)))
             evidence.append(Evidence(f"κ / C_α N^-α at α={alpha}", ratio, 0.98, 1.02))
             evidence.append(
-                Evidence(f"∂κ/∂λ / α at α={alpha}", row["dkappa"][at] / alpha / wrong, 0.98, 1.02)
+                Evidence(
+                    f"∂κ/∂λ / α at α={alpha}", row["dkappa"][place] / alpha / wrong, 0.98, 1.02
+                )
             )
         return evidence
 
     return measure
 
 
-def exponent_table(shift: float) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def exponent_table(shift: float) -> Measure:
     """Claim 7: ridgeless slopes of the deterministic risk over N = 1e2..1e3 and 1e3..1e4, to
     0.02."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
-        for (alpha, delta), known in SLOPES.items():
+        for (alpha, delta), references in SLOPES.items():
             row = next(iter(results["exponents"].where(alpha=alpha, delta=delta)))
             slopes = np.diff(np.log(row["risk"])) / np.diff(
                 np.log(np.asarray(row.cell["sizes"], float))
             )
-            for slope, reference in zip(slopes, known, strict=True):
+            for slope, reference in zip(slopes, references, strict=True):
                 label = f"slope at α={alpha}, δ={delta}, expected {reference}"
                 evidence.append(Evidence(label, slope + shift - reference, -0.02, 0.02))
         return evidence
@@ -66,7 +67,7 @@ def exponent_table(shift: float) -> Callable[[AllResults, Preset], Sequence[Evid
     return measure
 
 
-def training_helps(selector: str) -> Callable[[AllResults, Preset], Sequence[Evidence]]:
+def training_helps(selector: str) -> Measure:
     """Claim 8: at the ridge of the least `selector`, the test risk of a kernel after training
     (here, or on ImageNet) is below that of the initial one at its ridge of the least GCV, by 3 % at
     every N.
@@ -112,7 +113,7 @@ CLAIMS = (
     Claim(
         "power_law_constants",
         "κ = C_α N^-α and ∂κ/∂λ = α for a power-law spectrum",
-        "our derivation: the equation of κ with its sum as an integral",
+        "our derivation, docs/derivations/kernel_risk.md, statement 2",
         ("exponents",),
         constants(1.0),
         {"constants 5 % off": constants(1.05)},
@@ -121,7 +122,10 @@ CLAIMS = (
     Claim(
         "scaling_exponents",
         "R falls as N^-min(δ-1, 2α): the slopes without ridge agree with the table",
-        "our derivation: the omniscient risk of power laws, computed independently",
+        (
+            "our derivation, docs/derivations/kernel_risk.md, statement 3; the omniscient "
+            "risk of power laws, computed independently"
+        ),
         ("exponents",),
         exponent_table(0.0),
         {"slopes shifted by 0.05": exponent_table(0.05)},

@@ -11,7 +11,7 @@ from theorylab.plotting import COLOURS, MARKERS, panels, sample_axis
 
 def _control_table(results: AllResults, preset: Preset) -> Table:
     table = Table("panel", "design", "x", "mean", "se")
-    for (design,), rows in _by(results["gcv_controls"], "design"):
+    for (design,), rows in _groups(results["gcv_controls"], "design"):
         ratio = rows.stack("gcv") / rows.stack("risk")
         ratio = ratio.reshape(-1, ratio.shape[-1])
         for j, r in enumerate(next(iter(rows)).cell["ridges"]):
@@ -22,7 +22,7 @@ def _control_table(results: AllResults, preset: Preset) -> Table:
                 mean=ratio[:, j].mean(),
                 se=ratio[:, j].std() / np.sqrt(len(ratio)),
             )
-    for (design,), rows in _by(results["local_law"], "design"):
+    for (design,), rows in _groups(results["local_law"], "design"):
         for row in rows:
             for law in ("averaged", "anisotropic"):
                 squares = row[law][:, 1] ** 2  # at the moving ridge
@@ -36,12 +36,12 @@ def _control_table(results: AllResults, preset: Preset) -> Table:
     return table
 
 
-def _by(results: Results, *names: str) -> list[tuple[tuple[str, ...], Results]]:
+def _groups(results: Results, *names: str) -> list[tuple[tuple[str, ...], Results]]:
     values = [v if isinstance(v, tuple) else (v,) for v in results.unique(*names)]
     return [(v, results.where(**dict(zip(names, v, strict=True)))) for v in values]
 
 
-def _fig6(table: Table) -> MplFigure:
+def _draw_controls(table: Table) -> MplFigure:
     figure, axes = panels(3, height=2.8)
     for axis, ((panel,), part) in zip(axes[0], table.groups("panel"), strict=True):
         _designs(axis, part)
@@ -81,7 +81,7 @@ FIGURES = (
         "ours",
         ("gcv_controls", "local_law"),
         _control_table,
-        _fig6,
+        _draw_controls,
         "GCV over true risk on random features with eigenvalues i^-1.5, and the residuals of the "
         "two random-matrix laws at the ridge 0.3 κ(0, N): they fall with N for independent "
         "samples and stall for the others. Bars: one standard error; dotted: GCV is right.",

@@ -57,7 +57,7 @@ def _risk_table(results: AllResults, preset: Preset) -> Table:
     return table
 
 
-def _fig1(table: Table) -> MplFigure:
+def _draw_risk_curves(table: Table) -> MplFigure:
     """The kernels of the last data set, four side by side."""
     shown = table.where(data=table["data"][-1]).groups("kernel", "data")
     ridges = sorted(set(table["ridge"]))
@@ -142,7 +142,7 @@ def _theory_table(results: AllResults, preset: Preset) -> Table:
     return table
 
 
-def _fig2(table: Table) -> MplFigure:
+def _draw_theories(table: Table) -> MplFigure:
     looks = theory_looks(table)
     if len(table.groups("data")) == 1:  # room for two rows of larger panels
         figure, grid = panels(2, 2, height=2.5, sharex=True)
@@ -171,7 +171,7 @@ def _fig2(table: Table) -> MplFigure:
     return figure
 
 
-def _fig3(table: Table) -> MplFigure:
+def _draw_estimates(table: Table) -> MplFigure:
     looks, data = theory_looks(table), list(dict.fromkeys(table["data"]))
     figure, axes = panels(2, height=3.2 if len(looks) <= 4 else 3.8, sharey=True)
     values = np.concatenate([table["test"], table["gcv"], table["loo"]])
@@ -226,7 +226,7 @@ FIGURES = (
         "scaled",
         REAL,
         _risk_table,
-        _fig1,
+        _draw_risk_curves,
         "For kernels on the last data set: test risk (lines; bands: standard deviation over "
         "splits), GCV from the training set alone (open markers) and training risk (dotted). "
         f"Below: GCV / LOO; in the grey band the random-matrix hypothesis is credible. {_RELATIVE}",
@@ -238,7 +238,7 @@ FIGURES = (
         "content",
         REAL,
         _theory_table,
-        _fig2,
+        _draw_theories,
         "Predicted against actual risk, one point per N and ridge; lines join the ridgeless "
         "points; dotted: equality. The norm bound is flat and vacuous, the spectrum alone is too "
         "optimistic, the plug-in estimate collapses as N nears the number of samples it was made "
@@ -250,7 +250,7 @@ FIGURES = (
         "scaled",
         REAL,
         _risk_table,
-        _fig3,
+        _draw_estimates,
         f"One point per kernel, data set, N and ridge; dotted: equality. {_RELATIVE}",
         "The paper has more networks and data sets.",
     ),

@@ -36,7 +36,7 @@ def _spectrum_table(results: AllResults, preset: Preset) -> Table:
     return table
 
 
-def _fig4(table: Table) -> MplFigure:
+def _draw_spectra(table: Table) -> MplFigure:
     looks = theory_looks(table)
     figure, rows = rows_of(table, 3, 2.7)
     labels = {
@@ -90,7 +90,7 @@ def _scaling_table(results: AllResults, preset: Preset) -> Table:
     return table
 
 
-def _fig5(table: Table) -> MplFigure:
+def _draw_scaling(table: Table) -> MplFigure:
     looks = theory_looks(table)
     figure, rows = rows_of(table, 2, 3.0 + 0.17 * len(looks))
     for data, (left, right), of_data in rows:
@@ -122,7 +122,7 @@ FIGURES = (
         "content",
         REAL,
         _spectrum_table,
-        _fig4,
+        _draw_spectra,
         (
             "Eigenvalues, cumulative target power in the leading eigenvectors, and test risk at "
             "the best ridge."
@@ -135,7 +135,7 @@ FIGURES = (
         "content",
         REAL,
         _scaling_table,
-        _fig5,
+        _draw_scaling,
         "Effective regularisation and risk at ridge 0 against N with fitted exponents, in the "
         "same order left and right; the expected rate min(δ̂ - 1, 2α̂) is fitted without any test "
         "data.",

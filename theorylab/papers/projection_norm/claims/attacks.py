@@ -24,7 +24,7 @@ def _rises(results: AllResults, metric: str, start: str = "rotation") -> dict[st
     model)."""
     by_model = models(results)
     return {
-        name: [attack_rise(*seeds[s], metric, by_model[name][s].range(metric)) for s in seeds]
+        name: [attack_rise(*seeds[s], metric, by_model[name][s].extent(metric)) for s in seeds]
         for name, seeds in attacked(results, start).items()
     }
 

@@ -19,7 +19,7 @@ from theorylab.papers.projection_norm.tables import (
 from theorylab.papers.types import AllResults
 
 
-def _over(
+def _by_study(
     results: AllResults,
     label: str,
     value: Callable[[Points], float],
@@ -38,13 +38,13 @@ def predicts(metric: str) -> Measure:
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         return [
-            *_over(
+            *_by_study(
                 results,
                 f"R^2 of {METRICS.get(metric, metric)}",
                 lambda p: p.line(metric).r2,
                 low=0.80,
             ),
-            *_over(results, "rank correlation", lambda p: p.line(metric).spearman, low=0.85),
+            *_by_study(results, "rank correlation", lambda p: p.line(metric).spearman, low=0.85),
         ]
 
     return measure
@@ -52,22 +52,25 @@ def predicts(metric: str) -> Measure:
 
 def self_trained(results: AllResults, preset: Preset) -> list[Evidence]:
     """The same with labels that the network in training gives itself."""
-    found = [(r2, rho) for _, _, cell, r2, rho in sweeps(results) if cell["labels"] == "self"]
+    own = [sweep for sweep in sweeps(results) if sweep.cell["labels"] == "self"]
     return [
-        over_seeds("R^2, self-training", [r for r, _ in found], low=0.80),
-        over_seeds("rank correlation, self-training", [rho for _, rho in found], low=0.85),
+        over_seeds("R^2, self-training", [sweep.r2 for sweep in own], low=0.80),
+        over_seeds("rank correlation, self-training", [sweep.spearman for sweep in own], low=0.85),
     ]
 
 
-def ahead(metric: str) -> Measure:
+def beats_output_based(metric: str) -> Measure:
     """R^2 exceeds the best of ConfScore, Entropy and ATC by at least 0.25."""
 
-    def lead(points: Points) -> float:
+    def lead_over_outputs(points: Points) -> float:
         return points.line(metric).r2 - max(points.line(m).r2 for m in OUTPUT_BASED)
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        return _over(
-            results, f"R^2 of {METRICS.get(metric, metric)} - best output-based", lead, low=0.25
+        return _by_study(
+            results,
+            f"R^2 of {METRICS.get(metric, metric)} - best output-based",
+            lead_over_outputs,
+            low=0.25,
         )
 
     return measure
@@ -83,7 +86,7 @@ def extrapolates(metric: str) -> Measure:
         )
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        return _over(
+        return _by_study(
             results, f"MSE of {METRICS.get(metric, metric)} / best output-based", ratio, high=0.5
         )
 
@@ -99,7 +102,7 @@ def zero_point(metric: str) -> Measure:
         for name, seeds in models(results).items():
             again = {s: second_clean(results, name, s)[metric] for s in seeds}
             clean = {s: float(p.scores[metric][p.family == "clean"][0]) for s, p in seeds.items()}
-            gap = [abs(again[s] - clean[s]) / p.range(metric) for s, p in seeds.items()]
+            gap = [abs(again[s] - clean[s]) / p.extent(metric) for s, p in seeds.items()]
             growth = [p.scores[metric].max() / clean[s] for s, p in seeds.items()]
             evidence += [
                 over_seeds(f"|clean A - clean B| / range, {name}", gap, high=0.1),
@@ -136,18 +139,18 @@ def schedule_matters(variant: str) -> Measure:
     return measure
 
 
-def robust_to(what: str) -> Measure:
+def robust_to(option: str) -> Measure:
     """R^2 with another T or m is at least that of the main setting, on the same test sets, minus
     0.1."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        found = sweeps(results)
-        main = {(n, s): r2 for n, s, cell, r2, _ in found if _changed(cell) is None}
+        runs = sweeps(results)
+        main = {(run.study, run.seed): run.r2 for run in runs if _changed(run.cell) is None}
         changes: dict[str, list[float]] = {}
-        for name, s, cell, r2, _ in found:
-            if _changed(cell) == what:
-                label = f"R^2 - main, {what} = {cell.get(what)}, {name}"
-                changes.setdefault(label, []).append(r2 - main[name, s])
+        for run in runs:
+            if _changed(run.cell) == option:
+                label = f"R^2 - main, {option} = {run.cell.get(option)}, {run.study}"
+                changes.setdefault(label, []).append(run.r2 - main[run.study, run.seed])
         return [over_seeds(label, values, low=-0.1) for label, values in changes.items()]
 
     return measure
@@ -178,8 +181,8 @@ CLAIMS = (
         "The Projection Norm's R^2 exceeds that of ConfScore, Entropy and ATC by .25 or more",
         f"{PAPER}, main table; the margin is ours",
         ("shifts",),
-        ahead("pn"),
-        {"reference with another head": ahead("pn_ref_head")},
+        beats_output_based("pn"),
+        {"reference with another head": beats_output_based("pn_ref_head")},
         presets=BIG,
     ),
     Claim(

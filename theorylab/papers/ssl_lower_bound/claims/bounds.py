@@ -1,6 +1,7 @@
 """The lower bound, what it rests on, and the risks that it is held against."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import norm
@@ -8,7 +9,7 @@ from scipy.stats import norm
 from theorylab.lab import Claim, Evidence, Preset, over_seeds
 from theorylab.lab.claim import Measure
 from theorylab.papers.ssl_lower_bound.claims.shared import BIG, PAPER, enough_labels
-from theorylab.papers.ssl_lower_bound.published import SIMULATED
+from theorylab.papers.ssl_lower_bound.published import SIMULATED, Mixture
 from theorylab.papers.ssl_lower_bound.tables import bounded, by_method
 from theorylab.papers.types import AllResults
 
@@ -82,16 +83,25 @@ def lower_bound(column: str) -> Measure:
     return measure
 
 
-def _table(results: AllResults) -> list[tuple[str, tuple[float, ...], np.ndarray, float]]:
-    """(method, (s, d, n_l, n_u), risk of each seed, prediction) of the reference settings."""
-    found: list[tuple[str, tuple[float, ...], np.ndarray, float]] = []
+class _Entry(NamedTuple):
+    """A method's risk of each seed in one reference setting, and the prediction of it."""
+
+    method: str
+    mixture: Mixture
+    risk: np.ndarray
+    predicted: float
+
+
+def _table(results: AllResults) -> list[_Entry]:
+    """The reference settings."""
+    found = []
     for d in results["table"].unique("d"):
         rows = results["table"].where(d=d)
         cell, first = rows.rows[0].cell, rows.rows[0]
         for i, (method, risk) in enumerate(by_method(rows).items()):
             predicted = first["sl_exact"] if method == "sl" else first["predicted"][i]
             found += [
-                (method, (s, d, n_l, n_u), risk[:, j], float(predicted[j]))
+                _Entry(method, Mixture(s, d, n_l, n_u), risk[:, j], float(predicted[j]))
                 for j, (s, n_l, n_u) in enumerate(
                     zip(cell["s"], cell["n_l"], cell["n_u"], strict=True)
                 )
@@ -108,9 +118,9 @@ def risk_table(scale: float = 1.0, information: str | None = None) -> Measure:
         evidence = []
         for method, (s, d, n_l, n_u), risk, exact in _table(results):
             predicted = exact * scale
-            known = {"ul_plus": 0, "ssl_weighted": n_l, "ssl_em": n_l}
+            labels_used = {"ul_plus": 0, "ssl_weighted": n_l, "ssl_em": n_l}
             if method != "sl" and (
-                method not in known or not enough_labels(s, d, known[method], n_u)
+                method not in labels_used or not enough_labels(s, d, labels_used[method], n_u)
             ):
                 continue
             if information and method == "ssl_em":  # the wrong information function
@@ -128,9 +138,9 @@ def biased_low(results: AllResults, preset: Preset) -> list[Evidence]:
     """UL's leading order at s = 0.5, d = 10, 1000 points: its information 200 is half of 10
     d/s^2."""
     return [
-        over_seeds("UL+ / leading order at s=0.5, d=10", risk / predicted, 0.9, 1.1)
-        for method, setting, risk, predicted in _table(results)
-        if method == "ul_plus" and setting[1] == 10
+        over_seeds("UL+ / leading order at s=0.5, d=10", entry.risk / entry.predicted, 0.9, 1.1)
+        for entry in _table(results)
+        if entry.method == "ul_plus" and entry.mixture.d == 10
     ]
 
 
@@ -140,14 +150,14 @@ def published_simulation(column: int = 0) -> Measure:
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         evidence = []
-        for method, setting, risk, _ in _table(results):
-            names = list(SIMULATED.get(setting, {}))
+        for method, mixture, risk, _ in _table(results):
+            names = list(SIMULATED.get(mixture, {}))
             if method not in names:
                 continue
-            value, error = SIMULATED[setting][names[(names.index(method) + column) % len(names)]]
+            value, error = SIMULATED[mixture][names[(names.index(method) + column) % len(names)]]
             allowed = max(0.1, 4 * error / value)
             label = (
-                f"{method} at s={setting[0]:g}, d={setting[1]:g}, {setting[2]:g} + {setting[3]:g} "
+                f"{method} at s={mixture.s:g}, d={mixture.d:g}, {mixture.n_l:g} + {mixture.n_u:g} "
                 f"/ {value:g}"
             )
             evidence.append(over_seeds(label, risk / value, 1 - allowed, 1 + allowed))
@@ -163,7 +173,7 @@ CLAIMS = (
     Claim(
         "information_identity",
         "E tanh = E tanh² at drift s², and s²/(1+s²) <= q(s) <= min(1, s²)",
-        "our derivation: the posterior mean of an unlabelled point's label",
+        "our derivation, docs/derivations/mixture_information.md, statement 1",
         ("closed",),
         information("gap", lambda q, s: q),
         {
@@ -175,7 +185,7 @@ CLAIMS = (
     Claim(
         "mixture_kl",
         "The one-dimensional formula gives the mixture's KL divergence, and KL <= q ||Δ||²/2",
-        "our derivation: the mixture's density is a Gaussian times a cosh",
+        "our derivation, docs/derivations/mixture_information.md, statement 2",
         ("closed",),
         kl("kl", "kl_bound"),
         {
@@ -186,7 +196,10 @@ CLAIMS = (
     Claim(
         "lower_bound",
         "No algorithm beats min{(2/27)(d-1)/(s N), s/6} e^{-s²/2}/√(2π), N = n_l + q(s) n_u",
-        f"{PAPER}, theorems 1 and 2; constants: our derivation, by Assouad's lemma",
+        (
+            f"{PAPER}, theorems 1 and 2; constants: our derivation, "
+            "docs/derivations/mixture_information.md, statement 3"
+        ),
         SWEPT,
         lower_bound("bound"),
         {
@@ -198,7 +211,7 @@ CLAIMS = (
         "risk_table",
         "Excess risks follow A / information: SL within 3 % of its exact risk, the others within "
         "10 % of leading order where the information is >= 10 d/s²",
-        "our derivation: one Fisher information per point",
+        "our derivation, docs/derivations/mixture_information.md, statement 4",
         ("table",),
         risk_table(),
         {
@@ -213,7 +226,10 @@ CLAIMS = (
     Claim(
         "leading_order_is_not_enough",
         "UL's leading-order risk is right within 10 % even at s=0.5, d=10, n_u=1000",
-        "our derivation, beyond its condition; an independent simulation also has it 18 % low",
+        (
+            "our derivation, docs/derivations/mixture_information.md, statement 4, beyond "
+            "its condition; an independent simulation also has it 18 % low"
+        ),
         ("table",),
         biased_low,
         kind="finding",

@@ -30,18 +30,18 @@ def constant_gain(method: str) -> Measure:
             cell = results[name].rows[0].cell
             s, n_l, n_u = (np.asarray(cell[k], float) for k in ("s", "n_l", "n_u"))
             enough = enough_labels(s, cell["d"], n_l, n_u)
-            three = [risk[m] for m in ("sl", "ul_plus", method)]
+            risks = [risk[m] for m in ("sl", "ul_plus", method)]
             evidence += [
                 bootstrap(
                     f"least gain of SSL-EM, {name}",
                     lambda *r: float(_gain(*r).min()),
-                    three,
+                    risks,
                     low=0.95,
                 ),
                 bootstrap(
                     f"largest gain of SSL-EM, {name}",
                     lambda *r: float(_gain(*r).max()),
-                    three,
+                    risks,
                     high=2.1,
                 ),
                 bootstrap(
@@ -68,22 +68,22 @@ def peak(method: str) -> Measure:
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["labels"]
         risk, n_l = by_method(rows), np.asarray(rows.rows[0].cell["n_l"])
-        three = [risk[m] for m in ("sl", "ul_plus", method)]
+        risks = [risk[m] for m in ("sl", "ul_plus", method)]
 
-        def at(size: int) -> Callable[..., float]:
+        def gain_at(size: int) -> Callable[..., float]:
             return lambda *r: float(_gain(*r)[n_l == size][0])
 
         return [
-            bootstrap("gain at n_l = 345 = q n_u", at(345), three, 1.6, 2.05),
+            bootstrap("gain at n_l = 345 = q n_u", gain_at(345), risks, 1.6, 2.05),
             bootstrap(
                 "n_l of the largest gain / (q n_u)",
                 lambda *r: n_l[_gain(*r).argmax()] / 345,
-                three,
+                risks,
                 0.5,
                 2,
             ),
-            bootstrap("gain at n_l = 50", at(n_l[0]), three, 0.95, 1.35),
-            bootstrap("gain at n_l = 1600", at(n_l[-1]), three, 0.95, 1.35),
+            bootstrap("gain at n_l = 50", gain_at(n_l[0]), risks, 0.95, 1.35),
+            bootstrap("gain at n_l = 1600", gain_at(n_l[-1]), risks, 0.95, 1.35),
         ]
 
     return measure
@@ -93,8 +93,8 @@ def only_constants(results: AllResults, preset: Preset) -> list[Evidence]:
     """The folk reading "SSL cannot beat the better baseline at all": gain at most 1.1
     everywhere."""
     risk = by_method(results["labels"])
-    three = [risk[m] for m in ("sl", "ul_plus", "ssl_em")]
-    return [bootstrap("largest gain", lambda *r: float(_gain(*r).max()), three, high=1.1)]
+    risks = [risk[m] for m in ("sl", "ul_plus", "ssl_em")]
+    return [bootstrap("largest gain", lambda *r: float(_gain(*r).max()), risks, high=1.1)]
 
 
 def _limits(results: AllResults) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -131,26 +131,26 @@ def never_both(gains_both: bool) -> Measure:
     gains the product of both."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        evidence, last = [], []
+        evidence, ends = [], []
         for name, (settings, over_sl, over_ul) in _limits(results).items():
-            both = over_sl * over_ul * 2 if gains_both else over_sl + over_ul
+            combined = over_sl * over_ul * 2 if gains_both else over_sl + over_ul
             evidence += [
-                over_seeds(f"H_l + H_u, {name}, step {i + 1}", both[:, i], low=0.9)
-                for i in range(both.shape[1])
+                over_seeds(f"H_l + H_u, {name}, step {i + 1}", combined[:, i], low=0.9)
+                for i in range(combined.shape[1])
             ]
             s, n_l, n_u = settings[:, -1]
             limit = gain_limits(n_u / n_l, unlabelled_information(s))
             # UL+'s constant is its own
             spectral = spectral_information(s) / unlabelled_information(s)
             if name == "low":
-                last.append(("SSL-EM / sl", name, over_sl[:, -1] / float(limit.over_sl)))
+                ends.append(("SSL-EM / sl", name, over_sl[:, -1] / float(limit.over_sl)))
             if name == "high":
-                last.append(
+                ends.append(
                     ("SSL-EM / ul_plus", name, over_ul[:, -1] / float(limit.over_ul * spectral))
                 )
         return evidence + [
             over_seeds(f"({what}) / limit at the end of '{name}'", value, 0.9, 1.1)
-            for what, name, value in last
+            for what, name, value in ends
         ]
 
     return measure
@@ -239,8 +239,8 @@ def signs(rule: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Measure:
         ul = row["mean"][row.cell["methods"].index("ul")]
         # (the rate is nearly linear in cos)
         cos = -norm.ppf(np.minimum(ul + norm.cdf(-s), 0.5)) / s
-        known = cos > 0.9  # where UL's direction hardly varies
-        rate, expected = row["wrong_sign"][known], rule(np.sqrt(n_l) * s, cos)[known]
+        steady = cos > 0.9  # where UL's direction hardly varies
+        rate, expected = row["wrong_sign"][steady], rule(np.sqrt(n_l) * s, cos)[steady]
         se = np.sqrt(expected * (1 - expected) / preset["grid_replicates"]) + 1e-3
         return [
             Evidence(
@@ -263,7 +263,10 @@ CLAIMS = (
         "no_rate_improvement",
         "SSL beats the better of SL and UL+ by a constant only: their ratio lies between 1 and 2, "
         "within 5 %",
-        f"{PAPER}, theorem 3; the constant 2: our derivation",
+        (
+            f"{PAPER}, theorem 3; the constant 2: our derivation, "
+            "docs/derivations/mixture_information.md, statement 5"
+        ),
         ("labels", "limits"),
         constant_gain("ssl_em"),
         {"SL as SSL": constant_gain("sl")},
@@ -272,7 +275,7 @@ CLAIMS = (
     Claim(
         "constant_gain",
         "The gain peaks near 2 (1.6 to 2.05) where n_l = q(s) n_u, and is below 1.35 elsewhere",
-        "our derivation: the ratio of the informations",
+        "our derivation, docs/derivations/mixture_information.md, statement 5",
         ("labels",),
         peak("ssl_em"),
         {"SSL-S, which switches": peak("ssl_switch"), "no gain by more than 1.1": only_constants},
@@ -291,7 +294,10 @@ CLAIMS = (
         "never_both_rates",
         "SSL's risk cannot vanish against SL's and against UL+'s at once: the ratios sum to 0.9 "
         "or more",
-        f"{PAPER}, corollary; the sum of the limits: our derivation",
+        (
+            f"{PAPER}, corollary; the sum of the limits: our derivation, "
+            "docs/derivations/mixture_information.md, statement 6"
+        ),
         ("limits",),
         never_both(False),
         {"a learner that gains both rates, H_l = H_u = H_l H_u": never_both(True)},
@@ -331,7 +337,7 @@ CLAIMS = (
     Claim(
         "sign_step",
         "UL+ picks the wrong side with probability Φ(-√n_l s cos)",
-        "our derivation: the sign of a Gaussian",
+        "our derivation, docs/derivations/mixture_information.md, statement 7",
         ("grid",),
         signs(lambda x, cos: norm.cdf(-x * cos)),
         {

@@ -29,8 +29,8 @@ def twonorm(scale: float) -> Measure:
 
 
 def _gap(row: Row, base: str, learner: str, n_l: int) -> np.ndarray:
-    at = row.cell["labels"].index(n_l)
-    return row[base][:, at] - row[learner][:, at]
+    place = row.cell["labels"].index(n_l)
+    return row[base][:, place] - row[learner][:, place]
 
 
 def real_gain(criterion: str) -> Measure:

@@ -7,7 +7,7 @@ import numpy as np
 
 from theorylab.lab import Claim, Evidence, Preset, bootstrap, over_seeds
 from theorylab.lab.claim import Measure
-from theorylab.papers.tct.claims.shared import BIG, NETS, both
+from theorylab.papers.tct.claims.shared import BIG, NETS, all_of
 from theorylab.papers.tct.tables import (
     bootstrapped,
     finals,
@@ -107,7 +107,8 @@ def flatness(values: Callable[[AllResults, Mapping[str, Any]], np.ndarray], labe
         ]
         settings = max(groups, key=len)
         accuracies = [
-            np.stack([f(results, s) for s in settings], axis=1) for f in (values, _final("fedavg"))
+            np.stack([f(results, s) for s in settings], axis=1)
+            for f in (values, _final_accuracy("fedavg"))
         ]
         return [bootstrap(f"span of {label} / span of FedAvg", span_ratio, accuracies, high=0.5)]
 
@@ -117,7 +118,7 @@ def flatness(values: Callable[[AllResults, Mapping[str, Any]], np.ndarray], labe
     return measure
 
 
-def _final(name: str) -> Callable[[AllResults, Mapping[str, Any]], np.ndarray]:
+def _final_accuracy(name: str) -> Callable[[AllResults, Mapping[str, Any]], np.ndarray]:
     return lambda results, setting: finals(results, setting)[name]
 
 
@@ -242,12 +243,12 @@ CLAIMS = (
         "centralized training",
         f"{PAPER}, abstract",
         ("train", "convex"),
-        both(
+        all_of(
             gain(FEDAVG, method("scaffold"), "FedAvg - SCAFFOLD", -0.05),
             gain(CENTRAL, method("scaffold"), "centralized - SCAFFOLD", 0.05),
         ),
         {
-            "SCAFFOLD on the convex problem": both(
+            "SCAFFOLD on the convex problem": all_of(
                 gain(FEDAVG, TCT, "FedAvg - TCT", -0.05),
                 gain(CENTRAL, TCT, "centralized - TCT", 0.05),
             )
@@ -271,7 +272,7 @@ CLAIMS = (
         ),
         "our check: the accuracy hardly depends on the partition",
         NETS,
-        flatness(_final("tct"), "TCT"),
+        flatness(_final_accuracy("tct"), "TCT"),
         {"FedAvg after the rounds of stage 1": flatness(_halfway, "FedAvg halfway")},
         presets=BIG,
     ),

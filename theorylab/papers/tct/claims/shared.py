@@ -7,5 +7,5 @@ BIG = ("quick", "medium", "full")
 FIXED, NETS = ("fixed_points",), ("train", "convex")
 
 
-def both(*measures: Measure) -> Measure:
+def all_of(*measures: Measure) -> Measure:
     return lambda results, preset: [e for measure in measures for e in measure(results, preset)]

@@ -8,7 +8,7 @@ from theorylab.lab import Claim, Evidence, Preset, Results, bootstrap, over_seed
 from theorylab.lab.claim import Measure
 from theorylab.papers.types import AllResults
 from theorylab.papers.wrong_line.claims.shared import BIG, PAPER, line, more_data_hurts
-from theorylab.papers.wrong_line.tables import axis, line_of, pair_name, search_lines
+from theorylab.papers.wrong_line.tables import grid_of, line_of, pair_name, search_lines
 
 
 def pair_line(index: int, eta: float, lam: float) -> Callable:
@@ -16,8 +16,8 @@ def pair_line(index: int, eta: float, lam: float) -> Callable:
         rows = results["pairs"]
         first = list(dict.fromkeys(pair_name(row.cell) for row in rows))[index]
         rows = Results(tuple(row for row in rows if pair_name(row.cell) == first))
-        e, l = axis(rows, "etas").index(eta), axis(rows, "lams").index(lam)
-        return rows.stack("id")[:, :, e, l], rows.stack("ood")[:, :, e, l], axis(rows, "ns")
+        e, l = grid_of(rows, "etas").index(eta), grid_of(rows, "lams").index(lam)
+        return rows.stack("id")[:, :, e, l], rows.stack("ood")[:, :, e, l], grid_of(rows, "ns")
 
     return get
 
@@ -29,7 +29,7 @@ def network_slope(stage: int, eta: float) -> Measure:
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["mlp"]
         gap = rows.stack("id")[..., stage] - rows.stack("ood")[..., stage]
-        e, clean = axis(rows, "etas").index(eta), axis(rows, "etas").index(0.0)
+        e, clean = grid_of(rows, "etas").index(eta), grid_of(rows, "etas").index(0.0)
         return [
             over_seeds(
                 "extra loss of accuracy out of distribution",
@@ -48,12 +48,14 @@ def colour_drop(name: str, noisy: float = 0.25) -> Measure:
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["coloured"].where(name=name)
         ns, (first, last) = (
-            axis(rows, "ns"),
-            (axis(rows, "etas").index(eta) for eta in (0.0, noisy)),
+            grid_of(rows, "ns"),
+            (grid_of(rows, "etas").index(eta) for eta in (0.0, noisy)),
         )
 
         def drop(inside: np.ndarray, outside: np.ndarray) -> float:
-            clean, wrong = (line_of(inside[..., e], outside[..., e], ns)[0] for e in (first, last))
+            clean, wrong = (
+                line_of(inside[..., e], outside[..., e], ns).corr for e in (first, last)
+            )
             return clean - wrong
 
         return [
@@ -73,8 +75,8 @@ def searched(name: str, eta: float) -> Measure:
     """Each seed's correlation over sizes: the mean over seeds is below 0."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        each = next(each for n, e, each, *_ in search_lines(results) if n == name and e == eta)
-        return [over_seeds("correlation over n, mean over seeds", each, high=0.0)]
+        found = next(s for s in search_lines(results) if (s.setting, s.eta) == (name, eta))
+        return [over_seeds("correlation over n, mean over seeds", found.seed_corrs, high=0.0)]
 
     return measure
 

@@ -8,14 +8,14 @@ from theorylab.lab import Claim, Evidence, Preset, over_seeds
 from theorylab.lab.claim import Measure
 from theorylab.papers.types import AllResults
 from theorylab.papers.wrong_line.claims.shared import BIG, PAPER, line, more_data_hurts, noise_line
-from theorylab.papers.wrong_line.tables import axis
+from theorylab.papers.wrong_line.tables import grid_of
 
 
 def penalty_line(lam: float) -> Callable:
     def get(results: AllResults) -> tuple[np.ndarray, np.ndarray, list[float]]:
         rows = results["penalty"]
-        l = axis(rows, "lams").index(lam)
-        return rows.stack("id")[:, :, 0, l], rows.stack("ood")[:, :, 0, l, 0], axis(rows, "ns")
+        l = grid_of(rows, "lams").index(lam)
+        return rows.stack("id")[:, :, 0, l], rows.stack("ood")[:, :, 0, l, 0], grid_of(rows, "ns")
 
     return get
 
@@ -24,8 +24,12 @@ def non_interpolating(lam: float) -> Measure:
     """The training error on the observed labels is above 0 for every n >= 200."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        rows = results["penalty" if lam in axis(results["penalty"], "lams") else "noise"]
-        e, l, ns = axis(rows, "etas").index(0.1), axis(rows, "lams").index(lam), axis(rows, "ns")
+        rows = results["penalty" if lam in grid_of(results["penalty"], "lams") else "noise"]
+        e, l, ns = (
+            grid_of(rows, "etas").index(0.1),
+            grid_of(rows, "lams").index(lam),
+            grid_of(rows, "ns"),
+        )
         error = rows.stack("train_error")[:, :, e, l]
         return [
             over_seeds(f"training error at λ = {lam:g}, n = {n}", error[:, i], 1e-12)

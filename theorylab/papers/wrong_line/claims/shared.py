@@ -7,7 +7,7 @@ import numpy as np
 from theorylab.lab import Evidence, Preset, Results, bootstrap, correlation, over_seeds
 from theorylab.lab.claim import Measure
 from theorylab.papers.types import AllResults
-from theorylab.papers.wrong_line.tables import axis, line_of
+from theorylab.papers.wrong_line.tables import grid_of, line_of
 
 BIG = ("quick", "medium", "full")
 
@@ -23,9 +23,9 @@ def noise_results(
     tau = next(iter(rows)).cell["model"]["tau"] if tau is None else tau
     return (
         rows,
-        axis(rows, "etas").index(eta),
-        int(np.argmin(axis(rows, "lams"))),
-        axis(rows, "taus").index(tau),
+        grid_of(rows, "etas").index(eta),
+        int(np.argmin(grid_of(rows, "lams"))),
+        grid_of(rows, "taus").index(tau),
     )
 
 
@@ -36,7 +36,7 @@ def noise_line(eta: float, tau: float | None = None, *, blind: bool = False) -> 
     def get(results: AllResults) -> tuple[np.ndarray, np.ndarray, list[float]]:
         rows, e, l, t = noise_results(results, eta, tau)
         inside = rows.stack("id")[:, :, e, l]
-        return inside, inside if blind else rows.stack("ood")[:, :, e, l, t], axis(rows, "ns")
+        return inside, inside if blind else rows.stack("ood")[:, :, e, l, t], grid_of(rows, "ns")
 
     return get
 
@@ -59,14 +59,14 @@ def line(
         found = [
             correlation(
                 f"pooled correlation of probits{name}",
-                line_of(inside, outside, ns)[0],
+                line_of(inside, outside, ns).corr,
                 inside.size,
                 *corr,
                 len(inside),
             ),
             bootstrap(
                 f"correlation of the means by n{name}",
-                lambda i, o: line_of(i, o, ns)[2],
+                lambda i, o: line_of(i, o, ns).corr_of_means,
                 (inside, outside),
                 *corr,
             ),
@@ -75,7 +75,7 @@ def line(
             found.append(
                 bootstrap(
                     "slope d probit(OOD) / d probit(ID)",
-                    lambda i, o: line_of(i, o, ns)[1],
+                    lambda i, o: line_of(i, o, ns).slope,
                     (inside, outside),
                     *slope,
                 )

@@ -8,7 +8,7 @@ from theorylab.lab import Claim, Evidence, Preset, correlation, over_seeds
 from theorylab.lab.claim import Measure
 from theorylab.papers.types import AllResults
 from theorylab.papers.wrong_line.claims.shared import BIG, PAPER
-from theorylab.papers.wrong_line.tables import axis, line_of
+from theorylab.papers.wrong_line.tables import grid_of, line_of
 
 
 def gradients(arrays: Mapping[str, str]) -> Measure:
@@ -48,7 +48,7 @@ def least_squares(eta: float, learner: int) -> Measure:
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["learners"]
-        e = axis(rows, "etas").index(eta)
+        e = grid_of(rows, "etas").index(eta)
         rho = rows.stack("sensitivity")[:, :, e, learner]
         return [
             over_seeds(
@@ -64,9 +64,9 @@ def early_stopping(eta: float, look: int) -> Measure:
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = results["learners"]
-        e = axis(rows, "etas").index(eta)
+        e = grid_of(rows, "etas").index(eta)
         inside, outside = rows.stack("id")[:, :, e, look], rows.stack("ood")[:, :, e, look]
-        corr = line_of(inside, outside, axis(rows, "ns"))[0]
+        corr = line_of(inside, outside, grid_of(rows, "ns")).corr
         return [
             correlation(
                 "pooled correlation of probits", corr, inside.size, 0.8, np.inf, len(inside)
@@ -103,7 +103,7 @@ CLAIMS = (
             "Minimum-norm least squares lets the nuisance sensitivity grow with n by 30 % or more "
             "even with clean labels"
         ),
-        "our derivation: least squares fits every point, with noise or without",
+        "our derivation, docs/derivations/memorisation.md, statement 7",
         ("learners",),
         least_squares(0.0, -1),
         {"gradient descent on the logistic loss": least_squares(0.0, -2)},

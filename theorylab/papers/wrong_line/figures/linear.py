@@ -35,7 +35,7 @@ def scatter(axes: Axes, rows: Table, *, line: bool = True) -> None:
     probit_axes(axes, rows["id"], rows["ood"])
 
 
-def _fig1(table: Table) -> MplFigure:
+def _draw_points(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.1)
     for axis_, eta, letter in zip(axes[0], (0.1, 0.0), "ab", strict=True):
         rows = table.where(eta=eta)
@@ -198,7 +198,7 @@ FIGURES = (
         "content",
         ("noise", "penalty", "dimension", "shortcut"),
         points_table,
-        _fig1,
+        _draw_points,
         "One point per training set. With wrong labels more data raise ID and lower OOD accuracy; "
         "without wrong labels both rise. Grey: least-squares line. " + _SETTING,
         "The paper's own dimensions could not be read.",
