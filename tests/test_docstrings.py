@@ -39,6 +39,7 @@ COVERED = (
     "theorylab.ridge",
     "theorylab.rmt",
     "theorylab.robustness.attacks",
+    "theorylab.safety",
     "theorylab.shift",
 )
 
@@ -63,6 +64,7 @@ THEORY = (
     "theorylab.ridge",
     "theorylab.rmt",
     "theorylab.robustness.attacks",
+    "theorylab.safety",
     "theorylab.shift",
 )
 
@@ -121,6 +123,9 @@ WITH_EXAMPLE = (
     "theorylab.rmt lanczos_quadrature",
     "theorylab.rmt omniscient_risk",
     "theorylab.robustness.attacks pgd",
+    "theorylab.safety Grammar",
+    "theorylab.safety recover_permutation",
+    "theorylab.safety tilted_policy",
     "theorylab.shift accuracy_line",
     "theorylab.shift atc_threshold",
     "theorylab.shift calibrate",

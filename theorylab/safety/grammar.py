@@ -1,4 +1,4 @@
-"""Probabilistic context-free grammars over abstract letters: exact laws, sampling on the device.
+"""Probabilistic context-free grammars over abstract letters, and the exact laws of what they yield.
 
 A grammar replaces each symbol by one of its alternatives, all equally likely, until letters
 0..K-1 are left. Its sentences are called yields.
@@ -7,22 +7,17 @@ Source: Jain et al. 2024 (What Makes and Breaks Safety Fine-tuning?), appendix o
 setup, for the use; the linear systems are those of branching processes (Harris 1963, chapter 2).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache, partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Float
 
 from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.pytrees import register
 
-PADDING = -1  # what stands behind the end of a text
 Alternatives = tuple[tuple[str | int, ...], ...]
 
 
@@ -62,7 +57,9 @@ class Grammar:
         object.__setattr__(self, "rules", _pairs(self.rules))
         known = dict(self.rules)
         if not isinstance(self.root, str) or self.root not in known:
-            raise InputError(f"root = {checks.shown(self.root)}; the name of a rule is needed")
+            raise InputError(
+                f"root = {checks.shown(self.root)}; the name of one of the rules is needed"
+            )
         for name, alternatives in self.rules:
             for symbol in (s for row in alternatives for s in row):
                 if isinstance(symbol, str) and symbol not in known:
@@ -72,21 +69,7 @@ class Grammar:
                         f"rules: {name} uses letter {symbol}; letters 0..{self.letters - 1} are "
                         "needed (or a larger `letters`)"
                     )
-        _order(known)
-
-
-@register()
-@dataclass(frozen=True)
-class Texts:
-    """Rows of letters of different lengths.
-
-    Attributes:
-        tokens: (n, longest) letters, -1 behind the end.
-        lengths: (n,) numbers of letters.
-    """
-
-    tokens: Int[Array, "n l"]
-    lengths: Int[Array, " n"]
+        in_order(known)
 
 
 @dataclass(frozen=True)
@@ -156,11 +139,11 @@ def length_distribution(grammar: Grammar) -> dict[int, Fraction]:
     Raises:
         InputError: what is no grammar.
     """
-    rules = dict(_grammar(grammar).rules)
+    rules = dict(checked(grammar).rules)
     law: dict[str | int, dict[int, Fraction]] = {
         k: {1: Fraction(1)} for k in range(grammar.letters)
     }
-    for name in _order(rules):
+    for name in in_order(rules):
         total: dict[int, Fraction] = {}
         for row in rules[name]:
             joint = {0: Fraction(1, len(rules[name]))}
@@ -221,56 +204,11 @@ def letter_counts(grammar: Grammar) -> Float[np.ndarray, " k"]:
     return np.linalg.solve(np.eye(len(start)) - M.T, start)[:K]
 
 
-def sample_yields(key: Key[Array, ""], grammar: Grammar, n: int) -> Texts:
-    """Draw yields on the device, all at once.
-
-    Every round replaces all symbols by one of their alternatives, for all texts in one compiled
-    program. For windows of yields use `sample_windows`.
-
-    Args:
-        key: typed key.
-        grammar: a `Grammar`.
-        n: texts.
-
-    Returns:
-        `Texts`, as wide as the longest possible yield.
-
-    Raises:
-        InputError: what is no key, grammar or count.
-    """
-    checks.key("key", key)
-    return Texts(*_yields(key, _grammar(grammar), checks.count("n", n)))
-
-
-def sample_windows(
-    key: Key[Array, ""], grammar: Grammar, n: int, *, shortest: int = 25, longest: int = 35
-) -> Texts:
-    """Draw windows of yields: a length uniform in a range, then a uniform place.
-
-    Args:
-        key: typed key.
-        grammar: a `Grammar`.
-        n: texts.
-        shortest: least length.
-        longest: greatest length; no yield of the grammar may be shorter.
-
-    Returns:
-        `Texts` (n, longest).
-
-    Raises:
-        InputError: what is no key, grammar or count, or windows longer than some yield.
-    """
-    checks.key("key", key)
-    least = min(_spans(_grammar(grammar))[0])
-    longest = checks.count("longest", longest, at_most=least)
-    shortest = checks.count("shortest", shortest, at_most=longest)
-    return Texts(*_windows(key, grammar, checks.count("n", n), shortest, longest))
-
-
 # -------------------------------------------------------------------------------- inside
 
 
-def _grammar(value: Any) -> Grammar:
+def checked(value: Any) -> Grammar:
+    """A grammar; anything else is refused."""
     return checks.instance("grammar", value, Grammar, "a Grammar")
 
 
@@ -295,7 +233,7 @@ def _pairs(rules: Any) -> tuple[tuple[str, Alternatives], ...]:
     return pairs
 
 
-def _order(rules: Mapping[str, Alternatives]) -> list[str]:
+def in_order(rules: Mapping[str, Alternatives]) -> list[str]:
     """Names such that each stands behind all that its alternatives use."""
     done: list[str] = []
     left = dict(rules)
@@ -323,7 +261,7 @@ def _convolve(p: dict[int, Fraction], q: dict[int, Fraction]) -> dict[int, Fract
 
 def _means(grammar: Grammar) -> tuple[int, list[str], np.ndarray]:
     """Letters, names, and the mean number of each symbol among the children of each."""
-    K, names = _grammar(grammar).letters, [name for name, _ in grammar.rules]
+    K, names = checked(grammar).letters, [name for name, _ in grammar.rules]
     index = {name: K + i for i, name in enumerate(names)}
     M = np.zeros((K + len(names), K + len(names)))
     for name, rows in grammar.rules:
@@ -331,104 +269,3 @@ def _means(grammar: Grammar) -> tuple[int, list[str], np.ndarray]:
             for s in row:
                 M[index[name], index.get(s, s)] += 1 / len(rows)  # type: ignore[arg-type, call-overload]
     return K, names, M
-
-
-@lru_cache(maxsize=256)
-def _spans(grammar: Grammar) -> tuple[tuple[int, int], tuple[int, ...]]:
-    """Shortest and longest yield, and the longest row after each round of replacement."""
-    rules = dict(grammar.rules)
-    short: dict[str | int, int] = dict.fromkeys(range(grammar.letters), 1)
-    deep: dict[str | int, tuple[int, ...]] = dict.fromkeys(range(grammar.letters), (1,))
-
-    def at(symbol: str | int, r: int) -> int:
-        return deep[symbol][min(r, len(deep[symbol]) - 1)]
-
-    for name in _order(rules):
-        short[name] = min(sum(short[s] for s in row) for row in rules[name])
-        rounds = max(len(deep[s]) for row in rules[name] for s in row)
-        after = (max(sum(at(s, r) for s in row) for row in rules[name]) for r in range(rounds))
-        deep[name] = (1, *after)
-    longest = deep[grammar.root]
-    return (short[grammar.root], longest[-1]), longest[1:]
-
-
-@lru_cache(maxsize=256)
-def _tables(grammar: Grammar) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Children, their number and the number of alternatives of each symbol; the root.
-
-    Letters have themselves as their one child; the last symbol is padding and has none.
-    """
-    K, S = grammar.letters, grammar.letters + len(grammar.rules)
-    index = {name: K + i for i, (name, _) in enumerate(grammar.rules)}
-    most = max(len(rows) for _, rows in grammar.rules)
-    width = max(len(row) for _, rows in grammar.rules for row in rows)
-    children = np.full((S + 1, most, width), S, np.int32)
-    sizes, ways = np.zeros((S + 1, most), np.int32), np.ones(S + 1, np.int32)
-    children[:K, 0, 0], sizes[:K, 0] = np.arange(K), 1
-    for name, rows in grammar.rules:
-        ways[index[name]] = len(rows)
-        for i, row in enumerate(rows):
-            children[index[name], i, : len(row)] = [index.get(s, s) for s in row]  # type: ignore[arg-type]
-            sizes[index[name], i] = len(row)
-    return children, sizes, ways, index[grammar.root]
-
-
-def _yield(key: Array, grammar: Grammar) -> tuple[Array, Array]:
-    children, sizes, ways, root = (jnp.asarray(a) for a in _tables(grammar))
-    padding, place = ways.shape[0] - 1, jnp.arange(children.shape[2])
-    row = root[None]
-    for k, longest in zip(
-        jax.random.split(key, len(_spans(grammar)[1])), _spans(grammar)[1], strict=True
-    ):
-        way = (jax.random.uniform(k, row.shape) * ways[row]).astype(jnp.int32)
-        size = sizes[row, way]
-        target = jnp.cumsum(size)[:, None] - size[:, None] + place
-        target = jnp.where(place < size[:, None], target, longest)  # out of range: dropped
-        row = jnp.full(longest, padding).at[target].set(children[row, way], mode="drop")
-    letters = row < padding
-    return jnp.where(letters, row, PADDING), letters.sum()
-
-
-@partial(jax.jit, static_argnames=("grammar", "n"))
-def _yields(key: Array, grammar: Grammar, n: int) -> tuple[Array, Array]:
-    return jax.vmap(lambda k: _yield(k, grammar))(jax.random.split(key, n))
-
-
-@partial(jax.jit, static_argnames=("grammar", "n", "shortest", "longest"))
-def _windows(
-    key: Array, grammar: Grammar, n: int, shortest: int, longest: int
-) -> tuple[Array, Array]:
-    def window(key: Array) -> tuple[Array, Array]:
-        for_text, for_length, for_start = jax.random.split(key, 3)
-        text, total = _yield(for_text, grammar)
-        length = jax.random.randint(for_length, (), shortest, longest + 1)
-        start = jax.random.randint(for_start, (), 0, total - length + 1)
-        # padded, because a slice that would reach beyond the array is moved back
-        text = jnp.pad(text, (0, longest), constant_values=PADDING)
-        cut = jax.lax.dynamic_slice(text, (start,), (longest,))
-        return jnp.where(jnp.arange(longest) < length, cut, PADDING), length
-
-    return jax.vmap(window)(jax.random.split(key, n))
-
-
-def texts(tokens: Sequence[Sequence[int]]) -> Texts:
-    """Rows of letters, padded to one width.
-
-    Args:
-        tokens: rows of letters, each of at least one.
-
-    Returns:
-        `Texts`.
-
-    Raises:
-        InputError: no rows, empty rows, or what is no letter.
-    """
-    try:
-        rows = [[int(checks.count("tokens", t, 0)) for t in row] for row in tokens]
-    except TypeError:
-        raise InputError(f"tokens = {checks.shown(tokens)}; rows of letters are needed") from None
-    if not rows or not all(rows):
-        raise InputError(f"tokens = {checks.shown(tokens)}; rows of at least one letter are needed")
-    longest = max(map(len, rows))
-    padded = [row + [PADDING] * (longest - len(row)) for row in rows]
-    return Texts(jnp.asarray(padded), jnp.asarray([len(row) for row in rows]))

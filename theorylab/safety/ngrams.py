@@ -1,4 +1,4 @@
-"""Letters and pairs of letters as evidence: how local is the difference between two kinds of text?
+"""Letters and pairs of letters as evidence: how local a difference between texts is.
 
 Source: naive Bayes on a first-order Markov chain (Jurafsky & Martin, chapters 3 and 4).
 """
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from theorylab import checks
 from theorylab.pytrees import register
-from theorylab.safety.grammar import Texts
+from theorylab.safety.sampling import Texts
 
 
 @register()

@@ -1,0 +1,179 @@
+"""Malformed calls of every public function end in a finite value or in a refusal that names the
+argument."""
+
+import dataclasses
+
+import bad_input
+import jax
+import numpy as np
+import pytest
+
+from theorylab import safety as sa
+from theorylab.errors import InputError
+
+KEY = jax.random.key(0)
+SMALL = sa.Grammar({"v": [("a", 1), ("a",)], "a": [(0, 0), (2,)]}, "v", 3)
+TEXTS = sa.texts([[0, 1, 1], [1, 0]])
+CHAIN = sa.fit_markov(TEXTS, letters=2)
+WORLD = sa.mini_world(KEY)
+PROMPTS = sa.sample_prompts(KEY, WORLD, 3)
+MAPS = np.array([[0, 1, 2], [2, 0, 1]])
+PAIRS, LETTERS = np.array([[0, 1], [1, 1]]), np.array([[0, 2], [1, 1]])
+TOKENS = np.array([[0, 1, 2, 1], [2, 2, 0, 1]])
+WEIGHTS = np.ones(3)
+LOGITS = np.zeros((2, 2, 3, 4), np.float32)
+X, PAIR = sa.pair(TOKENS, TOKENS[::-1], WEIGHTS)
+TARGETS = sa.next_tokens(TOKENS, WEIGHTS)[1]
+SCORES, LABELS = np.array([0.1, 0.4, 0.4]), np.array([0, 1, 0])
+
+
+def even(params, tokens):
+    """A network that predicts four tokens evenly."""
+    return jax.numpy.zeros((*tokens.shape, 4))
+
+
+def unlearning(preferred, dispreferred):
+    return sa.unlearning_loss(preferred=preferred, dispreferred=dispreferred)(LOGITS, PAIR)
+
+
+def dpo(preferred, dispreferred):
+    return sa.dpo_loss(preferred=preferred, dispreferred=dispreferred)(LOGITS, PAIR)
+
+
+def paired(f):
+    return sa.paired(f)(None, X)
+
+
+CALLS = [
+    (sa.Grammar, {"rules": {"v": [(0, 1)]}, "root": "v", "letters": 2}),
+    (sa.texts, {"tokens": [[0, 1], [1]]}),
+    (sa.parse_grammar, {"text": "v -> 0 1 | 1", "letters": 2, "root": "v"}),
+    (sa.paper_grammar, {"index": 1, "variant": "safe"}),
+    (sa.length_distribution, {"grammar": SMALL}),
+    (sa.length_moments, {"grammar": SMALL}),
+    (sa.letter_counts, {"grammar": SMALL}),
+    (sa.sample_yields, {"key": KEY, "grammar": SMALL, "n": 2}),
+    (
+        sa.sample_windows,
+        {"key": KEY, "grammar": SMALL, "n": 2, "shortest": 1, "longest": 1},
+    ),
+    (sa.fit_markov, {"sample": TEXTS, "letters": 2, "order": 0, "pseudocount": 1.0}),
+    (sa.log_likelihood, {"chain": CHAIN, "sample": TEXTS}),
+    (sa.paper_operators, {"start": 0}),
+    (sa.paper_kinds, {"index": 2}),
+    (sa.is_unsafe, {"kinds": np.array([0, 1]), "operators": PAIRS, "branch": np.array([0, 1])}),
+    (sa.execute, {"maps": MAPS, "operators": PAIRS, "text": LETTERS}),
+    (
+        sa.paper_layout,
+        {
+            "maps": sa.paper_operators(0),
+            "operators": np.array([[0, 1, 2, 3], [4, 5, 6, 7]]),
+            "sample": TEXTS,
+            "refuse": False,
+            "length": 20,
+        },
+    ),
+    (sa.sample_paper_operators, {"key": KEY, "n": 3}),
+    (
+        sa.make_unsafe,
+        {
+            "key": KEY,
+            "kinds": sa.paper_kinds(0),
+            "operators": np.array([[0, 1, 2, 3], [4, 5, 6, 7]]),
+            "branch": np.array([0, 1]),
+        },
+    ),
+    (sa.pretraining_mixture, {"step": 3, "warmup": 4, "steps": 9}),
+    (sa.mini_world, {"key": KEY}),
+    (sa.sample_prompts, {"key": KEY, "world": WORLD, "n": 3, "purpose": "safe"}),
+    (sa.with_encoding, {"prompts": PROMPTS, "encoding": 2}),
+    (sa.layout, {"world": WORLD, "prompts": PROMPTS, "refuse": True}),
+    (sa.loss_weights, {"text": 0.3}),
+    (
+        sa.verdicts,
+        {"answer": TOKENS, "executed": TOKENS[:, 1:], "executed_share": 0.8, "null_share": 0.5},
+    ),
+    (sa.verdict_rates, {"judged": np.array([0, 1, 2])}),
+    (sa.next_tokens, {"tokens": TOKENS, "weights": WEIGHTS}),
+    (sa.pair, {"preferred": TOKENS, "dispreferred": TOKENS[::-1], "weights": WEIGHTS}),
+    (sa.sequence_nll, {"logits": LOGITS, "targets": PAIR}),
+    (sa.sft_loss, {"outputs": LOGITS[:, 0], "targets": TARGETS}),
+    (unlearning, {"preferred": 1.0, "dispreferred": 0.1}),
+    (dpo, {"preferred": 0.1, "dispreferred": 0.01}),
+    (paired, {"f": even}),
+    (sa.with_reference, {"targets": PAIR, "g": sa.paired(even), "params": {}, "x": X}),
+    (sa.tilted_policy, {"policy": [0.6, 0.4], "reward": [1.0, 0.0], "beta": 0.5}),
+    (
+        sa.ascend_policy,
+        {
+            "policy": np.array([0.6, 0.4]),
+            "reward": np.array([1.0, 0.0]),
+            "beta": 0.5,
+            "steps": 2,
+            "learning_rate": 1.0,
+        },
+    ),
+    (sa.recover_permutation, {"encoded": PAIRS, "phrases": PAIRS, "letters": 2, "limit": 2}),
+    (sa.operator_pair_law, {"purpose": "safe"}),
+    (sa.equality_pattern, {"items": PAIRS}),
+    (
+        sa.auroc,
+        {
+            "scores": SCORES,
+            "positive": LABELS,
+            "positive_weights": SCORES,
+            "negative_weights": SCORES,
+        },
+    ),
+    (sa.log_odds_inspector, {"unsafe": PAIRS, "safe": PAIRS, "symbols": 2, "pseudocount": 1.0}),
+    (sa.zero_failure_bound, {"n": 5, "confidence": 0.9}),
+    (sa.detection_power, {"rate": 0.2, "n": 5}),
+    (
+        sa.exchanges_needed,
+        {"rate": 0.2, "benign_rate": 0.1, "false_alarms": 0.05, "misses": 0.1},
+    ),
+]
+SKIP = {paired: ("f",), sa.with_reference: ("g", "params")}  # functions their caller answers for
+EXCUSED = {
+    "LengthMoments": "a result",
+    "MarkovText": "a result",
+    "MiniWorld": "a result",
+    "PairTargets": "made by pair",
+    "PaperSequences": "a result",
+    "Prompts": "checked where it is used: the test below",
+    "Recovery": "a result",
+    "Sequences": "a result",
+    "Targets": "made by next_tokens",
+    "Texts": "made by texts",
+    "TiltedFit": "a result",
+    "VerdictRates": "a result",
+    "unlearning_loss": "called by unlearning",
+    "dpo_loss": "called by dpo",
+    "MINI_KINDS": "a constant",
+}
+
+
+def test_malformed_calls_are_refused_by_name_or_give_finite_numbers():
+    assert bad_input.faults_in(CALLS, SKIP) == []
+
+
+def test_every_export_is_called_or_excused():
+    assert bad_input.uncovered(sa, CALLS, EXCUSED) == set()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("operators", np.full((3, 2), 7)),
+        ("text", np.zeros((3, 8), int)),
+        ("branch", np.array([0, 1, 2])),
+        ("prefix", np.array([True])),
+        ("synonym", np.zeros((3, 1), bool)),
+        ("encoding", np.array([0, 5, 0])),
+        ("null_slot", np.array([-2, 0, 0])),
+        ("opening", np.array([0, 0, -1])),
+    ],
+)
+def test_prompts_with_a_part_out_of_range_are_refused_by_its_name(field, value):
+    with pytest.raises(InputError, match=field):
+        sa.layout(WORLD, dataclasses.replace(PROMPTS, **{field: value}))
