@@ -227,9 +227,7 @@ def test_a_student_of_a_bad_teacher_unlearns_the_labels_of_the_deletion_set(mlp,
     original = u.pretrain(mlp, poisoned, u.Budget(200, 8, 0.1), key=KEY)
     forget = poisoned.manipulated
     budget = u.Budget(200, 8, 0.1, weight_decay=0.0)
-    found = u.bad_teacher(
-        mlp, poisoned, original, forget, budget, reduction="batchmean", key=KEY
-    )
+    found = u.bad_teacher(mlp, poisoned, original, forget, budget, reduction="batchmean", key=KEY)
     before, after = (
         float(u.deletion_agreement(mlp, m, poisoned, forget)) for m in (original, found)
     )

@@ -61,7 +61,7 @@ class ResNet9(nnx.Module):
     Convolutions of width, 2 width (5x5, stride 2), a residual pair, 4 width with max-pooling, a
     residual pair, 2 width without padding; then the maximum over positions and a linear layer
     without bias. Attributes are in the order of the forward pass: `conv1`, `conv2`, `res1`,
-    `conv3`, `res2`, `conv4`, `fc`. At width 64, `ResNet9(10)` has 2,274,880 parameters.
+    `conv3`, `res2`, `conv4`, `fc`. At width 64, `ResNet9(10)` has 2,276,224 parameters.
 
     Args:
         num_outputs: number of classes.

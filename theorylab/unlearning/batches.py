@@ -8,7 +8,6 @@ all deletion sets.
 import math
 from dataclasses import dataclass
 from functools import partial
-from functools import partial
 
 import jax
 import jax.numpy as jnp

@@ -131,6 +131,24 @@ def scores(
     checks.instance("model", model, Model, "a Model, such as network.init(key) gives,")
     checks.instance("questions", questions, Exam, "an Exam, made by exam(...),")
     q, chosen = questions, mask_of(data, forget)
+    if most is None and not is_traced(data.manipulated):
+        most = max(1, int(data.manipulated.sum()))
+    parts = (q.x_affected, q.x_other, q.x_validation)
+    small = max(map(len, parts)) <= _BATCH or any(
+        is_traced(a) for a in jax.tree.leaves((model, chosen))
+    )
+    grade = _grade_compiled if small else _grade
+    return grade(network, most, model, q, data, chosen)
+
+
+def _grade(
+    network: Network,
+    most: int | None,
+    model: Model,
+    q: Exam,
+    data: TrainingSet,
+    chosen: Array,
+) -> Scores:
     index = _members(data.manipulated, most)
     x, y = data.batch(index)
     answers = predictions(network, model, x)
@@ -142,6 +160,9 @@ def scores(
         _share(answers == y, known),
         _share(answers == data.clean[index], there),
     )
+
+
+_grade_compiled = jax.jit(_grade, static_argnames=("network", "most"))
 
 
 def deletion_agreement(

@@ -10,6 +10,7 @@ step is exact: kernel ridge regression with the empirical tangent kernel on the 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import jax
@@ -78,6 +79,20 @@ def tangent_newton_step(
     checks.choice("target", target, ("retain", "influence"))
     checks.choice("loss", loss, ("cross_entropy", "mse"))
     chosen = mask_of(data, forget)
+    return _newton(network, loss, target, steps, model, data, chosen, damping)
+
+
+@partial(jax.jit, static_argnames=("network", "loss", "target", "steps"))
+def _newton(
+    network: Network,
+    loss: Loss,
+    target: Target,
+    steps: int,
+    model: Model,
+    data: TrainingSet,
+    chosen: Array,
+    damping: Array,
+) -> NewtonStep:
     each = {"cross_entropy": cross_entropy, "mse": mse}[loss]
     x, y = data.batch(jnp.arange(len(data.y)))
 

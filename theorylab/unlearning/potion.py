@@ -128,7 +128,7 @@ def thresholds(
     """The threshold of every try: a percentile of the ratios of importances that are finite."""
     ratios = jnp.concatenate(
         [
-            (f / r).ravel()
+            (jnp.asarray(f) / jnp.asarray(r)).ravel()
             for f, r in zip(
                 jax.tree.leaves(forget_importance), jax.tree.leaves(retain_importance), strict=True
             )

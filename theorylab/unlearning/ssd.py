@@ -49,6 +49,11 @@ def selective_synaptic_dampening(
         for leaf in jax.tree.leaves(tree):
             checks.nonnegative(name, leaf)
 
+    return _dampen(params, forget_importance, retain_importance, alpha, lam)
+
+
+@jax.jit
+def _dampen(params: PyTree, forgets: PyTree, retains: PyTree, alpha: Array, lam: Array) -> PyTree:
     def dampen(theta: ArrayLike, forget: ArrayLike, retain: ArrayLike) -> Array:
         theta, forget, retain = (jnp.asarray(a) for a in (theta, forget, retain))
         # infinity times 0 is no number: an infinite alpha selects nothing, an infinite lam keeps
@@ -58,7 +63,7 @@ def selective_synaptic_dampening(
             theta.dtype
         )
 
-    return jax.tree.map(dampen, params, forget_importance, retain_importance)
+    return jax.tree.map(dampen, params, forgets, retains)
 
 
 def same_layout(first: str, a: PyTree, second: str, b: PyTree) -> None:
