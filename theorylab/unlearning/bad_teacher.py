@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from theorylab import checks
 from theorylab.unlearning.batches import descending
 from theorylab.unlearning.manipulations import TrainingSet
-from theorylab.unlearning.network import Model, Network
+from theorylab.unlearning.network import Model, Network, require
 from theorylab.unlearning.retrain import mask_of
 from theorylab.unlearning.training import Budget, train
 
@@ -48,8 +48,7 @@ def bad_teacher(
     checks.key("key", key)
     checks.choice("reduction", reduction, ("mean", "batchmean"))
     checks.instance("budget", budget, Budget, "a Budget(steps=...)")
-    checks.instance("network", network, Network, "a Network, made by network(...),")
-    checks.instance("model", model, Model, "a Model, such as network.init(key) gives,")
+    require(network, model)
     bad_key, batch_key, step_key = jax.random.split(key, 3)
     chosen = mask_of(data, forget)
     batches = descending(jnp.ones_like(chosen), budget.steps, budget.batch_size, batch_key)

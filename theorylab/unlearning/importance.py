@@ -14,7 +14,7 @@ from theorylab import checks
 from theorylab.nets import cross_entropy
 from theorylab.unlearning.batches import Batches, consecutive
 from theorylab.unlearning.manipulations import TrainingSet
-from theorylab.unlearning.network import Model, Network
+from theorylab.unlearning.network import Model, Network, require
 from theorylab.unlearning.per_sample import powers, powers_by_vmap
 from theorylab.unlearning.retrain import mask_of
 from theorylab.unlearning.training import Loop, best_loop
@@ -69,9 +69,8 @@ def gradient_importance(
     Source: the code of Goel et al. 2024 and of Foster et al. 2024 (batch_size above 1);
     Kirkpatrick et al. 2017 (arXiv 1612.00796) for the diagonal Fisher matrix.
     """
-    checks.instance("network", network, Network, "a Network, made by network(...),")
-    checks.instance("model", model, Model, "a Model, such as network.init(key) gives,")
-    chosen = mask_of(data, mask)
+    require(network, model)
+    chosen = mask_of(data, mask, "mask")
     batch_size, chunk = checks.count("batch_size", batch_size), checks.count("chunk", chunk)
     checks.choice("of", of, ("loss", "output_norm")), checks.choice("power", power, (1, 2))
     checks.choice("loop", loop, ("device", "host", None))

@@ -54,7 +54,7 @@ class BackdoorPatch:
         Raises:
             InputError: no images, or images smaller than the square.
         """
-        x = jnp.asarray(checks.real("x", x, ndim=(3, 4)))
+        x = jnp.asarray(checks.finite("x", x, ndim=(3, 4)))
         if min(x.shape[1:3]) < self.size:
             raise InputError(
                 f"x: images of {x.shape[1]} x {x.shape[2]} are smaller than the patch of "

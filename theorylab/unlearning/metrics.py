@@ -22,7 +22,7 @@ from theorylab.unlearning.manipulations import (
     RandomLabelPermutation,
     TrainingSet,
 )
-from theorylab.unlearning.network import Model, Network
+from theorylab.unlearning.network import Model, Network, require
 from theorylab.unlearning.retrain import mask_of
 
 _BATCH = 1000
@@ -127,10 +127,11 @@ def scores(
     Raises:
         InputError: things that do not fit together.
     """
-    checks.instance("network", network, Network, "a Network, made by network(...),")
-    checks.instance("model", model, Model, "a Model, such as network.init(key) gives,")
+    require(network, model)
     checks.instance("questions", questions, Exam, "an Exam, made by exam(...),")
     q, chosen = questions, mask_of(data, forget)
+    if most is not None:
+        most = checks.count("most", most, 1, chosen.size)
     if most is None and not is_traced(data.manipulated):
         most = max(1, int(data.manipulated.sum()))
     parts = (q.x_affected, q.x_other, q.x_validation)
@@ -179,9 +180,13 @@ def deletion_agreement(
     Raises:
         InputError: a mask that does not fit.
     """
-    index = _members(mask_of(data, forget), most)
+    require(network, model)
+    chosen = mask_of(data, forget)
+    if most is not None:
+        most = checks.count("most", most, 1, chosen.size)
+    index = _members(chosen, most)
     x, y = data.batch(index)
-    return _share(predictions(network, model, x) == y, mask_of(data, forget)[index])
+    return _share(predictions(network, model, x) == y, chosen[index])
 
 
 def predictions(network: Network, model: Model, x: Any) -> Int[Array, " n"]:

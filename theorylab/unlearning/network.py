@@ -61,7 +61,14 @@ class Network:
         """
         if k is None:
             return self.layers
-        return self.layers[-checks.count("layers", k, 1, len(self.layers)) :]
+        return self.layers[-checks.count("k (number of last layers)", k, 1, len(self.layers)) :]
+
+
+def require(network: Any, *models: Any) -> None:
+    """Refuse what is no `Network`, and where a model is given, what is no `Model`."""
+    checks.instance("network", network, Network, "a Network, made by network(...),")
+    for model in models:
+        checks.instance("model", model, Model, "a Model, such as network.init(key) gives,")
 
 
 def network(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:

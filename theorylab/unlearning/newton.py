@@ -23,7 +23,7 @@ from theorylab.nets import cross_entropy, mse
 from theorylab.ntk import linearize
 from theorylab.pytrees import register
 from theorylab.unlearning.manipulations import TrainingSet
-from theorylab.unlearning.network import Model, Network
+from theorylab.unlearning.network import Model, Network, require
 from theorylab.unlearning.retrain import mask_of
 
 Target = Literal["retain", "influence"]
@@ -72,8 +72,7 @@ def tangent_newton_step(
     Raises:
         InputError: a damping that is not positive, or a mask that does not fit.
     """
-    checks.instance("network", network, Network, "a Network, made by network(...),")
-    checks.instance("model", model, Model, "a Model, such as network.init(key) gives,")
+    require(network, model)
     steps = checks.count("steps", steps)
     damping = jnp.asarray(checks.positive("damping", damping, ndim=0))
     checks.choice("target", target, ("retain", "influence"))
@@ -138,7 +137,8 @@ def conjugate_gradients(matrix: Callable[[PyTree], PyTree], b: PyTree, steps: in
 
 
 def _dot(a: PyTree, b: PyTree) -> Float[Array, ""]:
-    return sum(jnp.vdot(u, v) for u, v in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return jnp.stack([jnp.vdot(u, v) for u, v in pairs]).sum()
 
 
 def _axpy(scale: Array, a: PyTree, b: PyTree) -> PyTree:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Key
 from theorylab import checks
 from theorylab.unlearning.batches import descending
 from theorylab.unlearning.manipulations import TrainingSet
-from theorylab.unlearning.network import Model, Network, belongs
+from theorylab.unlearning.network import Model, Network, belongs, require
 from theorylab.unlearning.training import Budget, train
 
 
@@ -56,7 +56,7 @@ def retrain_without_deletion(
     Source: Goel et al. 2024 (arXiv 2402.14015), section 4; exact unlearning of all layers there.
     """
     checks.key("key", key)
-    checks.instance("network", network, Network, "a Network, made by network(...),")
+    require(network)
     start, rest = jax.random.split(key)
     return _on_the_rest(network, data, network.init(start), forget, budget, rest, None)
 
@@ -86,8 +86,7 @@ def exact_unlearn(
     Source: Goel, Prabhu, Sanyal et al. 2022 (arXiv 2201.06640), EU-k.
     """
     checks.key("key", key)
-    checks.instance("network", network, Network, "a Network, made by network(...),")
-    checks.instance("model", model, Model, "a Model, such as network.init(key) gives,")
+    require(network, model)
     start, rest = jax.random.split(key)
     fresh, last = network.init(start), network.last(layers)
     mixed = [
@@ -126,10 +125,10 @@ def fine_tune(
     return _on_the_rest(network, data, model, forget, budget, key, layers)
 
 
-def mask_of(data: TrainingSet, forget: ArrayLike) -> Bool[Array, " n"]:
+def mask_of(data: TrainingSet, forget: ArrayLike, name: str = "forget") -> Bool[Array, " n"]:
     """The deletion set as a mask of the training set's size."""
     wanted = (_size(data),)
-    return jnp.asarray(checks.within("forget", forget, 0, 1, shape=wanted)).astype(bool)
+    return jnp.asarray(checks.within(name, forget, 0, 1, shape=wanted)).astype(bool)
 
 
 def _size(data: TrainingSet) -> int:

@@ -13,7 +13,7 @@ from theorylab import checks
 from theorylab.nets import cross_entropy
 from theorylab.unlearning.batches import alternating
 from theorylab.unlearning.manipulations import TrainingSet
-from theorylab.unlearning.network import Model, Network
+from theorylab.unlearning.network import Model, Network, require
 from theorylab.unlearning.retrain import mask_of
 from theorylab.unlearning.training import Budget, train
 
@@ -64,8 +64,7 @@ def scrub(
     weight = checks.nonnegative("weight", weight, ndim=0)
     ascent_steps = checks.count("ascent_steps", ascent_steps, 0)
     temperature = float(checks.positive("temperature", temperature, ndim=0))
-    checks.instance("network", network, Network, "a Network, made by network(...),")
-    checks.instance("model", model, Model, "a Model, such as network.init(key) gives,")
+    require(network, model)
     batch_key, step_key = jax.random.split(key)
     chosen = mask_of(data, forget)
     batches = alternating(

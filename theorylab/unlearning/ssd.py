@@ -1,6 +1,8 @@
 """Selective synaptic dampening: parameters that matter far more to the deletion set than to the
 rest are scaled down."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -68,7 +70,8 @@ def _dampen(params: PyTree, forgets: PyTree, retains: PyTree, alpha: Array, lam:
 
 def same_layout(first: str, a: PyTree, second: str, b: PyTree) -> None:
     """Refuse two trees that differ in structure or in a shape."""
-    if jax.tree.structure(a) != jax.tree.structure(b):
+    first_layout: Any = jax.tree.structure(a)
+    if first_layout != jax.tree.structure(b):
         raise InputError(f"{second} is not laid out as {first} is; give one array for each of it")
     for leaf in jax.tree.leaves(a):
         checks.real(first, leaf)

@@ -21,7 +21,7 @@ from theorylab.ntk.convolutions import has_convolutions
 from theorylab.precision import is_traced
 from theorylab.unlearning.batches import Batches
 from theorylab.unlearning.manipulations import TrainingSet
-from theorylab.unlearning.network import Model, Network, belongs
+from theorylab.unlearning.network import Model, Network, belongs, require
 from theorylab.unlearning.schedule import linear_budget_schedule
 
 Loop = Literal["device", "host"] | None
@@ -100,11 +100,12 @@ def train(
     Raises:
         InputError: things that do not fit together.
     """
-    checks.instance("network", network, Network, "a Network, made by network(...),")
+    require(network)
     checks.instance("data", data, TrainingSet, "a TrainingSet, made by manipulate(...),")
     checks.instance("model", model, Model, "a Model, such as network.init(key) gives,")
     checks.instance("budget", budget, Budget, "a Budget(steps=...)")
     checks.key("key", key)
+    checks.instance("batches", batches, Batches, "a Batches of index, weight and ascend")
     network.last(layers)
     if batches.index.shape[0] != budget.steps:
         raise InputError(
@@ -163,7 +164,8 @@ def _join(program: _Program, params: PyTree, weights: list[Array]) -> PyTree:
     leaves, tree = jax.tree.flatten(params)
     new = iter(weights)
     chosen = _trained(program, params)
-    return tree.unflatten([next(new) if c else w for w, c in zip(leaves, chosen, strict=True)])
+    merged = [next(new) if c else w for w, c in zip(leaves, chosen, strict=True)]
+    return jax.tree.unflatten(tree, merged)
 
 
 def _step(

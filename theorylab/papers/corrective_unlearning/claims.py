@@ -1,0 +1,5 @@
+"""Claims."""
+
+from theorylab.lab import Claim
+
+CLAIMS: tuple[Claim, ...] = ()
