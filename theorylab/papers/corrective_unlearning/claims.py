@@ -323,17 +323,17 @@ def _nets(world: str) -> tuple[Claim, ...]:
         Claim(
             f"{world}_poison",
             "ResNet-9: retraining heals less than half of the gap up to half identified, SSD more "
-            "than .6 from a tenth on",
+            "than .6 already",
             f"{PAPER}, abstract; bounds of an independent reading of its figure",
             ("sweep",),
             both(
                 shares(world, P, "rewod", _span(early, high=0.5)),
-                shares(world, P, "ssd", _span((0.1, 0.5, 1.0), 0.6)),
+                shares(world, P, "ssd", _span(early, 0.6)),
             ),
             {
                 DROPPED: both(
                     shares(world, P, "clean", _span(early, high=0.5)),
-                    shares(world, P, "ssd", _span((0.1, 0.5, 1.0), 0.6)),
+                    shares(world, P, "ssd", _span(early, 0.6)),
                 )
             },
             presets=NETS,
@@ -343,8 +343,8 @@ def _nets(world: str) -> tuple[Claim, ...]:
             "ResNet-9: SSD heals less than a quarter of the gap of interclass confusion",
             f"{PAPER}, abstract: SSD fails for interclass confusion",
             ("sweep",),
-            shares(world, C, "ssd", _span((0.1, 0.5, 1.0), high=0.25)),
-            {"RewoD": shares(world, C, "rewod", _span((0.1, 0.5, 1.0), high=0.25))},
+            shares(world, C, "ssd", _span(early, high=0.25)),
+            {"RewoD": shares(world, C, "rewod", _span(early, high=0.25))},
             presets=NETS,
         ),
     )

@@ -43,7 +43,7 @@ STYLES = {
 OTHERS = {
     "rewod": (COLOURS[0], "o", "-"),
     "ssd": (COLOURS[4], "v", "-"),
-    "ssd_deployable": (COLOURS[4], "v", "--"),
+    "ssd_deployable": (COLOURS[5], "P", "--"),
     "eu_k": (COLOURS[1], "s", "--"),
     "newton": (COLOURS[2], "^", "--"),
     "scrub_kl": (COLOURS[3], "D", "--"),
@@ -58,7 +58,7 @@ KINDS = {"poison": "poison", "confusion": "confusion"}
 
 
 def _titled(world: object, size: object) -> str:
-    return f"{TITLES[str(world)]}, |S_m| = {int(float(str(size)))}"
+    return f"{TITLES[str(world)]}, {int(float(str(size)))}"
 
 
 def _curves(axis: Axes, rows: Table, styles: dict, value: str) -> None:
@@ -159,12 +159,12 @@ def _tradeoff(table: Table) -> MplFigure:
             ls="--",
             label="Acc_retain, λ = α",
         )
-        name, _, size = str(world).partition(", ")
+        name = str(world).partition(", ")[0]
         axis.set(
             xscale="log",
             xlabel="α",
             ylabel="accuracy",
-            title=f"{_titled(name, size)}, {importance}",
+            title=f"{TITLES[name]}, {importance}",
         )
     shared_legend(figure, flat[: len(groups)], 3, spare=flat[len(groups) :])
     return figure
@@ -248,7 +248,7 @@ def _order(table: Table) -> MplFigure:
     return figure
 
 
-_BANDS = "Bands are one standard error over seeds."
+_BANDS = "Titles name the world and |S_m|. Bands are one standard error over seeds."
 _READ = "The paper's figure could not be read; axes, curves and shapes follow its description."
 
 FIGURES = (
@@ -324,8 +324,8 @@ FIGURES = (
         ("sweep",),
         summary_table,
         _summary,
-        "Bars are one standard error over seeds; values below -0.95 are drawn there. Dotted: the "
-        "original model; dashed: never manipulated. At the right: the smallest gamma at which "
+        "Titles name the world and |S_m|. Bars are one standard error; values below -0.95 "
+        "are drawn there. Dotted: the original model; dashed: never manipulated. At the right: the smallest gamma at which "
         "Acc_corr reaches .9 of the clean reference.",
         "Published shares are of ResNet-9 on CIFAR-10 and WRN-28-10 on CIFAR-100, averaged.",
     ),
