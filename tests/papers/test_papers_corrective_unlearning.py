@@ -123,6 +123,9 @@ def test_claims_hold_and_controls_are_rejected_when_the_results_say_what_the_pap
 ):
     if claim.id == "published_shares":
         pytest.skip("the made-up curves heal other shares")
+    if claim.kind == "finding":
+        assert claim.evaluate(medium, MEDIUM).status == "unsupported"
+        return
     verdict = claim.evaluate(medium, MEDIUM)
     assert verdict.status == "holds", verdict.as_json()
 

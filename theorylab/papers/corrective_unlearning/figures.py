@@ -182,7 +182,7 @@ def _summary(table: Table) -> MplFigure:
         axis.axvline(1, color="grey", lw=0.8, ls="--")
         axis.set(
             xlabel="share healed, mean over γ",
-            xlim=(-1.0, 1.25),
+            xlim=(-1.0, 1.8),
             title=f"{_titled(world, size)}, {KINDS[str(kind)]}",
         )
     flat[0].set_yticks(range(len(order)), [NAMES[name] for name in order])
@@ -221,7 +221,7 @@ def _healed_rows(axis: Axes, rows: Table, order: Sequence[str]) -> None:
             )
         need = float(row["requirement"])
         text = f"γ ≥ {need:g}" if np.isfinite(need) else "never"
-        axis.text(1.22, place, text, ha="right", va="center", fontsize=7)
+        axis.text(1.77, place, text, ha="right", va="center", fontsize=7)
 
 
 def _order(table: Table) -> MplFigure:
