@@ -231,8 +231,8 @@ CONFUSION = (
     ),
     Claim(
         "batch_means_heal_some_confusion",
-        "With importances of batch means, as in the paper, SSD heals less than a quarter of the gap "
-        "of interclass confusion",
+        "With importances of batch means, as in the paper, SSD heals less than a quarter of the "
+        "gap of interclass confusion",
         f"{PAPER}, abstract: SSD fails for interclass confusion; bound of an independent prototype",
         ("sweep",),
         shares(D, C, "ssd_batch", _span(LATE, high=0.25)),

@@ -138,8 +138,8 @@ _QUICK: Values = {
     "worlds": [DIGITS, MNIST],
     "order_world": MNIST
     | {
-        # crops and flips, and so few poisoned samples that a trigger seen anywhere but in its corner
-        # is learnt less well
+        # crops and flips, and so few poisoned samples that a trigger seen anywhere but in its
+        # corner is learnt less well
         "augment": [2, 1],
         "gammas": [1.0],
         "methods": {},
