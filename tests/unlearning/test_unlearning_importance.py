@@ -60,6 +60,7 @@ def test_batch_means_never_exceed_single_samples(linear, poisoned, seed, size):
         assert (b <= a * (1 + 1e-4) + 1e-9).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("power", [1, 2])
 def test_structured_single_sample_gradients_are_those_of_vmap(small_resnet, large_images, power):
     model = u.pretrain(small_resnet, large_images, u.Budget(2, 8, 0.05), key=KEY)
@@ -102,6 +103,7 @@ def test_the_norm_of_the_outputs_needs_no_labels(linear, poisoned):
     np.testing.assert_allclose(found["w"], expected, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_masks_traced_together_give_what_they_give_alone(mlp, poisoned):
     model = mlp.init(KEY)
     masks = jnp.stack([jnp.arange(40) < k for k in (3, 9)])

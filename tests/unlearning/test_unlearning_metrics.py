@@ -53,6 +53,7 @@ def test_agreement_counts_the_identified_samples_alone():
     assert float(u.deletion_agreement(net, model, data, np.zeros(12, bool))) == 0
 
 
+@pytest.mark.long
 def test_models_and_masks_side_by_side_score_as_alone(mlp, poisoned):
     models = jax.vmap(mlp.init)(jax.random.split(KEY, 3))
     forgets = jnp.stack(

@@ -17,6 +17,7 @@ def test_layers_come_in_the_order_of_the_forward_pass(mlp, small_resnet, linear)
     assert linear.layers == (("b",), ("w",))
 
 
+@pytest.mark.long
 def test_a_network_is_the_module_it_was_made_of():
     from flax import nnx
 
@@ -27,6 +28,7 @@ def test_a_network_is_the_module_it_was_made_of():
     np.testing.assert_allclose(net.logits(net.init(KEY), x), module(x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.long
 def test_training_mode_updates_statistics_of_the_trained_layers_alone(small_resnet):
     model = small_resnet.init(KEY)
     x = jax.random.normal(KEY, (6, 12, 12, 1)) + 1

@@ -50,6 +50,7 @@ def test_the_weakest_threshold_that_neutralises_the_trigger_is_taken(mlp, poison
     )
 
 
+@pytest.mark.long
 def test_searches_side_by_side_end_each_at_its_own_threshold(mlp, poisoned, trained):
     forgets = jnp.stack([u.identified_subset(poisoned.manipulated, g, key=KEY) for g in (0.3, 1.0)])
     run = lambda f: u.potion(mlp, trained, poisoned, f, batch_size=8, most=8)  # noqa: E731

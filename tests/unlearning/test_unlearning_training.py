@@ -83,6 +83,7 @@ def test_with_nothing_removed_retraining_is_pretraining(mlp, poisoned):
     )
 
 
+@pytest.mark.long
 def test_one_program_over_seeds_and_deletion_sets_gives_the_runs_one_by_one(mlp, poisoned):
     original = u.pretrain(mlp, poisoned, BUDGET, key=KEY)
     keys = jax.random.split(KEY, 3)
@@ -101,6 +102,7 @@ def test_one_program_over_seeds_and_deletion_sets_gives_the_runs_one_by_one(mlp,
             close(jax.tree.map(lambda a, i=i: a[i], together), run(forgets[i], keys[i]), rtol=2e-4)
 
 
+@pytest.mark.long
 def test_the_loop_on_the_host_gives_what_the_compiled_one_gives(small_resnet, large_images):
     start = small_resnet.init(KEY)
     forget = forget_of(large_images)
@@ -131,6 +133,7 @@ def test_frozen_layers_come_out_bit_for_bit_running_statistics_included(
             assert np.array_equal(a, b) != moved or (not moved and np.array_equal(a, b))
 
 
+@pytest.mark.long
 def test_frozen_norms_run_in_eval_mode(small_resnet):
     """In train mode the output of an image depends on the others of its batch."""
     model = small_resnet.init(KEY)
