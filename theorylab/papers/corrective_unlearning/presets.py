@@ -68,7 +68,7 @@ CIFAR: Values = {
     "sizes": [8000, 500, 2000],
     "net": {"kind": "resnet9", "width": 16},
     "gammas": [0.1, 0.5],
-    "budget": {"steps": 300, "batch_size": 128, "learning_rate": 0.05, "short": 0.25},
+    "budget": {"steps": 1000, "batch_size": 128, "learning_rate": 0.05, "short": 0.25},
     "augment": [2, 1],
     "order": "augment_first",
     "methods": {
@@ -91,6 +91,7 @@ FASHION: Values = CIFAR | {
     "world": "fashion_mnist",
     "data": "fashion_mnist",
     "augment": [1, 0],
+    "budget": {"steps": 600, "batch_size": 128, "learning_rate": 0.05, "short": 0.25},
 }
 
 
@@ -190,7 +191,7 @@ PRESETS = {
         "medium",
         _QUICK | {"worlds": [DIGITS, MNIST, FASHION, CIFAR]},
         omits=(
-            "ResNet-9 of width 16 (64 in the paper) on 8,000 images shrunk to half the side, 300 "
+            "ResNet-9 of width 16 (64 in the paper) on 8,000 images shrunk to half the side, 1,000 "
             "steps of 128 (4,000 of 512), two shares, 12 of the 50 pairs of SSD, SCRUB and BadT "
             "on the small worlds alone; CIFAR-100 and PCam are left out, Fashion-MNIST is added. "
             f"{_DATA}"
