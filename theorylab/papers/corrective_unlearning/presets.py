@@ -192,7 +192,8 @@ PRESETS = {
         _QUICK | {"worlds": [DIGITS, MNIST, FASHION, CIFAR]},
         omits=(
             "ResNet-9 of width 16 (64 in the paper) on 8,000 images shrunk to half the side, 1,000 "
-            "steps of 128 (Fashion-MNIST: 600; the paper: 4,000 of 512), two shares, 12 of the 50 pairs of SSD, SCRUB and BadT "
+            "steps of 128 (Fashion-MNIST: 600; the paper: 4,000 of 512), "
+            "two shares, 12 of the 50 pairs of SSD, SCRUB and BadT "
             "on the small worlds alone; CIFAR-100 and PCam are left out, Fashion-MNIST is added. "
             f"{_DATA}"
         ),
