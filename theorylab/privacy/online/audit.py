@@ -96,7 +96,7 @@ def audit_cuts(stream: RunLengthStream, *more: int, near: int = 2) -> tuple[int,
     """Rounds at which an audit looks: all up to T = 512; beyond, those within `near` of the ends,
     of the examples and of `more`, and geometric steps from both ends.
     """
-    last = stream.rounds
+    last = checks.instance("stream", stream, RunLengthStream, "a RunLengthStream").rounds
     if last <= WRITTEN_OUT:
         return tuple(range(1, last + 1))
     checks.count("near", near, 0)

@@ -62,6 +62,7 @@ def bisection_bound(
 
     Raises InputError if its rule guarantees nothing at its epsilon.
     """
+    checks.instance("adversary", adversary, BisectionAdversary, "a BisectionAdversary")
     steps = adversary.steps(rounds)
     survival, _ = adversary.bounds(beta, delta, steps)
     forced = adversary.repeats * np.arange(steps + 1) * survival

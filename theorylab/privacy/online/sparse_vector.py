@@ -35,7 +35,7 @@ class Quadrature:
 
     reach: the integral goes over +-reach * b1 (the default leaves out e^-60 of the mass).
     panels: per unit of the smaller noise scale. nodes: per panel.
-    The defaults give every probability above 1e-20 to about 13 digits.
+    The defaults give every probability to about 12 digits and an absolute 1e-26.
     """
 
     reach: float = 60.0
