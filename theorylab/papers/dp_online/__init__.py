@@ -55,10 +55,11 @@ def _figure_one(p: Preset) -> Cells:
 
 
 def _audit(p: Preset) -> Cells:
+    """The learner that keeps its word at every epsilon; those that do not, or need not, at one."""
     near = [
         {"learner": learner, "epsilon": e, "beta": BETA, "k": p["audit_k"], "stream": stream}
         for learner in ("above", "little noise", "textbook", "hazard")
-        for e in p["audit_epsilons"]
+        for e in (p["audit_epsilons"] if learner == "above" else p["audit_epsilons"][-1:])
         for stream in ("none", "some", "many")
     ]
     far = {"learner": "above", "beta": BETA, "k": p["audit_far"], "stream": "some"}

@@ -8,7 +8,15 @@ from matplotlib.figure import Figure as MplFigure
 
 from theorylab.lab import Figure, Table
 from theorylab.papers.dp_online import tables
-from theorylab.plotting import COLOURS, DASHES, MARKERS, panels, ramp, whole_ticks
+from theorylab.plotting import (
+    COLOURS,
+    DASHES,
+    MARKERS,
+    panels,
+    ramp,
+    sample_axis,
+    whole_ticks,
+)
 
 
 def _lines(axis: Axes, table: Table, x: str, y: str, names: Sequence[str]) -> None:
@@ -283,9 +291,10 @@ def _regimes(table: Table) -> MplFigure:
             mew=2,
             label="guarantee",
         )
-        axis.set(xscale="log", xlabel="ε")
+        axis.set_xlabel("ε")
+        sample_axis(axis, rows["epsilon"])
     left.set(ylabel="least p_i", ylim=(0, 1.05))
-    right.set(ylabel="E[M], mistakes", yscale="log")
+    right.set(ylabel="E[M], mistakes", ylim=(0, None))
     left.legend(loc="lower left")
     return figure
 
