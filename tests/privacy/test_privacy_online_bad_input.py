@@ -55,6 +55,16 @@ def released(key, bits):
         return COUNTER.release(key, bits)
 
 
+def counted(key, bit):
+    with po.separate_ledger():
+        return float(COUNTER.step(COUNTER.start(key), bit)[1])
+
+
+def neighbours(epsilon, changes, cuts):
+    audits = po.neighbour_audits(LEARNER, STREAM, epsilon=epsilon, changes=changes, cuts=cuts)
+    return [audit.log_ratio for audit in audits]
+
+
 def mechanism(learner, key, one):
     with po.separate_ledger():
         made = po.SparseVector(learner)
@@ -137,6 +147,8 @@ CALLS = [
     (po.quiet_point, {"marginals": np.full((2, 5), 0.01), "beta": 0.1, "reserved": 2}),
     (po.concentration_domain, {"rounds": 9, "most_ones": 2, "beta": 0.1}),
     (spent, {"key": KEY}),
+    (counted, {"key": KEY, "bit": 1}),
+    (neighbours, {"epsilon": 1.0, "changes": [1, 3], "cuts": [3, 9]}),
     (mechanism, {"learner": LEARNER, "key": KEY, "one": True}),
 ]
 EXCUSED = {
@@ -162,6 +174,8 @@ EXCUSED = {
     "StationaryHazard": "`stationary` above",
     "TreeCounter": "`tree_counter` above",
     "UniformFiring": "`uniform` above",
+    "TreeCounterState": "a result",
+    "neighbour_audits": "`neighbours` above",
     "pieces": "for laws of one's own, given what `law_at` has checked",
     "separate_ledger": "no arguments",
     "spend": "`spent` above",

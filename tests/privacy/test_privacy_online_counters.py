@@ -97,3 +97,39 @@ def test_expected_mistakes_obey_proposition_three():
     )
     assert mistakes.mean() <= 2 * alpha + 0.1 * 128
     assert mistakes.mean() > 0.5 * alpha
+
+
+def stepped(counter, key, bits):
+    state, counts = counter.start(key), []
+    for bit in bits:
+        state, count = counter.step(state, bit)
+        counts.append(float(count))
+    return state, counts
+
+
+def test_a_stream_counted_as_it_comes_has_the_noise_of_its_blocks():
+    """Without noise the counts; with it, prefixes 4 and 5 share the noise of the block 1..4, and 6
+    shares nothing more with 5 than that."""
+    with po.separate_ledger():
+        bits = [1, 0, 1, 1, 0, 1, 1]
+        np.testing.assert_allclose(
+            stepped(po.TreeCounter(7, 1e7), jax.random.key(8), bits)[1], np.cumsum(bits), atol=1e-3
+        )
+        keys = jax.random.split(KEY, 150)
+        errors = np.array([stepped(po.TreeCounter(7, 1.0), k, [0] * 6)[1] for k in keys])
+    scale = 2 * po.TreeCounter(7, 1.0).scale ** 2  # the variance of a block
+    np.testing.assert_allclose((errors**2).mean(0) / scale, [1, 1, 2, 1, 2, 2], rtol=0.75)
+    block = (errors[:, 4] - errors[:, 3]) / np.sqrt(scale)
+    assert abs(np.mean(block * errors[:, 3]) / np.sqrt(scale)) < 0.5
+
+
+def test_a_counter_stops_after_its_rounds_and_takes_a_state_once():
+    with po.separate_ledger():
+        counter = po.TreeCounter(2, 1.0)
+        state, _ = stepped(counter, KEY, [1, 1])
+        with pytest.raises(InputError, match="all 2 rounds"):
+            counter.step(state, 1)
+        first = counter.start(jax.random.key(9))
+        counter.step(first, 0)
+        with pytest.raises(InputError, match="key was used"):
+            counter.step(first, 1)

@@ -102,7 +102,7 @@ def _played(p: Preset) -> Cells:
 def _uniform(p: Preset) -> Cells:
     """Played at one T, exact at others; the law of counted mistakes only where it is short."""
     k, seed = p["uniform_k"], p.seeds(1)[0]
-    sizes = sorted({k, 12, 20, 40, 60})
+    sizes = sorted({k, *p["uniform_exact"]})
     return [
         {"k": n, **BASE, "runs": p["uniform_runs"] if n == k else 0, "seed": seed, "feedback": by}
         for by in ("examples", "mistakes")

@@ -138,7 +138,7 @@ def audit(learner: str, epsilon: float, beta: float, k: int, stream: str) -> Fou
         if rounds <= 511
         else sorted({1, 2, 2**20, on.count(rounds) + 1, rounds // 2, *on.ones[:3], *on.ones[-2:]})
     )
-    audits = [po.firing_time_audit(law, on, at, epsilon=epsilon) for at in changes]
+    audits = list(po.neighbour_audits(law, on, epsilon=epsilon, changes=changes))
     ratios = np.concatenate([a.log_ratios for a in audits])
     edges = np.linspace(-2, 2, 81) * epsilon
     return {

@@ -216,8 +216,7 @@ def growth_curves(lower: str, svt: str = "svt") -> Measure:
     def measure(results: All, preset: Preset) -> list[Evidence]:
         row = next(iter(results["figure_one"]))
         x, c = np.array(row.cell["log_rounds"]), row.cell
-        # what Name & Shame may come to: all T rounds, and at most 1 / delta
-        above = np.maximum(row[lower] / row[svt], row[lower] * c["delta"])
+        above = np.maximum(row[lower] / row[svt], row[lower] / row["shame"])
         crossing = float(np.interp(1 / c["delta"], row[svt], x)) * c["delta"] / c["epsilon"]
         end = float(row[lower if lower != "lower" else "parts_lower"][-1] / row["saturation"])
         return [

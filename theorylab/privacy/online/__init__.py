@@ -6,8 +6,8 @@
     worst_neighbour(learner, RunLengthStream(63, (5, 9)), epsilon=0.5).log_ratio   # at most 0.5
 
 A learner here *fires*: it predicts 0 until a random round and 1 from then on. Own learners plug in
-by their law (`FiringLaw`). Mechanisms that run on data (`TreeCounter.release`, `SparseVector`)
-spend their keys: `spend` says what that catches.
+by their law (`FiringLaw`). Mechanisms that run on data (`TreeCounter.start` and `.release`,
+`SparseVector`) spend their keys: `spend` says what that catches.
 """
 
 from theorylab.privacy.online.adversary import (
@@ -17,7 +17,13 @@ from theorylab.privacy.online.adversary import (
     adversary_for,
     weighted_adversary,
 )
-from theorylab.privacy.online.audit import Audit, audit_cuts, firing_time_audit, worst_neighbour
+from theorylab.privacy.online.audit import (
+    Audit,
+    audit_cuts,
+    firing_time_audit,
+    neighbour_audits,
+    worst_neighbour,
+)
 from theorylab.privacy.online.bounds import (
     MistakeBound,
     PrintedBounds,
@@ -34,6 +40,7 @@ from theorylab.privacy.online.concentration import (
 from theorylab.privacy.online.counters import (
     FirstCrossing,
     TreeCounter,
+    TreeCounterState,
     counter_to_learner,
     gaussian_noise_scale,
     simulate_counter_learner,
@@ -90,6 +97,7 @@ __all__ = [
     "StandardOptimalAlgorithm",
     "StationaryHazard",
     "TreeCounter",
+    "TreeCounterState",
     "UniformFiring",
     "adversary_for",
     "audit_cuts",
@@ -106,6 +114,7 @@ __all__ = [
     "mistake_lower_bound",
     "name_and_shame_expected_mistakes",
     "name_and_shame_mistakes",
+    "neighbour_audits",
     "pieces",
     "point_class",
     "printed_lower_bounds",

@@ -1,7 +1,7 @@
 """Is the learner as private as it says? Exact comparison of its whole firing law on two streams."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,22 +53,38 @@ def firing_time_audit(
     Events of probability below 1e-18 under both are left out. Raises InputError for bad arguments.
     Source: definition of (epsilon, delta)-privacy (Dmitriev et al. 2024, definition 1).
     """
+    checks.instance("stream", stream, RunLengthStream, "a RunLengthStream")
+    checks.count("position", position, 1, stream.rounds)
+    ends = audit_cuts(stream, position) if cuts is None else cuts
+    return next(neighbour_audits(law, stream, epsilon=epsilon, changes=[position], cuts=ends))
+
+
+def neighbour_audits(
+    law: FiringLaw,
+    stream: RunLengthStream,
+    *,
+    epsilon: float,
+    changes: Sequence[int] | None = None,
+    cuts: Sequence[int] | None = None,
+) -> Iterator[Audit]:
+    """The audits of a stream against its neighbours, one for every position that is changed.
+
+    changes: positions to change; None takes all up to T = 512, and beyond those of `audit_cuts`.
+    The other arguments are those of `firing_time_audit`; arguments are checked at the first audit.
+    """
     level = float(checks.number("epsilon", epsilon, 0.0, open_low=True))
     checks.instance("law", law, FiringLaw, "a learner with a firing law")
     checks.instance("stream", stream, RunLengthStream, "a RunLengthStream")
-    other = stream.flipped(position)
-    ends = audit_cuts(stream, position) if cuts is None else positions("cuts", cuts, stream.rounds)
-    if not ends:
-        raise InputError("cuts is empty; at least one round is needed")
-    one, two = law.masses(stream, ends), law.masses(other, ends)
-    seen = np.maximum(one, two) > SMALLEST
-    with np.errstate(divide="ignore"):
-        ratios = np.log(one[seen]) - np.log(two[seen])
-    sticks = [
-        float(np.maximum(a - np.exp(level) * b, 0).sum()) for a, b in ((one, two), (two, one))
-    ]
-    written_out = len(ends) == stream.rounds
-    return Audit(float(np.abs(ratios).max()), max(sticks), ratios, int(position), written_out)
+    every = audit_cuts(stream)
+    tried = every if changes is None else positions("changes", changes, stream.rounds)
+    ends = every if cuts is None else positions("cuts", cuts, stream.rounds)
+    for name, given in (("changes", tried), ("cuts", ends)):
+        if not given:
+            raise InputError(f"{name} is empty; at least one round is needed")
+    one = law.masses(stream, ends)
+    for at in tried:
+        two = law.masses(stream.flipped(at), ends)
+        yield _compared(one, two, level, at, len(ends) == stream.rounds)
 
 
 def worst_neighbour(
@@ -81,15 +97,22 @@ def worst_neighbour(
 ) -> Audit:
     """The audit of the neighbour with the largest log ratio, over one-example changes.
 
-    changes: positions to change; None takes all up to T = 512, and beyond those of `audit_cuts`.
-    The other arguments are those of `firing_time_audit`.
+    The arguments are those of `neighbour_audits`.
     """
-    checks.instance("stream", stream, RunLengthStream, "a RunLengthStream")
-    tried = audit_cuts(stream) if changes is None else positions("changes", changes, stream.rounds)
-    if not tried:
-        raise InputError("changes is empty; at least one position is needed")
-    audits = (firing_time_audit(law, stream, at, epsilon=epsilon, cuts=cuts) for at in tried)
-    return max(audits, key=lambda audit: audit.log_ratio)
+    found = neighbour_audits(law, stream, epsilon=epsilon, changes=changes, cuts=cuts)
+    return max(found, key=lambda audit: audit.log_ratio)
+
+
+def _compared(
+    one: Float[np.ndarray, " n"], two: Float[np.ndarray, " n"], level: float, at: int, exact: bool
+) -> Audit:
+    seen = np.maximum(one, two) > SMALLEST
+    with np.errstate(divide="ignore"):
+        ratios = np.log(one[seen]) - np.log(two[seen])
+    sticks = [
+        float(np.maximum(a - np.exp(level) * b, 0).sum()) for a, b in ((one, two), (two, one))
+    ]
+    return Audit(float(np.abs(ratios).max()), max(sticks), ratios, at, exact)
 
 
 def audit_cuts(stream: RunLengthStream, *more: int, near: int = 2) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ has one noise; a prefix is the sum of at most log2(T) + 1 blocks, one for each b
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,16 @@ from theorylab.privacy.online.streams import RunLengthStream
 
 Noise = Literal["laplace", "gaussian"]
 LONGEST = 2**24
+
+
+class TreeCounterState(NamedTuple):
+    """Where a counter is: examples seen, for every level the ones in its open block and that
+    block's noise, (levels,) each, and the key of the next block."""
+
+    seen: int
+    sums: Float[Array, " levels"]
+    noises: Float[Array, " levels"]
+    key: Array
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,31 @@ class TreeCounter:
         if given.ndim != 1:
             raise InputError(f"bits has shape {given.shape}; one stream, (rounds,), is needed")
         return self.simulate(spend(key), given)
+
+    def start(self, key: Array) -> TreeCounterState:
+        """The state before any example, to count a stream as it comes. The key is spent:
+        InputError if it was before."""
+        noises = jax.random.split(spend(key))[1]
+        return TreeCounterState(0, jnp.zeros(self.levels), jnp.zeros(self.levels), noises)
+
+    def step(self, state: TreeCounterState, bit: int) -> tuple[TreeCounterState, Float[Array, ""]]:
+        """The state after one more example, 0 or 1, and the private count so far.
+
+        The state's key is spent: a state that was stepped before is refused. Raises InputError
+        after T examples, too. In law the counts are those of `release`.
+        """
+        checks.instance("state", state, TreeCounterState, "the state of a start or step")
+        if state.seen >= self.rounds:
+            raise InputError(f"state has seen all {self.rounds} rounds; start a new counter")
+        new = checks.count("bit", bit, 0, 1)
+        here, following = jax.random.split(spend(state.key))
+        seen = state.seen + 1
+        level = (seen & -seen).bit_length() - 1  # the block that ends here joins all below it
+        joined = state.sums[:level].sum() + new
+        sums = state.sums.at[:level].set(0.0).at[level].set(joined)
+        drawn = self.scale * _block_noise(here, (), self.noise)
+        noises = state.noises.at[:level].set(0.0).at[level].set(drawn)
+        return TreeCounterState(seen, sums, noises, following), (sums + noises).sum()
 
     def _bits(self, bits: Any) -> Array:
         given = jnp.asarray(checks.within("bits", bits, 0, 1, whole=True))

@@ -1,8 +1,8 @@
 """A key pays for one release: a ledger that refuses a random key that was used before.
 
 Two private releases with the same key share their noise, and the difference of two outputs shows
-the data bare. Every mechanism here that is *run on data* (`TreeCounter.release`,
-`SparseVector.start` and `.step`) therefore spends its key, and refuses one that was spent before.
+the data bare. Every mechanism here that is *run on data* (`TreeCounter.release`, and `start` and
+`step` of it and of `SparseVector`) therefore spends its key, and refuses one that was spent before.
 Simulations, which draw from a mechanism's law to study it, spend nothing: there a key given twice
 is a run repeated on purpose.
 
