@@ -39,7 +39,7 @@ def _games(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.2)
     left, right = axes[0]
     names = {
-        "front": "ones alone",
+        "front": "all informative",
         "mistakes": "bisection adversary",
         "bound": "best lower bound",
         "plain_bound": "k (1 - 3β)",
@@ -104,7 +104,7 @@ def _front(table: Table) -> MplFigure:
         axis.set(xlabel="log2 T", yscale="log", title=f"b1 = b2 = {noise:g}/ε", ylim=(1.5, 20_000))
         axis.legend(loc="upper left")
         whole_ticks(axis.xaxis)
-    axes[0, 0].set_ylabel("E[M], ones alone")
+    axes[0, 0].set_ylabel("E[M], all informative")
     return figure
 
 
@@ -188,7 +188,7 @@ def _positions(table: Table) -> MplFigure:
     groups = table.groups("k")
     for colour, ((k,), rows) in zip(ramp(len(groups)), groups, strict=True):
         axis.plot(rows["i"], rows["log2_left"], color=colour, marker="", label=f"T = 2^{k:g} - 1")
-    axis.set(xlabel="i-th inserted one", ylabel="log2 of the rounds left after it")
+    axis.set(xlabel="i-th inserted example", ylabel="log2 of the rounds left after it")
     axis.legend(loc="upper right")
     whole_ticks(axis.xaxis)
     return figure
@@ -228,7 +228,12 @@ def _audits(table: Table) -> MplFigure:
         title="All neighbours, all rounds",
     )
     left.set_ylim(top=60)
-    right.set(xlabel="log2 T", ylabel="largest log ratio / ε", title="One more one", yscale="log")
+    right.set(
+        xlabel="log2 T",
+        ylabel="largest log ratio / ε",
+        title="One informative example more",
+        yscale="log",
+    )
     left.legend(loc="upper left")
     right.legend(loc="upper left")
     right.set_ylim(0.3, 8 * float(table.where(panel="rounds")["y"].max()))
@@ -346,7 +351,7 @@ def _concentration(table: Table) -> MplFigure:
     left, right = axes[0]
     left.set(
         xlabel="log10(1/β)",
-        ylabel="E[M], ones alone",
+        ylabel="E[M], all informative",
         title="Concentration costs",
         ylim=(0, 1.5 * float(table.where(panel="beta")["y"].max())),
     )
@@ -475,7 +480,8 @@ FIGURES = (
         tables.concentration,
         _concentration,
         "Left: E[M] on informative examples alone at ε = log(3/2), against the bound that needs "
-        "concentration alone. Right: Name & Shame against the bisection adversary: its p_i is "
-        "below the printed p_(i-1) - 2 q_(i-1) at every step (q_i = 0), and above 1/2 - 4iδ.",
+        "concentration alone. Right: Name & Shame against the bisection adversary: by the printed "
+        "step, p_(i+1) >= p_i - 2 q_i with all q_i = 0, its p_i would stay at 1 (dashed); it falls, "
+        "and stays above 1/2 - 4iδ.",
     ),
 )

@@ -167,11 +167,11 @@ def concentration(results: All, preset: Preset) -> Table:
             table.add(panel="beta", series=series, x=float(-np.log10(b)), y=float(y))
     last = max(results["shame"], key=lambda r: r.cell["delta"])
     p, q, delta = last["survival"], last["mass"], last.cell["delta"]
-    printed = np.concatenate([[p[0]], p[:-1] - 2 * q[:-1]])
+    printed = p[0] - 2 * np.concatenate([[0.0], np.cumsum(q[:-1])])
     for i in range(len(p)):
         for series, y in (
             ("p_i of Name & Shame", p[i]),
-            ("printed step from the row before", printed[i]),
+            ("p_0 - 2 Σ q_j, by the printed step", printed[i]),
             ("1/2 - 4iδ", 0.5 - 4 * i * delta),
         ):
             table.add(panel="step", series=series, x=float(i), y=float(y))
