@@ -481,7 +481,7 @@ FIGURES = (
         _concentration,
         "Left: E[M] on informative examples alone at ε = log(3/2), against the bound that needs "
         "concentration alone. Right: Name & Shame against the bisection adversary: by the printed "
-        "step, p_(i+1) >= p_i - 2 q_i with all q_i = 0, its p_i would stay at 1 (dashed); it falls, "
-        "and stays above 1/2 - 4iδ.",
+        "step, p_(i+1) >= p_i - 2 q_i with all q_i = 0, its p_i would stay at 1 (dashed); it "
+        "falls, and stays above 1/2 - 4iδ.",
     ),
 )
