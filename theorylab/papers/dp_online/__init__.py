@@ -88,13 +88,14 @@ def _soa(p: Preset) -> Cells:
 
 
 def _played(p: Preset) -> Cells:
-    seed, scale = p.seeds(1)[0], 2 / EPSILON
+    base = {"scale": 2 / EPSILON, "beta": BETA, "seed": p.seeds(1)[0]}
     return [
-        {"k": k, "scale": scale, "beta": BETA, "runs": runs, "seed": seed, "by": by}
-        for k, runs, by in (
-            (p["played_k"], p["played_runs"], "rounds"),
-            (p["played_k"], p["stretches_runs"], "stretches"),
-            (p["stretches_k"], p["stretches_runs"], "stretches"),
+        {"k": k, "runs": runs, "by": by, "stream": stream, **base}
+        for k, runs, by, stream in (
+            (p["played_k"], p["played_runs"], "rounds", "adversary"),
+            (p["played_k"], p["played_runs"], "rounds", "informative"),
+            (p["played_k"], p["stretches_runs"], "stretches", "adversary"),
+            (p["stretches_k"], p["stretches_runs"], "stretches", "adversary"),
         )
     ]
 

@@ -199,7 +199,7 @@ CLAIMS = (
         "our derivation: statement 1",
         ("played",),
         standardised("played", "exact"),
-        {"with an error of one round": standardised("played", "late", {"by": "rounds"})},
+        {"with an error of one round": standardised("played", "late")},
         presets=BIG,
     ),
     Claim(
@@ -244,7 +244,7 @@ CLAIMS = (
         f"{PAPER}, proposition 3",
         ("learner",),
         proposition_three("mistakes"),
-        {"α a twentieth": proposition_three("hasty")},
+        {"α a twentieth": proposition_three("hasty", 0.05)},
         presets=BIG,
     ),
     Claim(

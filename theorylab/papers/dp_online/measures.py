@@ -321,7 +321,7 @@ def standardised(experiment: str, exact: str, where: Mapping[str, object] | None
             if float(row["se"]) > 0:
                 z = float((row["mean"] - row[exact]) / row["se"])
                 label = ", ".join(
-                    f"{n} {row.cell[n]}" for n in ("by", "feedback", "k") if n in row.cell
+                    f"{n} {row.cell[n]}" for n in ("stream", "by", "feedback", "k") if n in row.cell
                 )
                 found.append(Evidence(f"standard errors from exact: {label}", z, -4, 4))
         return found
@@ -387,14 +387,14 @@ def counter_growth(array: str) -> Measure:
     return measure
 
 
-def proposition_three(mistakes: str) -> Measure:
-    """E[M] - (2 α + 0.1 #ones) of the learner made of counters is at most 0."""
+def proposition_three(mistakes: str, share: float = 1.0) -> Measure:
+    """E[M] - (2 α + 0.1 #ones) of the learner made of counters is at most 0; share: of α."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         return [
             over_seeds(
                 f"E[M] - (2α + 0.1 T), T = 2^{row.cell['doublings']}",
-                row[mistakes] - (2 * float(row["alpha"]) + 0.1 * float(row["ones"])),
+                row[mistakes] - (2 * share * float(row["alpha"]) + 0.1 * float(row["ones"])),
                 high=0.0,
             )
             for row in results["learner"]

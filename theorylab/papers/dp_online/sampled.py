@@ -11,24 +11,28 @@ from theorylab.privacy import online as po
 Found = Mapping[str, Any]
 
 
-def played(k: int, scale: float, beta: float, runs: int, seed: int, by: str) -> Found:
-    """E[M] of the adversary's stream by simulation beside the exact value, T = 2^k - 1.
+def played(k: int, scale: float, beta: float, runs: int, seed: int, by: str, stream: str) -> Found:
+    """E[M] by simulation beside the exact value, T = 2^k - 1.
 
-    by: "rounds", fresh noise in every round; "stretches", run by run lengths, for any k.
+    stream: "adversary", the one that the bisection ends with, or "informative", up to 2^10 examples
+    of which all are. by: "rounds", fresh noise in every round; "stretches", run by run lengths, for any k.
     `late` is the exact value with an error of one round.
     """
     rounds, key = 2**k - 1, jax.random.key(seed)
     learner = po.calibrate(rounds, beta, threshold_scale=scale, test_scale=scale)
-    stream = po.adversary_for(po.REFERENCE_EPSILON)(learner, rounds).stream
-    if by == "rounds":
-        mistakes = po.simulate_online_game(key, learner, stream, runs).mistakes
+    if stream == "adversary":
+        on = po.adversary_for(po.REFERENCE_EPSILON)(learner, rounds).stream
     else:
-        mistakes = po.simulate_mistakes(key, learner, stream, runs)
+        on = po.front_loaded(rounds, min(rounds, 2**10))
+    if by == "rounds":
+        mistakes = po.simulate_online_game(key, learner, on, runs).mistakes
+    else:
+        mistakes = po.simulate_mistakes(key, learner, on, runs)
     return {
         "mean": mistakes.mean(),
         "se": mistakes.std(ddof=1) / np.sqrt(runs),
-        "exact": learner.expected_mistakes(stream),
-        "late": float(learner.survival(stream, stream.ones).sum()),
+        "exact": learner.expected_mistakes(on),
+        "late": float(learner.survival(on, on.ones).sum()),
     }
 
 
