@@ -15,7 +15,8 @@ def played(k: int, scale: float, beta: float, runs: int, seed: int, by: str, str
     """E[M] by simulation beside the exact value, T = 2^k - 1.
 
     stream: "adversary", the one that the bisection ends with, or "informative", up to 2^10 examples
-    of which all are. by: "rounds", fresh noise in every round; "stretches", run by run lengths, for any k.
+      of which all are.
+    by: "rounds", fresh noise in every round; "stretches", run by run lengths, for any k.
     `late` is the exact value with an error of one round.
     """
     rounds, key = 2**k - 1, jax.random.key(seed)
