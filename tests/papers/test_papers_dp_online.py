@@ -3,7 +3,8 @@ import pytest
 
 from theorylab.lab import Results, Row, Table
 from theorylab.lab.claim import control_said
-from theorylab.papers.dp_online import PAPER, exact, measures, sampled, tables
+from theorylab.papers.dp_online import PAPER, exact, sampled, tables
+from theorylab.papers.dp_online.claims import mechanisms, mistakes
 from theorylab.papers.dp_online.published import COUNTER_QUANTILES, FRONT, PARTS, ROWS
 from theorylab.plotting import house_style
 from theorylab.privacy import online as po
@@ -58,28 +59,28 @@ def test_claims_hold_and_each_control_is_rejected(results, claim):
 @pytest.mark.parametrize(
     "measure, experiment, damage",
     [
-        (measures.reference_rows(), "game", {"theta": lambda x: x + 0.5}),
-        (measures.reference_rows(), "game", {"mistakes": lambda x: 1.01 * x}),
-        (measures.invariants("private"), "game", {"survival": lambda x: x - 0.3}),
-        (measures.invariants("private"), "game", {"mass": lambda x: 100 * x}),
-        (measures.printed_claim("private"), "game", {"mistakes": lambda x: x / 20}),
-        (measures.slope(np.log(2)), "front", {"mistakes": lambda x: x**1.01}),
-        (measures.shame_claim(), "shame", {"survival": lambda x: x - 0.6}),
-        (measures.shame_mistakes("whole"), "shame", {"played": lambda x: x + 1e-6}),
-        (measures.regimes("own"), "regime", {"least": lambda x: x - 0.2}),
-        (measures.regimes("own"), "regime", {"mistakes": lambda x: x / 2}),
-        (measures.growth_curves("lower"), "figure_one", {"lower": lambda x: 30 * x}),
-        (measures.audited("above"), "audit", {"log_ratio": lambda x: x + 1e-5}),
-        (measures.audited("above"), "audit", {"delta": lambda x: x + 1e-6}),
-        (measures.only_locally_private("hazard"), "horizon", {"step": lambda x: 2 * x}),
-        (measures.ones_alone("mistakes"), "concentrated", {"mistakes": lambda x: x / 3}),
-        (measures.uniform_bound("exact"), "uniform", {"exact": lambda x: x / 2}),
-        (measures.standardised("played", "exact"), "played", {"mean": lambda x: x + 1}),
-        (measures.quiet(True), "lemma", {"union": lambda x: x + 0.11}),
-        (measures.counter_quantiles("largest"), "counters", {"largest": lambda x: 1.3 * x}),
-        (measures.proposition_three("mistakes"), "learner", {"mistakes": lambda x: 9 * x}),
-        (measures.dimensions("closed"), "dimensions", {"found": lambda x: x + 1}),
-        (measures.tight(1.0), "heat", {"mistakes": lambda x: 2 * x}),
+        (mistakes.reference_rows(), "game", {"theta": lambda x: x + 0.5}),
+        (mistakes.reference_rows(), "game", {"mistakes": lambda x: 1.01 * x}),
+        (mistakes.invariants("private"), "game", {"survival": lambda x: x - 0.3}),
+        (mistakes.invariants("private"), "game", {"mass": lambda x: 100 * x}),
+        (mistakes.printed_claim("private"), "game", {"mistakes": lambda x: x / 20}),
+        (mistakes.slope(np.log(2)), "front", {"mistakes": lambda x: x**1.01}),
+        (mistakes.shame_claim(), "shame", {"survival": lambda x: x - 0.6}),
+        (mistakes.shame_mistakes("whole"), "shame", {"played": lambda x: x + 1e-6}),
+        (mistakes.regimes("own"), "regime", {"least": lambda x: x - 0.2}),
+        (mistakes.regimes("own"), "regime", {"mistakes": lambda x: x / 2}),
+        (mistakes.growth_curves("lower"), "figure_one", {"lower": lambda x: 30 * x}),
+        (mechanisms.audited("above"), "audit", {"log_ratio": lambda x: x + 1e-5}),
+        (mechanisms.audited("above"), "audit", {"delta": lambda x: x + 1e-6}),
+        (mechanisms.only_locally_private("hazard"), "horizon", {"step": lambda x: 2 * x}),
+        (mistakes.ones_alone("mistakes"), "concentrated", {"mistakes": lambda x: x / 3}),
+        (mechanisms.uniform_bound("exact"), "uniform", {"exact": lambda x: x / 2}),
+        (mechanisms.standardised("played", "exact"), "played", {"mean": lambda x: x + 1}),
+        (mechanisms.quiet(True), "lemma", {"union": lambda x: x + 0.11}),
+        (mechanisms.counter_quantiles("largest"), "counters", {"largest": lambda x: 1.3 * x}),
+        (mechanisms.proposition_three("mistakes"), "learner", {"mistakes": lambda x: 9 * x}),
+        (mistakes.dimensions("closed"), "dimensions", {"found": lambda x: x + 1}),
+        (mechanisms.tight(1.0), "heat", {"mistakes": lambda x: 2 * x}),
     ],
 )
 def test_a_claim_fails_when_its_numbers_are_wrong(results, measure, experiment, damage):
@@ -89,8 +90,8 @@ def test_a_claim_fails_when_its_numbers_are_wrong(results, measure, experiment, 
 
 def test_the_printed_step_would_be_believed_of_a_learner_that_never_fires(results):
     still = changed(results, "shame", survival=np.ones_like)
-    assert all(e.holds for e in measures.printed_step(still, SMOKE))
-    assert not any(e.holds for e in measures.printed_step(results, SMOKE))
+    assert all(e.holds for e in mistakes.printed_step(still, SMOKE))
+    assert not any(e.holds for e in mistakes.printed_step(results, SMOKE))
 
 
 def test_an_error_of_one_round_shows(results):

@@ -96,7 +96,7 @@ CALLS = [
     (LEARNER.law_at, {"stream": STREAM, "cuts": [0, 3, 9]}),
     (LEARNER.survival, {"stream": STREAM, "rounds": [0, 3, 9]}),
     (LEARNER.expected_mistakes, {"stream": STREAM}),
-    (LEARNER.expected_front_loaded, {"rounds": 9, "tolerance": 1e-12}),
+    (LEARNER.expected_front_loaded, {"rounds": 9, "tol": 1e-12}),
     (LEARNER.concentration, {"rounds": 9}),
     (stationary, {"threshold": 3.0, "epsilon": 0.5}),
     (shame, {"delta": 0.2}),

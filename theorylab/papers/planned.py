@@ -40,13 +40,6 @@ PLANNED: Mapping[str, Planned] = MappingProxyType(
             "algorithm couples the records, so the guarantee of the algorithm alone is wrong. "
             "The paper bounds what it really is.",
         ),
-        "dp_online": Planned(
-            "On the Growth of Mistakes in Differentially Private Online Learning: A Lower "
-            "Bound Perspective",
-            "Without privacy the number of mistakes of an online learner need not grow with "
-            "the number of rounds. With differential privacy it must, as the logarithm, for "
-            "every learner of a wide class.",
-        ),
         "corrective_unlearning": Planned(
             "Corrective Machine Unlearning",
             "Remove the effect of manipulated training data when only a part of it has been "

@@ -1,6 +1,38 @@
-"""The numbers of every preset, one value a line."""
+"""The presets, and what each of their values means."""
 
 from theorylab.lab import Preset
+
+MEANINGS = {
+    "k": "log2 of the numbers of rounds in the table of mistakes",
+    "front_epsilons": "levels of privacy at which mistakes on ones alone are counted",
+    "front_doublings": "log2 of the numbers of rounds there",
+    "regimes": "[epsilon, log2 of the rounds] where the adversary of each regime plays",
+    "log_rounds": "natural logarithms of the numbers of rounds of figure 1",
+    "audit_k": "log2 of the rounds of the exact audits of every learner",
+    "audit_epsilons": "levels of privacy of the audits",
+    "audit_far": "log2 of the rounds of the audit of the learner that keeps its word",
+    "horizon_doublings": "log2 of the numbers of rounds that tell whether the horizon matters",
+    "betas": "failure probabilities beta of the concentrated learner",
+    "concentrated_rounds": "rounds there",
+    "dimension_points": "domain sizes whose Littlestone dimension is computed",
+    "soa": "[points, rounds] of the games of the standard optimal algorithm",
+    "played_k": "log2 of the rounds of games that are played round by round",
+    "played_runs": "such games",
+    "stretches_k": "log2 of the rounds of games that are played a stretch at a time",
+    "stretches_runs": "such games",
+    "uniform_k": "log2 of the rounds of the played games of uniform firing",
+    "uniform_runs": "such games",
+    "uniform_exact": "log2 of the rounds where uniform firing is computed exactly",
+    "counter_doublings": "log2 of the rounds of tree counters with Laplace noise",
+    "counter_runs": "runs of each counter",
+    "gaussian_doublings": "log2 of the rounds of tree counters with Gaussian noise",
+    "learner_doublings": "log2 of the rounds of the learner made of counters",
+    "learner_runs": "its runs",
+    "lemma_points": "points of the domain of the concentration lemma",
+    "laws": "random laws that the lemma is tried on",
+    "heat_epsilons": "levels of privacy of the map of rates",
+    "heat_doublings": "log2 of the rounds of that map",
+}
 
 _QUICK = {
     "k": [6, 10, 14, 20, 30, 40, 60],

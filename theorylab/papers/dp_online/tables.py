@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from theorylab.lab import Preset, Results, Table
-from theorylab.papers.dp_online.measures import of_row, rates
+from theorylab.papers.dp_online.claims.shared import of_row, rates
 from theorylab.papers.dp_online.published import (
     COLUMNS,
     COUNTER_QUANTILES,

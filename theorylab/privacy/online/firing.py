@@ -96,19 +96,19 @@ class FiringLaw(ABC):
         it has fired."""
         return float(np.sum(self.survival(stream, [o - 1 for o in _stream(stream).ones])))
 
-    def expected_front_loaded(self, rounds: int, tolerance: float = 1e-14) -> float:
-        """E[M] when all T examples are ones, to relative error about `tolerance`.
+    def expected_front_loaded(self, rounds: int, tol: float = 1e-14) -> float:
+        """E[M] when all T examples are ones, to relative error about `tol`.
 
-        Ones that the learner would meet unfired with probability below `tolerance` are left out, so
+        Ones that the learner would meet unfired with probability below `tol` are left out, so
         that T may be 2^60.
         """
         horizon = checks.count("rounds", rounds)
-        checks.number("tolerance", tolerance, 0.0, 1.0, open_low=True, open_high=True)
+        checks.number("tol", tol, 0.0, 1.0, open_low=True, open_high=True)
         size = min(64, horizon)
         while True:
             ones = tuple(range(1, size + 1))
             silent = self.survival(RunLengthStream(horizon, ones), [o - 1 for o in ones])
-            if size == horizon or silent[-1] < tolerance:
+            if size == horizon or silent[-1] < tol:
                 return float(silent.sum())
             if size >= LONGEST:
                 raise InputError(

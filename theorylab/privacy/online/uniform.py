@@ -67,9 +67,9 @@ class UniformFiring(FiringLaw):
         """E[M]: half the sum over the ones of the probability that it has not fired before."""
         return super().expected_mistakes(stream) / 2
 
-    def expected_front_loaded(self, rounds: int, tolerance: float = 1e-14) -> float:
+    def expected_front_loaded(self, rounds: int, tol: float = 1e-14) -> float:
         """E[M] when all T examples are ones."""
-        return super().expected_front_loaded(rounds, tolerance) / 2
+        return super().expected_front_loaded(rounds, tol) / 2
 
 
 @jax.jit

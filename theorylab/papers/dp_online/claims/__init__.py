@@ -3,30 +3,32 @@
 import numpy as np
 
 from theorylab.lab import Claim
-from theorylab.papers.dp_online.measures import (
+from theorylab.papers.dp_online.claims.mechanisms import (
     audited,
     counter_growth,
     counter_quantiles,
+    only_locally_private,
+    proposition_three,
+    quiet,
+    standardised,
+    tight,
+    uniform_bound,
+)
+from theorylab.papers.dp_online.claims.mistakes import (
     dimensions,
     front_rows,
     growth_curves,
     invariants,
     ones_alone,
-    only_locally_private,
     parts_rows,
     printed_claim,
     printed_step,
-    proposition_three,
-    quiet,
     reference_rows,
     regimes,
     shame_claim,
     shame_mistakes,
     slope,
     soa,
-    standardised,
-    tight,
-    uniform_bound,
 )
 
 PAPER = "Dmitriev, Szabó, Sanyal 2024"
