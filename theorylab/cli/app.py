@@ -128,8 +128,10 @@ def reproduce(  # noqa: PLR0913
     executor: ExecutorOpt = "here",
     changes: SetOpt = None,
 ) -> None:
-    """Compute and draw the figures of a paper, and check its claims. A stopped run resumes where it
-    was."""
+    """Compute and draw the figures of a paper, and check its claims.
+
+    A stopped run resumes where it was.
+    """
     from theorylab.lab.gallery import write_gallery
     from theorylab.lab.reproduce import reproduce as run
     from theorylab.report.verdicts import record_of
@@ -155,8 +157,7 @@ def reproduce(  # noqa: PLR0913
 
     gallery = write_gallery(papers.rooms().values(), out)
     tell(
-        f"{runner.computed} cells computed, {runner.found} found in {store}; captions and "
-        f"claims "
+        f"{runner.computed} cells computed, {runner.found} found in {store}; captions and claims "
         f"in {gallery}"
     )
     raise typer.Exit(1 if failed else 0)
@@ -258,8 +259,10 @@ def verify(  # noqa: PLR0913
 
 
 def _set_aside_if_damaged(target: Path) -> None:
-    """Keep a file of verdicts that cannot be read under another name, before one is written in its
-    place."""
+    """Keep a file of verdicts that cannot be read under another name.
+
+    Another one is about to be written in its place.
+    """
     from theorylab.report.verdicts import read_records
 
     try:
@@ -317,8 +320,10 @@ def _require_writable(folder: Path, option: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the `theorylab` command. Long compilations are kept on disk, beside the data
-    sets."""
+    """Entry point of the `theorylab` command.
+
+    Long compilations are kept on disk, beside the data sets.
+    """
     from theorylab.data.cache import cache_dir
 
     # JAX reads it when it starts
@@ -327,8 +332,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code. With THEORYLAB_DEBUG set, an error shows its
-    traceback."""
+    """Run the command line and return its exit code.
+
+    With THEORYLAB_DEBUG set, an error shows its traceback.
+    """
     command = typer.main.get_command(app)
     try:
         words = None if arguments is None else list(arguments)

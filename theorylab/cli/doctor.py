@@ -7,8 +7,10 @@ from theorylab.cli.layout import tell_pairs
 
 
 def matmul_rate(size: int = 2048, repeats: int = 3) -> float:
-    """Measured float32 matrix-product rate of the default device at full precision, in GFLOP/s
-    (best of `repeats`)."""
+    """The best of `repeats` measured rates of float32 matrix products, in GFLOP/s.
+
+    On the default device, at full precision.
+    """
     import jax
     import jax.numpy as jnp
 
