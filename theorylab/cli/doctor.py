@@ -26,7 +26,7 @@ def matmul_rate(size: int = 2048, repeats: int = 3) -> float:
 
 
 def doctor() -> None:
-    """Versions, devices, data, and the speed of this machine."""
+    """Print versions, devices, data sets and speed of this machine."""
     import jax
     import jax.numpy as jnp
 
