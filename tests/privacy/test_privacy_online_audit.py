@@ -58,6 +58,7 @@ def test_too_little_noise_is_found_out():
     assert worst.log_ratio > 1.05 and worst.delta > 1e-3
 
 
+@pytest.mark.long
 def test_over_sixty_doublings_the_audit_still_holds():
     learner = po.calibrate(2**60, 0.1, threshold_scale=2.0, test_scale=2.0)
     stream = po.adversary_for(0.4)(learner, 2**60).stream

@@ -107,6 +107,7 @@ def stepped(counter, key, bits):
     return state, counts
 
 
+@pytest.mark.long
 def test_a_stream_counted_as_it_comes_has_the_noise_of_its_blocks():
     """Without noise the counts; with it, prefixes 4 and 5 share the noise of the block 1..4, and 6
     shares nothing more with 5 than that."""

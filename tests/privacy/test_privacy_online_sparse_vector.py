@@ -143,6 +143,7 @@ def test_the_law_is_a_law_and_more_ones_fire_earlier(made, theta, b1, b2):
     assert (more <= silent + 1e-12).all() if 1 not in ones else (more >= silent - 1e-12).all()
 
 
+@pytest.mark.long
 def test_finer_quadrature_changes_nothing():
     fine = po.Quadrature(reach=80.0, panels=12, nodes=20)
     for rounds in (100, 2**55):

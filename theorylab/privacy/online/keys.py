@@ -10,7 +10,7 @@ What is caught, by the value of the key: the same key twice, a copy of it, a key
 same seed, the same child of a split or `fold_in`, in any order, in all threads of one process.
 (JAX's own `jax.debug_key_reuse` follows key *objects*, and lets `jax.random.key(0)` made twice
 pass.)
-What cannot be caught: keys of other processes or of a session before; a key that other code
+What cannot be caught: keys of other processes or of an earlier one; a key that other code
 (`jax.random.normal(key)`) draws from; a key and another that is derived from it; keys inside a
 compiled function, whose values are not known: releases refuse traced keys.
 """
