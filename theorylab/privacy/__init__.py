@@ -1,8 +1,43 @@
 """Differential privacy: what a private algorithm costs, and whether it is as private as it says.
 
 theorylab.privacy.online      # private online learning: mistakes, adversaries, exact audits
+theorylab.privacy.renyi       # Rényi and zCDP curves of mechanisms, conversion to (epsilon, delta)
+theorylab.privacy.smooth      # what a mechanism costs when all records move a little
+theorylab.privacy.meta_theorem          # both together: the cost behind a pre-processing
+theorylab.privacy.preprocessing         # imputation, clusters, principal directions, scales
+theorylab.privacy.sensitivity           # how far they move the other records
+theorylab.privacy.worst_case            # searches for data sets that come close to these bounds
+theorylab.privacy.propose_test_release  # guarantees without a promise about the data
+theorylab.privacy.naive_accounting      # accounting that forgets the pre-processing, refuted
+theorylab.privacy.pipelines             # private learners to put behind a pre-processing
 """
 
-from theorylab.privacy import online
+from theorylab.privacy import (
+    meta_theorem,
+    naive_accounting,
+    online,
+    pipelines,
+    preprocessing,
+    propose_test_release,
+    renyi,
+    sensitivity,
+    smooth,
+    worst_case,
+    worst_case_spectral,
+    worst_case_studies,
+)
 
-__all__ = ["online"]
+__all__ = [
+    "meta_theorem",
+    "naive_accounting",
+    "online",
+    "pipelines",
+    "preprocessing",
+    "propose_test_release",
+    "renyi",
+    "sensitivity",
+    "smooth",
+    "worst_case",
+    "worst_case_spectral",
+    "worst_case_studies",
+]
