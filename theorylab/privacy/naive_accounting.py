@@ -52,7 +52,8 @@ class NaiveAttack:
         Raises:
             InputError: a delta out of range.
         """
-        level = gaussian_epsilon(self.claimed_shift, delta=claimed_delta)
+        delta = checks.number("claimed_delta", claimed_delta, 0, 1, open_low=True, open_high=True)
+        level = gaussian_epsilon(self.claimed_shift, delta=float(delta))
         return gaussian_delta(self.exact_shift, epsilon=level) if self.exact_shift else 0.0
 
 
@@ -75,12 +76,21 @@ def attack_noisy_mean(
     """
     checks.function("apply", apply)
     left = np.asarray(checks.real("first", first, ndim=2), np.float64)
-    right = np.asarray(checks.real("second", second, shape=left.shape), np.float64)
+    right = np.asarray(checks.real("second", second, ndim=2), np.float64)
+    if left.shape != right.shape:
+        raise InputError(
+            f"first has shape {left.shape} and second {right.shape}; neighbours have the same"
+        )
     std = float(checks.number("noise_std", noise_std, 0.0, open_low=True))
     changed = int((~((left == right) | (np.isnan(left) & np.isnan(right)))).any(1).sum())
     if changed > 1:
         raise InputError(f"second differs from first in {changed} records; one at most is needed")
     moved = float(np.linalg.norm(apply(left).mean(0) - apply(right).mean(0))) / std
+    if not np.isfinite(moved):
+        raise InputError(
+            "first or second holds nan or inf after apply; finite images are needed (impute "
+            "missing records)"
+        )
     claim = 2 / (len(left) * std)
     return NaiveAttack(claim**2 / 2, moved**2 / 2, claim, moved)
 

@@ -51,7 +51,12 @@ def private_logistic_regression(
         InputError: an argument out of range, records outside the ball, or a key used before.
     """
     rows = _in_ball(records)
-    signs = checks.signs("labels", labels, n=rows.shape[0])
+    signs = checks.signs("labels", labels)
+    if signs.shape != rows.shape[:1]:
+        raise InputError(
+            f"labels has shape {signs.shape} and records {rows.shape}; one label for each record "
+            "is needed"
+        )
     many = checks.count("steps", steps)
     sizes = (
         checks.number("step_size", step_size, 0.0, open_low=True),
@@ -134,7 +139,8 @@ def _descend(
 
 def _in_ball(records: Any) -> Any:
     array = np.asarray(checks.finite("records", records, ndim=2))
-    rows = array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+    wide = array.dtype == np.float64 and jax.config.read("jax_enable_x64")
+    rows = array.astype(np.float64 if wide else np.float32)
     longest = float(np.linalg.norm(rows, axis=1).max())
     if longest > BALL:
         raise InputError(

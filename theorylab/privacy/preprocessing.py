@@ -97,8 +97,8 @@ def impute_trimmed_mean(column: Any, *, trimmed: int) -> Column:
     seen = (~np.isnan(entries)).sum(-1)
     if (seen - 2 * cut < 1).any():
         raise InputError(
-            f"trimmed = {cut}; fewer than half of the entries that are there, {int(seen.min())}, "
-            "are needed at each end"
+            f"trimmed = {cut} and column has {int(seen.min())} entries that are there; fewer than "
+            "half of them are needed at each end"
         )
     place = np.arange(entries.shape[-1])
     inside = (place >= cut) & (place < (seen - cut)[..., None])
@@ -125,7 +125,8 @@ def impute_regression(features: Any, targets: Any, *, penalty: float) -> Column:
     ridge = float(checks.number("penalty", penalty, 0.0, open_low=True))
     if rows.shape[:-1] != entries.shape:
         raise InputError(
-            f"targets has shape {entries.shape}; one for each record, {rows.shape[:-1]}, is needed"
+            f"targets has shape {entries.shape} and features {rows.shape}; one target for each "
+            "record is needed"
         )
     seen = ~np.isnan(entries)
     used = np.where(seen[..., None], rows, 0.0)
@@ -267,7 +268,7 @@ def eigengaps(records: Any, *, rank: int, centred: bool = False) -> Any:
         InputError: an argument out of range.
     """
     rows = _records(records)
-    k = checks.count("rank", rank, at_most=rows.shape[-1] - 1)
+    k = _rank(rows, rank)
     values = np.linalg.eigvalsh(_covariance(rows, checks.flag("centred", centred)))
     return values[..., -k] - values[..., -k - 1]
 
@@ -280,10 +281,16 @@ def _covariance(rows: Records, centred: bool) -> Any:
 def _principal(records: Any, rank: int, centre: str) -> tuple[Records, Any]:
     """The records to multiply, and the basis (..., d, rank)."""
     rows = _records(records)
-    k = checks.count("rank", rank, at_most=rows.shape[-1] - 1)
+    k = _rank(rows, rank)
     checks.choice("centre", centre, CENTRES)
     basis = np.linalg.eigh(_covariance(rows, centre != "none"))[1][..., -k:]
     return rows - rows.mean(-2, keepdims=True) if centre == "records" else rows, basis
+
+
+def _rank(rows: Records, rank: int) -> int:
+    if rows.shape[-1] < 2:
+        raise InputError(f"records has shape {rows.shape}; at least 2 features are needed")
+    return checks.count("rank", rank, at_most=rows.shape[-1] - 1)
 
 
 def _near(rows: Records, radius: Any) -> Any:
@@ -302,14 +309,16 @@ def _records(value: Any, name: str = "records", *, gaps: bool = False) -> Record
     array = np.asarray(checks.real(name, value), np.float64)
     if array.ndim < 2:
         raise InputError(f"{name} has shape {array.shape}; (records, features) is needed")
-    return _inside(name, array, np.linalg.norm(np.nan_to_num(array, nan=0.0), axis=-1), gaps)
+    return _inside(
+        name, array, np.linalg.norm(np.where(np.isnan(array), 0.0, array), axis=-1), gaps
+    )
 
 
 def _column(value: Any, name: str = "column", *, gaps: bool = False) -> Column:
     array = np.asarray(checks.real(name, value), np.float64)
     if array.ndim < 1:
         raise InputError(f"{name} = {checks.shown(value)}; a column of entries is needed")
-    return _inside(name, array, np.abs(np.nan_to_num(array, nan=0.0)), gaps)
+    return _inside(name, array, np.abs(np.where(np.isnan(array), 0.0, array)), gaps)
 
 
 def _inside(name: str, array: Any, size: Any, gaps: bool) -> Any:

@@ -193,7 +193,7 @@ def dropping_study(*, n: int = 12, radius: float = 0.3) -> Study:
     Raises:
         InputError: an argument out of range.
     """
-    size, wide = _clusters(n, radius)
+    size, wide = _clusters(n, radius, "radius")
 
     def draw(generator: np.random.Generator, pairs: int) -> Draw:
         centre = generator.uniform(0, 2 * np.pi, (pairs, 1))
@@ -260,9 +260,9 @@ def _counts(n: int, missing: int) -> tuple[int, int]:
     return size, checks.count("missing", missing, at_least=0, at_most=size - 3)
 
 
-def _clusters(n: int, diameter: float) -> tuple[int, float]:
+def _clusters(n: int, diameter: float, name: str = "diameter") -> tuple[int, float]:
     size = checks.count("n", n, at_least=4)
-    return size, float(checks.number("diameter", diameter, 0.0, 0.5, open_low=True))
+    return size, float(checks.number(name, diameter, 0.0, 0.5, open_low=True))
 
 
 def _gone(data: Any) -> Any:
