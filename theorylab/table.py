@@ -13,8 +13,20 @@ Value = str | float | int
 
 
 class Table:
-    """Named columns of equal length. Build it row by row with `add`, read it by column, by group or
-    by condition."""
+    """Named columns of equal length.
+
+    Build it row by row with `add`, read it by column, by group or by condition.
+
+    Args:
+        columns: their names.
+
+    Examples:
+        >>> table = Table("n", "risk")
+        >>> table.add(n=10, risk=0.5)
+        >>> print(table.to_csv().strip())
+        n,risk
+        10,0.5
+    """
 
     def __init__(self, *columns: str):
         self._columns: dict[str, list[Value]] = {c: [] for c in columns}
@@ -34,9 +46,11 @@ class Table:
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
         return tuple(self._columns)
 
     def rows(self) -> Iterator[Mapping[str, Value]]:
+        """One dictionary per row."""
         return (
             dict(zip(self._columns, r, strict=True))
             for r in zip(*self._columns.values(), strict=True)

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -86,8 +87,11 @@ from theorylab.lab import Claim, Evidence, gallery
         (["report", "--seed", "-1"], "seed must be 0 or more, not -1"),
         (
             ["report", "--store", "none"],
-            "--store none: no such folder; run `theorylab reproduce all` first",
+            "--store none: no such folder; name another store, or none to see the gallery",
         ),
+        (["report", "--figures", "none"], "--figures none: no such folder"),
+        (["redraw", "toy", "--out", "none"], "--out none: no such folder"),
+        (["redraw", "tyo"], "unknown paper 'tyo'"),
     ],
 )
 def test_a_mistake_is_one_line_with_exit_code_2_and_nothing_is_written(
@@ -123,13 +127,35 @@ def test_reproduce_writes_figures_claims_and_the_gallery(desk, capsys):
     )
     gallery = (desk / "figures" / "README.md").read_text()
     assert (
-        "toy/toy_fig1.dark.png" in gallery
+        'src="toy/toy_fig1.png"' in gallery
         and "cube: rejected" in gallery
         and "theorylab reproduce toy" in gallery
     )
     assert run(["reproduce", "toy", "--figure", "toy_fig1", "--out", "elsewhere"]) == 0
     assert "0 cells computed, 6 found" in capsys.readouterr().out
     assert not (desk / "elsewhere" / "toy" / "claims.json").exists()
+
+
+def test_redraw_makes_the_pictures_again_from_the_numbers_and_computes_nothing(desk, capsys):
+    assert run(["reproduce", "toy"]) == 0
+    folder = desk / "figures" / "toy"
+    first = {p.name: p.read_bytes() for p in folder.iterdir()}
+    for name in ("toy_fig1.png", "toy_fig1.dark.png", "toy_fig1.pdf"):
+        (folder / name).unlink()
+    shutil.rmtree(desk / "results")
+    assert run(["redraw", "toy"]) == 0
+    assert "1 figure drawn as PNG, dark PNG and PDF" in capsys.readouterr().out
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == first
+    assert not (desk / "results").exists()
+    (folder / "toy_fig1.csv").write_text("x,mean\n1,9\n")
+    assert run(["redraw", "toy"]) == 2
+    assert "toy_fig1.csv is missing, damaged or was changed by hand" in capsys.readouterr().err
+    assert (folder / "toy_fig1.png").read_bytes() == first["toy_fig1.png"]
+    monkeypatched = {"toy": toy.PAPER, "two": replace(toy.PAPER, slug="two")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(papers, "rooms", lambda: monkeypatched)
+        assert run(["redraw", "all", "--figure", "toy_fig1"]) == 2
+    assert "--figure needs one paper" in capsys.readouterr().err
 
 
 def test_a_changed_value_is_part_of_the_command_in_the_provenance(desk):
@@ -165,6 +191,17 @@ def test_a_report_of_a_paper_with_a_failing_claim_exits_with_1(desk, capsys, mon
     monkeypatch.setattr("theorylab.report.build", build)
     assert run(["report", "--out", "site"]) == 0
     assert "theorylab report --out site --preset quick" in (desk / "pages" / "index.md").read_text()
+    shutil.rmtree(desk / "results")
+    capsys.readouterr()
+    assert run(["report", "--out", "site"]) == 0
+    assert "from the gallery: toy" in capsys.readouterr().out
+    numbers = desk / "figures" / "toy" / "toy_fig1.csv"
+    numbers.write_text(numbers.read_text().replace("9", "8"))
+    assert run(["report", "--out", "site"]) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "damaged: figures/toy/toy_fig1.csv is missing, damaged or was changed by hand" in told
+    assert "incomplete: toy" in told
+    assert run(["reproduce", "toy"]) == 0
     claim = Claim("c", "x in [0, 1]", "here", ("squares",), say(2.0), {"wrong": say(3.0)})
     monkeypatch.setattr(papers, "rooms", lambda: {"toy": replace(toy.PAPER, claims=(claim,))})
     assert run(["report", "--out", "site"]) == 1

@@ -66,6 +66,34 @@ def test_a_small_mass_keeps_its_digits():
     np.testing.assert_allclose(mass, expected, rtol=1e-12, atol=1e-26)  # what is out of reach
 
 
+@pytest.mark.long
+def test_the_last_mass_of_the_table_agrees_with_thirty_digits():
+    """The adversary's last interval of T = 2^60 - 1: one test after 59 ones and 10^18 others."""
+    rounds = 2**60 - 1
+    learner = po.calibrate(rounds, 0.1, threshold_scale=2 / EPS, test_scale=2 / EPS)
+    attack = po.adversary_for(EPS)(learner, rounds)
+    at = attack.lower[-2]
+    assert at == attack.upper[-2] == rounds
+    before = po.pieces(po.RunLengthStream(rounds, attack.stream.ones[:-1]), [at - 1])
+    with mpmath.workdps(30):
+        b, theta = mpmath.mpf(learner.test_scale), mpmath.mpf(learner.threshold)
+
+        def tail(x):  # of the Laplace law, at x > 0
+            return mpmath.exp(-x / b) / 2
+
+        def integrand(r):
+            log_silent = sum(
+                n * mpmath.log1p(-tail(theta + r - c))
+                for c, n in zip(before.counts, before.lengths, strict=True)
+            )
+            fires = tail(theta + r - before.counts[-1])
+            return mpmath.exp(-abs(r) / b) / (2 * b) * mpmath.exp(log_silent) * fires
+
+        # below -100 the silence of 10^18 tests has probability e^(-10^7)
+        expected = float(mpmath.quad(integrand, [-100, -40, -20, -10, 0, 10, 20, 40, 100, 300]))
+    np.testing.assert_allclose(attack.mass[-2], expected, rtol=1e-11)
+
+
 def test_with_a_fixed_threshold_tests_are_independent():
     """In the limit b1 -> 0 the survival is a plain product."""
     learner = po.AboveThreshold(2.0, 1e-7, 1.0)

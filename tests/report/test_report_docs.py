@@ -15,7 +15,7 @@ from typer.main import get_command
 from theorylab.cli.app import app
 from theorylab.ntk import infinite
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 
 
@@ -55,11 +55,32 @@ def test_output_is_shown_only_where_it_is_compared():
     assert sum(shown["ntk-engine"]) == 7 and sum(shown["choosing"]) == 7
 
 
-def test_all_five_tutorials_are_there_and_have_code_that_checks_something():
+def test_the_tutorials_are_numbered_and_have_code_that_checks_something():
     tutorials = [p for p in PAGES if p.parent.name == "tutorials"]
-    assert len(tutorials) == 5
+    assert [p.name.split("-")[0] for p in tutorials] == [str(i + 1) for i in range(len(tutorials))]
+    assert len(tutorials) >= 6
     for page in tutorials:
         assert "assert " in "".join(blocks(page, "python")), page
+
+
+def test_the_index_leads_to_every_page():
+    """By a link, or through the README of a folder that it links."""
+    found, waiting = set(), [DOCS / "index.md"]
+    while waiting:
+        page = waiting.pop()
+        found.add(page)
+        for target in re.findall(r"\]\((?!http)([^)#]+\.md)", page.read_text()):
+            linked = (page.parent / target).resolve()
+            if page.name in ("index.md", "README.md") and linked not in found:
+                waiting.append(linked)
+    missing = sorted(str(p.relative_to(DOCS)) for p in {p.resolve() for p in PAGES} - found)
+    assert not missing, f"not in docs/index.md: {missing}"
+
+
+def test_the_tutorial_of_a_room_shows_the_room_to_copy_word_for_word():
+    shown = blocks(DOCS / "tutorials" / "5-paper-room.md", "py")
+    room = {p.name: p.read_text() for p in (DOCS / "templates" / "paper_room").glob("*.py")}
+    assert sorted(shown) == sorted(room.values())
 
 
 def test_links_between_pages_are_good():
@@ -118,3 +139,8 @@ def test_every_name_in_the_table_of_symbols_exists():
     for names, place in rows:
         for name in re.findall(r"`(\w+)`", names):
             assert name in names_of(place), f"{place} has no {name}"
+
+
+def test_pictures_of_the_documentation_are_small():
+    pictures = [p for p in (DOCS / "images").iterdir() if p.suffix in (".png", ".webp")]
+    assert len(pictures) >= 7 and all(p.stat().st_size <= 150_000 for p in pictures)

@@ -18,6 +18,7 @@ import typer
 from theorylab.cli import data_commands
 from theorylab.cli.doctor import doctor
 from theorylab.cli.layout import help_when_bare, tell
+from theorylab.cli.redraw_command import redraw
 from theorylab.cli.replicate import check_replications, gallery_of, replicate_all
 from theorylab.cli.report_command import report
 from theorylab.cli.verdict_table import print_verdicts, tell_total
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.add_typer(data_commands.app, name="data")
 app.command()(doctor)
 app.command()(report)
+app.command()(redraw)
 # The usage error of whichever Click the installed Typer is built on.
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 

@@ -1,4 +1,7 @@
-"""What the clients hold: padded arrays with a mask and the weights of the average."""
+"""What the clients hold: padded arrays with a mask and the weights of the average.
+
+Source: the weights p_i = n_i / n are those of McMahan et al. (2017).
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -21,7 +24,7 @@ Weights = Literal["size", "uniform"] | Float[ArrayLike, " N"]
 @register()
 @dataclass(frozen=True)
 class ClientData:
-    """N clients, n_max places each. Build it with `pad_clients`.
+    """N clients, n_max places each; build it with `pad_clients`.
 
     Attributes:
         x, y: (N, n_max, ...) arrays, or PyTrees of them. The places after a client's own examples
@@ -37,6 +40,7 @@ class ClientData:
 
     @property
     def n_clients(self) -> int:
+        """Number of clients, N."""
         return self.mask.shape[0]
 
     @property
@@ -76,19 +80,33 @@ def pad_clients(
     weights: Weights = "size",
     allow_missing: bool = False,
 ) -> ClientData:
-    """Deal examples out to clients by their index arrays (`label_partition` and the others give
-    them).
+    """Deal examples out to clients by their index arrays.
+
+    `label_partition`, `dirichlet_partition`, `iid_partition` and `consecutive_pairs_partition` give
+    these. Memory is N times the largest client's: for very unequal clients consider several runs.
 
     Args:
-        x, y: all examples, leading axis n.
+        x, y: all examples, leading axis n; arrays, or PyTrees of them.
+        parts: N index arrays into the examples.
         weights: "size" for p_i = n_i / n, which makes the average minimise the pooled loss;
             "uniform" for 1 / N, as much published code has it; or N positive numbers, which are
             normalised.
         allow_missing: accept integer classes of `y` that no client holds.
 
+    Returns:
+        A `ClientData`.
+
     Raises:
         InputError: a client without examples, NaN or infinity at a client, a class held by nobody,
             indices out of range, weights that are not N positive numbers.
+
+    Examples:
+        >>> x, y = np.arange(5.0)[:, None], np.array([0, 1, 0, 1, 1])
+        >>> clients = pad_clients(x, y, [np.array([0, 1, 2]), np.array([3, 4])])
+        >>> clients.mask.tolist()
+        [[True, True, True], [True, True, False]]
+        >>> [round(float(p), 3) for p in clients.weights]
+        [0.6, 0.4]
     """
     checks.flag("allow_missing", allow_missing)
     x, y = (jax.tree.map(partial(_numbers, name), a) for name, a in (("x", x), ("y", y)))
@@ -144,8 +162,7 @@ def client_weights(weights: Weights, counts: Int[np.ndarray, " N"]) -> Float[np.
 
 
 def each(name: str, given: Any) -> Iterable[Any]:
-    """What is given client by client: a sequence or an array with the clients along its first
-    axis."""
+    """Unpack what is given client by client: a sequence, or an array with the clients first."""
     if (
         isinstance(given, str | dict)
         or not hasattr(given, "__iter__")

@@ -34,11 +34,15 @@ REDRAWS = 1000  # bootstrap draws of the seeds
 class Evidence:
     """One measured number and the closed interval `[low, high]` in which the claim says it lies.
 
-    sample: what the number was sampled from; None for an exact number. `over_seeds`, `share`,
-      `correlation`, `bootstrap` and `resampled` make evidence with one.
-    seeds: over how many seeds it was measured, for the reader.
-    error: how often the confidence interval may miss; `jointly` divides `FAMILY_LEVEL` among the
-    evidence of a claim.
+    Attributes:
+        label: what was measured.
+        measured: the number.
+        low, high: the bounds, of the statement and never of the run.
+        sample: what the number was sampled from; None for an exact number. `over_seeds`, `share`,
+            `correlation`, `bootstrap` and `resampled` make evidence with one.
+        seeds: over how many seeds it was measured, for the reader.
+        error: how often the confidence interval may miss; `jointly` divides `FAMILY_LEVEL` among
+            the evidence of a claim.
     """
 
     label: str
@@ -56,6 +60,7 @@ class Evidence:
 
     @property
     def finite(self) -> bool:
+        """Whether the measured number is finite."""
         return math.isfinite(self.measured)
 
     @property
@@ -65,8 +70,10 @@ class Evidence:
 
     @property
     def outcome(self) -> Outcome:
-        """By the interval: inside the bounds, outside of them, or across one. Without an interval,
-        by the number."""
+        """By the interval: inside the bounds, outside of them, or across one.
+
+        Without an interval, by the number.
+        """
         interval = self.interval
         if interval is None:
             return "holds" if self.holds else "fails"
@@ -81,7 +88,24 @@ class Evidence:
 
 
 def over_seeds(label: str, values: Any, low: float = -math.inf, high: float = math.inf) -> Evidence:
-    """Evidence from one value per seed: their mean, with the Student interval of the mean."""
+    """Make evidence from one value per seed: their mean, with the Student interval of the mean.
+
+    Args:
+        label: what was measured.
+        values: one finite number per seed.
+        low, high: the bounds of the statement.
+
+    Returns:
+        `Evidence`.
+
+    Raises:
+        InputError: no values, or some that are not finite.
+
+    Examples:
+        >>> found = over_seeds("accuracy", [0.91, 0.93, 0.92], low=0.9)
+        >>> round(found.measured, 4), found.outcome
+        (0.92, 'undecided')
+    """
     sample = Mean(tuple(np.asarray(values, dtype=np.float64).ravel().tolist()))
     return Evidence(label, sample.estimate, low, high, sample, sample.size)
 
@@ -94,10 +118,21 @@ def share(
     high: float = math.inf,
     seeds: int = 1,
 ) -> Evidence:
-    """Evidence from independent trials: the share of successes, with the interval of Clopper and
-    Pearson.
+    """Make evidence from independent trials: the share of successes.
 
-    Raises `InputError` unless `0 <= successes <= trials` and there is a trial.
+    With the interval of Clopper and Pearson.
+
+    Args:
+        label: what was measured.
+        successes, trials: whole numbers, 0 <= successes <= trials.
+        low, high: the bounds of the statement.
+        seeds: over how many seeds, for the reader.
+
+    Returns:
+        `Evidence`.
+
+    Raises:
+        InputError: no trial, or more successes than trials.
     """
     if not (trials >= 1 and 0 <= successes <= trials):
         raise InputError(
@@ -112,8 +147,23 @@ def share(
 def correlation(
     label: str, value: float, pairs: int, low: float = -1.0, high: float = 1.0, seeds: int = 1
 ) -> Evidence:
-    """Evidence from a correlation over independent pairs, with Fisher's interval (from four pairs
-    on)."""
+    """Make evidence from a correlation over independent pairs.
+
+    With Fisher's interval, from four pairs on.
+
+    Args:
+        label: what was measured.
+        value: the correlation.
+        pairs: how many.
+        low, high: the bounds of the statement.
+        seeds: over how many seeds, for the reader.
+
+    Returns:
+        `Evidence`.
+
+    Raises:
+        InputError: a value outside [-1, 1], a count below 1.
+    """
     return Evidence(label, float(value), low, high, Correlation(float(value), int(pairs)), seeds)
 
 
@@ -125,11 +175,23 @@ def resampled(
     high: float = math.inf,
     seeds: int = 1,
 ) -> Evidence:
-    """Evidence from a statistic that is no mean: its value, with the percentile interval of its
-    bootstrap draws.
+    """Make evidence from a statistic that is no mean and its bootstrap draws.
 
-    Raises `InputError` for draws that are not finite. The interval of m measurements needs
-    quantiles at .025 / m, so give at least 100 m draws.
+    With their percentile interval. The interval of m measurements needs quantiles at .025 / m, so
+    give at least 100 m draws. Over seeds, `bootstrap` draws by itself.
+
+    Args:
+        label: what was measured.
+        measured: the statistic of the sample itself.
+        draws: its values on bootstrap draws.
+        low, high: the bounds of the statement.
+        seeds: over how many seeds, for the reader.
+
+    Returns:
+        `Evidence`.
+
+    Raises:
+        InputError: draws that are not finite.
     """
     sample = Draws(float(measured), tuple(np.asarray(draws, dtype=np.float64).ravel().tolist()))
     if not np.isfinite(sample.draws).all():
@@ -147,10 +209,22 @@ def bootstrap(
     low: float = -math.inf,
     high: float = math.inf,
 ) -> Evidence:
-    """Evidence from a statistic of arrays (seeds, ...), with a bootstrap over the seeds, the same
-    draws in all arrays.
+    """Make evidence from a statistic of arrays, with a bootstrap over the seeds.
 
-    Draws on which the statistic is not defined (not finite) are left out.
+    The same draws in all arrays. Draws on which the statistic is not defined (not finite) are left
+    out.
+
+    Args:
+        label: what was measured.
+        statistic: of the arrays.
+        arrays: (seeds, ...) each.
+        low, high: the bounds of the statement.
+
+    Returns:
+        `Evidence`.
+
+    Raises:
+        InputError: arrays of different numbers of seeds.
     """
     count = len(arrays[0])
     drawn = np.sort(np.random.default_rng(0).integers(count, size=(REDRAWS, count)), axis=1)
@@ -179,14 +253,23 @@ Measure = Callable[[Mapping[str, Results], Preset], Sequence[Evidence]]
 class Claim:
     """A statement, where it comes from, how it is measured, and the controls that must be rejected.
 
-    kind: "claim"; "identity" (both sides exact, tolerance at rounding); "finding" (a statement of
-      the paper that does not reproduce here or is false as printed: `measure` gives the statement's
-      own bounds, and the finding stands while at least one of them is violated).
-    needs: names of the experiments whose results `measure` and the controls read.
-    controls: name to measure; each applies the same bounds to a deliberately wrong variant.
-    Required but for findings.
-    presets: the presets large enough for the claim to be visible; at others it is reported as
-    skipped.
+    Attributes:
+        id: its name in the room.
+        statement: one sentence with a number in it.
+        source: where it is found: paper and theorem, or page and statement of a derivation.
+        needs: names of the experiments whose results `measure` and the controls read.
+        measure: (results, preset) -> evidence.
+        controls: name to measure; each applies the same bounds to a deliberately wrong variant.
+            Required but for findings.
+        kind: "claim"; "identity" (both sides exact, tolerance at rounding); "finding" (a statement
+            of the paper that does not reproduce here or is false as printed: `measure` gives the
+            statement's own bounds, and the finding stands while at least one of them is violated).
+        presets: the presets large enough for the claim to be visible; at others it is reported as
+            skipped.
+        note: what a reader should know beside it.
+
+    Raises:
+        ValueError: a claim without controls, an unknown kind or preset.
     """
 
     id: str
@@ -268,7 +351,14 @@ def status_of(
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim: its status and all evidence, for it and for its controls."""
+    """What became of a claim: its status and all evidence, for it and for its controls.
+
+    Attributes:
+        claim: the claim.
+        status: what became of it.
+        evidence: of the claim.
+        controls: name to evidence of each control.
+    """
 
     claim: Claim
     status: Status
@@ -277,11 +367,14 @@ class Verdict:
 
     @property
     def failed(self) -> bool:
+        """Whether the claim must be mended."""
         return self.status in FAILING
 
     def tightest(self) -> Evidence | None:
-        """The evidence nearest to a bound, relative to the width of its bounds; what is outside
-        comes first."""
+        """The evidence nearest to a bound, relative to the width of its bounds.
+
+        What is outside comes first.
+        """
         return min(self.evidence, key=_relative_margin, default=None)
 
     def _repr_html_(self) -> str:
@@ -310,6 +403,7 @@ class Verdict:
         )
 
     def as_json(self) -> dict[str, Any]:
+        """The record that `claims.json` holds of it."""
         controls = {
             name: {
                 "outcome": control_said(ev),

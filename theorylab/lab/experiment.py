@@ -31,7 +31,12 @@ def canonical(cell: Cell) -> str:
 class Preset:
     """The numbers of one run: sizes, grids and the number of repetitions, under a name.
 
-    `omits` says in words what this preset leaves out against the paper; it goes under every figure.
+    Attributes:
+        name: of the preset.
+        values: the numbers by name.
+        seed: base seed.
+        omits: says in words what this preset leaves out against the paper; it goes under every
+            figure.
     """
 
     name: str
@@ -101,15 +106,17 @@ def _no_data(_: Preset) -> Sequence[str]:
 class Experiment:
     """A list of independent cells and one pure function from a cell to named arrays.
 
-    run: a function `run(**cell, **upstream) -> {name: array}`, of theorylab or of a user's own
-      module, script or notebook. Its code and all that it reaches (`theorylab.lab.fingerprint`) are
-      part of the key of its results.
-    cells: from a preset to the cells, each a flat dictionary of JSON values.
-    needs: from a cell to `{keyword: (experiment, cell)}`: results of other cells of this paper that
-      `run` is handed under that keyword, as a dictionary of arrays.
-    data: from a preset to the names of the data sets that must be present before anything is
-    computed.
-    nonfinite: names of the arrays in which NaN and infinity are results and not mistakes.
+    Attributes:
+        name: of the experiment.
+        run: a function `run(**cell, **upstream) -> {name: array}`, of theorylab or of a user's own
+            module, script or notebook. Its code and all that it reaches
+            (`theorylab.lab.fingerprint`) are part of the key of its results.
+        cells: from a preset to the cells, each a flat dictionary of JSON values.
+        needs: from a cell to `{keyword: (experiment, cell)}`: results of other cells of this paper
+            that `run` is handed under that keyword, as a dictionary of arrays.
+        data: from a preset to the names of the data sets that must be present before anything is
+            computed.
+        nonfinite: names of the arrays in which NaN and infinity are results and not mistakes.
     """
 
     name: str
@@ -122,8 +129,13 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Row:
-    """One finished cell: its parameters, its arrays, and how it was made (seconds, device,
-    versions)."""
+    """One finished cell.
+
+    Attributes:
+        cell: its parameters.
+        arrays: its arrays by name.
+        meta: how it was made: seconds, device, versions.
+    """
 
     cell: Cell
     arrays: Arrays
@@ -135,7 +147,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Results:
-    """The finished cells of one experiment, in the order in which the experiment lists them."""
+    """The finished cells of one experiment, in the order in which the experiment lists them.
+
+    Attributes:
+        rows: one `Row` per cell.
+    """
 
     rows: tuple[Row, ...]
 

@@ -24,12 +24,18 @@ STATUS_MEANING: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure. `table` reduces results to the numbers that are plotted (they become the CSV),
-    and `draw` draws that table and nothing else: no figure can show a number that is not in the
-    file beside it.
+    """One figure of a room.
 
-    status: how it relates to the paper's figure, see `STATUS_MEANING`; `differs` says in words what
-    is not the same.
+    `table` reduces results to the numbers that are plotted (they become the CSV), and `draw` draws
+    that table and nothing else: no figure can show a number that is not in the file beside it.
+
+    Attributes:
+        name, title, caption: what it is called, and what stands above and below it.
+        status: how it relates to the paper's figure, see `STATUS_MEANING`.
+        needs: names of the experiments whose results `table` reads.
+        table: (results, preset) -> `Table`.
+        draw: table -> Matplotlib figure.
+        differs: says in words what is not the same.
     """
 
     name: str
@@ -44,11 +50,18 @@ class Figure:
 
 @dataclass(frozen=True)
 class Paper:
-    """One paper room. Names must be unique, and every experiment that a figure or a claim needs
-    must exist.
+    """One paper room: presets, experiments, figures and claims under one slug.
 
-    arxiv: the number there, empty for a paper that is not there.
-    summary: what the paper says, in two or three plain sentences, for the head of its page.
+    Attributes:
+        slug, title, authors, venue: of the paper.
+        arxiv: the number there, empty for a paper that is not there.
+        presets: by name.
+        experiments, figures, claims: of the room; names must be unique, and every experiment that a
+            figure or a claim needs must exist.
+        summary: what the paper says, in two or three plain sentences, for the head of its page.
+
+    Raises:
+        ValueError: names that occur twice, or experiments that do not exist.
     """
 
     slug: str
@@ -91,6 +104,7 @@ class Paper:
         return out / self.slug / MEDIUM if preset == MEDIUM else out / self.slug
 
     def experiment(self, name: str) -> Experiment:
+        """The experiment of this name."""
         return next(e for e in self.experiments if e.name == name)
 
     def preset(self, name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Preset:

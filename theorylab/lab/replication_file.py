@@ -29,6 +29,7 @@ from theorylab.lab.replication import (
     masked,
 )
 from theorylab.lab.reproduce import claim_needs, code_of, command
+from theorylab.records import record_text
 
 REPLICATION_FILE = "replication.json"
 FORMAT = "theorylab-replication-1"
@@ -129,10 +130,8 @@ def write_replication(record: Record, folder: Path) -> Path:
     """
     path = folder / REPLICATION_FILE
     presets = {**_presets(path, record["paper"]), record["preset"]: record}
-    text = json.dumps(
-        seal_record({"format": FORMAT, "presets": presets}), indent=1, ensure_ascii=False
-    )
-    write_atomically(path, (text + "\n").encode())
+    text = record_text(seal_record({"format": FORMAT, "presets": presets}))
+    write_atomically(path, text.encode())
     return path
 
 

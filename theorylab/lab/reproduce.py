@@ -16,6 +16,7 @@ from theorylab.lab.fingerprint import fingerprint
 from theorylab.lab.paper import Figure, Paper
 from theorylab.lab.runner import Runner, check_data, devices, total_seconds
 from theorylab.plotting.writer import write_figure
+from theorylab.records import record_text
 
 CLAIMS_FILE = "claims.json"
 
@@ -49,7 +50,7 @@ def reproduce(
     files = []
     for figure in chosen:
         used = {n: results[n] for n in figure.needs}
-        record = seal_record(figure_record(paper, figure, preset, used))
+        record = figure_record(paper, figure, preset, used)
         files += write_figure(
             paper.folder(out, preset.name),
             figure.name,
@@ -120,9 +121,7 @@ def write_claims(
         "claims": [v.as_json() for v in verdicts],
     }
     path = paper.folder(out, preset.name) / CLAIMS_FILE
-    write_atomically(
-        path, (json.dumps(seal_record(record), indent=1, ensure_ascii=False) + "\n").encode()
-    )
+    write_atomically(path, record_text(seal_record(record)).encode())
     return path
 
 

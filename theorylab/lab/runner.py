@@ -56,8 +56,13 @@ class Task:
 
 
 class CellError(RuntimeError):
-    """Cells failed. The message has a line for each, with the paper, the experiment and the cell;
-    the first cause is chained, and the tracebacks are in the file `log` where one could be written.
+    """Cells failed; the message has a line for each, with the paper, the experiment and the cell.
+
+    The first cause is chained, and the tracebacks are in the file `log` where one could be written.
+
+    Args:
+        message: the lines.
+        log: the file, or None.
     """
 
     def __init__(self, message: str, log: Path | None = None):
@@ -81,13 +86,19 @@ def make_task(paper: Paper, name: str, cell: Cell) -> Task:
 
 
 class Runner:
-    """Computes what is missing.
+    """Compute what is missing in a store, here or on a cluster.
 
-    executor: "here", "dask://local" (a cluster of this machine's cores) or "dask://HOST:PORT" (a
-    running scheduler).
-    force: compute every cell anew.
-    progress: show a bar (default: when the console is a terminal or a notebook), else a line now
-    and then.
+    Args:
+        store: where results are kept.
+        executor: "here", "dask://local" (a cluster of this machine's cores) or "dask://HOST:PORT"
+            (a running scheduler).
+        force: compute every cell anew.
+        console: where progress is told.
+        progress: show a bar (default: when the console is a terminal or a notebook), else a line
+            now and then.
+
+    Raises:
+        InputError: an unknown executor.
     """
 
     def __init__(

@@ -34,15 +34,23 @@ class DamagedResult(Exception):
 
 
 class Store:
-    """Results keyed by (paper, experiment, key); `key` is a digest made by the runner."""
+    """A folder of results, keyed by (paper, experiment, key).
+
+    `key` is a digest made by the runner.
+
+    Args:
+        folder: where it lies; made at the first write.
+    """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
 
     def path(self, paper: str, experiment: str, key: str) -> Path:
+        """The file of one result."""
         return self.folder / paper / experiment / f"{key}.result"
 
     def lock_path(self, paper: str, experiment: str, key: str) -> Path:
+        """The file whose lock is held while a result is computed."""
         return self.folder / ".locks" / f"{paper}-{experiment}-{key}.lock"
 
     @contextlib.contextmanager
@@ -146,6 +154,7 @@ class Store:
         )
 
     def discard(self, paper: str, experiment: str, key: str) -> None:
+        """Remove one result, if it is there."""
         path = self.path(paper, experiment, key)
         with _operation(path, "remove"):
             path.unlink(missing_ok=True)

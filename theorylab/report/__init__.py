@@ -2,8 +2,8 @@
 the verdicts."""
 
 from theorylab.report.charts import charts
-from theorylab.report.paper_page import Room
-from theorylab.report.site import Site, Sources, build, require_tools
+from theorylab.report.room import Room, Sources
+from theorylab.report.site import Site, build, require_tools
 from theorylab.report.stock import Stock, take_stock
 from theorylab.report.verdicts import (
     Line,

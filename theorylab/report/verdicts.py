@@ -184,12 +184,17 @@ def lines(record: Record) -> list[Line]:
     return [_line(record["paper"], c) for c in record["claims"]]
 
 
-def _line(paper: str, c: Mapping[str, Any]) -> Line:
-    tight = min(
-        c["evidence"],
+def tightest(claim: Record) -> Record | None:
+    """The measurement that decides over a claim, nearest to its bound; None where there is none."""
+    return min(
+        claim["evidence"],
         key=lambda e: (_DECIDES.index(e["outcome"]), relative_margin(e)),
         default=None,
     )
+
+
+def _line(paper: str, c: Mapping[str, Any]) -> Line:
+    tight = tightest(c)
     controls = c["controls"].values()
     rejected = f"{sum(x['rejected'] for x in controls)} of {len(controls)}" if controls else ""
     remark = c["note"]

@@ -1,10 +1,13 @@
-"""The presets: the same values at three sizes, and what each leaves out against the paper.
-
-sizes: numbers in a sample. draws: samples in a cell. repeats: cells of a size, each with a seed of
-its own.
-"""
+"""The presets: the same values at three sizes, what each value means, and what each preset leaves
+out against the paper."""
 
 from theorylab.lab import Preset
+
+MEANINGS = {
+    "sizes": "numbers in a sample",
+    "draws": "samples in a cell",
+    "repeats": "cells of a size, each with a seed of its own",
+}
 
 _QUICK = {
     "sizes": [4, 16, 64, 256],

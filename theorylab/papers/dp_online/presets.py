@@ -24,7 +24,7 @@ _QUICK = {
     "uniform_runs": 100_000,
     "uniform_exact": [12, 20, 40, 60],
     "counter_doublings": [4, 6, 8, 10, 12],
-    "counter_runs": 4000,
+    "counter_runs": 2000,
     "gaussian_doublings": [4, 8, 12],
     "learner_doublings": 9,
     "learner_runs": 1000,

@@ -183,18 +183,18 @@ def bounds_table(results: AllResults, preset: Preset) -> Table:
         for e, eta in enumerate(etas):
             for i, n in enumerate(ns):
                 if eta and np.isfinite(row["memorised"][i, e, last]):
-                    here = {"eta": eta, "n": n, "seed": row.cell["seed"]}
+                    of_run = {"eta": eta, "n": n, "seed": row.cell["seed"]}
                     table.add(
                         quantity="weights",
                         measured=row["norm_n"][i, e, last],
                         bound=row["memorised"][i, e, last],
-                        **here,
+                        **of_run,
                     )
                     table.add(
                         quantity="ood error",
                         measured=1 - row["ood"][i, e, last, tau],
                         bound=row["ood_bound"][i, e],
-                        **here,
+                        **of_run,
                     )
     for row in results["mean_shift"]:
         for m, true, bound in zip(row.cell["margins"], row["true"], row["bound"], strict=True):
@@ -266,8 +266,10 @@ def grid_table(
         arrays = {q: part.stack(q) for q in ("id", "ood", "train_error")}
         for e, eta in enumerate(etas):
             for t, stage in enumerate(stages):
-                here = {q: a[:, :, e] if a.ndim == 3 else a[:, :, e, t] for q, a in arrays.items()}
-                corr, slope, means = line_of(here["id"], here["ood"], ns)
+                accuracies = {
+                    q: a[:, :, e] if a.ndim == 3 else a[:, :, e, t] for q, a in arrays.items()
+                }
+                corr, slope, means = line_of(accuracies["id"], accuracies["ood"], ns)
                 for i, n in enumerate(ns):
                     table.add(
                         group=name,
@@ -277,11 +279,11 @@ def grid_table(
                         corr=corr,
                         slope=slope,
                         corr_of_means=means,
-                        id=here["id"][:, i].mean(),
-                        id_sd=here["id"][:, i].std(),
-                        ood=here["ood"][:, i].mean(),
-                        ood_sd=here["ood"][:, i].std(),
-                        train_error=here["train_error"][:, i].mean(),
+                        id=accuracies["id"][:, i].mean(),
+                        id_sd=accuracies["id"][:, i].std(),
+                        ood=accuracies["ood"][:, i].mean(),
+                        ood_sd=accuracies["ood"][:, i].std(),
+                        train_error=accuracies["train_error"][:, i].mean(),
                     )
     return table
 

@@ -267,7 +267,7 @@ CLAIMS = (
     Claim(
         "closed_form",
         "α_eff of JTT follows from its first stage's two error rates",
-        "our derivation",
+        "our derivation, docs/derivations/collective_success.md, statement 6",
         ("gaussian", "digits"),
         closed_form(0.0),
         {"λ + 1, the official code's up-weight": closed_form(1.0)},
@@ -275,7 +275,7 @@ CLAIMS = (
     Claim(
         "sign_rule",
         "JTT amplifies if and only if its first stage errs more on the collective",
-        "our derivation",
+        "our derivation, docs/derivations/collective_success.md, statement 6",
         ("gaussian", "digits"),
         sign_rule("alpha_eff"),
         {"members permuted": sign_rule("alpha_shuffled")},

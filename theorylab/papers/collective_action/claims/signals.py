@@ -103,7 +103,10 @@ CLAIMS = (
     Claim(
         "parity",
         "The simpler the parity signal, the more success after 1000 steps",
-        "our derivation of signals that a Bayes classifier tells apart equally well",
+        (
+            "our derivation, docs/derivations/collective_success.md, statement 7, of "
+            "signals that a Bayes classifier tells apart equally well"
+        ),
         ("parity",),
         parity("success"),
         {"success without planting the signal": parity("baseline")},

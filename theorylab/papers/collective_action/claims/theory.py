@@ -110,7 +110,7 @@ CLAIMS = (
     Claim(
         "staircase",
         "Success against a Bayes classifier is an exact staircase in the size",
-        f"our derivation, after {EARLIER}",
+        f"our derivation, docs/derivations/collective_success.md, statement 1, after {EARLIER}",
         ("worlds",),
         staircase("staircase"),
         {"at nine tenths of the size": staircase("shifted")},
@@ -122,7 +122,10 @@ CLAIMS = (
             "Success is never below its bounds: feature-label, feature-only, re-weighted "
             "(corrected), and through a feature map"
         ),
-        f"{EARLIER}, theorems; re-weighted and through a feature map: our derivation",
+        (
+            f"{EARLIER}, theorems; re-weighted and through a feature map: our derivation, "
+            "docs/derivations/collective_success.md, statements 2, 3 and 4"
+        ),
         ("worlds",),
         never_violated(
             FEATURE_LABEL,
@@ -141,7 +144,7 @@ CLAIMS = (
     Claim(
         "population_jtt",
         "JTT's success is not monotone: it collapses when the first stage learns the signal",
-        "our derivation: a first stage that is optimal on the population",
+        "our derivation, docs/derivations/collective_success.md, statement 5",
         ("population",),
         population(4.0),
         {"λ = 1, which is ERM": population(1.0)},

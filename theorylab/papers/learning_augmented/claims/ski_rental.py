@@ -157,7 +157,7 @@ CLAIMS = (
     Claim(
         "lp_is_closed_form",
         "The survival formula gives the optimum of the linear program at every price",
-        "our derivation: all robustness constraints tight",
+        "our derivation, docs/derivations/ski_rental.md, statement 3",
         ("optimum",),
         equals_lp("closed"),
         {
@@ -169,7 +169,10 @@ CLAIMS = (
     Claim(
         "primal_is_dual",
         "The distribution and the hard seasons certify each other",
-        f"{PAPER}, randomised ski rental; at finite b our derivation",
+        (
+            f"{PAPER}, randomised ski rental; at finite b our derivation, "
+            "docs/derivations/ski_rental.md, statement 4"
+        ),
         ("optimum",),
         primal_is_dual("dual"),
         {"a hard distribution a fifth too short": primal_is_dual("detuned")},
@@ -207,7 +210,7 @@ CLAIMS = (
     Claim(
         "deterministic_product",
         "(β-1)(γ-1) = (k-1)(b-1)/(kb) < 1 for every buying day k",
-        "our derivation: the ratios of buying on day k",
+        "our derivation, docs/derivations/ski_rental.md, statement 1",
         ("deterministic",),
         deterministic_product(0),
         {"days counted from 0": deterministic_product(1)},
@@ -224,7 +227,10 @@ CLAIMS = (
     Claim(
         "randomized_is_exact",
         "On seasons up to its support, R is exactly 1/(1-(1-1/b)^k)-competitive",
-        f"our derivation: the distribution of {BEFORE} at finite b",
+        (
+            "our derivation, docs/derivations/ski_rental.md, statement 2: the distribution "
+            f"of {BEFORE} at finite b"
+        ),
         ("algorithms",),
         randomized_exact(lambda k, b: np.asarray(randomized_worst_ratio(b, k))),
         {"1/(1-e^-k/b), the limit": randomized_exact(lambda k, b: -1 / np.expm1(-k / b))},

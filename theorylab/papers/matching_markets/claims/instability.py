@@ -209,7 +209,7 @@ CLAIMS = (
     Claim(
         "gap_lemma",
         "An approximate solver with certified gap g costs at most g per round",
-        "our derivation: any feasible prices, with their gap, bound the instability",
+        "our derivation, docs/derivations/stable_prices.md, statement 2",
         ("properties",),
         gap_lemma(1.0),
         {"gap not counted": gap_lemma(0.0)},
@@ -220,7 +220,10 @@ CLAIMS = (
             "A platform may pay by lower bounds and charge for search frictions: the outcome is "
             "stable and the profit known"
         ),
-        f"{PAPER}, search frictions; profit by our derivation",
+        (
+            f"{PAPER}, search frictions; profit by our derivation, "
+            "docs/derivations/stable_prices.md, statement 3"
+        ),
         ("properties",),
         charging("charged"),
         {"paying by upper bounds": charging("overcharged")},
@@ -228,7 +231,7 @@ CLAIMS = (
     Claim(
         "max_slack_room",
         "Max-slack prices are robust by (best - second-best matching) / N",
-        "our derivation: the slack of prices inside the core",
+        "our derivation, docs/derivations/stable_prices.md, statement 4",
         ("properties",),
         has_room("room"),
         {"customer-optimal prices": has_room("edge_room")},

@@ -87,7 +87,10 @@ CLAIMS = (
         "profit_slope",
         "Late in the run the profit per round is ε per matched agent, minus the widths of the "
         "intervals",
-        f"{PAPER}, search frictions; profit by our derivation",
+        (
+            f"{PAPER}, search frictions; profit by our derivation, "
+            "docs/derivations/stable_prices.md, statement 3"
+        ),
         ("regret",),
         profit_slope(True),
         {"widths ignored": profit_slope(False)},
@@ -96,7 +99,10 @@ CLAIMS = (
     Claim(
         "break_even",
         "By the guaranteed round the platform has earned back its losses",
-        f"{PAPER}, search frictions; the round by our derivation",
+        (
+            f"{PAPER}, search frictions; the round by our derivation, "
+            "docs/derivations/stable_prices.md, statement 7"
+        ),
         ("regret",),
         even_in_time(1.0),
         {"a hundredth of the guarantee": even_in_time(0.01)},

@@ -239,7 +239,7 @@ CLAIMS = (
     Claim(
         "two_sigma",
         "A half-width of 2σ √(log(NT)/visits) suffices for the confidence intervals",
-        "our derivation: a union bound",
+        "our derivation, docs/derivations/stable_prices.md, statement 5",
         ("regret", "variants"),
         intervals_hold(),
         {"intervals ten times too narrow": intervals_hold(narrow=True)},

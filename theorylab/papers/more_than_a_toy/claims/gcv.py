@@ -145,7 +145,10 @@ CLAIMS = (
     Claim(
         "kappa_hat",
         "κ̂ = 1/s(λ) estimates the effective regularisation with a relative error of 6/N at most",
-        "our derivation: κ̂ has the error of the averaged law",
+        (
+            "our derivation, docs/derivations/kernel_risk.md, statement 1; the constant 6 "
+            "is a tolerance of ours"
+        ),
         ("gcv_rate",),
         kappa_estimate(1.0),
         {"κ̂ 15 % too large": kappa_estimate(1.15)},

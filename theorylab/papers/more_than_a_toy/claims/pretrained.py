@@ -148,7 +148,7 @@ CLAIMS = (
     Claim(
         "uneven_leverage",
         "GCV exceeds leave-one-out by the spread of leverages: GCV / LOO = 1 + cv²(1 - S_ii)",
-        "our derivation: the two estimates differ by the spread alone",
+        "our derivation, docs/derivations/kernel_risk.md, statement 4",
         ("analytic", "network_curves"),
         uneven_leverage(True),
         {"spread left out": uneven_leverage(False)},

@@ -113,7 +113,7 @@ CLAIMS = (
     Claim(
         "power_law_constants",
         "κ = C_α N^-α and ∂κ/∂λ = α for a power-law spectrum",
-        "our derivation: the equation of κ with its sum as an integral",
+        "our derivation, docs/derivations/kernel_risk.md, statement 2",
         ("exponents",),
         constants(1.0),
         {"constants 5 % off": constants(1.05)},
@@ -122,7 +122,10 @@ CLAIMS = (
     Claim(
         "scaling_exponents",
         "R falls as N^-min(δ-1, 2α): the slopes without ridge agree with the table",
-        "our derivation: the omniscient risk of power laws, computed independently",
+        (
+            "our derivation, docs/derivations/kernel_risk.md, statement 3; the omniscient "
+            "risk of power laws, computed independently"
+        ),
         ("exponents",),
         exponent_table(0.0),
         {"slopes shifted by 0.05": exponent_table(0.05)},

@@ -212,7 +212,7 @@ CLAIMS = (
         "closed_forms",
         "theta~ is the projection of theta_hat, which gives the norm and the test loss in closed "
         "form",
-        "our derivation",
+        "our derivation, docs/derivations/linear_projection_norm.md, statement 1",
         ("bounds",),
         closed_forms("closed"),
         {"theta_0 forgotten": closed_forms("no_start")},
@@ -221,7 +221,7 @@ CLAIMS = (
     Claim(
         "sandwich",
         "The test loss lies between spectral multiples of the signal that training missed",
-        "our derivation: singular values of the test inputs",
+        "our derivation, docs/derivations/linear_projection_norm.md, statement 2",
         ("bounds",),
         sandwich("missed"),
         {
@@ -232,7 +232,10 @@ CLAIMS = (
     Claim(
         "isotropic_expectation",
         "For isotropic signals PN^2 and the loss have trace formulas, and PN^2 bounds the loss",
-        f"{PAPER}, linear theory; trace formulas: our derivation",
+        (
+            f"{PAPER}, linear theory; trace formulas: our derivation, "
+            "docs/derivations/linear_projection_norm.md, statement 3"
+        ),
         ("bounds",),
         expectations("pn", 0),
         {"missed part in place of PN, ranks not accounted for": expectations("missed", 0)},
@@ -240,7 +243,7 @@ CLAIMS = (
     Claim(
         "typical_kappa",
         "With equal ranks and isotropic signals, the two projected parts are of one size",
-        "our derivation",
+        "our derivation, docs/derivations/linear_projection_norm.md, statement 4",
         ("bounds",),
         typical_kappa(20, 20),
         {"unequal ranks": typical_kappa(30, 20)},
@@ -259,7 +262,10 @@ CLAIMS = (
     Claim(
         "confidence_is_blind",
         "Outputs cannot see a shift orthogonal to the training data; the Projection Norm does",
-        f"{PAPER}, on outputs and orthogonal directions; the example: our derivation",
+        (
+            f"{PAPER}, on outputs and orthogonal directions; the example: our derivation, "
+            "docs/derivations/linear_projection_norm.md, statement 5"
+        ),
         ("hidden",),
         blind("output"),
         {"test loss in place of outputs": blind("loss")},
@@ -271,7 +277,7 @@ CLAIMS = (
     Claim(
         "more_test_data",
         "The norm falls with the number of test samples and vanishes at full rank",
-        "our derivation: the test row space grows",
+        "our derivation, docs/derivations/linear_projection_norm.md, statement 6",
         ("more_data",),
         more_data("pn"),
         {"test loss in place of PN": more_data("loss")},
@@ -280,7 +286,7 @@ CLAIMS = (
         "early_stopping",
         "With early stopping, comparing with the reference removes what training without shift "
         "moves",
-        "our derivation: gradient flow in closed form",
+        "our derivation, docs/derivations/linear_projection_norm.md, statement 7",
         ("early",),
         early_stopping(0),
         {"theta_hat in place of the reference": early_stopping(1)},
@@ -288,7 +294,10 @@ CLAIMS = (
     Claim(
         "finite_sample_floor",
         "Without shift the norm after early stopping is not 0, but falls as n^-1/2",
-        "our derivation; the constant: an independent simulation",
+        (
+            "our derivation, docs/derivations/linear_projection_norm.md, statement 8; the "
+            "constant: an independent simulation"
+        ),
         ("floor",),
         finite_sample_floor("pn"),
         {"a shift": finite_sample_floor("shifted")},
@@ -296,7 +305,7 @@ CLAIMS = (
     Claim(
         "gram_form",
         "Gram matrices of tangent features give the norm",
-        "our derivation",
+        "our derivation, docs/derivations/linear_projection_norm.md, statement 9",
         ("kernel",),
         gram_form("gram"),
         {"targets in place of residuals": gram_form("raw_targets")},

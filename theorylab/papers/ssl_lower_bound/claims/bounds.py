@@ -173,7 +173,7 @@ CLAIMS = (
     Claim(
         "information_identity",
         "E tanh = E tanh² at drift s², and s²/(1+s²) <= q(s) <= min(1, s²)",
-        "our derivation: the posterior mean of an unlabelled point's label",
+        "our derivation, docs/derivations/mixture_information.md, statement 1",
         ("closed",),
         information("gap", lambda q, s: q),
         {
@@ -185,7 +185,7 @@ CLAIMS = (
     Claim(
         "mixture_kl",
         "The one-dimensional formula gives the mixture's KL divergence, and KL <= q ||Δ||²/2",
-        "our derivation: the mixture's density is a Gaussian times a cosh",
+        "our derivation, docs/derivations/mixture_information.md, statement 2",
         ("closed",),
         kl("kl", "kl_bound"),
         {
@@ -196,7 +196,10 @@ CLAIMS = (
     Claim(
         "lower_bound",
         "No algorithm beats min{(2/27)(d-1)/(s N), s/6} e^{-s²/2}/√(2π), N = n_l + q(s) n_u",
-        f"{PAPER}, theorems 1 and 2; constants: our derivation, by Assouad's lemma",
+        (
+            f"{PAPER}, theorems 1 and 2; constants: our derivation, "
+            "docs/derivations/mixture_information.md, statement 3"
+        ),
         SWEPT,
         lower_bound("bound"),
         {
@@ -208,7 +211,7 @@ CLAIMS = (
         "risk_table",
         "Excess risks follow A / information: SL within 3 % of its exact risk, the others within "
         "10 % of leading order where the information is >= 10 d/s²",
-        "our derivation: one Fisher information per point",
+        "our derivation, docs/derivations/mixture_information.md, statement 4",
         ("table",),
         risk_table(),
         {
@@ -223,7 +226,10 @@ CLAIMS = (
     Claim(
         "leading_order_is_not_enough",
         "UL's leading-order risk is right within 10 % even at s=0.5, d=10, n_u=1000",
-        "our derivation, beyond its condition; an independent simulation also has it 18 % low",
+        (
+            "our derivation, docs/derivations/mixture_information.md, statement 4, beyond "
+            "its condition; an independent simulation also has it 18 % low"
+        ),
         ("table",),
         biased_low,
         kind="finding",

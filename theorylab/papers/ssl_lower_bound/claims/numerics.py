@@ -74,7 +74,7 @@ CLAIMS = (
     Claim(
         "shortcut_is_exact",
         "The O(d) law and the rotated sweeps agree with explicit samples",
-        "our derivation",
+        "our derivation, docs/derivations/mixture_information.md, statement 8",
         ("table", "explicit"),
         shortcut(("ul_plus", "vote"), *((m, m) for m in WITH_EM)),
         {

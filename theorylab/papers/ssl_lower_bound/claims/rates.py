@@ -263,7 +263,10 @@ CLAIMS = (
         "no_rate_improvement",
         "SSL beats the better of SL and UL+ by a constant only: their ratio lies between 1 and 2, "
         "within 5 %",
-        f"{PAPER}, theorem 3; the constant 2: our derivation",
+        (
+            f"{PAPER}, theorem 3; the constant 2: our derivation, "
+            "docs/derivations/mixture_information.md, statement 5"
+        ),
         ("labels", "limits"),
         constant_gain("ssl_em"),
         {"SL as SSL": constant_gain("sl")},
@@ -272,7 +275,7 @@ CLAIMS = (
     Claim(
         "constant_gain",
         "The gain peaks near 2 (1.6 to 2.05) where n_l = q(s) n_u, and is below 1.35 elsewhere",
-        "our derivation: the ratio of the informations",
+        "our derivation, docs/derivations/mixture_information.md, statement 5",
         ("labels",),
         peak("ssl_em"),
         {"SSL-S, which switches": peak("ssl_switch"), "no gain by more than 1.1": only_constants},
@@ -291,7 +294,10 @@ CLAIMS = (
         "never_both_rates",
         "SSL's risk cannot vanish against SL's and against UL+'s at once: the ratios sum to 0.9 "
         "or more",
-        f"{PAPER}, corollary; the sum of the limits: our derivation",
+        (
+            f"{PAPER}, corollary; the sum of the limits: our derivation, "
+            "docs/derivations/mixture_information.md, statement 6"
+        ),
         ("limits",),
         never_both(False),
         {"a learner that gains both rates, H_l = H_u = H_l H_u": never_both(True)},
@@ -331,7 +337,7 @@ CLAIMS = (
     Claim(
         "sign_step",
         "UL+ picks the wrong side with probability Φ(-√n_l s cos)",
-        "our derivation: the sign of a Gaussian",
+        "our derivation, docs/derivations/mixture_information.md, statement 7",
         ("grid",),
         signs(lambda x, cos: norm.cdf(-x * cos)),
         {

@@ -163,7 +163,7 @@ CLAIMS = (
             "The update of stage 2 is option II of SCAFFOLD as it runs on networks: iterates are "
             "equal over 50 rounds, to 1e-10"
         ),
-        "our derivation: option II in terms of each client's correction",
+        "our derivation, docs/derivations/federated_least_squares.md, statement 1",
         ("equivalence",),
         all_of(
             largest("equivalence", "difference", 0, ROUNDING),
@@ -180,7 +180,7 @@ CLAIMS = (
     Claim(
         "fedavg_limit",
         "FedAvg on least squares converges to (Σ p_i S_i H_i)⁻¹ Σ p_i S_i b_i, for every M",
-        "our derivation: fixed point of FedAvg's affine round",
+        "our derivation, docs/derivations/federated_least_squares.md, statement 2",
         FIXED,
         largest("fixed_points", "fedavg_to_formula", 0, ROUNDING),
         {
@@ -194,7 +194,10 @@ CLAIMS = (
         "fedavg_bias",
         "FedAvg's limit is the optimum for M = 1, and lies farther from the optimum the larger M "
         "is",
-        "our derivation: fixed point of FedAvg's affine round",
+        (
+            "our derivation, docs/derivations/federated_least_squares.md, statement 2; that "
+            "it grows with every M is measured"
+        ),
         FIXED,
         bias_grows("bias"),
         {
@@ -205,7 +208,7 @@ CLAIMS = (
     Claim(
         "scaffold_unbiased",
         "SCAFFOLD converges to the optimum, for every M",
-        "our derivation: fixed points of SCAFFOLD with Σ p_i h_i = 0",
+        "our derivation, docs/derivations/federated_least_squares.md, statement 3",
         FIXED,
         largest("fixed_points", "scaffold_to_optimum", 0, ROUNDING),
         {"without the correction": largest("fixed_points", "fedavg_to_optimum", 0, ROUNDING)},
@@ -213,7 +216,7 @@ CLAIMS = (
     Claim(
         "min_norm",
         "With p > n both methods started at 0 tend to the minimum-norm interpolator",
-        "our derivation: both stay in the span of the rows",
+        "our derivation, docs/derivations/federated_least_squares.md, statement 4",
         ("interpolation",),
         all_of(interpolates("fedavg"), interpolates("scaffold")),
         {"started outside the row span": interpolates("outside")},
@@ -221,7 +224,7 @@ CLAIMS = (
     Claim(
         "rate",
         "SCAFFOLD's contraction per round is the spectral radius on Σ h_i = 0, within 0.01",
-        "our derivation: a round is linear in θ and the h_i",
+        "our derivation, docs/derivations/federated_least_squares.md, statement 5",
         FIXED,
         rates("radius"),
         {"FedAvg's radius": rates("fedavg_radius")},
@@ -238,7 +241,7 @@ CLAIMS = (
         "step_size",
         "Step sizes below 2/λmax contract and are accepted; step sizes above it diverge and are "
         "refused",
-        "our derivation: gradient descent on a quadratic",
+        "our derivation, docs/derivations/federated_least_squares.md, statement 6",
         ("step_size",),
         refused(lambda c: c),
         {"limit at 1/λmax": refused(lambda c: 2 * c)},
@@ -247,7 +250,10 @@ CLAIMS = (
         "curvature",
         "With standardised features the trace of the Gram matrix over n is the number of live "
         "coordinates, and λmax(H_i) is 1 % to 100 % of p",
-        "our derivation: unit variances add up to the trace, which bounds λmax",
+        (
+            "our derivation, docs/derivations/federated_least_squares.md, statement 7, of "
+            "the trace; 1 % to 100 % is what images give"
+        ),
         ("convex",),
         curvature_scales(""),
         {"raw features": curvature_scales("raw_")},
@@ -256,7 +262,7 @@ CLAIMS = (
     Claim(
         "gram_form",
         "The Gram form equals the primal loop at every round, for M = 1, 25, 500",
-        "our derivation: local steps as geometric sums in a client's Gram matrix",
+        "our derivation, docs/derivations/federated_least_squares.md, statement 8",
         ("gram_form",),
         largest("gram_form", "difference", 0, ROUNDING),
         {"one local step more": largest("gram_form", "one_more", 0, ROUNDING)},
@@ -285,7 +291,7 @@ CLAIMS = (
             "p of P coordinates estimate the kernel without bias, with variance P²(1 - p/P)s²/p "
             "within 5 %"
         ),
-        "our derivation: sampling without replacement",
+        "our derivation, docs/derivations/federated_least_squares.md, statement 9",
         ("tangent",),
         subsampled("variance"),
         {"variance of draws with replacement": subsampled("variance_with_replacement")},
@@ -293,7 +299,7 @@ CLAIMS = (
     Claim(
         "standardiser",
         "Moments that clients send give the pooled standard deviations, to 1e-6",
-        "our derivation: Chan's formula for pooled moments",
+        "our derivation, docs/derivations/federated_least_squares.md, statement 10",
         ("tangent",),
         all_of(largest("tangent", "statistics", 0, 1e-6), largest("tangent", "trace", 0, 1e-6)),
         {"mean of the clients' variances": largest("tangent", "split_statistics", 0, 1e-6)},

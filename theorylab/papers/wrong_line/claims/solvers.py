@@ -103,7 +103,7 @@ CLAIMS = (
             "Minimum-norm least squares lets the nuisance sensitivity grow with n by 30 % or more "
             "even with clean labels"
         ),
-        "our derivation: least squares fits every point, with noise or without",
+        "our derivation, docs/derivations/memorisation.md, statement 7",
         ("learners",),
         least_squares(0.0, -1),
         {"gradient descent on the logistic loss": least_squares(0.0, -2)},

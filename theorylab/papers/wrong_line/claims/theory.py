@@ -219,7 +219,10 @@ CLAIMS = (
             "The nuisance sensitivity ‖w_N‖ / ‖w_S‖ grows at least threefold with n under noise, "
             "and does not grow without noise"
         ),
-        "our derivation: from the memorisation bound, which grows with the number of wrong labels",
+        (
+            "our derivation, docs/derivations/memorisation.md, statement 3, whose bound "
+            "grows with the number of wrong labels; the factor is measured"
+        ),
         ("noise",),
         sensitivity(0.1, 0.0),
         {"noise and no noise exchanged": sensitivity(0.0, 0.1)},
@@ -240,7 +243,7 @@ CLAIMS = (
     Claim(
         "memorisation_bound",
         "‖w_N‖ at margin 1 is never below the memorisation bound",
-        "our derivation: margins of the wrongly labelled points summed, Cauchy-Schwarz",
+        "our derivation, docs/derivations/memorisation.md, statement 1",
         ("noise",),
         memorisation(1.0),
         {"4 |B| wrong labels": memorisation(2.0)},
@@ -249,7 +252,7 @@ CLAIMS = (
         "memorisation_tight",
         "The memorisation bound is tight within a factor of 2: for η >= 0.1 and every n, the mean "
         "over seeds of ‖w_N‖ / bound lies between 1 and 2",
-        "our check of our derivation",
+        "our check of our derivation, docs/derivations/memorisation.md, statement 1",
         ("noise",),
         memorisation_tight(1.0),
         {"4 |B| wrong labels": memorisation_tight(2.0)},
@@ -258,7 +261,7 @@ CLAIMS = (
     Claim(
         "memorisation_approximation",
         "The bound is (1 + mean margin) sqrt(|B| / k) / σ within 5 %",
-        "our derivation: the sum of |B| independent nuisance vectors",
+        "our derivation, docs/derivations/memorisation.md, statement 2",
         ("noise",),
         approximation(1.0),
         {"k halved": approximation(2**0.5)},
@@ -266,7 +269,7 @@ CLAIMS = (
     Claim(
         "ood_bound",
         "The OOD error is never below the bound that memorisation implies",
-        "our derivation: the OOD error grows with ‖w_N‖, which the memorisation bound bounds",
+        "our derivation, docs/derivations/memorisation.md, statement 4",
         ("noise",),
         ood_bound(blind=False),
         {"error with the ID noise scale": ood_bound(blind=True)},
@@ -274,7 +277,10 @@ CLAIMS = (
     Claim(
         "mean_shift_bound",
         "Under a misaligned mean shift P(error | x) is never below the sub-Gaussian bound",
-        f"our derivation, in the form of the theorem of {PAPER}",
+        (
+            "our derivation, docs/derivations/memorisation.md, statement 5, in the form of "
+            f"the theorem of {PAPER}"
+        ),
         ("mean_shift",),
         shift_holds("bound"),
         {"σ taken four times too small": shift_holds("bound_half_sigma")},
@@ -290,7 +296,7 @@ CLAIMS = (
     Claim(
         "compression",
         "Fits on explicit and on compressed nuisance features are the same to 1e-6",
-        "our derivation: the learner sees nuisance features through their Gram matrix alone",
+        "our derivation, docs/derivations/memorisation.md, statement 6",
         ("compression",),
         compression(False),
         {"‖w_N‖ off by 0.1 %": compression(True)},
