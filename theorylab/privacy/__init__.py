@@ -10,34 +10,10 @@ theorylab.privacy.worst_case            # searches for data sets that come close
 theorylab.privacy.propose_test_release  # guarantees without a promise about the data
 theorylab.privacy.naive_accounting      # accounting that forgets the pre-processing, refuted
 theorylab.privacy.pipelines             # private learners to put behind a pre-processing
+
+Import these by name, `from theorylab.privacy import smooth`.
 """
 
-from theorylab.privacy import (
-    meta_theorem,
-    naive_accounting,
-    online,
-    pipelines,
-    preprocessing,
-    propose_test_release,
-    renyi,
-    sensitivity,
-    smooth,
-    worst_case,
-    worst_case_spectral,
-    worst_case_studies,
-)
+from theorylab.privacy import online
 
-__all__ = [
-    "meta_theorem",
-    "naive_accounting",
-    "online",
-    "pipelines",
-    "preprocessing",
-    "propose_test_release",
-    "renyi",
-    "sensitivity",
-    "smooth",
-    "worst_case",
-    "worst_case_spectral",
-    "worst_case_studies",
-]
+__all__ = ["online"]
