@@ -4,8 +4,8 @@ The sensitivity of a pre-processing is bounded only on nice data sets (an eigeng
 close neighbours). The test asks, privately, how many records would have to be replaced before the
 data stop being nice, and releases only when that *margin* is comfortable. Margins here change by
 at most 1 when one record is replaced.
-Sources: Dwork & Lei 2009; the margins and the guarantee: docs/derivations/
-private_preprocessing.md, statement 6.
+Sources: Dwork & Lei 2009; the margins and the guarantee:
+docs/derivations/private_preprocessing.md, statement 6.
 """
 
 import math

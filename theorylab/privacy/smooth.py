@@ -6,8 +6,8 @@ survives post-processing as an ordinary curve does. A `SmoothMechanism` carries 
 `behind` gives its cost behind a pre-processing.
 Losses must be smooth in the *data* (the logistic loss is; the hinge loss is not, and clipping its
 gradients does not mend the jump).
-Source: definition of Hu, Sanyal & Schölkopf 2024; bounds in docs/derivations/
-private_preprocessing.md, statements 3 and 4.
+Source: definition of Hu, Sanyal & Schölkopf 2024; bounds in
+docs/derivations/private_preprocessing.md, statements 3 and 4.
 """
 
 import math
