@@ -1,5 +1,4 @@
-"""Random crops and flips of image batches: the augmentation that small-image classifiers train
-with."""
+"""Random crops and flips of image batches, as small-image classifiers train with them."""
 
 from dataclasses import dataclass
 
@@ -13,8 +12,10 @@ from theorylab import checks
 
 @dataclass(frozen=True)
 class CropFlip:
-    """A crop of the original size from the image with `pad` zero pixels around it, then a
-    left-right flip with probability 1/2 where `flip` is set; drawn for each image.
+    """A random crop and a random flip of each image.
+
+    The crop has the original size and is taken from the image with `pad` zero pixels around it;
+    where `flip` is set, a left-right flip follows with probability 1/2.
 
     `augment = CropFlip(4)`, then `augment(key, x)`. Two with equal values are equal, so a compiled
     training step that was given one serves the other.

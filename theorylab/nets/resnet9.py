@@ -55,8 +55,10 @@ class _Residual(nnx.Module):
 
 
 class ResNet9(nnx.Module):
-    """ResNet-9 for small images. Input (n, height, width, in_channels), height and width of at
-    least 11; output (n, num_outputs).
+    """ResNet-9 for small images.
+
+    Input (n, height, width, in_channels), height and width of at least 11; output
+    (n, num_outputs).
 
     Convolutions of width, 2 width (5x5, stride 2), a residual pair, 4 width with max-pooling, a
     residual pair, 2 width without padding; then the maximum over positions and a linear layer
@@ -100,4 +102,5 @@ class ResNet9(nnx.Module):
         return y.max((1, 2))
 
     def __call__(self, x: ArrayLike) -> Float[Array, "n o"]:
+        """The logits of each image."""
         return self.fc(self.features(x))

@@ -23,7 +23,7 @@ Of = Literal["loss", "output_norm"]
 _CHUNK = 64
 
 
-def gradient_importance(
+def gradient_importance(  # noqa: PLR0913
     network: Network,
     model: Model,
     data: TrainingSet,

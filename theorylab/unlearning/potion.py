@@ -157,7 +157,7 @@ def _dampened(
 
 
 @partial(jax.jit, static_argnames=("network", "most"))
-def _search(
+def _search(  # noqa: PLR0913
     network: Network,
     model: Model,
     data: TrainingSet,

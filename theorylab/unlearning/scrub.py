@@ -20,7 +20,7 @@ from theorylab.unlearning.training import Budget, train
 Ascend = Literal["loss", "kl"]
 
 
-def scrub(
+def scrub(  # noqa: PLR0913
     network: Network,
     data: TrainingSet,
     model: Model,

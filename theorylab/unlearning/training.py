@@ -69,7 +69,7 @@ class CrossEntropy:
         return cross_entropy(logits, y)
 
 
-def train(
+def train(  # noqa: PLR0913
     network: Network,
     data: TrainingSet,
     model: Model,
@@ -223,7 +223,7 @@ def _scan(
 
 
 @partial(jax.jit, static_argnames="program", donate_argnames="carry")
-def _advance(
+def _advance(  # noqa: PLR0913
     program: _Program,
     data: TrainingSet,
     params: PyTree,

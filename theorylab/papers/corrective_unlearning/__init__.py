@@ -41,6 +41,11 @@ PAPER = Paper(
     authors="Shashwat Goel, Ameya Prabhu, Philip Torr, Ponnurangam Kumaraguru, Amartya Sanyal",
     venue="TMLR 2024",
     arxiv="2402.14015",
+    summary=(
+        "Remove the effect of manipulated training data when only a part of it has been found. "
+        "Retraining without that part is not enough: a trigger survives until nearly all of it "
+        "is known, and methods that heal triggers do not heal confused classes."
+    ),
     presets=PRESETS,
     experiments=(
         Experiment("sweep", sweep.sweep, _sweeps, data=_data),

@@ -6,6 +6,12 @@ from theorylab.lab import Preset
 
 Values = dict[str, Any]
 
+MEANINGS = {
+    "worlds": "data, network, budget, manipulations, methods with their grids, and seeds of a sweep",
+    "order_world": "the world in which the patch comes before or after augmentation",
+    "order_seeds": "seeds there",
+}
+
 GAMMAS = [0.1, 0.25, 0.5, 0.75, 1.0]
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 _ALPHAS = [0.1, 1.0, 10.0, 50.0, 100.0, 500.0, 1000.0, 1e4]

@@ -51,7 +51,7 @@ class Setting:
         )
 
 
-def sweep(
+def sweep(  # noqa: PLR0913
     data: str,
     pool: int,
     sizes: list[int],
