@@ -238,9 +238,9 @@ def test_a_cell_is_what_the_package_gives_by_hand():
     cell = PAPER.experiment("sweep").cells(SMOKE)[0]
     cell = {**cell, "methods": {"rewod": {}}}
     found = sweep(**cell)
-    part = world("keel/optdigits", 1, (300, 60, 400), cell["seed"])
-    assert part.x_train.shape == (300, 8, 8, 1) and len(part.y_test) == 400
-    net = classifier(cell["net"], (8, 8, 1))
+    part = world("fashion_mnist:sample", 2, (300, 60, 400), cell["seed"])
+    assert part.x_train.shape == (300, 14, 14, 1) and len(part.y_test) == 400
+    net = classifier(cell["net"], (14, 14, 1))
     patch = u.BackdoorPatch(2, float(part.x_train.max()))
     data = u.manipulate(part.x_train, part.y_train, patch, 12, key=_key(cell["seed"], 0))
     model = u.pretrain(net, data, u.Budget(150, 32, 0.05), key=_key(cell["seed"], 1))

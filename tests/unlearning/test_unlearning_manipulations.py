@@ -63,12 +63,12 @@ def test_a_random_permutation_keeps_the_labels_as_a_whole():
 
 def test_the_trigger_stays_in_its_corner_under_augmentation_only_when_it_comes_after_it():
     after = u.manipulate(X, Y, u.BackdoorPatch(2, 1.0), 50, key=KEY, augment=CropFlip(3))
-    x, _ = after.batch(jnp.arange(50), KEY)
+    x, _ = after.batch(jnp.arange(50), key=KEY)
     corner = np.zeros((6, 6))
     corner[4:, 4:] = 1
     np.testing.assert_array_equal(x, np.broadcast_to(corner[None, :, :, None], X.shape))
     before = u.TrainingSet(**{**vars(after), "order": "patch_first"})
-    moved, _ = before.batch(jnp.arange(50), KEY)
+    moved, _ = before.batch(jnp.arange(50), key=KEY)
     assert (np.asarray(moved) != np.asarray(x)).any(axis=(1, 2, 3)).mean() > 0.5
 
 

@@ -69,6 +69,10 @@ class ResNet9(nnx.Module):
         num_outputs: number of classes.
         in_channels: channels of the images.
         width: channels of the first convolution; 64 in the benchmark.
+        rngs: draws the weights.
+
+    Raises:
+        InputError: counts below 1; images smaller than 11 x 11.
 
     Source: Goel et al. 2024 (arXiv 2402.14015), the network called `resnet9` in its code.
     """

@@ -124,7 +124,7 @@ def _batch(
 ) -> PyTree:
     """What one batch adds to the sum."""
     index, weight = now
-    samples = data.batch(index, key)
+    samples = data.batch(index, key=key)
 
     def loss(params: PyTree, samples: PyTree) -> Float[Array, " n"]:
         return program.losses(model.state, params, samples)

@@ -114,7 +114,7 @@ class TrainingSet:
     order: Literal["augment_first", "patch_first"] = "augment_first"
 
     def batch(
-        self, index: Int[Array, " b"], key: Key[Array, ""] | None = None
+        self, index: Int[Array, " b"], *, key: Key[Array, ""] | None = None
     ) -> tuple[Float[Array, "b ..."], Int[Array, " b"]]:
         """Inputs and labels of the samples `index`, augmented where a key is given."""
         x = self.x[index]

@@ -180,7 +180,7 @@ def _step(
 ) -> _Carry:
     weights, velocity, state = carry
     index, slots, ascend, rate = now
-    x, y = data.batch(index, key)
+    x, y = data.batch(index, key=key)
 
     def loss(weights: list[Array]) -> tuple[Array, PyTree]:
         logits, new = program.network.apply(program.layers)(

@@ -92,7 +92,7 @@ POISON = (
     Claim(
         "poisoned",
         "The original model takes triggered images for the target class: Acc_corr < .35",
-        f"{OURS}: bound of an independent prototype; {PAPER}, poisoning",
+        f"{OURS}: bound of an independent implementation; {PAPER}, poisoning",
         ("sweep",),
         both(levels(D, P, "none", {1.0: (-INF, 0.35)}), levels(M, P, "none", {1.0: (-INF, 0.35)})),
         {
@@ -116,7 +116,7 @@ POISON = (
         "retraining_needs_all",
         "Retraining without half of the poison fails (Acc_corr < .45), without all of it it "
         "succeeds (> .85)",
-        f"{PAPER}, abstract; bounds of an independent prototype",
+        f"{PAPER}, abstract; bounds of an independent implementation",
         ("sweep",),
         levels(D, P, "rewod", _REWOD),
         {DROPPED: levels(D, P, "clean", _REWOD), "no unlearning": levels(D, P, "none", _REWOD)},
@@ -125,7 +125,7 @@ POISON = (
     Claim(
         "ssd_needs_a_tenth",
         "SSD with a tenth of the poison identified reaches Acc_corr > .8",
-        f"{PAPER}, abstract; bound of an independent prototype",
+        f"{PAPER}, abstract; bound of an independent implementation",
         ("sweep",),
         levels(D, P, "ssd", {0.1: (0.8, INF)}),
         {
@@ -137,7 +137,7 @@ POISON = (
     Claim(
         "ssd_beats_retraining",
         "SSD exceeds retraining by at least .4 while at most half of the poison is identified",
-        f"{PAPER}, abstract; bound of an independent prototype",
+        f"{PAPER}, abstract; bound of an independent implementation",
         ("sweep",),
         differences(D, P, "ssd", "rewod", _span(EARLY, 0.4)),
         {DROPPED: differences(D, P, "ssd", "clean", _span(EARLY, 0.4))},
@@ -155,7 +155,7 @@ POISON = (
     Claim(
         "fine_tuning_keeps_the_trigger",
         "Fine-tuning on nearly everything changes Acc_corr by less than .03",
-        f"{OURS}: tolerance of an independent prototype",
+        f"{OURS}: tolerance of an independent implementation",
         ("sweep",),
         differences(D, P, "cf", "none", {0.1: (-0.03, 0.03)}),
         {"SSD": differences(D, P, "ssd", "none", {0.1: (-0.03, 0.03)})},
@@ -174,7 +174,7 @@ POISON = (
         "mnist_poison",
         "On MNIST retraining heals less than half of the gap with half of the poison identified, "
         "SSD more than .6 with a tenth",
-        f"{PAPER}, abstract; bounds of an independent prototype",
+        f"{PAPER}, abstract; bounds of an independent implementation",
         ("sweep",),
         both(
             shares(M, P, "rewod", _span((0.1, 0.5), high=0.5)),
@@ -204,7 +204,7 @@ CONFUSION = (
     Claim(
         "confusion_retraining",
         "Retraining without all swapped samples mends the two classes: Acc_corr > .93",
-        f"{PAPER}, interclass confusion; bound of an independent prototype",
+        f"{PAPER}, interclass confusion; bound of an independent implementation",
         ("sweep",),
         levels(D, C, "rewod", {1.0: (0.93, INF)}),
         {"half identified": levels(D, C, "rewod", {0.5: (0.93, INF)})},
@@ -223,7 +223,7 @@ CONFUSION = (
         "ssd_heals_little_confusion",
         "SSD, even chosen by an oracle, changes Acc_corr of the two classes by less than .1 from "
         "half identified on",
-        f"{OURS}: bound of an independent prototype",
+        f"{OURS}: bound of an independent implementation",
         ("sweep",),
         differences(D, C, "ssd", "none", _span(LATE, -0.1, 0.1)),
         {"RewoD": differences(D, C, "rewod", "none", _span(LATE, -0.1, 0.1))},
@@ -233,7 +233,8 @@ CONFUSION = (
         "batch_means_heal_some_confusion",
         "With importances of batch means, as in the paper, SSD heals less than a quarter of the "
         "gap of interclass confusion",
-        f"{PAPER}, abstract: SSD fails for interclass confusion; bound of an independent prototype",
+        f"{PAPER}, abstract: SSD fails for interclass confusion; {OURS}: bound of an independent "
+        "implementation",
         ("sweep",),
         shares(D, C, "ssd_batch", _span(LATE, high=0.25)),
         kind="finding",
@@ -244,7 +245,7 @@ CONFUSION = (
     Claim(
         "mnist_confusion",
         "On MNIST SSD heals less than a quarter of the gap of interclass confusion",
-        f"{PAPER}, abstract; bound of an independent prototype",
+        f"{PAPER}, abstract; bound of an independent implementation",
         ("sweep",),
         shares(M, C, "ssd", _span((0.1, 0.5, 1.0), high=0.25)),
         {"RewoD": shares(M, C, "rewod", _span((0.1, 0.5, 1.0), high=0.25))},
@@ -254,7 +255,7 @@ CONFUSION = (
         "deployable_choice_harms",
         "The choice by validation accuracy and disagreement on the deletion set makes SSD worse "
         "than no unlearning by at least .1 under interclass confusion, and suits poison: above .8",
-        f"{OURS}: bounds of an independent prototype",
+        f"{OURS}: bounds of an independent implementation",
         ("sweep",),
         both(
             mean_difference(D, C, "ssd_deployable", "none", high=-0.1),
@@ -275,7 +276,7 @@ OTHERS = (
     Claim(
         "accuracy_elsewhere",
         "Retraining loses less than .02 of Acc_retain, and SSD stays above .9",
-        f"{OURS}: bounds of an independent prototype, relative to the original model",
+        f"{OURS}: bounds of an independent implementation, relative to the original model",
         ("sweep",),
         both(
             differences(D, P, "rewod", "none", _span((0.1, 0.5, 1.0), *_LOSS), "retained"),
@@ -314,8 +315,8 @@ OTHERS = (
         "newton_follows_retraining",
         "A Newton step of the linearised network heals less than half of the poison while half of "
         "it is unidentified, and more than half when all is identified",
-        "our derivation: docs/derivations/tangent_unlearning.md, the step aims at the retrained "
-        "model",
+        "our derivation, docs/derivations/tangent_unlearning.md, statement 1: the step aims at "
+        "the retrained model",
         ("sweep",),
         shares(D, P, "newton", {0.25: (-INF, 0.5), 0.5: (-INF, 0.5), 1.0: (0.5, INF)}),
         {

@@ -7,7 +7,7 @@ from theorylab.lab import Preset
 Values = dict[str, Any]
 
 MEANINGS = {
-    "worlds": "data, network, budget, manipulations, methods with their grids, and seeds of a sweep",
+    "worlds": "data, network, budget, manipulations, methods with grids, and seeds of a sweep",
     "order_world": "the world in which the patch comes before or after augmentation",
     "order_seeds": "seeds there",
 }
@@ -155,6 +155,8 @@ _QUICK: Values = {
     "order_seeds": 3,
 }
 _SMOKE_WORLD: Values = DIGITS | {
+    "data": "fashion_mnist:sample",  # needs no download
+    "pool": 2,
     "sizes": [300, 60, 400],
     "net": {"kind": "mlp", "width": 32},
     "gammas": [0.1, 1.0],
@@ -183,7 +185,12 @@ _DATA = (
     "its test part."
 )
 PRESETS = {
-    "smoke": Preset("smoke", _SMOKE, omits="Sizes of seconds, for tests: nothing is judged."),
+    "smoke": Preset(
+        "smoke",
+        _SMOKE,
+        omits="Sizes of seconds, for tests, on the embedded sample of Fashion-MNIST: nothing is "
+        "judged.",
+    ),
     "quick": Preset(
         "quick",
         _QUICK,

@@ -29,7 +29,8 @@ def pictures(data: str, pool: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     """x_train, y_train, x_test, y_test: images (n, h, w, c), shrunk by the mean over squares of
     `pool` pixels.
 
-    Optdigits are its 8 x 8 counts over 16, all 5,620 rows as one part. Colour images are
+    Optdigits are its 8 x 8 counts over 16, all 5,620 rows as one part; "fashion_mnist:sample" is
+    the sample that is embedded in theorylab, the same for everybody. Colour images are
     normalised channel by channel, others lie in [0, 1].
     """
     if data == "keel/optdigits":
@@ -37,7 +38,8 @@ def pictures(data: str, pool: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
         x = (x / 16).reshape(-1, 8, 8, 1)
         none = np.zeros((0, *x.shape[1:]), np.float32)
         return x.astype(np.float32), y, none, y[:0]
-    found = load(data, sample=False) if data == "fashion_mnist" else load(data)
+    name, _, part = data.partition(":")
+    found = load(name, sample=part == "sample") if name == "fashion_mnist" else load(name)
     parts = []
     for x, y in ((found.x_train, found.y_train), (found.x_test, found.y_test)):
         x = _shrunk(x.reshape(*x.shape[:3], -1), pool)
