@@ -92,9 +92,15 @@ THREATS = {
 
 @pytest.mark.parametrize(
     "name",
-    ["mlp", "leaky", "relu6", "cnn", pytest.param("max pooling", marks=pytest.mark.long),
-     pytest.param("average pooling", marks=pytest.mark.long),
-     pytest.param("resnet", marks=pytest.mark.long)],
+    [
+        "mlp",
+        "leaky",
+        "relu6",
+        "cnn",
+        pytest.param("max pooling", marks=pytest.mark.long),
+        pytest.param("average pooling", marks=pytest.mark.long),
+        pytest.param("resnet", marks=pytest.mark.long),
+    ],
 )
 def test_no_sampled_point_is_outside_the_bounds_of_any_method(name):
     f, params, shape = small.built(name, jnp.float64)

@@ -315,8 +315,11 @@ def plan(
         each = (4 * total + 3 * rows * largest * (3 if relax.steps else 1)) * item
         return max(1, int(budget / each)), None
     flow = Flow(program, lambda atom: atom)
-    later = [n for n, s in zip(sizes(flow), program.activations, strict=True)
-             if not flow.is_affine(s.inputs[0])]
+    later = [
+        n
+        for n, s in zip(sizes(flow), program.activations, strict=True)
+        if not flow.is_affine(s.inputs[0])
+    ]
     most = max([rows, *later]) * (1 if relax.alpha == "parallel" else 2)
     # the rows of three neighbouring values are held at a time
     each = (3 * most * largest + 4 * total) * item
@@ -334,7 +337,5 @@ def _compiled(
     if isinstance(threat, LineUnion):
         threat = LineUnion(threat.eps, jnp.asarray(threat.directions, x.dtype))
     if what == "layers":
-        return jax.vmap(
-            lambda one: list(layers(flow, one, threat, relax).bounds.values())
-        )(x)
+        return jax.vmap(lambda one: list(layers(flow, one, threat, relax).bounds.values()))(x)
     return jax.vmap(lambda one, row: margins(flow, one, row, threat, relax))(x, rows)

@@ -204,9 +204,7 @@ class Translator:
         if not plain:
             self._refuse(line)
             return
-        window = [
-            params[k] for k in ("window_dimensions", "window_strides", "padding")
-        ]
+        window = [params[k] for k in ("window_dimensions", "window_strides", "padding")]
         out = self.reader.shapes[shape].shape
 
         def entries(mode: Mode, data: Sequence[Any], empty: Any) -> Array:

@@ -243,10 +243,6 @@ class _Builder:
         self.bounds.append((0.0, 1.0))
         on = np.zeros(switch + 1)
         on[switch] = 1.0
-        self._rule(
-            _wide(z - s * y, switch + 1) - (1 - s) * high * on, -np.inf, s * at
-        )
-        self._rule(
-            _wide(z - y, switch + 1) - (1 - s) * low * on, -np.inf, at - (1 - s) * low
-        )
+        self._rule(_wide(z - s * y, switch + 1) - (1 - s) * high * on, -np.inf, s * at)
+        self._rule(_wide(z - y, switch + 1) - (1 - s) * low * on, -np.inf, at - (1 - s) * low)
         return [switch]

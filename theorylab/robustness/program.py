@@ -181,9 +181,7 @@ class _Reader:
                 constants.append(line)
         if end.id not in data:
             raise InputError("f does not depend on x; a network of x is needed")
-        program = Program(
-            self.params, self.start, end.id, translator.steps, self.shapes, constants
-        )
+        program = Program(self.params, self.start, end.id, translator.steps, self.shapes, constants)
         used = program.ancestors(end.id)
         translator.require(used, end.id)
         return Program(self.params, self.start, end.id, used, self.shapes, constants)

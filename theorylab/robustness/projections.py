@@ -116,8 +116,9 @@ def projected_lines(
         if flow.is_affine(v):
             low, high = flow.exact_interval(v, x, threat)
         else:
-            reach = sum(_size(kind, values[v]) for (kind, _), values in pushed.items()
-                        if v in values)
+            reach = sum(
+                _size(kind, values[v]) for (kind, _), values in pushed.items() if v in values
+            )
             low, high = middle[v] - reach, middle[v] + reach
         here = lines_of(step, low, high, "parallel")
         lines[step.output] = here

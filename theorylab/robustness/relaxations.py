@@ -110,9 +110,7 @@ def margins(
         if relax.steps:
             low = _optimised(flow, x, rows, threat, relax, known, low)
     if relax.outward:
-        error = known.rounding.margin(
-            flow.program.end, known.lines, by_ibp=relax.final == "ibp"
-        )
+        error = known.rounding.margin(flow.program.end, known.lines, by_ibp=relax.final == "ibp")
         low = low - jnp.abs(rows) @ error
     return low
 
@@ -124,9 +122,7 @@ def linear_margins(
     return flow.concrete(flow.backward({flow.program.end: rows}, lines), x, threat)
 
 
-def interval_margins(
-    flow: Flow, x: Array, rows: Array, threat: Threat
-) -> Float[Array, " r"]:
+def interval_margins(flow: Flow, x: Array, rows: Array, threat: Threat) -> Float[Array, " r"]:
     """Lower bounds of rows . f by IBP, the rows merged into what follows the last activation."""
     intervals = flow.interval(x, threat)
     stop = frozenset(step.output for step in flow.program.activations)

@@ -149,9 +149,7 @@ def _checked_lines(threat: LineUnion, shape: tuple[int, ...]) -> LineUnion:
     return threat
 
 
-def alignment(
-    threat: Threat, signals: Float[ArrayLike, "n ..."]
-) -> Float[np.ndarray, " n"]:
+def alignment(threat: Threat, signals: Float[ArrayLike, "n ..."]) -> Float[np.ndarray, " n"]:
     """Largest cosine between a perturbation of the set and each sample's signal direction.
 
     It is 1 for an l2 ball; for segments it is max_j |<signal, s_j>|; the mean over the samples is
