@@ -94,12 +94,10 @@ THREATS = {
     "name",
     [
         "mlp",
-        "leaky",
-        "relu6",
-        "cnn",
-        pytest.param("max pooling", marks=pytest.mark.long),
-        pytest.param("average pooling", marks=pytest.mark.long),
-        pytest.param("resnet", marks=pytest.mark.long),
+        *(
+            pytest.param(name, marks=pytest.mark.long)
+            for name in ("leaky", "relu6", "cnn", "max pooling", "average pooling", "resnet")
+        ),
     ],
 )
 def test_no_sampled_point_is_outside_the_bounds_of_any_method(name):
@@ -184,6 +182,7 @@ def test_a_linear_network_is_bounded_exactly_by_every_linear_method():
             np.testing.assert_allclose(found.upper, x @ whole.T + reach, atol=1e-12)
 
 
+@pytest.mark.long
 def test_an_empty_perturbation_gives_the_clean_margin():
     f, params, shape = small.built("cnn", jnp.float64)
     x = np.random.default_rng(0).uniform(size=(3, *shape))
@@ -197,6 +196,7 @@ def test_an_empty_perturbation_gives_the_clean_margin():
         np.testing.assert_allclose(found.lower, clean, atol=1e-9)
 
 
+@pytest.mark.long
 def test_bounds_do_not_depend_on_chunks_and_blocks():
     f, params, shape = small.built("cnn", jnp.float64)
     x = np.random.default_rng(0).uniform(size=(5, *shape))
@@ -209,6 +209,7 @@ def test_bounds_do_not_depend_on_chunks_and_blocks():
         np.testing.assert_allclose(whole, small_chunks, atol=1e-10)
 
 
+@pytest.mark.long
 def test_float32_bounds_moved_outward_are_below_the_float64_ones():
     spec = np.array([[1.0, -1.0, 0.0], [1.0, 0.0, -1.0]])
     below, inside = 0, 0
@@ -269,6 +270,7 @@ def test_gradients_flow_through_the_bounds_of_the_neurons():
     assert float(jax.grad(margin)(0.0)) == pytest.approx(float(numeric), rel=1e-5)
 
 
+@pytest.mark.long
 def test_an_estimate_tends_to_the_bound_it_estimates():
     f, params, shape = small.built("cnn", jnp.float64)
     x = np.random.default_rng(0).uniform(size=(2, *shape))

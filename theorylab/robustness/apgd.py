@@ -4,6 +4,7 @@ Source: Croce and Hein 2020, "Reliable evaluation of adversarial robustness with
 diverse parameter-free attacks", algorithm 1; momentum .75, rho .75.
 """
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -78,9 +79,9 @@ def checkpoints(steps: int) -> np.ndarray:
         gap = max(gap - 0.03, 0.06)
         at += gap
         marks.append(at)
-    places = np.unique(np.ceil(np.array(marks) * steps).astype(int))
+    places = np.unique(np.ceil(np.round(np.array(marks) * steps, 6)).astype(int))
     flags = np.zeros(steps, int)
-    for low, high in zip(places[:-1], places[1:], strict=True):
+    for low, high in itertools.pairwise(places):
         if high < steps:
             flags[high] = high - low
     return flags

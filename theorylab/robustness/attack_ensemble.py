@@ -167,8 +167,8 @@ class _Run:
                 alive = np.flatnonzero(np.asarray(worst > 0))
                 if not len(alive):
                     return AttackResult(best_x, worst, by)
-                # all of one size, the last ones repeated: no new program for every count
-                size = min(len(x), 2 ** int(np.ceil(np.log2(len(alive)))))
+                # of two sizes alone, the last ones repeated: a program for each
+                size = len(x) if 8 * len(alive) > len(x) else -(-len(x) // 8)
                 at = np.concatenate([alive, np.full(size - len(alive), alive[-1])])
                 key = jax.random.fold_in(jax.random.fold_in(self.key, number), turn)
                 target = jnp.asarray(ranks[at, turn % self.targets])

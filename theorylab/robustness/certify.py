@@ -108,8 +108,8 @@ def certified_margins(
     """Lower bounds of the margin of each label over all other classes, under any perturbation.
 
     "ibp" is the cheapest and the loosest at a point; "crown" bounds every layer by linear functions
-    of the input; "alpha-crown" also optimises the slopes; "crown-ibp" takes IBP inside and CROWN for
-    the output alone; "coap" is the dual of Wong and Kolter. None of them is always the tightest but
+    of the input; "alpha-crown" also optimises the slopes; "crown-ibp" takes IBP inside and CROWN
+    for the output alone; "coap" is the dual of Wong and Kolter. None of them is always the tightest but
     "alpha-crown", which is never below "crown". For an attack, which bounds from the other side,
     see `attack_ensemble`.
 
@@ -192,7 +192,7 @@ def output_bounds(
     Raises:
         InputError: as for `certified_margins`, and a `spec` that does not fit the outputs.
     """
-    x, _, classes = _checked(f, params, x, None)
+    x, _, classes = _checked(f, params, x, None, labelled=False)
     relax = _relaxation(method, alpha_mode, alpha_steps, outward)
     rows = np.eye(classes) if spec is None else checks.finite("spec", spec, ndim=2)
     if np.shape(rows)[1] != classes or not len(rows):
@@ -226,7 +226,7 @@ def activation_bounds(
     Returns:
         `ActivationBounds`, one pair of arrays (n, *shape) a layer.
     """
-    x, _, _ = _checked(f, params, x, None)
+    x, _, _ = _checked(f, params, x, None, labelled=False)
     relax = _relaxation(method, alpha_mode, 0, outward)
     dummy = jnp.zeros((len(x), 1, 1), _dtype(params))
     found = _in_chunks(f, params, x, dummy, threat, relax, memory_gb, what="layers")
@@ -250,7 +250,9 @@ def _dtype(params: PyTree) -> Any:
     return jnp.result_type(*floats) if floats else jnp.result_type(float)
 
 
-def _checked(f: Network, params: PyTree, x: Any, y: Any) -> tuple[Array, Any, int]:
+def _checked(
+    f: Network, params: PyTree, x: Any, y: Any, labelled: bool = True
+) -> tuple[Array, Any, int]:
     checks.function("f", f)
     for leaf in jax.tree.leaves(params):
         checks.finite("params", leaf)
@@ -260,11 +262,13 @@ def _checked(f: Network, params: PyTree, x: Any, y: Any) -> tuple[Array, Any, in
     x = jnp.asarray(x, _dtype(params))
     program = read(f, params, x.shape[1:])
     classes = program.shapes[program.end].shape[0]
-    if y is None:
+    if not labelled:
         return x, None, classes
     if classes < 2:
         raise InputError(f"f has {classes} output; margins need at least two, one for each class")
-    return x, jnp.asarray(checks.labels("y", y, n=len(x), classes=classes)), classes
+    y = checks.labels("y", y, classes=classes)
+    checks.same_length(x=x, y=y)
+    return x, jnp.asarray(y), classes
 
 
 def _in_chunks(

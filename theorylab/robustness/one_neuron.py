@@ -7,6 +7,7 @@ Bartolomeis, master thesis (ETH 2022), chapter 4 and appendices A and B; where i
 corrected form and its derivation are in docs/derivations/robust_bounds.md.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,7 +110,7 @@ def gradient(
     slope = a * y * inner
     if training == "coap":
         unstable = down & (low <= 0) & (high >= 0) & (high > low)
-        # d/dtheta of u l / (2 eps theta): the proposition's two terms, with theta . x = x1 theta + s
+        # d/dtheta of u l / (2 eps theta): the two terms, with theta . x = x1 theta + s
         theta = neuron.theta1
         first = low / theta * (x1 + eps)
         second = high * (x1 * theta - (x1 * theta + np.asarray(s, np.float64))) / theta**2
@@ -130,7 +131,7 @@ def population_gradient(neuron: OneNeuron, training: Training = "adversarial") -
 
     Source: thesis, section 4.3; quadrature our own.
     """
-    checks.choice("training", training, TRAININGS)
+    _neuron(neuron), checks.choice("training", training, TRAININGS)
     total = 0.0
     for y in (-1.0, 1.0):
         eps = 0.0 if training == "standard" else neuron.eps
@@ -144,7 +145,7 @@ def population_gradient(neuron: OneNeuron, training: Training = "adversarial") -
             weight = stats.norm.pdf(s, scale=neuron.spread)
             return float(gradient(neuron, s, y, training)) * weight
 
-        for left, right in zip(points[:-1], points[1:], strict=True):
+        for left, right in itertools.pairwise(points):
             total += 0.5 * integrate.quad(density, left, right, limit=200, epsabs=1e-12)[0]
     return total
 
@@ -165,6 +166,7 @@ def robust_risk(neuron: OneNeuron) -> float:
 
     Source: thesis, lemma 4.5.
     """
+    _neuron(neuron)
     if not (neuron.a > 0 > neuron.b):
         raise InputError(f"a = {neuron.a:g}, b = {neuron.b:g}; a > 0 and b < 0 are needed")
     signal = (neuron.gamma - neuron.eps) * neuron.theta1 / neuron.spread
@@ -246,11 +248,15 @@ def printed_threshold(gamma: float, sigma: float = 1.0) -> float:
     return float(np.sqrt(24 * gamma**3 / sigma**2))
 
 
+def _neuron(neuron: object) -> None:
+    checks.instance("neuron", neuron, OneNeuron, "OneNeuron(...)")
+
+
 def _ends(
     neuron: OneNeuron, s: ArrayLike, y: ArrayLike, training: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lower and upper end of the activation, and the labels."""
-    checks.instance("neuron", neuron, OneNeuron, "OneNeuron(...)")
+    _neuron(neuron)
     checks.choice("training", training, TRAININGS)
     s, y = np.asarray(checks.finite("s", s), float), np.asarray(checks.finite("y", y), float)
     checks.broadcast(s=s, y=y)

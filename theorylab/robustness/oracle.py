@@ -4,9 +4,8 @@ programming, both with HiGHS in float64.
 They are what the fast bounds are tested against: fast bound <= LP <= true minimum <= any attack.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -92,7 +91,7 @@ def exact_minimum(
 @dataclass
 class _Model:
     """Variables: a description of delta, the outputs of the rectifiers, and a switch for each
-    unstable neuron if `integer`. Minimises row . (matrix v + constant) under `low <= A v <= high`."""
+    unstable neuron. Minimises row . (matrix v + constant) under `low <= A v <= high`."""
 
     spec: np.ndarray
     matrix: np.ndarray
@@ -227,7 +226,7 @@ class _Builder:
     def _neuron(
         self, z: np.ndarray, row: np.ndarray, at: float, low: float, high: float, s: float
     ) -> list[int]:
-        """z = max(y, s y) for y = row . v + at in [low, high], relaxed; the number of its switch."""
+        """z = max(y, s y), y = row . v + at in [low, high], relaxed; the number of its switch."""
         y = _wide(row, len(z))
         if low >= 0 or high <= 0:
             slope = 1.0 if low >= 0 else s

@@ -46,7 +46,7 @@ def begin(
     return at, margin(f(params, at), y)
 
 
-@partial(jax.jit, static_argnames=("f", "side", "norm", "bounds"))
+@partial(jax.jit, static_argnames=("f", "norm", "bounds"))
 def propose(
     f: Any,
     params: Any,
@@ -57,7 +57,7 @@ def propose(
     at: Array,
     best: Array,
     *,
-    side: int,
+    side: Array | int,
     norm: str,
     bounds: Any,
 ) -> tuple[Array, Array]:
@@ -70,20 +70,18 @@ def propose(
     return jnp.where(better, moved, at), jnp.minimum(found, best)
 
 
-def _block(key: Array, at: Array, centre: Array, eps: Any, side: int, norm: str) -> Array:
+def _block(key: Array, at: Array, centre: Array, eps: Any, side: Any, norm: str) -> Array:
     """A random square of an image (all channels), or a run of entries of a vector, changed."""
     where, sign = jax.random.split(key)
     if at.ndim == 3:
         h, w, channels = at.shape
-        r, c = jax.random.randint(
-            where, (2,), 0, jnp.array([max(h - side, 0) + 1, max(w - side, 0) + 1])
-        )
+        r, c = jax.random.randint(where, (2,), 0, jnp.array([h, w]) - side + 1)
         rows, columns = jnp.arange(h)[:, None], jnp.arange(w)[None]
         inside = (rows >= r) & (rows < r + side) & (columns >= c) & (columns < c + side)
         mask, shape = inside[..., None], (1, 1, channels)
     else:
         size = at.size
-        r = jax.random.randint(where, (), 0, max(size - side, 0) + 1)
+        r = jax.random.randint(where, (), 0, size - side + 1)
         entries = jnp.arange(size).reshape(at.shape)
         mask, shape = (entries >= r) & (entries < r + side), at.shape
     signs = jax.random.rademacher(sign, shape, at.dtype)

@@ -26,7 +26,7 @@ ORTHONORMAL = 1e-4  # how far directions may be from orthonormal
 @register("p", "clip")
 @dataclass(frozen=True)
 class LpBall:
-    """All x + delta with ||delta||_p <= eps over all entries of a sample, clipped to a box if asked.
+    """All x + delta with ||delta||_p <= eps over all entries of a sample, cut by a box if asked.
 
     Attributes:
         eps: radius, in the units of x; a number, or a traced one during training.
@@ -136,7 +136,7 @@ def _checked_lines(threat: LineUnion, shape: tuple[int, ...]) -> LineUnion:
     if np.ndim(directions) < 2 or np.shape(directions)[1:] != shape:
         raise InputError(
             f"threat.directions: shape {np.shape(directions)} given, (k, "
-            f"{', '.join(map(str, shape))}) is needed for samples of shape {shape}"
+            f"{', '.join(map(str, shape))}) is needed for samples x (signals) of shape {shape}"
         )
     if not is_traced(directions):
         flat = np.asarray(directions, np.float64).reshape(len(directions), -1)
