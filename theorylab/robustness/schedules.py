@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from theorylab import checks
@@ -90,15 +91,22 @@ class Schedule:
         return optax.chain(*parts)
 
 
-def smooth_ramp(share: Any) -> Array:
-    """The smoothed ramp on [0, 1]: a (4th power) up to a quarter, then linear, with one slope where
-    they meet.
+def smooth_ramp(share: ArrayLike) -> Array:
+    """The smoothed ramp from (0, 0) to (1, 1): a fourth power up to a quarter, then linear, with
+    one slope where they meet.
+
+    Args:
+        share: of the steps of the ramp, in [0, 1]; any shape.
+
+    Returns:
+        The share of the target, of the shape of `share`.
 
     Source: auto_LiRPA's SmoothedScheduler, beta = 4, mid = 1/4.
     """
+    share = jnp.asarray(checks.within("share", share, 0, 1))
     middle, beta = 0.25, 4
     a = 1 / (beta * middle ** (beta - 1) * (1 - middle) + middle**beta)
     slope = a * beta * middle ** (beta - 1)
-    early = a * jnp.asarray(share) ** beta
-    late = a * middle**beta + slope * (jnp.asarray(share) - middle)
-    return jnp.where(jnp.asarray(share) < middle, early, late)
+    early = a * share**beta
+    late = a * middle**beta + slope * (share - middle)
+    return jnp.where(share < middle, early, late)

@@ -172,14 +172,20 @@ def train_robust_many(
     """
     checks.key("keys", keys, ndim=1)
     count = len(keys)
-    x, y = (jnp.asarray(a) for a in data)
+    checks.same_length(keys=np.zeros(count), eps=eps, learning_rates=learning_rates)
+    x, y = (jnp.asarray(checks.finite("data", a)) for a in _pair("data", data))
     eps = jnp.asarray(checks.nonnegative("eps", eps, shape=(count,)), x.dtype)
     rates = checks.positive("learning_rates", learning_rates, shape=(count,))
     if x.shape[:1] != (count,) or y.shape[:2] != x.shape[:2]:
         raise InputError(
             f"data: shapes {x.shape}, {y.shape}; ({count}, n, ...) and ({count}, n) are needed"
         )
+    for leaf in jax.tree.leaves(params):
+        if np.shape(checks.finite("params", leaf))[:1] != (count,):
+            raise InputError(f"params: a leading axis of {count}, one start a run, is needed")
     first = jax.tree.map(lambda a: a[0], params)
+    if watch is not None:
+        checks.instance("watch", watch, Watch, "Watch(data)")
     seen = None if watch is None else Watch(tuple(a[0] for a in watch.data), watch.samples)
     _checked_run(f, first, (x[0], y[0]), threat, recipe, schedule, seen)
     jobs = _Jobs(params, x, y, eps, jnp.asarray(rates, x.dtype), keys)
@@ -212,9 +218,7 @@ def _checked_run(
 ) -> tuple[Array, Array]:
     checks.instance("recipe", recipe, Recipe, "Recipe(...)")
     checks.instance("schedule", schedule, Schedule, "Schedule(...)")
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise InputError(f"data = {checks.shown(data)}; a pair (x, y) is needed")
-    x, y, _ = _checked(f, params, *data)
+    x, y, _ = _checked(f, params, *_pair("data", data))
     checked_threat(threat, x.shape[1:])
     if schedule.batch_size > len(x):
         raise InputError(f"batch_size = {schedule.batch_size}; at most n = {len(x)} is needed")
@@ -224,6 +228,13 @@ def _checked_run(
         checks.instance("watch", watch, Watch, "Watch(data)")
         _checked(f, params, *watch.data)
     return x, y
+
+
+def _pair(name: str, data: Any) -> tuple[Any, Any]:
+    """(x, y), or an `InputError`."""
+    if not isinstance(data, tuple | list) or len(data) != 2 or np.ndim(data[0]) < 2:
+        raise InputError(f"{name} = {checks.shown(data)}; a pair (x, y) of arrays is needed")
+    return data[0], data[1]
 
 
 def _train(
