@@ -56,7 +56,7 @@ def test_no_attack_leaves_its_set_or_beats_the_certificate(trained, threat):
         away = np.asarray(found.x) - x
         length = np.abs(away).max() if threat.p == np.inf else np.linalg.norm(away, axis=1).max()
         assert length <= threat.eps * (1 + 1e-5)
-        assert (0 <= np.asarray(found.x)).all() and (np.asarray(found.x) <= 1).all()
+        assert (np.asarray(found.x) >= 0).all() and (np.asarray(found.x) <= 1).all()
         margin = np.asarray(apgd.margin(f(params, found.x), jnp.asarray(y)))
         np.testing.assert_allclose(found.margin, margin, atol=1e-5)
         worst[kind] = float(found.error)

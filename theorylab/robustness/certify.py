@@ -109,8 +109,8 @@ def certified_margins(
 
     "ibp" is the cheapest and the loosest at a point; "crown" bounds every layer by linear functions
     of the input; "alpha-crown" also optimises the slopes; "crown-ibp" takes IBP inside and CROWN
-    for the output alone; "coap" is the dual of Wong and Kolter. None of them is always the tightest but
-    "alpha-crown", which is never below "crown". For an attack, which bounds from the other side,
+    for the output alone; "coap" is the dual of Wong and Kolter. None of them is always the
+    tightest; "alpha-crown" is never below "crown". For an attack, which bounds from the other side,
     see `attack_ensemble`.
 
     Args:

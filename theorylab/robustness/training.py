@@ -135,7 +135,7 @@ def train_robust(
         jnp.asarray([learning_rate], one[0].dtype),
         key[None],
     )
-    return _first(_train(f, jobs, threat, recipe, schedule, watch, loop))
+    return _first(_train(f, jobs, threat, recipe, schedule, watch, loop, single=True))
 
 
 def train_robust_many(
@@ -172,6 +172,7 @@ def train_robust_many(
     """
     checks.key("keys", keys, ndim=1)
     count = len(keys)
+    checks.real("eps", eps), checks.real("learning_rates", learning_rates)
     checks.same_length(keys=np.zeros(count), eps=eps, learning_rates=learning_rates)
     x, y = (jnp.asarray(checks.finite("data", a)) for a in _pair("data", data))
     eps = jnp.asarray(checks.nonnegative("eps", eps, shape=(count,)), x.dtype)
@@ -189,7 +190,7 @@ def train_robust_many(
     seen = None if watch is None else Watch(tuple(a[0] for a in watch.data), watch.samples)
     _checked_run(f, first, (x[0], y[0]), threat, recipe, schedule, seen)
     jobs = _Jobs(params, x, y, eps, jnp.asarray(rates, x.dtype), keys)
-    return _train(f, jobs, threat, recipe, schedule, watch, "device")
+    return _train(f, jobs, threat, recipe, schedule, watch, "device", single=False)
 
 
 class _Jobs(NamedTuple):
@@ -245,6 +246,8 @@ def _train(
     schedule: Schedule,
     watch: Watch | None,
     loop: str | None,
+    *,
+    single: bool,
 ) -> Trained:
     optimizer = schedule.transformation()
     start = jax.tree.map(lambda a: jnp.array(a, copy=True), jobs.params)  # the carry is donated
@@ -256,7 +259,6 @@ def _train(
         program = read(f, jax.tree.map(lambda a: a[0], jobs.params), jobs.x.shape[2:])
         convolves = any(s.name == "conv_general_dilated" for s in program.steps)
         loop = "host" if convolves and jax.default_backend() == "cpu" else "device"
-    single = len(jobs.eps) == 1
     if single:  # without a batch axis convolutions stay convolutions
         carry, jobs = jax.tree.map(lambda a: a[0], (carry, jobs))
     losses, looks = [], []

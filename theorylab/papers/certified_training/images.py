@@ -110,7 +110,8 @@ def train(
     seed: int,
     sample: bool | None = None,
 ) -> Mapping[str, Any]:
-    """Errors of one network: standard, under the ensemble attack [steps, restarts, queries], and
+    """Errors of one network: standard, under the ensemble attack [steps, restarts,
+    queries, targets], and
     without a certificate; the accumulated share of unstable neurons over epochs, and the history."""
     whole = load(data, sample=sample)
     rng = np.random.default_rng(seed)
@@ -135,7 +136,7 @@ def train(
         learning_rate=rate,
         watch=Watch((x_test[:100], y_test[:100]), 100, 10),
     )
-    steps, restarts, queries = attack
+    steps, restarts, queries, targets = attack
     attacked = attack_ensemble(
         f,
         found.params,
@@ -146,6 +147,7 @@ def train(
         steps=steps,
         restarts=restarts,
         queries=queries,
+        targets=targets,
     )
     if isinstance(against, LineUnion):
         attacked = line_attack(f, found.params, x_test, y_test, against, points=101)

@@ -1,0 +1,155 @@
+"""The sizes of every preset, one value a line."""
+
+from theorylab.lab import Preset
+
+_QUICK = {
+    "neuron_norms": [1.4142, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 31.607, 60.0],
+    "kinks": 20,
+    "risk_draws": 200_000,
+    "networks": 24,
+    "programs": 6,
+    "seeds": 2,
+    "sphere_seeds": 1,
+    "linear_recipes": ["standard", "adversarial", "coap", "zero"],
+    "linear_eps": [3.0, 4.0, 5.0, 5.5],
+    "linear_n": 50,
+    "linear_d": 1000,
+    "linear_test": 2000,
+    "linear_rates": [0.1, 0.01],
+    "linear_l2_eps": [3.0, 4.0, 5.0],
+    "linear_large": 0,
+    "wide_eps": [0.3, 0.6, 0.8, 1.0],
+    "wide_rates": [0.1, 0.01, 0.001],
+    "wide_test": 1000,
+    "wide_lengths": [10, 40, 150],
+    "sphere_eps": [2.0, 4.0, 6.0, 8.0],
+    "sphere_linf": [1.0, 2.0, 2.5, 3.0],
+    "sphere_outer": [31.0, 25.0],
+    "sphere_margin_eps": 6.0,
+    "sphere_k": [1, 10],
+    "sphere_k_eps": 9.5,
+    "sphere_n": 500,
+    "sphere_test": 1000,
+    "sphere_rates": [0.1, 0.01],
+    "sphere_attack": [40, 1],
+    "image_seeds": 1,
+    "images": [
+        ["mnist", "one", 1500, 300, "l2", [1.0], 12, 0, ["adversarial", "coap", "ibp"]],
+        ["mnist", "one", 1500, 300, "linf", [0.1], 12, 0, ["adversarial", "coap", "fast-ibp"]],
+    ],
+    "line_images": [],
+    "image_attack": [20, 1, 30, 3],
+}
+_SMOKE = _QUICK | {
+    "neuron_norms": [1.4142, 5.0, 10.0, 31.607],
+    "kinks": 5,
+    "risk_draws": 20_000,
+    "networks": 4,
+    "programs": 2,
+    "seeds": 1,
+    "linear_eps": [4.0],
+    "linear_n": 20,
+    "linear_d": 60,
+    "linear_test": 200,
+    "linear_rates": [0.1],
+    "linear_l2_eps": [3.0],
+    "wide_eps": [0.6],
+    "wide_rates": [0.01],
+    "wide_test": 100,
+    "wide_lengths": [5],
+    "sphere_eps": [2.0],
+    "sphere_linf": [1.0],
+    "sphere_outer": [31.0],
+    "sphere_k": [1],
+    "sphere_n": 60,
+    "sphere_test": 100,
+    "sphere_rates": [0.01],
+    "sphere_attack": [5, 1],
+    "images": [],
+}
+_BALL = ["standard", "adversarial", "coap", "crown-ibp", "ibp", "fast-ibp"]
+_BOX = [*_BALL, "trades", "sabr", "mtl-ibp"]
+_MEDIUM = _QUICK | {
+    "seeds": 5,
+    "networks": 300,
+    "programs": 40,
+    "wide_rates": [0.1, 0.01, 0.001],
+    "linear_rates": [0.1, 0.01, 0.001],
+    "image_seeds": 3,
+    "image_attack": [50, 1, 200, 9],
+    "sphere_seeds": 5,
+    "sphere_k": [1, 3, 5, 10],
+    "images": [
+        ["mnist", "small", 5000, 500, "l2", [0.5, 1.0], 20, 20, _BALL],
+        ["mnist", "small", 5000, 500, "linf", [0.1, 0.2], 20, 20, _BOX],
+        ["cifar10", "small", 5000, 500, "l2", [0.141176], 20, 20, _BALL],
+        ["cifar10", "small", 5000, 500, "linf", [0.007843], 20, 20, _BOX],
+    ],
+    "line_images": [
+        ["mnist", "one", 2000, 400, 20.0, [1, 10, 50], 15],
+        ["cifar10", "one", 2000, 400, 2.5, [1, 10, 50], 15],
+    ],
+}
+_FULL = _MEDIUM | {
+    "seeds": 15,
+    "linear_large": 10_000,
+    "linear_test": 100_000,
+    "wide_test": 10_000,
+    "sphere_test": 10_000,
+    "sphere_k": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+    "sphere_rates": [0.1, 0.01, 0.001],
+    "sphere_attack": [100, 5],
+    "images": [
+        ["mnist", "paper", 60_000, 10_000, "l2", [0.25, 0.5, 0.75, 1.0, 1.25, 1.5], 60, 50, _BALL],
+        ["mnist", "paper", 60_000, 10_000, "linf", [0.1, 0.2, 0.3, 0.4], 60, 50, _BOX],
+        [
+            "cifar10",
+            "paper",
+            50_000,
+            10_000,
+            "l2",
+            [0.035294, 0.070588, 0.141176, 0.282353],
+            150,
+            50,
+            _BALL,
+        ],
+        [
+            "cifar10",
+            "paper",
+            50_000,
+            10_000,
+            "linf",
+            [0.003922, 0.007843, 0.015686, 0.031373],
+            150,
+            50,
+            _BOX,
+        ],
+    ],
+    "line_images": [
+        ["mnist", "paper", 60_000, 10_000, 20.0, [1, 10, 50], 20],
+        ["cifar10", "paper", 50_000, 10_000, 2.5, [1, 10, 25, 50, 75, 100], 20],
+    ],
+    "image_attack": [100, 5, 5000, 9],
+}
+PRESETS = {
+    "smoke": Preset("smoke", _SMOKE, omits="Sizes of seconds, for tests: no trend is judged."),
+    "quick": Preset(
+        "quick",
+        _QUICK,
+        omits="Spheres and the linear signal at the paper's size but for seeds and test points; "
+        "MNIST with 2,000 images and one hidden layer of 100 units, no CIFAR-10, no segments on "
+        "images, no batch norm in FAST-IBP; Tiny ImageNet is not to be had.",
+    ),
+    "medium": Preset(
+        "medium",
+        _MEDIUM,
+        omits="MNIST and CIFAR-10 with 5,000 images, two convolutions and 20 epochs, three seeds; "
+        "no batch norm in FAST-IBP; Tiny ImageNet is not to be had.",
+    ),
+    "full": Preset(
+        "full",
+        _FULL,
+        omits="The paper's CNN on CIFAR-10 too, in place of its ResNet; no batch norm in "
+        "FAST-IBP; Tiny ImageNet is not to be had.",
+    ),
+}
