@@ -62,7 +62,7 @@ def test_the_certified_loss_of_two_classes_is_the_softplus_of_the_margin(setting
 
 @pytest.mark.long
 def test_gradients_of_every_loss_are_finite_also_with_dead_neurons(setting):
-    params, x, y = setting
+    params, *_ = setting
     dead = [{"w": params[0]["w"], "b": params[0]["b"] - 1e3}, params[1]]
     for kind in KINDS:
         for p in (params, dead):

@@ -111,7 +111,7 @@ def step(
 ) -> Ascent:
     """One step of all samples; `since`: steps since the last checkpoint if this is one, else 0."""
     s = state
-    inside = partial(project, centre=centre, eps=eps, norm=norm, bounds=bounds)
+    inside = partial(project, centre=centre, eps=eps, norm=norm, bounds=bounds)  # type: ignore[arg-type]
     along = jnp.sign(s.gradient) if norm == "linf" else s.gradient / _length(s.gradient)
     plain = inside(s.x + s.size * along)
     a = jnp.where(first, 1.0, MOMENTUM)

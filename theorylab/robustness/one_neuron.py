@@ -131,7 +131,7 @@ def population_gradient(neuron: OneNeuron, training: Training = "adversarial") -
 
     Source: thesis, section 4.3; quadrature our own.
     """
-    _neuron(neuron), checks.choice("training", training, TRAININGS)
+    _neuron(neuron), checks.choice("training", training, TRAININGS)  # type: ignore[func-returns-value]
     total = 0.0
     for y in (-1.0, 1.0):
         eps = 0.0 if training == "standard" else neuron.eps

@@ -250,7 +250,7 @@ def _linear_map(
                 return data[0]
             if name == "sub":
                 zero = 0.0 if len(places) == 1 else data[1]
-                return jnp.broadcast_to(data[0] + zero, line.op.eqn.outvars[0].aval.shape)
+                return jnp.broadcast_to(data[0] + zero, line.op.eqn.outvars[0].aval.shape)  # type: ignore[attr-defined]
         values, given = [], dict(zip(places, data, strict=True))
         for i, atom in enumerate(line.inputs):
             if i in given:

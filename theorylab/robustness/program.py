@@ -107,7 +107,7 @@ def read(f: Callable[[PyTree, Array], Array], params: PyTree, shape: tuple[int, 
     """
     leaves, layout = jax.tree.flatten(params)
     kinds = tuple((np.shape(a), np.dtype(jnp.result_type(a))) for a in leaves)
-    return _read(f, layout, kinds, tuple(shape), bool(jax.config.jax_enable_x64))
+    return _read(f, layout, kinds, tuple(shape), bool(jax.config.jax_enable_x64))  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=64)

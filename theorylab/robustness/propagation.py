@@ -237,7 +237,8 @@ def _through(
     apply, shape = step.apply, program.shapes[step.inputs[0]].shape
     assert apply is not None
     spread = jax.linear_transpose(
-        lambda x: apply("linear", [x], 0.0), jax.ShapeDtypeStruct(shape, rows.dtype)
+        lambda x: apply("linear", [x], 0.0),
+        jax.ShapeDtypeStruct(shape, rows.dtype),  # type: ignore[arg-type]
     )
     chosen = positive[:, None] * lines.lower + negative[:, None] * lines.upper
     (part,) = jax.vmap(spread)(chosen)
@@ -275,8 +276,8 @@ def _maximum_lines(step: Step, low: Array, high: Array) -> Lines:
     """Below: the entry with the largest lower bound. Above: the same one where it is above all
     others for certain, else the largest upper bound."""
     assert step.apply is not None
-    lows = step.apply("full", [low], -jnp.inf)
-    highs = step.apply("full", [high], -jnp.inf)
+    lows = step.apply("full", [low], -jnp.inf)  # type: ignore[arg-type]
+    highs = step.apply("full", [high], -jnp.inf)  # type: ignore[arg-type]
     best = jax.nn.one_hot(lows.argmax(0), len(lows), axis=0, dtype=low.dtype)
     others = jnp.where(best > 0, -jnp.inf, highs).max(0)
     sure = (lows.max(0) >= others).astype(low.dtype)
@@ -289,7 +290,7 @@ def _leaky(z: Array, slope: float) -> Array:
 
 def _largest(step: Step, z: Array) -> Array:
     assert step.apply is not None
-    return step.apply("full", [z], -jnp.inf).max(0)
+    return step.apply("full", [z], -jnp.inf).max(0)  # type: ignore[arg-type]
 
 
 def in_blocks(function: Callable[[Array], Any], size: int, block: int | None) -> Any:

@@ -47,7 +47,7 @@ class Relaxation(NamedTuple):
 
 def relaxation(method: Method, alpha_mode: AlphaMode | None = None, **options: Any) -> Relaxation:
     """The relaxation of a named method; `alpha_mode` replaces the method's own slope."""
-    own: dict[str, Any] = {
+    own: dict[str, Any] = {  # type: ignore[assignment]
         "ibp": {"intermediate": "ibp", "final": "ibp"},
         "crown": {},
         "alpha-crown": {"steps": 20},

@@ -5,9 +5,9 @@ A bound is a sum of products along paths through the network. Computed with unit
 its terms is off by a factor within (1 + u)^K, K the number of roundings on a path, in whatever
 order the sums are taken (Higham 2002, lemma 3.1). So the error is at most gamma_K = K u / (1 - K
 u) times the sum of the absolute values of all terms, which one forward pass with absolute weights
-bounds for every neuron at once. The machine epsilon, twice u, is used for u: that covers the margin's own
-rounding. K grows with widths, so the margin of wide float32 networks is large; certify them under
-`jax.enable_x64`.
+bounds for every neuron at once. The machine epsilon, twice u, is used for u: that covers the
+margin's own rounding. K grows with widths, so the margin of wide float32 networks is large; certify
+them under `jax.enable_x64`.
 
 Source: our derivation, docs/derivations/robust_bounds.md.
 """
@@ -63,11 +63,11 @@ class Rounding:
             return total
         if by_ibp:  # an interval's ends pass a rectifier whole
             apply = step.apply
-            return given[0] if apply is None else apply("full", given, 0.0).max(0)
+            return given[0] if apply is None else apply("full", given, 0.0).max(0)  # type: ignore[arg-type]
         here = lines[step.output]
         if step.kind == "maximum":
             assert step.apply is not None
-            return step.apply("full", given, 0.0).max(0) + jnp.abs(here.intercept)
+            return step.apply("full", given, 0.0).max(0) + jnp.abs(here.intercept)  # type: ignore[arg-type]
         # intercept = -chord * l: its terms are the chord's at z and at l, both within the size
         slope = jnp.maximum(here.lower, here.upper)
         return slope * given[0] + jnp.abs(here.intercept)

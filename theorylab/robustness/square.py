@@ -83,7 +83,7 @@ def _block(key: Array, at: Array, centre: Array, eps: Any, side: Any, norm: str)
         size = at.size
         r = jax.random.randint(where, (), 0, size - side + 1)
         entries = jnp.arange(size).reshape(at.shape)
-        mask, shape = (entries >= r) & (entries < r + side), at.shape
+        mask, shape = (entries >= r) & (entries < r + side), at.shape  # type: ignore[assignment]
     signs = jax.random.rademacher(sign, shape, at.dtype)
     if norm == "linf":
         return jnp.where(mask, centre + eps * signs, at)

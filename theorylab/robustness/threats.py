@@ -86,7 +86,7 @@ class LineUnion:
     def lowest(self, rows: Float[Array, "r *s"], x: Float[Array, "*s"]) -> Float[Array, " r"]:
         """The smallest value of each row's linear function over the set around x."""
         flat = rows.reshape(len(rows), -1)
-        along = jnp.asarray(self.directions, flat.dtype).reshape(len(self.directions), -1)
+        along = jnp.asarray(self.directions, flat.dtype).reshape(len(self.directions), -1)  # type: ignore[arg-type]
         return flat @ x.ravel() - self.eps * jnp.abs(flat @ along.T).max(1)
 
     def box(self, x: Array) -> tuple[Array, Array]:
@@ -176,5 +176,5 @@ def alignment(threat: Threat, signals: Float[ArrayLike, "n ..."]) -> Float[np.nd
         if threat.p != 2:
             raise InputError(f"threat.p = {threat.p}; an l2 ball or a LineUnion is needed")
         return np.ones(len(flat))
-    along = np.asarray(threat.directions, np.float64).reshape(len(threat.directions), -1)
+    along = np.asarray(threat.directions, np.float64).reshape(len(threat.directions), -1)  # type: ignore[arg-type]
     return np.abs(flat @ along.T).max(1) / length

@@ -1,6 +1,8 @@
 """Figures of the paper and of the thesis behind it: tables reduced from results, and their
 drawings."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
@@ -10,7 +12,7 @@ from theorylab.papers.certified_training import tables
 from theorylab.papers.certified_training.tables import NAMES
 from theorylab.plotting import COLOURS, DASHES, MARKERS, panels, shared_legend
 
-STYLE = {
+STYLE: dict[str, dict[str, Any]] = {
     m: {"color": COLOURS[i % 6], "marker": MARKERS[i % 6], "ls": DASHES[i % 6]}
     for i, m in enumerate(NAMES)
 }
@@ -394,7 +396,7 @@ FIGURES = (
         tables.attack_table,
         _attack,
         "Left: unstable neurons of COAP at the end of training. Right: mean cosine of the l2 "
-        "attack with the signal in AT, spheres in 100 dimensions; the thesis reads .09 at the start and "
+        "attack with the signal in AT, spheres in 100 dimensions; thesis: .09 at the start, "
         ".39 after 260 epochs.",
         differs="Radii and lengths of training differ.",
     ),
@@ -405,7 +407,7 @@ FIGURES = (
         ("spheres",),
         tables.sphere_table,
         _spheres,
-        "d = 10, n = 500, inner radius 1 (the paper does not say which), γ = 20 but for the margin. "
+        "d = 10, n = 500, inner radius 1 (the paper does not say), γ = 20 but for the margin. "
         f"{_LR}. The scale of ε is not the published one: COAP collapses here only near ε = 6, so "
         "that ε is swept up to γ/2; segments at the largest ε that the preset names.",
         differs="The inner radius is not stated; the published scale of ε does not reproduce.",

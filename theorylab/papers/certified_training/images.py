@@ -110,9 +110,8 @@ def train(
     seed: int,
     sample: bool | None = None,
 ) -> Mapping[str, Any]:
-    """Errors of one network: standard, under the ensemble attack [steps, restarts,
-    queries, targets], and
-    without a certificate; the accumulated share of unstable neurons over epochs, and the history."""
+    """Errors of one network: standard, under the ensemble attack [steps, restarts, queries,
+    targets], and without a certificate; the share of unstable neurons and errors by epoch."""
     whole = load(data, sample=sample)
     rng = np.random.default_rng(seed)
     rows, columns = rng.permutation(len(whole.x_train))[:train], rng.permutation(len(whole.x_test))

@@ -60,7 +60,7 @@ TINY = {
 
 def _columns(x: str, **rows: str) -> Mapping[tuple[str, float], Pair]:
     """(recipe, x) -> (robust, standard), from rows of numbers."""
-    found = {}
+    found: dict[tuple[str, float], Pair] = {}
     at = [float(v) for v in x.split()]
     for recipe in ("standard", "adversarial", "coap"):
         if f"{recipe}_robust" in rows:

@@ -352,14 +352,14 @@ def lines_table(results: All, preset: Preset) -> Table:
         for (recipe, k), pair in there.items():
             if (recipe, k) not in seen:
                 table.add(panel=data, recipe=recipe, x=k, ours=NAN, published=pair[0])
-    for (data, kind), there in published.UNSTABLE_IMAGES.items():
+    for (data, kind), known in published.UNSTABLE_IMAGES.items():
         panel = f"unstable, {data} {kind}"
-        for x, value in there.items():
-            table.add(panel=panel, recipe="coap", x=x, ours=NAN, published=value)
+        for at, value in known.items():
+            table.add(panel=panel, recipe="coap", x=at, ours=NAN, published=value)
         for (name, threat, eps), each in unstable.items():
             if name == data and threat.startswith(kind) and "coap" in each:
-                x = float(threat.split()[1]) if kind == "lines" else eps
-                table.add(panel=panel, recipe="coap", x=x, ours=each["coap"].mean(), published=NAN)
+                at = float(threat.split()[1]) if kind == "lines" else eps
+                table.add(panel=panel, recipe="coap", x=at, ours=each["coap"].mean(), published=NAN)
     return table
 
 

@@ -140,7 +140,7 @@ def example(threats: list[list[Any]]) -> Mapping[str, Any]:
             lower.append(np.ravel(found.lower[0]))
             upper.append(np.ravel(found.upper[0]))
             each = [
-                certified_margins(dense_network, _EXAMPLE, x, y, threat, method=m).lower
+                certified_margins(dense_network, _EXAMPLE, x, y, threat, method=m).lower  # type: ignore[arg-type]
                 for m in _METHODS
             ]
             margins.append(np.ravel(each))
@@ -163,7 +163,7 @@ def _dense_minimum(x: np.ndarray, threat: LpBall) -> float:
     delta = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
     if threat.p == 2:
         delta = delta[np.linalg.norm(delta, axis=1) <= threat.eps]
-    logits = np.asarray(dense_network(_EXAMPLE, jnp.asarray(x + delta)))
+    logits = np.asarray(dense_network(_EXAMPLE, jnp.asarray(x + delta)))  # type: ignore[arg-type]
     return float((logits[:, 0] - logits[:, 1]).min())
 
 
@@ -193,7 +193,7 @@ def random_networks(
             x, eps = rng.standard_normal(widths[0]), float(rng.uniform(0.05, 0.6))
             ball = LpBall(jnp.asarray(eps), 2 if threat == "l2" else np.inf)
             for m in _METHODS:
-                low = output_bounds(dense_network, params, x[None], ball, spec=spec, method=m)
+                low = output_bounds(dense_network, params, x[None], ball, spec=spec, method=m)  # type: ignore[arg-type]
                 found[f"low_{m}"].append(np.asarray(low.lower[0]))
             half = LpBall(jnp.asarray(eps / 2), ball.p)
             low = output_bounds(dense_network, params, x[None], half, spec=spec, method="crown")
