@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from theorylab.lab import Results, Row, Table
-from theorylab.papers.certified_training import PAPER, claims, measures, published
+from theorylab.papers.certified_training import PAPER, measures, published, theory_claims
 from theorylab.plotting import house_style
 
 SMOKE = PAPER.preset("smoke")
@@ -84,6 +84,6 @@ def test_exact_claims_hold_at_the_smallest_preset_and_controls_are_rejected(resu
 
 @pytest.mark.long
 def test_bounds_hold_and_bounds_for_half_of_eps_do_not(results):
-    good = claims.sound(("ibp", "coap", "crown", "crown-ibp"))(results, SMOKE)
-    bad = claims.sound(("half",))(results, SMOKE)
+    good = theory_claims.sound(("ibp", "coap", "crown", "crown-ibp"))(results, SMOKE)
+    bad = theory_claims.sound(("half",))(results, SMOKE)
     assert all(e.holds for e in good) and any(not e.holds for e in bad)

@@ -237,8 +237,8 @@ def _through(
     apply, shape = step.apply, program.shapes[step.inputs[0]].shape
     assert apply is not None
     spread = jax.linear_transpose(
-        lambda x: apply("linear", [x], 0.0),
-        jax.ShapeDtypeStruct(shape, rows.dtype),  # type: ignore[arg-type]
+        lambda x: apply("linear", [x], 0.0),  # type: ignore[arg-type]
+        jax.ShapeDtypeStruct(shape, rows.dtype),
     )
     chosen = positive[:, None] * lines.lower + negative[:, None] * lines.upper
     (part,) = jax.vmap(spread)(chosen)

@@ -1,9 +1,8 @@
 """One loop for every way to train a robust classifier, and for many runs at once.
 
-`nets.fit` minimises a loss of outputs and targets. A robust run needs more of its loop: a radius
-that grows with the step, a key for the attack of every step, learning rates and radii that differ
-between runs computed side by side, and errors under attack and with certificates after each epoch.
-So it has a loop of its own; steps, batches and optimisers are those of optax and JAX.
+`nets.fit` minimises a loss of outputs and targets. A robust run needs a radius that grows with the
+step, a key for every step's attack, learning rates and radii that differ between runs side by side,
+and errors under attack and with certificates after each epoch: so it has a loop of its own.
 """
 
 from collections.abc import Callable
@@ -43,12 +42,9 @@ Network = Callable[[PyTree, Array], Array]
 class Watch:
     """What is measured after every epoch, on the first `samples` of `data`, at the target eps.
 
-    Attributes:
-        data: (x, y); of many runs (r, n, ...) and (r, n), or shared.
-        samples: how many of them.
-        attack_steps: of Auto-PGD for the robust error; lines are searched.
-        certify: method of the certified error, None for none.
-        every: epochs between two looks.
+    data: (x, y); of many runs (r, n, ...) and (r, n). attack_steps: of Auto-PGD for the robust
+    error; lines are searched. certify: method of the certified error, None for none. unstable:
+    whether unstable neurons are counted. every: epochs between two looks.
     """
 
     data: tuple[Any, Any]
@@ -63,14 +59,10 @@ class Watch:
 class Trained:
     """The runs' parameters and histories; of r runs every array has a leading axis r.
 
-    Attributes:
-        params: trained parameters.
-        loss: (epochs,) mean training loss of each epoch.
-        eps: (epochs,) radius at the end of each epoch.
-        looked: epochs after which the errors were measured.
-        standard, robust: (looks,) share of wrong labels, clean and under attack.
-        certified: (looks,) share without a certificate; NaN if not asked for.
-        unstable: (looks,) share of unstable neurons (l <= 0 <= u, COAP's bounds); NaN likewise.
+    loss, eps: (epochs,) mean training loss, and radius at the end of the epoch. looked: epochs
+    after which the errors were measured. standard, robust: (looks,) share of wrong labels, clean
+    and under attack. certified: (looks,) share without a certificate. unstable: (looks,) share of
+    unstable neurons (l <= 0 <= u, COAP's bounds). The last two are NaN where not asked for.
     """
 
     params: PyTree
@@ -104,15 +96,11 @@ def train_robust(
     """Train one network against a set of perturbations.
 
     Args:
-        f: logits (n, k) of a batch; certified recipes need operations that `certified_margins` has
-            rules for.
-        params: where to start.
-        data: (x, y), samples and integer labels.
+        f: logits (n, k) of a batch, for certified recipes one that `certified_margins` can read.
+        params, data: where to start; (x, y), samples and integer labels.
         threat: the set at its target eps.
-        recipe: how to train.
-        schedule: for how long, with which ramp and optimiser.
-        key: draws batches, attacks and projections.
-        learning_rate: of the first epoch.
+        recipe, schedule: how to train; for how long, with which ramp and optimiser.
+        key: draws batches, attacks and projections. learning_rate: of the first epoch.
         watch: errors after every epoch; None for none.
         loop: "device" compiles an epoch as one loop, "host" runs compiled steps; by default
             "host" for convolutions on CPU, which XLA runs slowly inside loops.
@@ -122,8 +110,6 @@ def train_robust(
 
     Raises:
         InputError: shapes that do not fit, a loss that is not finite.
-
-    Source: see `Recipe` and `Schedule`.
     """
     checks.key("key", key), checks.number("learning_rate", learning_rate, 0, open_low=True)
     one = _checked_run(f, params, data, threat, recipe, schedule, watch)
@@ -151,21 +137,16 @@ def train_robust_many(
     learning_rates: Float[ArrayLike, " r"],
     watch: Watch | None = None,
 ) -> Trained:
-    """Train r networks at once, of one shape and one recipe, as one batched computation.
+    """Train r small networks at once: a grid of seeds, radii and learning rates.
 
-    For grids of seeds, radii and learning rates of small networks. Run i is `train_robust` from
-    params[i] on data[i] with eps[i], learning_rates[i] and keys[i], up to rounding.
+    Run i is `train_robust` from params[i] on data[i] with eps[i], learning_rates[i], keys[i].
 
     Args:
-        params: as for `train_robust` with a leading axis r.
-        data: (r, n, ...) samples and (r, n) labels.
-        threat: the set; its eps is replaced by each run's.
-        keys, eps, learning_rates: (r,) of each.
-        watch: its data with a leading axis r.
+        params, data: as for `train_robust`, with a leading axis r.
+        threat: the set; its eps is replaced by each run's. watch: data with a leading axis r.
 
     Returns:
-        `Trained` with a leading axis r. A run that diverges ends with values that are not finite;
-        the others are untouched.
+        `Trained` with a leading axis r; a run that diverges leaves the others alone.
 
     Raises:
         InputError: as for `train_robust`.
@@ -411,8 +392,7 @@ def _measure(
 
 
 def unstable_share(f: Network, params: PyTree, x: Array, threat: Threat) -> Float[Array, ""]:
-    """The share of unstable neurons (l <= 0 <= u, COAP's bounds) over the samples and all
-    layers."""
+    """The share of unstable neurons (l <= 0 <= u, COAP's bounds) over samples and layers."""
     program = read(f, params, x.shape[1:])
     flow = Flow(program, program.constants_at(params))
 
