@@ -182,6 +182,39 @@ def test_a_linear_network_is_bounded_exactly_by_every_linear_method():
             np.testing.assert_allclose(found.upper, x @ whole.T + reach, atol=1e-12)
 
 
+def test_an_entry_that_is_copied_and_meets_itself_again_is_counted_once():
+    """x is repeated and summed with weights: the two weights of an entry add before the norm."""
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((6, 4))
+    x = rng.standard_normal((2, 3))
+    whole = (w[:3] + w[3:]).T
+
+    def repeated(params, z):
+        twice = jnp.broadcast_to(z[:, None], (len(z), 2, 3)).reshape(len(z), 6)
+        return jax.nn.relu(twice @ params)
+
+    def gathered(params, z):
+        return jax.nn.relu(z[:, np.array([0, 1, 2, 0, 1, 2])] @ params)
+
+    for f in (repeated, gathered):
+        for p, q in ((np.inf, 1), (2, 2), (1, np.inf)):
+            found = rb.activation_bounds(f, w, x, LpBall(0.3, p), method="crown")
+            reach = 0.3 * np.linalg.norm(whole, ord=q, axis=1)
+            np.testing.assert_allclose(
+                found.upper[0].reshape(2, 4), x @ whole.T + reach, atol=1e-12
+            )
+
+
+def test_a_conversion_to_integers_is_refused():
+    with pytest.raises(InputError, match="no rule for 'convert_element_type'"):
+        rb.output_bounds(
+            lambda w, z: z.astype(int).astype(float) @ w,
+            np.ones((3, 2)),
+            np.ones((1, 3)),
+            LpBall(0.1),
+        )
+
+
 @pytest.mark.long
 def test_an_empty_perturbation_gives_the_clean_margin():
     f, params, shape = small.built("cnn", jnp.float64)

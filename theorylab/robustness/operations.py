@@ -25,13 +25,9 @@ _STRUCTURAL = {
     "copy",
     "copy_p",
     "convert_element_type",
-    "reduce_precision",
     "dynamic_slice",
     "gather",
     "split",
-    "optimization_barrier",
-    "sharding_constraint",
-    "stop_gradient",
 }
 _SUMS = {"reduce_sum", "reduce_window_sum", "cumsum"}
 _SCALES = {"mul", "div"}  # entry by entry, a weight on the other side
@@ -64,7 +60,7 @@ class Translator:
             self._compare(line, places)
         elif build is not None:
             build(line, places)
-        elif self._has_linear_rule(name, places):
+        elif self._has_linear_rule(name, places) and _stays_real(line):
             self._linear(line, places)
         else:
             self._refuse(line)
@@ -108,7 +104,7 @@ class Translator:
                     tuple(line.inputs[i].id for i in places),  # type: ignore[union-attr]
                     ref.id,
                     apply,
-                    mixes=name in _SUMS | _PRODUCTS,
+                    mixes=name in _SUMS | _PRODUCTS or _repeats(line),
                     affine=name in _ADDITIVE and len(places) < len(line.inputs),
                 )
             )
@@ -222,6 +218,18 @@ class Translator:
 
         inputs = (line.inputs[0].id,)  # type: ignore[union-attr]
         self.steps.append(Step("maximum", line.op.name, inputs, line.outputs[0].id, entries))
+
+
+def _stays_real(line: Line) -> bool:
+    """Whether all results are real numbers: a conversion to integers is not linear."""
+    return all(jnp.issubdtype(v.aval.dtype, jnp.floating) for v in line.op.eqn.outvars)  # type: ignore[attr-defined]
+
+
+def _repeats(line: Line) -> bool:
+    """Whether an entry may be copied to several places, from where it can meet itself again."""
+    if line.op.name == "broadcast_in_dim":
+        return line.op.eqn.outvars[0].aval.size > line.op.eqn.invars[0].aval.size  # type: ignore[attr-defined]
+    return line.op.name == "gather"
 
 
 def _known(atom: Any, number: float) -> bool:

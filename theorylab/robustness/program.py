@@ -33,7 +33,7 @@ class Step(NamedTuple):
     inputs, output: numbers of values. apply: (mode, data values, constants) -> value, of a linear
     step; of a maximum (mode, [x], what fills the padding) -> the entries among which each output is
     the largest, on a new first axis. slope: of a rectifier max(z, slope z), 0 for ReLU. mixes:
-    whether an output entry depends on several entries of an input.
+    whether an output entry depends on several entries of an input, or an entry is copied.
     """
 
     kind: Kind
