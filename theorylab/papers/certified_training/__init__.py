@@ -181,7 +181,7 @@ def _image_cell(
         "rate": 0.002,
         "attack": p["image_attack"],
         "certify": "coap",
-    }
+    } | ({} if p["image_sample"] is None else {"sample": p["image_sample"]})
 
 
 def _lines(p: Preset) -> Cells:
@@ -196,6 +196,8 @@ def _lines(p: Preset) -> Cells:
 
 
 def _sets(p: Preset) -> list[str]:
+    if p["image_sample"]:
+        return []
     return sorted({row[0] for row in [*p["images"], *p["line_images"]]})
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as MplFigure
 
 from theorylab.lab import Table
 from theorylab.papers.certified_training.tables import NAMES
-from theorylab.plotting import COLOURS, DASHES, MARKERS, panels, shared_legend
+from theorylab.plotting import COLOURS, DASHES, MARKERS, panels, shared_legend, whole_ticks
 
 STYLE: dict[str, dict[str, Any]] = {
     m: {"color": COLOURS[i % 6], "marker": MARKERS[i % 6], "ls": DASHES[i % 6]}
@@ -47,6 +47,17 @@ def _curves(axis: Axes, part: Table, value: str = "robust") -> None:
             )
 
 
+def _ticks(axis: Axes, panel: str, part: Table) -> None:
+    """Whole numbers of segments; inverse margins as fractions."""
+    if panel == "k":
+        axis.set_xticks([1, 2, 4, 6, 8, 10])
+    elif panel == "margin":
+        values = sorted({round(1 / x) for x in part["x"]}, reverse=True)
+        axis.set_xticks([1 / v for v in values], [f"1/{v}" for v in values])
+    elif all(float(x).is_integer() for x in part["x"]):
+        whole_ticks(axis.xaxis)
+
+
 def _curve_figure(table: Table, columns: int, only: tuple[str, ...] = ()) -> MplFigure:
     groups = [(p, t) for (p,), t in table.groups("panel") if not only or p in only]
     rows = -(-len(groups) // columns)
@@ -55,6 +66,7 @@ def _curve_figure(table: Table, columns: int, only: tuple[str, ...] = ()) -> Mpl
     for axis, (panel, part) in zip(flat, groups, strict=False):
         _curves(axis, part)
         axis.set(xlabel=AXES[str(panel)], ylabel="robust test error", ylim=(-0.02, None))
+        _ticks(axis, str(panel), part)
     spare = flat[len(groups) :]
     shared_legend(figure, flat[: len(groups)], 4, spare=spare[:1])
     for axis in spare[1:]:
@@ -83,8 +95,11 @@ def neuron_figure(table: Table) -> MplFigure:
         axis.set(
             xscale="log",
             xlabel="‖θ₂:‖, norm of the other weights",
+            xticks=[2, 5, 10, 20, 50],
+            xticklabels=["2", "5", "10", "20", "50"],
             ylabel="population gradient" if panel == "gradient" else "risk after a step, less AT's",
         )
+        axis.minorticks_off()
     shared_legend(figure, axes[0], 3)
     return figure
 
@@ -230,6 +245,7 @@ def unstable_figure(table: Table) -> MplFigure:
             keep = np.isfinite(y)
             axis.plot(rows["x"][order][keep], y[keep], label=text, **style)
         axis.set(xlabel=AXES[str(panel)], ylabel="unstable, summed", ylim=(0, None))
+        _ticks(axis, str(panel), rows)
     shared_legend(figure, axes.ravel(), 2)
     return figure
 

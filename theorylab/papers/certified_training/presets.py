@@ -37,7 +37,8 @@ _QUICK = {
         ["mnist", "one", 1500, 300, "l2", [1.0], 12, 0, ["adversarial", "coap", "ibp"]],
         ["mnist", "one", 1500, 300, "linf", [0.1], 12, 0, ["adversarial", "coap", "fast-ibp"]],
     ],
-    "line_images": [],
+    "line_images": [["mnist", "one", 1500, 300, 20.0, [1, 10], 12]],
+    "image_sample": None,
     "image_attack": [20, 1, 30, 3],
 }
 _SMOKE = _QUICK | {
@@ -60,12 +61,16 @@ _SMOKE = _QUICK | {
     "sphere_eps": [2.0],
     "sphere_linf": [1.0],
     "sphere_outer": [31.0],
+    "linear_recipes": ["adversarial", "coap"],
     "sphere_k": [1],
     "sphere_n": 60,
     "sphere_test": 100,
     "sphere_rates": [0.01],
     "sphere_attack": [5, 1],
-    "images": [],
+    "images": [["fashion_mnist", "one", 200, 40, "l2", [1.0], 2, 0, ["coap"]]],
+    "line_images": [["fashion_mnist", "one", 200, 40, 2.0, [1], 2]],
+    "image_sample": True,
+    "image_attack": [2, 1, 2, 1],
 }
 _BALL = ["standard", "adversarial", "coap", "crown-ibp", "ibp", "fast-ibp"]
 _BOX = [*_BALL, "trades", "sabr", "mtl-ibp"]
