@@ -201,6 +201,17 @@ def test_a_run_that_diverges_is_said_to():
         )
 
 
+def test_a_network_that_is_not_a_number_is_wrong_everywhere():
+    params = jax.tree.map(
+        lambda a: jnp.full_like(a, jnp.nan)[None], rb.dense_params(KEY, (4, 8, 2))
+    )
+    x, y = rb.concentric_spheres(KEY, 10, 4, 1.0, 3.0)
+    found = rb.errors_of_many(
+        rb.dense_network, params, (x[None], y[None]), LpBall(1.0, 2), np.array([0.1]), key=KEY
+    )
+    assert float(found.standard[0]) == float(found.robust[0]) == 1.0
+
+
 def test_spheres_and_the_linear_signal_are_where_they_should_be():
     x, y = rb.concentric_spheres(KEY, 500, 7, 2.0, 5.0)
     np.testing.assert_allclose(jnp.linalg.norm(x, axis=1), jnp.where(y == 1, 5.0, 2.0), rtol=1e-5)

@@ -100,14 +100,14 @@ def _errors(
 
     def one(params: PyTree, x: Array, y: Array, eps: Array, key: Array, signal: Any) -> Errors:
         network, around = partial(f, params), with_eps(threat, eps)
-        clean = apgd.margin(network(x), y) <= 0
+        clean = ~(apgd.margin(network(x), y) > 0)  # not a number is wrong too
         wrong, at = clean, x
         losses = (None, lambda z: apgd.margin_loss(network(z), y))
         for i, loss in enumerate(losses if not isinstance(threat, LineUnion) else (None,)):
             for turn in range(restarts):
                 here = jax.random.fold_in(jax.random.fold_in(key, i), turn)
                 at = worst_points(network, x, y, around, recipe, here, loss)
-                wrong = wrong | (apgd.margin(network(at), y) <= 0)
+                wrong = wrong | ~(apgd.margin(network(at), y) > 0)
         share = unstable_share(f, params, x, around)
         cosine = jnp.full((), jnp.nan, x.dtype)
         if signal is not None:

@@ -371,11 +371,11 @@ def _measure(
         set_ = with_eps(threat, eps)
         network = partial(f, params)
         recipe = Recipe("adversarial", attack_steps=steps)
-        clean = margin(network(x), y) <= 0
+        clean = ~(margin(network(x), y) > 0)  # not a number is wrong too
         wrong = clean
         if isinstance(set_, LineUnion) or set_.p != 1:
             at = worst_points(network, x, y, set_, recipe, key, lambda z: -margin(network(z), y))
-            wrong = clean | (margin(network(at), y) <= 0)
+            wrong = clean | ~(margin(network(at), y) > 0)
         none = jnp.full((), jnp.nan, x.dtype)
         batch = Batch(f, params, x, y, set_, Moment(eps, eps, 1.0, key))
         uncertain = none

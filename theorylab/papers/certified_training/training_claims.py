@@ -65,20 +65,15 @@ def linear_published(shift: float) -> Measure:
     return measure
 
 
-def no_ball_gap(threat: str) -> Measure:
+def no_ball_gap(results: All, preset: Preset) -> list[Evidence]:
     """In the l2 ball robust errors of COAP and AT on the linear signal differ by at most .05."""
-
-    def measure(results: All, preset: Preset) -> list[Evidence]:
-        rows = cells(results["linear"], threat="l2")
-        found = curves(rows, "robust", True)
-        first = found["coap"] if threat == "l2" else 0.5 + 0 * found["coap"]
-        gap = np.abs(first - found["adversarial"]).max(0)
-        return [
-            Evidence(f"|COAP less AT|, ε = {eps:g}", float(gap[i]), high=0.05)
-            for i, eps in enumerate(radii(rows))
-        ]
-
-    return measure
+    rows = cells(results["linear"], threat="l2")
+    found = curves(rows, "robust", True)
+    gap = np.abs(found["coap"] - found["adversarial"]).max(0)
+    return [
+        Evidence(f"|COAP less AT|, ε = {eps:g}", float(gap[i]), high=0.05)
+        for i, eps in enumerate(radii(rows))
+    ]
 
 
 def wide_order(coap: str, at: str) -> Measure:
