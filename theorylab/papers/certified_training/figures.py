@@ -56,7 +56,8 @@ FIGURES = (
         drawings.linear_figure,
         "d = 1,000, γ = 6, n = 50. Unfilled marks: published, 15 seeds. Perturbed along the signal "
         "COAP is worse than AT and AT worse than standard training; in the l2 ball the thesis has "
-        "no gap, and here COAP is ahead. The learning rate is the best by robust test error among those that interpolate.",
+        "no gap, and here COAP is ahead. The learning rate is the best by robust test error among "
+        "those that interpolate.",
         differs="Fewer seeds and test points; n = 10,000 at the full preset alone.",
     ),
     Figure(
