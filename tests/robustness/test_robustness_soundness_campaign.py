@@ -126,6 +126,8 @@ def test_no_bound_is_violated_in_a_hundred_thousand_triples():
                         slack = 1e-6 * (1 + np.abs(true))
                         counts["exact"] += 1
                         counts["above exact"] += int((low[0] > true + slack).sum())
+            if number % 20 == 0:
+                print(f"{number + 1} networks: {counts}", flush=True)
     print(counts)
     assert counts["triples"] >= 100_000
     assert counts["violations"] == counts["float32"] == counts["above exact"] == 0

@@ -186,7 +186,7 @@ CLAIMS = (
             presets=BIG,
         )
         for panel, text, number, least in (
-            # at k = 10 the segments' hull is far smaller than the ball, and so is the gap here
+            # a hundredth of the axis: the accuracy to which the published values are read
             ("k", "the number of segments", "2a", 0.01),
             ("l2", "the radius", "3a", 0.1),
             ("margin", "the inverse margin", "4a", 0.1),
