@@ -64,6 +64,7 @@ def test_no_attack_leaves_its_set_or_beats_the_certificate(trained, threat):
     assert max(worst.values()) > clean + 0.05  # the attacks do find something
 
 
+@pytest.mark.long
 def test_the_ensemble_is_at_least_as_strong_as_each_of_its_attacks(trained):
     f, params, x, y = trained
     options = {"key": jax.random.key(0), "steps": 20, "queries": 50}

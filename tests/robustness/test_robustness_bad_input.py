@@ -165,7 +165,7 @@ CALLS += [
             "key": jax.random.key(0),
             "steps": 2,
             "restarts": 1,
-            "signals": None,
+            "signals": X[None],
         },
     ),
     (rb.dense_params, {"key": jax.random.key(0), "widths": (3, 4, 2)}),

@@ -93,10 +93,9 @@ THREATS = {
 @pytest.mark.parametrize(
     "name",
     [
-        "mlp",
         *(
             pytest.param(name, marks=pytest.mark.long)
-            for name in ("leaky", "relu6", "cnn", "max pooling", "average pooling", "resnet")
+            for name in ("mlp", "leaky", "relu6", "cnn", "max pooling", "average pooling", "resnet")
         ),
     ],
 )

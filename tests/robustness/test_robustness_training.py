@@ -50,6 +50,7 @@ def test_certified_losses_are_above_the_adversarial_one_and_that_above_the_clean
             assert (found[kind] >= found["adversarial"] - 1e-5).all(), (threat, kind)
 
 
+@pytest.mark.long
 def test_the_certified_loss_of_two_classes_is_the_softplus_of_the_margin(setting):
     params, x, y = setting
     lower = rb.certified_margins(
@@ -73,6 +74,7 @@ def test_gradients_of_every_loss_are_finite_also_with_dead_neurons(setting):
             assert all(bool(jnp.isfinite(a).all()) for a in jax.tree.leaves(gradient)), kind
 
 
+@pytest.mark.long
 def test_mixtures_are_the_sums_they_say(setting):
     b = batch(setting, LpBall(0.3), ramp=1.0)
     adversarial, ibp = (
