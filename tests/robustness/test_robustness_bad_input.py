@@ -154,20 +154,6 @@ CALLS += [
             "batch_size": 4,
         },
     ),
-    (
-        rb.errors_of_many,
-        {
-            "f": rb.dense_network,
-            "params": MANY["params"],
-            "data": (X[None], Y[None]),
-            "threat": BALL,
-            "eps": np.array([0.1]),
-            "key": jax.random.key(0),
-            "steps": 2,
-            "restarts": 1,
-            "signals": X[None],
-        },
-    ),
     (rb.dense_params, {"key": jax.random.key(0), "widths": (3, 4, 2)}),
     (rb.ibp_init, {"key": jax.random.key(0), "params": DENSE}),
     (
@@ -202,7 +188,6 @@ EXCUSED = {
     "ActivationBounds": "a record of results",
     "Estimate": "a record of results",
     "AttackResult": "a record of results",
-    "Errors": "a record of results",
     "Trained": "a record of results",
     "Watch": "checked where it is used, against the network",
 }

@@ -9,6 +9,7 @@ import pytest
 from theorylab import robustness as rb
 from theorylab.errors import InputError
 from theorylab.robustness import LineUnion, LpBall, Recipe, Schedule, Watch
+from theorylab.robustness.evaluation import errors_of_many
 from theorylab.robustness.objectives import KINDS, Batch, Moment, objective, worst_case_loss
 from theorylab.robustness.regularisers import fast_ibp_penalty
 
@@ -208,7 +209,7 @@ def test_a_network_that_is_not_a_number_is_wrong_everywhere():
         lambda a: jnp.full_like(a, jnp.nan)[None], rb.dense_params(KEY, (4, 8, 2))
     )
     x, y = rb.concentric_spheres(KEY, 10, 4, 1.0, 3.0)
-    found = rb.errors_of_many(
+    found = errors_of_many(
         rb.dense_network, params, (x[None], y[None]), LpBall(1.0, 2), np.array([0.1]), key=KEY
     )
     assert float(found.standard[0]) == float(found.robust[0]) == 1.0

@@ -16,7 +16,6 @@ from theorylab.robustness.certify import (
     certified_margins,
     output_bounds,
 )
-from theorylab.robustness.evaluation import Errors, errors_of_many
 from theorylab.robustness.networks import dense_network, dense_params
 from theorylab.robustness.objectives import Recipe
 from theorylab.robustness.one_neuron import (
@@ -41,7 +40,6 @@ from theorylab.robustness.training import Trained, Watch, train_robust, train_ro
 __all__ = [
     "ActivationBounds",
     "AttackResult",
-    "Errors",
     "Estimate",
     "LineUnion",
     "LpBall",
@@ -61,7 +59,6 @@ __all__ = [
     "corrected_threshold",
     "dense_network",
     "dense_params",
-    "errors_of_many",
     "estimated_margins",
     "exact_minimum",
     "fgsm",
