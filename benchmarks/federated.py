@@ -48,7 +48,8 @@ from torch import nn
 torch.manual_seed(0); torch.set_num_threads({threads})
 x, y = torch.randn({clients}, {n}, 1, 28, 28), torch.randint(0, 10, ({clients}, {n}))
 model = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU(),
-    nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10))
+    nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(),
+    nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10))
 def one_round():
     states = []
     for i in range({clients}):
@@ -78,13 +79,16 @@ def net(batch):
     return hk.Linear(10)(jax.nn.relu(hk.Linear(64)(x.reshape(x.shape[0], -1))))
 rng = np.random.default_rng(0)
 sample = {{"x": np.zeros((1, 28, 28, 1), np.float32), "y": np.zeros(1, int)}}
-entropy = lambda batch, out: -jnp.take_along_axis(jax.nn.log_softmax(out), batch["y"][:, None], 1)[:, 0]
+def entropy(batch, out):
+    return -jnp.take_along_axis(jax.nn.log_softmax(out), batch["y"][:, None], 1)[:, 0]
 model = fedjax.create_model_from_haiku(hk.transform(net), sample, entropy, {{}})
-loss = lambda params, batch, key: jnp.mean(model.train_loss(batch, model.apply_for_train(params, batch, key)))
+def loss(params, batch, key):
+    return jnp.mean(model.train_loss(batch, model.apply_for_train(params, batch, key)))
 algorithm = fedjax.algorithms.fed_avg.federated_averaging(
     jax.grad(loss), fedjax.optimizers.sgd(0.05), fedjax.optimizers.sgd(1.0),
     fedjax.ShuffleRepeatBatchHParams(batch_size={batch}, num_epochs={epochs}))
-data = {{str(i): {{"x": rng.normal(size=({n}, 28, 28, 1)).astype(np.float32), "y": rng.integers(0, 10, {n})}}
+data = {{str(i): {{"x": rng.normal(size=({n}, 28, 28, 1)).astype(np.float32),
+                   "y": rng.integers(0, 10, {n})}}
          for i in range({clients})}}
 clients = fedjax.InMemoryFederatedData(data)
 def one_round():

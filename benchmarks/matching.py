@@ -226,8 +226,8 @@ def main() -> None:
     for row in assignment:
         gap = "exact" if row["certified_gap"] is None else f"{row['certified_gap']:.2g}"
         print(
-            f"| {row['what']} | {row['n']} | {1e3 * row['wall_s']:.3g} | {1e3 * row['cpu_s']:.3g} | "
-            f"{row['first_call_cpu_s']:.2g} | {gap} |"
+            f"| {row['what']} | {row['n']} | {1e3 * row['wall_s']:.3g} | "
+            f"{1e3 * row['cpu_s']:.3g} | {row['first_call_cpu_s']:.2g} | {gap} |"
         )
     keep(
         "matching",

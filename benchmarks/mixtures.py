@@ -232,21 +232,19 @@ def main() -> None:
     difference = largest_difference()
     print(
         f"{len(GRID)} settings, d = {D}, float32, on {jax.device_count()} x {device}; GPU not "
-        f"measured"
+        "measured"
     )
     print(f"EM's fixed points differ from the loop's by at most {difference:.2g}\n")
     print(
         "| what | us a replicate | peer | times | times, CPU | MFLOP ours / peer | KB ours | "
-        "first call, s "
-        "| risks, ours / peer |"
+        "first call, s | risks, ours / peer |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for r in rows:
         print(
             f"| {r['what']} | {r['ours_us']:.3g} | {r['peer_us']:.4g} | {r['times']:.0f} | "
-            f"{r['cpu_times']:.0f} | "
-            f"{r['flop_ours'] / 1e6:.3g} / {r['flop_peer'] / 1e6:.3g} | {r['byte_ours'] / 1e3:.3g} "
-            f"| {r['first_call_s']:.1f} | {r['risk_ratio']:.3f} |"
+            f"{r['cpu_times']:.0f} | {r['flop_ours'] / 1e6:.3g} / {r['flop_peer'] / 1e6:.3g} | "
+            f"{r['byte_ours'] / 1e3:.3g} | {r['first_call_s']:.1f} | {r['risk_ratio']:.3f} |"
         )
     print(
         "\n| replicates | peak resident MB of the process so far | of which results "

@@ -138,10 +138,8 @@ def table(results: list[dict]) -> str:
     """Markdown: theorylab against the fastest peer of the same run."""
     lines = [
         "| network | K | N | kernel | theorylab wall / CPU s | above base GB | best method of "
-        "neural-tangents "
-        "| wall / CPU s | above base GB | times faster, wall / CPU | memory | GFLOP | of the "
-        "matmul rate "
-        "| chunked Jacobian, torch.func: wall s | largest difference |",
+        "neural-tangents | wall / CPU s | above base GB | times faster, wall / CPU | memory | "
+        "GFLOP | of the matmul rate | chunked Jacobian, torch.func: wall s | largest difference |",
         "|" + "---|" * 15,
     ]
     for result in results:

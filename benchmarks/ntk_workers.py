@@ -3,7 +3,8 @@ JSON line."""
 
 HEAD = """
 import json, resource, sys, time
-resource.setrlimit(resource.RLIMIT_DATA, (14 << 30, resource.RLIM_INFINITY))  # out of memory is a result, not a crash
+# Running out of memory is a result, not a crash.
+resource.setrlimit(resource.RLIMIT_DATA, (14 << 30, resource.RLIM_INFINITY))
 sys.path.insert(0, {here!r})
 import numpy as np
 """
@@ -11,7 +12,8 @@ import numpy as np
 JAX = """
 import jax
 from panel import PANEL
-jax.config.update("jax_threefry_partitionable", False)  # the same random numbers on old releases and new
+# The same random numbers on old releases and new ones.
+jax.config.update("jax_threefry_partitionable", False)
 init, apply, sample = PANEL[{network!r}]({options})
 params, x = init(jax.random.PRNGKey(0)), sample(jax.random.PRNGKey(1), {samples})
 """
@@ -23,15 +25,17 @@ kernel = lambda: empirical_ntk(apply, params, x, reduce={reduce!r})
 
 NEURAL_TANGENTS = """
 import neural_tangents as nt
-traced = dict(trace_axes=(-1,) if {reduce!r} == "trace" else (), vmap_axes=0, implementation={method})
-fn = jax.jit(nt.empirical_ntk_fn(apply, **traced))
+traced = (-1,) if {reduce!r} == "trace" else ()
+options = dict(trace_axes=traced, vmap_axes=0, implementation={method})
+fn = jax.jit(nt.empirical_ntk_fn(apply, **options))
 kernel = lambda: np.asarray(fn(x, None, params))
 """
 
 # neural-tangents imports TensorFlow, which it does not need here.
 STUBS = """
 from unittest.mock import MagicMock
-for name in ("tensorflow", "tf2jax", "jax.experimental.jax2tf", "neural_tangents.experimental.empirical_tf.empirical"):
+for name in ("tensorflow", "tf2jax", "jax.experimental.jax2tf",
+             "neural_tangents.experimental.empirical_tf.empirical"):
     sys.modules[name] = MagicMock()
 """
 
@@ -44,7 +48,8 @@ leaves, tree = jax.tree.flatten(params)
 @functools.partial(jax.jit, static_argnums=0)
 def piece(number, leaves, x):
     def outputs(leaf, one):
-        return apply(jax.tree.unflatten(tree, [*leaves[:number], leaf, *leaves[number + 1:]]), one[None])[0]
+        replaced = [*leaves[:number], leaf, *leaves[number + 1:]]
+        return apply(jax.tree.unflatten(tree, replaced), one[None])[0]
     rows = jax.vmap(lambda one: jax.jacrev(outputs)(leaves[number], one))(x)
     rows = rows.reshape(*rows.shape[:2], -1)
     return jax.numpy.einsum("nqp,mrp->nmqr" if {reduce!r} == "full" else "nqp,mqp->nm", rows, rows)
@@ -94,9 +99,12 @@ def rate():
     return 2 * 2048**3 / (time.perf_counter() - start) / 1e9
 blocks = analyse(apply, params, x).blocks
 sizes = {reduce!r}, {outputs}, {samples}, {samples} * ({samples} + 1) / 2, 4
-best = sum(min([gradient_cost(b, *sizes).flop] + [gram_cost(b, *sizes).flop] * bool(b.sites)) for b in blocks)
+def cheapest(block):
+    ways = [gradient_cost(block, *sizes).flop]
+    return min(ways + [gram_cost(block, *sizes).flop] * bool(block.sites))
 forward = jax.jit(apply).lower(params, x).cost_analysis()["flops"]
-found |= dict(rate=max(rate() for _ in range(5)), jax=jax.__version__, gflop=(forward * (1 + {outputs}) + best) / 1e9)
+work = forward * (1 + {outputs}) + sum(map(cheapest, blocks))
+found |= dict(rate=max(rate() for _ in range(5)), jax=jax.__version__, gflop=work / 1e9)
 """
 
 PRINT = "print(json.dumps(found))"

@@ -84,7 +84,7 @@ def measure(
     path_s = line(
         (
             f"KernelRidgePath: fit + {num_alphas} penalties of GCV, exact LOO, kappa, dof, dual "
-            f"weights"
+            "weights"
         ),
         [p[1] for p in pairs],
         # One diagonal GEMM of 2 N² L and one product U (f * U^T Y) of 2 N² L C, on top of the
@@ -157,8 +157,7 @@ def main() -> None:
             for key in ("needs_gflop", "needs_gbyte")
         ]
         print(
-            f"| {row['what']} | {row['seconds']:.3g} | {row['seconds'] / bare:.2f} | "
-            f"{needs[0]} | "
+            f"| {row['what']} | {row['seconds']:.3g} | {row['seconds'] / bare:.2f} | {needs[0]} | "
             f"{needs[1]} |"
         )
     keep("ridge", vars(options), "scipy", "scikit-learn", rows=rows)

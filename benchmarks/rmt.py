@@ -62,11 +62,12 @@ for atoms in (20, 500):
             "CompoundFreePoisson": (CompoundFreePoisson(t, w, gamma), gamma)}
     for name, (law, share) in laws.items():
         for eta in (2e-4, 1e-9):
-            measure(f"freealg {name}, Im z = {eta:g}, {atoms} atoms", lambda: law.density(points, eta=eta) / share,
-                    3 if atoms == 20 else 1)
+            measure(f"freealg {name}, Im z = {eta:g}, {atoms} atoms",
+                    lambda: law.density(points, eta=eta) / share, 3 if atoms == 20 else 1)
 measure("scikit-rmt, white law", lambda: MarchenkoPasturDistribution(ratio=gamma).pdf(white), 5)
 measure("freealg, white law", lambda: MarchenkoPastur(gamma).density(white), 5)
-options = dict(method="slq", min_num_samples=int(data["probes"]), max_num_samples=int(data["probes"]),
+probes = int(data["probes"])
+options = dict(method="slq", min_num_samples=probes, max_num_samples=probes,
                lanczos_degree=int(data["steps"]), orthogonalize=-1)
 measure("imate, log det by SLQ", lambda: logdet(data["matrix"], **options), 2)
 print(json.dumps({"seconds": seconds, "found": found}))

@@ -40,7 +40,8 @@ from torch import nn
 torch.manual_seed(0); torch.set_num_threads({threads})
 x = torch.randn({sets}, {m}, 1, 28, 28)
 model = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU(),
-    nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10))
+    nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(),
+    nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10))
 reference = [p.detach().clone() for p in model.parameters()]
 def score(images):
     with torch.no_grad():
@@ -56,7 +57,8 @@ def score(images):
             optimizer.zero_grad()
             nn.functional.cross_entropy(tilde(images[b]), y[b]).backward()
             optimizer.step(); schedule.step(); done += 1
-    return math.sqrt(sum(((p - q) ** 2).sum().item() for p, q in zip(tilde.parameters(), reference)))
+    moved = zip(tilde.parameters(), reference)
+    return math.sqrt(sum(((p - q) ** 2).sum().item() for p, q in moved))
 score(x[0])
 best = None
 for _ in range({repeats}):

@@ -7,7 +7,7 @@ the argument. NaN without a word and any other exception are faults.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
@@ -64,9 +64,24 @@ def attack(
                 campaign.faults.append(f"{name}({argument}={kind}) {outcome}")
 
 
-def uncovered(
-    module: Any, calls: list[tuple[Callable[..., Any], dict[str, Any]]], excused: Mapping[str, str]
-) -> set[str]:
+Calls = Iterable[tuple[Callable[..., Any], dict[str, Any]]]
+
+
+def faults_in(
+    calls: Calls, skip: Mapping[Callable[..., Any], tuple[str, ...]] | None = None
+) -> list[str]:
+    """The faults of all these calls, in words; the counts of outcomes are printed.
+
+    skip: arguments of a function that cannot be malformed.
+    """
+    campaign = Campaign()
+    for function, arguments in calls:
+        attack(campaign, function, skip=skip.get(function, ()) if skip else (), **arguments)
+    print(campaign)
+    return campaign.faults
+
+
+def uncovered(module: Any, calls: Calls, excused: Mapping[str, str]) -> set[str]:
     """Names that `module` exports and that neither the calls nor the excuses (name -> reason) speak
     of."""
     called = {part for function, _ in calls for part in function.__qualname__.split(".")}

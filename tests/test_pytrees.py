@@ -82,9 +82,8 @@ def fault() -> None:
     first, second = map(jax.tree.structure, numbered(2, register_dataclass))
     if first != second:
         pytest.skip(
-            f"JAX {jax.__version__} tells types of register_dataclass apart: the fault is "
-            f"mended "
-            f"there"
+            f"JAX {jax.__version__} tells types of register_dataclass apart: the fault is mended "
+            "there"
         )
 
 

@@ -36,8 +36,9 @@ def shown(value: Any) -> str:
 def real(
     name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None, shape: Shape | None = None
 ) -> Any:
-    """An array of real numbers (integers and booleans too), not ragged, with these axes; NumPy, JAX
-    or traced as given.
+    """An array of real numbers (integers and booleans too) with these axes.
+
+    It is not ragged, and stays NumPy, JAX or traced as given.
 
     ndim: how many axes it may have. shape: the size of each axis, None for any size from 1 on.
     """
@@ -84,7 +85,7 @@ def real(
     return array
 
 
-def within(
+def within(  # noqa: PLR0913
     name: str,
     value: Any,
     low: float = -np.inf,
@@ -97,8 +98,10 @@ def within(
     ndim: int | tuple[int, ...] | None = None,
     shape: Shape | None = None,
 ) -> Any:
-    """Numbers in [low, high], open at an end on request. NaN never is, infinity only with
-    `infinite`."""
+    """Numbers in [low, high], open at an end on request.
+
+    NaN never is, infinity only with `infinite`.
+    """
     array = real(name, value, ndim=ndim, shape=shape)
     if is_traced(array):
         return array
@@ -116,9 +119,8 @@ def within(
         bad = values[~good].ravel()[0]
         verb = "=" if values.ndim == 0 else "holds"
         raise InputError(
-            f"{name} {verb} {bad:g}; "
-            f"{_interval(low, high, open_low, open_high, whole, infinite)} "
-            f"needed"
+            f"{name} {verb} {bad:g}; {_interval(low, high, open_low, open_high, whole, infinite)} "
+            "needed"
         )
     return array
 
@@ -239,16 +241,16 @@ def probabilities(
     array = nonnegative(name, value, ndim=ndim)
     if not is_traced(array) and abs(float(np.asarray(array, np.float64).sum()) - 1) > tolerance:
         raise InputError(
-            f"{name} sums to {float(np.asarray(array, np.float64).sum()):g}; probabilities "
-            f"that "
-            f"sum to 1 are needed"
+            f"{name} sums to {float(np.asarray(array, np.float64).sum()):g}; probabilities that "
+            "sum to 1 are needed"
         )
     return array
 
 
 def symmetric(name: str, K: Any, *, values: bool = True) -> Any:
-    """A square matrix that is finite and, up to rounding of its own dtype, symmetric; only its
-    shape without `values`.
+    """A square matrix that is finite and symmetric up to rounding of its own dtype.
+
+    Without `values` only its shape is looked at.
 
     `positive_semidefinite` says the rest about a kernel, where its eigenvalues are known.
     """
@@ -257,8 +259,7 @@ def symmetric(name: str, K: Any, *, values: bool = True) -> Any:
     if rows != columns:
         raise InputError(
             f"{name} has shape {(rows, columns)}; a square kernel between training samples is "
-            f"needed "
-            "(one between test and training samples goes to `predict`)"
+            "needed (one between test and training samples goes to `predict`)"
         )
     if not values or is_traced(matrix):
         return matrix
@@ -267,15 +268,17 @@ def symmetric(name: str, K: Any, *, values: bool = True) -> Any:
     if gap > 1e3 * input_epsilon(K) * size:
         raise InputError(
             f"{name} is not symmetric: max |{name} - {name}^T| = {gap:.3g} with max |{name}| = "
-            f"{size:.3g}; "
-            f"pass ({name} + {name}.T) / 2 if that is meant, or in the precision it was computed in"
+            f"{size:.3g}; pass ({name} + {name}.T) / 2 if that is meant, or in the precision it "
+            "was computed in"
         )
     return matrix
 
 
 def positive_semidefinite(name: str, eigenvalues: Any, rounding: float) -> None:
-    """Refuse a matrix with eigenvalues below zero by more than the share `rounding` of the largest
-    in size."""
+    """Refuse a matrix with an eigenvalue below zero by more than rounding.
+
+    That is the share `rounding` of the largest in size.
+    """
     if is_traced(eigenvalues):
         return
     values = np.asarray(eigenvalues)
@@ -287,16 +290,13 @@ def positive_semidefinite(name: str, eigenvalues: Any, rounding: float) -> None:
     if lowest < -rounding * highest:
         raise InputError(
             f"{name} is not positive semi-definite: smallest eigenvalue {lowest:.3g} against "
-            f"largest {highest:.3g} "
-            f"(rounding explains {-rounding * highest:.1g}); recompute it in float64, pass it in "
-            f"the precision it was "
-            "computed in, or check that it is a kernel"
+            f"largest {highest:.3g} (rounding explains {-rounding * highest:.1g}); recompute it "
+            "in float64, pass it in the precision it was computed in, or check that it is a kernel"
         )
 
 
 def kernel_rounding(K: Any) -> float:
-    """The share of its largest eigenvalue by which rounding of a kernel's own dtype may push others
-    below zero.
+    """The share of its largest eigenvalue by which rounding may push others of it below zero.
 
     Entries computed with cancellation (distances) lose some digits more: in float64 a thousand
     times machine precision.
@@ -306,8 +306,10 @@ def kernel_rounding(K: Any) -> float:
 
 
 def vector_map(name: str, value: Any, n: int, need: str) -> Callable[..., Any]:
-    """A function that takes float64 vectors (n,) and gives such vectors; `need` says what n counts.
-    Traces it once."""
+    """A function that takes float64 vectors (n,) and gives such vectors.
+
+    `need` says what n counts. The function is traced once.
+    """
     wanted = f"a function from float64 vectors ({n},), {need}, to vectors ({n},) is needed"
     with jax.enable_x64(True):
         try:

@@ -19,17 +19,26 @@ R = TypeVar("R")
 def parallel_map(
     function: Callable[[T], R], items: Iterable[T], *, threads: int | None = None
 ) -> list[R]:
-    """`[function(item) for item in items]`, on CPU from as many threads as the process has cores.
+    """The list `[function(item) for item in items]`, on CPU from as many threads as cores.
 
-    Not under a transformation of JAX (jit, vmap, grad). Each result is waited for. On accelerators,
-    which queue their work themselves, and with one thread the items are taken one after the other
-    without waiting. The caller's 64-bit mode, matmul precision and default device hold inside. The
-    exception of the first item that raises one is raised. Programs that call LAPACK on batches
-    could wait for each other for ever. `theorylab.linalg` has calls that do not;
-    `linalg.waiting_calls` finds the others in a function of the caller's: give `threads=1` for
-    these.
+    Use it for independent calls of compiled functions on some hundred kilobytes. Large operations
+    use all cores by themselves, and small ones belong into one program (`jax.vmap`). Not under a
+    transformation of JAX (jit, vmap, grad). Each result is waited for. On accelerators, which queue
+    their work themselves, and with one thread the items are taken one after the other without
+    waiting. The caller's 64-bit mode, matmul precision and default device hold inside. The
+    exception of the first item that raises one is raised.
 
-    threads: how many at most; None for the number of cores.
+    Programs that call LAPACK on batches could wait for each other for ever. `theorylab.linalg` has
+    calls that do not; `linalg.waiting_calls` finds the others in a function of the caller's: give
+    `threads=1` for these.
+
+    Args:
+        function: what is done with each item.
+        items: the items, in order.
+        threads: how many at most; None for the number of cores.
+
+    Returns:
+        The results, in the order of the items.
     """
     waiting = list(items)
     count = min(threads or available_cores(), len(waiting))
@@ -53,5 +62,9 @@ def parallel_map(
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
+    """Number of cores that this process may use.
+
+    Returns:
+        A whole number of at least 1.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -37,8 +37,9 @@ def tree_digest(tree: PyTree) -> str:
 
 
 def program_digest(f: Callable, *arguments: Any) -> str:
-    """SHA-256 of the operations of `f` at arguments of these shapes and types, and of the constants
-    it closes over.
+    """SHA-256 of the operations of `f` at arguments of these shapes and types.
+
+    The constants that it closes over count too.
 
     Names do not count. Where a rule for derivatives is custom, it counts if `f` takes them. A
     callback to the host counts by its Python code and what that closes over.
@@ -67,7 +68,9 @@ def _array(leaf: Any) -> tuple[str, bytes]:
 
 def _pieces(value: Any, above: frozenset[int]) -> Iterator[str | bytes]:
     """The value as texts and bytes without addresses, names of variables or orders of sets.
-    `above`: what holds it."""
+
+    `above`: what holds it.
+    """
     if id(value) in above:  # a function that closes over itself
         yield "itself"
     elif isinstance(value, jc.ClosedJaxpr | jc.Jaxpr):

@@ -1,5 +1,7 @@
-"""Files that survive crashes, damage and company: written as a whole, sealed by a digest, in
-folders held by one."""
+"""Files that survive crashes, damage and company.
+
+They are written as a whole, sealed by a digest, in folders that one process holds.
+"""
 
 import contextlib
 import hashlib
@@ -23,8 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash at any moment, sees the old content or the new,
-    never a part."""
+    """Write a file so that a reader, or a crash at any moment, sees the old content or the new.
+
+    Nobody ever sees a part.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
@@ -75,8 +79,10 @@ def unseal(content: bytes) -> bytes | None:
 
 
 def read_text(path: Path, what: str) -> str:
-    """The text of a regular file that a user named. Raises `InputError`, saying `what` is needed,
-    for anything else."""
+    """The text of a regular file that a user named.
+
+    Raises `InputError`, saying `what` is needed, for anything else.
+    """
     try:
         if not path.exists():
             raise InputError(f"{path}: no such file; give {what}")
@@ -96,16 +102,20 @@ def seal_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def intact_record(record: Any, *, sealed: bool = True) -> bool:
-    """Whether a record read from JSON is what was sealed; without its digest it passes only where
-    `sealed` is false."""
+    """Whether a record read from JSON is what was sealed.
+
+    Without its digest it passes only where `sealed` is false.
+    """
     if not isinstance(record, dict):
         return False
     return seal_record(record)["sha256"] == record["sha256"] if "sha256" in record else not sealed
 
 
 def require_writable(folder: Path, option: str) -> None:
-    """Raise `InputError`, naming the option, if files cannot be created in `folder`. Leaves nothing
-    behind."""
+    """Raise `InputError`, naming the option, if files cannot be created in `folder`.
+
+    It leaves nothing behind.
+    """
     parent = folder
     try:
         while not parent.exists():
@@ -124,24 +134,23 @@ def require_writable(folder: Path, option: str) -> None:
 
 @contextlib.contextmanager
 def in_one_line(option: str, folder: Path) -> Iterator[None]:
-    """Turn an error of the file system into an `InputError` that names the option and the
-    folder."""
+    """Turn an error of the file system into an `InputError` with the option and the folder."""
     try:
         yield
     except OSError as error:
         what = error.strerror or str(error)
         where = "" if error.filename is None else f" ({error.filename})"
         raise InputError(
-            f"{option}={str(folder)!r}: {what}{where}; mend that or give another folder. What "
-            f"was "
-            f"finished is kept"
+            f"{option}={str(folder)!r}: {what}{where}; mend that or give another folder. What was "
+            "finished is kept"
         ) from None
 
 
 @contextlib.contextmanager
 def held(folder: Path, option: str, patience: float = 5.0) -> Iterator[None]:
-    """Hold `folder`, made where it is missing, against every other process and thread that asks for
-    it here.
+    """Hold `folder` against every other process and thread that asks for it here.
+
+    It is made where it is missing.
 
     Waits for the one that holds it, and says so after `patience` seconds and every minute from then
     on; Ctrl-C ends the wait. The system frees the folder when its holder dies.

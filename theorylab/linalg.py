@@ -1,5 +1,6 @@
-"""Factorisations that never wait for XLA's threads; compiled programs of the package call LAPACK
-only through these.
+"""Factorisations that never wait for XLA's threads.
+
+Compiled programs of the package call LAPACK only through these.
 
 From jaxlib 0.10.0 to 0.11.0, LAPACK on CPU splits a batch of matrices over the threads of XLA's
 pool and *blocks* until they are done. Where such calls themselves run on the pool, in programs run
@@ -47,8 +48,10 @@ _ON_LAPACK = (
 
 
 def _one_by_one(signature: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` of single matrices on batches: on CPU a loop where a batched call would wait, else
-    one call."""
+    """`function` of single matrices, made to take batches.
+
+    On CPU it is a loop where a batched call would wait, else one call.
+    """
     looped = jax.custom_batching.sequential_vmap(function)
 
     @wraps(function)
@@ -85,8 +88,17 @@ _TRIANGULAR = {
 
 
 def solve_triangular(a: Matrix, b: Matrix, *, lower: bool = False, trans: int = 0) -> Matrix:
-    """x (..., n, k) with a x = b, or a^T x = b for `trans` 1; of `a` only its lower (or upper)
-    triangle is read."""
+    """Solution x of a x = b with a triangular matrix.
+
+    Args:
+        a: (..., n, n), of which only the lower (or upper) triangle is read.
+        b: (..., n, k).
+        lower: whether the triangle is the lower one.
+        trans: 1 solves a^T x = b.
+
+    Returns:
+        x of shape (..., n, k).
+    """
     triangle = jnp.tril(a) if lower else jnp.triu(a)
     return jax.lax.custom_linear_solve(
         lambda x: jnp.matmul(triangle.mT if trans else triangle, x),
@@ -97,7 +109,17 @@ def solve_triangular(a: Matrix, b: Matrix, *, lower: bool = False, trans: int = 
 
 
 def solve(a: Matrix, b: Matrix) -> Matrix:
-    """x (..., n, k) with a x = b."""
+    """Solution x of a x = b, by an LU factorisation.
+
+    For a positive definite matrix `cholesky` and `cho_solve` are cheaper.
+
+    Args:
+        a: (..., n, n).
+        b: (..., n, k).
+
+    Returns:
+        x of shape (..., n, k).
+    """
     return jax.lax.custom_linear_solve(
         lambda x: jnp.matmul(a, x),
         jnp.broadcast_to(b, (*jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:])),
@@ -107,13 +129,27 @@ def solve(a: Matrix, b: Matrix) -> Matrix:
 
 
 def cho_solve(factor: Matrix, b: Matrix) -> Matrix:
-    """x (..., n, k) with L L^T x = b for the lower-triangular Cholesky factor L."""
+    """Solution x of L L^T x = b for a lower-triangular Cholesky factor L.
+
+    Args:
+        factor: L (..., n, n), as `cholesky` gives it.
+        b: (..., n, k).
+
+    Returns:
+        x of shape (..., n, k).
+    """
     return solve_triangular(factor, solve_triangular(factor, b, lower=True), lower=True, trans=1)
 
 
 def cholesky(a: Matrix) -> Matrix:
-    """Lower-triangular L (..., n, n) with L L^T = (a + a^T) / 2; NaN where that is not positive
-    definite."""
+    """Lower-triangular L with L L^T = (a + a^T) / 2.
+
+    Args:
+        a: (..., n, n), symmetric positive definite.
+
+    Returns:
+        L of shape (..., n, n); NaN where the matrix is not positive definite.
+    """
     return _factor((a + a.mT) / 2)
 
 
@@ -124,7 +160,10 @@ def _factor(a: Matrix) -> Matrix:
 
 @_factor.defjvp
 def _factor_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    """dL = L phi(L^-1 dA L^-T), where phi takes the lower triangle with half of the diagonal."""
+    """The derivative dL = L phi(L^-1 dA L^-T).
+
+    Here phi takes the lower triangle, and half of the diagonal.
+    """
     factor = _factor(primals[0])
     left = solve_triangular(factor, tangents[0], lower=True)
     inner = solve_triangular(factor, left.mT, lower=True).mT
@@ -133,12 +172,26 @@ def _factor_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, A
 
 
 def eigh(a: Matrix) -> tuple[Float[Array, "*b n"], Matrix]:
-    """Eigenvalues (..., n), ascending, and eigenvectors (columns) of (a + a^T) / 2."""
+    """Eigenvalues and eigenvectors of (a + a^T) / 2.
+
+    Args:
+        a: (..., n, n), symmetric.
+
+    Returns:
+        Eigenvalues (..., n), ascending, and eigenvectors (..., n, n) in the columns.
+    """
     return _eigen((a + a.mT) / 2)
 
 
 def eigvalsh(a: Matrix) -> Float[Array, "*b n"]:
-    """Eigenvalues (..., n), ascending, of (a + a^T) / 2."""
+    """Eigenvalues of (a + a^T) / 2.
+
+    Args:
+        a: (..., n, n), symmetric.
+
+    Returns:
+        Eigenvalues (..., n), ascending.
+    """
     return eigh(a)[0]
 
 
@@ -149,7 +202,10 @@ def _eigen(a: Matrix) -> tuple[Array, Array]:
 
 @_eigen.defjvp
 def _eigen_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Any, Any]:
-    """dw = diag(V^T dA V), dV = V (F * V^T dA V) with F_ij = 1 / (w_j - w_i) off the diagonal."""
+    """The derivatives dw = diag(V^T dA V) and dV = V (F * V^T dA V).
+
+    F_ij = 1 / (w_j - w_i) off the diagonal.
+    """
     values, vectors = _eigen(primals[0])
     eye = jnp.eye(values.shape[-1], dtype=values.dtype)
     inner = vectors.mT @ tangents[0] @ vectors
@@ -160,8 +216,14 @@ def _eigen_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Any, Any]
 
 @jax.custom_jvp
 def svd(a: Matrix) -> tuple[Matrix, Float[Array, "*b k"], Matrix]:
-    """Thin singular value decomposition U (..., m, k), s (..., k), V^T (..., k, n) with k = min(m,
-    n)."""
+    """Thin singular value decomposition.
+
+    Args:
+        a: (..., m, n).
+
+    Returns:
+        U (..., m, k), s (..., k), falling, and V^T (..., k, n) with k = min(m, n).
+    """
     return _svd(a)
 
 
@@ -185,11 +247,17 @@ def _svd_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Any, Any]:
 
 
 def waiting_calls(function: Callable[..., Any], *args: Any) -> set[str]:
-    """Names of the LAPACK calls on batches in the program of `function` at arguments of these
-    shapes.
+    """Names of the LAPACK calls on batches in a program, which may wait for XLA's threads for ever.
 
-    Empty on versions and devices where a batch does not wait. Only then may the program run beside
-    others.
+    Only a program without them may run beside others (`cores.parallel_map`); on versions and
+    devices where a batch does not wait, there are none.
+
+    Args:
+        function: the program, as a function that JAX can trace.
+        *args: arguments of the shapes it is asked about.
+
+    Returns:
+        A set of names such as "cholesky", empty where nothing waits.
     """
     if not BATCHES_WAIT or jax.default_backend() != "cpu":
         return set()

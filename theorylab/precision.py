@@ -53,8 +53,10 @@ def as_float64(array: Any) -> jax.Array:
 
 
 def input_epsilon(array: Any) -> float:
-    """Machine epsilon of the precision the caller's numbers came in (float64 for lists and
-    integers)."""
+    """Machine epsilon of the precision that the caller's numbers came in.
+
+    It is that of float64 for lists and integers.
+    """
     dtype = getattr(array, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
         return float(np.finfo(np.float64).eps)

@@ -1,5 +1,4 @@
-"""How a dataclass becomes a PyTree: `register`, the one door through which every such type of
-theorylab goes.
+"""How a dataclass becomes a PyTree: `register`, the one door for every such type of theorylab.
 
 From JAX 0.10.0 on, structures of two different types registered by
 `jax.tree_util.register_dataclass` compare equal when their numbers of data fields and the values of
@@ -23,22 +22,29 @@ T = TypeVar("T")
 
 
 def register(*static: str) -> Callable[[type[T]], type[T]]:
-    """Class decorator: a dataclass whose fields are the children of a PyTree node, but for the
-    `static` ones.
+    """Class decorator: a dataclass becomes a PyTree whose children are its fields.
 
-    A field is static when it is named here or has `metadata={"static": True}`; its value is a part
-    of the structure, must be hashable, and a compiled function is compiled anew for each value of
-    it. A subclass is registered by itself, and names its static fields again where they are not
-    marked. As with JAX's own `register_dataclass`, keys are attribute names, children come in the
-    order of the fields, and an object is rebuilt by calling its class, so `__post_init__` runs and
-    must bear tracers and placeholders.
+    Use it, and never JAX's own `register_dataclass`, for every type of theorylab
+    (docs/guides/jax_structures.md says why). A field is static when it is named here or has
+    `metadata={"static": True}`; its value is a part of the structure, must be hashable, and a
+    compiled function is compiled once more for each value of it. A subclass is registered by
+    itself, and names its static fields once more where they are not marked. As with JAX's own, keys
+    are attribute names, children come in the order of the fields, and an object is rebuilt by
+    calling its class, so `__post_init__` runs and must bear tracers and placeholders.
 
         @register("clip")
         @dataclass(frozen=True)
         class Model: ...
 
-    Raises InputError if the class is no dataclass, if a name is none of its fields, or if a field
-    is not an argument of its constructor, without which no copy can be made.
+    Args:
+        *static: names of the fields that are no children.
+
+    Returns:
+        A decorator that gives the class back.
+
+    Raises:
+        InputError: the class is no dataclass, a name is none of its fields, or a field is not an
+            argument of its constructor, without which no copy can be made.
     """
 
     def decorate(cls: type[T]) -> type[T]:
@@ -55,9 +61,8 @@ def register(*static: str) -> Callable[[type[T]], type[T]]:
             )
         if hidden := [field.name for field in every if not field.init]:
             raise InputError(
-                f"register: {cls.__name__} sets {hidden} itself (init=False), which a copy "
-                f"loses; "
-                f"make it a property"
+                f"register: {cls.__name__} sets {hidden} itself (init=False), which a copy loses; "
+                "make it a property"
             )
         meta = tuple(f.name for f in every if f.name in static or f.metadata.get("static", False))
         data = tuple(name for name in names if name not in meta)
@@ -75,8 +80,10 @@ def register(*static: str) -> Callable[[type[T]], type[T]]:
 
 
 def _values(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    """A function that reads the named attributes, as fast as Python can: every call of a compiled
-    function flattens."""
+    """A function that reads the named attributes as fast as Python can.
+
+    Every call of a compiled function flattens its arguments.
+    """
     if not names:
         return lambda tree: ()
     read = attrgetter(*names)

@@ -23,7 +23,7 @@ def _absent(what):
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """The whole site with the toy paper in place of the real ones: one that holds, one that is
-    broken on purpose."""
+    broken on purpose, and one of which there is the gallery alone."""
     from dataclasses import replace
 
     import toy
@@ -52,7 +52,15 @@ def site(tmp_path_factory):
     }
     for room in rooms.values():
         reproduce(room, room.preset("quick"), Runner(Store(folder / "results")), folder / "figures")
-    titles = {"toy": "A toy", "red": "A toy with a broken claim", **papers.TITLES}
+    rooms["kept"] = replace(toy.PAPER, slug="kept")
+    elsewhere = Runner(Store(folder / "elsewhere"))
+    reproduce(rooms["kept"], rooms["kept"].preset("quick"), elsewhere, folder / "figures")
+    titles = {
+        "toy": "A toy",
+        "red": "A toy with a broken claim",
+        "kept": "A toy of the gallery",
+        **papers.titles(),
+    }
     return build(
         folder / "site", titles, rooms, Sources(folder / "results", folder / "figures")
     ).index.parent

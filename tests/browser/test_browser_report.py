@@ -58,24 +58,76 @@ def test_every_page_of_the_real_report_loads(visit):
     check_pages(visit, Path(os.environ["THEORYLAB_SITE"]))
 
 
-def test_the_table_of_papers_sorts_by_click_and_by_keyboard(site, visit):
-    page = visit(site / "index.html")
+def test_the_table_of_claims_sorts_by_click_and_by_keyboard(site, visit):
+    page = visit(site / "papers" / "red.html")
 
     def column(n):
-        return page.locator(f"table.sortable tbody tr td:nth-child({n})").all_text_contents()
+        cells = page.locator(f".tl-claims tbody tr td:nth-child({n})")
+        return cells.evaluate_all("all => all.map(e => e.dataset.sort)")
 
-    before = column(1)
-    page.locator("table.sortable th", has_text="paper").click()
+    before = column(2)
+    page.locator(".tl-claims th", has_text="claim").click()
     page.wait_for_timeout(100)
-    assert column(1) == sorted(before, key=str.casefold) != before
-    head = page.locator("table.sortable th", has_text="claims")
+    assert column(2) == sorted(before, key=str.casefold) != before
+    head = page.locator(".tl-claims th", has_text="measured")
     head.focus()
     page.keyboard.press("Enter")
     page.wait_for_timeout(100)
-    assert head.get_attribute("aria-sort") == "ascending" and column(5)[-2:] == ["2", "3"]
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert [float(v) for v in column(3)] == sorted(float(v) for v in column(3))
     page.keyboard.press("Enter")
     page.wait_for_timeout(100)
-    assert column(5)[0] == "3"
+    assert float(column(3)[0]) == max(float(v) for v in column(3))
+
+
+@pytest.mark.parametrize("width", [390, 1440, 1920])
+def test_every_column_of_the_claims_is_on_the_screen(site, visit, width):
+    page = visit(site / "papers" / "red.html", width=width)
+    for label in ("verdict", "claim", "measured", "bound", "controls"):
+        cells = page.locator(f'.tl-claims td[data-label="{label}"]')
+        assert cells.count() == 3
+        for i in range(3):
+            box = cells.nth(i).bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width, (label, box)
+            inside = cells.nth(i).evaluate("e => e.scrollWidth - e.clientWidth")
+            assert inside <= 1 and cells.nth(i).inner_text().strip(), label
+    scroll = page.locator(".tl-claims").evaluate("e => e.scrollWidth - e.clientWidth")
+    assert scroll <= 1
+    rows = page.locator(".tl-claims tbody tr").evaluate_all(
+        "all => all.map(e => getComputedStyle(e).display)"
+    )
+    assert set(rows) == ({"block"} if width == 390 else {"table-row"})
+    # cards stay a table for who hears the page
+    assert page.locator(".tl-claims").get_by_role("row").count() == 4
+
+
+@pytest.mark.parametrize("width", [390, 1440, 1920])
+def test_the_index_shows_a_picture_for_each_paper_and_no_hole(site, visit, width):
+    page = visit(site / "index.html", width=width)
+    cards = page.locator("li.tl-paper")
+    assert cards.count() == 3
+    for i in range(3):
+        picture = cards.nth(i).locator("img.tl-light")
+        picture.scroll_into_view_if_needed()
+        page.wait_for_function(
+            "e => e.complete && e.naturalWidth > 0", arg=picture.element_handle(), timeout=TIMEOUT
+        )
+        assert not cards.nth(i).locator("img.tl-dark").is_visible()
+    boxes = [e.bounding_box() for e in page.locator("ul.tl-papers > li").all()]
+    whole = page.locator("ul.tl-papers").bounding_box()
+    for top in {round(b["y"]) for b in boxes}:
+        row = [b for b in boxes if round(b["y"]) == top]
+        assert max(b["x"] + b["width"] for b in row) >= whole["x"] + whole["width"] - 2
+    page.locator("li.tl-paper a").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/papers/toy.html", timeout=TIMEOUT)
+
+
+def test_a_page_without_results_of_ones_own_shows_the_gallery(site, visit):
+    page = visit(site / "papers" / "kept.html")
+    assert "those of the committed gallery" in page.locator(".tl-source").inner_text()
+    assert "not computed" not in page.locator("article").inner_text()
+    assert opened_charts(page).locator(".mark-symbol path").count() > 0 and not page.trouble
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -140,7 +192,10 @@ def test_a_phone_never_scrolls_sideways(site, visit):
     for name in (
         "index.html",
         "papers/toy.html",
+        "papers/red.html",
+        "papers/tct.html",
         "benchmarks.html",
+        "environment.html",
         "guides/neural-tangents.html",
         "reference/ntk.html",
     ):
@@ -149,17 +204,25 @@ def test_a_phone_never_scrolls_sideways(site, visit):
 
 
 AUDITED = {
-    "light": ["index", "papers/red", "tutorials/1-entk", "reference/ridge", "benchmarks"],
-    "dark": ["index", "papers/red", "reference/ridge"],
+    "light": [
+        "index",
+        "papers/red",
+        "papers/tct",
+        "tutorials/1-entk",
+        "reference/ridge",
+        "benchmarks",
+        "environment",
+    ],
+    "dark": ["index", "papers/red", "reference/ridge", "benchmarks"],
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_violation(site, visit, scheme):
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+def test_axe_finds_no_serious_violation(site, visit, scheme, width):
     from axe_playwright_python.sync_playwright import Axe
 
     for name in AUDITED[scheme]:
-        page = visit(site / f"{name}.html", scheme=scheme)
+        page = visit(site / f"{name}.html", scheme=scheme, width=width)
         if page.locator("details.tl-charts").count():
             opened_charts(page)
         found = Axe().run(page).response["violations"]

@@ -22,7 +22,7 @@ def desk(tmp_path, monkeypatch):
 
     rooms = {"toy": toy.PAPER}
     monkeypatch.setattr(papers, "rooms", lambda: rooms)
-    monkeypatch.setattr(papers, "TITLES", {"toy": "A toy", "tct": "Not there yet"})
+    monkeypatch.setattr(papers, "PLANNED", {"tct": papers.Planned("Not there yet", "Soon.")})
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.delenv("THEORYLAB_STORE", raising=False)
     monkeypatch.chdir(tmp_path)

@@ -65,7 +65,7 @@ def test_cvar_weights_are_a_law_that_grows_with_the_loss(losses, size):
 
 
 @pytest.mark.long
-def test_the_gradient_of_the_generalised_cross_entropy_is_that_of_the_cross_entropy_times_p_to_the_q():
+def test_generalised_cross_entropy_has_the_gradient_of_cross_entropy_times_p_to_the_q():
     logits, y = jax.random.normal(jax.random.key(0), (4, 3)), jnp.array([0, 2, 1, 1])
     p = jax.nn.softmax(logits)[jnp.arange(4), y]
     gce = jax.grad(lambda z: collective.gce_loss(z, y, 0.7).sum())(logits)

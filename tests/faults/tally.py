@@ -101,8 +101,7 @@ class Tally:
             totals[outcome] += n
         print(
             f"  all: {dict(totals)}; silently wrong {totals['silently wrong']}, tracebacks "
-            f"{totals['traceback']}, "
-            f"hangs {totals['hang']}"
+            f"{totals['traceback']}, hangs {totals['hang']}"
         )
         assert not self.bad, "\n".join(self.bad[:5])
         assert sum(self.counts.values()) >= at_least

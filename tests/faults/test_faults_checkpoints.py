@@ -26,8 +26,9 @@ from theorylab.nets import fit, mse
 X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 
 def train(folder, lr=0.1):
-    run = fit(lambda w, x: x @ w, (X, X[:, 0]), params=jnp.zeros((3, 1)), loss=mse, optimizer=optax.adam(lr), steps=12,
-              batch_size=4, key=jax.random.key(0), checkpoint=folder, chunk=3)
+    run = fit(lambda w, x: x @ w, (X, X[:, 0]), params=jnp.zeros((3, 1)), loss=mse,
+              optimizer=optax.adam(lr), steps=12, batch_size=4, key=jax.random.key(0),
+              checkpoint=folder, chunk=3)
     return np.concatenate([np.ravel(run.params), run.loss])
 """
 names: dict = {}
@@ -132,7 +133,8 @@ for job in sys.argv[1:]:
                 setattr(os, name, mortal(getattr(os, name), left))
             with Checkpoints(folder, {"run": 1}) as store:
                 for step in range(1, 6):
-                    store.save(step, [np.full(50, step, np.int32)], {"loss": np.arange(step), "none": np.zeros(0)})
+                    logs = {"loss": np.arange(step), "none": np.zeros(0)}
+                    store.save(step, [np.full(50, step, np.int32)], logs)
             os._exit(0)
         children.append(child)
     print(*(os.waitpid(child, 0)[1] for child in children), flush=True)

@@ -76,7 +76,7 @@ SETS = [
 def desk(tmp_path, monkeypatch):
     rooms = {"toy": toy.PAPER}
     monkeypatch.setattr(papers, "rooms", lambda: rooms)
-    monkeypatch.setattr(papers, "TITLES", {"toy": "A toy", "tct": "Not there yet"})
+    monkeypatch.setattr(papers, "PLANNED", {"tct": papers.Planned("Not there yet", "Soon.")})
     for name in ("THEORYLAB_STORE", "THEORYLAB_DATA", "THEORYLAB_DEBUG", "THEORYLAB_WATCHDOG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")

@@ -1,4 +1,4 @@
-"""Seeded faults on the folder of a kernel: each ends in the right kernel or in a refusal of one line."""
+"""Seeded faults on the folder of a kernel end in the right kernel or in a refusal of one line."""
 
 import collections
 import os
@@ -56,7 +56,9 @@ def ask(out: Path, right: np.ndarray, f: Callable = net) -> str:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of the whole kernel, of one interrupted midway and of another function; what wrote the first."""
+    """Folders of a whole kernel, of one interrupted midway and of another function's kernel.
+
+    Beside them is the recording of what wrote the first."""
     folders = {
         name: tmp_path_factory.mktemp("kernels") / name for name in ("whole", "half", "other")
     }
@@ -173,7 +175,9 @@ for job in sys.argv[2:]:
         children.append(child)
     print(*(os.waitpid(child, 0)[1] for child in children), flush=True)
 """
-"""Forks writers of the recorded kernel, which die at a given call of the system, or write side by side."""
+"""Forks writers of the recorded kernel.
+
+They die at a given call of the system, or write side by side."""
 
 
 def replayed(prepared: dict[str, Path], jobs: list[str]) -> list[str]:
@@ -223,7 +227,8 @@ import numpy as np
 from theorylab.ntk import empirical_ntk
 X = np.random.default_rng(0).standard_normal((18, 4)).astype(np.float32)
 W = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
-np.save(sys.argv[2], empirical_ntk(lambda w, x: (x @ w) ** 2, W, X, memory_gb={SMALL}, out=sys.argv[1]))
+kernel = empirical_ntk(lambda w, x: (x @ w) ** 2, W, X, memory_gb={SMALL}, out=sys.argv[1])
+np.save(sys.argv[2], kernel)
 """
 
 

@@ -9,31 +9,25 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 from tally import Tally
 
 import toy  # isort: skip, `tally` puts it on the path
+from toy_store import PRESET, ROOT, quiet
+
 from theorylab.errors import InputError, OperationError
-from theorylab.lab import Experiment, Runner, Store
+from theorylab.lab import Store
 from theorylab.lab.gallery import papers_table, write_gallery
 from theorylab.lab.reproduce import reproduce
 from theorylab.lab.runner import make_task
 from theorylab.report.verdicts import read_records, verify, write_records
 
 pytestmark = pytest.mark.slow
-HERE = Path(__file__).parent
 REFUSALS = (InputError, OperationError)
-PRESET = toy.PAPER.preset("quick")
 NAMES = ["totals", "squares"]
-
-
-def quiet(store, **options):
-    return Runner(Store(store), console=Console(file=open(os.devnull, "w"), width=200), **options)
 
 
 def numbers(results):
@@ -83,6 +77,30 @@ KINDS = [
 ]
 
 
+def restore(pristine):
+    """Give every file its content again, whatever has taken its place."""
+    for file, content in pristine.items():
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
+        if not file.exists() or file.read_bytes() != content:
+            file.write_bytes(content)
+
+
+def exchange(kind, a, b, pristine):
+    """Put another file, or something that is no file, in the place of `a`."""
+    a.unlink()
+    if kind == "swapped":
+        a.write_bytes(pristine[b]), b.write_bytes(pristine[a])
+    elif kind == "copied over another":
+        a.write_bytes(pristine[a]), b.write_bytes(pristine[a])
+    elif kind == "a folder":
+        a.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(a)
+    else:
+        a.symlink_to(b if kind == "a link to another" else a.with_name("nothing"))
+
+
 def test_no_damage_to_results_is_believed(tmp_path):
     rng, tally, store = random.Random(1), Tally(), tmp_path / "store"
     reference = numbers(quiet(store).run(toy.PAPER, PRESET, NAMES))
@@ -99,27 +117,13 @@ def test_no_damage_to_results_is_believed(tmp_path):
     ]
     for turn in range(25 * len(kinds)):
         kind = kinds[turn % len(kinds)]
-        for file, content in pristine.items():
-            if file.is_symlink() or (file.exists() and not file.is_file()):
-                file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
-            if not file.exists() or file.read_bytes() != content:
-                file.write_bytes(content)
+        restore(pristine)
         a, b = rng.sample(files, 2)
-        if kind == "swapped":
-            a.write_bytes(pristine[b]), b.write_bytes(pristine[a])
-        elif kind == "copied over another":
-            b.write_bytes(pristine[a])
-        elif kind in KINDS:
+        if kind in KINDS:
             after = damage(kind, pristine[a], rng)
             a.unlink() if after is None else a.write_bytes(after)
         else:
-            a.unlink()
-            if kind == "a folder":
-                a.mkdir()
-            elif kind == "a pipe":
-                os.mkfifo(a)
-            else:
-                a.symlink_to(b if kind == "a link to another" else tmp_path / "nothing")
+            exchange(kind, a, b, pristine)
         told = tally.judge(
             kind,
             lambda: equal(numbers(quiet(store).run(toy.PAPER, PRESET, NAMES)), reference),
@@ -158,10 +162,11 @@ def test_no_damage_to_verdicts_is_believed(tmp_path):
 def test_damaged_records_of_the_gallery_are_shown_as_damaged(tmp_path):
     rng, tally, out = random.Random(3), Tally(), tmp_path / "figures"
     reproduce(toy.PAPER, PRESET, quiet(tmp_path / "store"), out)
-    pages = lambda: (
-        write_gallery([toy.PAPER], out).read_text(),
-        papers_table({"toy": "A"}, {"toy": toy.PAPER}, out),
-    )
+
+    def pages():
+        gallery = write_gallery([toy.PAPER], out).read_text()
+        return gallery, papers_table({"toy": "A"}, {"toy": toy.PAPER}, out)
+
     reference = pages()
     records = [out / "toy" / "claims.json", out / "toy" / "toy_fig1.json"]
     pristine = {file: file.read_bytes() for file in records}
@@ -266,7 +271,7 @@ def writers(store, count, pause=0.05):
         SCRIPT.format(lab=str(Path(toy.__file__).parent), pause=pause),
         str(store),
     ]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return [
         subprocess.Popen(
             command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -325,115 +330,3 @@ def test_what_a_killed_writer_left_is_swept_when_it_is_old(tmp_path):
     os.utime(old, (time.time() - 7200,) * 2)
     quiet(tmp_path).run(toy.PAPER, PRESET, ["squares"])
     assert young.exists() and not old.exists()
-
-
-# ---- the cluster
-
-dask = pytest.importorskip("distributed")
-
-
-def start(*words, path=""):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(
-            [path or str(Path(toy.__file__).parent), str(HERE.parents[1])]
-        ),
-    }
-    command = [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]]
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
-@pytest.fixture
-def cluster(tmp_path, monkeypatch):
-    """A scheduler, and a function that adds a worker; all are ended."""
-    monkeypatch.setattr("theorylab.lab.cluster.PATIENCE", 3.0)
-    file, running = tmp_path / "scheduler.json", []
-
-    def begin(*words, **options):
-        running.append(start(*words, **options))
-        return running[-1]
-
-    scheduler = begin("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
-    end = time.monotonic() + 60
-    while not file.exists() or not file.read_text().endswith("}"):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    address = json.loads(file.read_text())["address"]
-
-    def worker(path=""):
-        process = begin(
-            "worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard", path=path
-        )
-        with dask.Client(address) as client:
-            client.wait_for_workers(1, timeout=60)
-        return process
-
-    yield address, scheduler, worker
-    for process in running:
-        process.kill()
-        process.wait()
-
-
-def long_run():
-    return toy.PAPER.preset("quick", changes={"pause": 0.4, "xs": list(range(1, 9))})
-
-
-@pytest.mark.parametrize("lost", ["worker", "scheduler"])
-def test_a_lost_part_of_a_cluster_is_one_line_and_finished_cells_are_kept(tmp_path, cluster, lost):
-    address, scheduler, worker = cluster
-    victim = {"worker": worker(), "scheduler": scheduler}[lost]
-    told, store = [], tmp_path / "store"
-    runner = quiet(store, executor=f"dask://{address}")
-    runner._say = told.append
-    keep = runner._keep
-
-    def kill_later(task, row):
-        kept = keep(task, row)
-        if runner.computed == 3:
-            victim.kill()
-        return kept
-
-    runner._keep = kill_later
-    begun = time.monotonic()
-    with pytest.raises(OperationError, match=r"finished and kept; mend the cluster") as caught:
-        runner.run(toy.PAPER, long_run(), ["squares"])
-    assert "\n" not in str(caught.value) and time.monotonic() - begun < 60
-    kept = len(list(store.rglob("*.result")))
-    assert kept >= 3
-    here = quiet(store)
-    here.run(toy.PAPER, long_run(), ["squares"])
-    assert here.found == kept
-
-
-def test_a_worker_with_other_code_is_refused_by_name(tmp_path, cluster):
-    address, _, worker = cluster
-    (tmp_path / "other").mkdir()
-    text = Path(toy.__file__).read_text().replace("* 1e-3", "* 2e-3")
-    (tmp_path / "other" / "toy.py").write_text(text)
-    worker(path=str(tmp_path / "other"))
-    with pytest.raises(
-        OperationError, match=r"Dask worker tcp://\S+ is refused: its toy differs from ours"
-    ):
-        quiet(tmp_path / "store", executor=f"dask://{address}").run(toy.PAPER, PRESET, ["squares"])
-    assert not list((tmp_path / "store").rglob("*.result"))
-
-
-def test_a_cell_that_fails_on_a_cluster_does_not_stop_the_others(tmp_path, cluster):
-    from theorylab.lab import CellError
-
-    address, _, worker = cluster
-    worker()
-    paper = replace(
-        toy.PAPER,
-        experiments=(toy.SQUARES, Experiment("failing", toy.failing, lambda p: [{"x": 7}])),
-        figures=(),
-        claims=(),
-    )
-    runner = quiet(tmp_path, executor=f"dask://{address}")
-    with pytest.raises(
-        CellError, match=r'toy/failing \{"x":7\}: no inverse of 0 \(ZeroDivisionError\)'
-    ):
-        runner.run(paper, PRESET, ["failing", "squares"])
-    assert runner.computed == 6

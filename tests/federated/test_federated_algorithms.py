@@ -77,7 +77,7 @@ def batches(number, i, mask, epochs):
             yield order[start : start + BATCH]
 
 
-def local_loop(w, x, y, steps, lr, momentum=0.0, mu=0.0, shift=0.0, decay=0.0, buffer=0.0):
+def local_loop(w, x, y, steps, lr, momentum=0.0, mu=0.0, shift=0.0, decay=0.0, buffer=0.0):  # noqa: PLR0913
     v = w
     for picked in steps:
         g = (
@@ -330,7 +330,8 @@ x, t = rng.normal(size=(31, 3)), rng.normal(size=(31, 2))
 clients = pad_clients(x, t, iid_partition(np.zeros(31, int), 5, jax.random.key(1)))
 run = lambda axis: federated_fit(
     lambda p, x: x @ p, clients, params=jnp.zeros((3, 2)), algorithm=scaffold(lr=0.1, steps=2),
-    loss=lambda f, y: jnp.square(f - y).sum(-1), rounds=2, key=jax.random.key(0), client_axis=axis).params
+    loss=lambda f, y: jnp.square(f - y).sum(-1), rounds=2, key=jax.random.key(0),
+    client_axis=axis).params
 np.testing.assert_allclose(run(jax.make_mesh((2,), ("clients",))), run("map"), rtol=1e-5, atol=1e-6)
 print("equal")
 """

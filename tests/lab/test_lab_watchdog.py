@@ -10,7 +10,8 @@ from theorylab.lab.watchdog import patience, watched
 STUCK = """
 import ctypes, sys, time
 from theorylab.lab.watchdog import watched
-native = lambda: ctypes.PyDLL(None).usleep(int(1.5e6))  # holds the interpreter, as a stuck kernel may
+# This holds the interpreter, as a stuck kernel may.
+native = lambda: ctypes.PyDLL(None).usleep(int(1.5e6))
 watched('toy/squares {"x":1}', native if sys.argv[1] == "native" else lambda: time.sleep(1.5))
 watched("toy/quick", lambda: None)
 """

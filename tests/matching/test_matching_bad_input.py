@@ -156,16 +156,8 @@ def test_no_public_function_is_forgotten():
     assert not called & NO_CALL
 
 
-def malformed_calls(table) -> bad_input.Campaign:
-    campaign = bad_input.Campaign()
-    for function, arguments in table.values():
-        bad_input.attack(campaign, function, **arguments)
-    print(campaign)
-    return campaign
-
-
 def test_malformed_arguments_are_refused_by_name():
-    assert malformed_calls(CALLS).faults == []
+    assert bad_input.faults_in(CALLS.values()) == []
 
 
 @pytest.mark.parametrize(
@@ -223,4 +215,4 @@ def test_reports_of_those_who_are_alone_are_ignored(model):
 
 @pytest.mark.long
 def test_what_simulates_refuses_malformed_arguments_by_name():
-    assert malformed_calls(HEAVY).faults == []
+    assert bad_input.faults_in(HEAVY.values()) == []

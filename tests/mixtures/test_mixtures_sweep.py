@@ -108,7 +108,9 @@ assert len(jax.devices()) == 2
 mesh = jax.make_mesh((2,), ("replicates",))
 for methods in (("sl", "ssl_weighted"),):
     one, two = (
-        mixtures.sweep(jax.random.key(0), [1.0], [40], [100], d=5, replicates=7, methods=methods, mesh=m)
+        mixtures.sweep(
+            jax.random.key(0), [1.0], [40], [100], d=5, replicates=7, methods=methods, mesh=m
+        )
         for m in (None, mesh)
     )
     np.testing.assert_allclose(two.excess[methods[-1]], one.excess[methods[-1]], rtol=1e-3)

@@ -39,12 +39,15 @@ def many(w, x):
     x = clipped(jax.nn.gelu(x)) + jax.nn.softmax(x)
     x, _ = jax.lax.scan(lambda c, s: (jnp.tanh(c * s), None), x, jnp.ones(3))
     x = jax.lax.cond(x.sum() > 0, jnp.sin, jnp.cos, x)
-    noise = jax.pure_callback(host, jax.ShapeDtypeStruct((), "float32"), jnp.float32(1), vmap_method="sequential")
+    scalar = jax.ShapeDtypeStruct((), "float32")
+    noise = jax.pure_callback(host, scalar, jnp.float32(1), vmap_method="sequential")
     return jax.checkpoint(jnp.exp)(x) + noise
 
 image, weights = functional(CNN((6, 6, 1), 2, channels=(3,), hidden=(4,), rngs=nnx.Rngs(0)))[:2]
 found = []
-for f, w, x in ((many, jnp.ones((4, 3)), jnp.ones((5, 4))), (image, weights, jnp.ones((2, 6, 6, 1)))):
+for f, w, x in (
+    (many, jnp.ones((4, 3)), jnp.ones((5, 4))), (image, weights, jnp.ones((2, 6, 6, 1)))
+):
     found += [function_digest(f, w, x), tree_digest(w)]
 """
 

@@ -16,7 +16,9 @@ f = lambda w, x: jax.numpy.tanh(x @ w[0]) @ w[1]
 mesh = jax.make_mesh((4, 2), ("a", "b"))
 for reduce in ("trace", "full"):
     for x2 in (None, x[:5]):
-        one, eight = (empirical_ntk(f, w, x, x2, reduce=reduce, mesh=m, memory_gb=3e-4) for m in (None, mesh))
+        one, eight = (
+            empirical_ntk(f, w, x, x2, reduce=reduce, mesh=m, memory_gb=3e-4) for m in (None, mesh)
+        )
         np.testing.assert_allclose(eight, one, rtol=1e-5, atol=1e-5 * abs(one).max())
 print("equal")
 """

@@ -198,12 +198,15 @@ import numpy as np
 from theorylab.ntk import empirical_ntk
 rng = np.random.default_rng(0)
 x = rng.standard_normal((1000, 8, 8, 3)).astype(np.float32)
-w = [rng.standard_normal(shape).astype(np.float32) / 5 for shape in ((3, 3, 3, 16), (3, 3, 16, 16), (16, 4))]
+shapes = (3, 3, 3, 16), (3, 3, 16, 16), (16, 4)
+w = [rng.standard_normal(shape).astype(np.float32) / 5 for shape in shapes]
 
 def f(w, x):
     import jax
+    layout = "NHWC", "HWIO", "NHWC"
     for v in w[:-1]:
-        x = jax.nn.relu(jax.lax.conv_general_dilated(x, v, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")))
+        x = jax.lax.conv_general_dilated(x, v, (1, 1), "SAME", dimension_numbers=layout)
+        x = jax.nn.relu(x)
     return x.mean((1, 2)) @ w[-1]
 """
 

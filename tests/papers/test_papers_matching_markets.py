@@ -3,11 +3,12 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from drawing import assert_drawn
 
 from theorylab import matching as mm
-from theorylab.lab import Results, Row, Table
-from theorylab.papers.matching_markets import PAPER, claims, learning, static
-from theorylab.plotting import house_style
+from theorylab.lab import Results, Row
+from theorylab.papers.matching_markets import PAPER, learning, static
+from theorylab.papers.matching_markets.claims import instability, platform, regret, shared
 
 pytestmark = pytest.mark.long  # the room is run once for all of them
 
@@ -104,13 +105,9 @@ def test_random_outcomes_are_matchings_with_transfers_that_cancel():
         )
 
 
-@pytest.mark.parametrize("name", [f.name for f in PAPER.figures])
-def test_every_figure_draws_from_its_csv(results, name):
-    figure = next(f for f in PAPER.figures if f.name == name)
-    table = figure.table({n: results[n] for n in figure.needs}, SMOKE)
-    with house_style():
-        picture = figure.draw(Table.from_csv(table.to_csv()))
-    assert len(table) and all(axis.has_data() for axis in picture.axes)
+@pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
+def test_every_figure_draws_from_its_csv(results, figure):
+    assert_drawn(figure, results, SMOKE)
 
 
 @pytest.mark.parametrize(
@@ -124,25 +121,25 @@ def test_exact_claims_hold_at_the_smallest_preset_and_their_evidence_is_finite(r
 @pytest.mark.parametrize(
     "measure, experiment, damage",
     [
-        (claims.three_forms("assignment"), "properties", {"lp": lambda x: x + 1e-6}),
-        (claims.zero_iff_stable("assignment"), "properties", {"assignment": lambda x: 0 * x}),
+        (instability.three_forms("assignment"), "properties", {"lp": lambda x: x + 1e-6}),
+        (instability.zero_iff_stable("assignment"), "properties", {"assignment": lambda x: 0 * x}),
         (
-            claims.at_least_difference("assignment"),
+            instability.at_least_difference("assignment"),
             "properties",
             {"assignment": lambda x: x - 1e-3},
         ),
-        (claims.lipschitz(2.0), "properties", {"change": lambda x: 10 * x}),
-        (claims.key_lemma("ucb"), "properties", {"ucb": lambda x: x + 10}),
-        (claims.gap_lemma(1.0), "properties", {"rough": lambda x: x + 100}),
-        (claims.charging("charged"), "properties", {"charged_unrest": lambda x: x + 1e-6}),
-        (claims.figure_one(5.0), "example", {"interval": lambda x: x + 0.01}),
-        (claims.chain(), "regret", {"chain": lambda x: x + 1e6}),
-        (claims.chain(), "regret", {"chain": lambda x: np.where(np.arange(3) == 1, 1.0, x)}),
-        (claims.intervals_hold(), "regret", {"covered": np.zeros_like}),
-        (claims.profit_slope(True), "regret", {"late_rate": lambda x: 1.1 * x}),
-        (claims.even_in_time(1.0), "regret", {"earned": lambda x: x + 1e6}),
-        (claims.ntu_lemma("breach"), "ntu", {"breach": lambda x: x + 100}),
-        (claims.ntu_learns("late"), "ntu", {"late": lambda x: x + 100}),
+        (instability.lipschitz(2.0), "properties", {"change": lambda x: 10 * x}),
+        (instability.key_lemma("ucb"), "properties", {"ucb": lambda x: x + 10}),
+        (instability.gap_lemma(1.0), "properties", {"rough": lambda x: x + 100}),
+        (instability.charging("charged"), "properties", {"charged_unrest": lambda x: x + 1e-6}),
+        (instability.figure_one(5.0), "example", {"interval": lambda x: x + 0.01}),
+        (regret.chain(), "regret", {"chain": lambda x: x + 1e6}),
+        (regret.chain(), "regret", {"chain": lambda x: np.where(np.arange(3) == 1, 1.0, x)}),
+        (regret.intervals_hold(), "regret", {"covered": np.zeros_like}),
+        (platform.profit_slope(True), "regret", {"late_rate": lambda x: 1.1 * x}),
+        (platform.even_in_time(1.0), "regret", {"earned": lambda x: x + 1e6}),
+        (platform.ntu_lemma("breach"), "ntu", {"breach": lambda x: x + 100}),
+        (platform.ntu_learns("late"), "ntu", {"late": lambda x: x + 100}),
     ],
 )
 def test_a_claim_fails_when_its_numbers_are_wrong(results, measure, experiment, damage):
@@ -160,17 +157,17 @@ def test_rates_are_judged_by_growth():
 
     preset = PAPER.preset("quick")
     slow, fast = ({"rules": Results((made(e),))} for e in (0.1, 0.5))
-    assert claims.logarithmic("midpoint")(slow, preset)[0].holds
-    assert not claims.logarithmic("midpoint")(fast, preset)[0].holds
-    assert claims.keeps_losing("midpoint")(fast, preset)[0].holds
-    assert not claims.keeps_losing("midpoint")(slow, preset)[0].holds
+    assert regret.logarithmic("midpoint")(slow, preset)[0].holds
+    assert not regret.logarithmic("midpoint")(fast, preset)[0].holds
+    assert regret.keeps_losing("midpoint")(fast, preset)[0].holds
+    assert not regret.keeps_losing("midpoint")(slow, preset)[0].holds
 
 
 def test_the_quick_preset_asks_for_every_cell_that_a_claim_reads():
     preset = PAPER.preset("quick")
     by_name = {e.name: e.cells(preset) for e in PAPER.experiments}
     assert {(c["k"], 4000) for c in by_name["regret"] if c["horizon"] == 4000} == {
-        (k, h) for k, h, _ in claims.REFERENCE if h == 4000
+        (k, h) for k, h, _ in regret.REFERENCE if h == 4000
     }
     assert {c["rule"] for c in by_name["rules"]} == {"midpoint", "row", "col", "max_slack"}
     assert 12 in {c["k"] for c in by_name["structured"]}
@@ -179,12 +176,12 @@ def test_the_quick_preset_asks_for_every_cell_that_a_claim_reads():
 def test_ratios_of_means_count_the_error_of_both():
     rng = np.random.default_rng(0)
     top, bottom = 2 + 0.1 * rng.normal(size=400), 1 + 0.1 * rng.normal(size=400)
-    evidence = claims.of_means("ratio", top, bottom)
+    evidence = shared.of_means("ratio", top, bottom)
     # delta method: relative errors of independent means add in squares
     half = 1.96 * 2 * np.hypot(0.1 / 2, 0.1) / 20
     assert evidence.measured == pytest.approx(2, abs=0.03)
     assert np.ptp(evidence.interval) / 2 == pytest.approx(half, rel=0.15)
-    assert claims.of_means("slope", 8 + 0 * top, 1 + 0 * top, base=4.0).measured == pytest.approx(
+    assert shared.of_means("slope", 8 + 0 * top, 1 + 0 * top, base=4.0).measured == pytest.approx(
         1.5
     )
 
@@ -197,6 +194,6 @@ def test_intervals_may_fail_as_often_as_their_level_says_and_no_more():
 
     # at 1/1000 a run, 1000 runs give at most three failures in 98.1 % of experiments (Poisson)
     assert (
-        claims.intervals_hold()(made(3), SMOKE)[0].holds
-        and not claims.intervals_hold()(made(4), SMOKE)[0].holds
+        regret.intervals_hold()(made(3), SMOKE)[0].holds
+        and not regret.intervals_hold()(made(4), SMOKE)[0].holds
     )

@@ -2,17 +2,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawing import assert_drawn
 
 from theorylab.lab import Results, Row
 from theorylab.papers.more_than_a_toy import (
     PAPER,
-    claims,
     images,
-    measures,
     networks,
     real,
     synthetic,
 )
+from theorylab.papers.more_than_a_toy.claims import gcv, pretrained, shared
+from theorylab.papers.more_than_a_toy.claims.law import law_slopes
 
 
 def psd(rng, n, p=80):
@@ -189,16 +190,9 @@ def drawn():
     return results
 
 
-@pytest.mark.parametrize("name", [f.name for f in PAPER.figures])
-def test_every_figure_draws_from_its_csv(drawn, name):
-    from theorylab.lab import Table
-    from theorylab.plotting import house_style
-
-    figure = next(f for f in PAPER.figures if f.name == name)
-    table = figure.table({n: drawn[n] for n in figure.needs}, PAPER.preset("smoke"))
-    with house_style():
-        picture = figure.draw(Table.from_csv(table.to_csv()))
-    assert len(table) and all(axis.has_data() for axis in picture.axes)
+@pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
+def test_every_figure_draws_from_its_csv(drawn, figure):
+    assert_drawn(figure, drawn, PAPER.preset("smoke"))
 
 
 def test_the_training_risk_is_caught_as_an_estimator_and_the_right_one_is_not():
@@ -214,8 +208,8 @@ def test_the_training_risk_is_caught_as_an_estimator_and_the_right_one_is_not():
         for s in range(3)
     )
     results = {"analytic": Results(rows), "spoiled": Results(())}
-    assert all(e.holds for e in claims.real_ratio("gcv")(results, None))
-    assert not any(e.holds for e in claims.real_ratio("train")(results, None))
+    assert all(e.holds for e in gcv.real_ratio("gcv")(results, None))
+    assert not any(e.holds for e in gcv.real_ratio("train")(results, None))
 
 
 def test_with_a_unit_diagonal_the_norms_of_the_samples_do_not_matter():
@@ -267,20 +261,15 @@ def test_gcv_off_the_band_is_reported_with_its_reason_and_explained_by_the_sprea
         "analytic": Results(()),
         "network_curves": Results(tuple(row(s, 5.0 + s / 10, 4.2) for s in range(3))),
     }
-    first, second = claims.gcv_everywhere(results, None)
+    first, second = pretrained.gcv_everywhere(results, None)
     assert not first.holds and second.holds
     assert "LOO / test 1.000, GCV / LOO 5.100, diag K varies by 0.70" in first.label
-    assert all(e.holds for e in claims.uneven_leverage(True)(results, None))
-    assert not claims.uneven_leverage(False)(results, None)[0].holds
-    assert claims.pretrained_ratio("network_curves", 1.3, np.inf)(results, None)[0].holds
-    assert not claims.pretrained_ratio("network_curves", 0.9, 1.1)(results, None)[0].holds
-    assert claims.gcv_where_selected("gcv", "d")(results, None)[0].holds
-    assert not claims.gcv_where_selected("train", "d")(results, None)[0].holds
-
-
-def test_every_claim_names_experiments_of_the_room_and_has_a_control():
-    names = {e.name for e in PAPER.experiments}
-    assert all(set(c.needs) <= names and (c.controls or c.kind == "finding") for c in PAPER.claims)
+    assert all(e.holds for e in pretrained.uneven_leverage(True)(results, None))
+    assert not pretrained.uneven_leverage(False)(results, None)[0].holds
+    assert pretrained.pretrained_ratio("network_curves", 1.3, np.inf)(results, None)[0].holds
+    assert not pretrained.pretrained_ratio("network_curves", 0.9, 1.1)(results, None)[0].holds
+    assert pretrained.gcv_where_selected("gcv", "d")(results, None)[0].holds
+    assert not pretrained.gcv_where_selected("train", "d")(results, None)[0].holds
 
 
 def test_the_jackknifed_evidence_is_the_statistic_with_an_interval_that_narrows_with_the_draws():
@@ -288,8 +277,8 @@ def test_the_jackknifed_evidence_is_the_statistic_with_an_interval_that_narrows_
     # a power law that is known: errors of standard deviation 1 / sqrt(N), so rms slope -1/2
     sizes = np.array([50, 100, 200, 400])
     draws = rng.normal(size=(400, 4)) / np.sqrt(sizes)
-    slope = lambda d: np.polyfit(np.log(sizes), np.log(measures.rms(d)), 1)[0]  # noqa: E731
-    few, many = (measures.jackknifed("slope", slope, draws[:n]) for n in (40, 400))
+    slope = lambda d: np.polyfit(np.log(sizes), np.log(shared.rms(d)), 1)[0]  # noqa: E731
+    few, many = (shared.jackknifed("slope", slope, draws[:n]) for n in (40, 400))
     assert many.measured == pytest.approx(slope(draws), abs=1e-3)
     assert many.interval[0] < -0.5 < many.interval[1]
     # the error of a log-rms of n draws is 1 / sqrt(2 n), that of the slope over the spread of log N
@@ -298,7 +287,7 @@ def test_the_jackknifed_evidence_is_the_statistic_with_an_interval_that_narrows_
     assert np.ptp(few.interval) > 2 * np.ptp(many.interval)
     # pseudo-values of a mean are the values themselves
     values = rng.normal(size=10)
-    assert measures.jackknifed("mean", np.mean, values).sample.values == pytest.approx(values)
+    assert shared.jackknifed("mean", np.mean, values).sample.values == pytest.approx(values)
 
 
 def test_the_local_law_is_judged_by_its_upper_bounds_alone():
@@ -314,7 +303,7 @@ def test_the_local_law_is_judged_by_its_upper_bounds_alone():
                     {"averaged": noise[..., 0] * n**-power, "anisotropic": noise},
                 )
             )
-        return measures.law_slopes("d")({"local_law": Results(tuple(rows))}, None)
+        return law_slopes("d")({"local_law": Results(tuple(rows))}, None)
 
     assert all(e.outcome == "holds" for e in law(0.9))  # steeper than the law promises
     assert all(e.outcome == "fails" for e in law(0.0))

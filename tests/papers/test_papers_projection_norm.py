@@ -4,19 +4,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawing import assert_drawn
 
-from theorylab.lab import Results, Row, Table
+from theorylab.lab import Results, Row
 from theorylab.lab.replication import point_status
 from theorylab.papers.projection_norm import (
     PAPER,
-    claims,
     linear,
-    linear_measures,
-    measures,
     networks,
+    tables,
 )
+from theorylab.papers.projection_norm.claims import attacks
+from theorylab.papers.projection_norm.claims import linear as linear_claims
 from theorylab.papers.projection_norm.settings import STUDIES
-from theorylab.plotting import house_style
 
 pytestmark = pytest.mark.long  # one study is trained for all of them
 
@@ -43,7 +43,7 @@ def test_the_propositions_hold_and_their_wrong_variants_do_not(bounds):
         assert verdict.status == "holds", verdict.evidence
     # rank 8: 3,000 draws of a ratio with relative deviation 0.3 have a standard error of half a per
     # cent
-    assert all(e.holds for e in linear_measures.expectations("pn", 0)(results, SMOKE))
+    assert all(e.holds for e in linear_claims.expectations("pn", 0)(results, SMOKE))
     assert claim("pn_bounds_each_loss").evaluate(results, SMOKE).status == "finding"
 
 
@@ -128,7 +128,7 @@ def test_clean_scores_are_those_of_the_steps_done_by_hand(trained):
     assert scores["pn_base"][0] == pytest.approx(
         float(jnp.linalg.norm(flat - found["hat"])), rel=1e-4
     )
-    assert {*measures.METRICS, "error"} <= set(scores) and scores["pn"].shape == (2,)
+    assert {*tables.METRICS, "error"} <= set(scores) and scores["pn"].shape == (2,)
 
 
 def test_a_sweep_at_the_study_s_own_setting_is_the_main_run(trained):
@@ -185,11 +185,11 @@ def made_up(pn_noise=0.0, conf_noise=0.4, seeds=3):
                 continue
             noise = rng.normal(size=(20, len(error)))
             bad = {
-                m: 0.1 + 0.5 * error + conf_noise * noise[i] for i, m in enumerate(measures.METRICS)
+                m: 0.1 + 0.5 * error + conf_noise * noise[i] for i, m in enumerate(tables.METRICS)
             }
             attacked = experiment.name == "attacks"
             if attacked:
-                bad |= dict.fromkeys(measures.OUTPUT_BASED, 0.3 - 0.2 * error)
+                bad |= dict.fromkeys(tables.OUTPUT_BASED, 0.3 - 0.2 * error)
             good = 1 + 3 * error + pn_noise * noise[-1]
             rows.append(
                 Row(
@@ -229,10 +229,7 @@ def results():
 
 @pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
 def test_every_figure_draws_from_its_csv(results, figure):
-    table = figure.table({name: results[name] for name in figure.needs}, PAPER.preset("quick"))
-    with house_style():
-        picture = figure.draw(Table.from_csv(table.to_csv()))
-    assert len(table) and all(axes.has_data() for axes in picture.axes)
+    assert_drawn(figure, results, PAPER.preset("quick"))
 
 
 def test_claims_of_networks_hold_on_a_perfect_norm_and_fail_on_a_noisy_one(results):
@@ -263,22 +260,21 @@ def test_claims_of_networks_hold_on_a_perfect_norm_and_fail_on_a_noisy_one(resul
 
 
 def test_points_take_one_clean_set_and_the_line_of_a_model(results):
-    points = measures.models(results)["fmnist sample, cnn"][0]
+    points = tables.models(results)["fmnist sample, cnn"][0]
     assert len(points.error) == 25 and (points.family == "clean").sum() == 1
     assert points.line("pn").r2 == pytest.approx(1.0)
     assert points.extrapolation("pn").mse < 1e-10
-    assert points.pick([["clean", 0], ["contrast", 3]]).tolist() == [
+    assert points.places([["clean", 0], ["contrast", 3]]).tolist() == [
         int(np.flatnonzero(points.family == "clean")[0]),
         int(np.flatnonzero((points.family == "contrast") & (points.severity == 3))[0]),
     ]
 
 
 def test_the_rise_under_attack_is_measured_from_the_weak_attacks():
-    assert claims.attack_rise(
+    assert attacks.attack_rise(
         [1, 4, 8, 16], {"pn": np.array([1.0, 1.2, 9.0, 2.2])}, "pn", 2.0
     ) == pytest.approx(0.5)
 
 
-def test_every_claim_but_findings_has_a_control_and_presets_share_their_studies():
-    assert all(c.controls or c.kind == "finding" for c in PAPER.claims)
+def test_presets_name_known_studies():
     assert all(name in STUDIES for p in PAPER.presets.values() for name in p["studies"])

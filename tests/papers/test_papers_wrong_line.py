@@ -1,12 +1,13 @@
 import jax
 import numpy as np
 import pytest
+from drawing import assert_drawn
 
-from theorylab.lab import Results, Row, Table
+from theorylab.lab import Results, Row
 from theorylab.papers.wrong_line import PAPER, images, linear
+from theorylab.papers.wrong_line.claims import theory
 from theorylab.papers.wrong_line.settings import SETTINGS
 from theorylab.papers.wrong_line.tables import line_of
-from theorylab.plotting import house_style
 from theorylab.shift import NuisanceModel, draw_training_set, fit_logistic, margin_model_error
 
 SMOKE = PAPER.preset("smoke")
@@ -56,10 +57,7 @@ def drawn():
 
 @pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
 def test_every_figure_draws_from_its_csv(drawn, figure):
-    table = figure.table({name: drawn[name] for name in figure.needs}, SMOKE)
-    with house_style():
-        picture = figure.draw(Table.from_csv(table.to_csv()))
-    assert len(table) and all(axes.has_data() for axes in picture.axes)
+    assert_drawn(figure, drawn, SMOKE)
 
 
 @pytest.mark.slow  # 400 samples: the size from which nothing is padded
@@ -175,7 +173,7 @@ def test_claims_catch_a_violated_bound_and_a_loose_fit(drawn):
 
 
 def test_a_search_result_is_negative_only_with_its_interval(drawn):
-    from theorylab.papers.wrong_line.measures import searched
+    from theorylab.papers.wrong_line.claims.images import searched
 
     cell = {"name": "s", "ns": [1, 2, 3], "etas": [0.1]}
     down, up = np.array([[0.7], [0.6], [0.55]]), np.array([[0.55], [0.6], [0.7]])
@@ -200,11 +198,10 @@ def test_the_error_of_the_reference_is_in_the_interval_of_the_means():
     from scipy import stats
 
     from theorylab.lab.sample import Mean
-    from theorylab.papers.wrong_line import measures
 
-    gaps = np.random.default_rng(0).normal(0.01, 0.03, size=(measures.BASE_SEEDS, 4))
+    gaps = np.random.default_rng(0).normal(0.01, 0.03, size=(theory.BASE_SEEDS, 4))
     gaps -= gaps.mean(1, keepdims=True)  # no scatter between base seeds: the factor in closed form
-    pooled = Mean(tuple(np.concatenate([measures._with_reference_error(g) for g in gaps])))
+    pooled = Mean(tuple(np.concatenate([theory.with_reference_error(g) for g in gaps])))
     low, high = pooled.interval(0.99)
     half = stats.t.ppf(0.995, 19) * gaps.std(ddof=1) * np.sqrt(1 / 20 + 1 / 4)
     np.testing.assert_allclose([low, high], [-half, half], rtol=1e-12)
@@ -216,9 +213,8 @@ def test_lines_pool_and_average():
     assert means == pytest.approx(-1) and -1 < pooled < 0 and slope < 0
 
 
-def test_presets_name_known_settings_and_every_claim_has_a_control():
+def test_presets_name_known_settings():
     for name in PAPER.presets:
         assert set(PAPER.preset(name)["search"]) <= set(SETTINGS)
     keys = {frozenset(s) for s in SETTINGS.values()}
     assert len(keys) == 1
-    assert all(c.controls or c.kind == "finding" for c in PAPER.claims) and len(PAPER.claims) > 20

@@ -219,79 +219,107 @@ def _repeated(figure: Figure) -> Iterator[Finding]:
                     yield Finding("legend", f"{seen[seen_as]!r} and {label!r} look alike")
 
 
-def _unnamed(figure: Figure, caption: str) -> Iterator[Finding]:
-    named: set[tuple[str, str]] = set()  # (colour, marker, dash or "open"), each by itself
-    known = {_colour(t.get_color()) for t in texts(figure)}
+class _Named(NamedTuple):
+    """What legends and coloured texts name: colours, and looks of lines by their colour."""
+
+    looks: set[tuple[str, str]]  # (colour, marker, dash or "open"), each by itself
+    colours: set[str]
+
+
+def _named(figure: Figure) -> _Named:
+    looks: set[tuple[str, str]] = set()
+    colours = {_colour(t.get_color()) for t in texts(figure)}
     for handle in (h for legend in _legends(figure) for h in _handles(legend)):
         if isinstance(handle, Line2D):
             colour, marker, dash, hollow = _look(handle)
-            known.add(colour)
-            named.update(
-                {(colour, marker), (colour, dash), *([(colour, "open")] if hollow else [])}
-            )
+            colours.add(colour)
+            looks |= {(colour, marker), (colour, dash), *([(colour, "open")] if hollow else [])}
         elif isinstance(handle, Collection):
-            known.update(_colour(c) for c in (*handle.get_facecolor(), *handle.get_edgecolor()))
+            colours.update(_colour(c) for c in (*handle.get_facecolor(), *handle.get_edgecolor()))
         elif isinstance(handle, Patch):
-            known.add(_colour(handle.get_facecolor()))
+            colours.add(_colour(handle.get_facecolor()))
+    return _Named(looks, colours)
+
+
+def _unnamed(figure: Figure, caption: str) -> Iterator[Finding]:
+    named = _named(figure)
     caption += " ".join(a.get_title(loc="left").lower() for a in figure.axes)
-    found: dict[Finding, None] = {}
-    for axes in (
+    shown = [
         a for a in figure.axes if a.get_visible() and a.axison and a.get_label() != "<colorbar>"
-    ):
-        place = _place(axes)
-        lines = [
-            x
-            for x in axes.lines
-            if x.get_visible() and len(x.get_xdata()) and set(_look(x)[1:3]) != {""}
-        ]
-        # caps of error bars
-        lines = [x for x in lines if _look(x)[1] not in ("_", "|") or _look(x)[2]]
-        series = {_look(x) for x in lines if not _reference(x)}
-        for line in lines:
-            colour, marker, dash, hollow = _look(line)
-            reference = _reference(line)
-            alone = not reference and len(series) == 1
-            told = [(colour, x) in named for x in (marker, dash, "open" if hollow else "") if x]
-            if alone or all(told):
-                continue
-            if not reference and colour not in known and len({x[0] for x in series}) > 1:
-                found[
-                    Finding("legend", f"nothing names a series of colour {colour} in {place}")
-                ] = None
-            elif hollow and (colour, "open") not in named and not _says(caption, *STYLES["open"]):
-                found[Finding("style", f"open markers in {place}")] = None
-            elif (
-                dash not in ("", "-")
-                and (colour, dash) not in named
-                and not _says(caption, *STYLES[dash])
-            ):
-                found[Finding("style", f"{STYLES[dash][0]} in {place}")] = None
-            elif (
-                reference
-                and dash == "-"
-                and _constant(line) not in (0.0, 1.0)
-                and not _says(caption, "grey", "line")
-            ):
-                found[Finding("style", f"a grey line in {place}")] = None
-        bands = [
-            c
-            for c in axes.collections
-            if isinstance(c, PolyCollection) and (c.get_alpha() or 1) < 0.5
-        ]
-        if bands and not _says(caption, "band", "grey", "shade"):
-            found[Finding("style", f"a band in {place}")] = None
-        bars = [c for c in axes.collections if isinstance(c, LineCollection)]
-        if bars and not _says(caption, "bar", "standard error", "interval"):
-            found[Finding("style", f"error bars in {place}")] = None
-        dots = {
-            _colour(c)
-            for d in axes.collections
-            if isinstance(d, PathCollection)
-            for c in d.get_facecolor()
-        }
-        for colour in sorted(dots - known) if len(dots) > 1 else ():
-            found[Finding("legend", f"nothing names points of colour {colour} in {place}")] = None
-    yield from found
+    ]
+    found = [
+        finding
+        for axes in shown
+        for finding in (
+            *_unnamed_lines(axes, named, caption),
+            *_unnamed_areas(axes, caption),
+            *_unnamed_dots(axes, named),
+        )
+    ]
+    yield from dict.fromkeys(found)
+
+
+def _drawn_lines(axes: Axes) -> list[Line2D]:
+    """The lines and markers that are seen, without the caps of error bars."""
+    lines = [
+        x
+        for x in axes.lines
+        if x.get_visible() and len(x.get_xdata()) and set(_look(x)[1:3]) != {""}
+    ]
+    return [x for x in lines if _look(x)[1] not in ("_", "|") or _look(x)[2]]
+
+
+def _unnamed_lines(axes: Axes, named: _Named, caption: str) -> Iterator[Finding]:
+    lines = _drawn_lines(axes)
+    series = {_look(x) for x in lines if not _reference(x)}
+    for line in lines:
+        colour, marker, dash, hollow = _look(line)
+        alone = not _reference(line) and len(series) == 1
+        told = [(colour, x) in named.looks for x in (marker, dash, "open" if hollow else "") if x]
+        if alone or all(told):
+            continue
+        several = len({look[0] for look in series}) > 1
+        if not _reference(line) and colour not in named.colours and several:
+            yield Finding("legend", f"nothing names a series of colour {colour} in {_place(axes)}")
+        else:
+            yield from _unexplained_style(line, named, caption, _place(axes))
+
+
+def _unexplained_style(line: Line2D, named: _Named, caption: str, place: str) -> Iterator[Finding]:
+    colour, _, dash, hollow = _look(line)
+    if hollow and (colour, "open") not in named.looks and not _says(caption, *STYLES["open"]):
+        yield Finding("style", f"open markers in {place}")
+    elif dash not in ("", "-"):
+        if (colour, dash) not in named.looks and not _says(caption, *STYLES[dash]):
+            yield Finding("style", f"{STYLES[dash][0]} in {place}")
+    elif _grey_reference(line, dash) and not _says(caption, "grey", "line"):
+        yield Finding("style", f"a grey line in {place}")
+
+
+def _grey_reference(line: Line2D, dash: str) -> bool:
+    """Whether it is a full reference line that is not at 0 or 1, which need no explanation."""
+    return _reference(line) and dash == "-" and _constant(line) not in (0.0, 1.0)
+
+
+def _unnamed_areas(axes: Axes, caption: str) -> Iterator[Finding]:
+    polygons = [c for c in axes.collections if isinstance(c, PolyCollection)]
+    bands = any((c.get_alpha() or 1) < 0.5 for c in polygons)
+    if bands and not _says(caption, "band", "grey", "shade"):
+        yield Finding("style", f"a band in {_place(axes)}")
+    bars = any(isinstance(c, LineCollection) for c in axes.collections)
+    if bars and not _says(caption, "bar", "standard error", "interval"):
+        yield Finding("style", f"error bars in {_place(axes)}")
+
+
+def _unnamed_dots(axes: Axes, named: _Named) -> Iterator[Finding]:
+    dots = {
+        _colour(c)
+        for d in axes.collections
+        if isinstance(d, PathCollection)
+        for c in d.get_facecolor()
+    }
+    for colour in sorted(dots - named.colours) if len(dots) > 1 else ():
+        yield Finding("legend", f"nothing names points of colour {colour} in {_place(axes)}")
 
 
 def _says(caption: str, *words: str) -> bool:

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from theorylab.files import intact_record
 from theorylab.lab import Table
 from theorylab.plotting import (
     COLOURS,
@@ -51,7 +53,10 @@ def test_a_figure_is_five_files_and_the_csv_holds_the_plotted_numbers(tmp_path, 
     ]
     assert sorted(p.name for p in (tmp_path / "toy").iterdir()) == sorted(p.name for p in paths)
     assert (tmp_path / "toy/fig.csv").read_text() == "n,risk\n125,0.008\n250,0.004\n2000,0.0005\n"
-    assert json.loads((tmp_path / "toy/fig.json").read_text()) == {"seed": 3}
+    record = json.loads((tmp_path / "toy/fig.json").read_text())
+    content = (tmp_path / "toy/fig.csv").read_bytes()
+    assert record["seed"] == 3 and intact_record(record)
+    assert record["csv_sha256"] == hashlib.sha256(content).hexdigest()
     assert (tmp_path / "toy/fig.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -60,7 +65,7 @@ def test_light_and_dark_pictures_have_the_paper_of_their_mode_and_the_same_size(
     light, dark = (Image.open(tmp_path / f"fig{mode}.png").convert("RGB") for mode in ("", ".dark"))
     assert light.size == dark.size
     inches = [Image.open(tmp_path / f"fig{mode}.png").info["dpi"][0] for mode in ("", ".dark")]
-    assert inches == pytest.approx([200, 200], abs=0.1)  # pages show them by the inch
+    assert inches == pytest.approx([144, 144], abs=0.1)  # pages show them by the inch
     assert light.getpixel((1, 1)) == (255, 255, 255) and sum(dark.getpixel((1, 1))) < 120
 
 
@@ -96,12 +101,12 @@ def test_a_palette_of_256_colours_changes_no_picture_to_the_eye(tmp_path, table)
     write_figure(tmp_path, "fig", table, draw, {})
     out = io.BytesIO()
     with house_style():
-        draw(table).savefig(out, format="png")
+        draw(table).savefig(out, format="png", dpi=144)
     written, full = (
         np.asarray(Image.open(f).convert("RGB"), int) for f in (tmp_path / "fig.png", out)
     )
-    # sharp on a screen of twice the usual density
-    assert written.shape == full.shape and written.shape[1] == 1400
+    # a page shows seven inches on 700 pixels
+    assert written.shape == full.shape and written.shape[1] == 1008
     assert (np.abs(written - full).max(-1) > 24).mean() < 2e-3
     assert (tmp_path / "fig.png").stat().st_size < 0.6 * len(out.getvalue())
 

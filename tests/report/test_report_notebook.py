@@ -1,3 +1,4 @@
+import io
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,9 +51,8 @@ def test_the_extension_shows_results_of_the_numerical_packages_by_shape_and_rang
 
 def test_the_progress_bar_is_shown_in_a_notebook_and_not_in_a_pipe(tmp_path):
     assert Runner(Store(tmp_path), console=Console(force_jupyter=True)).progress
-    assert not Runner(
-        Store(tmp_path), console=Console(file=open("/dev/null", "w"), force_terminal=False)
-    ).progress
+    piped = Console(file=io.StringIO(), force_terminal=False)
+    assert not Runner(Store(tmp_path), console=piped).progress
 
 
 def test_figures_are_matplotlib_figures():

@@ -171,8 +171,11 @@ x = np.random.default_rng(0).normal(size=(3, 20, 5)).astype(np.float32)
 y = (x.sum(2) > 0).astype(int)
 theta0 = {"w": np.zeros((5, 3), np.float32)}
 f = lambda p, x: x @ p["w"]
-run = lambda **o: PseudoTraining(f, FineTuning(5, 0.1, batch_size=8), **o).many(theta0, x, y, jax.random.key(0))["w"]
-np.testing.assert_allclose(run(mesh=Mesh(np.array(jax.devices()), ("s",))), run(set_axis="host"), atol=1e-6)
+def run(**options):
+    training = PseudoTraining(f, FineTuning(5, 0.1, batch_size=8), **options)
+    return training.many(theta0, x, y, jax.random.key(0))["w"]
+mesh = Mesh(np.array(jax.devices()), ("s",))
+np.testing.assert_allclose(run(mesh=mesh), run(set_axis="host"), atol=1e-6)
 """
     env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0

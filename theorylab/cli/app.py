@@ -18,6 +18,7 @@ import typer
 from theorylab.cli import data_commands
 from theorylab.cli.doctor import doctor
 from theorylab.cli.layout import help_when_bare, tell
+from theorylab.cli.redraw_command import redraw
 from theorylab.cli.replicate import check_replications, gallery_of, replicate_all
 from theorylab.cli.report_command import report
 from theorylab.cli.verdict_table import print_verdicts, tell_total
@@ -26,7 +27,7 @@ from theorylab.errors import InputError, OperationError
 app = typer.Typer(
     name="theorylab",
     help=(
-        "The numerical theory of machine learning: reproduce a paper's figures, verify its claims."
+        "Reproduce the figures of papers on the theory of machine learning, and check their claims."
     ),
     invoke_without_command=True,
     callback=help_when_bare,
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.add_typer(data_commands.app, name="data")
 app.command()(doctor)
 app.command()(report)
+app.command()(redraw)
 # The usage error of whichever Click the installed Typer is built on.
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 
@@ -53,7 +55,10 @@ def _complete_preset(incomplete: str) -> list[str]:
 
 
 PaperArg = Annotated[
-    str, typer.Argument(help="Slug of a paper, or all.", autocompletion=_complete_paper)
+    str,
+    typer.Argument(
+        help="Short name of a paper (see theorylab list), or all.", autocompletion=_complete_paper
+    ),
 ]
 PresetOpt = Annotated[
     str,
@@ -63,48 +68,57 @@ PresetOpt = Annotated[
         autocompletion=_complete_preset,
     ),
 ]
-SeedOpt = Annotated[int, typer.Option("--seed", help="Base seed of all randomness.")]
-OutOpt = Annotated[Path, typer.Option("--out", help="Folder that figures are written to.")]
-StoreOpt = Annotated[
-    Path, typer.Option("--store", envvar="THEORYLAB_STORE", help="Folder that results are kept in.")
+SeedOpt = Annotated[
+    int, typer.Option("--seed", help="Base seed, from which all randomness follows.")
 ]
-ForceOpt = Annotated[bool, typer.Option("--force", help="Compute everything again.")]
+OutOpt = Annotated[Path, typer.Option("--out", help="Folder for the figures.")]
+StoreOpt = Annotated[
+    Path, typer.Option("--store", envvar="THEORYLAB_STORE", help="Folder for the results.")
+]
+ForceOpt = Annotated[
+    bool, typer.Option("--force", help="Compute every cell again, even those in the store.")
+]
 SetOpt = Annotated[
-    list[str] | None, typer.Option("--set", help="KEY=JSON: replace one value of the preset.")
+    list[str] | None,
+    typer.Option("--set", help="Replace one value of the preset: KEY=JSON (repeatable)."),
 ]
 ExecutorOpt = Annotated[
-    str, typer.Option("--executor", help="here, dask://local or dask://HOST:PORT.")
+    str,
+    typer.Option(
+        "--executor", help="Where cells are computed: here, dask://local or dask://HOST:PORT."
+    ),
 ]
 
 
 @app.command("list")
 def list_papers(
     readme: Annotated[
-        Path | None, typer.Option("--readme", help="Rewrite the papers' table in this file.")
+        Path | None, typer.Option("--readme", help="File whose table of papers is rewritten.")
     ] = None,
     gallery: Annotated[
         Path, typer.Option("--gallery", help="Folder of the committed figures.")
     ] = Path("figures"),
 ) -> None:
-    """The papers, their figures and claims."""
+    """List the papers with their figures and claims."""
     from theorylab import papers
     from theorylab.files import write_atomically
     from theorylab.lab import gallery as pages
 
     rooms = papers.rooms()
     if readme is not None:
-        text = pages.update_readme(readme, pages.papers_table(papers.TITLES, rooms, gallery))
+        text = pages.update_readme(readme, pages.papers_table(papers.titles(), rooms, gallery))
         write_atomically(readme, text.encode())
         return
-    for slug in sorted(papers.TITLES, key=lambda slug: slug not in rooms):
+    titles = papers.titles()
+    for slug, title in titles.items():
         room = rooms.get(slug)
         facts = "not yet"
         if room is not None:
             counts = f"{_number(room.figures, 'figure')}, {_number(room.claims, 'claim')}"
             facts = f"{room.venue}; {counts}; {', '.join(room.presets)}"
         tell(facts, first=f"{slug}: ", rest="    ", mark="not yet", style="yellow")
-        tell(papers.TITLES[slug], first="    ", rest="    ")
-    tell(f"{len(rooms)} of {len(papers.TITLES)} papers; after each its figures, claims and presets")
+        tell(title, first="    ", rest="    ")
+    tell(f"{len(rooms)} of {len(titles)} papers, each with its venue, figures, claims and presets")
 
 
 def _number(things: Sequence[Any], name: str) -> str:
@@ -112,7 +126,7 @@ def _number(things: Sequence[Any], name: str) -> str:
 
 
 @app.command()
-def reproduce(
+def reproduce(  # noqa: PLR0913
     paper: PaperArg = "all",
     figure: Annotated[
         list[str] | None, typer.Option("--figure", help="Only this figure (repeatable).")
@@ -125,8 +139,10 @@ def reproduce(
     executor: ExecutorOpt = "here",
     changes: SetOpt = None,
 ) -> None:
-    """Compute and draw the figures of a paper, and check its claims. A stopped run resumes where it
-    was."""
+    """Compute and draw the figures of a paper, and check its claims.
+
+    A stopped run resumes where it was.
+    """
     from theorylab.lab.gallery import write_gallery
     from theorylab.lab.reproduce import reproduce as run
     from theorylab.report.verdicts import record_of
@@ -152,26 +168,25 @@ def reproduce(
 
     gallery = write_gallery(papers.rooms().values(), out)
     tell(
-        f"{runner.computed} cells computed, {runner.found} found in {store}; captions and "
-        f"claims "
+        f"{runner.computed} cells computed, {runner.found} found in {store}; captions and claims "
         f"in {gallery}"
     )
     raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
-def verify(
+def verify(  # noqa: PLR0913
     paper: PaperArg = "all",
     preset: PresetOpt = "quick",
     seed: Annotated[
         int | None,
-        typer.Option("--seed", help="Base seed of all randomness, with --replicate the first one."),
+        typer.Option("--seed", help="Base seed; with --replicate, the first of them."),
     ] = None,
     replicate: Annotated[
         int | None,
         typer.Option(
             "--replicate",
-            help="Judge over this many base seeds, which no bound was chosen at: 101, 102, ...",
+            help="Judge over this many base seeds (101, 102, ...), at which no bound was chosen.",
         ),
     ] = None,
     store: StoreOpt = Path("results"),
@@ -182,28 +197,26 @@ def verify(
         Path | None,
         typer.Option(
             "--out",
-            help="Folder of replications (default: figures where there is one, else the store).",
+            help="Folder for replications (default: figures where it exists, else the store).",
         ),
     ] = None,
     as_json: Annotated[
         Path | None,
-        typer.Option(
-            "--json", help="File of verdicts to write (default: verdicts.json in the store)."
-        ),
+        typer.Option("--json", help="File for the verdicts (default: verdicts.json in the store)."),
     ] = None,
     since: Annotated[
         Path | None,
         typer.Option(
-            "--since", help="File of earlier verdicts: judge only papers that changed since."
+            "--since",
+            help="File of earlier verdicts: only papers that have changed since are judged.",
         ),
     ] = None,
 ) -> None:
-    """Check the claims of a paper: measured against bound.
+    """Check the claims of a paper against what is measured.
 
-    Each control must be rejected. A replication that was written before is shown beside each
-    verdict, and counts in its place.
-    A paper has changed when its code, or any of ours that it reaches, its preset or its seed is not
-    what it was.
+    Every control, a wrong variant of the measurement, must be rejected. Where a claim was
+    replicated before, the verdict of the replication is shown and counts in place of this run's.
+    With --since, a paper is judged again when its code, its preset or its seed has changed.
     """
     from theorylab.lab.replication import FIRST_HELD_OUT, held_out
     from theorylab.lab.replication_file import committed
@@ -255,8 +268,10 @@ def verify(
 
 
 def _set_aside_if_damaged(target: Path) -> None:
-    """Keep a file of verdicts that cannot be read under another name, before one is written in its
-    place."""
+    """Keep a file of verdicts that cannot be read under another name.
+
+    Another one is about to be written in its place.
+    """
     from theorylab.report.verdicts import read_records
 
     try:
@@ -314,8 +329,10 @@ def _require_writable(folder: Path, option: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the `theorylab` command. Long compilations are kept on disk, beside the data
-    sets."""
+    """Entry point of the `theorylab` command.
+
+    Long compilations are kept on disk, beside the data sets.
+    """
     from theorylab.data.cache import cache_dir
 
     # JAX reads it when it starts
@@ -324,8 +341,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code. With THEORYLAB_DEBUG set, an error shows its
-    traceback."""
+    """Run the command line and return its exit code.
+
+    With THEORYLAB_DEBUG set, an error shows its traceback.
+    """
     command = typer.main.get_command(app)
     try:
         words = None if arguments is None else list(arguments)

@@ -1,12 +1,13 @@
-"""Bounds on the success of a collective, and the effective size of one: formulas of a few numbers,
-in float64.
+"""Bounds on the success of a collective, and its effective size: formulas of a few numbers.
 
-Hardt, Mazumdar, Mendler-Dünner, Zrnic, "Algorithmic Collective Action in Machine Learning" (ICML
-2023): a share alpha of the data follows a strategy; success S is the probability that a fresh point
-that carries the signal is given the target label y*. Ben-Dov, Fawkes, Samadi, Sanyal (ICML 2024)
-put the effective size in the place of alpha.
+A share alpha of the data follows a strategy; success S is the probability that a fresh point
+that carries the signal is given the target label y*. Re-weighting learners put the effective size
+in the place of alpha. All in float64. Every argument may be an array; they broadcast. A bound may
+be negative: it then says nothing.
 
-Every argument may be an array; they broadcast. A bound may be negative: it then says nothing.
+Source: Hardt, Mazumdar, Mendler-Dünner, Zrnic (ICML 2023), theorems for the two strategies;
+Ben-Dov, Fawkes, Samadi, Sanyal (ICML 2024), effective size; proofs at eps = 0 and of the closed
+forms: docs/derivations/collective_success.md, statements 2 and 6.
 """
 
 import numpy as np
@@ -21,20 +22,28 @@ Numbers = Float[np.ndarray, "..."]
 
 
 def base_bound(alpha: Number, delta: Number, xi: Number, eps: Number = 0.0) -> Numbers:
-    """S(alpha) >= 1 - (1 - alpha)/alpha delta xi - eps/(1 - eps), for the strategy that sets signal
-    and label.
+    """Bound the success of a collective that sets signal and label from below.
 
-    At eps = 0 this is proved for the Bayes classifier of the mixture; the last term is the ICML
-    2023 form for a classifier that is Bayes for a law within total variation eps of it. At alpha =
-    0 nothing is promised: -inf.
+    S(alpha) >= 1 - (1 - alpha)/alpha delta xi - eps/(1 - eps). At eps = 0 this is proved for the
+    Bayes classifier of the mixture; the last term is the ICML 2023 form for a classifier that is
+    Bayes for a law within total variation eps of it. On a finite space `success_staircase` is
+    exact.
 
     Args:
-        alpha: share of the collective, in [0, 1].
+        alpha: share of the collective, in [0, 1]; at 0 nothing is promised: -inf.
         delta: suboptimality gap of the target label on signalled points.
         xi: base probability of the signalled points.
+        eps: suboptimality of the classifier, in [0, 1[.
+
+    Returns:
+        The bound, of the common shape; negative where it says nothing.
 
     Raises:
         InputError: an argument outside [0, 1], or eps = 1.
+
+    Examples:
+        >>> round(float(base_bound(0.1, 0.5, 0.05)), 4)
+        0.775
     """
     alpha, delta, xi, slack = _checked(alpha, delta, xi, eps)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -43,15 +52,21 @@ def base_bound(alpha: Number, delta: Number, xi: Number, eps: Number = 0.0) -> N
 
 
 def feature_only_bound(alpha: Number, p: Number, xi: Number, eps: Number = 0.0) -> Numbers:
-    """S(alpha) >= 1 - (1 - p)/(p alpha) xi - eps/(1 - eps), for a collective that cannot change
-    labels.
+    """Bound the success of a collective that cannot change labels from below.
 
-    Its members plant the signal if their label is y*, and leave their data alone otherwise.
+    S(alpha) >= 1 - (1 - p)/(p alpha) xi - eps/(1 - eps). Its members plant the signal if their
+    label is y*, and leave their data alone otherwise.
 
     Args:
         alpha, xi, eps: as in `base_bound`.
         p: least conditional probability of y* over all points, `label_floor`. At p = 0 nothing is
-        promised: -inf.
+            promised: -inf.
+
+    Returns:
+        The bound, of the common shape; negative where it says nothing.
+
+    Raises:
+        InputError: an argument outside [0, 1], or eps = 1.
     """
     alpha, p, xi, slack = _checked(alpha, p, xi, eps, second="p")
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -60,10 +75,24 @@ def feature_only_bound(alpha: Number, p: Number, xi: Number, eps: Number = 0.0) 
 
 
 def critical_mass(success: Number, delta: Number, xi: Number, eps: Number = 0.0) -> Numbers:
-    """Least alpha at which `base_bound` promises this success: delta xi / (1 - success -
-    eps/(1-eps) + delta xi).
+    """Least alpha at which `base_bound` promises a success.
 
-    Infinite where no size is promised to reach it (a success above 1 - eps/(1 - eps)).
+    delta xi / (1 - success - eps/(1-eps) + delta xi).
+
+    Args:
+        success: wanted, in [0, 1].
+        delta, xi, eps: as in `base_bound`.
+
+    Returns:
+        The share; infinite where no size is promised to reach it (a success above 1 - eps/(1 -
+        eps)).
+
+    Raises:
+        InputError: an argument outside [0, 1], or eps = 1.
+
+    Examples:
+        >>> round(float(critical_mass(0.9, 0.5, 0.05)), 4)
+        0.2
     """
     success, delta, xi, slack = _checked(success, delta, xi, eps, first="success")
     room, cost = 1 - success - slack, delta * xi
@@ -73,18 +102,27 @@ def critical_mass(success: Number, delta: Number, xi: Number, eps: Number = 0.0)
 
 
 def effective_size(alpha: Number, e_c: Number, e_0: Number, lam: float) -> Numbers:
-    """Share of the collective after its stage-1 errors, and everybody's, count lam times: JTT in
-    closed form.
+    """Share of the collective after everybody's stage-1 errors count lam times: JTT in closed form.
 
     alpha_eff = alpha (1 + (lam-1) e_c) / [alpha (1 + (lam-1) e_c) + (1-alpha) (1 + (lam-1) e_0)].
     For lam > 1 it is above alpha if and only if the first stage errs more on the collective than on
-    the rest.
+    the rest. From the weights of a run: `effective_size_from_weights`.
 
     Args:
         alpha: share of the collective.
         e_c, e_0: error rates of the first stage on the collective and on the others.
         lam: weight of an error, at least 0; 1 leaves alpha. (JTT's "up-weight" u appends u copies:
-        lam = 1 + u.)
+            lam = 1 + u.)
+
+    Returns:
+        The share, of the common shape.
+
+    Raises:
+        InputError: arguments out of range; lam = 0 where everybody errs.
+
+    Examples:
+        >>> round(float(effective_size(0.05, 1.0, 0.35, 4.0)), 4)
+        0.0931
     """
     alpha, e_c, e_0 = (
         np.asarray(checks.within(name, value, 0, 1), np.float64)
@@ -103,11 +141,18 @@ def effective_size(alpha: Number, e_c: Number, e_0: Number, lam: float) -> Numbe
 def effective_size_from_weights(
     weights: Float[ArrayLike, "... n"], is_collective: Bool[ArrayLike, "... n"]
 ) -> Numbers:
-    """Share of the collective in the total weight, over the last axis; NaN where all weights are 0.
+    """Share of the collective in the total weight, over the last axis.
+
+    Args:
+        weights: (..., n) >= 0.
+        is_collective: (..., n) booleans.
+
+    Returns:
+        (...) shares; NaN where all weights are 0.
 
     Raises:
         InputError: negative or non-finite weights, an empty or mismatched last axis, or a mask that
-        is not boolean.
+            is not boolean.
     """
     w, mask = (
         np.asarray(checks.nonnegative("weights", weights), np.float64),

@@ -1,5 +1,4 @@
-"""What is of this field alone: a collective's world, its target label, samples. The rest is
-`theorylab.checks`."""
+"""What this package accepts, on top of `theorylab.checks`: worlds, target labels, samples."""
 
 from functools import partial
 from typing import Any
@@ -14,8 +13,7 @@ from theorylab.precision import is_traced
 
 
 def world(P0: Any, g: Any, y_star: Any, phi: Any = None, *, law: str = "P0") -> None:
-    """Refuse what is not a law on m points x K labels, with maps of the points and a label to
-    match."""
+    """Refuse what is not a law on m points x K labels, with maps and a label to match."""
     m, labels = checks.probabilities(law, P0, ndim=2).shape
     for name, image in (("g", g), ("phi", phi)):
         if image is None and name == "phi":
@@ -24,8 +22,7 @@ def world(P0: Any, g: Any, y_star: Any, phi: Any = None, *, law: str = "P0") -> 
         if array.shape != (m,) or not jnp.issubdtype(array.dtype, jnp.integer):
             raise InputError(
                 f"{name} is {array.dtype}{list(array.shape)}; an integer, its image, for each of "
-                f"the {m} points of "
-                f"{law} is needed"
+                f"the {m} points of {law} is needed"
             )
         checks.within(name, array, 0, m - 1)
     label("y_star", y_star, labels)

@@ -1,5 +1,7 @@
-"""Success of a collective against its size: many sizes and seeds through the same compiled
-programs."""
+"""Success of a collective against its size: many sizes and seeds, the same compiled programs.
+
+Source: Ben-Dov, Fawkes, Samadi, Sanyal (ICML 2024), experiments.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,8 +26,13 @@ from theorylab.pytrees import register
 
 
 class Sample(NamedTuple):
-    """Training and test data of one seed, nothing planted yet; `groups` for GroupDRO, the labels by
-    default."""
+    """Training and test data of one seed, nothing planted yet.
+
+    Attributes:
+        x, y: (n, ...) training samples and (n,) their labels.
+        x_test, y_test: (m, ...) test samples and (m,) their labels.
+        groups: (n,) for `GroupDRO`, the labels by default.
+    """
 
     x: Float[Array, "n ..."]
     y: Int[Array, " n"]
@@ -42,12 +49,12 @@ class Curve:
     Attributes:
         alphas, checkpoints: the axes (A,) and (C,).
         success: (A, S, C) share of test points, of all labels, that are given y* when they carry
-        the signal.
+            the signal.
         baseline: (A, S, C) the same when they do not carry it: what success is by chance.
         accuracy: (A, S, C) on clean test points.
         alpha_eff: (A, S) share of the collective in all weights of the run.
         alpha_shuffled: (A, S) the same for random points in place of the members: a check on the
-        measurement.
+            measurement.
         share: (A, S, C) share of the collective in the weights between checkpoints.
         e_c, e_0: (A, S) shares of the members and of the others whose weight is above the mean of
             all; for JTT these are the errors of its first stage on the collective and on the rest.
@@ -68,14 +75,26 @@ class Curve:
 def success(
     f: Model, params: PyTree, x: Float[ArrayLike, "m ..."], signal: Signal, y_star: int
 ) -> Float[Array, ""]:
-    """Share of the points, of all labels, that the model gives y_star once they carry the
-    signal."""
+    """Share of the points, of all labels, that the model gives y_star once they carry the signal.
+
+    Args:
+        f, params: `f(params, x) -> logits` and its parameters.
+        x: (m, ...) points without the signal.
+        signal: what plants it.
+        y_star: target label.
+
+    Returns:
+        The share, in [0, 1].
+
+    Raises:
+        InputError: data or a label that do not fit the model.
+    """
     signalled = checks.function("signal", signal)(jnp.asarray(checks.finite("x", x)))
     label("y_star", y_star, classes_of(f, params, signalled))
     return (f(params, signalled).argmax(-1) == y_star).mean()
 
 
-def success_curve(
+def success_curve(  # noqa: PLR0913
     f: Model,
     init: Callable[[Key[Array, ""]], PyTree],
     sample: Callable[[Key[Array, ""]], Sample],
@@ -96,21 +115,44 @@ def success_curve(
     """Plant, train and evaluate for every size and seed.
 
     Two compiled programs do it (train; evaluate), whatever the number of sizes and seeds; the
-    second is shared by all rules.
-
-    A seed fixes the data, the order in which people join (a larger collective contains a smaller
-    one), the initial parameters and the batches. `f`, `init`, `sample`, `signal`, `optimizer` and
-    `rule` are static: pass the same objects again and nothing is compiled a second time.
+    second is shared by all rules. A seed fixes the data, the order in which people join (a larger
+    collective contains a smaller one), the initial parameters and the batches. `f`, `init`,
+    `sample`, `signal`, `optimizer` and `rule` are static: pass the same objects again and nothing
+    is compiled a second time. For one run on data of your own use `plant`, `fit` and `success`.
 
     Args:
-        init: key -> parameters; sample: key -> `Sample`.
+        f: `f(params, x) -> logits` (n, K).
+        init: key -> parameters.
+        sample: key -> `Sample`.
+        signal: what members plant.
+        y_star: target label.
+        alphas: (A,) sizes, in [0, 1].
+        keys: (S,) typed keys, one for each seed.
+        optimizer: an optax optimizer.
         steps, batch_size, every, rule: as in `fit`.
+        strategy: as in `plant`.
         runs_at_once: (size, seed) pairs trained side by side; memory grows with it. By default 1 on
             CPU, where a batch of small products gains nothing, and all elsewhere.
         mesh: spread the runs over these devices, all at once.
 
+    Returns:
+        A `Curve`.
+
     Raises:
         InputError: empty axes, sizes outside [0, 1], untyped keys, and what `fit` refuses.
+
+    Examples:
+        >>> from theorylab.collective import coordinate_trigger, gaussian_classes
+        >>> def sample(key):
+        ...     train, test = jax.random.split(key)
+        ...     x, y = gaussian_classes(train, 200, classes=2, dim=2)
+        ...     return Sample(x, y, *gaussian_classes(test, 100, classes=2, dim=2))
+        >>> curve = success_curve(
+        ...     lambda w, x: x @ w, lambda key: jnp.zeros((3, 2)), sample,
+        ...     signal=coordinate_trigger(2, 1.0), y_star=0, alphas=[0.0, 0.3],
+        ...     keys=jax.random.split(jax.random.key(0), 2), optimizer=optax.sgd(0.5), steps=200)
+        >>> curve.success.shape, bool((curve.success[1] > curve.success[0] + 0.2).all())
+        ((2, 2, 1), True)
     """
     sizes = _checked(f, init, sample, signal, y_star, alphas, keys)
     training_options(optimizer, rule, steps, batch_size, every)
@@ -173,8 +215,10 @@ class _Task(NamedTuple):
 
 
 def _rows(runs: int, count: int, mesh: Mesh | None) -> Int[np.ndarray, " r"]:
-    """Numbers of the runs, the first ones repeated until `count` (or the number of devices) divides
-    them."""
+    """Numbers of the runs, the first ones repeated to fill up.
+
+    Until `count` (or the number of devices) divides them.
+    """
     return np.arange(runs + -runs % (count if mesh is None else mesh.devices.size)) % runs
 
 
@@ -243,8 +287,9 @@ def _part(weights: Float[Array, " n"], mask: Array) -> Float[Array, ""]:
 @register()
 @dataclass(frozen=True)
 class Selection:
-    """Success (A, S) of the checkpoint that a validation set selects, by what the collective does
-    to that set.
+    """Success (A, S) of the checkpoint that a validation set selects.
+
+    By what the collective does to that set.
 
     Attributes:
         clean: nothing.
@@ -259,7 +304,7 @@ class Selection:
     last: Float[Array, "a s"]
 
 
-def selected_success(
+def selected_success(  # noqa: PLR0913
     f: Model,
     init: Callable[[Key[Array, ""]], PyTree],
     sample: Callable[[Key[Array, ""]], Sample],
@@ -275,12 +320,21 @@ def selected_success(
     batch_size: int | None = None,
     every: int = 1,
 ) -> Selection:
-    """Does it matter whether the collective is in the validation set? One run a size and seed,
-    stopped in four ways.
+    """Measure whether it matters that the collective is in the validation set.
 
-    `sample(key)` draws twice: a second draw's training part is the validation set. `criterion`:
-    from validation losses to the number that is minimised over checkpoints. Other arguments as in
-    `success_curve`.
+    One run per size and seed, stopped in four ways. `sample(key)` draws twice: a second draw's
+    training part is the validation set.
+
+    Args:
+        f, init, sample, signal, y_star, alphas, keys: as in `success_curve`.
+        optimizer, steps, rule, batch_size, every: as in `fit`.
+        criterion: from validation losses (m,) to the number that is minimised over checkpoints.
+
+    Returns:
+        A `Selection`.
+
+    Raises:
+        InputError: as `success_curve`.
     """
     sizes = _checked(f, init, sample, signal, y_star, alphas, keys)
     training_options(optimizer, rule, steps, batch_size, checks.count("every", every))
@@ -312,7 +366,7 @@ def _columns(row: list[tuple[Array, ...]]) -> list[Array]:
 
 
 @partial(jax.jit, static_argnums=tuple(range(2, 13)))
-def _selection(
+def _selection(  # noqa: PLR0913
     alpha: Array,
     key: Array,
     f: Model,

@@ -1,4 +1,8 @@
-"""Worlds to act in: Gaussian classes, parity data, random finite worlds."""
+"""Worlds to act in: Gaussian classes, parity data, random finite worlds.
+
+Source: our constructions; the uniqueness of parity signals is derived in
+docs/derivations/collective_success.md, statement 7.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +22,24 @@ def gaussian_classes(
     separation: float = 2.5,
     xi: float = 0.05,
 ) -> Labelled:
-    """x = separation e_y + N(0, I) in `dim` dimensions, and one feature more: 1 with probability
-    xi, else 0.
+    """Draw Gaussian classes and one feature more that a signal can use.
 
-    The last feature is there for a signal to use (`coordinate_trigger(dim, 1.0)`), which then has
-    uniqueness xi.
+    x = separation e_y + N(0, I) in `dim` dimensions; the last feature is 1 with probability xi,
+    else 0. `coordinate_trigger(dim, 1.0)` then has uniqueness xi.
+
+    Args:
+        key: typed key.
+        n: samples.
+        classes: K.
+        dim: dimensions of the classes, at least K.
+        separation: length of the classes' means.
+        xi: how often the base population shows the signal.
+
+    Returns:
+        x (n, dim + 1) and y (n,).
+
+    Raises:
+        InputError: counts below 1, more classes than dimensions, a probability outside [0, 1].
     """
     checks.key("key", key)
     n, classes = checks.count("n", n), checks.count("classes", classes)
@@ -38,8 +55,23 @@ def gaussian_classes(
 def parity_data(
     key: Key[Array, ""], n: int, *, bits: int = 3, dim: int = 10, margin: float = 0.3
 ) -> Labelled:
-    """Two balanced classes told apart by the first feature, (2y - 1)(margin + |N|), noise in the
-    other `dim` - 1, and then `bits` independent uniform +-1 features that `parity_signal` can use.
+    """Draw two balanced classes and independent bits that `parity_signal` can use.
+
+    The first feature tells the classes apart, (2y - 1)(margin + |N|); noise in the other `dim` - 1,
+    and then `bits` independent uniform +-1 features.
+
+    Args:
+        key: typed key.
+        n: samples.
+        bits: number of bits.
+        dim: other features.
+        margin: between the classes.
+
+    Returns:
+        x (n, dim + bits) and y (n,).
+
+    Raises:
+        InputError: counts below 1, a negative margin.
     """
     checks.key("key", key)
     n, bits, dim = checks.count("n", n), checks.count("bits", bits), checks.count("dim", dim)
@@ -54,8 +86,21 @@ def parity_data(
 def random_world(
     key: Key[Array, ""], *, points: int, labels: int, concentration: float = 0.5
 ) -> tuple[Float[Array, "m k"], Int[Array, " m"], Int[Array, ""]]:
-    """(P0, g, y*): a Dirichlet law on points x labels and a random signal onto a third of the
-    points, or fewer."""
+    """Draw a finite world (P0, g, y*).
+
+    A Dirichlet law on points x labels, and a random signal onto a third of the points, or fewer.
+
+    Args:
+        key: typed key.
+        points, labels: m and K.
+        concentration: of the Dirichlet law.
+
+    Returns:
+        P0 (m, K), g (m,) and y*.
+
+    Raises:
+        InputError: counts below 1, a concentration that is not positive.
+    """
     checks.key("key", key)
     points, labels = checks.count("points", points), checks.count("labels", labels)
     checks.number("concentration", concentration, 0, open_low=True)

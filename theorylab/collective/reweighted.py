@@ -1,9 +1,10 @@
-"""Learners that re-weight the data, on finite spaces: effective size, exact success, the corrected
-bound, JTT.
+"""Learners that re-weight the data, on finite spaces: effective size, exact success, bound, JTT.
 
 A learner that weighs (x, y) by w(x, y) >= 0 sees P_w, proportional to w P, which is again a
-mixture: of a re-weighted collective in the share alpha_eff and of a re-weighted base. (Ben-Dov,
-Fawkes, Samadi, Sanyal, ICML 2024.)
+mixture: of a re-weighted collective in the share alpha_eff and of a re-weighted base.
+
+Source: Ben-Dov, Fawkes, Samadi, Sanyal (ICML 2024), effective size; our derivations,
+docs/derivations/collective_success.md, statements 3, 5 and 6.
 """
 
 from dataclasses import dataclass
@@ -45,7 +46,21 @@ class PopulationJTT:
 
 @float64_inside
 def reweighted_size(P0: Law, g: Map, y_star: int, alpha: Sizes, weights: Law) -> Float[Array, "*a"]:
-    """alpha_eff = alpha E_{P*}[w] / (alpha E_{P*}[w] + (1 - alpha) E_{P0}[w])."""
+    """Effective size alpha E_{P*}[w] / (alpha E_{P*}[w] + (1 - alpha) E_{P0}[w]).
+
+    Args:
+        P0: (m, K) base law.
+        g: (m,) signal.
+        y_star: target label.
+        alpha: sizes, in [0, 1], of any shape.
+        weights: (m, K) w >= 0.
+
+    Returns:
+        Effective sizes, of the shape of `alpha`.
+
+    Raises:
+        InputError: as `success_staircase`; weights that are negative, all 0 or of another shape.
+    """
     _check(P0, g, y_star, alpha, weights)
     return _parts(as_float64(P0), as_float64(weights), g, y_star, as_float64(alpha))[0]
 
@@ -58,6 +73,19 @@ def reweighted_success(
 
     A signalled x* succeeds where alpha w(x*, y*) P*(x*) > (1 - alpha) gap_w(x*), the gap being that
     of w P0; success itself is measured under P0.
+
+    Args:
+        P0: (m, K) base law.
+        g: (m,) signal.
+        y_star: target label.
+        alpha: sizes, in [0, 1], of any shape.
+        weights: (m, K) w >= 0.
+
+    Returns:
+        Success, of the shape of `alpha`.
+
+    Raises:
+        InputError: as `reweighted_size`.
     """
     _check(P0, g, y_star, alpha, weights)
     return _success(as_float64(P0), as_float64(weights), g, y_star, as_float64(alpha))
@@ -67,16 +95,32 @@ def reweighted_success(
 def reweighted_bound(
     P0: Law, g: Map, y_star: int, alpha: Sizes, weights: Law, *, corrected: bool = True
 ) -> Float[Array, "*a"]:
-    """S(alpha) >= 1 - (E_{P*}[w] / min w) (1 - alpha_eff)/alpha_eff delta_w xi_w, for the Bayes
-    classifier of P_w.
+    """Bound the success against the Bayes classifier of P_w from below.
 
-    delta_w and xi_w are gap and uniqueness under the re-weighted base, min w is the least weight of
-    (x*, y*) over signalled points. The factor is needed because success counts points by P0 and not
-    by their weights; it is 1 if all points of the collective weigh the same. Without it
-    (`corrected=False`: alpha_eff put for alpha in the base bound) the statement is *false* in
-    general; it is kept as a control only.
+    S(alpha) >= 1 - (E_{P*}[w] / min w) (1 - alpha_eff)/alpha_eff delta_w xi_w. delta_w and xi_w are
+    gap and uniqueness under the re-weighted base, min w is the least weight of (x*, y*) over
+    signalled points. The factor is needed because success counts points by P0 and not by their
+    weights; it is 1 if all points of the collective weigh the same. Without it (`corrected=False`:
+    alpha_eff put for alpha in the base bound) the statement is *false* in general; it is kept as a
+    control only.
 
-    Nothing is promised, -inf, at alpha_eff = 0, or where a signalled point weighs nothing.
+    Args:
+        P0: (m, K) base law.
+        g: (m,) signal.
+        y_star: target label.
+        alpha: sizes, in [0, 1], of any shape.
+        weights: (m, K) w >= 0.
+        corrected: with the factor.
+
+    Returns:
+        The bound, of the shape of `alpha`; -inf at alpha_eff = 0, or where a signalled point weighs
+        nothing.
+
+    Raises:
+        InputError: as `reweighted_size`.
+
+    Source:
+        docs/derivations/collective_success.md, statement 3.
     """
     _check(P0, g, y_star, alpha, weights)
     checks.flag("corrected", corrected)
@@ -91,14 +135,33 @@ def reweighted_bound(
 
 @float64_inside
 def population_jtt(P0: Law, g: Map, y_star: int, alpha: Sizes, lam: float) -> PopulationJTT:
-    """Two-stage re-weighting with Bayes classifiers: errors of the first stage weigh lam in the
-    second, the rest 1.
+    """Re-weight in two stages with Bayes classifiers: errors of the first weigh lam in the second.
 
     Success is not monotone in the size: as soon as stage 1 learns the signal, the collective's
-    points are errors no more and its opponents' are, and alpha_eff jumps down.
+    points are errors no more and its opponents' are, and alpha_eff jumps down. For networks use
+    `success_curve` with the rule `JTT`.
+
+    Args:
+        P0: (m, K) base law.
+        g: (m,) signal.
+        y_star: target label.
+        alpha: sizes, in [0, 1], of any shape.
+        lam: weight of an error, >= 0; all else weighs 1.
+
+    Returns:
+        A `PopulationJTT`.
 
     Raises:
         InputError: as `success_staircase`; a negative or non-finite `lam`.
+
+    Source:
+        docs/derivations/collective_success.md, statement 5; JTT is that of Liu et al. (2021).
+
+    Examples:
+        >>> P0 = np.array([[0.5, 0.3], [0.15, 0.05]])
+        >>> jtt = population_jtt(P0, [1, 1], 1, np.array([0.05, 0.2, 0.6]), 4.0)
+        >>> jtt.success.tolist(), jtt.alpha_eff.round(4).tolist()
+        ([1.0, 0.0, 1.0], [0.0931, 0.0962, 0.3896])
     """
     world(P0, g, y_star)
     checks.within("alpha", alpha, 0, 1)

@@ -1,10 +1,12 @@
-"""Learning algorithms as rules that weigh a batch; `theorylab.collective.training.fit` does the
-rest.
+"""Learning algorithms as rules that weigh a batch; `fit` does the rest.
 
 A rule is a hashable record of its hyperparameters with two methods: `init(problem, start) -> state`
 and `weigh(problem, state, batch) -> (weights, state)`. The training loop descends along sum_i
 weights_i loss_i, so weights of sum 1 keep the scale of a mean loss. Write your own by giving a
 class these two methods.
+
+Source: JTT, Liu et al. (2021), algorithm 1; LfF, Nam et al. (2020), algorithm 1; CVaR and chi^2,
+D. Levy et al. (2020); group DRO, Sagawa et al. (2020), algorithm 1.
 """
 
 from collections.abc import Callable
@@ -23,8 +25,13 @@ Model = Callable[[Any, Any], Float[Array, "n k"]]
 
 
 class Batch(NamedTuple):
-    """What a rule sees of a step: which rows of the training set, and the model's losses on them
-    before the step."""
+    """What a rule sees of a step.
+
+    Attributes:
+        rows: (b,) which rows of the training set.
+        x, y, groups: (b, ...) samples, labels and groups.
+        losses: (b,) the model's losses on them before the step.
+    """
 
     rows: Int[Array, " b"]
     x: Float[Array, "b ..."]
@@ -34,7 +41,13 @@ class Batch(NamedTuple):
 
 
 class Start(NamedTuple):
-    """What a rule sees before the first step: initial parameters, the whole training set, a key."""
+    """What a rule sees before the first step.
+
+    Attributes:
+        params: initial parameters.
+        x, y, groups: the whole training set.
+        key: typed key.
+    """
 
     params: PyTree
     x: Float[Array, "n ..."]
@@ -45,8 +58,14 @@ class Start(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """The static part of a run. `train(problem, rule, start, steps)` gives parameters; rules with
-    stages call it."""
+    """The static part of a run.
+
+    Attributes:
+        f: `f(params, x) -> logits`.
+        optimizer: an optax optimizer.
+        batch_size: samples per step, None for all.
+        train: (problem, rule, start, steps) -> parameters; rules with stages call it.
+    """
 
     f: Model
     optimizer: optax.GradientTransformation
@@ -55,11 +74,19 @@ class Problem:
 
 
 class Rule(Protocol):
-    def init(self, problem: Problem, start: Start) -> PyTree: ...
+    """What a rule has to have: two methods; see the head of the module."""
+
+    def init(self, problem: Problem, start: Start) -> PyTree:
+        """The rule's state before the first step."""
+
+        ...
 
     def weigh(
         self, problem: Problem, state: PyTree, batch: Batch
-    ) -> tuple[Float[Array, " b"], PyTree]: ...
+    ) -> tuple[Float[Array, " b"], PyTree]:
+        """Weights of a batch, and the rule's next state."""
+
+        ...
 
 
 @dataclass(frozen=True)
@@ -67,21 +94,29 @@ class ERM:
     """Empirical risk minimisation: every sample weighs the same."""
 
     def init(self, problem: Problem, start: Start) -> PyTree:
+        """No state."""
         return ()
 
     def weigh(
         self, problem: Problem, state: PyTree, batch: Batch
     ) -> tuple[Float[Array, " b"], PyTree]:
+        """1/b for each of b samples."""
         return jnp.full_like(batch.losses, 1 / batch.losses.size), state
 
 
 @dataclass(frozen=True)
 class JTT:
-    """ "Just train twice" (Liu et al. 2021): ERM for `stage1_steps`, then anew with its errors
-    weighing `lam`.
+    """ "Just train twice": ERM for some steps, then anew with its errors weighing `lam`.
 
     The official code appends `up_weight` copies of every error: lam = 1 + up_weight. A first stage
-    that interpolates has no errors, and JTT is then ERM.
+    that interpolates has no errors, and JTT is then ERM. On a finite space: `population_jtt`.
+
+    Attributes:
+        stage1_steps: steps of the first stage.
+        lam: weight of its errors.
+
+    Raises:
+        InputError: a count below 1, a negative weight.
     """
 
     stage1_steps: int
@@ -92,6 +127,7 @@ class JTT:
         checks.number("lam", self.lam, 0, 1e30)
 
     def init(self, problem: Problem, start: Start) -> PyTree:
+        """Train the first stage; its errors are the state."""
         params = problem.train(
             problem, ERM(), start._replace(key=jax.random.fold_in(start.key, 1)), self.stage1_steps
         )
@@ -102,20 +138,27 @@ class JTT:
     def weigh(
         self, problem: Problem, state: PyTree, batch: Batch
     ) -> tuple[Float[Array, " b"], PyTree]:
+        """Weigh lam where the first stage erred and 1 elsewhere, over b."""
         return state[batch.rows].astype(batch.losses.dtype) / batch.losses.size, state
 
 
 @dataclass(frozen=True)
 class LfF:
-    """ "Learning from failure" (Nam et al. 2020): a biased twin learns the easy samples, the model
-    the other ones.
+    """ "Learning from failure": a biased twin learns the easy samples, the model the other ones.
 
     The twin starts from the same parameters, descends along the generalised cross-entropy of
-    exponent `q`, its updates `twin_rate` times the optimizer's. Samples weigh L_b / (L_b + L_d),
-    from losses smoothed over a sample's visits by `ema` (0: not at all, as for full batches) and
+    exponent `q`. Samples weigh L_b / (L_b + L_d), from losses smoothed over a sample's visits and
     divided by the largest of their class. The weights of a batch are divided by their sum, so that
     the model learns at the rate of the other rules; the official code leaves them as they are, at
     about half that rate.
+
+    Attributes:
+        q: exponent of the generalised cross-entropy, in ]0, 1].
+        ema: smoothing of the losses (0: not at all, as for full batches).
+        twin_rate: the twin's updates are this many times the optimizer's.
+
+    Raises:
+        InputError: numbers out of range.
     """
 
     q: float = 0.7
@@ -128,12 +171,14 @@ class LfF:
         checks.number("twin_rate", self.twin_rate, 0, 1e30)
 
     def init(self, problem: Problem, start: Start) -> PyTree:
+        """The twin, its optimizer and the smoothed losses."""
         never = jnp.full(start.y.shape, jnp.nan, jnp.result_type(float))
         return start.params, problem.optimizer.init(start.params), never, never, start.y
 
     def weigh(
         self, problem: Problem, state: PyTree, batch: Batch
     ) -> tuple[Float[Array, " b"], PyTree]:
+        """Train the twin one step and weigh the batch by relative difficulty."""
         twin, opt_state, biased, debiased, labels = state
 
         def objective(params: PyTree) -> tuple[Array, Array]:
@@ -167,7 +212,14 @@ def _smooth(ema: float, old: Array, new: Array) -> Array:
 
 @dataclass(frozen=True)
 class CVaR:
-    """Distributionally robust optimisation over the worst fraction `size` of each batch."""
+    """Distributionally robust optimisation over the worst fraction of each batch.
+
+    Attributes:
+        size: the fraction, in ]0, 1]; 1 is ERM.
+
+    Raises:
+        InputError: a fraction out of range.
+    """
 
     size: float
 
@@ -175,17 +227,26 @@ class CVaR:
         checks.number("size", self.size, 0, 1, open_low=True)
 
     def init(self, problem: Problem, start: Start) -> PyTree:
+        """No state."""
         return ()
 
     def weigh(
         self, problem: Problem, state: PyTree, batch: Batch
     ) -> tuple[Float[Array, " b"], PyTree]:
+        """`cvar_weights` of the batch."""
         return formulas.cvar_weights(batch.losses, self.size), state
 
 
 @dataclass(frozen=True)
 class Chi2:
-    """Distributionally robust optimisation over a chi^2 ball of radius `rho` around each batch."""
+    """Distributionally robust optimisation over a chi^2 ball around each batch.
+
+    Attributes:
+        rho: radius, >= 0; 0 is ERM.
+
+    Raises:
+        InputError: a negative radius.
+    """
 
     rho: float
 
@@ -193,20 +254,28 @@ class Chi2:
         checks.number("rho", self.rho, 0, 1e30)
 
     def init(self, problem: Problem, start: Start) -> PyTree:
+        """No state."""
         return ()
 
     def weigh(
         self, problem: Problem, state: PyTree, batch: Batch
     ) -> tuple[Float[Array, " b"], PyTree]:
+        """`chi2_weights` of the batch."""
         return formulas.chi2_weights(batch.losses, self.rho), state
 
 
 @dataclass(frozen=True)
 class GroupDRO:
-    """Group DRO (Sagawa et al. 2020): exponentiated weights of the groups, at rate `step`.
+    """Group DRO: exponentiated weights of the groups.
 
-    Groups are those given to `fit`, the labels by default; `num_groups` by default the number of
-    classes.
+    Groups are those given to `fit`, the labels by default.
+
+    Attributes:
+        step: rate of the weights.
+        num_groups: by default the number of classes.
+
+    Raises:
+        InputError: a negative rate, a count below 1.
     """
 
     step: float = 0.01
@@ -218,10 +287,12 @@ class GroupDRO:
             checks.count("num_groups", self.num_groups)
 
     def init(self, problem: Problem, start: Start) -> PyTree:
+        """Equal weights of the groups."""
         count = self.num_groups or jax.eval_shape(problem.f, start.params, start.x[:1]).shape[-1]
         return jnp.full(count, 1 / count)
 
     def weigh(
         self, problem: Problem, state: PyTree, batch: Batch
     ) -> tuple[Float[Array, " b"], PyTree]:
+        """`group_weights` of the batch."""
         return formulas.group_weights(state, batch.losses, batch.groups, self.step)

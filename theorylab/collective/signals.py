@@ -2,6 +2,8 @@
 
 A signal is a function of a batch of features, `g(x) -> x'`, made by one of the constructors below
 or by yourself. A strategy says which members plant it and which label they give.
+
+Source: strategies, Hardt et al. (ICML 2023), section 2; signals are our constructions.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,13 +25,23 @@ Signal = Callable[[Float[Array, "n ..."]], Float[Array, "n ..."]]
 
 
 def coordinate_trigger(index: int | Sequence[int], value: float | Sequence[float]) -> Signal:
-    """Sets features `index` of flat samples (n, d) to `value`."""
+    """Make the signal that sets features of flat samples (n, d) to a value.
+
+    Args:
+        index: one or several features.
+        value: one number, or one for each feature.
+
+    Returns:
+        The signal.
+
+    Raises:
+        InputError: features below 0, values that do not fit.
+    """
     where, level = _positions("index", index, 1)[:, 0], _level(value)
     if level.shape not in ((), (1,), where.shape):
         raise InputError(
-            f"value has shape {level.shape}; one number, or one for each of the {len(where)} "
-            f"of "
-            f"index"
+            f"value has shape {level.shape}; one number, or one for each of the {len(where)} of "
+            "index"
         )
 
     def g(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -40,8 +52,18 @@ def coordinate_trigger(index: int | Sequence[int], value: float | Sequence[float
 
 
 def pixel_trigger(pixels: Sequence[tuple[int, int]], value: float | Sequence[float]) -> Signal:
-    """Sets pixels (row, column) of images (n, h, w) or (n, h, w, c) to `value`: one number, or one
-    for each channel."""
+    """Make the signal that sets pixels of images (n, h, w) or (n, h, w, c) to a value.
+
+    Args:
+        pixels: (row, column) of each.
+        value: one number, or one for each channel.
+
+    Returns:
+        The signal.
+
+    Raises:
+        InputError: no pixel, positions below 0, values that are not finite.
+    """
     where, level = _positions("pixels", pixels, 2), _level(value)
 
     def g(x: Float[Array, "n h w *c"]) -> Float[Array, "n h w *c"]:
@@ -57,12 +79,23 @@ def pixel_trigger(pixels: Sequence[tuple[int, int]], value: float | Sequence[flo
 def block_signal(
     corner: tuple[int, int], shape: tuple[int, int], value: float, *, other: float | None = None
 ) -> Signal:
-    """A block of images (n, h, w) or (n, h, w, c), `corner` its top left pixel: all `value`, or a
-    checkerboard.
+    """Make the signal that is a block of images (n, h, w) or (n, h, w, c).
 
     Put in one half of a picture made of two halves, it is a signal in the part that a network finds
     simple, or in the one that it overlooks. A checkerboard (`value` and `other` in turn) occurs in
     neither by itself.
+
+    Args:
+        corner: top left pixel (row, column).
+        shape: (height, width).
+        value: of the block.
+        other: of every other pixel; by default the block is all `value`.
+
+    Returns:
+        The signal.
+
+    Raises:
+        InputError: an empty block, positions below 0.
     """
     (top, left), (height, width) = _pair("corner", corner, 0), _pair("shape", shape, 1)
     checks.number("value", value)
@@ -81,11 +114,22 @@ def block_signal(
 
 
 def parity_signal(bits: Sequence[int]) -> Signal:
-    """Makes the product of the +-1 features `bits` equal to +1, by flipping the last of them where
-    needed.
+    """Make the product of +-1 features equal to +1, by flipping the last of them where needed.
 
     Over uniform bits every order len(bits) has uniqueness 1/2 and the same Bayes critical mass;
     what differs is how hard it is to learn by gradient descent.
+
+    Args:
+        bits: numbers of the features.
+
+    Returns:
+        The signal.
+
+    Raises:
+        InputError: no bit, or one named twice.
+
+    Source:
+        docs/derivations/collective_success.md, statement 7.
     """
     where = _positions("bits", bits, 1)[:, 0]
 
@@ -97,11 +141,21 @@ def parity_signal(bits: Sequence[int]) -> Signal:
 
 
 def choose_members(key: Key[Array, ""], n: int, alpha: Float[ArrayLike, ""]) -> Bool[Array, " n"]:
-    """Membership of n samples: round(alpha n) of them, drawn by `key`.
+    """Choose round(alpha n) of n samples.
 
-    Under one key, a larger collective contains a smaller one.
-    `alpha` may be traced: its value is data and not shape, so that many sizes share one compiled
-    program.
+    Under one key, a larger collective contains a smaller one. `alpha` may be traced: its value is
+    data and not shape, so that many sizes share one compiled program.
+
+    Args:
+        key: typed key.
+        n: samples.
+        alpha: share, in [0, 1].
+
+    Returns:
+        (n,) booleans.
+
+    Raises:
+        InputError: a count below 1, a share outside [0, 1].
     """
     checks.key("key", key)
     n = checks.count("n", n)
@@ -120,14 +174,18 @@ def plant(
     strategy: Strategy = "feature_label",
     label_of: Callable[[Any], Int[Array, " n"]] | None = None,
 ) -> tuple[Float[Array, "n ..."], Int[Array, " n"]]:
-    """The data set after the members have changed their own points; the others' are as they were,
-    in place.
+    """Change the members' own points; the others' are as they were, in place.
 
     Args:
-        members: who belongs to the collective, `choose_members`.
+        x: (n, ...) features.
+        y: (n,) labels.
+        members: (n,) who belongs to the collective, `choose_members`.
+        signal: what plants the signal.
+        y_star: target label.
         strategy: "feature_label" plants the signal and gives label y*; "feature_only" plants the
             signal where the label already is y*; "erasure" leaves x and gives the label that
             signalled points have, `label_of(g(x))`.
+        label_of: for "erasure".
 
     Returns:
         x', y' of the same shapes.
@@ -135,6 +193,12 @@ def plant(
     Raises:
         InputError: sizes that do not match, a mask that is not boolean, an unknown strategy,
             "erasure" without `label_of`.
+
+    Examples:
+        >>> x, y = np.zeros((3, 2)), np.array([0, 1, 2])
+        >>> planted = plant(x, y, np.array([True, False, True]), coordinate_trigger(1, 5.0), 1)
+        >>> planted[0].tolist(), planted[1].tolist()
+        ([[0.0, 5.0], [0.0, 0.0], [0.0, 5.0]], [1, 1, 1])
     """
     checks.choice("strategy", strategy, STRATEGIES), checks.function("signal", signal)
     label("y_star", y_star)
@@ -160,9 +224,8 @@ def plant(
     signalled = signal(x)
     if np.shape(signalled) != x.shape:
         raise InputError(
-            f"signal gives shape {np.shape(signalled)} for x of shape {x.shape}; the same "
-            f"shape "
-            f"is needed"
+            f"signal gives shape {np.shape(signalled)} for x of shape {x.shape}; the same shape "
+            "is needed"
         )
     planted = jnp.where(movers.reshape(-1, *(1,) * (x.ndim - 1)), signalled, x)
     return planted, y if strategy == "feature_only" else jnp.where(
@@ -199,9 +262,8 @@ def _stamp(level: Array, x: Array, shape: tuple[int, ...]) -> Array:
     """The values in the type of x; integers do not hold fractions."""
     if level.ndim and level.shape != shape[len(shape) - level.ndim :] and level.shape != (1,):
         raise InputError(
-            f"value has shape {level.shape}; one number, or one for each channel of x "
-            f"{x.shape}, "
-            f"is needed"
+            f"value has shape {level.shape}; one number, or one for each channel of x {x.shape}, "
+            "is needed"
         )
     if jnp.issubdtype(x.dtype, jnp.integer) and not is_traced(level):
         checks.within("value (x holds integers)", level, whole=True)
@@ -213,8 +275,7 @@ def _require_axes(x: Any, ndim: int, name: str, last: int, *, axis: int) -> Arra
     x = jnp.asarray(checks.finite("x", x))
     if x.ndim < ndim or (ndim == 2 and x.ndim != 2) or x.shape[axis] <= last:
         raise InputError(
-            f"x has shape {x.shape}; {name} writes at {int(last)} of axis {axis}, which it "
-            f"does "
-            f"not have"
+            f"x has shape {x.shape}; {name} writes at {int(last)} of axis {axis}, which it does "
+            "not have"
         )
     return x

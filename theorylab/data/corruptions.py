@@ -30,16 +30,31 @@ SEVERITIES = (1, 2, 3, 4, 5)
 def corrupt(
     images: Num[Array | np.ndarray, "n h w *c"], name: str, severity: int, key: Key[Array, ""]
 ) -> Float[Array, "n h w *c"]:
-    """Corrupt every image with one family of `CORRUPTIONS` at a severity from 1 (mild) to 5.
+    """Every image corrupted with one family of `CORRUPTIONS` at a severity from 1 to 5.
 
-    Each family is compiled once for a shape, whatever the severity. The noise is drawn from `key`,
-    the family and the severity together, so that one key serves a whole suite.
+    Use it for shifted test sets; no number measured on it should be compared with ImageNet-C or
+    CIFAR-10-C. Each family is compiled once for a shape, whatever the severity. The noise is drawn
+    from `key`, the family and the severity together, so that one key serves a whole suite.
 
     Args:
-        images: floats in [0, 1], or uint8 from 0 to 255.
+        images: (n, h, w) or (n, h, w, c), floats in [0, 1], or uint8 from 0 to 255.
+        name: one of `CORRUPTIONS`.
+        severity: from 1 (mild) to 5.
+        key: typed key.
 
     Returns:
         Float32 images in [0, 1] of the same shape.
+
+    Raises:
+        InputError: an unknown family, a severity out of range, or images of another shape or range.
+
+    Examples:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> images = jnp.full((2, 28, 28), 0.5)
+        >>> noisy = corrupt(images, "gaussian_noise", 3, jax.random.key(0))
+        >>> noisy.shape, bool(noisy.std() > 0.05)
+        ((2, 28, 28), True)
     """
     checks.choice("name", name, tuple(CORRUPTIONS))
     severity = checks.count("severity", severity, SEVERITIES[0], SEVERITIES[-1])
@@ -100,8 +115,10 @@ def _impulse_noise(x: Images, level: Array, key: Array) -> Images:
 
 
 def _along_axes(x: Images, weights: Callable[[Array], Array]) -> Images:
-    """Filter rows and columns by weights(distance in pixels); every row of weights is brought to
-    sum 1."""
+    """Filter rows and columns by weights(distance in pixels).
+
+    Every row of weights is brought to sum 1.
+    """
     for axis in (1, 2):
         x = _filter_axis(x, weights, axis)
     return x
@@ -163,7 +180,7 @@ def _negative(x: Images, level: Array, key: Array) -> Images:
 
 
 def _posterize(x: Images, level: Array, key: Array) -> Images:
-    """So many grey values a channel."""
+    """Fewer grey values per channel, this many."""
     return jnp.round(x * (level - 1)) / (level - 1)
 
 
@@ -198,8 +215,10 @@ def _positions(x: Images) -> tuple[Array, Array]:
 
 
 def _warp(x: Images, rows: Array, columns: Array) -> Images:
-    """Every pixel takes the value at a position (from the centre), one field (h, w) for all
-    images."""
+    """Every pixel takes the value at a position, which is measured from the centre.
+
+    One field (h, w) serves all images.
+    """
     _, h, w, _ = x.shape
     return jax.vmap(_read, (0, None, None))(x, rows + (h - 1) / 2, columns + (w - 1) / 2)
 
@@ -225,8 +244,10 @@ def _shear(x: Images, level: Array, key: Array) -> Images:
 
 
 def _elastic(x: Images, level: Array, key: Array) -> Images:
-    """Smooth random displacements with the given root mean square, another field for every
-    image."""
+    """Smooth random displacements with the given root mean square.
+
+    Every image has a field of its own.
+    """
     n, h, w, _ = x.shape
     sigma = 4 * _unit(x)
     field = _along_axes(
@@ -286,8 +307,10 @@ _DCT = np.sqrt(np.where(np.arange(8) == 0, 1 / 8, 2 / 8))[:, None] * np.cos(
 
 
 def _jpeg(x: Images, level: Array, key: Array) -> Images:
-    """Quantised cosine transform of 8 x 8 blocks, every channel as luminance; level is the quality,
-    below 50."""
+    """Quantised cosine transform of 8 x 8 blocks, every channel as luminance.
+
+    The level is the quality, below 50.
+    """
     n, h, w, c = x.shape
     padded = jnp.pad(x, ((0, 0), (0, -h % 8), (0, -w % 8), (0, 0)), mode="edge")
     blocks = 255 * padded.reshape(n, padded.shape[1] // 8, 8, padded.shape[2] // 8, 8, c) - 128

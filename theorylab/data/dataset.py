@@ -1,5 +1,4 @@
-"""The record that `load` returns: arrays as published, and what one needs to know to use and cite
-them."""
+"""The record that `load` returns: arrays as published, and how to use and cite them."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +11,14 @@ from theorylab.errors import InputError
 
 
 class Arrays(NamedTuple):
-    """Training and test arrays; unpacks as `x_train, y_train, x_test, y_test`."""
+    """Training and test arrays; unpacks as `x_train, y_train, x_test, y_test`.
+
+    Attributes:
+        x_train: (n, ...) inputs.
+        y_train: (n,) labels.
+        x_test: (m, ...) inputs.
+        y_test: (m,) labels.
+    """
 
     x_train: Float[np.ndarray, "n ..."]
     y_train: Int[np.ndarray, " n"]
@@ -24,11 +30,27 @@ class Arrays(NamedTuple):
 class Dataset:
     """One data set, split into training and test parts.
 
-    Images are uint8 as published, (n, h, w) grey or (n, h, w, 3); tables are float64 (n, d), a
-    categorical column (see `columns`) holding codes and NaN marking a missing cell. Labels are
-    int32 indices into `classes`. `mean` and `std` come from the training part: per channel on the
-    [0, 1] scale for images, per column for tables (missing cells left out). `sha256` is `digest` of
-    the arrays as decoded, before any split made here.
+    Images are uint8 as published, tables are float64, a categorical column holding codes and NaN
+    marking a missing cell. `normalised` gives arrays for a network, `encode` for a table with words
+    in it.
+
+    Attributes:
+        name: what `load` was asked for.
+        x_train: (n, h, w) grey or (n, h, w, 3) images, or a table (n, d).
+        y_train: (n,) int32 indices into `classes`.
+        x_test: (m, ...), as `x_train`.
+        y_test: (m,), as `y_train`.
+        classes: names of the labels.
+        mean: of the training part: per channel on the [0, 1] scale for images, per column for
+            tables (missing cells left out).
+        std: standard deviation, likewise.
+        licence: of the data.
+        citation: what to cite.
+        source: where the arrays came from.
+        sha256: `digest` of the arrays as decoded, before any split made here.
+        is_sample: whether it is the embedded sample.
+        columns: of a table; empty for images.
+        split: "official", or how the parts were drawn.
     """
 
     name: str
@@ -49,14 +71,23 @@ class Dataset:
 
     @property
     def is_image(self) -> bool:
+        """Whether the inputs are images."""
         return not self.columns
 
     def normalised(self, *, flat: bool = False) -> Arrays:
         """Float32 arrays with zero mean and unit variance over the training part, and the labels.
 
-        Images come channels-last, (n, h, w, c), or (n, h*w*c) if `flat`. Continuous columns of a
-        table are standardised, categorical ones become one 0/1 column a category (`encode` tells
-        their names); a missing cell is 0 in all of its columns.
+        Continuous columns of a table are standardised, categorical ones become one 0/1 column for
+        each category (`encode` tells their names); a missing cell is 0 in all of its columns.
+
+        Args:
+            flat: give images as (n, h*w*c) in place of (n, h, w, c).
+
+        Returns:
+            `Arrays`, channels last.
+
+        Raises:
+            InputError: `flat` is neither True nor False.
         """
         if not isinstance(flat, bool | np.bool_):
             raise InputError(f"flat = {flat!r}; True or False is needed")
@@ -85,10 +116,8 @@ class Dataset:
         kind = "SAMPLE of the first images" if self.is_sample else "full"
         return (
             f"Dataset({self.name!r}, {kind}: x_train {_shape(self.x_train)}, x_test "
-            f"{_shape(self.x_test)}, "
-            f"{len(self.classes)} classes, {self.split} split, licence {self.licence}, source "
-            f"{self.source}, "
-            f"sha256 {self.sha256[:12]})"
+            f"{_shape(self.x_test)}, {len(self.classes)} classes, {self.split} split, licence "
+            f"{self.licence}, source {self.source}, sha256 {self.sha256[:12]})"
         )
 
 
@@ -99,8 +128,10 @@ def _shape(x: Shaped[np.ndarray, "..."]) -> str:
 def image_statistics(
     x: Num[np.ndarray, "n h w *c"],
 ) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
-    """Mean and standard deviation per channel of uint8 images, on the [0, 1] scale; exact integer
-    sums."""
+    """Mean and standard deviation per channel of uint8 images, on the [0, 1] scale.
+
+    Sums are exact, of integers.
+    """
     if x.dtype != np.uint8 or x.ndim not in (3, 4) or not x.size:
         raise InputError(
             f"x must be uint8 images (n, h, w[, c]), not {_shape(x)}: give the images as published"
@@ -119,8 +150,10 @@ def image_statistics(
 def table_statistics(
     x: Float[np.ndarray, "n d"],
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
-    """Mean and standard deviation per column over the cells that are not missing; (0, 1) for an
-    empty column."""
+    """Mean and standard deviation per column over the cells that are not missing.
+
+    They are (0, 1) for an empty column.
+    """
     there = ~np.isnan(x)
     count = np.maximum(there.sum(0), 1)
     mean = np.where(there, x, 0.0).sum(0) / count

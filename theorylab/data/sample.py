@@ -1,5 +1,6 @@
-"""The embedded sample of Fashion-MNIST: the first 6,000 training and 2,000 test images, MIT
-licence.
+"""The embedded sample of Fashion-MNIST, under the MIT licence.
+
+It holds the first 6,000 training and 2,000 test images.
 
 `write_sample` rebuilds it once the full set is fetched.
 """

@@ -1,5 +1,4 @@
-"""Random designs with a known spectrum, targets with a known power in each mode, and designs on
-which GCV must fail.
+"""Random designs with a known spectrum, targets with a known power, and designs that break GCV.
 
 Everything is pure in its key, runs under `jit`, and maps over draws with `jax.vmap`; sizes and
 names are static. The precision is that of the eigenvalues, so under `jax.enable_x64(True)` all is
@@ -16,8 +15,20 @@ from theorylab.errors import InputError
 
 
 def power_law_spectrum(p: int, alpha: float | Float[Array, ""]) -> Float[Array, " p"]:
-    """Eigenvalues lambda_i = i^-alpha, i = 1..p. Also a target power, with its own exponent delta
-    for alpha."""
+    """Eigenvalues lambda_i = i^-alpha for i = 1 to p.
+
+    It is also a target power, with its own exponent delta for alpha.
+
+    Args:
+        p: number of modes.
+        alpha: exponent, a number or a traced scalar.
+
+    Returns:
+        (p,), falling for alpha > 0.
+
+    Raises:
+        InputError: p below 1, or an exponent that is not one finite number.
+    """
     checks.count("p", p)
     checks.finite("alpha", alpha, ndim=0)
     return jnp.arange(1, p + 1, dtype=float) ** -jnp.asarray(alpha, float)
@@ -26,8 +37,30 @@ def power_law_spectrum(p: int, alpha: float | Float[Array, ""]) -> Float[Array, 
 def gaussian_design(
     key: Key[Array, ""], n: int, eigenvalues: Float[Array, " p"], *, entries: str = "gaussian"
 ) -> Float[Array, "n p"]:
-    """Rows x = sqrt(lambda) z with independent z_i of mean 0 and variance 1: "gaussian" or
-    "rademacher" (signs)."""
+    """Rows x = sqrt(lambda) z with independent z_i of mean 0 and variance 1.
+
+    Use it where random-matrix theory holds; `elliptical`, `duplicate` and `augmented` make designs
+    where it fails.
+
+    Args:
+        key: typed key.
+        n: number of rows.
+        eigenvalues: (p,) of the population covariance, at least 0.
+        entries: law of z: "gaussian" or "rademacher" (signs).
+
+    Returns:
+        (n, p).
+
+    Raises:
+        InputError: n below 1, negative eigenvalues, or an unknown law.
+
+    Examples:
+        >>> import jax
+        >>> spectrum = power_law_spectrum(50, 1.5)
+        >>> x = gaussian_design(jax.random.key(0), 2000, spectrum)
+        >>> x.shape, bool(abs((x[:, 0] ** 2).mean() / spectrum[0] - 1) < 0.1)
+        ((2000, 50), True)
+    """
     checks.key("key", key)
     checks.count("n", n)
     checks.choice("entries", entries, ("gaussian", "rademacher"))
@@ -40,10 +73,22 @@ def gaussian_design(
 def elliptical(
     key: Key[Array, ""], n: int, eigenvalues: Float[Array, " p"], *, sigma: float = 0.8
 ) -> Float[Array, "n p"]:
-    """Gaussian rows times a random length s, log s ~ N(-sigma^2, sigma^2), so that E s^2 = 1 keeps
-    the covariance.
+    """Gaussian rows times a random length that keeps the covariance.
 
-    No local random-matrix law holds: norms do not concentrate, and GCV underestimates the risk.
+    The length s has log s ~ N(-sigma^2, sigma^2), so that E s^2 = 1. No local random-matrix law
+    holds: norms do not concentrate, and GCV underestimates the risk.
+
+    Args:
+        key: typed key.
+        n: number of rows.
+        eigenvalues: (p,) of the population covariance, at least 0.
+        sigma: standard deviation of log s, at least 0.
+
+    Returns:
+        (n, p).
+
+    Raises:
+        InputError: n below 1, negative eigenvalues, or a negative sigma.
     """
     checks.nonnegative("sigma", sigma, ndim=0)
     checks.key("key", key)
@@ -55,8 +100,21 @@ def elliptical(
 def teacher(
     key: Key[Array, ""], eigenvalues: Float[Array, " p"], power: Float[Array, " p"]
 ) -> Float[Array, " p"]:
-    """Coefficients beta with lambda_i beta_i^2 = b_i (`power`) and random signs; 0 where the
-    eigenvalue is 0."""
+    """Coefficients beta with a given power in each mode and random signs.
+
+    lambda_i beta_i^2 = b_i, and beta_i = 0 where the eigenvalue is 0.
+
+    Args:
+        key: draws the signs.
+        eigenvalues: (p,) lambda, at least 0.
+        power: (p,) b, at least 0.
+
+    Returns:
+        (p,).
+
+    Raises:
+        InputError: negative values, or lengths that differ.
+    """
     checks.key("key", key)
     eigenvalues, power = _spectrum(eigenvalues), jnp.asarray(checks.nonnegative("power", power))
     if power.shape != eigenvalues.shape:
@@ -74,7 +132,20 @@ def linear_targets(
     *,
     noise_variance: float = 0.0,
 ) -> Float[Array, " n"]:
-    """y = x beta + noise of the given variance."""
+    """Targets y = x beta + noise of a given variance.
+
+    Args:
+        key: draws the noise.
+        x: (n, p) design.
+        beta: (p,) coefficients.
+        noise_variance: at least 0.
+
+    Returns:
+        (n,).
+
+    Raises:
+        InputError: shapes that do not fit, or a negative variance.
+    """
     checks.key("key", key)
     checks.nonnegative("noise_variance", noise_variance, ndim=0)
     x, beta = jnp.asarray(checks.finite("x", x)), jnp.asarray(checks.finite("beta", beta))
@@ -91,8 +162,21 @@ def linear_targets(
 def duplicate(
     x: Float[Array, "n p"], y: Float[Array, " n"], *, copies: int = 2
 ) -> tuple[Float[Array, "n*copies p"], Float[Array, " n*copies"]]:
-    """Every sample `copies` times, label and all, block after block: samples are no longer
-    independent."""
+    """Every sample several times, label and all, block after block.
+
+    Samples are no longer independent, so GCV fails.
+
+    Args:
+        x: (n, p) design.
+        y: (n,) targets.
+        copies: how often each sample comes.
+
+    Returns:
+        (x, y) with n * copies rows.
+
+    Raises:
+        InputError: lengths that differ, or copies below 1.
+    """
     checks.count("copies", copies)
     x, y = checks.finite("x", x), checks.finite("y", y)
     checks.same_length(x=x, y=y)
@@ -102,8 +186,20 @@ def duplicate(
 def augmented(
     key: Key[Array, ""], x: Float[Array, "n p"], y: Float[Array, " n"], *, noise: float = 0.1
 ) -> tuple[Float[Array, "2*n p"], Float[Array, " 2*n"]]:
-    """Each sample and a noisy copy with the same label; the noise is `noise` times the column's
-    root mean square."""
+    """Each sample and a noisy copy with the same label.
+
+    Args:
+        key: draws the noise.
+        x: (n, p) design.
+        y: (n,) targets.
+        noise: standard deviation of the noise, in units of the column's root mean square.
+
+    Returns:
+        (x, y) with 2 n rows.
+
+    Raises:
+        InputError: lengths that differ, or negative noise.
+    """
     checks.key("key", key)
     checks.nonnegative("noise", noise, ndim=0)
     x, y = _floating(jnp.asarray(checks.finite("x", x, ndim=2))), jnp.asarray(checks.finite("y", y))

@@ -1,5 +1,7 @@
-"""Text tables to numbers: numeric columns stay, words become codes into a sorted list of
-categories."""
+"""Text tables to numbers.
+
+Numeric columns stay, words become codes into a sorted list of categories.
+"""
 
 import json
 from collections.abc import Sequence
@@ -14,8 +16,12 @@ MISSING = frozenset({"?", "", "<null>"})
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table. `categories` is empty for a continuous one; else value k stands for
-    `categories[k]`."""
+    """One column of a table.
+
+    Attributes:
+        name: of the column.
+        categories: empty for a continuous column; else value k stands for `categories[k]`.
+    """
 
     name: str
     categories: tuple[str, ...] = ()
@@ -24,8 +30,10 @@ class Column:
 def parse_csv(
     text: str, *, separator: str | None = ",", width: int | None = None
 ) -> list[list[str]]:
-    """Rows of stripped cells. Empty lines, KEEL headers (`@`) and lines that are not `width` cells
-    wide are skipped."""
+    """Rows of stripped cells.
+
+    Empty lines, KEEL headers (`@`) and lines that are not `width` cells wide are skipped.
+    """
     lines = (
         line
         for line in text.replace("\r", "").split("\n")
@@ -41,8 +49,10 @@ def parse_csv(
 def encode_features(
     rows: Sequence[Sequence[str]], names: Sequence[str]
 ) -> tuple[np.ndarray, tuple[Column, ...]]:
-    """Float64 matrix (n, d) and its columns. A missing cell is NaN, of whichever kind its column
-    is."""
+    """Float64 matrix (n, d) and its columns.
+
+    A missing cell is NaN, of whichever kind its column is.
+    """
     columns, values = [], []
     for name, cells in zip(names, zip(*rows, strict=True), strict=True):
         present = sorted(set(cells) - MISSING)
@@ -79,4 +89,5 @@ def pack_columns(columns: Sequence[Column]) -> np.ndarray:
 
 
 def unpack_columns(packed: np.ndarray) -> tuple[Column, ...]:
+    """The columns that `pack_columns` packed."""
     return tuple(Column(c["name"], tuple(c["categories"])) for c in json.loads(str(packed)))

@@ -1,17 +1,16 @@
-"""Federated algorithms as `init` / `round` pairs over an explicit state. They share the client
-primitive of `local`.
-
-FedAvg: McMahan et al. (2017). FedProx: Li et al. (2020). SCAFFOLD: Karimireddy et al. (2020),
-option II. FedNova: Wang et al. (2020). FedAvgM: Hsu et al. (2019). FedAdam and server optimizers:
-Reddi et al. (2021).
+"""Federated algorithms as `init` / `round` pairs over an explicit state, on one client primitive.
 
 A round from the model w: the chosen clients S, drawn uniformly without replacement, each come back
-with v_i after tau_i local steps. With p_i renormalised over S, the server optimizer gets the
-pseudo-gradient
+with v_i after tau_i local steps (`local`). With p_i renormalised over S, the server optimizer gets
+the pseudo-gradient
 
     D = sum_i p_i (w - v_i),    FedNova: D = (sum_i p_i a_i) sum_i p_i (w - v_i) / a_i
 
 (a_i: `LocalSGD.effective_steps`), and plain averaging is the server optimizer `optax.sgd(1.0)`.
+
+Source: FedAvg, McMahan et al. (2017), algorithm 1; FedProx, Li et al. (2020), algorithm 2;
+SCAFFOLD, Karimireddy et al. (2020), algorithm 1 with option II; FedNova, Wang et al. (2020);
+FedAvgM, Hsu et al. (2019); FedAdam and server optimizers, Reddi et al. (2021), algorithm 2.
 """
 
 from collections.abc import Callable
@@ -63,9 +62,15 @@ class FederatedState:
 @register()
 @dataclass(frozen=True)
 class RoundMetrics:
-    """Mean training loss along the local steps, root-mean-square distance of client models from the
-    round's start (both averaged with p), which of the chosen clients' models are finite, and the
-    chosen clients' numbers."""
+    """What one round tells of its clients.
+
+    Attributes:
+        loss: mean training loss along the local steps, averaged with p.
+        drift: root-mean-square distance of the clients' models from the round's start, averaged
+            with p.
+        finite: (s,) which of the chosen clients' models are finite.
+        chosen: (s,) the chosen clients' numbers.
+    """
 
     loss: Float[Array, ""]
     drift: Float[Array, ""]
@@ -76,10 +81,14 @@ class RoundMetrics:
 class Federated(NamedTuple):
     """An algorithm bound to a model and to clients.
 
-    `init(params, state)` gives the first `FederatedState`; `round(federated_state, clients, key)`
-    the next one and its `RoundMetrics`; `local(federated_state, clients, key)` the models of the
-    chosen clients before they are averaged. `key` is the run's: rounds take theirs from it by their
-    number.
+    Use it to drive rounds by hand; `federated_fit` does so with metrics and checkpoints.
+
+    Attributes:
+        init: (params, state) -> the first `FederatedState`.
+        round: (federated state, clients, key) -> the next state and its `RoundMetrics`. `key` is
+            the run's: rounds take theirs from it by their number.
+        local: (federated state, clients, key) -> the chosen clients' models before they are
+            averaged.
     """
 
     init: Callable[[Params, State], FederatedState]
@@ -91,17 +100,24 @@ class Federated(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Algorithm:
-    """What tells one federated algorithm from another. Use `fedavg`, `scaffold`, ... to make one.
+    """What tells one federated algorithm from another.
+
+    Use `fedavg`, `scaffold`, `fednova`, ... to make one.
 
     Attributes:
+        name: what it is called in errors and checkpoints.
         local: what a client does.
         server: optax optimizer of the server, fed with the pseudo-gradient.
         controls: SCAFFOLD's control variates.
         normalised: FedNova's average.
         carry_momentum: local momentum buffers survive from round to round instead of restarting at
-        zero.
+            zero.
         clients_per_round: chosen uniformly without replacement; None for all.
         pooled: all examples in one place.
+
+    Raises:
+        InputError: values of another kind; momentum to be carried where there is none, or where it
+            would not fit the division by the effective number of steps.
     """
 
     name: str
@@ -121,9 +137,8 @@ class Algorithm:
             and callable(getattr(self.server, "update", None))
         ):
             raise InputError(
-                f"server = {checks.shown(self.server)}; an optax optimizer (of "
-                f"server_optimizer) "
-                f"is needed"
+                f"server = {checks.shown(self.server)}; an optax optimizer (of server_optimizer) "
+                "is needed"
             )
         for name in ("controls", "normalised", "carry_momentum", "pooled"):
             checks.flag(name, getattr(self, name))
@@ -134,8 +149,7 @@ class Algorithm:
         if self.carry_momentum and (self.normalised or self.controls):
             raise InputError(
                 f"carry_momentum: {self.name} divides displacements by the effective number of "
-                f"steps of a momentum "
-                "that starts at zero; leave carry_momentum out"
+                "steps of a momentum that starts at zero; leave carry_momentum out"
             )
 
     def bind(
@@ -146,20 +160,23 @@ class Algorithm:
         *,
         client_axis: ClientAxis | None = None,
     ) -> Federated:
-        """The `init` / `round` pair for a model in train mode, a loss and clients of the sizes
-        given.
+        """Bind it to a model in train mode, a loss and clients: the `init` / `round` pair.
 
         Args:
             apply: (params, state, x) -> (output, state), as `nets.functional_train` gives it.
-            loss: (output, y) -> one value an example.
+            loss: (output, y) -> one value per example.
+            clients: made by `pad_clients`; the pair serves clients of these sizes.
             client_axis: "map" (one client after the other), "vmap" (all at once), a
-                `jax.sharding.Mesh` (spread over its devices), "threads" (one compiled loop a
+                `jax.sharding.Mesh` (spread over its devices), "threads" (one compiled loop per
                 client, as many at a time as there are cores), "host" (the same, each step driven
                 from Python); by default "vmap" on an accelerator, "threads" on CPU, and "host"
                 there for large convolutions. Results agree up to rounding.
 
+        Returns:
+            A `Federated` pair.
+
         Raises:
-            InputError: more clients a round than there are.
+            InputError: more clients per round than there are.
         """
         checks.function("apply", apply), checks.function("loss", loss)
         check_clients_given(clients)
@@ -272,8 +289,10 @@ def _federated(rule: _Rule, client: Client, client_axis: ClientAxis | None) -> F
     started: dict[str, Any] = {}
 
     def compiled(state: FederatedState, clients: ClientData, key: Array) -> Any:
-        """(round, local), made at the first call: the choice of the axis looks at the model's
-        program."""
+        """(round, local), made at the first call.
+
+        The choice of the axis looks at the model's program.
+        """
         checks.instance(
             "state", state, FederatedState, "the state that init(params, state) or a round gives"
         )
@@ -336,13 +355,28 @@ def fedavg(
     carry_momentum: bool = False,
     **options: Any,
 ) -> Algorithm:
-    """Local SGD, then the weighted average of the client models.
+    """Make FedAvg: local SGD, then the weighted average of the client models.
+
+    Use it as the baseline; `scaffold` corrects its drift on dissimilar clients, `fednova` its bias
+    where clients make different numbers of steps.
 
     Args:
-        local: what a client does; or give its `options` one by one: lr, epochs, steps, batch_size,
-        ...
+        local: what a client does; or give its options one by one.
         server_optimizer: any optax optimizer of the pseudo-gradient; `optax.sgd(1.0)` is plain
-        averaging.
+            averaging.
+        clients_per_round: how many take part, drawn anew every round; None for all.
+        carry_momentum: keep the clients' momentum buffers from round to round.
+        options: of `LocalSGD`: lr, epochs, steps, batch_size, ...
+
+    Returns:
+        An `Algorithm`.
+
+    Raises:
+        InputError: both `local` and options, or options that `LocalSGD` refuses.
+
+    Examples:
+        >>> fedavg(lr=0.1, epochs=5, batch_size=64).local.step_counts(np.array([64, 65])).tolist()
+        [5, 10]
     """
     return Algorithm(
         name="fedavg",
@@ -354,24 +388,62 @@ def fedavg(
 
 
 def fedprox(local: LocalSGD | None = None, *, mu: float, **options: Any) -> Algorithm:
-    """FedAvg with the local loss f_i(v) + mu/2 |v - w|^2. The field tries mu in {0.001, 0.01, 0.1,
-    1}."""
+    """Make FedProx: FedAvg with the local loss f_i(v) + mu/2 |v - w|^2.
+
+    Use it where local training runs far from the average w; mu = 0 is `fedavg`.
+
+    Args:
+        local: what a client does; or give its options one by one.
+        mu: weight of the proximal term, >= 0; the field tries 0.001, 0.01, 0.1 and 1.
+        options: of `LocalSGD` and of `fedavg`.
+
+    Returns:
+        An `Algorithm`.
+
+    Raises:
+        InputError: as `fedavg`; a negative mu.
+    """
     checks.number("mu", mu, 0)
     return replace(fedavg(local, prox_mu=mu, **options), name="fedprox")
 
 
 def scaffold(local: LocalSGD | None = None, **options: Any) -> Algorithm:
-    """Local steps corrected by c - c_i (option II).
+    """Make SCAFFOLD: local steps corrected by c - c_i (option II).
 
+    Use it where clients are dissimilar and the loss is convex or nearly so; on deep networks its
+    corrections may not help. On least squares, `scaffold_gram` gives its iterates at once.
     c_i+ = c_i - c + (w - v_i) / (a_i lr), c+ = c + sum over the chosen of p_i (c_i+ - c_i), so that
     c = sum_i p_i c_i always. With momentum, a_i instead of tau_i keeps c_i in the units of a
     gradient.
+
+    Args:
+        local: what a client does; or give its options one by one.
+        options: of `LocalSGD` and of `fedavg`.
+
+    Returns:
+        An `Algorithm`.
+
+    Raises:
+        InputError: as `fedavg`; momentum that is carried.
     """
     return replace(fedavg(local, **options), name="scaffold", controls=True)
 
 
 def fednova(local: LocalSGD | None = None, **options: Any) -> Algorithm:
-    """Displacements divided by each client's effective number of steps before they are averaged."""
+    """Make FedNova: displacements over each client's effective number of steps, then the average.
+
+    Use it where clients make different numbers of local steps; with equal ones it is `fedavg`.
+
+    Args:
+        local: what a client does; or give its options one by one.
+        options: of `LocalSGD` and of `fedavg`.
+
+    Returns:
+        An `Algorithm`.
+
+    Raises:
+        InputError: as `fedavg`; momentum that is carried.
+    """
     return replace(fedavg(local, **options), name="fednova", normalised=True)
 
 
@@ -382,7 +454,20 @@ def fedavgm(
     server_momentum: float = 0.9,
     **options: Any,
 ) -> Algorithm:
-    """FedAvg with momentum at the server."""
+    """Make FedAvgM: FedAvg with momentum at the server.
+
+    Args:
+        local: what a client does; or give its options one by one.
+        server_lr: step size of the server.
+        server_momentum: of the server, in [0, 1[.
+        options: of `LocalSGD` and of `fedavg`.
+
+    Returns:
+        An `Algorithm`.
+
+    Raises:
+        InputError: as `fedavg`; a step size or momentum out of range.
+    """
     _server_rate(server_lr)
     checks.number("server_momentum", server_momentum, 0, 1, open_high=True)
     return replace(
@@ -400,8 +485,23 @@ def fedadam(
     tau: float = 1e-3,
     **options: Any,
 ) -> Algorithm:
-    """FedAvg with Adam at the server, epsilon `tau`. optax corrects the moments' bias, Reddi et al.
-    do not."""
+    """Make FedAdam: FedAvg with Adam at the server.
+
+    optax corrects the moments' bias; Reddi et al. do not.
+
+    Args:
+        local: what a client does; or give its options one by one.
+        server_lr: step size of the server.
+        b1, b2: decay of the two moments.
+        tau: the epsilon of Adam; large ones make it less adaptive.
+        options: of `LocalSGD` and of `fedavg`.
+
+    Returns:
+        An `Algorithm`.
+
+    Raises:
+        InputError: as `fedavg`; values out of range.
+    """
     _server_rate(server_lr)
     for name, value in (("b1", b1), ("b2", b2)):
         checks.number(name, value, 0, 1, open_high=True)
@@ -413,10 +513,20 @@ def fedadam(
 
 
 def centralized(local: LocalSGD | None = None, **options: Any) -> Algorithm:
-    """SGD on the pooled data, the upper reference: a "round" is the local training of the one who
-    holds everything.
+    """Make SGD on the pooled data, the upper reference of a federated run.
 
-    Momentum is carried over the rounds, as in one undisturbed run.
+    A "round" is the local training of the one who holds everything. Momentum is carried over the
+    rounds, as in one undisturbed run.
+
+    Args:
+        local: what is done in a round; or give its options one by one.
+        options: of `LocalSGD`.
+
+    Returns:
+        An `Algorithm`, which pools the clients by itself.
+
+    Raises:
+        InputError: as `fedavg`.
     """
     local = with_local(local, options)
     return Algorithm(

@@ -1,4 +1,7 @@
-"""What the clients hold: padded arrays with a mask and the weights of the average."""
+"""What the clients hold: padded arrays with a mask and the weights of the average.
+
+Source: the weights p_i = n_i / n are those of McMahan et al. (2017).
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -21,7 +24,7 @@ Weights = Literal["size", "uniform"] | Float[ArrayLike, " N"]
 @register()
 @dataclass(frozen=True)
 class ClientData:
-    """N clients, n_max places each. Build it with `pad_clients`.
+    """N clients, n_max places each; build it with `pad_clients`.
 
     Attributes:
         x, y: (N, n_max, ...) arrays, or PyTrees of them. The places after a client's own examples
@@ -37,6 +40,7 @@ class ClientData:
 
     @property
     def n_clients(self) -> int:
+        """Number of clients, N."""
         return self.mask.shape[0]
 
     @property
@@ -76,19 +80,33 @@ def pad_clients(
     weights: Weights = "size",
     allow_missing: bool = False,
 ) -> ClientData:
-    """Deal examples out to clients by their index arrays (`label_partition` and the others give
-    them).
+    """Deal examples out to clients by their index arrays.
+
+    `label_partition`, `dirichlet_partition`, `iid_partition` and `consecutive_pairs_partition` give
+    these. Memory is N times the largest client's: for very unequal clients consider several runs.
 
     Args:
-        x, y: all examples, leading axis n.
+        x, y: all examples, leading axis n; arrays, or PyTrees of them.
+        parts: N index arrays into the examples.
         weights: "size" for p_i = n_i / n, which makes the average minimise the pooled loss;
             "uniform" for 1 / N, as much published code has it; or N positive numbers, which are
             normalised.
         allow_missing: accept integer classes of `y` that no client holds.
 
+    Returns:
+        A `ClientData`.
+
     Raises:
         InputError: a client without examples, NaN or infinity at a client, a class held by nobody,
             indices out of range, weights that are not N positive numbers.
+
+    Examples:
+        >>> x, y = np.arange(5.0)[:, None], np.array([0, 1, 0, 1, 1])
+        >>> clients = pad_clients(x, y, [np.array([0, 1, 2]), np.array([3, 4])])
+        >>> clients.mask.tolist()
+        [[True, True, True], [True, True, False]]
+        >>> [round(float(p), 3) for p in clients.weights]
+        [0.6, 0.4]
     """
     checks.flag("allow_missing", allow_missing)
     x, y = (jax.tree.map(partial(_numbers, name), a) for name, a in (("x", x), ("y", y)))
@@ -99,7 +117,7 @@ def pad_clients(
         shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves((x, y))[:5])
         raise InputError(
             f"x, y: shapes {shapes} given; the same leading axis, of at least one example, is "
-            f"needed"
+            "needed"
         )
     places_of = [_indices(i, part, max(sizes)) for i, part in enumerate(each("parts", parts))]
     if not places_of:
@@ -120,8 +138,7 @@ def pad_clients(
         if missing.size:
             raise InputError(
                 f"parts: class {', '.join(map(str, missing[:5].tolist()))} is held by none of the "
-                f"{len(parts)} "
-                "clients; mend the partition, or allow_missing=True to train without"
+                f"{len(parts)} clients; mend the partition, or allow_missing=True to train without"
             )
     longest = max(map(len, places_of))
     places = np.stack([np.resize(part, longest) for part in places_of])
@@ -145,8 +162,7 @@ def client_weights(weights: Weights, counts: Int[np.ndarray, " N"]) -> Float[np.
 
 
 def each(name: str, given: Any) -> Iterable[Any]:
-    """What is given client by client: a sequence or an array with the clients along its first
-    axis."""
+    """Unpack what is given client by client: a sequence, or an array with the clients first."""
     if (
         isinstance(given, str | dict)
         or not hasattr(given, "__iter__")
@@ -166,8 +182,7 @@ def check_clients_given(clients: Any) -> None:
     if len(mask) != 2 or 0 in mask or any(s[:2] != mask for s in shapes) or weights != mask[:1]:
         raise InputError(
             f"clients: shapes {', '.join(map(str, shapes[1:5]))}, mask {mask} and weights "
-            f"{weights} given; "
-            "(N, n, ...), (N, n) and (N,) are needed, as pad_clients makes them"
+            f"{weights} given; (N, n, ...), (N, n) and (N,) are needed, as pad_clients makes them"
         )
 
 
@@ -179,9 +194,8 @@ def _indices(i: int, part: ArrayLike, n: int) -> np.ndarray:
     part = np.asarray(checks.real(f"parts: client {i}", part))
     if part.ndim != 1 or not np.issubdtype(part.dtype, np.integer):
         raise InputError(
-            f"parts: client {i} has {part.dtype} of shape {part.shape}, an index array (n_i,) "
-            f"is "
-            f"needed"
+            f"parts: client {i} has {part.dtype} of shape {part.shape}, an index array (n_i,) is "
+            "needed"
         )
     if part.min() < 0 or part.max() >= n:
         raise InputError(

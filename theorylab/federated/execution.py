@@ -1,5 +1,4 @@
-"""How the clients of a round are run: in one loop, batched, over a mesh, or from the host on all of
-its cores.
+"""How the clients of a round are run: in one loop, batched, over a mesh, or from the host.
 
 The results agree up to rounding; what a client does is in `local`.
 """
@@ -41,10 +40,11 @@ def best_axis(client: Client, start: Start, mine: Mine, clients: ClientData) -> 
 
 
 def run_clients(client: Client, axis: ClientAxis) -> RunClients:
-    """(start, what S clients take along, their numbers, their keys, all clients' data) -> results,
-    leading axis S.
+    """How the clients of one round are run along a client axis: a function of what they are sent.
 
-    "threads" and "host" compile what they run themselves; the others may be called under jit.
+    It maps (start, what S clients take along, their numbers, their keys, all clients' data) to
+    results with leading axis S. "threads" and "host" compile what they run themselves; the others
+    may be called under jit.
     """
     if axis == "host":
         return _host(client)
@@ -72,8 +72,7 @@ def check_axis(axis: Any) -> None:
 
 
 def remembered(make: Callable[..., Any], *parts: Any) -> Any:
-    """`make(*parts)`, where `make` is an `lru_cache`: what was compiled for equal parts serves
-    again.
+    """`make(*parts)`, where `make` is an `lru_cache`, so that what was compiled serves again.
 
     Parts that cannot be hashed (a user's function may hold arrays) are made anew.
     """
@@ -141,8 +140,10 @@ def _threads(client: Client) -> RunClients:
 
 
 def _at_once(program: Callable[..., Any], *args: Any) -> int | None:
-    """One client at a time where the program holds calls that would wait for each other, else one a
-    core (None)."""
+    """How many clients run at a time: one where they would wait for each other, else None.
+
+    None is one per core.
+    """
     return 1 if linalg.waiting_calls(program, *args) else None
 
 
@@ -152,8 +153,10 @@ def _stacked(results: list[LocalResult]) -> LocalResult:
 
 
 def _sharded(client: Client, mesh: Mesh) -> RunClients:
-    """The chosen clients' data are spread over all devices of the mesh; S is rounded up by running
-    some twice."""
+    """Spread the chosen clients' data over all devices of the mesh.
+
+    S is rounded up by running some twice.
+    """
     mesh = Mesh(mesh.devices, mesh.axis_names)  # its axes in automatic mode
     names, devices = tuple(mesh.axis_names), mesh.size
     spread, everywhere = PartitionSpec(names), PartitionSpec()

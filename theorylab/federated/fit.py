@@ -1,5 +1,9 @@
-"""One training loop for every federated algorithm: metrics of each round, progress, checkpoints,
-resume."""
+"""One training loop for every federated algorithm: rounds, metrics, progress, checkpoints.
+
+A run that was cut off continues from its checkpoint, to the same result bit by bit.
+
+Source: the loop has none; the algorithms are cited in `theorylab.federated.algorithms`.
+"""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -40,14 +44,19 @@ History = dict[str, np.ndarray]
 
 
 class RoundDivergenceError(DivergenceError):
-    """The model of `client` became NaN or infinite in round `step` (counted from 0)."""
+    """The model of a client became NaN or infinite in a round.
+
+    Args:
+        step: number of the round, counted from 0.
+        rounds: rounds that were asked for.
+        client: number of the client.
+    """
 
     def __init__(self, step: int, rounds: int, client: int) -> None:
         FloatingPointError.__init__(
             self,
             f"the model of client {client} is not finite after round {step} of {rounds} (counted "
-            f"from 0); use a "
-            "smaller lr or fewer local steps",
+            "from 0); use a smaller lr or fewer local steps",
         )
         self.step, self.seed, self.client = step, None, client
 
@@ -57,11 +66,12 @@ class FederatedFit:
     """A federated training run.
 
     Attributes:
-        params, state: the averaged model; f: its pure eval-mode function `f(params, x)`.
+        params, state: the averaged model.
+        f: its pure eval-mode function `f(params, x)`.
         rounds: number of rounds made.
         loss, drift: (rounds,) see `RoundMetrics`.
         eval_rounds: (e,) numbers of rounds after which the evaluation sets were looked at, 0 for
-        the start.
+            the start.
         evaluations: "<set>_loss" and "<set>_accuracy" of the averaged model, each (e,).
         federated_state: to go on with by hand: `algorithm.bind(...).round(federated_state, ...)`.
         model: trained copy of the module in eval mode; None for a plain function.
@@ -89,7 +99,7 @@ class FederatedFit:
         )
 
 
-def federated_fit(
+def federated_fit(  # noqa: C901, PLR0913
     model: Model,
     clients: ClientData,
     *,
@@ -107,35 +117,59 @@ def federated_fit(
     on_round: Callable[[int, FederatedState], None] | None = None,
     progress: bool | None = None,
 ) -> FederatedFit:
-    """Train one model over many clients, round by round. The model and the arrays given are not
-    changed.
+    """Train one model over many clients, round by round.
+
+    The model and the arrays given are not changed. For rounds of your own, `Algorithm.bind` gives
+    the `init` / `round` pair that this loops over.
 
     Args:
         model: Flax NNX module, trained in train mode, or `f(params, x)` with `params`.
         clients: made by `pad_clients`; the algorithm `centralized` pools them itself.
         algorithm: `fedavg(lr=0.1, epochs=5, batch_size=64)` or another of this package.
+        rounds: number of rounds.
         key: typed key; draws the participants, the batches, the augmentation and the dropout masks.
         params: where to start; needed for a function, optional for a module (default: its own
-        parameters).
-        loss: (outputs, y) -> one value an example.
+            parameters).
+        loss: (outputs, y) -> one value per example.
         eval_data: (x, y), or several of them by name; the averaged model is evaluated on them in
             eval mode before the first round, after every `eval_every` rounds and after the last.
+        eval_every: rounds from one evaluation to the next.
+        eval_batch_size: examples evaluated at once.
         client_axis: how clients are run, see `Algorithm.bind`; it does not change the result beyond
-        rounding.
+            rounding.
         checkpoint: folder; the run is saved there every `checkpoint_every` rounds and at its end,
             and continued from there if it was cut off, to the same result bit by bit. Data, start,
             key and options must be the same; the number of rounds may grow. Functions (model, loss,
             server optimizer, schedule of lr) cannot be compared: take a new folder when you change
             them.
+        checkpoint_every: rounds from one checkpoint to the next.
         on_round: called with the number of rounds made and the state after them, for every round
             made in this call and for the start (0): to keep models on the way, or to stop by
             raising.
         progress: a bar on stderr; by default only on a terminal.
 
+    Returns:
+        A `FederatedFit`.
+
     Raises:
         InputError: shapes, labels or counts that do not fit together, naming the client where there
-        is one.
+            is one.
         RoundDivergenceError: NaN or infinity in a client's model, naming client and round.
+
+    Source:
+        the algorithms are cited in `theorylab.federated.algorithms`.
+
+    Examples:
+        >>> from theorylab.federated import fedavg, iid_partition, pad_clients
+        >>> x = np.array([[-2.0], [-1.0], [1.0], [2.0]] * 10)
+        >>> y = (x[:, 0] > 0).astype(int)
+        >>> clients = pad_clients(x, y, iid_partition(y, 4, jax.random.key(0)))
+        >>> logits = lambda w, x: x * w
+        >>> run = federated_fit(logits, clients, algorithm=fedavg(lr=0.5, epochs=1, batch_size=5),
+        ...                     rounds=3, key=jax.random.key(1), params=jnp.zeros(2),
+        ...                     eval_data=(x, y), progress=False)
+        >>> run.accuracy.tolist()
+        [0.5, 1.0, 1.0, 1.0]
     """
     checks.key("key", key)
     rounds, eval_every = checks.count("rounds", rounds, 0), checks.count("eval_every", eval_every)
@@ -174,7 +208,7 @@ def federated_fit(
         if done > rounds:
             raise InputError(
                 f"rounds: {rounds} asked, the run in {checkpoint} has made {done} already; ask "
-                f"for more"
+                "for more"
             )
         if done == 0:
             _append(history, evaluate(current, 0))
@@ -220,8 +254,10 @@ def federated_fit(
 
 @dataclass(frozen=True)
 class _Pure:
-    """A model's pure function. Equal for modules of one architecture: what was compiled for one
-    serves the others."""
+    """A model's pure function, equal for modules of one architecture.
+
+    So what was compiled for one serves the others.
+    """
 
     identity: Any
     function: Callable[..., Any] = field(compare=False)
@@ -233,8 +269,11 @@ class _Pure:
 def as_functions(
     model: Model, params: Params | None
 ) -> tuple[Callable[..., Any], Callable[..., Any], Params, State]:
-    """(train-mode (params, state, x) -> (output, state), eval-mode (params, state, x) -> output,
-    params, state)."""
+    """Two pure functions of a model, in train and in eval mode, with its parameters and state.
+
+    Returns train-mode (params, state, x) -> (output, state), eval-mode (params, state, x) ->
+    output, params and state.
+    """
     if isinstance(model, nnx.Module):
         graph = nnx.split(model)[0]
         apply, own, state = split(model, train=True)
@@ -258,16 +297,17 @@ def as_functions(
 
 
 def check_clients(clients: ClientData, loss: Loss, output: Callable[[Any], Any]) -> None:
-    """What reaches the model: finite numbers, and targets that fit its outputs. The error names the
-    client."""
+    """Refuse what must not reach the model: numbers that are not finite, targets that do not fit.
+
+    The error names the client.
+    """
     for leaf in jax.tree.leaves((clients.x, clients.y)):
         if jnp.issubdtype(leaf.dtype, jnp.inexact):
             finite = np.asarray(jnp.isfinite(leaf).reshape(clients.n_clients, -1).all(1))
             if not finite.all():
                 raise InputError(
-                    f"clients: NaN or infinite entries at client {int(np.argmin(finite))}; "
-                    f"remove "
-                    f"them"
+                    f"clients: NaN or infinite entries at client {int(np.argmin(finite))}; remove "
+                    "them"
                 )
     counts = np.asarray(clients.counts)
     if not counts.all():

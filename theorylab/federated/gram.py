@@ -1,17 +1,19 @@
-"""SCAFFOLD and FedAvg on least squares through the Gram matrix: a round costs the same for any
-number of local steps.
+"""SCAFFOLD and FedAvg on least squares through the Gram matrix, whatever the number of local steps.
 
 With theta = Phi^T a, h_i = Phi^T beta_i and G = Phi Phi^T over all clients' examples, client i's M
-steps touch the fitted values u = G_i: a alone (our derivation):
+steps touch the fitted values u = G_i: a alone:
 
-    u_{k+1} = B u_k + q,   B = I - (eta / n_i) G_ii,   q = eta (G_i: beta_i + G_ii Y_i / n_i)
-    sum_{k<M} u_k = s1(B) u_0 + s2(B) q,   s1(r) = sum_{k<M} r^k,   s2(r) = sum_{k<M} (M - 1 - k)
-    r^k a_i = a + M eta beta_i - (eta / n_i) E_i delta_i,   delta_i = sum_{k<M} u_k - M Y_i
+    u_{k+1} = B u_k + q,  B = I - (eta / n_i) G_ii,  q = eta (G_i: beta_i + G_ii Y_i / n_i)
+    sum_{k<M} u_k = s1(B) u_0 + s2(B) q
+    s1(r) = sum_{k<M} r^k,  s2(r) = sum_{k<M} (M - 1 - k) r^k
+    a_i = a + M eta beta_i - (eta / n_i) E_i delta_i,  delta_i = sum_{k<M} u_k - M Y_i
 
 The functions of B come from one eigendecomposition of each G_ii. Since sum_i p_i beta_i = 0,
 averaging gives a+ = a - sum_i p_i (eta / n_i) E_i delta_i, and the h update becomes beta_i+ = (a+ -
 a) / (M eta) + E_i delta_i / (M n_i): only G_i: beta_i has to be carried, and a round is one product
 G a+ and one of each V_i.
+
+Source: our derivation, docs/derivations/federated_least_squares.md, statement 8.
 """
 
 from collections.abc import Sequence
@@ -33,7 +35,7 @@ from theorylab.federated.step_size import check_step_size
 
 @dataclass(frozen=True)
 class GramRun:
-    """Rounds in the dual: NumPy arrays in float64.
+    """Rounds of SCAFFOLD or FedAvg in the dual: NumPy arrays in float64.
 
     Attributes:
         dual: (n, K) a after the last round; theta = Phi^T a.
@@ -46,8 +48,17 @@ class GramRun:
     fitted: Float[np.ndarray, "T n K"]
 
     def predict(self, G_eval: Float[ArrayLike, "m n"]) -> Float[np.ndarray, "T m K"]:
-        """Predictions after every round at examples whose products with the training features are
-        `G_eval`."""
+        """Predictions after every round at other examples.
+
+        Args:
+            G_eval: (m, n) their products with the training features.
+
+        Returns:
+            (rounds, m, K) predictions.
+
+        Raises:
+            InputError: another number of columns.
+        """
         G_eval = np.asarray(
             checks.finite("G_eval", G_eval, shape=(None, len(self.dual))), np.float64
         )
@@ -66,20 +77,35 @@ def scaffold_gram(
     rounds: int,
     weights: Weights = "size",
 ) -> GramRun:
-    """The iterates of `scaffold_least_squares` from theta = 0, at a cost independent of M and p.
+    """Compute the iterates of `scaffold_least_squares` from theta = 0, at a cost without M and p.
 
-    Memory: G, and N n_max^2 numbers for the eigenvectors. Computed in float64. Use it up to n of
-    about 20,000.
+    Use it up to n of about 20,000 (memory: G, and N n_max^2 numbers for the eigenvectors, in
+    float64); beyond, or with few features, `scaffold_least_squares`.
 
     Args:
         G: (n, n) Gram matrix of the features of all examples, client after client.
         Y: (n, K) targets in the same order, or (n,).
         sizes: n_i, summing to n.
-        eta, local_steps, rounds, weights: as for `scaffold_least_squares`.
+        eta: local step size below 2 / lambda_max(H_i) for every client.
+        local_steps: M, gradient steps per round.
+        rounds: number of rounds.
+        weights: p_i of the average, as for `pad_clients`.
+
+    Returns:
+        A `GramRun`.
 
     Raises:
         InputError: eta of 2 / lambda_max or above, with both numbers; a client without examples or
             with NaN; shapes that do not fit.
+
+    Source:
+        our derivation, docs/derivations/federated_least_squares.md, statement 8.
+
+    Examples:
+        >>> phi, y = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([1.0, 2.0])
+        >>> run = scaffold_gram(gram(phi), y, [1, 1], eta=0.2, local_steps=5, rounds=200)
+        >>> (phi.T @ run.dual).round(6).ravel().tolist()
+        [1.0, 1.0]
     """
     return _run(True, G, Y, sizes, eta, local_steps, rounds, weights)
 
@@ -94,7 +120,26 @@ def fedavg_gram(
     rounds: int,
     weights: Weights = "size",
 ) -> GramRun:
-    """The iterates of `fedavg_least_squares` likewise. Arguments and errors as `scaffold_gram`."""
+    """Compute the iterates of `fedavg_least_squares` from theta = 0, at a cost without M and p.
+
+    Args:
+        G: (n, n) Gram matrix of the features of all examples, client after client.
+        Y: (n, K) targets in the same order, or (n,).
+        sizes: n_i, summing to n.
+        eta: local step size below 2 / lambda_max(H_i) for every client.
+        local_steps: M, gradient steps per round.
+        rounds: number of rounds.
+        weights: p_i of the average, as for `pad_clients`.
+
+    Returns:
+        A `GramRun`.
+
+    Raises:
+        InputError: as `scaffold_gram`.
+
+    Source:
+        our derivation, docs/derivations/federated_least_squares.md, statement 8.
+    """
     return _run(False, G, Y, sizes, eta, local_steps, rounds, weights)
 
 
@@ -104,7 +149,22 @@ def gram(
     *,
     columns: int = 4096,
 ) -> Float[np.ndarray, "n m"]:
-    """Phi other^T (Phi Phi^T by default) summed in float64, a block of columns at a time."""
+    """Compute Phi other^T (Phi Phi^T by default), summed in float64, a block of columns at a time.
+
+    Args:
+        Phi: (n, p) features.
+        other: (m, p) features; Phi itself if None.
+        columns: columns per block.
+
+    Returns:
+        (n, m) products.
+
+    Raises:
+        InputError: NaN, or shapes that do not fit.
+
+    Source:
+        definition.
+    """
     phi = np.asarray(checks.finite("Phi", Phi, ndim=2))
     second = (
         phi
@@ -251,7 +311,7 @@ def _checked(
     if not np.issubdtype(counts.dtype, np.integer) or counts.sum() != len(G):
         raise InputError(
             f"sizes = {checks.shown(counts.tolist())}; whole numbers that sum to {len(G)} are "
-            f"needed"
+            "needed"
         )
     for i, end in enumerate(np.cumsum(counts)):
         if counts[i] < 1:

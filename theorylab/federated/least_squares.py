@@ -4,12 +4,15 @@ Client i holds features Phi_i (n_i, p) and targets Y_i (n_i, K), with the loss F
 theta - Y_i|^2 / (2 n_i); its Hessian is H_i = Phi_i^T Phi_i / n_i and b_i = Phi_i^T Y_i / n_i. A
 round takes M full-batch gradient steps of size eta at every client, from theta:
 
-    h_i  <-  h_i + (theta - theta_i) / (M eta)           theta_i: the client's own result of the
-    round before v    <-  v - eta (H_i v - b_i - h_i),  M times       from v = theta; FedAvg has h_i
-    = 0 theta <- sum_i p_i theta_i
+    h_i   <-  h_i + (theta - theta_i) / (M eta)     theta_i: the client's result of the last round
+    v     <-  v - eta (H_i v - b_i - h_i), M times  from v = theta; FedAvg has h_i = 0
+    theta <-  sum_i p_i theta_i
 
-With full participation this is SCAFFOLD option II, h_i = c_i - c (Yu et al. 2022, TCT; our
-derivation). The number of operations grows with M and p; `scaffold_gram` does without either.
+With full participation this is SCAFFOLD's option II with h_i = c_i - c. The number of operations
+grows with M and p; that of `scaffold_gram` does not.
+
+Source: Karimireddy et al. (2020), algorithm 1, option II; the form is that of Yu et al. (2022,
+TCT), stage 2, and of our derivation, docs/derivations/federated_least_squares.md, statement 1.
 """
 
 from collections.abc import Sequence
@@ -34,8 +37,13 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class LeastSquaresState:
-    """theta (p, K); corrections h (N, p, K); the clients' own results of the last round, local (N,
-    p, K)."""
+    """Where a run of SCAFFOLD or FedAvg on least squares stands.
+
+    Attributes:
+        theta: (p, K) the averaged model.
+        h: (N, p, K) the corrections.
+        local: (N, p, K) the clients' own results of the last round.
+    """
 
     theta: Float[Array, "p K"]
     h: Float[Array, "N p K"]
@@ -44,9 +52,13 @@ class LeastSquaresState:
 
 @dataclass(frozen=True)
 class LeastSquaresRun:
-    """theta (p, K) after the last round; `state` to go on from; after every round, theta (rounds,
-    p, K) if `keep_trajectory`, and predictions (rounds, m, K) if `Phi_eval` was given. NumPy arrays
-    in the features' precision.
+    """Rounds of SCAFFOLD or FedAvg on least squares: NumPy arrays in the features' precision.
+
+    Attributes:
+        theta: (p, K) after the last round.
+        state: to go on from.
+        trajectory: (rounds, p, K) theta after every round, if asked for, else None.
+        predictions: (rounds, m, K) at `Phi_eval` after every round, else None.
     """
 
     theta: Float[np.ndarray, "p K"]
@@ -55,7 +67,7 @@ class LeastSquaresRun:
     predictions: Float[np.ndarray, "T m K"] | None
 
 
-def scaffold_least_squares(
+def scaffold_least_squares(  # noqa: PLR0913
     Phi: Blocks,
     Y: Blocks,
     *,
@@ -67,15 +79,23 @@ def scaffold_least_squares(
     Phi_eval: Float[ArrayLike, "m p"] | None = None,
     keep_trajectory: bool = False,
 ) -> LeastSquaresRun:
-    """Rounds of SCAFFOLD with full participation and server step 1, from theta = 0 or from `state`.
+    """Run SCAFFOLD on least squares with full participation, from theta = 0 or from a state.
+
+    Use it where p is small or n beyond 20,000; `scaffold_gram` costs the same for any M and p.
 
     Args:
-        Phi, Y: (N, n, p) and (N, n, K), or one (n_i, p) and (n_i, K) array a client; float64 arrays
-            are computed in float64, also where JAX is in its float32 mode.
+        Phi, Y: (N, n, p) and (N, n, K), or one (n_i, p) and (n_i, K) array per client; float64
+            arrays are computed in float64, also where JAX is in its float32 mode.
         eta: local step size below 2 / lambda_max(H_i) for every i; `stable_step_size` gives one.
-        local_steps: M.
+        local_steps: M, gradient steps per round.
+        rounds: number of rounds.
         weights: p_i of the average, as for `pad_clients`.
-        keep_trajectory: theta after every round; rounds p K numbers.
+        state: where to go on from; by default from 0.
+        Phi_eval: (m, p) features at which to predict after every round.
+        keep_trajectory: keep theta after every round, rounds p K numbers.
+
+    Returns:
+        A `LeastSquaresRun`.
 
     Raises:
         InputError: eta of 2 / lambda_max or above, with both numbers; a client without examples or
@@ -84,7 +104,7 @@ def scaffold_least_squares(
     return _run(True, Phi, Y, eta, local_steps, rounds, weights, state, Phi_eval, keep_trajectory)
 
 
-def fedavg_least_squares(
+def fedavg_least_squares(  # noqa: PLR0913
     Phi: Blocks,
     Y: Blocks,
     *,
@@ -96,12 +116,30 @@ def fedavg_least_squares(
     Phi_eval: Float[ArrayLike, "m p"] | None = None,
     keep_trajectory: bool = False,
 ) -> LeastSquaresRun:
-    """The same without the correction h: FedAvg. Arguments and errors as
-    `scaffold_least_squares`."""
+    """Run FedAvg on least squares: the same loop without corrections.
+
+    Its limit is biased for M > 1 where clients differ (`fedavg_fixed_point`).
+
+    Args:
+        Phi, Y: (N, n, p) and (N, n, K), or one (n_i, p) and (n_i, K) array per client.
+        eta: local step size below 2 / lambda_max(H_i) for every i.
+        local_steps: M, gradient steps per round.
+        rounds: number of rounds.
+        weights: p_i of the average, as for `pad_clients`.
+        state: where to go on from; by default from 0.
+        Phi_eval: (m, p) features at which to predict after every round.
+        keep_trajectory: keep theta after every round, rounds p K numbers.
+
+    Returns:
+        A `LeastSquaresRun`.
+
+    Raises:
+        InputError: as `scaffold_least_squares`.
+    """
     return _run(False, Phi, Y, eta, local_steps, rounds, weights, state, Phi_eval, keep_trajectory)
 
 
-def _run(
+def _run(  # noqa: PLR0913
     correct: bool,
     Phi: Blocks,
     Y: Blocks,
@@ -153,7 +191,7 @@ def _run(
 
 
 @partial(jax.jit, static_argnames=("rounds", "correct", "keep"))
-def _scan(
+def _scan(  # noqa: PLR0913
     state: LeastSquaresState,
     phi: Float[Array, "N n p"],
     y: Float[Array, "N n K"],
@@ -194,6 +232,7 @@ def _check_state(state: Any, n: int, p: int, k: int) -> None:
 
 
 def check_blocks(phi: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> None:
+    """Refuse features and targets of different numbers of clients or rows."""
     if len(phi) != len(y):
         raise InputError(f"Y: {len(y)} clients given, Phi has {len(phi)}")
     for i, (a, b) in enumerate(zip(phi, y, strict=True)):
@@ -207,6 +246,7 @@ def float64_if(dtype: Any) -> Any:
 
 
 def pad_zeros(arrays: Sequence[np.ndarray], dtype: Any) -> Float[Array, "N n c"]:
+    """Stack arrays of different lengths, padded by rows of zeros."""
     longest = max(map(len, arrays))
     return jnp.stack(
         [jnp.asarray(np.pad(a.astype(dtype), ((0, longest - len(a)), (0, 0)))) for a in arrays]

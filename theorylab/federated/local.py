@@ -1,9 +1,9 @@
-"""What a client does in a round: gradient steps on its own examples. Every algorithm of this
-package shares it.
+"""What a client does in a round: gradient steps on its own examples, shared by every algorithm.
 
 A step from v, with g the gradient of the client's loss at a batch, w the model that the round
-started from and s the shift that the algorithm adds (SCAFFOLD: c - c_i):  m <- rho m + (g + decay v
-+ mu (v - w) + s),  v <- v - lr m.
+started from and s the shift that the algorithm adds (SCAFFOLD: c - c_i):
+
+    m <- rho m + (g + decay v + mu (v - w) + s),  v <- v - lr m
 """
 
 from collections.abc import Callable
@@ -28,20 +28,27 @@ _ORDER, _AUGMENT, _STREAMS = 0xFED0001, 0xFED0002, 0xFED0003
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSGD:
-    """Local training of one round. Exactly one of `epochs` and `steps`.
+    """Local training of one round, by exactly one of `epochs` and `steps`.
 
     Attributes:
         lr: step size, or a function of the number of the round (an optax schedule).
         epochs: passes over the client's examples, each of ceil(n_i / batch_size) steps, the last
-        batch shorter.
+            batch shorter.
         steps: gradient steps, the same number at every client.
-        batch_size: examples a step, drawn by a new permutation every epoch; None for all of the
-        client's examples.
+        batch_size: examples per step, drawn by a new permutation every epoch; None for all of the
+            client's examples.
         momentum: rho, the buffer starting at zero every round (`carry_momentum` of the algorithm
-        keeps it).
+            keeps it).
         weight_decay: of the L2 kind, added to the gradient.
         prox_mu: FedProx's mu.
         augment: (key, x of a batch) -> x, drawn anew every step.
+
+    Raises:
+        InputError: none or both of `epochs` and `steps`; numbers out of range.
+
+    Source:
+        the plain steps of McMahan et al. (2017), algorithm 1, ClientUpdate; the proximal term of
+        Li et al. (2020).
     """
 
     lr: float | Callable[[Any], Any]
@@ -83,7 +90,7 @@ class LocalSGD:
     def effective_steps(self, tau: Any) -> Any:
         """a_i: displacement of tau steps along a constant gradient, in units of lr times it.
 
-        tau without momentum, (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho) with (Wang et al.
+        tau without momentum, (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho) with it (Wang et al.
         2020, FedNova).
         """
         rho, tau = self.momentum, checks.nonnegative("tau", tau)
@@ -99,8 +106,10 @@ class Start(NamedTuple):
 
 
 class Mine(NamedTuple):
-    """What one client takes along: the shift of its gradients and its momentum buffer; () where
-    there is none."""
+    """What one client takes along into a round.
+
+    The shift of its gradients and its momentum buffer; () where there is none.
+    """
 
     shift: PyTree[Array]
     momentum: PyTree[Array]
@@ -111,7 +120,14 @@ class Mine(NamedTuple):
 class LocalResult:
     """What a client sends back; of S clients, with a leading axis S.
 
-    `loss` is the mean training loss over its steps, each before its update; `steps` is tau_i.
+    Attributes:
+        params, state: its model.
+        momentum: its momentum buffer, or ().
+        loss: mean training loss over its steps, each before its update.
+        steps: tau_i, the number of its steps.
+
+    Source:
+        McMahan et al. (2017), algorithm 1.
     """
 
     params: Params
@@ -130,12 +146,13 @@ class _Carry(NamedTuple):
 
 @dataclass(frozen=True)
 class Client:
-    """The primitive, taken apart into begin, step, finish so that whoever runs the clients also
-    drives the loop.
+    """The client primitive, taken apart into begin, step and finish.
+
+    So whoever runs the clients also drives the loop.
 
     Attributes:
         apply: train-mode (params, state, x) -> (output, state).
-        loss: (output, y) -> one value an example.
+        loss: (output, y) -> one value per example.
         orders: epochs of a round for which an order is drawn, enough for every client.
     """
 
@@ -146,11 +163,13 @@ class Client:
 
     @classmethod
     def of(cls, local: LocalSGD, apply: Any, loss: Any, clients: ClientData) -> "Client":
+        """The primitive of these clients, with orders of batches enough for the largest."""
         counts = np.asarray(clients.counts)
         orders = int(np.max(-(-local.step_counts(counts) // local.batches(counts))))
         return cls(local, apply, loss, 0 if local.batch_size is None else orders)
 
     def steps(self, i: Int[Array, ""], clients: ClientData) -> Int[Array, ""]:
+        """Steps that client i takes in a round."""
         return self.local.step_counts(clients.mask[i].sum(dtype=jnp.int32))
 
     def begin(
@@ -175,6 +194,7 @@ class Client:
         key: Key[Array, ""],
         clients: ClientData,
     ) -> _Carry:
+        """Take one gradient step on one batch."""
         local = self.local
         if local.batch_size is None:
             x, y, inside = jax.tree.map(lambda a: a[i], (clients.x, clients.y, clients.mask))
@@ -218,29 +238,33 @@ class Client:
         return _Carry(params, state, momentum, carry.loss + value.astype(carry.loss.dtype))
 
     def finish(self, carry: _Carry, i: Int[Array, ""], clients: ClientData) -> LocalResult:
+        """What the client sends back after its last step."""
         tau = self.steps(i, clients)
         return LocalResult(carry.params, carry.state, carry.momentum, carry.loss / tau, tau)
 
     def __call__(
         self, start: Start, mine: Mine, i: Int[Array, ""], key: Key[Array, ""], clients: ClientData
     ) -> LocalResult:
-        """A whole round of client `i` as one compiled loop, which ends after the client's own
-        number of steps."""
+        """A whole round of client `i` as one compiled loop.
+
+        It ends after the client's own number of steps.
+        """
         carry, orders = self.begin(start, mine, i, key, clients)
         body = lambda t, carry: self.step(t, carry, orders, start, mine, i, key, clients)  # noqa: E731
         return self.finish(jax.lax.fori_loop(0, self.steps(i, clients), body, carry), i, clients)
 
 
 def epoch_orders(key: Key[Array, ""], epochs: int, mask: Bool[Array, " n"]) -> Int[Array, "e n"]:
-    """For every epoch a random order of a client's own examples, the places of the padding after
-    them."""
+    """Draw for every epoch a random order of a client's own examples, the padding after them."""
     draws = jax.random.uniform(jax.random.fold_in(key, _ORDER), (epochs, mask.size))
     return jnp.argsort(jnp.where(mask, draws, 2.0)).astype(jnp.int32)
 
 
 def reseed(state: State, key: Key[Array, ""]) -> State:
-    """Dropout streams drawn from the client's key, so that clients and rounds drop different
-    units."""
+    """Draw dropout streams from the client's key.
+
+    So clients and rounds drop different units.
+    """
     leaves, layout = jax.tree.flatten(state)
     for j, leaf in enumerate(leaves):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):

@@ -1,7 +1,7 @@
 """Who holds which example: label skew, Dirichlet skew, consecutive classes, iid.
 
-Laws of `label_partition` and `dirichlet_partition`: Li, Diao, Chen, He (2022), NIID-Bench. All
-return one increasing index array a client; the draw depends on the key and on the labels alone.
+All return one increasing index array per client; the draw depends on the key and on the labels
+alone. The two laws of label skew are those of the benchmark of Li, Diao, Chen, He (2022).
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,29 @@ _TRIES = 10_000  # draws of a Dirichlet partition before giving up
 
 
 def iid_partition(labels: Int[ArrayLike, " n"], n_clients: int, key: Key[Array, ""]) -> Partition:
-    """All examples in random order, cut into `n_clients` parts whose sizes differ by one at most.
+    """Deal all examples out in random order, in parts whose sizes differ by one at most.
+
+    Use it as the homogeneous control; `label_partition` and `dirichlet_partition` make clients
+    differ.
+
+    Args:
+        labels: (n,) class of every example; only their number counts.
+        n_clients: N.
+        key: typed key.
+
+    Returns:
+        N sorted arrays of indices.
 
     Raises:
         InputError: fewer examples than clients.
+
+    Source:
+        McMahan et al. (2017), section 3, IID.
+
+    Examples:
+        >>> import jax
+        >>> [len(part) for part in iid_partition(np.zeros(10, int), 3, jax.random.key(0))]
+        [4, 3, 3]
     """
     labels, n_clients = _labels(labels), checks.count("n_clients", n_clients)
     return _checked(np.array_split(generator(key).permutation(len(labels)), n_clients))
@@ -36,16 +55,32 @@ def label_partition(
     *,
     allow_missing: bool = False,
 ) -> Partition:
-    """Each client holds `classes_per_client` classes (#C = c): class i mod K, and c - 1 others
-    drawn at random.
+    """Give each client a number of classes (#C = c): class i mod K, and c - 1 others at random.
 
     The examples of a class, shuffled, are split evenly among the clients that hold it.
 
     Args:
+        labels: (n,) class of every example.
+        n_clients: N.
+        classes_per_client: c.
+        key: typed key.
         allow_missing: accept classes that no client holds; their examples take no part.
+
+    Returns:
+        N arrays of indices.
 
     Raises:
         InputError: c outside 1 to K, a class held by nobody, a client without examples.
+
+    Source:
+        Li, Diao, Chen, He (2022), quantity-based label imbalance, as its public code draws it.
+
+    Examples:
+        >>> import jax
+        >>> labels = np.arange(12) % 3
+        >>> parts = label_partition(labels, 3, 1, jax.random.key(0))
+        >>> [sorted(set(labels[part].tolist())) for part in parts]
+        [[0], [1], [2]]
     """
     labels, rng = _labels(labels), generator(key)
     n_clients = checks.count("n_clients", n_clients)
@@ -71,17 +106,25 @@ def consecutive_pairs_partition(
     key: Key[Array, ""] | None = None,
     allow_missing: bool = False,
 ) -> Partition:
-    """Client i holds the classes i s, ..., i s + c - 1 (mod K): {0, 1}, {2, 3}, ... as in the
-    authors' MNIST example.
+    """Give client i the classes i s, ..., i s + c - 1 (mod K): {0, 1}, {2, 3}, ... by default.
 
     Args:
+        labels: (n,) class of every example.
         n_clients: K / s by default, which must then be whole.
-        classes_per_client: c; stride: s, c by default. With s < c neighbours share classes, whose
-            examples, shuffled by `key`, are split evenly among them: {0, 1, 2}, {2, 3, 4}, ... for
-            c = 3, s = 2.
+        classes_per_client: c.
+        stride: s, c by default. With s < c neighbours share classes, whose examples, shuffled by
+            `key`, are split evenly among them: {0, 1, 2}, {2, 3, 4}, ... for c = 3, s = 2.
+        key: typed key, needed where classes are shared.
+        allow_missing: accept classes that no client holds; their examples take no part.
+
+    Returns:
+        N arrays of indices.
 
     Raises:
         InputError: as `label_partition`.
+
+    Source:
+        the authors' MNIST example of Yu et al. (2022, TCT).
     """
     labels = _labels(labels)
     classes = np.unique(labels)
@@ -119,15 +162,36 @@ def dirichlet_partition(
     *,
     min_size: int = 10,
 ) -> Partition:
-    """Each class is dealt out by shares q ~ Dir(alpha 1_N); small alpha, dissimilar clients of very
-    unequal sizes.
+    """Deal each class out by shares q ~ Dir(alpha 1_N): small alpha, dissimilar clients.
 
-    Clients that already hold n / N examples or more get no share of the next class; the whole draw
-    is repeated until every client holds `min_size` examples.
+    Their sizes become very unequal. Clients that already hold n / N examples or more get no share
+    of the next class; the whole draw is repeated until every client holds `min_size` examples.
+
+    Args:
+        labels: (n,) class of every example.
+        n_clients: N.
+        alpha: concentration; 0.1 is strong heterogeneity, 100 nearly none.
+        key: typed key.
+        min_size: examples that every client must hold.
+
+    Returns:
+        N arrays of indices.
 
     Raises:
         InputError: alpha not positive, more than n / N examples asked for each client, no luck in
-        10,000 draws.
+            10,000 draws.
+
+    Source:
+        Li, Diao, Chen, He (2022), distribution-based label imbalance, as its public code draws it.
+
+    Examples:
+        >>> import jax
+        >>> labels = np.repeat(np.arange(2), 50)
+        >>> parts = dirichlet_partition(labels, 4, 0.5, jax.random.key(0))
+        >>> sorted(np.concatenate(parts).tolist()) == list(range(100))
+        True
+        >>> [np.bincount(labels[part], minlength=2).tolist() for part in parts]
+        [[7, 23], [2, 18], [11, 9], [30, 0]]
     """
     labels, rng = _labels(labels), generator(key)
     n_clients = checks.count("n_clients", n_clients)
@@ -144,8 +208,7 @@ def dirichlet_partition(
             return _checked(parts)
     raise InputError(
         f"alpha: no draw of {_TRIES} at alpha={alpha} left every one of {n_clients} clients "
-        f"{min_size} examples; raise "
-        "alpha or lower min_size"
+        f"{min_size} examples; raise alpha or lower min_size"
     )
 
 
@@ -182,8 +245,8 @@ def _split_classes(
     if missing and not allow_missing:
         raise InputError(
             f"labels: class {', '.join(map(str, missing))} held by none of the {len(held)} "
-            f"clients; take more clients, "
-            "more classes a client, or allow_missing=True to train without"
+            "clients; take more clients, more classes a client, or allow_missing=True to train "
+            "without"
         )
     parts: list[list[np.ndarray]] = [[] for _ in held]
     for c, label in enumerate(classes):
@@ -199,16 +262,17 @@ def _checked(parts: Sequence[np.ndarray]) -> Partition:
     empty = [i for i, part in enumerate(parts) if not len(part)]
     if empty:
         raise InputError(
-            f"n_clients: client {', '.join(map(str, empty[:5]))} of {len(parts)} got no "
-            f"examples; "
-            f"take fewer clients"
+            f"n_clients: client {', '.join(map(str, empty[:5]))} of {len(parts)} got no examples; "
+            "take fewer clients"
         )
     return [np.sort(part).astype(np.int64) for part in parts]
 
 
 def generator(key: Key[Array, ""]) -> np.random.Generator:
-    """NumPy's generator seeded by a typed key: partitions are drawn on the host, from sizes known
-    only there."""
+    """NumPy's generator seeded by a typed key.
+
+    Partitions are drawn on the host, from sizes known only there.
+    """
     checks.key("key", key)
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
 

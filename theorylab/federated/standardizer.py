@@ -1,5 +1,4 @@
-"""Zero mean and unit variance over all clients' features, from 2p + 1 numbers a client (Chan,
-Golub, LeVeque 1983)."""
+"""Zero mean and unit variance over all clients' features, from 2p + 1 numbers per client."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +16,16 @@ _COLUMNS = 4096  # columns in float64 at once
 
 
 class Moments(NamedTuple):
-    """What one client sends: n_i, its means (p,) and its sums of squared deviations from them (p,),
-    in float64."""
+    """What one client sends of its features, in float64.
+
+    Attributes:
+        n: number of its examples.
+        mean: (p,) means.
+        m2: (p,) sums of squared deviations from them.
+
+    Source:
+        Chan, Golub, LeVeque (1983).
+    """
 
     n: int
     mean: Float[np.ndarray, " p"]
@@ -31,9 +38,13 @@ class Standardizer:
 
     Attributes:
         mean, scale: (p,) mean and population standard deviation; scale 1 where a column is
-        constant.
+            constant.
         varies: (p,) False at constant columns (the head's bias, dead units).
         n: examples behind the statistics.
+
+    Source:
+        the pooled statistics of our derivation, docs/derivations/federated_least_squares.md,
+        statements 7 and 10.
     """
 
     mean: Float[np.ndarray, " p"]
@@ -43,8 +54,10 @@ class Standardizer:
 
     @property
     def live(self) -> int:
-        """Number of columns that vary, which is trace(Phi Phi^T) / n of the standardised training
-        features."""
+        """Number of columns that vary.
+
+        It is trace(Phi Phi^T) / n of the standardised training features.
+        """
         return int(self.varies.sum())
 
     def apply(self, F: Float[ArrayLike, "n p"]) -> Float[np.ndarray, "n p"]:
@@ -60,7 +73,20 @@ class Standardizer:
 
 
 def client_moments(F: Float[ArrayLike, "n_i p"]) -> Moments:
-    """What a client computes from its own features."""
+    """Compute what a client sends of its own features.
+
+    Args:
+        F: (n_i, p) features.
+
+    Returns:
+        Its `Moments`.
+
+    Raises:
+        InputError: no example, or NaN.
+
+    Source:
+        Chan, Golub, LeVeque (1983).
+    """
     return _moments("F", F)
 
 
@@ -76,8 +102,28 @@ def _moments(name: str, F: Float[ArrayLike, "n_i p"]) -> Moments:
 
 
 def combine_moments(moments: Sequence[Moments]) -> Moments:
-    """Of the union: M2 = sum_i M2_i + sum_i n_i (mean_i - mean)^2, which does not cancel as sums of
-    squares do."""
+    """Pool the moments of several clients: those of the union of their examples.
+
+    M2 = sum_i M2_i + sum_i n_i (mean_i - mean)^2, which does not cancel as sums of squares do.
+
+    Args:
+        moments: one `Moments` per client.
+
+    Returns:
+        The pooled `Moments`.
+
+    Raises:
+        InputError: no client, or columns that do not fit.
+
+    Source:
+        Chan, Golub, LeVeque (1983); docs/derivations/federated_least_squares.md, statement 10.
+
+    Examples:
+        >>> parts = [np.array([[0.0], [2.0]]), np.array([[7.0]])]
+        >>> pooled = combine_moments([client_moments(part) for part in parts])
+        >>> pooled.n, pooled.mean.round(9).tolist(), pooled.m2.round(9).tolist()
+        (3, [3.0], [26.0])
+    """
     moments = [
         checks.instance("moments", m, Moments, "client_moments(F) of every client")
         for m in each("moments", moments)
@@ -98,10 +144,19 @@ def combine_moments(moments: Sequence[Moments]) -> Moments:
 
 
 def federated_standardizer(feature_blocks: Sequence[Float[ArrayLike, "n_i p"]]) -> Standardizer:
-    """Statistics of all clients' features together, equal to those of the pooled features.
+    """Zero mean and unit variance over all clients' features, equal to that of the pooled features.
+
+    Args:
+        feature_blocks: one (n_i, p) array per client.
+
+    Returns:
+        A `Standardizer`.
 
     Raises:
         InputError: a client without examples or with NaN, named.
+
+    Source:
+        docs/derivations/federated_least_squares.md, statement 10.
     """
     moments = []
     for i, block in enumerate(each("feature_blocks", feature_blocks)):

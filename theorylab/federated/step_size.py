@@ -16,17 +16,46 @@ Blocks = Float[np.ndarray, "N n p"] | Float[Array, "N n p"] | Sequence[Float[Arr
 
 
 def max_curvatures(Phi: Blocks) -> Float[np.ndarray, " N"]:
-    """lambda_max(H_i) of every client, H_i = Phi_i^T Phi_i / n_i, by Lanczos in the features'
-    precision."""
+    """Compute lambda_max(H_i) of every client, H_i = Phi_i^T Phi_i / n_i.
+
+    By Lanczos, in the features' precision.
+
+    Args:
+        Phi: (N, n, p), or one (n_i, p) array per client.
+
+    Returns:
+        (N,) curvatures.
+
+    Raises:
+        InputError: a client without examples or with NaN.
+
+    Source:
+        docs/derivations/federated_least_squares.md, statement 6.
+    """
     return np.array([_max_eigenvalue(block) for block in blocks("Phi", Phi)])
 
 
 def stable_step_size(Phi: Blocks, c: float = 1.0) -> float:
-    """eta = c / max_i lambda_max(H_i): stable for 0 < c < 2. With standardised features it scales
-    as 1 / p (Prop. 6).
+    """Choose eta = c / max_i lambda_max(H_i), which is stable for 0 < c < 2.
+
+    With standardised features it scales as 1 / p: never copy a step size between values of p.
+
+    Args:
+        Phi: (N, n, p), or one (n_i, p) array per client.
+        c: share of 1 / lambda_max.
+
+    Returns:
+        The step size.
 
     Raises:
         InputError: c outside (0, 2); features that are all zero.
+
+    Source:
+        docs/derivations/federated_least_squares.md, statements 6 and 7.
+
+    Examples:
+        >>> round(stable_step_size([np.diag([1.0, 2.0]), np.eye(2)]), 6)  # lambda_max = 4 / 2
+        0.5
     """
     c = checks.number("c", c, 0, 2, open_low=True, open_high=True)  # stable
     largest = max_curvatures(Phi).max()
@@ -42,16 +71,18 @@ def check_step_size(
     Phi: Sequence[Float[np.ndarray, "n_i p"]],
     curvatures: Float[np.ndarray, " N"] | None = None,
 ) -> None:
-    """Refuse eta >= 2 / lambda_max(H_i) up front, with both numbers: its NaN comes only after
-    hundreds of steps."""
+    """Refuse eta >= 2 / lambda_max(H_i) up front, with both numbers.
+
+    Its NaN would come only after hundreds of steps.
+    """
     checks.number("eta", eta, 0, open_low=True)
     curvatures = max_curvatures(Phi) if curvatures is None else curvatures
     i = int(np.argmax(curvatures))
     if eta * curvatures[i] >= 2:
         raise InputError(
             f"eta: {eta:.6g} given, below 2 / lambda_max = {2 / curvatures[i]:.6g} is needed "
-            f"(lambda_max(H_i) = "
-            f"{curvatures[i]:.6g} at client {i}); take eta=stable_step_size(Phi)"
+            f"(lambda_max(H_i) = {curvatures[i]:.6g} at client {i}); take "
+            "eta=stable_step_size(Phi)"
         )
 
 

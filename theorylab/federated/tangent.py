@@ -1,5 +1,7 @@
-"""The tangent features of one trained model: which scalar, which parameters, which coordinates;
-shared by everybody."""
+"""The tangent features of one trained model, shared by everybody.
+
+Which scalar, which parameters and which coordinates are decided once.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,15 +27,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TangentMap:
-    """x -> gradients of a scalar head at fixed parameters, some coordinates of them. Made by
-    `tangent_map`.
+    """The map x -> gradients of a scalar head at fixed parameters, some coordinates of them.
+
+    `convexify` makes it. Called on x it gives (n, p), or (n, K, p) for head="per_class".
 
     Attributes:
         f: (params, x) -> hidden features for head="random", else the model's outputs.
         params: the leaves that `f` depends on: the trained K-way head is not among them with
-        head="random".
+            head="random".
+        head: "random", "logit_sum" or "per_class".
         coords: (p,) numbers of the entries of the gradient, None for all.
         key: of the random head.
+        batch_size: gradients of all parameters held on the device at once.
+
+    Source:
+        Yu et al. (2022, TCT), and its authors' MNIST example for the random head.
     """
 
     f: Callable[[list[Array], Any], Any]
@@ -56,7 +64,7 @@ class TangentMap:
         ):
             raise InputError(
                 f"x = {checks.shown(x)}; inputs with the same leading axis, at least one, are "
-                f"needed"
+                "needed"
             )
         f, params = self.f, self.params
         if self.head == "random":
@@ -120,8 +128,10 @@ def tangent_map(
     n_coords: int | None,
     batch_size: int,
 ) -> tuple[TangentMap, int]:
-    """The map, and the number of outputs of the model. Arguments as `convexify`; `x`: one example,
-    for its shape."""
+    """The map, and the number of outputs of the model.
+
+    Arguments as for `convexify`; `x`: one example, for its shape.
+    """
     checks.choice("head", head, ("random", "logit_sum", "per_class"))
     checks.key("key", key)
     batch_size = checks.count("batch_size", batch_size)
@@ -148,8 +158,10 @@ def tangent_map(
 def live_parameters(
     f: Callable[[Params, Any], Any], params: Params, x: Any
 ) -> tuple[Callable[[list[Array], Any], Any], list[Array]]:
-    """`f` as a function of those leaves of `params` that its program reads; the others have a zero
-    gradient always."""
+    """`f` as a function of those leaves of `params` that its program reads.
+
+    The others have a zero gradient always.
+    """
     leaves, layout = jax.tree.flatten(jax.tree.map(jnp.asarray, params))
     program = jax.make_jaxpr(lambda leaves: f(jax.tree.unflatten(layout, leaves), x))(leaves).jaxpr
     needed = {id(v) for v in program.outvars}
@@ -167,8 +179,10 @@ def live_parameters(
 
 @dataclass(frozen=True)
 class _Live:
-    """`f` as a function of some leaves. The others are not read: functions that differ in them
-    alone are equal."""
+    """`f` as a function of some leaves.
+
+    The others are not read: functions that differ in them alone are equal.
+    """
 
     f: Callable[[Params, Any], Any]
     layout: Any
@@ -193,9 +207,8 @@ def _model(start: Any) -> tuple[Callable[..., Any], Callable[..., Any] | None, P
         hasattr(start, "model") and hasattr(start, "params")
     ):
         raise InputError(
-            f"start = {checks.shown(start)}; a federated run, a pair (f, params) or a module "
-            f"is "
-            f"needed"
+            f"start = {checks.shown(start)}; a federated run, a pair (f, params) or a module is "
+            "needed"
         )
     module, params = (start, None) if isinstance(start, nnx.Module) else (start.model, start.params)
     if module is None:

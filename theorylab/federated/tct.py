@@ -1,8 +1,8 @@
 """TCT: train a network federatedly, convexify it by its tangent features, train those by SCAFFOLD.
 
-Yu, Wei, Karimireddy, Ma, Jordan (2022), "TCT: convexifying federated learning using bootstrapped
-neural tangent kernels". Its three steps are `federated_fit`, `convexify` and `solve_convex`; `tct`
-does them in turn.
+Its three steps are `federated_fit`, `convexify` and `solve_convex`; `tct` does them in turn. Yu,
+Wei, Karimireddy, Ma, Jordan (2022), "TCT: convexifying federated learning using bootstrapped neural
+tangent kernels".
 """
 
 from collections.abc import Callable
@@ -36,14 +36,18 @@ _GRAM_LIMIT = 20_000  # examples up to which the Gram form is taken
 
 @dataclass(frozen=True)
 class Convexified:
-    """The convex federated problem: the features of every client, and the map that makes more of
-    them.
+    """The convex federated problem: the features of every client, and the map that makes more.
 
     Attributes:
-        features: one (n_i, p) array a client; (n_i, K, p) for head="per_class".
-        labels: one (n_i,) array a client; targets are one-hot minus 1/K.
+        features: one (n_i, p) array per client; (n_i, K, p) for head="per_class".
+        labels: one (n_i,) array per client; targets are one-hot minus 1/K.
+        classes: K.
         weights: (N,) p_i.
-        tangent: raw features of inputs; standardizer: what is applied to them, None for none.
+        tangent: raw features of inputs.
+        standardizer: what is applied to them, None for none.
+
+    Source:
+        Yu et al. (2022, TCT).
     """
 
     features: list[Float[np.ndarray, "n_i ..."]]
@@ -58,20 +62,21 @@ class Convexified:
         return _standardized(self.tangent(x), self.standardizer)
 
     def targets(self) -> list[Float[np.ndarray, "n_i K"]]:
+        """One-hot minus 1/K: one (n_i, K) array per client."""
         return [np.eye(self.classes)[y] - 1 / self.classes for y in self.labels]
 
     @property
     def per_class(self) -> bool:
+        """Whether every class has features of its own."""
         return self.features[0].ndim == 3
 
     @cached_property
     def problems(self) -> list["_Problem"]:
-        """One least-squares problem for all outputs, or one for each class with
-        head="per_class"."""
+        """One least-squares problem for all outputs; with head="per_class", one for each class."""
         y = self.targets()
         if not self.per_class:
             return [_Problem(self.features, y, self.weights)]
-        one = lambda k: _Problem(
+        one = lambda k: _Problem(  # noqa: E731  (its code is part of the key of stored results)
             [a[:, k] for a in self.features], [t[:, [k]] for t in y], self.weights
         )
         return [one(k) for k in range(self.classes)]
@@ -84,9 +89,12 @@ class ConvexFit:
     Attributes:
         theta: (p, K) linear model after the last round.
         eta: local step size; one for every class with head="per_class".
-        train_loss, train_accuracy: (rounds,) over all clients' examples; the loss is the mean of |f
-        - y|^2 / 2.
+        train_loss, train_accuracy: (rounds,) over all clients' examples; the loss is the mean of
+            |f - y|^2 / 2.
         eval_accuracy: (rounds,) or None.
+
+    Source:
+        Yu et al. (2022, TCT).
     """
 
     theta: Float[np.ndarray, "p K"]
@@ -96,6 +104,7 @@ class ConvexFit:
     eval_accuracy: Float[np.ndarray, " T"] | None
 
     def logits(self, features: Float[np.ndarray, "m ..."]) -> Float[np.ndarray, "m K"]:
+        """Outputs (m, K) of the linear model at features."""
         features = checks.finite("features", features, ndim=(2, 3))
         p, k = self.theta.shape
         checks.real("features", features, shape=(None, p) if features.ndim == 2 else (None, k, p))
@@ -108,8 +117,16 @@ class ConvexFit:
 
 @dataclass(frozen=True)
 class TCT:
-    """`stage1`: the federated run; `problem`: what it was linearised to; `stage2`: the convex
-    run."""
+    """A run of TCT.
+
+    Attributes:
+        stage1: the federated run.
+        problem: what it was linearised to.
+        stage2: the convex run.
+
+    Source:
+        Yu et al. (2022, TCT).
+    """
 
     stage1: FederatedFit
     problem: Convexified
@@ -120,7 +137,7 @@ class TCT:
         return self.stage2.logits(self.problem.map(x))
 
 
-def tct(
+def tct(  # noqa: PLR0913
     model: Model,
     clients: ClientData,
     *,
@@ -142,18 +159,43 @@ def tct(
     feature_batch_size: int = 64,
     **options: Any,
 ) -> TCT:
-    """Train, convexify, train.
+    """Train a network federatedly, convexify it by its tangent features, train those by SCAFFOLD.
+
+    Use it where clients hold dissimilar data and averages of networks stay far below centralised
+    training. The three steps are `federated_fit`, `convexify` and `solve_convex`, to be called by
+    themselves to try several second stages on one first.
 
     Args:
         model, params, clients: as for `federated_fit`; labels must be integers.
-        algorithm: of stage 1, any of this package, for `rounds1` rounds; 0 rounds leave the tangent
-            features at initialisation (the control without bootstrap).
+        algorithm: of stage 1, any of this package, for `rounds1` rounds.
+        rounds1: rounds of stage 1; 0 leave the tangent features at initialisation (the control
+            without bootstrap).
         rounds2, local_steps, algorithm2, c, eta, method: of stage 2, see `solve_convex`.
+        key: typed key of both stages.
         head, hidden, n_coords, standardize, feature_batch_size: of the features, see `convexify`.
+        eval_data: (x, labels) on which both stages are evaluated.
         options: of `federated_fit`: loss, client_axis, checkpoint, progress, ...
+
+    Returns:
+        A `TCT`.
 
     Raises:
         InputError: as the three steps.
+
+    Source:
+        Yu, Wei, Karimireddy, Ma, Jordan (NeurIPS 2022).
+
+    Examples:
+        >>> import jax
+        >>> from theorylab.federated import consecutive_pairs_partition, fedavg, pad_clients
+        >>> x = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+        >>> y = np.array([0, 0, 1, 1])
+        >>> parts = consecutive_pairs_partition(y, classes_per_client=1)
+        >>> run = tct(lambda w, x: x @ w, pad_clients(x, y, parts), params=np.zeros((2, 2)),
+        ...           algorithm=fedavg(lr=0.1, steps=2), rounds1=2, rounds2=20, local_steps=5,
+        ...           head="logit_sum", standardize=False, key=jax.random.key(0), progress=False)
+        >>> run.predict(x).argmax(1).tolist()
+        [0, 0, 1, 1]
     """
     train_key, feature_key = jax.random.split(checks.key("key", key))
     # what the later stages would refuse is said before the first one is trained
@@ -209,11 +251,13 @@ def convexify(
     standardize: bool = True,
     batch_size: int = 64,
 ) -> Convexified:
-    """Represent every example by its tangent features at the averaged model, in eval mode, without
-    augmentation.
+    """Represent every example by its tangent features at the averaged model.
+
+    In eval mode, without augmentation.
 
     Args:
         start: a federated run, whose averaged model is linearised; or (f, params); or a module.
+        clients: made by `pad_clients`; labels must be integers.
         key: draws the scalar head and the coordinates, once, for all clients and for test data.
         head: "random": a fresh linear scalar head on the hidden features (the paper's),
             "logit_sum": the sum of the trained outputs over sqrt(K), "per_class": each output, K
@@ -225,9 +269,16 @@ def convexify(
         standardize: zero mean and unit variance of every coordinate over all clients' examples.
         batch_size: gradients of all parameters held on the device at once.
 
+    Returns:
+        A `Convexified` problem.
+
     Raises:
         InputError: labels that are not integers; more coordinates than there are; NaN features,
-        naming the client.
+            naming the client.
+
+    Source:
+        Yu et al. (2022, TCT); head="logit_sum" is the pseudo-NTK of Mohamadi, Bae, Sutherland
+        (2023); coordinates, docs/derivations/federated_least_squares.md, statement 9.
     """
     check_clients_given(clients)
     checks.flag("standardize", standardize)
@@ -236,9 +287,8 @@ def convexify(
     for i, y in enumerate(labels):
         if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
             raise InputError(
-                f"clients: y of {y.dtype} and shape {y.shape} at client {i}, integer labels "
-                f"are "
-                f"needed"
+                f"clients: y of {y.dtype} and shape {y.shape} at client {i}, integer labels are "
+                "needed"
             )
     one = jax.tree.map(lambda a: jnp.asarray(a[0, :1]), clients.x)
     tangent, outputs = tangent_map(
@@ -250,9 +300,8 @@ def convexify(
     for i, block in enumerate(features):
         if not np.isfinite(block).all():
             raise InputError(
-                f"features: NaN or infinite at client {i}; the model has diverged or its data "
-                f"are "
-                f"bad"
+                f"features: NaN or infinite at client {i}; the model has diverged or its data are "
+                "bad"
             )
     standardizer = None
     if standardize:
@@ -262,7 +311,7 @@ def convexify(
     return Convexified(features, labels, classes, weights / weights.sum(), tangent, standardizer)
 
 
-def solve_convex(
+def solve_convex(  # noqa: PLR0913
     problem: Convexified,
     *,
     rounds: int,
@@ -274,17 +323,31 @@ def solve_convex(
     eval_data: tuple[Any, Any] | None = None,
     eval_features: Float[np.ndarray, "m ..."] | None = None,
 ) -> ConvexFit:
-    """Federated least squares on the features, targets one-hot minus 1/K, from zero.
+    """Solve federated least squares on the features from zero, targets one-hot minus 1/K.
+
+    The number of rounds is early stopping: to convergence it overfits as ridgeless regression does.
 
     Args:
-        local_steps: M full-batch gradient steps a round.
+        problem: what `convexify` gives.
+        rounds: number of rounds.
+        local_steps: M full-batch gradient steps per round.
+        algorithm: "scaffold" or "fedavg".
         c: eta = c / max_i lambda_max(H_i), unless `eta` is given.
+        eta: local step size.
         method: "gram" (float64, cost independent of M and p), "primal" (the features' precision);
             by default "gram" up to 20,000 examples.
-        eval_data: (x, labels); `eval_features` saves computing `problem.map(x)` again.
+        eval_data: (x, labels) on which accuracy is computed after every round.
+        eval_features: saves computing `problem.map(x)` again.
+
+    Returns:
+        A `ConvexFit`.
 
     Raises:
-        InputError: eta of 2 / lambda_max or above, with both numbers.
+        InputError: eta of 2 / lambda_max or above, with both numbers; data that do not fit.
+
+    Source:
+        Yu et al. (2022, TCT), stage 2; docs/derivations/federated_least_squares.md, statements 1
+        and 8.
     """
     checks.instance(
         "problem", problem, Convexified, "what convexify(start, clients, key=key) gives"
@@ -393,8 +456,10 @@ def _predict(
     dual: Float[np.ndarray, "T n K"],
     columns: int = 4096,
 ) -> Float[np.ndarray, "T m K"]:
-    """seen theta_t with theta_t = phi^T a_t, some columns at a time: fewer operations than the Gram
-    matrix (m, n)."""
+    """Predict seen theta_t with theta_t = phi^T a_t, some columns at a time.
+
+    Fewer operations than the Gram matrix (m, n).
+    """
     t, n, k = dual.shape
     a = dual.transpose(1, 0, 2).reshape(n, t * k).astype(phi.dtype)
     total = np.zeros((len(seen), t * k))

@@ -1,10 +1,11 @@
-"""Where FedAvg and SCAFFOLD go on least squares, and how fast: fixed points, round matrices,
-spectral radii.
+"""Where FedAvg and SCAFFOLD go on least squares, and how fast.
 
 Notation: H_i = Phi_i^T Phi_i / n_i and b_i = Phi_i^T Y_i / n_i; A_i = (I - eta H_i)^M; S_i = eta
-sum_{k<M} (I - eta H_i)^k, so that I - A_i = S_i H_i. Our derivations for the setting of Yu et al.
-(2022, TCT). All on the host in NumPy float64: the matrices are small (p a few hundred at most), and
-their eigenvalues not those of symmetric ones.
+sum_{k<M} (I - eta H_i)^k, so that I - A_i = S_i H_i. All on the host in NumPy float64: the matrices
+are small (p a few hundred at most), and their eigenvalues not those of symmetric ones.
+
+Source: our derivations for the setting of Yu et al. (2022, TCT),
+docs/derivations/federated_least_squares.md.
 """
 
 from typing import NamedTuple
@@ -23,7 +24,13 @@ Hessians = Float[ArrayLike, "N p p"]
 
 
 class Terms(NamedTuple):
-    """H (N, p, p), b (N, p, K) and the numbers of examples (N,)."""
+    """The quadratic losses of all clients.
+
+    Attributes:
+        H: (N, p, p) Hessians.
+        b: (N, p, K) linear terms.
+        counts: (N,) numbers of examples.
+    """
 
     H: Float[np.ndarray, "N p p"]
     b: Float[np.ndarray, "N p K"]
@@ -31,7 +38,17 @@ class Terms(NamedTuple):
 
 
 def least_squares_terms(Phi: Blocks, Y: Blocks) -> Terms:
-    """H_i and b_i of every client. `InputError` names a client without examples or with NaN."""
+    """Compute H_i and b_i of every client.
+
+    Args:
+        Phi, Y: (N, n, p) and (N, n, K), or one (n_i, p) and (n_i, K) array per client.
+
+    Returns:
+        `Terms` (H, b, counts).
+
+    Raises:
+        InputError: a client without examples or with NaN, named.
+    """
     phi, y = blocks("Phi", Phi), blocks("Y", Y)
     check_blocks(phi, y)
     phi, y = [a.astype(np.float64) for a in phi], [a.astype(np.float64) for a in y]
@@ -43,11 +60,19 @@ def least_squares_terms(Phi: Blocks, Y: Blocks) -> Terms:
 def local_operators(
     H: Hessians, eta: float, local_steps: int
 ) -> tuple[Float[np.ndarray, "N p p"], Float[np.ndarray, "N p p"]]:
-    """A_i and S_i: a client's M steps take theta to A_i theta + S_i (b_i + h_i).
+    """Compute A_i and S_i: a client's M steps take theta to A_i theta + S_i (b_i + h_i).
+
+    Args:
+        H: (N, p, p) Hessians.
+        eta: local step size.
+        local_steps: M.
+
+    Returns:
+        A and S, (N, p, p) each.
 
     Raises:
         InputError: eta at or above 2 / lambda_max(H_i), with both numbers; H not symmetric
-        matrices.
+            matrices.
     """
     H = _hessians(H)
     local_steps = checks.count("local_steps", local_steps)
@@ -57,13 +82,12 @@ def local_operators(
     if values.min() < -1e-5 * np.abs(values).max():  # what rounding leaves is set to 0 below
         raise InputError(
             f"H has a negative eigenvalue, {values.min():.3g}; Phi_i^T Phi_i / n_i of every "
-            f"client is needed"
+            "client is needed"
         )
     if eta * largest.max() >= 2:
         raise InputError(
             f"eta: {eta:.6g} given, 0 < eta < 2 / lambda_max = {2 / largest.max():.6g} is needed "
-            f"(client "
-            f"{int(np.argmax(largest))})"
+            f"(client {int(np.argmax(largest))})"
         )
     values = np.maximum(values, 0)
     r = 1 - eta * values
@@ -79,8 +103,21 @@ def local_operators(
 def global_optimum(
     H: Hessians, b: Float[ArrayLike, "N p K"], weights: Weights = "uniform"
 ) -> Float[np.ndarray, "p K"]:
-    """Minimiser of sum_i p_i F_i, of least norm where there are several: (sum p_i H_i) theta = sum
-    p_i b_i."""
+    """Minimiser of sum_i p_i F_i, of least norm where there are several.
+
+    (sum p_i H_i) theta = sum p_i b_i.
+
+    Args:
+        H: (N, p, p) Hessians.
+        b: (N, p, K) linear terms, or (N, p).
+        weights: p_i: "uniform", or N positive numbers.
+
+    Returns:
+        (p, K) theta*.
+
+    Raises:
+        InputError: shapes that do not fit, or NaN.
+    """
     p, H, b = _terms(H, b, weights)
     return np.linalg.lstsq(np.tensordot(p, H, 1), np.tensordot(p, b, 1), rcond=None)[0]
 
@@ -93,11 +130,34 @@ def fedavg_fixed_point(
     local_steps: int,
     weights: Weights = "uniform",
 ) -> Float[np.ndarray, "p K"]:
-    """Where FedAvg with M local gradient steps converges: (sum p_i S_i H_i) theta = sum p_i S_i b_i
-    (Proposition 2).
+    """Where FedAvg with M local steps goes: (sum p_i S_i H_i) theta = sum p_i S_i b_i.
 
     The optimum for M = 1, the mean of the clients' minimisers as M grows, biased between. From
     theta = 0, the solution of least norm where there are several.
+
+    Args:
+        H: (N, p, p) Hessians.
+        b: (N, p, K) linear terms, or (N, p).
+        eta: local step size below 2 / lambda_max.
+        local_steps: M.
+        weights: p_i: "uniform", or N positive numbers.
+
+    Returns:
+        (p, K) theta.
+
+    Raises:
+        InputError: as `local_operators`.
+
+    Source:
+        docs/derivations/federated_least_squares.md, statement 2.
+
+    Examples:
+        >>> H, b = np.array([[[1.0]], [[4.0]]]), np.array([[[1.0]], [[0.0]]])  # minimisers 1 and 0
+        >>> for M in (1, 4, 1000):
+        ...     print(round(float(fedavg_fixed_point(H, b, eta=0.2, local_steps=M)[0, 0]), 4))
+        0.2
+        0.3716
+        0.5
     """
     p, H, b = _terms(H, b, weights)
     _, S = local_operators(H, eta, local_steps)
@@ -109,7 +169,23 @@ def fedavg_fixed_point(
 def fedavg_round_matrix(
     H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
 ) -> Float[np.ndarray, "p p"]:
-    """sum p_i A_i: a FedAvg round is theta+ = (sum p_i A_i) theta + sum p_i S_i b_i."""
+    """Compute sum p_i A_i: a FedAvg round is theta+ = (sum p_i A_i) theta + sum p_i S_i b_i.
+
+    Args:
+        H: (N, p, p) Hessians.
+        eta: local step size below 2 / lambda_max.
+        local_steps: M.
+        weights: p_i: "uniform", or N positive numbers.
+
+    Returns:
+        (p, p) matrix.
+
+    Raises:
+        InputError: as `local_operators`.
+
+    Source:
+        docs/derivations/federated_least_squares.md, statement 2.
+    """
     A, _ = local_operators(H, eta, local_steps)
     return np.tensordot(_weights(weights, len(A)), A, 1)
 
@@ -117,9 +193,24 @@ def fedavg_round_matrix(
 def scaffold_round_matrix(
     H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
 ) -> Float[np.ndarray, "p*(N+1) p*(N+1)"]:
-    """One round of SCAFFOLD on (theta, h_1, ..., h_N), b = 0 (Proposition 5).
+    """Compute the linear part of one round of SCAFFOLD on (theta, h_1, ..., h_N).
 
     theta+ = sum p_i (A_i theta + S_i h_i), h_i+ = h_i + (theta+ - theta_i) / (M eta).
+
+    Args:
+        H: (N, p, p) Hessians.
+        eta: local step size below 2 / lambda_max.
+        local_steps: M.
+        weights: p_i: "uniform", or N positive numbers.
+
+    Returns:
+        (p (N+1), p (N+1)) matrix.
+
+    Raises:
+        InputError: as `local_operators`.
+
+    Source:
+        docs/derivations/federated_least_squares.md, statement 5.
     """
     A, S = local_operators(H, eta, local_steps)
     p = _weights(weights, len(A))
@@ -136,7 +227,23 @@ def scaffold_round_matrix(
 def fedavg_spectral_radius(
     H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
 ) -> float:
-    """Asymptotic rate of FedAvg towards its own fixed point; 1 where the H_i share a null space."""
+    """Asymptotic rate of FedAvg towards its own fixed point; 1 where the H_i share a null space.
+
+    Args:
+        H: (N, p, p) Hessians.
+        eta: local step size below 2 / lambda_max.
+        local_steps: M.
+        weights: p_i: "uniform", or N positive numbers.
+
+    Returns:
+        The factor by which the distance shrinks per round.
+
+    Raises:
+        InputError: as `local_operators`.
+
+    Source:
+        docs/derivations/federated_least_squares.md, statement 5.
+    """
     return float(
         np.abs(
             np.linalg.eigvalsh(
@@ -149,11 +256,25 @@ def fedavg_spectral_radius(
 def scaffold_spectral_radius(
     H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
 ) -> float:
-    """Asymptotic rate of SCAFFOLD: spectral radius of its round where sum p_i h_i = 0, which every
-    round keeps.
+    """Asymptotic rate of SCAFFOLD: spectral radius of its round where sum p_i h_i = 0.
 
-    1 where the H_i share a null space, in which nothing moves: restrict the features to their row
-    span first.
+    Every round keeps that sum. The radius is 1 where the H_i share a null space, in which nothing
+    moves: restrict the features to their row span first.
+
+    Args:
+        H: (N, p, p) Hessians.
+        eta: local step size below 2 / lambda_max.
+        local_steps: M.
+        weights: p_i: "uniform", or N positive numbers.
+
+    Returns:
+        The factor by which the distance shrinks per round.
+
+    Raises:
+        InputError: as `local_operators`.
+
+    Source:
+        docs/derivations/federated_least_squares.md, statement 5.
     """
     T = scaffold_round_matrix(H, eta=eta, local_steps=local_steps, weights=weights)
     n, d = np.shape(H)[:2]
@@ -169,11 +290,22 @@ def scaffold_spectral_radius(
 def min_norm_interpolator(
     Phi: Blocks | Float[ArrayLike, "n p"], Y: Blocks
 ) -> Float[np.ndarray, "p K"]:
-    """Phi^T (Phi Phi^T)^+ Y over all clients: what FedAvg and SCAFFOLD from 0 tend to if it
-    interpolates (Prop. 4).
+    """Compute Phi^T (Phi Phi^T)^+ Y over all clients, the interpolator of least norm.
 
-    Ridgeless regression on the features; the least-squares solution of least norm where nothing
-    interpolates.
+    FedAvg and SCAFFOLD from 0 tend to it if anything interpolates: ridgeless regression on the
+    features. The least-squares solution of least norm where nothing does.
+
+    Args:
+        Phi, Y: (N, n, p) and (N, n, K), or one array per client, or one (n, p) and (n, K) for all.
+
+    Returns:
+        (p, K) theta.
+
+    Raises:
+        InputError: a client without examples or with NaN; shapes that do not fit.
+
+    Source:
+        docs/derivations/federated_least_squares.md, statement 4.
     """
     single = getattr(Phi, "ndim", None) == 2
     phi, y = (

@@ -1,10 +1,9 @@
 """The laboratory: what a paper declares, how it is run, stored and judged."""
 
-from theorylab.lab.claim import (
+from theorylab.lab.claim import Claim, Verdict
+from theorylab.lab.evidence import (
     FAMILY_LEVEL,
-    Claim,
     Evidence,
-    Verdict,
     bootstrap,
     correlation,
     over_seeds,
@@ -15,7 +14,7 @@ from theorylab.lab.experiment import MEDIUM, PRESETS, Experiment, Preset, Result
 from theorylab.lab.paper import STATUS_MEANING, Figure, Paper
 from theorylab.lab.runner import CellError, Runner
 from theorylab.lab.store import DamagedResult, Store
-from theorylab.lab.table import Table
+from theorylab.table import Table
 
 __all__ = [
     "FAMILY_LEVEL",

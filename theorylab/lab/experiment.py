@@ -1,5 +1,7 @@
-"""What a paper room declares: presets, experiments made of independent cells, and the results they
-give back."""
+"""What a paper room declares: presets, and experiments made of independent cells.
+
+Also the results that these give back.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from theorylab.errors import InputError
-from theorylab.lab.table import html_table
 from theorylab.lab.values import require_like
+from theorylab.table import html_table
 
 Cell = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
@@ -22,8 +24,10 @@ LARGEST_SEED = (2**31 - _SEEDS) // _SEEDS  # every seed that follows from it fit
 
 
 def canonical(cell: Cell) -> str:
-    """JSON text of a cell, the same for equal cells: keys sorted, tuples as lists, NumPy scalars
-    refused."""
+    """JSON text of a cell, the same for equal cells.
+
+    Keys are sorted, tuples become lists, and NumPy scalars are refused.
+    """
     return json.dumps(cell, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -31,7 +35,12 @@ def canonical(cell: Cell) -> str:
 class Preset:
     """The numbers of one run: sizes, grids and the number of repetitions, under a name.
 
-    `omits` says in words what this preset leaves out against the paper; it goes under every figure.
+    Attributes:
+        name: of the preset.
+        values: the numbers by name.
+        seed: base seed.
+        omits: says in words what this preset leaves out against the paper; it goes under every
+            figure.
     """
 
     name: str
@@ -50,7 +59,7 @@ class Preset:
         if count > _SEEDS:
             raise InputError(
                 f"{count} seeds are wanted of base seed {self.seed}, which has {_SEEDS}; give a "
-                f"smaller count"
+                "smaller count"
             )
         return range(_SEEDS * self.seed, _SEEDS * self.seed + count)
 
@@ -83,9 +92,8 @@ def require_seed(seed: int) -> None:
         raise InputError(f"seed must be 0 or more, not {seed}")
     if seed > LARGEST_SEED:
         raise InputError(
-            f"seed must be {LARGEST_SEED} or less, not {seed}: {_SEEDS} seeds below 2^31 "
-            f"follow "
-            f"from it"
+            f"seed must be {LARGEST_SEED} or less, not {seed}: {_SEEDS} seeds below 2^31 follow "
+            "from it"
         )
 
 
@@ -101,15 +109,26 @@ def _no_data(_: Preset) -> Sequence[str]:
 class Experiment:
     """A list of independent cells and one pure function from a cell to named arrays.
 
-    run: a function `run(**cell, **upstream) -> {name: array}`, of theorylab or of a user's own
-      module, script or notebook. Its code and all that it reaches (`theorylab.lab.fingerprint`) are
-      part of the key of its results.
-    cells: from a preset to the cells, each a flat dictionary of JSON values.
-    needs: from a cell to `{keyword: (experiment, cell)}`: results of other cells of this paper that
-      `run` is handed under that keyword, as a dictionary of arrays.
-    data: from a preset to the names of the data sets that must be present before anything is
-    computed.
-    nonfinite: names of the arrays in which NaN and infinity are results and not mistakes.
+    Attributes:
+        name: of the experiment.
+        run: a function `run(**cell, **upstream) -> {name: array}`, of theorylab or of a user's own
+            module, script or notebook. Its code and all that it reaches
+            (`theorylab.lab.fingerprint`) are part of the key of its results.
+        cells: from a preset to the cells, each a flat dictionary of JSON values.
+        needs: from a cell to `{keyword: (experiment, cell)}`: results of other cells of this paper
+            that `run` is handed under that keyword, as a dictionary of arrays.
+        data: from a preset to the names of the data sets that must be present before anything is
+            computed.
+        nonfinite: names of the arrays in which NaN and infinity are results and not mistakes.
+
+    Examples:
+        >>> def square(x):
+        ...     return {"y": np.array(x**2)}
+        >>> squares = Experiment("squares", square, lambda preset: [{"x": x} for x in preset["xs"]])
+        >>> squares.cells(Preset("quick", {"xs": [2, 3]}))
+        [{'x': 2}, {'x': 3}]
+        >>> squares.run(x=3)["y"]
+        array(9)
     """
 
     name: str
@@ -122,8 +141,13 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Row:
-    """One finished cell: its parameters, its arrays, and how it was made (seconds, device,
-    versions)."""
+    """One finished cell.
+
+    Attributes:
+        cell: its parameters.
+        arrays: its arrays by name.
+        meta: how it was made: seconds, device, versions.
+    """
 
     cell: Cell
     arrays: Arrays
@@ -135,7 +159,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Results:
-    """The finished cells of one experiment, in the order in which the experiment lists them."""
+    """The finished cells of one experiment, in the order in which the experiment lists them.
+
+    Attributes:
+        rows: one `Row` per cell.
+    """
 
     rows: tuple[Row, ...]
 
@@ -163,8 +191,7 @@ class Results:
         return np.stack([r[array] for r in self.rows])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: every cell (the first 20) with its arrays' shapes and its
-        seconds."""
+        """What a notebook shows: the first 20 cells, with the shapes of their arrays."""
         names = list(dict.fromkeys(k for r in self.rows for k in r.cell))
         rows = [
             [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from theorylab.errors import InputError
 from theorylab.lab.claim import Claim
 from theorylab.lab.experiment import MEDIUM, PRESETS, Experiment, Preset, Results, require_seed
-from theorylab.lab.table import Table
+from theorylab.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MplFigure
@@ -24,12 +24,41 @@ STATUS_MEANING: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure. `table` reduces results to the numbers that are plotted (they become the CSV),
-    and `draw` draws that table and nothing else: no figure can show a number that is not in the
-    file beside it.
+    """One figure of a room.
 
-    status: how it relates to the paper's figure, see `STATUS_MEANING`; `differs` says in words what
-    is not the same.
+    `table` reduces results to the numbers that are plotted (they become the CSV), and `draw` draws
+    that table and nothing else: no figure can show a number that is not in the file beside it.
+
+    Attributes:
+        name, title, caption: what it is called, and what stands above and below it.
+        status: how it relates to the paper's figure, see `STATUS_MEANING`.
+        needs: names of the experiments whose results `table` reads.
+        table: (results, preset) -> `Table`.
+        draw: table -> Matplotlib figure.
+        differs: says in words what is not the same.
+
+    Examples:
+        >>> import numpy as np
+        >>> from theorylab.lab import Row
+        >>> from theorylab.plotting import panels
+        >>> def table(results, preset):
+        ...     found = Table("x", "y")
+        ...     for row in results["squares"]:
+        ...         found.add(x=row.cell["x"], y=float(row["y"]))
+        ...     return found
+        >>> def draw(table):
+        ...     figure, axes = panels(1)
+        ...     axes[0, 0].plot(table["x"], table["y"])
+        ...     return figure
+        >>> needs = ("squares",)
+        >>> squares = Figure("squares", "Squares", "ours", needs, table, draw, "y against x.")
+        >>> results = {"squares": Results((Row({"x": 3}, {"y": np.array(9)}),))}
+        >>> shown = squares.table(results, Preset("quick", {}))
+        >>> print(shown.to_csv().strip())
+        x,y
+        3,9
+        >>> len(squares.draw(shown).axes)
+        1
     """
 
     name: str
@@ -44,8 +73,19 @@ class Figure:
 
 @dataclass(frozen=True)
 class Paper:
-    """One paper room. Names must be unique, and every experiment that a figure or a claim needs
-    must exist."""
+    """One paper room: presets, experiments, figures and claims under one slug.
+
+    Attributes:
+        slug, title, authors, venue: of the paper.
+        arxiv: the number there, empty for a paper that is not there.
+        presets: by name.
+        experiments, figures, claims: of the room; names must be unique, and every experiment that a
+            figure or a claim needs must exist.
+        summary: what the paper says, in two or three plain sentences, for the head of its page.
+
+    Raises:
+        ValueError: names that occur twice, or experiments that do not exist.
+    """
 
     slug: str
     title: str
@@ -56,6 +96,7 @@ class Paper:
     experiments: Sequence[Experiment] = field(default_factory=tuple)
     figures: Sequence[Figure] = field(default_factory=tuple)
     claims: Sequence[Claim] = field(default_factory=tuple)
+    summary: str = ""
 
     def __post_init__(self) -> None:
         names = [e.name for e in self.experiments]
@@ -72,8 +113,7 @@ class Paper:
                 )
         if set(self.presets) - {MEDIUM} != set(PRESETS):
             raise ValueError(
-                f"paper {self.slug!r}: presets must be {PRESETS}, and {MEDIUM!r} if wanted, "
-                f"not "
+                f"paper {self.slug!r}: presets must be {PRESETS}, and {MEDIUM!r} if wanted, not "
                 f"{tuple(self.presets)}"
             )
         keys = {tuple(sorted(p.values)) for p in self.presets.values()}
@@ -81,16 +121,21 @@ class Paper:
             raise ValueError(f"paper {self.slug!r}: its presets do not set the same values: {keys}")
 
     def folder(self, out: Path, preset: str) -> Path:
-        """Where the figures and verdicts of a preset go: a medium run stands beside the gallery,
-        not in its place."""
+        """Where the figures and verdicts of a preset go.
+
+        A medium run stands beside the gallery, not in its place.
+        """
         return out / self.slug / MEDIUM if preset == MEDIUM else out / self.slug
 
     def experiment(self, name: str) -> Experiment:
+        """The experiment of this name."""
         return next(e for e in self.experiments if e.name == name)
 
     def preset(self, name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Preset:
-        """The named preset at a base seed with some values replaced. Raises `InputError` for
-        unknown names."""
+        """The named preset at a base seed, with some values replaced.
+
+        Raises `InputError` for unknown names.
+        """
         if name not in self.presets:
             raise InputError(
                 f"paper '{self.slug}': unknown preset '{name}'; choose one of: "

@@ -1,5 +1,6 @@
-"""Runs the cells that are not in the store yet, here or on a Dask cluster, and hands back all
-results.
+"""Runs the cells that are not in the store yet, and hands back all results.
+
+Cells run here or on a Dask cluster.
 
 A cell's key is a digest of the paper, the experiment, the cell, the code fingerprint and the keys
 of the cells that it needs: change any of them and it is computed again, change none and it never
@@ -9,7 +10,6 @@ is. A run that is stopped, even by `kill -9`, loses the cells in flight and noth
 import contextlib
 import hashlib
 import re
-import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from theorylab.errors import DataError, InputError
 from theorylab.files import sweep_temporaries, write_atomically
-from theorylab.lab import provenance
+from theorylab.lab.compute import compute
 from theorylab.lab.experiment import Arrays, Cell, Experiment, Preset, Results, Row, canonical
 from theorylab.lab.fingerprint import fingerprint, require_unchanged
 from theorylab.lab.paper import Paper
@@ -43,14 +42,17 @@ class Task:
 
     @property
     def place(self) -> tuple[str, str, str]:
+        """Under what the store keeps its result: paper, experiment and key."""
         return self.paper, self.experiment.name, self.key
 
     @property
     def depth(self) -> int:
+        """How many tasks in a row must be done before it."""
         return 1 + max((t.depth for t in self.needs.values()), default=-1)
 
     @property
     def name(self) -> str:
+        """The experiment and the cell, for a reader."""
         return f"{self.experiment.name} {canonical(self.cell)}"
 
     def __str__(self) -> str:
@@ -58,8 +60,13 @@ class Task:
 
 
 class CellError(RuntimeError):
-    """Cells failed. The message has a line for each, with the paper, the experiment and the cell;
-    the first cause is chained, and the tracebacks are in the file `log` where one could be written.
+    """Cells failed; the message has a line for each, with the paper, the experiment and the cell.
+
+    The first cause is chained, and the tracebacks are in the file `log` where one could be written.
+
+    Args:
+        message: the lines.
+        log: the file, or None.
     """
 
     def __init__(self, message: str, log: Path | None = None):
@@ -82,40 +89,20 @@ def make_task(paper: Paper, name: str, cell: Cell) -> Task:
     )
 
 
-def compute(experiment: Experiment, cell: Cell, upstream: Mapping[str, Arrays]) -> Row:
-    """Run one cell. Raises `ValueError` for non-finite arrays that the experiment does not
-    declare."""
-    start = time.perf_counter()
-    returned = experiment.run(**cell, **upstream)
-    if not isinstance(returned, Mapping):
-        raise ValueError(f"a cell returns named arrays, not {type(returned).__name__}")
-    arrays = {name: np.asarray(a) for name, a in returned.items()}
-    for name, array in arrays.items():
-        if array.dtype == object:
-            raise ValueError(
-                f"array {name!r} holds Python objects; a cell returns numbers, booleans or text"
-            )
-        bad = np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all()
-        if bad and name not in experiment.nonfinite:
-            raise ValueError(
-                f"array {name!r} has NaN or infinite entries, which the experiment does not declare"
-            )
-    meta = {
-        "seconds": time.perf_counter() - start,
-        "device": provenance.device(),
-        "versions": provenance.versions(),
-    }
-    return Row(cell, arrays, meta)
-
-
 class Runner:
-    """Computes what is missing.
+    """Compute what is missing in a store, here or on a cluster.
 
-    executor: "here", "dask://local" (a cluster of this machine's cores) or "dask://HOST:PORT" (a
-    running scheduler).
-    force: compute every cell anew.
-    progress: show a bar (default: when the console is a terminal or a notebook), else a line now
-    and then.
+    Args:
+        store: where results are kept.
+        executor: "here", "dask://local" (a cluster of this machine's cores) or "dask://HOST:PORT"
+            (a running scheduler).
+        force: compute every cell anew.
+        console: where progress is told.
+        progress: show a bar (default: when the console is a terminal or a notebook), else a line
+            now and then.
+
+    Raises:
+        InputError: an unknown executor.
     """
 
     def __init__(
@@ -312,8 +299,10 @@ def _in_order(tasks: Sequence[Task]) -> list[Task]:
 
 
 def check_data(paper: Paper, preset: Preset, names: Sequence[str]) -> None:
-    """Raise `DataError`, with the command that fetches them, for data sets that these experiments
-    need and lack."""
+    """Raise `DataError` for data sets that these experiments need and lack.
+
+    The message has the command that fetches them.
+    """
     from theorylab import data
 
     wanted = dict.fromkeys(d for n in names for d in paper.experiment(n).data(preset))
@@ -321,8 +310,7 @@ def check_data(paper: Paper, preset: Preset, names: Sequence[str]) -> None:
     if absent:
         fetch = f"theorylab data fetch {' '.join(absent)}"
         raise DataError(
-            f"paper '{paper.slug}', preset '{preset.name}' needs {', '.join(absent)}; fetch "
-            f"it: "
+            f"paper '{paper.slug}', preset '{preset.name}' needs {', '.join(absent)}; fetch it: "
             f"{fetch}"
         )
 

@@ -1,11 +1,9 @@
-"""Matching markets with transfers: assignment, core prices, instability, and learning them from
-bandit feedback.
+"""Matching markets with transfers: assignment, core prices, instability, and learning them.
 
     market = random_market(jax.random.key(0), 8)
     matching = max_weight_matching(market.W)
-    p, q = core_prices(market.W, matching.row_to_col)               # midpoint of the core
-    subset_instability(market, outcome)                             # how far from stable, in
-    subsidies
+    p, q = core_prices(market.W, matching.row_to_col)   # midpoint of the core
+    subset_instability(market, outcome)                 # how far from stable, in subsidies
 
     model = unstructured((8, 8), horizon=4000, width=0.5)
     trace = simulate(jax.random.key(1), market, match_ucb(model, (8, 8)), 4000, noise_std=0.25)

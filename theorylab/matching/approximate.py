@@ -1,9 +1,10 @@
-"""Approximate solvers with a certificate, for markets so large that thousands of parallel bids beat
-one exact search.
+"""Approximate solvers with a certificate, for markets in which parallel bids beat exact search.
 
 Both end with dual-feasible prices, so `dual_gap` bounds what was lost, and the gap lemma bounds the
 instability it can cause. On a CPU the exact solver wins at every size that was measured
 (benchmarks/matching.py).
+
+Source: Bertsekas (1988), auction; docs/derivations/stable_prices.md, statement 2, gap lemma.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,14 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class Certified:
-    """A matching, dual-feasible prices, and a certified bound on how much heavier any matching can
-    be."""
+    """A matching with dual-feasible prices, and a certified bound on what it loses.
+
+    Attributes:
+        row_to_col: (n,) column of each row, -1 for those alone.
+        p, q: (n,) and (m,) prices.
+        gap: no matching is heavier by more.
+        sweeps: rounds of bids made.
+    """
 
     row_to_col: Int[AnyArray, "n"]
     p: Float[AnyArray, "n"]
@@ -93,13 +100,21 @@ def _auction(weights: AnyArray, start_eps: AnyArray, last: AnyArray) -> Certifie
 
 @float64_inside
 def auction_assignment(weights: Float[AnyArray, "n m"], *, tolerance: float = 1e-6) -> Certified:
-    """Forward auction in Jacobi form with eps-scaling (Bertsekas 1988): all unassigned rows bid at
-    once.
+    """Match by a forward auction with eps-scaling: all unassigned rows bid at once.
 
-    The certified gap is at most max(n, m) * eps with a last eps of tolerance / max(n, m), so at
-    most `tolerance` (in the weights' unit); exact for integer weights and tolerance < 1. Sweeps
-    grow with the range of the weights over eps. Raises `InputError` for a tolerance that is not
-    positive (or below what float64 can resolve), NaN or a non-matrix.
+    The certified gap is at most max(n, m) * eps with a last eps of tolerance / max(n, m); exact for
+    integer weights and tolerance < 1. Sweeps grow with the range of the weights over eps. Use
+    `max_weight_matching` on a CPU.
+
+    Args:
+        weights: (n, m) finite.
+        tolerance: gap to reach, in the weights' unit.
+
+    Returns:
+        A `Certified` matching.
+
+    Raises:
+        InputError: a tolerance that is not positive, NaN or a non-matrix.
     """
     weights = as_weights("weights", weights)
     scale = jnp.max(jnp.abs(weights), initial=0.0)
@@ -110,8 +125,10 @@ def auction_assignment(weights: Float[AnyArray, "n m"], *, tolerance: float = 1e
 
 
 def _soft(weights: AnyArray, q: AnyArray, eps: AnyArray) -> tuple[AnyArray, AnyArray]:
-    """One round of soft best responses; softmax >= max and the added 1 make each half
-    dual-feasible."""
+    """One round of soft best responses.
+
+    softmax >= max and the added 1 make each half dual-feasible.
+    """
     m = weights.shape[1]
     q = eps * jax.nn.logsumexp(
         jnp.vstack([jnp.zeros((1, m)), (weights - _row(weights, q, eps)[:, None]) / eps]), axis=0
@@ -143,13 +160,23 @@ def _soft_duals(
 def soft_assignment_duals(
     weights: Float[AnyArray, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50
 ) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
-    """Prices of entropic matching with an outside option, annealed from the size of the weights
-    down to `eps`.
+    """Prices of entropic matching with an outside option, annealed down to `eps`.
 
     p_i = eps log(1 + sum_j exp((W_ij - q_j) / eps)) and the same for q, in turn, ending with p:
     dual-feasible at every step, and the sum of prices is above the best matching by at most of
-    order eps (n + m) log once converged. Differentiable. Raises `InputError` unless eps > 0 and
-    phases, sweeps >= 1.
+    order eps (n + m) log once converged. Differentiable.
+
+    Args:
+        weights: (n, m) finite.
+        eps: the last temperature.
+        phases: temperatures, from the size of the weights on.
+        sweeps: rounds at each.
+
+    Returns:
+        p (n,) and q (m,).
+
+    Raises:
+        InputError: unless eps > 0 and phases, sweeps >= 1; NaN or a non-matrix.
     """
     weights = as_weights("weights", weights)
     number("eps", eps, 0.0, open_low=True)
@@ -184,8 +211,18 @@ def _soft_assignment(weights: AnyArray, eps: AnyArray, phases: int, sweeps: int)
 def soft_assignment(
     weights: Float[AnyArray, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50
 ) -> Certified:
-    """`soft_assignment_duals`, rounded to a matching (mutually tightest pairs first) with a
-    certified gap."""
+    """Round `soft_assignment_duals` to a matching with a certified gap, tightest pairs first.
+
+    Args:
+        weights: (n, m) finite.
+        eps, phases, sweeps: as there.
+
+    Returns:
+        A `Certified` matching.
+
+    Raises:
+        InputError: as there.
+    """
     weights = as_weights("weights", weights)
     number("eps", eps, 0.0, open_low=True)
     phases, sweeps = count("phases", phases), count("sweeps", sweeps)

@@ -1,10 +1,11 @@
-"""Maximum-weight matching with the option of staying alone, on the device, batched and
-warm-started.
+"""Maximum-weight matching with the option of staying alone, batched and warm-started.
 
-Shortest augmenting paths (Jonker and Volgenant 1987) in one flat loop: under `vmap` a market that
-is done waits for the slowest total, not for the slowest at every row, and a good guess of the
-prices leaves little to do. `optax`'s Hungarian algorithm is the library alternative; it starts from
-nothing, gives no prices and nests its loops, see the benchmark.
+Shortest augmenting paths in one flat loop: under `vmap` a market that is done waits for the slowest
+total, not for the slowest at every row, and a good guess of the prices leaves little to do.
+`optax`'s Hungarian algorithm is the library alternative; it starts from nothing, gives no prices
+and nests its loops, see the benchmark.
+
+Source: Jonker and Volgenant (1987).
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,12 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class Matching:
-    """row_to_col[i] is the column of row i or -1; value is the sum of the weights of the pairs."""
+    """A matching and its weight.
+
+    Attributes:
+        row_to_col: (n,) column of each row, or -1.
+        value: sum of the weights of the pairs.
+    """
 
     row_to_col: Int[AnyArray, "n"]
     value: Float[AnyArray, ""]
@@ -43,8 +49,10 @@ class _Search(NamedTuple):
 
 
 def square(weights: Float[AnyArray, "n m"]) -> Float[AnyArray, "k k"]:
-    """Weights clipped at 0 and padded by 0 to a square of side at least 1: a pair of weight 0 means
-    both stay alone."""
+    """Weights clipped at 0 and padded by 0 to a square of side at least 1.
+
+    A pair of weight 0 means both stay alone.
+    """
     n, m = weights.shape
     k = max(n, m, 1)
     return jnp.pad(jnp.maximum(weights, 0.0), ((0, k - n), (0, k - m)))
@@ -53,11 +61,10 @@ def square(weights: Float[AnyArray, "n m"]) -> Float[AnyArray, "k k"]:
 def assign(
     weights: Float[AnyArray, "k k"], q: Float[AnyArray, "k"], active: Bool[AnyArray, "k"]
 ) -> tuple[Int[AnyArray, "k"], Int[AnyArray, "k"]]:
-    """Heaviest assignment of the active rows of a non-negative square matrix: (column of a row, row
-    of a column).
+    """Heaviest assignment of the active rows of a non-negative square matrix.
 
-    Any `q` is a valid start when all rows are active; otherwise `q` must be 0 and inactive rows
-    must be all 0.
+    Gives (column of a row, row of a column). Any `q` is a valid start when all rows are active;
+    otherwise `q` must be 0 and inactive rows must be all 0.
     """
     k = weights.shape[0]
     index = jnp.arange(k, dtype=jnp.int32)
@@ -88,8 +95,10 @@ def assign(
     )
 
     def step(s: _Search) -> _Search:
-        """Look at one more row of the shortest-path tree, or walk one edge back along a path that
-        was found."""
+        """Look at one more row of the shortest-path tree, or walk one edge back.
+
+        Along a path that was found.
+        """
         searching = s.back < 0
         length = s.base + s.q - weights[s.row]
         shorter = (length < s.dist) & ~s.seen & searching
@@ -155,12 +164,25 @@ def _solve(weights: Any) -> Matching:
 
 @float64_inside
 def max_weight_matching(weights: Float[AnyArray, "n m"]) -> Matching:
-    """A matching of the largest total weight; agents may stay alone, so no pair of weight <= 0 is
-    ever used.
+    """Find a matching of the largest total weight; agents may stay alone.
 
-    weights: (n, m) finite, in any unit; either side may be empty. Among equally heavy matchings any
-    may come. Exact up to float64 rounding of the sums. Under `jit`, `vmap` it may be called with
-    tracers; the matching has no gradient. Raises `InputError` for NaN, infinity or a shape that is
-    no matrix.
+    No pair of weight <= 0 is ever used. Among equally heavy matchings any may come. Exact up to
+    float64 rounding of the sums. Under `jit`, `vmap` it may be called with tracers; the matching
+    has no gradient. Prices: `core_prices`; very large markets on an accelerator:
+    `auction_assignment`.
+
+    Args:
+        weights: (n, m) finite, in any unit; either side may be empty.
+
+    Returns:
+        A `Matching`.
+
+    Raises:
+        InputError: NaN, infinity or a shape that is no matrix.
+
+    Examples:
+        >>> found = max_weight_matching([[3.0, 2.0], [2.0, -1.0]])
+        >>> found.row_to_col.tolist(), float(found.value)
+        ([1, 0], 4.0)
     """
     return _solve(as_weights("weights", weights))

@@ -1,10 +1,10 @@
-"""MatchUCB: match and pay as if everybody were worth their upper confidence bound, see, learn,
-repeat.
+"""MatchUCB: match and pay as if everybody were worth their upper confidence bound, then learn.
 
-Jagadeesan et al. 2021, sections 4 and 5. An algorithm is `init() -> state` and
-`round(state, ...) -> (state, Record)` over an explicit state; `propose` and `observe` are its two
-halves, for a platform whose agents are real. `simulate` scans over rounds and batches over seeds
-and markets.
+An algorithm is `init() -> state` and `round(state, ...) -> (state, Record)` over an explicit state;
+`propose` and `observe` are its two halves, for a platform whose agents are real. `simulate` scans
+over rounds and batches over seeds and markets.
+
+Source: Jagadeesan, Wei, Wang, Jordan, Steinhardt (2021), sections 4 and 5.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,12 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class State:
-    """What the model knows, and midpoint prices (k,) of the last round from which the next search
-    starts."""
+    """What an algorithm carries from round to round.
+
+    Attributes:
+        knowledge: state of its model.
+        prices: (k,) midpoint prices of the last round, from which the next search starts.
+    """
 
     knowledge: Any
     prices: Float[AnyArray, "k"]
@@ -42,8 +46,14 @@ class State:
 @register()
 @dataclass(frozen=True)
 class Decision:
-    """A platform's choice: matching and transfers, and the intervals and core prices (p, q) that
-    they came from."""
+    """A platform's choice, and what it came from.
+
+    Attributes:
+        outcome: matching and transfers.
+        pairs: (n, m) who is matched.
+        intervals: confidence bounds used.
+        p, q: (n,) and (m,) core prices at the upper bounds.
+    """
 
     outcome: Outcome
     pairs: Bool[AnyArray, "n m"]
@@ -67,14 +77,19 @@ _SCORES = (
 @register()
 @dataclass(frozen=True)
 class Record:
-    """One round, or many along the last axis (profit and unrest: along the one before, frictions
-    last).
+    """One round, or many along the last axis.
 
-    instability: Subset Instability at the true utilities. utility_difference: welfare lost. excess:
-    sum over matched agents of UCB - u. width: the same sum of UCB - LCB. matched: agents in pairs.
-    covered: whether every interval of those present held the truth. profit, unrest: of the platform
-    that charges for search frictions, per friction: minus the sum of transfers, and the most that a
-    pair or an agent gains by leaving.
+    Profit and unrest have frictions on the last axis, rounds on the one before.
+
+    Attributes:
+        instability: Subset Instability at the true utilities.
+        utility_difference: welfare lost.
+        excess: sum over matched agents of UCB - u.
+        width: the same sum of UCB - LCB.
+        matched: agents in pairs.
+        covered: whether every interval of those present held the truth.
+        profit: per friction, of the platform that charges for it: minus the sum of transfers.
+        unrest: per friction, the most that a pair or an agent gains by leaving.
     """
 
     instability: Float[AnyArray, "*rounds"]
@@ -90,8 +105,14 @@ class Record:
 @register("shape", "slack")
 @dataclass(frozen=True)
 class MatchUCB:
-    """See `match_ucb`. position: place of prices between row-optimal (0) and column-optimal (1);
-    slack: max-slack."""
+    """The algorithm that `match_ucb` makes.
+
+    Attributes:
+        model: confidence model.
+        position: place of prices between row-optimal (0) and column-optimal (1).
+        shape: (n, m).
+        slack: pay max-slack prices.
+    """
 
     model: Any
     position: Any
@@ -99,13 +120,16 @@ class MatchUCB:
     slack: bool
 
     def init(self) -> State:
+        """The state before the first round."""
         return State(self.model.init(), jnp.zeros(max(*self.shape, 1)))
 
     def propose(
         self, state: State, present: Bool[AnyArray, "n m"] | None = None
     ) -> tuple[State, Decision]:
-        """Match and pay by primal and dual at the upper bounds (COMPUTEMATCH): tau_a = price - UCB
-        of the match."""
+        """Match and pay by primal and dual at the upper bounds: tau_a = price - UCB of the match.
+
+        The paper's COMPUTEMATCH.
+        """
         n, m = self.shape
         k = max(n, m, 1)
         checks.instance("state", state, State, "what init() or observe() gives")
@@ -136,8 +160,10 @@ class MatchUCB:
         seen_row: Float[AnyArray, "n"],
         seen_col: Float[AnyArray, "m"],
     ) -> State:
-        """Learn from what matched agents report of their utility (entries of agents who are alone
-        are ignored)."""
+        """Learn from what matched agents report of their utility.
+
+        Entries of agents who are alone are ignored.
+        """
         checks.instance("state", state, State, "what propose() gives")
         checks.instance("decision", decision, Decision, "what propose() gives")
         return State(
@@ -155,8 +181,10 @@ class MatchUCB:
         present: Bool[AnyArray, "n m"] | None = None,
         frictions: Float[AnyArray, "f"],
     ) -> tuple[State, Record]:
-        """One round against a known market: propose, observe with this noise, score. best: welfare
-        of the optimum."""
+        """One round against a known market: propose, observe with this noise, score.
+
+        best: welfare of the optimum.
+        """
         check_round(self.shape, market, present, noise_row=noise_row, noise_col=noise_col)
         checks.number("best", best)
         if empty(frictions):
@@ -178,11 +206,23 @@ class MatchUCB:
 
 
 def friction_outcome(decision: Decision, friction: Float[AnyArray, ""]) -> Outcome:
-    """The outcome of a platform that charges for search frictions: matched agents get price - LCB -
-    friction.
+    """The outcome of a platform that charges for search frictions.
 
-    It stays stable for agents whom leaving costs `friction`, and earns friction - (UCB - LCB) per
-    matched agent.
+    Matched agents get price - LCB - friction. It stays stable for agents whom leaving costs
+    `friction`, and earns friction - (UCB - LCB) per matched agent.
+
+    Args:
+        decision: what `propose` gives.
+        friction: cost of leaving.
+
+    Returns:
+        An `Outcome`.
+
+    Raises:
+        InputError: what is no `Decision`, or a negative friction.
+
+    Source:
+        Jagadeesan et al. (2021), search frictions; docs/derivations/stable_prices.md, statement 3.
     """
     checks.instance("decision", decision, Decision, "what propose() of the algorithm gives")
     checks.number("friction", friction, 0.0)
@@ -236,11 +276,30 @@ def score(
 
 
 def match_ucb(model: Model, shape: tuple[int, int], *, prices: PriceRule = "midpoint") -> MatchUCB:
-    """MatchUCB on a confidence model (`unstructured`: MatchUCB, `typed`: MatchTypedUCB, `linear`:
-    MatchLinUCB).
+    """Make MatchUCB on a confidence model.
 
-    prices: which core point pays, see `core_prices`; the extreme ones lose the log(T) rate. Raises
-    `InputError` for an unknown rule or a shape that does not fit the model.
+    `unstructured` gives MatchUCB, `typed` MatchTypedUCB, `linear` MatchLinUCB. Without transfers
+    use `match_ntu_ucb`.
+
+    Args:
+        model: one of these, or your own.
+        shape: (n, m) of the market.
+        prices: which core point pays, see `core_prices`; the extreme ones lose the log(T) rate.
+
+    Returns:
+        A `MatchUCB`.
+
+    Raises:
+        InputError: an unknown rule, or a shape that does not fit the model.
+
+    Examples:
+        >>> from theorylab.matching import Market, simulate, unstructured
+        >>> market = Market(np.diag([0.8, 0.8]), np.diag([0.8, 0.8]))
+        >>> model = unstructured((2, 2), horizon=200, width=0.2)
+        >>> algorithm = match_ucb(model, (2, 2))
+        >>> trace = simulate(jax.random.key(0), market, algorithm, 200, noise_std=0.1)
+        >>> trace.instability.shape, bool(trace.instability[-50:].max() < 0.05)
+        ((200,), True)
     """
     checks.choice("prices", prices, get_args(PriceRule))
     return MatchUCB(
@@ -249,7 +308,7 @@ def match_ucb(model: Model, shape: tuple[int, int], *, prices: PriceRule = "midp
 
 
 @partial(jax.jit, static_argnames=("rounds", "batch"))
-def _chunk(
+def _chunk(  # noqa: PLR0913
     algorithm: Any,
     states: Any,
     keys: AnyArray,
@@ -287,7 +346,7 @@ def _chunk(
 
 
 @float64_inside
-def simulate(
+def simulate(  # noqa: C901, PLR0913
     key: jax.Array,
     market: Market,
     algorithm: Any,
@@ -300,22 +359,27 @@ def simulate(
     batch: int | None = None,
     mesh: jax.sharding.Mesh | None = None,
 ) -> Any:
-    """Run an algorithm (`match_ucb`, `match_ntu_ucb`, or one's own `init`/`round`) for `horizon`
-    rounds.
+    """Run an algorithm for `horizon` rounds, on one or many markets and seeds.
 
-    key: one key, or (S,) keys for S independent runs; market: (n, m), or (S, n, m) one per run,
-    utilities in [-1, 1].
-    noise_std: of the Gaussian noise on reported utilities. frictions: (f,) costs of leaving at
-    which the profit of a
-    charging platform is recorded. arrivals: truth values (horizon, n), (horizon, m) of who is there
-    in each round.
-    chunk: rounds per compiled call; one program serves every horizon that is a multiple of it,
-    every market, noise, width and price position of the same shapes. batch: runs that go in
-    lockstep (None: one after the other on a CPU, which is fastest there, all at once elsewhere; see
-    benchmarks/matching.py). mesh: spread the runs over its first axis.
+    Args:
+        key: one typed key, or (S,) keys for S independent runs.
+        market: (n, m), or (S, n, m) one per run, utilities in [-1, 1].
+        algorithm: `match_ucb`, `match_ntu_ucb`, or one's own `init`/`round`.
+        horizon: number of rounds.
+        noise_std: of the Gaussian noise on reported utilities.
+        frictions: (f,) costs of leaving at which the profit of a charging platform is recorded.
+        arrivals: truth values (horizon, n), (horizon, m) of who is there in each round.
+        chunk: rounds per compiled call; one program serves every horizon that is a multiple of it,
+            every market, noise, width and price position of the same shapes.
+        batch: runs that go in lockstep (None: one after the other on a CPU, which is fastest there,
+            all at once elsewhere; see benchmarks/matching.py).
+        mesh: spread the runs over its first axis.
 
-    Returns the algorithm's records (`Record`) with arrays (S, horizon) or (horizon,), NumPy
-    float64. Raises `InputError` for shapes that do not fit, NaN, or utilities outside [-1, 1].
+    Returns:
+        The algorithm's records (`Record`) with arrays (S, horizon) or (horizon,), NumPy float64.
+
+    Raises:
+        InputError: shapes that do not fit, NaN, or utilities outside [-1, 1].
     """
     market = as_market(market, batched=True)
     U = np.asarray(market.U)
@@ -325,8 +389,7 @@ def simulate(
         )
     if max(np.abs(U).max(), np.abs(np.asarray(market.V)).max()) > 1:
         raise InputError(
-            "market: utilities must lie in [-1, 1], where the confidence intervals start: "
-            "divide "
+            "market: utilities must lie in [-1, 1], where the confidence intervals start: divide "
             "by the largest"
         )
     for name in ("init", "round"):
@@ -334,7 +397,7 @@ def simulate(
             given = checks.shown(algorithm)
             raise InputError(
                 f"algorithm = {given}; an algorithm with init and round is needed, such as "
-                f"match_ucb(...)"
+                "match_ucb(...)"
             )
     horizon, chunk = checks.count("horizon", horizon), checks.count("chunk", chunk)
     batch = None if batch is None else checks.count("batch", batch)
@@ -414,23 +477,27 @@ def _arrivals(arrivals: Any, horizon: int, n: int, m: int) -> tuple[np.ndarray, 
         or col.dtype != bool
     ):
         raise InputError(
-            f"arrivals must be truth values ({horizon}, {n}) and ({horizon}, {m}), got {row.dtype} "
-            f"{row.shape} and {col.dtype} {col.shape}"
+            f"arrivals must be truth values ({horizon}, {n}) and ({horizon}, {m}), got "
+            f"{row.dtype} {row.shape} and {col.dtype} {col.shape}"
         )
     return row, col
 
 
 def _together(runs: int, batch: int | None) -> int:
-    """The largest number of runs up to `batch` that divides them all; by default 1 on a CPU, else
-    all."""
+    """The largest number of runs up to `batch` that divides them all.
+
+    By default 1 on a CPU, else all.
+    """
     most = batch or (1 if jax.default_backend() == "cpu" else runs)
     return next(b for b in range(min(most, runs), 0, -1) if runs % b == 0)
 
 
 @cache
 def _sharded(mesh: jax.sharding.Mesh, rounds: int, batch: int) -> Any:
-    """The chunk with runs spread over the mesh, each device on its own: no loop waits for another
-    device's."""
+    """The chunk with runs spread over the mesh, each device on its own.
+
+    No loop waits for another device's.
+    """
     whole, split = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(mesh.axis_names[0])
     specs = (whole, split, split, split, split, whole, whole, split)
     body = partial(_chunk, rounds=rounds, batch=batch)

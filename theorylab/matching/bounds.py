@@ -1,8 +1,8 @@
-"""What the theorems promise, with constants: explicit regret bounds and the break-even of a
-charging platform.
+"""What the theorems promise, with constants: explicit regret bounds and break-even.
 
-Jagadeesan et al. 2021, section 5; the constants follow from the sum of interval widths: a first
-visit costs at most 4, the k-th later one 4 width sqrt(log(N T) / k), and Cauchy-Schwarz over pairs.
+The constants follow from the sum of interval widths.
+
+Source: Jagadeesan et al. (2021), section 5; docs/derivations/stable_prices.md, statements 6 and 7.
 """
 
 import numpy as np
@@ -19,11 +19,26 @@ def _check(n: int, m: int, horizon: int, width: float) -> None:
 def regret_bound(
     n: int, m: int, horizon: int, width: float, *, rounds: np.ndarray | int | None = None
 ) -> np.ndarray:
-    """4 P + 8 width sqrt(log(N T) P M t): bound on cumulative instability after t `rounds` (default
-    the horizon T).
+    """Bound the cumulative instability: 4 P + 8 width sqrt(log(N T) P M t).
 
-    P = nm pairs, M = min(n, m) matches a round, N = n + m. It holds whenever all intervals hold the
-    truth, for every price rule.
+    P = nm pairs, M = min(n, m) matches per round, N = n + m. It holds whenever all intervals hold
+    the truth, for every price rule.
+
+    Args:
+        n, m: customers and providers.
+        horizon: T.
+        width: of the intervals, as in `unstructured`.
+        rounds: t, by default the horizon.
+
+    Returns:
+        The bound, of the shape of `rounds`.
+
+    Raises:
+        InputError: counts below 1, a width that is not positive.
+
+    Examples:
+        >>> round(float(regret_bound(2, 2, 1000, 0.5)), 1)
+        1046.4
     """
     _check(n, m, horizon, width)
     t = np.asarray(horizon if rounds is None else nonnegative("rounds", rounds), float)
@@ -31,11 +46,23 @@ def regret_bound(
 
 
 def typed_regret_bound(kinds: int, n: int, m: int, horizon: int, width: float) -> float:
-    """The same for `kinds`² pairs of types: 4 C² M (1 + c sqrt(L)) + 8 c sqrt(L C² M T), with no N
-    but in M and L.
+    """Bound the cumulative instability of the typed model, with no N but in M and L.
 
-    A round can be M samples of one pair of types, all at the width from before it: hence M first
-    visits, and sum k_t / sqrt(n_{t-1}) <= 2 sqrt(n) + M.
+    4 C² M (1 + c sqrt(L)) + 8 c sqrt(L C² M T) for C `kinds` of agents. A round can be M samples of
+    one pair of types, all at the width from before it: hence M first visits, and sum k_t /
+    sqrt(n_{t-1}) <= 2 sqrt(n) + M.
+
+    Args:
+        kinds: types on each side.
+        n, m: customers and providers.
+        horizon: T.
+        width: of the intervals, as in `typed`.
+
+    Returns:
+        The bound.
+
+    Raises:
+        InputError: counts below 1, a width that is not positive.
     """
     _check(n, m, horizon, width)
     kinds = count("kinds", kinds)
@@ -47,9 +74,23 @@ def typed_regret_bound(kinds: int, n: int, m: int, horizon: int, width: float) -
 
 
 def break_even(n: int, m: int, horizon: int, width: float, friction: float) -> float:
-    """Rounds after which a platform that charges `friction` has earned back its losses, at the
-    latest (if every round matches min(n, m) pairs and all intervals hold): the root of 2 friction M
-    t = 4 P + 8 width sqrt(log(NT) P M t)."""
+    """Rounds after which a platform that charges `friction` has earned its losses back, at most.
+
+    If every round matches min(n, m) pairs and all intervals hold: the root of 2 friction M t = 4 P
+    + 8 width sqrt(log(NT) P M t).
+
+    Args:
+        n, m: customers and providers.
+        horizon: T.
+        width: of the intervals, as in `unstructured`.
+        friction: cost of leaving, per agent.
+
+    Returns:
+        The number of rounds.
+
+    Raises:
+        InputError: counts below 1, a width or friction that is not positive.
+    """
     _check(n, m, horizon, width)
     number("friction", friction, 0.0, open_low=True)
     pairs, matches = n * m, min(n, m)

@@ -1,10 +1,12 @@
-"""What is known of utilities after noisy observations: three families of confidence intervals
-behind one interface.
+"""What is known of utilities after noisy observations: three families of confidence intervals.
 
 A model is a PyTree with `init() -> state`, `intervals(state) -> Intervals` and
 `update(state, pairs, seen_row, seen_col) -> state`; a user's own model needs no more. Constructors
-`unstructured`, `typed` and `linear` are those of MatchUCB, MatchTypedUCB and MatchLinUCB
-(Jagadeesan et al. 2021). Intervals start as [-1, 1]; `clip` keeps them so.
+`unstructured`, `typed` and `linear` are those of MatchUCB, MatchTypedUCB and MatchLinUCB.
+Intervals start as [-1, 1]; `clip` keeps them so.
+
+Source: Jagadeesan et al. (2021), sections 4 and 5; the half-width 2 sigma:
+docs/derivations/stable_prices.md, statement 5.
 """
 
 from dataclasses import dataclass
@@ -25,8 +27,12 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class Intervals:
-    """Lower and upper confidence bounds, (n, m) each: of customers' utilities U and of providers'
-    V."""
+    """Lower and upper confidence bounds of all utilities, (n, m) each.
+
+    Attributes:
+        low_row, high_row: of customers' utilities U.
+        low_col, high_col: of providers' V.
+    """
 
     low_row: Float[AnyArray, "n m"]
     high_row: Float[AnyArray, "n m"]
@@ -42,11 +48,17 @@ class Intervals:
 
 
 class Model(Protocol):
-    """Anything that learns utilities from matched pairs."""
+    """Anything that learns utilities from matched pairs; see the head of the module."""
 
-    def init(self) -> Any: ...
+    def init(self) -> Any:
+        """The state before the first round."""
 
-    def intervals(self, state: Any) -> Intervals: ...
+        ...
+
+    def intervals(self, state: Any) -> Intervals:
+        """Confidence bounds in this state."""
+
+        ...
 
     def update(
         self,
@@ -54,14 +66,19 @@ class Model(Protocol):
         pairs: Bool[AnyArray, "n m"],
         seen_row: Float[AnyArray, "n"],
         seen_col: Float[AnyArray, "m"],
-    ) -> Any: ...
+    ) -> Any:
+        """The state after these pairs and what their agents reported."""
+
+        ...
 
 
 @register()
 @dataclass(frozen=True)
 class Sums:
-    """How often each pair (of agents or of types) was seen, and the sums of what each side
-    reported."""
+    """How often each pair was seen, and the sums of what each side reported.
+
+    Pairs of agents, or of types.
+    """
 
     count: Float[AnyArray, "a b"]
     row: Float[AnyArray, "a b"]
@@ -69,11 +86,12 @@ class Sums:
 
     @classmethod
     def zeros(cls, a: int, b: int) -> "Sums":
+        """Nothing seen yet."""
         zero = jnp.zeros((a, b))
         return cls(zero, zero, zero)
 
     def intervals(self, radius: AnyArray, clip: bool) -> Intervals:
-        """mean ± radius / sqrt(count), all of [-1, 1] where nothing was seen."""
+        """Mean ± radius / sqrt(count), all of [-1, 1] where nothing was seen."""
         seen = self.count > 0
         count = jnp.maximum(self.count, 1.0)
         half = radius / jnp.sqrt(count)
@@ -89,7 +107,13 @@ class Sums:
 @register("n", "m", "clip")
 @dataclass(frozen=True)
 class Unstructured:
-    """Every pair has two utilities of its own; half-width radius / sqrt(visits)."""
+    """Every pair has two utilities of its own; half-width radius / sqrt(visits).
+
+    Attributes:
+        n, m: customers and providers.
+        radius: of the intervals after one visit.
+        clip: keep them inside [-1, 1].
+    """
 
     n: int
     m: int
@@ -97,12 +121,15 @@ class Unstructured:
     clip: bool = True
 
     def init(self) -> Sums:
+        """Nothing seen yet."""
         return Sums.zeros(self.n, self.m)
 
     def intervals(self, state: Sums) -> Intervals:
+        """Mean plus and minus radius / sqrt(visits); [-1, 1] before the first visit."""
         return _sums(state).intervals(self.radius, self.clip)
 
     def update(self, state: Sums, pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray) -> Sums:
+        """Add what matched agents reported."""
         _sums(state)
         pairs, seen_row, seen_col = reports((self.n, self.m), pairs, seen_row, seen_col)
         return Sums(
@@ -115,8 +142,13 @@ class Unstructured:
 @register("clip")
 @dataclass(frozen=True)
 class Typed:
-    """Utilities depend on the two types alone, one-hot (n, a) and (m, b); pairs of the same types
-    share samples."""
+    """Utilities depend on the two types alone; pairs of the same types share samples.
+
+    Attributes:
+        row_types, col_types: (n, a) and (m, b) one-hot types.
+        radius: of the intervals after one visit.
+        clip: keep them inside [-1, 1].
+    """
 
     row_types: Float[AnyArray, "n a"]
     col_types: Float[AnyArray, "m b"]
@@ -124,14 +156,17 @@ class Typed:
     clip: bool = True
 
     def init(self) -> Sums:
+        """Nothing seen yet."""
         return Sums.zeros(self.row_types.shape[1], self.col_types.shape[1])
 
     def intervals(self, state: Sums) -> Intervals:
+        """Mean plus and minus radius / sqrt(samples) of every pair's types."""
         kinds = _sums(state).intervals(self.radius, self.clip)
         row, col = best(self.row_types, 1), best(self.col_types, 1)
         return jax.tree.map(lambda bound: bound[row][:, col], kinds)
 
     def update(self, state: Sums, pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray) -> Sums:
+        """Add what matched agents reported to the sums of their types."""
         _sums(state)
         shape = self.row_types.shape[0], self.col_types.shape[0]
         pairs, seen_row, seen_col = reports(shape, pairs, seen_row, seen_col)
@@ -151,8 +186,10 @@ class Typed:
 @register()
 @dataclass(frozen=True)
 class Ridge:
-    """One ridge regression per agent: (lam I + sum c cᵀ)^-1, sum of observation times context,
-    observations."""
+    """One ridge regression per agent.
+
+    (lam I + sum c cᵀ)^-1, the sum of observation times context, and the number of observations.
+    """
 
     inverse: Float[AnyArray, "n d d"]
     moment: Float[AnyArray, "n d"]
@@ -162,11 +199,20 @@ class Ridge:
 @register("clip")
 @dataclass(frozen=True)
 class Linear:
-    """u_a(b) = <phi_a, c_b> with known contexts c (unit ball) and hidden phi (unit ball): LinUCB
-    for every agent.
+    """Utilities u_a(b) = <phi_a, c_b> with known contexts and hidden phi: LinUCB for every agent.
 
-    Radius of Abbasi-Yadkori, Pal, Szepesvari 2011 with the bound log det <= d log(1 + t / (lam d)),
-    t the observations of the agent.
+    Contexts c and phi lie in the unit ball. The bound log det <= d log(1 + t / (lam d)) is used, t
+    the observations of the agent.
+
+    Attributes:
+        row_contexts, col_contexts: (n, d) and (m, d).
+        noise_std: of the observations.
+        log_failure: log of the failure probability.
+        ridge: lam.
+        clip: keep intervals inside [-1, 1].
+
+    Source:
+        Abbasi-Yadkori, Pal, Szepesvari (2011), theorem 2.
     """
 
     row_contexts: Float[AnyArray, "n d"]
@@ -177,6 +223,7 @@ class Linear:
     clip: bool = True
 
     def init(self) -> tuple[Ridge, Ridge]:
+        """No observation yet: inverse ridge matrices."""
         (n, d), m = self.row_contexts.shape, self.col_contexts.shape[0]
         eye = jnp.eye(d) / self.ridge
 
@@ -197,6 +244,7 @@ class Linear:
         return (jnp.clip(low, -1.0, 1.0), jnp.clip(high, -1.0, 1.0)) if self.clip else (low, high)
 
     def intervals(self, state: tuple[Ridge, Ridge]) -> Intervals:
+        """Ridge estimate plus and minus its radius times the length of the context."""
         _ridges(state)
         low_row, high_row = self._bounds(state[0], self.col_contexts)
         low_col, high_col = self._bounds(state[1], self.row_contexts)
@@ -205,6 +253,7 @@ class Linear:
     def update(
         self, state: tuple[Ridge, Ridge], pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray
     ) -> tuple[Ridge, Ridge]:
+        """Add what matched agents reported, with the contexts of their partners."""
         _ridges(state)
         shape = self.row_contexts.shape[0], self.col_contexts.shape[0]
         pairs, seen_row, seen_col = reports(shape, pairs, seen_row, seen_col)
@@ -241,8 +290,10 @@ def _ridges(state: Any) -> None:
 def reports(
     shape: tuple[int, int], pairs: Any, seen_row: Any, seen_col: Any
 ) -> tuple[Any, Any, Any]:
-    """Pairs (n, m) and what their agents report, finite where they are matched; others' reports
-    become 0."""
+    """Pairs (n, m) and what their agents report, finite where they are matched.
+
+    Others' reports become 0.
+    """
     n, m = shape
     truths("pairs", pairs, shape)
     if is_traced(pairs, seen_row, seen_col):
@@ -311,11 +362,23 @@ def _radius(agents: int, horizon: int, width: float) -> float:
 def unstructured(
     shape: tuple[int, int], *, horizon: int, width: float, clip: bool = True
 ) -> Unstructured:
-    """Intervals mean ± width sqrt(log(N horizon) / visits) for every pair of an (n, m) market.
+    """Make intervals mean ± width sqrt(log(N horizon) / visits) for every pair of a market.
 
-    width: 8 is the paper's, for 1-subgaussian noise; 2 sigma suffices for sigma-subgaussian noise.
-    clip: keep intervals inside [-1, 1]; the paper's pseudocode does not, which makes pairs that
-    were seen once look best.
+    With types or contexts known, `typed` and `linear` learn faster.
+
+    Args:
+        shape: (n, m).
+        horizon: number of rounds.
+        width: 8 is the paper's, for 1-subgaussian noise; 2 sigma suffices for sigma-subgaussian
+            noise.
+        clip: keep intervals inside [-1, 1]; the paper's pseudocode does not, which makes pairs that
+            were seen once look best.
+
+    Returns:
+        An `Unstructured` model.
+
+    Raises:
+        InputError: counts below 1, a width that is not positive.
     """
     n, m = _pair_of_counts("shape", shape)
     return Unstructured(n, m, _radius(n + m, horizon, width), flag("clip", clip))
@@ -336,9 +399,20 @@ def typed(
     width: float,
     clip: bool = True,
 ) -> Typed:
-    """As `unstructured`, with one interval per pair of types; types are integers from 0."""
+    """Make intervals as `unstructured`, one per pair of types.
+
+    Args:
+        types_row, types_col: (n,) and (m,) integers from 0.
+        horizon, width, clip: as there.
+
+    Returns:
+        A `Typed` model.
+
+    Raises:
+        InputError: types that are no integers from 0, and as there.
+    """
     row, col = _one_hot("types_row", types_row), _one_hot("types_col", types_col)
-    return Typed(row, col, _radius(len(row) + len(col), horizon, width), flag("clip", clip))  # type: ignore[arg-type]
+    return Typed(row, col, _radius(len(row) + len(col), horizon, width), flag("clip", clip))
 
 
 def linear(
@@ -350,15 +424,29 @@ def linear(
     ridge: float = 1.0,
     clip: bool = True,
 ) -> Linear:
-    """LinUCB per agent on the known contexts of its partners, failure probability 1 / (N
-    horizon)."""
+    """Make LinUCB per agent on the known contexts of its partners.
+
+    With failure probability 1 / (N horizon).
+
+    Args:
+        row_contexts, col_contexts: (n, d) and (m, d), in the unit ball.
+        horizon: number of rounds.
+        noise_std: of the observations.
+        ridge: penalty.
+        clip: keep intervals inside [-1, 1].
+
+    Returns:
+        A `Linear` model.
+
+    Raises:
+        InputError: contexts outside the unit ball, shapes that do not fit, values out of range.
+    """
     given = {"row_contexts": row_contexts, "col_contexts": col_contexts}
     row, col = (np.asarray(finite(name, value, ndim=2), float) for name, value in given.items())
     if row.shape[1] != col.shape[1]:
         raise InputError(
-            f"row_contexts {row.shape} and col_contexts {col.shape} must be (n, d) and (m, d) "
-            f"of "
-            f"one d"
+            f"row_contexts {row.shape} and col_contexts {col.shape} must be (n, d) and (m, d) of "
+            "one d"
         )
     for name, contexts in (("row_contexts", row), ("col_contexts", col)):
         if not (np.linalg.norm(contexts, axis=1) <= 1 + 1e-9).all():
@@ -375,4 +463,4 @@ def linear(
         -float(np.log((len(row) + len(col)) * horizon)),
         float(ridge),
         clip,
-    )  # type: ignore[arg-type]
+    )

@@ -1,10 +1,11 @@
-"""How far an outcome is from stable: Subset Instability, the subsidies that would mend it, and
-simpler losses.
+"""How far an outcome is from stable: Subset Instability, subsidies that mend it, simpler losses.
 
-Definition and properties: Jagadeesan et al. 2021, section 3. With r_a = max(0, -net_a) and
-E_ij = W_ij - (net_i + r_i) - (net_j + r_j), what remains of the subsidy programme is the dual of a
-maximum-weight matching, so Subset Instability = sum_a r_a + MWM(max(E, 0)): one assignment and no
-linear programme.
+With r_a = max(0, -net_a) and E_ij = W_ij - (net_i + r_i) - (net_j + r_j), what remains of the
+subsidy programme is the dual of a maximum-weight matching, so Subset Instability = sum_a r_a +
+MWM(max(E, 0)): one assignment and no linear programme.
+
+Source: Jagadeesan et al. (2021), section 3 (definition 3.1 and proposition 3.3); the assignment
+form: docs/derivations/stable_prices.md, statement 1.
 """
 
 from typing import Literal, get_args
@@ -24,8 +25,10 @@ Form = Literal["assignment", "lp", "coalitions"]
 
 
 def _excess(market: Market, outcome: Outcome) -> tuple[AnyArray, AnyArray, AnyArray]:
-    """Individual losses r of rows and columns, and what pairs gain by leaving once those are paid,
-    clipped at 0."""
+    """Individual losses r of rows and columns, and what pairs then gain by leaving.
+
+    Once those are paid, clipped at 0.
+    """
     net_row, net_col = nets(market, outcome)
     loss_row, loss_col = jnp.maximum(-net_row, 0.0), jnp.maximum(-net_col, 0.0)
     gain = market.W - (net_row + loss_row)[:, None] - (net_col + loss_col)
@@ -35,10 +38,10 @@ def _excess(market: Market, outcome: Outcome) -> tuple[AnyArray, AnyArray, AnyAr
 def instability_of(
     market: Market, outcome: Outcome, present: Bool[AnyArray, "n m"] | None = None
 ) -> tuple[Float[AnyArray, ""], Float[AnyArray, ""]]:
-    """(Subset Instability, largest gain of one pair or agent that leaves); no checks, the caller's
-    precision.
+    """Subset Instability, and the largest gain of one pair or agent that leaves, without checks.
 
-    present: pairs of agents who are there; absent agents must be unmatched, without transfer.
+    In the caller's precision. present: pairs of agents who are there; absent agents must be
+    unmatched, without transfer.
     """
     loss_row, loss_col, gain = _excess(market, outcome)
     if present is not None:
@@ -60,10 +63,28 @@ def subset_instability(
 ) -> Float[AnyArray, ""]:
     """The least total subsidy that makes the outcome stable; 0 if and only if it is stable.
 
-    form: three equal readings. "assignment" (one matching on the device; jit and vmap), "lp"
-    (minimal subsidies by SciPy's linear programme) and "coalitions" (the most that a coalition
-    gains by leaving, by enumeration of all 2^N; N <= 16) are references on the host. Raises
-    `InputError` for bad shapes, NaN, an invalid matching or form.
+    Use `is_stable` for a yes or no, `utility_difference` for welfare alone.
+
+    Args:
+        market: utilities.
+        outcome: matching and transfers.
+        form: three equal readings. "assignment" (one matching on the device; jit and vmap), "lp"
+            (minimal subsidies by SciPy's linear programme) and "coalitions" (the most that a
+            coalition gains by leaving, by enumeration of all 2^N; N <= 16) are references on the
+            host.
+
+    Returns:
+        The instability, in the unit of utilities.
+
+    Raises:
+        InputError: bad shapes, NaN, an invalid matching or form.
+
+    Examples:
+        >>> from theorylab.matching import Market, Outcome
+        >>> market = Market([[9.0, 12.0]], [[-5.0, -10.0]])  # one customer, two providers
+        >>> outcome = Outcome([1], [-11.0], [0.0, 11.0])  # matched to the second, who is paid 11
+        >>> float(subset_instability(market, outcome)), float(utility_difference(market, outcome))
+        (3.0, 2.0)
     """
     choice("form", form, get_args(Form))
     market = as_market(market)
@@ -91,10 +112,19 @@ def _subsidies(market: Market, outcome: Outcome) -> tuple[AnyArray, AnyArray]:
 def minimal_subsidies(
     market: Market, outcome: Outcome
 ) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
-    """Subsidies (customers, providers) of the least total, Subset Instability, that make the
-    outcome stable.
+    """Subsidies of the least total that make the outcome stable.
 
     They are not unique: the midpoint of the core of what is left after individual losses are paid.
+
+    Args:
+        market: utilities.
+        outcome: matching and transfers.
+
+    Returns:
+        Of customers (n,) and of providers (m,).
+
+    Raises:
+        InputError: as `subset_instability`.
     """
     market = as_market(market)
     return _subsidies(market, as_outcome(outcome, *market.U.shape))
@@ -107,10 +137,20 @@ def _difference(market: Market, outcome: Outcome) -> AnyArray:
 
 @float64_inside
 def utility_difference(market: Market, outcome: Outcome) -> Float[AnyArray, ""]:
-    """Welfare lost against the best matching. Blind to transfers: it can be 0 while agents want to
-    leave.
+    """Welfare lost against the best matching; blind to transfers.
 
-    With transfers that cancel within pairs it is never above Subset Instability.
+    It can be 0 while agents want to leave. With transfers that cancel within pairs it is never
+    above Subset Instability.
+
+    Args:
+        market: utilities.
+        outcome: matching and transfers.
+
+    Returns:
+        The difference, >= 0.
+
+    Raises:
+        InputError: as `subset_instability`.
     """
     market = as_market(market)
     return _difference(market, as_outcome(outcome, *market.U.shape))
@@ -118,8 +158,21 @@ def utility_difference(market: Market, outcome: Outcome) -> Float[AnyArray, ""]:
 
 @float64_inside
 def unrest(market: Market, outcome: Outcome, *, friction: float = 0.0) -> Float[AnyArray, ""]:
-    """The most that one agent, or one pair together, gains by leaving when leaving costs every
-    agent `friction`; 0 if and only if the outcome is stable under search frictions."""
+    """The most that one agent, or one pair together, gains by leaving.
+
+    0 if and only if the outcome is stable under search frictions.
+
+    Args:
+        market: utilities.
+        outcome: matching and transfers.
+        friction: what leaving costs every agent.
+
+    Returns:
+        The gain, >= 0.
+
+    Raises:
+        InputError: as `subset_instability`; a negative friction.
+    """
     number("friction", friction, 0.0)
     market = as_market(market)
     return unrest_of(market, as_outcome(outcome, *market.U.shape), friction)
@@ -139,7 +192,19 @@ def unrest_of(market: Market, outcome: Outcome, friction: float | AnyArray) -> F
 def is_stable(
     market: Market, outcome: Outcome, *, tolerance: float = 1e-9, friction: float = 0.0
 ) -> bool:
-    """Whether no agent and no pair gains more than `tolerance` by leaving (at a cost of `friction`
-    each)."""
+    """Whether no agent and no pair gains by leaving.
+
+    Args:
+        market: utilities.
+        outcome: matching and transfers.
+        tolerance: gains up to this do not count.
+        friction: what leaving costs every agent.
+
+    Returns:
+        The answer.
+
+    Raises:
+        InputError: as `unrest`; a negative tolerance.
+    """
     number("tolerance", tolerance, 0.0)
     return bool(unrest(market, outcome, friction=friction) <= tolerance)

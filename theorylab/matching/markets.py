@@ -1,9 +1,9 @@
-"""Two-sided markets with transfers: what agents are worth to each other, and what a platform
-decides.
+"""Two-sided markets with transfers: what agents are worth to each other, what a platform decides.
 
-Jagadeesan, Wei, Wang, Jordan, Steinhardt 2021 (arXiv 2108.08843), sections 2 and 3. Rows are
-customers, columns are providers. Utilities are what an agent gains by being matched; staying alone
-is worth 0 to everyone.
+Rows are customers, columns are providers. Utilities are what an agent gains by being matched;
+staying alone is worth 0 to everyone.
+
+Source: Jagadeesan, Wei, Wang, Jordan, Steinhardt (2021, arXiv 2108.08843), sections 2 and 3.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,13 @@ AnyArray = Array | np.ndarray  # called with NumPy arrays, functions hand NumPy 
 @register()
 @dataclass(frozen=True)
 class Market:
-    """Utilities of n customers and m providers: U[i, j] of customer i for j, V[i, j] of provider j
-    for i.
+    """Utilities of n customers and m providers.
 
     Functions that take markets also take a leading axis of markets where they say so.
+
+    Attributes:
+        U: (..., n, m) of customer i for provider j.
+        V: (..., n, m) of provider j for customer i.
     """
 
     U: Float[AnyArray, "*batch n m"]
@@ -49,8 +52,12 @@ class Market:
 @register()
 @dataclass(frozen=True)
 class Outcome:
-    """A matching (row i with column row_to_col[i], -1 when alone) and the transfers that agents
-    receive."""
+    """A matching and the transfers that agents receive.
+
+    Attributes:
+        row_to_col: (n,) column of each row, -1 when alone.
+        tau_row, tau_col: (n,) and (m,) transfers.
+    """
 
     row_to_col: Int[AnyArray, "n"]
     tau_row: Float[AnyArray, "n"]
@@ -58,8 +65,10 @@ class Outcome:
 
 
 def as_weights(name: str, weights: Any) -> Float[AnyArray, "n m"]:
-    """A float64 matrix of finite numbers; either side may be empty. Raises `InputError`
-    otherwise."""
+    """A float64 matrix of finite numbers; either side may be empty.
+
+    Raises `InputError` otherwise.
+    """
     array = as_floats(name, weights)
     if array.ndim != 2:
         raise InputError(f"{name} must be a matrix (customers, providers), got shape {array.shape}")
@@ -73,7 +82,7 @@ def as_floats(name: str, value: Any) -> jax.Array:
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(array)))[0])
         raise InputError(
             f"{name} must be finite, got {float(array[where])} at {where}; remove the agent or "
-            f"set a value"
+            "set a value"
         )
     return array
 
@@ -87,8 +96,10 @@ def empty(value: Any) -> bool:
 
 
 def as_market(market: Market, *, batched: bool = False) -> Market:
-    """The market in float64, checked: two finite arrays of one shape (n, m), or (..., n, m) when
-    `batched`."""
+    """The market in float64, checked: two finite arrays of one shape.
+
+    (n, m), or (..., n, m) when `batched`.
+    """
     instance("market", market, Market, "a Market(U, V)")
     U, V = as_floats("U", market.U), as_floats("V", market.V)
     if U.shape != V.shape or U.ndim < 2 or (U.ndim > 2 and not batched):
@@ -98,8 +109,10 @@ def as_market(market: Market, *, batched: bool = False) -> Market:
 
 
 def as_matching(row_to_col: Any, n: int, m: int) -> Int[AnyArray, "n"]:
-    """A matching as integers, checked: one entry per row, columns from -1 to m - 1, none taken
-    twice."""
+    """A matching as integers, checked.
+
+    One entry per row, columns from -1 to m - 1, none taken twice.
+    """
     array = jnp.asarray(row_to_col if empty(row_to_col) else real("row_to_col", row_to_col))
     if array.shape != (n,) or (n and not jnp.issubdtype(array.dtype, jnp.integer)):
         need = f"row_to_col must be {n} integers, one for each row of the weights (of the market)"
@@ -172,8 +185,10 @@ def pairs(row_to_col: Int[AnyArray, "n"], m: int) -> Bool[AnyArray, "n m"]:
 
 
 def nets(market: Market, outcome: Outcome) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
-    """Utility at the match plus transfer, for rows and columns; no checks, the caller's
-    precision."""
+    """Utility at the match plus transfer, for rows and columns.
+
+    Without checks, in the caller's precision.
+    """
     X = pairs(outcome.row_to_col, market.U.shape[1])
     gain_row, gain_col = jnp.where(X, market.U, 0.0).sum(1), jnp.where(X, market.V, 0.0).sum(0)
     return gain_row + outcome.tau_row, gain_col + outcome.tau_col
@@ -183,15 +198,37 @@ def nets(market: Market, outcome: Outcome) -> tuple[Float[AnyArray, "n"], Float[
 def net_utilities(
     market: Market, outcome: Outcome
 ) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
-    """What every customer (n,) and provider (m,) ends up with: utility at the match plus
-    transfer."""
+    """What every customer and provider ends up with: utility at the match plus transfer.
+
+    Args:
+        market: utilities.
+        outcome: matching and transfers.
+
+    Returns:
+        Of customers (n,) and of providers (m,).
+
+    Raises:
+        InputError: shapes that do not fit, NaN, an invalid matching.
+    """
     market = as_market(market)
     return nets(market, as_outcome(outcome, *market.U.shape))
 
 
 @float64_inside
 def random_market(key: jax.Array, n: int, m: int | None = None) -> Market:
-    """Independent utilities, uniform on [-1, 1]."""
+    """Draw independent utilities, uniform on [-1, 1].
+
+    Args:
+        key: typed key.
+        n: customers.
+        m: providers, by default n.
+
+    Returns:
+        A `Market`.
+
+    Raises:
+        InputError: counts below 1.
+    """
     n = count("n", n, at_least=0)
     m = n if m is None else count("m", m, at_least=0)
     U, V = jax.random.uniform(checked_key("key", key), (2, n, m), jnp.float64, -1.0, 1.0)
@@ -200,9 +237,22 @@ def random_market(key: jax.Array, n: int, m: int | None = None) -> Market:
 
 @float64_inside
 def hidden_matching_market(key: jax.Array, k: int, gap: float, *, base: float = 0.1) -> Market:
-    """The hard instance of the lower bound: all pairs are worth `base` to both sides, a hidden
-    perfect matching `gap` more. A learner has to find it among k² pairs; gap ~ noise sqrt(k/T)
-    makes that as hard as it gets."""
+    """Draw the hard instance of the lower bound: a perfect matching hidden among equal pairs.
+
+    All pairs are worth `base` to both sides, the hidden ones `gap` more. A learner has to find them
+    among k² pairs; gap ~ noise sqrt(k/T) makes that as hard as it gets.
+
+    Args:
+        key: typed key.
+        k: agents on each side.
+        gap, base: utilities.
+
+    Returns:
+        A `Market`.
+
+    Raises:
+        InputError: counts below 1, utilities outside [-1, 1].
+    """
     k = count("k", k)
     number("gap", gap)
     number("base", base)
@@ -216,9 +266,22 @@ def hidden_matching_market(key: jax.Array, k: int, gap: float, *, base: float = 
 def structured_market(
     key: jax.Array, types_row: Int[AnyArray, "n"], types_col: Int[AnyArray, "m"], kinds: int
 ) -> Market:
-    """Typed and separably linear at once: type a gains <phi_a, c_b> from type b, with contexts c_b
-    the unit vectors of R^kinds (`type_contexts`) and phi_a a random unit vector for each type and
-    side."""
+    """Draw a market that is typed and separably linear at once.
+
+    Type a gains <phi_a, c_b> from type b, with contexts c_b the unit vectors of R^kinds
+    (`type_contexts`) and phi_a a random unit vector for each type and side.
+
+    Args:
+        key: typed key.
+        types_row, types_col: (n,) and (m,) integers below `kinds`.
+        kinds: number of types.
+
+    Returns:
+        A `Market`.
+
+    Raises:
+        InputError: types out of range.
+    """
     kinds = count("kinds", kinds)
     types_row, types_col = (
         as_types("types_row", types_row, kinds),
@@ -231,6 +294,17 @@ def structured_market(
 
 
 def type_contexts(types: Int[AnyArray, "n"], kinds: int) -> Float[AnyArray, "n kinds"]:
-    """The context of each agent in `structured_market`: the unit vector of its type."""
+    """The context of each agent in `structured_market`: the unit vector of its type.
+
+    Args:
+        types: (n,) integers below `kinds`.
+        kinds: number of types.
+
+    Returns:
+        (n, kinds) contexts.
+
+    Raises:
+        InputError: types out of range.
+    """
     kinds = count("kinds", kinds)
     return np.eye(kinds)[np.asarray(as_types("types", types, kinds))]

@@ -1,9 +1,9 @@
-"""Matching without transfers: deferred acceptance, its instability in subsidies, and learning it
-from bandit feedback.
+"""Matching without transfers: deferred acceptance, its instability in subsidies, and learning it.
 
-Jagadeesan et al. 2021, section on non-transferable utilities. Instability is disjunctive (of a
-blocking pair, one of the two must be paid to stay), hence combinatorial: an LP relaxation would
-under-estimate it.
+Instability is disjunctive (of a blocking pair, one of the two must be paid to stay), hence
+combinatorial: an LP relaxation would under-estimate it.
+
+Source: Jagadeesan et al. (2021), section on non-transferable utilities; Gale and Shapley (1962).
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,10 @@ _ENUMERABLE = 200_000  # subsidy vectors of one side that are tried at once
 
 
 def accept(U: Float[AnyArray, "n m"], V: Float[AnyArray, "n m"]) -> Bool[AnyArray, "n m"]:
-    """Deferred acceptance with rows proposing, all at once; pairs with a utility <= 0 on either
-    side never form."""
+    """Deferred acceptance with rows proposing, all at once.
+
+    Pairs with a utility <= 0 on either side never form.
+    """
     index = jnp.arange(U.shape[0])
 
     def propose(state: Any) -> Any:
@@ -53,21 +55,44 @@ _accept = jax.jit(accept)
 
 @float64_inside
 def deferred_acceptance(market: Market) -> Int[AnyArray, "n"]:
-    """The row-optimal stable matching without transfers (Gale and Shapley 1962): row_to_col, -1 for
-    those alone."""
+    """The row-optimal stable matching without transfers.
+
+    Args:
+        market: utilities.
+
+    Returns:
+        (n,) column of each row, -1 for those alone.
+
+    Raises:
+        InputError: shapes that do not fit, NaN.
+
+    Examples:
+        >>> from theorylab.matching import Market
+        >>> deferred_acceptance(Market([[1.0, 2.0], [1.0, 3.0]], [[2.0, 1.0], [1.0, 2.0]])).tolist()
+        [0, 1]
+    """
     market = as_market(market)
     X = _accept(market.U, market.V)
     return jnp.where(X.any(1), first(X, 1), -1) if X.size else jnp.full(X.shape[0], -1)
 
 
 def ntu_instability(market: Market, row_to_col: Int[AnyArray, "*rounds n"]) -> np.ndarray:
-    """Least total subsidy s >= 0 that makes matchings stable without transfers: (...,) for
-    matchings (..., n).
+    """Least total subsidy that makes matchings stable without transfers.
 
     Every agent must have u_a + s_a >= 0, and of every pair (i, j), i or j must not gain by it: s_i
     >= u_i(j) - u_i or s_j >= u_j(i) - u_j. Exact: rows' subsidies take one of m + 1 values each,
     and the columns' follow, so small markets are enumerated; larger ones go to SciPy's
     mixed-integer solver. On the host, equal matchings solved once.
+
+    Args:
+        market: utilities.
+        row_to_col: (..., n) matchings.
+
+    Returns:
+        (...) instabilities.
+
+    Raises:
+        InputError: shapes that do not fit, an invalid matching.
     """
     with jax.enable_x64(True):
         market = as_market(market)
@@ -104,8 +129,13 @@ def _enumerate(U: np.ndarray, V: np.ndarray, mate: np.ndarray) -> float:
 @register()
 @dataclass(frozen=True)
 class NTURecord:
-    """Matchings (..., n), the optimism excess (sum over matched agents of UCB - u), and whether all
-    intervals held."""
+    """One round without transfers, or many.
+
+    Attributes:
+        row_to_col: (..., n) matchings.
+        excess: (...) sum over matched agents of UCB - u.
+        covered: (...) whether all intervals held.
+    """
 
     row_to_col: Int[AnyArray, "*rounds n"]
     excess: Float[AnyArray, "*rounds"]
@@ -115,13 +145,18 @@ class NTURecord:
 @register("shape")
 @dataclass(frozen=True)
 class MatchNTUUCB:
-    """Deferred acceptance at the upper confidence bounds; the same `init`/`round` as `MatchUCB`,
-    for `simulate`."""
+    """Deferred acceptance at the upper confidence bounds, as `init`/`round` for `simulate`.
+
+    Attributes:
+        model: confidence model.
+        shape: (n, m).
+    """
 
     model: Any
     shape: tuple[int, int]
 
     def init(self) -> Any:
+        """The state before the first round."""
         return self.model.init()
 
     def round(
@@ -135,6 +170,7 @@ class MatchNTUUCB:
         present: Bool[AnyArray, "n m"] | None = None,
         frictions: Any = None,
     ) -> tuple[Any, NTURecord]:
+        """One round against a known market; arguments as for `MatchUCB.round`."""
         check_round(self.shape, market, present, noise_row=noise_row, noise_col=noise_col)
         bounds = self.model.intervals(state)
         here = jnp.ones(self.shape, bool) if present is None else present
@@ -150,6 +186,18 @@ class MatchNTUUCB:
 
 
 def match_ntu_ucb(model: Model, shape: tuple[int, int]) -> MatchNTUUCB:
-    """MatchNTUCB on a confidence model. Its instability (`ntu_instability`) is at most the excess
-    of each round."""
+    """Make MatchNTUCB on a confidence model.
+
+    Its instability (`ntu_instability`) is at most the excess of each round.
+
+    Args:
+        model: as for `match_ucb`.
+        shape: (n, m) of the market.
+
+    Returns:
+        A `MatchNTUUCB`.
+
+    Raises:
+        InputError: a shape that does not fit the model.
+    """
     return MatchNTUUCB(model, market_shape(model, shape))

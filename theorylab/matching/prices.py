@@ -1,10 +1,11 @@
-"""Core prices: the dual of the assignment problem, given its solution. Which dual is chosen matters
-(price rules).
+"""Core prices: the dual of the assignment problem, given its solution; and which dual is chosen.
 
 A pair (p, q) is in the core when p, q >= 0, p_i + q_j >= W_ij for all pairs, equality on matched
-pairs and 0 for agents that stay alone (Shapley and Shubik 1971). The core is a lattice: the
-max-plus fixed point from 0 is one extreme, the same on the transpose is the other, and their
-average lies strictly between where there is room.
+pairs and 0 for agents that stay alone. The core is a lattice: the max-plus fixed point from 0 is
+one extreme, the same on the transpose is the other, and their average lies strictly between where
+there is room.
+
+Source: Shapley and Shubik (1971); max-slack prices: docs/derivations/stable_prices.md, statement 4.
 """
 
 from typing import Any, Literal, get_args
@@ -28,8 +29,10 @@ _BISECTIONS = 50
 def _sweep(
     links: Float[AnyArray, "2 k k"], start: Float[AnyArray, "2 k"]
 ) -> Float[AnyArray, "2 k"]:
-    """Least fixed point of x <- max(x, links (max, +) x) above `start`: 2k sweeps suffice when it
-    exists."""
+    """Least fixed point of x <- max(x, links (max, +) x) above `start`.
+
+    2k sweeps suffice when it exists.
+    """
     most = 2 * links.shape[-1] + 1
 
     def body(state: Any) -> Any:
@@ -43,17 +46,21 @@ def _sweep(
 
 
 def _links(paired: Float[AnyArray, "k k"], worth: Float[AnyArray, "k"]) -> Float[AnyArray, "2 k k"]:
-    """Max-plus matrices of the two directions. Index k stands for a column and the row that owns
-    it: the column's price q_k leaves the row d_k - q_k, so p_i + q_j >= W_ij reads q_j >= W_ij -
-    d_i + q_i; likewise for the rows."""
+    """Max-plus matrices of the two directions.
+
+    Index k stands for a column and the row that owns it: the column's price q_k leaves the row d_k
+    - q_k, so p_i + q_j >= W_ij reads q_j >= W_ij - d_i + q_i; likewise for the rows.
+    """
     return jnp.stack([paired.T - worth[None, :], paired - worth[None, :]])
 
 
 def extremes(
     weights: Float[AnyArray, "k k"], owner: Int[AnyArray, "k"], matched: Bool[AnyArray, "k"]
 ) -> tuple[Float[AnyArray, "k"], Float[AnyArray, "k"], Float[AnyArray, "k"]]:
-    """Smallest and largest column prices of the core of a padded square market, and each column's
-    pair value."""
+    """Smallest and largest column prices of the core of a padded square market.
+
+    And each column's pair value.
+    """
     paired = weights[owner]
     worth = jnp.where(matched, jnp.diagonal(paired), 0.0)
     low = _sweep(_links(paired, worth), jnp.zeros((2, weights.shape[0]), weights.dtype))
@@ -66,9 +73,12 @@ def max_slack(
     matched: Bool[AnyArray, "k"],
     real: Bool[AnyArray, "k k"],
 ) -> tuple[Float[AnyArray, "k"], Float[AnyArray, "k"], Float[AnyArray, ""]]:
-    """Column prices with the largest s such that every unmatched pair has p_i + q_j >= W_ij + s and
-    every matched agent at least s: (prices, pair values, s). By bisection on s: inflate W by s off
-    the matching and sweep."""
+    """Column prices that leave the most room in the core.
+
+    The largest s such that every unmatched pair has p_i + q_j >= W_ij + s and every matched agent
+    at least s: (prices, pair values, s). By bisection on s: inflate W by s off the matching and
+    sweep.
+    """
     k = weights.shape[0]
     paired, allowed = weights[owner], real[owner] & ~jnp.eye(k, dtype=bool)
     worth = jnp.where(matched, jnp.diagonal(paired), 0.0)
@@ -97,8 +107,10 @@ def max_slack(
 def whole(
     row_to_col: Int[AnyArray, "n"], k: int, m: int
 ) -> tuple[Int[AnyArray, "k"], Bool[AnyArray, "k"]]:
-    """The matching as a permutation of the padded square, those who are alone paired among
-    themselves: (row of each column, whether that pair is a real match)."""
+    """The matching as a permutation of the padded square, those who are alone paired up.
+
+    (Row of each column, whether that pair is a real match.)
+    """
     X = jnp.pad(pairs(row_to_col, m), ((0, k - row_to_col.shape[0]), (0, k - m)))
     row_alone, col_alone = ~X.any(1), ~X.any(0)
     # The r-th row that is alone goes with the r-th column that is.
@@ -132,16 +144,33 @@ def core_prices(
     *,
     select: PriceRule = "midpoint",
 ) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
-    """Core prices (p, q) of a market whose maximum-weight matching is known.
+    """Core prices of a market whose maximum-weight matching is known.
 
-    select: "row" is best for rows (smallest q), "col" best for columns, "midpoint" their average,
-    and "max_slack" the point farthest from every constraint that may be slack (at least gap/(n +
-    m), gap = best minus second-best matching; its own extreme points averaged). On an extreme point
-    small errors in the weights keep breaking stability: sqrt(T) instead of log(T) regret
-    (`match_ucb`). At most 2 max(n, m) + 1 sweeps of O(nm).
+    On an extreme point small errors in the weights keep breaking stability: sqrt(T) instead of
+    log(T) regret (`match_ucb`). At most 2 max(n, m) + 1 sweeps of O(nm).
 
-    Raises `InputError` for a bad rule, shapes, NaN, or a matching that is not of maximum weight (no
-    prices exist then).
+    Args:
+        weights: (n, m) finite.
+        row_to_col: (n,) as `max_weight_matching` gives it.
+        select: "row" is best for rows (smallest q), "col" best for columns, "midpoint" their
+            average, and "max_slack" the point farthest from every constraint that may be slack (by
+            at least gap / (min(n, m) + 1), gap = best minus second-best matching; its own extreme
+            points averaged).
+
+    Returns:
+        p (n,) and q (m,).
+
+    Raises:
+        InputError: a bad rule, shapes, NaN, or a matching that is not of maximum weight (no prices
+            exist then).
+
+    Examples:
+        >>> for rule in ("row", "midpoint", "col"):
+        ...     p, q = core_prices([[3.0, 2.0]], [0], select=rule)  # the row may turn to column 2
+        ...     print(p.tolist(), q.tolist())
+        [3.0] [0.0, 0.0]
+        [2.5] [0.5, 0.0]
+        [2.0] [1.0, 0.0]
     """
     choice("select", select, get_args(PriceRule))
     weights = as_weights("weights", weights)
@@ -152,9 +181,8 @@ def core_prices(
         below = float(-min(jnp.min(p, initial=0.0), jnp.min(q, initial=0.0)))
         if max(short, below) > 1e-9 * max(1.0, float(jnp.max(jnp.abs(weights), initial=0.0))):
             raise InputError(
-                f"row_to_col is not a maximum-weight matching (prices miss a constraint by "
-                f"{max(short, below):.3g}): "
-                "get one from max_weight_matching(weights)"
+                "row_to_col is not a maximum-weight matching (prices miss a constraint by "
+                f"{max(short, below):.3g}): get one from max_weight_matching(weights)"
             )
     return p, q
 
@@ -166,11 +194,25 @@ def dual_gap(
     p: Float[AnyArray, "n"],
     q: Float[AnyArray, "m"],
 ) -> Float[AnyArray, ""]:
-    """A certificate: no matching is heavier than this one by more than the returned number.
+    """Certify that no matching is heavier than this one by more than the returned number.
 
     Sum of prices minus the value of the matching, after lifting p and q to dual feasibility (so
     that it is a bound for any numbers given). It also bounds what an approximate solver costs in
     stability (the gap lemma).
+
+    Args:
+        weights: (n, m) finite.
+        row_to_col: (n,) matching.
+        p, q: (n,) and (m,) prices.
+
+    Returns:
+        The gap, >= 0.
+
+    Raises:
+        InputError: shapes that do not fit, NaN, an invalid matching.
+
+    Source:
+        docs/derivations/stable_prices.md, statement 2.
     """
     weights = as_weights("weights", weights)
     n, m = weights.shape
@@ -185,8 +227,10 @@ def dual_gap(
 def feasible(
     weights: AnyArray, q: AnyArray, at_least: AnyArray | float = 0.0
 ) -> tuple[AnyArray, AnyArray]:
-    """Dual-feasible prices from any column prices: q lifted to 0 and the smallest p that goes with
-    it."""
+    """Dual-feasible prices from any column prices.
+
+    q lifted to 0, and the smallest p that goes with it.
+    """
     q = jnp.maximum(q, 0.0)
     return jnp.maximum(
         jnp.maximum(at_least, 0.0), jnp.max(weights - q[None, :], axis=1, initial=0.0)
@@ -206,11 +250,10 @@ def primal_dual(
     Float[AnyArray, "k"],
     Float[AnyArray, "k"],
 ]:
-    """Matching and prices of a padded market (`real`: pairs that exist), from prices that were
-    nearly right.
+    """Matching and prices of a padded market, from prices that were nearly right.
 
-    Gives (row of each column, whether it is a match, that row's price, the column's price, midpoint
-    prices to start from next time).
+    `real`: pairs that exist. Gives (row of each column, whether it is a match, that row's price,
+    the column's price, midpoint prices to start from next time).
     """
     clipped = jnp.where(real, jnp.maximum(weights, 0.0), 0.0)
     _, owner = assign(clipped, warm, jnp.ones(weights.shape[0], bool))

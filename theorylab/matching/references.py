@@ -1,5 +1,7 @@
-"""Exact references on the host, from the definitions and by other solvers: slow, for checks and
-small markets."""
+"""Exact references on the host, from the definitions and by other solvers.
+
+Slow, for checks and small markets. Source: Jagadeesan et al. (2021), section 3.
+"""
 
 from itertools import product
 
@@ -30,8 +32,10 @@ def _nets(market: Market, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
 
 
 def subsidy_lp(market: Market, outcome: Outcome) -> float:
-    """min sum s, s >= 0, net_a + s_a >= 0, net_i + s_i + net_j + s_j >= W_ij (Definition 3.1), by
-    SciPy's HiGHS."""
+    """Least total subsidy by SciPy's HiGHS (definition 3.1).
+
+    min sum s, s >= 0, net_a + s_a >= 0, net_i + s_i + net_j + s_j >= W_ij.
+    """
     W = np.asarray(market.W)
     n, m = W.shape
     if n + m == 0:
@@ -51,8 +55,18 @@ def subsidy_lp(market: Market, outcome: Outcome) -> float:
 
 
 def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[int], list[int]]]:
-    """The most a coalition gains by leaving together, and its rows and columns, over all 2^N
-    coalitions."""
+    """The most that a coalition gains by leaving together, over all 2^N coalitions.
+
+    Args:
+        market: utilities, of at most 16 agents.
+        outcome: matching and transfers.
+
+    Returns:
+        The gain, and the coalition's rows and columns.
+
+    Raises:
+        InputError: more agents, shapes that do not fit.
+    """
     with jax.enable_x64(True):
         market = as_market(market)
         outcome = as_outcome(outcome, *market.U.shape)
@@ -60,9 +74,8 @@ def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[
     n, m = W.shape
     if n + m > _MOST_AGENTS:
         raise InputError(
-            f"market: coalitions of {n + m} agents cannot be enumerated (at most "
-            f"{_MOST_AGENTS}); "
-            f"use another form"
+            f"market: coalitions of {n + m} agents cannot be enumerated (at most {_MOST_AGENTS}); "
+            "use another form"
         )
     net_row, net_col = _nets(market, outcome)
     best: tuple[float, tuple[list[int], list[int]]] = (0.0, ([], []))
@@ -76,8 +89,19 @@ def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[
 
 
 def matching_gap(weights: AnyArray) -> float:
-    """Value of the best matching minus that of the second best, which differs from it in at least
-    one pair."""
+    """Value of the best matching minus that of the second best.
+
+    They differ in at least one pair.
+
+    Args:
+        weights: (n, m) finite.
+
+    Returns:
+        The gap, >= 0.
+
+    Raises:
+        InputError: what is no finite matrix.
+    """
     with jax.enable_x64(True):
         W = np.array(as_weights("weights", weights))
     rows, cols = linear_sum_assignment(np.maximum(W, 0.0), maximize=True)
@@ -97,13 +121,15 @@ def matching_gap(weights: AnyArray) -> float:
 
 
 def ntu_milp(market: Market, row_to_col: np.ndarray) -> float:
-    """Subsidies that stabilise without transfers, by SciPy's mixed-integer solver: binary z_ij says
-    who is paid."""
+    """Subsidies that stabilise without transfers, by SciPy's mixed-integer solver.
+
+    Binary z_ij says who is paid.
+    """
     U, V = np.asarray(market.U, float), np.asarray(market.V, float)
     n, m = U.shape
     if n * m == 0:
         return 0.0
-    has_row, has_col = _nets(market, Outcome(row_to_col, np.zeros(n), np.zeros(m)))  # type: ignore[arg-type]
+    has_row, has_col = _nets(market, Outcome(row_to_col, np.zeros(n), np.zeros(m)))
     gain_row, gain_col = np.maximum(U - has_row[:, None], 0.0), np.maximum(V - has_col, 0.0)
     pick_row, pick_col = np.repeat(np.eye(n), m, axis=0), np.tile(np.eye(m), (n, 1))
     # s_i >= G_ij z_ij and s_j >= H_ij (1 - z_ij)

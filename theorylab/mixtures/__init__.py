@@ -1,10 +1,9 @@
-"""Two-Gaussian mixtures: what labels and unlabelled points are worth, learners that use both, and
-lower bounds.
+"""Two-Gaussian mixtures: what labels and unlabelled points are worth, and learners that use both.
 
 The model is y = +-1 with equal chance, x given y from N(y theta*, I), s = ||theta*||. `estimators`,
-`likelihood` and `self_training` hold the learners, `information` and `rates` the theory, `sweep`
-simulates all of it over grids. For real data: `fit_logistic`, `fit_mixture`, `select_weight`.
-Tifrea, Yuce, Sanyal, Yang, NeurIPS 2023.
+`likelihood` and `self_training` hold the learners, `information` and `rates` the theory with its
+lower bounds, `sweep` simulates all of it over grids. For real data: `fit_logistic`, `fit_mixture`,
+`select_weight`. The paper is Tifrea, Yüce, Sanyal, Yang (NeurIPS 2023).
 """
 
 from theorylab.mixtures.em import Mixture, fit_mixture

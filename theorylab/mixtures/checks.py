@@ -1,5 +1,4 @@
-"""What this package's functions accept, on top of `theorylab.checks`: samples as floats, labels -1
-and +1, weights."""
+"""What this package accepts, on top of `theorylab.checks`: samples, labels -1 and +1, weights."""
 
 from typing import Any
 
@@ -35,8 +34,10 @@ def unlabelled(X: Any, d: int) -> jax.Array:
 
 
 def row_weights(name: str, value: Any, **rows: jax.Array) -> jax.Array:
-    """A weight >= 0 for each row of an array, given by its name, one of them at least above 0; by
-    default ones."""
+    """Accept a weight >= 0 for each row of an array, at least one above 0; by default ones.
+
+    The array is given by its name.
+    """
     array = next(iter(rows.values()))
     if value is None:
         return jnp.ones(len(array), array.dtype)

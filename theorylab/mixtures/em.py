@@ -1,5 +1,8 @@
-"""EM for a mixture of two Gaussians of unknown means, weights and covariance: the UL learner on
-real data."""
+"""EM for a mixture of two Gaussians of unknown means, weights and covariance.
+
+It is the UL learner on real data. Source: Dempster, Laird, Rubin (1977); options and stopping rule
+are those of scikit-learn's `GaussianMixture`, as Tifrea et al. (2023) use it.
+"""
 
 from typing import Any, NamedTuple
 
@@ -19,8 +22,15 @@ COVARIANCES = ("spherical", "tied")
 
 
 class Mixture(NamedTuple):
-    """Two Gaussian components. covariance: (2,) variances if spherical, one (d, d) matrix if
-    tied."""
+    """Two fitted Gaussian components.
+
+    Attributes:
+        weights: (2,) shares.
+        means: (2, d).
+        covariance: (2,) variances if spherical, one (d, d) matrix if tied.
+        log_likelihood: mean over the samples, in nats.
+        iterations: steps of EM taken.
+    """
 
     weights: Float[Array, " 2"]
     means: Float[Array, "2 d"]
@@ -29,11 +39,10 @@ class Mixture(NamedTuple):
     iterations: Array
 
     def rule(self) -> Linear:
-        """The linear classifier between the means, component 1 positive: the boundary passes
-        through their midpoint.
+        """The linear classifier between the means, component 1 positive.
 
-        With a tied covariance it is Fisher's direction; equal weights (and variances) are assumed,
-        as in the model.
+        The boundary passes through their midpoint. With a tied covariance it is Fisher's direction;
+        equal weights (and variances) are assumed, as in the model.
         """
         gap = self.means[1] - self.means[0]
         weight = (
@@ -53,14 +62,38 @@ def fit_mixture(
     tolerance: float = 1e-4,
     floor: float = 1e-6,
 ) -> Mixture:
-    """Fit by EM. covariance: "spherical" (a variance each) or "tied" (one matrix), as in
-    scikit-learn.
+    """Fit a mixture of two Gaussians by EM.
 
-    responsibilities: P(component 1) to start from, (n,); by default the fit is started from the two
-    sides of each of the first `starts` principal directions and the likeliest result is kept. Stops
-    when the mean log likelihood rises by less than `tolerance`. sample_weight: >= 0, zero leaves a
-    row out. floor: is added to variances. Deterministic; runs under `jit`. Raises `InputError`
-    where `floor` is too small for a covariance to be regular in X's precision.
+    Use it on data whose centre, scale and shares are unknown; in the symmetric model itself
+    `spectral_ul` is simpler, and `ssl_em` uses labels too. Deterministic; runs under `jit`. It
+    stops when the mean log likelihood rises by less than `tolerance`.
+
+    Args:
+        X: (n, d) samples.
+        covariance: "spherical" (a variance each) or "tied" (one matrix), as in scikit-learn.
+        responsibilities: (n,) P(component 1) to start from; by default the fit is started from the
+            two sides of each of the leading principal directions and the likeliest result is kept.
+        sample_weight: (n,) >= 0; zero leaves a row out.
+        starts: number of those directions.
+        iterations: steps of EM at most.
+        tolerance: gain in mean log likelihood, in nats, at which to stop.
+        floor: is added to variances.
+
+    Returns:
+        A `Mixture`.
+
+    Raises:
+        InputError: fewer than two samples, values out of range; a `floor` too small for a
+            covariance to be regular in the precision of X.
+
+    Examples:
+        >>> X = jnp.array([[-2.1, 0.0], [-1.9, 0.2], [-2.0, -0.2]])
+        >>> X = jnp.concatenate([X, -X])
+        >>> fit = fit_mixture(X)
+        >>> sorted(fit.means[:, 0].round(3).tolist()), fit.weights.round(3).tolist()
+        ([-2.0, 2.0], [0.5, 0.5])
+        >>> fit.rule().error(X, jnp.repeat(jnp.array([-1.0, 1.0]), 3)) in (0, 1)
+        True
     """
     X = floats("X", X, ndim=2)
     choice("covariance", covariance, COVARIANCES)
@@ -85,16 +118,17 @@ def fit_mixture(
     fit: Mixture = jax.tree.map(lambda leaf: leaf[best], found)
     if not is_traced(fit) and not np.isfinite(np.asarray(fit.log_likelihood, np.float64)):
         raise InputError(
-            f"floor = {floor:g} leaves a covariance of X singular; give a larger floor, or "
-            f"scale "
-            f"X down"
+            f"floor = {floor:g} leaves a covariance of X singular; give a larger floor, or scale "
+            "X down"
         )
     return fit
 
 
 def _principal_sides(X: Array, mass: Array, count: int) -> Array:
-    """(count, n): which side of the mean each sample lies on along the leading principal
-    directions, as 0 or 1."""
+    """Which side of the mean each sample lies on along the leading principal directions.
+
+    (count, n), as 0 or 1.
+    """
     centred = X - mass @ X
     _, vectors = linalg.eigh((centred.T * mass) @ centred)
     return (centred @ vectors[:, ::-1][:, :count] > 0).astype(X.dtype).T

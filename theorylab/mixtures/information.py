@@ -3,13 +3,16 @@
 On the sphere of radius s the density of an unlabelled point is phi_d(x) exp(-s^2/2) cosh<theta, x>,
 so that
 
-    KL(p_theta || p_theta') = g(s^2) - g(<theta, theta'>),   g(m) = E log cosh(m + s Z),   Z ~ N(0,
-    1) q(s) = E tanh^2(s^2 + s Z) = E tanh(s^2 + s Z),   KL <= q(s) ||theta - theta'||^2 / 2,   q(s)
-    <= min(1, s^2),
+    KL(p_theta || p_theta') = g(s^2) - g(<theta, theta'>),  g(m) = E log cosh(m + s Z)
+    q(s) = E tanh^2(s^2 + s Z) = E tanh(s^2 + s Z),  Z ~ N(0, 1)
+    KL <= q(s) ||theta - theta'||^2 / 2,  q(s) <= min(1, s^2)
 
 while a labelled point has KL exactly ||theta - theta'||^2 / 2: an unlabelled point is worth at most
 q(s) labelled ones. Assouad's lemma with N = n_l + q(s) n_u gives the minimax bound. All in float64,
 whatever the caller runs in.
+
+Source: our derivations, docs/derivations/mixture_information.md, statements 1 to 3; the rates are
+theorems 1 and 2 of Tifrea et al. (2023).
 """
 
 from collections.abc import Callable
@@ -32,12 +35,21 @@ _P = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
 def gaussian_expect(
     f: Callable[[Array], Array], mean: Scalars, std: Scalars
 ) -> Float[Array, "..."]:
-    """E f(mean + std Z) for Z ~ N(0, 1) and an f that is smooth and elementwise, in the precision
-    of its arguments.
+    """Compute E f(mean + std Z) for Z ~ N(0, 1), in the precision of the arguments.
 
     Trapezoid rule with 1025 points on [-10, 10]: error about exp(-2 pi a / (0.02 std)) when f is
     analytic within a of the real axis (a = pi/2 for tanh and log cosh), so it is exact in float64
     up to std = 10. Gauss-Hermite rules of practical order are off by 1e-6 already at std = 3.
+
+    Args:
+        f: smooth and elementwise.
+        mean, std: numbers or arrays that broadcast; std >= 0.
+
+    Returns:
+        Expectations, of their common shape.
+
+    Raises:
+        InputError: a negative std, an f that is not elementwise.
     """
     function("f", f)
     mean, std = jnp.asarray(finite("mean", mean)), jnp.asarray(nonnegative("std", std))
@@ -49,22 +61,34 @@ def gaussian_expect(
     if np.shape(values) != points.shape:
         raise InputError(
             f"f gives {np.shape(values)} for points {points.shape}; an elementwise function is "
-            f"needed"
+            "needed"
         )
     return values @ jnp.asarray(_P, points.dtype)
 
 
 def log_cosh(x: Array) -> Array:
-    """log cosh without overflow."""
+    """Log cosh without overflow."""
     return jnp.abs(x) + jnp.log1p(jnp.exp(-2 * jnp.abs(x))) - np.log(2)
 
 
 @float64_inside
 def unlabelled_information(s: Scalars) -> Float[Array, "..."]:
-    """q(s) = E tanh^2(s^2 + s Z) in [0, 1]: labelled points that an unlabelled one is worth, at
-    most.
+    """Labelled points that an unlabelled one is worth, at most: q(s) = E tanh^2(s^2 + s Z).
 
-    Also its Fisher information in directions orthogonal to theta*. s: finite, >= 0.
+    Also its Fisher information in directions orthogonal to theta*.
+
+    Args:
+        s: ||theta*||, finite, >= 0; of any shape.
+
+    Returns:
+        q(s), in [0, 1].
+
+    Raises:
+        InputError: negative or non-finite values.
+
+    Examples:
+        >>> [round(float(unlabelled_information(s)), 4) for s in (0.5, 1.0, 2.0)]
+        [0.2041, 0.5504, 0.9314]
     """
     nonnegative("s", s)
     s = as_float64(s)
@@ -73,8 +97,18 @@ def unlabelled_information(s: Scalars) -> Float[Array, "..."]:
 
 @float64_inside
 def nishimori_gap(s: Scalars, *, drift: Scalars = None) -> Float[Array, "..."]:
-    """E tanh(m + s Z) - E tanh^2(m + s Z), which is zero at the drift m = s^2 of the model (the
-    default) alone."""
+    """E tanh(m + s Z) - E tanh^2(m + s Z), which is zero at the drift m = s^2 of the model alone.
+
+    Args:
+        s: ||theta*||, >= 0.
+        drift: m, by default s^2.
+
+    Returns:
+        The gap, of the common shape.
+
+    Raises:
+        InputError: negative s, shapes that do not broadcast.
+    """
     nonnegative("s", s)
     if drift is not None:
         broadcast(s=s, drift=finite("drift", drift))
@@ -85,8 +119,20 @@ def nishimori_gap(s: Scalars, *, drift: Scalars = None) -> Float[Array, "..."]:
 
 @float64_inside
 def spectral_information(s: Scalars) -> Float[Array, "..."]:
-    """s^2 / (1 + s^2): labelled points that an unlabelled one is worth to the spectral
-    estimator."""
+    """Labelled points that an unlabelled one is worth to the spectral estimator: s^2 / (1 + s^2).
+
+    Args:
+        s: ||theta*||, >= 0.
+
+    Returns:
+        The information, in [0, 1[.
+
+    Raises:
+        InputError: negative or non-finite values.
+
+    Source:
+        docs/derivations/mixture_information.md, statement 4.
+    """
     nonnegative("s", s)
     s = as_float64(s)
     return s**2 / (1 + s**2)
@@ -94,7 +140,18 @@ def spectral_information(s: Scalars) -> Float[Array, "..."]:
 
 @float64_inside
 def mixture_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
-    """KL divergence of one unlabelled point between centres of length s at this angle, in nats."""
+    """KL divergence of one unlabelled point between centres of one length at an angle.
+
+    Args:
+        s: length of the centres, >= 0.
+        angle: between them, in radians.
+
+    Returns:
+        The divergence, in nats.
+
+    Raises:
+        InputError: negative s, shapes that do not broadcast.
+    """
     broadcast(s=nonnegative("s", s), angle=finite("angle", angle))
     s, angle = as_float64(s), as_float64(angle)
     return gaussian_expect(log_cosh, s**2, s) - gaussian_expect(log_cosh, s**2 * jnp.cos(angle), s)
@@ -102,14 +159,31 @@ def mixture_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
 
 @float64_inside
 def labelled_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
-    """KL divergence of one labelled point, ||theta - theta'||^2 / 2 = s^2 (1 - cos angle) = 2 s^2
-    sin^2(angle / 2)."""
+    """KL divergence of one labelled point between centres of one length at an angle.
+
+    ||theta - theta'||^2 / 2 = s^2 (1 - cos angle) = 2 s^2 sin^2(angle / 2).
+
+    Args:
+        s: length of the centres, >= 0.
+        angle: between them, in radians.
+
+    Returns:
+        The divergence, in nats.
+
+    Raises:
+        InputError: negative s, shapes that do not broadcast.
+    """
     broadcast(s=nonnegative("s", s), angle=finite("angle", angle))
     return 2 * (as_float64(s) * jnp.sin(as_float64(angle) / 2)) ** 2
 
 
 class LowerBound(NamedTuple):
-    """No algorithm does better than this in the worst case over ||theta*|| = s."""
+    """No algorithm does better than this in the worst case over ||theta*|| = s.
+
+    Attributes:
+        estimation: of E ||theta - theta*||^2.
+        excess: of the expected excess risk.
+    """
 
     estimation: Float[Array, "..."]  # of E ||theta - theta*||^2
     excess: Float[Array, "..."]  # of the expected excess risk
@@ -125,16 +199,33 @@ def assouad_bound(
     information: Scalars = None,
     factor: Scalars = 1.0,
 ) -> LowerBound:
-    """Lower bound on the minimax risks over all theta* of length s, for any learner of n_l labels
-    and n_u points.
+    """Bound the minimax risks over all theta* of length s from below.
 
-    With N = n_l + q(s) n_u and delta = min(2 / (3 sqrt N), s / sqrt(d-1)), squared estimation error
-    is at least (d-1) delta^2 (1 - delta sqrt N), and the excess risk phi(s)/(2 s) times that. Valid
-    for every s > 0, d >= 2. By rotation symmetry it holds for each fixed theta* when the learner is
-    rotation equivariant.
+    For any learner of n_l labels and n_u points. With N = n_l + q(s) n_u and delta = min(2 / (3
+    sqrt N), s / sqrt(d-1)), squared estimation error is at least (d-1) delta^2 (1 - delta sqrt N),
+    and the excess risk phi(s)/(2 s) times that. Valid for every s > 0, d >= 2. By rotation symmetry
+    it holds for each fixed theta* when the learner is rotation equivariant.
 
-    information: in place of q(s), factor: multiplies the bounds; only for showing that wrong ones
-    are refuted.
+    Args:
+        s: ||theta*|| > 0.
+        d: dimensions, >= 2.
+        n_l, n_u: labelled and unlabelled points, >= 0.
+        information: in place of q(s), only for showing that wrong ones are refuted.
+        factor: multiplies the bounds, for the same purpose.
+
+    Returns:
+        A `LowerBound`.
+
+    Raises:
+        InputError: values out of range, shapes that do not broadcast.
+
+    Source:
+        docs/derivations/mixture_information.md, statement 3.
+
+    Examples:
+        >>> bound = assouad_bound(1.0, 20, 400, 1000)
+        >>> round(float(bound.estimation), 7), round(float(bound.excess), 8)
+        (0.0029617, 0.00035832)
     """
     given = {"s": positive("s", s), "d": within("d", d, 2.0)}
     given |= {

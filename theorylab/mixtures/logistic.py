@@ -1,9 +1,11 @@
-"""Logistic regression with a ridge penalty, by Newton's method with a line search: the SL learner
-on real data.
+"""Logistic regression with a ridge penalty, by Newton's method with a line search.
 
-The objective is scikit-learn's: sum of weighted logistic losses + l2/2 ||weight||^2, the intercept
-unpenalised; its C is 1/l2. Sample weights double as masks, so that one compiled program serves
-every training set of a sweep.
+It is the SL learner on real data. The objective is scikit-learn's: sum of weighted logistic losses
++ l2/2 ||weight||^2, the intercept unpenalised; its C is 1/l2. Sample weights double as masks, so
+that one compiled program serves every training set of a sweep.
+
+Source: scikit-learn's `LogisticRegression`, as Tifrea et al. (2023) use it; Nocedal and Wright
+(2006), algorithm 6.1 and section 3.1 (Armijo).
 """
 
 from functools import partial
@@ -19,7 +21,12 @@ from theorylab.mixtures.checks import labelled, row_weights, steps, two_classes
 
 
 class Linear(NamedTuple):
-    """A linear classifier: the sign of <weight, x> + intercept."""
+    """A linear classifier: the sign of <weight, x> + intercept.
+
+    Attributes:
+        weight: (..., d).
+        intercept: (...).
+    """
 
     weight: Float[Array, "*batch d"]
     intercept: Float[Array, "*batch"]
@@ -72,9 +79,33 @@ def fit_logistic(
 ) -> Linear:
     """Minimise sum_i w_i log(1 + exp(-y_i (<weight, x_i> + intercept))) + l2/2 ||weight||^2.
 
-    y: -1 or +1. sample_weight: >= 0, zero leaves a row out. l2: > 0, may be traced. Stops when
-    Newton's step is shorter than the root of the precision, relative to the solution. Raises
-    `InputError` when an intercept is fitted to one class alone: it would be infinite.
+    Stops when Newton's step is shorter than the root of the precision, relative to the solution.
+    For whole paths of penalties without intercept, and n below d, use
+    `theorylab.shift.fit_logistic`.
+
+    Args:
+        X: (n, d) samples.
+        y: (n,) labels -1 or +1.
+        l2: > 0, may be traced; scikit-learn's 1/C.
+        sample_weight: (n,) >= 0; zero leaves a row out.
+        intercept: fit one, unpenalised.
+        start: a `Linear` to start from.
+        iterations: evaluations at most.
+
+    Returns:
+        A `Linear` classifier.
+
+    Raises:
+        InputError: an intercept fitted to one class alone, which would be infinite; shapes that do
+            not fit, other labels.
+
+    Examples:
+        >>> X, y = jnp.array([[0.0], [1.0], [2.0], [3.0]]), jnp.array([-1, -1, 1, 1])
+        >>> rule = fit_logistic(X, y)
+        >>> round(float(-rule.intercept / rule.weight[0]), 3)  # the boundary
+        1.5
+        >>> float(rule.error(X, y))
+        0.0
     """
     X, y = labelled(X, y, ("X", "y"))
     weights = row_weights("sample_weight", sample_weight, X=X)
@@ -117,10 +148,12 @@ def penalty_of(l2: Any, design: Array, intercept: bool) -> Array:
 
 
 def theta_of(rule: Linear, intercept: bool) -> Array:
+    """Weight and intercept as one vector, the intercept last."""
     return jnp.append(rule.weight, rule.intercept) if intercept else jnp.asarray(rule.weight)
 
 
 def linear_of(theta: Array, intercept: bool) -> Linear:
+    """The `Linear` classifier of one vector, the intercept last."""
     return Linear(theta[:-1], theta[-1]) if intercept else Linear(theta, jnp.zeros((), theta.dtype))
 
 
@@ -137,7 +170,7 @@ class _Point(NamedTuple):
     count: Array  # type: ignore[assignment]  # of evaluations
 
 
-def minimise(
+def minimise(  # noqa: PLR0913
     design: Float[Array, "b p n"],
     y: Float[Array, "b n"],
     weights: Float[Array, "b n"],
@@ -149,8 +182,7 @@ def minimise(
     iterations: int = 200,
     tolerance: Any = 0.0,
 ) -> tuple[Float[Array, " p"], Float[Array, "p p"]]:
-    """Minimise sum_i w_i log(1 + exp(-y_i <theta, x_i>)) + <penalty, theta^2>/2 over samples in
-    blocks.
+    """Minimise sum_i w_i log(1 + exp(-y_i <theta, x_i>)) + <penalty, theta^2>/2 over blocks.
 
     A sample is a column. BFGS from the inverse Hessian, which is computed anew when a step fails to
     halve the next one: a pass over the samples for the gradient costs a fifth of one for the
@@ -158,9 +190,9 @@ def minimise(
     or is halved where it is that one's.
 
     inverse: of a Hessian to begin with, as `inverse_hessian` gives it of a problem nearby. blocks:
-    how many blocks
-    count, may be traced. iterations: evaluations at most. tolerance: error of theta, relative;
-    rounding at least. Returns the minimiser and the inverse Hessian as it is known there.
+    how many blocks count, may be traced. iterations: evaluations at most. tolerance: error of
+    theta, relative; rounding at least. Returns the minimiser and the inverse Hessian as it is known
+    there.
     """
     eps = float(jnp.finfo(design.dtype).eps)
     count = len(design) if blocks is None else blocks
@@ -182,8 +214,10 @@ def minimise(
         return loss + penalty @ theta**2 / 2, gradient + penalty * theta, loss
 
     def done(at: _Point, fresh: Array) -> Array:
-        """Whether the step leaves no error to speak of: a Newton step squares it, another shrinks
-        it by the ratio."""
+        """Whether the step leaves no error to speak of.
+
+        A Newton step squares it, another shrinks it by the ratio.
+        """
         length, whole = jnp.linalg.norm(at.move), jnp.linalg.norm(at.theta)
         newton = fresh & (at.ratio == 1) & (length <= eps**0.5 * whole)
         last = length * jnp.minimum(at.ratio, 0.5) <= jnp.maximum(tolerance, 16 * eps) * whole
@@ -239,8 +273,10 @@ def minimise(
 def _bfgs(
     inverse: Float[Array, "p p"], step: Float[Array, " p"], rise: Float[Array, " p"]
 ) -> Float[Array, "p p"]:
-    """The inverse Hessian after a step over which the gradient rose so; unchanged where rounding
-    hides the rise."""
+    """The inverse Hessian after a step over which the gradient rose so.
+
+    Unchanged where rounding hides the rise.
+    """
     along = step @ rise
     seen = inverse @ rise
     scale = jnp.where(along > 0, 1 / along, 0)

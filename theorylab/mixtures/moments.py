@@ -1,18 +1,19 @@
-"""The joint law of SL and of the spectral estimator in O(d) random numbers instead of O(n d):
-exact, not asymptotic.
+"""The joint law of SL and of the spectral estimator in O(d) random numbers instead of O(n d).
 
-Only three lengths of each estimate matter for its risk. Turn the unlabelled points so that y x ~
-N(s e_1, I), and reduce their d x n matrix A to lower bidiagonal form by Golub and Kahan's
-reflections, first from the right: the first row's length rho is the root of a non-central chi^2,
-and every later reflection meets fresh Gaussians, so that
+It is exact, not asymptotic. Only three lengths of each estimate matter for its risk. Turn the
+unlabelled points so that y x ~ N(s e_1, I), and reduce their d x n matrix A to lower bidiagonal
+form by Golub and Kahan's reflections, first from the right: the first row's length rho is the root
+of a non-central chi^2, and every later reflection meets fresh Gaussians, so that
 
-    B_11 = rho, rho^2 = (s sqrt(n) + g)^2 + chi^2_{n-1};  B_ii = chi_{n-i+1};  B_{i+1,i} =
-    chi_{d-i},
+    B_11 = rho,  rho^2 = (s sqrt(n) + g)^2 + chi^2_{n-1}
+    B_ii = chi_{n-i+1},  B_{i+1,i} = chi_{d-i}
 
 all independent (Dumitriu and Edelman 2002 for s = 0). Reflections from the left leave e_1 alone, so
 the top eigenvector of the tridiagonal B B^T has the estimate's component along theta*; the rest of
 it points in a uniformly random direction orthogonal to theta*, independent of all else. SL's error
 is Gaussian and independent.
+
+Source: docs/derivations/mixture_information.md, statement 8.
 """
 
 from typing import Any, NamedTuple
@@ -24,8 +25,7 @@ from jaxtyping import Array, Float, Key
 
 
 class Draws(NamedTuple):
-    """The random numbers of one replicate, shared by all settings of a sweep (common random
-    numbers)."""
+    """The random numbers of one replicate, shared by all settings of a sweep."""
 
     # chi_{n-i}, i = 1..d-1 in columns 1.. (column 0: chi_{n-1} of rho), per n_u
     diagonal: Float[Array, "sizes d"]
@@ -49,7 +49,7 @@ def draw(key: Key[Array, ""], sizes: Any, d: int) -> Draws:
 def chi_variates(
     key: Key[Array, ""], freedom: Any, normal: Float[Array, " k"]
 ) -> Float[Array, " k"]:
-    """chi variates of whole degrees of freedom, in float32: zero for none, |normal| for one.
+    """Chi variates of whole degrees of freedom, in float32: zero for none, |normal| for one.
 
     Marsaglia and Tsang's rejection (2000), all entries at once until the last is accepted;
     `jax.random.gamma` loops over entries and takes seconds to compile.
@@ -74,8 +74,10 @@ def chi_variates(
 
 
 class Parts(NamedTuple):
-    """An estimate by its component along theta*, along a fixed direction across, and the length of
-    the rest."""
+    """An estimate by three lengths.
+
+    Its component along theta*, that along a fixed direction across, and the length of the rest.
+    """
 
     along: Array
     across: Array
@@ -83,6 +85,7 @@ class Parts(NamedTuple):
 
     @property
     def across_squared(self) -> Array:
+        """Squared length of all that is not along theta*."""
         return self.across**2 + self.rest**2
 
 
@@ -93,8 +96,7 @@ def sl_parts(draws: Draws, s: Any, n_l: Any) -> Parts:
 
 
 def ul_parts(draws: Draws, s: Any, n_u: Any, size: Any) -> tuple[Parts, Parts]:
-    """The spectral estimate and its unit direction, signed so that the component along theta* is >=
-    0.
+    """The spectral estimate and its unit direction, signed so that both go along theta*.
 
     size: which row of `draws.diagonal` belongs to n_u.
     """
@@ -114,12 +116,11 @@ def ul_parts(draws: Draws, s: Any, n_u: Any, size: Any) -> tuple[Parts, Parts]:
 def top_eigenpair(
     diagonal: Float[Array, " d"], beside: Float[Array, " d-1"]
 ) -> tuple[Array, Float[Array, " d"]]:
-    """Largest eigenvalue, and its eigenvector >= 0 of length 1, of a symmetric tridiagonal matrix
-    with entries >= 0.
+    """Largest eigenvalue, and its eigenvector >= 0, of a tridiagonal matrix with entries >= 0.
 
-    Bisection on the signs of the pivots of mu I - T (all positive iff mu is above the spectrum),
-    then three steps of inverse iteration from above, in which every term is positive: no
-    cancellation, so that float32 will do.
+    The matrix is symmetric, the eigenvector of length 1. Bisection on the signs of the pivots of mu
+    I - T (all positive iff mu is above the spectrum), then three steps of inverse iteration from
+    above, in which every term is positive: no cancellation, so that float32 will do.
     """
     eps = jnp.finfo(diagonal.dtype).eps
     around = jnp.concatenate([beside, jnp.zeros(1, beside.dtype)]) + jnp.concatenate(

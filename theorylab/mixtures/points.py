@@ -30,11 +30,10 @@ def blocks_of(n: Any) -> Any:
 def threefry(
     key: UInt32[Array, " 2"], x: UInt32[Array, "*n"]
 ) -> tuple[UInt32[Array, "*n"], UInt32[Array, "*n"]]:
-    """Two random words of each counter (x, 0): Threefry 2x32 with 20 rounds (Salmon et al. 2011),
-    JAX's own cipher.
+    """Two random words of each counter (x, 0): Threefry 2x32 with 20 rounds, JAX's own cipher.
 
-    `jax.random.bits` keeps one word in two and, on a CPU, writes every round to memory: a fifth of
-    this speed, which would be most of a replicate's time.
+    Salmon et al. (2011). `jax.random.bits` keeps one word in two and, on a CPU, writes every round
+    to memory: a fifth of this speed, which would be most of a replicate's time.
     """
     schedule = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(0x1BD11BDA))
     left, right = x + schedule[0], jnp.zeros_like(x) + schedule[1]
@@ -50,8 +49,10 @@ def threefry(
 
 
 def draw_blocks(key: Key[Array, ""], blocks: Any, most: int, d: int) -> Float[Array, "most d+1 n"]:
-    """`blocks` blocks (at most `most`) of float32 normal noise, each from its own key; the last row
-    of each is 1."""
+    """Draw blocks of float32 normal noise, each from its own key; the last row of each is 1.
+
+    `blocks` of them, at most `most`.
+    """
     half = -(-d // 2)
     counter = jnp.arange(half * BLOCK, dtype=jnp.uint32).reshape(half, BLOCK)
 
@@ -118,8 +119,15 @@ def spectra(points: Float[Array, "most d+1 n"], sizes: Any, count: Any) -> Spect
 
 
 class Spectral(NamedTuple):
-    """The spectral estimate's direction, its component along theta* >= 0, that across, and the
-    estimate's length."""
+    """The spectral estimate of explicit points, for several sizes k.
+
+    Attributes:
+        moment: (k, d, d) second moments.
+        direction: (k, d) unit directions.
+        along: (k,) their component along theta*, >= 0.
+        across: (k,) that across.
+        length: (k,) of the estimates.
+    """
 
     moment: Float[Array, "k d d"]  # mean of x x^T
     direction: Float[Array, "k d"]
@@ -151,12 +159,11 @@ def spectral_at(found: Spectra, s: Float[Array, " k"], size: Any) -> Spectral:
 def top_of_arrow(
     corner: Float[Array, " k"], beside: Float[Array, "k m"], values: Float[Array, "k m"]
 ) -> tuple[Float[Array, " k"], Float[Array, "k m"]]:
-    """Largest eigenvalue of [[corner, beside], [beside^T, diag(values)]], values rising, and its
-    eigenvector (1, ...).
+    """Largest eigenvalue of an arrow matrix, and its eigenvector (1, ...).
 
-    The eigenvalue is values[-1] + x, x > 0 the one zero of x + values[-1] - corner - sum_i
-    beside_i^2 / (x + gap_i), which rises in x. The eigenvector is divided by x: bisection on log x
-    keeps all of its digits.
+    Of [[corner, beside], [beside^T, diag(values)]], values rising. The eigenvalue is values[-1] +
+    x, x > 0 the one zero of x + values[-1] - corner - sum_i beside_i^2 / (x + gap_i), which rises
+    in x. The eigenvector is divided by x: bisection on log x keeps all of its digits.
     """
     top = values[:, -1]
     gap, square = top[:, None] - values, beside**2
@@ -180,9 +187,11 @@ def top_of_arrow(
 
 
 def grouped(n_u: np.ndarray) -> np.ndarray:
-    """Numbers of the settings (groups, at most `TOGETHER`): a group's points fill as many blocks.
-    Gaps repeat one."""
-    groups, most = [], np.unique(blocks_of(n_u), return_counts=True)[1].max()  # type: ignore[call-overload]
+    """Numbers of the settings (groups, at most `TOGETHER`).
+
+    A group's points fill as many blocks. Gaps repeat one.
+    """
+    groups, most = [], np.unique(blocks_of(n_u), return_counts=True)[1].max()
     width = TOGETHER if most > TOGETHER // 2 else TOGETHER // 2
     for blocks in np.unique(blocks_of(n_u)):
         members = np.flatnonzero(blocks_of(n_u) == blocks)
@@ -191,8 +200,10 @@ def grouped(n_u: np.ndarray) -> np.ndarray:
 
 
 def together(f: Callable[..., Array], arrays: tuple[Array, ...], groups: Any, count: Any) -> Array:
-    """f of the rows of the arrays, a group of them at a time, for the first `count` groups; f gives
-    as many rows."""
+    """Apply f to the rows of the arrays, a group of them at a time, for the first `count` groups.
+
+    f gives as many rows.
+    """
 
     def some(g: Array, out: Array) -> Array:
         return out.at[groups[g]].set(f(*(a[groups[g]] for a in arrays)))

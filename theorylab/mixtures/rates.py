@@ -1,10 +1,12 @@
-"""Risks in closed form: exact for the labelled mean, to leading order for the others, and the rates
-of the paper.
+"""Risks in closed form: exact for the labelled mean, to leading order for the others; rates.
 
 Write A = phi(s) (d-1) / (2 s). To leading order every good algorithm has excess risk A /
 information, where its information counts labelled points: n_l for SL, n_u s^2/(1+s^2) for the
 spectral estimator, their sum for the best SSL-W, n_l + q(s) n_u for the maximum likelihood
 estimator (EM).
+
+Source: our derivations, docs/derivations/mixture_information.md, statements 4 to 7; the rates are
+those of table 1, the limits those of the corollary (table 2) of Tifrea et al. (2023).
 """
 
 from typing import NamedTuple
@@ -27,12 +29,26 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 
 @float64_inside
 def sl_excess_exact(s: Scalars, d: Scalars, n: Scalars) -> Float[Array, "..."]:
-    """Expected excess risk of the mean of y x over n labelled samples, exact at every n by
-    quadrature.
+    """Expected excess risk of the mean of y x over labelled samples, exact at every n.
 
-    The mean is N(theta*, I/n), whose angle to theta* decides. With m = sqrt(n) s its density is
-    proportional to sin^{d-2}(psi) times the integral over u > 0 of u^{d-1} exp(-(u^2 - 2 u m
-    cos(psi) + m^2)/2), smooth in both.
+    By quadrature: the mean is N(theta*, I/n), whose angle to theta* decides. With m = sqrt(n) s its
+    density is proportional to sin^{d-2}(psi) times the integral over u > 0 of u^{d-1} exp(-(u^2 - 2
+    u m cos(psi) + m^2)/2), smooth in both.
+
+    Args:
+        s: ||theta*|| > 0.
+        d: dimensions, >= 2.
+        n: labelled samples, >= 1.
+
+    Returns:
+        The risk, of the common shape.
+
+    Raises:
+        InputError: values out of range, shapes that do not broadcast.
+
+    Examples:
+        >>> round(float(sl_excess_exact(1.0, 20, 400)), 6)
+        0.00564
     """
     broadcast(s=positive("s", s), d=within("d", d, 2.0), n=within("n", n, 1.0))
     return _sl_excess(*jnp.broadcast_arrays(*(as_float64(x)[..., None, None] for x in (s, d, n))))
@@ -60,15 +76,37 @@ def _sl_excess(s: Array, d: Array, n: Array) -> Array:
 
 @float64_inside
 def sl_estimation_exact(d: Scalars, n: Scalars) -> Float[Array, "..."]:
-    """E ||theta_SL - theta*|| = sqrt(2/n) Gamma((d+1)/2) / Gamma(d/2), exact; the same for every
-    theta*."""
+    """E ||theta_SL - theta*|| = sqrt(2/n) Gamma((d+1)/2) / Gamma(d/2), the same for every theta*.
+
+    Args:
+        d: dimensions, >= 1.
+        n: labelled samples, >= 1.
+
+    Returns:
+        The error, of the common shape.
+
+    Raises:
+        InputError: values out of range, shapes that do not broadcast.
+    """
     broadcast(d=within("d", d, 1.0), n=within("n", n, 1.0))
     d, n = as_float64(d), as_float64(n)
     return jnp.sqrt(2 / n) * jnp.exp(gammaln((d + 1) / 2) - gammaln(d / 2))
 
 
 def method_information(method: str, s: Scalars, n_l: Scalars, n_u: Scalars) -> Float[Array, "..."]:
-    """Labelled points that the data are worth to this method, see the head of this file."""
+    """Labelled points that the data are worth to a method (see the head of the module).
+
+    Args:
+        method: one of `METHODS`.
+        s: ||theta*|| > 0.
+        n_l, n_u: labelled and unlabelled points, >= 0.
+
+    Returns:
+        The information, of the common shape.
+
+    Raises:
+        InputError: an unknown method, values out of range, shapes that do not broadcast.
+    """
     choice("method", method, METHODS)
     return _information(method, s, n_l, n_u)
 
@@ -93,11 +131,27 @@ def _information(method: str, s: Scalars, n_l: Scalars, n_u: Scalars) -> Float[A
 def predicted_excess(
     method: str, s: Scalars, d: Scalars, n_l: Scalars, n_u: Scalars
 ) -> Float[Array, "..."]:
-    """Leading-order expected excess risk A / information as n -> infinity; "sl", "ul", ... see
-    `METHODS`.
+    """Leading-order expected excess risk A / information, as n -> infinity.
 
     UL+ and what contains it are meant given the right sign: see `wrong_sign_probability` for the
     cost of that. Within 10 % of simulations where the information exceeds about 10 d / s^2.
+
+    Args:
+        method: one of `METHODS`: "sl", "ul", ...
+        s: ||theta*|| > 0.
+        d: dimensions, >= 2.
+        n_l, n_u: labelled and unlabelled points, >= 0.
+
+    Returns:
+        The risk, of the common shape.
+
+    Raises:
+        InputError: an unknown method, values out of range, shapes that do not broadcast.
+
+    Examples:
+        >>> methods = ("sl", "ul", "ssl_em")
+        >>> [round(float(predicted_excess(m, 1.0, 20, 400, 1000)), 5) for m in methods]
+        [0.00575, 0.0046, 0.00242]
     """
     within("d", d, 2.0)
     information = method_information(method, s, n_l, n_u)
@@ -108,8 +162,21 @@ def predicted_excess(
 
 @float64_inside
 def wrong_sign_probability(s: Scalars, n_l: Scalars, cos: Scalars = 1.0) -> Float[Array, "..."]:
-    """P(UL+ picks the wrong side | its direction), sign from the labelled mean: Phi(-sqrt(n_l) s
-    |cos angle|)."""
+    """P(UL+ picks the wrong side | its direction): Phi(-sqrt(n_l) s |cos angle|).
+
+    The sign is taken from the labelled mean.
+
+    Args:
+        s: ||theta*||, >= 0.
+        n_l: labelled points, >= 0.
+        cos: cosine of the direction to theta*.
+
+    Returns:
+        The probability, in [0, 1/2].
+
+    Raises:
+        InputError: values out of range, shapes that do not broadcast.
+    """
     broadcast(
         s=nonnegative("s", s),
         n_l=nonnegative("n_l", n_l),
@@ -121,13 +188,29 @@ def wrong_sign_probability(s: Scalars, n_l: Scalars, cos: Scalars = 1.0) -> Floa
 
 @float64_inside
 def optimal_weight(s: Scalars, n_l: Scalars, n_u: Scalars) -> Float[Array, "..."]:
-    """t* = n_l / (n_l + n_u s^2/(1+s^2)): the share of SL in the best SSL-W, inverse variances."""
+    """Share t* = n_l / (n_l + n_u s^2/(1+s^2)) of SL in the best SSL-W, by inverse variances.
+
+    Args:
+        s: ||theta*|| > 0.
+        n_l, n_u: labelled and unlabelled points, >= 0.
+
+    Returns:
+        The weight, in [0, 1].
+
+    Raises:
+        InputError: values out of range, shapes that do not broadcast.
+    """
     information = jnp.asarray(method_information("ssl_weighted", s, n_l, n_u))
     return jnp.asarray(n_l, float) / jnp.maximum(information, 1e-300)
 
 
 class Rates(NamedTuple):
-    """Minimax rates of the paper, no constants: excess risk and estimation error."""
+    """Minimax rates of the paper, without constants.
+
+    Attributes:
+        excess: of the excess risk.
+        estimation: of the estimation error.
+    """
 
     excess: Float[Array, "..."]
     estimation: Float[Array, "..."]
@@ -140,6 +223,17 @@ def rate_table(s: Scalars, d: Scalars, n_l: Scalars, n_u: Scalars) -> dict[str, 
     SSL: the smallest of both and of s e^{-s^2/2}, respectively s. Above s = 1 the UL+ rate as
     printed is below that of n_u labelled points, so it cannot be a lower bound; replace s^2 by q(s)
     there (`unlabelled_information`).
+
+    Args:
+        s: ||theta*|| > 0.
+        d: dimensions, >= 2.
+        n_l, n_u: labelled and unlabelled points, >= 1.
+
+    Returns:
+        `Rates` by the names "SL", "UL+" and "SSL".
+
+    Raises:
+        InputError: values out of range, shapes that do not broadcast.
     """
     broadcast(
         s=positive("s", s),
@@ -158,10 +252,26 @@ def rate_table(s: Scalars, d: Scalars, n_l: Scalars, n_u: Scalars) -> dict[str, 
 
 
 def regime(s: float, d: int, n_l: float, n_u: float, *, factor: float = 10.0) -> str:
-    """Which data decide: "trivial" (neither), "SL", "UL" or "mixed" (within `factor` of s^2 n_u =
-    n_l).
+    """Tell which data decide: "trivial" (neither), "SL", "UL" or "mixed".
 
-    Trivial where s <= min(sqrt(d/n_l), (d/n_u)^(1/4)), the first case of SSL-S.
+    Mixed within `factor` of s^2 n_u = n_l; trivial where s <= min(sqrt(d/n_l), (d/n_u)^(1/4)), the
+    first case of SSL-S.
+
+    Args:
+        s: ||theta*|| > 0.
+        d: dimensions.
+        n_l, n_u: labelled and unlabelled points.
+        factor: > 0.
+
+    Returns:
+        The name.
+
+    Raises:
+        InputError: values that are not positive.
+
+    Examples:
+        >>> regime(0.1, 20, 100, 100), regime(1.0, 20, 5000, 100), regime(1.0, 20, 100, 5000)
+        ('trivial', 'SL', 'UL')
     """
     for name, value in (("s", s), ("d", d), ("n_l", n_l), ("n_u", n_u), ("factor", factor)):
         number(name, value, 0.0, open_low=True)
@@ -172,7 +282,12 @@ def regime(s: float, d: int, n_l: float, n_u: float, *, factor: float = 10.0) ->
 
 
 class GainLimits(NamedTuple):
-    """Limits of SSL's risk over SL's and over UL+'s, as multiples of constants; never both zero."""
+    """Limits of SSL's risk over SL's and over UL+'s, as multiples of constants; never both zero.
+
+    Attributes:
+        over_sl: H_l.
+        over_ul: H_u.
+    """
 
     over_sl: Float[Array, "..."]
     over_ul: Float[Array, "..."]
@@ -180,10 +295,17 @@ class GainLimits(NamedTuple):
 
 @float64_inside
 def gain_limits(c: Scalars, information: Scalars) -> GainLimits:
-    """Table 2, the corollary: H_l = 1/(1 + c i) and H_u = c i/(1 + c i) for n_u/n_l -> c in [0,
-    infinity].
+    """The corollary: H_l = 1/(1 + c i) and H_u = c i/(1 + c i) for n_u/n_l -> c.
 
-    information: i, what one unlabelled point is worth; s^2 in the paper's rates, q(s) exactly.
+    Args:
+        c: in [0, infinity].
+        information: i, what one unlabelled point is worth; s^2 in the paper's rates, q(s) exactly.
+
+    Returns:
+        `GainLimits`.
+
+    Raises:
+        InputError: values out of range; an information of 0 where c is infinite.
     """
     within("c", c, 0.0, infinite=True)
     broadcast(c=c, information=nonnegative("information", information))

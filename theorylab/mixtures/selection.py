@@ -1,10 +1,11 @@
-"""SSL-W on real data: classifiers of unit length are mixed, and the weight is chosen on held-out
-points.
+"""SSL-W on real data: classifiers of unit length are mixed, by a weight chosen on held-out points.
 
 One weight serves every comparison: choosing it anew for each would inflate the gains. Chosen by the
 error on the test points it is an "oracle", by the error on labelled validation points "labelled",
 by the mean distance of validation points to the boundary "unlabelled-margin". Pure functions on
 arrays; `jit` and `vmap` them with a static criterion.
+
+Source: Tifrea et al. (2023), experiments on real data.
 """
 
 from typing import Any, NamedTuple
@@ -23,7 +24,12 @@ WEIGHTS = np.linspace(0.0, 1.0, 21)
 
 
 class Selected(NamedTuple):
-    """The chosen weight t of SL and the mixed classifier."""
+    """The chosen mixture of two classifiers.
+
+    Attributes:
+        weight: t of SL.
+        rule: the mixed classifier.
+    """
 
     weight: Float[Array, ""]
     rule: Linear
@@ -36,8 +42,22 @@ def oriented(
     *,
     sample_weight: Float[Array, " n"] | None = None,
 ) -> Linear:
-    """UL+ on real data: the rule or its negative, whichever the majority of labels sides with (a
-    tie: mean score)."""
+    """Turn a rule to the side that the labels take: UL+ on real data.
+
+    The rule or its negative, whichever the majority of labels sides with (a tie: the mean score).
+
+    Args:
+        rule: a `Linear` classifier found without labels.
+        X_l: (n, d) labelled samples.
+        y_l: (n,) labels -1 or +1.
+        sample_weight: (n,) >= 0.
+
+    Returns:
+        A `Linear` classifier.
+
+    Raises:
+        InputError: shapes that do not fit, other labels.
+    """
     X_l, y_l = labelled(X_l, y_l)
     check_rule("rule", rule, X_l.shape[1])
     weights = row_weights("sample_weight", sample_weight, X_l=X_l)
@@ -50,8 +70,18 @@ def oriented(
 
 
 def mix(sl: Linear, ulp: Linear, weights: Any) -> Linear:
-    """t SL + (1 - t) UL+ of the two rules scaled to length 1, for every t in `weights`: one stacked
-    `Linear`."""
+    """Mix two rules scaled to length 1: t SL + (1 - t) UL+, for every t.
+
+    Args:
+        sl, ulp: the two `Linear` classifiers.
+        weights: values of t, in [0, 1].
+
+    Returns:
+        One stacked `Linear`.
+
+    Raises:
+        InputError: weights outside [0, 1], rules that do not fit.
+    """
     check_rule("sl", sl)
     check_rule("ulp", ulp, np.shape(sl.weight)[0])
     t = jnp.asarray(within("weights", weights, 0.0, 1.0), jnp.asarray(sl.weight).dtype)
@@ -72,9 +102,24 @@ def select_weight(
     weights: Any = WEIGHTS,
     sample_weight: Float[Array, " n"] | None = None,
 ) -> Selected:
-    """The best t on the given points: of least error for "oracle" and "labelled", of largest mean
-    distance to the boundary for "unlabelled-margin", which needs no `y`. Of equally good weights
-    the one nearest to 1/2 is taken. sample_weight: of the points; zero leaves one out.
+    """Choose the best weight t of SL on the given points.
+
+    Of equally good weights the one nearest to 1/2 is taken.
+
+    Args:
+        sl, ulp: the two `Linear` classifiers.
+        X: (n, d) points.
+        y: (n,) labels; "unlabelled-margin" needs none.
+        criterion: "oracle" and "labelled" take the least error, "unlabelled-margin" the largest
+            mean distance to the boundary.
+        weights: values of t to try.
+        sample_weight: (n,) of the points; zero leaves one out.
+
+    Returns:
+        A `Selected`.
+
+    Raises:
+        InputError: an unknown criterion, missing labels, shapes that do not fit.
     """
     choice("criterion", criterion, CRITERIA)
     if criterion != "unlabelled-margin" and y is None:

@@ -1,9 +1,10 @@
-"""Self-training: logistic regression that labels the unlabelled points it is most sure of, and is
-fitted again.
+"""Self-training: logistic regression labels the points it is most sure of, and is fitted again.
 
-The schedule of scikit-learn's `SelfTrainingClassifier(criterion="k_best")`: in each round the most
-confident share of all unlabelled points gets the labels predicted, which then stay, and the last
-fit uses them all.
+In each round the most confident share of all unlabelled points gets the labels predicted, which
+then stay, and the last fit uses them all.
+
+Source: the schedule of scikit-learn's `SelfTrainingClassifier(criterion="k_best")`, as Tifrea et
+al. (2023) use self-training.
 """
 
 from typing import Any
@@ -24,7 +25,7 @@ from theorylab.mixtures.logistic import (
 )
 
 
-def self_training(
+def self_training(  # noqa: PLR0913
     X_l: Float[Array, "n_l d"],
     y_l: Float[Array, " n_l"],
     X_u: Float[Array, "n_u d"],
@@ -36,11 +37,26 @@ def self_training(
     labelled_weight: Float[Array, " n_l"] | None = None,
     unlabelled_weight: Float[Array, " n_u"] | None = None,
 ) -> Linear:
-    """Self-train for `rounds` rounds, each adding round(fraction n_u) points (at least one).
+    """Self-train for some rounds, each adding the most confident share of the unlabelled points.
 
-    intercept: False for the symmetric mixture, True for real data. Ties in confidence are added
-    together. The two
-    weights are masks of zeros and ones: rows of weight zero are left out.
+    Each adds round(fraction n_u) points, at least one; ties in confidence are added together.
+
+    Args:
+        X_l: (n_l, d) labelled samples.
+        y_l: (n_l,) labels -1 or +1.
+        X_u: (n_u, d) unlabelled samples.
+        rounds: number of rounds.
+        fraction: of the unlabelled points, per round.
+        l2: ridge penalty of `fit_logistic`.
+        intercept: False for the symmetric mixture, True for real data.
+        labelled_weight, unlabelled_weight: masks of zeros and ones: rows of weight zero are left
+            out.
+
+    Returns:
+        A `Linear` classifier.
+
+    Raises:
+        InputError: shapes that do not fit, other labels, values out of range.
     """
     X_l, y_l = labelled(X_l, y_l)
     X_u = unlabelled(X_u, X_l.shape[1]).astype(X_l.dtype)
@@ -75,10 +91,10 @@ def train(
     rounds: int,
     blocks: Any = None,
 ) -> Float[Array, " p"]:
-    """`self_training` on samples in blocks: those of weight 1 have labels, of those waiting `add`
-    join in each round.
+    """`self_training` on samples in blocks.
 
-    A sample is a column. blocks: how many blocks count, may be traced, as `add` may be.
+    Those of weight 1 have labels, of those waiting `add` join in each round. A sample is a column.
+    blocks: how many blocks count, may be traced, as `add` may be.
     """
 
     def body(state: tuple[Array, ...], tolerance: Array) -> tuple[tuple[Array, ...], Array]:

@@ -1,5 +1,7 @@
-"""Checkpoints of a training run: sealed files, written atomically, read back only into the run they
-belong to."""
+"""Checkpoints of a training run: sealed files, written atomically.
+
+They are read back only into the run they belong to.
+"""
 
 import contextlib
 import json
@@ -68,8 +70,9 @@ class Checkpoints:
                     self._path(other).unlink()
 
     def restore(self, carry: PyTree) -> tuple[int, PyTree, dict[str, np.ndarray]] | None:
-        """(step, carry, history) of the newest whole state, laid out as `carry`; None where there
-        is none yet.
+        """The newest whole state (step, carry, history), laid out as `carry`.
+
+        None where there is none yet.
 
         Warns of damaged files that are newer. Raises `InputError` where all are damaged or the run
         is another.
@@ -106,9 +109,8 @@ class Checkpoints:
             )
         if steps:
             raise InputError(
-                f"checkpoint: every file in {self._folder} is damaged; delete the folder to "
-                f"train "
-                f"from the start"
+                f"checkpoint: every file in {self._folder} is damaged; delete the folder to train "
+                "from the start"
             )
         return None
 
@@ -130,8 +132,7 @@ class Checkpoints:
                     )
                 raise InputError(
                     f"checkpoint: {self._folder} belongs to another run ({name} was {was!r}, now "
-                    f"{now!r}); give "
-                    "another folder or delete this one"
+                    f"{now!r}); give another folder or delete this one"
                 )
 
     def _path(self, step: int) -> Path:

@@ -17,23 +17,32 @@ from theorylab.nets.inputs import float_input, per_layer, sizes, streams
 
 
 class CNN(nnx.Module):
-    """Convolutions, flatten or mean, dense layers. Input (n, height, width, channels), output (n,
-    num_outputs).
+    """Convolutions, flatten or mean, dense layers.
 
-    The defaults are the small network of the federated and of the projection-norm experiments:
-    stride-2 3x3 convolutions of 8, 16, 32 channels and a dense layer of 64 units; 38,785 parameters
-    for (28, 28, 1) and one output.
+    Input (n, height, width, channels), output (n, num_outputs). The defaults are the small network
+    of the federated and of the projection-norm experiments: stride-2 3x3 convolutions of 8, 16, 32
+    channels and a dense layer of 64 units; 38,785 parameters for (28, 28, 1) and one output.
 
     Args:
         input_shape: height, width, channels of one image.
-        channels, kernel_size, strides: of every convolution; one number stands for all of them.
+        num_outputs: units of the last layer.
+        channels: of every convolution.
+        kernel_size: of every convolution; one number stands for all of them.
+        strides: of every convolution; one number stands for all of them.
         padding: "SAME" (TensorFlow's rule), "VALID" or the number of zeros on every side.
-        pool: 2x2 pooling with stride 2 after every activation.
+        pool: 2x2 pooling with stride 2 after every activation, "max" or "avg"; None for none.
         head: "flatten" keeps the positions, "mean" averages over them.
         hidden: widths of the dense layers before the output.
+        activation: after every layer but the last.
+        bias: whether the layers have one.
+        rngs: draws the weights.
+
+    Raises:
+        InputError: sizes below 1, lists of different lengths, or an image that the convolutions
+            leave nothing of.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         input_shape: tuple[int, int, int],
         num_outputs: int,
@@ -88,7 +97,7 @@ class CNN(nnx.Module):
         if h * w == 0:
             raise InputError(
                 f"input_shape: {self.input_shape} is too small: nothing is left after the "
-                f"convolutions"
+                "convolutions"
             )
         widths = (
             h * w * c if head == "flatten" else c,
@@ -123,4 +132,5 @@ class CNN(nnx.Module):
         return x
 
     def __call__(self, x: ArrayLike) -> Float[Array, "n o"]:
+        """Outputs (n, num_outputs) of a batch of images."""
         return self.dense[-1](self.features(x))

@@ -1,13 +1,12 @@
-"""Depthwise convolution, lowered as shifted multiply-adds on CPU, where XLA's grouped convolution
-is slow.
+"""Depthwise convolution, lowered as shifted multiply-adds on CPU.
 
-A depthwise convolution is sum_{i,j} w[i, j, c] x[., h s + i, w s + j, c]: k^2 strided slices of the
-padded input, each times one row of the kernel. XLA fuses the sum into one loop; its gradients have
-the same form. Measured on two busy CPU cores, float32, JAX 0.12, shifted against grouped: batch
-gradient of one layer (8 images, 16x16x144, 3x3) 19 ms against 99, (5x5, stride 2) 16 against 222;
-per-sample gradients of the same layers 8 ms against 626 and 8 against 668; gradient of all of
-EfficientNet-Lite0 for one 32x32 image 75 ms against 733. The price is a compilation about 4 times
-as long.
+There XLA's grouped convolution is slow. A depthwise convolution is sum_{i,j} w[i, j, c] x[., h s +
+i, w s + j, c]: k^2 strided slices of the padded input, each times one row of the kernel. XLA fuses
+the sum into one loop; its gradients have the same form. Measured on two busy CPU cores, float32,
+JAX 0.12, shifted against grouped: batch gradient of one layer (8 images, 16x16x144, 3x3) 19 ms
+against 99, (5x5, stride 2) 16 against 222; per-sample gradients of the same layers 8 ms against 626
+and 8 against 668; gradient of all of EfficientNet-Lite0 for one 32x32 image 75 ms against 733. The
+price is a compilation about 4 times as long.
 """
 
 from collections.abc import Sequence
@@ -27,8 +26,10 @@ Lowering = Literal["auto", "shifted", "grouped"]
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after one axis by TensorFlow's SAME rule: output ceil(size / stride), odd
-    zero at the end."""
+    """Zeros before and after one axis by TensorFlow's SAME rule.
+
+    The output has ceil(size / stride) entries; an odd zero goes to the end.
+    """
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
@@ -41,20 +42,32 @@ def depthwise_conv(
     padding: Literal["SAME", "VALID"] | Sequence[tuple[int, int]] = "SAME",
     lowering: Lowering = "auto",
 ) -> Float[Array, "n h2 w2 c"]:
-    """Convolve every channel of `x` (n, h, w, c) with its own kernel (k1, k2, 1, c), HWIO order.
+    """Convolution of every channel with a kernel of its own.
+
+    Use it in place of `nnx.Conv(feature_group_count=channels)` where per-sample gradients are taken
+    on a CPU.
 
     Args:
+        x: (n, h, w, c).
+        kernel: (k1, k2, 1, c), HWIO order.
+        strides: one number for both axes, or two.
         padding: "SAME" (TensorFlow's rule), "VALID", or (before, after) for both axes.
         lowering: "shifted" (k1 k2 multiply-adds), "grouped" (`jax.lax.conv_general_dilated` with
-            one group a channel), or "auto": "shifted" when JAX's default backend at trace time is
+            one group per channel), or "auto": "shifted" when JAX's default backend at trace time is
             the CPU, "grouped" elsewhere. The two agree to rounding.
+
+    Returns:
+        (n, h2, w2, c).
+
+    Raises:
+        InputError: shapes that do not fit, an unknown padding or lowering, or a window larger than
+            the padded image.
     """
     x, kernel = numbers("x", x), numbers("kernel", kernel)
     if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[2] != 1 or kernel.shape[3] != x.shape[3]:
         raise InputError(
-            f"x, kernel: shapes {x.shape}, {kernel.shape} given; (n, h, w, c) and (k1, k2, 1, "
-            f"c), "
-            f"one c, are needed"
+            f"x, kernel: shapes {x.shape}, {kernel.shape} given; (n, h, w, c) and (k1, k2, 1, c), "
+            "one c, are needed"
         )
     checks.choice("lowering", lowering, ("auto", "shifted", "grouped"))
     steps = _two("strides", strides, 1)
@@ -101,7 +114,20 @@ def _two(name: str, value: Any, least: int) -> tuple[int, int]:
 
 
 class DepthwiseConv(nnx.Module):
-    """`depthwise_conv` with SAME padding, no bias and its own kernel, He-normal for fan-in k^2."""
+    """The layer `depthwise_conv` with SAME padding and no bias.
+
+    Its kernel is He-normal for fan-in k^2.
+
+    Args:
+        channels: of input and output.
+        kernel_size: k, for a k x k window.
+        stride: of both axes.
+        lowering: as for `depthwise_conv`.
+        rngs: draws the kernel.
+
+    Raises:
+        InputError: counts below 1, or an unknown lowering.
+    """
 
     def __init__(
         self,
@@ -128,4 +154,5 @@ class DepthwiseConv(nnx.Module):
         self.stride, self.lowering = stride, lowering
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+        """The convolution of a batch of images."""
         return depthwise_conv(x, self.kernel[...], strides=self.stride, lowering=self.lowering)

@@ -1,5 +1,7 @@
-"""EfficientNet-Lite0, fresh or ImageNet-trained (Tan, Le 2019; Lite: no squeeze-excitation,
-ReLU6)."""
+"""EfficientNet-Lite0, fresh or trained on ImageNet (Tan & Le 2019).
+
+Lite means no squeeze-excitation, and ReLU6.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,8 +36,10 @@ def _batch_norm(channels: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
 
 
 def _pointwise(i: int, o: int, rngs: nnx.Rngs) -> nnx.Linear:
-    """1x1 convolution: a matrix product over channels, which stays one under per-sample
-    gradients."""
+    """The 1x1 convolution, a matrix product over channels.
+
+    It stays one under per-sample gradients.
+    """
     return nnx.Linear(i, o, use_bias=False, kernel_init=nnx.initializers.he_normal(), rngs=rngs)
 
 
@@ -79,15 +83,21 @@ class _Block(nnx.Module):
 
 
 class EfficientNetLite0(nnx.Module):
-    """Input (n, height, width, 3), pixels as `efficientnet_inputs` gives them; output (n,
-    num_outputs).
+    """EfficientNet-Lite0: 4,652,008 parameters with 1,000 outputs, 3,372,289 with one.
 
-    4,652,008 parameters with 1,000 outputs, 3,372,289 with one. `num_outputs=None` leaves the head
-    out: the output is the (n, 1280) mean-pooled features. Fresh convolutions are He-normal
-    (fan-in), batch-norm statistics 0 and 1, and the head is uniform in +-1/sqrt(1280), weights and
-    bias, PyTorch's law for a new linear layer.
+    Input (n, height, width, 3), pixels as `efficientnet_inputs` gives them; output (n,
+    num_outputs). Fresh convolutions are He-normal (fan-in), batch-norm statistics 0 and 1, and the
+    head is uniform in +-1/sqrt(1280), weights and bias, PyTorch's law for a new linear layer. For
+    the ImageNet weights use `load_efficientnet_lite0`.
 
-    `load_efficientnet_lite0` fills in the ImageNet weights.
+    Args:
+        num_outputs: units of the head; None leaves the head out, and the output is the (n, 1280)
+            mean-pooled features.
+        lowering: of the depthwise convolutions, as for `depthwise_conv`.
+        rngs: draws the weights.
+
+    Raises:
+        InputError: a count below 1, or an unknown lowering.
     """
 
     def __init__(
@@ -134,24 +144,31 @@ class EfficientNetLite0(nnx.Module):
         return jax.nn.relu6(self.bn1(self.conv_head(y))).mean((1, 2))
 
     def __call__(self, x: ArrayLike) -> Float[Array, "n o"]:
+        """Outputs (n, num_outputs) of a batch of images, or their features without a head."""
         y = self.features(x)
         return y if self.fc is None else self.fc(y)
 
 
 def efficientnet_inputs(images: ArrayLike, *, size: int | None = None) -> Float[Array, "n s s 3"]:
-    """Pixels 0..255 of shape (n, h, w, 3), or (n, h, w) grey, as the network was trained on: (pixel
-    - 127) / 128.
+    """Images as the network was trained on them: (pixel - 127) / 128.
 
-    `size` enlarges or shrinks to (size, size), bicubic; images stay as they are without it.
+    Args:
+        images: (n, h, w, 3) or (n, h, w) grey, pixels from 0 to 255.
+        size: enlarges or shrinks to (size, size), bicubic; None leaves the images as they are.
+
+    Returns:
+        (n, h, w, 3), or (n, size, size, 3).
+
+    Raises:
+        InputError: images of another shape, or some that are not finite.
     """
     x = numbers("images", images)
     if x.ndim == 3:
         x = jnp.repeat(x[..., None], 3, axis=-1)
     if x.ndim != 4 or x.shape[-1] != 3:
         raise InputError(
-            f"images: shape {x.shape} given, (n, height, width, 3) or grey (n, height, width) "
-            f"is "
-            f"needed"
+            f"images: shape {x.shape} given, (n, height, width, 3) or grey (n, height, width) is "
+            "needed"
         )
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if size is not None:
@@ -167,20 +184,24 @@ def load_efficientnet_lite0(
     lowering: Lowering = "auto",
     rngs: nnx.Rngs,
 ) -> EfficientNetLite0:
-    """EfficientNet-Lite0 with ImageNet weights (`pretrained`) or a fresh initialisation, in eval
-    mode.
+    """EfficientNet-Lite0 with ImageNet weights or a fresh initialisation, in eval mode.
 
     Args:
         pretrained: True reads `theorylab.data.pretrained("efficientnet_lite0")` (Apache-2.0; see
             there how to fetch it); a mapping from the published tensor names to arrays is taken as
-            it is; False re-initialises: same architecture, running means 0 and variances 1.
+            it is; False initialises afresh: same architecture, running means 0 and variances 1.
         num_outputs: 1000 keeps the ImageNet classifier of pretrained weights, any other number is a
             fresh head (one output is what the official code of "More Than a Toy" uses for tangent
             kernels), None gives the features.
+        lowering: of the depthwise convolutions, as for `depthwise_conv`.
+        rngs: draws what is fresh.
+
+    Returns:
+        An `EfficientNetLite0`.
 
     Raises:
-        DataError: the weights are not in the cache. InputError: a tensor is missing or has another
-        shape.
+        DataError: the weights are not in the cache.
+        InputError: a tensor is missing or has another shape.
     """
     if not isinstance(pretrained, bool):
         checks.instance(
@@ -200,24 +221,22 @@ def load_efficientnet_lite0(
     return model
 
 
-def _fill(model: EfficientNetLite0, weights: Mapping[str, np.ndarray], *, head: bool) -> None:
+def _fill(model: EfficientNetLite0, weights: Mapping[str, np.ndarray], *, head: bool) -> None:  # noqa: C901
     """Copy the published tensors (PyTorch names, OIHW kernels) into `model`."""
 
     def tensor(name: str) -> np.ndarray:
         if name not in weights:
             raise InputError(
-                f"pretrained: tensor {name!r} is missing; a state dict of EfficientNet-Lite0 "
-                f"is "
-                f"needed"
+                f"pretrained: tensor {name!r} is missing; a state dict of EfficientNet-Lite0 is "
+                "needed"
             )
         return np.asarray(checks.finite(f"pretrained: tensor {name!r}", weights[name]))
 
     def put(variable: Any, name: str, value: np.ndarray) -> None:
         if variable.shape != value.shape:
             raise InputError(
-                f"pretrained: tensor {name!r} has shape {value.shape} (HWIO), "
-                f"{variable.shape} is "
-                f"needed"
+                f"pretrained: tensor {name!r} has shape {value.shape} (HWIO), {variable.shape} is "
+                "needed"
             )
         variable[...] = jnp.asarray(value, variable.dtype)
 

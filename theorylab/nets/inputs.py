@@ -1,5 +1,7 @@
-"""What is of networks alone: batches of samples, one size for every layer. The rest is
-`theorylab.checks`."""
+"""What is of networks alone: batches of samples, one size for every layer.
+
+The rest is `theorylab.checks`.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,8 +16,10 @@ from theorylab.errors import InputError
 
 
 def numbers(name: str, x: Any, **shape: Any) -> Array:
-    """`x` as an array of finite real numbers. A batch of no samples passes: `predict` asks with one
-    for the shape."""
+    """The batch `x` as an array of finite real numbers.
+
+    A batch of no samples passes: `predict` asks with one for the shape.
+    """
     return jnp.asarray(x if 0 in getattr(x, "shape", ()) else checks.finite(name, x, **shape))
 
 
@@ -40,7 +44,7 @@ def float_input(x: ArrayLike, shape: Sequence[int | None], model: str) -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise InputError(
             f"x: dtype {x.dtype} given, {model} needs floats; scale the pixels: "
-            f"x.astype('float32') / 255"
+            "x.astype('float32') / 255"
         )
     return x
 
@@ -73,4 +77,5 @@ def per_layer(name: str, value: int | Sequence[int], layers: int) -> tuple[int, 
 
 
 def streams(rngs: Any) -> nnx.Rngs:
+    """The random-number streams of a module; refuses what is none."""
     return checks.instance("rngs", rngs, nnx.Rngs, "flax.nnx.Rngs(0)")

@@ -1,5 +1,7 @@
-"""Losses and metrics of one batch: functions (outputs, targets) -> one value a sample (and
-position)."""
+"""Losses and metrics of one batch: functions (outputs, targets) -> one value per sample.
+
+With positions, as of a transformer, it is one value per position.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -12,15 +14,25 @@ from theorylab.errors import InputError
 
 
 def cross_entropy(outputs: Float[Array, "*n k"], targets: Num[Array, "..."]) -> Float[Array, "*n"]:
-    """-log softmax at the label. `targets`: integer labels (*n), or probabilities (*n, k)."""
+    """Cross entropy -log softmax at the label, of every sample.
+
+    Args:
+        outputs: logits (*n, k); minus infinity masks an output.
+        targets: integer labels (*n), or probabilities (*n, k).
+
+    Returns:
+        (*n), in nats.
+
+    Raises:
+        InputError: shapes that do not fit, NaN, or labels out of range.
+    """
     outputs, targets = _fitting(outputs, targets)
     labels = jnp.issubdtype(targets.dtype, jnp.integer)
     if labels != (targets.ndim < outputs.ndim):
         raise InputError(
             f"targets has dtype {targets.dtype} and shape {targets.shape}, outputs "
-            f"{outputs.shape}; integer labels "
-            f"{outputs.shape[:-1]} or "
-            f"probabilities {outputs.shape}, floats, are needed"
+            f"{outputs.shape}; integer labels {outputs.shape[:-1]} or probabilities "
+            f"{outputs.shape}, floats, are needed"
         )
     if labels:
         _check_labels(outputs, targets)
@@ -29,10 +41,18 @@ def cross_entropy(outputs: Float[Array, "*n k"], targets: Num[Array, "..."]) -> 
 
 
 def mse(outputs: Float[Array, "*n k"], targets: Num[Array, "..."]) -> Float[Array, "*n"]:
-    """Mean over the outputs of the squared error. `targets`: (*n, k) numbers, or integer labels
-    (*n), one-hot encoded.
+    """Squared error of every sample, as a mean over its outputs.
 
-    With one output, `targets` of shape (*n) are numbers: labels -1 and 1, say.
+    Args:
+        outputs: (*n, k).
+        targets: (*n, k) numbers, or integer labels (*n), which are one-hot encoded. With one
+            output, `targets` of shape (*n) are numbers: labels -1 and 1, say.
+
+    Returns:
+        (*n).
+
+    Raises:
+        InputError: shapes that do not fit, NaN, or labels out of range.
     """
     outputs, targets = _fitting(outputs, targets, masks=False)
     if targets.ndim == outputs.ndim - 1:
@@ -44,7 +64,18 @@ def mse(outputs: Float[Array, "*n k"], targets: Num[Array, "..."]) -> Float[Arra
 
 
 def accuracy(outputs: Float[Array, "*n k"], targets: Num[Array, "..."]) -> Float[Array, "*n"]:
-    """1.0 where the largest output is at the label (or at the largest target), else 0.0."""
+    """Whether the largest output is at the label, for every sample.
+
+    Args:
+        outputs: (*n, k).
+        targets: integer labels (*n), or (*n, k), whose largest entry counts.
+
+    Returns:
+        (*n), 1.0 or 0.0.
+
+    Raises:
+        InputError: shapes that do not fit, NaN, or labels out of range.
+    """
     outputs, targets = _fitting(outputs, targets)
     if targets.ndim < outputs.ndim:
         _check_labels(outputs, targets)
@@ -53,8 +84,10 @@ def accuracy(outputs: Float[Array, "*n k"], targets: Num[Array, "..."]) -> Float
 
 
 def _fitting(outputs: Array, targets: Array, masks: bool = True) -> tuple[Array, Array]:
-    """Arrays without NaN, the targets shaped like the outputs or labels of them: nothing is
-    broadcast."""
+    """Arrays without NaN, the targets shaped like the outputs or labels of them.
+
+    Nothing is broadcast.
+    """
     if masks:  # a logit of -infinity masks its class
         outputs = checks.within("outputs", outputs, high=np.finfo(np.float64).max, infinite=True)
     outputs = outputs if masks else checks.finite("outputs", outputs)
@@ -62,8 +95,7 @@ def _fitting(outputs: Array, targets: Array, masks: bool = True) -> tuple[Array,
     if not outputs.ndim or targets.shape not in (outputs.shape, outputs.shape[:-1]):
         raise InputError(
             f"targets has shape {targets.shape} and outputs {outputs.shape}; labels "
-            f"{outputs.shape[:-1]} or targets "
-            f"{outputs.shape} are needed"
+            f"{outputs.shape[:-1]} or targets {outputs.shape} are needed"
         )
     return outputs, targets
 

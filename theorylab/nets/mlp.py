@@ -1,5 +1,7 @@
-"""Fully connected networks in the standard and in the NTK parametrisation (Jacot, Gabriel, Hongler
-2018, section 2)."""
+"""Fully connected networks in the standard and in the NTK parametrisation.
+
+The latter is that of Jacot, Gabriel & Hongler 2018, section 2.
+"""
 
 import itertools
 import math
@@ -17,10 +19,20 @@ from theorylab.nets.inputs import float_input, numbers, sizes, streams
 
 
 class NTKLinear(nnx.Module):
-    """z = w_std / sqrt(fan_in) x W + b_std b, every entry of W and b drawn from N(0, 1).
+    """The layer z = w_std / sqrt(fan_in) x W + b_std b, with W and b from N(0, 1) entrywise.
 
     The layer's tangent kernel tends to a deterministic limit as `in_features` grows, at a learning
-    rate that does not depend on the width. `b_std=0` leaves the bias out.
+    rate that does not depend on the width.
+
+    Args:
+        in_features: entries of the input.
+        out_features: entries of the output.
+        w_std: standard deviation of the weights, before the division by sqrt(fan_in).
+        b_std: standard deviation of the biases; 0 leaves them out.
+        rngs: draws W and b.
+
+    Raises:
+        InputError: counts below 1, or a negative standard deviation.
     """
 
     def __init__(
@@ -43,6 +55,7 @@ class NTKLinear(nnx.Module):
         self.bias = nnx.Param(jax.random.normal(rngs.params(), (out_features,))) if b_std else None
 
     def __call__(self, x: Float[Array, "n i"]) -> Float[Array, "n o"]:
+        """The affine map of a batch."""
         x = numbers("x", x)
         if x.shape[-1:] != (self.in_features,):
             raise InputError(f"x: shape {x.shape} given, (n, {self.in_features}) is needed")
@@ -51,18 +64,32 @@ class NTKLinear(nnx.Module):
 
 
 class MLP(nnx.Module):
-    """Fully connected network. Input (n, d) or (n, ...) with d entries a sample, output (n,
-    widths[-1]).
+    """Fully connected network.
+
+    Input (n, d) or (n, ...) with d entries per sample, output (n, widths[-1]).
 
     Args:
         widths: units of every layer, input and output included: `(784, 256, 10)` has one hidden
-        layer.
+            layer.
         activation: between the layers, not after the last.
         bias: whether the layers have one.
         parametrization: "standard" (He-normal weights, zero biases) or "ntk" (`NTKLinear` in every
             layer, the last included; w_std = sqrt(2) keeps the variance of a ReLU network).
-        w_std, b_std: standard deviations of weights and biases; for "ntk" only.
+        w_std: standard deviation of the weights; for "ntk" only.
+        b_std: standard deviation of the biases; for "ntk" only.
         dropout: rate after every hidden activation; off in eval mode.
+        rngs: draws the weights.
+
+    Raises:
+        InputError: fewer than two widths, sizes below 1, or options out of range.
+
+    Examples:
+        >>> import numpy as np
+        >>> from flax import nnx
+        >>> model = MLP([5, 16, 3], parametrization="ntk", w_std=2**0.5, rngs=nnx.Rngs(0))
+        >>> x = np.ones((2, 5), np.float32)
+        >>> model(x).shape, model.features(x).shape
+        ((2, 3), (2, 16))
     """
 
     def __init__(
@@ -108,4 +135,5 @@ class MLP(nnx.Module):
         return x
 
     def __call__(self, x: ArrayLike) -> Float[Array, "n o"]:
+        """Outputs (n, widths[-1]) of a batch."""
         return self.layers[-1](self.features(x))

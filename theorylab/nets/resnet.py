@@ -1,5 +1,7 @@
-"""Residual networks for small images (He, Zhang, Ren, Sun 2016) with batch, group or no
-normalisation."""
+"""Residual networks for small images, with batch, group or no normalisation.
+
+They are those of He, Zhang, Ren & Sun 2016.
+"""
 
 import math
 from typing import Literal
@@ -74,21 +76,28 @@ class _Block(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """ResNet of basic blocks. Input (n, height, width, in_channels), any size; output (n,
-    num_outputs).
+    """Residual network of basic blocks.
 
-    Depths 8, 14, 20, 26, 32, 44, 56 (6k + 2) are the CIFAR family: three stages of width, 2 width,
-    4 width channels (width 16), shortcuts without parameters; `ResNet(14, 10)` has 172,506
-    parameters. Depths 18 and 34 are the ImageNet family: four stages from `width` (64) up, 1x1
-    convolutions in the shortcuts; `ResNet(18, 10)` has 11,173,962 parameters with the 3x3 stem and
-    `ResNet(18, 1, stem="imagenet")` 11,177,025.
+    Input (n, height, width, in_channels), any size; output (n, num_outputs). Depths 8, 14, 20, 26,
+    32, 44, 56 (6k + 2) are the CIFAR family: three stages of width, 2 width, 4 width channels
+    (width 16), shortcuts without parameters; `ResNet(14, 10)` has 172,506 parameters. Depths 18 and
+    34 are the ImageNet family: four stages from `width` (64) up, 1x1 convolutions in the shortcuts;
+    `ResNet(18, 10)` has 11,173,962 parameters with the 3x3 stem and `ResNet(18, 1,
+    stem="imagenet")` 11,177,025.
 
     Args:
+        depth: 6k + 2 for the CIFAR family, 18 or 34 for the ImageNet family.
+        num_outputs: units of the head.
+        in_channels: of the images.
         norm: "batch" (running statistics in eval mode), "group" (up to 8 groups; no state) or None
             (convolutions with bias, residual branches scaled by 1 / sqrt(number of blocks) so that
             the variance stays bounded in depth).
-        width: channels of the first stage.
+        width: channels of the first stage; None for the family's own.
         stem: "cifar" (3x3, stride 1) or "imagenet" (7x7, stride 2, then 3x3 max-pooling, stride 2).
+        rngs: draws the weights.
+
+    Raises:
+        InputError: a depth of neither family, counts below 1, or unknown options.
     """
 
     def __init__(
@@ -142,4 +151,5 @@ class ResNet(nnx.Module):
         return y.mean((1, 2))
 
     def __call__(self, x: ArrayLike) -> Float[Array, "n o"]:
+        """Outputs (n, num_outputs) of a batch of images."""
         return self.head(self.features(x))

@@ -34,23 +34,29 @@ History = dict[str, np.ndarray]
 
 
 class DivergenceError(InputError, FloatingPointError):
-    """The training loss, or the parameters after the last step, became NaN or infinite at `step`
-    (counted from 0)."""
+    """The training loss, or the parameters after the last step, became NaN or infinite.
+
+    Args:
+        step: number of the step, counted from 0.
+        steps: number of steps in all.
+        seed: number of the run, of several; None for one.
+    """
 
     def __init__(self, step: int, steps: int, seed: int | None = None) -> None:
         which = "" if seed is None else f" for seed number {seed}"
         super().__init__(
             f"the loss is not finite at step {step} of {steps}{which}; use a smaller learning "
-            f"rate, or clip the "
-            "gradient: optax.chain(optax.clip_by_global_norm(1.0), optimizer)"
+            "rate, or clip the gradient: optax.chain(optax.clip_by_global_norm(1.0), optimizer)"
         )
         self.step, self.seed = step, seed
 
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """A checked training job. `run` starts it from parameters and a key, or from S of each at
-    once."""
+    """A checked training job.
+
+    `run` starts it from parameters and a key, or from S of each at once.
+    """
 
     training: Training
     apply_eval: Callable[[Params, State, Any], Any]
@@ -66,6 +72,7 @@ class Runner:
     def run(
         self, params: Params, state: State, key: Key[Array, "*s"], folder: str | Path | None
     ) -> tuple[Params, State, History]:
+        """Train to the end, from the start or from the newest checkpoint in `folder`."""
         batched = key.ndim == 1
         carry = (jax.vmap(self.training.init) if batched else self.training.init)(
             params, state, key
@@ -87,9 +94,8 @@ class Runner:
                 history.update(stored)
             if done > self.total:
                 raise InputError(
-                    f"steps: {self.total} asked, the run in {folder} has made {done} already; "
-                    f"ask "
-                    f"for more"
+                    f"steps: {self.total} asked, the run in {folder} has made {done} already; ask "
+                    "for more"
                 )
             tick(done, history)
             while done < self.total:
@@ -154,7 +160,7 @@ class Runner:
         return evaluate
 
 
-def prepare(
+def prepare(  # noqa: C901, PLR0913
     functions: tuple[Callable[..., Any], Callable[..., Any]],
     start: tuple[Params, State, Key[Array, ""]],
     data: tuple[Any, Any],

@@ -34,6 +34,7 @@ class Training:
     batch_size: int
 
     def init(self, params: Params, state: State, key: Key[Array, ""]) -> Carry:
+        """The carry of a run before its first step."""
         params, state = jax.tree.map(
             lambda a: jnp.array(a, copy=True), (params, _reseed(state, key))
         )
@@ -42,6 +43,7 @@ class Training:
     def step(
         self, carry: Carry, t: Array, key: Key[Array, ""], data: PyTree
     ) -> tuple[Carry, Float[Array, ""]]:
+        """One gradient step: the new carry and the loss before it."""
         params, opt_state, state, order = carry
         if self.batch_size < self.n:
             per_epoch = self.n // self.batch_size
@@ -73,8 +75,10 @@ class Training:
 
 
 def _reseed(state: State, key: Key[Array, ""]) -> State:
-    """Replace the keys of the dropout streams by ones drawn from `key`, so that `key` alone fixes
-    the training."""
+    """Replace the keys of the dropout streams by ones drawn from `key`.
+
+    So `key` alone fixes the training.
+    """
     leaves, layout = jax.tree.flatten(state)
     for i, leaf in enumerate(leaves):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -87,6 +91,7 @@ def _reseed(state: State, key: Key[Array, ""]) -> State:
 def best_loop(
     training: Training, carry: Carry, key: Key[Array, ""], data: PyTree
 ) -> Literal["device", "host"]:
+    """How a chunk of steps runs fastest: as one compiled loop, or step by step from the host."""
     if jax.default_backend() != "cpu":
         return "device"
     program = str(jax.make_jaxpr(training.step)(carry, 0, key, data))
@@ -94,7 +99,10 @@ def best_loop(
 
 
 def advance_in_chunks(training: Training, chunk: int, loop: str, *, batched: bool) -> Advance:
-    """(carry, t0, t1, key, data) -> (carry, losses of steps t0 .. t1 - 1), the carry donated."""
+    """The compiled function that advances a run by a chunk of steps.
+
+    It is (carry, t0, t1, key, data) -> (carry, losses of steps t0 .. t1 - 1), the carry donated.
+    """
     step = jax.vmap(training.step, in_axes=(0, None, 0, None)) if batched else training.step
 
     def on_device(

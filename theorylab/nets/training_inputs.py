@@ -18,7 +18,7 @@ Loss = Callable[[Any, Any], Array]
 
 
 def pair(name: str, data: Any) -> tuple[Any, Any]:
-    """(x, y) as JAX arrays, or PyTrees of them, of finite real numbers."""
+    """Inputs and targets (x, y) as JAX arrays, or PyTrees of them, of finite real numbers."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise InputError(f"{name}: {type(data).__name__} given, a pair (x, y) is needed")
     x, y = jax.tree.map(lambda leaf: jnp.asarray(_real(name, leaf)), tuple(data))
@@ -38,20 +38,22 @@ def _real(name: str, leaf: Any) -> Any:
 
 
 def sample_count(name: str, data: PyTree) -> int:
+    """How many samples the arrays of a pair share."""
     sizes = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(data)}
     if len(sizes) != 1 or 0 in sizes:
         shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(data)[:5])
         raise InputError(
-            f"{name}: shapes {shapes} given; x and y need the same leading axis, of at least "
-            f"one "
-            f"sample"
+            f"{name}: shapes {shapes} given; x and y need the same leading axis, of at least one "
+            "sample"
         )
     return int(sizes.pop())
 
 
 def start_of(params: Any, own: PyTree | None) -> PyTree:
-    """Parameters to start from: those given, arrays of real numbers; for a module shaped as its
-    `own`."""
+    """Parameters to start from: those given, arrays of real numbers.
+
+    For a module they are shaped as its `own`.
+    """
     if params is None:
         if own is None:
             raise InputError(
@@ -108,8 +110,10 @@ def _line(error: Exception) -> str:
 
 
 def check_targets(name: str, loss: Loss, output: Any, y: Any) -> None:
-    """Targets of the two losses of this package against the outputs; the loss's shape for any
-    loss."""
+    """Refuse targets that do not fit the outputs under the two losses of this package.
+
+    For any loss, its shape is checked.
+    """
     checks.function("loss", loss)
     if loss in (cross_entropy, mse):
         if not hasattr(y, "shape") or not hasattr(output, "shape"):
@@ -123,16 +127,16 @@ def check_targets(name: str, loss: Loss, output: Any, y: Any) -> None:
             if low < 0 or high >= expected[-1]:
                 raise InputError(
                     f"{name}: labels from {low} to {high} given, the model has {expected[-1]} "
-                    f"outputs: labels must be "
-                    f"0 to {expected[-1] - 1}; give the model more outputs or renumber the labels"
+                    f"outputs: labels must be 0 to {expected[-1] - 1}; give the model more "
+                    "outputs or renumber the labels"
                 )
         elif not (values == expected and not labels) and not (
             loss is mse and values == expected[:-1] and expected[-1:] == (1,)
         ):
             raise InputError(
                 f"{name}: y of shape {y.shape} and dtype {y.dtype} given for outputs "
-                f"{(len(y), *expected)}; "
-                "give integer labels (n,) or floats of the shape of the outputs"
+                f"{(len(y), *expected)}; give integer labels (n,) or floats of the shape of the "
+                "outputs"
             )
     try:
         value = jax.eval_shape(loss, output, jax.tree.map(lambda a: a[:1], y))
@@ -142,13 +146,13 @@ def check_targets(name: str, loss: Loss, output: Any, y: Any) -> None:
         ) from error
     if np.ndim(value) == 0:
         raise InputError(
-            "loss: returns one number for the batch, one value for each sample is needed: "
-            "leave "
+            "loss: returns one number for the batch, one value for each sample is needed: leave "
             "out the mean"
         )
 
 
 def sample_weights(weights: ArrayLike | None, n: int) -> Array | None:
+    """Per-sample weights as an array (n,), or None."""
     if weights is None:
         return None
     weights = jnp.asarray(checks.nonnegative("weights", weights, shape=(n,)))
@@ -158,4 +162,5 @@ def sample_weights(weights: ArrayLike | None, n: int) -> Array | None:
 
 
 def check_key(name: str, key: Any, axes: int) -> None:
+    """Refuse what is no typed key, or no array of them with the given number of axes."""
     checks.key(name, key, ndim=axes)

@@ -1,5 +1,7 @@
-"""A small transformer over token ids (Vaswani et al. 2017; pre-layer-norm as in Radford et al.
-2019)."""
+"""A small transformer over token ids.
+
+It is that of Vaswani et al. 2017, with pre-layer-norm as in Radford et al. 2019.
+"""
 
 import math
 from typing import Any, Literal
@@ -19,8 +21,10 @@ Activations = dict[str, Float[Array, "n t d"]]
 
 
 def sinusoids(context: int, width: int) -> np.ndarray:
-    """Fixed positions (context, width): sine in the even columns, cosine in the odd ones (Vaswani
-    et al., 3.5)."""
+    """Fixed positions (context, width): sine in the even columns, cosine in the odd ones.
+
+    They are those of Vaswani et al. 2017, section 3.5.
+    """
     angle = np.arange(context)[:, None] / 10_000.0 ** (np.arange(0, width, 2) / width)
     return (
         np.stack([np.sin(angle), np.cos(angle)], axis=-1)
@@ -56,23 +60,30 @@ class _Block(nnx.Module):
 
 
 class Transformer(nnx.Module):
-    """Decoder over token ids. Input (n, t) integers with t <= context, output logits (n, t,
-    vocabulary).
+    """Decoder over token ids.
 
-    Tanh-GELU, biases everywhere, weights from N(0, 0.02), residual projections from N(0, 0.02 /
-    sqrt(2 depth)), zero biases. Ids outside 0 .. vocabulary - 1 are refused where they are known;
-    under jit JAX's indexing clips them.
+    Input (n, t) integers with t <= context, output logits (n, t, vocabulary). Tanh-GELU, biases
+    everywhere, weights from N(0, 0.02), residual projections from N(0, 0.02 / sqrt(2 depth)), zero
+    biases. Ids outside 0 .. vocabulary - 1 are refused where they are known; under jit JAX's
+    indexing clips them.
 
     Args:
-        vocabulary, context: number of token ids, longest sequence.
-        width, depth, heads, mlp_ratio: channels of the residual stream, blocks, attention heads
-            (they divide `width`), hidden units of a block's MLP as a multiple of `width`.
+        vocabulary: number of token ids.
+        context: length of the longest sequence.
+        width: channels of the residual stream.
+        depth: number of blocks.
+        heads: attention heads; they divide `width`.
+        mlp_ratio: hidden units of a block's MLP as a multiple of `width`.
         causal: position i sees positions <= i only; False lets every position see all.
         tied: the output matrix is the transposed embedding, without a bias.
         positions: "learned" or "sinusoidal" (fixed, no parameters).
+        rngs: draws the weights.
+
+    Raises:
+        InputError: counts below 1, heads that do not divide the width, or unknown options.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         vocabulary: int,
         context: int,
@@ -123,8 +134,10 @@ class Transformer(nnx.Module):
         )
 
     def embed(self, tokens: ArrayLike) -> Float[Array, "n t d"]:
-        """Token embeddings without positions; soft prompts are added to these and given back as
-        `embeddings`."""
+        """Token embeddings without positions.
+
+        Soft prompts are added to these and given back as `embeddings`.
+        """
         tokens = numbers("tokens", tokens)
         if tokens.ndim != 2 or not jnp.issubdtype(tokens.dtype, jnp.integer):
             raise InputError(
@@ -141,8 +154,9 @@ class Transformer(nnx.Module):
         embeddings: Float[Array, "n t d"] | None = None,
         capture: bool = False,
     ) -> Any:
-        """Logits (n, t, vocabulary); with `capture`, also a list with the activations of every
-        block.
+        """Logits (n, t, vocabulary) of a batch of token ids.
+
+        With `capture`, also a list with the activations of every block.
 
         Keys of a block's activations: "mlp_in" (n, t, width), "mlp_pre" (before the GELU; n, t,
         mlp_ratio width), "mlp_out" and "resid" (the residual stream after the block), both (n, t,
@@ -157,12 +171,12 @@ class Transformer(nnx.Module):
         if x.ndim != 3 or x.shape[2] != self.width or not x.size:
             raise InputError(
                 f"tokens, embeddings: shape {x.shape} given, (n, t, {self.width}), n and t at "
-                f"least 1, is needed"
+                "least 1, is needed"
             )
         if x.shape[1] > self.context:
             raise InputError(
                 f"tokens: {x.shape[1]} positions given, at most context = {self.context} are "
-                f"possible"
+                "possible"
             )
         x = x + self.positions[...][: x.shape[1]]
         activations = []

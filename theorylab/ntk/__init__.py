@@ -1,5 +1,4 @@
-"""Tangent kernels: the empirical kernel of any JAX function, infinite-width kernels, training in
-closed form."""
+"""Tangent kernels: empirical, infinite-width and sketched ones, and training in closed form."""
 
 from theorylab.ntk import infinite
 from theorylab.ntk.axes import from_neural_tangents, to_neural_tangents

@@ -1,5 +1,7 @@
-"""Between the full kernel's axes and those of neural-tangents, which interleaves the axes of the
-two outputs."""
+"""Between the axes of the full kernel here and those of neural-tangents.
+
+There the axes of the two outputs interleave.
+"""
 
 import math
 
@@ -13,10 +15,25 @@ Kernel = Float[Array, "n1 n2 ..."]
 
 
 def to_neural_tangents(kernel: Kernel, output_shape: tuple[int, ...]) -> np.ndarray:
-    """A `reduce="full"` kernel with outputs of shape (a, b, ...) per sample as (N1, N2, a, a, b, b,
-    ...).
+    """A full kernel with its axes in the order of neural-tangents.
 
-    That is what `neural_tangents.empirical_ntk_fn(f, trace_axes=(), vmap_axes=0)` returns.
+    Use it to hand a kernel of `empirical_ntk(..., reduce="full")` to code that was written for
+    `neural_tangents.empirical_ntk_fn(f, trace_axes=(), vmap_axes=0)`. Reduced kernels need no
+    change.
+
+    Args:
+        kernel: (N1, N2, O, O), as `reduce="full"` gives it.
+        output_shape: shape (a, b, ...) of the outputs for one sample, with a * b * ... = O.
+
+    Returns:
+        A NumPy array (N1, N2, a, a, b, b, ...): the two outputs' axes interleave.
+
+    Raises:
+        InputError: a kernel whose axes do not belong to outputs of this shape, or that is not
+            finite.
+
+    Source:
+        Axes of neural-tangents 0.6.5, `empirical_ntk_fn`.
     """
     kernel = _checked(kernel, output_shape)
     _check(kernel.shape[2:], (math.prod(output_shape),) * 2, output_shape)
@@ -28,7 +45,22 @@ def to_neural_tangents(kernel: Kernel, output_shape: tuple[int, ...]) -> np.ndar
 
 
 def from_neural_tangents(kernel: Kernel, output_shape: tuple[int, ...]) -> np.ndarray:
-    """The inverse of `to_neural_tangents`."""
+    """The inverse of `to_neural_tangents`: a kernel of neural-tangents in the order used here.
+
+    Args:
+        kernel: (N1, N2, a, a, b, b, ...), as neural-tangents gives it with `trace_axes=()`.
+        output_shape: shape (a, b, ...) of the outputs for one sample, with a * b * ... = O.
+
+    Returns:
+        A NumPy array (N1, N2, O, O), as `empirical_ntk(..., reduce="full")` gives it.
+
+    Raises:
+        InputError: a kernel whose axes do not belong to outputs of this shape, or that is not
+            finite.
+
+    Source:
+        Axes of neural-tangents 0.6.5, `empirical_ntk_fn`.
+    """
     kernel = _checked(kernel, output_shape)
     _check(kernel.shape[2:], tuple(size for size in output_shape for _ in (0, 1)), output_shape)
     rank, outputs = len(output_shape), math.prod(output_shape)

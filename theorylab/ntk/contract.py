@@ -12,8 +12,10 @@ from theorylab.ntk.plan import Reduce
 def contract(
     left: list[tuple[Array, ...]], right: list[tuple[Array, ...]], reduce: Reduce
 ) -> Float[Array, "n m ..."]:
-    """Sum of the blocks' kernels: (n, m, q, q) for "full", (n, m, q) for "diagonal", (n, m) with
-    outputs merged."""
+    """The kernel of two tiles, as the sum of the kernels of their blocks.
+
+    The shape is (n, m, q, q) for "full", (n, m, q) for "diagonal" and (n, m) with outputs merged.
+    """
     form = {"full": "nmqr", "diagonal": "nmq"}.get(reduce, "nm")
     pairs = zip(left, right, strict=True)
     parts = [_grams(u, v, form) if len(u) == 2 else _gradients(u[0], v[0], form) for u, v in pairs]
@@ -27,8 +29,11 @@ def _gradients(g: Float[Array, "n q p"], h: Float[Array, "m q p"], form: str) ->
 
 
 def _products(g: Float[Array, "n p"], h: Float[Array, "m p"]) -> Float[Array, "n m"]:
-    """g h^T. Matrix products on CPUs are slow where few rows meet very many columns: take those a
-    piece at a time."""
+    """The product g h^T.
+
+    Matrix products on CPUs are slow where few rows meet very many columns: take those a piece at a
+    time.
+    """
     whole = functools.partial(_dot, "np,mp->nm")
     length = 1 << 14
     pieces = g.shape[1] // length

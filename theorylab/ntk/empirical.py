@@ -39,7 +39,7 @@ from theorylab.ntk.tiles import fill
 Method = Literal["auto", "structured", "jacobian", "ntk_vp"]
 
 
-def empirical_ntk(
+def empirical_ntk(  # noqa: C901, PLR0913
     f: Callable[[PyTree, PyTree], PyTree],
     params: PyTree,
     x1: PyTree,
@@ -57,42 +57,77 @@ def empirical_ntk(
 ) -> Any:
     """Empirical neural tangent kernel of `f(params, x)`, exact up to rounding.
 
-    `f` is any JAX function of a PyTree of parameters and a PyTree of arrays that share a leading
-    axis of samples; its outputs, of any shape and number, are raveled into O numbers a sample in
-    `jax.tree.leaves` order. The kernel is that of the floating-point leaves of `params`. With T(x,
-    x') = J(x) J(x')^T, of shape (O, O),
+    Use it whenever the kernel matrix fits on this machine, in memory or on disk (`out`). For
+    products with the kernel alone, without the matrix, use `ntk_operator`; for a cheap
+    approximation with an error bar, `sketch_ntk`; for the limit of infinite width, `infinite`.
+    Which reduction and which method is the subject of docs/guides/choosing.md.
+
+    With J(x) = df(params, x)/dparams and T(x, x') = J(x) J(x')^T of shape (O, O), where O counts
+    the outputs per sample, raveled in the order of `jax.tree.leaves`,
 
     - `reduce="full"` returns (N1, N2, O, O), entry [n, m, o, p] = T(x1[n], x2[m])[o, p];
     - `"diagonal"` returns (N1, N2, O), the diagonal of T;
-    - `"trace"` returns (N1, N2), the mean of the diagonal of T (neural-tangents'
-      `trace_axes=(-1,)`);
+    - `"trace"` returns (N1, N2), the mean of the diagonal of T (`trace_axes=(-1,)` of
+      neural-tangents);
     - `"sum_logits"` returns (N1, N2), 1/O times the sum of all entries of T: the kernel of
-      sum(f)/sqrt(O) (pseudo-NTK; Mohamadi, Bae, Sutherland 2023, arXiv 2206.12543).
-
-    `x2=None` means `x1`, and only the upper triangle is computed. The result is a NumPy array in
-    host memory (kernels outgrow devices), float32 or wider; under `jit`, `grad` or `vmap` of the
-    caller it is a traced array, computed in one piece.
-
-    `method="auto"` or "structured" takes every layer with a rule (dense, convolution, embedding;
-    also the same weight several times) apart into data and cotangents, and everything else by its
-    Jacobian; "jacobian" uses Jacobians throughout; "ntk_vp" takes NTK-vector products, column by
-    column: least memory, most passes. `memory_gb` bounds the working memory besides the result
-    (default: a quarter of the machine's memory, half of what an accelerator has left); work is cut
-    into tiles of samples, and of outputs, to stay below it. `mesh` shards each tile's samples over
-    all axes of a mesh. `precision` is that of every matrix product ("highest": no TF32). `dtype`
-    casts parameters and data first; float64 needs no further setup. `out`, a folder, keeps the
-    kernel in `kernel.npy` there, resumes what an interrupted call had finished, and returns a
-    read-only memory map. The folder belongs to one kernel: another function, other parameters, data
-    or settings are refused. What is damaged there is computed again. A second process waits for the
-    first and takes over what it has finished. `progress` shows a progress bar, `explain` prints the
-    order of contraction chosen for each block.
+      sum(f)/sqrt(O), the pseudo-NTK.
 
     Repeated calls with the same function object `f` reuse its compiled code: define `f` once,
     outside of loops.
 
-    Raises `InputError` (a ValueError) for inputs that do not fit together, for networks whose
-    outputs couple samples (batch norm in training mode, dropout), and for kernels with non-finite
-    entries.
+    Args:
+        f: any JAX function of a PyTree of parameters and a PyTree of arrays that share a leading
+            axis of samples; it returns arrays with the same leading axis.
+        params: PyTree of arrays; the kernel is that of its floating-point leaves.
+        x1: samples of the rows, leading axis N1.
+        x2: samples of the columns, leading axis N2. None means `x1`, and only the upper triangle is
+            computed.
+        reduce: what is kept of the pairs of outputs, as above.
+        method: "auto" or "structured" takes every layer with a rule (dense, convolution, embedding,
+            also a weight used several times) apart into data and cotangents, and everything else by
+            its Jacobian; "jacobian" uses Jacobians throughout; "ntk_vp" takes NTK-vector products
+            column by column, with the least memory and the most passes.
+        memory_gb: bound in GB (1e9 bytes) of the working memory besides the result; None for a
+            quarter of the machine's memory, or half of what an accelerator has left. Work is cut
+            into tiles of samples, and of outputs, to stay below it.
+        mesh: shards the samples of each tile over all axes of a mesh of devices.
+        precision: of every matrix product; "highest" means no TF32.
+        dtype: parameters and data are cast to it first; float64 needs no further setup.
+        out: a folder, which keeps the kernel in `kernel.npy`, resumes what an interrupted call had
+            finished, and belongs to one kernel: another function, other parameters, data or
+            settings are refused. What is damaged there is computed again. A second process waits
+            for the first and takes over what it has finished.
+        progress: show a progress bar.
+        explain: print the order of contraction that was chosen for each block.
+
+    Returns:
+        A NumPy array in host memory (kernels outgrow devices), float32 or wider; a read-only memory
+        map with `out`. Under `jit`, `grad` or `vmap` of the caller it is a traced array, computed
+        in one piece.
+
+    Raises:
+        InputError: inputs that do not fit together, a network whose outputs couple samples (batch
+            norm in training mode, dropout), a kernel with non-finite entries, or a budget that
+            cannot hold one pair of samples.
+
+    Source:
+        Jacot, Gabriel & Hongler 2018; structured derivatives after Novak, Sohl-Dickstein &
+        Schoenholz 2022 (arXiv 2206.08720); "sum_logits" is the pseudo-NTK of Mohamadi, Bae &
+        Sutherland 2023 (arXiv 2206.12543).
+
+    Examples:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> def f(w, x):
+        ...     return jnp.tanh(x @ w)
+        >>> w = jax.random.normal(jax.random.key(0), (4, 2))
+        >>> x = jax.random.normal(jax.random.key(1), (6, 4))
+        >>> kernel = empirical_ntk(f, w, x)
+        >>> jacobian = jax.jacobian(f)(w, x).reshape(6, 2, -1)
+        >>> bool(jnp.allclose(kernel, jnp.einsum("nop,mop->nm", jacobian, jacobian) / 2, atol=1e-5))
+        True
+        >>> empirical_ntk(f, w, x, x[:3], reduce="full").shape
+        (6, 3, 2, 2)
     """
     checks.choice("reduce", reduce, get_args(Reduce))
     checks.choice("method", method, get_args(Method))
@@ -110,8 +145,7 @@ def empirical_ntk(
     require_arrays("params", params)
     if method == "ntk_vp" and (explain or mesh is not None):
         raise InputError(
-            "method='ntk_vp': explain and mesh are for the other methods; it has one order "
-            "and no "
+            "method='ntk_vp': explain and mesh are for the other methods; it has one order and no "
             "shards"
         )
     n1, n2 = samples("x1", x1), samples("x2", x1 if x2 is None else x2)

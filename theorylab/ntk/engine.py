@@ -22,7 +22,7 @@ from theorylab.ntk.plan import Plan, Reduce, choose
 _TILE = 256  # samples a tile at most: products of this size run at full speed
 # of the budget is planned; the rest is for the scratch of convolutions and products, in no account
 _SHARE = 0.7
-# a symmetric kernel is cut into so many tiles a side, where each keeps so many samples
+# a symmetric kernel: tiles on each side, where each keeps at least the second number of samples
 _TRIANGLE = 4, 64
 
 
@@ -44,8 +44,10 @@ class Layout:
         return [(q, r) for q in starts for r in starts if reduce == "full" or q == r]
 
     def seeds(self, start: int, reduce: Reduce, dtype: Any) -> Float[np.ndarray, "q o"]:
-        """The cotangents of the outputs: one-hot rows, zero rows beyond the last output, one even
-        row for the sum."""
+        """The cotangents of the outputs of one chunk.
+
+        They are one-hot rows, zero rows beyond the last output, or one even row for the sum.
+        """
         if reduce == "sum_logits":
             return np.full((1, self.outputs), 1 / math.sqrt(self.outputs), dtype)
         return np.eye(self.chunk, self.outputs, start, dtype)
@@ -64,9 +66,11 @@ class Engine:
         self._layouts: dict[Any, Layout] = {}
 
     def probe(self, params: PyTree, x: PyTree) -> tuple[Array, Array, Array]:
+        """The outputs of a few samples, together and alone, as `guard.probe` gives them."""
         return self._probe(params, x)
 
     def analysis(self, params: PyTree, x: PyTree) -> Analysis:
+        """The network taken apart, once for each set of shapes."""
         key = (
             _spec(params),
             _spec(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), x)),
@@ -106,8 +110,10 @@ class Engine:
     def layout(
         self, params: PyTree, x1: PyTree, x2: PyTree | None, memory_gb: float | None
     ) -> Layout:
-        """Tiles as large as speed asks and the memory allows, judged by the compiler's own account
-        of each function."""
+        """Tiles as large as speed asks and the memory allows.
+
+        They are judged by the compiler's own account of each function.
+        """
         allowed = memory_gb * 1e9 if memory_gb else default_budget()
         key = (*map(_spec, (params, x1, x2)), allowed)
         if key not in self._layouts:
@@ -116,7 +122,7 @@ class Engine:
                 need = layout.bytes / _SHARE / 1e9
                 raise InputError(
                     f"memory_gb={allowed / 1e9:.3g}: a pair of samples takes {need:.3g}; allow "
-                    f"that much."
+                    "that much."
                 )
             self._layouts[key] = layout
         return self._layouts[key]
@@ -134,8 +140,9 @@ class Engine:
         tile: int,
         held: bool = True,
     ) -> Layout:
-        """The largest tiles within the budget, from `tile` samples down; beyond it where a pair of
-        samples is.
+        """The largest tiles within the budget, from `tile` samples down.
+
+        Beyond the budget where even a pair of samples is.
 
         `held`: the features of tiles stay for the tiles they meet next, else they are made for
         every pair of tiles.
@@ -212,8 +219,11 @@ class Engine:
         return self._compiled[key]
 
     def _places(self, arguments: int) -> tuple[NamedSharding, ...] | None:
-        """On a mesh: samples by rows, the parameters before and the seeds after them whole on every
-        device."""
+        """Where arguments lie on a mesh.
+
+        Samples are cut by rows; the parameters before and the seeds after them are whole on every
+        device.
+        """
         if self.mesh is None:
             return None
         mesh, (rows, whole) = self.mesh, _specs(self.mesh)
@@ -270,7 +280,7 @@ def made(n1: int, n2: int, tile: int, symmetric: bool) -> int:
 
 
 def even(samples: int, tile: int) -> int:
-    """At most about so many samples a tile: even shares, large ones of eights."""
+    """Samples of a tile, at most about `tile`: even shares, large ones multiples of eight."""
     share = math.ceil(samples / math.ceil(samples / tile))
     return share if share < 64 else min(tile, math.ceil(share / 8) * 8)
 

@@ -92,8 +92,7 @@ def stage_features(
     entering: tuple[list[Array], list[Array]],
     cotangents: list[Float[Array, "q ..."]],
 ) -> tuple[list[tuple[Array, ...]], list[Float[Array, "q ..."]]]:
-    """The features of one sample, one tuple for every block of the stage, and the cotangents of
-    what enters it.
+    """The features of one sample for every block of a stage, and the cotangents of what enters it.
 
     A block contracted through gradients gives `(g,)` of shape (kept outputs, entries); one
     contracted through Grams `(a, d)` of shapes (b, s, c) and (kept outputs, b, s, f). Where the
@@ -184,8 +183,7 @@ def sample_features(
 
 
 def _data(site: Site, env: dict[int, Array], bare: bool) -> tuple[Array, Array]:
-    """A site's data in canonical form, or without its windows, and the constant that multiplies its
-    weight."""
+    """A site's data in canonical form, or without its windows, and the factor of its weight."""
     scale = jnp.ones(
         (), read(env, site.data).dtype if site.rule.kind != "embedding" else jnp.float32
     )

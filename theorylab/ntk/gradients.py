@@ -20,12 +20,11 @@ Where = tuple[slice, ...]
 
 
 class Factors:
-    """Data and cotangents of one block for the samples of a tile, batch by batch, and the gradients
-    they make.
+    """Data and cotangents of one block for the samples of a tile, and the gradients they make.
 
-    `columns`: the slices of the data, one an offset of a convolution's window, that lie side by
-    side; None for ones.
-    `keep`: form the gradients at once, and keep them in place of the factors.
+    `columns`: the slices of the data, one for each offset of a convolution's window, that lie side
+    by side; None for ones. `keep`: form the gradients at once, and keep them in place of the
+    factors.
     """
 
     def __init__(self, samples: int, columns: list[Where | None], keep: bool):
@@ -46,6 +45,7 @@ class Factors:
 
     @property
     def dtype(self) -> np.dtype:
+        """Type of the gradients."""
         return (self.kept[0] if self.kept else self.parts[0][1]).dtype
 
     def append(
@@ -54,6 +54,7 @@ class Factors:
         d: Float[np.ndarray, "n s q f"],
         memory: list[Scratch],
     ) -> None:
+        """Take one batch of samples; with `keep` its gradients are formed now."""
         self.positions = d.shape[1]
         if not self.keep or self.positions == 1:
             self.parts.append((a, d))
@@ -85,8 +86,10 @@ class Factors:
         )
 
     def pieces(self) -> list["_Piece"]:
-        """The gradients, cut by columns: what is yet to be formed, or the numbers of what is
-        kept."""
+        """The gradients, cut by columns.
+
+        A piece is what is yet to be formed, or the number of what is kept.
+        """
         return list(range(len(self.kept))) if self.kept else list(self._cuts(*self.parts[0]))
 
     def gradients(self, piece: "_Piece", scratch: Scratch, name: str) -> Float[np.ndarray, "n q p"]:
@@ -159,11 +162,11 @@ def _lay(a: np.ndarray, slices: list[Where | None], out: np.ndarray) -> np.ndarr
 
 
 class Products:
-    """A sum of products, as rows (n q), columns (m r) for "full", (q, n, m) for "diagonal", else
-    (n, m).
+    """A sum of products of gradients, to which units of work add in any order.
 
-    Units of work run in any order, and add to each part of the sum in that of their making: equal
-    to the last bit.
+    Rows are (n q) and columns (m r) for "full"; the sum is (q, n, m) for "diagonal", else (n, m).
+    Units add to each part of the sum in the order of their making, so results are equal to the last
+    bit.
     """
 
     def __init__(self, reduce: Reduce, symmetric: bool, sizes: tuple[int, int, int], dtype: Any):
@@ -207,8 +210,10 @@ class Products:
         ]
 
     def _unit(self, make: Any, cuts: list[slice] | None = None, factors: Any = None) -> Unit:
-        """Some rows of the products of what `make` gives; times those of `factors`, one number a
-        pair of samples."""
+        """Some rows of the products of what `make` gives.
+
+        They are multiplied by those of `factors`, one number for each pair of samples.
+        """
         cuts = cuts or self.cuts
         numbers = [self.given[cut.start] for cut in cuts]
         self.given.update(cut.start for cut in cuts)
@@ -228,8 +233,10 @@ class Products:
         )
 
     def _add(self, number: int, cut: slice, g: Any, h: Any, scratch: Scratch, factors: Any) -> None:
-        """Some rows of the products; where they are symmetric, the square on the diagonal and what
-        is right of it."""
+        """Some rows of the products.
+
+        Where they are symmetric, only the square on the diagonal and what is right of it are taken.
+        """
         columns = self.total.shape[2]
         ends = (cut.start, cut.stop, columns) if self.symmetric else (0, columns)
         for span in itertools.starmap(slice, itertools.pairwise(ends)):
@@ -275,8 +282,10 @@ class Products:
 
 
 def scratch_bytes(piece: int, result: int) -> int:
-    """What the threads hold besides the factors: pieces of two tiles, their products; and the sum
-    of all."""
+    """What the threads hold besides the factors.
+
+    These are pieces of two tiles and their products, for each thread, and the sum of all.
+    """
     return workers() * 2 * (piece + result) + result
 
 

@@ -1,5 +1,6 @@
-"""A function as a flat list of operations, each marked by what it depends on: parameters, data,
-both or neither.
+"""A function as a flat list of operations, each marked by what it depends on.
+
+That is parameters, data, both or neither.
 
 `jax.make_jaxpr` gives a tree of jaxprs; calls that do not change derivatives (`jit`, `remat`) are
 opened here, so that a matrix product inside a jitted layer is seen. `custom_jvp` and `custom_vjp`
@@ -40,11 +41,14 @@ class Op(NamedTuple):
 
     @property
     def name(self) -> str:
+        """Name of the primitive."""
         return self.eqn.primitive.name
 
     def __call__(self, *values: Any) -> list[Any]:
-        """The outputs at the given inputs. Equations that hold jaxprs are bound through a jaxpr of
-        one equation."""
+        """The outputs at the given inputs.
+
+        Equations that hold jaxprs are bound through a jaxpr of one equation.
+        """
         if not any(
             isinstance(p, jc.Jaxpr | jc.ClosedJaxpr) or callable(p) for p in _flat(self.eqn.params)
         ):
@@ -76,10 +80,12 @@ class Graph:
     shapes: list[jax.ShapeDtypeStruct] = field(default_factory=list)
 
     def new(self, var: Any) -> Ref:
+        """A new value with the shape and type of `var`."""
         self.shapes.append(jax.ShapeDtypeStruct(var.aval.shape, var.aval.dtype))
         return Ref(len(self.shapes) - 1)
 
     def shape(self, atom: Ref | Const) -> jax.ShapeDtypeStruct:
+        """Shape and type of a value."""
         if isinstance(atom, Ref):
             return self.shapes[atom.id]
         return jax.ShapeDtypeStruct(np.shape(atom.value), jax.numpy.result_type(atom.value))
@@ -117,4 +123,5 @@ def _open(graph: Graph, closed: Any, args: list[Ref | Const]) -> list[Ref | Cons
 
 
 def read(env: Mapping[int, Any], atom: Ref | Const) -> Any:
+    """The value of an atom: looked up in `env`, or known already."""
     return env[atom.id] if isinstance(atom, Ref) else atom.value

@@ -30,8 +30,10 @@ def probe(f: Callable, params: PyTree, x: PyTree) -> tuple[Array, Array, Array]:
 
 
 def run_probe(probe: Callable, params: PyTree, x: PyTree) -> tuple[Array, Array, Array]:
-    """`probe(params, x)`, with the error of a Flax model that updates statistics or keys as it is
-    called explained."""
+    """The outputs of `probe(params, x)`.
+
+    The error of a Flax model that updates statistics or keys as it is called is explained.
+    """
     try:
         return probe(params, x)
     except Exception as error:
@@ -42,8 +44,7 @@ def run_probe(probe: Callable, params: PyTree, x: PyTree) -> tuple[Array, Array,
 
 @contextlib.contextmanager
 def calling(f: Any, **arguments: PyTree) -> Iterator[None]:
-    """What goes wrong when `f` is called within is said to be due to these arguments, by their
-    names."""
+    """Errors of calls of `f` within are said to be due to these arguments, by their names."""
     checks.function("f", f)
     for name, tree in arguments.items():
         require_arrays(name, tree)
@@ -80,8 +81,10 @@ def require_arrays(name: str, tree: PyTree) -> None:
 
 
 def samples(name: str, x: PyTree, *, some: bool = False) -> int:
-    """How many samples the arrays of `x` share as their leading axis; with `some` at least one, of
-    finite numbers."""
+    """How many samples the arrays of `x` share as their leading axis.
+
+    With `some` there must be at least one, and the numbers must be finite.
+    """
     require_arrays(name, x)
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(x)]
     sizes = {shape[0] if shape else -1 for shape in shapes}
@@ -110,8 +113,10 @@ def require_precision(precision: Any) -> None:
 
 
 def rows(name: str, numbers: Any, size: int, *, distinct: bool) -> np.ndarray:
-    """Whole numbers in [0, size) as an array; a mask of that length names the places where it is
-    true."""
+    """Whole numbers in [0, size) as an array.
+
+    A mask of that length names the places where it is true.
+    """
     array = np.asarray(checks.within(name, numbers, 0, size - 1, whole=True, ndim=1))
     if array.dtype == bool:
         if array.size != size:
@@ -127,13 +132,11 @@ def rows(name: str, numbers: Any, size: int, *, distinct: bool) -> np.ndarray:
 
 
 def refuse_coupling(together: Array, again: Array, alone: Array) -> None:
-    """Raise `InputError` where the probe shows that a sample's output depends on its neighbours or
-    on chance."""
+    """Refuse a network whose output for a sample depends on the other samples or on chance."""
     first, second, single = (np.asarray(a, np.float64) for a in (together, again, alone))
     if not np.isfinite(first).all():
         raise InputError(
-            "f: the outputs have non-finite entries; check params, x1 and x2 for NaN, "
-            "infinities "
+            "f: the outputs have non-finite entries; check params, x1 and x2 for NaN, infinities "
             "or overflow"
         )
     # The same arithmetic in another order: rounding alone stays far below a thousandth of the
@@ -146,6 +149,5 @@ def refuse_coupling(together: Array, again: Array, alone: Array) -> None:
     if not np.abs(first - single).max(initial=0.0) <= limit:  # also where a sample alone gives NaN
         raise InputError(
             "f couples the samples of a batch (batch norm in training mode, dropout, attention "
-            "across samples?), so "
-            f"its kernel is not defined pair by pair; {_MEND}"
+            f"across samples?), so its kernel is not defined pair by pair; {_MEND}"
         )

@@ -43,14 +43,16 @@ class _Tile:
 
 
 class HostEngine(Engine):
-    """What `Engine` offers, on one CPU. A tile is a list of stages, or makes them one by one.
+    """What `Engine` offers, on one CPU.
 
-    A stage is a list of `Factors`, gradients (n, q, p), and pairs of what XLA contracts.
+    A tile is a list of stages, or makes them one by one. A stage is a list of `Factors`, gradients
+    (n, q, p), and pairs of what XLA contracts.
     """
 
     def features(
         self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan
     ) -> Iterable[list[Any]]:
+        """The stages of a tile: made at once where the plan keeps them, else when asked for."""
         tile = _Tile(lambda: self._run(params, x, seeds, plan))
         return list(tile) if plan.held else tile
 
@@ -122,6 +124,7 @@ class HostEngine(Engine):
     def contract(
         self, left: Iterable[list[Any]], right: Iterable[list[Any]]
     ) -> Float[np.ndarray, "n m ..."]:
+        """The kernel (n, m, ...) of two tiles, stage by stage."""
         symmetric, scratch = left is right, memory()
         first, second = iter(left), iter(right)
         total: Products | None = None
@@ -164,8 +167,10 @@ class HostEngine(Engine):
         return whole
 
     def _best(self, params: PyTree, x1: PyTree, x2: PyTree | None, budget: float) -> Layout:
-        """The fewest derivatives: small tiles that are held, or large ones, at best one, whose
-        stages come and go."""
+        """The layout with the fewest derivatives.
+
+        It has small tiles that are held, or large ones, at best one, whose stages come and go.
+        """
         (n1, n2), symmetric, found = lengths(x1, x2), x2 is None, []
         # a shorter side is padded to the longer
         for held in (False, True) if n1 == n2 <= _WHOLE else (True, False):
@@ -210,8 +215,10 @@ class HostEngine(Engine):
     def _columns(
         self, params: PyTree, x: PyTree, plan: Plan, stage: int
     ) -> list[list[Where | None]]:
-        """Of every late block of a stage: the slices of its data that are its columns, None for one
-        of ones."""
+        """Of every late block of a stage: the slices of its data that are its columns.
+
+        None stands for a column of ones.
+        """
         blocks = [
             self.analysis(params, x).blocks[i] for i in plan.stages[stage].blocks if i in plan.late
         ]
@@ -291,8 +298,7 @@ def _products(reduce: Reduce, symmetric: bool, g: Any, h: Any) -> Products:
 
 
 def _derived(layout: Layout, n1: int, n2: int, symmetric: bool) -> int:
-    """Samples of which derivatives are taken, those again that are taken again, as `tiles.fill`
-    goes."""
+    """Samples of which derivatives are taken, repeated ones counted again, as `tiles.fill` goes."""
     if not layout.plan.held:
         return made(n1, n2, layout.tile, symmetric)
     rows, columns, panel = (

@@ -12,10 +12,10 @@ from theorylab.ntk.features import split
 
 
 def function_digest(f: Callable, params: PyTree, x: PyTree) -> str:
-    """SHA-256 of the operations of `f(params, x)` and of its derivative for one sample, and of
-    their constants.
+    """SHA-256 of the operations of `f(params, x)` for one sample, and of those of its derivative.
 
-    The derivative is part of it, since two functions may differ in a custom one alone.
+    Constants count too. The derivative is part of it, since two functions may differ in a custom
+    one alone.
     """
     weights, fixed, join = split(params)
     leaves, structure = jax.tree.flatten(x)

@@ -1,9 +1,10 @@
 """Projections of per-sample gradients layer by layer, without forming the gradients.
 
 The gradient of a weight is G = sum_s a_s d_s^T, data times cotangents. With random S (c, k1) and T
-(f, k2) its projection S^T G T = sum_s (S^T a_s)(T^T d_s)^T takes c k1 + f k2 random numbers a layer
-in the place of c f k. Layer-wise Kronecker projections: Choe et al. (2024, arXiv 2405.13954,
-LoGra).
+(f, k2) its projection S^T G T = sum_s (S^T a_s)(T^T d_s)^T takes c k1 + f k2 random numbers for
+each layer in place of c f k.
+
+Source: layer-wise Kronecker projections, Choe et al. 2024 (arXiv 2405.13954, LoGra).
 """
 
 import math
@@ -26,8 +27,7 @@ def factors(k: int) -> tuple[int, int]:
 
 
 def relative_variance(k: int) -> float:
-    """At most this is the variance of an entry of the estimated kernel over the product of the two
-    squared norms.
+    """Bound of the variance of an estimated entry over the product of the two squared norms.
 
     (1 + 2/k1)(1 + 2/k2) - 1: what a single layer whose gradients have rank one comes close to. With
     the gradient spread evenly over many layers it falls towards 2/k.
@@ -39,11 +39,10 @@ def relative_variance(k: int) -> float:
 def kronecker_projection(
     f: Callable, params: PyTree, x: PyTree, k: int, whole: Project
 ) -> Callable:
-    """`project(sample, key)`: the gradient of sum(f)/sqrt(O) at one sample as `k` numbers, summed
-    over the layers.
+    """The projection `project(sample, key)` of the gradient of sum(f)/sqrt(O) at one sample.
 
-    What no rule takes apart (biases, scales, weights inside loops) is projected in full by
-    `whole(gradient, key)`.
+    It gives `k` numbers, summed over the layers. What no rule takes apart (biases, scales, weights
+    inside loops) is projected in full by `whole(gradient, key)`.
     """
     weights, fixed, _ = split(params)
     analysis = analyse(f, params, x)
@@ -64,8 +63,11 @@ def kronecker_projection(
 
 
 def _factored(a: Array, d: Float[Array, "1 b s f"], k: int, key: Array) -> Float[Array, " k"]:
-    """`a` is (b, s, c), or for an embedding the rows (1, s) that are looked up: then S is drawn row
-    by row."""
+    """The projection of one layer's gradient, as k numbers.
+
+    `a` is (b, s, c), or for an embedding the rows (1, s) that are looked up: then S is drawn row by
+    row.
+    """
     (k1, k2), (left, right) = factors(k), jax.random.split(key)
     signs = jax.random.rademacher(right, (d.shape[1], d.shape[3], k2), d.dtype)
     if a.dtype.kind == "i":

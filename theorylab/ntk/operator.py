@@ -1,5 +1,8 @@
-"""Kernel-vector products without the kernel: one backward and one forward-mode pass over the
-batch."""
+"""Kernel-vector products without the kernel.
+
+A product is one backward and one forward-mode pass over the batch. Source: Novak, Sohl-Dickstein &
+Schoenholz 2022.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +20,19 @@ from theorylab.ntk.guard import calling, require_precision, samples
 
 @dataclass(frozen=True)
 class NTKOperator:
-    """A symmetric positive semi-definite matrix given by its products. `operator @ v` is
-    `operator.matvec(v)`."""
+    """A symmetric positive semi-definite matrix that is given by its products.
+
+    `operator @ v` is `operator.matvec(v)`.
+
+    Attributes:
+        matvec: the product with a vector (size,), a pure function that can be jitted, vmapped and
+            differentiated.
+        shape: (size, size).
+        dtype: type of the products.
+
+    Source:
+        See `ntk_operator`.
+    """
 
     matvec: Callable[[Float[Array, " size"]], Float[Array, " size"]]
     shape: tuple[int, int]
@@ -36,12 +50,47 @@ def ntk_operator(
     reduce: Literal["full", "sum_logits"] = "full",
     precision: str = "highest",
 ) -> NTKOperator:
-    """The kernel of `f(params, x)` on `x` as an operator v -> J (J^T v), for matfree, CG and the
-    like.
+    """The tangent kernel of `f(params, x)` on `x` as an operator that is known by its products.
 
-    "full": vectors of length N * O, sample by sample (entry n * O + o). "sum_logits": length N, the
-    kernel of sum(f)/sqrt(O). A product costs about three passes over the batch; nothing of size N^2
-    or N * P is stored. `matvec` can be jitted, vmapped and differentiated.
+    A product is v -> J (J^T v).
+
+    Use it where N O is too large for a matrix (some ten thousands): for conjugate gradients,
+    Lanczos (`ridge.gcv_slq`, `rmt.lanczos_quadrature`) or matfree. Where the matrix fits and is
+    needed more than some hundred times, `empirical_ntk` is cheaper. One product costs about three
+    passes over the batch; nothing of size N^2 or N P is stored.
+
+    Args:
+        f: as for `empirical_ntk`.
+        params: PyTree of arrays; the kernel is that of its floating-point leaves.
+        x: samples, leading axis N of at least 1.
+        reduce: "full" takes vectors of length N O, sample by sample (entry n O + o); "sum_logits"
+            takes vectors of length N, for the kernel of sum(f)/sqrt(O).
+        precision: of every matrix product.
+
+    Returns:
+        An `NTKOperator` of shape (N O, N O) or (N, N).
+
+    Raises:
+        InputError: an unknown reduction or precision, or inputs that `f` does not take; on a
+            product, a vector of another length.
+
+    Source:
+        NTK-vector products: Novak, Sohl-Dickstein & Schoenholz 2022 (arXiv 2206.08720), section
+        3.2.
+
+    Examples:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> f = lambda w, x: jnp.tanh(x @ w)
+        >>> w = jax.random.normal(jax.random.key(0), (4, 2))
+        >>> x = jax.random.normal(jax.random.key(1), (6, 4))
+        >>> operator = ntk_operator(f, w, x)
+        >>> operator.shape
+        (12, 12)
+        >>> v = jnp.ones(12)
+        >>> J = jax.jacobian(f)(w, x).reshape(12, -1)
+        >>> bool(jnp.allclose(operator @ v, J @ (J.T @ v), atol=1e-4))
+        True
     """
     if reduce not in ("full", "sum_logits"):
         raise InputError(f"reduce={reduce!r}: the operator is there for 'full' and 'sum_logits'")

@@ -1,5 +1,4 @@
-"""The order of contraction, block by block, from an explicit count of arithmetic and memory
-traffic."""
+"""The order of contraction, block by block, from a count of arithmetic and memory traffic."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,19 +23,23 @@ class Cost:
 
     @property
     def total(self) -> float:
+        """Arithmetic and traffic in units of one operation."""
         return self.flop + FLOP_PER_BYTE * self.bytes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`grams[i]`: block i is contracted through position-by-position Grams, else through per-sample
-    gradients."""
+    """The order of contraction of every block, and how tiles are made.
+
+    `grams[i]`: block i is contracted through position-by-position Grams, else through per-sample
+    gradients.
+    """
 
     grams: tuple[bool, ...]
     merged: bool  # outputs summed inside the features (trace, sum_logits)
     # blocks that are handed on as data and cotangents, to be multiplied on the host
     late: frozenset[int] = frozenset()
-    held: bool = False  # late gradients are formed once a tile and kept
+    held: bool = False  # late gradients are formed once per tile and kept
     host: bool = False  # for one CPU
     stages: tuple[Stage, ...] = ()  # of the backward pass, on one CPU
 
@@ -79,8 +82,10 @@ def choose(
     itemsize: int,
     cached: bool = False,
 ) -> Plan:
-    """The cheaper order for every block. `cached`: gradients are used while they are in cache,
-    their bytes are free."""
+    """The cheaper order for every block.
+
+    With `cached`, gradients are used while they are in cache, and their bytes are free.
+    """
     args = (reduce, outputs, n, pairs, itemsize)
 
     def grams(block: Block) -> bool:

@@ -1,5 +1,6 @@
-"""The kernel column by column: NTK-vector products, a backward pass at one sample and a
-forward-mode pass at many.
+"""The kernel column by column, by NTK-vector products.
+
+A product is a backward pass at one sample and a forward-mode pass at many.
 
 The cheapest in memory, no per-sample gradient is ever stored; 3 N1 N2 O passes for O outputs
 (Novak, Sohl-Dickstein, Schoenholz 2022, arXiv 2206.08720, section 3.2), so it pays where parameters
@@ -22,13 +23,16 @@ class ProductEngine(Engine):
     """What `Engine` offers, with the samples themselves in the place of their features."""
 
     def features(self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan) -> Any:
+        """The samples themselves, with the seeds: nothing is computed before the products."""
         return params, x, seeds
 
     def contract(self, left: Any, right: Any) -> Float[Array, "n m ..."]:
+        """The kernel (n, m, ...) of two tiles of samples, by NTK-vector products."""
         (params, x, q), (_, y, r) = left, right
         return self._compile(self._block, None, params, x, q, y, r)(params, x, q, y, r)
 
     def traced(self, params: PyTree, x1: PyTree, x2: PyTree | None) -> Array:
+        """The kernel in one piece, for use inside the caller's transformations."""
         analysis = self.analysis(params, x1)
         layout = Layout(1, analysis.outputs, analysis.outputs, 2, Plan((), False), 0)
         seeds = layout.seeds(0, self.reduce, analysis.dtype)
@@ -61,8 +65,10 @@ def kernel_block(
     r: Float[Array, "r o"],
     reduce: Reduce,
 ) -> Float[Array, "n m ..."]:
-    """The kernel between samples x and y and between the combinations q and r of outputs, as
-    `contract` shapes it."""
+    """The kernel of samples x and y for the combinations q and r of outputs.
+
+    Its shape is that of `contract`.
+    """
     weights, fixed, join = split(params)
 
     def outputs(weights: list[Array], samples: PyTree) -> Float[Array, "n o"]:

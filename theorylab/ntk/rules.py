@@ -1,5 +1,4 @@
-"""Where a parameter meets data: what one operation contributes to its parameter's per-sample
-gradient.
+"""Where a parameter meets data: what an operation contributes to its parameter's gradient.
 
 Every supported operation is brought to one canonical form. With the weight as (b, c, f), the data
 as (b, s, c) and the cotangent of the operation's output as (b, s, f), the gradient of the weight is
@@ -29,8 +28,10 @@ Shaped = jax.ShapeDtypeStruct
 
 
 class Windows(NamedTuple):
-    """The data of a convolution before its windows are laid out: the columns of each offset are a
-    slice of it."""
+    """The data of a convolution before its windows are laid out.
+
+    The columns of each offset are a slice of it.
+    """
 
     whole: Callable[..., Array]  # the operation's other inputs -> (batch, *padded space, channels)
     # one an offset, in the order of the columns; each gives (batch, *space, channels)
@@ -38,8 +39,10 @@ class Windows(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """The canonical form of one operation: functions that rearrange its data, cotangent and weight,
-    and the sizes."""
+    """The canonical form of one operation.
+
+    It holds the sizes, and functions that rearrange the operation's data, cotangent and weight.
+    """
 
     kind: str
     data: Callable[
@@ -180,8 +183,7 @@ def rearranges(op: Op) -> bool:
 
 
 def entries(ops: tuple[Op, ...], shape: tuple[int, ...]) -> np.ndarray:
-    """For a leaf seen through rearranging operations: the flat number, in the leaf, of every
-    entry."""
+    """The flat number of every entry of a leaf that is seen through rearranging operations."""
     with jax.ensure_compile_time_eval():
         numbers = jnp.arange(math.prod(shape), dtype=jnp.int32).reshape(shape)
         for op in ops:

@@ -1,5 +1,7 @@
-"""Which parameter leaves meet the data only in operations with a rule, and which need their
-Jacobian in full."""
+"""Which parameter leaves meet the data only in operations with a rule.
+
+The others need their Jacobian in full.
+"""
 
 import math
 from collections import Counter, defaultdict
@@ -33,8 +35,10 @@ class Site(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """A share of the Jacobian, orthogonal to all others: sites of one leaf on the same entries, or
-    a leaf in full."""
+    """A share of the Jacobian, orthogonal to all others.
+
+    It holds the sites of one leaf on the same entries, or a leaf in full.
+    """
 
     leaf: int
     sites: tuple[Site, ...]  # empty: the Jacobian of the whole leaf
@@ -44,6 +48,7 @@ class Block:
 
     @property
     def kind(self) -> str:
+        """Kinds of the operations that it holds, or "jacobian"."""
         kinds = sorted({site.rule.kind for site in self.sites}) or ["jacobian"]
         return "+".join(kinds + ["bias"] * (self.bias is not None))
 
@@ -53,9 +58,11 @@ class Block:
         return self.sites[0].rule.windows if len(self.sites) == 1 else None
 
 
-def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True) -> list[Block]:
-    """Split the first `leaves` inputs of the graph, all parameters, into blocks; the next `samples`
-    inputs are data."""
+def find_blocks(graph: Graph, leaves: int, samples: int, structured: bool = True) -> list[Block]:  # noqa: C901
+    """Split the parameters, the first `leaves` inputs of the graph, into blocks.
+
+    The next `samples` inputs are data.
+    """
     full: set[int] = set() if structured else set(range(leaves))
     sites: dict[int, list[Site]] = defaultdict(list)
     depends: dict[int, frozenset[int]] = {
@@ -153,8 +160,10 @@ def _site(graph: Graph, number: int, op: Op, weight: Ref, views: dict[int, View]
 
 
 def _is_bias(graph: Graph, site: Site, view: View, shape: tuple[int, ...]) -> bool:
-    """Whether a leaf added to a site's result is one number for each feature f, the same at all
-    positions."""
+    """Whether a leaf that is added to a site's result is one number for each feature f.
+
+    It must be the same at all positions.
+    """
     if site.view.scales or view.scales or site.rule.sizes[0] != 1 or site.rule.kind == "embedding":
         return False
     numbers = np.broadcast_to(
@@ -168,8 +177,7 @@ def _is_bias(graph: Graph, site: Site, view: View, shape: tuple[int, ...]) -> bo
 
 
 def _view(graph: Graph, op: Op, pure: list[Ref], views: dict[int, View]) -> View | None:
-    """What `op` makes of the only parameter-dependent input it has, if that is still a view of a
-    leaf."""
+    """What `op` makes of its only parameter-dependent input, if that is still a view of a leaf."""
     view = views.get(pure[0].id) if len(pure) == 1 else None
     if view is None:
         return None

@@ -1,5 +1,6 @@
-"""Where the backward pass of a network can pause, so that a share of its cotangents exists at a
-time.
+"""Where the backward pass of a network can pause.
+
+So only a share of its cotangents exists at a time.
 
 A stage is a run of operations. Forward, the values that cross into it are kept; backward, a stage
 takes the cotangents of the values that leave it, gives those of the values that enter it, and all
@@ -19,11 +20,10 @@ from theorylab.ntk.sites import Block
 
 
 class Stage(NamedTuple):
-    """Operations `start` to `stop`, the values that enter and leave them, and the numbers of the
-    blocks in them.
+    """A run of operations, the values that enter and leave it, and the numbers of its blocks.
 
-    `kept` enter without a derivative: they depend on no parameter, or are no floating-point
-    numbers.
+    It holds operations `start` to `stop`. `kept` enter without a derivative: they depend on no
+    parameter, or are no floating-point numbers.
     """
 
     start: int
@@ -38,8 +38,7 @@ Crossing = tuple[list[jax.Array], list[jax.Array]]  # values without a derivativ
 
 
 class Flow(NamedTuple):
-    """What depends on what: operations that data reach, values that data and parameters reach, and
-    last uses."""
+    """What depends on what: operations that data reach, values that both reach, and last uses."""
 
     reached: frozenset[int]  # operations
     active: frozenset[int]  # values
@@ -73,11 +72,10 @@ def whole(graph: Graph, blocks: list[Block]) -> Stage:
 
 
 def cut(graph: Graph, blocks: list[Block], follows: Flow, numbers: int) -> list[Stage]:
-    """Stages whose blocks have about so many `numbers` a sample and output in their cotangents, or
-    more.
+    """Stages with about `numbers` numbers per sample and output in the cotangents of their blocks.
 
-    No block is cut. Cuts are made where little crosses, and after the operation that a parameter
-    enters if they can be: what it gives is then not needed twice.
+    No block is cut, so a stage may hold more. Cuts are made where little crosses, and after the
+    operation that a parameter enters if they can be: what it gives is then not needed twice.
     """
     spans = [_span(graph, block, follows) for block in blocks]
     entire = sum(block.sizes[1] * block.sizes[3] for block in blocks)
@@ -144,8 +142,10 @@ def _span(graph: Graph, block: Block, follows: Flow) -> tuple[int, int]:
 
 
 def _crossing(graph: Graph, follows: Flow, c: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Values from before operation c that are used from there on: without a derivative, and with
-    one."""
+    """Values from before operation c that are used from there on.
+
+    Those without a derivative come first, then those with one.
+    """
     live = [i for i, maker in follows.made.items() if 0 <= maker < c <= follows.last.get(i, -1)]
     smooth = [
         i in follows.active and jnp.issubdtype(graph.shapes[i].dtype, jnp.inexact) for i in live

@@ -1,5 +1,4 @@
-"""A kernel matrix that is filled tile by tile, in memory or in a file that survives being
-killed."""
+"""A kernel matrix that is filled tile by tile, in memory or in a file that survives a crash."""
 
 import contextlib
 import hashlib
@@ -39,8 +38,10 @@ class KernelStore:
         return self.done.get(key, 0)
 
     def write(self, key: Key, block: np.ndarray, outputs: Any, add: bool) -> None:
-        """Put a tile, and its mirror image in a symmetric kernel; `outputs` indexes the axes after
-        the first two."""
+        """Put a tile, and its mirror image in a symmetric kernel.
+
+        `outputs` indexes the axes after the first two.
+        """
         a, b, c, d = key
         self._put((slice(a, b), slice(c, d), *outputs), block, add)
         if self.symmetric and (a, b) != (c, d):
@@ -60,13 +61,13 @@ class KernelStore:
 
 
 class KernelFolder(KernelStore):
-    """A kernel on disk: `kernel.npy`, `setup.txt` (what is computed) and `journal.txt`, a line a
-    finished tile.
+    """A kernel on disk, whose finished tiles survive a crash.
 
-    Nothing is believed without its digest. `setup.txt` is sealed. A line of the journal has the
-    digest of its tile's bytes, and one of itself together with the setup: it vouches that this tile
-    of this kernel is finished, and whatever is not vouched for is computed again. The header of
-    `kernel.npy` is not read but known, and mended.
+    The folder holds `kernel.npy`, `setup.txt` (what is computed) and `journal.txt` (a line for each
+    finished tile). Nothing is believed without its digest. `setup.txt` is sealed. A line of the
+    journal has the digest of its tile's bytes, and one of itself together with the setup: it
+    vouches that this tile of this kernel is finished, and whatever is not vouched for is computed
+    again. The header of `kernel.npy` is not read but known, and mended.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class KernelFolder(KernelStore):
                 self.done[key] = int(words[4])
 
     def finish(self, key: Key) -> None:
+        """One more pass over the tile is complete: write it, then note it in the journal."""
         super().finish(key)
         with in_one_line("out", self._folder):
             self.kernel.flush()  # type: ignore[attr-defined]
@@ -105,6 +107,7 @@ class KernelFolder(KernelStore):
                 os.fsync(journal.fileno())
 
     def result(self) -> np.ndarray:
+        """The kernel as a read-only memory map."""
         with in_one_line("out", self._folder):
             return np.load(self._folder / "kernel.npy", mmap_mode="r")
 
@@ -112,13 +115,14 @@ class KernelFolder(KernelStore):
         return line + b" " + digest(self._setup + line).encode() + b" end\n"
 
     def _whole(self, line: bytes) -> bytes:
-        """The line as it was written if it is a line of this kernel, and another text if it is
-        not."""
+        """The line as it was written if it is a line of this kernel, and another text if not."""
         return self._sealed(b" ".join(line.split(b" ")[:6]))
 
     def _check_setup(self, vouched: bool) -> None:
-        """Refuse the folder of another kernel, or of an unknown one; describe the kernel in an
-        empty folder."""
+        """Refuse the folder of another kernel, or of an unknown one.
+
+        In an empty folder the kernel is described.
+        """
         path = self._folder / "setup.txt"
         content = _read(path)
         found = _described(content)
@@ -132,8 +136,7 @@ class KernelFolder(KernelStore):
             state = "missing" if content is None else "damaged"
             raise InputError(
                 f"out={str(self._folder)!r}: setup.txt is {state}, so it is not known which "
-                f"kernel is there; "
-                "choose another folder or delete this one."
+                "kernel is there; choose another folder or delete this one."
             )
         write_atomically(
             path, seal(json.dumps({"kernel": given, "memory_gb": self._memory_gb}).encode())
@@ -156,10 +159,10 @@ def open_folder(
     setup: dict[str, Any],
     memory_gb: float,
 ) -> Iterator[KernelFolder]:
-    """The kernel in `folder`, held against other processes: a second one waits and finds what the
-    first has finished.
+    """The kernel in `folder`, held against other processes.
 
-    Raises `InputError` where the folder holds another kernel, or cannot be read or written.
+    A second one waits and finds what the first has finished. Raises `InputError` where the folder
+    holds another kernel, or cannot be read or written.
     """
     with contextlib.ExitStack() as stack:
         with in_one_line("out", folder):
@@ -169,8 +172,10 @@ def open_folder(
 
 
 def recorded_memory_gb(folder: Path) -> float | None:
-    """The budget that the kernel in `folder` was cut for: what is cut alike can be resumed,
-    whatever is free now."""
+    """The budget that the kernel in `folder` was cut for.
+
+    What is cut alike can be resumed, whatever is free now.
+    """
     with in_one_line("out", folder):
         found = _described(_read(folder / "setup.txt"))
     return None if found is None else found["memory_gb"]
@@ -198,8 +203,10 @@ def _differences(folder: Path, found: Mapping[str, Any], given: Mapping[str, Any
 
 
 def _map(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """The file's numbers. Its header and its length are made what they must be, and its place on
-    the disk is taken."""
+    """The file's numbers.
+
+    Its header and its length are made what they must be, and its place on the disk is taken.
+    """
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header,

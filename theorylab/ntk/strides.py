@@ -23,8 +23,10 @@ _FEW, _MANY = 32, 1 << 14
 
 
 def apply(op: Op, *inputs: Any) -> list[Any]:
-    """`op(*inputs)`; a convolution with the faster of its forms, for data and derivative (reverse
-    mode only)."""
+    """`op(*inputs)`, a convolution with the faster of its forms, for data and for derivative.
+
+    Derivatives are those of reverse mode only.
+    """
     return [_convolve(op)(*inputs)] if _simple(op) else op(*inputs)
 
 

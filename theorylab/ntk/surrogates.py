@@ -27,12 +27,26 @@ _ENTRIES = 1 << 24  # entries of a dense random projection that exist at once
 
 
 def random_head(f: Callable, params: PyTree, x: PyTree, key: Array) -> tuple[Callable, PyTree]:
-    """A network with one output: a fresh linear head, weights N(0, 1/W) and bias 0, on the W
-    outputs of `f`.
+    """A network with one output: a fresh random linear head on the outputs of `f`.
 
-    Returns `(g, new_params)` with `g(new_params, x)` of shape (N, 1); the head's weights and bias
-    are parameters too. `x` is only looked at for its shape. One key, one head: share it between
-    training and test data.
+    Use it to make a scalar network of one with W hidden features; `entk_features(head="random")`
+    does it for you.
+
+    Args:
+        f: `f(params, x)`, whose raveled outputs are the W hidden features.
+        params: parameters of `f`.
+        x: samples; only looked at for their shape.
+        key: draws the head. One key gives one head: share it between training and test data.
+
+    Returns:
+        `(g, new_params)` with `g(new_params, x)` of shape (N, 1). The head's weights, N(0, 1/W),
+        and its bias 0 are parameters too.
+
+    Raises:
+        InputError: inputs that `f` does not take, or what is no typed key.
+
+    Source:
+        Wei, Hu & Steinhardt 2022; Yu et al. 2022 (TCT).
     """
     _check(f, params, x)
     checks.key("key", key)
@@ -47,10 +61,25 @@ def random_head(f: Callable, params: PyTree, x: PyTree, key: Array) -> tuple[Cal
 
 
 def sample_coordinates(params: PyTree, p: int, key: Array) -> Int[np.ndarray, " p"]:
-    """`p` parameters out of all, drawn without replacement, in increasing order.
+    """Some of all parameters, drawn without replacement, in increasing order.
 
     They number the floating-point leaves, raveled one after the other in the order of
-    `jax.tree.leaves`.
+    `jax.tree.leaves`; `entk_features(coords=...)` takes them.
+
+    Args:
+        params: PyTree of arrays with P numbers in all.
+        p: how many are drawn, from 1 to P.
+        key: typed key.
+
+    Returns:
+        Integers (p,).
+
+    Raises:
+        InputError: more coordinates than there are parameters, leaves that are no arrays, or what
+            is no typed key.
+
+    Source:
+        Subsets of gradient coordinates as in Yu et al. 2022 (TCT).
     """
     require_arrays("params", params)
     total = _size(params)
@@ -70,18 +99,49 @@ def entk_features(
     key: Array | None = None,
     batch_size: int = 64,
 ) -> Float[np.ndarray, "n ..."]:
-    """Gradients of a scalar output with respect to the parameters, sample by sample: features whose
-    Gram is an eNTK.
+    """Per-sample gradients of a scalar output: features whose Gram matrix is an empirical NTK.
 
-    - `head="logit_sum"`: of sum(f)/sqrt(K), shape (N, p): the pseudo-NTK.
-    - `"per_class"`: of each output, shape (N, K, p).
-    - `"random"`: of a fresh linear head drawn with `key` on the outputs of `f`, which are then the
-      hidden features, shape (N, p); the head's own bias and weights are the last parameters (TCT's
-      construction).
+    Use it where a linear model on the features is wanted (federated learning, TCT) or where N is
+    far below the number of parameters. For the kernel itself `empirical_ntk` never forms gradients
+    of that size.
 
-    `coords` keeps only these parameters (`sample_coordinates`); with head="random" draw them from
-    the parameters that `random_head` returns. Memory on the device: `batch_size` gradients of all
-    parameters.
+    Args:
+        f: `f(params, x)` with K outputs per sample.
+        params: PyTree of arrays.
+        x: samples, leading axis N.
+        head: "logit_sum" takes gradients of sum(f)/sqrt(K), shape (N, p), the pseudo-NTK;
+            "per_class" of each output, shape (N, K, p); "random" of a fresh linear head that `key`
+            draws on the outputs of `f`, which are then the hidden features, shape (N, p): the
+            head's own bias and weights are the last parameters (TCT's construction).
+        coords: (p,) numbers of the parameters to keep (`sample_coordinates`); None for all. With
+            head="random" draw them from the parameters that `random_head` returns.
+        key: draws the head; needed with head="random" alone.
+        batch_size: samples at a time; the device holds this many gradients of all parameters.
+
+    Returns:
+        A NumPy array (N, p) or (N, K, p).
+
+    Raises:
+        InputError: an unknown head, a missing key, coordinates out of range, or inputs that `f`
+            does not take.
+
+    Source:
+        Wei, Hu & Steinhardt 2022; Yu et al. 2022 (TCT); sums of logits: Mohamadi, Bae & Sutherland
+        2023.
+
+    Examples:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import numpy as np
+        >>> f = lambda w, x: jnp.tanh(x @ w)
+        >>> w = jax.random.normal(jax.random.key(0), (4, 2))
+        >>> x = jax.random.normal(jax.random.key(1), (6, 4))
+        >>> features = entk_features(f, w, x)
+        >>> features.shape
+        (6, 8)
+        >>> kernel = empirical_ntk(f, w, x, reduce="sum_logits")
+        >>> np.allclose(features @ features.T, kernel, atol=1e-5)
+        True
     """
     checks.choice("head", head, get_args(Head))
     _check(f, params, x)
@@ -95,8 +155,16 @@ def entk_features(
 
 @dataclass(frozen=True)
 class Sketch:
-    """Projected gradients (n, k) of a scalar output; `features @ features.T` estimates its kernel
-    without bias."""
+    """Projected gradients of a scalar output, whose Gram matrix estimates its kernel without bias.
+
+    Attributes:
+        features: (n, k); `features @ features.T` is the estimate.
+        variance: of a diagonal entry, relative, at most; None for 2/k, which dense projections
+            have.
+
+    Source:
+        See `sketch_ntk`.
+    """
 
     features: Float[np.ndarray, "n k"]
     # of a diagonal entry, relative, at most; None: 2/k, what dense projections have
@@ -104,18 +172,22 @@ class Sketch:
 
     @property
     def relative_error(self) -> float:
-        """Relative standard error of a diagonal entry, at most: sqrt(2/k), more for Kronecker
-        projections."""
+        """Relative standard error of a diagonal entry, at most.
+
+        It is sqrt(2/k), and more for Kronecker projections.
+        """
         return math.sqrt(2 / self.features.shape[1] if self.variance is None else self.variance)
 
     def kernel(self) -> Float[np.ndarray, "n n"]:
+        """The estimated kernel (n, n)."""
         return self.features @ self.features.T
 
     def standard_error(self) -> Float[np.ndarray, "n n"]:
-        """Of every entry: sqrt((K_nn K_mm + K_nm^2)/k) at the estimated K, exact for Gaussian, else
-        an upper bound.
+        """Standard error (n, n) of every entry of the estimated kernel.
 
-        For Kronecker projections at most `relative_error` times sqrt(K_nn K_mm).
+        It is sqrt((K_nn K_mm + K_nm^2)/k) at the estimated K, exact for Gaussian projections and an
+        upper bound for the others; for Kronecker projections at most `relative_error` times
+        sqrt(K_nn K_mm).
         """
         kernel = self.kernel()
         norms = np.outer(kernel.diagonal(), kernel.diagonal())
@@ -135,16 +207,54 @@ def sketch_ntk(
     nonzeros: int = 8,
     batch_size: int = 64,
 ) -> Sketch:
-    """Random projection of the gradients of sum(f)/sqrt(O) to `k` numbers a sample.
+    """Random projection of the gradients of sum(f)/sqrt(O) to `k` numbers per sample.
+
+    Use it where the kernel of many samples is needed to a few per cent: its cost grows with N, not
+    with N^2, and the result says how wrong it is. For an exact kernel use `empirical_ntk`. A sketch
+    with k < N has a singular kernel: do not regress on it without a ridge.
 
     Variance of an entry, with gradients g and h: (|g|^2 |h|^2 + <g, h>^2)/k for "gaussian"; less 2
-    sum g_i^2 h_i^2 / k for "rademacher" and for "sjlt" (sparse Johnson-Lindenstrauss: each
-    parameter goes, with random sign, to one of k/nonzeros buckets in each of `nonzeros` independent
-    blocks; its cost does not grow with k). "kronecker" projects data and cotangents of each layer
-    apart, k = k1 k2 as evenly as k divides, and never forms the gradients: the cheapest where
-    layers are wide, at a variance of at most ((1 + 2/k1)(1 + 2/k2) - 1) |g|^2 |h|^2; layers and
-    positions average it down. A sketch with k < N has a singular kernel: do not use it for
-    regression without a ridge. The same key gives the same projection always.
+    sum g_i^2 h_i^2 / k for "rademacher" and for "sjlt"; for "kronecker" at most ((1 + 2/k1)(1 +
+    2/k2) - 1) |g|^2 |h|^2, which layers and positions average down.
+
+    Args:
+        f: `f(params, x)` with O outputs per sample.
+        params: PyTree of arrays.
+        x: samples, leading axis n.
+        k: numbers kept per sample.
+        key: draws the projection; the same key gives the same projection always.
+        kind: "gaussian" and "rademacher" are dense, with a cost that grows with k. "sjlt", the
+            sparse Johnson-Lindenstrauss transform, sends each parameter, with a random sign, to one
+            of k/nonzeros buckets in each of `nonzeros` independent blocks; its cost does not grow
+            with k. "kronecker" projects data and cotangents of each layer apart, k = k1 k2 as
+            evenly as k divides, and never forms the gradients: the cheapest where layers are wide.
+        nonzeros: blocks of "sjlt"; they divide k.
+        batch_size: samples at a time.
+
+    Returns:
+        A `Sketch` with features (n, k).
+
+    Raises:
+        InputError: an unknown kind, counts below 1, k that `nonzeros` does not divide, or inputs
+            that `f` does not take.
+
+    Source:
+        Random projections of gradients: Park et al. 2023 (TRAK); layer-wise Kronecker projections:
+        Choe et al. 2024 (arXiv 2405.13954).
+
+    Examples:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import numpy as np
+        >>> f = lambda w, x: jnp.tanh(x @ w)
+        >>> w = jax.random.normal(jax.random.key(0), (30, 2))
+        >>> x = jax.random.normal(jax.random.key(1), (6, 30))
+        >>> sketch = sketch_ntk(f, w, x, 400, jax.random.key(2))
+        >>> sketch.features.shape, round(sketch.relative_error, 3)
+        ((6, 400), 0.071)
+        >>> exact = empirical_ntk(f, w, x, reduce="sum_logits")
+        >>> bool((np.abs(sketch.kernel() - exact) < 5 * sketch.standard_error()).all())
+        True
     """
     checks.choice("kind", kind, ("gaussian", "rademacher", "sjlt", "kronecker"))
     checks.count("k", k)
@@ -209,12 +319,29 @@ def nystrom_features(
     rcond: float = 1e-6,
     **options: Any,
 ) -> Float[np.ndarray, "n m"]:
-    """Features whose Gram is the Nystrom approximation C W^+ C^T of the kernel from the columns at
-    `landmarks`.
+    """Features whose Gram matrix approximates the kernel from some of its columns (Nyström).
 
-    `options` go to `empirical_ntk` (reduce "trace" or "sum_logits"). Eigenvalues of W below `rcond`
-    of the largest are dropped. Exact on the landmarks themselves, below the kernel everywhere (the
-    error is positive semi-definite).
+    Use it where the spectrum falls fast and m landmarks stand for all N samples: m columns are
+    computed in place of N. The approximation C W^+ C^T is exact on the landmarks and below the
+    kernel everywhere (the error is positive semi-definite).
+
+    Args:
+        f: as for `empirical_ntk`.
+        params: PyTree of arrays.
+        x: samples, leading axis N.
+        landmarks: (m,) numbers of the samples that are landmarks, or a mask (N,).
+        rcond: eigenvalues of W below this share of the largest are dropped.
+        **options: go to `empirical_ntk`; `reduce` must be "trace" or "sum_logits".
+
+    Returns:
+        A float64 NumPy array (N, m) or with fewer columns, where eigenvalues were dropped.
+
+    Raises:
+        InputError: landmarks out of range, `rcond` outside [0, 1), or a reduction with several
+            numbers per pair.
+
+    Source:
+        Williams & Seeger 2001.
     """
     checks.number("rcond", rcond, 0.0, 1.0, open_high=True)
     places = rows("landmarks", landmarks, _check(f, params, x), distinct=False)

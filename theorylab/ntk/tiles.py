@@ -1,5 +1,7 @@
-"""Fill a kernel tile by tile: features are computed once where memory allows, and contracted pair
-by pair."""
+"""Fill a kernel tile by tile.
+
+Features are computed once where memory allows, and contracted pair by pair.
+"""
 
 import contextlib
 from collections import deque
@@ -24,7 +26,7 @@ from theorylab.ntk.engine import Engine, Layout
 from theorylab.ntk.store import KernelStore, Key
 
 
-def fill(
+def fill(  # noqa: C901
     store: KernelStore,
     engine: Engine,
     layout: Layout,
@@ -96,8 +98,7 @@ def _write(
     """Trim what pads the last tile and the last chunk, and hand the rest to the store."""
     if not np.isfinite(block).all():
         raise InputError(
-            "f: the kernel has non-finite entries; check params, x1 and x2 for NaN, "
-            "infinities or "
+            "f: the kernel has non-finite entries; check params, x1 and x2 for NaN, infinities or "
             "overflow"
         )
     q, r = (slice(c, min(c + layout.chunk, layout.outputs)) for c in chunks)
@@ -112,8 +113,10 @@ def _write(
 
 
 def _tile(x: PyTree, start: int, size: int) -> PyTree:
-    """Samples `start` to `start + size`; the last one repeated beyond the end, so that all tiles
-    have one shape."""
+    """Samples `start` to `start + size`.
+
+    Beyond the end the last one is repeated, so that all tiles have one shape.
+    """
 
     def take(leaf: Array) -> Array:
         rows = leaf[start : start + size]

@@ -1,5 +1,4 @@
-"""Closed-form training of wide networks: the linearised model and gradient flow on the squared
-loss.
+"""Closed-form training of wide networks: the linearised model, and gradient flow.
 
 Source: Lee et al. 2019, "Wide neural networks of any depth evolve as linear models under gradient
 descent" (equations 8-11 and 14-16). The loss is ½ Σ (f - y)²; with neural-tangents' loss (mean
@@ -25,11 +24,31 @@ Model = Callable[..., Any]
 
 
 def linearize(f: Model, params: Any) -> Model:
-    """The first-order Taylor expansion of `f(params, *inputs)` around `params`, as a function of
-    the same signature.
+    """The first-order Taylor expansion of `f(params, *inputs)` around `params`.
 
-    `linearize(f, p0)(p, x) = f(p0, x) + ∂f/∂p (p0, x) (p - p0)`. Outputs may be any PyTree; cost:
-    one forward-mode pass, the Jacobian is never formed. Lee et al. 2019, equation 3.
+    `linearize(f, p0)(p, x) = f(p0, x) + ∂f/∂p (p0, x) (p - p0)`. Use it to train or evaluate a
+    network in the tangent regime; for squared loss and full-batch gradient flow, `gradient_flow`
+    has the closed form. Each call costs one forward-mode pass; the Jacobian is never formed.
+
+    Args:
+        f: a function of a PyTree of parameters and any inputs; outputs may be any PyTree.
+        params: the point of expansion.
+
+    Returns:
+        A function of the same signature as `f`.
+
+    Raises:
+        InputError: `f` is no function, or `params` holds what is no array.
+
+    Source:
+        Lee et al. 2019, equation 3.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> f = lambda w, x: jnp.sin(w * x)
+        >>> tangent = linearize(f, 0.0)
+        >>> float(tangent(0.5, 2.0)), float(tangent(3.0, 2.0))
+        (1.0, 6.0)
     """
 
     checks.function("f", f)
@@ -45,8 +64,13 @@ def linearize(f: Model, params: Any) -> Model:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What training predicts, in float64 NumPy arrays: a mean per output, a covariance that all
-    outputs share."""
+    """What training predicts, in float64 NumPy arrays.
+
+    Attributes:
+        mean: (m, k), one column per output.
+        covariance: (m, m), shared by all outputs; None where no NNGP kernel was given, since the
+            initial function was then taken as fixed.
+    """
 
     mean: Float[np.ndarray, "m k"]
     covariance: (
@@ -56,8 +80,17 @@ class Prediction:
 
 @dataclass(frozen=True)
 class GradientFlow:
-    """Gradient flow of a linearised network, solved by one eigendecomposition in float64. See
-    `gradient_flow`."""
+    """Gradient flow of a linearised network, solved by one eigendecomposition in float64.
+
+    Make it with `gradient_flow`; `predict` evaluates it at any time.
+
+    Attributes:
+        eigenvalues: (n,) of the training NTK plus the ridge.
+        eigenvectors: (n, n).
+        y: (n, k) targets.
+        nngp: (n, n), or None.
+        learning_rate: per unit of time, for the loss ½ sum.
+    """
 
     eigenvalues: np.ndarray  # (n,), of the training NTK plus ridge
     eigenvectors: np.ndarray  # (n, n)
@@ -75,19 +108,33 @@ class GradientFlow:
         nngp_test: ArrayLike | None = None,
         nngp_test_test: ArrayLike | None = None,
     ) -> Prediction:
-        """Outputs after time t (None or inf: trained to the end; 0: at initialisation).
+        """Outputs of the network after time t of training.
 
-        k_test: (m, n) NTK between test and training points; None predicts on the training points
-        themselves.
-        f_train (n, k), f_test (m, k): outputs of the network at initialisation, 0 when left out
-        (the ensemble mean).
-        nngp_test (m, n), nngp_test_test (m, m): with them, and `nngp=` given to `gradient_flow`,
-        the covariance over random initialisations at time t is added. Trained to the end under the
-        kernel K = NNGP itself (that is, `gradient_flow(nngp, y, nngp=nngp)`) this is the
-        Gaussian-process posterior.
+        mean(t) = f_test + K_test K⁻¹ (1 - e^{-ηKt}) (y - f_train).
 
-        mean(t) = f_test + K_test K⁻¹ (1 - e^{-ηKt}) (y - f_train): equations 8-11 of Lee et al.
-        2019; covariance: 16.
+        Args:
+            t: time, at least 0; None or infinity for training to the end, 0 for initialisation.
+            k_test: (m, n) NTK between test and training points; None predicts on the training
+                points themselves.
+            f_train: (n, k) outputs of the network at initialisation on the training points; 0 when
+                left out (the ensemble mean).
+            f_test: (m, k) the same on the test points.
+            nngp_test: (m, n) NNGP kernel between test and training points. With it and
+                `nngp_test_test`, and `nngp=` given to `gradient_flow`, the covariance over random
+                initialisations at time t is added. Trained to the end under the kernel K = NNGP
+                itself, that is `gradient_flow(nngp, y, nngp=nngp)`, this is the Gaussian-process
+                posterior.
+            nngp_test_test: (m, m) NNGP kernel of the test points.
+
+        Returns:
+            A `Prediction`.
+
+        Raises:
+            InputError: shapes that do not fit, a negative time, or the limit t = infinity of a
+                singular kernel, which training does not determine.
+
+        Source:
+            Lee et al. 2019, equations 8 to 11; covariance: equation 16.
         """
         on_train = k_test is None
         n = self.y.shape[0]
@@ -134,9 +181,8 @@ class GradientFlow:
             if lam.min() <= 0:
                 raise InputError(
                     f"t={t}: the training kernel is singular (smallest eigenvalue "
-                    f"{lam.min():.3g}), training does not "
-                    "determine the limit; remove duplicate points, give a ridge, or stop at a "
-                    "finite t"
+                    f"{lam.min():.3g}), training does not determine the limit; remove duplicate "
+                    "points, give a ridge, or stop at a finite t"
                 )
             return 1 / lam
         rate = self.learning_rate * t
@@ -153,18 +199,41 @@ def gradient_flow(
     ridge: float = 0.0,
     mean_loss: bool = False,
 ) -> GradientFlow:
-    """Set up continuous-time gradient descent on the squared loss in the linearised regime;
-    `predict` evaluates it.
+    """Gradient descent in continuous time on the squared loss, in the linearised regime.
 
-    k_train: (n, n) training NTK, one kernel for all outputs; y: (n,) or (n, k). nngp: (n, n), the
-    covariance of the outputs at initialisation, for ensembles. ridge: added to the diagonal, in
-    units of the mean of that diagonal (neural-tangents' relative `diag_reg`). mean_loss: the loss
-    is ½ mean instead of ½ sum over the n·k entries. Everything is done in float64 on the host;
-    eigenvalues below n·eps·largest count as zero.
+    Use it for the training curve and the end of training of a wide network, and in place of
+    `predict.gradient_descent_mse` and `predict.gradient_descent_mse_ensemble` of neural-tangents.
+    For the choice of a ridge penalty use `ridge.KernelRidgePath`. Everything is done in float64 on
+    the host; eigenvalues below n·eps·largest count as zero.
 
-    Raises InputError for shapes that do not fit, non-finite entries, or a kernel that is not
-    symmetric and positive semi-definite. Replaces neural-tangents' `predict.gradient_descent_mse`
-    and `..._mse_ensemble`.
+    Args:
+        k_train: (n, n) training NTK, one kernel for all outputs.
+        y: (n,) or (n, k) targets.
+        nngp: (n, n) covariance of the outputs at initialisation, for ensembles; None for a fixed
+            initial function.
+        learning_rate: above 0.
+        ridge: at least 0; added to the diagonal in units of the mean of that diagonal (the relative
+            `diag_reg` of neural-tangents).
+        mean_loss: the loss is ½ mean instead of ½ sum over the n·k entries.
+
+    Returns:
+        A `GradientFlow`, whose `predict` gives the outputs at any time.
+
+    Raises:
+        InputError: shapes that do not fit, non-finite entries, or a kernel that is not symmetric
+            and positive semi-definite.
+
+    Source:
+        Lee et al. 2019, equations 8 to 11 and 14 to 16.
+
+    Examples:
+        >>> import numpy as np
+        >>> kernel, y = np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([1.0, -1.0])
+        >>> flow = gradient_flow(kernel, y)
+        >>> flow.predict(None).mean.round(6).ravel().tolist()
+        [1.0, -1.0]
+        >>> flow.predict(np.log(2.0)).mean.round(6).ravel().tolist()
+        [0.5, -0.5]
     """
     k = _matrix("k_train", k_train)
     n = k.shape[0]
@@ -188,7 +257,7 @@ def gradient_flow(
     if values[0] < -1e-4 * scale * n:
         raise InputError(
             f"k_train: smallest eigenvalue {values[0]:.3g} of scale {scale:.3g}; it must be "
-            f"positive"
+            "positive"
         )
     values = np.where(values > n * np.finfo(np.float64).eps * max(values[-1], 0.0), values, 0.0)
     rate = learning_rate / targets.size if mean_loss else learning_rate
@@ -201,12 +270,26 @@ def gradient_flow(
 def max_learning_rate(
     k_train: ArrayLike, *, mean_loss: bool = False, outputs: int = 1, momentum: float = 0.0
 ) -> float:
-    """Largest step at which gradient descent on the linearised model converges: 2 (1 +
-    momentum)/λ_max.
+    """Largest step at which gradient descent on the linearised model converges.
 
-    k_train: (n, n) NTK. For the loss ½ sum; `mean_loss=True` for ½ mean over the n·outputs entries
-    (neural-tangents' `predict.max_learning_rate`). momentum: of heavy-ball descent. Lee et al.
-    2019, after equation 15.
+    It is 2 (1 + momentum)/λ_max.
+
+    Args:
+        k_train: (n, n) NTK of the training points.
+        mean_loss: the loss is ½ mean over the n·outputs entries (as in `predict.max_learning_rate`
+            of neural-tangents) instead of ½ sum.
+        outputs: number of outputs; matters for `mean_loss` alone.
+        momentum: of heavy-ball descent, in [0, 1).
+
+    Returns:
+        A float.
+
+    Raises:
+        InputError: a kernel that is not square, symmetric and finite, or that has no positive
+            eigenvalue.
+
+    Source:
+        Lee et al. 2019, after equation 15.
     """
     k = _matrix("k_train", k_train)
     checks.flag("mean_loss", mean_loss)

@@ -1,4 +1,4 @@
-"""Threads for NumPy's products: one a core, each with BLAS on one thread and memory of its own.
+"""Threads for NumPy's products: one per core, each with one BLAS thread and its own memory.
 
 Products of a few hundred rows leave a threaded BLAS waiting, and copies between them use one core;
 whole pieces of work, one a thread, use all.
@@ -22,10 +22,10 @@ _LIMITED = threading.Lock()
 
 
 class Scratch:
-    """A thread's memory by name, used again and again: fresh pages would cost as much as the
-    products.
+    """Memory of one thread by name, used over and over.
 
-    Mapped, not allocated: an allocator keeps what a thread has freed, for that thread.
+    Fresh pages would cost as much as the products. It is mapped, not allocated: an allocator keeps
+    what a thread has freed, for that thread.
     """
 
     def __init__(self) -> None:
@@ -81,14 +81,18 @@ def share(units: list[Unit], memory: list[Scratch]) -> None:
 
 @functools.cache
 def _pool(process: int, size: int) -> ThreadPoolExecutor:
-    """Threads that wait for the next work: to start some costs as much as a small kernel. A fork
-    has none of them."""
+    """Threads that wait for the next work.
+
+    To start some costs as much as a small kernel. A fork has none of them.
+    """
     return ThreadPoolExecutor(size)
 
 
 def release() -> None:
-    """Give what is freed back to the system: an allocator keeps it, thread by thread, and asks for
-    more elsewhere."""
+    """Give what was freed back to the system.
+
+    An allocator keeps it, thread by thread, and asks for more elsewhere.
+    """
     trim = _trim()
     if trim is not None:
         trim(0)

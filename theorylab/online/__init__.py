@@ -1,11 +1,9 @@
-"""Online algorithms with untrusted predictions: ski rental and scheduling, exact trade-offs and
-worst cases.
+"""Online algorithms with untrusted predictions: ski rental and scheduling, exact trade-offs.
 
-    schedule(TwoStage(0.1), sizes, predictions).cost           # any policy, many instances at once
-    worst_case_search(TwoStage(0.1), 3, key=key).ratio         # its robustness, by search
-    scheduling_lower_bound(3, 0.1)                             # what no algorithm can beat
-    consistency_lp(20, 80, 2.0).consistency                    # the LP behind ski rental's
-    trade-off
+    schedule(TwoStage(0.1), sizes, predictions).cost      # any policy, many instances at once
+    worst_case_search(TwoStage(0.1), 3, key=key).ratio    # its robustness, by search
+    scheduling_lower_bound(3, 0.1)                        # what no algorithm can beat
+    consistency_lp(20, 80, 2.0).consistency               # the LP behind ski rental's trade-off
 
 Own algorithms plug in: a scheduling policy is a function from a `View` to rates
 (`scheduling_curve`), a ski-rental rule a function from (prediction, b) to a buying day or to

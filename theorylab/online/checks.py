@@ -1,5 +1,4 @@
-"""What is of this field alone: prices and jobs, and numbers in float64. The rest is
-`theorylab.checks`."""
+"""What this package accepts, on top of `theorylab.checks`: prices and jobs, numbers in float64."""
 
 from typing import Any
 
@@ -12,14 +11,18 @@ from theorylab.precision import as_float64, is_traced
 
 
 def backend(*arrays: Any) -> Any:
-    """jax.numpy if any of the arrays is traced, else NumPy: closed forms on known numbers need no
-    compilation."""
+    """Choose jax.numpy if any of the arrays is traced, else NumPy.
+
+    Closed forms on known numbers need no compilation.
+    """
     return jnp if is_traced(*arrays) else np
 
 
 def within(name: str, value: Any, low: float = -np.inf, high: float = np.inf, **bounds: Any) -> Any:
-    """`checks.within` in float64, a NumPy array or a traced one; infinity is in an interval that is
-    closed there."""
+    """`checks.within` in float64, a NumPy array or a traced one.
+
+    Infinity is in an interval that is closed there.
+    """
     infinite = not (np.isinf(high) and bounds.get("open_high", False))
     array = checks.within(name, value, low, high, infinite=infinite, **bounds)
     return as_float64(array) if is_traced(array) else np.asarray(array, dtype=np.float64)
@@ -35,8 +38,10 @@ def price(b: Any) -> int:
 
 
 def jobs(sizes: Any, predictions: Any, nudge: Any) -> tuple[Any, Any, Any]:
-    """Sizes, predictions (..., n) >= 0 of one shape, and nudges or None. Predictions None means
-    correct ones."""
+    """Sizes and predictions (..., n) >= 0 of one shape, and nudges or None.
+
+    Predictions None means correct ones.
+    """
     x = _sizes("sizes", sizes)
     if x.ndim == 0:
         raise InputError(
@@ -46,17 +51,15 @@ def jobs(sizes: Any, predictions: Any, nudge: Any) -> tuple[Any, Any, Any]:
     if x.shape[-1:] != y.shape[-1:]:
         raise InputError(
             f"predictions are for {y.shape[-1] if y.ndim else 'no'} jobs and sizes for "
-            f"{x.shape[-1]}; one prediction "
-            "per job is needed"
+            f"{x.shape[-1]}; one prediction per job is needed"
         )
     e = None if nudge is None else within("nudge", nudge, open_low=True, open_high=True)
     given = {"sizes": x, "predictions": y} | ({} if e is None else {"nudge": e})
     shape = checks.broadcast(**given)
     if shape[-1:] != x.shape[-1:]:
         raise InputError(
-            f"nudge has shape {given['nudge'].shape}; one for each of the {x.shape[-1]} jobs "
-            f"is "
-            f"needed"
+            f"nudge has shape {given['nudge'].shape}; one for each of the {x.shape[-1]} jobs is "
+            "needed"
         )
     if e is not None and not is_traced(x, e) and np.any((e < 0) & (x == 0)):
         raise InputError(

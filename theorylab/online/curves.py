@@ -1,8 +1,11 @@
 """Measured consistency-robustness curves of any online algorithm, beside what is possible.
 
-curve = ski_rental_curve(lambda lam: lambda y, b: deterministic_buy_day(y, b, lam), [0.2, 0.5, 1.0],
-b=100) curve = scheduling_curve(TwoStage, [0.1, 0.2], n=3, key=jax.random.key(0))
-curve.consistency, curve.robustness, curve.optimum
+    rule = lambda lam: lambda y, b: deterministic_buy_day(y, b, lam)
+    curve = ski_rental_curve(rule, [0.2, 0.5, 1.0], b=100)
+    curve = scheduling_curve(TwoStage, [0.1, 0.2], n=3, key=jax.random.key(0))
+    curve.consistency, curve.robustness, curve.optimum
+
+Source: Wei, Zhang (2020), definitions of consistency and robustness.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,9 +30,13 @@ SkiRule = Callable[[int, int], Any]
 class SkiMeasure:
     """Worst ratios of a ski-rental rule over the predictions tried, and where they occur.
 
-    consistency: at season = prediction = `consistent_at`; robustness: at `robust_at` = (prediction,
-    season).
-    by_prediction: (predictions, 2) consistency and worst ratio at every prediction tried.
+    Attributes:
+        consistency: worst ratio at season = prediction.
+        robustness: worst ratio at any season.
+        consistent_at: the prediction of the former.
+        robust_at: (prediction, season) of the latter.
+        predictions: those tried.
+        by_prediction: (predictions, 2) consistency and worst ratio at each.
     """
 
     consistency: float
@@ -42,13 +49,15 @@ class SkiMeasure:
 
 @dataclass(frozen=True)
 class TradeoffCurve:
-    """Measured points (P,) of a family of algorithms and the optimum at the same consistency or
-    robustness.
+    """Measured points of a family of algorithms, and the optimum beside them.
 
-    optimum: ski rental: least consistency possible at the measured robustness; scheduling: least
-      robustness possible at the measured consistency. kind says which: "consistency" or
-      "robustness".
-    witnesses: the worst instances, for scheduling.
+    Attributes:
+        parameters: (P,) of the family.
+        consistency, robustness: (P,) measured.
+        optimum: (P,) ski rental: least consistency possible at the measured robustness; scheduling:
+            least robustness possible at the measured consistency.
+        kind: which of the two, "consistency" or "robustness".
+        witnesses: the worst instances, for scheduling.
     """
 
     parameters: np.ndarray
@@ -67,13 +76,27 @@ class TradeoffCurve:
 def measure_ski_rule(
     rule: SkiRule, b: int, *, predictions: Sequence[int] | None = None
 ) -> SkiMeasure:
-    """Exact consistency and robustness of `rule(prediction, b) -> buying day or probabilities (K,)`
-    on whole days.
+    """Compute the exact consistency and robustness of a ski-rental rule on whole days.
 
     The rule is called on the host with whole numbers, so NumPy, JAX and plain Python rules all do.
     Every season is tried that can matter: up to one day beyond the support, b and the prediction (a
     rule that may never buy is also given an endless season, so its robustness is infinite).
-    predictions: by default 1..4b and 1000 b.
+
+    Args:
+        rule: (prediction, b) -> buying day, or probabilities (K,).
+        b: price, a whole number from 2 on.
+        predictions: to try, by default 1..4b and 1000 b.
+
+    Returns:
+        A `SkiMeasure`.
+
+    Raises:
+        InputError: a rule that gives no buying day nor a distribution; values out of range.
+
+    Examples:
+        >>> measured = measure_ski_rule(lambda y, b: b, 10)  # break even, whatever the prediction
+        >>> float(measured.consistency), float(measured.robustness)
+        (1.9, 1.9)
     """
     b, rule = price(b), checks.function("rule", rule)
     predictions = [*range(1, 4 * b + 1), 1000 * b] if predictions is None else predictions
@@ -110,11 +133,21 @@ def ski_rental_curve(
     *,
     predictions: Sequence[int] | None = None,
 ) -> TradeoffCurve:
-    """Measured curve of `family(parameter) -> rule`, see `measure_ski_rule`, beside the least
-    consistency at price b.
+    """Measure a family of ski-rental rules, beside the least consistency at price b.
 
     The optimum is `tradeoff_randomized_discrete` at the measured robustness, the exact one for this
     price; the curve of the limit of large b is not a bound at finite b.
+
+    Args:
+        family: parameter -> rule, see `measure_ski_rule`.
+        parameters: (P,) numbers.
+        b, predictions: as there.
+
+    Returns:
+        A `TradeoffCurve`.
+
+    Raises:
+        InputError: as there.
     """
     checks.function("family", family), checks.finite("parameters", parameters, ndim=1)
     measured = [measure_ski_rule(family(p), b, predictions=predictions) for p in parameters]
@@ -137,14 +170,29 @@ def scheduling_curve(
     wakes: int | None = None,
     **search: Any,
 ) -> TradeoffCurve:
-    """Measured curve of `family(parameter) -> policy` on n jobs, beside the lower bound for n jobs.
+    """Measure a family of scheduling policies on n jobs, beside the lower bound for n jobs.
 
     Consistency by search over correct predictions, robustness by search over all and by the proof's
     adversary; both are lower estimates, so a point may move away from the bound with more
     `instances`, never below it. Where the measured consistency is beyond round robin's 2n/(n+1) the
-    optimum is that ratio. search: options of `worst_case_search`. A family of PyTrees, such as
-    `lambda p: jax.tree_util.Partial(rates, p)` for a function rates(p, view), is compiled once; a
-    family of closures once per parameter.
+    optimum is that ratio.
+
+    Args:
+        family: parameter -> policy. A family of PyTrees, such as `lambda p: Partial(rates, p)` of
+            `jax.tree_util` for a function rates(p, view), is compiled once; a family of closures
+            once per parameter.
+        parameters: (P,) numbers.
+        n: jobs, from 2 on.
+        key: typed key of the search.
+        instances: tried at least.
+        wakes: wake-ups that a policy may request.
+        search: options of `worst_case_search`.
+
+    Returns:
+        A `TradeoffCurve`.
+
+    Raises:
+        InputError: values out of range, a policy that breaks its contract.
     """
     import jax
 

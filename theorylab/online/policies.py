@@ -1,15 +1,9 @@
-"""Scheduling policies: pure functions from what an online algorithm may see to the rates at which
-jobs are served.
+"""Scheduling policies: pure functions from what an online algorithm may see to rates.
 
-A policy is any callable `policy(view) -> rates` or `-> Action(rates, wake)`, written for one
-instance: `view` is a `View` of arrays (n,), rates (n,) are >= 0 with sum <= 1 (rates of finished
-jobs are ignored). It is asked again whenever a job finishes, overruns its prediction, or the time
-`wake` comes. The policies here are frozen dataclasses registered as PyTrees, so their parameters
-can be traced and vmapped.
+Write your own as a function of a `View` that gives rates (n,) or an `Action`; `schedule` runs it.
 
-Sources: Purohit, Svitkina, Kumar, "Improving Online Algorithms via ML Predictions" (2018), PSK;
-Wei, Zhang, "Optimal Robustness-Consistency Trade-offs for Learning-Augmented Online Algorithms"
-(2020), WZ.
+Source: Purohit, Svitkina, Kumar (2018, PSK), preferential round robin; Wei, Zhang (2020, WZ), the
+two-stage schedule.
 """
 
 from collections.abc import Callable
@@ -25,18 +19,19 @@ from theorylab.pytrees import register
 
 
 class View(NamedTuple):
-    """What an online algorithm knows at an event. Sizes of unfinished jobs are not in it.
+    """What an online algorithm knows at an event; sizes of unfinished jobs are not in it.
 
-    predictions: predicted sizes.
-    rank: place of each job in increasing order of prediction, 0 first, ties by index.
-    attained: service received so far.
-    unfinished: jobs still to be served.
-    early: jobs that finished before they had received their predicted size.
-    overrun: jobs that received their predicted size without finishing (stays set when they finish
-    later).
-    finished_at: completion times, infinite for unfinished jobs.
-    time: now.
-    phase: how many of the requested wake-ups have come.
+    Attributes:
+        predictions: predicted sizes.
+        rank: place of each job in increasing order of prediction, 0 first, ties by index.
+        attained: service received so far.
+        unfinished: jobs still to be served.
+        early: jobs that finished before they had received their predicted size.
+        overrun: jobs that received their predicted size without finishing (stays set when they
+            finish later).
+        finished_at: completion times, infinite for unfinished jobs.
+        time: now.
+        phase: how many of the requested wake-ups have come.
     """
 
     predictions: Float[Array, " n"]
@@ -51,10 +46,13 @@ class View(NamedTuple):
 
 
 class Action(NamedTuple):
-    """Rates (n,) to serve at, and the absolute time at which the policy wants to be asked again at
-    the latest.
+    """Rates to serve at, and when to be asked again at the latest.
 
     Wake-ups come once each and in order: a time not later than that of the last one is ignored.
+
+    Attributes:
+        rates: (n,) >= 0, of sum at most 1.
+        wake: absolute time.
     """
 
     rates: Float[Array, " n"]
@@ -65,13 +63,33 @@ Policy = Callable[[View], Any]
 
 
 def equal_rates(view: View) -> Float[Array, " n"]:
-    """The processor shared equally by the unfinished jobs."""
+    """Share the processor equally among the unfinished jobs.
+
+    Args:
+        view: what is known.
+
+    Returns:
+        (n,) rates.
+
+    Raises:
+        InputError: what is no `View`.
+    """
     checks.instance("view", view, View, "a View of arrays (n,)")
     return view.unfinished / jnp.maximum(total(view.unfinished.astype(view.attained.dtype)), 1)
 
 
 def shortest_first(view: View) -> Float[Array, " n"]:
-    """The whole processor to the unfinished job of smallest prediction, ties by index."""
+    """Give the whole processor to the unfinished job of smallest prediction, ties by index.
+
+    Args:
+        view: what is known.
+
+    Returns:
+        (n,) rates.
+
+    Raises:
+        InputError: what is no `View`.
+    """
     checks.instance("view", view, View, "a View of arrays (n,)")
     n, dtype = view.rank.shape[0], view.attained.dtype
     # no `where`, under vmap it would transpose
@@ -88,6 +106,7 @@ class RoundRobin:
     watches: ClassVar[bool] = False
 
     def __call__(self, view: View) -> Float[Array, " n"]:
+        """Equal rates."""
         return equal_rates(view)
 
 
@@ -100,38 +119,55 @@ class ShortestPredictedFirst:
     watches: ClassVar[bool] = False
 
     def __call__(self, view: View) -> Float[Array, " n"]:
+        """All to the first in predicted order."""
         return shortest_first(view)
 
 
 @register()
 @dataclass(frozen=True)
 class PreferentialRoundRobin:
-    """PSK's combination: the share `spjf_share` (their lambda) to the predicted-shortest job, the
-    rest equally."""
+    """PSK's combination: a share to the predicted-shortest job, the rest equally.
+
+    Exact ratios: `prr_consistency`, `prr_robustness`.
+
+    Attributes:
+        spjf_share: the share (their lambda), in [0, 1]; 0 is round robin, 1 the predicted order.
+
+    Raises:
+        InputError: when it runs, for a share outside [0, 1].
+    """
 
     spjf_share: Float[Array, ""] | float
     wakes: ClassVar[int] = 0
     watches: ClassVar[bool] = False
 
     def check(self) -> None:
-        """Refuse a share outside [0, 1]. The simulator calls it: JAX makes PyTrees of anything, not
-        of numbers only."""
+        """Refuse a share outside [0, 1].
+
+        The simulator calls it: JAX makes PyTrees of anything, not of numbers only.
+        """
         checks.number("spjf_share", self.spjf_share, 0, 1)
 
     def __call__(self, view: View) -> Float[Array, " n"]:
+        """The share to the predicted-shortest, the rest equally."""
         return self.spjf_share * shortest_first(view) + (1 - self.spjf_share) * equal_rates(view)
 
 
 @register()
 @dataclass(frozen=True)
 class TwoStage:
-    """WZ's two-stage schedule: round robin until T1 = lam n OPT(y) / C(n, 2), then by increasing
-    prediction.
+    """WZ's two-stage schedule: round robin until T1 = lam n OPT(y) / C(n, 2), then by prediction.
 
     As soon as a job deviates from its prediction it falls back to round robin for good: when a job
-    finishes early, or has received its predicted size without finishing. With
-    `detect_overrun=False` a late job is noticed only when it finishes (as some implementations do),
-    which loses the robustness.
+    finishes early, or has received its predicted size without finishing.
+
+    Attributes:
+        lam: consistency minus one, >= 0.
+        detect_overrun: False notices a late job only when it finishes (as some implementations do),
+            which loses the robustness.
+
+    Raises:
+        InputError: when it runs, for a negative lam.
     """
 
     lam: Float[Array, ""] | float
@@ -140,6 +176,7 @@ class TwoStage:
 
     @property
     def watches(self) -> bool:
+        """Whether it looks for overruns."""
         return True
 
     def check(self) -> None:
@@ -148,6 +185,7 @@ class TwoStage:
         checks.within("detect_overrun", self.detect_overrun, 0, 1, whole=True, ndim=0)
 
     def __call__(self, view: View) -> Action:
+        """Rates of the stage, and the time at which the first one ends."""
         checks.instance("view", view, View, "a View of arrays (n,)")
         n = view.predictions.shape[0]
         opt = jnp.sum((n - view.rank) * view.predictions)

@@ -10,8 +10,10 @@ from jaxtyping import Array, Bool, Float
 
 
 def least(a: Float[Array, "n ..."]) -> Float[Array, "..."]:
-    """Smallest along the first axis, by halving it; the barrier keeps XLA from fusing the halvings
-    into one again."""
+    """Smallest along the first axis, by halving it.
+
+    The barrier keeps XLA from fusing the halvings into one again.
+    """
     while len(a) > 1:
         half = len(a) // 2
         lower = jnp.minimum(a[:half], a[half : 2 * half])

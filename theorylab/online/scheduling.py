@@ -1,9 +1,11 @@
-"""Non-clairvoyant scheduling in closed form: optimum, exact worst cases, lower bounds and hard
-instances.
+"""Non-clairvoyant scheduling in closed form: optimum, exact worst cases, bounds, hard instances.
 
 Everything is exact; "lam" is the consistency minus one (WZ's lambda), "spjf_share" a the share of
-the processor that preferential round robin gives to the predicted-shortest job. WZ: Wei, Zhang
-2020; PSK: Purohit, Svitkina, Kumar 2018.
+the processor that preferential round robin gives to the predicted-shortest job.
+
+Source: Wei, Zhang (2020, WZ), the two-stage schedule and the lower bound for every n; Purohit,
+Svitkina, Kumar (2018, PSK), preferential round robin; exact costs and ratios:
+docs/derivations/scheduling.md.
 """
 
 from dataclasses import dataclass
@@ -21,8 +23,13 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class Instance:
-    """One or many instances: sizes, infinitesimal parts of the sizes (`nudge`), predictions, each
-    (..., n)."""
+    """One or many instances.
+
+    Attributes:
+        sizes: (..., n).
+        nudge: (..., n) infinitesimal parts of the sizes.
+        predictions: (..., n).
+    """
 
     sizes: Float[ArrayLike, "... n"]
     nudge: Float[ArrayLike, "... n"]
@@ -31,8 +38,21 @@ class Instance:
 
 @float64_inside
 def opt_cost(sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
-    """Least sum of completion times, sum_j (n-j+1) x_(j) over increasing sizes (..., n): shortest
-    first."""
+    """Least sum of completion times: sum_j (n-j+1) x_(j) over increasing sizes, shortest first.
+
+    Args:
+        sizes: (..., n) >= 0.
+
+    Returns:
+        (...) costs.
+
+    Raises:
+        InputError: negative or non-finite sizes.
+
+    Examples:
+        >>> float(opt_cost([3.0, 1.0])), float(round_robin_cost([3.0, 1.0]))
+        (5.0, 6.0)
+    """
     x, _, _ = jobs(sizes, None, None)
     xp = backend(x)
     return xp.sum(xp.sort(x, axis=-1) * np.arange(x.shape[-1], 0, -1), axis=-1)
@@ -40,15 +60,41 @@ def opt_cost(sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
 
 @float64_inside
 def round_robin_cost(sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
-    """Cost of round robin, 2 OPT - sum x exactly."""
+    """Cost of round robin, 2 OPT - sum x exactly (statement 1).
+
+    Args:
+        sizes: (..., n) >= 0.
+
+    Returns:
+        (...) costs.
+
+    Raises:
+        InputError: negative or non-finite sizes.
+    """
     x, _, _ = jobs(sizes, None, None)
     return 2 * opt_cost(x) - x.sum(-1)
 
 
 @float64_inside
 def prr_perfect_cost(sizes: Float[ArrayLike, "... n"], spjf_share: Any) -> Float[Array, "..."]:
-    """Cost of preferential round robin on correct predictions: (2 OPT - (1-a) sum x) / (1+a),
-    exactly."""
+    """Cost of preferential round robin on correct predictions: (2 OPT - (1-a) sum x) / (1+a).
+
+    Exactly (statement 2). On wrong predictions run `schedule`.
+
+    Args:
+        sizes: (..., n) >= 0.
+        spjf_share: a, in [0, 1].
+
+    Returns:
+        (...) costs.
+
+    Raises:
+        InputError: negative or non-finite sizes, a share out of range.
+
+    Examples:
+        >>> float(prr_perfect_cost([1.0, 2.0], 0.0)), float(prr_perfect_cost([1.0, 2.0], 1.0))
+        (5.0, 4.0)
+    """
     x, _, _ = jobs(sizes, None, None)
     a = within("spjf_share", spjf_share, 0.0, 1.0)
     checks.broadcast(**{"sizes (without the jobs)": x[..., :0].sum(-1), "spjf_share": a})
@@ -57,8 +103,20 @@ def prr_perfect_cost(sizes: Float[ArrayLike, "... n"], spjf_share: Any) -> Float
 
 @float64_inside
 def prr_consistency(n: int, spjf_share: Any) -> Float[Array, "..."]:
-    """Exact consistency of preferential round robin on n jobs, 2(n+a) / ((1+a)(n+1)), attained by
-    equal sizes."""
+    """Exact consistency of preferential round robin on n jobs, 2(n+a) / ((1+a)(n+1)).
+
+    Attained by equal sizes (statement 2).
+
+    Args:
+        n: jobs.
+        spjf_share: a, in [0, 1].
+
+    Returns:
+        The ratio, of the shape of a.
+
+    Raises:
+        InputError: a count below 1, a share out of range.
+    """
     a = within("spjf_share", spjf_share, 0.0, 1.0)
     return 2 * (checks.count("n", n, 1) + a) / ((1 + a) * (n + 1))
 
@@ -67,7 +125,22 @@ def prr_consistency(n: int, spjf_share: Any) -> Float[Array, "..."]:
 def prr_robustness(n: int, spjf_share: Any) -> Float[Array, "..."]:
     """Worst ratio of preferential round robin over all predictions, 2n / ((1-a)(n+1) + 2a).
 
-    Attained by `prr_hard_instance`; proved for n = 2, for larger n never exceeded in search.
+    Attained by `prr_hard_instance`; proved for n = 2, for larger n never exceeded in search
+    (statement 3).
+
+    Args:
+        n: jobs.
+        spjf_share: a, in [0, 1].
+
+    Returns:
+        The ratio, of the shape of a.
+
+    Raises:
+        InputError: a count below 1, a share out of range.
+
+    Examples:
+        >>> round(float(prr_robustness(2, 0.5)), 6), round(float(prr_consistency(2, 0.5)), 6)
+        (1.6, 1.111111)
     """
     a = within("spjf_share", spjf_share, 0.0, 1.0)
     return 2 * checks.count("n", n, 1) / ((1 - a) * (n + 1) + 2 * a)
@@ -75,19 +148,37 @@ def prr_robustness(n: int, spjf_share: Any) -> Float[Array, "..."]:
 
 @float64_inside
 def prr_share(n: int, lam: Any) -> Float[Array, "..."]:
-    """Share a at which preferential round robin on n >= 2 jobs is (1+lam)-consistent, lam in [0,
-    (n-1)/(n+1)]."""
+    """Share a at which preferential round robin on n jobs is (1+lam)-consistent.
+
+    Args:
+        n: jobs, from 2 on.
+        lam: in [0, (n-1)/(n+1)].
+
+    Returns:
+        a, of the shape of lam.
+
+    Raises:
+        InputError: values out of range.
+    """
     length = (1 + _lam(n, lam)) * (n + 1)
     return backend(length).clip((2 * n - length) / (length - 2), 0.0, 1.0)
 
 
 @float64_inside
 def prr_guarantees(spjf_share: Any) -> tuple[Any, Any, Any]:
-    """Published guarantees of PSK: robustness 2/(1-a), consistency 1/a, and the refined consistency
-    (1+a)/(2a).
+    """Published guarantees of PSK: robustness 2/(1-a), consistency 1/a, refined (1+a)/(2a).
 
     They hold for every n and are not tight; see `prr_consistency` and `prr_robustness` for the
     exact values.
+
+    Args:
+        spjf_share: a, in ]0, 1[.
+
+    Returns:
+        Robustness, consistency and refined consistency.
+
+    Raises:
+        InputError: a share out of range.
     """
     a = within("spjf_share", spjf_share, 0.0, 1.0, open_low=True, open_high=True)
     return 2 / (1 - a), 1 / a, (1 + a) / (2 * a)
@@ -95,8 +186,20 @@ def prr_guarantees(spjf_share: Any) -> tuple[Any, Any, Any]:
 
 @float64_inside
 def prr_hard_instance(n: int, spjf_share: float) -> Instance:
-    """The worst case of preferential round robin: a job predicted shortest ends together with n-1
-    jobs of size 1."""
+    """The worst case of preferential round robin (statement 3).
+
+    A job predicted shortest ends together with n-1 jobs of size 1.
+
+    Args:
+        n: jobs.
+        spjf_share: a, in [0, 1[.
+
+    Returns:
+        An `Instance` of n jobs.
+
+    Raises:
+        InputError: a count below 1, a share out of range.
+    """
     a = float(within("spjf_share", spjf_share, 0.0, 1.0, open_high=True, ndim=0))
     sizes = np.ones(checks.count("n", n, 1))
     sizes[0] = (a * n + 1 - a) / (1 - a)
@@ -113,12 +216,28 @@ def _lam(n: int, lam: Any) -> Any:
 
 @float64_inside
 def scheduling_lower_bound(n: int, lam: Any) -> Float[Array, "..."]:
-    """Robustness that no deterministic (1+lam)-consistent algorithm for n jobs can beat (WZ's
-    theorem for every n).
+    """Robustness that no deterministic (1+lam)-consistent algorithm for n jobs can beat.
 
-    (n + n(n+1) lam) / (1 + (n+1)(n+2) lam / 2) for lam in [0, (n-1)/(n+1)]; from n at lam = 0 to
-    2n/(n+1), the ratio of round robin, beyond which (raises `InputError`) round robin is consistent
-    enough. Attained for n = 2, and in search for n = 3 and 4.
+    (n + n(n+1) lam) / (1 + (n+1)(n+2) lam / 2); from n at lam = 0 to 2n/(n+1), the ratio of round
+    robin, beyond which round robin is consistent enough. Attained for n = 2, and in search for n =
+    3 and 4.
+
+    Args:
+        n: jobs.
+        lam: in [0, (n-1)/(n+1)].
+
+    Returns:
+        The ratio, of the shape of lam.
+
+    Raises:
+        InputError: values out of range.
+
+    Source:
+        WZ's theorem for every n.
+
+    Examples:
+        >>> round(float(scheduling_lower_bound(2, 0.1)), 6)  # 1 + 1 / (1 + 6 lam)
+        1.625
     """
     if checks.count("n", n) == 1:
         return 0 * within("lam", lam, 0.0) + 1
@@ -128,10 +247,20 @@ def scheduling_lower_bound(n: int, lam: Any) -> Float[Array, "..."]:
 
 @float64_inside
 def two_stage_hard_ratios(n: int, lam: Any) -> Float[Array, "... n"]:
-    """Ratios of the two-stage schedule on `two_stage_hard_instance(n, lam, k)` for k = 1..n, on a
-    last axis.
+    """Ratios of the two-stage schedule on `two_stage_hard_instance(n, lam, k)` for k = 1..n.
 
-    Lower estimates of its robustness: from n = 5 on `two_stage_small_job_instances` can be worse.
+    Lower estimates of its robustness (statement 4): from n = 5 on `two_stage_small_job_instances`
+    can be worse.
+
+    Args:
+        n: jobs, from 2 on.
+        lam: in [0, (n-1)/(n+1)].
+
+    Returns:
+        (..., n) ratios.
+
+    Raises:
+        InputError: values out of range.
     """
     share = (_lam(n, lam) * (n + 1) / (n - 1))[..., None]
     k = np.arange(1.0, n + 1)
@@ -143,8 +272,22 @@ def two_stage_hard_ratios(n: int, lam: Any) -> Float[Array, "... n"]:
 
 @float64_inside
 def two_stage_hard_instance(n: int, lam: float, correct: int = 1) -> Instance:
-    """Equal predictions 1; `correct` jobs have that size, the others just above what stage one
-    serves them."""
+    """Equal predictions 1, some right, the others just above what stage one serves them.
+
+    Args:
+        n: jobs, from 2 on.
+        lam: in [0, (n-1)/(n+1)].
+        correct: how many jobs have size 1.
+
+    Returns:
+        An `Instance` of n jobs.
+
+    Raises:
+        InputError: values out of range.
+
+    Source:
+        docs/derivations/scheduling.md, statement 4.
+    """
     checks.number("lam", lam)
     share = float(_lam(n, lam)) * (n + 1) / (n - 1)
     correct = checks.count("correct", correct, at_most=n)
@@ -156,11 +299,22 @@ def two_stage_hard_instance(n: int, lam: float, correct: int = 1) -> Instance:
 
 @float64_inside
 def two_stage_small_job_instances(n: int, lam: float, small: Float[ArrayLike, " s"]) -> Instance:
-    """Instances (s, n), n >= 3: a right job of size `small` in (0, 1], which ends in stage one, a
-    right job of size 1, and n-2 jobs predicted at 1 that are just above what stage one serves them.
+    """Instances with one small right job, which ends in stage one.
 
-    From n = 5 on they push the two-stage schedule above the lower bound, which equal predictions do
-    from n = 6 on.
+    Beside it a right job of size 1, and n-2 jobs predicted at 1 that are just above what stage one
+    serves them. From n = 5 on they push the two-stage schedule above the lower bound, which equal
+    predictions do from n = 6 on.
+
+    Args:
+        n: jobs, from 3 on.
+        lam: in [0, (n-1)/(n+1)].
+        small: (s,) sizes of the small job, in ]0, 1].
+
+    Returns:
+        An `Instance` of shape (s, n).
+
+    Raises:
+        InputError: values out of range.
     """
     size = within("small", small, 0.0, 1.0, open_low=True).reshape(-1, 1)
     n = checks.count("n", n, 3)
@@ -179,7 +333,18 @@ def two_stage_small_job_instances(n: int, lam: float, small: Float[ArrayLike, " 
 def competitive_ratio(
     cost: Float[ArrayLike, "..."], sizes: Float[ArrayLike, "... n"]
 ) -> Float[Array, "..."]:
-    """cost / OPT, with 0/0 = 1: no jobs, or only jobs of size 0, are served optimally."""
+    """Compute cost / OPT, with 0/0 = 1: jobs of size 0 are served optimally.
+
+    Args:
+        cost: (...) >= 0.
+        sizes: (..., n) >= 0.
+
+    Returns:
+        (...) ratios.
+
+    Raises:
+        InputError: negative numbers, shapes that do not fit.
+    """
     paid, opt = within("cost", cost, 0.0), opt_cost(sizes)
     checks.broadcast(**{"cost": paid, "sizes (without the jobs)": opt})
     xp = backend(paid, opt)

@@ -1,12 +1,13 @@
-"""Worst-case search for scheduling policies: random instances and local refinement on the device,
-in float64.
+"""Worst-case search for scheduling policies: random instances and local refinement, in float64.
 
-Thousands of climbers run side by side. Each keeps its worst instance so far, moves it, and keeps
-the move if the competitive ratio grows; now and then it takes over another climber's instance if
-that is worse. Besides steps of all scales there are the moves that adversaries make in proofs: a
-size set equal to its prediction or just off it, sizes set equal to each other, and sizes *snapped*
-to just above the service that a job had received at some event of the schedule, so that it fails to
-finish by next to nothing.
+Thousands of climbers run side by side on the device. Each keeps its worst instance so far, moves
+it, and keeps the move if the competitive ratio grows; now and then it takes over another climber's
+instance if that is worse. Besides steps of all scales there are the moves that adversaries make in
+proofs: a size set equal to its prediction or just off it, sizes set equal to each other, and sizes
+*snapped* to just above the service that a job had received at some event of the schedule, so that
+it fails to finish by next to nothing.
+
+Source: our search; the proof's adversary is that of Wei, Zhang (2020).
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,13 @@ from theorylab.online.scheduling import Instance, competitive_ratio
 
 @dataclass(frozen=True)
 class WorstCase:
-    """The worst instance found, its competitive ratio, and how many instances were evaluated."""
+    """The worst instance that a search found.
+
+    Attributes:
+        ratio: its competitive ratio.
+        instance: the instance.
+        evaluated: how many instances were evaluated.
+    """
 
     ratio: float
     instance: Instance
@@ -55,13 +62,28 @@ def worst_case_search(
 ) -> WorstCase:
     """Search for the n-job instance on which the policy has the largest competitive ratio.
 
-    perfect: predictions equal to the sizes (the search then finds the consistency, else the
-    robustness).
-    instances: at least so many are evaluated, in rounds of `climbers` climbers and `steps` moves; a
-      round needs about 10 n climbers floats of memory, whatever `instances` is. The result is a
-      lower estimate of the supremum.
-    A policy that leaves a job unserved has ratio infinity. Raises `InputError` for a policy that
-    breaks its contract.
+    The result is a lower estimate of the supremum. A policy that leaves a job unserved has ratio
+    infinity. Against any deterministic policy, `proof_adversary` finds the lower bound at once.
+
+    Args:
+        policy: as for `schedule`.
+        n: jobs.
+        key: typed key.
+        instances: at least so many are evaluated, in rounds of `climbers` climbers and `steps`
+            moves; a round needs about 10 n climbers floats of memory, whatever `instances` is.
+        perfect: predictions equal to the sizes (the search then finds the consistency, else the
+            robustness).
+        climbers, steps: of a round.
+        wakes: wake-ups that the policy may request.
+
+    Returns:
+        A `WorstCase`.
+
+    Raises:
+        InputError: values out of range, a policy that breaks its contract.
+
+    Source:
+        our search; its moves include the instances of docs/derivations/scheduling.md.
     """
     (
         checks.count("n", n, 1),
@@ -104,6 +126,20 @@ def proof_adversary(policy: Policy, n: int, *, wakes: int | None = None) -> Wors
     All predictions are 1. It runs the policy on correct predictions until the first job finishes,
     and makes every other job just longer than the service it had received by then. The ratio is at
     least `scheduling_lower_bound(n, consistency - 1)`.
+
+    Args:
+        policy: as for `schedule`.
+        n: jobs.
+        wakes: wake-ups that the policy may request.
+
+    Returns:
+        A `WorstCase`.
+
+    Raises:
+        InputError: values out of range, a policy that breaks its contract.
+
+    Source:
+        Wei, Zhang (2020), proof of the lower bound for n jobs.
     """
     allowed = checks.count("wakes", getattr(policy, "wakes", 4) if wakes is None else wakes, 0)
     ones = np.ones(checks.count("n", n, 1))
@@ -177,8 +213,10 @@ def _normal(uniform: Any) -> Any:
 
 
 def _sample(drawn: Float[Array, "4n+1 B"], perfect: bool) -> tuple[Any, Any, Any]:
-    """Random instances: half with equal predictions; sizes right, just off, wildly wrong, or
-    tiny."""
+    """Random instances: half with equal predictions.
+
+    Sizes right, just off, wildly wrong, or tiny.
+    """
     *rows, equal = drawn
     u = jnp.stack(rows).reshape(4, -1, drawn.shape[1])
     y = jnp.where(equal < 0.5, 1.0, jnp.exp(_normal(u[0])))

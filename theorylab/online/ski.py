@@ -4,7 +4,8 @@ Renting costs 1 a day, buying costs b (a whole number from 2 on). Buying on day 
 j-1 days of rent first. A randomised algorithm is a distribution (K,) over the buying days 1..K;
 what it lacks to 1 (if more than 1e-6) never buys. Costs are exact expectations, never sampled.
 
-Sources: Purohit, Svitkina, Kumar 2018 (PSK, algorithms 2 and 3); Wei, Zhang 2020 (WZ).
+Source: Purohit, Svitkina, Kumar (2018, PSK), algorithms 2 and 3; Wei, Zhang (2020, WZ); exact
+ratios: docs/derivations/ski_rental.md, statements 1 and 2.
 """
 
 from typing import Any
@@ -23,8 +24,23 @@ _MASS = 1e-6  # probabilities may come in float32: a sum this close to 1 is 1
 
 @float64_inside
 def ski_cost(buy_day: Any, days: Any, b: int) -> Float[Array, "..."]:
-    """Cost of buying on `buy_day` (infinity: never) when the season has `days` days; the arguments
-    broadcast."""
+    """Cost of buying on a day when the season has so many days.
+
+    Args:
+        buy_day: from 1 on; infinity never buys.
+        days: length of the season, >= 0.
+        b: price.
+
+    Returns:
+        The cost, of the common shape.
+
+    Raises:
+        InputError: values out of range, shapes that do not broadcast.
+
+    Examples:
+        >>> ski_cost(3, np.array([2, 3, 10]), 5).tolist()
+        [2.0, 7.0, 7.0]
+    """
     j = within("buy_day", buy_day, 1.0)
     x = within("days", days, 0.0)
     checks.broadcast(buy_day=j, days=x)
@@ -36,11 +52,21 @@ def ski_cost(buy_day: Any, days: Any, b: int) -> Float[Array, "..."]:
 def ski_ratios(
     distribution: Float[ArrayLike, " K"], b: int, days: Float[ArrayLike, "..."]
 ) -> Float[Array, "..."]:
-    """Expected cost over min(days, b), for a distribution over buying days and seasons of whole
-    lengths >= 1.
+    """Expected cost over min(days, b), for a distribution over buying days.
 
-    From day max(K, b) on the ratio is constant if the distribution has mass 1. Raises `InputError`
-    for negative probabilities, a sum above 1, or seasons that are not whole numbers of days.
+    From day max(K, b) on the ratio is constant if the distribution has mass 1.
+
+    Args:
+        distribution: (K,) probabilities of the buying days 1..K.
+        b: price.
+        days: seasons of whole lengths >= 1, of any shape.
+
+    Returns:
+        Ratios, of the shape of `days`.
+
+    Raises:
+        InputError: negative probabilities, a sum above 1, or seasons that are not whole numbers of
+            days.
     """
     b = price(b)
     q = within("distribution", distribution, 0.0, 1 + _MASS, ndim=1)
@@ -62,11 +88,25 @@ def ski_ratios(
 
 @float64_inside
 def deterministic_buy_day(prediction: Any, b: int, lam: Any) -> Float[Array, "..."]:
-    """PSK's algorithm 2: day ceil(lam b) if the prediction is at least b, else ceil(b / lam); lam
-    in (0, 1].
+    """PSK's algorithm 2: day ceil(lam b) if the prediction is at least b, else ceil(b / lam).
 
     (1+lam)-consistent and (1 + 1/lam)-robust; optimal among deterministic algorithms as b grows
-    (WZ).
+    (WZ). `randomized_buy_distribution` trades better in expectation.
+
+    Args:
+        prediction: predicted days, >= 0.
+        b: price.
+        lam: trust, in ]0, 1]; small trusts more.
+
+    Returns:
+        The buying day, of the common shape.
+
+    Raises:
+        InputError: values out of range, shapes that do not broadcast.
+
+    Examples:
+        >>> float(deterministic_buy_day(200, 100, 0.5)), float(deterministic_buy_day(20, 100, 0.5))
+        (50.0, 200.0)
     """
     y, lam, b = (
         within("prediction", prediction),
@@ -80,8 +120,21 @@ def deterministic_buy_day(prediction: Any, b: int, lam: Any) -> Float[Array, "..
 
 @float64_inside
 def randomized_support(prediction: Any, b: int, lam: Any) -> Float[Array, "..."]:
-    """Last buying day of PSK's algorithm 3: floor(lam b), at least 1, if the prediction is >= b;
-    else ceil(b / lam)."""
+    """Last buying day of PSK's algorithm 3.
+
+    floor(lam b), at least 1, if the prediction is >= b; else ceil(b / lam).
+
+    Args:
+        prediction: predicted days, >= 0.
+        b: price.
+        lam: trust, in ]0, 1].
+
+    Returns:
+        The day k, of the common shape.
+
+    Raises:
+        InputError: values out of range, shapes that do not broadcast.
+    """
     y, lam, b = (
         within("prediction", prediction),
         within("lam", lam, 0.0, 1.0, open_low=True),
@@ -98,11 +151,34 @@ def randomized_support(prediction: Any, b: int, lam: Any) -> Float[Array, "..."]
 def randomized_buy_distribution(
     prediction: Any, b: int, lam: Any, *, max_days: int | None = None
 ) -> Float[Array, " K"]:
-    """PSK's algorithm 3: probabilities of the buying days 1..K for one prediction; lam in (0, 1].
+    """PSK's algorithm 3: probabilities of the buying days for one prediction.
 
-    q_i = ((b-1)/b)^(k-i) / (b (1 - (1-1/b)^k)) on i <= k, see `randomized_support`. It is exactly
-    1/(1-(1-1/b)^k)-competitive for every season of at most k days. K = `max_days`, by default
-    ceil(b / lam), which needs a known lam.
+    q_i = ((b-1)/b)^(k-i) / (b (1 - (1-1/b)^k)) on i <= k, see `randomized_support`. Its expected
+    cost is exactly x/(1-(1-1/b)^k) for every season of x <= k days: for k <= b that is its
+    robustness; for k > b its ratio grows up to k/b times as much. At a known robustness
+    `optimal_buy_distribution` is as consistent as can be.
+
+    Args:
+        prediction: predicted days, one number >= 0.
+        b: price.
+        lam: trust, in ]0, 1], one number.
+        max_days: K, by default ceil(b / lam), which needs a known lam.
+
+    Returns:
+        (K,) probabilities.
+
+    Raises:
+        InputError: values out of range; `max_days` missing under jit, or shorter than the support.
+
+    Source:
+        PSK, algorithm 3; docs/derivations/ski_rental.md, statement 2.
+
+    Examples:
+        >>> q = randomized_buy_distribution(20, 10, 0.4, max_days=4)
+        >>> q.round(4).tolist()
+        [0.212, 0.2355, 0.2617, 0.2908]
+        >>> ski_ratios(q, 10, np.arange(1, 5)).round(4).tolist()  # the same for every season
+        [2.9078, 2.9078, 2.9078, 2.9078]
     """
     b = price(b)
     k = within("support", randomized_support(prediction, b, lam))
@@ -128,10 +204,20 @@ def randomized_buy_distribution(
 
 @float64_inside
 def randomized_worst_ratio(b: int, support: Any) -> Float[Array, "..."]:
-    """1/(1 - (1-1/b)^k): the ratio of the exponential distribution on 1..k, the same for every
-    season up to k days.
+    """Cost per day of the exponential distribution on 1..k: 1/(1 - (1-1/b)^k).
 
-    Its robustness for k <= b. With k <= b its consistency at predictions >= b is k/b times this.
+    Its ratio for every season of up to min(k, b) days, so its robustness for k <= b; for k > b that
+    is k/b times as much. With k <= b its consistency at predictions >= b is k/b times this.
+
+    Args:
+        b: price.
+        support: k >= 1.
+
+    Returns:
+        The ratio, of the shape of k.
+
+    Raises:
+        InputError: values out of range.
     """
     k = within("support", support, 1.0)
     return -1 / backend(k).expm1(k * np.log1p(-1 / price(b)))
@@ -139,11 +225,20 @@ def randomized_worst_ratio(b: int, support: Any) -> Float[Array, "..."]:
 
 @float64_inside
 def randomized_guarantees(b: int, lam: Any) -> tuple[Any, Any]:
-    """PSK's published (robustness, consistency) of algorithm 3: (1+1/b)/(1-e^-(lam-1/b)) and
-    lam/(1-e^-lam).
+    """PSK's published (robustness, consistency) of algorithm 3.
 
-    For lam in (1/b, 1]. Not exact, see `randomized_worst_ratio`; flooring lam b puts the exact
-    robustness above 1/(1-e^-lam).
+    (1+1/b)/(1-e^-(lam-1/b)) and lam/(1-e^-lam). Not exact, see `randomized_worst_ratio`; flooring
+    lam b puts the exact robustness above 1/(1-e^-lam).
+
+    Args:
+        b: price.
+        lam: trust, in ]1/b, 1].
+
+    Returns:
+        Robustness and consistency, of the shape of lam.
+
+    Raises:
+        InputError: values out of range.
     """
     b = price(b)
     lam = within("lam", lam, 1 / b, 1.0, open_low=True)
@@ -153,19 +248,32 @@ def randomized_guarantees(b: int, lam: Any) -> tuple[Any, Any]:
 
 @float64_inside
 def deterministic_lower_bound(lam: Any, b: int | None = None) -> Float[Array, "..."]:
-    """Robustness that no deterministic (1+lam)-consistent algorithm can beat: 1 + 1/lam, or 1 +
-    (b-1)/(lam b + 1) at b.
+    """Robustness that no deterministic (1+lam)-consistent algorithm can beat.
 
-    lam > 0. The first is the limit of large b (b None), the second holds at every b; WZ,
-    deterministic ski rental.
+    1 + 1/lam in the limit of large b, 1 + (b-1)/(lam b + 1) at price b.
+
+    Args:
+        lam: > 0.
+        b: price; None for the limit.
+
+    Returns:
+        The ratio, of the shape of lam.
+
+    Raises:
+        InputError: values out of range.
+
+    Source:
+        WZ, theorem for deterministic ski rental.
     """
     lam = within("lam", lam, 0.0, open_low=True)
     return 1 + 1 / lam if b is None else 1 + (price(b) - 1) / (lam * b + 1)
 
 
 def as_distribution(rule: Any, *, longest: int = 10_000_000) -> np.ndarray:
-    """A buying rule as probabilities (K,): a single number is a buying day (infinity: never), an
-    array is itself."""
+    """A buying rule as probabilities (K,).
+
+    A single number is a buying day (infinity: never), an array is itself.
+    """
     value = np.asarray(checks.real("rule (what it gave)", rule), dtype=np.float64)
     if value.ndim:
         return value

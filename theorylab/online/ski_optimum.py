@@ -1,14 +1,15 @@
-"""The best possible ski rental: optimal distributions, trade-off curves, LP reference and dual
-certificates.
+"""The best possible ski rental: optimal distributions, trade-off curves, LP, certificates.
 
 A gamma-robust algorithm (ratio at most gamma for every prediction) has consistency at least
 
-    beta*_b(gamma) = max_m  rho^m - gamma (rho^m - 1 - m/b),   rho = b/(b-1),            on whole
-    days, price b, beta*(gamma)   = gamma ln(1 + 1/(gamma-1))
-    as b grows (WZ),
+    beta*_b(gamma) = max_m  rho^m - gamma (rho^m - 1 - m/b),  rho = b/(b-1)   on whole days, price b
+    beta*(gamma)   = gamma ln(1 + 1/(gamma-1))                                as b grows
 
 and both are attained. The second is a limit: at finite b algorithms lie *below* it, so test them
 against the first.
+
+Source: Wei, Zhang (2020, WZ), theorem for randomised ski rental; at finite b our derivation,
+docs/derivations/ski_rental.md, statements 3 and 4.
 """
 
 from dataclasses import dataclass
@@ -26,8 +27,21 @@ from theorylab.pytrees import register
 
 @float64_inside
 def smallest_robustness(b: int | None = None) -> Any:
-    """Least robustness of any randomised algorithm: 1/(1-(1-1/b)^b); e/(e-1) as b grows (b
-    None)."""
+    """Least robustness of any randomised algorithm: 1/(1-(1-1/b)^b), and e/(e-1) as b grows.
+
+    Args:
+        b: price; None for the limit.
+
+    Returns:
+        The ratio.
+
+    Raises:
+        InputError: a price below 2.
+
+    Examples:
+        >>> round(float(smallest_robustness(10)), 6), round(float(smallest_robustness()), 6)
+        (1.53534, 1.581977)
+    """
     return np.asarray(
         -1 / np.expm1(-1.0) if b is None else -1 / np.expm1(price(b) * np.log1p(-1 / b))
     )
@@ -35,8 +49,17 @@ def smallest_robustness(b: int | None = None) -> Any:
 
 @float64_inside
 def tradeoff_deterministic(gamma: Any) -> Float[Array, "..."]:
-    """Least consistency of gamma-robust deterministic algorithms as b grows, 1 + 1/(gamma-1);
-    infinite below 2."""
+    """Least consistency of gamma-robust deterministic algorithms as b grows, 1 + 1/(gamma-1).
+
+    Args:
+        gamma: robustness, >= 1.
+
+    Returns:
+        The ratio, of the shape of gamma; infinite below 2.
+
+    Raises:
+        InputError: values below 1.
+    """
     g = within("gamma", gamma, 1.0)
     xp = backend(g)
     return xp.where(g >= 2 - 1e-12, 1 + 1 / xp.maximum(g - 1, 1e-300), xp.inf)
@@ -44,9 +67,16 @@ def tradeoff_deterministic(gamma: Any) -> Float[Array, "..."]:
 
 @float64_inside
 def tradeoff_randomized(gamma: Any) -> Float[Array, "..."]:
-    """Least consistency of gamma-robust algorithms as b grows, gamma ln(1 + 1/(gamma-1)) (WZ).
+    """Least consistency of gamma-robust algorithms as b grows, gamma ln(1 + 1/(gamma-1)).
 
-    Infinite below e/(e-1): no algorithm is that robust.
+    Args:
+        gamma: robustness, >= 1.
+
+    Returns:
+        The ratio, of the shape of gamma; infinite below e/(e-1): no algorithm is that robust.
+
+    Raises:
+        InputError: values below 1.
     """
     g = within("gamma", gamma, 1.0)
     xp = backend(g)
@@ -57,11 +87,24 @@ def tradeoff_randomized(gamma: Any) -> Float[Array, "..."]:
 
 @float64_inside
 def tradeoff_randomized_discrete(gamma: Any, b: int) -> Float[Array, "..."]:
-    """Least consistency of gamma-robust algorithms at price b: `optimal_buy_distribution`'s, equal
-    to the LP's.
+    """Least consistency of gamma-robust algorithms at price b.
 
-    Infinite below `smallest_robustness(b)`. For large predictions (from about 2b), where it is
-    largest.
+    `optimal_buy_distribution` attains it; it equals the optimum of the LP. For large predictions
+    (from about 2b), where it is largest.
+
+    Args:
+        gamma: robustness, >= 1.
+        b: price.
+
+    Returns:
+        The ratio, of the shape of gamma; infinite below `smallest_robustness(b)`.
+
+    Raises:
+        InputError: values out of range.
+
+    Examples:
+        >>> round(float(tradeoff_randomized_discrete(2.0, 10)), 6)  # below 2 ln 2 = 1.386294
+        1.318324
     """
     b = price(b)
     g = within("gamma", gamma, 1.0)
@@ -86,11 +129,24 @@ def _dual_value(gamma: Any, b: int, m: Any) -> Any:
 
 @float64_inside
 def optimal_buy_distribution(b: int, gamma: Any) -> Float[Array, " b"]:
-    """Probabilities (b,) of the buying days of the optimal gamma-robust algorithm for large
-    predictions.
+    """Probabilities of the buying days of the optimal gamma-robust algorithm.
 
-    Survival S_x = P(J >= x) = gamma - (gamma-1) (b/(b-1))^(x-1) where positive: it buys as early as
-    robustness allows. Raises `InputError` below `smallest_robustness(b)` (NaN under jit).
+    For large predictions. Survival S_x = P(J >= x) = gamma - (gamma-1) (b/(b-1))^(x-1) where
+    positive: it buys as early as robustness allows.
+
+    Args:
+        b: price.
+        gamma: robustness, one number.
+
+    Returns:
+        (b,) probabilities; NaN under jit below the least robustness.
+
+    Raises:
+        InputError: a gamma below `smallest_robustness(b)`.
+
+    Examples:
+        >>> optimal_buy_distribution(5, 2.0).round(6).tolist()
+        [0.25, 0.3125, 0.390625, 0.046875, 0.0]
     """
     b = price(b)
     least = float(smallest_robustness(b))
@@ -103,8 +159,13 @@ def optimal_buy_distribution(b: int, gamma: Any) -> Float[Array, " b"]:
 
 @dataclass(frozen=True)
 class LPOptimum:
-    """Optimum of the LP: consistency at the prediction, distribution (M,), and the multipliers (M,)
-    of robustness."""
+    """Optimum of the linear programme of ski rental.
+
+    Attributes:
+        consistency: at the prediction.
+        distribution: (M,) probabilities of the buying days.
+        multipliers: (M,) of the robustness constraints.
+    """
 
     consistency: float
     distribution: np.ndarray
@@ -114,12 +175,23 @@ class LPOptimum:
 def consistency_lp(
     b: int, prediction: int, gamma: float, *, max_days: int | None = None
 ) -> LPOptimum:
-    """Least expected ratio at one prediction under gamma-robustness, by SciPy's HiGHS on the host
-    (not jit-able).
+    """Least expected ratio at one prediction under gamma-robustness, by SciPy's HiGHS on the host.
 
-    Over distributions on the buying days 1..M with mass 1, with constraints for seasons of 1..M
-    days; M = `max_days`, by default the larger of 4b and the prediction. Raises `InputError` when
-    no distribution is gamma-robust.
+    A reference for `tradeoff_randomized_discrete`, and for small predictions, where there is no
+    closed form here. Not jit-able. Over distributions on the buying days 1..M with mass 1, with
+    constraints for seasons of 1..M days.
+
+    Args:
+        b: price.
+        prediction: days, from 1 on.
+        gamma: robustness.
+        max_days: M, by default the larger of 4b and the prediction.
+
+    Returns:
+        An `LPOptimum`.
+
+    Raises:
+        InputError: no distribution is gamma-robust, or values out of range.
     """
     from scipy.optimize import linprog
 
@@ -143,9 +215,8 @@ def consistency_lp(
     if found.status == 2:
         least = float(smallest_robustness(b))
         raise InputError(
-            f"gamma = {g:g} is infeasible at b = {b}; needed: at least {least:.6g} (and a "
-            f"larger "
-            f"max_days)."
+            f"gamma = {g:g} is infeasible at b = {b}; needed: at least {least:.6g} (and a larger "
+            "max_days)."
         )
     if not found.success:
         raise RuntimeError(
@@ -157,12 +228,13 @@ def consistency_lp(
 @register()
 @dataclass(frozen=True)
 class Certificate:
-    """Proof that no gamma-robust algorithm is more consistent than `value`: a hard distribution of
-    seasons (Yao).
+    """Proof that no gamma-robust algorithm is more consistent: a hard law of seasons (Yao).
 
-    seasons, weights: (m,) lengths and their weights, beside weight 1 on an endless season; in days,
-      or (continuous) on a midpoint grid in units of b. Under them every buying time costs at least
-      `cost`.
+    Attributes:
+        value: the bound on the consistency.
+        seasons, weights: (m,) lengths and their weights, beside weight 1 on an endless season; in
+            days, or (continuous) on a midpoint grid in units of b.
+        cost: what every buying time costs at least under them.
     """
 
     value: Any
@@ -173,11 +245,22 @@ class Certificate:
 
 @float64_inside
 def dual_certificate(gamma: Any, b: int, *, length: int | None = None) -> Certificate:
-    """Weights w_j = rho^(m-j) / (b (b-1)) on seasons j = 1..m: buying on any of the days 1..m+1
-    costs exactly rho^m.
+    """Certify the optimum at price b: weights w_j = rho^(m-j) / (b (b-1)) on seasons j = 1..m.
 
-    The bound is rho^m - gamma (rho^m - 1 - m/b). m = `length` (at most b); by default the best one,
-    whose value is `tradeoff_randomized_discrete(gamma, b)`.
+    Buying on any of the days 1..m+1 then costs exactly rho^m, and the bound is rho^m - gamma (rho^m
+    - 1 - m/b).
+
+    Args:
+        gamma: robustness > 1.
+        b: price.
+        length: m, at most b; by default the best one, whose value is
+            `tradeoff_randomized_discrete(gamma, b)`.
+
+    Returns:
+        A `Certificate`.
+
+    Raises:
+        InputError: values out of range; a missing `length` under jit.
     """
     b = price(b)
     g = within("gamma", gamma, 1.0, open_low=True, open_high=True)
@@ -194,11 +277,25 @@ def dual_certificate(gamma: Any, b: int, *, length: int | None = None) -> Certif
 
 @float64_inside
 def continuous_certificate(gamma: Any, kappa: Any = None, *, points: int = 1000) -> Certificate:
-    """Weights e^(kappa-x) on seasons x in (0, kappa): buying at any time in [0, kappa] costs
-    exactly e^kappa.
+    """Certify the limit of large b: weights e^(kappa-x) on seasons x in (0, kappa).
 
-    The bound is e^kappa - gamma (e^kappa - 1 - kappa), in units of b; the best kappa, the default,
-    is ln(gamma/(gamma-1)), whose value is `tradeoff_randomized(gamma)`. kappa in [0, 1].
+    Buying at any time in [0, kappa] costs exactly e^kappa, and the bound is e^kappa - gamma
+    (e^kappa - 1 - kappa), in units of b.
+
+    Args:
+        gamma: robustness > 1.
+        kappa: in [0, 1]; the best one, the default, is ln(gamma/(gamma-1)), whose value is
+            `tradeoff_randomized(gamma)`.
+        points: of the grid.
+
+    Returns:
+        A `Certificate`.
+
+    Raises:
+        InputError: values out of range.
+
+    Source:
+        WZ, proof of the theorem for randomised ski rental.
     """
     g = within("gamma", gamma, 1.0, open_low=True, open_high=True)
     if kappa is None:
@@ -212,8 +309,20 @@ def continuous_certificate(gamma: Any, kappa: Any = None, *, points: int = 1000)
 
 @float64_inside
 def exponential_density(t: Float[ArrayLike, "..."], kappa: Any) -> Float[Array, "..."]:
-    """Continuous time, units of b: the optimal density e^t / (e^kappa - 1) of the buying time on
-    [0, kappa]."""
+    """The optimal density e^t / (e^kappa - 1) of the buying time on [0, kappa].
+
+    In continuous time, units of b.
+
+    Args:
+        t: times >= 0.
+        kappa: end of the support, > 0.
+
+    Returns:
+        Densities, of the common shape; 0 beyond kappa.
+
+    Raises:
+        InputError: values out of range, shapes that do not broadcast.
+    """
     # e^700 is a float64
     t, k = within("t", t, 0.0), within("kappa", kappa, 0.0, 700.0, open_low=True)
     checks.broadcast(t=t, kappa=k)
@@ -224,13 +333,22 @@ def exponential_density(t: Float[ArrayLike, "..."], kappa: Any) -> Float[Array, 
 def continuous_ratios(
     density: Any, support: float, seasons: Float[ArrayLike, " s"], *, nodes: int = 64
 ) -> Float[Array, " s"]:
-    """Expected cost over min(x, 1) in continuous time (units of b) for a density of the buying time
-    on [0, support].
+    """Expected cost over min(x, 1) in continuous time for a density of the buying time.
 
-    density: a smooth function of an array of times; the mass that it lacks to 1 buys at time
-      `support` exactly, so `lambda t: 0 * t` is the deterministic algorithm. Gauss-Legendre with
-      `nodes` nodes on either side of each season.
-    seasons: lengths > 0 in units of b, infinity allowed.
+    In units of b. Gauss-Legendre with `nodes` nodes on either side of each season.
+
+    Args:
+        density: a smooth function of an array of times; the mass that it lacks to 1 buys at time
+            `support` exactly, so `lambda t: 0 * t` is the deterministic algorithm.
+        support: end of the density's support.
+        seasons: (s,) lengths > 0 in units of b, infinity allowed.
+        nodes: of the quadrature.
+
+    Returns:
+        (s,) ratios.
+
+    Raises:
+        InputError: a mass above 1, values out of range.
     """
     density = checks.function("density", density)
     end = np.asarray(within("support", support, 0.0, open_high=True, ndim=0))

@@ -1,5 +1,6 @@
-"""The house style: one look for every figure, safe for colour-blind readers, in print, and on light
-or dark pages.
+"""The house style: one look for every figure.
+
+It is safe for colour-blind readers, in print, and on light or dark pages.
 
 Colours are Okabe and Ito's ("Color Universal Design", 2008), ordered so that neighbours also differ
 in grey; every series differs in marker or dash as well, so no figure needs colour to be read.
@@ -29,8 +30,16 @@ _INK = {"light": ("#FFFFFF", "#1A1A1A", "#D0D0D0"), "dark": ("#15181C", "#E8E8E8
 
 @contextmanager
 def house_style(mode: Mode = "light") -> Iterator[None]:
-    """Matplotlib settings of the house style inside a `with` block; figures made outside keep their
-    own."""
+    """Apply Matplotlib settings of the house style inside a `with` block.
+
+    Figures made outside keep their own.
+
+    Args:
+        mode: "light" or "dark".
+
+    Returns:
+        A context manager.
+    """
     paper, ink, grid = _INK[mode]
     settings: dict[Any, Any] = {
         "figure.facecolor": paper,
@@ -79,8 +88,16 @@ def panels(
     sharex: Share = False,
     sharey: Share = False,
 ) -> tuple[Figure, np.ndarray]:
-    """A figure of the house width and its axes, (rows, columns), without touching pyplot's global
-    state."""
+    """Make a figure of the house width and its axes, without touching pyplot's global state.
+
+    Args:
+        columns, rows: of the grid.
+        height: of a panel, in inches.
+        sharex, sharey: as in `Figure.subplots`.
+
+    Returns:
+        The figure, and its axes (rows, columns).
+    """
     figure = Figure(figsize=(WIDTH if columns > 1 else WIDTH * 0.62, height * rows))
     return figure, np.asarray(
         figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False)
@@ -88,17 +105,35 @@ def panels(
 
 
 def ramp(count: int) -> list[tuple[float, float, float, float]]:
-    """Colours for an ordered parameter, readable on light and dark: the middle of viridis."""
+    """Colours for an ordered parameter, readable on light and dark: the middle of viridis.
+
+    Args:
+        count: how many.
+
+    Returns:
+        RGBA colours.
+    """
     return [mpl.colormaps["viridis"](x) for x in np.linspace(0.15, 0.85, count)]
 
 
 def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: object) -> None:
-    """A shaded band, for the spread over seeds."""
+    """Draw a shaded band, for the spread over seeds.
+
+    Args:
+        axes: where to draw.
+        x, low, high: its course.
+        colour: of the band.
+    """
     axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
 def diagonal(axes: Axes, low: float, high: float) -> None:
-    """The line y = x between two values, in the colour of the axes."""
+    """Draw the line y = x between two values, in the colour of the axes.
+
+    Args:
+        axes: where to draw.
+        low, high: its ends.
+    """
     axes.plot(
         [low, high],
         [low, high],
@@ -111,8 +146,14 @@ def diagonal(axes: Axes, low: float, high: float) -> None:
 
 
 def sample_axis(axes: Axes, sizes: Iterable[float]) -> None:
-    """A logarithmic x axis whose ticks are the sample sizes that were run; above four, every other
-    one is labelled."""
+    """Make a logarithmic x axis whose ticks are the sample sizes that were run.
+
+    Above four, every other one is labelled.
+
+    Args:
+        axes: whose axis.
+        sizes: the sample sizes.
+    """
     ticks = sorted({float(n) for n in sizes}, reverse=True)
     shown = set(ticks if len(ticks) <= 4 else ticks[::2])
     axes.set_xscale("log")
@@ -121,7 +162,11 @@ def sample_axis(axes: Axes, sizes: Iterable[float]) -> None:
 
 
 def whole_ticks(axis: Axis) -> None:
-    """Ticks at whole numbers only, for an axis that counts."""
+    """Put ticks at whole numbers only, for an axis that counts.
+
+    Args:
+        axis: the axis.
+    """
     axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
@@ -135,9 +180,18 @@ def shared_legend(
     ] = "outside lower center",
     spare: Iterable[Axes] = (),
 ) -> None:
-    """One legend for several panels: what any of them draws, every label once. It stands in the
-    first place of the grid that has no panel (`spare`), and beside all panels where there is
-    none."""
+    """Draw one legend for several panels: what any of them draws, every label once.
+
+    It stands in the first place of the grid that has no panel (`spare`), and beside all panels
+    where there is none.
+
+    Args:
+        figure: the figure.
+        axes: the panels.
+        columns: of the legend.
+        loc: where it stands without a spare place.
+        spare: places of the grid without a panel.
+    """
     entries: dict[str, Any] = {}
     for one in axes:
         for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
@@ -151,5 +205,10 @@ def shared_legend(
 
 
 def legend_below(axes: Axes, columns: int = 1) -> None:
-    """The legend of one panel below it, off the data."""
+    """Draw the legend of one panel below it, off the data.
+
+    Args:
+        axes: the panel.
+        columns: of the legend.
+    """
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, fontsize=7)

@@ -1,8 +1,10 @@
-"""Writes one figure: light and dark PNG, PDF, the plotted numbers as CSV, and its provenance as
-JSON."""
+"""Writes one figure: pictures, the plotted numbers as CSV, and its provenance as JSON.
+
+The pictures are a light and a dark PNG and a PDF. CSV, JSON and the light PNG are worth keeping:
+the others follow from the CSV.
+"""
 
 import io
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from theorylab.files import write_atomically
-from theorylab.lab.table import Table
+from theorylab.files import digest, seal_record, write_atomically
 from theorylab.plotting.style import Mode, house_style
+from theorylab.records import record_text
+from theorylab.table import Table
+
+CSV_DIGEST = "csv_sha256"  # the key of a record that says which numbers it is about
+DPI = 144  # two pixels a point: on a page, half as many again as the pixels that a figure takes
 
 
 def write_figure(
@@ -23,14 +29,35 @@ def write_figure(
     draw: Callable[[Table], Figure],
     provenance: Mapping[str, Any],
 ) -> list[Path]:
-    """Draw `table` in both modes and write `name.{csv,png,dark.png,pdf,json}` to `folder`; the
-    paths written.
+    """Draw a table in both modes and write `name.{csv,png,dark.png,pdf,json}` to a folder.
 
     Every file is written atomically; the same table gives the same CSV bytes. The figure is drawn
-    from the CSV text itself, so it can show nothing that a reader of the CSV would not find.
+    from the CSV text itself, so it can show nothing that a reader of the CSV would not find. The
+    JSON says the digest of the CSV, so that numbers which are not these can be told.
+
+    Args:
+        folder: where to write.
+        name: of the files.
+        table: the plotted numbers.
+        draw: table -> Matplotlib figure.
+        provenance: what the JSON file says.
+
+    Returns:
+        The paths written.
     """
     text = table.to_csv()
-    files = {f"{name}.csv": text.encode()}
+    record = seal_record({**provenance, CSV_DIGEST: digest(text.encode())})
+    files = {
+        f"{name}.csv": text.encode(),
+        **pictures(name, text, draw),
+        f"{name}.json": record_text(record).encode(),
+    }
+    return write_files(folder, files)
+
+
+def pictures(name: str, text: str, draw: Callable[[Table], Figure]) -> dict[str, bytes]:
+    """The pictures of a figure by file name, drawn from the text of its CSV: PNG, dark PNG, PDF."""
+    files = {}
     modes: tuple[Mode, ...] = ("light", "dark")
     for mode in modes:
         with house_style(mode):
@@ -39,7 +66,11 @@ def write_figure(
             files[name + suffix] = _palette(_render(figure, "png"))
             if mode == "light":
                 files[f"{name}.pdf"] = _render(figure, "pdf")
-    files[f"{name}.json"] = (json.dumps(provenance, indent=1, ensure_ascii=False) + "\n").encode()
+    return files
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write files to a folder, each atomically; their paths."""
     for file, content in files.items():
         write_atomically(folder / file, content)
     return [folder / file for file in files]
@@ -47,14 +78,18 @@ def write_figure(
 
 def _render(figure: Figure, kind: str) -> bytes:
     out = io.BytesIO()
-    undated = {"CreationDate": None} if kind == "pdf" else {"Software": "theorylab"}
-    figure.savefig(out, format=kind, metadata=undated)
+    if kind == "pdf":
+        figure.savefig(out, format=kind, metadata={"CreationDate": None})
+    else:
+        figure.savefig(out, format=kind, dpi=DPI, metadata={"Software": "theorylab"})
     return out.getvalue()
 
 
 def _palette(png: bytes) -> bytes:
-    """The picture with 256 colours in place of 16 million: a quarter of the bytes, and no
-    difference to the eye."""
+    """The picture with 256 colours in place of 16 million.
+
+    It has a quarter of the bytes, and the eye sees no difference.
+    """
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     few = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette = few.getpalette() or []

@@ -1,9 +1,11 @@
-"""The report: one static site of every paper, figure, number and claim, with the documentation; and
-the verdicts."""
+"""The report: one static site of every paper, figure, number and claim.
+
+The documentation is on it too. The package also makes the records of verdicts.
+"""
 
 from theorylab.report.charts import charts
-from theorylab.report.paper_page import Room
-from theorylab.report.site import Site, Sources, build, require_tools
+from theorylab.report.room import Room, Sources
+from theorylab.report.site import Site, build, require_tools
 from theorylab.report.stock import Stock, take_stock
 from theorylab.report.verdicts import (
     Line,

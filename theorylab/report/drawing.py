@@ -1,5 +1,7 @@
-"""Everything that a page needs of one figure: numbers, pictures, charts, and the code that made
-them."""
+"""Everything that a page needs of one figure.
+
+That is numbers, pictures, charts, and the code that made them.
+"""
 
 import inspect
 import io
@@ -7,98 +9,82 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from theorylab.lab.paper import Figure, Paper
-from theorylab.lab.reproduce import figure_record
-from theorylab.lab.table import Table
+from theorylab.lab.paper import Figure
 from theorylab.plotting import house_style
 from theorylab.report.charts import Spec, charts
-from theorylab.report.stock import State, Stock
+from theorylab.report.origin import Numbers
+from theorylab.table import Table
 
-Mode = Literal["light", "dark"]
 _COLOURS = 64  # of a picture on the site: a quarter of the bytes, no visible difference
+_DPI = 160  # of a picture on the site
+_SHOWN = 125  # pixels of the page an inch
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure on its page: how many panels can be hovered over, how many rows its CSV has, why
-    it is not there.
+    """One figure on its page.
 
-    pictures: the PNG of each file that `write_picture` is still to write.
+    It says where the numbers come from, how many panels can be hovered over, how many rows the CSV
+    has, and why the figure is not there.
+
+    size: pixels on the page, width and height. pictures: the PNG of each file that `write_picture`
+    is still to write.
     """
 
     figure: Figure
-    state: State
-    record: Mapping[str, Any]
+    numbers: Numbers
     panels: int = 0
     rows: int = 0
+    size: tuple[int, int] = (0, 0)
     error: str = ""
     pictures: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def there(self) -> bool:
-        return self.state != "missing" and not self.error
+        """Whether the page can show the figure."""
+        return self.numbers.origin != "none" and not self.error
 
 
-def draw(stock: Stock, figure: Figure, gallery: Path, target: Path) -> Drawing:
-    """Write `name.csv` and `name.js` (the charts) to `target`, and bring the two pictures that
-    belong there.
+def draw(figure: Figure, numbers: Numbers, target: Path) -> Drawing:
+    """Write the numbers, the charts and the two pictures of a figure to `target`.
 
-    A picture that `reproduce` drew from the very same numbers is taken from `gallery`; the others
-    are drawn here.
+    All are of the same numbers: `name.csv`, `name.js` (the charts) and the pictures beside them.
     """
-    state = stock.state(figure.needs)
-    if state == "missing":
-        return Drawing(figure, state, {})
-    used = {n: stock.results[n] for n in figure.needs}
-    record = figure_record(stock.paper, figure, stock.preset, used)
+    if numbers.origin == "none":
+        return Drawing(figure, numbers, error=numbers.fault)
     try:
-        text = figure.table(used, stock.preset).to_csv()
-        table = Table.from_csv(text)
+        table = Table.from_csv(numbers.text)
         with house_style("light"):
-            drawn = figure.draw(table)
-            specs = charts(drawn)
-        target.mkdir(parents=True, exist_ok=True)
-        pictures = _pictures(stock.paper, figure, text, drawn, gallery, target)
-    # stale results may not suit today's drawing: say so on the page, go on with the others
+            light = figure.draw(table)
+            specs = charts(light)
+            pictures = {target / f"{figure.name}.webp": _render(light)}
+        with house_style("dark"):
+            dark = figure.draw(Table.from_csv(numbers.text))
+            pictures[target / f"{figure.name}.dark.webp"] = _render(dark)
+    # older numbers may not suit today's drawing: say so on the page, go on with the others
     except Exception as error:
-        if state == "fresh":
+        if not numbers.stale:
             raise
-        return Drawing(figure, state, record, error=f"{type(error).__name__}: {error}")
-    (target / f"{figure.name}.csv").write_text(text)
+        return Drawing(figure, numbers, error=f"{type(error).__name__}: {error}")
+    target.mkdir(parents=True, exist_ok=True)
+    (target / f"{figure.name}.csv").write_text(numbers.text)
     (target / f"{figure.name}.js").write_text(
         f"theorylabCharts[{json.dumps(figure.name)}] = {_json(specs)};\n"
     )
-    return Drawing(figure, state, record, len(specs), len(table), pictures=pictures)
+    width, height = light.get_size_inches()
+    size = (round(_SHOWN * width), round(_SHOWN * height))
+    return Drawing(figure, numbers, len(specs), len(table), size, pictures=pictures)
 
 
 def _json(specs: list[Spec]) -> str:
     return json.dumps(specs, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _pictures(
-    paper: Paper, figure: Figure, text: str, drawn: Any, gallery: Path, target: Path
-) -> Mapping[Path, bytes]:
-    known = gallery / paper.slug / f"{figure.name}.csv"
-    same = known.is_file() and known.read_text() == text
-    found = {}
-    for mode, suffix in (("light", ""), ("dark", ".dark")):
-        committed = gallery / paper.slug / f"{figure.name}{suffix}.png"
-        if same and committed.is_file():
-            content = committed.read_bytes()
-        else:
-            content = _render(figure, text, drawn if mode == "light" else None, mode)
-        found[target / f"{figure.name}{suffix}.webp"] = content
-    return found
-
-
-def _render(figure: Figure, text: str, drawn: Any, mode: Any) -> bytes:
+def _render(drawn: Any) -> bytes:
     out = io.BytesIO()
-    with house_style(mode):
-        (drawn or figure.draw(Table.from_csv(text))).savefig(
-            out, format="png", metadata={"Software": "theorylab"}
-        )
+    drawn.savefig(out, format="png", dpi=_DPI, metadata={"Software": "theorylab"})
     return out.getvalue()
 
 
@@ -111,8 +97,10 @@ def write_picture(path: Path, png: bytes) -> None:
 
 
 def source(function: Any) -> str:
-    """The code of a function, or of what a partial or a closure wraps; empty when Python cannot
-    tell."""
+    """The code of a function, or of what a partial or a closure wraps.
+
+    Empty when Python cannot tell.
+    """
     try:
         return inspect.getsource(getattr(function, "func", function))
     except (OSError, TypeError):

@@ -1,5 +1,6 @@
 """The little HTML that the pages are made of. Text is escaped here and nowhere else."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -19,6 +20,8 @@ _COLOURS = {
     "unsupported": "bad",
     "fresh": "good",
 }
+_KEY = 32  # characters of a text by which a table sorts it
+_CODE = re.compile(r"`([^`]+)`")
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,46 @@ def badge(status: str, text: str = "") -> Raw:
 
 
 def link(target: str, text: str) -> Raw:
+    """A link to a page or a place on one."""
     return Raw(f'<a href="{escape(target, quote=True)}">{escape(text)}</a>', text)
 
 
-def cell(value: Any) -> str:
-    """One cell of a table. A number is shown short and sorted by its value."""
+def rich(text: str) -> str:
+    """Text of a room as HTML: nothing in it is markup, but code between backticks."""
+    return _CODE.sub(r"<code>\1</code>", escape(" ".join(text.split())))
+
+
+def small(text: str) -> str:
+    """A second line in a cell, quieter than the first; nothing for an empty text."""
+    return f'<span class="tl-small">{rich(text)}</span>' if text else ""
+
+
+def whole(text: str, key: str = "") -> Raw:
+    """Text in which no line is broken after a hyphen, such as a number with its bounds."""
+    parts = (
+        f'<span class="tl-whole">{escape(part)}</span>' if "-" in part else escape(part)
+        for part in text.split(", ")
+    )
+    return Raw(", ".join(parts), key or None)
+
+
+def cell(value: Any, label: str = "") -> str:
+    """One cell of a table.
+
+    It says its column's name where a narrow screen shows it as a card. A number is shown short and
+    sorted by its value.
+    """
+    named = f' data-label="{escape(label, quote=True)}"' if label else ""
     if isinstance(value, Raw):
-        key = "" if value.key is None else f' data-sort="{escape(str(value.key), quote=True)}"'
-        return f"<td{_long(value.key)}{key}>{value.html}</td>"
-    if isinstance(value, float):
-        return f'<td class="tl-number" data-sort="{value!r}">{value:.4g}</td>'
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f'<td class="tl-number" data-sort="{value}">{value:,}</td>'
-    return f"<td{_long(value)}>{'' if value is None else escape(str(value))}</td>"
+        key = (
+            "" if value.key is None else f' data-sort="{escape(str(value.key)[:_KEY], quote=True)}"'
+        )
+        return f"<td{_long(value.key)}{key}{named}>{value.html}</td>"
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        shown = f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
+        return f'<td class="tl-number" data-sort="{value!r}"{named}>{shown}</td>'
+    shown = "" if value is None else rich(str(value))
+    return f"<td{_long(value)}{named}>{shown}</td>"
 
 
 def _long(text: Any) -> str:
@@ -58,22 +88,51 @@ def _long(text: Any) -> str:
     return ' class="tl-long"' if isinstance(text, str) and len(text) > 45 else ""
 
 
-def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table that sorts by a click or the Enter key on a column's head; it scrolls sideways on a
-    narrow screen."""
-    head = "".join(f'<th scope="col">{escape(c)}</th>' for c in columns)
-    body = "\n".join(f"<tr>{''.join(cell(v) for v in row)}</tr>" for row in rows)
+def table(
+    caption: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    kind: str = "",
+    heard: bool = False,
+) -> str:
+    """A table that sorts by a click or the Enter key on a column's head.
+
+    On a narrow screen it scrolls sideways; of the kind "tl-cards" every row becomes a card there
+    instead.
+
+    heard: the caption is for screen readers alone, as the heading above says the same.
+    """
+    found = [list(row) for row in rows]
+    numbers = [
+        bool(found) and all(isinstance(row[i], float | int | None) for row in found)
+        for i in range(len(columns))
+    ]
+    head = "".join(
+        f'<th role="columnheader" scope="col"{_number(right)}>{escape(c)}</th>'
+        for c, right in zip(columns, numbers, strict=True)
+    )
+    body = "\n".join(f"<tr>{''.join(map(cell, row, columns))}</tr>" for row in found)
     name = escape(caption, quote=True)
     return (
-        f'<div class="tl-scroll" tabindex="0" role="region" aria-label="{name}">\n'
-        f'<table class="sortable asc" data-md-skip><caption>{escape(caption)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n"
+        f'<div class="tl-scroll {kind}" tabindex="0" role="region" aria-label="{name}">\n'
+        f'<table class="sortable asc" data-md-skip><caption{_heard(heard)}>'
+        f"{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
+        f"<tbody>\n{body}\n</tbody></table></div>\n"
     )
+
+
+def _heard(only: bool) -> str:
+    return ' class="tl-heard"' if only else ""
+
+
+def _number(right: bool) -> str:
+    return ' class="tl-number"' if right else ""
 
 
 def facts(pairs: Mapping[str, Any]) -> str:
     """A list of names and values."""
-    items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in pairs.items())
+    items = "".join(f"<dt>{escape(k)}</dt><dd>{rich(str(v))}</dd>" for k, v in pairs.items())
     return f'<dl class="tl-facts">{items}</dl>\n'
 
 
@@ -92,6 +151,7 @@ def pre(text: str) -> str:
     return f'<pre class="tl-code" tabindex="0"><code>{escape(text.strip())}</code></pre>\n'
 
 
-def prose(text: str) -> str:
-    """Plain text as a paragraph in which nothing is markup."""
-    return f"<p>{escape(' '.join(text.split()))}</p>\n"
+def prose(text: str, kind: str = "") -> str:
+    """Plain text as a paragraph in which nothing is markup but code between backticks."""
+    said = f' class="{kind}"' if kind else ""
+    return f"<p{said}>{rich(text)}</p>\n"

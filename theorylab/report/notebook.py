@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import theorylab
-from theorylab.lab.table import html_table
+from theorylab.table import html_table
 
 PACKAGES = (
     "ntk",
@@ -50,8 +50,10 @@ def _field(value: Any) -> tuple[str, str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Show the dataclasses of the numerical packages by `describe`, unless they have a display of
-    their own."""
+    """Show the dataclasses of the numerical packages by `describe`.
+
+    Those that have a display of their own keep it.
+    """
     html = shell.display_formatter.formatters["text/html"]
     for package in PACKAGES:
         module = getattr(theorylab, package)

@@ -1,5 +1,6 @@
-"""Builds the static site: pages from the store and the registry, the documentation around them,
-Zensical to render.
+"""Builds the static site.
+
+Pages come from the store and the registry, with the documentation around them; Zensical renders.
 
 Zensical makes the pages, mkdocstrings the reference, Vega-Lite (from vl-convert) the charts.
 Nothing is loaded from a network when the site is read; a browser can open it from the disk.
@@ -13,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -23,15 +23,11 @@ from typing import Any
 import theorylab
 from theorylab.errors import InputError
 from theorylab.lab.paper import Paper
-from theorylab.lab.replication_file import committed
-from theorylab.lab.store import Store
-from theorylab.report.drawing import draw, write_picture
-from theorylab.report.overview import benchmark_page, environment_page, index_page
-from theorylab.report.paper_page import Room, missing_page, paper_page
-from theorylab.report.stock import take_stock
-from theorylab.report.verdicts import record_of
+from theorylab.report.benchmarks import benchmark_page
+from theorylab.report.overview import environment_page, index_page
+from theorylab.report.paper_page import missing_page, paper_page
+from theorylab.report.room import ROOT, Room, Sources, furnish
 
-ROOT = Path(theorylab.__file__).parents[1]
 ASSETS = Path(__file__).parent / "assets"
 _NEEDED = {
     "zensical": "zensical",
@@ -39,20 +35,6 @@ _NEEDED = {
     "vl_convert": "vl-convert-python",
 }
 _SHIM = re.compile(r"https://unpkg\.com/iframe-worker/shim")
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where the parts of the site come from.
-
-    gallery: pictures that `reproduce` drew; those of the same numbers are taken over instead of
-    being drawn again.
-    """
-
-    store: Path
-    gallery: Path = ROOT / "figures"
-    docs: Path = ROOT / "docs"
-    benchmarks: Path = ROOT / "benchmarks" / "results"
 
 
 @dataclass(frozen=True)
@@ -70,32 +52,6 @@ def require_tools() -> None:
     absent = [package for module, package in _NEEDED.items() if find_spec(module) is None]
     if absent:
         raise InputError(f"the report needs {', '.join(absent)}: pip install 'theorylab[docs]'")
-
-
-def furnish(paper: Paper, preset_name: str, seed: int, sources: Sources, target: Path) -> Room:
-    """Take stock of a paper, judge its claims and draw its figures into `target`; nothing is
-    computed."""
-    preset = paper.preset(preset_name, seed)
-    stock = take_stock(paper, preset, Store(sources.store))
-    judged = []
-    for claim in paper.claims:
-        state = stock.state(claim.needs)
-        verdict = None
-        if preset_name not in claim.presets or state != "missing":
-            try:
-                verdict = claim.evaluate(stock.results, preset)
-            # results of older code may lack what today's claim reads; the page says "not computed"
-            except Exception:
-                if state == "fresh":
-                    raise
-        judged.append((claim, verdict))
-    drawings = [draw(stock, figure, sources.gallery, target) for figure in paper.figures]
-    with ThreadPoolExecutor() as pool:  # encoding releases the interpreter
-        pictures = [picture for drawing in drawings for picture in drawing.pictures.items()]
-        list(pool.map(lambda picture: write_picture(*picture), pictures))
-    record = record_of(paper, preset, judged, stock.results)
-    claims = committed(record["claims"], paper, preset, sources.gallery)
-    return Room(paper, stock, {**record, "claims": claims}, drawings)
 
 
 def write_pages(
@@ -144,8 +100,9 @@ def build(
     reference: bool = True,
     command: str = "theorylab report",
 ) -> Site:
-    """Build the site into `out`, replacing an earlier one. Raises `InputError` for a folder of
-    something else.
+    """Build the site into `out`, replacing an earlier one.
+
+    Raises `InputError` for a folder of something else.
 
     reference: add the reference of the Python packages, made from their docstrings.
     """
@@ -157,7 +114,8 @@ def build(
         shown = write_pages(pages, titles, rooms, sources, preset, seed, command)
         _vega(pages / "assets" / "vega.js")
         packages = _reference(pages) if reference else []
-        _configure(Path(work), _navigation(pages, titles, packages))
+        there = {slug: title for slug, title in titles.items() if slug in shown}
+        _configure(Path(work), _navigation(pages, there, packages))
         _run_zensical(Path(work))
         site = Path(work) / "site"
         _finish(site)
@@ -184,8 +142,10 @@ def _clear(out: Path) -> None:
 
 
 def _vega(path: Path) -> None:
-    """Vega, Vega-Lite and Vega-Embed as one script, made once by vl-convert and kept in the user's
-    cache."""
+    """Vega, Vega-Lite and Vega-Embed as one script.
+
+    It is made once by vl-convert and kept in the user's cache.
+    """
     import pooch
     import vl_convert
 
@@ -222,7 +182,7 @@ def _title(path: Path) -> str:
 def _navigation(pages: Path, titles: Mapping[str, str], packages: Sequence[str]) -> list[Any]:
     """Start, papers, tutorials, guides, reference: what the documentation's folders hold."""
     nav: list[Any] = [
-        {"Verdicts": "index.md"},
+        {"Overview": "index.md"},
         {"Papers": [{_brief(t): f"papers/{s}.md"} for s, t in titles.items()]},
     ]
     for folder, name in (("tutorials", "Tutorials"), ("guides", "Guides")):
@@ -264,12 +224,16 @@ def _run_zensical(work: Path) -> None:
 
 
 def _finish(site: Path) -> None:
-    """Point the one remote script (search without a server) to our copy of it, and sign the
-    folder."""
+    """Point the one remote script to our copy of it, and sign the folder.
+
+    The script searches without a server.
+    """
     for page in site.rglob("*.html"):
         text = page.read_text()
         up = "../" * (len(page.relative_to(site).parts) - 1) or "./"
         page.write_text(_SHIM.sub(f"{up}assets/iframe-worker.js", text))
     # the same as search.js, which also works from a disk
     (site / "search.json").unlink(missing_ok=True)
+    # the look of another theme
+    shutil.rmtree(site / "assets" / "stylesheets" / "classic", ignore_errors=True)
     (site / MARK).write_text("made by `theorylab report`; the folder is replaced by the next one\n")

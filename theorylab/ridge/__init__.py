@@ -1,5 +1,4 @@
-"""Kernel and linear ridge regression: whole penalty paths, generalised cross-validation,
-leave-one-out.
+"""Kernel and linear ridge regression: penalty paths, cross-validation, leave-one-out.
 
     path = KernelRidgePath.fit(K, Y)            # one float64 eigendecomposition
     path.gcv(alphas), path.loo(alphas)          # every quantity for a vector of penalties

@@ -1,9 +1,10 @@
-"""Norm-based generalisation bounds: the baselines that "More Than a Toy" shows to miss how risk
-falls with N.
+"""Norm-based generalisation bounds, which "More Than a Toy" shows to miss how risk falls with N.
 
 Both are uniform-convergence complexities of the smallest kernel ball that holds the ridge fit. The
 paper's exact constant is unknown; these are the standard forms, and no claim should rest on their
 constants.
+
+Source: Bartlett & Mendelson 2002; Arora et al. 2019; compared in Wei, Hu & Steinhardt 2022.
 """
 
 from typing import Any, Literal
@@ -26,18 +27,28 @@ def norm_bound(
     *,
     variant: Variant = "rademacher",
 ) -> Float[Array, " l"]:
-    """Train risk + complexity of the kernel ridge fit for each penalty, shape (L,).
+    """Train risk plus complexity of the kernel ridge fit, for each penalty.
 
-    With ‖f‖² = Y^T K (K + N alpha)^{-2} Y summed over outputs (Y^T K^{-1} Y at alpha = 0), the
-    complexity is
+    Use it as a baseline; an estimate of the risk is `KernelRidgePath.gcv`. With ‖f‖² = Y^T K (K + N
+    alpha)^{-2} Y summed over outputs (Y^T K^{-1} Y at alpha = 0), the complexity is
 
-    * "rademacher": sqrt(‖f‖² tr K) / N, the complexity of the ball of radius ‖f‖ (Bartlett &
-      Mendelson 2002);
-    * "arora": sqrt(2 ‖f‖² / N) (Arora et al. 2019), which takes k(x, x) to be about 1: normalise K
-      first.
+    - "rademacher": sqrt(‖f‖² tr K) / N, the complexity of the ball of radius ‖f‖;
+    - "arora": sqrt(2 ‖f‖² / N), which takes k(x, x) to be about 1: normalise K first.
+
+    Args:
+        K: (N, N) kernel between the training samples, not divided by N.
+        Y: (N, C) or (N,) targets.
+        alphas: a scalar or (L,) penalties >= 0, normalised convention.
+        variant: "rademacher" or "arora".
+
+    Returns:
+        (L,).
 
     Raises:
         InputError: as `KernelRidgePath.fit`; an unknown variant.
+
+    Source:
+        "rademacher": Bartlett & Mendelson 2002; "arora": Arora et al. 2019.
     """
     checks.choice("variant", variant, ("rademacher", "arora"))
     return path_norm_bound(KernelRidgePath.fit(K, Y), alphas, variant=variant)
@@ -46,7 +57,22 @@ def norm_bound(
 def path_norm_bound(
     path: RidgePathBase, alphas: Any, *, variant: Variant = "rademacher"
 ) -> Float[Array, " l"]:
-    """`norm_bound` of a path that is already fitted: no second decomposition."""
+    """The bound `norm_bound` of a path that is already fitted, without a second decomposition.
+
+    Args:
+        path: a fitted `KernelRidgePath` or `RidgePath`.
+        alphas: a scalar or (L,) penalties >= 0, normalised convention.
+        variant: "rademacher" or "arora".
+
+    Returns:
+        (L,).
+
+    Raises:
+        InputError: something that is no fitted path, bad penalties, an unknown variant.
+
+    Source:
+        See `norm_bound`.
+    """
     checks.instance("path", path, RidgePathBase, FITTED)
     checks.choice("variant", variant, ("rademacher", "arora"))
     norm2 = path.norm2(alphas)

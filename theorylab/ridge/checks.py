@@ -18,8 +18,10 @@ def require_targets(Y: Any, n: int, *, of: str, values: bool = True) -> None:
 
 
 def require_problem(n: int, weights: Any, center: Any, check: Any) -> None:
-    """Refuse options of a fit: sample weights that are not (N,) and positive, an intercept of one
-    sample."""
+    """Refuse options of a fit.
+
+    These are sample weights that are not (N,) and positive, and an intercept of one sample.
+    """
     checks.flag("check", check)
     if weights is not None:
         checks.positive("weights", weights, shape=(n,))

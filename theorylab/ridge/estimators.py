@@ -1,8 +1,9 @@
-"""scikit-learn estimators whose penalty is chosen by GCV or exact leave-one-out. Needs the
-`sklearn` extra.
+"""Estimators for scikit-learn whose penalty is chosen by GCV or exact leave-one-out.
 
-`alphas` are in theorylab's normalised convention (1/N)‖y - f‖² + alpha ‖f‖²; scikit-learn's alpha
-is N * alpha.
+They need the `sklearn` extra. `alphas` are in theorylab's normalised convention (1/N)‖y - f‖² +
+alpha ‖f‖²; scikit-learn's alpha is N * alpha.
+
+Source: GCV, Craven & Wahba 1978; exact leave-one-out, Allen 1974 (PRESS).
 """
 
 from collections.abc import Callable
@@ -27,8 +28,10 @@ except ImportError as error:
 
 
 class _SelectedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """What both estimators share: validation of (X, y, sample_weight), selection, and the shapes of
-    their results."""
+    """What both estimators share.
+
+    It validates (X, y, sample_weight), selects the penalty, and shapes the results.
+    """
 
     alphas: Any
     criterion: Criterion
@@ -73,32 +76,46 @@ class _SelectedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
 
 class KernelRidgeGCV(_SelectedRidge):
-    """Kernel ridge regression that selects its penalty by GCV: one eigendecomposition, no refits.
+    """Kernel ridge regression with a penalty chosen by GCV: one eigendecomposition, no refits.
 
-    Parameters
-    ----------
-    alphas : array (L,) or None
-        Penalties offered, >= 0, normalised convention (scikit-learn's is N * alpha); None: 40
-        relative to tr K / N.
-    kernel : str or callable
-        A name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function (N, P),
-        (M, P) -> (N, M) that returns the whole kernel matrix (unlike scikit-learn's, which takes
-        one pair of rows).
-    gamma, degree, coef0, kernel_params
-        Parameters of the named kernel, as in `sklearn.kernel_ridge.KernelRidge`; kernel_params also
-        go to a callable.
-    criterion : "gcv" or "loo"
-    alpha_per_target : one penalty for each output
-    fit_intercept : fit an unpenalised intercept (KernelRidge has none)
+    Use it in scikit-learn pipelines. For arrays without scikit-learn use `KernelRidgePath`; where
+    leverages differ between samples, criterion "loo".
 
-    Attributes
-    ----------
-    alpha_, best_score_ : selected penalty and its criterion (arrays (C,) if per target)
-    dual_coef_ (N,) or (N, C), intercept_, X_fit_ ; path_ : the `KernelRidgePath`; selection_ : the
-    whole curve.
+    Args:
+        alphas: (L,) penalties offered, >= 0, normalised convention (scikit-learn's is N * alpha);
+            None for 40 relative to tr K / N.
+        kernel: a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function
+            (N, P), (M, P) -> (N, M) that returns the whole kernel matrix (unlike scikit-learn's,
+            which takes one pair of rows).
+        gamma: parameter of the named kernel, as in `sklearn.kernel_ridge.KernelRidge`.
+        degree: parameter of the named kernel.
+        coef0: parameter of the named kernel.
+        kernel_params: further parameters of the named kernel, or of a function.
+        criterion: "gcv" or "loo".
+        alpha_per_target: one penalty for each output.
+        fit_intercept: fit an unpenalised intercept (`KernelRidge` has none).
+
+    Attributes:
+        alpha_, best_score_: selected penalty and its criterion (arrays (C,) if per target).
+        dual_coef_, intercept_, X_fit_: (N,) or (N, C), the intercept, and the training samples.
+        path_: the `KernelRidgePath`.
+        selection_: the whole curve, a `Selection`.
+
+    Raises:
+        InputError: from `fit`, as `KernelRidgePath.fit`; scikit-learn's own errors for its checks.
+
+    Examples:
+        >>> import numpy as np
+        >>> x = np.linspace(-1, 1, 30)[:, None]
+        >>> y = np.sin(3 * x[:, 0])
+        >>> model = KernelRidgeGCV(kernel="rbf", gamma=2.0).fit(x, y)
+        >>> bool(np.abs(model.predict(x) - y).max() < 1e-2)
+        True
+        >>> model.selection_.criterion
+        'gcv'
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         alphas: Any = None,
         *,
@@ -166,22 +183,25 @@ class KernelRidgeGCV(_SelectedRidge):
 
 
 class RidgeGCV(_SelectedRidge):
-    """Linear ridge regression that selects its penalty by GCV: one singular value decomposition, no
-    refits.
+    """Linear ridge regression that selects its penalty by GCV, by one decomposition, no refits.
 
-    Parameters
-    ----------
-    alphas : array (L,) or None
-        Penalties offered, >= 0, normalised convention (`RidgeCV`'s is N * alpha); None: 40 relative
-        to tr XX^T / N.
-    criterion : "gcv" or "loo"
-    alpha_per_target : one penalty for each output
-    fit_intercept : fit an unpenalised intercept
+    Use it in scikit-learn pipelines. For arrays without scikit-learn use `RidgePath`.
 
-    Attributes
-    ----------
-    alpha_, best_score_ : selected penalty and its criterion (arrays (C,) if per target)
-    coef_ (P,) or (C, P), intercept_ ; path_ : the `RidgePath`; selection_ : the whole curve.
+    Args:
+        alphas: (L,) penalties offered, >= 0, normalised convention (`RidgeCV`'s is N * alpha); None
+            for 40 relative to tr XX^T / N.
+        criterion: "gcv" or "loo".
+        alpha_per_target: one penalty for each output.
+        fit_intercept: fit an unpenalised intercept.
+
+    Attributes:
+        alpha_, best_score_: selected penalty and its criterion (arrays (C,) if per target).
+        coef_, intercept_: (P,) or (C, P), and the intercept.
+        path_: the `RidgePath`.
+        selection_: the whole curve, a `Selection`.
+
+    Raises:
+        InputError: from `fit`, as `RidgePath.fit`; scikit-learn's own errors for its checks.
     """
 
     def __init__(

@@ -1,4 +1,8 @@
-"""Kernel ridge regression for a whole vector of penalties from one float64 eigendecomposition."""
+"""Kernel ridge regression for a whole vector of penalties from one float64 eigendecomposition.
+
+Source: GCV, Craven & Wahba 1978; leave-one-out, Allen 1974 (PRESS); as predictors of real risks,
+Wei, Hu & Steinhardt 2022.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +30,11 @@ from theorylab.ridge.path import RidgePathBase, reflect, unit_root
 @register()
 @dataclass(frozen=True)
 class KernelRidgePath(RidgePathBase):
-    """Kernel ridge path of K (N, N) and Y (N, C): build it with `KernelRidgePath.fit`."""
+    """Kernel ridge path of K (N, N) and Y (N, C).
+
+    Build it with `KernelRidgePath.fit`; its methods evaluate GCV, leave-one-out, degrees of freedom
+    and predictions for a whole vector of penalties.
+    """
 
     @classmethod
     def fit(
@@ -38,25 +46,48 @@ class KernelRidgePath(RidgePathBase):
         center: bool = False,
         check: bool = True,
     ) -> "KernelRidgePath":
-        """Decompose once (9 N³ flops or so); every penalty then costs O(N² C).
+        """Decompose the kernel once, about 9 N³ flops; every penalty then costs O(N² C).
+
+        Use it up to N of about 30,000, and for many penalties. For one penalty, or up to about ten,
+        `solve_ridge` is cheaper; for kernels known by products only, `gcv_slq`; for few features P
+        < N, `RidgePath`. Under jit the whole path is traced. Gradients with respect to Y and alpha
+        are safe; through K they pass the eigenvectors and are NaN for repeated eigenvalues: use
+        `gcv_score` (no eigenvectors) for kernel learning.
 
         Args:
-            K: kernel between the N training samples, *not* divided by N. Its dtype tells how far
-                its eigenvalues can be trusted: a float32 kernel is refused where alpha + λ_N < 1e-7
-                λ_1.
+            K: (N, N) kernel between the training samples, *not* divided by N. Its dtype tells how
+                far its eigenvalues can be trusted: a float32 kernel is refused where alpha + λ_N <
+                1e-7 λ_1.
             Y: targets (N, C); (N,) counts as one output.
-            weights: positive sample weights w_i of the squared errors (default 1, not normalised).
+            weights: (N,) positive sample weights w_i of the squared errors (default 1, not
+                normalised).
             center: fit an unpenalised intercept along.
             check: refuse bad input (below). Off, negative eigenvalues are set to zero and nothing
                 is said. Under jit, vmap and grad only shapes can be checked.
 
-        Under jit the whole path is traced. Gradients with respect to Y and alpha are safe; through
-        K they pass the eigenvectors and are NaN for repeated eigenvalues: use `gcv_score` (no
-        eigenvectors) for kernel learning.
+        Returns:
+            A `KernelRidgePath`.
 
         Raises:
-            InputError: non-square, non-symmetric, not positive semi-definite beyond rounding,
-            non-finite, mismatched.
+            InputError: a kernel that is not square, symmetric, finite and positive semi-definite
+                beyond rounding, or targets and weights that do not match it.
+
+        Source:
+            Wei, Hu & Steinhardt 2022 (arXiv 2203.06176), whose λ is alpha here.
+
+        Examples:
+            >>> import numpy as np
+            >>> rng = np.random.default_rng(0)
+            >>> x = rng.normal(size=(50, 3))
+            >>> y = x @ [1.0, 2.0, 3.0] + rng.normal(size=50)
+            >>> path = KernelRidgePath.fit(x @ x.T, y)
+            >>> alphas = path.scale * np.array([1e-4, 1e-2, 1.0])
+            >>> path.gcv(alphas).shape, path.predict(x[:2] @ x.T, alphas).shape
+            ((3,), (3, 2, 1))
+            >>> np.round(path.dof(alphas), 2).tolist()
+            [3.0, 2.91, 0.74]
+            >>> round(path.select("gcv", alphas).alpha / path.scale, 6)
+            0.0001
         """
         checks.symmetric("K", K, values=checks.flag("check", check))
         n = np.shape(K)[0]
@@ -68,8 +99,18 @@ class KernelRidgePath(RidgePathBase):
     def predict(
         self, K_test: Float[ArrayLike, "m n"], alphas: Float[ArrayLike, " l"]
     ) -> Float[Array, "l m c"]:
-        """Predictions at M points from their kernel K_test (M, N) to the training samples, shape
-        (L, M, C)."""
+        """Predictions at M points from their kernel to the training samples.
+
+        Args:
+            K_test: (M, N), test by train, not divided by N.
+            alphas: a scalar or (L,) penalties >= 0.
+
+        Returns:
+            (L, M, C), the intercept included.
+
+        Raises:
+            InputError: a kernel of another shape or that is not finite, or bad penalties.
+        """
         checks.finite("K_test", K_test, ndim=2)
         if np.shape(K_test)[1] != self.n:
             raise InputError(
@@ -92,8 +133,10 @@ class KernelRidgePath(RidgePathBase):
 def _prepare(
     K: Array, Y: Array, weights: Array | None, center: bool
 ) -> tuple[Array, Array, Array, Array]:
-    """The symmetric matrix to decompose, weighted targets, root weights and the unpenalised
-    direction."""
+    """The symmetric matrix to decompose, and the weighted problem that goes with it.
+
+    These are targets, root weights and the unpenalised direction.
+    """
     Y = Y[:, None] if Y.ndim == 1 else Y
     n = K.shape[0]
     root = jnp.ones(n) if weights is None else jnp.sqrt(weights)
@@ -129,8 +172,10 @@ def _assemble(
     *,
     center: bool,
 ) -> dict[str, Any]:
-    """Array fields of the path; eigenvalues up to `noise` become zero, so that alpha = 0 knows the
-    rank."""
+    """Array fields of the path.
+
+    Eigenvalues up to `noise` become zero, so that alpha = 0 knows the rank.
+    """
     n = K.shape[0]
     if center:
         vectors = reflect(direction, jnp.concatenate([jnp.zeros((1, n - 1)), vectors]))

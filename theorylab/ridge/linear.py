@@ -1,5 +1,7 @@
-"""Linear ridge regression for a whole vector of penalties from one float64 singular value
-decomposition."""
+"""Linear ridge regression for a whole vector of penalties from one float64 SVD.
+
+Source: GCV, Craven & Wahba 1978; leave-one-out, Allen 1974 (PRESS).
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +25,13 @@ from theorylab.ridge.path import RidgePathBase, reflect, unit_root
 @register()
 @dataclass(frozen=True)
 class RidgePath(RidgePathBase):
-    """Ridge path of X (N, P) and Y (N, C), P below or above N: build it with `RidgePath.fit`."""
+    """Ridge path of X (N, P) and Y (N, C), with P below or above N.
+
+    Build it with `RidgePath.fit`; its methods are those of `KernelRidgePath`, and `coef`.
+
+    Attributes:
+        right: (M, P) right singular vectors.
+    """
 
     right: Float[Array, "m p"]  # right singular vectors
 
@@ -37,21 +45,38 @@ class RidgePath(RidgePathBase):
         center: bool = False,
         check: bool = True,
     ) -> "RidgePath":
-        """Decompose once: the thin SVD of X, which does not square its condition number as K = X
-        X^T would.
+        """Decompose the features once by their thin SVD.
 
-        Same quantities as `KernelRidgePath.fit(X @ X.T, Y)`, plus `coef`. Singular values below
-        float64 rounding count as zero; at alpha = 0 the fit is the minimum-norm least-squares one.
+        Use it for P features up to some ten thousand. It does not square the condition number as K
+        = X X^T would, and gives the same quantities as `KernelRidgePath.fit(X @ X.T, Y)`, plus
+        `coef`. Where P is much larger than N and X is only known by its kernel, use that. Singular
+        values below float64 rounding count as zero; at alpha = 0 the fit is the minimum-norm
+        least-squares one.
 
         Args:
-            X: features (N, P), one row per sample.
+            X: (N, P) features, one row per sample.
             Y: targets (N, C); (N,) counts as one output.
-            weights: positive sample weights w_i of the squared errors (default 1, not normalised).
+            weights: (N,) positive sample weights w_i of the squared errors (default 1, not
+                normalised).
             center: fit an unpenalised intercept along (the columns of X are then centred within).
             check: refuse non-finite input. Under jit, vmap and grad only shapes can be checked.
 
+        Returns:
+            A `RidgePath`.
+
         Raises:
             InputError: empty, non-finite or mismatched arrays.
+
+        Source:
+            Craven & Wahba 1978 (GCV); scikit-learn's `Ridge(alpha=N * alpha)` has the same
+            coefficients.
+
+        Examples:
+            >>> import numpy as np
+            >>> x = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+            >>> path = RidgePath.fit(x, np.array([1.0, 2.0, 3.0]))
+            >>> np.round(path.coef([0.0, 1.0])[:, :, 0], 4).tolist()
+            [[1.0, 2.0], [0.625, 0.875]]
         """
         (checks.finite if checks.flag("check", check) else checks.real)("X", X, ndim=2)
         n = np.shape(X)[0]
@@ -62,13 +87,31 @@ class RidgePath(RidgePathBase):
 
     @float64_inside
     def coef(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l p c"]:
-        """Coefficients β with f(x) = x^T β (+ intercept), shape (L, P, C)."""
+        """Coefficients β with f(x) = x^T β (+ intercept).
+
+        Args:
+            alphas: a scalar or (L,) penalties >= 0.
+
+        Returns:
+            (L, P, C).
+        """
         return self._fit(self._penalties(alphas))
 
     def predict(
         self, X_test: Float[ArrayLike, "m p"], alphas: Float[ArrayLike, " l"]
     ) -> Float[Array, "l m c"]:
-        """Predictions at the rows of X_test (M, P), shape (L, M, C)."""
+        """Predictions at M points from their features.
+
+        Args:
+            X_test: (M, P).
+            alphas: a scalar or (L,) penalties >= 0.
+
+        Returns:
+            (L, M, C), the intercept included.
+
+        Raises:
+            InputError: features of another width or that are not finite, or bad penalties.
+        """
         checks.finite("X_test", X_test, ndim=2)
         features = self.right.shape[1]
         if np.shape(X_test)[1] != features:

@@ -1,5 +1,6 @@
-"""The algebra of ridge regression in its own eigenbasis: pure functions of the modes and a vector
-of penalties.
+"""The algebra of ridge regression in its own eigenbasis.
+
+These are pure functions of the modes and a vector of penalties.
 
 Every linear smoother here has the form I - S = U diag(alpha / (v + alpha)) U^T (+ the same at v = 0
 on the rest). All ratios (GCV, LOO, d kappa) are computed from the *rescaled* weights w = (v_min +
@@ -42,11 +43,12 @@ class Modes:
 
     @property
     def n(self) -> int:
+        """Number of samples N."""
         return self.vectors.shape[0]
 
 
 def _ratio(a: Array, b: Array, otherwise: float) -> Array:
-    """a / b where b > 0, `otherwise` elsewhere, with finite gradients on both sides."""
+    """The ratio a / b where b > 0, `otherwise` elsewhere, with finite gradients on both sides."""
     return jnp.where(b > 0, a / jnp.where(b > 0, b, 1.0), otherwise)
 
 
@@ -56,7 +58,7 @@ def _with_rest(modes: Modes, of_values: Array, of_rest: Array) -> Array:
 
 
 def _shifted(modes: Modes, alphas: Array) -> Array:
-    """v + alpha, one row per mode and one for the rest: (M or M + 1, L)."""
+    """The sums v + alpha, one row per mode and one for the rest: (M or M + 1, L)."""
     values = _with_rest(modes, modes.values, jnp.zeros(()))
     return values[:, None] + alphas[None, :]
 
@@ -67,7 +69,7 @@ def _weights(modes: Modes, alphas: Array) -> Array:
 
 
 def _shrink(modes: Modes, alphas: Array) -> Array:
-    """alpha / (v + alpha): eigenvalues of I - S."""
+    """The eigenvalues alpha / (v + alpha) of I - S."""
     return _ratio(alphas[None, :], _shifted(modes, alphas), 1.0)
 
 
@@ -102,11 +104,13 @@ def _apply(modes: Modes, weights: Array) -> Float[Array, "n l c"]:
 
 @jax.jit
 def train_risk(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
+    """Mean squared training residual of each output."""
     return _shrink(modes, alphas).T ** 2 @ _power(modes) / modes.n
 
 
 @jax.jit
 def gcv(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
+    """Generalised cross-validation of each output."""
     weights = _weights(modes, alphas)
     return (weights.T**2 @ _power(modes) / modes.n) / (_counts(modes) @ weights / modes.n)[
         :, None
@@ -115,34 +119,40 @@ def gcv(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
 
 @jax.jit
 def kappa(modes: Modes, alphas: Array) -> Float[Array, " l"]:
+    """Estimated effective regularisation κ̂."""
     shifted = _shifted(modes, alphas)
     return modes.n * shifted.min(0) / (_counts(modes) @ _weights(modes, alphas))
 
 
 @jax.jit
 def dkappa(modes: Modes, alphas: Array) -> Float[Array, " l"]:
+    """Derivative of κ̂ with respect to the penalty."""
     weights = _weights(modes, alphas)
     return modes.n * (_counts(modes) @ weights**2) / (_counts(modes) @ weights) ** 2
 
 
 @jax.jit
 def dof(modes: Modes, alphas: Array) -> Float[Array, " l"]:
+    """Effective degrees of freedom tr S, intercept included."""
     return modes.n - _counts(modes) @ _shrink(modes, alphas)
 
 
 @jax.jit
 def leverage(modes: Modes, alphas: Array) -> Float[Array, "l n"]:
+    """Diagonal of the smoother S."""
     return 1 - _diagonal(modes, _shrink(modes, alphas)).T
 
 
 @jax.jit
 def norm2(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
+    """Squared norm of the fit, of each output."""
     slope = _ratio(modes.values[:, None], (modes.values[:, None] + alphas) ** 2, 0.0)
     return slope.T @ modes.coords**2 / modes.n
 
 
 @jax.jit
 def dual(modes: Modes, alphas: Array) -> Float[Array, "l n c"]:
+    """Dual weights in the weighted coordinates."""
     shifted = _shifted(modes, alphas)
     return jnp.moveaxis(_apply(modes, _ratio(jnp.ones(()), shifted, 0.0) / modes.n), 1, 0)
 
@@ -176,8 +186,10 @@ def loo(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
 
 @jax.jit
 def loo_and_dual(modes: Modes, alphas: Array) -> tuple[Float[Array, "l c"], Float[Array, "l n c"]]:
-    """`loo` and `dual` for the price of one: dual weights are rescaled residuals, so they share the
-    large GEMM."""
+    """The quantities `loo` and `dual` for the price of one.
+
+    Dual weights are rescaled residuals, so they share the large GEMM.
+    """
     shifted = _shifted(modes, alphas)
     weights, floor = _weights(modes, alphas), shifted.min(0)
     residual, diagonal = _apply(modes, weights), _diagonal(modes, weights)[:, :, None]

@@ -1,5 +1,4 @@
-"""What kernel and linear ridge paths share: one decomposition, then every quantity for a whole
-vector of penalties.
+"""What kernel and linear ridge paths share: one decomposition, then a whole vector of penalties.
 
 Sources: GCV, Craven & Wahba 1978; as the predictor of real representations' risk, Wei, Hu &
 Steinhardt, "More Than a Toy" (ICML 2022); KARE, Jacot et al. 2020, is the same number; exact
@@ -32,9 +31,13 @@ FITTED = "a fitted path, KernelRidgePath.fit(K, Y) or RidgePath.fit(X, Y),"
 class Selection:
     """The penalty that minimises a criterion.
 
-    alpha, score: the winner and its score; floats, or arrays (C,) when selected per output.
-    alphas (L,), scores (L,) or (L, C): the whole curve. at_edge: the winner is the smallest or
-    largest penalty offered.
+    Attributes:
+        alpha: the winner; a float, or (C,) when selected per output.
+        score: its criterion, of the same shape.
+        at_edge: whether the winner is the smallest or largest penalty offered.
+        alphas: (L,) penalties offered.
+        scores: (L,) or (L, C), the whole curve.
+        criterion: "gcv" or "loo".
     """
 
     alpha: float | np.ndarray
@@ -48,7 +51,16 @@ class Selection:
 @register()
 @dataclass(frozen=True)
 class PathSummary:
-    """What `summary` returns: risks, κ̂ and degrees of freedom (L,), dual weights (L, N, C)."""
+    """What `summary` returns for L penalties.
+
+    Attributes:
+        gcv: (L,) generalised cross-validation, summed over outputs.
+        loo: (L,) exact leave-one-out risk, summed over outputs.
+        kappa: (L,) estimated effective regularisation κ̂.
+        dof: (L,) effective degrees of freedom.
+        train_risk: (L,) mean squared training residual, summed over outputs.
+        dual: (L, N, C) dual weights.
+    """
 
     gcv: Float[Array, " l"]
     loo: Float[Array, " l"]
@@ -60,8 +72,9 @@ class PathSummary:
 
 @dataclass(frozen=True)
 class RidgePathBase:
-    """Methods of `KernelRidgePath` and `RidgePath`. Penalties `alphas` are a scalar or a vector
-    (L,) of numbers >= 0.
+    """Methods of `KernelRidgePath` and `RidgePath`.
+
+    Penalties `alphas` are a scalar or a vector (L,) of numbers >= 0.
 
     The problem solved, for each output, with K = X X^T for linear ridge:
 
@@ -97,7 +110,7 @@ class RidgePathBase:
 
     @property
     def scale(self) -> float:
-        """tr K / N, the unit of relative penalties."""
+        """The unit of relative penalties, tr K / N."""
         return float(self.eigenvalues.sum())
 
     @property
@@ -113,18 +126,21 @@ class RidgePathBase:
 
     @property
     def diag_cv(self) -> float:
-        """Coefficient of variation of diag K. Above about 0.5, leverage is uneven: compare GCV with
-        LOO."""
+        """Coefficient of variation of diag K.
+
+        Above about 0.5, leverage is uneven: compare GCV with LOO.
+        """
         diagonal = np.asarray(self.diag_kernel)
         return float(diagonal.std() / diagonal.mean()) if diagonal.mean() > 0 else 0.0
 
     def train_risk(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
-        """(1/N) Σ_i w_i ‖y_i - ŷ_i‖², shape (L,)."""
+        """Mean squared residual (1/N) Σ_i w_i ‖y_i - ŷ_i‖², shape (L,)."""
         return self._evaluate(algebra.train_risk, alphas).sum(-1)
 
     def gcv(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
-        """Generalised cross-validation (1/N)‖(I - S)y‖² / (tr(I - S)/N)², shape (L,); its limit at
-        alpha = 0.
+        """Generalised cross-validation (1/N)‖(I - S)y‖² / (tr(I - S)/N)², shape (L,).
+
+        At alpha = 0 it is the limit.
 
         A rank-deficient problem at alpha = 0 gives (RSS/N) / (1 - rank/N)². Estimates the
         in-distribution risk of i.i.d. samples only: duplicated or augmented samples break it
@@ -151,7 +167,7 @@ class RidgePathBase:
         return self._evaluate(algebra.loo, alphas)
 
     def gcv_loo_ratio(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
-        """GCV / LOO, shape (L,): the free diagnostic of GCV's hypothesis.
+        """The ratio GCV / LOO, shape (L,), a diagnostic of GCV's hypothesis that is free.
 
         LOO needs no random-matrix law; outside about [0.85, 1.2] the law does not hold for this
         kernel and penalty. Targets that are all zero leave no risk to compare: 1.
@@ -167,11 +183,22 @@ class RidgePathBase:
     def kfold(
         self, alphas: Float[ArrayLike, " l"], k: int, key: PRNGKeyArray
     ) -> Float[Array, " l"]:
-        """Exact k-fold cross-validation risk over the random folds `fold_labels(N, k, key)`, shape
-        (L,).
+        """Exact k-fold cross-validation risk over random folds, shape (L,).
 
         As for `loo`, the refits keep the absolute penalty N * alpha. No refit is done: each penalty
         costs N³/k.
+
+        Args:
+            alphas: a scalar or (L,) penalties >= 0; above 0 for a rank-deficient problem.
+            k: number of folds, from 2 to N.
+            key: draws the folds, `fold_labels(N, k, key)`.
+
+        Returns:
+            (L,), summed over outputs.
+
+        Raises:
+            InputError: bad penalties, a number of folds out of range, or alpha = 0 without full
+                rank.
         """
         require_penalties(alphas)
         labels = fold_labels(self.n, k, key)
@@ -181,8 +208,7 @@ class RidgePathBase:
             and (self.rank < self.n - self.centered)
         ):
             raise InputError(
-                "alphas holds 0; kfold at alpha = 0 needs a full-rank kernel; give penalties "
-                "> 0 "
+                "alphas holds 0; kfold at alpha = 0 needs a full-rank kernel; give penalties > 0 "
                 "or use loo"
             )
         members = np.full((k, -(-self.n // k)), self.n)
@@ -192,8 +218,9 @@ class RidgePathBase:
         return self._evaluate(algebra.kfold, alphas, members).sum(-1)
 
     def kappa(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
-        """Estimated effective regularisation κ̂ = 1 / s(alpha), s = (1/N) tr (K/N + alpha)^{-1},
-        shape (L,).
+        """Estimated effective regularisation κ̂ = 1 / s(alpha), shape (L,).
+
+        s = (1/N) tr (K/N + alpha)^{-1} is the Stieltjes transform at -alpha.
 
         Zero at alpha = 0 if the problem is rank-deficient; the intercept's direction is left out of
         the trace.
@@ -201,7 +228,7 @@ class RidgePathBase:
         return self._evaluate(algebra.kappa, alphas)
 
     def dkappa(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
-        """Its derivative κ̂² (1/N) tr (K/N + alpha)^{-2} >= 1, shape (L,)."""
+        """The derivative of `kappa`, κ̂² (1/N) tr (K/N + alpha)^{-2} >= 1, shape (L,)."""
         return self._evaluate(algebra.dkappa, alphas)
 
     def dof(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
@@ -223,8 +250,10 @@ class RidgePathBase:
 
     @float64_inside
     def summary(self, alphas: Float[ArrayLike, " l"]) -> "PathSummary":
-        """GCV, LOO, κ̂, degrees of freedom, train risk and dual weights at once, cheaper than one
-        by one."""
+        """GCV, LOO, κ̂, degrees of freedom, train risk and dual weights at once.
+
+        It is cheaper than one by one.
+        """
         penalties = self._penalties(alphas)
         singular = (
             is_traced(alphas, self.modes)
@@ -256,9 +285,20 @@ class RidgePathBase:
         *,
         per_output: bool = False,
     ) -> Selection:
-        """The penalty that minimises GCV or leave-one-out, over `alphas` or over `default_alphas`.
+        """The penalty that minimises GCV or leave-one-out.
 
-        per_output: one penalty for each output. Needs concrete arrays (not under jit).
+        It needs concrete arrays (not under jit).
+
+        Args:
+            criterion: "gcv", or "loo" where leverages differ between samples.
+            alphas: (L,) penalties offered; None for `default_alphas`.
+            per_output: one penalty for each output.
+
+        Returns:
+            A `Selection`.
+
+        Raises:
+            InputError: an unknown criterion or bad penalties.
         """
         checks.choice("criterion", criterion, ("gcv", "loo"))
         checks.flag("per_output", per_output)
@@ -282,8 +322,10 @@ class RidgePathBase:
         return Selection(float(alpha), float(score), bool(at_edge), offered, scores, criterion)
 
     def default_alphas(self, num: int = 40) -> Float[np.ndarray, " num"]:
-        """Logarithmic grid from 1e-8 (or what the input's precision carries) to 10 times tr K /
-        N."""
+        """Logarithmic grid of penalties up to 10 times tr K / N.
+
+        It begins at 1e-8 times that, or at what the input's precision carries.
+        """
         checks.count("num", num)
         if self.scale == 0:
             raise InputError("K is zero: there is no scale for a default grid; give alphas")
@@ -318,10 +360,9 @@ class RidgePathBase:
         if alpha < noise and smallest + alpha < (1e3 if self.clipped else 1) * noise:
             raise InputError(
                 f"alpha = {alpha:.3g} leaves a system that the input's precision cannot carry: "
-                f"smallest eigenvalue "
-                f"{smallest:.3g}, largest {float(values[0]):.3g} (of K/N), resolved only down to "
-                f"{noise:.2g}; "
-                f"use alpha >= {noise:.2g}{'' if self.clipped else ' or compute it in float64'}"
+                f"smallest eigenvalue {smallest:.3g}, largest {float(values[0]):.3g} (of K/N), "
+                f"resolved only down to {noise:.2g}; use alpha >= "
+                f"{noise:.2g}{'' if self.clipped else ' or compute it in float64'}"
             )
 
     def _dual(self, alphas: Array) -> Array:
@@ -339,8 +380,19 @@ class RidgePathBase:
 
 
 def fold_labels(n: int, k: int, key: PRNGKeyArray) -> Int[np.ndarray, " n"]:
-    """Random assignment of n samples to k folds whose sizes differ by at most one: labels 0..k-1,
-    shape (n,)."""
+    """Random assignment of n samples to k folds whose sizes differ by at most one.
+
+    Args:
+        n: number of samples.
+        k: number of folds, from 2 to n.
+        key: typed key.
+
+    Returns:
+        (n,) labels 0 to k - 1.
+
+    Raises:
+        InputError: counts out of range, or what is no typed key.
+    """
     n, k = checks.count("n", n), checks.count("k", k)
     checks.key("key", key)
     if not 2 <= k <= n:
@@ -349,8 +401,10 @@ def fold_labels(n: int, k: int, key: PRNGKeyArray) -> Int[np.ndarray, " n"]:
 
 
 def reflect(q: Float[Array, " n"], A: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
-    """Householder reflection that swaps the unit vector q and the first axis, applied to the rows
-    of A."""
+    """Householder reflection that swaps the unit vector q and the first axis.
+
+    It is applied to the rows of A.
+    """
     sign = jnp.where(q[0] > 0, -1.0, 1.0)
     v = q.at[0].add(-sign)  # maps q to sign * e_1 without cancellation
     v = v / jnp.linalg.norm(v)

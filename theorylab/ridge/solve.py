@@ -1,10 +1,11 @@
-"""One penalty by Cholesky: for N too large for an eigendecomposition, and for gradients through the
-kernel.
+"""One penalty by Cholesky, for large N, and for gradients through the kernel.
 
 A factorisation costs N³/3 flops and the leave-one-out diagonal as much again, against about 9 N³
 for the eigenvectors of `KernelRidgePath`, so up to about ten penalties are cheaper here. No
 eigenvectors are involved: gradients with respect to K, Y and alpha are finite also where
 eigenvalues repeat.
+
+Source: GCV, Craven & Wahba 1978; leave-one-out, Allen 1974 (PRESS).
 """
 
 from dataclasses import dataclass
@@ -28,8 +29,17 @@ from theorylab.ridge.checks import require_targets
 @register()
 @dataclass(frozen=True)
 class RidgeSolution:
-    """Kernel ridge fit at one penalty: dual (N, C), f(x) = Σ_i dual_i k(x_i, x); risks summed over
-    outputs."""
+    """Kernel ridge fit at one penalty; risks are summed over outputs.
+
+    Attributes:
+        dual: (N, C) weights with f(x) = Σ_i dual_i k(x_i, x).
+        train_risk: mean squared training residual.
+        gcv: generalised cross-validation.
+        loo: exact leave-one-out risk.
+        kappa: estimated effective regularisation κ̂.
+        dof: effective degrees of freedom.
+        leverage: (N,) diagonal of the smoother.
+    """
 
     dual: Float[Array, "n c"]
     train_risk: Float[Array, ""]
@@ -48,21 +58,34 @@ def solve_ridge(
     block: int = 2048,
     mesh: Mesh | None = None,
 ) -> RidgeSolution:
-    """Solve (K + N alpha I) a = Y by a blocked left-looking Cholesky factorisation, with exact GCV
-    and LOO.
+    """Kernel ridge regression at one penalty, with exact GCV and leave-one-out.
 
-    The same numbers as `KernelRidgePath.fit(K, Y)` at one alpha (normalised convention:
-    scikit-learn's is N alpha).
+    Use it for one penalty or up to about ten, and where N is too large for an eigendecomposition;
+    for a whole path use `KernelRidgePath`, of which these are the same numbers at one alpha. It
+    solves (K + N alpha I) a = Y by a blocked left-looking Cholesky factorisation.
 
     Args:
-        K: kernel between the N training samples, not divided by N, positive semi-definite.
+        K: (N, N) kernel between the training samples, not divided by N, positive semi-definite.
         Y: targets (N, C) or (N,).
-        alpha: penalty >= 0; K + N alpha I must be positive definite in float64.
+        alpha: penalty >= 0, normalised convention (scikit-learn's is N alpha); K + N alpha I must
+            be positive definite in float64.
         block: columns factored at a time. Only lower panels are kept: N²/2 numbers beside K.
         mesh: spread the rows of K over the first axis of this device mesh.
 
+    Returns:
+        A `RidgeSolution`.
+
     Raises:
         InputError: bad shapes or values; a system that is not positive definite.
+
+    Examples:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> x, y = rng.normal(size=(40, 5)), rng.normal(size=40)
+        >>> fit = solve_ridge(x @ x.T, y, 0.1)
+        >>> direct = np.linalg.solve(x @ x.T + 40 * 0.1 * np.eye(40), y)
+        >>> np.allclose(fit.dual[:, 0], direct)
+        True
     """
     checks.symmetric("K", K)
     require_targets(Y, np.shape(K)[0], of="K")
@@ -77,10 +100,9 @@ def solve_ridge(
     solution = _solve(K, Y, alpha, block, mesh)
     if not is_traced(solution) and not np.isfinite(solution.gcv):
         raise InputError(
-            f"K + N alpha I is not positive definite in float64 at alpha = "
-            f"{float(np.asarray(alpha)):.3g}; "
-            "use a larger alpha, or KernelRidgePath, which knows the limit of a rank-deficient "
-            "kernel"
+            "K + N alpha I is not positive definite in float64 at alpha = "
+            f"{float(np.asarray(alpha)):.3g}; use a larger alpha, or KernelRidgePath, which knows "
+            "the limit of a rank-deficient kernel"
         )
     return solution
 
@@ -88,11 +110,31 @@ def solve_ridge(
 def gcv_score(
     K: Float[ArrayLike, "n n"], Y: Float[ArrayLike, "n *c"], alpha: Any
 ) -> Float[Array, ""]:
-    """GCV at one penalty as a scalar for kernel learning: reverse-mode differentiable in K, Y and
-    alpha.
+    """GCV at one penalty as a differentiable scalar, for kernel learning.
 
-    The backward pass runs in float64 too, whatever the caller's types (JAX alone would leave it in
-    float32).
+    Use it under `jax.grad` with respect to parameters of the kernel; to choose a penalty,
+    `KernelRidgePath.select` costs less. The backward pass runs in float64 too, whatever the
+    caller's types (JAX alone would leave it in float32).
+
+    Args:
+        K: (N, N) kernel, not divided by N.
+        Y: targets (N, C) or (N,).
+        alpha: penalty >= 0, normalised convention.
+
+    Returns:
+        A scalar, reverse-mode differentiable in K, Y and alpha.
+
+    Raises:
+        InputError: as `solve_ridge`.
+
+    Examples:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> x = jnp.linspace(-1.0, 1.0, 12)
+        >>> kernel = lambda width: jnp.exp(-((x[:, None] - x) ** 2) / width)
+        >>> slope = jax.grad(lambda width: gcv_score(kernel(width), jnp.sin(3 * x), 1e-3))(0.5)
+        >>> bool(jnp.isfinite(slope))
+        True
     """
     return _score("gcv", K, Y, alpha) if is_traced(K, Y, alpha) else solve_ridge(K, Y, alpha).gcv
 
@@ -100,7 +142,21 @@ def gcv_score(
 def loo_score(
     K: Float[ArrayLike, "n n"], Y: Float[ArrayLike, "n *c"], alpha: Any
 ) -> Float[Array, ""]:
-    """Exact leave-one-out risk at one penalty as a scalar, differentiable as `gcv_score` is."""
+    """Exact leave-one-out risk at one penalty as a differentiable scalar, as `gcv_score` is.
+
+    Use it in place of `gcv_score` where leverages differ between samples.
+
+    Args:
+        K: (N, N) kernel, not divided by N.
+        Y: targets (N, C) or (N,).
+        alpha: penalty >= 0, normalised convention.
+
+    Returns:
+        A scalar, reverse-mode differentiable in K, Y and alpha.
+
+    Raises:
+        InputError: as `solve_ridge`.
+    """
     return _score("loo", K, Y, alpha) if is_traced(K, Y, alpha) else solve_ridge(K, Y, alpha).loo
 
 

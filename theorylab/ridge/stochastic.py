@@ -1,9 +1,10 @@
-"""GCV of a kernel known only by its products with vectors: Lanczos for the numerator, stochastic
-traces below.
+"""GCV of a kernel that is known only by its products with vectors.
 
-Stochastic Lanczos quadrature (Ubaru, Chen & Saad 2017): one Krylov space per probe serves every
-penalty, because shifts do not change it. Use it beyond N of about 30,000, with alpha well above the
-smallest eigenvalues.
+Lanczos gives the numerator, stochastic traces the denominator: one Krylov space per probe serves
+every penalty, because shifts do not change it. Use it beyond N of about 30,000, with alpha well
+above the smallest eigenvalues.
+
+Source: stochastic Lanczos quadrature, Ubaru, Chen & Saad 2017.
 """
 
 from collections.abc import Callable
@@ -28,11 +29,16 @@ Matvec = Callable[[Float[Array, " n"]], Float[Array, " n"]]
 
 @dataclass(frozen=True)
 class GCVEstimate:
-    """Estimated GCV, κ̂ and degrees of freedom for each penalty, all (L,).
+    """Estimated GCV, κ̂ and degrees of freedom for each of L penalties.
 
-    standard_error: of gcv, from the spread of the probes. truncation: how much gcv moved over the
-    last fifth of the Lanczos steps; where it is not small against standard_error, increase `depth`.
-    kappa_error: of kappa, likewise.
+    Attributes:
+        gcv: (L,).
+        standard_error: (L,) of gcv, from the spread of the probes.
+        truncation: (L,) how much gcv moved over the last fifth of the Lanczos steps; where it is
+            not small against standard_error, increase `depth`.
+        kappa: (L,) estimated effective regularisation.
+        kappa_error: (L,) standard error of kappa.
+        dof: (L,) effective degrees of freedom.
     """
 
     gcv: Float[Array, " l"]
@@ -52,26 +58,44 @@ def gcv_slq(
     num_probes: int = 16,
     depth: int = 100,
 ) -> GCVEstimate:
-    """GCV without an eigendecomposition, with its error bar: (num_probes + C) * depth products with
-    K.
+    """GCV without an eigendecomposition, with its error bar.
 
-    The numerator y^T (K/N + alpha)^{-2} y is a Gauss quadrature started at y, free of sampling
-    error; the trace below is averaged over random signs, and its standard error is carried to GCV
-    by the delta method (2 times, relative).
+    Use it where K is too large to decompose or is known by its products only (`ntk.ntk_operator`);
+    below N of about 30,000 `KernelRidgePath` is exact and gives predictions as well. It costs
+    (num_probes + C) * depth products with K. The numerator y^T (K/N + alpha)^{-2} y is a Gauss
+    quadrature started at y, free of sampling error; the trace below is averaged over random signs,
+    and its standard error is carried to GCV by the delta method (2 times, relative).
 
     Args:
         K: the kernel (N, N), or a function v (N,) -> K v (N,), not divided by N. It is called with
-        float64 vectors.
+            float64 vectors.
         Y: targets (N, C) or (N,).
-        alphas: penalties > 0, normalised convention. The smallest eigenvalues, which alpha = 0
-        needs, are out of reach.
-        key: randomness of the probes.
+        alphas: a scalar or (L,) penalties > 0, normalised convention. The smallest eigenvalues,
+            which alpha = 0 needs, are out of reach.
+        key: draws the probes.
         num_probes: at least 2, for an error bar; the relative error falls as num_probes^{-1/2}.
         depth: Lanczos steps per vector (at most N are taken); grows like sqrt(λ_1 / alpha) for a
-        hard spectrum.
+            hard spectrum.
+
+    Returns:
+        A `GCVEstimate`.
 
     Raises:
         InputError: bad shapes or values; alphas holding 0.
+
+    Source:
+        Ubaru, Chen & Saad 2017.
+
+    Examples:
+        >>> import jax
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> x, y = rng.normal(size=(60, 20)), rng.normal(size=60)
+        >>> estimate = gcv_slq(lambda v: x @ (x.T @ v), y, 0.5, jax.random.key(0))
+        >>> from theorylab.ridge import solve_ridge
+        >>> exact = solve_ridge(x @ x.T, y, 0.5).gcv
+        >>> bool(abs(estimate.gcv[0] - exact) < 5 * estimate.standard_error[0])
+        True
     """
     if callable(K):
         n = np.shape(checks.finite("Y", Y, ndim=(1, 2)))[0]
@@ -138,8 +162,10 @@ def _product(vector: Array, K: Array) -> Array:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple[Array, Array]:
-    """Tridiagonal matrices (V, depth) and (V, depth - 1) of V starting vectors, reorthogonalised
-    twice a step."""
+    """Tridiagonal matrices (V, depth) and (V, depth - 1) of V starting vectors.
+
+    They are reorthogonalised twice in each step.
+    """
     algorithm = decomp.hessenberg(depth, reortho="full", custom_vjp=False)
 
     def one(start: Array) -> tuple[Array, Array]:
@@ -159,8 +185,9 @@ def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple
 
 @jax.jit
 def _gauss(diagonals: Array, offdiagonals: Array) -> tuple[Array, Array, Array]:
-    """Nodes and weights (V, depth) of the Gauss quadratures: eigenvalues, squared first components
-    of eigenvectors.
+    """Nodes and weights (V, depth) of the Gauss quadratures.
+
+    Nodes are eigenvalues, weights are squared first components of eigenvectors.
 
     And the smallest and the largest eigenvalue of all, as they were found.
     """

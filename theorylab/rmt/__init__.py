@@ -1,5 +1,4 @@
-"""Random-matrix numerics: what eigenvalues, resolvents and ridge risks are when dimensions are
-large.
+"""Random-matrix numerics: eigenvalues, resolvents and ridge risks when dimensions are large.
 
 Every function computes in float64 whatever the caller's setting and returns float64 (complex128);
 in an ordinary float32 program cast the result (`x.astype("float32")`, `float(x)`) before mixing it

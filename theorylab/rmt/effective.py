@@ -25,20 +25,25 @@ _MAX_NEWTON = 500
 @register()
 @dataclass(frozen=True)
 class Balance:
-    """What κ is weighed with: dof1 = Σ L, gap = Σ L(1-L) = dof1 - dof2, slack = 1 - dof1/n (α/κ at
-    the solution)."""
+    """What κ is weighed with.
+
+    dof1 = Σ L, gap = Σ L(1-L) = dof1 - dof2, slack = 1 - dof1/n (α/κ at the solution).
+    """
 
     dof1: Float[Array, ""]
     gap: Float[Array, ""]
     slack: Float[Array, ""]
 
     def slope(self, n: Float[Array, ""]) -> Float[Array, ""]:
-        """1 - dof2/n = ∂α/∂κ, without cancellation."""
+        """The derivative ∂α/∂κ = 1 - dof2/n, without cancellation."""
         return self.slack + self.gap / n
 
 
 def unlearned(eigenvalues: Float[Array, "p"], kappa: Float[Array, ""]) -> Float[Array, "p"]:
-    """1 - L = κ/(λ+κ), with 0/0 = 1: a direction without variance is never learnt."""
+    """The share 1 - L = κ/(λ+κ) of each mode that is not learnt.
+
+    0/0 counts as 1: a direction without variance is never learnt.
+    """
     total = eigenvalues + kappa
     return jnp.where(total > 0, kappa / jnp.where(total > 0, total, 1.0), 1.0)
 
@@ -68,8 +73,10 @@ def balance(
 
 
 def times(factor: Float[Array, ""], value: Float[Array, ""]) -> Float[Array, ""]:
-    """factor * value, 0 where the factor is infinite (at the interpolation threshold) and the value
-    vanishes."""
+    """The product factor * value.
+
+    It is 0 where the factor is infinite (at the interpolation threshold) and the value vanishes.
+    """
     return jnp.where(jnp.isinf(factor) & (value == 0), 0.0, factor * value)
 
 
@@ -80,7 +87,7 @@ def solve_kappa(
     n: Float[Array, ""],
     alpha: Float[Array, ""],
 ) -> Float[Array, ""]:
-    """κ for scalar n and α (no checks, caller's precision)."""
+    """Effective regularisation κ for scalar n and α (no checks, caller's precision)."""
 
     def excess(kappa: Float[Array, ""]) -> Float[Array, ""]:
         return kappa * balance(eigenvalues, weights, tail, n, kappa).slack - alpha
@@ -121,8 +128,10 @@ def solve_kappa(
 
 
 def over_grid(function, n: Float[Array, "..."], alpha: Float[Array, "..."], size: int):  # type: ignore[no-untyped-def]
-    """Apply a function of scalars (n, α) over the broadcast grid in blocks that keep `size` x block
-    within memory."""
+    """Apply a function of scalars (n, α) over the broadcast grid.
+
+    It goes in blocks that keep `size` x block within memory.
+    """
     n, alpha = jnp.broadcast_arrays(n, alpha)
     if n.ndim == 0:
         return function(n, alpha)
@@ -153,18 +162,36 @@ def effective_regularization(
     tail: PowerLawTail | None = None,
     weights: Float[ArrayLike, "p"] | None = None,
 ) -> Float[Array, "..."]:
-    """κ >= 0 with 1 = α/κ + (1/n) Σ_i w_i λ_i/(λ_i + κ): the ridge that the population problem
-    feels.
+    """Effective regularisation κ: the ridge that the population problem feels.
 
-    `eigenvalues` (p,) of the population covariance; `weights` their multiplicities (default 1); `n`
-    samples; `alpha` the penalty of (1/n)‖y - Xβ‖² + α‖β‖² (solve with XXᵀ + nα I). n and alpha
-    broadcast; the result has their shape and is float64. `tail` adds the modes i > p of a power
-    law. α = 0 gives the ridgeless limit: 0 when n >= rank.
+    It is the root κ >= 0 of 1 = α/κ + (1/n) Σ_i w_i λ_i/(λ_i + κ). Use it where the population
+    spectrum is known; from a kernel matrix alone take `estimated_kappa`, or `KernelRidgePath.kappa`
+    for many penalties. α = 0 gives the ridgeless limit: 0 when n >= rank. It is differentiable in
+    eigenvalues, n, alpha, weights and tail (implicit function theorem), forward and reverse, to any
+    order, and works under jit and vmap.
 
-    Differentiable in eigenvalues, n, alpha, weights and tail (implicit function theorem), forward
-    and reverse, to any order; works under jit and vmap. Raises InputError (a ValueError) on
-    negative or non-finite input. Source: Wei, Hu, Steinhardt 2022; the dictionary alpha = λ, n = N
-    holds.
+    Args:
+        eigenvalues: (p,) of the population covariance, at least 0.
+        n: number of samples; broadcasts against alpha.
+        alpha: penalty of (1/n)‖y - Xβ‖² + α‖β‖² (solve with XXᵀ + nα I); the paper's λ.
+        tail: adds the modes i > p of a power law.
+        weights: (p,) multiplicities of the eigenvalues; None for 1.
+
+    Returns:
+        κ of the shape that n and alpha broadcast to, float64, in the unit of the eigenvalues.
+
+    Raises:
+        InputError: negative or non-finite input, n that is not above 0, or shapes that do not fit.
+
+    Source:
+        Wei, Hu & Steinhardt 2022 (arXiv 2203.06176); κ is 1/m̃(-α) of Silverstein & Bai 1995.
+
+    Examples:
+        >>> import numpy as np
+        >>> spectrum = np.ones(100)
+        >>> kappa = effective_regularization(spectrum, n=50, alpha=[0.0, 1.0])
+        >>> np.round(kappa, 4).tolist()
+        [1.0, 2.4142]
     """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     checks.positive("n", n)
@@ -184,7 +211,20 @@ def degrees_of_freedom(
     tail: PowerLawTail | None = None,
     weights: Float[ArrayLike, "p"] | None = None,
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """dof1 = tr Σ(Σ+κ)⁻¹ and dof2 = tr Σ²(Σ+κ)⁻², each of kappa's shape."""
+    """Degrees of freedom dof1 = tr Σ(Σ+κ)⁻¹ and dof2 = tr Σ²(Σ+κ)⁻² of ridge regression.
+
+    Args:
+        eigenvalues: (p,) of the population covariance, at least 0.
+        kappa: effective regularisation, of any shape, at least 0.
+        tail: adds the modes i > p of a power law.
+        weights: (p,) multiplicities of the eigenvalues; None for 1.
+
+    Returns:
+        (dof1, dof2), each of kappa's shape.
+
+    Raises:
+        InputError: negative or non-finite input, or shapes that do not match.
+    """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     checks.nonnegative("kappa", kappa)
     require_tail("tail", tail, spectrum, weights)
@@ -203,7 +243,21 @@ def d_kappa(
     tail: PowerLawTail | None = None,
     weights: Float[ArrayLike, "p"] | None = None,
 ) -> Float[Array, "..."]:
-    """∂κ/∂α = 1/(1 - dof2/n) >= 1: the factor by which sampling inflates the risk."""
+    """Derivative ∂κ/∂α = 1/(1 - dof2/n) >= 1, by which sampling inflates the risk.
+
+    Args:
+        eigenvalues: (p,) of the population covariance, at least 0.
+        n: number of samples; broadcasts against alpha.
+        alpha: ridge penalty, as in `effective_regularization`.
+        tail: adds the modes i > p of a power law.
+        weights: (p,) multiplicities of the eigenvalues; None for 1.
+
+    Returns:
+        An array of the shape that n and alpha broadcast to.
+
+    Raises:
+        InputError: as `effective_regularization`.
+    """
     kappa = effective_regularization(eigenvalues, n, alpha, tail=tail, weights=weights)
     spectrum, n = as_spectrum("eigenvalues", eigenvalues), as_float64(n)
     return 1 / _balance(spectrum, as_weights("weights", weights, spectrum), tail, n, kappa).slope(n)

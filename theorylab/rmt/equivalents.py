@@ -1,6 +1,6 @@
 """Deterministic equivalents beyond in-distribution ridge: covariate shift, and random features.
 
-Sources: Silverstein & Bai 1995; Hastie et al. 2022 and Patil et al. (covariate shift); Simon et al.
+Source: Silverstein & Bai 1995; Hastie et al. 2022 and Patil et al. (covariate shift); Simon et al.
 2023 "More is better" (the eigenframework of random-feature ridge regression).
 """
 
@@ -24,8 +24,17 @@ from theorylab.rmt.inputs import as_spectrum
 @register()
 @dataclass(frozen=True)
 class ShiftRisk:
-    """`risk` = bias + variance + noise under the shifted law; fields have the shape of n and alpha
-    broadcast."""
+    """Risk of ridge regression under a shifted law, and its parts.
+
+    Every field has the shape that n and alpha broadcast to.
+
+    Attributes:
+        risk: bias + variance + noise.
+        kappa: effective regularisation.
+        dkappa: its derivative with respect to alpha.
+        bias: share that shrinkage leaves unlearnt.
+        variance: share of the label noise.
+    """
 
     risk: Float[Array, "..."]
     kappa: Float[Array, "..."]
@@ -44,13 +53,29 @@ def covariate_shift_risk(
     *,
     noise: Float[ArrayLike, ""] | float = 0.0,
 ) -> ShiftRisk:
-    """Risk E (y - ŷ)² when test points have second moment A = `shifted` and training points Σ =
-    diag(`eigenvalues`).
+    """Risk E (y - ŷ)² of ridge regression when test points follow another covariance.
 
-    `coefficients` β (p,) and A (its diagonal (p,) or the whole (p, p)) are in the eigenbasis of Σ.
-    With κ as in `effective_regularization`, R = Σ(Σ+κ)⁻¹ parts replaced by their equivalents:
-    bias = κ² βᵀ(Σ+κ)⁻¹A(Σ+κ)⁻¹β + κ² κ' T βᵀΣ(Σ+κ)⁻²β and variance = σ² κ' T, T = (1/n) tr
-    AΣ(Σ+κ)⁻². At A = Σ this is `omniscient_risk`.
+    Use it for a shift of the inputs alone; without one, A = Σ, it is `omniscient_risk`. With κ as
+    in `effective_regularization`, bias = κ² βᵀ(Σ+κ)⁻¹A(Σ+κ)⁻¹β + κ² κ' T βᵀΣ(Σ+κ)⁻²β and variance =
+    σ² κ' T, T = (1/n) tr AΣ(Σ+κ)⁻².
+
+    Args:
+        eigenvalues: (p,) of the training points' covariance Σ.
+        coefficients: (p,) coefficients β of the target, in the eigenbasis of Σ.
+        shifted: A, the second moment of test points in the eigenbasis of Σ: its diagonal (p,) or
+            the whole (p, p).
+        n: number of samples; broadcasts against alpha.
+        alpha: ridge penalty, as in `effective_regularization`.
+        noise: variance σ² of the label noise.
+
+    Returns:
+        A `ShiftRisk`.
+
+    Raises:
+        InputError: negative or non-finite input, or shapes that do not match.
+
+    Source:
+        Hastie et al. 2022; Patil et al.
     """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     p = spectrum.shape[0]
@@ -99,7 +124,17 @@ def _shift(spectrum, beta, moment, noise, n, alpha):  # type: ignore[no-untyped-
 @register()
 @dataclass(frozen=True)
 class RandomFeatureRisk:
-    """Risk of random-feature ridge regression; κ and γ solve the two coupled equations."""
+    """Risk of random-feature ridge regression, and what it follows from.
+
+    Every field has the shape that n and alpha broadcast to; κ and γ solve the two coupled
+    equations.
+
+    Attributes:
+        risk: expected squared error on a fresh sample.
+        train_risk: mean squared residual.
+        kappa: κ, that of the samples.
+        gamma: γ, that of samples and features.
+    """
 
     risk: Float[Array, "..."]
     train_risk: Float[Array, "..."]
@@ -117,12 +152,28 @@ def random_features_risk(
     *,
     noise: Float[ArrayLike, ""] | float = 0.0,
 ) -> RandomFeatureRisk:
-    """Ridge regression on `features` = k random features of a kernel with spectrum `eigenvalues`
-    (p,).
+    """Risk of ridge regression on random features of a kernel with a known spectrum.
 
-    K̂ = (1/k) Σ_j g_j g_jᵀ on n samples, solved with K̂ + nα; `target_power` b_i as in
-    `omniscient_risk`. With L = λ/(λ+γ): Σ L + nα/κ = n and Σ L + kκ/γ = k. As k -> ∞, γ -> κ and
-    this is `omniscient_risk`. n and alpha broadcast.
+    Use it for a number of features of the order of n or below; as k -> ∞, γ -> κ and this is
+    `omniscient_risk`. K̂ = (1/k) Σ_j g_j g_jᵀ on n samples is solved with K̂ + nα. With L =
+    λ/(λ+γ): Σ L + nα/κ = n and Σ L + kκ/γ = k.
+
+    Args:
+        eigenvalues: (p,) of the kernel.
+        target_power: (p,) b_i, as in `omniscient_risk`.
+        n: number of samples; broadcasts against alpha.
+        features: k, the number of random features, above 0.
+        alpha: ridge penalty, as in `effective_regularization`.
+        noise: variance of the label noise.
+
+    Returns:
+        A `RandomFeatureRisk`.
+
+    Raises:
+        InputError: negative or non-finite input, or shapes that do not match.
+
+    Source:
+        Simon et al. 2023, "More is better".
     """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     power = as_float64(checks.nonnegative("target_power", target_power, ndim=1))

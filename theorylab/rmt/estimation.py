@@ -1,5 +1,7 @@
-"""From sample eigenvalues back to a population: decay exponents, tail exponents, and the whole
-spectrum."""
+"""From sample eigenvalues back to a population: exponents, and the whole spectrum.
+
+Source: El Karoui 2008 (the spectrum); Hill 1975 (tails, without the upper end).
+"""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +17,13 @@ from theorylab.rmt.scaling import log_slope
 
 @dataclass(frozen=True)
 class PowerLawFit:
-    """An exponent > 0 with its standard error and the number of eigenvalues it rests on."""
+    """An exponent of a power law with its standard error.
+
+    Attributes:
+        exponent: above 0.
+        standard_error: of the exponent.
+        count: number of eigenvalues that it rests on.
+    """
 
     exponent: float
     standard_error: float
@@ -25,12 +33,22 @@ class PowerLawFit:
 def decay_exponent(
     eigenvalues: Float[Array, "p"], *, start: int = 1, stop: int | None = None
 ) -> PowerLawFit:
-    """a of λ_i ~ i^-a by least squares of log λ on log i over ranks start..stop (1-based,
-    inclusive).
+    """Exponent a of λ_i ~ i^-a, by least squares of log λ on log i.
 
-    For population spectra. On the spectrum of a sample kernel the last decade is distorted and the
-    answer depends on the window: use `kappa_curve` and `fit_exponents` there. Standard error from
-    residuals (they are correlated: a lower bound).
+    Use it for population spectra. On the spectrum of a sample kernel the last decade is distorted
+    and the answer depends on the window: use `kappa_curve` and `fit_exponents` there.
+
+    Args:
+        eigenvalues: (p,) above 0 in the window; sorted here.
+        start: first rank, counted from 1.
+        stop: last rank, included; None for the last of all.
+
+    Returns:
+        A `PowerLawFit`. Its standard error comes from residuals, which are correlated: it is a
+        lower bound.
+
+    Raises:
+        InputError: fewer than three ranks, ranks beyond the last, or an eigenvalue of 0 or less.
     """
     values = np.sort(np.asarray(checks.finite("eigenvalues", eigenvalues, ndim=1), float))[::-1]
     start = checks.count("start", start)
@@ -38,7 +56,7 @@ def decay_exponent(
     if not start < stop - 1 or stop > len(values):
         raise InputError(
             f"start = {start}, stop = {stop}; start + 2 <= stop <= {len(values)}, the ranks of "
-            f"eigenvalues, are needed"
+            "eigenvalues, are needed"
         )
     window = values[start - 1 : stop]
     if not window[-1] > 0:
@@ -52,10 +70,21 @@ def decay_exponent(
 def tail_exponent(
     eigenvalues: Float[Array, "p"], xmin: float, xmax: float = math.inf
 ) -> PowerLawFit:
-    """a of a density ~ x^-a on [xmin, xmax] by maximum likelihood, truncation included.
+    """Exponent a of a density ~ x^-a on [xmin, xmax] by maximum likelihood, truncation included.
 
     Ignoring the upper end, as the plain Hill estimator does, biases a upwards. For eigenvalues
-    i^-b, a = 1 + 1/b. Standard error from the Fisher information.
+    i^-b, a = 1 + 1/b.
+
+    Args:
+        eigenvalues: (p,) eigenvalues, or any sample above 0.
+        xmin: lower end of the window, above 0.
+        xmax: upper end of the window.
+
+    Returns:
+        A `PowerLawFit`, with a standard error from the Fisher information.
+
+    Raises:
+        InputError: a window with fewer than three values, or with all of them at one end.
     """
     values = np.asarray(checks.finite("eigenvalues", eigenvalues, ndim=1), float)
     xmin = float(checks.number("xmin", xmin, 0.0, open_low=True))
@@ -66,7 +95,7 @@ def tail_exponent(
     if len(inside) < 3 or inside.max() == 0:
         raise InputError(
             f"only {len(inside)} eigenvalues lie in [xmin, xmax] = [{xmin:g}, {xmax:g}]; widen "
-            f"the window"
+            "the window"
         )
     length, mean = math.log(xmax / xmin), float(inside.mean())
     if math.isinf(length):
@@ -89,8 +118,13 @@ def tail_exponent(
 
 @dataclass(frozen=True)
 class SpectrumEstimate:
-    """Population spectrum as `weights` (sum 1) on the grid `eigenvalues`; `residual` is the
-    relative misfit."""
+    """Estimated population spectrum as a discrete distribution.
+
+    Attributes:
+        eigenvalues: the grid.
+        weights: of the grid's points, with sum 1.
+        residual: relative misfit of Silverstein's equation.
+    """
 
     eigenvalues: np.ndarray
     weights: np.ndarray
@@ -104,14 +138,29 @@ def estimate_spectrum(
     grid: Float[Array, "r"] | None = None,
     points: int = 60,
 ) -> SpectrumEstimate:
-    """Population spectrum from the p eigenvalues of Σ̂ = XᵀX/n (zeros included): El Karoui 2008, in
-    least squares.
+    """Population spectrum from the p eigenvalues of a sample covariance.
 
-    Weights w >= 0 on `grid` (default: 60 values, geometric from the smallest to the largest
-    plausible eigenvalue) that best satisfy Silverstein's equation z + 1/m̃ = γ Σ w t/(1 + t m̃),
-    with m̃ the empirical transform at `points` complex z. An ill-posed problem: masses of
-    neighbouring grid points are exchangeable, low moments are accurate. NumPy, not differentiable.
-    Raises InputError on negative or non-finite input.
+    Use it where only a sample is known, and then `SilversteinLaw` or `effective_regularization` on
+    its result. It finds weights w >= 0 on a grid that best satisfy Silverstein's equation z + 1/m̃
+    = γ Σ w t/(1 + t m̃) in least squares, with m̃ the empirical transform at complex z. An
+    ill-posed problem: masses of neighbouring grid points are exchangeable, low moments are
+    accurate. NumPy, not differentiable.
+
+    Args:
+        sample_eigenvalues: (p,) of Σ̂ = XᵀX/n, zeros included.
+        n: number of samples.
+        grid: (r,) candidate eigenvalues; None for 60 values, geometric from the smallest to the
+            largest plausible one.
+        points: number of points z.
+
+    Returns:
+        A `SpectrumEstimate`.
+
+    Raises:
+        InputError: negative or non-finite input.
+
+    Source:
+        El Karoui 2008.
     """
     values = np.asarray(checks.finite("sample_eigenvalues", sample_eigenvalues, ndim=1), float)
     checks.number("n", n, 1.0)
@@ -119,8 +168,7 @@ def estimate_spectrum(
     if values.min() < -1e-8 * values.max() or values.max() <= 0:
         raise InputError(
             f"sample_eigenvalues lie in [{values.min():g}, {values.max():g}]; numbers >= 0 and a "
-            f"positive eigenvalue "
-            "are needed"
+            "positive eigenvalue are needed"
         )
     gamma, top = values.size / n, values.max()
     if grid is None:

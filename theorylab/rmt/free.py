@@ -1,9 +1,10 @@
 """Free additive and multiplicative convolution by subordination.
 
-Sources: Biane 1998; Belinschi & Bercovici 2007; Voiculescu. With F = -1/m and h(ω) = F(ω) - ω, the
-sum A + B of free matrices has m(z) = m_A(ω_A) where ω_A = z + h_B(ω_B), ω_B = z + h_A(ω_A). With
-k(ω) = ω - F(ω), the product A^½BA^½ (A, B >= 0) has m(z) = m_A(ω_A) ω_A/z where ω_A = z/k_B(ω_B),
-ω_B = z/k_A(ω_A).
+With F = -1/m and h(ω) = F(ω) - ω, the sum A + B of free matrices has m(z) = m_A(ω_A) where ω_A = z
++ h_B(ω_B), ω_B = z + h_A(ω_A). With k(ω) = ω - F(ω), the product A^½BA^½ (A, B >= 0) has m(z) =
+m_A(ω_A) ω_A/z where ω_A = z/k_B(ω_B), ω_B = z/k_A(ω_A).
+
+Source: Biane 1998; Belinschi & Bercovici 2007; Voiculescu.
 """
 
 from collections.abc import Callable
@@ -33,25 +34,41 @@ _SWEEPS, _LEVELS, _NEWTON = 40, 24, 4
 
 
 class Law(Protocol):
-    """Anything with a Stieltjes transform on the upper half-plane (a PyTree): every law of this
-    package."""
+    """Anything with a Stieltjes transform on the upper half-plane that is a PyTree.
 
-    def stieltjes(self, z: Complex[Array, "..."]) -> Complex[Array, "..."]: ...
+    Every law of this package is one.
+    """
+
+    def stieltjes(self, z: Complex[Array, "..."]) -> Complex[Array, "..."]:
+        """The transform m(z) for Im z > 0."""
+        ...
 
 
 @register()
 @dataclass(frozen=True)
 class DiscreteLaw:
-    """A matrix with eigenvalues `values` (r,) in proportions `weights` (equal by default)."""
+    """Law of a matrix with given eigenvalues in given proportions.
+
+    Use it for a fixed matrix, as one side of `free_additive` or `free_multiplicative`.
+
+    Attributes:
+        values: (r,) eigenvalues.
+        weights: (r,) proportions, normalised to sum 1; None for equal ones.
+
+    Raises:
+        InputError: values or weights that are not finite, or weights that are negative.
+    """
 
     values: Float[Array, "r"]
     weights: Float[Array, "r"] | None = None
 
     def validate(self) -> None:
+        """Refuse parameters that are no law; every method asks first."""
         as_atoms("values", self.values, self.weights)
 
     @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
+        """The transform m(z) = Σ w/(t - z)."""
         values, weights = as_atoms("values", self.values, self.weights)
         return jnp.sum(weights / (values - complexed(z)[..., None]), axis=-1)
 
@@ -59,8 +76,13 @@ class DiscreteLaw:
 @register()
 @dataclass(frozen=True)
 class FreeSolution:
-    """`stieltjes` m(z), the relative `residual` of the subordination equation, and where it is
-    below 1e-9."""
+    """Solution of the subordination equations at points z.
+
+    Attributes:
+        stieltjes: m(z).
+        residual: relative residual of the subordination equation.
+        converged: where the residual is below 1e-9.
+    """
 
     stieltjes: Complex[Array, "..."]
     residual: Float[Array, "..."]
@@ -70,14 +92,25 @@ class FreeSolution:
 @register("product")
 @dataclass(frozen=True)
 class FreeConvolution:
-    """Law of A + B (`product=False`) or A^½BA^½ (`product=True`) for free A, B with the laws
-    given."""
+    """Law of a sum or of a product of two free matrices.
+
+    Make it with `free_additive` or `free_multiplicative`.
+
+    Attributes:
+        first: law of A, a PyTree with `stieltjes`.
+        second: law of B.
+        product: True for A^½BA^½, False for A + B.
+
+    Raises:
+        InputError: something that has no `stieltjes`.
+    """
 
     first: Any
     second: Any
     product: bool = False
 
     def validate(self) -> None:
+        """Refuse what are no laws; every method asks first."""
         checks.flag("product", self.product)
         for name, law in (("first", self.first), ("second", self.second)):
             checks.function(f"{name}.stieltjes", getattr(law, "stieltjes", None))
@@ -93,14 +126,17 @@ class FreeConvolution:
 
     @float64_inside
     def solve(self, z: Complex[Array, "..."] | complex) -> FreeSolution:
-        """m(z) for Im z > 0 (not on the axis: use a small imaginary part, as `density` does)."""
+        """The transform m(z) for Im z > 0, with its residual.
+
+        Not on the axis: use a small imaginary part, as `density` does.
+        """
         self.validate()
         require_upper(require_complex("z", z), strictly=True)
         return _solve(self.first, self.second, self.product, complexed(z))
 
     @float64_inside
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
-        """m(z); NaN where the iteration did not converge."""
+        """The transform m(z); NaN where the iteration did not converge."""
         self.validate()
         upper, below = upper_half(complexed(require_complex("z", z)))
         solution = _solve(self.first, self.second, self.product, upper)
@@ -111,8 +147,18 @@ class FreeConvolution:
     def density(
         self, x: Float[Array, "..."] | float, *, width: float = 1e-7
     ) -> Float[Array, "..."]:
-        """Im m(x + i width)/π: the density smoothed by a Cauchy kernel of that half-width; NaN
-        where not converged."""
+        """The density Im m(x + i width)/π, smoothed by a Cauchy kernel.
+
+        Args:
+            x: points, of any shape.
+            width: half-width of the smoothing, above 0.
+
+        Returns:
+            Values of x's shape; NaN where the iteration did not converge.
+
+        Raises:
+            InputError: points that are not finite, or a width that is not above 0.
+        """
         checks.finite("x", x)
         checks.number("width", width, 0.0, open_low=True)
         return (
@@ -124,14 +170,52 @@ class FreeConvolution:
 
 
 def free_additive(first: Law, second: Law) -> FreeConvolution:
-    """first ⊞ second: eigenvalues of A + B in generic position; any PyTrees with `stieltjes`, as
-    the laws here."""
+    """The law first ⊞ second: eigenvalues of A + B in generic position.
+
+    Use it for the sum of two matrices with known laws; signal plus white noise is `DeformedWigner`,
+    which is faster and has edges and quantiles.
+
+    Args:
+        first: law of A, a PyTree with `stieltjes`, such as the laws here.
+        second: law of B.
+
+    Returns:
+        A `FreeConvolution`.
+
+    Raises:
+        InputError: something that has no `stieltjes`.
+
+    Source:
+        Biane 1998; Belinschi & Bercovici 2007.
+
+    Examples:
+        >>> from theorylab.rmt import Semicircle
+        >>> law = free_additive(Semicircle(1.0), Semicircle(3.0))
+        >>> round(float(law.density(0.5)), 4), round(float(Semicircle(4.0).density(0.5)), 4)
+        (0.1579, 0.1579)
+    """
     return FreeConvolution(first, second)
 
 
 def free_multiplicative(first: Law, second: Law) -> FreeConvolution:
-    """first ⊠ second: eigenvalues of A^½BA^½, both laws on [0, ∞). H ⊠ MP(γ) is
-    `SilversteinLaw(H, γ)`."""
+    """The law first ⊠ second: eigenvalues of A^½BA^½ in generic position.
+
+    Use it for a product of two positive matrices with known laws; H ⊠ MP(γ) is `SilversteinLaw(H,
+    γ)`, which is faster and has edges and quantiles.
+
+    Args:
+        first: law of A on [0, ∞), a PyTree with `stieltjes`, such as the laws here.
+        second: law of B on [0, ∞).
+
+    Returns:
+        A `FreeConvolution`.
+
+    Raises:
+        InputError: something that has no `stieltjes`.
+
+    Source:
+        Belinschi & Bercovici 2007; Voiculescu.
+    """
     return FreeConvolution(first, second, product=True)
 
 

@@ -1,5 +1,7 @@
-"""What the functions of this package accept: spectra, atoms and weights, checked where their values
-are known."""
+"""What the functions of this package accept: spectra, atoms and weights.
+
+They are checked where their values are known.
+"""
 
 import functools
 import inspect
@@ -18,8 +20,10 @@ R = TypeVar("R")
 
 
 def law_method(method: Callable[..., R]) -> Callable[..., R]:
-    """A method of a law (a PyTree) on arrays: in float64, compiled once per shape, after the law's
-    own checks."""
+    """A method of a law (a PyTree) on arrays, in float64 and compiled once per shape.
+
+    The law's own checks come first.
+    """
     compiled, signature = jax.jit(method), inspect.signature(method)
 
     @functools.wraps(method)
@@ -39,8 +43,10 @@ def law_method(method: Callable[..., R]) -> Callable[..., R]:
 
 
 def _point(name: str, value: Any) -> Any:
-    """Where a law is evaluated: x real or infinite, z complex, a spike not negative, p finite (NaN
-    outside [0, 1])."""
+    """Where a law is evaluated.
+
+    x is real or infinite, z complex, a spike not negative, p finite (NaN outside [0, 1]).
+    """
     match name:
         case "z":
             return require_complex(name, value)
@@ -52,7 +58,7 @@ def _point(name: str, value: Any) -> Any:
 
 
 def complexed(z: Any) -> jax.Array:
-    """`z` as a complex128 array (call it with 64-bit types on)."""
+    """The number or array `z` as a complex128 array (call it with 64-bit types on)."""
     return jnp.asarray(z, dtype=jnp.complex128)
 
 
@@ -84,9 +90,8 @@ def require_upper(z: Any, *, strictly: bool = False) -> None:
     height = np.imag(np.asarray(z)).min()
     if height < 0 or (strictly and height == 0):
         raise InputError(
-            f"z has an imaginary part of {height:g}; "
-            f"{'Im z > 0' if strictly else 'Im z >= 0'} is "
-            f"needed"
+            f"z has an imaginary part of {height:g}; {'Im z > 0' if strictly else 'Im z >= 0'} is "
+            "needed"
         )
 
 
@@ -106,13 +111,15 @@ def require_shape(name: str, shape: Any) -> None:
 
 
 def as_spectrum(name: str, eigenvalues: Any) -> jax.Array:
-    """A 1-D float64 spectrum; rounding errors below zero (down to -1e-6 of the largest value) count
-    as zero."""
+    """A 1-D float64 spectrum.
+
+    Rounding errors below zero (down to -1e-6 of the largest value) count as zero.
+    """
     array = as_float64(checks.finite(name, eigenvalues, ndim=1))
     if not is_traced(array) and float(array.min()) < -1e-6 * max(float(array.max()), 0.0):
         raise InputError(
-            f"{name} holds {float(array.min()):g}; a covariance spectrum of numbers >= 0 is needed "
-            "(if that is rounding, clip with jnp.maximum(x, 0))"
+            f"{name} holds {float(array.min()):g}; a covariance spectrum of numbers >= 0 is "
+            "needed (if that is rounding, clip with jnp.maximum(x, 0))"
         )
     return jnp.where(array >= 0, array, 0.0)
 
@@ -137,6 +144,6 @@ def as_atoms(name: str, values: Any, weights: Any) -> tuple[jax.Array, jax.Array
 
 
 def upper_half(z: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """z reflected to Im z >= 0, and where it was: a Stieltjes transform satisfies m(z*) = m(z)*."""
+    """The points reflected to Im z >= 0, and where they were: m(z*) = m(z)*."""
     below = jnp.imag(z) < 0
     return jax.lax.complex(jnp.real(z), jnp.abs(jnp.imag(z))), below

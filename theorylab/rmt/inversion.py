@@ -1,4 +1,7 @@
-"""Quantiles from a distribution function, and the distance between a sample and a law."""
+"""Quantiles from a distribution function, and the distance between a sample and a law.
+
+Source: Kolmogorov 1933 (the distance); Newton's method within a bracket is textbook.
+"""
 
 from collections.abc import Callable
 
@@ -21,10 +24,10 @@ def invert_cdf(
     lower: Float[Array, ""],
     upper: Float[Array, ""],
 ) -> Float[Array, "..."]:
-    """x in [lower, upper] with cdf(x) = p: Newton's method within a shrinking bracket.
-    Differentiable once in p.
+    """The point x in [lower, upper] with cdf(x) = p, by Newton's method within a shrinking bracket.
 
-    NaN for p outside [0, 1]. Across a gap of the support the leftmost such x is not promised.
+    It is differentiable once in p, and NaN for p outside [0, 1]. Across a gap of the support the
+    leftmost such x is not promised.
     """
     p = jax.lax.stop_gradient(probabilities)
 
@@ -56,11 +59,20 @@ def invert_cdf(
 def kolmogorov_distance(
     sample: Float[ArrayLike, "n"], cdf: Callable[[Array], Array]
 ) -> Float[Array, ""]:
-    """sup_x |F_n(x) - F(x)| between the empirical distribution of `sample` and `cdf` (a law's
-    method).
+    """Distance sup_x |F_n(x) - F(x)| between a sample and a distribution function.
 
-    Right at atoms too when they lie at values that the sample takes exactly (pass eigenvalues with
-    zeros set to 0).
+    It is right at atoms too when they lie at values that the sample takes exactly (pass eigenvalues
+    with zeros set to 0).
+
+    Args:
+        sample: (n,) numbers, such as eigenvalues.
+        cdf: a law's `cdf`, a function of an array.
+
+    Returns:
+        A scalar between 0 and 1.
+
+    Raises:
+        InputError: a sample that is not finite, or what is no function.
     """
     values = jnp.sort(as_float64(checks.finite("sample", sample, ndim=1)))
     checks.function("cdf", cdf)

@@ -1,8 +1,10 @@
 """Does a local random-matrix law hold for these features? The hypothesis behind GCV, measured.
 
-Sources: Wei, Hu, Steinhardt 2022 (hypothesis of the theorem); Knowles & Yin 2017 (anisotropic local
-laws). A diagnostic at a fixed ridge far above κ(0, n) passes anything: let the ridge shrink with n,
-e.g. α = 0.3 κ(0, n).
+A diagnostic at a fixed ridge far above κ(0, n) passes anything: let the ridge shrink with n, e.g. α
+= 0.3 κ(0, n).
+
+Source: Wei, Hu & Steinhardt 2022 (hypothesis of the theorem); Knowles & Yin 2017 (anisotropic local
+laws).
 """
 
 from dataclasses import dataclass
@@ -22,8 +24,14 @@ from theorylab.rmt.inputs import as_spectrum, complexed, require_complex, requir
 @register()
 @dataclass(frozen=True)
 class LocalLawResiduals:
-    """Relative residuals, signed. `averaged` (...,) has alpha's shape, `anisotropic` (..., k) one
-    column per vector."""
+    """Relative residuals of the two local laws, signed.
+
+    Attributes:
+        averaged: of alpha's shape.
+        anisotropic: (..., k), one column per vector.
+        kappa: κ of the population, of alpha's shape.
+        kappa_hat: κ̂ of the sample, of alpha's shape.
+    """
 
     averaged: Float[Array, "..."]
     anisotropic: Float[Array, "... k"]
@@ -38,13 +46,24 @@ def local_law_residuals(
     alpha: Float[ArrayLike, "..."] | float,
     vectors: Float[ArrayLike, "p"] | Float[ArrayLike, "p k"],
 ) -> LocalLawResiduals:
-    """Residuals of the two laws for a sample X whose population covariance is diag(`eigenvalues`).
+    """Residuals of the averaged and the anisotropic local law for a sample of known covariance.
 
-    (A) averaged: α s(α) / (α/κ) - 1 with s(α) = (1/n) tr (XXᵀ/n + α)⁻¹; equal to κ/κ̂ - 1.
-    (B) anisotropic: α vᵀ(Σ̂+α)⁻¹v / [κ vᵀ(Σ+κ)⁻¹v] - 1 for each column v of `vectors`.
-    X and the vectors are in the eigenbasis of Σ (rotate them first: X @ V); α > 0, of any shape.
-    For i.i.d. entries (A) falls as 1/n and (B) as n^-1/2; for duplicated or elliptical samples they
-    stall. Raises InputError on mismatched shapes.
+    Use it to test the hypothesis behind GCV; for targets at hand, `KernelRidgePath.gcv_loo_ratio`
+    needs no population. (A) averaged: α s(α) / (α/κ) - 1 with s(α) = (1/n) tr (XXᵀ/n + α)⁻¹; equal
+    to κ/κ̂ - 1. (B) anisotropic: α vᵀ(Σ̂+α)⁻¹v / [κ vᵀ(Σ+κ)⁻¹v] - 1. For i.i.d. entries (A) falls
+    as 1/n and (B) as n^-1/2; for duplicated or elliptical samples they stall.
+
+    Args:
+        X: (n, p) sample in the eigenbasis of Σ (rotate it first: X @ V).
+        eigenvalues: (p,) of the population covariance.
+        alpha: ridge penalty above 0, of any shape.
+        vectors: (p,) or (p, k), one vector v per column, in the eigenbasis of Σ.
+
+    Returns:
+        A `LocalLawResiduals`.
+
+    Raises:
+        InputError: mismatched shapes, or a penalty that is not above 0.
     """
     sample, spectrum = (
         as_float64(checks.finite("X", X, ndim=2)),
@@ -56,8 +75,7 @@ def local_law_residuals(
     if sample.shape[1] != p or v.shape[0] != p:
         raise InputError(
             f"X has shape {sample.shape} and vectors {v.shape}; (n, {p}) and ({p},) or ({p}, k) "
-            f"are needed for the "
-            f"{p} eigenvalues"
+            f"are needed for the {p} eigenvalues"
         )
     if not is_traced(v) and not (v != 0).any(axis=0).all():
         raise InputError("vectors has a column of zeros; directions are needed")
@@ -80,10 +98,23 @@ def resolvent_residuals(
     stieltjes: Complex[ArrayLike, "..."],
     z: Complex[ArrayLike, "..."],
 ) -> Float[Array, "..."]:
-    """|s(z) - m(z)| · n · Im z, s the Stieltjes transform of the sample eigenvalues, m =
-    `stieltjes` the predicted one.
+    """Residuals |s(z) - m(z)| · n · Im z of a predicted Stieltjes transform.
 
-    Stays of order n^o(1) down to Im z ~ 1/n when the averaged local law holds (Knowles & Yin 2017).
+    They stay of order n^o(1) down to Im z ~ 1/n when the averaged local law holds.
+
+    Args:
+        sample_eigenvalues: (n,), whose transform is s.
+        stieltjes: m(z), the predicted transform at the points z.
+        z: points with Im z > 0, of the shape of `stieltjes`.
+
+    Returns:
+        An array of the shape of z.
+
+    Raises:
+        InputError: shapes that do not match, or points that are not above the axis.
+
+    Source:
+        Knowles & Yin 2017.
     """
     require_upper(require_complex("z", z), strictly=True)
     require_complex("stieltjes", stieltjes)

@@ -19,10 +19,29 @@ from theorylab.rmt.inversion import invert_cdf
 @register("companion")
 @dataclass(frozen=True)
 class MarchenkoPastur:
-    """Law of the eigenvalues of XᵀX/n, X (n, p) with i.i.d. entries of variance `s2`, gamma = p/n.
+    """Law of the eigenvalues of XᵀX/n for white data.
 
-    With `companion=True` the law of XXᵀ/n (n x n), which differs by the atom at zero. Methods
-    broadcast, work under jit, vmap and grad, and return float64.
+    X (n, p) has i.i.d. entries of variance s2, gamma = p/n. Use it for white covariance; any other
+    population spectrum is `SilversteinLaw`. Methods broadcast, work under jit, vmap and grad, and
+    return float64.
+
+    Attributes:
+        gamma: p/n, above 0.
+        s2: variance of an entry, above 0.
+        companion: the law of XXᵀ/n (n x n), which differs by the atom at zero.
+
+    Raises:
+        InputError: a parameter that is not above 0.
+
+    Source:
+        Marchenko & Pastur 1967.
+
+    Examples:
+        >>> law = MarchenkoPastur(gamma=0.25)
+        >>> [float(edge) for edge in law.edges()]
+        [0.25, 2.25]
+        >>> round(float(law.cdf(1.0)), 4), float(law.atom())
+        (0.5534, 0.0)
     """
 
     gamma: Float[Array, ""] | float
@@ -35,6 +54,7 @@ class MarchenkoPastur:
                 checks.positive(f"MarchenkoPastur: {name}", value)
 
     def validate(self) -> None:
+        """Refuse parameters that are no law; every method asks first."""
         for name in ("gamma", "s2"):
             require_parameter(f"MarchenkoPastur: {name}", getattr(self, name))
         checks.broadcast(gamma=self.gamma, s2=self.s2)
@@ -93,7 +113,7 @@ class MarchenkoPastur:
 
     @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        """x with cdf(x) = p; 0 for p <= atom, NaN outside [0, 1]."""
+        """The point x with cdf(x) = p; 0 for p <= atom, NaN outside [0, 1]."""
         p, (a, b) = as_float64(p), self.edges()
         atom = self.atom()
         inner = jnp.where(p > atom, p, (1 + atom) / 2)
@@ -105,7 +125,10 @@ class MarchenkoPastur:
 
     @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
-        """m(z) = ∫ dμ(x)/(x - z), off the support; for real x in the bulk the limit from above."""
+        """The transform m(z) = ∫ dμ(x)/(x - z).
+
+        Off the support, and for real x in the bulk the limit from above.
+        """
         z, (a, b) = complexed(z), self.edges()
         gamma, s2 = as_float64(self.gamma), as_float64(self.s2)
         # Two principal roots: the root of the product has its cut in the wrong place. Real z are
@@ -127,8 +150,10 @@ class MarchenkoPastur:
 
     @float64_inside
     def moments(self, count: int) -> Float[Array, "count"]:
-        """The first `count` moments, k = 1, 2, ...: s2^k Σ_r gamma^r C(k,r) C(k-1,r)/(r+1)
-        (Narayana numbers)."""
+        """The first `count` moments, k = 1, 2, ...
+
+        s2^k Σ_r gamma^r C(k,r) C(k-1,r)/(r+1) (Narayana numbers).
+        """
         self.validate()
         checks.count("count", count)
         gamma, s2 = as_float64(self.gamma), as_float64(self.s2)
@@ -143,6 +168,8 @@ class MarchenkoPastur:
 
 
 def _sqrt_above(z: Complex[Array, "..."]) -> Complex[Array, "..."]:
-    """Principal square root, with the negative axis approached from above whatever the sign of its
-    zero."""
+    """Principal square root, with the negative axis approached from above.
+
+    It does so whatever the sign of its zero.
+    """
     return jnp.where((jnp.imag(z) == 0) & (jnp.real(z) < 0), 1j * jnp.sqrt(jnp.abs(z)), jnp.sqrt(z))

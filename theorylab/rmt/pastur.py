@@ -1,15 +1,17 @@
-"""The equation behind every law of this package that has one matrix of noise: z = Z(ω), ω in C+,
-with
+"""The equation z = Z(ω), ω in C+, behind every law of this package with one matrix of noise.
 
-    additive          Z(ω) = ω + Σ c_k / (ω - t_k)                 ω = z + s² m,  c_k = s² w_k:
-    deformed Wigner multiplicative    Z(ω) = ω (1 + Σ b_k / (ω - t_k))             ω = -1/m̃,  b_k =
-    γ w_k t_k, c_k = b_k t_k: Silverstein
+    additive          Z(ω) = ω + Σ c_k / (ω - t_k)            deformed Wigner
+                      ω = z + s² m,   c_k = s² w_k
+    multiplicative    Z(ω) = ω (1 + Σ b_k / (ω - t_k))        Silverstein
+                      ω = -1/m̃,   b_k = γ w_k t_k,   c_k = b_k t_k
 
 In both, Im Z = Im ω (1 - Σ c_k/|ω - t_k|²) and Z' = 1 - Σ c_k/(ω - t_k)². So Z maps D = {Im ω > 0,
-Im Z > 0} one to one onto C+ and Re Z' > 0 there (Silverstein & Choi 1995; Biane 1997). Hence
-Newton's method started in D and damped to stay there cannot get lost: its flow is the preimage of
-the straight line from Z(ω_0) to z, which lies in C+. On the real axis it finds the limit from
-above, quadratically but for an edge, where Z' = 0.
+Im Z > 0} one to one onto C+ and Re Z' > 0 there. Hence Newton's method started in D and damped to
+stay there cannot get lost: its flow is the preimage of the straight line from Z(ω_0) to z, which
+lies in C+. On the real axis it finds the limit from above, quadratically but for an edge, where Z'
+= 0.
+
+Source: Silverstein & Choi 1995; Biane 1997.
 """
 
 from collections.abc import Callable
@@ -30,8 +32,14 @@ _SWEEPS = 200
 @register()
 @dataclass(frozen=True)
 class PasturSolution:
-    """ω, of z's shape. `residual` = |Z(ω) - z|; `converged` where that is rounding; `steps` of the
-    slowest point."""
+    """Solution ω of Z(ω) = z, with diagnostics.
+
+    Attributes:
+        omega: of z's shape.
+        residual: |Z(ω) - z|.
+        converged: where the residual is rounding.
+        steps: of the slowest point.
+    """
 
     omega: Complex[Array, "..."]
     residual: Float[Array, "..."]
@@ -42,8 +50,11 @@ class PasturSolution:
 @register("multiplicative")
 @dataclass(frozen=True)
 class PasturMap:
-    """Z with `atoms` t (r,), `strengths` c >= 0 (r,) and, if multiplicative, `linear` b (r,) with c
-    = b t."""
+    """The map Z of one law.
+
+    It has `atoms` t (r,), `strengths` c >= 0 (r,) and, if multiplicative, `linear` b (r,) with c =
+    b t.
+    """
 
     atoms: Float[Array, "r"]
     linear: Float[Array, "r"]
@@ -51,24 +62,27 @@ class PasturMap:
     multiplicative: bool
 
     def __call__(self, omega: Complex[Array, "..."]) -> Complex[Array, "..."]:
+        """The map Z(ω)."""
         inverse = 1 / (omega[..., None] - self.atoms)
         if self.multiplicative:
             return omega * (1 + inverse @ self.linear.astype(inverse.dtype))
         return omega + inverse @ self.strengths.astype(inverse.dtype)
 
     def derivative(self, omega: Complex[Array, "..."]) -> Complex[Array, "..."]:
+        """The derivative Z'(ω)."""
         inverse = 1 / (omega[..., None] - self.atoms)
         return 1 - inverse**2 @ self.strengths.astype(inverse.dtype)
 
     def crowding(self, omega: Complex[Array, "..."]) -> Float[Array, "..."]:
-        """Σ c/|ω - t|²: < 1 in D, 1 on the bulk."""
+        """The sum Σ c/|ω - t|²: below 1 in D, 1 on the bulk."""
         return jnp.sum(self.strengths / jnp.abs(omega[..., None] - self.atoms) ** 2, axis=-1)
 
     def solve_parts(
         self, x: Float[Array, "..."], y: Float[Array, "..."]
     ) -> tuple[Array, Array, PasturSolution]:
-        """Re ω, Im ω and the diagnostics at z = x + iy, y >= 0; on the real axis the limit from
-        above.
+        """Real and imaginary part of ω and the diagnostics at z = x + iy, y >= 0.
+
+        On the real axis it is the limit from above.
 
         Differentiable once, in z and in the map, in real arithmetic throughout (so that reverse
         mode also runs where the caller has 64-bit types off).
@@ -97,8 +111,10 @@ def _by_product(terms: Array, columns: tuple[Array, ...]) -> Array:
 
 
 def _by_sum(terms: Array, columns: tuple[Array, ...]) -> list[Array]:
-    """The same, whose transpose keeps float64 where the caller has 64-bit types off (that of a
-    product does not)."""
+    """The same, with a transpose that keeps float64 where the caller has 64-bit types off.
+
+    That of a product does not.
+    """
     return [jnp.sum(terms * column, axis=-1) for column in columns]
 
 
@@ -206,8 +222,9 @@ def _newton(zmap: PasturMap, zx: Array, zy: Array) -> PasturSolution:
 
 
 def bulk_edges(zmap: PasturMap) -> np.ndarray:
-    """Ends (bulks, 2) of the support: Z at the real critical points that bound D. NumPy, not for
-    use under jit.
+    """Ends (bulks, 2) of the support: Z at the real critical points that bound D.
+
+    NumPy, not for use under jit.
 
     Source: Silverstein & Choi 1995. Between two neighbouring atoms Σ c/(ω - t)² is convex: the bulk
     splits there when its minimum falls below 1.

@@ -1,6 +1,8 @@
-"""The omniscient risk of ridge regression and its poorer relatives, from a spectrum and a target.
+"""The omniscient risk of ridge regression and its poorer relatives.
 
-Source: Wei, Hu, Steinhardt 2022 (arXiv 2203.06176), equations (O) and (E) of the eigenlearning
+They take a spectrum and a target.
+
+Source: Wei, Hu & Steinhardt 2022 (arXiv 2203.06176), equations (O) and (E) of the eigenlearning
 form.
 """
 
@@ -23,10 +25,19 @@ from theorylab.rmt.tails import PowerLawTail, require_same_start, require_tail, 
 @register()
 @dataclass(frozen=True)
 class RiskEstimate:
-    """Deterministic equivalents, every field of the shape that n and alpha broadcast to.
+    """Deterministic equivalents of a ridge regression.
 
-    `risk` = bias + variance + noise is E(y - ŷ)² on a fresh sample; `train_risk` the mean squared
-    residual; `dkappa` is ∂κ/∂α; `bias` = κ²κ' Σ b/(λ+κ)²; `variance` = noise (κ' - 1).
+    Every field has the shape that n and alpha broadcast to.
+
+    Attributes:
+        risk: bias + variance + noise, which is E(y - ŷ)² on a fresh sample.
+        train_risk: mean squared residual.
+        kappa: effective regularisation κ.
+        dkappa: κ' = ∂κ/∂α.
+        dof1: Σ L with L = λ/(λ+κ).
+        dof2: Σ L².
+        bias: κ²κ' Σ b/(λ+κ)².
+        variance: noise (κ' - 1).
     """
 
     risk: Float[Array, "..."]
@@ -71,17 +82,42 @@ def omniscient_risk(
     target_tail: PowerLawTail | None = None,
     weights: Float[ArrayLike, "p"] | None = None,
 ) -> RiskEstimate:
-    """Risk of ridge regression from the population spectrum and the target's power b_i = λ_i
-    (v_iᵀβ)² in each mode.
+    """Risk of ridge regression from the population spectrum and the target's power in each mode.
 
-    R = κ' (κ² Σ b_i/(λ_i+κ)² + σ²), R_train = (α/κ)² R, with σ² = `noise` the variance of the label
-    noise (summed over outputs); a (p, c) `target_power` is summed over its c outputs. `weights` are
-    the multiplicities of the eigenvalues (b_i is then the power of the whole group). `tail` and
-    `target_tail` add the modes beyond p of power laws in λ and b (a target tail without spectral
-    tail is never learnt). A mode with λ = 0 and b > 0 acts as noise that is not amplified; put it
-    in `noise` if it varies from sample to sample. n and alpha broadcast; see
-    `effective_regularization` for their meaning. Raises InputError on shapes that do not match and
-    negative values.
+    Use it where both are known; with the spectrum alone take `spectrum_only_risk`, with a kernel
+    and labels `KernelRidgePath.gcv`, under another test law `covariate_shift_risk`, for few random
+    features `random_features_risk`. R = κ' (κ² Σ b_i/(λ_i+κ)² + σ²) and R_train = (α/κ)² R. A mode
+    with λ = 0 and b > 0 acts as noise that is not amplified; put it in `noise` if it varies from
+    sample to sample.
+
+    Args:
+        eigenvalues: (p,) of the population covariance, at least 0.
+        target_power: b_i = λ_i (v_iᵀβ)² (p,), or (p, c) for c outputs, over which it is summed.
+        n: number of samples; broadcasts against alpha.
+        alpha: ridge penalty, as in `effective_regularization`.
+        noise: variance σ² of the label noise, summed over outputs.
+        tail: adds the modes beyond p of a power law in λ.
+        target_tail: adds the modes beyond p of a power law in b (without a spectral tail they are
+            never learnt).
+        weights: (p,) multiplicities of the eigenvalues (b_i is then the power of the whole group).
+
+    Returns:
+        A `RiskEstimate`.
+
+    Raises:
+        InputError: shapes that do not match, and negative values.
+
+    Source:
+        Wei, Hu & Steinhardt 2022, equation (O).
+
+    Examples:
+        >>> import numpy as np
+        >>> spectrum = np.arange(1, 1001) ** -1.5
+        >>> risk = omniscient_risk(spectrum, spectrum, n=[100, 400], alpha=1e-3, noise=0.1)
+        >>> risk.risk.shape, bool(risk.risk[0] > risk.risk[1] > 0.1)
+        ((2,), True)
+        >>> np.allclose(risk.risk, risk.bias + risk.variance + 0.1)
+        True
     """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     # λ_i (v_iᵀβ)², no coefficient
@@ -89,8 +125,7 @@ def omniscient_risk(
     if power.shape[0] != spectrum.shape[0]:
         raise InputError(
             f"target_power has shape {power.shape}; ({spectrum.shape[0]},) or "
-            f"({spectrum.shape[0]}, outputs) "
-            "like the eigenvalues is needed"
+            f"({spectrum.shape[0]}, outputs) like the eigenvalues is needed"
         )
     checks.positive("n", n)
     checks.nonnegative("alpha", alpha)
@@ -122,8 +157,23 @@ def spectrum_only_risk(
     second_moment: Float[ArrayLike, ""] | float,
     noise: Float[ArrayLike, ""] | float = 0.0,
 ) -> RiskEstimate:
-    """The baseline that knows the spectrum and E y² = `second_moment` only: target power spread as
-    b_i = τ²λ_i."""
+    """Risk of ridge regression from the spectrum and E y² alone, as a baseline.
+
+    It spreads the target's power as b_i = τ²λ_i; `omniscient_risk` knows the power itself.
+
+    Args:
+        eigenvalues: (p,) of the population covariance, at least 0.
+        n: number of samples; broadcasts against alpha.
+        alpha: ridge penalty, as in `effective_regularization`.
+        second_moment: E y².
+        noise: variance of the label noise.
+
+    Returns:
+        A `RiskEstimate`.
+
+    Raises:
+        InputError: negative or non-finite input.
+    """
     spectrum = as_spectrum("eigenvalues", eigenvalues)
     checks.nonnegative("second_moment", second_moment, ndim=0)
     if not is_traced(spectrum) and float(spectrum.max()) == 0:
@@ -137,12 +187,21 @@ def spectrum_only_risk(
 def plugin_spectrum(
     K: Float[ArrayLike, "m m"], Y: Float[ArrayLike, "m"] | Float[ArrayLike, "m c"]
 ) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
-    """(λ_i, b_i) estimated from m samples: eigenvalues of K/m, falling, and (u_iᵀy)²/m summed over
-    outputs.
+    """Spectrum and target power (λ_i, b_i) estimated from m samples.
 
-    Σ b = mean of y². Fed to `omniscient_risk`, good only for n much smaller than m (at n = m it
-    returns the training data). K is the unnormalised symmetric kernel. Raises InputError on shapes
-    that do not match.
+    These are the eigenvalues of K/m, falling, and (u_iᵀy)²/m summed over outputs; Σ b = mean of y².
+    Fed to `omniscient_risk`, good only for n much smaller than m (at n = m it returns the training
+    data).
+
+    Args:
+        K: (m, m) symmetric kernel, not divided by m.
+        Y: (m,) or (m, c) targets.
+
+    Returns:
+        (λ, b), each (m,).
+
+    Raises:
+        InputError: shapes that do not match.
     """
     kernel, labels = (
         as_float64(checks.symmetric("K", K)),
@@ -151,7 +210,7 @@ def plugin_spectrum(
     if labels.shape[0] != kernel.shape[0]:
         raise InputError(
             f"Y has {labels.shape[0]} rows; one row for each of the {kernel.shape[0]} of K is "
-            f"needed"
+            "needed"
         )
     m = kernel.shape[0]
     values, vectors = linalg.eigh(kernel)

@@ -1,8 +1,7 @@
-"""Sample covariance with any population spectrum: the generalised Marchenko-Pastur law
-(Silverstein's equation).
+"""Sample covariance with any population spectrum: the generalised Marchenko-Pastur law.
 
-Sources: Silverstein 1995; Silverstein & Bai 1995; Silverstein & Choi 1995 (edges); Benaych-Georges
-& Nadakuditi 2011 (spikes).
+Source: Silverstein 1995; Silverstein & Bai 1995; Silverstein & Choi 1995 (edges); Benaych-Georges &
+Nadakuditi 2011 (spikes).
 """
 
 from dataclasses import dataclass
@@ -24,14 +23,30 @@ from theorylab.rmt.spikes import Spike
 @register("companion")
 @dataclass(frozen=True)
 class SilversteinLaw:
-    """Law of the eigenvalues of Σ̂ = XᵀX/n, X = ZΣ^½ (n, p), gamma = p/n, Σ of spectrum
-    `eigenvalues` (r,) >= 0.
+    """Law of the eigenvalues of a sample covariance with any population spectrum.
 
-    `weights` (r,) are the proportions of the eigenvalues (equal when None; normalised to sum 1).
-    With `companion=True` the law of XXᵀ/n. Methods broadcast, run under jit and vmap and have first
-    derivatives in every input, but for `edges`, whose shape depends on values. All return float64
-    or complex128. Where the solver did not reach rounding error the result is NaN; `solve` gives
-    residuals. Cost: about 20 sweeps over points x eigenvalues.
+    Σ̂ = XᵀX/n with X = ZΣ^½ (n, p). Use it for coloured data; white data is `MarchenkoPastur`, in
+    closed form. Methods broadcast, run under jit and vmap and have first derivatives in every
+    input, but for `edges`, whose shape depends on values. All return float64 or complex128. Where
+    the solver did not reach rounding error the result is NaN; `solve` gives residuals. Cost: about
+    20 sweeps over points x eigenvalues.
+
+    Attributes:
+        eigenvalues: (r,) of Σ, at least 0.
+        weights: (r,) proportions of the eigenvalues, normalised to sum 1; None for equal ones.
+        gamma: p/n, above 0.
+        companion: the law of XXᵀ/n, which differs by the atom at zero.
+
+    Raises:
+        InputError: negative or non-finite eigenvalues or weights, or a gamma that is not above 0.
+
+    Examples:
+        >>> import numpy as np
+        >>> law = SilversteinLaw(np.array([1.0, 8.0]), None, gamma=0.1)
+        >>> law.edges().shape  # two bulks
+        (2, 2)
+        >>> round(float(law.cdf(3.0)), 6)
+        0.5
     """
 
     eigenvalues: Float[Array, "r"]
@@ -44,6 +59,7 @@ class SilversteinLaw:
             checks.positive("SilversteinLaw: gamma", self.gamma)
 
     def validate(self) -> None:
+        """Refuse parameters that are no law; every method asks first."""
         checks.positive("SilversteinLaw: gamma", self.gamma, ndim=0)
         checks.flag("SilversteinLaw: companion", self.companion)
         as_spectrum("eigenvalues", self.eigenvalues)
@@ -61,13 +77,15 @@ class SilversteinLaw:
 
     @law_method
     def solve(self, z: Complex[Array, "..."] | complex) -> PasturSolution:
-        """ω = -1/m̃(z) for Im z >= 0, with residuals and convergence. For z = -α real, ω =
-        -κ(α)."""
+        """The solution ω = -1/m̃(z) for Im z >= 0, with residuals and convergence.
+
+        For z = -α real, ω = -κ(α).
+        """
         return _solve(self._map(), complexed(z))
 
     @law_method
     def companion_stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
-        """m̃(z), the transform of the law of XXᵀ/n; on the real axis the limit from above."""
+        """The transform m̃(z) of the law of XXᵀ/n; on the real axis the limit from above."""
         upper, below = upper_half(complexed(z))
         solution = self.solve(upper)
         m = jnp.where(solution.converged, -1 / solution.omega, jnp.nan)
@@ -75,7 +93,10 @@ class SilversteinLaw:
 
     @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
-        """m(z) = ∫ dμ(x)/(x - z) of this law; on the real axis the limit from above."""
+        """The transform m(z) = ∫ dμ(x)/(x - z) of this law.
+
+        On the real axis it is the limit from above.
+        """
         if self.companion:
             return self.companion_stieltjes(z)
         t, w, gamma = self._parts()
@@ -99,8 +120,10 @@ class SilversteinLaw:
 
     @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        """Distribution function with the atom, exact: Im of z m̃ + log m̃ - γ∫ log(1 + t m̃) dH is
-        π times it."""
+        """Distribution function with the atom, exact.
+
+        Im of z m̃ + log m̃ - γ∫ log(1 + t m̃) dH is π times it.
+        """
         t, w, gamma = self._parts()
         x = as_float64(x)
         a, b, solution = _solve_on_axis(self._map(), x)
@@ -118,7 +141,7 @@ class SilversteinLaw:
 
     @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        """x with cdf(x) = p; 0 for p <= atom. Costs about 20 densities."""
+        """The point x with cdf(x) = p; 0 for p <= atom. Costs about 20 densities."""
         t, _, gamma = self._parts()
         p, atom = as_float64(p), self.atom()
         inner = jnp.where(p > atom, p, (1 + atom) / 2)
@@ -138,16 +161,17 @@ class SilversteinLaw:
         return jnp.maximum(null, 1 - 1 / gamma)
 
     def edges(self) -> np.ndarray:
-        """Ends of the bulks, (bulks, 2), in NumPy: their number depends on values, so not under
-        jit."""
+        """Ends of the bulks, (bulks, 2), in NumPy.
+
+        Their number depends on values, so not under jit.
+        """
         with jax.enable_x64(True):
             self.validate()
             return np.maximum(bulk_edges(self._map()), 0.0)
 
     @law_method
     def outlier(self, spike: Float[Array, "..."] | float) -> Spike:
-        """Where one population eigenvalue `spike` outside the bulk shows in the sample, and how
-        well its direction.
+        """Where one population eigenvalue outside the bulk shows in the sample, and how well.
 
         Eigenvalue Z(ℓ) = ℓ(1 + γ∫ t/(ℓ - t) dH) and squared overlap ℓ Z'(ℓ)/Z(ℓ) when Z'(ℓ) > 0;
         else it is lost in the bulk: eigenvalue NaN, overlap 0.

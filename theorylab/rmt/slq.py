@@ -1,9 +1,9 @@
-"""Spectra of operators known only by their products: stochastic Lanczos quadrature.
+"""Spectra of operators that are known only by their products: stochastic Lanczos quadrature.
 
-Source: Ubaru, Chen & Saad 2017; Lin, Saad & Yang 2016 (densities). Lanczos by matfree, in float64
-with full
-reorthogonalisation (in float32 without it the leading eigenvalue of a power law comes back many
-times).
+Lanczos by matfree, in float64 with full reorthogonalisation (in float32 without it the leading
+eigenvalue of a power law comes back many times).
+
+Source: Ubaru, Chen & Saad 2017; Lin, Saad & Yang 2016 (densities).
 """
 
 from collections.abc import Callable
@@ -26,7 +26,12 @@ MatVec = Callable[[Float[Array, "p"]], Float[Array, "p"]]
 @register()
 @dataclass(frozen=True)
 class LanczosQuadrature:
-    """Ritz values `nodes` (probes, steps) and `weights` (probes, steps), each row summing to 1."""
+    """Nodes and weights of a quadrature for traces of functions of an operator.
+
+    Attributes:
+        nodes: (probes, steps) Ritz values.
+        weights: (probes, steps), each row summing to 1.
+    """
 
     nodes: Float[Array, "probes steps"]
     weights: Float[Array, "probes steps"]
@@ -35,13 +40,15 @@ class LanczosQuadrature:
     def average(
         self, function: Callable[[Array], Array]
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """(1/p) tr f(A) and its standard error over probes; f maps nodes elementwise, or to extra
-        trailing axes."""
+        """The mean (1/p) tr f(A) and its standard error over probes.
+
+        f maps nodes elementwise, or to extra trailing axes.
+        """
         values = jnp.asarray(checks.function("function", function)(self.nodes))
         if values.shape[:2] != self.nodes.shape:
             raise InputError(
                 f"function gives shape {values.shape} for nodes {self.nodes.shape}; these axes "
-                f"first are needed"
+                "first are needed"
             )
         extra = (1,) * (values.ndim - 2)
         samples = jnp.sum(values * self.weights.reshape(*self.weights.shape, *extra), axis=1)
@@ -57,8 +64,7 @@ class LanczosQuadrature:
     def density(
         self, x: Float[Array, "g"], *, width: float | None = None, log: bool = False
     ) -> "SmoothedDensity":
-        """Gaussian-smoothed density on the grid `x`, per unit of x, with its standard error over
-        probes.
+        """Gaussian-smoothed density on the grid `x`, per unit of x, with its standard error.
 
         `width` is the standard deviation of the smoothing, by default range/steps, the resolution
         of Lanczos; with `log=True` the smoothing is in log x (for power laws, whose top would hide
@@ -99,7 +105,13 @@ class LanczosQuadrature:
 @register()
 @dataclass(frozen=True)
 class SmoothedDensity:
-    """`density` at `x`, and the standard error of the mean over probes (inf with one probe)."""
+    """A smoothed spectral density on a grid.
+
+    Attributes:
+        x: (g,) the grid.
+        density: (g,) per unit of x.
+        standard_error: (g,) of the mean over probes (infinite with one probe).
+    """
 
     x: Float[Array, "g"]
     density: Float[Array, "g"]
@@ -116,17 +128,41 @@ def lanczos_quadrature(
     steps: int = 60,
     batch_size: int | None = None,
 ) -> LanczosQuadrature:
-    """Quadrature nodes and weights of a symmetric operator `matvec`: (dim,) -> (dim,), from
-    Rademacher probes.
+    """Quadrature nodes and weights of a symmetric operator, from Rademacher probes.
 
-    Cost: probes x steps products and probes x steps² x dim flops. `batch_size` probes go through
-    `matvec` together, by
-    vmap: products with a matrix then read it once a batch. The default keeps the Krylov bases of a
-    batch below 1 GiB; 1 takes no vmap, for operators that do not bear it or whose own memory
-    counts. Smooth functions converge geometrically in steps; the error over probes falls as
-    probes^-1/2 and is exact zero for a diagonal operator. Steps beyond dim are refused; a Krylov
-    space that closes early (low rank) is cut there. Raises InputError. jit-able (close over the
-    operator's arrays).
+    Use it for the spectrum of an operator known by its products (`ntk.ntk_operator`, a Hessian); a
+    matrix that fits is cheaper to decompose. Cost: probes x steps products and probes x steps² x
+    dim flops. Smooth functions converge geometrically in steps; the error over probes falls as
+    probes^-1/2 and is exactly zero for a diagonal operator. A Krylov space that closes early (low
+    rank) is cut there. It can be jitted (close over the operator's arrays).
+
+    Args:
+        matvec: the product, (dim,) -> (dim,).
+        dim: size of the operator.
+        key: draws the probes.
+        probes: number of random vectors.
+        steps: Lanczos steps of each, at most dim.
+        batch_size: probes that go through `matvec` together, by vmap: products with a matrix then
+            read it once per batch. None keeps the Krylov bases of a batch below 1 GiB; 1 takes no
+            vmap, for operators that do not bear it or whose own memory counts.
+
+    Returns:
+        A `LanczosQuadrature`.
+
+    Raises:
+        InputError: counts out of range, or what does not map vectors (dim,) to such vectors.
+
+    Source:
+        Ubaru, Chen & Saad 2017.
+
+    Examples:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> scales = jnp.arange(1.0, 11.0)
+        >>> quadrature = lanczos_quadrature(lambda v: scales * v, 10, jax.random.key(0), steps=10)
+        >>> mean, error = quadrature.average(jnp.log)
+        >>> round(float(mean), 6), round(float(jnp.log(scales).mean()), 6)
+        (1.510441, 1.510441)
     """
     dim, probes = checks.count("dim", dim), checks.count("probes", probes)
     steps = checks.count("steps", steps, 1, dim)  # a Krylov space is no larger than the space
@@ -174,8 +210,28 @@ def slq_trace(
     steps: int = 60,
     batch_size: int | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """tr f(A) and its standard error over probes (which does not see the Lanczos error: raise
-    `steps` to check it)."""
+    """Trace tr f(A) of a function of an operator, and its standard error over probes.
+
+    The error does not see that of Lanczos: raise `steps` to check it.
+
+    Args:
+        matvec: the product, (dim,) -> (dim,).
+        dim: size of the operator.
+        function: f, elementwise.
+        key: draws the probes.
+        probes: number of random vectors.
+        steps: Lanczos steps of each, at most dim.
+        batch_size: as for `lanczos_quadrature`.
+
+    Returns:
+        (trace, standard error), scalars.
+
+    Raises:
+        InputError: as `lanczos_quadrature`.
+
+    Source:
+        Ubaru, Chen & Saad 2017.
+    """
     found = lanczos_quadrature(matvec, dim, key, probes=probes, steps=steps, batch_size=batch_size)
     mean, error = found.average(function)
     return dim * mean, dim * error

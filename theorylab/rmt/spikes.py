@@ -1,6 +1,8 @@
-"""Spiked models: when a signal leaves the noise (Baik, Ben Arous & Péché 2005; Paul 2007).
+"""Spiked models: when a signal leaves the noise.
 
 Near the threshold convergence is as slow as n^-1/3: compare with simulations away from it.
+
+Source: Baik, Ben Arous & Péché 2005; Paul 2007.
 """
 
 import math
@@ -18,8 +20,13 @@ from theorylab.pytrees import register
 @register()
 @dataclass(frozen=True)
 class Spike:
-    """Limit of the sample `eigenvalue`, squared `overlap` of its eigenvector with the signal, and
-    `detected`."""
+    """Limit of a sample's leading eigenvalue under a spike.
+
+    Attributes:
+        eigenvalue: limit of the sample eigenvalue.
+        overlap: squared overlap of its eigenvector with the signal.
+        detected: whether the spike is above the threshold.
+    """
 
     eigenvalue: Float[Array, "..."]
     overlap: Float[Array, "..."]
@@ -33,10 +40,30 @@ def bbp_covariance(
     *,
     s2: Float[ArrayLike, "..."] | float = 1.0,
 ) -> Spike:
-    """One population eigenvalue `spike` over a bulk `s2`, gamma = p/n. Threshold s2 (1 + √gamma).
+    """Where one population eigenvalue over a white bulk shows in the sample covariance.
 
-    Above: ℓ(1 + γ s2/(ℓ - s2)), overlap² (1 - γ/(r-1)²)/(1 + γ/(r-1)) with r = ℓ/s2. Below: the
-    edge s2(1 + √γ)², 0.
+    Threshold s2 (1 + √gamma). Above: eigenvalue ℓ(1 + γ s2/(ℓ - s2)), overlap² (1 - γ/(r-1)²)/(1 +
+    γ/(r-1)) with r = ℓ/s2. Below: the edge s2(1 + √γ)², overlap 0. Use `SilversteinLaw.outlier`
+    over a coloured bulk, and `spike_from_sample` for the way back.
+
+    Args:
+        spike: ℓ, the population eigenvalue, of any shape.
+        gamma: p/n.
+        s2: the bulk's eigenvalue.
+
+    Returns:
+        A `Spike` of the shape that the arguments broadcast to.
+
+    Raises:
+        InputError: a negative spike, a gamma or s2 that is not above 0, or shapes that do not fit.
+
+    Source:
+        Baik, Ben Arous & Péché 2005; Paul 2007.
+
+    Examples:
+        >>> spike = bbp_covariance([1.2, 3.0], gamma=0.25)
+        >>> spike.eigenvalue.tolist(), spike.detected.tolist()
+        ([2.25, 3.375], [False, True])
     """
     checks.nonnegative("spike", spike)
     checks.positive("gamma", gamma)
@@ -56,8 +83,20 @@ def bbp_covariance(
 def bbp_wigner(
     theta: Float[ArrayLike, "..."] | float, *, s2: Float[ArrayLike, "..."] | float = 1.0
 ) -> Spike:
-    """Rank-one signal of size `theta` >= 0 in Wigner noise with edge 2s. Threshold s: θ + s²/θ,
-    overlap² 1 - s²/θ²."""
+    """Where a rank-one signal shows in Wigner noise.
+
+    Threshold s; above it eigenvalue θ + s²/θ and overlap² 1 - s²/θ²; below the edge 2s and 0.
+
+    Args:
+        theta: size θ >= 0 of the signal, of any shape.
+        s2: variance s² of the noise (`Semicircle`).
+
+    Returns:
+        A `Spike` of the shape that the arguments broadcast to.
+
+    Raises:
+        InputError: a negative signal, or a variance that is not above 0.
+    """
     checks.nonnegative("theta", theta)
     checks.positive("s2", s2)
     checks.broadcast(theta=theta, s2=s2)
@@ -75,8 +114,21 @@ def spike_from_sample(
     *,
     s2: Float[ArrayLike, "..."] | float = 1.0,
 ) -> Float[Array, "..."]:
-    """The population spike whose limit is `eigenvalue`: the inverse of `bbp_covariance`; NaN inside
-    the bulk."""
+    """The population spike whose limit is this sample eigenvalue.
+
+    It is the inverse of `bbp_covariance`.
+
+    Args:
+        eigenvalue: of the sample covariance, of any shape.
+        gamma: p/n.
+        s2: the bulk's eigenvalue.
+
+    Returns:
+        The spike ℓ, of the shape that the arguments broadcast to; NaN inside the bulk.
+
+    Raises:
+        InputError: a negative eigenvalue, or a gamma or s2 that is not above 0.
+    """
     checks.nonnegative("eigenvalue", eigenvalue)
     checks.positive("gamma", gamma)
     checks.positive("s2", s2)
@@ -90,10 +142,23 @@ def spike_from_sample(
 
 
 def wishart_edge(n: int, p: int) -> tuple[float, float]:
-    """(μ, σ) with (λ_max(XᵀX) - μ)/σ -> Tracy-Widom 1 for a real standard Gaussian X (n, p), not
+    """Centre and scale of the largest eigenvalue of XᵀX for white data.
+
+    (μ, σ) with (λ_max(XᵀX) - μ)/σ -> Tracy-Widom 1 for a real standard Gaussian X (n, p), not
     divided by n.
 
-    Source: Johnstone 2001.
+    Args:
+        n: rows of X.
+        p: columns of X.
+
+    Returns:
+        (μ, σ), floats.
+
+    Raises:
+        InputError: fewer than two rows, or no column.
+
+    Source:
+        Johnstone 2001.
     """
     n, p = checks.count("n", n, 2), checks.count("p", p)
     a, b = math.sqrt(n - 1), math.sqrt(p)
@@ -101,7 +166,18 @@ def wishart_edge(n: int, p: int) -> tuple[float, float]:
 
 
 def goe_edge(n: int) -> tuple[float, float]:
-    """(μ, σ) with (λ_max - μ)/σ -> Tracy-Widom 1 for the GOE with off-diagonal variance 1: 2√n and
-    n^-1/6."""
+    """Centre and scale of the largest eigenvalue of the GOE.
+
+    (μ, σ) with (λ_max - μ)/σ -> Tracy-Widom 1 for off-diagonal variance 1: 2√n and n^-1/6.
+
+    Args:
+        n: size of the matrix.
+
+    Returns:
+        (μ, σ), floats.
+
+    Raises:
+        InputError: a count below 1.
+    """
     n = checks.count("n", n)
     return 2 * math.sqrt(n), n ** (-1 / 6)

@@ -4,6 +4,8 @@ A spectrum `scale * i^-alpha` cut at i = P loses a share P^(1-alpha) of its trac
 and P = 4e6 that is still 5 %, and kappa is off by as much. The tail i > P is replaced by its
 integral from P + 1/2 (midpoint rule, relative error ~ 1/P^2), and the integrals are hypergeometric
 functions 2F1(k, b; b+1; -v), k = 1, 2.
+
+Source: our derivation, from the integral representation of 2F1.
 """
 
 from dataclasses import dataclass
@@ -25,10 +27,18 @@ _ABOVE = {"alpha": 1.0, "start": -0.5, "scale": 0.0}  # alpha: a sum that conver
 @register()
 @dataclass(frozen=True)
 class PowerLawTail:
-    """The values `scale * i**-alpha` for every integer i > `start` (alpha > 1).
+    """The values `scale * i**-alpha` for every integer i > `start`.
 
-    As the tail of a spectrum, `start` is the number P of eigenvalues listed explicitly; as the tail
-    of a target's power (`target_tail`), alpha is the exponent of the power.
+    Give it as `tail=` or `target_tail=` where a power law goes on beyond the p modes that are
+    listed.
+
+    Attributes:
+        alpha: exponent above 1; for a target's power, the exponent of the power.
+        start: number P of modes that are listed explicitly.
+        scale: factor above 0.
+
+    Raises:
+        InputError: an exponent that is not above 1, or other parameters out of range.
     """
 
     alpha: Float[Array, ""] | float
@@ -43,6 +53,7 @@ class PowerLawTail:
                 checks.within(f"PowerLawTail: {name}", value, low, open_low=True)
 
     def validate(self) -> None:
+        """Refuse parameters that are no tail; every function asks first."""
         for name, low in _ABOVE.items():
             checks.within(f"PowerLawTail: {name}", getattr(self, name), low, open_low=True, ndim=0)
 
@@ -61,16 +72,17 @@ class PowerLawTail:
 
 
 def require_tail(name: str, tail: Any, spectrum: Array, weights: Any) -> None:
-    """Refuse what is no tail (None is one), or one that counts modes once more that `spectrum`
-    lists."""
+    """Refuse what is no tail (None is one).
+
+    One that counts modes a second time that `spectrum` lists is refused too.
+    """
     if tail is None:
         return
     checks.instance(name, tail, PowerLawTail, "a PowerLawTail, or None,").validate()
     if weights is None and not is_traced(tail.start) and float(tail.start) < spectrum.shape[0]:
         raise InputError(
             f"{name}.start = {float(tail.start):g}; at least the number {spectrum.shape[0]} of "
-            f"eigenvalues listed is "
-            "needed: modes overlap"
+            "eigenvalues listed is needed: modes overlap"
         )
 
 
@@ -84,7 +96,9 @@ def require_same_start(tail: PowerLawTail, target_tail: PowerLawTail) -> None:
 
 
 def hyp1(b: Float[Array, ""], v: Float[Array, ""]) -> Float[Array, ""]:
-    """2F1(1, b; b+1; -v) = ∫_0^1 b τ^(b-1) / (1 + vτ) dτ for b > 0, v >= 0, to rounding.
+    """The integral 2F1(1, b; b+1; -v) = ∫_0^1 b τ^(b-1) / (1 + vτ) dτ to rounding.
+
+    b > 0 and v >= 0.
 
     On τ < 1/v by the series after Pfaff's transformation (terms fall by 2 or more); on 1/v < τ < 1
     by Gauss-Legendre in log τ, where the integrand is analytic in a strip of half-width π.
@@ -102,7 +116,7 @@ def hyp1(b: Float[Array, ""], v: Float[Array, ""]) -> Float[Array, ""]:
 
 
 def hyp2(b: Float[Array, ""], v: Float[Array, ""]) -> Float[Array, ""]:
-    """2F1(2, b; b+1; -v), by parts from `hyp1`."""
+    """The integral 2F1(2, b; b+1; -v), by parts from `hyp1`."""
     return (1 - b) * hyp1(b, v) + b / (1 + v)
 
 
@@ -120,8 +134,10 @@ def tail_dof(
 def tail_unlearned(
     target: PowerLawTail, tail: PowerLawTail | None, kappa: Float[Array, ""]
 ) -> Float[Array, ""]:
-    """Sum of b (κ/(λ+κ))² over the tail of the target's power b; without a spectral tail nothing
-    there is learnt."""
+    """Sum of b (κ/(λ+κ))² over the tail of the target's power b.
+
+    Without a spectral tail nothing there is learnt.
+    """
     if tail is None:
         return target.total()
     v = tail.last() / kappa

@@ -27,8 +27,10 @@ _DEGREE, _NODES = 120, 64
 
 
 def _determinants(s: float, nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """det(1 - V) = F1(s), det(1 - K_Ai) = F2(s) and det(1 + V) = F2/F1 on L²(s, ∞), V(x, y) =
-    ½Ai((x+y)/2)."""
+    """The determinants det(1 - V) = F1(s), det(1 - K_Ai) = F2(s) and det(1 + V) = F2/F1.
+
+    They are on L²(s, ∞), V(x, y) = ½Ai((x+y)/2).
+    """
     end = max(s + 16.0, 16.0)
     x, w = s + (end - s) * (nodes + 1) / 2, weights * (end - s) / 2
     root = np.sqrt(w)
@@ -80,11 +82,20 @@ def _clenshaw(coefficients: tuple[float, ...], t: Array) -> Array:
 @register("beta")
 @dataclass(frozen=True)
 class TracyWidom:
-    """Limit law of the scaled largest eigenvalue: beta 1 (real), 2 (complex) or 4 (quaternion).
+    """Limit law of the scaled largest eigenvalue.
 
     The usual convention for beta = 4 (mean -2.3069, variance 0.5177). Scale eigenvalues with
     `wishart_edge` or `goe_edge`. Absolute accuracy 1e-13; relative accuracy is lost in the tails
     beyond that.
+
+    Attributes:
+        beta: 1 (real), 2 (complex) or 4 (quaternion).
+
+    Raises:
+        InputError: another beta.
+
+    Source:
+        Bornemann 2010.
     """
 
     beta: int = field(default=1)
@@ -93,11 +104,11 @@ class TracyWidom:
         if not isinstance(self.beta, (int, float)) or self.beta not in (1, 2, 4):
             raise InputError(
                 f"beta = {checks.shown(self.beta)}; 1 (real), 2 (complex) or 4 (quaternion) is "
-                f"needed"
+                "needed"
             )
 
     def validate(self) -> None:
-        """Checked when made."""
+        """The parameter was checked when the law was made."""
 
     def _at(self, x: Array, which: int) -> tuple[Array, Array]:
         *series, (low, high) = _series(self.beta)
@@ -109,25 +120,29 @@ class TracyWidom:
 
     @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        """Distribution function."""
         value, side = self._at(as_float64(x), 0)
         value = jnp.where(side == 0, value, jnp.where(side > 0, 1.0, 0.0))
         return jnp.where(value < 0, 0.0, jnp.where(value > 1, 1.0, value))
 
     @law_method
     def pdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        """Density."""
         value, side = self._at(as_float64(x), 1)
         return jnp.where((side == 0) & (value > 0), value, 0.0)
 
     @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        """x with cdf(x) = p for 0 < p < 1 (NaN outside [0, 1])."""
+        """The point x with cdf(x) = p for 0 < p < 1 (NaN outside [0, 1])."""
         low, high = _series(self.beta)[2]
         return invert_cdf(self.cdf, self.pdf, as_float64(p), as_float64(low), as_float64(high))
 
     def mean(self) -> float:
+        """Mean of the law."""
         return self._moment(1)
 
     def variance(self) -> float:
+        """Variance of the law."""
         return self._moment(2) - self._moment(1) ** 2
 
     def _moment(self, order: int) -> float:

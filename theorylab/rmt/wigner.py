@@ -1,7 +1,8 @@
-"""Wigner's semicircle and its deformation by a fixed matrix: symmetric noise, with and without
-signal.
+"""Wigner's semicircle and its deformation by a fixed matrix.
 
-Sources: Wigner 1958; Pastur 1972 (m = ∫ dμ(t)/(t - z - s² m)); Biane 1997.
+They are symmetric noise, without and with signal.
+
+Source: Wigner 1958; Pastur 1972 (m = ∫ dμ(t)/(t - z - s² m)); Biane 1997.
 """
 
 from dataclasses import dataclass
@@ -29,8 +30,16 @@ from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
 @register()
 @dataclass(frozen=True)
 class Semicircle:
-    """Law of a symmetric n x n matrix with off-diagonal entries of variance s2/n: support [-2s,
-    2s]."""
+    """Law of a symmetric n x n matrix of noise with off-diagonal entries of variance s2/n.
+
+    Its support is [-2s, 2s].
+
+    Attributes:
+        s2: variance, above 0.
+
+    Raises:
+        InputError: a variance that is not above 0.
+    """
 
     s2: Float[Array, ""] | float = 1.0
 
@@ -39,16 +48,19 @@ class Semicircle:
             checks.positive("Semicircle: s2", self.s2)
 
     def validate(self) -> None:
+        """Refuse parameters that are no law; every method asks first."""
         require_parameter("Semicircle: s2", self.s2)
 
     @float64_inside
     def edges(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Ends -2s and 2s of the bulk."""
         self.validate()
         end = 2 * jnp.sqrt(as_float64(self.s2))
         return -end, end
 
     @law_method
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        """Density, 0 outside the bulk."""
         x, s2 = as_float64(x), as_float64(self.s2)
         inside = x * x < 4 * s2
         return jnp.where(
@@ -57,6 +69,7 @@ class Semicircle:
 
     @law_method
     def cdf(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        """Distribution function."""
         x, s2 = as_float64(x), as_float64(self.s2)
         inside = x * x < 4 * s2
         root = jnp.sqrt(jnp.where(inside, 4 * s2 - x * x, 1.0))
@@ -65,11 +78,12 @@ class Semicircle:
 
     @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        """The point x with cdf(x) = p; NaN outside [0, 1]."""
         return invert_cdf(self.cdf, self.density, as_float64(p), *self.edges())
 
     @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
-        """m(z), off the support; for real z in it the limit from above."""
+        """The transform m(z), off the support; for real z in it the limit from above."""
         upper, lower_half = upper_half(complexed(z))
         end = 2 * jnp.sqrt(as_float64(self.s2))
         root = jnp.sqrt(upper - end) * jnp.sqrt(upper + end)
@@ -87,8 +101,19 @@ class Semicircle:
 @register()
 @dataclass(frozen=True)
 class DeformedWigner:
-    """Law of A + W: A with eigenvalues `values` (r,) in proportions `weights` (None: equal), W of
-    `Semicircle(s2)`."""
+    """Law of A + W: a fixed symmetric matrix plus Wigner noise.
+
+    Use it for signal plus white noise; for other noise `free_additive`.
+
+    Attributes:
+        values: (r,) eigenvalues of A.
+        weights: (r,) their proportions, normalised to sum 1; None for equal ones.
+        s2: variance of W, as in `Semicircle`.
+
+    Raises:
+        InputError: values or weights that are not finite, negative weights, or a variance that is
+            not above 0.
+    """
 
     values: Float[Array, "r"]
     weights: Float[Array, "r"] | None = None
@@ -99,6 +124,7 @@ class DeformedWigner:
             checks.positive("DeformedWigner: s2", self.s2)
 
     def validate(self) -> None:
+        """Refuse parameters that are no law; every method asks first."""
         checks.positive("DeformedWigner: s2", self.s2, ndim=0)
         as_atoms("values", self.values, self.weights)
 
@@ -109,12 +135,18 @@ class DeformedWigner:
 
     @law_method
     def solve(self, z: Complex[Array, "..."] | complex) -> PasturSolution:
-        """ω = z + s² m(z) for Im z >= 0, with its residual and whether it converged."""
+        """The solution ω = z + s² m(z) for Im z >= 0, with its residual.
+
+        It says where it converged.
+        """
         return _solve(self._parts()[0], complexed(z))
 
     @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
-        """m(z); on the real axis the limit from above. NaN where the solver did not converge."""
+        """The transform m(z); on the real axis the limit from above.
+
+        NaN where the solver did not converge.
+        """
         upper, lower_half = upper_half(complexed(z))
         zmap, weights = self._parts()
         solution = _solve(zmap, upper)
@@ -142,6 +174,7 @@ class DeformedWigner:
 
     @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        """The point x with cdf(x) = p."""
         values, _ = as_atoms("values", self.values, self.weights)
         reach = 2 * jnp.sqrt(as_float64(self.s2))
         return invert_cdf(

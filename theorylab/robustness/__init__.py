@@ -1,8 +1,10 @@
 """Robustness: attacks on any classifier `f(params, x)`, and certificates for it.
 
-x_adv = pgd(f, params, x, y, eps=8 / 255)                  # l-inf, 10 steps, inside [0, 1]
-x_adv = fgsm(f, params, x, y, eps=1.0, norm="l2")          # one step
-found = certified_margins(f, params, x, y, LpBall(8 / 255), method="crown")
+An attack takes a batch of samples with their labels and gives samples of the same shape:
+
+    x_adv = pgd(f, params, x, y, eps=8 / 255)                  # l-inf, 10 steps, inside [0, 1]
+    x_adv = fgsm(f, params, x, y, eps=1.0, norm="l2")          # one step
+    found = certified_margins(f, params, x, y, LpBall(8 / 255), method="crown")
 """
 
 from theorylab.robustness.attack_ensemble import AttackResult, attack_ensemble, line_attack

@@ -1,8 +1,9 @@
-"""White-box attacks: projected gradient ascent on the loss (Madry et al. 2018) and its one-step
-form (Goodfellow et al. 2015), in the l-inf and the l2 ball.
+"""White-box attacks: projected gradient ascent on the loss, and its one-step form.
 
-The steps are driven from the host, each one compiled program: on a CPU, XLA's gradients of
-convolutions are several times slower inside a compiled loop.
+Both work in the l-inf and the l2 ball. The steps are driven from the host, each one compiled
+program: on a CPU, XLA's gradients of convolutions are several times slower inside a compiled loop.
+
+Source: Madry et al. 2018 (`pgd`); Goodfellow et al. 2015 (`fgsm`).
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ Norm = Literal["linf", "l2"]
 Bounds = tuple[float, float] | None
 
 
-def pgd(
+def pgd(  # noqa: PLR0913
     f: Callable[[PyTree, Array], Array],
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
@@ -41,21 +42,46 @@ def pgd(
     loss: Callable[[Array, Array], Array] = cross_entropy,
     batch_size: int = 500,
 ) -> Float[Array, "n ..."]:
-    """Samples within `eps` of `x` on which the loss is high: projected steepest ascent.
+    """Samples within `eps` of `x` on which the loss is high, by projected steepest ascent.
+
+    Use it to measure robust accuracy from above; `fgsm` is its one-step form, cheaper and weaker.
+    What no attack finds may still exist.
 
     Args:
         f: logits (n, k) of a batch. Give it the pixels that `bounds` speaks of: normalisation
-        belongs inside `f`.
-        y: the labels to move away from; with `targeted`, those to move to.
+            belongs inside `f`.
+        params: parameters of `f`.
+        x: (n, ...) samples.
+        y: (n,) the labels to move away from; with `targeted`, those to move to.
         eps: radius of the ball around each sample, in the given norm over all of its entries.
-        step_size: length of a step, 2.5 eps / steps by default.
+        steps: number of gradient steps.
+        step_size: length of a step; None for 2.5 eps / steps.
+        norm: "linf" or "l2".
         bounds: smallest and largest value that an entry may take; None for no bounds.
         key: start at a random point of the ball (l-inf: uniform in it; l2: uniform direction,
             uniform radius); without it, at `x`.
-        loss: (logits, y) -> one value a sample.
+        targeted: lower the loss at `y` instead of raising it.
+        loss: (logits, y) -> one value per sample.
+        batch_size: samples at a time.
 
     Returns:
         Samples of the shape of `x`, inside the ball and the bounds.
+
+    Raises:
+        InputError: samples outside the bounds, labels that `f` has no logit for, or options out of
+            range.
+
+    Source:
+        Madry et al. 2018.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> w = jnp.array([[1.0, -1.0], [2.0, -2.0]])
+        >>> f = lambda w, x: x @ w
+        >>> x, y = jnp.array([[0.5, 0.5]]), jnp.array([0])
+        >>> attacked = pgd(f, w, x, y, eps=0.1)  # the logit of class 0 falls with both entries
+        >>> [round(float(value), 4) for value in attacked[0]]
+        [0.4, 0.4]
     """
     bounds = _bounds(bounds)
     x, y = _checked(f, params, x, y, bounds)
@@ -82,7 +108,7 @@ def pgd(
     return jnp.concatenate(parts)
 
 
-def fgsm(
+def fgsm(  # noqa: PLR0913
     f: Callable[[PyTree, Array], Array],
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
@@ -95,8 +121,32 @@ def fgsm(
     loss: Callable[[Array, Array], Array] = cross_entropy,
     batch_size: int = 500,
 ) -> Float[Array, "n ..."]:
-    """One step of length `eps` from `x`: along the sign of the gradient (l-inf) or the gradient
-    itself (l2)."""
+    """Samples one step of length `eps` from `x`, in the direction that raises the loss most.
+
+    The step goes along the sign of the gradient (l-inf) or the gradient itself (l2). Use `pgd` for
+    a stronger attack.
+
+    Args:
+        f: logits (n, k) of a batch, as for `pgd`.
+        params: parameters of `f`.
+        x: (n, ...) samples.
+        y: (n,) the labels to move away from; with `targeted`, those to move to.
+        eps: length of the step, in the given norm.
+        norm: "linf" or "l2".
+        bounds: smallest and largest value that an entry may take; None for no bounds.
+        targeted: lower the loss at `y` instead of raising it.
+        loss: (logits, y) -> one value per sample.
+        batch_size: samples at a time.
+
+    Returns:
+        Samples of the shape of `x`, inside the ball and the bounds.
+
+    Raises:
+        InputError: as `pgd`.
+
+    Source:
+        Goodfellow et al. 2015.
+    """
     checks.number("eps", eps, 0)
     return pgd(
         f,
@@ -122,10 +172,23 @@ def project(
     norm: Norm = "linf",
     bounds: Bounds = None,
 ) -> Float[Array, "n ..."]:
-    """`x` brought into the ball of radius `eps` around `centre`, then into the bounds.
+    """Samples brought into a ball around given centres, then into the bounds.
 
     With `centre` inside the bounds the result lies in both; in l2 it need not be the nearest point
     of the two.
+
+    Args:
+        x: (n, ...) samples.
+        centre: (n, ...) centres of the balls.
+        eps: radius; one number, or an array that broadcasts against `x`.
+        norm: "linf" or "l2".
+        bounds: smallest and largest value that an entry may take; None for no bounds.
+
+    Returns:
+        Samples of the shape of `x`.
+
+    Raises:
+        InputError: shapes that differ, a negative radius, or an unknown norm.
     """
     bounds = _bounds(bounds)
     x, centre = jnp.asarray(checks.finite("x", x)), jnp.asarray(checks.finite("centre", centre))
@@ -136,7 +199,7 @@ def project(
     if checks.broadcast(x=x, centre=centre, eps=eps) != x.shape or not x.ndim:
         raise InputError(
             f"centre has shape {centre.shape}, eps {shape}, x {x.shape}; shapes that fit x are "
-            f"needed"
+            "needed"
         )
     away = x - centre
     away = (
@@ -148,7 +211,7 @@ def project(
 
 
 @partial(jax.jit, static_argnames=("f", "norm", "bounds", "loss"))
-def _step(
+def _step(  # noqa: PLR0913
     f: Any,
     params: PyTree,
     x: Array,
@@ -167,8 +230,10 @@ def _step(
 
 
 def _length(x: Array) -> Array:
-    """Euclidean length of each sample, broadcast against it; 1 for zeros. Scaled, so that tiny
-    gradients count too."""
+    """Euclidean length of each sample, broadcast against it; 1 for zeros.
+
+    Scaled, so that tiny gradients count too.
+    """
     axes = tuple(range(1, x.ndim))
     largest = jnp.abs(x).max(axes, keepdims=True)
     unit = jnp.where(largest > 0, largest, 1.0)
@@ -192,7 +257,7 @@ def _bounds(bounds: Any) -> Bounds:
     if not low < high:
         raise InputError(
             f"bounds = ({low:g}, {high:g}); the smallest value below the largest, or None, is "
-            f"needed"
+            "needed"
         )
     return low, high
 
@@ -219,7 +284,6 @@ def _checked(f: Any, params: PyTree, x: Any, y: Any, bounds: Bounds) -> tuple[Ar
     ):
         raise InputError(
             f"x: values from {float(x.min()):.3g} to {float(x.max()):.3g} given, outside bounds = "
-            f"{bounds}; "
-            "put the normalisation into f, or give other bounds (None for none)"
+            f"{bounds}; put the normalisation into f, or give other bounds (None for none)"
         )
     return x, y

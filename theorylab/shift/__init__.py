@@ -1,13 +1,16 @@
-"""Distribution shift: what it does to accuracy, and how to tell the error on a shifted test set
-without its labels.
+"""Distribution shift: what it does to accuracy, and how to tell the error without labels.
 
-model = NuisanceModel(k=1_000_000)                        # a million nuisance features, never
-stored found = sweep(model, keys=keys, ns=[100, 400], etas=[0, 0.1], lams=[1e-5])
-accuracy_line(1 - found.id_error(), 1 - found.ood_error(), groups=...).corr
+Accuracy lines of linear models with a million nuisance features, which are never stored:
 
-norms = projection_norms(f, theta0, theta_hat, (x, y), test_sets, key, FineTuning(steps=150,
-lr=0.02, batch_size=64)) calibrate(norms.values, errors).predict(...)              # true errors of
-some shifts give those of the others
+    found = sweep(NuisanceModel(k=1_000_000), keys=keys, ns=[100, 400], etas=[0, 0.1], lams=[1e-5])
+    accuracy_line(1 - found.id_error(), 1 - found.ood_error(), groups=...).corr
+
+The error of a network on shifted data from how far it moves when it is retrained on its own
+predictions; true errors of some shifts give those of the others:
+
+    recipe = FineTuning(steps=150, lr=0.02, batch_size=64)
+    norms = projection_norms(f, theta0, theta_hat, (x, y), test_sets, key, recipe)
+    calibrate(norms.values[:20], errors).predict(norms.values[20:])
 """
 
 from theorylab.shift.calibration import (

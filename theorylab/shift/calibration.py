@@ -1,9 +1,10 @@
-"""From a label-free score to an error: the line through shifts of known error, how well scores rank
-and extrapolate.
+"""From a label-free score to an error: the line through shifts of known error.
 
-Protocol of Yu et al. (ICML 2022). R^2 is the squared correlation over the shifts that the line was
-fitted on, so it is inflated for few shifts (use 25 or more), and the line belongs to one model,
-number of samples and number of steps.
+R^2 is the squared correlation over the shifts that the line was fitted on, so it is inflated for
+few shifts (use 25 or more), and the line belongs to one model, number of samples and number of
+steps.
+
+Source: the protocol of Yu et al. (ICML 2022), experiments.
 """
 
 from collections.abc import Sequence
@@ -20,9 +21,10 @@ from theorylab.errors import InputError
 
 @dataclass(frozen=True)
 class CalibrationLine:
-    """error = intercept + slope * score, by least squares over shifts.
+    """The line error = intercept + slope * score, by least squares over shifts.
 
     Attributes:
+        slope, intercept: of the line.
         r2: squared correlation of score and error; NaN where either does not vary.
         spearman: rank correlation; positive for a score that increases with the error.
         residuals: (s,) error minus line.
@@ -40,13 +42,30 @@ class CalibrationLine:
 
 
 def calibrate(scores: Float[ArrayLike, " s"], errors: Float[ArrayLike, " s"]) -> CalibrationLine:
-    """Fit the line through the scores and true errors of at least two shifts with different
-    scores."""
+    """Fit the line through the scores and true errors of shifts.
+
+    Args:
+        scores: (s,) of at least two shifts, not all equal.
+        errors: (s,) true errors as shares in [0, 1].
+
+    Returns:
+        A `CalibrationLine`.
+
+    Raises:
+        InputError: fewer than two different scores, errors outside [0, 1], shapes that do not fit.
+
+    Examples:
+        >>> line = calibrate([1.0, 2.0, 3.0], [0.1, 0.25, 0.3])
+        >>> round(line.slope, 6), round(line.r2, 4)
+        (0.1, 0.9231)
+        >>> line.predict([4.0]).round(4).tolist()
+        [0.4167]
+    """
     x, y = _pair(scores, errors)
     if len(x) < 2 or not np.ptp(x) > 0:
         raise InputError(
             f"scores: {len(x)} shifts, scores all equal or alone; a line needs two different "
-            f"scores."
+            "scores."
         )
     found = stats.linregress(x, y)
     varies = np.ptp(y) > 0
@@ -68,7 +87,7 @@ class Extrapolation:
         line: fitted on the mild shifts.
         mse: mean squared error of its predictions on the hard shifts, in squared percentage points.
         bias: mean of prediction minus true error there, in percentage points; negative for
-        overconfidence.
+            overconfidence.
     """
 
     line: CalibrationLine
@@ -84,7 +103,19 @@ def mild_to_hard(
     mild: Sequence[float] = (1, 2),
     hard: Sequence[float] = (4, 5),
 ) -> Extrapolation:
-    """Fit the line on shifts of the `mild` severities, predict those of the `hard` ones."""
+    """Fit the line on shifts of the mild severities, predict those of the hard ones.
+
+    Args:
+        scores, errors: (s,) as for `calibrate`.
+        severities: (s,) severity of each shift.
+        mild, hard: the severities to fit on, and to predict.
+
+    Returns:
+        An `Extrapolation`.
+
+    Raises:
+        InputError: fewer than two mild shifts, no hard one, shapes that do not fit.
+    """
     x, y = _pair(scores, errors)
     level = np.asarray(finite("severities", severities, ndim=1))
     same_length(scores=x, severities=level)
@@ -94,8 +125,8 @@ def mild_to_hard(
     for name, chosen, least in (("hard", asked, 1), ("mild", fitted, 2)):
         if chosen.sum() < least:
             there = (
-                f"of severities {np.unique(level).tolist()}, {chosen.sum()} shifts have one "
-                f"of {name}"
+                f"of severities {np.unique(level).tolist()}, {chosen.sum()} shifts have one of "
+                f"{name}"
             )
             raise InputError(f"{name}: {there}; at least {least} must")
     line = calibrate(x[fitted], y[fitted])
@@ -104,8 +135,17 @@ def mild_to_hard(
 
 
 def detection_auroc(ordinary: Float[ArrayLike, " a"], attacked: Float[ArrayLike, " b"]) -> float:
-    """Chance that an attacked test set scores above an ordinary one, ties counted half: area under
-    the ROC curve."""
+    """Area under the ROC curve: the chance that an attacked test set scores above an ordinary one.
+
+    Args:
+        ordinary, attacked: (a,) and (b,) scores; ties count one half.
+
+    Returns:
+        The area, 1/2 for scores that tell nothing.
+
+    Raises:
+        InputError: empty or non-finite scores.
+    """
     a = np.asarray(finite("ordinary", ordinary, ndim=1), float)
     b = np.asarray(finite("attacked", attacked, ndim=1), float)
     return float(stats.mannwhitneyu(b, a, method="asymptotic").statistic / (a.size * b.size))

@@ -1,5 +1,7 @@
-"""What this package accepts, on top of `theorylab.checks`: batches and parameters, labels with
-batch axes."""
+"""What this package accepts, on top of `theorylab.checks`.
+
+Batches and parameters, labels with batch axes.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +18,10 @@ from theorylab.precision import is_traced
 
 
 def arrays(name: str, tree: Any, *, axes: int = 0) -> Any:
-    """An array, or a tree of arrays, of finite numbers, with at least `axes` axes; a list of
-    numbers is an array."""
+    """Accept an array, or a tree of arrays, of finite numbers, with at least `axes` axes.
+
+    A list of numbers is an array.
+    """
     leaves = jax.tree.leaves(tree)
     if isinstance(tree, (list, tuple)) and not any(hasattr(leaf, "shape") for leaf in leaves):
         tree = real(name, tree)
@@ -81,9 +85,8 @@ def check_like(name: str, params: Any, theta_hat: Any) -> None:
     wanted: Any = jax.tree.structure(arrays("theta_hat", theta_hat))
     if given != wanted:
         raise InputError(
-            f"{name} is a tree {given}, theta_hat a tree {wanted}; parameters of one network "
-            f"are "
-            f"needed"
+            f"{name} is a tree {given}, theta_hat a tree {wanted}; parameters of one network are "
+            "needed"
         )
 
 

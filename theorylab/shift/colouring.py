@@ -1,8 +1,7 @@
-"""Coloured images: a palette colour that goes with the label, and colour noise that goes with
-nothing.
+"""Coloured images: a palette colour that goes with the label, and noise that goes with nothing.
 
-Coloured MNIST (Arjovsky, Bottou, Gulrajani, Lopez-Paz 2019) for any grey images, any labels and any
-palette.
+Source: Coloured MNIST (Arjovsky, Bottou, Gulrajani, Lopez-Paz 2019, section 4), for any grey
+images, any labels and any palette.
 """
 
 from typing import Any
@@ -29,17 +28,22 @@ def colour_images(
     agree: float,
     palette: Float[ArrayLike, "c ch"] = RED_GREEN,
 ) -> tuple[Float[Array, "n h w ch"], Int[Array, " n"]]:
-    """Paint image i in palette[labels[i]] with probability `agree`, else in one of the other
-    colours at random.
+    """Paint each image in the colour of its label, or with some probability in another one.
+
+    Image i gets palette[labels[i]] with probability `agree`.
 
     Args:
-        images: grey values, 0 for background; uint8 images are brought to [0, 1].
-        labels: integers in [0, c).
+        images: (n, h, w) grey values, 0 for background; uint8 images are brought to [0, 1].
+        labels: (n,) integers in [0, c).
+        key: typed key.
         agree: probability that the colour is the label's own; 1/c makes it uninformative.
-        palette: one colour for each label.
+        palette: (c, ch) one colour for each label.
 
     Returns:
         Float32 images (n, h, w, ch) and the index of each one's colour.
+
+    Raises:
+        InputError: a palette of one colour, labels without a colour, a probability outside [0, 1].
     """
     images, palette = finite("images", images, ndim=3), finite("palette", palette, ndim=2)
     number("agree", agree, 0.0, 1.0)
@@ -60,15 +64,36 @@ def colour_images(
 def colour_noise(
     images: Float[ArrayLike, "n h w ch"], key: Key[Array, ""], *, scale: float
 ) -> Float[Array, "n h w ch"]:
-    """Images plus N(0, scale^2) on every channel of every pixel: a nuisance of h w ch
-    coordinates."""
+    """Add N(0, scale^2) to every channel of every pixel: a nuisance of h w ch coordinates.
+
+    Args:
+        images: (n, h, w, ch).
+        key: typed key.
+        scale: standard deviation, >= 0.
+
+    Returns:
+        (n, h, w, ch) images, not clipped.
+
+    Raises:
+        InputError: a negative scale, images that are not finite.
+    """
     images = jnp.asarray(finite("images", images, ndim=4), jnp.float32)
     number("scale", scale, 0.0)
     return images + scale * jax.random.normal(checked_key("key", key), images.shape, jnp.float32)
 
 
 def shrink_images(images: Num[ArrayLike, "n h w"]) -> Float[Array, "n h//2 w//2"]:
-    """Images of half the size by 2 x 2 means; height and width must be even."""
+    """Halve the size of images by 2 x 2 means.
+
+    Args:
+        images: (n, h, w) with even height and width.
+
+    Returns:
+        (n, h/2, w/2) images.
+
+    Raises:
+        InputError: odd sizes.
+    """
     images = finite("images", images, ndim=3)
     n, h, w = np.shape(images)
     if h % 2 or w % 2:

@@ -1,5 +1,7 @@
-"""Networks trained until they interpolate their (noisy) training labels: the nonlinear version of
-the experiment."""
+"""Networks trained until they interpolate their (noisy) training labels.
+
+The nonlinear version of the experiment of `sweep`. Source: Sanyal et al. (2025), experiments.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +29,7 @@ class Interpolation:
         f, params: pure function `f(params, x)` in eval mode, and its parameters.
         epochs: epochs trained.
         train_error: (rounds,) share of training samples with a wrong (observed) label after every
-        round.
+            round.
     """
 
     f: Callable[[Params, Any], Any]
@@ -37,6 +39,7 @@ class Interpolation:
 
     @property
     def interpolates(self) -> bool:
+        """Whether no training label was wrong at the end."""
         return bool(self.train_error[-1] == 0)
 
     def error(self, x: Any, labels: Any) -> float:
@@ -55,8 +58,7 @@ def train_to_interpolation(
     round_epochs: int = 10,
     **options: Any,
 ) -> Interpolation:
-    """Train a classifier in rounds of epochs until no training label is wrong, or `max_epochs` is
-    reached.
+    """Train a classifier in rounds of epochs until no training label is wrong, or epochs run out.
 
     Between rounds the optimizer's state starts anew. A small `max_epochs` is early stopping. Look
     at `interpolates`: a network that did not get there is returned all the same.
@@ -64,7 +66,18 @@ def train_to_interpolation(
     Args:
         model: NNX module with one output for each class.
         data: (x, integer labels), the labels as observed.
+        key: typed key of all rounds.
+        optimizer: an optax optimizer.
+        batch_size: samples per step.
+        max_epochs: epochs in all.
+        round_epochs: epochs between two looks at the training error.
         options: further options of `theorylab.nets.fit`.
+
+    Returns:
+        An `Interpolation`.
+
+    Raises:
+        InputError: data that do not fit the model, counts below 1.
     """
     max_epochs, round_epochs = count("max_epochs", max_epochs), count("round_epochs", round_epochs)
     batch_size = count("batch_size", batch_size)
@@ -93,7 +106,18 @@ def train_to_interpolation(
 
 
 def error_rate(f: Callable[[Params, Any], Any], params: Params, x: Any, labels: Any) -> float:
-    """Share of samples whose largest output is not at their label."""
+    """Share of samples whose largest output is not at their label.
+
+    Args:
+        f, params: pure function `f(params, x)` and its parameters.
+        x, labels: samples and integer labels.
+
+    Returns:
+        The share, in [0, 1].
+
+    Raises:
+        InputError: labels that do not fit the outputs.
+    """
     outputs = np.asarray(logits(f, params, x))
     y = check_labels("labels", labels, classes=outputs.shape[-1])
     same_length(x=outputs, labels=y)

@@ -1,5 +1,8 @@
-"""Further rotation-invariant linear learners beside `fit_logistic`: ridge, minimum norm, gradient
-descent from 0."""
+"""Further rotation-invariant linear learners beside `fit_logistic`.
+
+Ridge, minimum norm, and gradient descent from 0: all see the nuisance block through its Gram
+matrix alone. Source: docs/derivations/memorisation.md, statements 6 and 7.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +25,21 @@ from theorylab.ridge import RidgePath
 def fit_ridge(
     X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"], alphas: Float[ArrayLike, " l"]
 ) -> np.ndarray:
-    """Weights (L, p) that minimise (1/n) ||y - X w||^2 + alpha ||w||^2; alpha = 0 is the
-    minimum-norm fit."""
+    """Fit the weights that minimise (1/n) ||y - X w||^2 + alpha ||w||^2, for every penalty.
+
+    For a path with GCV and leave-one-out use `theorylab.ridge.RidgePath`.
+
+    Args:
+        X: (n, p) samples.
+        y: (n,) targets.
+        alphas: (L,) penalties >= 0; 0 is the minimum-norm fit.
+
+    Returns:
+        (L, p) weights.
+
+    Raises:
+        InputError: negative penalties, shapes that do not fit.
+    """
     X, y = finite("X", X, ndim=2), finite("y", y, ndim=1)
     same_length(X=X, y=y)
     alphas = nonnegative("alphas", alphas, ndim=(0, 1))
@@ -31,11 +47,21 @@ def fit_ridge(
 
 
 def fit_min_norm(X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"]) -> np.ndarray:
-    """Minimum-norm least squares (p,).
+    """Fit least squares of minimum norm.
 
     Not a stand-in for the maximum margin: every sample is fitted to exactly -1 or 1, so nuisance
     weights grow with n without any label noise, from the residual that the signal block leaves of a
-    sign.
+    sign. For the margin use `fit_logistic` with a small penalty.
+
+    Args:
+        X: (n, p) samples.
+        y: (n,) targets.
+
+    Returns:
+        (p,) weights.
+
+    Raises:
+        InputError: shapes that do not fit.
     """
     return fit_ridge(X, y, np.zeros(1))[0]
 
@@ -49,7 +75,7 @@ class DescentPath:
         coef: (t, p) weights.
         steps: (t,) numbers of steps.
         train_error: (t,) share of samples on the wrong side of their observed label, ties counted
-        as wrong.
+            as wrong.
         loss: (t,) mean loss.
         learning_rate: what was used.
     """
@@ -69,14 +95,24 @@ def fit_descent(
     loss: Literal["logistic", "squared"] = "logistic",
     learning_rate: float | None = None,
 ) -> DescentPath:
-    """Full-batch gradient descent from 0 on the mean loss, without penalty: early stopping is the
-    regulariser.
+    """Run full-batch gradient descent from 0 on the mean loss, without penalty.
+
+    Early stopping is the regulariser; the limit on separable data is the maximum margin (logistic)
+    or the minimum norm (squared).
 
     Args:
+        X: (n, p) samples.
+        y: (n,) labels -1 or 1.
         steps: increasing numbers of steps at which to look (0 allowed).
         loss: "logistic", or "squared": (1 - y <w, x>)^2 / 2, whose limit is the minimum-norm fit.
         learning_rate: by default 1 / the loss's smoothness, lambda_max(X X^T) / n (a quarter of it
-        for logistic).
+            for logistic).
+
+    Returns:
+        A `DescentPath`.
+
+    Raises:
+        InputError: steps that do not increase, labels other than -1 and 1, shapes that do not fit.
     """
     X, y = finite("X", X, ndim=2), signs("y", y)
     same_length(X=X, y=y)

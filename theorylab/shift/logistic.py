@@ -5,8 +5,10 @@ Objective, mean over the samples: (1/n) sum_i log(1 + exp(-y_i <w, x_i>)) + (lam
 many digits, so everything is float64 and the norm of the gradient is reported with every fit.
 
 Newton's system is solved on the smaller side. With more features than samples (the rule here) w =
-X^T a and B = I + W^1/2 K W^1/2 / (n lam) with K = X X^T is factorised: n^3 / 3 flops a step
-(Rasmussen and Williams 2006, algorithm 3.1). Otherwise the Hessian X^T W X / n + lam.
+X^T a and B = I + W^1/2 K W^1/2 / (n lam) with K = X X^T is factorised: n^3 / 3 flops per step.
+Otherwise the Hessian X^T W X / n + lam.
+
+Source: Rasmussen and Williams (2006), algorithm 3.1.
 """
 
 import warnings
@@ -43,7 +45,7 @@ class LogisticFit:
         gradient_norm: (*b, L) norm of the objective's gradient at `coef`.
         iterations: (*b, L) Newton steps taken.
         train_error: (*b, L) share of samples on the wrong side of their (observed) label, ties
-        counted as wrong.
+            counted as wrong.
         objective: (*b, L).
         tol: the gradient norm that was asked for.
     """
@@ -58,6 +60,7 @@ class LogisticFit:
 
     @property
     def converged(self) -> Bool[Array, "*b l"]:
+        """Where the gradient norm is what was asked for."""
         return self.gradient_norm <= self.tol
 
 
@@ -72,28 +75,38 @@ def fit_logistic(
     batch_size: int | None = None,
     precision: str = "float64",
 ) -> LogisticFit:
-    """Weights that minimise the mean logistic loss plus (lam/2) ||w||^2, for every penalty; no
-    intercept.
+    """Fit weights that minimise the mean logistic loss plus (lam/2) ||w||^2, for every penalty.
 
-    The penalties are gone through from the largest to the smallest (under jit: as given), each from
-    the solution before. A fit that misses
-    `tol` after `max_steps` Newton steps is returned with its gradient norm and announced by a
-    RuntimeWarning (under jit nothing can be announced: look at `converged`).
+    There is no intercept; `theorylab.mixtures.fit_logistic` has one. The penalties are gone through
+    from the largest to the smallest (under jit: as given), each from the solution before. A fit
+    that misses `tol` after `max_steps` Newton steps is returned with its gradient norm and
+    announced by a RuntimeWarning (under jit nothing can be announced: look at `converged`).
 
     Args:
-        X: samples, with any number of batch axes in front.
-        y: labels -1 or 1.
+        X: (*b, n, p) samples, with any number of batch axes in front.
+        y: (*b, n) labels -1 or 1.
         lams: penalties > 0, one or many.
-        mask: which samples count; padding is False. n in the objective is their number.
+        mask: (*b, n) which samples count; padding is False. n in the objective is their number.
+        tol: the gradient norm to reach.
+        max_steps: Newton steps per penalty.
         batch_size: problems solved at once; by default one after the other on CPU (LAPACK is
             parallel itself), all at once elsewhere. Memory grows with this number, not with the
             batch.
         precision: "float64", or "float32" for comparison: give it a `tol` that it can reach, 1e-6
-        say.
+            say.
+
+    Returns:
+        A `LogisticFit`.
 
     Raises:
         InputError: shapes that do not fit together, labels other than -1 and 1, penalties that are
-        not positive.
+            not positive.
+
+    Examples:
+        >>> X, y = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), np.array([1.0, 1.0, -1.0])
+        >>> fit = fit_logistic(X, y, [0.1])
+        >>> np.asarray(fit.coef).round(4).tolist(), bool(fit.converged.all())
+        ([[1.3608, 0.9378]], True)
     """
     shape = np.shape(finite("X", X, ndim=tuple(range(2, 8))))
     if np.shape(finite("y", y)) != shape[:-1]:
@@ -116,9 +129,8 @@ def fit_logistic(
         worst = np.max(fit.gradient_norm)
         warnings.warn(
             f"{np.sum(~fit.converged)} of {fit.converged.size} logistic fits have a gradient norm "
-            f"above tol = {tol:g} "
-            f"after at most {max_steps} steps (largest {worst:.2g}); raise max_steps, or tol if "
-            f"this is small enough.",
+            f"above tol = {tol:g} after at most {max_steps} steps (largest {worst:.2g}); raise "
+            "max_steps, or tol if this is small enough.",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -135,12 +147,11 @@ def fit_kernel_logistic(
     tol: float = 1e-8,
     max_steps: int = 100,
 ) -> dict[str, Any]:
-    """`fit_logistic` on features of which only the Gram matrix K is known, for many label vectors
-    on the same samples.
+    """`fit_logistic` on features of which only the Gram matrix K is known.
 
-    Returns "dual" (*b, L, n), the a of f(x) = sum_i a_i k(x_i, x) (zero at padding), and
-    "gradient_norm", "iterations", "train_error", "objective" (*b, L) as `LogisticFit` has them. K:
-    positive semi-definite; mask: (n,).
+    For many label vectors on the same samples. Returns "dual" (*b, L, n), the a of f(x) = sum_i a_i
+    k(x_i, x) (zero at padding), and "gradient_norm", "iterations", "train_error", "objective" (*b,
+    L) as `LogisticFit` has them. K: positive semi-definite; mask: (n,).
     """
     n = np.shape(finite("K", K, ndim=2))[0]
     if np.shape(K) != (n, n):
@@ -189,8 +200,10 @@ def _kernel_paths(
 
 
 def pad_penalties(lams: np.ndarray) -> tuple[Array, Array]:
-    """Decreasing penalties padded to a multiple of 8, and their number: paths of all lengths share
-    a program."""
+    """Decreasing penalties padded to a multiple of 8, and their number.
+
+    So paths of all lengths share a program.
+    """
     return jnp.asarray(np.pad(lams, (0, -len(lams) % 8), mode="edge")), jnp.asarray(len(lams))
 
 
@@ -253,13 +266,15 @@ class _State(NamedTuple):
 
 
 def gram(X: Array, mask: Array) -> Array:
-    """What `newton_path` factorises with: X X^T unless there are fewer features than samples, then
-    X itself."""
+    """What `newton_path` factorises with.
+
+    X X^T, or X itself if there are fewer features than samples.
+    """
     X = jnp.where(mask[:, None], X, 0.0)
     return X @ X.T if X.shape[1] >= X.shape[0] else X
 
 
-def newton_path(
+def newton_path(  # noqa: C901
     X: Array | None,
     K: Array,
     y: Array,
@@ -270,8 +285,7 @@ def newton_path(
     *,
     count: Any = None,
 ) -> dict[str, Array]:
-    """One problem for code that is traced already: penalties in decreasing order, K =
-    `gram(X, mask)`.
+    """Solve one problem inside traced code: penalties in decreasing order, K = `gram(X, mask)`.
 
     Returns the fields of `LogisticFit` with leading axis L, all in the dtype of K; "weights" (L, n)
     instead of "coef" where X is None. count: how many of the penalties to go through, may be traced
@@ -290,8 +304,10 @@ def newton_path(
         return weights @ (outputs if dual else weights)
 
     def pull(outputs: Array) -> Array:
-        """Minus the derivative of the losses with respect to the outputs, times the number of
-        samples."""
+        """Minus the derivative of the losses with respect to the outputs.
+
+        Times the number of samples.
+        """
         return jnp.where(mask, y * jax.nn.sigmoid(-y * outputs), 0.0)
 
     def gradient(weights: Array, outputs: Array, lam: Array) -> tuple[Array, Array]:

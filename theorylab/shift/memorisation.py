@@ -1,8 +1,9 @@
-"""Lower bounds: memorised wrong labels need nuisance weights, and nuisance weights cost accuracy
-out of distribution.
+"""Lower bounds: memorised wrong labels need nuisance weights, which cost accuracy under a shift.
 
-Our derivations, with the structure of the three conditions of the paper: interpolated noise, a
-shift on the nuisance block, a signal block that cannot compensate).
+With the structure of the three conditions of the paper: interpolated noise, a shift on the nuisance
+block, a signal block that cannot compensate.
+
+Source: our derivations, docs/derivations/memorisation.md, in the setting of Sanyal et al. (2025).
 """
 
 from dataclasses import dataclass
@@ -24,17 +25,18 @@ from theorylab.shift.checks import sample_mask
 @register()
 @dataclass(frozen=True)
 class MemorisationBound:
-    """Both sides of ||w_N|| >= bound, for w rescaled to a minimum margin of 1 on the observed
-    labels.
+    """Both sides of ||w_N|| >= bound, for w rescaled to a minimum margin of 1.
+
+    The margin is that on the observed labels.
 
     Attributes:
         norm_n: ||w_N|| after rescaling; NaN, as the bound, when w does not interpolate.
         bound: |B| (1 + mean gamma over B) / ||sum over B of noisy_i x_N,i||; 0 without wrong
-        labels.
+            labels.
         approximation: (1 + mean gamma) sqrt(|B| / k) / sigma, what the bound is for k >> n; NaN
-        unless `energy` given.
+            unless `energy` given.
         min_margin: smallest margin of w as given; the bound is stated for interpolating w,
-        min_margin > 0.
+            min_margin > 0.
         wrong: |B|.
         scale: 1 / min_margin, the factor that w was rescaled by.
     """
@@ -58,19 +60,36 @@ def memorisation_bound(
     mask: Bool[ArrayLike, " n"] | None = None,
     energy: float | None = None,
 ) -> MemorisationBound:
-    """The nuisance weights that memorising the wrong labels takes at least, beside those that w
-    has.
+    """Bound from below the nuisance weights that memorising the wrong labels takes.
 
     Every wrong point has noisy <w_N, x_N> >= 1 + gamma (its signal argues for the clean label); sum
     and apply Cauchy-Schwarz. Deterministic: it holds for every training set and every w that
     interpolates.
 
     Args:
-        w: weights on signal and nuisance coordinates side by side.
-        nuisance: explicit or compressed nuisance block (inner products are all that counts).
-        y, noisy: clean and observed labels.
-        mask: which samples count; padding is False.
+        w: (d + m,) weights on signal and nuisance coordinates side by side.
+        x_s: (n, d) signal block.
+        nuisance: (n, m) explicit or compressed nuisance block (inner products are all that counts).
+        y, noisy: (n,) clean and observed labels, -1 or 1.
+        mask: (n,) which samples count; padding is False.
         energy: k sigma^2, for the approximation.
+
+    Returns:
+        A `MemorisationBound`.
+
+    Raises:
+        InputError: shapes that do not fit, labels other than -1 and 1.
+
+    Source:
+        docs/derivations/memorisation.md, statements 1 and 2.
+
+    Examples:
+        >>> signal, nuisance = np.array([[1.0], [-1.0], [0.5]]), np.eye(3)
+        >>> clean, noisy = np.array([1.0, -1.0, 1.0]), np.array([1.0, -1.0, -1.0])
+        >>> w = np.array([1.0, 0.0, 0.0, -1.5])  # the third label is memorised: all margins are 1
+        >>> found = memorisation_bound(w, signal, nuisance, clean, noisy)
+        >>> float(found.bound), float(found.norm_n)
+        (1.5, 1.5)
     """
     n, d = np.shape(finite("x_s", x_s, ndim=2))
     if np.shape(finite("nuisance", nuisance, ndim=2))[0] != n:
@@ -79,9 +98,8 @@ def memorisation_bound(
         )
     if np.shape(finite("w", w)) != (d + np.shape(nuisance)[1],):
         raise InputError(
-            f"w has shape {np.shape(w)}; ({d + np.shape(nuisance)[1]},), signal then "
-            f"nuisance, is "
-            f"needed."
+            f"w has shape {np.shape(w)}; ({d + np.shape(nuisance)[1]},), signal then nuisance, is "
+            "needed."
         )
     signs("y", y, n=n)
     signs("noisy", noisy, n=n)
@@ -109,10 +127,23 @@ def memorisation_bound(
 def ood_error_bound(
     gamma: Float[ArrayLike, " m"], bound: ArrayLike, scale: float
 ) -> Float[Array, ""]:
-    """Lower bound on the OOD error under a zero-mean Gaussian shift, when ||w_N|| >= bound.
+    """Bound the OOD error under a zero-mean Gaussian shift from below, when ||w_N|| >= bound.
 
-    E[1{gamma > 0} Phi(-gamma / (scale bound)) + 1/2 1{gamma <= 0}], gamma the margins of the
-    rescaled w on m equally likely test points, scale = sqrt(sigma^2 + tau^2).
+    E[1{gamma > 0} Phi(-gamma / (scale bound)) + 1/2 1{gamma <= 0}].
+
+    Args:
+        gamma: (m,) margins of the rescaled w on m equally likely test points.
+        bound: on ||w_N||; NaN (w does not interpolate) gives NaN.
+        scale: sqrt(sigma^2 + tau^2), of one nuisance coordinate out of distribution.
+
+    Returns:
+        The bound, in [0, 1].
+
+    Raises:
+        InputError: a negative bound or scale.
+
+    Source:
+        docs/derivations/memorisation.md, statement 4.
     """
     finite("gamma", gamma, ndim=1)
     number("scale", scale, 0.0)
@@ -130,12 +161,25 @@ def ood_error_bound(
 def shift_bound(
     kappa: ArrayLike, margin: Float[ArrayLike, "*m"], sigma: float, norm_n: ArrayLike
 ) -> Float[Array, "*m"]:
-    """Lower bound on P(error | x) under a misaligned mean shift: 1 - exp(-(kappa - margin)^2 / (2
-    sigma^2 ||w_N||^2)).
+    """Bound P(error | x) under a misaligned mean shift from below.
 
-    The shift of the nuisance block has independent sigma-sub-Gaussian coordinates around -y nu;
-    kappa = <w_N, nu> and margin = gamma(x) + y <w_N, x_N>. The bound is 0 where margin >= kappa.
-    (Hoeffding; our derivation.)
+    1 - exp(-(kappa - margin)^2 / (2 sigma^2 ||w_N||^2)). The shift of the nuisance block has
+    independent sigma-sub-Gaussian coordinates around -y nu.
+
+    Args:
+        kappa: <w_N, nu>.
+        margin: gamma(x) + y <w_N, x_N>; the bound is 0 where it is kappa or more.
+        sigma: sub-Gaussian scale of one coordinate of the shift.
+        norm_n: ||w_N||.
+
+    Returns:
+        The bound, of the shape of `margin`.
+
+    Raises:
+        InputError: a negative sigma or norm, shapes that do not broadcast.
+
+    Source:
+        docs/derivations/memorisation.md, statement 5 (Hoeffding, Chernoff).
     """
     broadcast(
         kappa=finite("kappa", kappa),
@@ -150,5 +194,5 @@ def shift_bound(
 
 
 def _safe_ratio(short: Any, width: Any) -> Any:
-    """short / width, with 0/0 = 0 and x/0 = infinity."""
+    """Short / width, with 0/0 = 0 and x/0 = infinity."""
     return jnp.where(short > 0, short / width, 0.0)

@@ -1,15 +1,17 @@
 """The core/nuisance/noise data model, and the exact compression of its nuisance block.
 
-Model (Sanyal, Hu, Yu, Ma, Wang, Schölkopf 2025, "Accuracy on the wrong line"): x = (x_S, x_N). The
-signal block carries the clean label with a margin, the nuisance block N(0, sigma^2 I_k) knows
-nothing of it, and training labels are flipped with probability eta. Out of distribution the
-nuisance block moves.
+x = (x_S, x_N): the signal block carries the clean label with a margin, the nuisance block
+N(0, sigma^2 I_k) knows nothing of it, and training labels are flipped with probability eta. Out of
+distribution the nuisance block moves.
 
 Compression: a learner whose solution lies in the span of the samples and does not care for
 rotations (l2-logistic, ridge, minimum norm, gradient descent from 0) sees X_N only through X_N
 X_N^T. That is a Wishart matrix, and Bartlett's decomposition draws its triangular factor directly,
 at a cost that does not depend on k. Not valid for l1 penalties, coordinate-wise optimizers (Adam,
 sign descent) or a random start.
+
+Source: our model of the setting of Sanyal, Hu, Yu, Ma, Wang, Schölkopf (2025), "Accuracy on the
+wrong line"; Bartlett (1933); docs/derivations/memorisation.md, statement 6.
 """
 
 from dataclasses import dataclass
@@ -42,6 +44,10 @@ class NuisanceModel:
         tau: scale of the out-of-distribution shift of each nuisance coordinate.
         shortcut: strength of a spurious feature `shortcut * y`, negated in a share 1 - `agree` of
             the samples and, out of distribution, in a share `agree`. 0: none.
+        agree: share of the samples in which the shortcut agrees with the label.
+
+    Raises:
+        InputError: counts below 1, negative scales, a share outside [0, 1].
     """
 
     d_s: int = 50
@@ -77,7 +83,7 @@ class TrainingSet:
 
     Attributes:
         x_s: (n, d) signal block: d_s coordinates, and the shortcut's as the last one if the model
-        has it.
+            has it.
         nuisance: (n, min(n, k)) factor L with L L^T distributed as X_N X_N^T.
         y, noisy: (n,) clean and observed labels, -1 or 1.
         direction: (d,) unit vector whose sign is the clean label.
@@ -105,11 +111,20 @@ def sample_signal(
     *,
     direction: Float[ArrayLike, " d"] | None = None,
 ) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
-    """Signal block and clean labels: z ~ N(0, I), y = sign <u, z>, x_S = z + gap y u (our model of
-    the setting of Sanyal et al., 2025).
+    """Draw signal block and clean labels: z ~ N(0, I), y = sign <u, z>, x_S = z + gap y u.
 
-    direction: u (d_s,), normalised here; the first axis by default. Returns x_S (n, d_s) and y (n,)
-    in {-1, 1}.
+    Args:
+        key: typed key.
+        n: samples.
+        d_s: coordinates.
+        gap: margin, >= 0.
+        direction: u (d_s,), normalised here; the first axis by default.
+
+    Returns:
+        x_S (n, d_s) and y (n,) in {-1, 1}.
+
+    Raises:
+        InputError: counts below 1, a negative gap, a direction of another length or zero.
     """
     n, d_s = count("n", n), count("d_s", d_s)
     number("gap", gap, 0.0)
@@ -123,8 +138,21 @@ def sample_signal(
 def flip_labels(
     key: Key[Array, ""], y: Float[ArrayLike, " n"], eta: ArrayLike
 ) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
-    """Labels each flipped with probability eta, and which ones. From one key, a larger eta flips a
-    superset."""
+    """Flip each label with probability eta, and tell which ones.
+
+    From one key, a larger eta flips a superset.
+
+    Args:
+        key: typed key.
+        y: (n,) labels -1 or 1.
+        eta: probability, in [0, 1].
+
+    Returns:
+        The observed labels (n,), and True where they were flipped.
+
+    Raises:
+        InputError: labels other than -1 and 1, a probability outside [0, 1].
+    """
     y = as_float64(signs("y", y))
     number("eta", eta, 0.0, 1.0)
     flipped = jax.random.uniform(checked_key("key", key), y.shape, jnp.float64) < eta
@@ -133,11 +161,23 @@ def flip_labels(
 
 @float64_inside
 def nuisance_factor(key: Key[Array, ""], n: int, k: int, sigma: float) -> Float[Array, "n m"]:
-    """Bartlett factor of n samples with k nuisance features N(0, sigma^2): L (n, min(n, k)), L L^T
-    ~ X_N X_N^T.
+    """Draw the Bartlett factor of n samples with k nuisance features N(0, sigma^2).
 
-    Lower triangular, off-diagonal entries N(0, 1), squared diagonal chi^2 with k - i degrees of
-    freedom (i = 0, 1, ...) (Bartlett 1933). Time and memory are O(n min(n, k)) whatever k is.
+    L (n, min(n, k)) is lower triangular, off-diagonal entries N(0, 1), squared diagonal chi^2 with
+    k - i degrees of freedom (i = 0, 1, ...), all times sigma; L L^T ~ X_N X_N^T. Time and memory
+    are O(n min(n, k)) whatever k is.
+
+    Args:
+        key: typed key.
+        n: samples.
+        k: nuisance features.
+        sigma: their standard deviation.
+
+    Returns:
+        L (n, min(n, k)).
+
+    Raises:
+        InputError: counts below 1, a negative sigma.
     """
     n, k = count("n", n), count("k", k)
     number("sigma", sigma, 0.0)
@@ -145,8 +185,7 @@ def nuisance_factor(key: Key[Array, ""], n: int, k: int, sigma: float) -> Float[
 
 
 def bartlett(key: Array, n: int, m: int, k: ArrayLike, sigma: ArrayLike) -> Array:
-    """`nuisance_factor` for code that is traced already, with k and sigma as data: m = min(n, k)
-    columns."""
+    """`nuisance_factor` for traced code, with k and sigma as data and m = min(n, k) columns."""
     key_diagonal, key_below = jax.random.split(key)
     diagonal = chi(key_diagonal, jnp.asarray(k) - jnp.arange(m, dtype=jnp.float64))
     below = jnp.tril(jax.random.normal(key_below, (n, m), jnp.float64), -1)
@@ -157,10 +196,10 @@ _bartlett = jax.jit(bartlett, static_argnums=(1, 2))  # k and sigma are data
 
 
 def chi(key: Array, freedom: Float[Array, " m"]) -> Float[Array, " m"]:
-    """chi variates of >= 1 degrees of freedom: Marsaglia and Tsang's rejection (2000) for all
-    entries at once.
+    """Draw chi variates of >= 1 degrees of freedom by rejection, for all entries at once.
 
-    `jax.random.gamma` loops over its entries and takes seconds to compile.
+    Marsaglia and Tsang (2000). `jax.random.gamma` loops over its entries and takes seconds to
+    compile.
     """
     key, key_one = jax.random.split(key)
     shape = jnp.maximum(freedom, 2.0) / 2 - 1 / 3
@@ -183,18 +222,41 @@ def chi(key: Array, freedom: Float[Array, " m"]) -> Float[Array, " m"]:
 
 @float64_inside
 def compress_block(x_n: Float[ArrayLike, "n k"]) -> Float[Array, "n m"]:
-    """Lower-triangular L (n, min(n, k)) with L L^T = X_N X_N^T, by QR of X_N^T: exact at any
-    rank."""
+    """Compress an explicit nuisance block: lower-triangular L with L L^T = X_N X_N^T.
+
+    By QR of X_N^T: exact at any rank.
+
+    Args:
+        x_n: (n, k) block.
+
+    Returns:
+        L (n, min(n, k)).
+
+    Raises:
+        InputError: a block that is not a finite matrix.
+    """
     return linalg.qr_r(as_float64(finite("x_n", x_n, ndim=2)).T).T
 
 
 def draw_training_set(
     key: Key[Array, ""], model: NuisanceModel, n: int, eta: ArrayLike
 ) -> TrainingSet:
-    """n training samples of the model with label noise eta, nuisance block compressed.
+    """Draw n training samples of the model with label noise eta, the nuisance block compressed.
 
     From one key, all but the observed labels does not depend on eta, and a larger eta flips a
-    superset of labels.
+    superset of labels. Many sets and fits at once: `sweep`.
+
+    Args:
+        key: typed key.
+        model: a `NuisanceModel`.
+        n: samples.
+        eta: share of wrong labels, in expectation.
+
+    Returns:
+        A `TrainingSet`.
+
+    Raises:
+        InputError: a count below 1, a probability outside [0, 1].
     """
     instance("model", model, NuisanceModel, "a NuisanceModel")
     key_signal, key_flip, key_nuisance, key_shortcut = jax.random.split(checked_key("key", key), 4)

@@ -1,12 +1,12 @@
-"""The Projection Norm: how far a network moves when it is retrained on its own predictions for a
-test set.
+"""The Projection Norm: how far a network moves when it is retrained on its own predictions.
 
-Yu, Yang, Wei, Ma and Steinhardt (ICML 2022). Pseudo-label the unlabelled test set with the
-classifier theta_hat, fine-tune the common initialisation theta_0 (head included) on these labels
-for T steps to theta~, and report
-||theta_ref - theta~||, where theta_ref was fine-tuned from theta_0 on the training set in the same way. Larger means a
-larger error. Only differences between test sets of one size, at one T, batch size and optimiser,
-mean anything.
+Pseudo-label the unlabelled test set with the classifier theta_hat, fine-tune the common
+initialisation theta_0 (head included) on these labels for T steps to theta~, and report
+||theta_ref - theta~||, where theta_ref was fine-tuned from theta_0 on the training set in the same
+way. Larger means a larger error. Only differences between test sets of one size, at one T, batch
+size and optimiser, mean anything.
+
+Source: Yu, Yang, Wei, Ma, Steinhardt (ICML 2022), algorithm 1, and its public code.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,11 +42,21 @@ Carry = tuple[Params, Params, State]  # parameters, velocity, statistics
 
 @dataclass(frozen=True)
 class FineTuning:
-    """T steps of SGD with momentum, the learning rate falling to 0 along half a cosine over exactly
-    T steps.
+    """T steps of SGD with momentum, the learning rate falling to 0 along half a cosine.
 
-    Defaults are those of the paper's code. `period` is that of the cosine: another one than `steps`
-    is a mistake that changes the norm by more than a shift does, and is there to be shown.
+    Defaults are those of the paper's code. The cosine falls over exactly T steps.
+
+    Attributes:
+        steps: T.
+        lr: learning rate at the start.
+        momentum: of SGD.
+        batch_size: samples per step.
+        schedule: "cosine" or "constant".
+        period: that of the cosine: another one than `steps` is a mistake that changes the norm by
+            more than a shift does, and is there to be shown.
+
+    Raises:
+        InputError: counts below 1, numbers out of range.
     """
 
     steps: int = 500
@@ -80,13 +90,16 @@ def _rates(recipe: FineTuning) -> Float[np.ndarray, " t"]:
 class PseudoTraining:
     """`FineTuning` of a classifier: one compiled program for all data sets of one size.
 
+    Use it where many data sets are fine-tuned on; `finetune` serves one.
+
     Args:
         f: logits `f(params, x)` of a batch. Give the same function object again and nothing is
-        compiled again.
+            compiled again.
+        recipe: a `FineTuning`.
         train_mode: `(apply, state)` of `nets.functional_train` for a network with batch norm or
             dropout: it is trained in train mode from that state; statistics are no parameters and
             do not enter the norm.
-        loss: (logits, labels) -> one value a sample.
+        loss: (logits, labels) -> one value per sample.
         set_axis: how data sets are run. "threads": each one compiled loop, as many at a time as
             there are cores; "host": the same, each step driven from Python, so that one compiled
             step serves every size of data set and number of steps; "map": one after the other in
@@ -94,6 +107,9 @@ class PseudoTraining:
             accelerator, "threads" on CPU, and "host" there for large convolutions, whose gradients
             XLA runs several times slower inside loops (small ones are computed as products).
         mesh: devices over which "vmap" spreads the data sets, along the mesh's first axis.
+
+    Raises:
+        InputError: values of another kind; a mesh with another axis than "vmap".
     """
 
     def __init__(
@@ -132,8 +148,10 @@ class PseudoTraining:
         y: Int[ArrayLike, " n"],
         key: Key[Array, ""],
     ) -> Params:
-        """Parameters after T steps from `theta0` on one labelled data set; `key` fixes the order of
-        the batches."""
+        """Parameters after T steps from `theta0` on one labelled data set.
+
+        `key` fixes the order of the batches.
+        """
         x, y, order = self._prepared(theta0, x, y, key, 1)
         if self._axis(theta0, x) != "host":
             return _finite(
@@ -145,8 +163,10 @@ class PseudoTraining:
         return _finite(carry[0])
 
     def _schedule(self, order: Array) -> tuple[Array, np.ndarray, int]:
-        """Batches, learning rates and their number, filled up to a power of 2: few programs serve
-        many lengths."""
+        """Batches, learning rates and their number, filled up to a power of 2.
+
+        So few programs serve many lengths.
+        """
         steps = self.recipe.steps
         fill = (1 << (steps - 1).bit_length()) - steps
         return jnp.pad(order, ((0, fill), (0, 0))), np.pad(self.recipe.rates(), (0, fill)), steps
@@ -168,8 +188,10 @@ class PseudoTraining:
         y: Int[ArrayLike, "s n"],
         key: Key[Array, ""],
     ) -> Params:
-        """The same for S data sets of one size, all with the same order of batches; arrays get a
-        leading axis S."""
+        """Fine-tune on S data sets of one size, all with the same order of batches.
+
+        Arrays get a leading axis S.
+        """
         x, y, order = self._prepared(theta0, x, y, key, 2)
         axis = self._axis(theta0, x[0])
         if axis in ("threads", "host"):
@@ -209,21 +231,19 @@ class PseudoTraining:
             need = "(S, m, ...) and (S, m)" if axes == 2 else "(m, ...) and (m,)"
             raise InputError(
                 f"x, y: shapes {x.shape}, {y.shape}, labels {y.dtype} given; {need}, integers, "
-                f"are needed"
+                "are needed"
             )
         if y.shape[-1] < self.recipe.batch_size:
             raise InputError(
                 f"batch_size: {self.recipe.batch_size} given for {y.shape[-1]} samples; give a "
-                f"smaller batch size, the "
-                "same for every data set and the reference"
+                "smaller batch size, the same for every data set and the reference"
             )
         outputs = self._width(theta0, x[0] if axes == 2 else x)
         low, high = int(np.asarray(y).min()), int(np.asarray(y).max())
         if low < 0 or (high >= outputs and self._static["loss"] is cross_entropy):
             raise InputError(
-                f"y: labels {low} to {high} given for {outputs} outputs of f; 0 to "
-                f"{outputs - 1} "
-                f"are needed"
+                f"y: labels {low} to {high} given for {outputs} outputs of f; 0 to {outputs - 1} "
+                "are needed"
             )
         return x, y, batch_order(key, y.shape[-1], self.recipe.steps, self.recipe.batch_size)
 
@@ -334,8 +354,20 @@ def _train_at_once(
 
 
 def batch_order(key: Key[Array, ""], n: int, steps: int, batch_size: int) -> Int[Array, "t b"]:
-    """Row numbers of every batch: a new permutation of the n samples every epoch, what is left of
-    an epoch dropped."""
+    """Row numbers of every batch: a new permutation every epoch, what is left of an epoch dropped.
+
+    Args:
+        key: typed key.
+        n: samples.
+        steps: batches.
+        batch_size: rows per batch.
+
+    Returns:
+        (steps, batch_size) row numbers.
+
+    Raises:
+        InputError: counts below 1.
+    """
     n, steps, batch_size = count("n", n), count("steps", steps), count("batch_size", batch_size)
     if batch_size > n:
         raise InputError(
@@ -362,21 +394,68 @@ def finetune(
     recipe: FineTuning,
     **options: Any,
 ) -> Params:
-    """Parameters after the steps of `recipe` from `theta0` on (x, y); `options` of
-    `PseudoTraining`."""
+    """Fine-tune from `theta0` on one labelled data set by a recipe.
+
+    Args:
+        f: logits `f(params, x)`.
+        theta0: parameters to start from.
+        x: (n, ...) samples.
+        y: (n,) integer labels.
+        key: fixes the order of the batches.
+        recipe: a `FineTuning`.
+        options: of `PseudoTraining`.
+
+    Returns:
+        Parameters after the steps.
+
+    Raises:
+        InputError: labels that do not fit the outputs, values that are not finite.
+    """
     return PseudoTraining(f, recipe, **options)(theta0, x, y, key)
 
 
 def pseudo_labels(
     f: Classifier, params: Params, x: Any, *, batch_size: int = 500
 ) -> Int[Array, " m"]:
-    """Classes the classifier predicts. `f` in eval mode; never recomputed while training: that is
-    self-training."""
+    """Classes that the classifier predicts, in eval mode.
+
+    Never recomputed while training: that is self-training.
+
+    Args:
+        f: logits `f(params, x)`.
+        params: its parameters.
+        x: (m, ...) samples.
+        batch_size: samples at once.
+
+    Returns:
+        (m,) class numbers.
+
+    Raises:
+        InputError: outputs that are not finite.
+    """
     return logits(f, params, x, count("batch_size", batch_size)).argmax(-1).astype(jnp.int32)
 
 
 def projection_norm(theta_ref: PyTree, theta_tilde: PyTree) -> Float[Array, ""]:
-    """Euclidean distance between two trees of parameters, over all their entries."""
+    """Euclidean distance between two trees of parameters, over all their entries.
+
+    Use `projection_norms` to train the two as the method wants it.
+
+    Args:
+        theta_ref, theta_tilde: parameters of one network.
+
+    Returns:
+        The distance.
+
+    Raises:
+        InputError: trees of different structure or shapes.
+
+    Examples:
+        >>> a = {"w": np.array([0.0, 3.0]), "b": np.array([0.0])}
+        >>> b = {"w": np.array([0.0, 0.0]), "b": np.array([4.0])}
+        >>> float(projection_norm(a, b))
+        5.0
+    """
     arrays("theta_ref", theta_ref)
     arrays("theta_tilde", theta_tilde)
     try:
@@ -415,7 +494,7 @@ class ProjectionNorms:
     target: Params
 
 
-def projection_norms(
+def projection_norms(  # noqa: PLR0913
     f: Classifier,
     theta0: Params,
     theta_hat: Params,
@@ -429,7 +508,11 @@ def projection_norms(
     eval_batch_size: int = 500,
     **options: Any,
 ) -> ProjectionNorms:
-    """Projection Norms of unlabelled test sets of one size.
+    """Compute the Projection Norms of unlabelled test sets of one size.
+
+    Use it to rank shifts, or with `calibrate` to predict their errors. Scores of the outputs
+    (`conf_score`, `atc_score`, ...) cost nothing more than predictions, but do not see directions
+    that the outputs do not use.
 
     Args:
         f: logits `f(params, x)`, in eval mode.
@@ -439,10 +522,30 @@ def projection_norms(
         train: its labelled training set (x, y), for the reference.
         test_sets: (S, m, ...).
         key: fixes the order of the batches, for the reference and all test sets alike.
+        recipe: a `FineTuning`.
         use_base_model: measure the distance to `theta_hat`; no reference is trained.
         target: parameters to measure to, such as `target` of an earlier call: saves training the
-        reference again.
+            reference again.
+        eval_batch_size: samples of which pseudo-labels are computed at once.
         options: of `PseudoTraining`.
+
+    Returns:
+        `ProjectionNorms`.
+
+    Raises:
+        InputError: test sets of several sizes, parameters of different networks, labels that do not
+            fit.
+
+    Examples:
+        >>> f = lambda w, x: x @ w
+        >>> x = np.array([[1.0, 0.0], [0.0, 1.0]] * 8)
+        >>> y = np.array([0, 1] * 8)
+        >>> recipe = FineTuning(steps=20, lr=0.5, batch_size=16)
+        >>> start = np.zeros((2, 2))
+        >>> hat = finetune(f, start, x, y, jax.random.key(0), recipe)
+        >>> norms = projection_norms(f, start, hat, (x, y), [x, 0.2 * x], jax.random.key(0), recipe)
+        >>> [round(float(v), 2) for v in norms.values]  # without shift, and with one
+        [0.0, 2.79]
     """
     flag("use_base_model", use_base_model)
     if target is None and not use_base_model:

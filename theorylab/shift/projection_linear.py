@@ -4,13 +4,15 @@ Noiseless targets y = X theta*, training = the interpolator closest to theta_0, 
 theta_hat. With P, P~ the projections on the row spaces of X (n, d) and X~ (m, d), and theta =
 theta* - theta_0,
 
-    theta_hat - theta_0 = P theta,  theta_hat - theta~ = (I - P~) P theta,  X~ (theta_hat - theta*)
-    = -X~ (I - P) theta
+    theta_hat - theta_0 = P theta
+    theta_hat - theta~ = (I - P~) P theta
+    X~ (theta_hat - theta*) = -X~ (I - P) theta
 
-(Yu et al., ICML 2022, section on linear models; the propositions of the docstrings are derived in
-the room `projection_norm`). Projections come from singular vectors, so any n, m, d and rank will
-do. Signals are (d,), or (d, k) for k outputs, whose squares are summed. All is computed in float64,
-whatever the input.
+Projections come from singular vectors, so any n, m, d and rank will do. Signals are (d,), or (d, k)
+for k outputs, whose squares are summed. All is computed in float64, whatever the input.
+
+Source: Yu et al. (ICML 2022), section on linear models; the statements that docstrings number are
+those of docs/derivations/linear_projection_norm.md.
 """
 
 from collections.abc import Callable
@@ -34,8 +36,10 @@ Signal = Float[ArrayLike, "d *k"]
 
 
 def _in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` compiled, inside float64; for positional arguments that are arrays, numbers, lists
-    or None."""
+    """`function` compiled, inside float64.
+
+    For positional arguments that are arrays, numbers, lists or None.
+    """
     compiled = jax.jit(function)
 
     @float64_inside
@@ -50,7 +54,24 @@ def _in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
 def min_norm_fit(
     X: Design, y: Float[ArrayLike, "n *k"], theta0: Signal | float = 0.0
 ) -> Float[np.ndarray, "d *k"]:
-    """The least-squares solution closest to `theta0`: where gradient descent from `theta0` ends."""
+    """The least-squares solution closest to `theta0`, where gradient descent from it ends.
+
+    Args:
+        X: (n, d) samples.
+        y: (n,) or (n, k) targets.
+        theta0: (d,) or (d, k) start, or one number.
+
+    Returns:
+        (d,) or (d, k) weights.
+
+    Raises:
+        InputError: shapes that do not fit.
+
+    Examples:
+        >>> fit = min_norm_fit(np.array([[1.0, 1.0]]), np.array([2.0]), np.array([1.0, 0.0]))
+        >>> fit.round(9).tolist()
+        [1.5, 0.5]
+    """
     _check(X=X)
     if np.shape(finite("y", y, ndim=(1, 2)))[0] != np.shape(X)[0]:
         raise InputError(
@@ -71,15 +92,47 @@ def _min_norm_fit(X: Any, y: Any, theta0: Any) -> Any:
 def linear_projection_norm(
     X: Design, Xt: Design, theta_star: Signal, theta0: Signal | float = 0.0
 ) -> Float[np.ndarray, ""]:
-    """||theta_hat - theta~|| = ||(I - P~) P (theta* - theta_0)|| (Proposition 1)."""
+    """Compute ||theta_hat - theta~|| = ||(I - P~) P (theta* - theta_0)|| (statement 1).
+
+    Args:
+        X, Xt: (n, d) training and (m, d) test inputs.
+        theta_star: (d,) or (d, k) true weights.
+        theta0: the start of training.
+
+    Returns:
+        The Projection Norm.
+
+    Raises:
+        InputError: shapes that do not fit.
+
+    Examples:
+        >>> X, Xt = np.eye(3)[:2], np.eye(3)[1:]  # seen: axes 0, 1; tested: 1, 2
+        >>> float(linear_projection_norm(X, Xt, np.array([3.0, 1.0, 2.0])))  # axis 0, not tested
+        3.0
+        >>> float(linear_test_loss(X, Xt, np.array([3.0, 1.0, 2.0])))  # axis 2, not seen: 2^2 / 2
+        2.0
+    """
     return projection_parts(X, Xt, theta_star, theta0).pn
 
 
 def linear_test_loss(
     X: Design, Xt: Design, theta_star: Signal, theta0: Signal | float = 0.0
 ) -> Float[np.ndarray, ""]:
-    """(1/m) ||X~ theta_hat - X~ theta*||^2 = (1/m) ||X~ (I - P)(theta* - theta_0)||^2 (Proposition
-    1)."""
+    """Compute (1/m) ||X~ theta_hat - X~ theta*||^2 = (1/m) ||X~ (I - P)(theta* - theta_0)||^2.
+
+    Statement 1.
+
+    Args:
+        X, Xt: (n, d) training and (m, d) test inputs.
+        theta_star: (d,) or (d, k) true weights.
+        theta0: the start of training.
+
+    Returns:
+        The test loss.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
     return projection_parts(X, Xt, theta_star, theta0).loss
 
 
@@ -91,11 +144,11 @@ class ProjectionParts:
     Attributes:
         pn: ||(I - P~) P theta||, the Projection Norm.
         missed: ||P~ (I - P) theta||, the part of the signal that the test set sees and the training
-        set does not.
+            set does not.
         loss: test loss.
-        lower, upper: (s_min^2 / m) missed^2 <= loss <= (s_max^2 / m) missed^2 (Proposition 2), with
+        lower, upper: (s_min^2 / m) missed^2 <= loss <= (s_max^2 / m) missed^2 (statement 2), with
             the extreme singular values of X~, zero ones left out.
-        kappa: pn / missed. The loss is at most s_max^2 / (m kappa^2) pn^2 (Proposition 4); without
+        kappa: pn / missed. The loss is at most s_max^2 / (m kappa^2) pn^2 (statement 4); without
             a lower bound on kappa, pn bounds nothing: it is 0 for a signal in the null space of P.
             Infinite where nothing is missed.
     """
@@ -111,7 +164,19 @@ class ProjectionParts:
 def projection_parts(
     X: Design, Xt: Design, theta_star: Signal, theta0: Signal | float = 0.0
 ) -> ProjectionParts:
-    """Projection Norm, test loss and its bounds for one signal (Propositions 1, 2 and 4)."""
+    """Compute Projection Norm, test loss and its bounds for one signal (statements 1, 2 and 4).
+
+    Args:
+        X, Xt: (n, d) training and (m, d) test inputs.
+        theta_star: (d,) or (d, k) true weights.
+        theta0: the start of training.
+
+    Returns:
+        `ProjectionParts`.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
     _check(X=X, Xt=Xt)
     _check_signal("theta_star", theta_star, theta0, X)
     return _parts(X, Xt, theta_star, theta0)
@@ -133,15 +198,15 @@ def _parts(X: Any, Xt: Any, theta_star: Any, theta0: Any) -> Any:
 @register()
 @dataclass(frozen=True)
 class IsotropicExpectations:
-    """Expectations over signals with E theta theta^T = (r^2 / d) I (Proposition 3).
+    """Expectations over signals with E theta theta^T = (r^2 / d) I (statement 3).
 
     Attributes:
         pn2: E ||(I - P~) P theta||^2 = (r^2/d) (rank X - tr P P~).
         missed2: E ||P~ (I - P) theta||^2 = (r^2/d) (rank X~ - tr P P~) = pn2 + (r^2/d) (rank X~ -
-        rank X).
+            rank X).
         loss: E test loss = (r^2 / (m d)) tr X~ (I - P) X~^T.
         lower, upper: (s_min^2/m) missed2 <= loss <= (s_max^2/m) missed2; with equal ranks these are
-        bounds by pn2.
+            bounds by pn2.
     """
 
     pn2: Any
@@ -152,7 +217,18 @@ class IsotropicExpectations:
 
 
 def isotropic_expectations(X: Design, Xt: Design, r: float = 1.0) -> IsotropicExpectations:
-    """Exact expectations over an isotropic signal of root mean square length `r`."""
+    """Compute exact expectations over an isotropic signal.
+
+    Args:
+        X, Xt: (n, d) training and (m, d) test inputs.
+        r: root mean square length of the signal.
+
+    Returns:
+        `IsotropicExpectations`.
+
+    Raises:
+        InputError: shapes that do not fit, a negative length.
+    """
     _check(X=X, Xt=Xt)
     number("r", r, 0.0)
     return _expectations(X, Xt, r)
@@ -174,13 +250,24 @@ def _expectations(X: Any, Xt: Any, r: Any) -> Any:
 def projection_norm_flow(
     X: Design, Xt: Design, theta_hat: Signal, theta0: Signal | float, t: Float[ArrayLike, "*t"]
 ) -> tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]:
-    """Projection Norms of gradient flow stopped at time t (Proposition 7): to the reference, and to
-    theta_hat.
+    """Compute the Projection Norms of gradient flow stopped at time t (statement 7).
 
-    ||(e^{-t C~} - e^{-t C}) (theta_hat - theta_0)|| and ||e^{-t C~} (theta_hat - theta_0)||, with C = X^T X / n and
-    C~ = X~^T X~ / m, for flow on half the mean squared loss. Without shift (C~ = C) the first is 0
-    at every t; both tend to the Projection Norm as t grows, if theta_hat interpolates (theta_hat -
-    theta_0 in the row space of X).
+    To the reference ||(e^{-t C~} - e^{-t C}) (theta_hat - theta_0)||, to theta_hat ||e^{-t C~}
+    (theta_hat - theta_0)||, with C = X^T X / n and C~ = X~^T X~ / m, for flow on half the mean
+    squared loss. Without shift (C~ = C) the first is 0 at every t; both tend to the Projection Norm
+    as t grows, if theta_hat interpolates (theta_hat - theta_0 in the row space of X).
+
+    Args:
+        X, Xt: (n, d) training and (m, d) test inputs.
+        theta_hat: (d,) or (d, k) weights of the classifier.
+        theta0: the start of training.
+        t: times >= 0, of any shape.
+
+    Returns:
+        Two arrays of the shape of `t`: norms to the reference, and to theta_hat.
+
+    Raises:
+        InputError: shapes that do not fit, negative times.
     """
     _check(X=X, Xt=Xt)
     _check_signal("theta_hat", theta_hat, theta0, X)
@@ -196,17 +283,32 @@ def projection_norm_descent(
     *,
     step_size: float,
 ) -> tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]:
-    """The same for gradient descent: e^{-t C} becomes (I - step_size C)^steps, exactly. `steps` are
-    whole numbers."""
+    """Compute the Projection Norms of gradient descent stopped after some steps (statement 7).
+
+    As `projection_norm_flow`, with (I - step_size C)^steps for e^{-t C}, exactly.
+
+    Args:
+        X, Xt: (n, d) training and (m, d) test inputs.
+        theta_hat: (d,) or (d, k) weights of the classifier.
+        theta0: the start of training.
+        steps: whole numbers >= 0, of any shape.
+        step_size: of the descent.
+
+    Returns:
+        Two arrays of the shape of `steps`: norms to the reference, and to theta_hat.
+
+    Raises:
+        InputError: shapes that do not fit; a step size at which the descent diverges beyond all
+            numbers.
+    """
     _check(X=X, Xt=Xt)
     _check_signal("theta_hat", theta_hat, theta0, X)
     number("step_size", step_size, 0.0)
     found = _stopped(X, Xt, theta_hat, theta0, within("steps", steps, 0.0, whole=True), step_size)
     if not is_traced(found) and np.isnan(found).any():
         raise InputError(
-            f"step_size = {step_size:g}: the descent diverged beyond all numbers; give a "
-            f"smaller "
-            f"one"
+            f"step_size = {step_size:g}: the descent diverged beyond all numbers; give a smaller "
+            "one"
         )
     return found
 
@@ -218,8 +320,10 @@ def _stopped(X: Any, Xt: Any, theta_hat: Any, theta0: Any, times: Any, step_size
     n, m = np.shape(X)[0], np.shape(Xt)[0]
 
     def learned(curvature: Array, t: Array) -> Array:
-        """Share of the way to the solution at time t, or after t steps: 1 - base^t, for negative
-        bases too."""
+        """Share of the way to the solution at time t, or after t steps.
+
+        1 - base^t, for negative bases too.
+        """
         if step_size is None:
             return -jnp.expm1(-t * curvature)
         base = 1 - as_float64(step_size) * curvature
@@ -243,16 +347,27 @@ def projection_norm_gram(
     *,
     rcond: float | None = None,
 ) -> Float[np.ndarray, ""]:
-    """The Projection Norm in a kernel's feature space, from Gram matrices alone.
+    """Compute the Projection Norm in a kernel's feature space, from Gram matrices alone.
 
     With K11 = Phi Phi^T, K22 = Phi~ Phi~^T, K21 = Phi~ Phi^T and alpha = K11^+ residuals, its
-    square is alpha^T K11 alpha - v^T K22^+ v, v = K21 alpha. For a network linearised at theta_0,
-    Phi is the Jacobian and `residuals` is y - f_0; columns are outputs that share the kernel.
+    square is alpha^T K11 alpha - v^T K22^+ v, v = K21 alpha (statement 9). For a network linearised
+    at theta_0, Phi is the Jacobian and `residuals` is y - f_0; columns are outputs that share the
+    kernel.
 
     Args:
+        K11: (n, n) kernel of the training inputs.
+        K21: (m, n) kernel between test and training inputs.
+        K22: (m, m) kernel of the test inputs.
+        residuals: (n,) or (n, k) targets minus outputs at theta_0.
         rcond: eigenvalues below rcond times the largest count as 0. By default (n + m) times the
             machine epsilon of the kernels' type: float32 kernels lose directions that float64 ones
             keep.
+
+    Returns:
+        The Projection Norm.
+
+    Raises:
+        InputError: shapes that do not fit.
     """
     kernels = {"K11": K11, "K21": K21, "K22": K22}
     (n, n2), (m, n3), (m2, m3) = (np.shape(finite(name, K, ndim=2)) for name, K in kernels.items())
@@ -265,7 +380,7 @@ def projection_norm_gram(
     if np.shape(finite("residuals", residuals, ndim=(1, 2)))[0] != n:
         raise InputError(
             f"residuals has shape {np.shape(residuals)}; one row per training sample, {n}, is "
-            f"needed."
+            "needed."
         )
     cut = (n + m) * max(map(input_epsilon, (K11, K21, K22))) if rcond is None else rcond
     return _gram(K11, K21, K22, residuals, cut)
@@ -290,10 +405,10 @@ def _gram(K11: Any, K21: Any, K22: Any, residuals: Any, cut: Any) -> Any:
 @register()
 @dataclass(frozen=True)
 class _RowSpace:
-    """Thin singular value decomposition; singular vectors of zero values are set to 0, so shapes do
-    not depend on rank.
+    """Thin singular value decomposition, of shapes that do not depend on rank.
 
-    basis (r, d): right singular vectors; values (r,); left (n, r).
+    Singular vectors of zero values are set to 0. basis (r, d): right singular vectors; values (r,);
+    left (n, r).
     """
 
     basis: Array

@@ -3,6 +3,8 @@
 Given the signal margin gamma(x) = y <w_S, x_S>, the nuisance block adds a Gaussian of standard
 deviation scale * ||w_N||: scale = sigma in distribution, sqrt(sigma^2 + tau^2) out of it. So no
 nuisance coordinate is ever sampled for a test. Labels of test points are clean.
+
+Source: docs/derivations/memorisation.md, statement 4.
 """
 
 from collections.abc import Sequence
@@ -32,14 +34,21 @@ def nuisance_error(
     *,
     kappa: ArrayLike = 0.0,
 ) -> Float[Array, "*b"]:
-    """Mean over m test points of P(gamma - kappa + scale ||w_N|| g < 0), g ~ N(0, 1); ties count
-    one half.
+    """Mean over m test points of P(gamma - kappa + scale ||w_N|| g < 0), g ~ N(0, 1).
+
+    Ties count one half.
 
     Args:
-        gamma: signal margins y <w_S, x_S> of the test points.
-        norm_n: ||w_N||.
+        gamma: (*b, m) signal margins y <w_S, x_S> of the test points.
+        norm_n: (*b) ||w_N||.
         scale: standard deviation of one nuisance coordinate at test time.
         kappa: (*b) what a mean shift takes from every margin, <w_N, nu> where E[x_N | y] = -y nu.
+
+    Returns:
+        (*b) errors.
+
+    Raises:
+        InputError: negative norms or scales, shapes that do not fit.
     """
     rows = _rows("gamma", gamma)
     _check_norm(norm_n, scale, "gamma", rows)
@@ -56,8 +65,29 @@ def id_ood_error(
     sigma: float,
     tau: float,
 ) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
-    """ID and OOD error of linear classifiers on the signal blocks and clean labels of m test
-    points."""
+    """ID and OOD error of linear classifiers on the signal blocks and clean labels of test points.
+
+    For the population of `sample_signal` itself, `margin_model_error` needs no points.
+
+    Args:
+        w_s: (*b, d) weights of the signal block.
+        norm_n: (*b) ||w_N||.
+        x_s: (m, d) signal blocks of the test points.
+        y: (m,) clean labels -1 or 1.
+        sigma: standard deviation of a nuisance coordinate in distribution.
+        tau: scale of its shift.
+
+    Returns:
+        (*b) ID errors, and (*b) OOD errors.
+
+    Raises:
+        InputError: negative norms or scales, shapes that do not fit.
+
+    Examples:
+        >>> inside, outside = id_ood_error([1.0], 1.0, [[1.0], [-1.0]], [1, -1], sigma=0.5, tau=1.0)
+        >>> round(float(inside), 6), round(float(outside), 6)  # Phi(-1 / 0.5), Phi(-1 / 1.118)
+        (0.02275, 0.185547)
+    """
     m, d = np.shape(finite("x_s", x_s, ndim=2))
     rows = _rows("w_s", w_s)
     if np.shape(w_s)[-1] != d:
@@ -86,14 +116,27 @@ def margin_model_error(
     scale: float,
     offset: ArrayLike = 0.0,
 ) -> Float[Array, "*b"]:
-    """Exact error on the population of `sample_signal`: no test point is drawn.
+    """Compute the exact error on the population of `sample_signal`: no test point is drawn.
 
     There gamma = c (|g| + gap) + r h with g, h standard normal, c = <w_S, u> and r the length of
     w_S across u; h joins the nuisance and one integral over |g| is left, by Gauss-Legendre with
     nodes crowded at 0 (absolute error below 1e-9 where the width is above 1 % of c, checked against
     Owen's T function).
 
-    offset: (*b) added to every margin: minus kappa of a mean shift, or a shortcut's contribution.
+    Args:
+        w_s: (*b, d) weights of the signal block.
+        norm_n: (*b) ||w_N||.
+        direction: (d,) u.
+        gap: margin of the model.
+        scale: standard deviation of one nuisance coordinate at test time.
+        offset: (*b) added to every margin: minus kappa of a mean shift, or a shortcut's
+            contribution.
+
+    Returns:
+        (*b) errors.
+
+    Raises:
+        InputError: negative norms or scales, shapes that do not fit.
     """
     rows = _rows("w_s", w_s)
     _check_norm(norm_n, scale, "w_s", rows)
@@ -116,8 +159,20 @@ def gaussian_error(
     mean: Float[ArrayLike, " d"],
     scale: float,
 ) -> Float[Array, "*b"]:
-    """Error when x_S | y ~ N(y mean, I): Phi(-<w_S, mean> / sqrt(||w_S||^2 + scale^2
-    ||w_N||^2))."""
+    """Error when x_S | y ~ N(y mean, I): Phi(-<w_S, mean> / sqrt(||w_S||^2 + scale^2 ||w_N||^2)).
+
+    Args:
+        w_s: (*b, d) weights of the signal block.
+        norm_n: (*b) ||w_N||.
+        mean: (d,) of the positive class.
+        scale: standard deviation of one nuisance coordinate at test time.
+
+    Returns:
+        (*b) errors.
+
+    Raises:
+        InputError: negative norms or scales, shapes that do not fit.
+    """
     _check_norm(norm_n, scale, "w_s", _rows("w_s", w_s))
     finite("mean", mean, shape=np.shape(w_s)[-1:])
     w_s = as_float64(w_s)
@@ -129,11 +184,21 @@ def gaussian_error(
 def margin_points(
     w_s: Float[ArrayLike, " d"], *, direction: Float[ArrayLike, " d"] | Sequence[float], gap: float
 ) -> Float[Array, " m"]:
-    """Margins gamma of 160,000 equally likely points of `sample_signal`'s population: quantiles of
-    (|g|, h).
+    """Margins gamma of 160,000 equally likely points of the population of `sample_signal`.
 
-    For averages of functions of gamma with a kink, where Gauss nodes lose their order; absolute
-    error about 1e-5.
+    Quantiles of (|g|, h), see `margin_model_error`: for averages of functions of gamma with a kink,
+    where Gauss nodes lose their order; absolute error about 1e-5.
+
+    Args:
+        w_s: (d,) weights of the signal block.
+        direction: (d,) u.
+        gap: margin of the model.
+
+    Returns:
+        (160000,) margins.
+
+    Raises:
+        InputError: shapes that do not fit.
     """
     same_length(w_s=finite("w_s", w_s, ndim=1), direction=finite("direction", direction, ndim=1))
     number("gap", gap, 0.0)
@@ -147,8 +212,7 @@ def margin_points(
 
 @jax.jit
 def half_normal_error(along: Array, width: Array, gap: Any, offset: Any) -> Array:
-    """E P(N(along (|g| + gap) + offset, width^2) < 0) over g ~ N(0, 1), elementwise in `along` and
-    `width`."""
+    """E P(N(along (|g| + gap) + offset, width^2) < 0) over g ~ N(0, 1), elementwise."""
     g, weight = _half_normal_nodes()
     gamma = along[..., None] * (g + gap) + jnp.asarray(offset)[..., None]
     return _below_zero(gamma, width[..., None]) @ weight

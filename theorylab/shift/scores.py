@@ -1,9 +1,10 @@
-"""Label-free scores of a test set from a classifier's outputs: what the Projection Norm is compared
-with.
+"""Label-free scores of a test set from a classifier's outputs, beside the Projection Norm.
 
-Each takes logits (m, k) of the test set. ConfScore, Entropy, AgreeScore, ATC and Rotation as in Yu
-et al. (ICML 2022); the nuclear norm is Deng et al. (ICML 2023), COT is Lu et al. (arXiv
-2302.05018).
+Each takes logits (m, k) of the test set.
+
+Source: ConfScore (Hendrycks and Gimpel 2017), Entropy, AgreeScore, ATC (Garg et al. 2022) and
+Rotation (Deng et al. 2021), as Yu et al. (ICML 2022), section on baselines, define them; the
+nuclear norm is that of Deng et al. (ICML 2023), COT that of Lu et al. (arXiv 2302.05018).
 """
 
 from dataclasses import dataclass
@@ -20,13 +21,34 @@ from theorylab.shift.checks import arrays
 
 
 def conf_score(logits: Float[ArrayLike, "m k"]) -> float:
-    """ConfScore: mean of the largest softmax probability. Decreases with the error; 1 minus it
-    predicts the error."""
+    """ConfScore: mean of the largest softmax probability.
+
+    It decreases with the error; 1 minus it predicts the error.
+
+    Args:
+        logits: (m, k).
+
+    Returns:
+        The score, in [1/k, 1].
+
+    Raises:
+        InputError: what is no matrix of finite logits of two classes or more; probabilities.
+    """
     return float(probabilities(logits).max(1).mean())
 
 
 def entropy_score(logits: Float[ArrayLike, "m k"]) -> float:
-    """Mean entropy of the softmax, in nats. Increases with the error."""
+    """Mean entropy of the softmax, in nats; it increases with the error.
+
+    Args:
+        logits: (m, k).
+
+    Returns:
+        The score, in [0, log k].
+
+    Raises:
+        InputError: as `conf_score`.
+    """
     return float(-negative_entropy(logits).mean())
 
 
@@ -38,7 +60,7 @@ class ATCThreshold:
         value: samples whose negative entropy is below it count as errors.
         errors: wrong predictions on the validation set.
         achieved: validation samples below the threshold; ties at the threshold make it differ from
-        `errors`.
+            `errors`.
     """
 
     value: float
@@ -47,11 +69,28 @@ class ATCThreshold:
 
 
 def atc_threshold(logits: Float[ArrayLike, "n k"], labels: Int[ArrayLike, " n"]) -> ATCThreshold:
-    """ATC's threshold from labelled *validation* samples: as many lie below it as are
-    misclassified.
+    """Find ATC's threshold: as many *validation* samples lie below it as are misclassified.
 
     The (q + 1)-th smallest negative entropy for q errors; infinity if all are wrong. Never give
     training samples: the classifier has fitted them.
+
+    Args:
+        logits: (n, k) of labelled validation samples.
+        labels: (n,) their classes.
+
+    Returns:
+        An `ATCThreshold`.
+
+    Raises:
+        InputError: as `conf_score`; labels that do not fit.
+
+    Examples:
+        >>> logits = np.array([[3.0, 0.0], [0.0, 2.0], [1.0, 0.0]])
+        >>> threshold = atc_threshold(logits, np.array([0, 1, 1]))  # the least confident is wrong
+        >>> threshold.errors, round(threshold.value, 4)
+        (1, -0.3653)
+        >>> atc_score(np.array([[2.5, 0.0], [0.5, 0.0]]), threshold)
+        0.5
     """
     scores = np.sort(negative_entropy(logits))
     y = np.asarray(checks.labels("labels", labels, classes=np.shape(logits)[1]))
@@ -62,25 +101,45 @@ def atc_threshold(logits: Float[ArrayLike, "n k"], labels: Int[ArrayLike, " n"])
 
 
 def atc_score(logits: Float[ArrayLike, "m k"], threshold: ATCThreshold | float) -> float:
-    """ATC with negative entropy (Garg et al. 2022): share of samples below the threshold, an
-    estimate of the error."""
+    """ATC with negative entropy: the share of samples below the threshold.
+
+    It is an estimate of the error itself.
+
+    Args:
+        logits: (m, k).
+        threshold: what `atc_threshold` gives, or its value.
+
+    Returns:
+        The share, in [0, 1].
+
+    Raises:
+        InputError: as `conf_score`.
+    """
     given = threshold.value if isinstance(threshold, ATCThreshold) else threshold
     value = float(checks.number("threshold", given, infinite=True))
     return float((negative_entropy(logits) < value).mean())
 
 
 def agree_score(first: Float[ArrayLike, "m k"], second: Float[ArrayLike, "m k"]) -> float:
-    """AgreeScore: share of samples on which two classifiers disagree. Increases with the error.
+    """AgreeScore: share of samples on which two classifiers disagree; it increases with the error.
 
     What the second classifier shares with the first (backbone, initialisation, data) decides what
     this measures.
+
+    Args:
+        first, second: (m, k) logits of the same samples.
+
+    Returns:
+        The share, in [0, 1].
+
+    Raises:
+        InputError: different shapes.
     """
     first, second = checks.finite("first", first, ndim=2), checks.finite("second", second, ndim=2)
     if np.shape(first) != np.shape(second):
         raise InputError(
             f"first, second: shapes {np.shape(first)}, {np.shape(second)} given; logits of the "
-            f"same samples and "
-            "classes are needed"
+            "same samples and classes are needed"
         )
     return float((np.asarray(first).argmax(1) != np.asarray(second).argmax(1)).mean())
 
@@ -88,8 +147,17 @@ def agree_score(first: Float[ArrayLike, "m k"], second: Float[ArrayLike, "m k"])
 def rotations(
     x: Float[ArrayLike, "m h h *c"],
 ) -> tuple[Float[Array, "4*m h h *c"], Int[Array, " 4*m"]]:
-    """All images turned by 0, 90, 180 and 270 degrees, one turn after the other, and the turns 0 to
-    3 as labels."""
+    """Turn all images by 0, 90, 180 and 270 degrees, one turn after the other.
+
+    Args:
+        x: (m, h, h) or (m, h, h, c) square images.
+
+    Returns:
+        The 4 m images, and their turns 0 to 3 as labels.
+
+    Raises:
+        InputError: images that are not square.
+    """
     x = jnp.asarray(arrays("x", checks.real("x", x)))
     if x.ndim not in (3, 4) or x.shape[1] != x.shape[2]:
         raise InputError(
@@ -100,35 +168,60 @@ def rotations(
 
 
 def rotation_score(logits: Float[ArrayLike, "4*m 4"]) -> float:
-    """Rotation (Deng et al. 2021): error of a 4-way rotation head on the samples of `rotations`, in
-    their order."""
+    """Rotation: error of a 4-way rotation head on the samples of `rotations`, in their order.
+
+    Args:
+        logits: (4 m, 4).
+
+    Returns:
+        The error, in [0, 1].
+
+    Raises:
+        InputError: another shape.
+    """
     values = np.asarray(checks.finite("logits", logits, ndim=2))
     if values.shape[1] != 4 or len(values) % 4:
         raise InputError(
-            f"logits: shape {values.shape} given, (4 m, 4) for the turned images of "
-            f"`rotations` "
-            f"is needed"
+            f"logits: shape {values.shape} given, (4 m, 4) for the turned images of `rotations` "
+            "is needed"
         )
     return float((values.argmax(1) != np.repeat(np.arange(4), len(values) // 4)).mean())
 
 
 def nuclear_norm_score(logits: Float[ArrayLike, "m k"]) -> float:
     """Nuclear norm of the matrix of probabilities over sqrt(m min(m, k)), its largest value.
-    Decreases with the error.
 
-    High where predictions are confident and spread over the classes.
+    It decreases with the error: high where predictions are confident and spread over the classes.
+
+    Args:
+        logits: (m, k).
+
+    Returns:
+        The score, in [0, 1].
+
+    Raises:
+        InputError: as `conf_score`.
     """
     p = probabilities(logits)
     return float(np.linalg.norm(p, "nuc") / np.sqrt(len(p) * min(p.shape)))
 
 
 def cot_score(logits: Float[ArrayLike, "m k"], class_shares: Float[ArrayLike, " k"]) -> float:
-    """COT: optimal-transport distance between the predicted probabilities and one-hot labels.
-    Increases with the error.
+    """COT: optimal-transport distance between predicted probabilities and one-hot labels.
 
-    The labels have the training distribution `class_shares`; moving a prediction s to the label y
-    costs
-    ||s - e_y||_inf = 1 - s_y. Solved exactly, as a linear programme of m k variables.
+    It increases with the error. The labels have the training distribution `class_shares`; moving a
+    prediction s to the label y costs ||s - e_y||_inf = 1 - s_y. Solved exactly, as a linear
+    programme of m k variables.
+
+    Args:
+        logits: (m, k).
+        class_shares: (k,) shares of the classes in training, of sum 1.
+
+    Returns:
+        The distance, in [0, 1].
+
+    Raises:
+        InputError: as `conf_score`; shares that are no distribution over the classes.
     """
     p = probabilities(logits)
     m, k = p.shape
@@ -153,8 +246,10 @@ def cot_score(logits: Float[ArrayLike, "m k"], class_shares: Float[ArrayLike, " 
 
 
 def probabilities(logits: Float[ArrayLike, "m k"]) -> Float[np.ndarray, "m k"]:
-    """Softmax in float64; refuses what is not a matrix of finite logits of at least two classes,
-    and probabilities."""
+    """Softmax in float64, of finite logits of at least two classes.
+
+    It refuses other shapes, and probabilities.
+    """
     values = np.asarray(checks.finite("logits", logits, ndim=2), np.float64)
     if values.shape[1] < 2:
         raise InputError(

@@ -1,5 +1,8 @@
-"""Many training sets, noise rates and penalties of the data model in one compiled program for each
-padded size."""
+"""Many training sets, noise rates and penalties of the data model in few compiled programs.
+
+One for each padded size. Source: our model of the setting of Sanyal et al. (2025), figure 1; errors
+and bounds are those of `risk` and `memorisation`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,16 +28,16 @@ Grid = Float[np.ndarray, "s n e l"]
 
 @dataclass(frozen=True)
 class Sweep:
-    """What l2-logistic regression does over S seeds, N training sizes, E noise rates and L
-    penalties.
+    """What logistic regression does over S seeds, N training sizes, E noise rates, L penalties.
 
     All arrays but the axes are (S, N, E, L), float64.
 
     Attributes:
         model: the data model.
         ns, etas, lams: the axes.
+        tol: the gradient norm that was asked for.
         along, across: <w_S, u> and the length of the rest of w_S; with the next two they give every
-        error exactly.
+            error exactly.
         spurious: weight times strength of the shortcut, 0 without one.
         norm_n: ||w_N||.
         train_error: on the observed labels.
@@ -62,7 +65,7 @@ class Sweep:
 
     @property
     def sensitivity(self) -> Grid:
-        """rho = ||w_N|| / ||w_S||."""
+        """Rho = ||w_N|| / ||w_S||."""
         return self.norm_n / np.hypot(self.along, self.across)
 
     def id_error(self) -> Grid:
@@ -70,15 +73,19 @@ class Sweep:
         return self.error(self.model.sigma, self.model.agree)
 
     def ood_error(self, tau: float | None = None) -> Grid:
-        """Population error out of distribution, exact, at the model's shift scale or at another
-        one."""
+        """Population error out of distribution, exact.
+
+        At the model's shift scale or at another one.
+        """
         tau = self.model.tau if tau is None else number("tau", tau, 0.0)
         return self.error(float(np.hypot(self.model.sigma, tau)), 1 - self.model.agree)
 
     @float64_inside
     def error(self, scale: float, agree: float) -> Grid:
-        """Population error at any nuisance scale; the shortcut agrees with the label in a share
-        `agree`."""
+        """Population error at any nuisance scale.
+
+        The shortcut agrees with the label in a share `agree`.
+        """
         number("scale", scale, 0.0)
         number("agree", agree, 0.0, 1.0)
         width = jnp.hypot(self.across, scale * self.norm_n)
@@ -91,7 +98,7 @@ class Sweep:
         return agree * right + (1 - agree) * wrong
 
 
-def sweep(
+def sweep(  # noqa: PLR0913
     model: NuisanceModel,
     *,
     keys: Key[Array, "s"],
@@ -104,21 +111,41 @@ def sweep(
     batch_size: int | None = None,
     precision: str = "float64",
 ) -> Sweep:
-    """Fit l2-logistic regression on fresh training sets of every size, at every noise rate and
-    penalty.
+    """Fit l2-logistic regression on fresh training sets of every size, noise rate and penalty.
 
     A training set depends on its key and its size alone; noise rates share its samples. Sizes are
-    padded by masks to `smallest_pad` times a power of two, one compiled program each.
+    padded by masks to `smallest_pad` times a power of two, one compiled program each. For one data
+    set use `draw_training_set` and `fit_logistic`.
 
     Args:
-        keys: one for each seed.
+        model: a `NuisanceModel`.
+        keys: (S,) typed keys, one for each seed.
+        ns: (N,) training sizes.
+        etas: (E,) shares of wrong labels, in [0, 1].
+        lams: (L,) penalties > 0.
+        tol: gradient norm to reach.
+        max_steps: Newton steps per fit.
+        smallest_pad: smallest padded size.
         batch_size: training sets held at once; by default one on CPU, all seeds elsewhere. Memory
             grows with it and not with the number of seeds.
         precision: "float64"; "float32" for comparison.
 
+    Returns:
+        A `Sweep`.
+
     Raises:
         InputError: empty axes, sizes below 1, noise outside [0, 1], penalties that are not
-        positive.
+            positive.
+
+    Examples:
+        >>> model = NuisanceModel(d_s=5, k=2000)
+        >>> keys = jax.random.split(jax.random.key(0), 2)
+        >>> found = sweep(model, keys=keys, ns=[40], etas=[0.0, 0.2], lams=[1e-4], smallest_pad=40)
+        >>> found.sensitivity.shape, bool((found.train_error == 0).all())
+        ((2, 1, 2, 1), True)
+        >>> noisy, clean = found.sensitivity[:, 0, 1, 0], found.sensitivity[:, 0, 0, 0]
+        >>> bool((noisy > clean).all())  # memorised labels need nuisance weights
+        True
     """
     instance("model", model, NuisanceModel, "a NuisanceModel")
     sizes, noise, penalties = _axes(ns, etas, lams)
@@ -154,7 +181,7 @@ def _axes(ns: Any, etas: Any, lams: Any) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 @float64_inside
-def _grid(
+def _grid(  # noqa: PLR0913
     keys: Any,
     n: int,
     etas: Any,
@@ -165,8 +192,10 @@ def _grid(
     max_steps: int,
     precision: str,
 ) -> dict[str, Any]:
-    """All noise rates and penalties of a chunk of training sets of one size: arrays (chunk, E,
-    L)."""
+    """All noise rates and penalties of a chunk of training sets of one size.
+
+    Arrays (chunk, E, L).
+    """
     samples = _draw(keys, n, pad, min(pad, model.k), model, precision)
     descending, count = pad_penalties(np.sort(lams)[::-1])
     found = [_solve(samples, eta, descending, count, tol, model.energy, max_steps) for eta in etas]
@@ -196,8 +225,10 @@ def _draw(
 def _draw_padded(
     keys: Array, n: Array, model: dict[str, Array], pad: int, m: int, d_s: int, precision: str
 ) -> dict[str, Array]:
-    """The samples of `draw_training_set`, padded; the shortcut's column is always there, of zeros
-    without one."""
+    """The samples of `draw_training_set`, padded.
+
+    The shortcut's column is always there, of zeros without one.
+    """
 
     def one(key: Array) -> dict[str, Array]:
         key_signal, key_flip, key_nuisance, key_shortcut = jax.random.split(key, 4)

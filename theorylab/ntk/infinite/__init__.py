@@ -1,13 +1,12 @@
-"""Infinite-width networks: build one from combinators, get its NNGP and NTK, or a finite network of
-the same law.
+"""Infinite-width networks: combinators, their NNGP and NTK kernels, and finite networks of one law.
 
     net = serial(dense(sigma_w=2**0.5), relu(), dense())
     k = net.kernel(x_test, x_train, get="both")       # k.nngp, k.ntk in float64
     params = net.init(jax.random.key(0), x_train.shape)
     y = net.apply(params, x_train)
 
-Conventions are neural-tangents': NTK parametrisation, `width` first, its W_std and b_std are
-`sigma_w` and `sigma_b`.
+Conventions are those of neural-tangents: NTK parametrisation, `width` first; its W_std and b_std
+are called `sigma_w` and `sigma_b` here.
 """
 
 from theorylab.ntk.infinite.activations import (

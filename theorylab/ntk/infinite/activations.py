@@ -1,9 +1,13 @@
-"""Nonlinearities with closed forms for T = E φ(u)φ(v) and T' = E φ'(u)φ'(v), (u, v) centred
-Gaussian.
+"""Nonlinearities with closed forms for T = E φ(u)φ(v) and T' = E φ'(u)φ'(v).
+
+(u, v) are centred Gaussian.
 
 They are functions of the variances s11, s22 and the covariance s12. By Price's theorem T' =
 ∂T/∂s12, which is how the smooth ones get it. Θ <- T' Θ at the nonlinearity; the layer after it adds
 its own share.
+
+Source: Cho & Saul 2009 (piecewise linear), Williams 1997 (erf), Tsuchida et al. 2021 (GELU); the
+others by Gaussian integrals.
 """
 
 from dataclasses import replace
@@ -20,8 +24,10 @@ from theorylab.ntk.infinite.state import State
 
 
 class Activation(Layer):
-    """An elementwise function: subclasses give `function`, and `moment` or `dual` (and
-    `dual_equal`)."""
+    """An elementwise function.
+
+    Subclasses give `function`, and `moment` or `dual` (and `dual_equal`).
+    """
 
     def function(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """φ itself."""
@@ -42,9 +48,11 @@ class Activation(Layer):
     def apply(
         self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
+        """The function of every entry."""
         return self.function(x)
 
     def propagate(self, state: State) -> State:
+        """The covariances after the nonlinearity."""
         check_gaussian(state, type(self).__name__)
         s11, s22, var1, var2 = state.variances()
         moment, slope = self.dual(s11, s22, state.nngp)
@@ -74,17 +82,21 @@ class Activation(Layer):
 
 @layer()
 class PiecewiseLinear(Activation):
-    """φ(x) = even |x| + odd x: T is odd² s12 + even² E|u||v|, the cross terms vanish by
-    symmetry."""
+    """φ(x) = even |x| + odd x.
+
+    T is odd² s12 + even² E|u||v|; the cross terms vanish by symmetry.
+    """
 
     odd: Any
     even: Any
 
     def function(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """φ itself."""
         # Not via |x|: the derivative at 0 is that of the negative side, as in jax.nn.
         return jnp.where(x > 0, self.odd + self.even, self.odd - self.even) * x
 
     def dual(self, s11: Array, s22: Array, s12: Array) -> tuple[Array, Array]:
+        """(T, T') in closed form."""
         # Cho & Saul 2009: E|u||v| = 2/π (√det + s12 arcsin c), E sign sign = 2/π arcsin c, c the
         # correlation. Where |c| = 1 to rounding the derivative of arcsin is infinite; the value is
         # set and the derivative is 0, which is exact for T and the symmetric derivative of the cusp
@@ -100,6 +112,7 @@ class PiecewiseLinear(Activation):
         return odd * s12 + even * (root + s12 * angle), odd + even * angle
 
     def dual_equal(self, s: Array) -> tuple[Array, Array]:
+        """(T, T') for u = v of variance s."""
         total = self.odd**2 + self.even**2
         return total * s, total * jnp.ones_like(s)
 
@@ -113,15 +126,18 @@ class Erf(Activation):
     c: Any
 
     def function(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """φ itself."""
         return self.a * jax.scipy.special.erf(self.b * x) + self.c
 
     def dual(self, s11: Array, s22: Array, s12: Array) -> tuple[Array, Array]:
+        """(T, T') in closed form."""
         twice = 2 * self.b**2
         product = (1 + twice * s11) * (1 + twice * s22)
         moment = 2 / pi * self.a**2 * jnp.arcsin(twice * s12 / jnp.sqrt(product)) + self.c**2
         return moment, 4 / pi * (self.a * self.b) ** 2 / jnp.sqrt(product - (twice * s12) ** 2)
 
     def dual_equal(self, s: Array) -> tuple[Array, Array]:
+        """(T, T') for u = v of variance s."""
         twice = 2 * self.b**2 * s
         moment = 2 / pi * self.a**2 * jnp.arcsin(twice / (1 + twice)) + self.c**2
         return moment, 4 / pi * (self.a * self.b) ** 2 / jnp.sqrt(1 + 2 * twice)
@@ -129,16 +145,21 @@ class Erf(Activation):
 
 @layer()
 class Sin(Activation):
-    """φ(x) = a sin(b x + c); sin sin is half of cos(difference) - cos(sum)."""
+    """φ(x) = a sin(b x + c).
+
+    The product of two sines is half of cos(difference) - cos(sum).
+    """
 
     a: Any
     b: Any
     c: Any
 
     def function(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """φ itself."""
         return self.a * jnp.sin(self.b * x + self.c)
 
     def moment(self, s11: Array, s22: Array, s12: Array) -> Array:
+        """T as a smooth function of s12."""
         mean, b = (s11 + s22) / 2, self.b**2
         return (
             self.a**2
@@ -155,22 +176,28 @@ class Gaussian(Activation):
     b: Any
 
     def function(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """φ itself."""
         return self.a * jnp.exp(-self.b * x**2)
 
     def moment(self, s11: Array, s22: Array, s12: Array) -> Array:
+        """T as a smooth function of s12."""
         twice = 2 * self.b
         return self.a**2 / jnp.sqrt((1 + twice * s11) * (1 + twice * s22) - (twice * s12) ** 2)
 
 
 @layer()
 class Gelu(Activation):
-    """φ(x) = x P(N(0,1) < x). Source: Tsuchida et al. 2021; here by Stein's lemma on E[u v
-    Φ(u)Φ(v)]."""
+    """φ(x) = x P(N(0,1) < x).
+
+    Tsuchida et al. 2021; here by Stein's lemma on E[u v Φ(u)Φ(v)].
+    """
 
     def function(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """φ itself."""
         return jax.nn.gelu(x, approximate=False)
 
     def moment(self, s11: Array, s22: Array, s12: Array) -> Array:
+        """T as a smooth function of s12."""
         p1, p2 = 1 + s11, 1 + s22
         root = jnp.sqrt(p1 * p2 - s12**2)
         probability = 0.25 + jnp.arcsin(s12 / jnp.sqrt(p1 * p2)) / (2 * pi)  # E Φ(u)Φ(v)
@@ -180,18 +207,22 @@ class Gelu(Activation):
 
 @layer()
 class Polynomial(Activation):
-    """φ(x) = Σ c_i x^i: T = Σ_l s12^l / l! D_l(s11) D_l(s22) with D_l(s) = E φ^(l)(√s z), a
-    polynomial in s."""
+    """φ(x) = Σ c_i x^i.
+
+    T = Σ_l s12^l / l! D_l(s11) D_l(s22) with D_l(s) = E φ^(l)(√s z), a polynomial in s.
+    """
 
     coefficients: tuple[Any, ...]
 
     def function(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """φ itself."""
         out = jnp.zeros_like(x)
         for c in reversed(self.coefficients):
             out = out * x + c
         return out
 
     def moment(self, s11: Array, s22: Array, s12: Array) -> Array:
+        """T as a smooth function of s12."""
         out = jnp.zeros_like(s12)
         for l in reversed(range(len(self.coefficients))):
             out = out * s12 + self._derivative_mean(l, s11) * self._derivative_mean(
@@ -208,53 +239,132 @@ class Polynomial(Activation):
 
 
 def relu() -> Layer:
-    """max(x, 0)."""
+    """The nonlinearity max(x, 0).
+
+    Returns:
+        A `Layer`, to follow a dense or conv layer.
+    """
     return PiecewiseLinear(0.5, 0.5)
 
 
 def leaky_relu(negative_slope: Any = 0.01) -> Layer:
-    """x for x > 0, negative_slope·x otherwise (`LeakyRelu(alpha)` of neural-tangents)."""
+    """The nonlinearity x for x > 0, and negative_slope·x otherwise.
+
+    Args:
+        negative_slope: one finite number; `LeakyRelu(alpha)` of neural-tangents.
+
+    Returns:
+        A `Layer`, to follow a dense or conv layer.
+
+    Raises:
+        InputError: a slope that is not one finite number.
+    """
     checks.finite("negative_slope", negative_slope, ndim=0)
     return PiecewiseLinear((1 + negative_slope) / 2, (1 - negative_slope) / 2)
 
 
 def abs() -> Layer:
-    """|x|."""
+    """The nonlinearity |x|.
+
+    Returns:
+        A `Layer`, to follow a dense or conv layer.
+    """
     return PiecewiseLinear(0.0, 1.0)
 
 
 def erf(a: Any = 1.0, b: Any = 1.0, c: Any = 0.0) -> Layer:
-    """a erf(b x) + c."""
+    """The nonlinearity a erf(b x) + c.
+
+    Args:
+        a: factor of the function.
+        b: factor of its argument.
+        c: added to the function.
+
+    Returns:
+        A `Layer`, to follow a dense or conv layer.
+
+    Raises:
+        InputError: a parameter that is not one finite number.
+    """
     _check(a=a, b=b, c=c)
     return Erf(a, b, c)
 
 
 def sin(a: Any = 1.0, b: Any = 1.0, c: Any = 0.0) -> Layer:
-    """a sin(b x + c)."""
+    """The nonlinearity a sin(b x + c).
+
+    Args:
+        a: factor of the function.
+        b: factor of its argument.
+        c: phase in radians.
+
+    Returns:
+        A `Layer`, to follow a dense or conv layer.
+
+    Raises:
+        InputError: a parameter that is not one finite number.
+    """
     _check(a=a, b=b, c=c)
     return Sin(a, b, c)
 
 
 def cos(a: Any = 1.0, b: Any = 1.0, c: Any = 0.0) -> Layer:
-    """a cos(b x + c)."""
+    """The nonlinearity a cos(b x + c).
+
+    Args:
+        a: factor of the function.
+        b: factor of its argument.
+        c: phase in radians.
+
+    Returns:
+        A `Layer`, to follow a dense or conv layer.
+
+    Raises:
+        InputError: a parameter that is not one finite number.
+    """
     _check(a=a, b=b, c=c)
     return Sin(a, b, c + pi / 2)
 
 
 def gaussian(a: Any = 1.0, b: Any = 1.0) -> Layer:
-    """a exp(-b x²), b >= 0 (neural-tangents' `Gaussian(a, -b)`)."""
+    """The nonlinearity a exp(-b x²).
+
+    Args:
+        a: factor of the function.
+        b: at least 0, without which moments are infinite; neural-tangents writes `Gaussian(a, -b)`.
+
+    Returns:
+        A `Layer`, to follow a dense or conv layer.
+
+    Raises:
+        InputError: a parameter that is not one finite number, or a negative b.
+    """
     _check(a=a)
     checks.nonnegative("b", b, ndim=0)  # else infinite moments
     return Gaussian(a, b)
 
 
 def gelu() -> Layer:
-    """x Φ(x), the exact form (not the tanh approximation)."""
+    """The nonlinearity x Φ(x), the exact form and not the tanh approximation.
+
+    Returns:
+        A `Layer`, to follow a dense or conv layer.
+    """
     return Gelu()
 
 
 def polynomial(coefficients: Any) -> Layer:
-    """Σ_i coefficients[i] x^i."""
+    """The nonlinearity Σ_i coefficients[i] x^i.
+
+    Args:
+        coefficients: (degree + 1,) finite numbers, the constant first.
+
+    Returns:
+        A `Layer`, to follow a dense or conv layer.
+
+    Raises:
+        InputError: coefficients that are not a row of finite numbers.
+    """
     checks.finite("coefficients", coefficients, ndim=1)
     return Polynomial(tuple(coefficients))
 

@@ -1,9 +1,10 @@
-"""Layers with weights: `dense` and `conv`. They make the field Gaussian and centred, and they add
-to the NTK.
+"""Layers with weights: `dense` and `conv`.
 
-With W, b ~ N(0, 1) entrywise and fan-in n:  Σ <- σ_w² mean(Σ) + σ_b²,  Θ <- Σ_new + σ_w² mean(Θ),
-the mean being over filter offsets for convolutions. Source: Jacot et al. 2018; Novak et al. 2019;
-Arora et al. 2019.
+They make the field Gaussian and centred, and they add to the NTK. With W, b ~ N(0, 1) entrywise and
+fan-in n:  Σ <- σ_w² mean(Σ) + σ_b²,  Θ <- Σ_new + σ_w² mean(Θ), the mean being over filter offsets
+for convolutions.
+
+Source: Jacot et al. 2018; Novak et al. 2019; Arora et al. 2019.
 """
 
 from dataclasses import replace
@@ -36,31 +37,35 @@ def _draw(key: PRNGKeyArray, shape: Shape) -> dict[str, Array]:
 
 @layer("width")
 class Dense(Layer):
-    """See `dense`."""
+    """The layer that `dense` makes."""
 
     width: int
     sigma_w: Any
     sigma_b: Any
 
     def init(self, key: PRNGKeyArray, input_shape: Shape) -> dict[str, Array]:
+        """Weights and biases, standard normal."""
         check_drawing(key, input_shape)
         return _draw(key, (input_shape[-1], self.width))
 
     def apply(
         self, params: dict[str, Array], x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
+        """The affine map of the last axis."""
         return self.sigma_w / x.shape[-1] ** 0.5 * (x @ params["w"]) + self.sigma_b * params["b"]
 
     def output_shape(self, input_shape: Shape) -> Shape:
+        """The last axis becomes `width`."""
         return (*input_shape[:-1], self.width)
 
     def propagate(self, state: State) -> State:
+        """The covariances after the affine map."""
         return _affine(state, self.sigma_w, self.sigma_b)
 
 
 @layer("width", "window")
 class Conv(Layer):
-    """See `conv`."""
+    """The layer that `conv` makes."""
 
     width: int
     window: Window
@@ -68,6 +73,7 @@ class Conv(Layer):
     sigma_b: Any
 
     def init(self, key: PRNGKeyArray, input_shape: Shape) -> dict[str, Array]:
+        """Weights and biases, standard normal."""
         check_drawing(key, input_shape)
         self.window.output(input_shape[1:-1])
         return _draw(key, (*self.window.sizes, input_shape[-1], self.width))
@@ -75,6 +81,7 @@ class Conv(Layer):
     def apply(
         self, params: dict[str, Array], x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
+        """The convolution of the spatial axes."""
         lanes = "DHW"[-len(self.window.sizes) :] if len(self.window.sizes) <= 3 else ""
         if not lanes:
             raise InputError(
@@ -92,9 +99,11 @@ class Conv(Layer):
         return self.sigma_w / fan_in**0.5 * out + self.sigma_b * params["b"]
 
     def output_shape(self, input_shape: Shape) -> Shape:
+        """Spatial sizes after the windows, and `width` channels."""
         return (input_shape[0], *self.window.output(input_shape[1:-1]), self.width)
 
     def propagate(self, state: State) -> State:
+        """The covariances after the convolution: averages over filter offsets."""
         spatial = self.window.output(state.spatial)
         dims = len(spatial)
 
@@ -107,12 +116,20 @@ class Conv(Layer):
 
 
 def dense(width: int = 512, *, sigma_w: Any = 1.0, sigma_b: Any = 0.0) -> Layer:
-    """Fully connected layer x -> σ_w x W/√n + σ_b b over the channel axis; on fields, position by
-    position.
+    """Fully connected layer x -> σ_w x W/√n + σ_b b over the channel axis.
 
-    width: outputs of the finite network; irrelevant to the kernel. sigma_w, sigma_b: `W_std` and
-    `b_std` of neural-tangents; numbers or traced scalars. The first layer divides by the input
-    dimension.
+    On fields it acts position by position. The first layer divides by the input dimension.
+
+    Args:
+        width: outputs of the finite network; irrelevant to the kernel.
+        sigma_w: `W_std` of neural-tangents, a number or a traced scalar.
+        sigma_b: `b_std` of neural-tangents, a number or a traced scalar.
+
+    Returns:
+        A `Layer`.
+
+    Raises:
+        InputError: a width below 1, or a standard deviation that is not one finite number.
     """
     _check(width, sigma_w, sigma_b)
     return Dense(width, sigma_w, sigma_b)
@@ -127,12 +144,25 @@ def conv(
     sigma_w: Any = 1.0,
     sigma_b: Any = 0.0,
 ) -> Layer:
-    """Convolution x -> σ_w (x * W)/√(k² n) + σ_b b; `window=3` means 3 x 3, tuples give any number
-    of dimensions.
+    """Convolution x -> σ_w (x * W)/√(k² n) + σ_b b.
 
-    padding: "VALID"; "SAME", where missing pixels count as zeros but the divisor stays k² n;
-    "CIRCULAR". The divisor and the placement of padding under strides are neural-tangents' (and
-    XLA's).
+    The divisor and the placement of padding under strides are those of neural-tangents (and of
+    XLA). Its finite form has 1, 2 or 3 spatial axes, its kernel any number.
+
+    Args:
+        width: channels of the finite network; irrelevant to the kernel.
+        window: 3 means 3 x 3; a tuple gives any number of dimensions.
+        strides: one number for all dimensions, or a tuple.
+        padding: "VALID"; "SAME", where missing pixels count as zeros but the divisor stays k² n;
+            "CIRCULAR".
+        sigma_w: `W_std` of neural-tangents, a number or a traced scalar.
+        sigma_b: `b_std` of neural-tangents, a number or a traced scalar.
+
+    Returns:
+        A `Layer`.
+
+    Raises:
+        InputError: a width, window or stride below 1, or an unknown padding.
     """
     _check(width, sigma_w, sigma_b)
     return Conv(width, check_window(window, strides, padding), sigma_w, sigma_b)

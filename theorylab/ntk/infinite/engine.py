@@ -1,5 +1,7 @@
-"""Tiles: computes the kernel of a network block by block under a memory budget, in float64 unless
-told otherwise."""
+"""Tiles: the kernel of a network, block by block under a memory budget.
+
+Kernels are computed in float64 unless told otherwise.
+"""
 
 from functools import partial
 from math import ceil, isqrt
@@ -26,7 +28,15 @@ LARGEST_TILE = 1024  # beyond this nothing is gained, and the last tiles overlap
 
 
 class Kernels(NamedTuple):
-    """Both infinite-width kernels of one network."""
+    """Both infinite-width kernels of one network.
+
+    Attributes:
+        nngp: (n1, n2, ...) covariance of the outputs at initialisation.
+        ntk: (n1, n2, ...) tangent kernel.
+
+    Source:
+        Lee et al. 2018 (NNGP); Jacot et al. 2018 (NTK).
+    """
 
     nngp: Float[Array, "n1 n2 ..."]
     ntk: Float[Array, "n1 n2 ..."]
@@ -43,7 +53,7 @@ def compute(
     memory_gb: float,
     mesh: jax.sharding.Mesh | None,
 ) -> Float[Array, "n1 n2 ..."] | Kernels:
-    """See `Layer.kernel`."""
+    """The kernels that `Layer.kernel` describes."""
     checks.choice("get", get, ("ntk", "nngp", "both"))
     checks.choice("positions", positions, ("all", "same"))
     checks.number("memory_gb", memory_gb, 0.0, open_low=True)
@@ -64,9 +74,8 @@ def compute(
         b = a if symmetric else _checked("x2", x2, dtype)
         if a.shape[1:] != b.shape[1:]:
             raise InputError(
-                f"x2: samples of shape {b.shape[1:]} but x1 has samples of shape "
-                f"{a.shape[1:]}; "
-                f"both need the same"
+                f"x2: samples of shape {b.shape[1:]} but x1 has samples of shape {a.shape[1:]}; "
+                "both need the same"
             )
         spatial = net.output_shape(a.shape)[1:-1]
         full = positions == "all" and spatial != ()
@@ -84,7 +93,7 @@ def _checked(name: str, x: Any, dtype: Any) -> Array:
     if x.ndim < 2:
         raise InputError(
             f"{name} has shape {x.shape}; (n, d) or (n, *spatial, channels) is needed: add a "
-            f"batch axis"
+            "batch axis"
         )
     return jnp.asarray(x if isinstance(x, jax.core.Tracer) else np.asarray(x), dtype)
 
@@ -121,8 +130,10 @@ def _sides(
 
 
 def _tiled(tile: Any, x1: Array, x2: Array, rows: int, columns: int, symmetric: bool) -> Any:
-    """The loop over tiles. All tiles have one shape (the last ones overlap), so that the kernel
-    compiles once."""
+    """The loop over tiles.
+
+    All tiles have one shape (the last ones overlap), so that the kernel compiles once.
+    """
     starts1, starts2 = _starts(x1.shape[0], rows), _starts(x2.shape[0], columns)
     pairs = [(i, j) for i in starts1 for j in starts2]
     if symmetric:
@@ -150,8 +161,10 @@ def _starts(n: int, tile: int) -> list[int]:
 
 
 def _transpose(k: Array) -> Array:
-    """Swap the samples of (n1, n2), (n1, n2, P) or (n1, n2, P, P), and with them the two positions
-    of each pair."""
+    """Swap the samples of (n1, n2), (n1, n2, P) or (n1, n2, P, P).
+
+    The two positions of each pair are swapped with them.
+    """
     return k.transpose(1, 0, 3, 2) if k.ndim == 4 else jnp.swapaxes(k, 0, 1)
 
 
@@ -176,8 +189,10 @@ def _tile(
 def _kernels(
     net: "Layer", x1: Array, x2: Array, offset: int | None, *, get: str, full: bool
 ) -> Any:
-    """The wanted kernels of one tile, positions flattened; row i and column i + offset are the same
-    sample."""
+    """The wanted kernels of one tile, positions flattened.
+
+    Row i and column i + offset are the same sample.
+    """
 
     # Differentiating backwards recomputes a tile instead of keeping all its intermediate
     # covariances.

@@ -1,4 +1,7 @@
-"""Read-outs and averages over positions: `flatten`, `global_avg_pool`, `avg_pool`."""
+"""Read-outs and averages over positions: `flatten`, `global_avg_pool`, `avg_pool`.
+
+Source: Novak et al. 2019; Arora et al. 2019.
+"""
 
 from dataclasses import replace
 from math import prod
@@ -16,20 +19,24 @@ from theorylab.ntk.infinite.windows import Window, check_window
 
 @layer()
 class Flatten(Layer):
-    """See `flatten`."""
+    """The layer that `flatten` makes."""
 
     def apply(
         self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n d"]:
+        """All entries of a sample in a row."""
         return x.reshape(x.shape[0], -1)
 
     def output_shape(self, input_shape: Shape) -> Shape:
+        """Two axes: the batch, and the product of all others."""
         return (input_shape[0], prod(input_shape[1:]))
 
     def needs_full(self, full: bool) -> bool:
+        """Equal positions suffice."""
         return False
 
     def propagate(self, state: State) -> State:
+        """The mean of the covariances over equal positions."""
         if not state.spatial:
             return state
         state = state.at_equal_positions()
@@ -40,26 +47,30 @@ class Flatten(Layer):
 
 @layer()
 class GlobalAvgPool(Layer):
-    """See `global_avg_pool`."""
+    """The layer that `global_avg_pool` makes."""
 
     def apply(
         self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n c"]:
+        """The mean over all spatial axes."""
         return x.mean(tuple(range(1, x.ndim - 1)))
 
     def output_shape(self, input_shape: Shape) -> Shape:
+        """Two axes: the batch and the channels."""
         return (input_shape[0], input_shape[-1])
 
     def needs_full(self, full: bool) -> bool:
+        """All pairs of positions are needed."""
         return True
 
     def propagate(self, state: State) -> State:
+        """The mean of the covariances over all pairs of positions."""
         return _mean_over_positions(state)
 
 
 @layer("window", "normalize_edges")
 class AvgPool(Layer):
-    """See `avg_pool`."""
+    """The layer that `avg_pool` makes."""
 
     window: Window
     normalize_edges: bool
@@ -67,16 +78,20 @@ class AvgPool(Layer):
     def apply(
         self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
+        """The means over windows."""
         self.window.output(x.shape[1:-1])
         return self._average(x, range(1, x.ndim - 1))
 
     def output_shape(self, input_shape: Shape) -> Shape:
+        """Spatial sizes after the windows; the channels stay."""
         return (input_shape[0], *self.window.output(input_shape[1:-1]), input_shape[-1])
 
     def needs_full(self, full: bool) -> bool:
+        """All pairs of positions are needed."""
         return True
 
     def propagate(self, state: State) -> State:
+        """The means of the covariances over pairs of windows."""
         spatial = self.window.output(state.spatial)
         dims = len(spatial)
 
@@ -105,14 +120,26 @@ def _mean_over_positions(state: State) -> State:
 
 
 def flatten() -> Layer:
-    """(n, *S, c) to (n, S·c): the kernel is the mean over equal positions, so it stays cheap, O(n²
-    S)."""
+    """The read-out of all positions, (n, *S, c) to (n, S·c).
+
+    The kernel is the mean over equal positions, so it stays cheap, O(n² S). For a kernel that is
+    invariant under translations use `global_avg_pool`.
+
+    Returns:
+        A `Layer`.
+    """
     return Flatten()
 
 
 def global_avg_pool() -> Layer:
-    """Mean over all positions: the kernel is the mean over all pairs of positions, O(n² S²) before
-    this layer."""
+    """The mean over all positions, (n, *S, c) to (n, c).
+
+    The kernel is the mean over all pairs of positions, which costs O(n² S²) before this layer;
+    `flatten` costs O(n² S).
+
+    Returns:
+        A `Layer`.
+    """
     return GlobalAvgPool()
 
 
@@ -123,10 +150,22 @@ def avg_pool(
     padding: str = "VALID",
     normalize_edges: bool = False,
 ) -> Layer:
-    """Mean over windows; `window=2` means 2 x 2. strides: 1 unless given, as in neural-tangents.
+    """The mean over windows of positions.
 
-    With padding "SAME" missing pixels count as zeros, unless `normalize_edges` divides by the
-    pixels really there. Like `global_avg_pool` it needs all pairs of positions before it.
+    Like `global_avg_pool` it needs all pairs of positions before it.
+
+    Args:
+        window: 2 means 2 x 2; a tuple gives any number of dimensions.
+        strides: one number for all dimensions, or a tuple; None for 1, as in neural-tangents.
+        padding: "VALID"; "SAME", where missing pixels count as zeros; "CIRCULAR".
+        normalize_edges: divide by the pixels that are really there; for padding "SAME" alone.
+
+    Returns:
+        A `Layer`.
+
+    Raises:
+        InputError: a window or stride below 1, an unknown padding, or `normalize_edges` without
+            "SAME".
     """
     checked = check_window(window, 1 if strides is None else strides, padding)
     if checks.flag("normalize_edges", normalize_edges) and padding != "SAME":

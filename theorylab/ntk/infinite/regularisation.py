@@ -1,4 +1,7 @@
-"""`layer_norm` and `dropout`."""
+"""Layer normalisation and dropout: `layer_norm` and `dropout`.
+
+Source: Novak et al. 2020 (neural-tangents), whose `LayerNorm` and `Dropout` these are.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -15,7 +18,7 @@ from theorylab.ntk.infinite.state import State
 
 @layer("axis")
 class LayerNorm(Layer):
-    """See `layer_norm`."""
+    """The layer that `layer_norm` makes."""
 
     axis: str
     eps: Any
@@ -23,11 +26,13 @@ class LayerNorm(Layer):
     def apply(
         self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
+        """Entries less their mean, over their standard deviation."""
         axes = -1 if self.axis == "channels" else tuple(range(1, x.ndim))
         x = x - x.mean(axes, keepdims=True)
         return x / jnp.sqrt(self.eps + (x**2).mean(axes, keepdims=True))
 
     def propagate(self, state: State) -> State:
+        """The covariances over the standard deviations of both sides."""
         # Channels are many and centred: their mean is 0 and their variance is the field's own.
         check_gaussian(state, "layer_norm")
         var1, var2 = state.variances()[2:]
@@ -49,13 +54,14 @@ class LayerNorm(Layer):
 
 @layer()
 class Dropout(Layer):
-    """See `dropout`."""
+    """The layer that `dropout` makes."""
 
     keep: Any
 
     def apply(
         self, params: Any, x: Float[Array, "n ..."], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
+        """Entries times a random mask, over the share that is kept."""
         if key is None:
             raise InputError(
                 "key=None: a network with dropout needs a PRNG key; call apply(params, x, key=...)"
@@ -63,6 +69,7 @@ class Dropout(Layer):
         return jnp.where(jax.random.bernoulli(key, self.keep, x.shape), x / self.keep, 0)
 
     def propagate(self, state: State) -> State:
+        """The covariances, with 1/keep where a scalar meets itself."""
         # A kept-or-dropped scalar meets itself with E[mask²]/keep² = 1/keep; two different masks
         # are independent.
         same = state.same_value()
@@ -79,21 +86,40 @@ class Dropout(Layer):
 
 
 def layer_norm(axis: str = "channels", *, eps: Any = 1e-12) -> Layer:
-    """(x - mean)/√(variance + eps) per sample, without trained scale and shift; follows a dense or
-    conv layer.
+    """The normalisation (x - mean)/√(variance + eps) per sample, without trained scale and shift.
 
-    axis: "channels" normalises every position by itself (axis=-1), "all" the whole sample at once.
+    It follows a dense or conv layer.
+
+    Args:
+        axis: "channels" normalises every position by itself (axis=-1), "all" the whole sample at
+            once.
+        eps: at least 0, added to the variance.
+
+    Returns:
+        A `Layer`.
+
+    Raises:
+        InputError: another axis, or an `eps` that is not one number of at least 0.
     """
     checks.nonnegative("eps", eps, ndim=0)
     return LayerNorm(checks.choice("axis", axis, ("channels", "all")), eps)
 
 
 def dropout(keep: Any) -> Layer:
-    """Keep each entry with probability `keep` and divide by it (neural-tangents'
-    `Dropout(rate=keep)`, train mode).
+    """Dropout that keeps each entry with probability `keep` and divides by it.
 
     Masks of different samples are independent. With `kernel(x)` a sample meets itself under one and
-    the same mask; `kernel(x, x)` takes them for two samples.
+    the same mask; `kernel(x, x)` takes them for two samples. It is `Dropout(rate=keep)` of
+    neural-tangents in train mode.
+
+    Args:
+        keep: probability in (0, 1].
+
+    Returns:
+        A `Layer`, whose `apply` needs a `key`.
+
+    Raises:
+        InputError: a probability outside (0, 1].
     """
     checks.within("keep", keep, 0.0, 1.0, open_low=True, ndim=0)
     return Dropout(keep)

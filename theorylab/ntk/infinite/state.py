@@ -1,8 +1,8 @@
-"""What is known about two batches of signals between two layers: their covariances over random
-weights.
+"""What is known about two batches of signals between two layers: their covariances.
 
-A signal is a field over positions (the pixels of an image, or a single position for vectors) with
-infinitely many exchangeable channels. Shapes: S is the tuple of spatial sizes, `()` for vectors.
+They are covariances over random weights. A signal is a field over positions (the pixels of an
+image, or a single position for vectors) with infinitely many exchangeable channels. Shapes: S is
+the tuple of spatial sizes, `()` for vectors.
 
 * `nngp`, `ntk`: (n1, n2, *S) for covariances at equal positions, (n1, n2, *S, *S) when `full`;
 * `cov1`, `cov2`: the same for each sample with itself, (n, *S) or (n, *S, *S).
@@ -53,8 +53,10 @@ class State:
         return self.linear(lambda c, lead: diagonal(c, lead, self.spatial), full=False)
 
     def variances(self) -> tuple[Array, Array, Array, Array]:
-        """Variances of either side, shaped to broadcast against `nngp`, then against `cov1` and
-        `cov2` themselves."""
+        """Variances of either side, shaped to broadcast against the covariances.
+
+        The first two are for `nngp`, the others for `cov1` and `cov2` themselves.
+        """
         var1, var2 = self.cov1, self.cov2
         if self.full:
             var1, var2 = diagonal(var1, 1, self.spatial), diagonal(var2, 1, self.spatial)
@@ -77,16 +79,20 @@ class State:
         )
 
     def same_position(self) -> Bool[Array, "..."]:
-        """Mask over the position pairs held: (*S, *S), or a scalar True when only equal positions
-        are."""
+        """Mask over the position pairs held.
+
+        It is (*S, *S), or a scalar True when only equal positions are.
+        """
         if not self.full:
             return jnp.asarray(True)
         size = positions(self.spatial)
         return jnp.eye(size, dtype=bool).reshape(*self.spatial, *self.spatial)
 
     def same_value(self) -> Bool[Array, "n1 n2 ..."] | None:
-        """Mask, broadcastable to `nngp`, of entries that pair one scalar with itself; None when
-        there are none."""
+        """Mask, broadcastable to `nngp`, of entries that pair one scalar with itself.
+
+        None when there are none.
+        """
         if self.same is None:
             return None
         mask = self.same.reshape(*self.same.shape, *[1] * (self.nngp.ndim - 2))

@@ -28,23 +28,24 @@ class Window:
         if len(spatial) != len(self.sizes):
             raise InputError(
                 f"window={self.sizes}: has {len(self.sizes)} dimensions, but the field it slides "
-                f"over has "
-                f"{len(spatial)} (spatial shape {spatial}); give one size per dimension"
+                f"over has {len(spatial)} (spatial shape {spatial}); give one size per dimension"
             )
         if self.padding != "VALID":
             return tuple(-(-n // s) for n, s in zip(spatial, self.strides, strict=True))
         if any(n < k for n, k in zip(spatial, self.sizes, strict=True)):
             raise InputError(
                 f"window={self.sizes}: larger than the field {spatial}; use padding='SAME' or a "
-                f"smaller one"
+                "smaller one"
             )
         return tuple(
             (n - k) // s + 1 for n, k, s in zip(spatial, self.sizes, self.strides, strict=True)
         )
 
     def pad(self, x: Float[Array, "..."], axes: Sequence[tuple[int, ...]]) -> Float[Array, "..."]:
-        """Pad the axes of each dimension, so that "VALID" windows on the result are this padding's
-        windows."""
+        """Pad the axes of each dimension.
+
+        "VALID" windows on the result are then this padding's windows.
+        """
         widths = [(0, 0)] * x.ndim
         for size, stride, group in zip(self.sizes, self.strides, axes, strict=True):
             for axis in group:

@@ -229,6 +229,11 @@ PAPER = Paper(
     authors="Piersilvio De Bartolomeis, Jacob Clarysse, Amartya Sanyal, Fanny Yang",
     venue="2023; earlier version at the NeurIPS 2022 ICBINB workshop",
     arxiv="2306.06995",
+    summary=(
+        "Training with a provable certificate costs accuracy, standard and robust, against "
+        "adversarial training: the more so the more the perturbations align with the signal and "
+        "the smaller the margin."
+    ),
     presets=PRESETS,
     experiments=EXPERIMENTS,
     figures=FIGURES,

@@ -38,7 +38,7 @@ def _arrays(found: Curve) -> Mapping[str, Any]:
     return {name: np.asarray(value) for name, value in vars(found).items()}
 
 
-def curve(
+def curve(  # noqa: PLR0913
     world: Mapping[str, Any],
     rule: str,
     options: Mapping[str, Any],
@@ -95,7 +95,7 @@ def _tail(size: float) -> Any:
     return partial(cvar_risk, size=size)
 
 
-def dominoes(
+def dominoes(  # noqa: PLR0913
     n: int,
     tests: int,
     source: str,
@@ -127,7 +127,7 @@ def dominoes(
     return _arrays(found)
 
 
-def reliance(
+def reliance(  # noqa: PLR0913
     n: int,
     tests: int,
     source: str,

@@ -46,7 +46,7 @@ def identities(n: int, instances: int, shares: list[float], seed: int) -> Arrays
 def search(
     policy: str, n: int, parameter: float, perfect: bool, instances: int, seed: int
 ) -> Arrays:
-    """The worst ratio found over at least so many instances, its instance, and how many were
+    """The worst ratio found over `instances` or more instances, its instance, and how many were
     evaluated."""
     worst = online.worst_case_search(
         POLICIES[policy](parameter),

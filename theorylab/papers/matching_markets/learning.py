@@ -41,7 +41,7 @@ def _chain(trace: mm.Record, bound: np.ndarray) -> np.ndarray:
     )
 
 
-def ucb(
+def ucb(  # noqa: PLR0913
     k: int,
     horizon: int,
     runs: int,
@@ -54,7 +54,7 @@ def ucb(
     present: int | None = None,
 ) -> Mapping[str, Any]:
     """`runs` random k x k markets, one run each. present: agents of each side who are there, drawn
-    anew every round."""
+    again in every round."""
     keys = jax.random.split(jax.random.key(seed), 2)
     markets = jax.vmap(lambda key: mm.random_market(key, k))(jax.random.split(keys[0], runs))
     model = mm.unstructured((k, k), horizon=horizon, width=width, clip=clip)
@@ -66,8 +66,8 @@ def ucb(
     trace = mm.simulate(
         jax.random.split(keys[1], runs),
         markets,
-        mm.match_ucb(model, (k, k), prices=prices),
-        horizon,  # type: ignore[arg-type]
+        mm.match_ucb(model, (k, k), prices=prices),  # type: ignore[arg-type]
+        horizon,
         noise_std=noise,
         frictions=np.asarray(frictions, float),
         arrivals=arrivals,
@@ -177,9 +177,9 @@ def price_rule(
     trace = mm.simulate(
         jax.random.split(jax.random.key(seed), runs),
         mm.Market(FIXED, FIXED),
-        mm.match_ucb(model, (2, 2), prices=rule),
+        mm.match_ucb(model, (2, 2), prices=rule),  # type: ignore[arg-type]
         horizon,
         noise_std=noise,
-    )  # type: ignore[arg-type]
+    )
     kept = _kept(horizon)
     return _sums(trace, kept) | {"rounds": kept}

@@ -180,7 +180,7 @@ def properties(n: int, m: int, count: int, seed: int) -> Mapping[str, Any]:
         forms = [
             float(mm.subset_instability(market, outcome, form=f))
             for f in ("assignment", "lp", "coalitions")
-        ]  # type: ignore[arg-type]
+        ]
         subsidy_row, subsidy_col = mm.minimal_subsidies(market, outcome)
         paid = mm.Outcome(
             outcome.row_to_col, outcome.tau_row + subsidy_row, outcome.tau_col + subsidy_col

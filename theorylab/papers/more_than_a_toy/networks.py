@@ -61,7 +61,7 @@ def train(
     }
 
 
-def kernel(
+def kernel(  # noqa: PLR0913
     network: str,
     weights: str,
     data: str,

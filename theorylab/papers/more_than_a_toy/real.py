@@ -14,7 +14,7 @@ from theorylab.papers.more_than_a_toy.images import split
 from theorylab.ridge.bounds import path_norm_bound
 
 HIDDEN_LAYERS = 2  # of the analytic ReLU network
-BLOCKS = 4  # at most so many disjoint training sets are averaged at one size
+BLOCKS = 4  # at most this number of disjoint training sets is averaged at one size
 
 
 def relu_network() -> infinite.Layer:

@@ -35,7 +35,7 @@ def _draw(design: str, key: Any, n: int, spectrum: Any, beta: Any, noise: float)
     return designs.augmented(key_copy, x, y) if design == "augmented" else (x, y)
 
 
-def gcv(
+def gcv(  # noqa: PLR0913
     design: str,
     n: int,
     p: int,
@@ -69,7 +69,7 @@ def gcv(
     return arrays | {"kappa": np.asarray(exact.kappa), "omniscient": np.asarray(exact.risk)}
 
 
-def local_law(
+def local_law(  # noqa: PLR0913
     design: str,
     n: int,
     p: int,

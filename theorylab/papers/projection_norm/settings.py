@@ -1,5 +1,15 @@
 """The studies with networks: a data set, a network, how it is trained, and the shifts that it is
-tested on."""
+tested on.
+
+families, severities: the corruptions of the test sets. eps: radii of the attacks, over 255.
+seeds, attack_seeds, random_seeds, sweep_seeds: seeds in all, under attack, from a start without
+  pre-training, and of the sweeps.
+sweep_severities, sweep_steps, sweep_sizes: what the sweeps vary: severities, T, and test images m.
+cell: what a cell is handed. data, sample: a data set or the embedded sample of one; network; train,
+  valid, m: images to train on, to validate on, and in every test set; pretrain, base, steps: steps
+  of rotation pre-training, of the base model, and of fine-tuning (T); lr, batch: of all three, with
+  momentum 0.9 and a cosine schedule.
+"""
 
 from typing import Any
 
@@ -26,9 +36,6 @@ FAMILIES_15 = (
 )
 FAMILIES_19 = (*FAMILIES_15, "speckle_noise", "fog", "shear", "jpeg")
 
-# The part of a study that a cell is handed. Rotation pre-training, base model and fine-tuning share
-# the rate's maximum, momentum 0.9, batch size and cosine; `steps` is T, `m` the size of every test
-# set.
 _CELL: Study = {
     "data": "fashion_mnist",
     "sample": True,

@@ -16,7 +16,7 @@ STYLE = {
 }
 
 
-def _fig1(table: Table) -> MplFigure:
+def _draw_gain_map(table: Table) -> MplFigure:
     shown = table.groups("s")
     figure, axes = panels(len(shown), height=2.9, sharey=True)
     for axis, ((s,), part) in zip(axes[0], shown, strict=True):
@@ -62,7 +62,7 @@ def _band(axis: Axes, x: np.ndarray, mean: np.ndarray, half: np.ndarray, colour:
     band(axis, x.tolist(), (mean - half).tolist(), (mean + half).tolist(), colour)
 
 
-def _fig2(table: Table) -> MplFigure:
+def _draw_gaps(table: Table) -> MplFigure:
     figure, axes = panels(3, height=2.9)
     for axis, ((panel,), part) in zip(axes[0], table.groups("panel"), strict=True):
         for (method,), rows in part.groups("method"):
@@ -83,7 +83,7 @@ def _fig2(table: Table) -> MplFigure:
     return figure
 
 
-def _fig3(table: Table) -> MplFigure:
+def _draw_real_data(table: Table) -> MplFigure:
     counts = [n for n in (6.0, 20.0) if n in set(table["n_l"])]
     strength = {
         str(t): float(part["s_hat"][0] ** 2 * part["n_u"][0]) for (t,), part in table.groups("task")
@@ -118,7 +118,7 @@ def _fig3(table: Table) -> MplFigure:
     return figure
 
 
-def _fig4(table: Table) -> MplFigure:
+def _draw_few_labels(table: Table) -> MplFigure:
     most = max(len(set(part["n_l"])) for _, part in table.groups("task"))
     shown = [(t, part) for (t,), part in table.groups("task") if len(set(part["n_l"])) == most][:6]
     figure, axes = panels(min(3, max(2, len(shown))), -(-len(shown) // 3), height=2.5)
@@ -144,7 +144,7 @@ def _fig4(table: Table) -> MplFigure:
     return figure
 
 
-def _fig5(table: Table) -> MplFigure:
+def _draw_bound(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.1, sharey=True)
     wanted = [m for m in NAMES if m in set(table["method"]) and m != "ul"]
     for method in wanted:
@@ -173,7 +173,7 @@ def _fig5(table: Table) -> MplFigure:
     return figure
 
 
-def _fig6(table: Table) -> MplFigure:
+def _draw_risks(table: Table) -> MplFigure:
     figure, axes = panels(1, height=3.0)
     axis, settings = axes[0, 0], table.groups("s", "d", "n_l", "n_u")
     for k, method in enumerate(dict.fromkeys(table["method"])):
@@ -201,7 +201,7 @@ def _fig6(table: Table) -> MplFigure:
     return figure
 
 
-def _tab1(table: Table) -> MplFigure:
+def _draw_rates(table: Table) -> MplFigure:
     figure, axes = panels(2, height=3.0)
     for axis, (_, part) in zip(axes[0], table.groups("panel"), strict=True):
         for (method,), rows in part.groups("method"):
@@ -232,7 +232,7 @@ def _tab1(table: Table) -> MplFigure:
     return figure
 
 
-def _tab2(table: Table) -> MplFigure:
+def _draw_regimes(table: Table) -> MplFigure:
     figure, axes = panels(3, height=2.8, sharey=True)
     titles = {"low": "$n_u/n_l → 0$", "intermediate": "$n_u/n_l = 3$", "high": "$n_u/n_l → ∞$"}
     for axis, ((regime,), part) in zip(axes[0], table.groups("regime"), strict=True):
@@ -260,12 +260,11 @@ FIGURES = (
         "ours",
         ("heat",),
         tables.heat_table,
-        _fig1,
+        _draw_gain_map,
         "Leading-order excess risk of the better of SL and UL+ over that of SSL-EM, which is "
-        "asymptotically minimax. "
-        "Dashed: n_l = q(s) n_u, where labelled and unlabelled points are worth the same. The "
-        "gain is a constant, at "
-        "most about 2, and vanishes on both sides: no rate is gained.",
+        "asymptotically minimax. Dashed: n_l = q(s) n_u, where labelled and unlabelled points are "
+        "worth the same. The gain is a constant, at most about 2, and vanishes on both sides: no "
+        "rate is gained.",
         (
             "The paper's Figure 1 is a drawing of the two extreme regimes and the one in between; "
             "this is computed."
@@ -277,14 +276,12 @@ FIGURES = (
         "content",
         ("snr", "labels"),
         tables.synthetic_table,
-        _fig2,
+        _draw_gaps,
         "Left and middle: excess error of SL and of UL+ minus that of SSL-W at the optimal "
-        "weight, of SSL-EM and of "
-        "self-training (200 labels, 2,000 unlabelled points, d = 20; symmetric logarithmic axis). "
-        "Right: better "
-        "baseline over SSL at s = 0.7, 1,000 unlabelled points. Bands: two standard errors; "
-        "dotted: leading order. "
-        "Self-training with hard labels loses to SL where the classes overlap.",
+        "weight, of SSL-EM and of self-training (200 labels, 2,000 unlabelled points, d = 20; "
+        "symmetric logarithmic axis). Right: better baseline over SSL at s = 0.7, 1,000 "
+        "unlabelled points. Bands: two standard errors; dotted: leading order. Self-training with "
+        "hard labels loses to SL where the classes overlap.",
         "The paper's settings are not known; SSL-EM is ours.",
     ),
     Figure(
@@ -293,20 +290,17 @@ FIGURES = (
         "scaled",
         ("learners",),
         tables.real_table,
-        _fig3,
+        _draw_real_data,
         "Error of SL and of UL+ minus that of SSL-W (t from labelled validation points) and of "
-        "self-training; bars: "
-        "two standard errors over draws; open: the values of the paper's figure where the data "
-        "set is the same. Tasks "
-        "by s_hat^2 n_u, s_hat the Fisher signal-to-noise ratio of the best linear rule. Where "
-        "the set is the same, "
-        "SSL-W's gaps have the published sign but not the size, whatever the number of labels: a "
-        "gap of 0.157 over SL "
-        "on 0v1 needs an SL error as large, ours is 0.04 with 4 labels. Self-training helps less "
-        "here than published. "
-        "The paper's preprocessing, numbers of labels, and choice of t are not known.",
+        "self-training; bars: two standard errors over draws; open: the values of the paper's "
+        "figure where the data set is the same. Tasks by s_hat^2 n_u, s_hat the Fisher "
+        "signal-to-noise ratio of the best linear rule. Where the set is the same, SSL-W's gaps "
+        "have the published sign but not the size, whatever the number of labels: a gap of 0.157 "
+        "over SL on 0v1 needs an SL error as large, ours is 0.04 with 4 labels. Self-training "
+        "helps less here than published. The paper's preprocessing, numbers of labels, and choice "
+        "of t are not known.",
         (
-            "Of the paper's ten sets the five MNIST pairs and a9a (Adult, rebuilt) are to be had; "
+            "Of the paper's ten sets the five MNIST pairs and a9a (Adult, rebuilt) are available; "
             "others stand in."
         ),
     ),
@@ -316,11 +310,10 @@ FIGURES = (
         "ours",
         ("learners",),
         tables.few_labels_table,
-        _fig4,
+        _draw_few_labels,
         "Test error over the number of labels, mean over draws; bands: one standard error. "
-        "Choosing t by the "
-        "unlabelled margin simply picks UL+; from labelled validation points it is close to the "
-        "oracle.",
+        "Choosing t by the unlabelled margin simply picks UL+; from labelled validation points it "
+        "is close to the oracle.",
     ),
     Figure(
         "ssl_fig5",
@@ -328,12 +321,10 @@ FIGURES = (
         "ours",
         ("table", "labels", "snr", "grid", "limits"),
         tables.bound_table,
-        _fig5,
+        _draw_bound,
         "Simulated excess risk over the minimax lower bound with N = n_l + q(s) n_u, every "
-        "algorithm and setting; grey "
-        "would be a violation. The dotted line is the efficient risk over the bound, 27/4. Right: "
-        "a bound that counts "
-        "labelled points only is violated.",
+        "algorithm and setting; grey would be a violation. The dotted line is the efficient risk "
+        "over the bound, 27/4. Right: a bound that counts labelled points only is violated.",
     ),
     Figure(
         "ssl_fig6",
@@ -341,12 +332,10 @@ FIGURES = (
         "ours",
         ("table",),
         tables.risk_table,
-        _fig6,
+        _draw_risks,
         "Simulated over predicted excess risk (two standard errors): exact quadrature for SL, "
-        "leading order for the "
-        "others; grey: within 10 %. At s = 0.3, d = 50 with 20 + 200 points nothing can be learnt "
-        "and no prediction "
-        "is meant to hold.",
+        "leading order for the others; grey: within 10 %. At s = 0.3, d = 50 with 20 + 200 points "
+        "nothing can be learnt and no prediction is meant to hold.",
     ),
     Figure(
         "ssl_tab1",
@@ -354,12 +343,10 @@ FIGURES = (
         "ours",
         ("slopes",),
         tables.rate_table,
-        _tab1,
+        _draw_rates,
         "Excess risk times e^{s²/2} over sample sizes and over s (bars: two standard errors), "
-        "theory with constants "
-        "(lines), and the printed rates (dotted) through the theory's second point or, right, at "
-        "s = 1. UL's s^-3 "
-        "becomes s^-1 above s = 1.",
+        "theory with constants (lines), and the printed rates (dotted) through the theory's "
+        "second point or, right, at s = 1. UL's s^-3 becomes s^-1 above s = 1.",
         "The paper's Table 1 states rates; the numbers are ours.",
     ),
     Figure(
@@ -368,12 +355,10 @@ FIGURES = (
         "ours",
         ("limits",),
         tables.regime_table,
-        _tab2,
+        _draw_regimes,
         "Risk of SSL-EM over that of SL and of UL+ at s = 0.7 as both samples grow at different "
-        "speeds. Dotted: the "
-        "limits 1/(1 + c q) and c i/(1 + c q), c = n_u/n_l, i = s²/(1+s²). Bars: two standard "
-        "errors. One of the two "
-        "may vanish, never both.",
+        "speeds. Dotted: the limits 1/(1 + c q) and c i/(1 + c q), c = n_u/n_l, i = s²/(1+s²). "
+        "Bars: two standard errors. One of the two may vanish, never both.",
         "The paper's corollary states limits; the numbers are ours.",
     ),
 )

@@ -2,6 +2,7 @@
 0.0005), and what an independent NumPy simulation of the mixture gave."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 # SL - SSL-W, UL+ - SSL-W, SL - self-training, UL+ - self-training
 PUBLISHED = {
@@ -16,33 +17,45 @@ PUBLISHED = {
     "mnist/1v7": (0.1393, 0.0765, 0.0214, -0.0413),
     "mnist/0v1": (0.1573, 0.0171, 0.0305, -0.1097),
 }
-# excess risk and its standard error, by (s, d, n_l, n_u)
-SIMULATED: Mapping[tuple[float, ...], Mapping[str, tuple[float, float]]] = {
-    (1.0, 20, 400, 1000): {
+
+
+class Mixture(NamedTuple):
+    """Two Gaussians at signal-to-noise ratio s in d dimensions, with labelled and unlabelled points
+    from them."""
+
+    s: float
+    d: int
+    n_l: int
+    n_u: int
+
+
+# Excess risk and its standard error.
+SIMULATED: Mapping[Mixture, Mapping[str, tuple[float, float]]] = {
+    Mixture(1.0, 20, 400, 1000): {
         "sl": (0.00569, 0.00011),
         "ul_plus": (0.00456, 0.00009),
         "ssl_weighted": (0.00261, 0.00005),
         "ssl_em": (0.00244, 0.00005),
     },
-    (0.5, 20, 400, 4000): {
+    Mixture(0.5, 20, 400, 4000): {
         "sl": (0.01531, 0.00038),
         "ul_plus": (0.00838, 0.00022),
         "ssl_weighted": (0.00559, 0.00013),
         "ssl_em": (0.00543, 0.00013),
     },
-    (1.0, 20, 50, 5000): {
+    Mixture(1.0, 20, 50, 5000): {
         "sl": (0.03993, 0.00102),
         "ul_plus": (0.00096, 0.00002),
         "ssl_weighted": (0.00093, 0.00002),
         "ssl_em": (0.00084, 0.00002),
     },
-    (0.5, 10, 1000, 1000): {
+    Mixture(0.5, 10, 1000, 1000): {
         "sl": (0.00302, 0.00010),
         "ul_plus": (0.01870, 0.00102),
         "ssl_weighted": (0.00262, 0.00008),
         "ssl_em": (0.00255, 0.00008),
     },
-    (0.3, 50, 20, 200): {
+    Mixture(0.3, 50, 20, 200): {
         "sl": (0.0958, 0.002),
         "ul_plus": (0.1126, 0.003),
         "ssl_weighted": (0.0970, 0.002),

@@ -54,7 +54,7 @@ def heat(s: float, n_l: list[float], n_u: list[float], d: int) -> Mapping[str, A
     return found
 
 
-def risks(
+def risks(  # noqa: PLR0913
     s: list[float],
     n_l: list[int],
     n_u: list[int],

@@ -1,14 +1,12 @@
 """The numbers of the figures: tables reduced from results."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from theorylab.lab import Preset, Results, Table
 from theorylab.mixtures import gain_limits, spectral_information, unlabelled_information
 from theorylab.papers.ssl_lower_bound.published import PUBLISHED
+from theorylab.papers.types import AllResults
 
-All = Mapping[str, Results]
 NAMES = {
     "sl": "SL",
     "ul_plus": "UL+",
@@ -48,7 +46,7 @@ def honest(rows: Results) -> Results:
     return Results(tuple(r for r in rows if not r.cell.get("shuffled", False)))
 
 
-def heat_table(results: All, preset: Preset) -> Table:
+def heat_table(results: AllResults, preset: Preset) -> Table:
     table = Table("s", "n_l", "n_u", "ratio", "q")
     for row in results["heat"]:
         best = np.minimum(row["sl"], row["ul_plus"]) / row["ssl_em"]
@@ -75,7 +73,7 @@ def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ) > 1 else 0 * values[0]
 
 
-def synthetic_table(results: All, preset: Preset) -> Table:
+def synthetic_table(results: AllResults, preset: Preset) -> Table:
     table = Table("panel", "method", "x", "mean", "se", "predicted")
     rows = results["snr"]
     risk, predicted = by_method(rows), by_method(rows, "predicted")
@@ -131,11 +129,11 @@ def real_gaps(rows: Results) -> Table:
     return table
 
 
-def real_table(results: All, preset: Preset) -> Table:
+def real_table(results: AllResults, preset: Preset) -> Table:
     return real_gaps(results["learners"])
 
 
-def few_labels_table(results: All, preset: Preset) -> Table:
+def few_labels_table(results: AllResults, preset: Preset) -> Table:
     table = Table("task", "n_l", "learner", "error", "se", "t")
     for row in honest(results["learners"]):
         for i, n_l in enumerate(row.cell["labels"]):
@@ -153,7 +151,7 @@ def few_labels_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def bounded(results: All) -> Table:
+def bounded(results: AllResults) -> Table:
     """Every simulated risk beside the lower bound at its setting."""
     table = Table(
         "experiment",
@@ -190,7 +188,7 @@ def bounded(results: All) -> Table:
     return table
 
 
-def bound_table(results: All, preset: Preset) -> Table:
+def bound_table(results: AllResults, preset: Preset) -> Table:
     return bounded(results)
 
 
@@ -221,11 +219,11 @@ def risk_rows(rows: Results) -> Table:
     return table
 
 
-def risk_table(results: All, preset: Preset) -> Table:
+def risk_table(results: AllResults, preset: Preset) -> Table:
     return risk_rows(results["table"])
 
 
-def rate_table(results: All, preset: Preset) -> Table:
+def rate_table(results: AllResults, preset: Preset) -> Table:
     table = Table("panel", "method", "x", "excess", "se", "exact", "rate")
     rows = results["slopes"]
     cell, risk, predicted = rows.rows[0].cell, by_method(rows), by_method(rows, "predicted")
@@ -269,7 +267,7 @@ def regimes(rows: Results) -> dict[str, np.ndarray]:
     return found
 
 
-def regime_table(results: All, preset: Preset) -> Table:
+def regime_table(results: AllResults, preset: Preset) -> Table:
     table = Table("regime", "n_l", "n_u", "over", "ratio", "se", "limit")
     found = regimes(results["limits"])
     for name in ("low", "intermediate", "high"):

@@ -23,7 +23,7 @@ Arrays = Mapping[str, Any]
 FEATURES = 999_983  # added to the seed: the key of head and coordinates, that everybody shares
 
 
-def convex(
+def convex(  # noqa: PLR0913
     stage1: Mapping[str, Any] | None,
     world: Mapping[str, Any],
     rounds1: int,
@@ -43,7 +43,7 @@ def convex(
     p: coordinates of the gradient, None for all.
     solves: [algorithm, M, c, standardise, q, rounds] each, with eta = c / max_i lambda_max(H_i), on
       the first q of the p coordinates. "scaffold" and "fedavg"; "pooled", gradient descent on all
-      examples in one place, M steps a round; "shuffled", SCAFFOLD whose clients get each other's
+      examples in one place, M steps per round; "shuffled", SCAFFOLD whose clients get each other's
       corrections. Accuracies (solves, rounds), the last one repeated where a solve has fewer
       rounds.
     ridges: of ridge regression on the features of the first solve, as multiples of lambda_max(G);

@@ -1,14 +1,14 @@
 """From results to the numbers that the figures and claims show."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from theorylab.lab import Preset, Results, Table
+from theorylab.papers.types import AllResults
 
-All = Mapping[str, Results]
-# rounds over which the accuracy of a network is averaged: it moves by points from round to round
+# Rounds over which the accuracy of a network is averaged: it moves by points from round to round.
 LAST = 10
 NAMES = {
     "fedavg": "FedAvg",
@@ -20,7 +20,34 @@ NAMES = {
 }
 
 
-def trained(results: All, setting: Mapping[str, Any], method: str) -> np.ndarray:
+class Solve(NamedTuple):
+    """One way of solving stage 2, as a list in a cell of the experiments `convex` and `bootstrap`.
+
+    algorithm: "scaffold", "fedavg", "pooled" (all examples in one place), "shuffled" (SCAFFOLD with
+      the corrections handed to the wrong clients).
+    steps: M, local steps per round. c: the step size, in units of 1 / lambda_max.
+    standardize: whether the features are standardised. coordinates: p, how many of the gradient.
+    """
+
+    algorithm: str
+    steps: int
+    c: float
+    standardize: bool
+    coordinates: int
+    rounds: int
+
+
+def standard_solve(setting: Mapping[str, Any], algorithm: str = "scaffold") -> Solve:
+    """Stage 2 as a setting has it."""
+    return Solve(algorithm, setting["steps"], 1.0, True, setting["p"], setting["rounds2"])
+
+
+def main_setting(preset: Preset) -> Mapping[str, Any]:
+    """The first setting, in which all is varied that is varied in TCT."""
+    return preset["settings"][0]
+
+
+def trained(results: AllResults, setting: Mapping[str, Any], method: str) -> np.ndarray:
     """(seeds, rounds + 1) test accuracy of a baseline."""
     world = central(setting["world"]) if method == "centralized" else setting["world"]
     return results["train"].where(world=world, method=method).stack("accuracy")
@@ -40,41 +67,35 @@ def solved(
     rows: Results,
     setting: Mapping[str, Any],
     algorithm: str,
-    *,
-    steps: int | None = None,
-    c: float = 1.0,
-    standardize: bool = True,
-    q: int | None = None,
-    rounds: int | None = None,
+    **changes: Any,
 ) -> np.ndarray:
-    """(seeds, rounds) test accuracy of one way of solving stage 2; by default the standard one of
-    the setting."""
-    rounds = setting["rounds2"] if rounds is None else rounds
-    steps, q = setting["steps"] if steps is None else steps, setting["p"] if q is None else q
-    solve = [algorithm, steps, c, standardize, q, rounds]
-    return np.stack(
-        [
-            row["accuracy"][[list(s) for s in row.cell["solves"]].index(solve), :rounds]
-            for row in rows
-        ]
-    )
+    """(seeds, rounds) test accuracy of the setting's way of solving stage 2, with changes to it.
+
+    changes: fields of `Solve`.
+    """
+    wanted = standard_solve(setting, algorithm)._replace(**changes)
+    places = [[Solve(*s) for s in row.cell["solves"]].index(wanted) for row in rows]
+    accuracies = [row["accuracy"][i] for row, i in zip(rows, places, strict=True)]
+    return np.stack([accuracy[: wanted.rounds] for accuracy in accuracies])
 
 
-def standard(results: All, setting: Mapping[str, Any]) -> Results:
+def standard(results: AllResults, setting: Mapping[str, Any]) -> Results:
     """Stage 2 of a setting."""
     return results["convex"].where(world=setting["world"])
 
 
-def finals(results: All, setting: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def finals(results: AllResults, setting: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """(seeds,) accuracy of every method: networks over the last rounds, TCT after its last
     round."""
     found = {method: last(trained(results, setting, method)) for method in setting["methods"]}
     return found | {"tct": solved(standard(results, setting), setting, "scaffold")[:, -1]}
 
 
-def bootstrapped(results: All, preset: Preset, rounds1: int, which: str = "params") -> Results:
+def bootstrapped(
+    results: AllResults, preset: Preset, rounds1: int, which: str = "params"
+) -> Results:
     """Stage 2 of the first setting from other models than the average after the standard rounds."""
-    setting = preset["settings"][0]
+    setting = main_setting(preset)
     if (rounds1, which) == (setting["rounds1"], "params"):
         return standard(results, setting)
     return results["bootstrap"].where(rounds1=rounds1, which=which)
@@ -85,7 +106,7 @@ def _spread(values: np.ndarray) -> dict[str, float]:
     return {"mean": float(values.mean()), "low": float(values.min()), "high": float(values.max())}
 
 
-def curves_table(results: All, preset: Preset) -> Table:
+def curves_table(results: AllResults, preset: Preset) -> Table:
     table = Table("setting", "method", "switch", "round", "mean", "low", "high")
     for setting in preset["settings"]:
         switch = setting["rounds1"]
@@ -104,7 +125,7 @@ def curves_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def finals_table(results: All, preset: Preset) -> Table:
+def finals_table(results: AllResults, preset: Preset) -> Table:
     table = Table("data", "setting", "method", "seeds", "mean", "sd", "low", "high")
     for setting in preset["settings"]:
         for method, values in finals(results, setting).items():
@@ -120,8 +141,8 @@ def finals_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def convexity_table(results: All, preset: Preset) -> Table:
-    setting = preset["settings"][0]
+def convexity_table(results: AllResults, preset: Preset) -> Table:
+    setting = main_setting(preset)
     rows = standard(results, setting)
     table = Table("panel", "method", "round", "mean", "low", "high")
     for method, algorithm in (
@@ -136,7 +157,7 @@ def convexity_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def probe_table(results: All, preset: Preset) -> Table:
+def probe_table(results: AllResults, preset: Preset) -> Table:
     table = Table("source", "kept", "layers", "mean", "low", "high")
     for source in results["probe"].unique("source"):
         rows = results["probe"].where(source=source)
@@ -146,8 +167,8 @@ def probe_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def bootstrap_table(results: All, preset: Preset) -> Table:
-    setting = preset["settings"][0]
+def bootstrap_table(results: AllResults, preset: Preset) -> Table:
+    setting = main_setting(preset)
     table = Table("series", "rounds1", "mean", "low", "high")
     for rounds1 in preset["bootstraps"]:
         values = solved(bootstrapped(results, preset, rounds1), setting, "scaffold")[:, -1]
@@ -163,9 +184,9 @@ def bootstrap_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def steps_table(results: All, preset: Preset) -> Table:
+def steps_table(results: AllResults, preset: Preset) -> Table:
     table = Table("algorithm", "steps", "round", "mean", "low", "high")
-    setting = preset["settings"][0]
+    setting = main_setting(preset)
     rows = standard(results, setting)
     for algorithm in ("scaffold", "fedavg"):
         for steps in preset["steps"]:
@@ -174,15 +195,15 @@ def steps_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def ablations_table(results: All, preset: Preset) -> Table:
-    setting = preset["settings"][0]
+def ablations_table(results: AllResults, preset: Preset) -> Table:
+    setting = main_setting(preset)
     rows, table = standard(results, setting), Table("panel", "series", "x", "mean", "low", "high")
     for c in preset["cs"]:
         values = solved(rows, setting, "scaffold", c=c)[:, -1]
         table.add(panel="eta", series="scaffold", x=c, **_spread(values))
-    for q in preset["ps"]:
-        values = solved(rows, setting, "scaffold", q=q)[:, -1]
-        table.add(panel="p", series="scaffold", x=q, **_spread(values))
+    for p in preset["ps"]:
+        values = solved(rows, setting, "scaffold", coordinates=p)[:, -1]
+        table.add(panel="p", series="scaffold", x=p, **_spread(values))
     for algorithm, standardize in (("scaffold", True), ("fedavg", True), ("scaffold", False)):
         for m in preset["steps"]:
             series = f"{algorithm}, {'standardised' if standardize else 'raw'}"
@@ -191,9 +212,9 @@ def ablations_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def stopping_table(results: All, preset: Preset) -> Table:
+def stopping_table(results: AllResults, preset: Preset) -> Table:
     table = Table("series", "x", "mean", "low", "high")
-    setting = preset["settings"][0]
+    setting = main_setting(preset)
     rows = standard(results, setting)
     for algorithm in ("scaffold",):
         for number, values in enumerate(solved(rows, setting, algorithm, rounds=preset["long"]).T):
@@ -204,7 +225,7 @@ def stopping_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def theory_table(results: All, preset: Preset) -> Table:
+def theory_table(results: AllResults, preset: Preset) -> Table:
     table = Table("panel", "series", "x", "mean", "low", "high")
     rows = results["fixed_points"]
     for panel, quantities in (

@@ -122,8 +122,8 @@ def fixed_points(steps: list[int], rounds: int, seed: int) -> Arrays:
     """Propositions 2, 3 and 5 for every M: limits of both methods against the formulas, biases,
     spectral radii.
 
-    `rate` is the contraction a round seen late in the run of SCAFFOLD, `radius` the spectral radius
-    that foretells it.
+    `rate` is the contraction per round seen late in the run of SCAFFOLD, `radius` the spectral
+    radius that foretells it.
     """
     phi, y, eta = toy(seed)
     H, b, _ = least_squares_terms(phi, y)
@@ -161,7 +161,7 @@ def _state(theta: Any, h: Any, local: Any) -> LeastSquaresState:
 def _rate(
     phi: Sequence[np.ndarray], y: Sequence[np.ndarray], eta: float, steps: int, seed: int
 ) -> float:
-    """Contraction a round of SCAFFOLD on the problem with optimum 0, between two windows of ten
+    """Contraction per round of SCAFFOLD on the problem with optimum 0, between two windows of ten
     rounds.
 
     Complex eigenvalues make the error oscillate, hence maxima over windows; rounding leaves a floor

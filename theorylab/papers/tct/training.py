@@ -131,7 +131,7 @@ def probe(
     trained: Mapping[str, np.ndarray] | None = None,
 ) -> Mapping[str, Any]:
     """Test accuracy (len(kept),) when the first l layers stay as they are and the rest is drawn
-    anew and retrained.
+    again and retrained.
 
     Retrained centrally, on all clients' images; the layers kept are those of `trained` (the results
     of `stage1`) after `rounds`, or of another initialisation. All l share one compiled step: which

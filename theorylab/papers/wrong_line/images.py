@@ -43,7 +43,7 @@ def pair_signal(name: str, sample: bool | None, first: int, second: int) -> tupl
     return z / scale, y, z_test / scale, y_test
 
 
-def pairs(
+def pairs(  # noqa: PLR0913
     data: str,
     sample: bool | None,
     first: int,

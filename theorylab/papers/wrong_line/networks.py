@@ -27,8 +27,8 @@ def mlp(
     """Accuracies and training error (sizes, noise rates, 2): trained to interpolation, and stopped
     early.
 
-    epochs: at most so many; stopped: epochs of early stopping. The OOD test points are the ID ones
-    plus the shift.
+    epochs: at most this number; stopped: epochs of early stopping. The OOD test points are the ID
+    ones plus the shift.
     """
     data = NuisanceModel(**model)
     found = {name: np.zeros((len(ns), len(etas), 2)) for name in ("id", "ood", "train_error")}

@@ -4,6 +4,8 @@ line.
 A search setting changes one or a few things against `_SEARCH`: half-size images, eight channels of
 which the class's colour lights four, an RBF machine that interpolates, and a shift of the colours'
 pixel noise or of their agreement.
+
+What the values mean is said at `images.coloured`.
 """
 
 from typing import Any

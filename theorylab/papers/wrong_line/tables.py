@@ -1,13 +1,14 @@
 """The numbers of the figures: tables reduced from results."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from theorylab.lab import Preset, Results, Table, over_seeds
+from theorylab.papers.types import AllResults
 from theorylab.shift.lines import accuracy_line
 
-All = Mapping[str, Results]
 CLIP = 1e-4
 # correlation and slope of the reference table, by panel and setting
 REFERENCE = {
@@ -35,44 +36,73 @@ REFERENCE = {
 }
 
 
-def axis(rows: Results, name: str) -> list[float]:
+def grid_of(rows: Results, name: str) -> list[float]:
     """An axis of the arrays of an experiment, from its cells."""
     return list(next(iter(rows)).cell[name])
 
 
-def line_of(
-    inside: np.ndarray, outside: np.ndarray, ns: Sequence[float]
-) -> tuple[float, float, float]:
-    """(pooled correlation, slope, correlation of the means by n) of accuracies (seeds, sizes)."""
+class AccuracyLine(NamedTuple):
+    """The line through probits of ID and OOD accuracy.
+
+    corr: the correlation over all training sets. corr_of_means: that of the means by n.
+    """
+
+    corr: float
+    slope: float
+    corr_of_means: float
+
+
+def line_of(inside: np.ndarray, outside: np.ndarray, ns: Sequence[float]) -> AccuracyLine:
+    """The line of ID and OOD accuracies (seeds, sizes)."""
     fit = accuracy_line(
         inside, outside, clip=CLIP, groups=np.broadcast_to(np.asarray(ns), inside.shape)
     )
-    return fit.corr, fit.slope, fit.group_corr
+    return AccuracyLine(fit.corr, fit.slope, fit.group_corr)
 
 
-def settings(
-    results: All,
-) -> list[tuple[str, float, np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[float]]]:
-    """(panel, value, id, ood, train error, sensitivity; (seeds, sizes) each, sizes) of every linear
-    setting."""
+class LinearSetting(NamedTuple):
+    """One setting of the linear model: the panel that shows it, what is varied there, and its runs.
+
+    inside, outside: accuracies; train_error, sensitivity: (seeds, sizes) each, at training sizes
+    `ns`.
+    """
+
+    panel: str
+    value: float
+    inside: np.ndarray
+    outside: np.ndarray
+    train_error: np.ndarray
+    sensitivity: np.ndarray
+    ns: list[float]
+
+    @property
+    def line(self) -> AccuracyLine:
+        return line_of(self.inside, self.outside, self.ns)
+
+
+def linear_settings(results: AllResults) -> list[LinearSetting]:
+    """Every setting of the linear model."""
     found = []
 
     def add(panel: str, value: float, rows: Results, e: int, l: int, t: int) -> None:
         inside, outside = rows.stack("id")[:, :, e, l], rows.stack("ood")[:, :, e, l, t]
         error, rho = (rows.stack(q)[:, :, e, l] for q in ("train_error", "sensitivity"))
-        found.append((panel, value, inside, outside, error, rho, axis(rows, "ns")))
+        ns = grid_of(rows, "ns")
+        found.append(LinearSetting(panel, value, inside, outside, error, rho, ns))
 
     noise = results["noise"]
-    etas, taus = axis(noise, "etas"), axis(noise, "taus")
+    etas, taus = grid_of(noise, "etas"), grid_of(noise, "taus")
     interpolating, tau = (
-        int(np.argmin(axis(noise, "lams"))),
+        int(np.argmin(grid_of(noise, "lams"))),
         taus.index(next(iter(noise)).cell["model"]["tau"]),
     )
     for e, eta in enumerate(etas):
         add("noise", eta, noise, e, interpolating, tau)
-    for l, lam in enumerate(axis(results["penalty"], "lams")):
+    for l, lam in enumerate(grid_of(results["penalty"], "lams")):
         add("penalty", lam, results["penalty"], 0, l, 0)
-    add("penalty", axis(noise, "lams")[interpolating], noise, etas.index(0.1), interpolating, tau)
+    add(
+        "penalty", grid_of(noise, "lams")[interpolating], noise, etas.index(0.1), interpolating, tau
+    )
     for t, value in enumerate(taus):
         add("shift", value, noise, etas.index(0.1), interpolating, t)
     base = next(iter(noise)).cell["model"]["k"]
@@ -80,12 +110,12 @@ def settings(
         if model["k"] != base:
             add("dimension", model["k"], results["dimension"].where(model=model), 0, 0, 0)
     add("dimension", base, noise, etas.index(0.1), interpolating, tau)
-    for e, eta in enumerate(axis(results["shortcut"], "etas")):
+    for e, eta in enumerate(grid_of(results["shortcut"], "etas")):
         add("shortcut", eta, results["shortcut"], e, 0, 0)
     return found
 
 
-def linear_table(results: All, preset: Preset) -> Table:
+def linear_table(results: AllResults, preset: Preset) -> Table:
     table = Table(
         "panel",
         "value",
@@ -102,72 +132,69 @@ def linear_table(results: All, preset: Preset) -> Table:
         "reference_corr",
         "reference_slope",
     )
-    for panel, value, inside, outside, error, rho, ns in settings(results):
-        corr, slope, means = line_of(inside, outside, ns)
-        ref = REFERENCE.get((panel, value), (np.nan, np.nan))
-        for i, n in enumerate(ns):
+    for setting in linear_settings(results):
+        corr, slope = REFERENCE.get((setting.panel, setting.value), (np.nan, np.nan))
+        line = setting.line._asdict()
+        for i, n in enumerate(setting.ns):
             table.add(
-                panel=panel,
-                value=value,
+                panel=setting.panel,
+                value=setting.value,
                 n=n,
-                id=inside[:, i].mean(),
-                id_sd=inside[:, i].std(),
-                ood=outside[:, i].mean(),
-                ood_sd=outside[:, i].std(),
-                train_error=error[:, i].mean(),
-                rho=rho[:, i].mean(),
-                corr=corr,
-                slope=slope,
-                corr_of_means=means,
-                reference_corr=ref[0],
-                reference_slope=ref[1],
+                id=setting.inside[:, i].mean(),
+                id_sd=setting.inside[:, i].std(),
+                ood=setting.outside[:, i].mean(),
+                ood_sd=setting.outside[:, i].std(),
+                train_error=setting.train_error[:, i].mean(),
+                rho=setting.sensitivity[:, i].mean(),
+                **line,
+                reference_corr=corr,
+                reference_slope=slope,
             )
     return table
 
 
-def points_table(results: All, preset: Preset) -> Table:
+def points_table(results: AllResults, preset: Preset) -> Table:
     table = Table("eta", "n", "seed", "id", "ood", "corr", "slope", "corr_of_means")
     rows = results["noise"]
-    for panel, eta, inside, outside, _, _, ns in settings(results):
-        if panel == "noise" and eta in (0.0, 0.1):
-            corr, slope, means = line_of(inside, outside, ns)
-            for s, row in enumerate(rows):
-                for i, n in enumerate(ns):
-                    table.add(
-                        eta=eta,
-                        n=n,
-                        seed=row.cell["seed"],
-                        id=inside[s, i],
-                        ood=outside[s, i],
-                        corr=corr,
-                        slope=slope,
-                        corr_of_means=means,
-                    )
+    for setting in linear_settings(results):
+        if setting.panel != "noise" or setting.value not in (0.0, 0.1):
+            continue
+        line = setting.line._asdict()
+        for place, row in enumerate(rows):
+            for i, n in enumerate(setting.ns):
+                table.add(
+                    eta=setting.value,
+                    n=n,
+                    seed=row.cell["seed"],
+                    id=setting.inside[place, i],
+                    ood=setting.outside[place, i],
+                    **line,
+                )
     return table
 
 
-def bounds_table(results: All, preset: Preset) -> Table:
+def bounds_table(results: AllResults, preset: Preset) -> Table:
     table = Table("quantity", "eta", "n", "seed", "measured", "bound")
     rows = results["noise"]
-    etas, ns = axis(rows, "etas"), axis(rows, "ns")
-    last, taus = int(np.argmin(axis(rows, "lams"))), axis(rows, "taus")
+    etas, ns = grid_of(rows, "etas"), grid_of(rows, "ns")
+    last, taus = int(np.argmin(grid_of(rows, "lams"))), grid_of(rows, "taus")
     for row in rows:
         tau = taus.index(row.cell["model"]["tau"])
         for e, eta in enumerate(etas):
             for i, n in enumerate(ns):
                 if eta and np.isfinite(row["memorised"][i, e, last]):
-                    here = {"eta": eta, "n": n, "seed": row.cell["seed"]}
+                    of_run = {"eta": eta, "n": n, "seed": row.cell["seed"]}
                     table.add(
                         quantity="weights",
                         measured=row["norm_n"][i, e, last],
                         bound=row["memorised"][i, e, last],
-                        **here,
+                        **of_run,
                     )
                     table.add(
                         quantity="ood error",
                         measured=1 - row["ood"][i, e, last, tau],
                         bound=row["ood_bound"][i, e],
-                        **here,
+                        **of_run,
                     )
     for row in results["mean_shift"]:
         for m, true, bound in zip(row.cell["margins"], row["true"], row["bound"], strict=True):
@@ -182,14 +209,14 @@ def bounds_table(results: All, preset: Preset) -> Table:
     return table
 
 
-def learners_table(results: All, preset: Preset) -> Table:
+def learners_table(results: AllResults, preset: Preset) -> Table:
     table = Table(
         "learner", "eta", "n", "id", "ood", "train_error", "rho", "corr", "slope", "corr_of_means"
     )
     rows = results["learners"]
-    ns, steps = axis(rows, "ns"), axis(rows, "steps")
+    ns, steps = grid_of(rows, "ns"), grid_of(rows, "steps")
     for t, name in enumerate([*(f"GD, {s:g} steps" for s in steps), "minimum norm"]):
-        for e, eta in enumerate(axis(rows, "etas")):
+        for e, eta in enumerate(grid_of(rows, "etas")):
             arrays = {
                 q: rows.stack(q)[:, :, e, t] for q in ("id", "ood", "train_error", "sensitivity")
             }
@@ -211,7 +238,7 @@ def learners_table(results: All, preset: Preset) -> Table:
 
 
 def grid_table(
-    results: All,
+    results: AllResults,
     experiment: str,
     group: Callable[[Mapping[str, object]], str],
     stages: Sequence[str] = ("",),
@@ -235,12 +262,14 @@ def grid_table(
     rows = results[experiment]
     for name in dict.fromkeys(group(row.cell) for row in rows):
         part = Results(tuple(row for row in rows if group(row.cell) == name))
-        ns, etas = axis(part, "ns"), axis(part, "etas")
+        ns, etas = grid_of(part, "ns"), grid_of(part, "etas")
         arrays = {q: part.stack(q) for q in ("id", "ood", "train_error")}
         for e, eta in enumerate(etas):
             for t, stage in enumerate(stages):
-                here = {q: a[:, :, e] if a.ndim == 3 else a[:, :, e, t] for q, a in arrays.items()}
-                corr, slope, means = line_of(here["id"], here["ood"], ns)
+                accuracies = {
+                    q: a[:, :, e] if a.ndim == 3 else a[:, :, e, t] for q, a in arrays.items()
+                }
+                corr, slope, means = line_of(accuracies["id"], accuracies["ood"], ns)
                 for i, n in enumerate(ns):
                     table.add(
                         group=name,
@@ -250,11 +279,11 @@ def grid_table(
                         corr=corr,
                         slope=slope,
                         corr_of_means=means,
-                        id=here["id"][:, i].mean(),
-                        id_sd=here["id"][:, i].std(),
-                        ood=here["ood"][:, i].mean(),
-                        ood_sd=here["ood"][:, i].std(),
-                        train_error=here["train_error"][:, i].mean(),
+                        id=accuracies["id"][:, i].mean(),
+                        id_sd=accuracies["id"][:, i].std(),
+                        ood=accuracies["ood"][:, i].mean(),
+                        ood_sd=accuracies["ood"][:, i].std(),
+                        train_error=accuracies["train_error"][:, i].mean(),
                     )
     return table
 
@@ -263,41 +292,52 @@ def pair_name(cell: Mapping[str, object]) -> str:
     return f"{cell['data']} {cell['first']} v {cell['second']}"
 
 
-def pairs_table(results: All, preset: Preset) -> Table:
-    stages = [f"λ = {lam:g}" for lam in axis(results["pairs"], "lams")]
+def pairs_table(results: AllResults, preset: Preset) -> Table:
+    stages = [f"λ = {lam:g}" for lam in grid_of(results["pairs"], "lams")]
     return grid_table(results, "pairs", pair_name, stages)
 
 
-def mlp_table(results: All, preset: Preset) -> Table:
+def mlp_table(results: AllResults, preset: Preset) -> Table:
     return grid_table(results, "mlp", lambda cell: "MLP", ("interpolating", "stopped early"))
 
 
-def coloured_table(results: All, preset: Preset) -> Table:
+def coloured_table(results: AllResults, preset: Preset) -> Table:
     return grid_table(results, "coloured", lambda cell: str(cell["name"]))
 
 
-def search_lines(
-    results: All,
-) -> list[tuple[str, float, np.ndarray, tuple[float, float, float], Results, int]]:
-    """(setting, eta, correlation of each seed over its sizes, pooled line, rows, index of eta) of
-    the search."""
+class SearchLine(NamedTuple):
+    """The line of one setting of the search at one noise rate.
+
+    seed_corrs: the correlation of each seed over its sizes. rows: of the setting, all noise rates.
+    place: of the noise rate in their arrays.
+    """
+
+    setting: str
+    eta: float
+    seed_corrs: np.ndarray
+    line: AccuracyLine
+    rows: Results
+    place: int
+
+
+def search_lines(results: AllResults) -> list[SearchLine]:
+    """The lines of all settings and noise rates of the search."""
     found = []
     for name in results["search"].unique("name"):
         rows = results["search"].where(name=name)
-        ns = axis(rows, "ns")
+        ns = grid_of(rows, "ns")
         inside, outside = rows.stack("id"), rows.stack("ood")
-        for e, eta in enumerate(axis(rows, "etas")):
-            each = np.array(
-                [
-                    line_of(i[None], o[None], ns)[0]
-                    for i, o in zip(inside[:, :, e], outside[:, :, e], strict=True)
-                ]
-            )
-            found.append((name, eta, each, line_of(inside[:, :, e], outside[:, :, e], ns), rows, e))
+        for e, eta in enumerate(grid_of(rows, "etas")):
+            of_setting = inside[:, :, e], outside[:, :, e]
+            seed_corrs = [
+                line_of(i[None], o[None], ns).corr for i, o in zip(*of_setting, strict=True)
+            ]
+            line = line_of(*of_setting, ns)
+            found.append(SearchLine(name, eta, np.array(seed_corrs), line, rows, e))
     return found
 
 
-def search_table(results: All, preset: Preset) -> Table:
+def search_table(results: AllResults, preset: Preset) -> Table:
     table = Table(
         "setting",
         "eta",
@@ -316,19 +356,17 @@ def search_table(results: All, preset: Preset) -> Table:
         "n_last",
         "seeds",
     )
-    for name, eta, each, (corr, slope, means), rows, e in search_lines(results):
-        spread = over_seeds("", each).interval or (np.nan, np.nan)
+    for found in search_lines(results):
+        low, high = over_seeds("", found.seed_corrs).interval or (np.nan, np.nan)
+        rows, e, ns = found.rows, found.place, grid_of(found.rows, "ns")
         inside, outside = rows.stack("id")[:, :, e].mean(0), rows.stack("ood")[:, :, e].mean(0)
-        ns = axis(rows, "ns")
         table.add(
-            setting=name,
-            eta=eta,
-            corr=corr,
-            corr_of_means=means,
-            slope=slope,
-            seed_corr=each.mean(),
-            seed_low=spread[0],
-            seed_high=spread[1],
+            setting=found.setting,
+            eta=found.eta,
+            **found.line._asdict(),
+            seed_corr=found.seed_corrs.mean(),
+            seed_low=low,
+            seed_high=high,
             id_first=inside[0],
             id_last=inside[-1],
             ood_first=outside[0],
@@ -336,6 +374,6 @@ def search_table(results: All, preset: Preset) -> Table:
             train_error=rows.stack("train_error")[:, :, e].max(),
             n_first=ns[0],
             n_last=ns[-1],
-            seeds=len(each),
+            seeds=len(found.seed_corrs),
         )
     return table

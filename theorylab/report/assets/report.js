@@ -32,6 +32,10 @@ window.theorylabCharts = {};
       Object.fromEntries([["index", index], ...Object.entries(packed).map(([k, v]) => [k, at(v, index)])]));
   };
 
+  // Names of rows may take a part of the chart, not all of a phone.
+  const fitted = (axis) => (axis.type === "nominal"
+    ? { ...axis, axis: { ...axis.axis, labelLimit: Math.min(axis.axis?.labelLimit ?? 320, innerWidth * 0.36) } } : axis);
+
   // The short form that `charts.py` writes, completed to a Vega-Lite specification.
   const complete = ({ title, x, y, tip, columns, layer, step }) => {
     const tooltip = ["series", "x", "y"].map((field) => (field === "series" || (field === "y" && y.type === "nominal")
@@ -44,7 +48,7 @@ window.theorylabCharts = {};
       datasets: Object.fromEntries(Object.entries(columns).map(([name, packed]) => [name, rows(packed)])),
       layer: layer.map(({ mark, data, encoding }) => ({
         mark: { ...mark, clip: true, aria: false }, data: { name: data },
-        encoding: Object.fromEntries(Object.entries({ x: { field: "x", ...x }, y: { field: "y", ...y }, ...encoding, ...told(mark, data) })
+        encoding: Object.fromEntries(Object.entries({ x: { field: "x", ...x }, y: { field: "y", ...fitted(y) }, ...encoding, ...told(mark, data) })
           .filter(([, channel]) => channel !== null)),
       })),
     };
@@ -86,7 +90,24 @@ window.theorylabCharts = {};
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (target && target.tagName === "DETAILS") target.open = true;
   };
+  // The theme lets wide tables of the documentation scroll: with the keyboard as well.
+  const reachable = () => {
+    for (const box of document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])")) {
+      Object.entries({ tabindex: "0", role: "region", "aria-label": "Table" }).forEach(([k, v]) => box.setAttribute(k, v));
+    }
+  };
+  // A table that a phone shows as cards is a table still for who hears the page.
+  const roles = { table: "table", thead: "rowgroup", tbody: "rowgroup", tr: "row", td: "cell" };
+  const named = () => {
+    for (const [tag, role] of Object.entries(roles)) {
+      const found = tag === "table" ? ".tl-scroll table" : `.tl-scroll table ${tag}`;
+      document.querySelectorAll(found).forEach((e) => e.setAttribute("role", role));
+    }
+  };
   const start = () => {
+    named();
+    reachable();
+    new MutationObserver(reachable).observe(document.body, { childList: true, subtree: true });
     const boxes = [...document.querySelectorAll("details.tl-charts")];
     for (const box of boxes) {
       box.addEventListener("toggle", () => refresh(box));

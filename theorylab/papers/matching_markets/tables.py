@@ -1,0 +1,23 @@
+"""From results to the numbers that figures and claims share."""
+
+from typing import Any
+
+import numpy as np
+
+from theorylab.lab import Results
+
+QUANTITIES = {
+    "regret": "instability",
+    "difference": "utility difference",
+    "excess": "optimism excess",
+}
+
+
+def only_row(results: Results, **parameters: Any) -> Any:
+    """The only row with these parameters."""
+    return next(iter(results.where(**parameters)))
+
+
+def spread(values: np.ndarray) -> tuple[Any, Any]:
+    """Mean and its standard error over the first axis."""
+    return values.mean(0), values.std(0, ddof=1) / np.sqrt(len(values))
