@@ -126,7 +126,7 @@ def _resnet(p: Any, x: Any) -> Any:
     return _flat(x) @ p["w4"] + p["b4"]
 
 
-def _peer(name: str, method: str, x: np.ndarray, y: np.ndarray) -> tuple[Callable[[], Any], bool]:
+def _peer(name: str, method: str, x: np.ndarray, y: np.ndarray) -> tuple[Callable[[], Any], bool]:  # noqa: C901
     import torch
     from auto_LiRPA import BoundedModule, BoundedTensor, PerturbationLpNorm
 

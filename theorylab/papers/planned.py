@@ -40,11 +40,6 @@ PLANNED: Mapping[str, Planned] = MappingProxyType(
             "algorithm couples the records, so the guarantee of the algorithm alone is wrong. "
             "The paper bounds what it really is.",
         ),
-        "corrective_unlearning": Planned(
-            "Corrective Machine Unlearning",
-            "Remove the effect of manipulated training data when only a part of it has been "
-            "found. Retraining without that part is not enough.",
-        ),
         "semi_private": Planned(
             "PILLAR: How to Make Semi-Private Learning More Effective",
             "A little private labelled data and public unlabelled data: project the private "

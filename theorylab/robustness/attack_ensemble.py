@@ -63,7 +63,7 @@ class AttackResult:
         return 1 - self.robust.mean()
 
 
-def attack_ensemble(
+def attack_ensemble(  # noqa: PLR0913
     f: Network,
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
@@ -219,7 +219,7 @@ def _value(f: Network, params: PyTree, y: Array, loss: str) -> Callable[[Array],
 
 
 @partial(jax.jit, static_argnames=("f", "loss", "norm", "bounds"))
-def _apgd_start(
+def _apgd_start(  # noqa: PLR0913
     f: Any,
     params: Any,
     x: Array,
@@ -236,7 +236,7 @@ def _apgd_start(
 
 
 @partial(jax.jit, static_argnames=("f", "loss", "norm", "bounds"))
-def _apgd_step(
+def _apgd_step(  # noqa: PLR0913
     f: Any,
     params: Any,
     state: apgd.Ascent,

@@ -92,7 +92,7 @@ class ActivationBounds:
         return jnp.concatenate(each, 1).mean(1)
 
 
-def certified_margins(
+def certified_margins(  # noqa: PLR0913
     f: Network,
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
@@ -165,7 +165,7 @@ def certified_error(
     return float(certified_margins(f, params, x, y, threat, **options).error)
 
 
-def output_bounds(
+def output_bounds(  # noqa: PLR0913
     f: Network,
     params: PyTree,
     x: Float[ArrayLike, "n ..."],

@@ -39,7 +39,7 @@ class Errors:
     cosine: Float[Array, " r"]
 
 
-def errors_of_many(
+def errors_of_many(  # noqa: PLR0913
     f: Network,
     params: PyTree,
     data: tuple[ArrayLike, ArrayLike],
@@ -83,7 +83,7 @@ def errors_of_many(
 
 
 @partial(jax.jit, static_argnames=("f", "steps", "restarts"))
-def _errors(
+def _errors(  # noqa: PLR0913
     f: Network,
     params: PyTree,
     x: Array,

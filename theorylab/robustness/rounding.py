@@ -9,7 +9,7 @@ bounds for every neuron at once. The machine epsilon, twice u, is used for u: th
 margin's own rounding. K grows with widths, so the margin of wide float32 networks is large; certify
 them under `jax.enable_x64`.
 
-Source: our derivation, docs/derivations/robust_bounds.md.
+Source: our derivation, docs/derivations/robust_bounds.md, statement 1.
 """
 
 from collections.abc import Mapping

@@ -47,7 +47,7 @@ def begin(
 
 
 @partial(jax.jit, static_argnames=("f", "norm", "bounds"))
-def propose(
+def propose(  # noqa: PLR0913
     f: Any,
     params: Any,
     x: Array,

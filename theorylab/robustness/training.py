@@ -80,7 +80,7 @@ class _Carry(NamedTuple):
     state: Any
 
 
-def train_robust(
+def train_robust(  # noqa: PLR0913
     f: Network,
     params: PyTree,
     data: tuple[ArrayLike, ArrayLike],
@@ -124,7 +124,7 @@ def train_robust(
     return _first(_train(f, jobs, threat, recipe, schedule, watch, loop, single=True))
 
 
-def train_robust_many(
+def train_robust_many(  # noqa: PLR0913
     f: Network,
     params: PyTree,
     data: tuple[ArrayLike, ArrayLike],
@@ -353,7 +353,7 @@ def _look(
 
 
 @partial(jax.jit, static_argnames=("f", "options", "single"))
-def _measure(
+def _measure(  # noqa: PLR0913
     f: Network,
     params: PyTree,
     x: Array,

@@ -227,7 +227,7 @@ PAPER = Paper(
     slug="certified_training",
     title="How Robust Accuracy Suffers from Certified Training with Convex Relaxations",
     authors="Piersilvio De Bartolomeis, Jacob Clarysse, Amartya Sanyal, Fanny Yang",
-    venue="2023; earlier version at the NeurIPS 2022 ICBINB workshop",
+    venue="arXiv preprint, 2023",
     arxiv="2306.06995",
     summary=(
         "Training with a provable certificate costs accuracy, standard and robust, against "

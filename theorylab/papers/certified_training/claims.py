@@ -75,7 +75,7 @@ CLAIMS = (
     Claim(
         "corrected_threshold",
         "Beyond the corrected threshold the function of the proof is negative",
-        "our derivation: docs/derivations/robust_bounds.md",
+        "our derivation, docs/derivations/robust_bounds.md, statement 2",
         ("thresholds",),
         sufficient(1.0),
         {"a third of the threshold": sufficient(1 / 3)},
@@ -211,7 +211,7 @@ CLAIMS = (
     Claim(
         "attack_below_certificate",
         "Every robust error is between the standard and the uncertified one",
-        "definition of a certificate",
+        "our check: the definition of a certificate",
         ("images", "lines"),
         below_certificate(False),
         {"robust and uncertified exchanged": below_certificate(True)},

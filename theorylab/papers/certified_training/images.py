@@ -93,7 +93,7 @@ def _schedule(recipe: str, epochs: int, batch_size: int) -> Schedule:
     )
 
 
-def train(
+def train(  # noqa: PLR0913
     data: str,
     net: str,
     train: int,

@@ -1,6 +1,43 @@
-"""The sizes of every preset, one value a line."""
+"""The presets, and what each of their values means."""
 
 from theorylab.lab import Preset
+
+MEANINGS = {
+    "neuron_norms": "ratios of the norms of one neuron's weights at which gradients are taken",
+    "kinks": "random points at which closed gradients are compared with differences",
+    "risk_draws": "samples by which the closed robust risk is checked",
+    "networks": "random networks per ball whose bounds are compared",
+    "programs": "of them, those that are solved exactly as linear and integer programs",
+    "seeds": "seeds of the linear signal and of the wide spheres",
+    "sphere_seeds": "seeds of the spheres of the thesis",
+    "linear_recipes": "ways to train on the linear signal; zero is COAP with lower slopes of 0",
+    "linear_eps": "radii along the signal",
+    "linear_n": "training points of the linear signal",
+    "linear_d": "its dimension",
+    "linear_test": "its test points",
+    "linear_rates": "learning rates tried there",
+    "linear_l2_eps": "radii of the l2 ball there",
+    "linear_large": "training points of the large sample; 0 leaves it out",
+    "wide_eps": "radii on spheres in 100 dimensions",
+    "wide_rates": "learning rates tried there",
+    "wide_test": "test points there",
+    "wide_lengths": "epochs at which the direction of the attack is looked at",
+    "sphere_eps": "radii of the l2 ball on the spheres of the thesis",
+    "sphere_linf": "radii of the l-infinity ball there",
+    "sphere_outer": "radii of the outer sphere where the margin is varied",
+    "sphere_margin_eps": "radius of the ball there",
+    "sphere_k": "numbers of segments where they are varied",
+    "sphere_k_eps": "length of the segments there",
+    "sphere_n": "training points on those spheres",
+    "sphere_test": "test points there",
+    "sphere_rates": "learning rates tried there",
+    "sphere_attack": "[steps, restarts] of the attack there",
+    "image_seeds": "seeds per setting on images",
+    "images": "[data, net, training, test images, ball, radii, epochs, projections, recipes]",
+    "line_images": "[data, net, training, test images, length, numbers of segments, epochs]",
+    "image_sample": "whether the embedded sample is taken; None leaves it to the data set",
+    "image_attack": "[steps, restarts, queries, targets] of the attacks on images",
+}
 
 _QUICK = {
     "neuron_norms": [1.4142, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 31.607, 60.0],

@@ -27,7 +27,7 @@ def _threat(kind: str, d: int, seed: int) -> Threat:
     return LineUnion(1.0, jnp.asarray(basis[: int(kind.split()[1])], jnp.float32))
 
 
-def grid(
+def grid(  # noqa: PLR0913
     data: str,
     threat: str,
     recipe: str,

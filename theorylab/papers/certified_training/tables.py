@@ -336,7 +336,7 @@ def cifar_table(results: All, preset: Preset) -> Table:
     return _image_table(results, "cifar10")
 
 
-def lines_table(results: All, preset: Preset) -> Table:
+def lines_table(results: All, preset: Preset) -> Table:  # noqa: C901
     """Segments on images (figures 2b and 8a) and accumulated unstable neurons (5c, 5e, 9)."""
     table = Table("panel", "recipe", "x", "ours", "published")
     ours, unstable = image_errors(results, "robust"), image_errors(results, "unstable")
