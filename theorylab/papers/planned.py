@@ -40,12 +40,6 @@ PLANNED: Mapping[str, Planned] = MappingProxyType(
             "algorithm couples the records, so the guarantee of the algorithm alone is wrong. "
             "The paper bounds what it really is.",
         ),
-        "certified_training": Planned(
-            "How Robust Accuracy Suffers from Certified Training with Convex Relaxations",
-            "Training with a provable certificate costs accuracy, standard and robust, "
-            "against adversarial training: the more so the more the perturbations align with "
-            "the signal and the smaller the margin.",
-        ),
         "semi_private": Planned(
             "PILLAR: How to Make Semi-Private Learning More Effective",
             "A little private labelled data and public unlabelled data: project the private "
