@@ -65,7 +65,7 @@ def kinks(count: int, seed: int) -> Mapping[str, Any]:
             s, y = rng.normal() * n.spread, rng.choice([-1.0, 1.0])
             for training in ("adversarial", "coap"):
                 exact = float(_autodiff(n, s, y, training))
-                closed = float(gradient(n, s, y, training))  # type: ignore[arg-type]
+                closed = float(gradient(n, s, y, training))
                 worst[training] = max(worst[training], abs(closed - exact))
             other = gradient(dataclasses.replace(n, eps=n.eps / 2), s, y, "adversarial")
             exact = float(_autodiff(n, s, y, "adversarial"))
