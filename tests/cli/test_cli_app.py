@@ -217,7 +217,7 @@ def test_the_list_shows_what_is_there_and_what_is_not_yet(desk, capsys):
         "    A toy",
         "tct: not yet",
         "    Not there yet",
-        "1 of 2 papers; after each its figures, claims and presets",
+        "1 of 2 papers, each with its venue, figures, claims and presets",
     ]
 
 

@@ -97,6 +97,7 @@ CALLS = [
     ),
     (RESNET.__call__, {"x": IMAGES}),
     (RESNET.features, {"x": IMAGES}),
+    (nets.ResNet9, {"num_outputs": 2, "in_channels": 2, "width": 2, "rngs": rngs()}),
     (
         nets.Transformer,
         {

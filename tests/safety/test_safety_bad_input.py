@@ -96,7 +96,7 @@ CALLS = [
     (sa.verdict_rates, {"judged": np.array([0, 1, 2])}),
     (sa.next_tokens, {"tokens": TOKENS, "weights": WEIGHTS}),
     (sa.pair, {"preferred": TOKENS, "dispreferred": TOKENS[::-1], "weights": WEIGHTS}),
-    (sa.sequence_nll, {"logits": LOGITS, "targets": PAIR}),
+    (sa.sequence_nll, {"outputs": LOGITS, "targets": PAIR}),
     (sa.sft_loss, {"outputs": LOGITS[:, 0], "targets": TARGETS}),
     (unlearning, {"preferred": 1.0, "dispreferred": 0.1}),
     (dpo, {"preferred": 0.1, "dispreferred": 0.01}),

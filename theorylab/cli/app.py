@@ -27,7 +27,7 @@ from theorylab.errors import InputError, OperationError
 app = typer.Typer(
     name="theorylab",
     help=(
-        "The numerical theory of machine learning: reproduce a paper's figures, verify its claims."
+        "Reproduce the figures of papers on the theory of machine learning, and check their claims."
     ),
     invoke_without_command=True,
     callback=help_when_bare,
@@ -55,7 +55,10 @@ def _complete_preset(incomplete: str) -> list[str]:
 
 
 PaperArg = Annotated[
-    str, typer.Argument(help="Slug of a paper, or all.", autocompletion=_complete_paper)
+    str,
+    typer.Argument(
+        help="Short name of a paper (see theorylab list), or all.", autocompletion=_complete_paper
+    ),
 ]
 PresetOpt = Annotated[
     str,
@@ -65,30 +68,38 @@ PresetOpt = Annotated[
         autocompletion=_complete_preset,
     ),
 ]
-SeedOpt = Annotated[int, typer.Option("--seed", help="Base seed of all randomness.")]
-OutOpt = Annotated[Path, typer.Option("--out", help="Folder that figures are written to.")]
-StoreOpt = Annotated[
-    Path, typer.Option("--store", envvar="THEORYLAB_STORE", help="Folder that results are kept in.")
+SeedOpt = Annotated[
+    int, typer.Option("--seed", help="Base seed, from which all randomness follows.")
 ]
-ForceOpt = Annotated[bool, typer.Option("--force", help="Compute everything again.")]
+OutOpt = Annotated[Path, typer.Option("--out", help="Folder for the figures.")]
+StoreOpt = Annotated[
+    Path, typer.Option("--store", envvar="THEORYLAB_STORE", help="Folder for the results.")
+]
+ForceOpt = Annotated[
+    bool, typer.Option("--force", help="Compute every cell again, even those in the store.")
+]
 SetOpt = Annotated[
-    list[str] | None, typer.Option("--set", help="KEY=JSON: replace one value of the preset.")
+    list[str] | None,
+    typer.Option("--set", help="Replace one value of the preset: KEY=JSON (repeatable)."),
 ]
 ExecutorOpt = Annotated[
-    str, typer.Option("--executor", help="here, dask://local or dask://HOST:PORT.")
+    str,
+    typer.Option(
+        "--executor", help="Where cells are computed: here, dask://local or dask://HOST:PORT."
+    ),
 ]
 
 
 @app.command("list")
 def list_papers(
     readme: Annotated[
-        Path | None, typer.Option("--readme", help="Rewrite the papers' table in this file.")
+        Path | None, typer.Option("--readme", help="File whose table of papers is rewritten.")
     ] = None,
     gallery: Annotated[
         Path, typer.Option("--gallery", help="Folder of the committed figures.")
     ] = Path("figures"),
 ) -> None:
-    """The papers, their figures and claims."""
+    """List the papers with their figures and claims."""
     from theorylab import papers
     from theorylab.files import write_atomically
     from theorylab.lab import gallery as pages
@@ -107,7 +118,7 @@ def list_papers(
             facts = f"{room.venue}; {counts}; {', '.join(room.presets)}"
         tell(facts, first=f"{slug}: ", rest="    ", mark="not yet", style="yellow")
         tell(title, first="    ", rest="    ")
-    tell(f"{len(rooms)} of {len(titles)} papers; after each its figures, claims and presets")
+    tell(f"{len(rooms)} of {len(titles)} papers, each with its venue, figures, claims and presets")
 
 
 def _number(things: Sequence[Any], name: str) -> str:
@@ -128,8 +139,10 @@ def reproduce(  # noqa: PLR0913
     executor: ExecutorOpt = "here",
     changes: SetOpt = None,
 ) -> None:
-    """Compute and draw the figures of a paper, and check its claims. A stopped run resumes where it
-    was."""
+    """Compute and draw the figures of a paper, and check its claims.
+
+    A stopped run resumes where it was.
+    """
     from theorylab.lab.gallery import write_gallery
     from theorylab.lab.reproduce import reproduce as run
     from theorylab.report.verdicts import record_of
@@ -155,8 +168,7 @@ def reproduce(  # noqa: PLR0913
 
     gallery = write_gallery(papers.rooms().values(), out)
     tell(
-        f"{runner.computed} cells computed, {runner.found} found in {store}; captions and "
-        f"claims "
+        f"{runner.computed} cells computed, {runner.found} found in {store}; captions and claims "
         f"in {gallery}"
     )
     raise typer.Exit(1 if failed else 0)
@@ -168,13 +180,13 @@ def verify(  # noqa: PLR0913
     preset: PresetOpt = "quick",
     seed: Annotated[
         int | None,
-        typer.Option("--seed", help="Base seed of all randomness, with --replicate the first one."),
+        typer.Option("--seed", help="Base seed; with --replicate, the first of them."),
     ] = None,
     replicate: Annotated[
         int | None,
         typer.Option(
             "--replicate",
-            help="Judge over this many base seeds, which no bound was chosen at: 101, 102, ...",
+            help="Judge over this many base seeds (101, 102, ...), at which no bound was chosen.",
         ),
     ] = None,
     store: StoreOpt = Path("results"),
@@ -185,28 +197,26 @@ def verify(  # noqa: PLR0913
         Path | None,
         typer.Option(
             "--out",
-            help="Folder of replications (default: figures where there is one, else the store).",
+            help="Folder for replications (default: figures where it exists, else the store).",
         ),
     ] = None,
     as_json: Annotated[
         Path | None,
-        typer.Option(
-            "--json", help="File of verdicts to write (default: verdicts.json in the store)."
-        ),
+        typer.Option("--json", help="File for the verdicts (default: verdicts.json in the store)."),
     ] = None,
     since: Annotated[
         Path | None,
         typer.Option(
-            "--since", help="File of earlier verdicts: judge only papers that changed since."
+            "--since",
+            help="File of earlier verdicts: only papers that have changed since are judged.",
         ),
     ] = None,
 ) -> None:
-    """Check the claims of a paper: measured against bound.
+    """Check the claims of a paper against what is measured.
 
-    Each control must be rejected. A replication that was written before is shown beside each
-    verdict, and counts in its place.
-    A paper has changed when its code, or any of ours that it reaches, its preset or its seed is not
-    what it was.
+    Every control, a wrong variant of the measurement, must be rejected. Where a claim was
+    replicated before, the verdict of the replication is shown and counts in place of this run's.
+    With --since, a paper is judged again when its code, its preset or its seed has changed.
     """
     from theorylab.lab.replication import FIRST_HELD_OUT, held_out
     from theorylab.lab.replication_file import committed
@@ -258,8 +268,10 @@ def verify(  # noqa: PLR0913
 
 
 def _set_aside_if_damaged(target: Path) -> None:
-    """Keep a file of verdicts that cannot be read under another name, before one is written in its
-    place."""
+    """Keep a file of verdicts that cannot be read under another name.
+
+    Another one is about to be written in its place.
+    """
     from theorylab.report.verdicts import read_records
 
     try:
@@ -317,8 +329,10 @@ def _require_writable(folder: Path, option: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the `theorylab` command. Long compilations are kept on disk, beside the data
-    sets."""
+    """Entry point of the `theorylab` command.
+
+    Long compilations are kept on disk, beside the data sets.
+    """
     from theorylab.data.cache import cache_dir
 
     # JAX reads it when it starts
@@ -327,8 +341,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code. With THEORYLAB_DEBUG set, an error shows its
-    traceback."""
+    """Run the command line and return its exit code.
+
+    With THEORYLAB_DEBUG set, an error shows its traceback.
+    """
     command = typer.main.get_command(app)
     try:
         words = None if arguments is None else list(arguments)

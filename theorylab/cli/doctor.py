@@ -7,8 +7,10 @@ from theorylab.cli.layout import tell_pairs
 
 
 def matmul_rate(size: int = 2048, repeats: int = 3) -> float:
-    """Measured float32 matrix-product rate of the default device at full precision, in GFLOP/s
-    (best of `repeats`)."""
+    """The best of `repeats` measured rates of float32 matrix products, in GFLOP/s.
+
+    On the default device, at full precision.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -24,7 +26,7 @@ def matmul_rate(size: int = 2048, repeats: int = 3) -> float:
 
 
 def doctor() -> None:
-    """Versions, devices, data, and the speed of this machine."""
+    """Print versions, devices, data sets and speed of this machine."""
     import jax
     import jax.numpy as jnp
 

@@ -1,5 +1,6 @@
-"""Text for terminals, pipes and files alike: wrapped between words to the console's width, and
-never cut.
+"""Prints text for terminals, pipes and files alike.
+
+Text is wrapped between words to the console's width, and never cut.
 
 What has no blank in it, as a path or a command's word, stays whole even where it is longer than a
 line.
@@ -22,8 +23,10 @@ def whole(text: str) -> str:
 
 
 def tell(text: str, *, first: str = "", rest: str = "", mark: str = "", style: str = "") -> None:
-    """Print a paragraph: `first` begins its first line, `rest` every other; the first `mark` in it
-    has the `style`."""
+    """Print a paragraph.
+
+    `first` begins its first line, `rest` every other; the first `mark` in it has the `style`.
+    """
     lines = textwrap.wrap(
         text,
         max(console.width, len(rest) + 20),
@@ -48,7 +51,9 @@ def tell_pairs(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def help_when_bare(context: typer.Context) -> None:
-    """The callback of a group of commands: without a command it prints its help, and that is no
-    error."""
+    """The callback of a group of commands: without a command it prints its help.
+
+    That is no error.
+    """
     if context.invoked_subcommand is None:
         print(context.get_help())

@@ -9,16 +9,18 @@ from theorylab.cli.layout import tell
 
 
 def redraw(
-    paper: Annotated[str, typer.Argument(help="Slug of a paper, or all.")] = "all",
+    paper: Annotated[
+        str, typer.Argument(help="Short name of a paper (see theorylab list), or all.")
+    ] = "all",
     figure: Annotated[
         list[str] | None, typer.Option("--figure", help="Only this figure (repeatable).")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the gallery.")] = Path("figures"),
 ) -> None:
-    """Draw the figures of the gallery again from their CSV files. It computes nothing.
+    """Draw the figures of the gallery again from their CSV files.
 
-    Writes the PNG, the dark PNG and the PDF of every figure that has its numbers there; the last
-    two are not kept in git.
+    Nothing is computed. A PNG, a dark PNG and a PDF are written for every figure whose numbers are
+    there; git keeps only the first of the three.
     """
     from theorylab import papers
     from theorylab.errors import InputError

@@ -1,5 +1,4 @@
-"""`theorylab verify --replicate`: the claims at several base seeds, and one verdict over all of
-them."""
+"""`theorylab verify --replicate`: the claims at several base seeds, judged together."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,14 +12,18 @@ if TYPE_CHECKING:
 
 
 def gallery_of(out: Path | None, store: Path) -> Path:
-    """Where replications are kept: the folder that was named, else the figures where there are any,
-    else the store."""
+    """Where replications are kept.
+
+    That is the folder that was named, else the figures where there are any, else the store.
+    """
     return out or (Path("figures") if Path("figures").is_dir() else store)
 
 
 def check_replications(rooms: Iterable["tuple[Paper, Preset]"], out: Path) -> None:
-    """Raise `InputError` when a replication that is there is damaged, before anything is
-    computed."""
+    """Raise `InputError` when a replication that is there is damaged.
+
+    This is asked before anything is computed.
+    """
     from theorylab.lab.replication_file import read_replication
 
     for room, preset in rooms:
@@ -30,8 +33,10 @@ def check_replications(rooms: Iterable["tuple[Paper, Preset]"], out: Path) -> No
 def replicate_all(
     rooms: Sequence["tuple[Paper, Preset]"], runner: "Runner", seeds: Sequence[int], out: Path
 ) -> bool:
-    """Replicate these papers one after the other, print and write what was found. Whether a claim
-    fails."""
+    """Replicate these papers one after the other, and print and write what was found.
+
+    Returns whether a claim fails.
+    """
     from theorylab.lab.replication import replicate
     from theorylab.lab.replication_file import record_of_replication, shown, write_replication
     from theorylab.report.verdicts import failed

@@ -14,26 +14,24 @@ if TYPE_CHECKING:
 
 
 def report(
-    out: Annotated[Path, typer.Option("--out", help="Folder that the site is written to.")] = Path(
-        "site"
-    ),
+    out: Annotated[Path, typer.Option("--out", help="Folder for the site.")] = Path("site"),
     store: Annotated[
         Path | None,
         typer.Option(
             "--store",
             envvar="THEORYLAB_STORE",
-            help="Folder of your results (default: results, where there is one).",
+            help="Folder of your results (default: results, where it exists).",
         ),
     ] = None,
     preset: Annotated[
-        str, typer.Option("--preset", help="Whose results are shown: smoke, quick or full.")
+        str, typer.Option("--preset", help="Preset whose results are shown: smoke, quick or full.")
     ] = "quick",
     seed: Annotated[int, typer.Option("--seed", help="Base seed of the results shown.")] = 0,
     figures: Annotated[
         Path | None,
         typer.Option(
             "--figures",
-            help="Folder of the gallery, shown where there are no newer results of yours.",
+            help="Folder of the gallery, which is shown where you have no newer results.",
         ),
     ] = None,
     reference: Annotated[
@@ -42,9 +40,9 @@ def report(
 ) -> None:
     """Build a static site of every paper, figure and claim.
 
-    The numbers and the documentation are on it too. It computes nothing: it shows results of yours,
-    and the committed gallery where there are none. Exit code 1 when a claim on it fails, or a file
-    of the gallery is damaged.
+    The numbers and the documentation are on it too. Nothing is computed: the site shows your own
+    results, and the committed gallery where there are none. The exit code is 1 when a claim on it
+    fails or a file of the gallery is damaged.
     """
     from dataclasses import replace
 
@@ -106,7 +104,7 @@ def _tell(rooms: "Mapping[str, Room]") -> None:
     if stale:
         tell(
             f"of older code or other values: {', '.join(stale)}; `theorylab reproduce` makes them "
-            f"anew"
+            "anew"
         )
     if absent:
         tell(f"incomplete: {', '.join(absent)}; `theorylab reproduce` computes what is missing")

@@ -1,5 +1,7 @@
-"""What `verify` and `reproduce` print of claims: a block a paper, a line a claim, and in words what
-does not hold."""
+"""What `verify` and `reproduce` print of claims.
+
+A block for each paper, a line for each claim, and in words what does not hold.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -50,17 +52,18 @@ def print_verdicts(records: Sequence[Mapping[str, Any]]) -> None:
                 tell(", ".join(names), first=f"  {WORDS[status]}: ", rest="    ")
     if any(e["interval"] for record in records for c in record["claims"] for e in c["evidence"]):
         tell(
-            f"intervals hold at {1 - FAMILY_LEVEL:.0%} for all measurements of a claim "
-            f"together "
-            f"(Bonferroni)"
+            f"intervals hold at {1 - FAMILY_LEVEL:.0%} for all measurements of a claim together "
+            "(Bonferroni)"
         )
 
 
 def tell_total(
     claims: Sequence[Mapping[str, Any]], failing: Sequence[str], where: str = ""
 ) -> None:
-    """The last line: the counts over all papers, the papers in which a claim fails, and where that
-    is written."""
+    """Print the last line: the counts over all papers, and the papers in which a claim fails.
+
+    It ends with where that is written.
+    """
     from theorylab.lab.gallery import verdicts_in_words
 
     verdict = f"failing: {', '.join(failing)}" if failing else "no claim fails"

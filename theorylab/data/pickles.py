@@ -58,7 +58,7 @@ _TORCH = {
 # `_reconstruct` is private by name but written in every pickled array; an array's own reduction
 # hands it to us.
 _NUMPY = {
-    (f"numpy.{core}.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0]  # type: ignore[index]
+    (f"numpy.{core}.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0]
     for core in ("core", "_core")
 } | {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}
 

@@ -1,10 +1,9 @@
 """The laboratory: what a paper declares, how it is run, stored and judged."""
 
-from theorylab.lab.claim import (
+from theorylab.lab.claim import Claim, Verdict
+from theorylab.lab.evidence import (
     FAMILY_LEVEL,
-    Claim,
     Evidence,
-    Verdict,
     bootstrap,
     correlation,
     over_seeds,

@@ -1,5 +1,7 @@
-"""Cells on a Dask cluster. Only workers that have our code compute, and nothing is waited for in
-silence."""
+"""Computes cells on a Dask cluster.
+
+Only workers that have our code compute, and nothing is waited for in silence.
+"""
 
 import contextlib
 import logging
@@ -23,8 +25,10 @@ _CLOCK = 2.0  # seconds by which the time that a process started at may be told 
 
 
 def objection(version: str, expected: tuple[tuple[str, str], ...]) -> str:
-    """Why this process must not compute for one with these digests of modules, in words; empty when
-    it may."""
+    """Why this process must not compute for one with these digests of modules, in words.
+
+    The text is empty when it may.
+    """
     if theorylab.__version__ != version:
         return f"it has theorylab {theorylab.__version__}, this is {version}"
     return _objection(expected)
@@ -182,8 +186,10 @@ def _gather(
 
 
 def _outcome(future: Any) -> Row | str | Exception | None:
-    """What a future that is no longer pending holds; None when its result was lost with its
-    worker."""
+    """What a future that is no longer pending holds.
+
+    None when its result was lost with its worker.
+    """
     if future.status == "error":
         error = future.exception(timeout=10)
         return error if isinstance(error, Exception) else RuntimeError(repr(error))

@@ -10,8 +10,10 @@ from theorylab.lab.experiment import Arrays, Cell, Experiment, Row
 
 
 def compute(experiment: Experiment, cell: Cell, upstream: Mapping[str, Arrays]) -> Row:
-    """Run one cell. Raises `ValueError` for non-finite arrays that the experiment does not
-    declare."""
+    """Run one cell.
+
+    Raises `ValueError` for non-finite arrays that the experiment does not declare.
+    """
     start = time.perf_counter()
     returned = experiment.run(**cell, **upstream)
     if not isinstance(returned, Mapping):

@@ -1,5 +1,7 @@
-"""What a paper room declares: presets, experiments made of independent cells, and the results they
-give back."""
+"""What a paper room declares: presets, and experiments made of independent cells.
+
+Also the results that these give back.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,8 +24,10 @@ LARGEST_SEED = (2**31 - _SEEDS) // _SEEDS  # every seed that follows from it fit
 
 
 def canonical(cell: Cell) -> str:
-    """JSON text of a cell, the same for equal cells: keys sorted, tuples as lists, NumPy scalars
-    refused."""
+    """JSON text of a cell, the same for equal cells.
+
+    Keys are sorted, tuples become lists, and NumPy scalars are refused.
+    """
     return json.dumps(cell, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -55,7 +59,7 @@ class Preset:
         if count > _SEEDS:
             raise InputError(
                 f"{count} seeds are wanted of base seed {self.seed}, which has {_SEEDS}; give a "
-                f"smaller count"
+                "smaller count"
             )
         return range(_SEEDS * self.seed, _SEEDS * self.seed + count)
 
@@ -88,9 +92,8 @@ def require_seed(seed: int) -> None:
         raise InputError(f"seed must be 0 or more, not {seed}")
     if seed > LARGEST_SEED:
         raise InputError(
-            f"seed must be {LARGEST_SEED} or less, not {seed}: {_SEEDS} seeds below 2^31 "
-            f"follow "
-            f"from it"
+            f"seed must be {LARGEST_SEED} or less, not {seed}: {_SEEDS} seeds below 2^31 follow "
+            "from it"
         )
 
 
@@ -117,6 +120,15 @@ class Experiment:
         data: from a preset to the names of the data sets that must be present before anything is
             computed.
         nonfinite: names of the arrays in which NaN and infinity are results and not mistakes.
+
+    Examples:
+        >>> def square(x):
+        ...     return {"y": np.array(x**2)}
+        >>> squares = Experiment("squares", square, lambda preset: [{"x": x} for x in preset["xs"]])
+        >>> squares.cells(Preset("quick", {"xs": [2, 3]}))
+        [{'x': 2}, {'x': 3}]
+        >>> squares.run(x=3)["y"]
+        array(9)
     """
 
     name: str
@@ -179,8 +191,7 @@ class Results:
         return np.stack([r[array] for r in self.rows])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: every cell (the first 20) with its arrays' shapes and its
-        seconds."""
+        """What a notebook shows: the first 20 cells, with the shapes of their arrays."""
         names = list(dict.fromkeys(k for r in self.rows for k in r.cell))
         rows = [
             [

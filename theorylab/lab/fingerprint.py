@@ -39,8 +39,10 @@ from theorylab.lab.syntax import (
 
 
 class _Walk:
-    """All that is reached from a module: modules that count whole, and the names that packages hand
-    on."""
+    """All that is reached from a module.
+
+    These are modules that count whole, and the names that packages hand on.
+    """
 
     def __init__(self, start: str):
         self.own = start.split(".")[0]
@@ -82,8 +84,10 @@ class _Walk:
                 self._whole(ref.module, path)
 
     def _hand_on(self, module: str, path: Path, name: str, rest: tuple[str, ...]) -> bool:
-        """Follow `name` of a module to where it comes from; whether it comes from elsewhere, as far
-        as can be told."""
+        """Follow `name` of a module to where it comes from.
+
+        Returns whether it comes from elsewhere, as far as can be told.
+        """
         named, stars = bindings(module, path)
         elsewhere = False
         if is_package(path) and file_of(f"{module}.{name}", self.own):
@@ -156,16 +160,17 @@ def fingerprint(of: str | Callable[..., Any]) -> str:
 
 
 def module_digests(of: Callable[..., Any]) -> dict[str, str]:
-    """Module to a digest of its code, for every file that a function depends on but the script or
-    notebook itself."""
+    """A digest of the code of every module that a function depends on, by name.
+
+    The script or notebook itself is left out.
+    """
     module = _module_of(_unwrap(of)[0])
     reached = _walk(module).modules.items() if file_of(module, module.split(".")[0]) else ()
     return {name: _hash(said(path)) for name, path in reached if name != "__main__"}
 
 
 def differing(expected: Mapping[str, str]) -> list[str]:
-    """Those of these modules whose code is other than `module_digests` told, or absent, in this
-    process."""
+    """The modules whose code in this process is not what `module_digests` told, or is absent."""
     wrong = []
     for name, digest in expected.items():
         path = file_of(name, name.split(".")[0])
@@ -175,8 +180,10 @@ def differing(expected: Mapping[str, str]) -> list[str]:
 
 
 def require_unchanged(of: Callable[..., Any]) -> None:
-    """Raise `InputError` if a file has changed since this process read it: what runs is then not
-    what is written."""
+    """Raise `InputError` if a file has changed since this process read it.
+
+    What runs is then not what is written.
+    """
     module = _module_of(_unwrap(of)[0])
     if file_of(module, module.split(".")[0]) is None:
         return
@@ -193,9 +200,8 @@ def require_unchanged(of: Callable[..., Any]) -> None:
                 same = False
             if not same:
                 raise InputError(
-                    f"{path} has changed since this process read it; start again (a notebook: "
-                    f"its "
-                    f"kernel)"
+                    f"{path} has changed since this process read it; start again (a notebook: its "
+                    "kernel)"
                 )
 
 
@@ -252,8 +258,10 @@ def _enclosed(function: Any, *, strict: bool) -> Iterator[str]:
 
 
 def _value(value: Any, what: str) -> str:
-    """A value as text that is the same for equal values. Raises `InputError` when it cannot be
-    told."""
+    """A value as text that is the same for equal values.
+
+    Raises `InputError` when it cannot be told.
+    """
     if isinstance(value, np.ndarray | np.generic) and value.dtype != object:
         return f"{value.dtype.str}{value.shape}{_hash(np.ascontiguousarray(value).tobytes())}"
     if isinstance(value, tuple | list):
@@ -267,15 +275,16 @@ def _value(value: Any, what: str) -> str:
     except (TypeError, ValueError):
         kind = type(value).__name__
         raise InputError(
-            f"{what} is a {kind}, whose changes would go unseen; hand it to the experiment in "
-            f"its "
-            f"cells, or in a file"
+            f"{what} is a {kind}, whose changes would go unseen; hand it to the experiment in its "
+            "cells, or in a file"
         ) from None
 
 
 def _mentioned(module: str) -> str:
-    """The code of a module that is used, its name where it is installed; empty for a notebook's own
-    functions."""
+    """The code of a module that is used, or its name where it is installed.
+
+    Empty for a notebook's own functions.
+    """
     return _of_module(module) if file_of(module) else "" if module == "__main__" else module
 
 
@@ -294,9 +303,8 @@ class _Live:
         text = _text(function)
         if text is None:
             raise InputError(
-                f"the code of '{name}' cannot be found, so that a change of it would go "
-                f"unseen; "
-                f"write it in a file"
+                f"the code of '{name}' cannot be found, so that a change of it would go unseen; "
+                "write it in a file"
             )
         self.parts += [name, text]
         methods = vars(function).values() if isinstance(function, type) else (function,)

@@ -1,5 +1,6 @@
-"""The gallery read back: figures as numbers with their provenance, and verdicts, for who has no
-results of their own.
+"""Reads the gallery back, for readers who have no results of their own.
+
+It gives figures as numbers with their provenance, and verdicts.
 
 A record carries the digest of itself, and that of a figure also the digest of its numbers (CSV).
 What is not what `reproduce` wrote is refused by name. Pictures are not read: they follow from the
@@ -67,8 +68,9 @@ def kept_claims(paper: Paper, preset: Preset, out: Path) -> Kept | None:
 
 
 def redraw(paper: Paper, out: Path, figures: Sequence[str] | None = None) -> list[Path]:
-    """Draw the pictures of a paper's gallery again from its numbers, computing nothing; the paths
-    written.
+    """Draw the pictures of a paper's gallery again from its numbers, computing nothing.
+
+    Returns the paths written.
 
     The records are written in today's form, their content as it is; one that an older version
     wrote without a digest, of itself or of its numbers, is given it. Raises `InputError` for a

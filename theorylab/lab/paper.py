@@ -36,6 +36,29 @@ class Figure:
         table: (results, preset) -> `Table`.
         draw: table -> Matplotlib figure.
         differs: says in words what is not the same.
+
+    Examples:
+        >>> import numpy as np
+        >>> from theorylab.lab import Row
+        >>> from theorylab.plotting import panels
+        >>> def table(results, preset):
+        ...     found = Table("x", "y")
+        ...     for row in results["squares"]:
+        ...         found.add(x=row.cell["x"], y=float(row["y"]))
+        ...     return found
+        >>> def draw(table):
+        ...     figure, axes = panels(1)
+        ...     axes[0, 0].plot(table["x"], table["y"])
+        ...     return figure
+        >>> needs = ("squares",)
+        >>> squares = Figure("squares", "Squares", "ours", needs, table, draw, "y against x.")
+        >>> results = {"squares": Results((Row({"x": 3}, {"y": np.array(9)}),))}
+        >>> shown = squares.table(results, Preset("quick", {}))
+        >>> print(shown.to_csv().strip())
+        x,y
+        3,9
+        >>> len(squares.draw(shown).axes)
+        1
     """
 
     name: str
@@ -90,8 +113,7 @@ class Paper:
                 )
         if set(self.presets) - {MEDIUM} != set(PRESETS):
             raise ValueError(
-                f"paper {self.slug!r}: presets must be {PRESETS}, and {MEDIUM!r} if wanted, "
-                f"not "
+                f"paper {self.slug!r}: presets must be {PRESETS}, and {MEDIUM!r} if wanted, not "
                 f"{tuple(self.presets)}"
             )
         keys = {tuple(sorted(p.values)) for p in self.presets.values()}
@@ -99,8 +121,10 @@ class Paper:
             raise ValueError(f"paper {self.slug!r}: its presets do not set the same values: {keys}")
 
     def folder(self, out: Path, preset: str) -> Path:
-        """Where the figures and verdicts of a preset go: a medium run stands beside the gallery,
-        not in its place."""
+        """Where the figures and verdicts of a preset go.
+
+        A medium run stands beside the gallery, not in its place.
+        """
         return out / self.slug / MEDIUM if preset == MEDIUM else out / self.slug
 
     def experiment(self, name: str) -> Experiment:
@@ -108,8 +132,10 @@ class Paper:
         return next(e for e in self.experiments if e.name == name)
 
     def preset(self, name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Preset:
-        """The named preset at a base seed with some values replaced. Raises `InputError` for
-        unknown names."""
+        """The named preset at a base seed, with some values replaced.
+
+        Raises `InputError` for unknown names.
+        """
         if name not in self.presets:
             raise InputError(
                 f"paper '{self.slug}': unknown preset '{name}'; choose one of: "

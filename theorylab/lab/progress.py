@@ -1,5 +1,6 @@
-"""What a run says while it computes: how far it is, which cell is in work, and about how long the
-rest takes.
+"""What a run says while it computes.
+
+It says how far it is, which cell is in work, and about how long the rest takes.
 
 A terminal or a notebook gets a bar. Anything else gets a line at the start, one now and then, and
 one at the end.
@@ -21,8 +22,9 @@ EVERY = 30.0  # seconds that lie at least between two lines
 
 
 class Forecast:
-    """The time that is left, from what finished cells of the same experiment took, else from what
-    all took.
+    """The time that is left, from what finished cells of the same experiment took.
+
+    Without any, from what all cells took.
 
     cells: key to experiment, of every cell of the run.
     """
@@ -32,8 +34,10 @@ class Forecast:
         self._took: dict[str, list[float]] = defaultdict(list)
 
     def finish(self, key: str, seconds: float | None) -> None:
-        """Count a cell as done; `seconds`: what it took, None where that is not known, as of one
-        that failed."""
+        """Count a cell as done.
+
+        `seconds` is what it took, and None where that is not known, as for one that failed.
+        """
         experiment = self._left.pop(key)
         if seconds is not None:
             self._took[experiment].append(seconds)
@@ -98,8 +102,10 @@ class Progress:
             self._done += 1
 
     def begin(self, key: str, name: str) -> None:
-        """Say that this cell is in work now; or, with a key of no cell, what many are computed
-        by."""
+        """Say that this cell is in work now.
+
+        With a key of no cell, say by what many are computed.
+        """
         self._work = key, name, self._clock()
         self._tell()
 

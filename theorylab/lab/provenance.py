@@ -1,5 +1,7 @@
-"""Where a result comes from: versions, device, commit. Facts only, gathered without side
-effects."""
+"""Where a result comes from: versions, device, commit.
+
+Facts only, gathered without side effects.
+"""
 
 import os
 import platform
@@ -50,8 +52,10 @@ def device() -> str:
 
 @cache
 def commit() -> str | None:
-    """The commit of the checkout that theorylab runs from, "+changes" if files differ; None outside
-    a checkout."""
+    """The commit of the checkout that theorylab runs from, or None outside a checkout.
+
+    "+changes" follows it if files differ.
+    """
     root = Path(theorylab.__file__).parents[1]
     if not (root / ".git").exists():
         return None

@@ -14,18 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from theorylab.errors import InputError
-from theorylab.lab.claim import (
-    Claim,
-    Evidence,
-    Kind,
-    Outcome,
-    Status,
-    Verdict,
-    jointly,
-    over_seeds,
-    status_of,
-)
+from theorylab.lab.claim import Claim, Verdict
+from theorylab.lab.evidence import Evidence, Outcome, jointly, over_seeds
 from theorylab.lab.experiment import Preset, Results, Row, canonical
+from theorylab.lab.outcomes import Kind, Status, status_of
 from theorylab.lab.paper import Paper
 from theorylab.lab.runner import Runner, check_data, devices, total_seconds
 from theorylab.lab.sample import Interval, pooled
@@ -51,20 +43,25 @@ class Pooled:
 
     @property
     def label(self) -> str:
-        """The label, with "…" for what differs between base seeds: labels may hold measured
-        numbers."""
+        """The label, with "…" for what differs between base seeds.
+
+        Labels may hold measured numbers.
+        """
         return _common([e.label for e in self.runs])
 
     @property
     def finite(self) -> bool:
+        """Whether the measured number of every base seed is finite."""
         return all(e.finite for e in self.runs)
 
     @property
     def interval(self) -> Interval | None:
+        """The confidence interval of the pooled sample; None without one."""
         return self.joint.interval
 
     @property
     def outcome(self) -> Outcome:
+        """By the pooled interval; what varies without a sample is judged run by run."""
         if self.kind != "varies":
             return self.joint.outcome
         inside = [e.holds for e in self.runs]
@@ -72,8 +69,10 @@ class Pooled:
 
     @property
     def same_bounds(self) -> bool:
-        """Whether the bounds are the same at every base seed; a bound may be computed from the run
-        itself."""
+        """Whether the bounds are the same at every base seed.
+
+        A bound may be computed from the run itself.
+        """
         return len({(e.low, e.high) for e in self.runs}) == 1
 
 
@@ -108,13 +107,13 @@ class ReplicatedClaim:
 
     @property
     def of(self) -> int:
+        """Over how many base seeds; 0 for a claim that was skipped."""
         return 0 if self.status == "skipped" else len(self.verdicts)
 
 
 @dataclass(frozen=True)
 class Replication:
-    """What `replicate` found: every claim over the base seeds, the computing time, and the
-    devices."""
+    """What `replicate` found: every claim over the base seeds, the seconds and the devices."""
 
     paper: Paper
     preset: Preset
@@ -125,8 +124,10 @@ class Replication:
 
 
 def held_out(count: int, first: int = FIRST_HELD_OUT) -> range:
-    """`count` base seeds from `first` on. Raises `InputError` for fewer than two: one run
-    replicates nothing."""
+    """`count` base seeds from `first` on.
+
+    Raises `InputError` for fewer than two: one run replicates nothing.
+    """
     if count < 2:
         raise InputError(f"--replicate {count}: a replication needs at least 2 base seeds")
     if first < 0:
@@ -195,8 +196,10 @@ def point_status(kind: Kind, verdict: Verdict) -> Status:
 
 
 def _pool(groups: Sequence[Sequence[Evidence]]) -> Group:
-    """Measurement by measurement, matched by position; empty when the base seeds measured different
-    things."""
+    """Pool measurement by measurement, matched by position.
+
+    Empty when the base seeds measured different things.
+    """
     if len({tuple(masked(e.label) for e in group) for group in groups}) > 1:
         return ()
     found = [_pool_one(runs) for runs in zip(*groups, strict=True)]
@@ -225,8 +228,10 @@ def _pool_one(runs: tuple[Evidence, ...]) -> Pooled:
 
 
 def masked(label: str) -> str:
-    """A label without its numbers, which may have been measured: what base seeds and later runs
-    have in common."""
+    """A label without its numbers, which may have been measured.
+
+    This is what base seeds and later runs have in common.
+    """
     return _NUMBER.sub("…", label)
 
 

@@ -1,5 +1,6 @@
-"""Replications as they are committed: `replication.json` beside the verdicts of the gallery, one
-record a preset.
+"""Replications as they are committed, in `replication.json` beside the verdicts of the gallery.
+
+The file has one record for each preset.
 
 A file carries the digest of its content, and one that is not what was written is refused. A record
 stands beside verdicts only while it speaks of the same values; of a claim whose bounds, or whose
@@ -16,8 +17,10 @@ from typing import Any
 from theorylab.errors import InputError
 from theorylab.files import intact_record, seal_record, write_atomically
 from theorylab.lab import provenance
-from theorylab.lab.claim import FAMILY_LEVEL, control_said, described, number_json
+from theorylab.lab.claim import described
+from theorylab.lab.evidence import FAMILY_LEVEL, number_json
 from theorylab.lab.experiment import Preset
+from theorylab.lab.outcomes import control_said
 from theorylab.lab.paper import Paper
 from theorylab.lab.replication import (
     FIRST_HELD_OUT,
@@ -48,8 +51,7 @@ _WORDS = {
 
 
 def record_of_replication(found: Replication) -> dict[str, Any]:
-    """A replication as JSON: how it was made, and every claim with its evidence at every base
-    seed."""
+    """A replication as JSON: how it was made, and every claim with all its evidence."""
     paper, preset, seeds = found.paper, found.preset, found.seeds
     words = ["verify", paper.slug, "--preset", preset.name, "--replicate", str(len(seeds))]
     words += ["--seed", str(seeds[0])] if seeds[0] != FIRST_HELD_OUT else []
@@ -109,8 +111,9 @@ def _pooled(p: Pooled) -> dict[str, Any]:
 
 
 def bounds_digest(kind: str, evidence: Sequence[Record]) -> str:
-    """A digest of what a claim is held to: its kind, and the labels and bounds of its measurements
-    in their order.
+    """A digest of what a claim is held to.
+
+    That is its kind, and the labels and bounds of its measurements in their order.
 
     Left out is what a run may make itself: numbers in labels, and bounds that differ between base
     seeds.
@@ -123,8 +126,9 @@ def bounds_digest(kind: str, evidence: Sequence[Record]) -> str:
 
 
 def write_replication(record: Record, folder: Path) -> Path:
-    """Write a record to `replication.json` in a folder, atomically; those of other presets stay.
-    The path.
+    """Write a record to `replication.json` in a folder, atomically, and return the path.
+
+    Records of other presets stay.
 
     Raises `InputError` when the file that is there is damaged.
     """
@@ -136,8 +140,10 @@ def write_replication(record: Record, folder: Path) -> Path:
 
 
 def read_replication(paper: Paper, preset: str, folder: Path) -> Record | None:
-    """The record of a preset in a folder, None when there is none. Raises `InputError` for a
-    damaged file."""
+    """The record of a preset in a folder, or None when there is none.
+
+    Raises `InputError` for a damaged file.
+    """
     return _presets(folder / REPLICATION_FILE, paper.slug).get(preset)
 
 
@@ -201,8 +207,9 @@ def _beside(
 def committed(
     claims: Iterable[Record], paper: Paper, preset: Preset | Record, out: Path
 ) -> list[dict[str, Any]]:
-    """Claims of a run with the replication that the gallery in `out` has of the same paper, preset
-    and values.
+    """Claims of a run, with the replications that the gallery in `out` has of them.
+
+    A replication counts that is of the same paper, preset and values.
 
     preset: the preset, or a record that names it. Raises `InputError` for a damaged file.
     """
@@ -217,8 +224,9 @@ def committed(
 
 
 def standing(claim: Record) -> str:
-    """The verdict that counts: the replicated one where there is one that is not stale, else that
-    of the run.
+    """The verdict that counts.
+
+    It is the replicated one where there is one that is not stale, and else that of the run.
 
     What was not computed here stays so.
     """
@@ -246,8 +254,10 @@ def alone_text(claim: Record) -> str:
 
 
 def counts_text(claims: Sequence[Record], words: Mapping[str, str] | None = None) -> str:
-    """The verdicts that count in words, e.g. "18 hold, 2 undecided, 3 finding; replicated over 5
-    base seeds"."""
+    """The verdicts that count, in words.
+
+    For example "18 hold, 2 undecided, 3 finding; replicated over 5 base seeds".
+    """
     counts = Counter(standing(c) for c in claims)
     told = {**_WORDS, **(words or {})}
     text = ", ".join(f"{counts[status]} {word}" for status, word in told.items() if counts[status])

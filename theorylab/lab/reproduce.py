@@ -1,5 +1,7 @@
-"""What a reader asks of a paper: draw its figures and judge its claims, from results that the
-runner brings."""
+"""What a reader asks of a paper: draw its figures and judge its claims.
+
+The runner brings the results.
+"""
 
 import json
 import shlex
@@ -65,8 +67,10 @@ def reproduce(
 
 
 def code_of(paper: Paper, experiments: Sequence[str]) -> str:
-    """One fingerprint of the code that these experiments run; a gallery made by other code is
-    stale."""
+    """One fingerprint of the code that these experiments run.
+
+    A gallery that was made by other code is stale.
+    """
     return "-".join(sorted({fingerprint(paper.experiment(n).run) for n in experiments}))
 
 
@@ -78,8 +82,10 @@ def claim_needs(paper: Paper) -> list[str]:
 def figure_record(
     paper: Paper, figure: Figure, preset: Preset, results: Mapping[str, Results]
 ) -> dict[str, Any]:
-    """The provenance of one figure: what it shows, how it was made, and the command that makes it
-    again."""
+    """The provenance of one figure: what it shows and how it was made.
+
+    It ends with the command that makes the figure again.
+    """
     return {
         "paper": paper.slug,
         "figure": figure.name,
@@ -132,8 +138,7 @@ def _words(paper: Paper, preset: Preset, figure: str | None) -> list[str]:
 
 
 def command(words: Sequence[str], paper: Paper, preset: Preset) -> str:
-    """The command line of these words, with the values that differ from those of the paper's
-    preset."""
+    """The command line of these words, with the values that were changed by hand."""
     base = paper.presets[preset.name].values
     changed = {key: value for key, value in preset.values.items() if value != base[key]}
     options = [

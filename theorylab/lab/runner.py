@@ -1,5 +1,6 @@
-"""Runs the cells that are not in the store yet, here or on a Dask cluster, and hands back all
-results.
+"""Runs the cells that are not in the store yet, and hands back all results.
+
+Cells run here or on a Dask cluster.
 
 A cell's key is a digest of the paper, the experiment, the cell, the code fingerprint and the keys
 of the cells that it needs: change any of them and it is computed again, change none and it never
@@ -41,14 +42,17 @@ class Task:
 
     @property
     def place(self) -> tuple[str, str, str]:
+        """Under what the store keeps its result: paper, experiment and key."""
         return self.paper, self.experiment.name, self.key
 
     @property
     def depth(self) -> int:
+        """How many tasks in a row must be done before it."""
         return 1 + max((t.depth for t in self.needs.values()), default=-1)
 
     @property
     def name(self) -> str:
+        """The experiment and the cell, for a reader."""
         return f"{self.experiment.name} {canonical(self.cell)}"
 
     def __str__(self) -> str:
@@ -295,8 +299,10 @@ def _in_order(tasks: Sequence[Task]) -> list[Task]:
 
 
 def check_data(paper: Paper, preset: Preset, names: Sequence[str]) -> None:
-    """Raise `DataError`, with the command that fetches them, for data sets that these experiments
-    need and lack."""
+    """Raise `DataError` for data sets that these experiments need and lack.
+
+    The message has the command that fetches them.
+    """
     from theorylab import data
 
     wanted = dict.fromkeys(d for n in names for d in paper.experiment(n).data(preset))
@@ -304,8 +310,7 @@ def check_data(paper: Paper, preset: Preset, names: Sequence[str]) -> None:
     if absent:
         fetch = f"theorylab data fetch {' '.join(absent)}"
         raise DataError(
-            f"paper '{paper.slug}', preset '{preset.name}' needs {', '.join(absent)}; fetch "
-            f"it: "
+            f"paper '{paper.slug}', preset '{preset.name}' needs {', '.join(absent)}; fetch it: "
             f"{fetch}"
         )
 

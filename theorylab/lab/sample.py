@@ -1,5 +1,4 @@
-"""What a measurement was sampled from, kept so that its confidence interval can be had at any
-level.
+"""What a measurement was sampled from, kept so that any confidence interval can be had.
 
 A sample knows its estimate, its interval at a level, and how it is pooled with samples of other
 base seeds. An `interval` of None says that the sample is too small for one.
@@ -19,12 +18,18 @@ class Sample(Protocol):
     """What every sample can say of itself."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """How many values, trials, pairs or draws it has."""
+        ...
 
     @property
-    def estimate(self) -> float: ...
+    def estimate(self) -> float:
+        """The number that is compared with the bounds."""
+        ...
 
-    def interval(self, level: float) -> Interval | None: ...
+    def interval(self, level: float) -> Interval | None:
+        """The confidence interval at a level such as 0.95; None for too small a sample."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,16 +40,19 @@ class Mean:
 
     @property
     def size(self) -> int:
+        """How many values, trials, pairs or draws it has."""
         return len(self.values)
 
     @property
     def estimate(self) -> float:
+        """The number that is compared with the bounds."""
         if len(set(self.values)) == 1:
             # a mean of equal numbers is off by rounding, and may cross a bound by it
             return self.values[0]
         return float(np.mean(self.values)) if self.values else math.nan
 
     def interval(self, level: float) -> Interval | None:
+        """The confidence interval at a level such as 0.95; None for too small a sample."""
         from scipy import stats
 
         if self.size < 2:
@@ -56,21 +64,26 @@ class Mean:
 
 @dataclass(frozen=True)
 class Share:
-    """Successes in independent trials. The interval is that of Clopper and Pearson, which never
-    covers too seldom."""
+    """Successes in independent trials.
+
+    The interval is that of Clopper and Pearson, which never covers too seldom.
+    """
 
     successes: int
     trials: int
 
     @property
     def size(self) -> int:
+        """How many values, trials, pairs or draws it has."""
         return self.trials
 
     @property
     def estimate(self) -> float:
+        """The number that is compared with the bounds."""
         return self.successes / self.trials
 
     def interval(self, level: float) -> Interval | None:
+        """The confidence interval at a level such as 0.95; None for too small a sample."""
         from scipy import stats
 
         tail, k, n = (1 - level) / 2, self.successes, self.trials
@@ -80,25 +93,31 @@ class Share:
 
 @dataclass(frozen=True)
 class Correlation:
-    """A correlation over independent pairs. The interval is Fisher's: normal in the inverse
-    hyperbolic tangent."""
+    """A correlation over independent pairs.
+
+    The interval is Fisher's: normal in the inverse hyperbolic tangent.
+    """
 
     value: float
     pairs: int
 
     @property
     def size(self) -> int:
+        """How many values, trials, pairs or draws it has."""
         return self.pairs
 
     @property
     def estimate(self) -> float:
+        """The number that is compared with the bounds."""
         return self.value
 
     @property
     def z(self) -> float:
+        """The inverse hyperbolic tangent of the correlation, which is close to normal."""
         return math.atanh(min(max(self.value, -0.9999999), 0.9999999))
 
     def interval(self, level: float) -> Interval | None:
+        """The confidence interval at a level such as 0.95; None for too small a sample."""
         from scipy import stats
 
         if self.pairs < 4 or math.isnan(self.value):
@@ -109,21 +128,26 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Draws:
-    """A statistic that is no mean, and its values on bootstrap draws. The interval is between their
-    quantiles."""
+    """A statistic that is no mean, and its values on bootstrap draws.
+
+    The interval is between their quantiles.
+    """
 
     measured: float
     draws: tuple[float, ...]
 
     @property
     def size(self) -> int:
+        """How many values, trials, pairs or draws it has."""
         return len(self.draws)
 
     @property
     def estimate(self) -> float:
+        """The number that is compared with the bounds."""
         return self.measured
 
     def interval(self, level: float) -> Interval | None:
+        """The confidence interval at a level such as 0.95; None for too small a sample."""
         if self.size < 2:
             return None
         low, high = np.quantile(self.draws, [(1 - level) / 2, (1 + level) / 2])

@@ -1,5 +1,6 @@
-"""A folder of results. Atomic, shared by processes, and every byte read back is checked against its
-digest.
+"""A folder of results that many processes may share.
+
+Files are written atomically, and every byte read back is checked against its digest.
 
 A result is one file: a line with the SHA-256 of the rest, a line of JSON (what the cell was and how
 it was made), then the arrays as NumPy's `.npz`. Nothing is ever unpickled, and a file counts only
@@ -40,6 +41,15 @@ class Store:
 
     Args:
         folder: where it lies; made at the first write.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = Store(folder)
+        ...     store.write("paper", "squares", "key", Row({"x": 3}, {"y": np.array(9)}))
+        ...     found = store.read("paper", "squares", "key")
+        >>> found.cell, int(found["y"])
+        ({'x': 3}, 9)
     """
 
     def __init__(self, folder: str | Path):
@@ -63,8 +73,9 @@ class Store:
         wait: bool,
         say: Callable[[str], None] = lambda _: None,
     ) -> Iterator[bool]:
-        """Hold the lock of one cell while it is computed; the system frees it when the process
-        dies.
+        """Hold the lock of one cell while it is computed.
+
+        The system frees it when the process dies.
 
         Yields whether it is held: False, at once, when `wait` is false and another process holds
         it. `say` is told who is waited for, again every minute that it is somebody else, and every
@@ -179,8 +190,10 @@ def _owner(note: Path) -> str:
 
 @contextlib.contextmanager
 def _operation(path: Path, what: str) -> Iterator[None]:
-    """Turn what the system refuses into one line that names the file; an absent file stays
-    `FileNotFoundError`."""
+    """Turn what the system refuses into one line that names the file.
+
+    An absent file stays `FileNotFoundError`.
+    """
     try:
         yield
     except FileNotFoundError:
@@ -190,9 +203,8 @@ def _operation(path: Path, what: str) -> Iterator[None]:
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OperationError(
-            f"cannot {what} {path}: {reason}; mend it or give another --store; finished cells "
-            f"are "
-            f"kept"
+            f"cannot {what} {path}: {reason}; mend it or give another --store; finished cells are "
+            "kept"
         ) from error
 
 

@@ -1,5 +1,6 @@
-"""Python source read without importing it: where a module lies, what it binds and mentions, and
-what its code says.
+"""Reads Python source without importing it.
+
+It finds where a module lies, what it binds and mentions, and what its code says.
 
 Comments, blank lines, formatting and docstrings are no part of what a file says; the text it is
 reduced to is the same in every version of Python.
@@ -26,8 +27,10 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 @dataclass(frozen=True)
 class Reference:
-    """A file's use of `module.chain[0].chain[1]...`; `below` stands for every module under that
-    name."""
+    """A file's use of `module.chain[0].chain[1]...`.
+
+    With `below`, it stands for every module under that name.
+    """
 
     module: str
     chain: Chain = ()
@@ -36,16 +39,20 @@ class Reference:
 
 @dataclass(frozen=True)
 class Binding:
-    """How a module comes by one of its names: `origin` is what an import takes it from, None for
-    its own."""
+    """How a module comes by one of its names.
+
+    `origin` is what an import takes it from, and None for its own.
+    """
 
     origin: Reference | None
 
 
 @cache
 def _installed() -> tuple[Path, ...]:
-    """Folders of packages that were installed, whose versions are told by the provenance and not by
-    fingerprints."""
+    """Folders of the packages that were installed.
+
+    Their versions are told by the provenance and not by fingerprints.
+    """
     named = sysconfig.get_paths()
     found = [
         named[k] for k in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -55,8 +62,9 @@ def _installed() -> tuple[Path, ...]:
 
 @cache
 def _top(name: str, own: bool) -> tuple[Path, ...]:
-    """Where a top-level module outside of theorylab lies: folders of a package or one file; empty
-    when not ours.
+    """Where a top-level module outside of theorylab lies: folders of a package, or one file.
+
+    Empty when it is not ours.
 
     own: count it even if it lies among the installed packages.
     """
@@ -80,8 +88,11 @@ def _top(name: str, own: bool) -> tuple[Path, ...]:
 
 @cache
 def file_of(module: str, own: str = "") -> Path | None:
-    """The source of a module that counts: of theorylab, of the top-level package `own`, or not
-    among the installed."""
+    """The source of a module that counts, or None.
+
+    A module counts that is of theorylab, of the top-level package `own`, or not among the
+    installed.
+    """
     top, *rest = module.split(".")
     for base in (ROOT,) if top == "theorylab" else _top(top, top == own):
         if base.is_file():
@@ -94,6 +105,7 @@ def file_of(module: str, own: str = "") -> Path | None:
 
 
 def is_package(path: Path) -> bool:
+    """Whether a source file is that of a package."""
     return path.name == "__init__.py"
 
 
@@ -157,8 +169,10 @@ def _scope(nodes: list[ast.stmt]) -> Iterator[ast.AST]:
 
 @cache
 def bindings(module: str, path: Path) -> tuple[Mapping[str, list[Binding]], tuple[str, ...]]:  # noqa: C901
-    """Name to the ways in which the module binds it at its top level, and the modules of its star
-    imports."""
+    """The ways in which a module binds each of its names, and the modules of its star imports.
+
+    Only names at its top level are looked at.
+    """
     found: defaultdict[str, list[Binding]] = defaultdict(list)
     stars = []
     for node in _scope(tree(path).body):
@@ -210,8 +224,10 @@ def acts(path: Path) -> bool:
 
 @cache
 def _chains(path: Path) -> Mapping[str, frozenset[Chain]]:
-    """Name to the chains of attributes that a file takes from it; `()` where it is used in another
-    way."""
+    """The chains of attributes that a file takes from each name.
+
+    A chain is `()` where the name is used in another way.
+    """
     found: defaultdict[str, set[Chain]] = defaultdict(set)
     inner: set[int] = set()
     for node in ast.walk(tree(path)):  # a chain comes before its parts
@@ -228,8 +244,10 @@ def _chains(path: Path) -> Mapping[str, frozenset[Chain]]:
 
 @cache
 def references(module: str, path: Path) -> frozenset[Reference]:
-    """Everything that a file imports, at its top or inside of a function, with what it takes from
-    it."""
+    """Everything that a file imports, with what it takes from it.
+
+    An import counts at the top and inside of a function.
+    """
     used = _chains(path)
     found: set[Reference] = set()
     for node in ast.walk(tree(path)):
@@ -254,8 +272,10 @@ def references(module: str, path: Path) -> frozenset[Reference]:
 
 
 def _dynamic(call: ast.Call, module: str, path: Path) -> set[Reference]:
-    """What `import_module(...)` and `__import__(...)` bring: the module named, or all that its name
-    may stand for."""
+    """What `import_module(...)` and `__import__(...)` bring.
+
+    That is the module named, or all that its name may stand for.
+    """
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name not in ("import_module", "__import__") or not call.args:
         return set()
@@ -278,8 +298,10 @@ def said(path: Path) -> bytes:
 
 
 def speech(node: ast.AST) -> bytes:
-    """A syntax tree as bytes that do not depend on the version of Python, nor on where in a file
-    the code stands."""
+    """A syntax tree as bytes.
+
+    They depend neither on the version of Python nor on where in a file the code stands.
+    """
     return "".join(_write(node)).encode(errors="surrogatepass")
 
 
@@ -323,8 +345,10 @@ def _undocumented(node: ast.AST, body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _joined(values: list[ast.expr]) -> Iterator[ast.expr]:
-    """The parts of an f-string, with neighbouring constants as one: versions of Python cut them
-    differently."""
+    """The parts of an f-string, with neighbouring constants as one.
+
+    Versions of Python cut them differently.
+    """
     text = ""
     for part in values:
         if isinstance(part, ast.Constant):

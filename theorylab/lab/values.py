@@ -11,8 +11,9 @@ _LARGEST = 2**63 - 1
 
 
 def require_like(name: str, value: Any, models: Sequence[Any]) -> None:
-    """Raise `InputError` unless `value` could stand where `models`, its values in the paper's
-    presets, stand.
+    """Raise `InputError` unless `value` could stand where `models` stand.
+
+    `models` are its values in the paper's presets.
 
     It must be of the same kind: a flag, a text, a list that is not empty of such elements, a
     dictionary with keys of theirs. A number is finite, whole where all of theirs are, and positive

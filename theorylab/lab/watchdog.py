@@ -17,8 +17,10 @@ T = TypeVar("T")
 
 
 def patience() -> float:
-    """Seconds after which a cell is asked where it stands: THEORYLAB_WATCHDOG, 600 without it, 0
-    for never."""
+    """Seconds after which a cell is asked where it stands.
+
+    THEORYLAB_WATCHDOG sets them: 600 without it, 0 for never.
+    """
     given = os.environ.get(VARIABLE, "")
     try:
         seconds = float(given) if given.strip() else DEFAULT
@@ -30,8 +32,9 @@ def patience() -> float:
 
 
 def watched(name: str, work: Callable[[], T]) -> T:
-    """Run `work`; every `patience()` seconds until it ends, name it and write all stacks to
-    standard error.
+    """Run `work` and say where it stands whenever it has run for a while.
+
+    Every `patience()` seconds until it ends, its name and all stacks go to standard error.
 
     The stacks are written by a thread of C, so that a computation that never gives the interpreter
     back is seen too; such a one cannot be told of by a thread of Python, and therefore its stack
@@ -69,8 +72,7 @@ def _armed(name: str, seconds: float) -> Iterator[None]:
                 print(
                     (
                         f"theorylab: {name} has been computing for {waited:g} s ({VARIABLE}); "
-                        f"where "
-                        f"it stands:"
+                        "where it stands:"
                     ),
                     file=stream,
                     flush=True,

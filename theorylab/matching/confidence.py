@@ -412,7 +412,7 @@ def typed(
         InputError: types that are no integers from 0, and as there.
     """
     row, col = _one_hot("types_row", types_row), _one_hot("types_col", types_col)
-    return Typed(row, col, _radius(len(row) + len(col), horizon, width), flag("clip", clip))  # type: ignore[arg-type]
+    return Typed(row, col, _radius(len(row) + len(col), horizon, width), flag("clip", clip))
 
 
 def linear(
@@ -463,4 +463,4 @@ def linear(
         -float(np.log((len(row) + len(col)) * horizon)),
         float(ridge),
         clip,
-    )  # type: ignore[arg-type]
+    )

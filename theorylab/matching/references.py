@@ -129,7 +129,7 @@ def ntu_milp(market: Market, row_to_col: np.ndarray) -> float:
     n, m = U.shape
     if n * m == 0:
         return 0.0
-    has_row, has_col = _nets(market, Outcome(row_to_col, np.zeros(n), np.zeros(m)))  # type: ignore[arg-type]
+    has_row, has_col = _nets(market, Outcome(row_to_col, np.zeros(n), np.zeros(m)))
     gain_row, gain_col = np.maximum(U - has_row[:, None], 0.0), np.maximum(V - has_col, 0.0)
     pick_row, pick_col = np.repeat(np.eye(n), m, axis=0), np.tile(np.eye(m), (n, 1))
     # s_i >= G_ij z_ij and s_j >= H_ij (1 - z_ij)

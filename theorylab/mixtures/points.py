@@ -191,7 +191,7 @@ def grouped(n_u: np.ndarray) -> np.ndarray:
 
     A group's points fill as many blocks. Gaps repeat one.
     """
-    groups, most = [], np.unique(blocks_of(n_u), return_counts=True)[1].max()  # type: ignore[call-overload]
+    groups, most = [], np.unique(blocks_of(n_u), return_counts=True)[1].max()
     width = TOGETHER if most > TOGETHER // 2 else TOGETHER // 2
     for blocks in np.unique(blocks_of(n_u)):
         members = np.flatnonzero(blocks_of(n_u) == blocks)

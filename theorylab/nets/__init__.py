@@ -12,6 +12,7 @@ from theorylab.nets.functional import count_parameters, functional, functional_t
 from theorylab.nets.losses import accuracy, cross_entropy, mse
 from theorylab.nets.mlp import MLP, NTKLinear
 from theorylab.nets.resnet import ResNet
+from theorylab.nets.resnet9 import ResNet9
 from theorylab.nets.runner import DivergenceError
 from theorylab.nets.transformer import Transformer
 
@@ -24,6 +25,7 @@ __all__ = [
     "Fit",
     "NTKLinear",
     "ResNet",
+    "ResNet9",
     "Transformer",
     "accuracy",
     "count_parameters",

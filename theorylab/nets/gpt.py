@@ -143,7 +143,8 @@ class GPT(Transformer):
         for i, block in enumerate(self.blocks):
             write = partial(_write, old=(cache.keys[i], cache.values[i]), at=at)
             x, _, k, v = self._block(block, x, write, mask)
-            keys.append(k), values.append(v)
+            keys.append(k)
+            values.append(v)
         return self._logits(x), Cache(jnp.stack(keys), jnp.stack(values), at + s)
 
     def _embedded(self, tokens: Any) -> Array:

@@ -40,24 +40,6 @@ PLANNED: Mapping[str, Planned] = MappingProxyType(
             "algorithm couples the records, so the guarantee of the algorithm alone is wrong. "
             "The paper bounds what it really is.",
         ),
-        "dp_online": Planned(
-            "On the Growth of Mistakes in Differentially Private Online Learning: A Lower "
-            "Bound Perspective",
-            "Without privacy the number of mistakes of an online learner need not grow with "
-            "the number of rounds. With differential privacy it must, as the logarithm, for "
-            "every learner of a wide class.",
-        ),
-        "corrective_unlearning": Planned(
-            "Corrective Machine Unlearning",
-            "Remove the effect of manipulated training data when only a part of it has been "
-            "found. Retraining without that part is not enough.",
-        ),
-        "certified_training": Planned(
-            "How Robust Accuracy Suffers from Certified Training with Convex Relaxations",
-            "Training with a provable certificate costs accuracy, standard and robust, "
-            "against adversarial training: the more so the more the perturbations align with "
-            "the signal and the smaller the margin.",
-        ),
         "semi_private": Planned(
             "PILLAR: How to Make Semi-Private Learning More Effective",
             "A little private labelled data and public unlabelled data: project the private "

@@ -1,5 +1,6 @@
-"""The house style: one look for every figure, safe for colour-blind readers, in print, and on light
-or dark pages.
+"""The house style: one look for every figure.
+
+It is safe for colour-blind readers, in print, and on light or dark pages.
 
 Colours are Okabe and Ito's ("Color Universal Design", 2008), ordered so that neighbours also differ
 in grey; every series differs in marker or dash as well, so no figure needs colour to be read.

@@ -1,5 +1,8 @@
-"""Writes one figure: light and dark PNG, PDF, the plotted numbers as CSV, and its provenance as
-JSON. Of these, CSV, JSON and the light PNG are worth keeping: the others follow from the CSV."""
+"""Writes one figure: pictures, the plotted numbers as CSV, and its provenance as JSON.
+
+The pictures are a light and a dark PNG and a PDF. CSV, JSON and the light PNG are worth keeping:
+the others follow from the CSV.
+"""
 
 import io
 from collections.abc import Callable, Mapping
@@ -83,8 +86,10 @@ def _render(figure: Figure, kind: str) -> bytes:
 
 
 def _palette(png: bytes) -> bytes:
-    """The picture with 256 colours in place of 16 million: a quarter of the bytes, and no
-    difference to the eye."""
+    """The picture with 256 colours in place of 16 million.
+
+    It has a quarter of the bytes, and the eye sees no difference.
+    """
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     few = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette = few.getpalette() or []

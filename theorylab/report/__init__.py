@@ -1,5 +1,7 @@
-"""The report: one static site of every paper, figure, number and claim, with the documentation; and
-the verdicts."""
+"""The report: one static site of every paper, figure, number and claim.
+
+The documentation is on it too. The package also makes the records of verdicts.
+"""
 
 from theorylab.report.charts import charts
 from theorylab.report.room import Room, Sources

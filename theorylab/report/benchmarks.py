@@ -17,8 +17,10 @@ _LONGEST = 90  # characters of a text in a table
 
 
 def benchmark_page(folder: Path) -> tuple[str, dict[str, list[Spec]]]:
-    """The Markdown of the benchmark page and its charts by name, from the JSON files that the
-    benchmarks wrote."""
+    """The Markdown of the benchmark page, and its charts by name.
+
+    Both follow from the JSON files that the benchmarks wrote.
+    """
     intro = (
         "Every figure stands beside a named peer that ran on the same machine. Times are by the "
         "wall clock unless a column says processor; a ratio above 1 means that theorylab is "
@@ -163,8 +165,11 @@ def _by_tool(row: Row) -> list[Row]:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, keys joined by dots; lists of records are left out. Two seconds
-    in a list are those of the clock and of the processor."""
+    """Nested dictionaries as one, with keys joined by dots.
+
+    Lists of records are left out. Two seconds in a list are those of the clock and of the
+    processor.
+    """
     found: dict[str, Any] = {}
     for key, item in value.items():
         if isinstance(item, dict):
@@ -187,8 +192,10 @@ def _as_ratio(row: Row) -> Row:
 
 # Columns
 def _columns(rows: Sequence[Row]) -> dict[str, Quantity | None]:
-    """Key to quantity, None for what names a row: its texts and its settings (whole numbers that
-    have no unit)."""
+    """The quantity of every key, None for what names a row.
+
+    Texts and settings (whole numbers without a unit) name a row.
+    """
     found: dict[str, Quantity | None] = {}
     for key in dict.fromkeys(k for r in rows for k in r):
         values = [r[key] for r in rows if r.get(key) is not None]
@@ -202,8 +209,10 @@ def _columns(rows: Sequence[Row]) -> dict[str, Quantity | None]:
 
 
 def _main(columns: Mapping[str, Quantity | None]) -> dict[str, Quantity | None]:
-    """What one looks at first: names, and times, rates and ratios by the clock; everything where
-    there is no such."""
+    """What one looks at first: names, and times, rates and ratios by the clock.
+
+    Everything, where there are none of these.
+    """
     chosen = {
         k: q
         for k, q in columns.items()

@@ -1,5 +1,4 @@
-"""The curves of a Matplotlib figure as Vega-Lite charts whose values can be read by hovering or
-tapping.
+"""The curves of a figure as Vega-Lite charts whose values can be read by hovering or tapping.
 
 Each panel becomes one chart. The numbers are taken from the drawn artists, and these were drawn
 from the CSV beside the picture, so picture, chart and CSV cannot disagree. What has no numbers
@@ -40,8 +39,7 @@ _PLOTTED = 4000  # above, a panel is left to the picture: a page must stay light
 
 
 def charts(figure: Figure) -> list[Spec]:
-    """Every panel that shows curves, points, bars or a heat map, as a Vega-Lite chart in short
-    form.
+    """Every panel that shows curves, points, bars or a heat map, as a short Vega-Lite chart.
 
     The page's script (`assets/report.js`) completes it: it unfolds `columns` to Vega-Lite's
     `datasets`, gives each layer the panel's `x` and `y` and a tooltip, and writes the legend
@@ -61,8 +59,10 @@ def _look(line: Line2D) -> tuple[str, str, str]:
 
 
 def _names(figure: Figure) -> Mapping[tuple[str, str, str], str]:
-    """How a line looks to what a legend calls it: a panel without a legend uses the names of its
-    neighbour."""
+    """What a legend calls each look of a line.
+
+    A panel without a legend uses the names of its neighbour.
+    """
     found: dict[tuple[str, str, str], str] = {}
     for axes in figure.axes:
         for line in axes.get_lines():
@@ -105,8 +105,10 @@ def _panel(axes: Axes, names: Mapping[tuple[str, str, str], str]) -> Spec | None
 
 
 def _shelve(columns: dict[str, Spec], values: Sequence[Mapping[str, Any]]) -> str:
-    """Keep records as columns (a constant one as its value) and return their name; equal records
-    share one."""
+    """Keep records as columns, and return their name.
+
+    A constant column is kept as its value; equal records share one name.
+    """
     packed: Spec = {k: [v[k] for v in values] for k in values[0]}
     packed = {
         k: v[0] if k in ("series", "colour") and len(set(v)) == 1 else v for k, v in packed.items()
@@ -167,8 +169,10 @@ def _colour(colour: Any) -> str:
 
 
 def _in_data(artist: Artist, axes: Axes) -> tuple[bool, bool]:
-    """Whether the coordinates of an artist are data, for x and for y (a line across the whole panel
-    has one)."""
+    """Whether the coordinates of an artist are data, for x and for y.
+
+    A line across the whole panel has one that is.
+    """
     in_x, in_y = artist.get_transform().contains_branch_seperately(axes.transData)
     return bool(in_x), bool(in_y)
 

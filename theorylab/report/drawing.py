@@ -1,5 +1,7 @@
-"""Everything that a page needs of one figure: numbers, pictures, charts, and the code that made
-them."""
+"""Everything that a page needs of one figure.
+
+That is numbers, pictures, charts, and the code that made them.
+"""
 
 import inspect
 import io
@@ -22,8 +24,10 @@ _SHOWN = 125  # pixels of the page an inch
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure on its page: where its numbers come from, how many panels can be hovered over, how
-    many rows its CSV has, why it is not there.
+    """One figure on its page.
+
+    It says where the numbers come from, how many panels can be hovered over, how many rows the CSV
+    has, and why the figure is not there.
 
     size: pixels on the page, width and height. pictures: the PNG of each file that `write_picture`
     is still to write.
@@ -39,12 +43,15 @@ class Drawing:
 
     @property
     def there(self) -> bool:
+        """Whether the page can show the figure."""
         return self.numbers.origin != "none" and not self.error
 
 
 def draw(figure: Figure, numbers: Numbers, target: Path) -> Drawing:
-    """Write `name.csv` and `name.js` (the charts) to `target`, and draw the two pictures that
-    belong there, all from the same numbers."""
+    """Write the numbers, the charts and the two pictures of a figure to `target`.
+
+    All are of the same numbers: `name.csv`, `name.js` (the charts) and the pictures beside them.
+    """
     if numbers.origin == "none":
         return Drawing(figure, numbers, error=numbers.fault)
     try:
@@ -90,8 +97,10 @@ def write_picture(path: Path, png: bytes) -> None:
 
 
 def source(function: Any) -> str:
-    """The code of a function, or of what a partial or a closure wraps; empty when Python cannot
-    tell."""
+    """The code of a function, or of what a partial or a closure wraps.
+
+    Empty when Python cannot tell.
+    """
     try:
         return inspect.getsource(getattr(function, "func", function))
     except (OSError, TypeError):

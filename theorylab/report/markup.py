@@ -41,6 +41,7 @@ def badge(status: str, text: str = "") -> Raw:
 
 
 def link(target: str, text: str) -> Raw:
+    """A link to a page or a place on one."""
     return Raw(f'<a href="{escape(target, quote=True)}">{escape(text)}</a>', text)
 
 
@@ -64,8 +65,11 @@ def whole(text: str, key: str = "") -> Raw:
 
 
 def cell(value: Any, label: str = "") -> str:
-    """One cell of a table, which says its column's name where a narrow screen shows it as a card.
-    A number is shown short and sorted by its value."""
+    """One cell of a table.
+
+    It says its column's name where a narrow screen shows it as a card. A number is shown short and
+    sorted by its value.
+    """
     named = f' data-label="{escape(label, quote=True)}"' if label else ""
     if isinstance(value, Raw):
         key = (
@@ -92,8 +96,10 @@ def table(
     kind: str = "",
     heard: bool = False,
 ) -> str:
-    """A table that sorts by a click or the Enter key on a column's head. On a narrow screen it
-    scrolls sideways; of the kind "tl-cards" every row becomes a card there instead.
+    """A table that sorts by a click or the Enter key on a column's head.
+
+    On a narrow screen it scrolls sideways; of the kind "tl-cards" every row becomes a card there
+    instead.
 
     heard: the caption is for screen readers alone, as the heading above says the same.
     """

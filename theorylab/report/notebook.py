@@ -50,8 +50,10 @@ def _field(value: Any) -> tuple[str, str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Show the dataclasses of the numerical packages by `describe`, unless they have a display of
-    their own."""
+    """Show the dataclasses of the numerical packages by `describe`.
+
+    Those that have a display of their own keep it.
+    """
     html = shell.display_formatter.formatters["text/html"]
     for package in PACKAGES:
         module = getattr(theorylab, package)

@@ -38,8 +38,10 @@ class Numbers:
 
 
 def numbers_of(stock: Stock, figure: Figure, gallery: Path) -> Numbers:
-    """The numbers of a figure from the store or from the gallery; of origin "none" where neither
-    has them."""
+    """The numbers of a figure from the store or from the gallery.
+
+    Their origin is "none" where neither has them.
+    """
     state, fault = stock.state(figure.needs), ""
     if state == "fresh":
         return _from_store(stock, figure)
@@ -71,8 +73,11 @@ def _gallery_first(state: State, kept: Kept) -> bool:
 
 @dataclass(frozen=True)
 class Judged:
-    """The verdicts of a paper as a record, what the gallery says of how it was made (empty where it
-    has none), and what of the gallery is damaged."""
+    """The verdicts of a paper as a record.
+
+    Beside it: what the gallery says of how it was made (empty where it has none), and what of the
+    gallery is damaged.
+    """
 
     record: Record
     kept: Record

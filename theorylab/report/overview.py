@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from theorylab.lab import provenance
-from theorylab.lab.claim import FAILING
+from theorylab.lab.outcomes import FAILING
 from theorylab.report.markup import badge, facts, link, prose, rich, table
 from theorylab.report.room import Room
 
@@ -81,8 +81,8 @@ def summary(titles: Mapping[str, str], rooms: Mapping[str, Room]) -> str:
     failing = sorted(slug for slug, room in rooms.items() if room.failing)
     totals: Counter[str] = sum((room.tally for room in rooms.values()), start=Counter())
     said = (
-        f"{len(rooms)} of {len(titles)} papers implemented. Claims: {totals['holds']} hold "
-        f"with controls rejected"
+        f"{len(rooms)} of {len(titles)} papers implemented. Claims: {totals['holds']} hold with "
+        "controls rejected"
     )
     said += (
         f", {totals['finding']} do not reproduce and are told as findings"

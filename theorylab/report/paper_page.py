@@ -1,11 +1,13 @@
-"""The page of one paper: what it says, its figures, its claims with their controls, what is left
-out."""
+"""The page of one paper.
+
+What it says, its figures, its claims with their controls, and what is left out.
+"""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from theorylab.lab.claim import FAMILY_LEVEL
+from theorylab.lab.evidence import FAMILY_LEVEL
 from theorylab.lab.paper import STATUS_MEANING
 from theorylab.lab.replication_file import alone_text, held_text, standing
 from theorylab.papers.planned import PLANNED
@@ -181,8 +183,8 @@ def _claims(room: Room) -> str:
         "same bounds, and must be rejected."
     )
     rules = (
-        "A claim whose control is accepted counts as failed. Undecided: an interval reaches over a "
-        "bound, so that other seeds might decide otherwise. The intervals of a claim hold at "
+        "A claim whose control is accepted counts as failed. Undecided: an interval reaches over "
+        "a bound, so that other seeds might decide otherwise. The intervals of a claim hold at "
         f"{1 - FAMILY_LEVEL:.0%} all together. Held k of R: at so many of R base seeds that no "
         "bound was chosen at, the measured numbers lay within their bounds; the verdict is then "
         "that of all base seeds."

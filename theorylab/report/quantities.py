@@ -1,5 +1,6 @@
-"""What the keys of a benchmark's record mean: a name for the reader, a unit, and what kind of
-number it is.
+"""What the keys of a benchmark's record mean.
+
+Each has a name for the reader, a unit, and the kind of number that it is.
 
 The scripts name their numbers as `ours_wall_s`, `peak_gb` or `instances_per_cpu_s`.
 """
@@ -31,8 +32,11 @@ _WORDS = {"ours": "theorylab", "compile": "compiling", "rss": "memory", "needs":
 
 @dataclass(frozen=True)
 class Quantity:
-    """A column of numbers: `unit` is empty for a pure number, `processor` says that it is time of
-    the processor and not by the clock."""
+    """A column of numbers.
+
+    `unit` is empty for a pure number; `processor` says that it is time of the processor and not by
+    the clock.
+    """
 
     name: str
     unit: str

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import theorylab
-from theorylab.lab.claim import FAILING
 from theorylab.lab.experiment import Preset
+from theorylab.lab.outcomes import FAILING
 from theorylab.lab.paper import Paper
 from theorylab.lab.replication_file import standing
 from theorylab.lab.store import Store
@@ -57,10 +57,12 @@ class Room:
 
     @property
     def claims(self) -> Sequence[Record]:
+        """The records of the claims, in the order of the paper."""
         return self.judged.record["claims"]
 
     @property
     def tally(self) -> Counter[str]:
+        """How many claims have which verdict."""
         return Counter(standing(c) for c in self.claims)
 
     @property
@@ -79,6 +81,7 @@ class Room:
 
     @property
     def failing(self) -> bool:
+        """Whether a claim of the paper fails."""
         return any(s in FAILING for s in self.tally)
 
     @property
@@ -95,8 +98,10 @@ class Room:
 
     @property
     def origins(self) -> dict[Origin, tuple[int, int]]:
-        """How many figures and claims come from where; a claim that is not judged comes from
-        nowhere and is not counted."""
+        """How many figures and claims come from where.
+
+        A claim that is not judged comes from nowhere and is not counted.
+        """
         drawn = Counter(d.numbers.origin if d.there else "none" for d in self.drawings)
         claims = Counter(c["origin"] for c in self.claims if c["status"] != "skipped")
         names: tuple[Origin, ...] = ("store", "gallery", "none")

@@ -1,5 +1,6 @@
-"""Builds the static site: pages from the store and the registry, the documentation around them,
-Zensical to render.
+"""Builds the static site.
+
+Pages come from the store and the registry, with the documentation around them; Zensical renders.
 
 Zensical makes the pages, mkdocstrings the reference, Vega-Lite (from vl-convert) the charts.
 Nothing is loaded from a network when the site is read; a browser can open it from the disk.
@@ -99,8 +100,9 @@ def build(
     reference: bool = True,
     command: str = "theorylab report",
 ) -> Site:
-    """Build the site into `out`, replacing an earlier one. Raises `InputError` for a folder of
-    something else.
+    """Build the site into `out`, replacing an earlier one.
+
+    Raises `InputError` for a folder of something else.
 
     reference: add the reference of the Python packages, made from their docstrings.
     """
@@ -140,8 +142,10 @@ def _clear(out: Path) -> None:
 
 
 def _vega(path: Path) -> None:
-    """Vega, Vega-Lite and Vega-Embed as one script, made once by vl-convert and kept in the user's
-    cache."""
+    """Vega, Vega-Lite and Vega-Embed as one script.
+
+    It is made once by vl-convert and kept in the user's cache.
+    """
     import pooch
     import vl_convert
 
@@ -220,8 +224,10 @@ def _run_zensical(work: Path) -> None:
 
 
 def _finish(site: Path) -> None:
-    """Point the one remote script (search without a server) to our copy of it, and sign the
-    folder."""
+    """Point the one remote script to our copy of it, and sign the folder.
+
+    The script searches without a server.
+    """
     for page in site.rglob("*.html"):
         text = page.read_text()
         up = "../" * (len(page.relative_to(site).parts) - 1) or "./"

@@ -1,5 +1,4 @@
-"""What a store holds of a paper: results of today's code, results of older code, and what is
-missing.
+"""What a store holds of a paper: results of today's code and of older code, and what is missing.
 
 Nothing is computed here. A result that was made by other code than today's is shown, never hidden,
 and marked stale.
@@ -82,8 +81,10 @@ def _read(store: Store, paper: str, experiment: str, key: str) -> Row | None:
 
 
 def _newest(folder: Path) -> Mapping[str, Path]:
-    """Cell to its newest result file, whatever code made it; only the first lines of the files are
-    read."""
+    """The newest result file of every cell, whatever code made it.
+
+    Only the first lines of the files are read.
+    """
     found = {}
     for path in sorted(folder.glob("*.result"), key=lambda p: p.stat().st_mtime):
         try:

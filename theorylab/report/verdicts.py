@@ -19,9 +19,10 @@ from filelock import FileLock
 from theorylab.errors import InputError
 from theorylab.files import intact_record, read_text, seal_record, write_atomically
 from theorylab.lab import provenance
-from theorylab.lab.claim import FAILING, Claim, Verdict
+from theorylab.lab.claim import Claim, Verdict
 from theorylab.lab.experiment import Preset, Results
 from theorylab.lab.fingerprint import fingerprint
+from theorylab.lab.outcomes import FAILING
 from theorylab.lab.paper import Paper
 from theorylab.lab.replication_file import alone_text, held_text, standing
 from theorylab.lab.runner import Runner, check_data, total_seconds
@@ -71,12 +72,15 @@ class Line:
 
     @property
     def failed(self) -> bool:
+        """Whether the claim must be mended."""
         return self.status in FAILING
 
 
 def code_of_room(paper: Paper, preset: Preset) -> str:
-    """A digest of all that a verdict follows from: the code of the whole room and what it reaches,
-    preset and seed."""
+    """A digest of all that a verdict follows from.
+
+    That is the code of the whole room and what it reaches, the preset and the seed.
+    """
     code = fingerprint(f"theorylab.papers.{paper.slug}")
     # a paper of the user's own: the code of its parts
     if find_spec(f"theorylab.papers.{paper.slug}") is None:
@@ -131,8 +135,9 @@ def record_of(
 
 
 def write_records(path: Path, records: Mapping[str, Record], *, keep: bool = False) -> None:
-    """Write records of papers to a file, atomically; `keep`: papers that the file has beside these
-    stay in it.
+    """Write the records of papers to a file, atomically.
+
+    With `keep`, papers that the file has beside these stay in it.
 
     A file that is damaged, or of an older version, gives nothing to keep. Two processes may write
     to the same file.
@@ -148,8 +153,10 @@ def write_records(path: Path, records: Mapping[str, Record], *, keep: bool = Fal
 
 
 def read_records(path: Path) -> Mapping[str, Record]:
-    """Paper to record. Raises `InputError` when the file is not what `verify` wrote, to the last
-    bit."""
+    """The record of every paper in a file of verdicts.
+
+    Raises `InputError` when the file is not what `verify` wrote, to the last bit.
+    """
     text = read_text(path, "the JSON that an earlier `theorylab verify` wrote")
     try:
         content = json.loads(text)
@@ -159,15 +166,13 @@ def read_records(path: Path) -> Mapping[str, Record]:
         "theorylab-verdicts-"
     ):
         raise InputError(
-            f"{path} is not a file of verdicts, or damaged; give the JSON that `theorylab "
-            f"verify` "
-            f"wrote"
+            f"{path} is not a file of verdicts, or damaged; give the JSON that `theorylab verify` "
+            "wrote"
         )
     if content["format"] != FORMAT:
         raise InputError(
-            f"{path} was written by another version; give the JSON that this `theorylab "
-            f"verify` "
-            f"wrote"
+            f"{path} was written by another version; give the JSON that this `theorylab verify` "
+            "wrote"
         )
     if not intact_record(content):
         raise InputError(f"{path} is damaged: its checksum is wrong; judge again without it")
@@ -223,8 +228,10 @@ _TOLD = 3  # measurements that are told of one claim
 
 
 def _why(c: Mapping[str, Any], tight: Mapping[str, Any] | None, remark: str) -> str:
-    """What decided over a claim that does not simply hold, and what this run alone says where that
-    is another."""
+    """What decided over a claim that does not simply hold.
+
+    Also what this run alone says, where that is another.
+    """
     parts, status = [alone_text(c)], standing(c)
     if status == "finding":
         parts += [tight["label"] if tight else "", remark]
@@ -258,8 +265,10 @@ def margin(e: Mapping[str, Any]) -> float:
 
 
 def relative_margin(e: Mapping[str, Any]) -> float:
-    """The margin in units of the bounds, to compare evidence of different sizes; what is violated
-    comes first."""
+    """The margin in units of the bounds, to compare evidence of different sizes.
+
+    What is violated comes first.
+    """
     low, high, gap = _number(e["low"], -math.inf), _number(e["high"], math.inf), margin(e)
     width = high - low
     finite = [abs(b) for b in (low, high) if math.isfinite(b)]

@@ -267,5 +267,5 @@ def _means(grammar: Grammar) -> tuple[int, list[str], np.ndarray]:
     for name, rows in grammar.rules:
         for row in rows:
             for s in row:
-                M[index[name], index.get(s, s)] += 1 / len(rows)  # type: ignore[arg-type, call-overload]
+                M[index[name], index.get(s, s)] += 1 / len(rows)
     return K, names, M

@@ -80,7 +80,8 @@ def auroc(
         InputError: shapes that do not fit, or a class without weight.
     """
     scores = np.asarray(checks.finite("scores", scores, ndim=1), float)
-    positive = np.asarray(checks.within("positive", positive, 0, 1, shape=scores.shape), float)
+    positive = np.asarray(checks.within("positive", positive, 0, 1, ndim=1), float)
+    checks.same_length(scores=scores, positive=positive)
     one = positive if positive_weights is None else positive_weights
     other = 1 - positive if negative_weights is None else negative_weights
     one = np.asarray(checks.nonnegative("positive_weights", one, shape=scores.shape), float)

@@ -93,13 +93,13 @@ def next_tokens(
     return x, Targets(y, jnp.broadcast_to(weights, y.shape))
 
 
-def sequence_nll(logits: Float[Array, "*n t v"], targets: Any) -> Float[Array, "*n"]:
+def sequence_nll(outputs: Float[Array, "*n t v"], targets: Any) -> Float[Array, "*n"]:
     """Negative log likelihood of each sequence, divided by its number of positions.
 
     The divisor is t, whatever the weights are: a constant, and not the number of predicted tokens.
 
     Args:
-        logits: (*n, t, v).
+        outputs: (*n, t, v) logits.
         targets: `Targets` or `PairTargets` of the same shape.
 
     Returns:
@@ -108,7 +108,7 @@ def sequence_nll(logits: Float[Array, "*n t v"], targets: Any) -> Float[Array, "
     Raises:
         InputError: shapes that do not fit.
     """
-    return (_token_losses(logits, targets)).sum(-1) / logits.shape[-2]
+    return _token_losses(outputs, targets).sum(-1) / outputs.shape[-2]
 
 
 def sft_loss(outputs: Float[Array, "n t v"], targets: Targets) -> Float[Array, " n"]:
@@ -324,7 +324,7 @@ def _token_losses(logits: Any, targets: Any) -> Array:
         "targets", targets, (Targets, PairTargets), "Targets, as next_tokens or pair gives,"
     )
     want = (*targets.tokens.shape, None)
-    logits = checks.real("outputs", logits, shape=want)
+    logits = checks.finite("outputs", logits, shape=want)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets.tokens)
     return losses * targets.weights
 

@@ -88,7 +88,7 @@ def is_unsafe(
         InputError: operators, kinds or branches out of range, shapes that do not fit.
     """
     kinds = jnp.asarray(checks.within("kinds", kinds, 0, 2, whole=True, ndim=1))
-    used = _whole("operators", operators, len(kinds) - 1, 2)
+    used = _chosen(operators, kinds=kinds)
     branch = _whole("branch", branch, 1, 1)
     checks.same_length(operators=used, branch=branch)
     kind = kinds[used]
@@ -112,7 +112,7 @@ def execute(
         InputError: maps that are no bijections, operators or letters out of range.
     """
     maps = jnp.asarray(bijections("maps", maps))
-    used = _whole("operators", operators, maps.shape[0] - 1, 2)
+    used = _chosen(operators, maps=maps)
     text = _whole("text", text, maps.shape[1] - 1, 2, low=-1)
     checks.same_length(operators=used, text=text)
     out = text
@@ -136,3 +136,15 @@ def _whole(name: str, value: Any, high: int, ndim: int, low: int = 0) -> Array:
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise InputError(f"{name} has dtype {array.dtype}; integers are needed")
     return array
+
+
+def _chosen(operators: Any, **table: Array) -> Array:
+    """Operators (n, s) that index the rows of the one table given."""
+    ((name, rows),) = table.items()
+    used = _whole("operators", operators, jnp.iinfo(jnp.int32).max, 2)
+    if not is_traced(used) and used.size and int(used.max()) >= len(rows):
+        raise InputError(
+            f"operators holds {int(used.max())}, {name} has {len(rows)} rows; "
+            f"operators below that number are needed"
+        )
+    return used

@@ -199,6 +199,7 @@ def _layout(
         """The row with each text's own values from its own start on."""
         inside = (place >= start) & (place < start + L)
         index = jnp.clip(place - start, 0, width - 1)
+        index = jnp.broadcast_to(index, row.shape)
         return jnp.where(inside, jnp.take_along_axis(values, index, 1), row)
 
     row = jnp.full((L.shape[0], length), PAD).at[:, 0].set(BOS).at[:, 5].set(SOT)

@@ -141,7 +141,7 @@ def _tables(grammar: Grammar) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     for name, rows in grammar.rules:
         ways[index[name]] = len(rows)
         for i, row in enumerate(rows):
-            children[index[name], i, : len(row)] = [index.get(s, s) for s in row]  # type: ignore[arg-type]
+            children[index[name], i, : len(row)] = [index.get(s, s) for s in row]
             sizes[index[name], i] = len(row)
     return children, sizes, ways, index[grammar.root]
 

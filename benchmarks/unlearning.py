@@ -1,0 +1,197 @@
+"""Importances of ResNet-9, a whole SSD grid and a sweep over identified shares:
+`python benchmarks/unlearning.py --torch /tmp/torch/bin/python`.
+
+Prints a Markdown table and writes benchmarks/results/unlearning-<device>.json. The peer is PyTorch
+in the way of the official SSD code: a backward pass a batch, which for single samples means one a
+sample. Both sides take turns on the same cores, minima of several runs are taken, and process CPU
+time stands beside wall time: other work on the machine only ever adds. Compilation is reported
+apart. The sweep has no peer but ourselves: one compiled program for all shares, against programs
+whose shapes depend on how many samples are left, which is what dropping the samples comes to.
+"""
+
+import argparse
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from record import keep
+
+from theorylab import unlearning as u
+from theorylab.nets import MLP
+from theorylab.nets.resnet9 import ResNet9
+
+KEY = jax.random.key(0)
+# (name, width, side, samples for single-sample importances and batch means)
+SIZES = (
+    ("ResNet-9, width 16, 16 x 16", 16, 16, 256),
+    ("ResNet-9, width 64, 32 x 32", 64, 32, 64),
+)
+BATCH, TESTS, PAIRS, CHUNK = 64, 64, 50, 32
+GAMMAS = (0.1, 0.25, 0.5, 0.75, 1.0)
+
+
+def timed(call: Callable[[], Any], repeats: int) -> dict[str, float]:
+    """Least wall and CPU seconds, and what the first call took beyond that: compilation."""
+    first = time.perf_counter()
+    jax.block_until_ready(call())
+    first = time.perf_counter() - first
+    walls, cpus = [], []
+    for _ in range(repeats):
+        wall, cpu = time.perf_counter(), time.process_time()
+        jax.block_until_ready(call())
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return {"wall": min(walls), "cpu": min(cpus), "compilation": first - min(walls)}
+
+
+def resnet(width: int, side: int, samples: int) -> tuple[u.Network, u.Model, u.TrainingSet]:
+    net = u.network(lambda rngs: ResNet9(10, width=width, rngs=rngs))
+    x = np.random.default_rng(0).normal(size=(samples, side, side, 3)).astype(np.float32)
+    data = u.manipulate(x, np.arange(samples) % 10, u.BackdoorPatch(2, 3.0), 4, key=KEY)
+    return net, net.init(KEY), data
+
+
+def importances(width: int, side: int, samples: int, repeats: int) -> dict[str, Any]:
+    net, model, data = resnet(width, side, samples)
+    every = np.ones(samples, bool)
+
+    def take(**options: Any) -> Callable[[], Any]:
+        return lambda: u.gradient_importance(net, model, data, every, chunk=CHUNK, **options)
+
+    return {
+        "single samples": timed(take(batch_size=1), repeats),
+        "single samples, vmap(grad)": timed(take(batch_size=1, structured=False), repeats),
+        "batch means": timed(take(batch_size=BATCH), repeats),
+        "grid": timed(ssd_grid(net, model, data), repeats),
+    }
+
+
+def ssd_grid(net: u.Network, model: u.Model, data: u.TrainingSet) -> Callable[[], Any]:
+    """All pairs on cached importances, and predictions of every dampened model."""
+    mask = np.arange(len(data.y)) < 8
+    important, rest = (
+        u.gradient_importance(net, model, data, m, batch_size=8) for m in (mask, mask)
+    )
+    pairs = [(10.0 ** (i % 7 - 1), 10.0 ** (i % 5 - 2)) for i in range(PAIRS)]
+    tests = jnp.asarray(
+        np.random.default_rng(1).normal(size=(TESTS, *data.x.shape[1:])).astype(np.float32)
+    )
+
+    @jax.jit
+    def one(alpha: jax.Array, lam: jax.Array) -> jax.Array:
+        params = u.selective_synaptic_dampening(model.params, important, rest, alpha=alpha, lam=lam)
+        return net.logits(u.Model(params, model.state), tests).argmax(-1)
+
+    if jax.default_backend() == "cpu":  # batched weights would make grouped convolutions
+        return lambda: [one(alpha, lam) for alpha, lam in pairs]
+    table = jnp.asarray(pairs)
+    return lambda: jax.vmap(one)(table[:, 0], table[:, 1])
+
+
+def peer(python: str, width: int, side: int, samples: int, repeats: int) -> dict[str, Any]:
+    options = {
+        "width": width,
+        "side": side,
+        "samples": samples,
+        "batch": BATCH,
+        "tests": TESTS,
+        "repeats": repeats,
+        "pairs": PAIRS,
+    }
+    arguments = [part for name, v in options.items() for part in (f"--{name}", str(v))]
+    script = Path(__file__).with_name("unlearning_torch.py")
+    out = subprocess.run(
+        [python, str(script), *arguments], check=True, capture_output=True, text=True
+    )
+    return json.loads(out.stdout.splitlines()[-1])
+
+
+def sweep(repeats: int) -> dict[str, Any]:
+    """Fine-tuning of an MLP at five shares, six seeds each: 30 runs of 500 steps."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(1300, 8, 8)).astype(np.float32)
+    data = u.manipulate(x, rng.integers(0, 10, 1300), u.BackdoorPatch(2, 1.0), 28, key=KEY)
+    net = u.network(lambda rngs: MLP((64, 128, 128, 10), rngs=rngs))
+    models = jax.vmap(net.init)(jax.random.split(KEY, 6))
+    forgets = jnp.stack([u.identified_subset(data.manipulated, g, key=KEY) for g in GAMMAS])
+    keys = jax.random.split(KEY, (6, len(GAMMAS)))
+    budget = u.Budget(500)
+
+    def run(model: u.Model, forget: jax.Array, key: jax.Array) -> u.Model:
+        return u.fine_tune(net, data, model, forget, budget, key=key)
+
+    together = jax.jit(jax.vmap(jax.vmap(run, (None, 0, 0)), (0, None, 0)))
+    one = timed(lambda: together(models, forgets, keys), repeats)
+
+    def by_shape() -> Any:
+        """A training set a share: the identified samples are cut out, so every share has its own
+        shapes, and the program of every share is compiled."""
+        out = []
+        for g in range(len(GAMMAS)):
+            rows = np.flatnonzero(~np.asarray(forgets[g]))
+            cut = u.TrainingSet(
+                data.x[rows],
+                data.y[rows],
+                data.clean[rows],
+                data.manipulated[rows],
+                data.patched[rows],
+                data.trigger,
+            )
+            none = jnp.zeros(len(rows), bool)
+            out += [
+                u.fine_tune(
+                    net,
+                    cut,
+                    jax.tree.map(lambda a, s=s: a[s], models),
+                    none,
+                    budget,
+                    key=keys[s, g],
+                )
+                for s in range(6)
+            ]
+        return out
+
+    each = timed(by_shape, repeats)
+    return {"one program": one, "a program a share, runs one by one": each}
+
+
+def row(name: str, what: str, ours: float, theirs: float, unit: float) -> str:
+    return f"| {name} | {what} | {unit / ours:.4g} | {unit / theirs:.4g} | {theirs / ours:.2f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--torch", default="/tmp/torch/bin/python", help="Python that has PyTorch")
+    parser.add_argument("--repeats", type=int, default=5)
+    a = parser.parse_args()
+    found: dict[str, Any] = {}
+    lines = ["| what | semantics | ours, per s | PyTorch, per s | ratio |", "|---|---|---|---|---|"]
+    for name, width, side, samples in SIZES:
+        mine = importances(width, side, samples, a.repeats)
+        theirs = peer(a.torch, width, side, samples, a.repeats)
+        found[name] = {"samples": samples, "ours": mine, "torch": theirs}
+        for what in ("single samples", "batch means", "grid"):
+            unit = PAIRS if what == "grid" else samples
+            lines.append(row(name, what, mine[what]["wall"], theirs[what]["wall"], unit))
+        naive = mine["single samples, vmap(grad)"]["wall"]
+        ratio = naive / mine["single samples"]["wall"]
+        lines.append(f"| {name} | structured over vmap(grad) | | | {ratio:.2f} |")
+    found["sweep"] = sweep(a.repeats)
+    for name, times in found["sweep"].items():
+        lines.append(
+            f"| 30 fine-tunings, {name} | {times['wall']:.2f} s, compilation "
+            f"{times['compilation']:.1f} s | | | |"
+        )
+    print("\n".join(lines))
+    options = vars(a) | {"batch": BATCH, "tests": TESTS, "pairs": PAIRS, "chunk": CHUNK}
+    keep("unlearning", options, "flax", **found)
+
+
+if __name__ == "__main__":
+    main()

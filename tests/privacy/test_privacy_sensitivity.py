@@ -1,0 +1,109 @@
+"""Bounds on sensitivities: never exceeded by the adversaries, attained where they say so."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from theorylab.errors import InputError
+from theorylab.privacy import sensitivity, worst_case
+from theorylab.privacy import worst_case_spectral as spectral
+from theorylab.privacy import worst_case_studies as studies
+
+# study, and the part of its bound that a search of some thousand pairs reaches at least
+STUDIES = {
+    "mean imputation": (studies.mean_imputation_study, 0.999),
+    "median imputation": (studies.median_imputation_study, 0.999),
+    "trimmed mean imputation": (studies.trimmed_mean_imputation_study, 0.98),
+    "regression imputation": (studies.regression_imputation_study, 0.1),
+    "quantization": (studies.quantization_study, 0.99),
+    "dropping duplicates": (studies.dropping_study, 0.5),
+    "keeping one": (studies.keeping_one_study, 0.99),
+    "keeping one, in order": (lambda: studies.keeping_one_study(order_matters=True), 0.8),
+    "projection": (spectral.projection_study, 0.999),
+    "projection, four dimensions": (lambda: spectral.projection_study(d=4, rank=2), 0.5),
+    "projection, centred covariance": (
+        lambda: spectral.projection_study(centre="covariance"),
+        0.3,
+    ),
+    "projection, centred records": (lambda: spectral.projection_study(centre="records"), 0.1),
+    "reduction": (spectral.reduction_study, 0.5),
+    "scaling": (spectral.scaling_study, 0.3),
+}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_neighbours_exceed_the_bound_and_some_come_close(name):
+    build, reached = STUDIES[name]
+    found = worst_case.search_neighbours(build(), pairs=3000, key=jax.random.key(1))
+    assert found.violations == 0 and found.inside > 1000
+    assert reached <= found.largest_ratio <= 1 + 1e-9
+    assert (~((found.first == found.second) | np.isnan(found.first + found.second))).any(
+        1
+    ).sum() <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_neighbours_of_a_hundred_thousand_exceed_the_bound(name):
+    build, reached = STUDIES[name]
+    found = worst_case.search_neighbours(build(), pairs=100_000, key=jax.random.key(2))
+    assert found.violations == 0 and found.largest_ratio >= reached
+
+
+@pytest.mark.parametrize("name", ["mean imputation", "quantization", "projection"])
+def test_a_bound_that_is_a_tenth_too_small_is_refuted(name):
+    study = STUDIES[name][0]()
+    small = dataclasses.replace(study, bound=lambda a, b: 0.9 * study.bound(a, b))
+    found = worst_case.search_neighbours(small, pairs=2000, key=jax.random.key(1))
+    assert found.violations > 0
+
+
+@pytest.mark.parametrize("n", [10, 1000])
+def test_projection_turns_exactly_as_far_as_its_bound(n):
+    base = np.diag([0.6, 0.4]) * (n - 1) / n
+    pair = [np.array([1.0, s]) / np.sqrt(2) for s in (1, -1)]
+    values, vectors = zip(*(np.linalg.eigh(base + np.outer(x, x) / n) for x in pair), strict=True)
+    first, second = (np.outer(v[:, 1], v[:, 1]) for v in vectors)
+    gap = min(v[1] - v[0] for v in values)
+    turned = np.linalg.norm(first - second, 2)
+    bound = sensitivity.pca_projection(n, eigengap=gap)
+    assert turned == pytest.approx(bound.each, rel=1e-9)
+
+
+def test_totals_are_those_of_the_text():
+    assert sensitivity.mean_imputation(10, missing=4).total == pytest.approx(8 / 6)
+    assert sensitivity.median_imputation(10, missing=4, gap=0.1).total == pytest.approx(0.4)
+    trimmed = sensitivity.trimmed_mean_imputation(10, missing=2, trimmed=0)
+    assert trimmed == sensitivity.mean_imputation(10, missing=2)
+    assert sensitivity.pca_projection(10**7, eigengap=0.2).total == pytest.approx(5, rel=1e-6)
+    centred = sensitivity.pca_projection(10**7, eigengap=0.2, centre="records")
+    assert centred.total == pytest.approx(42, rel=1e-6)
+    assert sensitivity.deduplication_keeping_one(9, diameter=0.1).total == 0.1
+    assert sensitivity.standard_scaling(10**6, min_std=0.5).total == pytest.approx(12)
+
+
+def test_reduction_costs_hardly_more_than_projection_when_there_are_many_records():
+    for n, most in ((100, 1.006), (10_000, 1.000001)):
+        project = sensitivity.pca_projection(n, eigengap=0.1).total
+        reduce = sensitivity.pca_reduction(n, eigengap=0.1).total
+        assert project <= reduce <= most * project
+    assert sensitivity.pca_reduction(5, eigengap=0.2).each == pytest.approx(np.sqrt(2))
+
+
+def test_the_length_of_a_ridge_fit_is_within_the_length_its_sensitivity_uses():
+    rng = np.random.default_rng(3)
+    for penalty in (0.01, 0.1, 1.0):
+        bound = sensitivity.regression_imputation(20, missing=1, penalty=penalty).each
+        length = bound * 20 * penalty / 2 - 1
+        for _ in range(200):
+            z = rng.normal(size=(20, 2)) * [1, rng.random()]
+            z /= np.linalg.norm(z, axis=1, keepdims=True) * (1 + 5 * rng.random())
+            theta = np.linalg.solve(z.T @ z + 20 * penalty * np.eye(2), z.T @ np.sign(z[:, 0]))
+            assert np.linalg.norm(theta) <= length
+
+
+def test_a_total_that_no_movement_adds_up_to_is_refused():
+    with pytest.raises(InputError, match=r"total = 5; at most records \* each = 3"):
+        sensitivity.Sensitivity(3, 1.0, 5.0)

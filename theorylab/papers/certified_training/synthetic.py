@@ -1,0 +1,110 @@
+"""Cells on synthetic data: grids of radii and learning rates trained side by side, on concentric
+spheres or a linear signal with noise."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from theorylab.robustness.evaluation import errors_of_many
+from theorylab.robustness.networks import dense_network, dense_params
+from theorylab.robustness.objectives import Recipe
+from theorylab.robustness.samples import concentric_spheres, linear_signal
+from theorylab.robustness.schedules import Schedule
+from theorylab.robustness.threats import LineUnion, LpBall, Threat
+from theorylab.robustness.training import Watch, train_robust_many
+
+
+def _threat(kind: str, d: int, seed: int) -> Threat:
+    """ "l2", "linf", "signal" (the first axis), or "lines k" (the first k of a random basis)."""
+    if kind in ("l2", "linf"):
+        return LpBall(1.0, 2 if kind == "l2" else np.inf)
+    if kind == "signal":
+        return LineUnion(1.0, jnp.eye(d)[:1])
+    basis = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0]
+    return LineUnion(1.0, jnp.asarray(basis[: int(kind.split()[1])], jnp.float32))
+
+
+def grid(  # noqa: PLR0913
+    data: str,
+    threat: str,
+    recipe: str,
+    points: list[list[float]],
+    rates: list[float],
+    d: int,
+    n: int,
+    test: int,
+    epochs: int,
+    momentum: float,
+    attack: list[int],
+    seed: int,
+    alpha_mode: str | None = None,
+    width: int = 100,
+    history: bool = False,
+) -> Mapping[str, Any]:
+    """Arrays (points, rates) of networks with one hidden layer, trained with whole batches.
+
+    points: [inner radius, outer radius, eps] on spheres, [gamma, eps] on the linear signal.
+    Standard and robust test errors, the training error, shares of unstable neurons at the end and
+    summed over epochs, and the cosine of attack and signal.
+    """
+    key = jax.random.key(seed)
+    samples = [_samples(data, p, key, n, test, d) for p in points]
+    jobs = [(i, rate) for i in range(len(points)) for rate in rates]
+    x, y, x_test, y_test, signals = (
+        jnp.stack([samples[i][part] for i, _ in jobs]) for part in range(5)
+    )
+    eps = np.array([points[i][-1] for i, _ in jobs])
+    start = dense_params(jax.random.fold_in(key, 3), (d, width, 2))
+    params = jax.tree.map(lambda a: jnp.stack([a] * len(jobs)), start)
+    against = _threat(threat, d, seed)
+    schedule = Schedule(epochs, n, optimizer="sgd", momentum=momentum)
+    found = train_robust_many(
+        dense_network,
+        params,
+        (x, y),
+        against,
+        Recipe(recipe, alpha_mode=alpha_mode),  # type: ignore[arg-type]
+        schedule,
+        keys=jnp.stack([key] * len(jobs)),
+        eps=eps,
+        learning_rates=np.array([rate for _, rate in jobs]),
+        watch=Watch((x, y), min(n, 200), 1, every=1 if history else epochs),
+    )
+    steps, restarts = attack
+    errors = errors_of_many(
+        dense_network,
+        found.params,
+        (x_test, y_test),
+        against,
+        eps,
+        key=jax.random.fold_in(key, 4),
+        steps=steps,
+        restarts=restarts,
+        signals=signals,
+    )
+    shape = (len(points), len(rates))
+    return {
+        "standard": np.asarray(errors.standard).reshape(shape),
+        "robust": np.asarray(errors.robust).reshape(shape),
+        "unstable": np.asarray(errors.unstable).reshape(shape),
+        "cosine": np.asarray(errors.cosine).reshape(shape),
+        "train_error": found.standard[:, -1].reshape(shape),
+        "accumulated": found.unstable.sum(1).reshape(shape),
+    }
+
+
+def _samples(
+    data: str, point: list[float], key: Any, n: int, test: int, d: int
+) -> tuple[Any, Any, Any, Any, Any]:
+    train, held = jax.random.fold_in(key, 1), jax.random.fold_in(key, 2)
+    if data == "spheres":
+        inner, outer, _ = point
+        parts = [concentric_spheres(k, m, d, inner, outer) for k, m in ((train, n), (held, test))]
+        signals = parts[1][0]
+    else:
+        parts = [linear_signal(k, m, d, point[0]) for k, m in ((train, n), (held, test))]
+        signals = jnp.zeros((test, d)).at[:, 0].set(1.0)
+    return *parts[0], *parts[1], signals

@@ -1,0 +1,19 @@
+"""Differential privacy: what a private algorithm costs, and whether it is as private as it says.
+
+theorylab.privacy.online      # private online learning: mistakes, adversaries, exact audits
+theorylab.privacy.renyi       # Rényi and zCDP curves of mechanisms, conversion to (epsilon, delta)
+theorylab.privacy.smooth      # what a mechanism costs when all records move a little
+theorylab.privacy.meta_theorem          # both together: the cost behind a pre-processing
+theorylab.privacy.preprocessing         # imputation, clusters, principal directions, scales
+theorylab.privacy.sensitivity           # how far they move the other records
+theorylab.privacy.worst_case            # searches for data sets that come close to these bounds
+theorylab.privacy.propose_test_release  # guarantees without a promise about the data
+theorylab.privacy.naive_accounting      # accounting that forgets the pre-processing, refuted
+theorylab.privacy.pipelines             # private learners to put behind a pre-processing
+
+Import these by name, `from theorylab.privacy import smooth`.
+"""
+
+from theorylab.privacy import online
+
+__all__ = ["online"]

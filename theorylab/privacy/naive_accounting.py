@@ -1,0 +1,143 @@
+"""Accounting that forgets the pre-processing, and an attack that shows it wrong.
+
+Naive accounting pays for the private mechanism alone, as if pre-processing had left each record's
+image to that record. The attack is a pair of neighbours, and everything about it is exact: the
+outputs are two Gaussians, whose divergence has a closed form.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from theorylab import checks
+from theorylab.errors import InputError
+from theorylab.privacy.renyi import gaussian_delta, gaussian_epsilon
+
+Dataset = Float[np.ndarray, "n d"]
+
+
+@dataclass(frozen=True)
+class NaiveAttack:
+    """What naive accounting claims for a noisy mean, and what two neighbours show.
+
+    Attributes:
+        claimed_rho: zCDP parameter that naive accounting claims, for records of the unit ball.
+        exact_rho: the Rényi divergence of the two outputs is exactly this times the order.
+        claimed_shift: 2 / (n noise_std), what the claim says the mean moves at most.
+        exact_shift: what it moves between the two, in standard deviations.
+    """
+
+    claimed_rho: float
+    exact_rho: float
+    claimed_shift: float
+    exact_shift: float
+
+    @property
+    def refutes(self) -> bool:
+        """Whether the two outputs are farther apart than the claim allows."""
+        return self.exact_rho > self.claimed_rho * (1 + 1e-12)
+
+    def exact_delta(self, *, claimed_delta: float) -> float:
+        """The delta that holds where the naive claim, at its best, says `claimed_delta`.
+
+        Args:
+            claimed_delta: above 0 and below 1.
+
+        Returns:
+            The exact delta between the two outputs, at the epsilon of the claim.
+
+        Raises:
+            InputError: a delta out of range.
+        """
+        delta = checks.number("claimed_delta", claimed_delta, 0, 1, open_low=True, open_high=True)
+        level = gaussian_epsilon(self.claimed_shift, delta=float(delta))
+        return gaussian_delta(self.exact_shift, epsilon=level) if self.exact_shift else 0.0
+
+
+def attack_noisy_mean(
+    apply: Callable[[Any], Any], first: Any, second: Any, *, noise_std: float
+) -> NaiveAttack:
+    """Compare the naive claim for a noisy mean of pre-processed records with two neighbours.
+
+    Args:
+        apply: the pre-processing, from (n, d) to images (n, d) in the unit ball.
+        first: (n, d) a data set, NaN where a record is missing.
+        second: (n, d) its neighbour: one record is another.
+        noise_std: standard deviation of the noise on the mean, above 0.
+
+    Returns:
+        The claim and the exact divergence.
+
+    Raises:
+        InputError: data sets that are no neighbours, or an argument out of range.
+    """
+    checks.function("apply", apply)
+    left = np.asarray(checks.real("first", first, ndim=2), np.float64)
+    right = np.asarray(checks.real("second", second, ndim=2), np.float64)
+    if left.shape != right.shape:
+        raise InputError(
+            f"first has shape {left.shape} and second {right.shape}; neighbours have the same"
+        )
+    std = float(checks.number("noise_std", noise_std, 0.0, open_low=True))
+    changed = int((~((left == right) | (np.isnan(left) & np.isnan(right)))).any(1).sum())
+    if changed > 1:
+        raise InputError(f"second differs from first in {changed} records; one at most is needed")
+    moved = float(np.linalg.norm(apply(left).mean(0) - apply(right).mean(0))) / std
+    if not np.isfinite(moved):
+        raise InputError(
+            "first or second holds nan or inf after apply; finite images are needed (impute "
+            "missing records)"
+        )
+    claim = 2 / (len(left) * std)
+    return NaiveAttack(claim**2 / 2, moved**2 / 2, claim, moved)
+
+
+def missing_neighbours(n: int, *, missing: int) -> tuple[Dataset, Dataset]:
+    """Two neighbours on which the noisy mean of mean-imputed records loses all that it can.
+
+    Args:
+        n: number of records.
+        missing: how many are missing, below n.
+
+    Returns:
+        Two (n, 1) data sets: all that is there is 1; in the second one record is -1.
+
+    Raises:
+        InputError: a count out of range.
+    """
+    size = checks.count("n", n, at_least=2)
+    gone = checks.count("missing", missing, at_least=0, at_most=size - 1)
+    first = np.ones((size, 1))
+    first[:gone] = np.nan
+    second = first.copy()
+    second[-1] = -1.0
+    return first, second
+
+
+def turning_neighbours(n: int, *, along: int) -> tuple[Dataset, Dataset]:
+    """Two neighbours between which the first principal direction turns as far as its bound.
+
+    Args:
+        n: number of records.
+        along: how many of them lie on the first axis; more than half of the others' number, so that
+            the leading direction is near it.
+
+    Returns:
+        Two (n, 2) data sets of unit records: `along` at (1, 0), one at (1, ±1) / √2, the rest half
+        at (0, 1) and half at (0, -1).
+
+    Raises:
+        InputError: a count out of range.
+    """
+    size = checks.count("n", n, at_least=4)
+    many = checks.count("along", along, at_least=size // 2 + 1, at_most=size - 1)
+    first = np.zeros((size, 2))
+    first[:many, 0] = 1.0
+    first[many:, 1] = (-1.0) ** np.arange(size - many)
+    first[-1] = np.sqrt(0.5)
+    second = first.copy()
+    second[-1, 1] *= -1
+    return first, second

@@ -1,0 +1,150 @@
+"""Private learners to put behind a pre-processing: gradient descent and private directions.
+
+`private_logistic_regression` is what `smooth.dp_gradient_descent` accounts for;
+`private_directions` is the alternative that pays for its directions instead of for their movement.
+What they release is what the accounting covers. A model of reduced, imputed or scaled records
+cannot be used without releasing the basis, the means or the scales as well, which costs extra;
+`private_directions` releases its basis, and has paid for it.
+"""
+
+import math
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from theorylab import checks
+from theorylab.errors import InputError
+from theorylab.privacy.online.keys import spend
+from theorylab.privacy.preprocessing import BALL
+
+
+def private_logistic_regression(
+    records: Any,
+    labels: Any,
+    *,
+    steps: int,
+    step_size: float,
+    radius: float,
+    noise_std: float,
+    key: jax.Array,
+) -> Float[Array, " d"]:
+    """Logistic regression by projected gradient descent with noise on every mean gradient.
+
+    Args:
+        records: (n, d) in the unit ball.
+        labels: (n,) -1 and 1.
+        steps: number of gradients.
+        step_size: above 0.
+        radius: the weights stay within this norm, above 0.
+        noise_std: standard deviation of the noise on the mean gradient, at least 0: 0 is not
+            private. `gradient_noise_std` calibrates it.
+        key: typed key of the noise; it is spent, and refused if it was used before.
+
+    Returns:
+        (d,) the last weights.
+
+    Raises:
+        InputError: an argument out of range, records outside the ball, or a key used before.
+    """
+    rows = _in_ball(records)
+    signs = checks.signs("labels", labels)
+    if signs.shape != rows.shape[:1]:
+        raise InputError(
+            f"labels has shape {signs.shape} and records {rows.shape}; one label for each record "
+            "is needed"
+        )
+    many = checks.count("steps", steps)
+    sizes = (
+        checks.number("step_size", step_size, 0.0, open_low=True),
+        checks.number("radius", radius, 0.0, open_low=True),
+        checks.number("noise_std", noise_std, 0.0),
+    )
+    inputs = jnp.asarray(rows), jnp.asarray(signs, rows.dtype)
+    return _descend(*inputs, *(jnp.asarray(s, rows.dtype) for s in sizes), spend(key), steps=many)
+
+
+def gradient_noise_std(n: int, *, steps: int, rho: float, factor: float = 1.0) -> float:
+    """The noise on mean logistic gradients that spends a zCDP budget in so many steps.
+
+    Args:
+        n: number of records, in the unit ball.
+        steps: number of gradients.
+        rho: the zCDP budget, above 0.
+        factor: cost factor of the pre-processing, `meta_theorem.cost_factor`, at least 1.
+
+    Returns:
+        (2 / n) √(steps factor / (2 rho)).
+
+    Raises:
+        InputError: an argument out of range.
+
+    Source:
+        docs/derivations/private_preprocessing.md, statements 2 and 3.
+    """
+    size, many = checks.count("n", n), checks.count("steps", steps)
+    budget = float(checks.number("rho", rho, 0.0, open_low=True))
+    dearer = float(checks.number("factor", factor, 1.0))
+    return 2 / size * math.sqrt(many * dearer / (2 * budget))
+
+
+def private_directions(
+    records: Any, *, rank: int, rho: float, key: jax.Array
+) -> Float[Array, "d rank"]:
+    """Leading principal directions of a covariance with Gaussian noise on every entry.
+
+    Args:
+        records: (n, d) in the unit ball; they are not centred.
+        rank: how many directions, below d.
+        rho: what they cost in zCDP, above 0.
+        key: typed key of the noise; it is spent, and refused if it was used before.
+
+    Returns:
+        (d, rank) an orthonormal basis, which is private and may be released.
+
+    Raises:
+        InputError: an argument out of range, records outside the ball, or a key used before.
+
+    Source:
+        Dwork, Talwar, Thakurta & Zhang 2014 (Analyze Gauss); one replacement moves the covariance
+        by at most √2 / n in the Frobenius norm.
+    """
+    rows = _in_ball(records)
+    n, d = rows.shape
+    k = checks.count("rank", rank, at_most=d - 1)
+    budget = float(checks.number("rho", rho, 0.0, open_low=True))
+    noise = np.asarray(jax.random.normal(spend(key), (d, d), rows.dtype)) / (n * math.sqrt(budget))
+    upper = np.triu(noise)
+    noisy = rows.T @ rows / n + upper + np.triu(upper, 1).T
+    return jnp.asarray(np.linalg.eigh(noisy)[1][:, -k:])
+
+
+@partial(jax.jit, static_argnames="steps")
+def _descend(
+    records: Any, labels: Any, step_size: Any, radius: Any, noise_std: Any, key: Any, *, steps: int
+) -> Any:
+    def step(weights: Any, step_key: Any) -> tuple[Any, None]:
+        pull = labels * jax.nn.sigmoid(-labels * (records @ weights))
+        noise = noise_std * jax.random.normal(step_key, weights.shape, weights.dtype)
+        moved = weights + step_size * (pull @ records / records.shape[0] + noise)
+        norm = jnp.linalg.norm(moved)
+        return moved * jnp.minimum(1, radius / jnp.where(norm > 0, norm, 1)), None
+
+    start = jnp.zeros(records.shape[1], records.dtype)
+    return jax.lax.scan(step, start, jax.random.split(key, steps))[0]
+
+
+def _in_ball(records: Any) -> Any:
+    array = np.asarray(checks.finite("records", records, ndim=2))
+    wide = array.dtype == np.float64 and jax.config.read("jax_enable_x64")
+    rows = array.astype(np.float64 if wide else np.float32)
+    longest = float(np.linalg.norm(rows, axis=1).max())
+    if longest > BALL:
+        raise InputError(
+            f"records holds one of norm {longest:.4g}; norms of at most 1 are needed (divide by a "
+            "bound that was chosen without the data, or clip)"
+        )
+    return rows

@@ -1,0 +1,149 @@
+"""The adversaries of principal directions and of standard scaling.
+
+Each function gives a `Study` for `worst_case.search_neighbours`, whose bound is that of
+`theorylab.privacy.sensitivity` on the smallest collection that holds both data sets.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from theorylab import checks
+from theorylab.privacy import preprocessing, sensitivity
+from theorylab.privacy.worst_case import Study, common_movement
+
+Draw = tuple[Any, Any, Any]
+
+
+def projection_study(*, n: int = 24, d: int = 2, rank: int = 1, centre: str = "none") -> Study:
+    """Records along the axes, and one between two axes that is mirrored.
+
+    Args:
+        n: number of records.
+        d: their dimension, at least 2.
+        rank: number of principal directions, below d.
+        centre: as in `sensitivity.pca_projection`.
+
+    Returns:
+        The study.
+
+    Raises:
+        InputError: an argument out of range.
+    """
+    size, wide, k = _sizes(n, d, rank)
+    checks.choice("centre", centre, sensitivity.CENTRES)
+
+    def apply(data: Any) -> Any:
+        return preprocessing.pca_project(data, rank=k, centre=centre)
+
+    def bound(first: Any, second: Any) -> Any:
+        gap = _gap(first, second, k, centre)
+        return _totals(gap, lambda g: sensitivity.pca_projection(size, eigengap=g, centre=centre))
+
+    return Study(_axes(size, wide), common_movement(apply), bound)
+
+
+def reduction_study(*, n: int = 24, d: int = 2, rank: int = 1) -> Study:
+    """As `projection_study`, for coordinates, under the rotation that aligns the two bases.
+
+    Args:
+        n: number of records.
+        d: their dimension, at least 2.
+        rank: number of coordinates, below d.
+
+    Returns:
+        The study.
+
+    Raises:
+        InputError: an argument out of range.
+    """
+    size, wide, k = _sizes(n, d, rank)
+
+    def movement(first: Any, second: Any, place: Any) -> Any:
+        bases = [np.linalg.eigh(np.swapaxes(x, 1, 2) @ x)[1][..., -k:] for x in (first, second)]
+        left, _, right = np.linalg.svd(np.swapaxes(bases[1], 1, 2) @ bases[0])
+        gap = first @ (bases[0] - bases[1] @ left @ right)
+        gap[np.arange(len(gap)), place] = 0.0
+        return np.linalg.norm(gap, axis=-1).sum(-1)
+
+    def bound(first: Any, second: Any) -> Any:
+        gap = _gap(first, second, k, "none")
+        return _totals(gap, lambda g: sensitivity.pca_reduction(size, eigengap=g))
+
+    return Study(_axes(size, wide), movement, bound)
+
+
+def scaling_study(*, n: int = 16) -> Study:
+    """Entries of one column with every spread, one moved as far as it can be.
+
+    Args:
+        n: number of entries.
+
+    Returns:
+        The study.
+
+    Raises:
+        InputError: a count out of range.
+    """
+    size = checks.count("n", n, at_least=4)
+
+    def draw(generator: np.random.Generator, pairs: int) -> Draw:
+        spread = 10 ** generator.uniform(-2, 0, (pairs, 1))
+        centre = generator.uniform(-1, 1, (pairs, 1))
+        noise = generator.normal(size=(pairs, size))
+        signs = generator.random((pairs, 1)) < 0.5
+        data = np.clip(centre + spread * np.where(signs, np.sign(noise), noise), -1, 1)
+        record = generator.choice([-1.0, 1.0], (pairs, 1))
+        return data[..., None], generator.integers(0, size, pairs), record
+
+    def apply(data: Any) -> Any:
+        return preprocessing.standardise(data[..., 0])
+
+    def bound(first: Any, second: Any) -> Any:
+        std = np.minimum(first[..., 0].std(-1), second[..., 0].std(-1))
+        return _totals(
+            np.where(std > 1e-6, std, 0.0),
+            lambda s: sensitivity.standard_scaling(size, min_std=s),
+        )
+
+    return Study(draw, common_movement(apply), bound)
+
+
+def _sizes(n: int, d: int, rank: int) -> tuple[int, int, int]:
+    wide = checks.count("d", d, at_least=2)
+    return checks.count("n", n, at_least=4), wide, checks.count("rank", rank, at_most=wide - 1)
+
+
+def _axes(n: int, d: int) -> Any:
+    """Unit records along axes of unequal weight, all but the first, which is (1, ±1, 0...) / √2;
+    or, for a third of the pairs, records in all directions."""
+
+    def draw(generator: np.random.Generator, pairs: int) -> Draw:
+        weight = generator.dirichlet(np.ones(d), pairs).cumsum(-1)
+        axis = (generator.random((pairs, n, 1)) > weight[:, None, :-1]).sum(-1)
+        data = np.eye(d)[axis] * generator.choice([-1.0, 1.0], (pairs, n, 1))
+        loose = generator.normal(size=(pairs, n, d))
+        loose /= np.linalg.norm(loose, axis=-1, keepdims=True)
+        data = np.where(generator.random((pairs, 1, 1)) < 1 / 3, loose, data)
+        pick = generator.random((pairs, d)).argsort(-1)
+        between = (np.eye(d)[pick[:, 0]] + np.eye(d)[pick[:, 1]]) / np.sqrt(2)
+        mirrored = (np.eye(d)[pick[:, 0]] - np.eye(d)[pick[:, 1]]) / np.sqrt(2)
+        data[:, 0] = between
+        return data, np.zeros(pairs, int), mirrored
+
+    return draw
+
+
+def _gap(first: Any, second: Any, rank: int, centre: str) -> Any:
+    gaps = [
+        preprocessing.eigengaps(x, rank=rank, centred=centre != "none") for x in (first, second)
+    ]
+    gap = np.minimum(*gaps)
+    # a gap that one record can close gives the bound 1 on a sine, which everything attains
+    least = (1.0 if centre == "none" else 4.0) / first.shape[1]
+    return np.where(gap > least, np.minimum(gap, 1.0), 0.0)
+
+
+def _totals(parameter: Any, bound: Any) -> Any:
+    """Bounds at each parameter of a family, inf where it is 0."""
+    return np.array([bound(p).total if p > 0 else np.inf for p in parameter])

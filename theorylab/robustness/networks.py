@@ -1,0 +1,47 @@
+"""The dense ReLU network of the synthetic experiments, as a pure function with PyTorch's default
+initialisation."""
+
+import itertools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from theorylab import checks
+from theorylab.nets.inputs import sizes
+
+Layers = list[dict[str, Array]]
+
+
+def dense_params(key: Key[Array, ""], widths: Sequence[int]) -> Layers:
+    """Weights and biases from U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)), as PyTorch's `nn.Linear`.
+
+    Args:
+        key: draws them.
+        widths: units of every layer, input and output included.
+
+    Returns:
+        One {"w": (i, o), "b": (o,)} a layer, for `dense_network`.
+    """
+    checks.key("key", key)
+    widths = sizes("widths", widths, least=2)
+    layers = []
+    for n, (i, o) in enumerate(itertools.pairwise(widths)):
+        of_w, of_b = jax.random.split(jax.random.fold_in(key, n))
+        reach = i**-0.5
+        layers.append(
+            {
+                "w": jax.random.uniform(of_w, (i, o), minval=-reach, maxval=reach),
+                "b": jax.random.uniform(of_b, (o,), minval=-reach, maxval=reach),
+            }
+        )
+    return layers
+
+
+def dense_network(params: Layers, x: Float[Array, "n ..."]) -> Float[Array, "n k"]:
+    """Logits of a ReLU network with these layers; samples are flattened."""
+    x = x.reshape(len(x), -1)
+    for layer in params[:-1]:
+        x = jax.nn.relu(jnp.dot(x, layer["w"]) + layer["b"])
+    return jnp.dot(x, params[-1]["w"]) + params[-1]["b"]

@@ -1,0 +1,304 @@
+"""Carries bounds through a program for one sample: intervals forward (IBP), linear bounds backward
+(CROWN, COAP).
+
+Backward, rows A and constants c with A . v + c <= rows . target for a value v move from the target
+to the input: a linear step replaces A by A W, a rectifier by A+ * (lower slope) + A- * (upper
+slope) with the intercept of the upper line, where A+ and A- are the positive and negative parts.
+Everything is differentiable, through the pre-activation bounds too.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from theorylab.robustness.program import Program, Step
+from theorylab.robustness.threats import LineUnion, LpBall, Threat
+
+Interval = tuple[Array, Array]
+
+
+class Lines(NamedTuple):
+    """Two lines that hold an activation between its bounds: lower * z, and upper * z + intercept.
+
+    Of a maximum, `lower` and `upper` say which entry of a window stands for it (entries, *out), and
+    where none can from above, `upper` is zero and the intercept the largest upper bound.
+    """
+
+    lower: Array
+    upper: Array
+    intercept: Array
+
+
+class Affine(NamedTuple):
+    """rows[v] . v summed over values v, plus `low`, is below the target's rows; plus `high`,
+    above."""
+
+    rows: dict[int, Float[Array, "r ..."]]
+    low: Float[Array, " r"]
+    high: Float[Array, " r"]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A program at given parameters."""
+
+    program: Program
+    value: Callable[[Any], Any]
+
+    def interval(self, x: Array, threat: Threat) -> dict[int, Interval]:
+        """IBP: an interval for every value, the ones before the first activation exact."""
+        found: dict[int, Interval] = {self.program.start: threat.box(x)}
+        exact: set[int] = set()
+        for step in self.program.steps:
+            inputs = [found[i] for i in step.inputs]
+            if step.kind == "linear":
+                found[step.output] = self._linear_interval(step, inputs)
+                continue
+            v = step.inputs[0]
+            if v not in exact and self.is_affine(v):
+                found[v] = self.exact_interval(v, x, threat, found[v])
+                exact.add(v)
+            low, high = found[v]
+            if step.kind == "rectifier":
+                found[step.output] = _leaky(low, step.slope), _leaky(high, step.slope)
+            else:
+                found[step.output] = _largest(step, low), _largest(step, high)
+        return found
+
+    def _linear_interval(self, step: Step, inputs: list[Interval]) -> Interval:
+        assert step.apply is not None
+        centre = step.apply("full", [(l + u) / 2 for l, u in inputs], self.value)
+        reach = step.apply("absolute", [(u - l) / 2 for l, u in inputs], self.value)
+        return centre - reach, centre + reach
+
+    def is_affine(self, target: int) -> bool:
+        """Whether the value is an affine function of the input."""
+        return all(step.kind == "linear" for step in self.program.ancestors(target))
+
+    def forward(self, target: int, x: Array, mode: Any = "full") -> Array:
+        """The value at an input, of an affine value."""
+        found = {self.program.start: x}
+        for step in self.program.ancestors(target):
+            assert step.apply is not None
+            found[step.output] = step.apply(mode, [found[i] for i in step.inputs], self.value)
+        return found[target]
+
+    def _single_mixing(self, target: int) -> bool:
+        """Whether every entry of an affine value depends on each entry of the input by one path."""
+        paths = {self.program.start: 0}
+        for step in self.program.ancestors(target):
+            paths[step.output] = (
+                max(paths[i] for i in step.inputs) + step.mixes + 2 * (len(step.inputs) > 1)
+            )
+        return paths[target] <= 1
+
+    def exact_interval(
+        self, target: int, x: Array, threat: Threat, by_ibp: Interval | None = None
+    ) -> Interval:
+        """The exact interval of an affine value, without its matrix where that can be."""
+        if isinstance(threat, LineUnion):
+            centre = self.forward(target, x)
+            along = jnp.asarray(threat.directions, x.dtype).reshape(-1, *x.shape)
+            images = jax.vmap(lambda s: self.forward(target, s, "linear"))(along)
+            reach = threat.eps * jnp.abs(images).max(0)
+            return centre - reach, centre + reach
+        if self._single_mixing(target) and threat.p != 1:
+            box = by_ibp if by_ibp is not None else self._box_interval(target, x, threat)
+            if threat.p == np.inf:
+                return box
+            centre = self.forward(target, x)
+            square = self.forward(target, jnp.ones_like(x), "square")
+            some = square > 0
+            reach = threat.eps * jnp.where(some, jnp.sqrt(jnp.where(some, square, 1.0)), 0.0)
+            if threat.clip is None:
+                return centre - reach, centre + reach
+            return jnp.maximum(centre - reach, box[0]), jnp.minimum(centre + reach, box[1])
+        return self.linear_interval(target, x, threat, {}, shared=True)
+
+    def _box_interval(self, target: int, x: Array, threat: Threat) -> Interval:
+        low, high = threat.box(x)
+        centre = self.forward(target, (low + high) / 2)
+        reach = self.forward(target, (high - low) / 2, "absolute")
+        return centre - reach, centre + reach
+
+    def linear_interval(
+        self,
+        target: int,
+        x: Array,
+        threat: Threat,
+        lines: Mapping[int, Lines],
+        *,
+        shared: bool,
+        block: int | None = None,
+    ) -> Interval:
+        """The interval of a value by backward linear bounds, `block` of its entries at a time.
+
+        shared: upper and lower lines have the same slopes, so that one set of rows serves both.
+        """
+        shape = self.program.shapes[target].shape
+        size = int(np.prod(shape, dtype=int))
+
+        def rows_at(at: Array) -> Interval:
+            unit = jax.nn.one_hot(at, size, dtype=x.dtype).reshape(-1, *shape)
+            if shared:
+                return self.concrete_both(self.backward({target: unit}, lines), x, threat)
+            found = self.backward({target: jnp.concatenate([unit, -unit])}, lines)
+            both = self.concrete(found, x, threat)
+            return both[: len(at)], -both[len(at) :]
+
+        low, high = in_blocks(rows_at, size, block)
+        return low.reshape(shape), high.reshape(shape)
+
+    def concrete(self, found: Affine, x: Array, threat: Threat) -> Float[Array, " r"]:
+        """The smallest value of the linear lower bound over the set of perturbations."""
+        return threat.lowest(found.rows[self.program.start], x) + found.low
+
+    def concrete_both(self, found: Affine, x: Array, threat: Threat) -> Interval:
+        """Smallest and largest value of linear bounds with shared rows."""
+        rows = found.rows[self.program.start]
+        centre = None
+        if isinstance(threat, LpBall) and threat.clip is not None:
+            return (
+                threat.lowest(rows, x) + found.low,
+                -threat.lowest(-rows, x) + found.high,
+            )
+        centre = rows.reshape(len(rows), -1) @ x.ravel()
+        low = threat.lowest(rows, x)
+        return low + found.low, 2 * centre - low + found.high
+
+    def backward(
+        self,
+        start: Mapping[int, Float[Array, "r ..."]],
+        lines: Mapping[int, Lines],
+        stop: frozenset[int] = frozenset(),
+    ) -> Affine:
+        """Linear bounds of the sum over values v of start[v] . v, on the input and the values in
+        `stop`."""
+        held = dict(start)
+        (first, *_) = held.values()
+        low = high = jnp.zeros(len(first), first.dtype)
+        for step in self._steps_to(tuple(held)):
+            if step.output in stop or step.output not in held:
+                continue
+            rows = held.pop(step.output)
+            if step.kind == "linear":
+                parts, constant = self._transposed(step, rows)
+                low, high = low + constant, high + constant
+            else:
+                parts, below, above = _through(step, rows, lines[step.output], self.program)
+                low, high = low + below, high + above
+            for value, part in zip(step.inputs, parts, strict=True):
+                held[value] = held[value] + part if value in held else part
+        if self.program.start not in held:
+            shape = self.program.shapes[self.program.start].shape
+            held[self.program.start] = jnp.zeros((len(first), *shape), first.dtype)
+        return Affine(held, low, high)
+
+    def _steps_to(self, values: tuple[int, ...]) -> list[Step]:
+        wanted = {s.output for v in values for s in self.program.ancestors(v)}
+        return [s for s in reversed(self.program.steps) if s.output in wanted]
+
+    def _transposed(self, step: Step, rows: Array) -> tuple[list[Array], Array]:
+        """A W for each data input of a linear step, and A . (its constant)."""
+        shapes = [
+            jax.ShapeDtypeStruct(self.program.shapes[i].shape, rows.dtype) for i in step.inputs
+        ]
+        apply = step.apply
+        assert apply is not None
+
+        def linear(*data: Array) -> Array:
+            return apply("linear", data, self.value)
+
+        parts = list(jax.vmap(jax.linear_transpose(linear, *shapes))(rows))
+        if not step.affine:
+            return parts, jnp.zeros(len(rows), rows.dtype)
+        constant = apply("full", [jnp.zeros(s.shape, s.dtype) for s in shapes], self.value)
+        return parts, rows.reshape(len(rows), -1) @ constant.ravel()
+
+
+def _through(
+    step: Step, rows: Array, lines: Lines, program: Program
+) -> tuple[list[Array], Array, Array]:
+    """Rows on the input of an activation, and what the intercepts add below and above.
+
+    `above` is for lines with equal slopes alone.
+    """
+    positive, negative = jnp.maximum(rows, 0), jnp.minimum(rows, 0)
+    axes = tuple(range(1, rows.ndim))
+    if step.kind == "rectifier":
+        part = positive * lines.lower + negative * lines.upper
+        below = (negative * lines.intercept).sum(axes)
+        return [part], below, (positive * lines.intercept).sum(axes)
+    apply, shape = step.apply, program.shapes[step.inputs[0]].shape
+    assert apply is not None
+    spread = jax.linear_transpose(
+        lambda x: apply("linear", [x], 0.0),  # type: ignore[arg-type]
+        jax.ShapeDtypeStruct(shape, rows.dtype),
+    )
+    chosen = positive[:, None] * lines.lower + negative[:, None] * lines.upper
+    (part,) = jax.vmap(spread)(chosen)
+    below = (negative * lines.intercept).sum(axes)
+    return [part], below, (positive * lines.intercept).sum(axes)
+
+
+def lines_of(step: Step, low: Array, high: Array, alpha: Any) -> Lines:
+    """The lines of an activation between bounds of its input.
+
+    alpha: "parallel" (both slopes equal: COAP), "adaptive" (0 or 1, the smaller area: CROWN),
+        "zero", or slopes in [0, 1].
+    """
+    if step.kind == "maximum":
+        return _maximum_lines(step, low, high)
+    s = step.slope
+    unstable = (low < 0) & (high > 0)
+    span = jnp.where(unstable, high - low, 1.0)
+    chord = jnp.where(unstable, (high - s * low) / span, jnp.where(low >= 0, 1.0, s))
+    intercept = jnp.where(unstable, -(1 - s) * high * low / span, 0.0)
+    if isinstance(alpha, str) and alpha == "parallel":
+        return Lines(chord, chord, intercept)
+    if isinstance(alpha, str):
+        alpha = adaptive_slopes(low, high) if alpha == "adaptive" else jnp.zeros_like(low)
+    return Lines(jnp.where(unstable, s + (1 - s) * alpha, chord), chord, intercept)
+
+
+def adaptive_slopes(low: Array, high: Array) -> Array:
+    """CROWN's slopes: 1 where u > -l, else 0; u = -l up to rounding counts as equal."""
+    tie = 8 * float(jnp.finfo(low.dtype).eps)
+    return (high + low > tie * (high - low)).astype(low.dtype)
+
+
+def _maximum_lines(step: Step, low: Array, high: Array) -> Lines:
+    """Below: the entry with the largest lower bound. Above: the same one where it is above all
+    others for certain, else the largest upper bound."""
+    assert step.apply is not None
+    lows = step.apply("full", [low], -jnp.inf)  # type: ignore[arg-type]
+    highs = step.apply("full", [high], -jnp.inf)  # type: ignore[arg-type]
+    best = jax.nn.one_hot(lows.argmax(0), len(lows), axis=0, dtype=low.dtype)
+    others = jnp.where(best > 0, -jnp.inf, highs).max(0)
+    sure = (lows.max(0) >= others).astype(low.dtype)
+    return Lines(best, best * sure, jnp.where(sure > 0, 0.0, highs.max(0)))
+
+
+def _leaky(z: Array, slope: float) -> Array:
+    return jnp.maximum(z, slope * z) if slope else jnp.maximum(z, 0)
+
+
+def _largest(step: Step, z: Array) -> Array:
+    assert step.apply is not None
+    return step.apply("full", [z], -jnp.inf).max(0)  # type: ignore[arg-type]
+
+
+def in_blocks(function: Callable[[Array], Any], size: int, block: int | None) -> Any:
+    """`function` of indices 0 .. size - 1, at most `block` at a time, results put together."""
+    if block is None or block >= size:
+        return function(jnp.arange(size))
+    count = -(-size // block)
+    # the last block repeats indices rather than being shorter: one compiled body
+    at = jnp.minimum(jnp.arange(count * block), size - 1).reshape(count, block)
+    found = jax.lax.map(function, at)
+    return jax.tree.map(lambda a: a.reshape(count * block, *a.shape[2:])[:size], found)

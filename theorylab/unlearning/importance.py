@@ -1,0 +1,168 @@
+"""How much every parameter matters to a set of samples: powers of gradients, averaged over batches
+or over samples."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from theorylab import checks
+from theorylab.nets import cross_entropy
+from theorylab.unlearning.batches import Batches, consecutive
+from theorylab.unlearning.manipulations import TrainingSet
+from theorylab.unlearning.network import Model, Network, require
+from theorylab.unlearning.per_sample import powers, powers_by_vmap
+from theorylab.unlearning.retrain import mask_of
+from theorylab.unlearning.training import Loop, best_loop
+
+Of = Literal["loss", "output_norm"]
+_CHUNK = 64
+
+
+def gradient_importance(  # noqa: PLR0913
+    network: Network,
+    model: Model,
+    data: TrainingSet,
+    mask: Bool[ArrayLike, "n"],
+    *,
+    batch_size: int = 1,
+    of: Of = "loss",
+    power: int = 2,
+    most: int | None = None,
+    chunk: int = _CHUNK,
+    key: Key[Array, ""] | None = None,
+    loop: Loop = None,
+    structured: bool = True,
+) -> PyTree:
+    """The mean over mini-batches of |gradient of the batch-mean loss|^power, for every parameter.
+
+    With `batch_size=1` it is the mean over samples of the squared gradient of each: the diagonal of
+    the empirical Fisher matrix, and never smaller than what larger batches give, by Jensen's
+    inequality. Values for different batch sizes do not compare: gradients of opposite sign cancel
+    within a batch. The model is in eval mode; labels and triggers are those of training.
+
+    Args:
+        mask: (n,) the samples that count, in data order.
+        batch_size: 1, or the size of the batches whose mean loss is differentiated; 512 in the
+            benchmark. The last batch may have fewer.
+        of: "loss" is cross-entropy; "output_norm" the Euclidean norm of the outputs, which needs no
+            labels (the importance of Potion, with power=1).
+        power: 2, or 1.
+        most: an upper bound on the samples in `mask`, which bounds the work when it is traced; by
+            default their number, or n inside a trace.
+        chunk: samples whose gradients are formed together, for batch_size=1.
+        key: draws the augmentation of training; None for none.
+        loop: as for `Budget`.
+        structured: gradients of single samples from the factors that `theorylab.ntk` finds; False
+            takes `vmap(grad)`, several times slower on networks with convolutions.
+
+    Returns:
+        A PyTree as `model.params`.
+
+    Raises:
+        InputError: a mask that does not fit, or an option out of range.
+
+    Source: the code of Goel et al. 2024 and of Foster et al. 2024 (batch_size above 1);
+    Kirkpatrick et al. 2017 (arXiv 1612.00796) for the diagonal Fisher matrix.
+    """
+    require(network, model)
+    chosen = mask_of(data, mask, "mask")
+    batch_size, chunk = checks.count("batch_size", batch_size), checks.count("chunk", chunk)
+    checks.choice("of", of, ("loss", "output_norm")), checks.choice("power", power, (1, 2))
+    checks.choice("loop", loop, ("device", "host", None))
+    checks.flag("structured", structured)
+    if key is not None:
+        checks.key("key", key)
+    n = data.y.shape[0]
+    most = _bound(chosen, n) if most is None else checks.count("most", most, 1, n)
+    each = batch_size == 1
+    program = _Program(network, of, power, each, structured)
+    batches = consecutive(chosen, most, chunk if each else batch_size)
+    where = loop or best_loop(network, model, data, [chosen, *jax.tree.leaves(model)])
+    total: PyTree = jax.tree.map(jnp.zeros_like, model.params)
+    if where == "device":
+        total = _scan(program, model, data, batches, key, total)
+    else:
+        for t in range(len(batches.weight)):
+            total = _add(program, model, data, batches, key, t, total)
+    parts = batches.weight.sum() if each else (batches.weight.sum(1) > 0).sum()
+    return jax.tree.map(lambda a: a / jnp.maximum(parts, 1), total)
+
+
+@dataclass(frozen=True)
+class _Program:
+    network: Network
+    of: Of
+    power: int
+    each: bool
+    structured: bool
+
+    def losses(self, state: PyTree, params: PyTree, samples: PyTree) -> Float[Array, " n"]:
+        x, y = samples
+        logits = self.network.evaluate(params, state, x)
+        if self.of == "loss":
+            return cross_entropy(logits, y)
+        squares = jnp.square(logits).sum(-1)
+        # the root has no gradient at 0, where an output that is 0 throughout would make it NaN
+        return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+
+
+def _bound(mask: Array, n: int) -> int:
+    return n if isinstance(mask, jax.core.Tracer) else max(1, int(mask.sum()))
+
+
+def _batch(
+    program: _Program,
+    model: Model,
+    data: TrainingSet,
+    now: tuple[Array, Array],
+    key: Key[Array, ""] | None,
+) -> PyTree:
+    """What one batch adds to the sum."""
+    index, weight = now
+    samples = data.batch(index, key=key)
+
+    def loss(params: PyTree, samples: PyTree) -> Float[Array, " n"]:
+        return program.losses(model.state, params, samples)
+
+    if program.each:
+        sums = powers if program.structured else powers_by_vmap
+        return sums(loss, model.params, samples, weight, program.power)
+    mean = lambda p: (weight * loss(p, samples)).sum() / jnp.maximum(weight.sum(), 1)  # noqa: E731
+    return jax.tree.map(lambda g: jnp.abs(g) ** program.power, jax.grad(mean)(model.params))
+
+
+@partial(jax.jit, static_argnames="program")
+def _scan(
+    program: _Program,
+    model: Model,
+    data: TrainingSet,
+    batches: Batches,
+    key: Key[Array, ""] | None,
+    total: PyTree,
+) -> PyTree:
+    def body(total: PyTree, t: Array) -> tuple[PyTree, None]:
+        return _advance(program, model, data, batches, key, t, total), None
+
+    return jax.lax.scan(body, total, jnp.arange(len(batches.weight)))[0]
+
+
+def _advance(
+    program: _Program,
+    model: Model,
+    data: TrainingSet,
+    batches: Batches,
+    key: Key[Array, ""] | None,
+    t: Any,
+    total: PyTree,
+) -> PyTree:
+    here = None if key is None else jax.random.fold_in(key, t)
+    added = _batch(program, model, data, (batches.index[t], batches.weight[t]), here)
+    return jax.tree.map(jnp.add, total, added)
+
+
+_add = jax.jit(_advance, static_argnames="program", donate_argnames="total")
