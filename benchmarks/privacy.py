@@ -136,7 +136,8 @@ def _measured(options: Any, model: str, size: int, side: str) -> dict[str, Any]:
     if side in ("theorylab", "jax-privacy"):
         python = sys.executable if side == "theorylab" else options.jax_privacy
     given = ["--worker", side, "--models", model, "--batches", str(size)]
-    return _process(options, python, [*given, "--repeats", str(options.repeats)])
+    given += ["--repeats", str(options.repeats), "--threads", str(options.threads)]
+    return _process(options, python, given)
 
 
 def _process(options: Any, python: str | None, given: list[str]) -> dict[str, Any]:
@@ -165,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batches", nargs="*", type=int, default=[256])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--runs", type=int, default=20_000, help="games of the firing law")
+    parser.add_argument("--threads", type=int, default=0, help="cores to run on; 0 takes all")
     parser.add_argument("--opacus", help="a Python that has Opacus and PyTorch")
     parser.add_argument("--jax-privacy", help="a Python that has jax-privacy")
     parser.add_argument("--worker", help=argparse.SUPPRESS)

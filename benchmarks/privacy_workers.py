@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -20,6 +21,9 @@ def peak_mb() -> float:
 
 
 def work(options: Any) -> None:
+    if options.threads and hasattr(os, "sched_setaffinity"):  # before a library looks at them
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    os.environ["OMP_NUM_THREADS"] = str(options.threads or os.cpu_count())
     if options.accounting:
         found: dict[str, Any] = {"plans": [_account(options.worker, *plan) for plan in PLANS]}
     else:
@@ -42,13 +46,14 @@ def timed(make: Callable[..., Any], model: str, size: int, repeats: int) -> dict
     run(CHECKED, NOISE)
     first = time.perf_counter() - clock
     many = 8
-    while True:  # as many steps as fill the time
+    while True:  # as many steps as fill the time; each number of steps is compiled anew
         run(many, NOISE)
-        clock = time.perf_counter()
+        clock = time.process_time()
         run(many, NOISE)
-        if time.perf_counter() - clock > SECONDS or many > 4000:
+        spent = time.process_time() - clock
+        if spent > SECONDS / 2 or many > 2000:
             break
-        many *= 2
+        many = int(many * min(max(1.2 * SECONDS / max(spent, 1e-3), 2), 50))
     walls, cpus = [], []
     for _ in range(repeats):
         wall, cpu = time.perf_counter(), time.process_time()
@@ -191,7 +196,7 @@ def opacus_steps(model: str, size: int, *, ghost: bool) -> Any:
     from opacus.optimizers import DPOptimizer, DPOptimizerFastGradientClipping
     from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     given, (x, y) = weights(model), batch(model, size)
     inputs = torch.tensor(x if model == "linear" else x.transpose(0, 3, 1, 2).copy())
     labels, base = torch.tensor(y), peak_mb()

@@ -10,6 +10,7 @@ theorylab.privacy.worst_case            # searches for data sets that come close
 theorylab.privacy.propose_test_release  # guarantees without a promise about the data
 theorylab.privacy.naive_accounting      # accounting that forgets the pre-processing, refuted
 theorylab.privacy.pipelines             # private learners to put behind a pre-processing
+theorylab.privacy.dp_sgd      # private descent, calibrated noise, baselines, end-to-end audits
 
 Import these by name, `from theorylab.privacy import smooth`.
 """

@@ -33,6 +33,7 @@ from theorylab.pytrees import register
 
 QUANTILES = np.linspace(0, 1, 401)[1:-1]  # of the scores, tried as thresholds
 TOGETHER = 1e-6  # of the clipping norm: centres so close differ by rounding alone
+REACH = 12.0  # standard deviations beyond the centres: what lies there is less than 1e-32
 ENUMERATED = 14  # records of which all samples are gone through, at most
 
 
@@ -90,8 +91,8 @@ def hockey_stick(one: MixtureLaw, other: MixtureLaw, *, epsilon: float) -> float
     level = float(checks.number("epsilon", epsilon, 0.0))
     spread = max(one.std, other.std)
     ends = np.concatenate([one.centres, other.centres])
-    low, high = ends.min() - 40 * spread, ends.max() + 40 * spread
-    grid = np.linspace(low, high, min(200_001, 1001 + int(200 * (high - low) / spread)))
+    low, high = ends.min() - REACH * spread, ends.max() + REACH * spread
+    grid = np.linspace(low, high, min(100_001, 101 + int(40 * (high - low) / spread)))
 
     def gap(z: Any) -> Any:
         return one.log_density(z) - other.log_density(z) - level
