@@ -1,24 +1,17 @@
 import numpy as np
 import pytest
+from drawing import assert_drawn
+from smoke_results import computed
 
-from theorylab.lab import Results, Row, Table
+from theorylab.lab import Row
 from theorylab.papers.certified_training import PAPER, measures, published, theory_claims
-from theorylab.plotting import house_style
 
 SMOKE = PAPER.preset("smoke")
 
 
 @pytest.fixture(scope="module")
 def results():
-    """The room's own results at the smallest preset."""
-    found = {}
-    for experiment in PAPER.experiments:
-        rows = [
-            Row(cell, {k: np.asarray(v) for k, v in experiment.run(**cell).items()})
-            for cell in experiment.cells(SMOKE)
-        ]
-        found[experiment.name] = Results(tuple(rows))
-    return found
+    return computed(PAPER, SMOKE)
 
 
 def test_the_published_tables_have_every_method_and_the_second_exception():
@@ -62,13 +55,9 @@ def test_every_experiment_of_every_preset_lists_its_cells():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [f.name for f in PAPER.figures])
-def test_every_figure_draws_from_its_csv(results, name):
-    figure = next(f for f in PAPER.figures if f.name == name)
-    table = figure.table({n: results[n] for n in figure.needs}, SMOKE)
-    with house_style():
-        picture = figure.draw(Table.from_csv(table.to_csv()))
-    assert len(table) and any(axis.has_data() for axis in picture.axes)
+@pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
+def test_every_figure_draws_from_its_csv(results, figure):
+    assert_drawn(figure, results, SMOKE)
 
 
 @pytest.mark.long

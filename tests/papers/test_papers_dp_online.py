@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from drawing import assert_drawn
+from smoke_results import changed, computed
 
-from theorylab.lab import Results, Row, Table
 from theorylab.lab.claim import control_said
 from theorylab.papers.dp_online import PAPER, exact, sampled, tables
 from theorylab.papers.dp_online.claims import mechanisms, mistakes
 from theorylab.papers.dp_online.published import COUNTER_QUANTILES, FRONT, PARTS, ROWS
-from theorylab.plotting import house_style
 from theorylab.privacy import online as po
 
 pytestmark = pytest.mark.long  # the room is run once for all of them
@@ -16,33 +16,12 @@ SMOKE = PAPER.preset("smoke")
 
 @pytest.fixture(scope="module")
 def results():
-    """The room's own results at the smallest preset."""
-    found = {}
-    for experiment in PAPER.experiments:
-        rows = [
-            Row(cell, {k: np.asarray(v) for k, v in experiment.run(**cell).items()})
-            for cell in experiment.cells(SMOKE)
-        ]
-        found[experiment.name] = Results(tuple(rows))
-    return found
+    return computed(PAPER, SMOKE)
 
 
-def changed(results, experiment, **arrays):
-    """The same results with some arrays of one experiment replaced by functions of themselves."""
-    rows = tuple(
-        Row(r.cell, {**r.arrays, **{k: change(r[k]) for k, change in arrays.items()}})
-        for r in results[experiment]
-    )
-    return {**results, experiment: Results(rows)}
-
-
-@pytest.mark.parametrize("name", [f.name for f in PAPER.figures])
-def test_every_figure_draws_from_its_csv(results, name):
-    figure = next(f for f in PAPER.figures if f.name == name)
-    table = figure.table({n: results[n] for n in figure.needs}, SMOKE)
-    with house_style():
-        picture = figure.draw(Table.from_csv(table.to_csv()))
-    assert len(table) and all(axis.has_data() for axis in picture.axes)
+@pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
+def test_every_figure_draws_from_its_csv(results, figure):
+    assert_drawn(figure, results, SMOKE)
 
 
 JUDGED = [c for c in PAPER.claims if "smoke" in c.presets]

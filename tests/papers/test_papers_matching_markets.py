@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from drawing import assert_drawn
+from smoke_results import changed, computed
 
 from theorylab import matching as mm
 from theorylab.lab import Results, Row
@@ -21,24 +22,7 @@ def cells(name):
 
 @pytest.fixture(scope="module")
 def results():
-    """The room's own results at the smallest preset."""
-    found = {}
-    for experiment in PAPER.experiments:
-        rows = [
-            Row(cell, {k: np.asarray(v) for k, v in experiment.run(**cell).items()})
-            for cell in experiment.cells(SMOKE)
-        ]
-        found[experiment.name] = Results(tuple(rows))
-    return found
-
-
-def changed(results, experiment, **arrays):
-    """The same results with some arrays of one experiment replaced by functions of themselves."""
-    rows = tuple(
-        Row(r.cell, {**r.arrays, **{k: change(r[k]) for k, change in arrays.items()}})
-        for r in results[experiment]
-    )
-    return {**results, experiment: Results(rows)}
+    return computed(PAPER, SMOKE)
 
 
 def test_the_example_is_worked_out_by_hand(results):

@@ -34,30 +34,22 @@ def accuracy(index, one, other, order, keys):
     return float(np.mean(right))
 
 
-# the range measured before on other draws; 0.03 beyond it is two standard errors of one run here
+# the range measured before on other draws. One run scatters by .016 (letters alone) about its
+# mean, mostly by which 1,000 windows it learnt from, so several are averaged: 0.03 beyond the range
+# is then above five standard errors
 @pytest.mark.parametrize(
     ("index", "one", "other", "order", "low", "high"),
     [
         pytest.param(0, "safe", "unsafe_trained", 1, 0.955, 0.955, marks=pytest.mark.long),
         pytest.param(1, "safe", "unsafe_trained", 1, 0.87, 0.87, marks=pytest.mark.long),
-        pytest.param(
-            0,
-            "safe",
-            "unsafe_trained",
-            0,
-            0.66,
-            0.69,
-            marks=[
-                pytest.mark.long,
-                pytest.mark.xfail(strict=True, reason="0.618 here: not explained yet"),
-            ],
-        ),
+        pytest.param(0, "safe", "unsafe_trained", 0, 0.66, 0.69, marks=pytest.mark.long),
+        pytest.param(1, "safe", "unsafe_trained", 0, 0.66, 0.69, marks=pytest.mark.long),
         pytest.param(0, "full", "safe", 1, 0.55, 0.55, marks=pytest.mark.long),
         (0, "unsafe_trained", "unsafe_held_out", 1, 0.71, 0.75),
     ],
 )
-def test_pairs_of_letters_tell_the_branches_apart_as_measured_before(
+def test_letters_and_pairs_tell_the_branches_apart_as_measured_before(
     index, one, other, order, low, high
 ):
-    value = accuracy(index, one, other, order, [jax.random.key(0)])
+    value = accuracy(index, one, other, order, jax.random.split(jax.random.key(0), 8))
     assert low - 0.03 < value < high + 0.03

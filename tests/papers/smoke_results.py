@@ -1,0 +1,27 @@
+"""The results of a room's own cells, and the same with some of their arrays damaged."""
+
+import numpy as np
+
+from theorylab.lab import Results, Row
+
+
+def computed(paper, preset):
+    """What `reproduce` would hand to figures and claims, computed here and now."""
+    return {
+        experiment.name: Results(
+            tuple(
+                Row(cell, {k: np.asarray(v) for k, v in experiment.run(**cell).items()})
+                for cell in experiment.cells(preset)
+            )
+        )
+        for experiment in paper.experiments
+    }
+
+
+def changed(results, experiment, **arrays):
+    """The same results with some arrays of one experiment replaced by functions of themselves."""
+    rows = tuple(
+        Row(r.cell, {**r.arrays, **{k: change(r[k]) for k, change in arrays.items()}})
+        for r in results[experiment]
+    )
+    return {**results, experiment: Results(rows)}
