@@ -3,8 +3,8 @@
 
 DP-SGD steps per second of a linear head and of a small CNN with the same weights, batch, clipping
 norm and noise: theorylab, Opacus (hooks and ghost clipping) and jax-privacy, the peers in
-interpreters of their own, `--opacus PYTHON` and `--jax-privacy PYTHON`; without one its rows say
-"not measured". Every (model, side) is a fresh process, so that peak memory is its own (resident
+an interpreter of their own, `--peer-python PYTHON`, without which their rows say "not measured".
+Every (model, side) is a fresh process, so that peak memory is its own (resident
 memory above what it was before the model was built); compile time stands apart; the best of several
 repeats counts, by wall clock and by processor time. Before timing, three steps without noise show
 that all sides take the same steps.
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import keep
+from record import arguments, keep
 
 HERE = Path(__file__).parent
 MODELS = ("linear", "cnn")
@@ -73,7 +73,7 @@ def operations(model: str, count: int) -> float:
 
 
 def main() -> None:
-    options = _parser().parse_args()
+    options = arguments(_parser(), smoke={"batches": [16], "repeats": 1, "runs": 200})
     if options.worker:
         from privacy_workers import work
 
@@ -114,8 +114,8 @@ def main() -> None:
 def _accounting(options: Any) -> list[dict[str, Any]]:
     rows = []
     for side in ("theorylab", "dp-accounting", "opacus prv"):
-        python = options.opacus if side.startswith("opacus") else sys.executable
-        found = _process(options, python, ["--worker", side, "--accounting"])
+        python = options.peer_python if side.startswith("opacus") else sys.executable
+        found = _process(python, ["--worker", side, "--accounting"])
         rows += [{"side": side, **row} for row in found.get("plans", [found])]
         for row in rows[-len(PLANS) :]:
             print(row, flush=True)
@@ -132,15 +132,13 @@ def _firing(options: Any) -> list[dict[str, Any]]:
 
 
 def _measured(options: Any, model: str, size: int, side: str) -> dict[str, Any]:
-    python = {"opacus hooks": options.opacus, "opacus ghost": options.opacus}.get(side)
-    if side in ("theorylab", "jax-privacy"):
-        python = sys.executable if side == "theorylab" else options.jax_privacy
+    python = sys.executable if side == "theorylab" else options.peer_python
     given = ["--worker", side, "--models", model, "--batches", str(size)]
     given += ["--repeats", str(options.repeats), "--threads", str(options.threads)]
-    return _process(options, python, given)
+    return _process(python, given)
 
 
-def _process(options: Any, python: str | None, given: list[str]) -> dict[str, Any]:
+def _process(python: str | None, given: list[str]) -> dict[str, Any]:
     """The numbers of one fresh process, or "not measured"."""
     if python is None:
         return {"note": "not measured"}
@@ -149,11 +147,11 @@ def _process(options: Any, python: str | None, given: list[str]) -> dict[str, An
         own = os.environ.get("PYTHONPATH", "")
         path = os.pathsep.join([str(HERE), own if python == sys.executable else ""])
         done = subprocess.run(
-            [python, str(HERE / "privacy.py"), *given, "--out", str(out)],
+            [python, str(HERE / "privacy.py"), *given, "--to", str(out)],
             env=os.environ | {"PYTHONPATH": path},
             capture_output=True,
             text=True,
-            timeout=1800,
+            timeout=900,
         )
         if done.returncode:
             return {"note": f"not measured: {done.stderr.strip().splitlines()[-1:]}"}
@@ -167,11 +165,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--runs", type=int, default=20_000, help="games of the firing law")
     parser.add_argument("--threads", type=int, default=0, help="cores to run on; 0 takes all")
-    parser.add_argument("--opacus", help="a Python that has Opacus and PyTorch")
-    parser.add_argument("--jax-privacy", help="a Python that has jax-privacy")
+    parser.add_argument("--peer-python", help="a Python that has Opacus, PyTorch and jax-privacy")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--accounting", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--out", help=argparse.SUPPRESS)
+    parser.add_argument("--to", help=argparse.SUPPRESS)
     return parser
 
 
