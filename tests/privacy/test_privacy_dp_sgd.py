@@ -149,6 +149,12 @@ def test_no_record_is_sampled_more_often_than_the_rate_says(rate):
     assert np.all(hazard >= rate * (1 - 2e-8 / rate))
 
 
+def test_record_numbers_stay_within_32_bits():
+    sampler = poisson(10**6, 1e-5, 10**6)
+    assert 1 <= sampler.buffer < 10**6
+    assert sampler.buffer * len(sampler.table) + sampler.n < 2**31
+
+
 def test_the_buffer_changes_nothing_of_a_full_batch():
     head, y = HEADS[0]
     training = [Training(4, 0.5, 1.0, 0.3, buffer=b) for b in (None, 5, 1, N)]

@@ -205,9 +205,9 @@ def test_canaries_show_descents_that_are_broken_on_purpose(kind):
         training = Training(20, 1e-3, 2.0, 2.0, 0.2)
         found = audited(training, delta, noise_factor=1 / (0.2 * N))
     else:
-        training = Training(20, 1e-3, 2.0, 0.8, 0.2)
+        training = Training(4, 1e-3, 2.0, 0.8, 0.1)
         found = audited(
-            training, delta, background=-1.0, fixed_size=2, one=(0.0, 2.0), other=(0.0, 1.0)
+            training, delta, background=-1.0, fixed_size=1, one=(0.0, 2.0), other=(0.0, 1.0)
         )
     assert found.epsilon > training.epsilon(delta)
 

@@ -3,6 +3,10 @@
 Every step sums the clipped gradients of its sample, adds Gaussian noise to the *sum*, and divides
 by the *expected* size of a sample, a number that is the same for all data sets. The size of the
 sample that was drawn is used nowhere: it is private.
+
+What is proven is proven for Gaussians of real numbers. Here they are float32 from JAX's generator,
+which is no cryptographic one: enough to study private training, not to face an adversary who knows
+the seed or reads the last bits.
 """
 
 import math

@@ -81,7 +81,8 @@ def poisson(n: int, rate: float, buffer: int | None = None) -> Poisson:
         out = 1 - table[-1] / TWO_32
         mean = n * rate / (1 - out)  # slots: a slot goes (1 - out) / rate records ahead
         buffer = math.ceil(mean + 6 * math.sqrt(mean) + 8) if ahead > 1 else n
-    return Poisson(jnp.asarray(table), n, max(1, min(buffer, n)))
+    most = (2**31 - 1 - n) // len(table)  # record numbers stay within 32 bits
+    return Poisson(jnp.asarray(table), n, max(1, min(buffer, n, most)))
 
 
 @lru_cache(maxsize=64)
