@@ -31,8 +31,12 @@ def private_logistic_regression(
     radius: float,
     noise_std: float,
     key: jax.Array,
+    clip: float = 1.0,
 ) -> Float[Array, " d"]:
     """Logistic regression by projected gradient descent with noise on every mean gradient.
+
+    Each record's gradient is clipped, which changes nothing at the default: records of the unit
+    ball have gradients of norm at most 1.
 
     Args:
         records: (n, d) in the unit ball.
@@ -43,6 +47,8 @@ def private_logistic_regression(
         noise_std: standard deviation of the noise on the mean gradient, at least 0: 0 is not
             private. `gradient_noise_std` calibrates it.
         key: typed key of the noise; it is spent, and refused if it was used before.
+        clip: the largest norm of a record's gradient, above 0; the `gradient_norm` of
+            `smooth.dp_gradient_descent`. Clipping does not make a gradient less smooth in the data.
 
     Returns:
         (d,) the last weights.
@@ -62,12 +68,15 @@ def private_logistic_regression(
         checks.number("step_size", step_size, 0.0, open_low=True),
         checks.number("radius", radius, 0.0, open_low=True),
         checks.number("noise_std", noise_std, 0.0),
+        checks.number("clip", clip, 0.0, open_low=True),
     )
     inputs = jnp.asarray(rows), jnp.asarray(signs, rows.dtype)
     return _descend(*inputs, *(jnp.asarray(s, rows.dtype) for s in sizes), spend(key), steps=many)
 
 
-def gradient_noise_std(n: int, *, steps: int, rho: float, factor: float = 1.0) -> float:
+def gradient_noise_std(
+    n: int, *, steps: int, rho: float, factor: float = 1.0, clip: float = 1.0
+) -> float:
     """The noise on mean logistic gradients that spends a zCDP budget in so many steps.
 
     Args:
@@ -75,9 +84,10 @@ def gradient_noise_std(n: int, *, steps: int, rho: float, factor: float = 1.0) -
         steps: number of gradients.
         rho: the zCDP budget, above 0.
         factor: cost factor of the pre-processing, `meta_theorem.cost_factor`, at least 1.
+        clip: the largest norm of a record's gradient, above 0.
 
     Returns:
-        (2 / n) √(steps factor / (2 rho)).
+        (2 clip / n) √(steps factor / (2 rho)).
 
     Raises:
         InputError: an argument out of range.
@@ -88,7 +98,8 @@ def gradient_noise_std(n: int, *, steps: int, rho: float, factor: float = 1.0) -
     size, many = checks.count("n", n), checks.count("steps", steps)
     budget = float(checks.number("rho", rho, 0.0, open_low=True))
     dearer = float(checks.number("factor", factor, 1.0))
-    return 2 / size * math.sqrt(many * dearer / (2 * budget))
+    length = float(checks.number("clip", clip, 0.0, open_low=True))
+    return 2 * length / size * math.sqrt(many * dearer / (2 * budget))
 
 
 def private_directions(
@@ -124,10 +135,21 @@ def private_directions(
 
 @partial(jax.jit, static_argnames="steps")
 def _descend(
-    records: Any, labels: Any, step_size: Any, radius: Any, noise_std: Any, key: Any, *, steps: int
+    records: Any,
+    labels: Any,
+    step_size: Any,
+    radius: Any,
+    noise_std: Any,
+    clip: Any,
+    key: Any,
+    *,
+    steps: int,
 ) -> Any:
+    lengths = jnp.linalg.norm(records, axis=1)
+
     def step(weights: Any, step_key: Any) -> tuple[Any, None]:
-        pull = labels * jax.nn.sigmoid(-labels * (records @ weights))
+        slope = jax.nn.sigmoid(-labels * (records @ weights))
+        pull = labels * jnp.minimum(slope, clip / jnp.where(lengths > 0, lengths, 1))
         noise = noise_std * jax.random.normal(step_key, weights.shape, weights.dtype)
         moved = weights + step_size * (pull @ records / records.shape[0] + noise)
         norm = jnp.linalg.norm(moved)

@@ -18,6 +18,8 @@ from theorylab import checks
 from theorylab.errors import InputError
 
 CENTRES = ("none", "covariance", "records")
+# half the largest spread of the eigenvalues by which one record moves n times the covariance
+TURN = {"none": 1.0, "covariance": 1.5 * math.sqrt(3), "records": 1.5 * math.sqrt(3)}
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def regression_imputation(
 
     Returns:
         `missing` targets move, each by at most 2 (1 + B) / (n (penalty + curvature)), where B
-        bounds |θ|.
+        bounds |θ|, and by at most 2, as predictions are clipped.
 
     Raises:
         InputError: an argument out of range, or penalty and curvature both 0.
@@ -150,7 +152,7 @@ def regression_imputation(
         raise InputError("penalty = 0 and curvature = 0; one of them above 0 is needed")
     # s / (s² + ridge) over s² >= curvature peaks at s² = ridge, or at the end of the range
     length = math.sqrt(bend) / (bend + ridge) if bend > ridge else 1 / (2 * math.sqrt(ridge))
-    each = 2 * (1 + length) / (size * (ridge + bend))
+    each = min(2 * (1 + length) / (size * (ridge + bend)), 2.0)
     return Sensitivity(gone, each, gone * each)
 
 
@@ -243,14 +245,14 @@ def pca_projection(n: int, *, eigengap: float, centre: str = "none") -> Sensitiv
             records themselves are not; "records", where both are (and have norm up to 2).
 
     Returns:
-        All n - 1 common records move; the total is at most 1 / eigengap ("none"), 4 / eigengap
-        ("covariance") or 8 / eigengap + 2 ("records").
+        All n - 1 common records move; the total is at most 1 / eigengap ("none"), 2.6 / eigengap
+        ("covariance") or 2.6 / eigengap + 2 ("records"), where 2.6 stands for 3√3 / 2.
 
     Raises:
         InputError: an argument out of range.
     """
-    size, turn, centred = _principal(n, eigengap, centre)
-    return _everyone(size, 2 * turn + 2 / size if centred else turn)
+    size, turn = _principal(n, eigengap, centre)
+    return _everyone(size, turn, centre)
 
 
 def pca_reduction(n: int, *, eigengap: float, centre: str = "none") -> Sensitivity:
@@ -271,9 +273,9 @@ def pca_reduction(n: int, *, eigengap: float, centre: str = "none") -> Sensitivi
     Raises:
         InputError: an argument out of range.
     """
-    size, turn, centred = _principal(n, eigengap, centre)
+    size, turn = _principal(n, eigengap, centre)
     chord = math.sqrt(2 - 2 * math.sqrt(1 - turn**2))
-    return _everyone(size, 2 * chord + 2 / size if centred else chord)
+    return _everyone(size, chord, centre)
 
 
 def standard_scaling(n: int, *, min_std: float) -> Sensitivity:
@@ -287,7 +289,7 @@ def standard_scaling(n: int, *, min_std: float) -> Sensitivity:
 
     Returns:
         All n - 1 common entries move, each by at most 2 / (n min_std) + 4 / (n min_std³); the
-        total is at most 2 / min_std + 2 / min_std².
+        total is at most 2 / min_std² (1 + 1 / n) and at most 2 / min_std + 2 / min_std².
 
     Raises:
         InputError: an argument out of range.
@@ -295,7 +297,8 @@ def standard_scaling(n: int, *, min_std: float) -> Sensitivity:
     size = checks.count("n", n, at_least=2)
     std = float(checks.number("min_std", min_std, 0.0, 1.0, open_low=True))
     each = 2 / (size * std) + 4 / (size * std**3)
-    return Sensitivity(size - 1, each, min((size - 1) * each, 2 / std + 2 / std**2))
+    total = (1 - 1 / size) * math.sqrt(1 + 4 / size) * 2 / std**2
+    return Sensitivity(size - 1, each, min((size - 1) * each, total, 2 / std + 2 / std**2))
 
 
 def _missing(n: int, missing: int) -> tuple[int, int]:
@@ -303,14 +306,17 @@ def _missing(n: int, missing: int) -> tuple[int, int]:
     return size, checks.count("missing", missing, at_least=0, at_most=size - 1)
 
 
-def _principal(n: int, eigengap: float, centre: str) -> tuple[int, float, bool]:
-    """Records, the largest sine of an angle between the two subspaces, whether records centre."""
+def _principal(n: int, eigengap: float, centre: str) -> tuple[int, float]:
+    """Records, and the largest sine of an angle between the two subspaces."""
     size = checks.count("n", n, at_least=2)
     gap = float(checks.number("eigengap", eigengap, 0.0, 1.0, open_low=True))
-    checks.choice("centre", centre, CENTRES)
-    turn = (1.0 if centre == "none" else 4.0) / (size * gap)
-    return size, min(turn, 1.0), centre == "records"
+    turn = TURN[checks.choice("centre", centre, CENTRES)] / (size * gap)
+    return size, min(turn, 1.0)
 
 
-def _everyone(n: int, each: float) -> Sensitivity:
-    return Sensitivity(n - 1, each, (n - 1) * each)
+def _everyone(n: int, turn: float, centre: str) -> Sensitivity:
+    """All common records move with the subspace, centred ones with the mean as well."""
+    if centre != "records":
+        return Sensitivity(n - 1, turn, (n - 1) * turn)
+    each = 2 * turn + 2 / n
+    return Sensitivity(n - 1, each, min((n - 1) * each, n * turn + 2 * (n - 1) / n))

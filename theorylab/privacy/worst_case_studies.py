@@ -15,94 +15,43 @@ from theorylab.privacy import preprocessing, sensitivity
 from theorylab.privacy.worst_case import Study, common_movement, into_ball
 
 Draw = tuple[Any, Any, Any]
+Bound = Callable[[Any, Any], Any]
 
 
-def mean_imputation_study(*, n: int = 12, missing: int = 4) -> Study:
-    """Records on the circle, up to `missing` of them gone, one turned to its opposite.
+def imputation_study(by: str = "mean", *, n: int = 13, missing: int = 4, trimmed: int = 2) -> Study:
+    """Records at every distance, up to `missing` of them gone, one turned to its opposite.
 
     Args:
+        by: what fills the gaps, "mean" (records in two dimensions), "median" or "trimmed mean" (one
+            column, with gaps of every size around the median and every width of what is kept).
         n: number of records.
         missing: most records that are missing.
+        trimmed: entries left out at each end; for "trimmed mean" alone.
 
     Returns:
         The study.
 
     Raises:
-        InputError: a count out of range.
+        InputError: an argument out of range.
     """
+    checks.choice("by", by, ("mean", "median", "trimmed mean"))
     size, most = _counts(n, missing)
+    if by == "mean":
+        return Study(
+            _with_gaps(size, 2, most),
+            common_movement(preprocessing.impute_mean),
+            _of_gone(size, lambda m: sensitivity.mean_imputation(size, missing=m)),
+        )
+    if by == "median":
+        apply, bound = preprocessing.impute_median, _median_bound(size)
+    else:
+        cut = checks.count("trimmed", trimmed, at_least=0, at_most=(size - most - 2) // 2)
+        bound = _trimmed_bound(size, cut)
 
-    def bound(first: Any, second: Any) -> Any:
-        gone = np.maximum(_gone(first), _gone(second))
-        every = [sensitivity.mean_imputation(size, missing=m).total for m in range(size)]
-        return np.array([*every, np.inf])[gone]
+        def apply(column: Any) -> Any:
+            return preprocessing.impute_trimmed_mean(column, trimmed=cut)
 
-    return Study(_with_gaps(size, 2, most), common_movement(preprocessing.impute_mean), bound)
-
-
-def median_imputation_study(*, n: int = 13, missing: int = 4) -> Study:
-    """Entries of one column with gaps of every size around the median.
-
-    Args:
-        n: number of entries.
-        missing: most entries that are missing.
-
-    Returns:
-        The study.
-
-    Raises:
-        InputError: a count out of range.
-    """
-    size, most = _counts(n, missing)
-
-    def gap(data: Any) -> Any:
-        ordered = np.sort(data[..., 0], -1)
-        seen = (~np.isnan(ordered)).sum(-1)
-        ends = [np.full((len(ordered), 1), -1.0), np.where(np.isnan(ordered), 1.0, ordered)]
-        padded = np.concatenate([*ends, np.ones((len(ordered), 1))], -1)
-        around = ((seen + 1) // 2)[:, None] + np.array([-1, 0, 1])
-        return np.diff(np.take_along_axis(padded, np.maximum(around, 0), -1), axis=-1).max(-1)
-
-    def bound(first: Any, second: Any) -> Any:
-        gone = np.maximum(_gone(first), _gone(second))
-        return np.where(gone < size, gone * np.maximum(gap(first), gap(second)), np.inf)
-
-    apply = _on_column(preprocessing.impute_median)
-    return Study(_with_gaps(size, 1, most), common_movement(apply), bound)
-
-
-def trimmed_mean_imputation_study(*, n: int = 14, missing: int = 4, trimmed: int = 2) -> Study:
-    """Entries of one column, where the kept ones may be wide or narrow.
-
-    Args:
-        n: number of entries.
-        missing: most entries that are missing.
-        trimmed: entries left out at each end.
-
-    Returns:
-        The study.
-
-    Raises:
-        InputError: a count out of range.
-    """
-    size, most = _counts(n, missing)
-    cut = checks.count("trimmed", trimmed, at_least=0, at_most=(size - most - 2) // 2)
-
-    def width(data: Any) -> Any:
-        ordered = np.sort(data[..., 0], -1)
-        seen = (~np.isnan(ordered)).sum(-1)
-        low = ordered[:, max(cut - 1, 0)]
-        last = np.minimum(seen - cut, seen - 1)[:, None]
-        return np.take_along_axis(ordered, last, -1)[:, 0] - low
-
-    def bound(first: Any, second: Any) -> Any:
-        gone = np.maximum(_gone(first), _gone(second))
-        wide = np.maximum(width(first), width(second))
-        left = size - gone - 2 * cut
-        return np.where(left > 0, gone * wide / np.maximum(left, 1), np.inf)
-
-    apply = _on_column(lambda column: preprocessing.impute_trimmed_mean(column, trimmed=cut))
-    return Study(_with_gaps(size, 1, most), common_movement(apply), bound)
+    return Study(_with_gaps(size, 1, most), common_movement(_on_column(apply)), bound)
 
 
 def regression_imputation_study(*, n: int = 12, missing: int = 4, penalty: float = 0.1) -> Study:
@@ -141,14 +90,9 @@ def regression_imputation_study(*, n: int = 12, missing: int = 4, penalty: float
     def apply(data: Any) -> Any:
         return preprocessing.impute_regression(*split(data), penalty=ridge)
 
-    def bound(first: Any, second: Any) -> Any:
-        gone = np.maximum(_gone(first), _gone(second))
-        every = [
-            sensitivity.regression_imputation(size, missing=m, penalty=ridge).total
-            for m in range(size)
-        ]
-        return np.array([*every, np.inf])[gone]
-
+    bound = _of_gone(
+        size, lambda m: sensitivity.regression_imputation(size, missing=m, penalty=ridge)
+    )
     return Study(draw, common_movement(apply), bound)
 
 
@@ -267,6 +211,48 @@ def _clusters(n: int, diameter: float, name: str = "diameter") -> tuple[int, flo
 
 def _gone(data: Any) -> Any:
     return np.isnan(data).any(-1).sum(-1)
+
+
+def _of_gone(n: int, bound: Callable[[int], sensitivity.Sensitivity]) -> Bound:
+    """The bound at the number of missing records; none where all are missing."""
+    every = np.array([*(bound(m).total for m in range(n)), np.inf])
+    return lambda first, second: every[np.maximum(_gone(first), _gone(second))]
+
+
+def _ordered(data: Any) -> tuple[Any, Any]:
+    """A column with its missing entries last, and how many are there."""
+    ordered = np.sort(data[..., 0], -1)
+    return ordered, (~np.isnan(ordered)).sum(-1)
+
+
+def _median_bound(n: int) -> Bound:
+    def gap(data: Any) -> Any:
+        ordered, seen = _ordered(data)
+        ends = [np.full((len(ordered), 1), -1.0), np.where(np.isnan(ordered), 1.0, ordered)]
+        padded = np.concatenate([*ends, np.ones((len(ordered), 1))], -1)
+        around = ((seen + 1) // 2)[:, None] + np.array([-1, 0, 1])
+        return np.diff(np.take_along_axis(padded, np.maximum(around, 0), -1), axis=-1).max(-1)
+
+    def bound(first: Any, second: Any) -> Any:
+        gone = np.maximum(_gone(first), _gone(second))
+        return np.where(gone < n, gone * np.maximum(gap(first), gap(second)), np.inf)
+
+    return bound
+
+
+def _trimmed_bound(n: int, cut: int) -> Bound:
+    def width(data: Any) -> Any:
+        ordered, seen = _ordered(data)
+        last = np.minimum(seen - cut, seen - 1)[:, None]
+        return np.take_along_axis(ordered, last, -1)[:, 0] - ordered[:, max(cut - 1, 0)]
+
+    def bound(first: Any, second: Any) -> Any:
+        gone = np.maximum(_gone(first), _gone(second))
+        left = n - gone - 2 * cut
+        wide = np.maximum(width(first), width(second))
+        return np.where(left > 0, gone * wide / np.maximum(left, 1), np.inf)
+
+    return bound
 
 
 def _on_column(apply: Callable[[Any], Any]) -> Callable[[Any], Any]:
