@@ -123,7 +123,7 @@ CALLS = [
         {"n": 9, "missing": 2, "penalty": 0.1, "curvature": 0.2},
     ),
     (sensitivity.quantization, {"n": 9, "diameter": 0.1, "largest": 4}),
-    (sensitivity.deduplication_dropping, {"n": 9, "duplicates": 2}),
+    (sensitivity.deduplication_dropping, {"n": 9, "duplicates": 2, "separated": True}),
     (
         sensitivity.deduplication_keeping_one,
         {"n": 9, "diameter": 0.1, "order_matters": False},
@@ -216,7 +216,7 @@ CALLS = [
     ),
     (worst_case_studies.regression_imputation_study, {"n": 12, "missing": 4, "penalty": 0.1}),
     (worst_case_studies.quantization_study, {"n": 9, "diameter": 0.1}),
-    (worst_case_studies.dropping_study, {"n": 9, "radius": 0.1}),
+    (worst_case_studies.dropping_study, {"n": 9, "radius": 0.1, "separated": True}),
     (worst_case_studies.keeping_one_study, {"n": 9, "diameter": 0.1, "order_matters": True}),
     (worst_case_spectral.projection_study, {"n": 9, "d": 3, "rank": 1, "centre": "none"}),
     (
@@ -277,6 +277,9 @@ EXCUSED = {
     "common_movement": "takes a function alone; below",
     "replaced_subsampled_gaussian_curve": "as subsampled_gaussian_curve, slower; below",
     "dp_sgd": "as dp_gradient_descent, slower; below",
+    "principal_movement": "without checks, behind pca_projection",
+    "scaling_movement": "without checks, behind standard_scaling",
+    "private_logistic_path": "as private_logistic_regression, which calls it",
     "into_ball": "for studies of one's own, checked by what draws them",
 }
 

@@ -19,6 +19,7 @@ STUDIES = {
     "regression imputation": (studies.regression_imputation_study, 0.1),
     "quantization": (studies.quantization_study, 0.99),
     "dropping duplicates": (studies.dropping_study, 0.5),
+    "dropping exact duplicates": (lambda: studies.dropping_study(separated=True), 0.7),
     "keeping one": (studies.keeping_one_study, 0.99),
     "keeping one, in order": (lambda: studies.keeping_one_study(order_matters=True), 0.8),
     "projection": (spectral.projection_study, 0.999),

@@ -4,6 +4,8 @@ Each function gives a `Study` for `worst_case.search_neighbours`, whose bound is
 `theorylab.privacy.sensitivity` on the smallest collection that holds both data sets.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,7 +40,7 @@ def projection_study(*, n: int = 24, d: int = 2, rank: int = 1, centre: str = "n
 
     def bound(first: Any, second: Any) -> Any:
         gap = _gap(first, second, k, centre)
-        return _totals(gap, lambda g: sensitivity.pca_projection(size, eigengap=g, centre=centre))
+        return _totals(gap, partial(_principal, size, centre, reduced=False))
 
     return Study(_turning(size, wide, centre), common_movement(apply), bound)
 
@@ -72,7 +74,7 @@ def reduction_study(*, n: int = 24, d: int = 2, rank: int = 1, centre: str = "no
 
     def bound(first: Any, second: Any) -> Any:
         gap = _gap(first, second, k, centre)
-        return _totals(gap, lambda g: sensitivity.pca_reduction(size, eigengap=g, centre=centre))
+        return _totals(gap, partial(_principal, size, centre, reduced=True))
 
     return Study(_turning(size, wide, centre), movement, bound)
 
@@ -107,7 +109,7 @@ def scaling_study(*, n: int = 16) -> Study:
         std = np.minimum(first[..., 0].std(-1), second[..., 0].std(-1))
         return _totals(
             np.where(std > 1e-6, std, 0.0),
-            lambda s: sensitivity.standard_scaling(size, min_std=s),
+            lambda s: sensitivity.scaling_movement(size, s)[1],
         )
 
     return Study(draw, common_movement(apply), bound)
@@ -176,6 +178,10 @@ def _gap(first: Any, second: Any, rank: int, centre: str) -> Any:
     return np.where(gap > least, np.minimum(gap, 1.0), 0.0)
 
 
-def _totals(parameter: Any, bound: Any) -> Any:
+def _principal(n: int, centre: str, gap: Any, *, reduced: bool) -> Any:
+    return sensitivity.principal_movement(n, gap, centre, reduced=reduced)[1]
+
+
+def _totals(parameter: Any, bound: Callable[[Any], Any]) -> Any:
     """Bounds at each parameter of a family, inf where it is 0."""
-    return np.array([bound(p).total if p > 0 else np.inf for p in parameter])
+    return np.where(parameter > 0, bound(np.where(parameter > 0, parameter, 1.0)), np.inf)

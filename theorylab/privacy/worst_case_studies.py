@@ -124,12 +124,13 @@ def quantization_study(*, n: int = 10, diameter: float = 0.3) -> Study:
     return Study(_clustered(size, wide), apply, bound)
 
 
-def dropping_study(*, n: int = 12, radius: float = 0.3) -> Study:
+def dropping_study(*, n: int = 12, radius: float = 0.3, separated: bool = False) -> Study:
     """Records on the circle whose only near-duplicate comes or goes.
 
     Args:
         n: number of records.
         radius: within which records are duplicates.
+        separated: whether to look at clusters that are far from each other instead.
 
     Returns:
         The study.
@@ -151,16 +152,21 @@ def dropping_study(*, n: int = 12, radius: float = 0.3) -> Study:
         target = centre[:, 0] + 2 * np.pi * generator.integers(0, 3, pairs) / 3
         return data, place, np.stack([np.cos(target), np.sin(target)], -1)
 
-    def bound(first: Any, second: Any) -> Any:
-        most = np.maximum(_near(first, wide).max(-1), _near(second, wide).max(-1)) - 1
-        every = [
-            sensitivity.deduplication_dropping(size, duplicates=max(m, 1)).total
+    apart = checks.flag("separated", separated)
+    every = np.array(
+        [
+            sensitivity.deduplication_dropping(size, duplicates=max(m, 1), separated=apart).total
             for m in range(size)
         ]
-        return np.array(every)[most]
+    )
+
+    def bound(first: Any, second: Any) -> Any:
+        most = np.maximum(_near(first, wide).max(-1), _near(second, wide).max(-1)) - 1
+        inside = _separated(first, wide) & _separated(second, wide) if apart else True
+        return np.where(inside, every[most], np.inf)
 
     apply = common_movement(lambda data: preprocessing.drop_duplicates(data, radius=wide).records)
-    return Study(draw, apply, bound)
+    return Study(_clustered(size, wide) if apart else draw, apply, bound)
 
 
 def keeping_one_study(*, n: int = 8, diameter: float = 0.3, order_matters: bool = False) -> Study:
