@@ -189,6 +189,7 @@ CALLS = [
     (propose_test_release.median_margin, {"column": COLUMN, "gap": 0.4}),
     (missing_neighbours, {"n": 9, "missing": 2}),
     (naive_accounting.turning_neighbours, {"n": 9, "along": 6}),
+    (naive_accounting.star_neighbours, {"n": 9, "leaves": 3, "radius": 0.3}),
     (ATTACK.exact_delta, {"claimed_delta": 1e-3}),
     (
         naive_accounting.attack_noisy_mean,

@@ -105,3 +105,21 @@ def test_labels_are_aligned_by_brute_force_over_all_labels():
     )
     found = na.attack_noisy_mean(scale, first, second, noise_std=1.0, signs=signs)
     assert found.exact_rho == pytest.approx(best, rel=1e-12)
+
+
+@pytest.mark.parametrize("leaves", [2, 5])
+def test_stars_of_near_duplicates_refute_naive_accounting(leaves):
+    first, second = na.star_neighbours(40, leaves=leaves)
+
+    def drop(rows):
+        return preprocessing.drop_duplicates(rows, radius=0.2).records
+
+    zeros = 40 - 2 * leaves - 1  # the records that are left are copies of one another
+    assert (np.linalg.norm(drop(first) - drop(second), axis=1) > 0).sum() == 2 * leaves
+    assert (drop(first)[-zeros:] == 0).all()
+    signs = na.aligned_signs(drop, first, second)
+    attack = na.attack_noisy_mean(drop, first, second, noise_std=STD, signs=signs)
+    factor = attack.exact_rho / attack.claimed_rho
+    assert attack.refutes and factor == pytest.approx(leaves**2 * (1 - 0.2**2), rel=1e-9)
+    moved = sensitivity.deduplication_dropping(40, duplicates=leaves)
+    assert factor <= (1 + moved.total / 2) ** 2

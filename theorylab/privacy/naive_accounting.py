@@ -5,6 +5,7 @@ image to that record. The attack is a pair of neighbours, and everything about i
 outputs are two Gaussians, whose divergence has a closed form.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -159,6 +160,35 @@ def turning_neighbours(n: int, *, along: int) -> tuple[Dataset, Dataset]:
     first[-1] = np.sqrt(0.5)
     second = first.copy()
     second[-1, 1] *= -1
+    return first, second
+
+
+def star_neighbours(n: int, *, leaves: int, radius: float = 0.2) -> tuple[Dataset, Dataset]:
+    """Two neighbours between which dropping near-duplicates moves as many records as it can.
+
+    Args:
+        n: number of records, at least 2 leaves + 1.
+        leaves: records of a star, each within the radius of its centre and farther from the others.
+        radius: within which records are duplicates, in (0, 0.5].
+
+    Returns:
+        Two (n, leaves + 1) data sets: two stars on opposite sides; the one centre there is, the
+        first record, changes from one to the other. The records that are left are 0.
+
+    Raises:
+        InputError: an argument out of range.
+    """
+    many = checks.count("leaves", leaves)
+    size = checks.count("n", n, at_least=2 * many + 1)
+    wide = float(checks.number("radius", radius, 0.0, 0.5, open_low=True))
+    first = np.zeros((size, many + 1))
+    along = math.sqrt(1 - wide**2)
+    for side in (0, 1):
+        rows = slice(1 + side * many, 1 + (side + 1) * many)
+        first[rows, 0] = along * (1 - 2 * side)
+        first[rows, 1:] = 0.9 * wide * np.eye(many)
+    second = first.copy()
+    first[0, 0], second[0, 0] = along, -along
     return first, second
 
 

@@ -98,7 +98,11 @@ def scaling_study(*, n: int = 16) -> Study:
         centre = generator.uniform(-1, 1, (pairs, 1))
         noise = generator.normal(size=(pairs, size))
         signs = generator.random((pairs, 1)) < 0.5
-        data = np.clip(centre + spread * np.where(signs, np.sign(noise), noise), -1, 1)
+        uneven = np.sign(noise + generator.normal(size=(pairs, 1)))
+        ends = np.where(
+            generator.random((pairs, 1)) < 0.5, uneven, centre + spread * np.sign(noise)
+        )
+        data = np.clip(np.where(signs, ends, centre + spread * noise), -1, 1)
         record = generator.choice([-1.0, 1.0], (pairs, 1))
         return data[..., None], generator.integers(0, size, pairs), record
 
@@ -149,7 +153,8 @@ def _turning(n: int, d: int, centre: str) -> Any:
     def draw(generator: np.random.Generator, pairs: int) -> Draw:
         half = pairs // 2
         families = along(generator, pairs - half), _off_centre(generator, half, n, d)
-        return tuple(np.concatenate(both) for both in zip(*families, strict=True))
+        data, place, record = (np.concatenate(both) for both in zip(*families, strict=True))
+        return data, place, record
 
     return draw
 

@@ -295,8 +295,8 @@ def _with_gaps(n: int, d: int, missing: int) -> Callable[[np.random.Generator, i
 
 
 def _clustered(n: int, wide: float) -> Callable[[np.random.Generator, int], Draw]:
-    """Clusters around (-.7, 0), (.7, 0) and (0, .7), points at either end of a diameter."""
-    centres = np.array([[-0.7, 0.0], [0.7, 0.0], [0.0, 0.7]])
+    """Clusters near (-1, 0), (1, 0) and (0, 1), points at either end of a diameter."""
+    centres = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]) * (1 - wide / 2)
 
     def draw(generator: np.random.Generator, pairs: int) -> Draw:
         which = generator.integers(0, generator.integers(2, 4, (pairs, 1)), (pairs, n))

@@ -29,11 +29,11 @@ def best_loss(rows: Any, labels: Any, radius: float) -> float:
     return logistic_loss(weights, rows, labels)
 
 
-def learned_loss(
+def averaged_loss(
     rows: Any, labels: Any, descent: Mapping[str, Any], noise_std: float, key: jax.Array
 ) -> float:
-    """Loss on the records of what is learned from them."""
-    learned = pipelines.private_logistic_regression(
+    """Loss on the records of the mean iterate that is learned from them."""
+    path = pipelines.private_logistic_path(
         np.asarray(rows, np.float32), labels, **descent, noise_std=noise_std, key=key
     )
-    return logistic_loss(np.asarray(learned, np.float64), rows, labels)
+    return logistic_loss(np.asarray(path, np.float64).mean(0), rows, labels)
