@@ -143,9 +143,7 @@ def _pipelines(p: Preset) -> Cells:
 
 
 def _missing(p: Preset) -> Cells:
-    if not p["tables"]:
-        return []
-    n, seeds, repeats = p["tables"]
+    names, n, seeds, repeats = p["tables"]
     return [
         {
             "name": name,
@@ -155,15 +153,13 @@ def _missing(p: Preset) -> Cells:
             "descent": DESCENT,
             "seed": seed,
         }
-        for name in real.ATTRIBUTES
+        for name in names
         for seed in p.seeds(seeds)
     ]
 
 
 def _copies(p: Preset) -> Cells:
-    if not p["copies"]:
-        return []
-    return [{"name": name, "n": p["copies"], "seed": _one_seed(p)} for name in real.ATTRIBUTES]
+    return [{"name": name, "n": p["copies"], "seed": _one_seed(p)} for name in p["tables"][0]]
 
 
 def _images(p: Preset) -> Cells:
@@ -183,11 +179,7 @@ def _images(p: Preset) -> Cells:
 
 
 def _table_data(p: Preset) -> Sequence[str]:
-    return tuple(real.ATTRIBUTES) if p["tables"] else ()
-
-
-def _copies_data(p: Preset) -> Sequence[str]:
-    return tuple(real.ATTRIBUTES) if p["copies"] else ()
+    return [name for name in p["tables"][0] if "sample" not in name]
 
 
 def _image_data(p: Preset) -> Sequence[str]:
@@ -218,6 +210,6 @@ EXPERIMENTS = (
     Experiment("margins", release.margins, _margins),
     Experiment("pipelines", synthetic.four_pipelines, _pipelines),
     Experiment("missing", real.missing, _missing, data=_table_data),
-    Experiment("copies", real.copies, _copies, data=_copies_data),
+    Experiment("copies", real.copies, _copies, data=_table_data),
     Experiment("images", real.images, _images, data=_image_data),
 )

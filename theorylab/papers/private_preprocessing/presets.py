@@ -15,8 +15,8 @@ MEANINGS = {
     "lengths": "records of chains of near-duplicates",
     "turned": "[records, replacements] of data sets whose worst neighbour is searched for",
     "low_rank": "[records, dimensions, seeds, repeated noise] of data of nearly rank 3",
-    "tables": "[records, seeds, repeated noise] of Adult and FARS; empty leaves them out",
-    "copies": "records of the tables among which duplicates are counted; 0 leaves them out",
+    "tables": "[tables, records, seeds, repeated noise] whose missing values are imputed",
+    "copies": "records of the tables among which duplicates are counted",
     "images": "[source, records, repeated noise, seeds] of image features",
     "ranks": "numbers of principal directions of the images",
 }
@@ -39,7 +39,7 @@ _QUICK = {
     "lengths": [10, 20, 40, 80],
     "turned": [400, 400],
     "low_rank": [2000, 500, 5, 2],
-    "tables": [8000, 2, 2],
+    "tables": [["adult", "fars"], 8000, 2, 2],
     "copies": 40_000,
     "images": [["fashion_mnist", 4000, 2, 1]],
     "ranks": [1, 2, 3],
@@ -57,14 +57,14 @@ _SMOKE = _QUICK | {
     "lengths": [10, 40],
     "turned": [100, 60],
     "low_rank": [400, 20, 2, 1],
-    "tables": [],
-    "copies": 0,
+    "tables": [["fashion_mnist sample"], 400, 2, 1],
+    "copies": 400,
     "images": [["fashion_mnist sample", 400, 1, 1]],
     "ranks": [1, 2],
 }
 _MEDIUM = _QUICK | {
     "low_rank": [4000, 1000, 10, 4],
-    "tables": [20_000, 5, 4],
+    "tables": [["adult", "fars"], 20_000, 5, 4],
     "images": [["fashion_mnist", 20_000, 2, 3], ["cifar10", 8000, 2, 1]],
     "ranks": [1, 2, 3, 5, 8],
 }

@@ -39,7 +39,7 @@ ADULT = {
     "native-country": (0.0, 0.0),
 }
 FARS = {
-    "AGE": (50.0, 50.0),
+    "AGE": (49.0, 49.0),
     "SEX": (0.0, 0.0),
     "PERSON_TYPE": (0.0, 0.0),
     "RESTRAINT_SYSTEM-USE": (0.0, 0.0),
@@ -61,37 +61,68 @@ PROMISED = {
         "ALCOHOL_TEST_RESULT": 0.75,
     },
 }
+SAMPLE = "fashion_mnist sample"  # a table of brightnesses, with gaps drawn at random
 WAYS = ("full", "naive", "group", "zeros")
 SIDE = 128  # pixels, to which small images are enlarged for the network
 TEST_SHARE = 0.1  # of epsilon, for the test of a promise
 
 
-def blocks(name: str, n: int, seed: int) -> tuple[list[Any], Any]:
-    """Attributes of n rows of a table, each (n, width) in the unit ball with NaN where missing, and
-    labels -1 and 1. FARS writes missing numbers as codes, and missing categories as words."""
+def blocks(name: str, n: int, seed: int) -> tuple[list[Any], list[float], Any]:
+    """Attributes of n rows of a table, each (n, width) in the unit ball with NaN where missing; the
+    share of each that was promised to be missing at most, and labels -1 and 1.
+
+    FARS writes missing numbers as codes, and missing categories as words. Where nothing was
+    promised a word stays a category.
+    """
+    if name == SAMPLE:
+        return _sample_blocks(n, seed)
     table = data.load(name)
     every, classes = table.merged()
     chosen = np.random.default_rng(seed).permutation(len(every))[:n]
-    found = []
+    found, promised = [], []
     for at, column in enumerate(table.columns):
-        if column.name not in ATTRIBUTES[name]:
-            continue
-        centre, half = ATTRIBUTES[name][column.name]
-        entries = every[chosen, at]
-        if column.categories:
-            gone = [
-                np.nan if any(w in c.lower() for w in ("unknown", "not_reported")) else k
-                for k, c in enumerate(column.categories)
-            ]
-            codes = np.where(np.isnan(entries), np.nan, np.append(gone, np.nan)[_codes(entries)])
-            wide = np.eye(len(column.categories))[_codes(np.nan_to_num(codes))]
-            found.append(np.where(np.isnan(codes)[:, None], np.nan, wide))
-        else:
-            known = np.where(entries > centre + half - 0.5, np.nan, entries)
-            kept = known if name == "fars" else entries
-            found.append(np.clip((kept - centre) / half, -1, 1)[:, None])
+        if column.name in ATTRIBUTES[name]:
+            promised.append(PROMISED[name].get(column.name, 0.0))
+            scale = ATTRIBUTES[name][column.name]
+            found.append(
+                _categories(every[chosen, at], column.categories, bool(promised[-1]))
+                if column.categories
+                else _number(every[chosen, at], scale, name == "fars")
+            )
     label = table.classes.index(POSITIVE[name])
-    return found, np.where(classes[chosen] == label, 1.0, -1.0)
+    return found, promised, np.where(classes[chosen] == label, 1.0, -1.0)
+
+
+def _categories(entries: Any, names: tuple[str, ...], gaps: bool) -> Any:
+    """(n, categories) of zeros and a one, NaN where missing."""
+    gone = [
+        np.nan if gaps and any(w in c.lower() for w in ("unknown", "not_reported")) else k
+        for k, c in enumerate(names)
+    ]
+    codes = np.append(gone, np.nan)[_codes(entries)]
+    wide = np.eye(len(names))[_codes(np.nan_to_num(codes))]
+    return np.where(np.isnan(codes)[:, None], np.nan, wide)
+
+
+def _number(entries: Any, scale: tuple[float, float], coded: bool) -> Any:
+    """(n, 1) in [-1, 1]; coded: values at the end of the range and beyond mean missing."""
+    centre, half = scale
+    known = np.where(entries > centre + half - 0.5, np.nan, entries) if coded else entries
+    return np.clip((known - centre) / half, -1, 1)[:, None]
+
+
+def _sample_rows(n: int, seed: int) -> tuple[Any, Any]:
+    images, classes = data.load("fashion_mnist", sample=True).merged()
+    chosen = np.random.default_rng(seed).permutation(len(images))[:n]
+    bright = images[chosen].reshape(-1, 2, 14, 2, 14).mean((2, 4)).reshape(-1, 4) / 255
+    return bright, classes[chosen]
+
+
+def _sample_blocks(n: int, seed: int) -> tuple[list[Any], list[float], Any]:
+    bright, classes = _sample_rows(n, seed)
+    gone = np.random.default_rng(seed).random(bright.shape) < [0.1, 0.1, 0.0, 0.0]
+    rows = np.where(gone, np.nan, 2 * bright - 1)
+    return [x[:, None] for x in rows.T], [0.2, 0.2, 0.0, 0.0], np.where(classes < 5, 1.0, -1.0)
 
 
 def _codes(entries: Any) -> Any:
@@ -107,10 +138,12 @@ def missing(
     the movements of attributes add. Two categories are √2 apart and not 2, which the mean of the
     others cannot exceed either. `zeros` fills gaps with zeros, which couples no records.
     """
-    delta, parts, labels = 1e-6, *blocks(name, n, seed)
-    names = [c.name for c in data.load(name).columns if c.name in ATTRIBUTES[name]]
+    delta, (parts, promised, labels) = 1e-6, blocks(name, n, seed)
+    n = len(labels)
     gone = np.array([int(np.isnan(x).any(1).sum()) for x in parts])
-    most = np.array([int(PROMISED[name].get(attribute, 0.0) * n) for attribute in names])
+    most = np.array([int(share * n) for share in promised])
+    if (gone[most == 0] > 0).any():
+        raise InputError(f"name = {name!r} has gaps where none were promised; promise some")
     unit = 1 / np.sqrt(len(parts))
     movement = sum(
         unit
@@ -160,16 +193,19 @@ def missing(
 def copies(name: str, n: int, seed: int) -> Found:
     """Exact duplicates among n rows of a table, and the cost factors of a mean behind their
     removal, if as many copies as there are were promised."""
-    table = data.load(name)
-    every, _ = table.merged()
-    chosen = np.random.default_rng(seed).permutation(len(every))[:n]
-    rows = np.nan_to_num(every[chosen], nan=-1.0)
+    if name == SAMPLE:
+        rows = _sample_rows(n, seed)[0].round(1)
+    else:
+        every, _ = data.load(name).merged()
+        chosen = np.random.default_rng(seed).permutation(len(every))[:n]
+        rows = np.nan_to_num(every[chosen], nan=-1.0)
+    n = len(rows)
     _, counts = np.unique(rows, axis=0, return_counts=True)
     more = max(int(counts.max()) - 1, 1)
     rough = sensitivity.deduplication_dropping(n, duplicates=more)
     exact = sensitivity.deduplication_dropping(n, duplicates=more, separated=True)
-    # one attribute of one record differs by one unit of the coarsest scale that is public
-    kept = sensitivity.deduplication_keeping_one(n, diameter=1e-3)
+    # below half the distance of any two records that differ, on the public scales of attributes
+    kept = sensitivity.deduplication_keeping_one(n, diameter=1e-8)
     return {
         "counts": np.bincount(counts)[:12],
         "distinct": len(counts),
