@@ -117,7 +117,7 @@ CLAIMS = (
     ),
     Claim(
         "naive_delta",
-        "At a claimed (1, 1e-5) two neighbours show five times the delta and more",
+        "At a claimed (1, 1e-5) two neighbours show twice the delta and more",
         f"{PAPER}, abstract; the attack: our derivation",
         ("attack",),
         movement.attacks("imputation", "projection", "dropping", "scaling"),

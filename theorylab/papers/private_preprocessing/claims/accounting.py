@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from theorylab.lab import Evidence, Preset
+from theorylab.lab import Evidence, Preset, Row
 from theorylab.lab.claim import Measure
 from theorylab.papers.private_preprocessing import published
 from theorylab.papers.private_preprocessing.tables import only
@@ -10,6 +10,11 @@ from theorylab.papers.types import AllResults
 from theorylab.privacy import meta_theorem, renyi, sensitivity
 
 TINY = 1e-12
+
+
+def gapped(row: Row, array: str) -> np.ndarray:
+    """An array of a cell of imputation where something is missing."""
+    return np.asarray(row[array])[np.array(row.cell["missing"]) > 0]
 
 
 def closed_form(*ways: str) -> Measure:
@@ -49,12 +54,12 @@ def hybrids(*curves: str) -> Measure:
 
 
 def imputation(full: str) -> Measure:
-    """The factor is (n/(n-m))² and the exact attack's, within 1e-12, and the known ones."""
+    """The factor is (n/(n-m))² and the exact attack's, within 1e-12, and known, for m >= 1."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = list(results["imputation"])
         closed, attack = (
-            max(float(np.abs(row[full] / row[name] - 1).max()) for row in rows)
+            max(float(np.abs(gapped(row, full) / gapped(row, name) - 1).max()) for row in rows)
             for name in ("closed", "attack")
         )
         found = [
@@ -80,14 +85,17 @@ def between(full: str) -> Measure:
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = list(results["imputation"])
-        ours = [np.ones_like(row["full"]) if full == "naive" else row[full] for row in rows]
-        least = min(float((x / row["attack"]).min()) for x, row in zip(ours, rows, strict=True))
-        most = max(float((x / row["group"]).max()) for x, row in zip(ours, rows, strict=True))
-        descent = max(float((row["descent"] / row["group"]).max()) for row in rows)
+        least, most, descent = [], [], []
+        for row in rows:
+            attack, group = gapped(row, "attack"), gapped(row, "group")
+            ours = np.ones_like(attack) if full == "naive" else gapped(row, full)
+            least.append(float((ours / attack).min()))
+            most.append(float((ours / group).max()))
+            descent.append(float((gapped(row, "descent") / group).max()))
         return [
-            Evidence("least factor / exact attack", least, low=1 - TINY),
-            Evidence("largest factor / group privacy's", most, high=1.0),
-            Evidence("largest factor of descent / group privacy's", descent, high=1.0),
+            Evidence("least factor / exact attack", min(least), low=1 - TINY),
+            Evidence("largest factor / group privacy's", max(most), high=1.0),
+            Evidence("largest factor of descent / group privacy's", max(descent), high=1.0),
         ]
 
     return measure

@@ -86,17 +86,18 @@ def sound(claimed: str) -> Measure:
 
 def attacks(*kinds: str) -> Measure:
     """Two neighbours are at a divergence at least 5 % above the naive claim, and at the claimed
-    epsilon = 1 at five times the claimed delta at least."""
+    epsilon = 1 at twice the claimed delta at least; projections where directions nearly tie."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         found = []
         for row in results["attack"]:
             c = row.cell
-            if c["kind"] in kinds:
+            tied = c["kind"] != "projection" or c["m"] < 0.6 * c["n"]
+            if c["kind"] in kinds and tied:
                 at = f"{c['kind']}, n = {c['n']}, {c['m']}"
                 found += [
                     Evidence(f"divergence / claim, {at}", float(row["factor"]), low=1.05),
-                    Evidence(f"δ / claimed, {at}", float(row["delta"]) / c["delta"], low=5.0),
+                    Evidence(f"δ / claimed, {at}", float(row["delta"]) / c["delta"], low=2.0),
                 ]
         return found
 
