@@ -201,6 +201,7 @@ def last_iterate(length: int, count: int, seed: int) -> Found:
         generator.random((count, length)) < generator.uniform(0.2, 1, (count, 1))
     )
     every[0] = np.eye(length)[length // 2]
+    every[every.sum(1) == 0, 0] = 1.0  # some shift there must be
     spread, hull, forgets, even, unspread = [], [], [], [], []
     for s in every:
         found = smooth.iteration_cost(s, noise_std=1.0)

@@ -114,7 +114,7 @@ def _draw_missing(table: Table) -> Picture:
                 marker=MARKERS[i],
                 label=series,
             )
-        axis.set(xscale="log", yscale="log", xlabel="ε", title=str(name))
+        axis.set(xscale="log", xlabel="ε", title=str(name), ylim=(0, None))
         axis.set_xticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
         axis.minorticks_off()
     axes[0, 0].set_ylabel("excess logistic loss")

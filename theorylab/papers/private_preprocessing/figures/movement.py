@@ -23,7 +23,7 @@ def _hybrid_table(results: AllResults, preset: Preset) -> Table:
 
 
 def _draw_hybrid(table: Table) -> Picture:
-    figure, axes = panels(3, height=2.6, sharex=True, sharey=True)
+    figure, axes = panels(3, height=3.1)
     for axis, panel in zip(axes[0], _SETS.values(), strict=True):
         for i, kind in enumerate(("common", "imputed", "replaced")):
             rows = table.where(panel=panel, kind=kind)
