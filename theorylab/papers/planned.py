@@ -34,12 +34,6 @@ PLANNED: Mapping[str, Planned] = MappingProxyType(
             "weights that moves unsafe prompts to a cluster of their own. Jailbreaks look "
             "like safe prompts to that change.",
         ),
-        "private_preprocessing": Planned(
-            "Provable Privacy with Non-Private Pre-Processing",
-            "Imputing, scaling or PCA on private data before a differentially private "
-            "algorithm couples the records, so the guarantee of the algorithm alone is wrong. "
-            "The paper bounds what it really is.",
-        ),
         "semi_private": Planned(
             "PILLAR: How to Make Semi-Private Learning More Effective",
             "A little private labelled data and public unlabelled data: project the private "
