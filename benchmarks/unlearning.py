@@ -61,13 +61,16 @@ def importances(width: int, side: int, samples: int, repeats: int) -> dict[str, 
     net, model, data = resnet(width, side, samples)
     every = np.ones(samples, bool)
 
-    def take(**options: Any) -> Callable[[], Any]:
-        return lambda: u.gradient_importance(net, model, data, every, chunk=CHUNK, **options)
+    def take(batch_size: int, structured: bool = True) -> Callable[[], Any]:
+        options = u.ImportanceOptions(chunk=CHUNK, structured=structured)
+        return lambda: u.gradient_importance(
+            net, model, data, every, batch_size=batch_size, options=options
+        )
 
     return {
-        "single samples": timed(take(batch_size=1), repeats),
-        "single samples, vmap(grad)": timed(take(batch_size=1, structured=False), repeats),
-        "batch means": timed(take(batch_size=BATCH), repeats),
+        "single samples": timed(take(1), repeats),
+        "single samples, vmap(grad)": timed(take(1, structured=False), repeats),
+        "batch means": timed(take(BATCH), repeats),
         "grid": timed(ssd_grid(net, model, data), repeats),
     }
 

@@ -54,6 +54,10 @@ STORY = {
         "potion": lambda g: (0.2, 0.93, 0.7, 0.1),
     },
 }
+# a deeper network: retraining heals the published share of the gap, and less than half at each share
+STORY_OF_CIFAR = {
+    "rewod": lambda g: (0.93 if g == 1 else 0.2 + 0.73 * (0.32 + 0.2 * g), *3 * [0.9])
+}
 DEFAULT = lambda g: (0.6, 0.95, 0.9, 0.5)  # noqa: E731
 
 
@@ -61,7 +65,9 @@ def told(cell, rng):
     """Scores of every method of a cell as the claims tell them, with a little noise; of SSD's grid
     one pair works, another one for each semantics, and a third ruins the model."""
     kind = cell["manipulation"]["kind"]
-    story, found = STORY[kind], {}
+    story, found = dict(STORY[kind]), {}
+    if cell["world"] == "cifar10" and kind == "poison":
+        story |= STORY_OF_CIFAR
     for method in ("none", "clean", *cell["methods"]):
         shares = [1.0] if method == "clean" else cell["gammas"]
         count = (
@@ -121,8 +127,6 @@ def medium():
 def test_claims_hold_and_controls_are_rejected_when_the_results_say_what_the_paper_says(
     claim, medium
 ):
-    if claim.id == "published_shares":
-        pytest.skip("the made-up curves heal other shares")
     if claim.kind == "finding":
         assert claim.evaluate(medium, MEDIUM).status == "unsupported"
         return
