@@ -3,6 +3,7 @@
 from theorylab.lab import Claim
 from theorylab.papers.corrective_unlearning.measures import (
     INF,
+    Measure,
     batch_means,
     both,
     dampening,
@@ -32,6 +33,14 @@ LATE = (0.5, 0.75, 1.0)
 
 def _span(gammas: tuple[float, ...], low: float = -INF, high: float = INF) -> dict:
     return dict.fromkeys(gammas, (low, high))
+
+
+def _poison(world: str, retraining: str, dampened: tuple[float, ...]) -> Measure:
+    """Retraining heals less than half of the gap with up to half identified, SSD more than .6."""
+    return both(
+        shares(world, P, retraining, _span((0.1, 0.5), high=0.5)),
+        shares(world, P, "ssd", _span(dampened, 0.6)),
+    )
 
 
 _REWOD = {0.5: (-INF, 0.45), 1.0: (0.85, INF)}
@@ -176,16 +185,8 @@ POISON = (
         "SSD more than .6 with a tenth",
         f"{PAPER}, abstract; bounds of an independent implementation",
         ("sweep",),
-        both(
-            shares(M, P, "rewod", _span((0.1, 0.5), high=0.5)),
-            shares(M, P, "ssd", _span((0.1, 0.5, 1.0), 0.6)),
-        ),
-        {
-            DROPPED: both(
-                shares(M, P, "clean", _span((0.1, 0.5), high=0.5)),
-                shares(M, P, "ssd", _span((0.1, 0.5, 1.0), 0.6)),
-            )
-        },
+        _poison(M, "rewod", (0.1, 0.5, 1.0)),
+        {DROPPED: _poison(M, "clean", (0.1, 0.5, 1.0))},
         presets=BIG,
     ),
     Claim(
@@ -339,16 +340,8 @@ def _nets(world: str) -> tuple[Claim, ...]:
             "than .6 already",
             f"{PAPER}, abstract; bounds of an independent reading of its figure",
             ("sweep",),
-            both(
-                shares(world, P, "rewod", _span(early, high=0.5)),
-                shares(world, P, "ssd", _span(early, 0.6)),
-            ),
-            {
-                DROPPED: both(
-                    shares(world, P, "clean", _span(early, high=0.5)),
-                    shares(world, P, "ssd", _span(early, 0.6)),
-                )
-            },
+            _poison(world, "rewod", early),
+            {DROPPED: _poison(world, "clean", early)},
             presets=NETS,
         ),
         Claim(
@@ -363,26 +356,38 @@ def _nets(world: str) -> tuple[Claim, ...]:
     )
 
 
+def _published(retraining: str, dampening: str) -> Measure:
+    return both(
+        mean_share("cifar10", P, retraining, 0.257, 0.557),
+        mean_share("cifar10", P, dampening, 0.684, 0.984),
+    )
+
+
 NETWORKS = (
     *_nets("cifar10"),
     *_nets("fashion_mnist"),
     Claim(
         "published_shares",
-        "ResNet-9 on CIFAR-10: mean healed share over gamma within .15 of the published .407 of "
+        "ResNet-9 on CIFAR-10: mean healed share over γ within .15 of the published .407 of "
         "retraining and .834 of SSD",
         POTION,
         ("sweep",),
-        both(
-            mean_share("cifar10", P, "rewod", 0.257, 0.557),
-            mean_share("cifar10", P, "ssd", 0.684, 0.984),
-        ),
-        {
-            "the two exchanged": both(
-                mean_share("cifar10", P, "ssd", 0.257, 0.557),
-                mean_share("cifar10", P, "rewod", 0.684, 0.984),
-            )
-        },
-        presets=NETS,
+        _published("rewod", "ssd"),
+        {"the two exchanged": _published("ssd", "rewod")},
+        presets=("full",),
+    ),
+    Claim(
+        "published_shares_up_to_half",
+        "ResNet-9 on CIFAR-10: the mean healed share over γ = .1 and .5 is already within .15 of "
+        "the published averages over all shares, .407 of retraining and .834 of SSD",
+        POTION,
+        ("sweep",),
+        _published("rewod", "ssd"),
+        kind="finding",
+        note="The published averages are over shares from a single sample to all, three sizes of "
+        "the poison and two networks; near γ = 1 retraining heals everything. With up to half "
+        "identified it heals next to nothing here.",
+        presets=("medium",),
     ),
 )
 
