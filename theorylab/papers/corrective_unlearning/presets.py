@@ -217,7 +217,8 @@ PRESETS = {
             "ResNet-9 of width 16 (64 in the paper) on 8,000 images shrunk to half the side, 1,000 "
             "steps of 128 (Fashion-MNIST: 600; the paper: 4,000 of 512), "
             "two shares, 16 pairs of SSD for poison and 12 for confusion (50 in the paper), SCRUB "
-            "and BadT on the small worlds alone; CIFAR-100 and PCam are left out, Fashion-MNIST is added. "
+            "and BadT on the small worlds alone; CIFAR-100 and PCam are left out, Fashion-MNIST is "
+            "added. "
             f"{_DATA}"
         ),
     ),
