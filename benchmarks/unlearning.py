@@ -7,6 +7,25 @@ sample. Both sides take turns on the same cores, minima of several runs are take
 time stands beside wall time: other work on the machine only ever adds. Compilation is reported
 apart. The sweep has no peer but ourselves: one compiled program for all shares, against programs
 whose shapes depend on how many samples are left, which is what dropping the samples comes to.
+
+On a machine that others use, run it under `taskset -c 1` and read the CPU seconds: with two threads
+PyTorch's wait for each other, and the ratio says how busy the machine is (it was 25).
+
+How far ahead importances of single samples can be follows from arithmetic. Both sides need the same
+products, a pass forward and back (`needs`), and neither beats a large product of matrices
+(`matmul`). On one thread of a busy machine (benchmarks/results/unlearning-cpu.json), a CPU second:
+
+- width 16: 0.022 GFLOP a sample, so 4,160 samples at the rate of a product. PyTorch's loop makes
+  290, 8 % of its limit: products this small are overhead. Ours makes 1,020, 25 %: 3.5 times as
+  many. Importances of batch means, which form no gradient of a single sample, make 1,740: with the
+  products of single samples for nothing the ratio would be 6.
+- width 64: 1.58 GFLOP a sample, so 51. PyTorch's loop makes 33, 59 % of its limit: one large
+  picture fills a core, and the 9 MB of a gradient are little beside that. No way of computing the
+  same products could be more than 1.5 to 1.7 times as fast; ours makes 27, 52 %, and loses.
+
+With two threads, on a machine less busy, the ratios were 5.2 and 2.0 (CPU) and 3.8 and 3.1 (wall):
+a loop over single samples has little for a second thread. Neither another order of the factors of a
+weight's gradient nor one sample at a time helps; chunks of 8 to 32 samples are alike.
 """
 
 import argparse
