@@ -60,7 +60,6 @@ TOO_MANY_ARGUMENTS = frozenset(
         "theorylab/papers/collective_action/learning.py:curve",
         "theorylab/papers/collective_action/learning.py:dominoes",
         "theorylab/papers/collective_action/learning.py:reliance",
-        "theorylab/papers/corrective_unlearning/sweep.py:sweep",
         "theorylab/papers/matching_markets/learning.py:ucb",
         "theorylab/papers/more_than_a_toy/networks.py:kernel",
         "theorylab/papers/more_than_a_toy/synthetic.py:gcv",
@@ -86,11 +85,6 @@ TOO_MANY_ARGUMENTS = frozenset(
         "theorylab/shift/projection.py:projection_norms",
         "theorylab/shift/sweep.py:_grid",
         "theorylab/shift/sweep.py:sweep",
-        "theorylab/unlearning/importance.py:gradient_importance",
-        "theorylab/unlearning/potion.py:_search",
-        "theorylab/unlearning/scrub.py:scrub",
-        "theorylab/unlearning/training.py:_advance",
-        "theorylab/unlearning/training.py:train",
     }
 )
 
