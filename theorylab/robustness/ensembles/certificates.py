@@ -173,7 +173,7 @@ class Certificate:
         d, n = self._known(), checks.count("n", n, 8)
         if self._is_empty():
             return Volume(0.0, 0.0)
-        if extents.least(self._body(), d).high <= 0:
+        if extents.is_open(self._body(), d, symmetric=self.convention != "pairwise"):
             return Volume(math.inf, 0.0)
         if d <= 2:
             lengths = self.radial(grid(d, n))

@@ -27,8 +27,9 @@ from theorylab.robustness.ensembles.algebra import (
 from theorylab.robustness.ensembles.sets import LpDualBall, SupportSet, norm
 from theorylab.robustness.ensembles.terms import Terms, as_points, symmetric, terms_of
 
-CELLS = 20_000  # how many parts of the sphere are looked at together
-CLOSE = 1e-10  # relative distance of the two bounds at which a search ends
+CELLS = 6000  # how many parts of the sphere are looked at together
+# relative distance of the two bounds at which a search ends, by the dimension
+CLOSE = {2: 1e-10, 3: 1e-6}
 FLAT = 1e-10  # below this share of the largest, a width is none
 STARTS = 64
 
@@ -90,6 +91,13 @@ def least(S: SupportSet, d: int) -> Extent:
     if d <= 3 and high > low:
         low, high = _branch_down(S, d, low, high)
     return Extent(min(low, high), high)
+
+
+def is_open(S: SupportSet, d: int, *, symmetric: bool) -> bool:
+    """Whether some direction has a support of 0 or below; a symmetric set need only be flat."""
+    if symmetric and d > 1:
+        return _is_flat(terms_of(S, d), d)
+    return least(S, d).high <= 0
 
 
 def steepest(S: SupportSet, d: int) -> np.ndarray:
@@ -198,7 +206,7 @@ def _climb(S: SupportSet, d: int, steps: int = 200) -> np.ndarray:
     return u
 
 
-def _descent(S: SupportSet, d: int, steps: int = 400) -> float:
+def _descent(S: SupportSet, d: int, steps: int = 200) -> float:
     """The best of many descents on the sphere, with steps that shrink where they do not help."""
     u = _starts(d)
     value, rate = S.support(u), np.full(len(u), 0.5)
@@ -273,9 +281,10 @@ def _search(
     for _ in range(80):
         attained, most = bound(cones)
         low = max(low, float(attained.max()))
-        open_ = most > low + CLOSE * abs(low)
+        close = low + CLOSE[d] * abs(low)
+        open_ = most > close
         if not open_.any():
-            return low, min(high, low + CLOSE * abs(low))
+            return low, min(high, close)
         high = min(high, max(float(most.max()), low))
         cones = _split(cones[open_])
         if len(cones) > CELLS:

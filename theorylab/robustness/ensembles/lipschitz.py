@@ -138,7 +138,8 @@ def power_iteration(w: Float[ArrayLike, "m n"], *, key: Key[Array, ""], steps: i
         InputError: entries that are not finite.
     """
     w = np.asarray(checks.finite("w", w, ndim=2), np.float64)
-    v = np.asarray(jax.random.normal(checks.key("key", key), (w.shape[1],)), np.float64)
+    bits = np.asarray(jax.random.key_data(checks.key("key", key)))  # no program for each shape
+    v = np.random.default_rng(bits).standard_normal(w.shape[1])
     for _ in range(checks.count("steps", steps, 0)):
         v = w.T @ (w @ (v / np.linalg.norm(v)))
         if not v.any():

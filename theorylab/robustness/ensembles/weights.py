@@ -122,7 +122,7 @@ def _endless(
     """
     widths = [difference(S) for S in parts]
     if objective == "volume":
-        flat = [extents.least(D, d).high <= 0 for D in widths]
+        flat = [extents.is_open(D, d, symmetric=True) for D in widths]
     else:
         flat = [extents.reach(D, d).high <= 0 for D in widths]
     which = np.flatnonzero(flat)
