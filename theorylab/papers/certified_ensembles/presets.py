@@ -27,30 +27,30 @@ MEANINGS = {
 }
 
 _QUICK = {
-    "pairs": 200_000,
+    "pairs": 100_000,
     "sweeps": [[2, 3, 4], [3, 2, 3], [8, 5, 4]],
     "curved": [[2, 3, 4]],
-    "ensembles": 4000,
+    "ensembles": 2000,
     "directions": 180,
     "table_trials": 200_000,
-    "curve_trials": 10_000,
+    "curve_trials": 5000,
     "curve_members": [1, 2, 4, 8, 16, 32, 64],
     "curve_shifts": [0.0, 2.0, 4.0],
-    "outline": 360,
-    "weights": 40,
+    "outline": 240,
+    "weights": 12,
     "matrices": 40,
     "coverage": 20_000,
     "images": [
-        ["mnist", 14, 64, 4000, 1000, 400, 1.0],
-        ["fashion_mnist", 14, 64, 4000, 1000, 400, 1.0],
+        ["mnist", 14, 64, 4000, 1000, 300, 1.0],
+        ["fashion_mnist", 14, 64, 4000, 1000, 300, 1.0],
         ["keel/optdigits", 8, 64, 1200, 597, 800, 0.25],
     ],
     "image_groups": 1,
-    "attacked": 200,
-    "attack_steps": 20,
-    "smooth": [["mnist", 14, 64, 4000, 150, 300], ["fashion_mnist", 14, 64, 4000, 150, 300]],
-    "sigmas": [0.25, 0.5],
-    "draws": 600,
+    "attacked": 100,
+    "attack_steps": 10,
+    "smooth": [["mnist", 14, 64, 4000, 100, 200], ["fashion_mnist", 14, 64, 4000, 100, 200]],
+    "sigmas": [0.25],
+    "draws": 500,
     "sample": None,
 }
 _SMOKE = _QUICK | {
@@ -119,7 +119,7 @@ PRESETS = {
         "quick",
         _QUICK,
         omits="What experiments the paper has could not be read. Networks of 64 units on images of "
-        "14 x 14 pixels, 4,000 to train; 600 draws of noise.",
+        "14 x 14 pixels, 4,000 to train; 500 draws of noise.",
     ),
     "medium": Preset(
         "medium",
