@@ -29,7 +29,8 @@ from theorylab.robustness.ensembles.sets import Polytope, Zonotope
 
 Layers = list[dict[str, Array]]
 # of a product of matrices: a multiple of the machine epsilon for each entry that is summed
-ROUNDING = 4 * float(np.finfo(np.float64).eps)
+EPSILON = float(np.finfo(np.float64).eps)
+ROUNDING = 4 * EPSILON
 
 
 def group_sort(x: Float[Array, "*n m"], size: int = 2) -> Float[Array, "*n m"]:
@@ -90,13 +91,14 @@ def spectral_bound(
         return _gram_host(w, checks.count("steps", steps))
     if not w.any():
         return 0.0
-    top = float(np.abs(w).max())
-    w = w / top  # exact but for the last bit, which the margin holds
+    top = _power_of_two(w)
+    w = w / top
     u, s, vt = np.linalg.svd(w, full_matrices=False)
     k = len(s)
     n = sum(w.shape) + 2
-    lost = np.linalg.norm(w - (u * s) @ vt) + ROUNDING * n * math.sqrt(k) * float(s[0])
-    tilt = [np.linalg.norm(np.eye(k) - g) + ROUNDING * n * k for g in (u.T @ u, vt @ vt.T)]
+    # |fl(A B) - A B| <= gamma_n |A| |B|, whose norm is at most n eps |A|_F |B|_F
+    lost = np.linalg.norm(w - (u * s) @ vt) + EPSILON * n * k * float(s[0])
+    tilt = [np.linalg.norm(np.eye(k) - g) + EPSILON * n * k for g in (u.T @ u, vt @ vt.T)]
     bound = math.sqrt((1 + tilt[0]) * (1 + tilt[1])) * float(s[0]) + float(lost)
     return top * bound * (1 + 8 * ROUNDING)
 
@@ -327,11 +329,16 @@ def _two(layers: Any) -> tuple[np.ndarray, np.ndarray]:
     return first.astype(np.float64), last.astype(np.float64)
 
 
+def _power_of_two(w: np.ndarray) -> float:
+    """A power of two near the largest entry, by which a division is exact."""
+    return float(2.0 ** np.frexp(np.abs(w).max())[1])
+
+
 def _gram_host(w: np.ndarray, steps: int) -> float:
     """The Gram bound in float64, what rounding may have taken away added at every squaring."""
-    top = float(np.abs(w).max())
-    if not top > 0:
+    if not w.any():
         return 0.0
+    top = _power_of_two(w)
     w = w / top
     gram = w.T @ w if w.shape[0] >= w.shape[1] else w @ w.T
     k, inner = len(gram), max(w.shape)

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.special
+from jax.tree_util import Partial
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
@@ -207,7 +208,8 @@ def smoothed_counts(
 
     Args:
         f: scores (b, K) of a batch; or (m, b, K) of m members, whose predictions are counted on the
-            same draws.
+            same draws. A `jax.tree_util.Partial` of a function and its parameters is compiled once for
+            all parameters of one shape.
         x: (n, ...) samples.
         key: draws the noise.
         draws: noisy copies of each sample.
@@ -229,16 +231,17 @@ def smoothed_counts(
         raise InputError(f"x is {checks.shown(x)}; floats (n, ...) are needed")
     draws, size = checks.count("draws", draws), checks.count("batch_size", batch_size)
     copies = max(1, size // len(x))
+    whole = f if isinstance(f, Partial) else Partial(f)
     root = cholesky(jnp.asarray(scale, x.dtype)) if kind == "anisotropic" else scale
     total: Any = 0
     for i, start in enumerate(range(0, draws, copies)):
         many = min(copies, draws - start)
         here = jax.random.fold_in(key, i)
-        total = total + np.asarray(_counts(f, x, root, here, kind=kind, copies=many), np.int64)
+        total = total + np.asarray(_counts(whole, x, root, here, kind=kind, copies=many), np.int64)
     return total
 
 
-@partial(jax.jit, static_argnames=("f", "kind", "copies"))
+@partial(jax.jit, static_argnames=("kind", "copies"))
 def _counts(f: Any, x: Array, root: Any, key: Array, *, kind: str, copies: int) -> Array:
     shape = (copies, *x.shape)
     if kind == "uniform":

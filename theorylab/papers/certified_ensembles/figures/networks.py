@@ -44,7 +44,7 @@ def _certified(table: Table) -> MplFigure:
                     mfc="none",
                     label=series,
                 )
-        axis.set(title=tables.name_of(data), xlabel="l2 radius", ylim=(0, 1))
+        axis.set(title=tables.name_of(data), xlabel="l2 radius", ylim=(0, 1), xlim=(0, 0.7))
     axes[0, 0].set_ylabel("certified accuracy")
     shared_legend(figure, axes.ravel(), 3)
     return figure

@@ -51,32 +51,42 @@ def _sandwich(table: Table) -> MplFigure:
         _closed(axis, table, f"{name}: first", "member 1", color=COLOURS[0], ls="--")
         _closed(axis, table, f"{name}: second", "member 2", color=COLOURS[4], ls="-.")
         axis.plot(0, 0, marker="+", color="grey", ls="")
-        axis.set(title=name, xlabel="δ₁", aspect="equal")
+        _square(axis, 0.82)
+        axis.set(title=name, xlabel="δ₁")
     axes[0, 0].set_ylabel("δ₂")
     shared_legend(figure, axes.ravel(), 3)
     return figure
 
 
-def _family(table: Table, names: dict[str, str]) -> MplFigure:
-    figure, axes = panels(1, height=3.6)
-    axis = axes[0, 0]
+def _family(axis: Axes, table: Table, names: dict[str, str]) -> None:
     for colour, dash, (part, label) in zip(ramp(len(names)), DASHES, names.items(), strict=False):
         _closed(axis, table, part, label, color=colour, ls=dash, fill=0.08)
     _closed(axis, table, "first", "member 1", color=COLOURS[4], ls="--", lw=2)
     _closed(axis, table, "second", "member 2", color=COLOURS[1], ls="-.", lw=2)
     axis.plot(0, 0, marker="+", color="grey", ls="")
-    axis.set(xlabel="δ₁", ylabel="δ₂", aspect="equal")
-    shared_legend(figure, [axis], 1, loc="outside right center")
-    return figure
+    axis.set_xlabel("δ₁")
 
 
 def _gain(table: Table) -> MplFigure:
-    return _family(table, {f"ensemble {m:g}": f"ensemble, M = {m:g}" for m in LOWS})
+    figure, axes = panels(2, height=3.1)
+    for axis, size, title in zip(axes[0], (0.85, 2.3), ("near", "from afar"), strict=True):
+        _family(axis, table, {f"ensemble {m:g}": f"ensemble, M = {m:g}" for m in LOWS})
+        _square(axis, size)
+        axis.set_title(title)
+    axes[0, 0].set_ylabel("δ₂")
+    shared_legend(figure, axes.ravel(), 5)
+    return figure
 
 
 def _loss(table: Table) -> MplFigure:
-    names = {f"ensemble {a:g}": f"ensemble, w₁ = {a:g}" for a in SHARES}
-    return _family(table, names)
+    figure, axes = panels(1, height=3.4)
+    axis = axes[0, 0]
+    _family(axis, table, {f"ensemble {a:g}": f"ensemble, w₁ = {a:g}" for a in SHARES if a != 0.5})
+    axis.plot(0, 0, marker="o", ms=5, ls="", color=COLOURS[0], label="w₁ = 0.5: empty")
+    _square(axis, 0.62)
+    axis.set_ylabel("δ₂")
+    shared_legend(figure, [axis], 1, loc="outside right center")
+    return figure
 
 
 def _ellipses(table: Table) -> MplFigure:
@@ -153,7 +163,7 @@ def _norms(table: Table) -> MplFigure:
     axis.axhline(0, color="grey", lw=0.8, marker="")
     axis.set_yscale("symlog", linthresh=1e-15)
     axis.set_yticks([-1e-2, -1e-6, -1e-10, 0, 1e-10, 1e-6, 1e-2])
-    axis.set(xlabel="matrix, sorted", ylabel="bound / norm − 1")
+    axis.set(xlabel="matrix, sorted", ylabel="bound / norm − 1", ylim=(-1, 1))
     whole_ticks(axis.xaxis)
     shared_legend(figure, [axis], 1)
     return figure
