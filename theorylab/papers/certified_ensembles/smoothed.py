@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.tree_util import Partial
 
 from theorylab.nets.fit import fit_seeds
-from theorylab.nets.mlp import MLP
 from theorylab.papers.certified_ensembles.networks import MEMBERS, Sizes, pooled
 from theorylab.robustness.ensembles.counts import ClassBounds, class_bounds
 from theorylab.robustness.ensembles.smoothing import (
@@ -18,8 +18,15 @@ from theorylab.robustness.ensembles.smoothing import (
     smoothed_average,
     smoothed_counts,
 )
+from theorylab.robustness.networks import dense_network, dense_params
 
 CONFIDENCE = 0.999
+
+
+def _and_mean(params: Any, z: Any) -> Any:
+    """Scores of the members, and their mean."""
+    each = jax.vmap(dense_network, (0, None))(params, z)
+    return jnp.concatenate([each, each.mean(0, keepdims=True)])
 
 
 def smooth(
@@ -33,10 +40,13 @@ def smooth(
     size = Sizes(*sizes)
     x, y, x_test, y_test = pooled(data, size, sample, seed)
     classes = int(y.max()) + 1
+    keys = jax.random.split(jax.random.key(seed), MEMBERS)
+    widths = [x.shape[1], size.units, size.units, classes]
     run = fit_seeds(
-        lambda rngs: MLP([x.shape[1], size.units, size.units, classes], rngs=rngs),
+        dense_network,
         (x, y.astype(np.int32)),
-        keys=jax.random.split(jax.random.key(seed), MEMBERS),
+        params=jax.vmap(lambda key: dense_params(key, widths))(keys),
+        keys=keys,
         optimizer=optax.adam(2e-3),
         batch_size=min(128, len(x)),
         steps=size.steps,
@@ -44,10 +54,7 @@ def smooth(
         progress=False,
     )
 
-    def scores(z: Any) -> Any:
-        each = run.f(run.params, z)
-        return jnp.concatenate([each, each.mean(0, keepdims=True)])
-
+    scores = Partial(_and_mean, run.params)
     counts = [
         smoothed_counts(scores, x_test, key=jax.random.key(seed + i), draws=n, scale=sigma)
         for i, n in ((500_000, max(1, draws // 10)), (600_000, draws))

@@ -208,8 +208,8 @@ def smoothed_counts(
 
     Args:
         f: scores (b, K) of a batch; or (m, b, K) of m members, whose predictions are counted on the
-            same draws. A `jax.tree_util.Partial` of a function and its parameters is compiled once for
-            all parameters of one shape.
+            same draws. A `jax.tree_util.Partial` of a function and its parameters is compiled once
+            for all parameters of one shape.
         x: (n, ...) samples.
         key: draws the noise.
         draws: noisy copies of each sample.

@@ -53,11 +53,11 @@ def _certified(table: Table) -> MplFigure:
 def _smoothed(table: Table) -> MplFigure:
     rows = list(dict.fromkeys(table["data"].tolist()))
     columns = sorted(set(table["sigma"].tolist()))
-    figure, axes = panels(max(2, len(columns)), len(rows), height=2.4, sharey=True)
-    for axis in axes[:, len(columns) :].ravel():
+    figure, axes = panels(max(2, len(rows)), len(columns), height=2.7, sharey=True)
+    for axis in axes[:, len(rows) :].ravel():
         axis.set_axis_off()
-    for data, line in zip(rows, axes, strict=True):
-        for sigma, axis in zip(columns, line, strict=False):
+    for sigma, line in zip(columns, axes, strict=True):
+        for data, axis in zip(rows, line, strict=False):
             shown = table.where(data=data, sigma=sigma)
             for i, series in enumerate(tables.SMOOTHED.values()):
                 if series == "best member":
@@ -76,7 +76,7 @@ def _smoothed(table: Table) -> MplFigure:
                 title=f"{tables.name_of(data)}, σ = {sigma:g}", ylim=(0, 1), xlim=(0, 1.05 * top)
             )
         line[0].set_ylabel("certified accuracy")
-    for axis in axes[-1, : len(columns)]:
+    for axis in axes[-1, : len(rows)]:
         axis.set_xlabel("l2 radius")
     shared_legend(figure, axes.ravel(), 2)
     return figure
