@@ -152,12 +152,12 @@ NETWORKS = (
         ahead("ensemble"),
         {"members that look at other images": ahead("mixed")},
         presets=BIG,
-        note="On Fashion-MNIST it is a thousandth behind at some radius: no theorem says otherwise.",
+        note="On Fashion-MNIST it is a thousandth behind at some radius; no theorem forbids it.",
     ),
     Claim(
         "ensembles_reach_further",
-        "On each data set the area under the ensemble's curve of certified accuracy is at least the "
-        "mean member's",
+        "On each data set the area under the ensemble's curve of certified accuracy is at least "
+        "the mean member's",
         "our check, five GroupSort networks",
         ("summary",),
         further("ensemble"),
