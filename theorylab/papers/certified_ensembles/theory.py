@@ -260,7 +260,7 @@ def ellipses(shares: list[float]) -> Found:
         "equal": [LpDualBall(1.0, 2, 2), LpDualBall(3.0, 2, 2)],
     }
     for name, sets in pairs.items():
-        made = [ensemble_certificate(sets, scores, [a, 1 - a]) for a in shares]
+        made = [ensemble_certificate(sets, scores, [a, 1 - a]) for a in shares]  # type: ignore[arg-type]
         found[f"{name}_inradius"] = [Q.inradius() for Q in made]
         found[f"{name}_area"] = [Q.volume().value for Q in made]
     return found

@@ -1,5 +1,4 @@
-"""Ensembles that average scores: their gap, their certificate, and how it compares with those of
-the members.
+"""Ensembles that average scores: their gap, and their certificate beside those of the members.
 
 Averages of scores have the averages of the members' sets, and widths add up, so the certificate of
 an ensemble is {delta : sum_i w_i D_i(delta) < r}, r the gap of the averaged scores. Members that

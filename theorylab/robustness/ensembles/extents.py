@@ -1,10 +1,10 @@
-"""How far a set reaches from the origin, and how little: the largest and the smallest value of its
-support function over unit directions.
+"""How far a set reaches from the origin, and how little.
 
-Both decide the radii of certificates. The largest is a maximum of a convex function and NP-hard for
-sums of many segments, so the answer is a pair of bounds. It is exact for points, boxes, ellipsoids
-and for sums of few points and segments; in two and three dimensions the directions are searched
-branch by branch; else the lower bound is found by ascent from many starts, and the upper one by the
+These are the largest and the smallest value of its support function over unit directions. Both
+decide the radii of certificates. The largest is a maximum of a convex function and NP-hard for sums
+of many segments, so the answer is a pair of bounds. It is exact for points, boxes, ellipsoids and
+for sums of few points and segments; in two and three dimensions the directions are searched branch
+by branch; else the lower bound is found by ascent from many starts, and the upper one by the
 triangle inequality.
 
 Source: our derivation, docs/derivations/certified_ensembles.md, statement 2.
@@ -57,7 +57,7 @@ def reach(S: SupportSet, d: int) -> Extent:
         inner = reach(S.base, d)
         return Extent(float(S.factor) * inner.low, float(S.factor) * inner.high)
     terms = terms_of(S, d)
-    exact = _exact_reach(terms)
+    exact = _exact_reach(terms)  # type: ignore[assignment]
     if exact is not None:
         return Extent(exact, exact)
     low = max(float(S.support(_climb(S, d)).max()), 0.0)
@@ -246,8 +246,11 @@ def _split(cones: np.ndarray) -> np.ndarray:
 
 
 def _branch(S: SupportSet, d: int, low: float, high: float) -> tuple[float, float]:
-    """The largest support: on a cone it is at most that of the linear function through its
-    values at the edges, whose largest value on unit vectors is its norm."""
+    """The largest support, by cones.
+
+    On a cone it is at most that of the linear function through its values at the edges, whose
+    largest value on unit vectors is its norm.
+    """
 
     def bound(cones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         values = S.support(cones)

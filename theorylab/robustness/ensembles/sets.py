@@ -165,8 +165,7 @@ class Ellipsoid(SupportSet):
         return int(np.shape(self.Sigma)[-1])
 
     def _root(self, xp: Any) -> Any:
-        """L^-1, where Sigma = L L^T; a product with it is cheaper than SciPy's triangular solver,
-        whose threads wait for one another."""
+        """L^-1, where Sigma = L L^T; SciPy's triangular solver has threads that wait."""
         sigma = numbers(self.Sigma, xp)
         if xp is np:
             return np.linalg.inv(np.linalg.cholesky((sigma + sigma.T) / 2))

@@ -155,4 +155,5 @@ def as_points(terms: Terms) -> np.ndarray | None:
 
 
 def symmetric(points: np.ndarray) -> bool:
+    """Whether points are the same set when reflected, exactly."""
     return bool(np.array_equal(np.unique(points, axis=0), np.unique(-points, axis=0)))
