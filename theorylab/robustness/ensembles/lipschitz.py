@@ -200,6 +200,9 @@ def lipschitz_mlp(
 
     Returns:
         (n, K) scores.
+
+    Raises:
+        InputError: hidden units that groups of this size do not fill.
     """
     x = x.reshape(len(x), -1)
     for layer in params[:-1]:
@@ -235,6 +238,9 @@ def dense_sorted(layers: Any, x: Float[ArrayLike, "n ..."], *, group: int = 2) -
 
     Returns:
         (n, K) scores.
+
+    Raises:
+        InputError: hidden units that groups of this size do not fill.
     """
     host = isinstance(layers[0]["w"], np.ndarray) and isinstance(x, np.ndarray)
     x = x.astype(np.float64) if host else jnp.asarray(x)
