@@ -177,6 +177,17 @@ def test_theorems_of_ensembles_hold_and_linear_members_do_what_is_certified(seed
     assert (vote.contains(u * far[:, None]) == (far > 0)).all()
 
 
+@pytest.mark.parametrize("n", [2, 6, 10, 14, 22, 98])
+def test_half_of_the_votes_is_no_majority(n):
+    """Sums of n / 2 weights of 1 / n are above 1/2 by rounding for some n."""
+    certain = s_certificate(LpDualBall(1.0, 2, 2), 1.0)
+    tops = [0] * (n // 2) + [1] * (n // 2)
+    tie = vote_certificate([certain] * n, tops, np.full(n, 1 / n, np.float32))
+    assert not tie.contains([0.1, 0.0]) and tie.radial([1.0, 0.0]) == 0
+    most = vote_certificate([certain] * (n + 1), [*tops, 0])
+    assert most.contains([0.1, 0.0]) and most.radial([1.0, 0.0]) == 0.5
+
+
 def test_sets_of_each_class_make_a_pairwise_certificate():
     rng = np.random.default_rng(1)
     slopes, scores = rng.normal(size=(2, 3, 4)), np.array([[2.0, 0.0, 1.0], [1.0, 0.5, 0.0]])

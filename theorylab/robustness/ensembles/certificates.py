@@ -80,7 +80,8 @@ class Certificate:
             delta: (*n, d) perturbations.
 
         Returns:
-            (*n) booleans; nowhere true where a gap is 0.
+            (*n) booleans. Where a gap is 0 they are false, but for directions in which the set of
+            that pair has a support below 0, and the rival falls.
 
         Raises:
             InputError: perturbations of another dimension.

@@ -15,7 +15,7 @@ from theorylab import checks
 from theorylab.robustness.ensembles.averages import ensemble_weights
 from theorylab.robustness.ensembles.certificates import Certificate
 
-MAJORITY = 0.5
+MAJORITY = 0.5 + 1e-9  # half of the votes, summed with rounding, is not more than half
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def vote_certificate(
     members = list(members)
     tops = np.asarray(checks.labels("tops", tops, n=len(members)))
     weights = ensemble_weights(weights, len(members))
+    weights = weights / weights.sum()
     label = int(np.bincount(tops, weights).argmax())
     for_it = [i for i in range(len(members)) if tops[i] == label]
     return VoteCertificate(tuple(members[i] for i in for_it), weights[for_it], label)
