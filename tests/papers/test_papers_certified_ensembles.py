@@ -72,7 +72,7 @@ def test_claims_hold_and_each_control_is_rejected(results, claim):
         (of_theory.excess("excess"), "calculus", {"excess": lambda x: x + 1e-9}),
         (of_theory.tight("tight"), "calculus", {"tight": lambda x: x + 1e-9}),
         (of_theory.polygon("one"), "polygon", {"one_sizes": lambda x: 1.001 * x}),
-        (of_theory.none_of("changed", of_theory.ALL), "sweep", {"changed": np.ones_like}),
+        (of_theory.none_of("below_all", of_theory.AGREE), "sweep", {"below_all": np.ones_like}),
         (of_theory.leads("runner_ups"), "leads", {"probability": lambda x: x + 1e-9}),
         (of_theory.crossed("crossed"), "ellipses", {"crossed_inradius": lambda x: 1.01 * x}),
         (of_theory.gaussian("gain"), "gaussian", {"loss": lambda x: x + 400}),
