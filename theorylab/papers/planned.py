@@ -40,11 +40,5 @@ PLANNED: Mapping[str, Planned] = MappingProxyType(
             "features on the principal components of the public ones, at no cost in privacy, "
             "and private training gains accuracy.",
         ),
-        "certified_ensembles": Planned(
-            "Certifying Ensembles: A General Certification Theory with S-Lipschitzness",
-            "When is an ensemble of robust classifiers more robust than each member, and when "
-            "less? A theory of Lipschitz continuity with respect to convex sets gives the "
-            "exact certificate.",
-        ),
     }
 )

@@ -5,8 +5,11 @@ An attack takes a batch of samples with their labels and gives samples of the sa
     x_adv = pgd(f, params, x, y, eps=8 / 255)                  # l-inf, 10 steps, inside [0, 1]
     x_adv = fgsm(f, params, x, y, eps=1.0, norm="l2")          # one step
     found = certified_margins(f, params, x, y, LpBall(8 / 255), method="crown")
+
+`theorylab.robustness.ensembles` certifies scores by the sets of their slopes.
 """
 
+from theorylab.robustness import ensembles
 from theorylab.robustness.attack_ensemble import AttackResult, attack_ensemble, line_attack
 from theorylab.robustness.attacks import fgsm, pgd, project
 from theorylab.robustness.certify import (
@@ -61,6 +64,7 @@ __all__ = [
     "corrected_threshold",
     "dense_network",
     "dense_params",
+    "ensembles",
     "estimated_margins",
     "exact_minimum",
     "fgsm",
