@@ -9,11 +9,12 @@ docs/derivations/semi_private.md.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import norm
 
 from theorylab import checks
 from theorylab.errors import InputError
@@ -68,6 +69,33 @@ def gaussian_mixture(key: jax.Array, n: int, d: int, *, theta: float, variance: 
     records[:, 0] += labels
     records[:, 1] += math.sqrt(strong) * generator.standard_normal(many)
     return Labelled(records, labels, np.eye(width)[0], np.full(many, 1 / many))
+
+
+def mixture_accuracy(
+    weights: Any, *, theta: float, variance: float
+) -> Float[np.ndarray, "..."]:
+    """The exact accuracy of linear classifiers on the Gaussian mixture, without a test set.
+
+    Args:
+        weights: (..., d) classifiers; those that are 0 have accuracy 1/2.
+        theta: variance along the second axis, at least 0.
+        variance: along every axis, at least 0.
+
+    Returns:
+        (...) the normal distribution function of w_1 / √(theta w_2² + variance ‖w‖²).
+
+    Raises:
+        InputError: an argument out of range.
+
+    Source:
+        docs/derivations/semi_private.md, statement 4.
+    """
+    w = np.asarray(checks.finite("weights", weights), np.float64)
+    strong = float(checks.number("theta", theta, 0.0))
+    noise = float(checks.number("variance", variance, 0.0))
+    spread = np.sqrt(strong * w[..., 1] ** 2 + noise * (w**2).sum(-1))
+    steep = np.where(spread > 0, w[..., 0] / np.where(spread > 0, spread, 1), np.sign(w[..., 0]) * 40)
+    return norm.cdf(steep)
 
 
 def spiked_margin(  # noqa: D417

@@ -44,8 +44,8 @@ def sampling_bound(n: int, *, eigengap: float, failure: float) -> float:
         failure: the probability that it is exceeded, in (0, 1).
 
     Returns:
-        4 (1 + √(log(1 / failure) / 2)) / (eigengap √n), and 1, which is always true, where n is
-        below 16 (1 + √(log(1 / failure) / 2))² / eigengap².
+        4 (1 + √(log(1 / failure) / 2)) / (eigengap √n). Above 1, where n is below what the lemma
+        asks for, it says nothing.
 
     Raises:
         InputError: an argument out of range.
@@ -55,7 +55,7 @@ def sampling_bound(n: int, *, eigengap: float, failure: float) -> float:
     """
     many, gap = checks.count("n", n), _gap(eigengap)
     chance = float(checks.number("failure", failure, 0.0, 1.0, open_low=True, open_high=True))
-    return min(1.0, 4 * (1 + math.sqrt(math.log(1 / chance) / 2)) / (gap * math.sqrt(many)))
+    return 4 * (1 + math.sqrt(math.log(1 / chance) / 2)) / (gap * math.sqrt(many))
 
 
 def shift_bound(shift: float, *, eigengap: float, constant: float = 1.0) -> float:
