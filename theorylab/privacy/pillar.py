@@ -31,11 +31,13 @@ class PublicBasis:
         vectors: (d, k) orthonormal columns, the largest entry of each above 0.
         eigenvalues: (d,) of the second moments (or covariance) of the public records, descending.
         centre: (d,) what is subtracted first: 0, or the mean of the public records.
+        scale: (d,) what is divided by then: 1, or the standard deviations of the public records.
     """
 
     vectors: Float[np.ndarray, "d k"]
     eigenvalues: Float[np.ndarray, " d"]
     centre: Float[np.ndarray, " d"]
+    scale: Float[np.ndarray, " d"]
 
     @property
     def eigengap(self) -> float:
@@ -46,10 +48,33 @@ class PublicBasis:
     def project(self, records: Any) -> Float[np.ndarray, "n k"]:
         """Coordinates (n, k) of records (n, d). Raises `InputError` for another width."""
         rows = _rows("records", records, len(self.vectors))
-        return (rows - self.centre) @ self.vectors
+        return (rows - self.centre) / self.scale @ self.vectors
+
+    def leading(self, rank: int) -> "PublicBasis":
+        """The basis of the first directions alone. Raises `InputError` for more than there are."""
+        many = checks.count("rank", rank, at_most=self.vectors.shape[1])
+        return PublicBasis(self.vectors[:, :many], self.eigenvalues, self.centre, self.scale)
+
+    def lift(self, weights: Any, bias: Any = 0.0) -> tuple[Any, Any]:
+        """A linear classifier of coordinates, (k,) or (k, c), as one of records, with its bias.
+
+        It gives what the classifier gives on what `project` gives. Raises `InputError` for weights
+        of another length.
+        """
+        inside = np.asarray(checks.finite("weights", weights, ndim=(1, 2)), np.float64)
+        if len(inside) != self.vectors.shape[1]:
+            raise InputError(
+                f"weights has {len(inside)} rows; {self.vectors.shape[1]} are needed, one for each "
+                "direction"
+            )
+        outside = self.vectors @ inside
+        outside = outside / (self.scale if outside.ndim == 1 else self.scale[:, None])
+        return outside, np.asarray(bias, np.float64) - self.centre @ outside
 
 
-def public_basis(records: Any, *, rank: int, centred: bool = False) -> PublicBasis:
+def public_basis(
+    records: Any, *, rank: int, centred: bool = False, scaled: bool = False
+) -> PublicBasis:
     """The leading principal directions of public records.
 
     Args:
@@ -57,6 +82,8 @@ def public_basis(records: Any, *, rank: int, centred: bool = False) -> PublicBas
         rank: how many directions, at most d.
         centred: subtract the mean of the public records first, from them and from what is
             projected; else the second moments count, as in the paper's algorithm.
+        scaled: divide every coordinate by its standard deviation over the public records, as the
+            paper's experiments do; one that is constant there is left as it is.
 
     Returns:
         A `PublicBasis`.
@@ -80,14 +107,16 @@ def public_basis(records: Any, *, rank: int, centred: bool = False) -> PublicBas
     rows = _rows("records", records)
     many = checks.count("rank", rank, at_most=rows.shape[1])
     centre = rows.mean(0) if checks.flag("centred", centred) else np.zeros(rows.shape[1])
-    values, vectors = second_moments(rows - centre)
+    spread = rows.std(0) if checks.flag("scaled", scaled) else np.ones(rows.shape[1])
+    scale = np.where(spread > 1e-8 * max(spread.max(), 1e-300), spread, 1.0)
+    values, vectors = second_moments((rows - centre) / scale)
     if many < rows.shape[1] and values[many - 1] - values[many] <= TIE * max(values[0], 1e-300):
         raise InputError(
             f"rank = {many}: the public records have no eigengap below that direction "
             f"(eigenvalues {values[many - 1]:.3g} and {values[many]:.3g} of {len(rows)} records); "
             "choose another rank, or give more public records"
         )
-    return PublicBasis(vectors[:, :many], values, centre)
+    return PublicBasis(vectors[:, :many], values, centre, scale)
 
 
 def second_moments(
