@@ -8,7 +8,7 @@ import pytest
 
 from theorylab.errors import InputError
 from theorylab.privacy import renyi
-from theorylab.privacy.dp_sgd import noise_multiplier, spent_epsilon
+from theorylab.privacy.dp_sgd import noise_multiplier, spent_epsilon, total_epsilon
 
 # (epsilon, 1 / sampling rate, steps): noise multipliers by Rényi and by privacy-loss distributions,
 # dp-accounting 0.6.0 at delta = 1e-5
@@ -56,6 +56,20 @@ def test_replacing_costs_more_than_adding_and_less_than_twice_the_norm_without_s
     added = spent_epsilon(2.0, accountant="rdp", **given)
     replaced = spent_epsilon(2.0, relation="replace", **given)
     assert added < replaced < 4 * added
+
+
+def test_costs_of_several_parts_add_up():
+    parts = [(3.0, 0.05, 40), (3.0, 0.05, 60)]
+    one = {"delta": 1e-5, "sampling_rate": 0.05}
+    for relation in ("add-remove", "replace"):
+        both = total_epsilon(parts, delta=1e-5, relation=relation)
+        assert both == pytest.approx(
+            spent_epsilon(3.0, steps=100, relation=relation, **one), rel=1e-3
+        )
+        mixed = total_epsilon([*parts, (5.0, 1.0, 1)], delta=1e-5, relation=relation)
+        alone = spent_epsilon(5.0, delta=1e-5, steps=1, relation=relation)
+        assert max(both, alone) < mixed < both + alone
+    assert total_epsilon([(3.0, 0.05, 40), (0.0, 1.0, 1)], delta=1e-5) == math.inf
 
 
 def test_ends_of_the_scale():

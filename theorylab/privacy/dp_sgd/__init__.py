@@ -8,7 +8,13 @@ training.epsilon(1e-5)                                    # 1.0
 simulate_descents(head, ..., training=grid, keys=keys)    # seeds times settings, to study
 """
 
-from theorylab.privacy.dp_sgd.calibration import noise_multiplier, spent_epsilon
+from theorylab.privacy.dp_sgd.baselines import (
+    AdaptiveScales,
+    GradientEmbedding,
+    private_pca,
+    random_projection,
+)
+from theorylab.privacy.dp_sgd.calibration import noise_multiplier, spent_epsilon, total_epsilon
 from theorylab.privacy.dp_sgd.descent import (
     Descent,
     Training,
@@ -16,14 +22,29 @@ from theorylab.privacy.dp_sgd.descent import (
     simulate_descents,
 )
 from theorylab.privacy.dp_sgd.gradients import LinearHead, PerExample
+from theorylab.privacy.dp_sgd.noisy_sgd import (
+    NoisySgdPlan,
+    noisy_sgd,
+    noisy_sgd_epsilon,
+    noisy_sgd_plan,
+)
 
 __all__ = [
+    "AdaptiveScales",
     "Descent",
+    "GradientEmbedding",
     "LinearHead",
+    "NoisySgdPlan",
     "PerExample",
     "Training",
     "noise_multiplier",
+    "noisy_sgd",
+    "noisy_sgd_epsilon",
+    "noisy_sgd_plan",
     "private_descent",
+    "private_pca",
+    "random_projection",
     "simulate_descents",
     "spent_epsilon",
+    "total_epsilon",
 ]

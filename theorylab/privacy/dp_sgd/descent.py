@@ -1,8 +1,8 @@
 """Private gradient descent: DP-SGD with Poisson samples, and DP-GD, as one compiled scan.
 
-Every step sums the clipped gradients of its sample, adds Gaussian noise to the *sum*, and divides by
-the *expected* size of a sample, a number that is the same for all data sets. The size of the sample
-that was drawn is used nowhere: it is private.
+Every step sums the clipped gradients of its sample, adds Gaussian noise to the *sum*, and divides
+by the *expected* size of a sample, a number that is the same for all data sets. The size of the
+sample that was drawn is used nowhere: it is private.
 """
 
 import math
@@ -139,8 +139,9 @@ def private_descent(
         >>> training = Training(5, step_size=1.0, clip=1.0, noise_multiplier=2.0, sampling_rate=0.5)
         >>> x, y = jnp.ones((20, 3)), jnp.ones(20)
         >>> key = jax.random.key(1905)
-        >>> private_descent(head, head.start(3), x, y, training=training, key=key).params["bias"].shape
-        ()
+        >>> found = private_descent(head, head.start(3), x, y, training=training, key=key)
+        >>> found.params["weights"].shape
+        (3,)
     """
     for name in ("clip", "noise_multiplier"):
         checks.number(name, getattr(training, name))
@@ -169,8 +170,8 @@ def simulate_descents(
         params: where to start, the same for all.
         x: (n, ...) inputs.
         y: (n, ...) targets.
-        training: how to go; `clip`, `noise_multiplier` (g,) and `step_size` (g,), or (g, steps), may
-            hold one value for each setting. Those that do not hold for all.
+        training: how to go; `clip`, `noise_multiplier` (g,) and `step_size` (g,), or (g, steps),
+            may hold one value for each setting. Those that do not hold for all.
         keys: (s,) typed keys.
         weights: (n,) 0 or 1; None takes all.
         moving: as in `private_descent`.
@@ -226,27 +227,34 @@ class Fixed:
     buffer: int
 
 
-@jax.jit
-def _descend(fixed: Fixed, scale: Any, radius: Any, numbers: Any, key: Any) -> Descent:
+@partial(jax.jit, static_argnames="path")
+def _descend(
+    fixed: Fixed, scale: Any, radius: Any, numbers: Any, key: Any, *, path: bool = False
+) -> Any:
     step_sizes, clip, noise_multiplier = numbers
     sizes = jnp.broadcast_to(step_sizes, (fixed.steps,))
 
     def step(carry: Any, now: Any) -> Any:
-        params, total = carry
+        params, total, context = carry
         number, size = now
-        noisy, context = _noisy_sum(fixed, params, clip, noise_multiplier, key, number)
-        way = fixed.rule.direction(context, noisy)
+        context = fixed.rule.prepare(params, context)
+        noisy = _noisy_sum(
+            fixed, params, context, clip, noise_multiplier, jax.random.fold_in(key, number)
+        )
+        way = fixed.rule.direction(params, context, noisy, clip)
         if fixed.moving is not None:
             way = jax.tree.map(lambda m, w: m * w, fixed.moving, way)
         params = jax.tree.map(lambda p, w: p - (size / scale * w).astype(p.dtype), params, way)
         norm = jnp.sqrt(sum(jnp.sum(p**2) for p in jax.tree.leaves(params)))
         shrink = jnp.minimum(1.0, radius / jnp.where(norm > 0, norm, 1.0))
         params = jax.tree.map(lambda p: (shrink * p).astype(p.dtype), params)
-        return (params, jax.tree.map(jnp.add, total, params)), None
+        after = params if path else None
+        return (params, jax.tree.map(jnp.add, total, params), context), after
 
-    start = fixed.params, jax.tree.map(jnp.zeros_like, fixed.params)
-    (params, total), _ = jax.lax.scan(step, start, (jnp.arange(fixed.steps), sizes))
-    return Descent(params, jax.tree.map(lambda t: t / fixed.steps, total))
+    zeros = jax.tree.map(jnp.zeros_like, fixed.params)
+    start = fixed.params, zeros, fixed.rule.begin(fixed.params)
+    (params, total, _), every = jax.lax.scan(step, start, (jnp.arange(fixed.steps), sizes))
+    return every if path else Descent(params, jax.tree.map(lambda t: t / fixed.steps, total))
 
 
 @partial(jax.jit, static_argnames="axes")
@@ -261,12 +269,11 @@ def _descend_many(
 
 
 def _noisy_sum(
-    fixed: Fixed, params: Any, clip: Any, noise_multiplier: Any, key: Any, number: Any
+    fixed: Fixed, params: Any, context: Any, clip: Any, noise_multiplier: Any, key: Any
 ) -> Any:
-    sample_key, noise_key = jax.random.split(jax.random.fold_in(key, number))
-    context = fixed.rule.prepare(params)
+    sample_key, noise_key = jax.random.split(key)
     total = _sample_sum(fixed, params, context, clip, sample_key)
-    return add_noise(total, noise_multiplier * clip, noise_key), context
+    return add_noise(total, noise_multiplier * clip, noise_key)
 
 
 def _sample_sum(fixed: Fixed, params: Any, context: Any, clip: Any, key: Any) -> Any:

@@ -2,10 +2,10 @@
 
 A *gradient* here is an object that `private_descent` takes: `PerExample` of any loss, or
 `LinearHead`, where norms have a closed form and no per-example gradient is ever made. What they sum
-has norm at most the clipping norm for every record, whatever the record is: the norm that is clipped
-to is smaller by one part in 1e5, which covers the rounding of float32, and a record whose gradient
-is not finite (or has a norm beyond the range of float32) adds nothing. That it was left out is not
-said anywhere, since who was left out is private.
+has norm at most the clipping norm for every record, whatever the record is: the norm that is
+clipped to is smaller by one part in 1e5, which covers the rounding of float32, and a record whose
+gradient is not finite (or has a norm beyond the range of float32) adds nothing. That it was left
+out is not said anywhere, since who was left out is private.
 """
 
 from collections.abc import Callable
@@ -26,20 +26,39 @@ SLACK = 1e-5  # by which the norm is clipped below what is accounted for
 class Gradient(Protocol):
     """What a private descent needs to know of the loss."""
 
-    def prepare(self, params: Any) -> Any:
-        """What is the same for all records of a step, and knows none of them."""
+    def begin(self, params: Any) -> Any:
+        """The context before the first step, a tree: what is known of public data, say."""
+
+    def prepare(self, params: Any, context: Any) -> Any:
+        """The context of a step at these parameters. It knows none of the private records."""
 
     def sums(self, params: Any, context: Any, x: Any, y: Any, member: Any, clip: Any) -> Any:
         """The sum over records of member * clipped gradient, a tree of arrays; replacing `member`
         of one record by 0 moves it by at most `clip` in Euclidean norm."""
 
-    def direction(self, context: Any, noisy: Any) -> Any:
+    def direction(self, params: Any, context: Any, noisy: Any, clip: Any) -> Any:
         """From the noisy sum to a tree like the parameters."""
+
+
+class Plain:
+    """A gradient that has no context, and whose sum is its direction."""
+
+    def begin(self, params: Any) -> Any:
+        """Nothing."""
+        return None
+
+    def prepare(self, params: Any, context: Any) -> Any:
+        """Nothing."""
+        return None
+
+    def direction(self, params: Any, context: Any, noisy: Any, clip: Any) -> Any:
+        """The noisy sum itself."""
+        return noisy
 
 
 @register()
 @dataclass(frozen=True)
-class PerExample:
+class PerExample(Plain):
     """Clipped gradients of any loss, by the gradient of every record.
 
     Args:
@@ -54,23 +73,18 @@ class PerExample:
     def __post_init__(self) -> None:
         checks.function("loss", self.loss)
 
-    def prepare(self, params: Any) -> Any:
-        """Nothing."""
-        return None
+    def each(self, params: Any, x: Any, y: Any) -> Any:
+        """The gradients of all records: like the parameters, with an axis in front."""
+        return jax.vmap(jax.grad(self.loss), (None, 0, 0))(params, x, y)
 
     def sums(self, params: Any, context: Any, x: Any, y: Any, member: Any, clip: Any) -> Any:
         """The sum of member * clipped gradient, like the parameters."""
-        each = jax.vmap(jax.grad(self.loss), (None, 0, 0))(params, x, y)
-        return clipped_sum(each, member, clip)
-
-    def direction(self, context: Any, noisy: Any) -> Any:
-        """The noisy sum itself."""
-        return noisy
+        return clipped_sum(self.each(params, x, y), member, clip)
 
 
 @register()
 @dataclass(frozen=True)
-class LinearHead:
+class LinearHead(Plain):
     """Clipped gradients of a linear model, with norms in closed form.
 
     Parameters are a dictionary: "weights" (d, classes) for "softmax" with labels 0, 1, ..., or (d,)
@@ -123,9 +137,12 @@ class LinearHead:
             return -signs * jax.nn.sigmoid(-signs * out)
         return jnp.where(signs * out < self.scale, -signs / self.scale, 0.0)
 
-    def prepare(self, params: Any) -> Any:
-        """Nothing."""
-        return None
+    def each(self, params: Any, x: Any, y: Any) -> Any:
+        """The gradients of all records: like the parameters, with an axis in front."""
+        pull = self.derivative(params, x, y)
+        wide = pull if pull.ndim == 2 else pull[:, None]
+        weights = (x[:, :, None] * wide[:, None, :]).reshape(len(x), *params["weights"].shape)
+        return {"weights": weights} | ({"bias": pull} if "bias" in params else {})
 
     def sums(self, params: Any, context: Any, x: Any, y: Any, member: Any, clip: Any) -> Any:
         """The sum of member * clipped gradient, like the parameters."""
@@ -137,10 +154,6 @@ class LinearHead:
         pull = jnp.where(good[:, None], factor[:, None] * wide, 0.0).reshape(pull.shape)
         total = {"weights": jnp.where(good[:, None], x, 0.0).T @ pull}
         return total | ({"bias": pull.sum(axis=0)} if "bias" in params else {})
-
-    def direction(self, context: Any, noisy: Any) -> Any:
-        """The noisy sum itself."""
-        return noisy
 
 
 def clip_factor(norm: Any, member: Any, clip: Any) -> tuple[Any, Any]:
