@@ -51,7 +51,9 @@ class MiniLM:
             from theorylab.data import pretrained
 
             weights = pretrained("minilm")
-        checks.instance("weights", weights, Mapping, "None or a mapping from tensor names to arrays")
+        checks.instance(
+            "weights", weights, Mapping, "None or a mapping from tensor names to arrays"
+        )
         for name in ("vocabulary", "embeddings.word_embeddings.weight"):
             if name not in weights:
                 raise InputError(

@@ -108,7 +108,9 @@ class PillarClassifier(ClassifierMixin, BaseEstimator):
         key = self._key(X, labels)
         records = inside.astype(np.float32)
         with separate_ledger():  # a key is new, or that of the same release: see `random_state`
-            params = private_descent(head, start, records, labels, training=training, key=key).params
+            params = private_descent(
+                head, start, records, labels, training=training, key=key
+            ).params
         self.epsilon_ = float(training.epsilon(self.delta))
         self._keep(*(np.asarray(params[name], np.float64) for name in ("weights", "bias")))
         return self

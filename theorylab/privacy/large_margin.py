@@ -71,9 +71,7 @@ def gaussian_mixture(key: jax.Array, n: int, d: int, *, theta: float, variance: 
     return Labelled(records, labels, np.eye(width)[0], np.full(many, 1 / many))
 
 
-def mixture_accuracy(
-    weights: Any, *, theta: float, variance: float
-) -> Float[np.ndarray, "..."]:
+def mixture_accuracy(weights: Any, *, theta: float, variance: float) -> Float[np.ndarray, "..."]:
     """The exact accuracy of linear classifiers on the Gaussian mixture, without a test set.
 
     Args:
@@ -94,11 +92,13 @@ def mixture_accuracy(
     strong = float(checks.number("theta", theta, 0.0))
     noise = float(checks.number("variance", variance, 0.0))
     spread = np.sqrt(strong * w[..., 1] ** 2 + noise * (w**2).sum(-1))
-    steep = np.where(spread > 0, w[..., 0] / np.where(spread > 0, spread, 1), np.sign(w[..., 0]) * 40)
+    steep = np.where(
+        spread > 0, w[..., 0] / np.where(spread > 0, spread, 1), np.sign(w[..., 0]) * 40
+    )
     return norm.cdf(steep)
 
 
-def spiked_margin(  # noqa: D417
+def spiked_margin(
     key: jax.Array, n: int, *, d: int, spikes: int, gamma: float, decay: float, tail: float
 ) -> Labelled:
     """Unit records with a margin whose classifier is spread over several directions.
@@ -142,7 +142,9 @@ def spiked_margin(  # noqa: D417
     return Labelled(records, labels, weights, np.full(many, 1 / many))
 
 
-def counter_example(*, gamma: float = 0.3, angle: float = math.pi / 6, rare: float = 0.1) -> Labelled:
+def counter_example(
+    *, gamma: float = 0.3, angle: float = math.pi / 6, rare: float = 0.1
+) -> Labelled:
     """Four unit records in the plane with a margin, and none behind the leading direction.
 
     Most of the mass is at ±e1 with labels ±1, the rest at ±z with labels ±1. The classifier makes

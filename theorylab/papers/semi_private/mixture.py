@@ -19,6 +19,7 @@ from theorylab.privacy.large_margin import gaussian_mixture, mixture_accuracy, s
 from theorylab.privacy.pillar import public_basis
 
 Found = Mapping[str, Any]
+STEPS = 10  # noisy gradients
 
 
 def sample_sizes(
@@ -27,7 +28,6 @@ def sample_sizes(
     methods: list[str],
     epsilon: float,
     delta: float,
-    steps: int,
     accounting: str,
     draws: int,
     seed: int,
@@ -50,9 +50,9 @@ def sample_sizes(
         "no projection": lambda: None,
     }
     if accounting == "exact":
-        noise = noise_multiplier(epsilon, delta=delta, steps=steps, relation="replace")
+        noise = noise_multiplier(epsilon, delta=delta, steps=STEPS, relation="replace")
     else:
-        noise = 2 * np.sqrt(steps / (2 * renyi.epsilon_to_zcdp(epsilon, delta=delta)))
+        noise = 2 * np.sqrt(STEPS / (2 * renyi.epsilon_to_zcdp(epsilon, delta=delta)))
     found: dict[str, list[list[float]]] = {"accuracy": [], "free": []}
     for method in methods:
         basis = bases[method]()
@@ -61,28 +61,26 @@ def sample_sizes(
         for n in sizes:
             # few shapes are compiled: what is left over has weight 0
             padded = next(size for size in (*_shapes(max(sizes)),) if size >= n)
-            weights = _descend(x, private.labels, n, padded, steps, noise, draws, keys[2])
+            weights = _descend(x, private.labels, n, padded, noise, draws, keys[2])
             lifted = weights if basis is None else weights @ basis.T
             exact = mixture_accuracy(lifted, **law)  # (draws, 2)
             line[0].append(float(exact[:, 0].mean()))
             line[1].append(float(exact[:, 1].mean()))
         found["accuracy"].append(line[0])
         found["free"].append(line[1])
-    spent = spent_epsilon(noise, delta=delta, steps=steps, relation="replace")
+    spent = spent_epsilon(noise, delta=delta, steps=STEPS, relation="replace")
     return {name: np.array(lines) for name, lines in found.items()} | {"spent": spent}
 
 
 def _shapes(largest: int) -> Sequence[int]:
-    return tuple(size for size in (400, 1600) if size < largest) + (largest,)
+    return (*(size for size in (400, 1600) if size < largest), largest)
 
 
-def _descend(
-    x: Any, y: Any, n: int, padded: int, steps: int, noise: float, draws: int, key: Any
-) -> np.ndarray:
+def _descend(x: Any, y: Any, n: int, padded: int, noise: float, draws: int, key: Any) -> np.ndarray:
     """Mean iterates (draws, 2, d) of descent on the hinge, with the noise and without."""
     head = LinearHead("hinge")
     training = Training(
-        steps, step_size=1.0, clip=1.0, noise_multiplier=np.array([noise, 0.0]), expected=n
+        STEPS, step_size=1.0, clip=1.0, noise_multiplier=np.array([noise, 0.0]), expected=n
     )
     found = simulate_descents(
         head,
@@ -104,7 +102,6 @@ def directions(
     ranks: list[int],
     epsilons: list[float],
     delta: float,
-    steps: int,
     seed: int,
 ) -> Found:
     """Accuracies (ranks, epsilons) on the spiked distribution, whose classifier needs all spikes.
@@ -114,12 +111,11 @@ def directions(
     keys = jax.random.split(jax.random.key(seed), 4)
     law = {"d": d, "spikes": spikes, "gamma": gamma, "decay": 1.0, "tail": 0.02}
     public, private, test = (
-        spiked_margin(key, size, **law)
-        for key, size in zip(keys, (10 * d, n, 4000), strict=False)
+        spiked_margin(key, size, **law) for key, size in zip(keys, (10 * d, n, 4000), strict=False)
     )
     basis = public_basis(public.records, rank=d)
     noises = [
-        noise_multiplier(e, delta=delta, steps=steps, relation="replace") if e else 0.0
+        noise_multiplier(e, delta=delta, steps=STEPS, relation="replace") if e else 0.0
         for e in epsilons
     ]
     head = LinearHead("hinge", 0.1)
@@ -135,7 +131,7 @@ def directions(
             inside,
             private.labels.astype(np.float32),
             training=Training(
-                steps, step_size=1.0, clip=1.0, noise_multiplier=np.array(noises), radius=1.0
+                STEPS, step_size=1.0, clip=1.0, noise_multiplier=np.array(noises), radius=1.0
             ),
             keys=jax.random.split(keys[3], 4),
             moving={"weights": moving},
@@ -144,7 +140,6 @@ def directions(
         accuracy.append((np.sign(scores) == test.labels).mean((0, 2)))
         defects.append(1 - np.linalg.norm(basis.vectors[:, :rank].T @ public.weights))
     spent = [
-        spent_epsilon(z, delta=delta, steps=steps, relation="replace") if z else 0.0
-        for z in noises
+        spent_epsilon(z, delta=delta, steps=STEPS, relation="replace") if z else 0.0 for z in noises
     ]
     return {"accuracy": np.array(accuracy), "defect": np.array(defects), "spent": np.array(spent)}

@@ -111,9 +111,7 @@ def sampled_directions(d: int, rank: int, share: float, n: int, trials: int, see
     return {"errors": np.array(errors), "bound": bound, "eigengap": gap}
 
 
-def _two_blocks(
-    rng: np.random.Generator, n: int, d: int, rank: int, share: float
-) -> np.ndarray:
+def _two_blocks(rng: np.random.Generator, n: int, d: int, rank: int, share: float) -> np.ndarray:
     x = rng.standard_normal((n, d))
     x[:, :rank] *= np.sqrt(share) / np.linalg.norm(x[:, :rank], axis=1, keepdims=True)
     x[:, rank:] *= np.sqrt(1 - share) / np.linalg.norm(x[:, rank:], axis=1, keepdims=True)
