@@ -32,6 +32,7 @@ from theorylab.privacy.dp_sgd.gradients import LinearHead, clip_factor
 from theorylab.pytrees import register
 
 QUANTILES = np.linspace(0, 1, 401)[1:-1]  # of the scores, tried as thresholds
+TOGETHER = 1e-6  # of the clipping norm: centres so close differ by rounding alone
 ENUMERATED = 14  # records of which all samples are gone through, at most
 
 
@@ -211,7 +212,7 @@ def one_step_law(
     """
     if training.radius is not None:
         raise InputError("training.radius is set; the law of one step needs None")
-    fixed, scale, radius = _prepared(gradient, params, x, y, training, weights, None)
+    fixed, scale, _ = _prepared(gradient, params, x, y, training, weights, None)
     inputs, targets, present = fixed.data
     n, rate = len(inputs), float(training.sampling_rate)
     whole = fixed_size is None and rate == 1
@@ -241,7 +242,8 @@ def one_step_law(
         float(jnp.vdot(d, p))
         for d, p in zip(jax.tree.leaves(direction), jax.tree.leaves(fixed.params), strict=True)
     )
-    places, back = np.unique(centres, return_inverse=True)
+    apart = TOGETHER * clip
+    places, back = np.unique(np.round(centres / apart) * apart, return_inverse=True)
     together = np.bincount(back, weights=chances, minlength=len(places))
     return MixtureLaw(start - move * places, together, move * noise * clip)
 
@@ -353,27 +355,29 @@ def lower_epsilon(
     chance = float(checks.number("delta", delta, 0.0, 1.0, open_high=True))
     sure = float(checks.number("confidence", confidence, 0.0, 1.0, open_low=True, open_high=True))
     half = n // 2
-    tried = np.unique(np.quantile(np.concatenate([present[:half], absent[:half]]), QUANTILES))
-    found = [
-        (_limit(_counts(present[:half], absent[:half], t, above), half, chance, sure), t, above)
-        for t in tried
-        for above in (True, False)
-    ]
-    _, threshold, above = max(found)
-    counts = _counts(present[half:], absent[half:], threshold, above)
-    return LowerBound(max(_limit(counts, n - half, chance, sure), 0.0), *counts, n - half)
+    learnt, judged = (present[:half], absent[:half]), (present[half:], absent[half:])
+    tried = np.unique(np.quantile(np.concatenate(learnt), QUANTILES))
+    limits = [_limits(_counts(*learnt, tried, up), half, chance, sure) for up in (True, False)]
+    above = bool(limits[0].max() >= limits[1].max())
+    threshold = tried[np.argmax(limits[0 if above else 1])]
+    counts = _counts(*judged, threshold, above)
+    bound = max(float(_limits(counts, n - half, chance, sure)), 0.0)
+    return LowerBound(bound, int(counts[0]), int(counts[1]), n - half)
 
 
-def _counts(present: Any, absent: Any, threshold: float, above: bool) -> tuple[int, int]:
+def _counts(present: Any, absent: Any, threshold: Any, above: bool) -> tuple[Any, Any]:
     """Right and false alarms of "the canary is there" above, or of "it is not" below."""
+    below = [np.searchsorted(np.sort(scores), threshold) for scores in (present, absent)]
     if above:
-        return int((present >= threshold).sum()), int((absent >= threshold).sum())
-    return int((absent < threshold).sum()), int((present < threshold).sum())
+        return len(present) - below[0], len(absent) - below[1]
+    return below[1], below[0]
 
 
-def _limit(counts: tuple[int, int], runs: int, delta: float, confidence: float) -> float:
-    hits, alarms = counts
+def _limits(counts: tuple[Any, Any], runs: int, delta: float, confidence: float) -> Any:
+    hits, alarms = (np.asarray(c, np.float64) for c in counts)
     tail = (1 - confidence) / 2
-    low = beta.ppf(tail, hits, runs - hits + 1) if hits else 0.0
-    high = beta.ppf(1 - tail, alarms + 1, runs - alarms) if alarms < runs else 1.0
-    return float(np.log((low - delta) / high)) if low > delta else -np.inf
+    low = np.where(hits > 0, beta.ppf(tail, np.maximum(hits, 1), runs - hits + 1), 0.0)
+    high = np.where(
+        alarms < runs, beta.ppf(1 - tail, alarms + 1, np.maximum(runs - alarms, 1)), 1.0
+    )
+    return np.where(low > delta, np.log(np.maximum(low - delta, 1e-300) / high), -np.inf)
