@@ -53,6 +53,7 @@ class PillarClassifier(ClassifierMixin, BaseEstimator):
         classes_: (c,) labels, sorted.
         coef_, intercept_: (1, d) and (1,) for two classes, else (c, d) and (c,), of raw records.
         epsilon_: what was spent.
+        noise_multiplier_: standard deviation of the noise on sums of gradients, over `clip`.
         basis_: the `PublicBasis`; None without public records.
 
     Raises:
@@ -111,7 +112,7 @@ class PillarClassifier(ClassifierMixin, BaseEstimator):
             params = private_descent(
                 head, start, records, labels, training=training, key=key
             ).params
-        self.epsilon_ = float(training.epsilon(self.delta))
+        self.noise_multiplier_, self.epsilon_ = noise, float(training.epsilon(self.delta))
         self._keep(*(np.asarray(params[name], np.float64) for name in ("weights", "bias")))
         return self
 

@@ -55,7 +55,7 @@ def at(row: Row, rank: int, epsilon: float) -> float:
 
 
 def over_directions(results: All, preset: Preset) -> Table:
-    """Accuracies over the number of directions, mean and deviation over splits, and the poster's."""
+    """Accuracies over directions, mean and deviation over splits, and the poster's."""
     table = Table("panel", "epsilon", "k", "accuracy", "deviation", "spent")
     for epsilon, values in POSTER.items():
         for k, value in zip(POSTER_RANKS, values, strict=True):
@@ -86,11 +86,17 @@ def over_directions(results: All, preset: Preset) -> Table:
     return table
 
 
+def first(results: All) -> Results:
+    """The curves of the first set of features, with public records of its own."""
+    data = results["curves"].unique("data")[0]
+    return results["curves"].where(data=data, source=data)
+
+
 def fractions(results: All, preset: Preset) -> Table:
     """Accuracies over the share of the private records that is there."""
     table = Table("data", "epsilon", "k", "share", "private", "accuracy")
-    for row in results["low_data"]:
-        for rank in row.cell["ranks"]:
+    for row in (*results["low_data"], *first(results)):
+        for rank in (40, 0):
             for epsilon in row.cell["epsilons"]:
                 table.add(
                     data=title(row.cell),
@@ -138,7 +144,7 @@ def both(results: All, preset: Preset) -> Table:
 
 
 def few(row: Row) -> int:
-    """The number of directions that PILLAR takes, chosen beforehand: 40 as the paper, 20 on tables."""
+    """The directions that PILLAR takes, chosen beforehand: 40 as the paper, 20 on tables."""
     return 20 if row.cell["network"] == "none" else 40
 
 

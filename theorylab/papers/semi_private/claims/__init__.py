@@ -189,7 +189,7 @@ CLAIMS = (
         "more_with_fewer_records",
         "The gain by projection is larger when there are fewer private records",
         f"{PAPER}, figure 4",
-        ("low_data",),
+        ("curves", "low_data"),
         real.fewer_records(0.1),
         {"without privacy": real.fewer_records(0.0)},
         presets=BIG,

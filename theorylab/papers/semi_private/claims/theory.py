@@ -1,4 +1,4 @@
-"""What the claims on theory and synthetic data measure; the docstring of a measure has its bounds."""
+"""What the claims on theory and synthetic data measure; a measure's docstring has its bounds."""
 
 import numpy as np
 
@@ -132,8 +132,8 @@ def _sizes(results: All, method: str) -> dict[int, np.ndarray]:
 
 
 def flat(method: str) -> Measure:
-    """Records for 90 %, over all dimensions: largest / smallest mean at most 2, and each mean within
-    the range of the prototype, 80 to 400."""
+    """Records for 90 %, over all dimensions: largest / smallest mean at most 2, and each mean
+    within the range of the prototype, 80 to 400."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         found = _sizes(results, method)
@@ -227,7 +227,7 @@ def slope(against: str) -> Measure:
 
 
 def free(method: str, privacy: str = "free") -> Measure:
-    """Without privacy 0.99 of the mixture is right from 400 records on, whatever d (proposition 4)."""
+    """Without privacy 0.99 of the mixture is right with 400 records, whatever d."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["sample_sizes"]
@@ -245,8 +245,8 @@ def free(method: str, privacy: str = "free") -> Measure:
 
 
 def trade_off(epsilon: float) -> Measure:
-    """Of a classifier spread over 20 directions: two directions lose at least 5 points against 20 or
-    40, and all directions lose at least 3 at this ε."""
+    """Of a classifier spread over 20 directions: two directions lose at least 5 points against
+    20, and all directions lose at least 3 at this ε."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["spiked"]

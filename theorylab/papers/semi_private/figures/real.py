@@ -106,9 +106,9 @@ FIGURES = (
         ("curves",),
         tables.both,
         _pairs,
-        "Test accuracy with 40 public directions (20 on tables) and with all of them at ε = 0.1, δ ="
-        " 1e-5; bars: deviation over splits. Public records are disjoint from the private ones, or"
-        " of another set where that is said.",
+        "Test accuracy with 40 public directions (20 on tables) and with all of them at ε = 0.1, δ"
+        " = 1e-5; bars: deviation over splits. Public records are disjoint from the private ones,"
+        " or of another set where that is said.",
         f"{_NETWORK}; other data sets; one network.",
     ),
     Figure(
@@ -118,17 +118,17 @@ FIGURES = (
         ("curves",),
         tables.over_directions,
         _directions,
-        "Test accuracy of private linear heads on the k leading directions of public records; bands:"
-        " one deviation over splits. The first panel is the poster's, measured from its drawing. The"
-        " paper chose its hyperparameters for each k without a charge for privacy; here they are"
-        " the same for all k.",
+        "Test accuracy of private linear heads on the k leading directions of public records;"
+        " bands: one deviation over splits. The first panel is the poster's, measured from its"
+        " drawing. The paper chose its hyperparameters for each k without a charge for privacy;"
+        " here they are the same for all k.",
         f"{_NETWORK}; full-batch descent with one step size for each ε.",
     ),
     Figure(
         "spl_fig4",
         "Fewer private records",
         "scaled",
-        ("low_data",),
+        ("curves", "low_data"),
         tables.fractions,
         _fractions,
         "Test accuracy over the number of private records with 40 directions and with all, on the"

@@ -166,9 +166,9 @@ FIGURES = (
         ("sample_sizes",),
         tables.sizes,
         _sizes,
-        "Accuracy on the Gaussian mixture with θ = σ² = 1/√d over the number of private records, at ε"
-        " = 0.1 (zCDP, records replaced), with two public directions and without projection; dotted:"
-        " without privacy. Accuracies are exact, in the mean over noise and draws of the data.",
+        "Accuracy on the Gaussian mixture with θ = σ² = 1/√d over the number of private records, at"
+        " ε = 0.1 (zCDP, records replaced), with two public directions and without projection;"
+        " dotted: without privacy. Accuracies are exact, in the mean over noise and data.",
     ),
     Figure(
         "spl_numbers",
@@ -177,8 +177,8 @@ FIGURES = (
         ("sample_sizes", "epsilon_sizes"),
         tables.numbers,
         _numbers,
-        "Private records at which the mixture's accuracy reaches 90 %: over the dimension, beside an"
-        " independent prototype, and over ε for PILLAR with exact Gaussian accounting.",
+        "Private records at which the mixture's accuracy reaches 90 %: over the dimension, beside"
+        " an independent prototype, and over ε for PILLAR with exact Gaussian accounting.",
     ),
     Figure(
         "spl_spiked",
@@ -187,8 +187,8 @@ FIGURES = (
         ("spiked",),
         tables.spiked,
         _spiked,
-        "A margin whose classifier is spread over 20 directions of 200. Left: accuracy over the number"
-        " of public directions; right: what they miss of the classifier.",
+        "A margin whose classifier is spread over 20 directions of 200. Left: accuracy over the"
+        " number of public directions; right: what they miss of the classifier.",
     ),
     Figure(
         "spl_margin",
@@ -198,8 +198,8 @@ FIGURES = (
         tables.plane,
         _margin,
         "Left: the paper's promise fails: w separates the points at γ = 0.3, yet behind the leading"
-        " direction the labels of two pairs are opposed. Right: margins of random distributions over"
-        " what is promised; below the dotted line a promise is broken.",
+        " direction the labels of two pairs are opposed. Right: margins of random distributions"
+        " over what is promised; below the dotted line a promise is broken.",
     ),
     Figure(
         "spl_directions",
@@ -208,8 +208,8 @@ FIGURES = (
         ("sampled", "shifted"),
         tables.directions,
         _bars,
-        "Errors of leading directions and their bounds. Left: of samples, with lemma 3's bound. Right:"
-        " under a shift of total variation η; a bound of 1 says nothing.",
+        "Errors of leading directions and their bounds. Left: of samples, with lemma 3's bound."
+        " Right: under a shift of total variation η; a bound of 1 says nothing.",
     ),
     Figure(
         "spl_table",
@@ -218,8 +218,8 @@ FIGURES = (
         ("rates",),
         tables.rates,
         _rates,
-        "The paper's table of methods as numbers, up to constants and logarithms: k = 40, error 0.1, ε"
-        " = 0.1, γ = 0.3. The margin behind the projection is what is left in the worst case.",
+        "The paper's table of methods as numbers, up to constants and logarithms: k = 40, error"
+        " 0.1, ε = 0.1, γ = 0.3. The margin behind the projection is that of the worst case.",
         "Rates as curves; ζ is the margin that is left, not the printed one.",
     ),
     Figure(
@@ -229,8 +229,8 @@ FIGURES = (
         ("accounted",),
         tables.accounted,
         _accounted,
-        "The settings of the paper's code: noise multipliers by an independent calculation, and the ε"
-        " that Rényi accounting of ours says they spend, δ = 1e-5.",
+        "The settings of the paper's code: noise multipliers by an independent calculation, and the"
+        " ε that Rényi accounting of ours says they spend, δ = 1e-5.",
         "The paper's accountant is PRV, which asks for about 10 % less noise.",
     ),
 )
