@@ -5,7 +5,7 @@ import pytest
 
 from theorylab.lab import Results, Row, Table
 from theorylab.lab.claim import control_said
-from theorylab.papers.semi_private import PAPER, experiments, features, heads, tables, theory
+from theorylab.papers.semi_private import PAPER, bases, experiments, features, heads, tables, theory
 from theorylab.papers.semi_private.claims import real
 from theorylab.papers.semi_private.claims import theory as claims
 from theorylab.papers.semi_private.published import ACCOUNTED, POSTER
@@ -134,11 +134,17 @@ GOOD = np.array(
 
 
 @pytest.mark.parametrize(
-    "measure", [real.ahead(0.1), real.past_the_optimum(0.1), real.rising(0.0), real.middle(0.7)]
+    "measure, wrong",
+    [
+        (real.ahead(0.1), 1 - GOOD),
+        (real.past_the_optimum(0.1), 1 - GOOD),
+        (real.rising(0.0), 1 - GOOD),
+        (real.middle(0.7), GOOD[:, ::2].repeat(2, 1)[:, :3]),
+    ],
 )
-def test_curves_of_the_paper_s_shape_are_accepted_and_flat_ones_are_not(measure):
+def test_curves_of_the_paper_s_shape_are_accepted_and_others_are_not(measure, wrong):
     assert {e.outcome for e in measure(curves(GOOD), SMOKE)} == {"holds"}
-    assert "fails" in {e.outcome for e in measure(curves(GOOD[::-1]), SMOKE)}
+    assert "fails" in {e.outcome for e in measure(curves(wrong), SMOKE)}
 
 
 def test_the_number_of_records_is_found_between_sizes_on_a_log_scale():
@@ -162,11 +168,11 @@ def test_a_head_on_all_directions_is_a_head_without_projection():
     y = rng.integers(0, 3, 300)
     x = (rng.normal(size=(300, 12)) + 2 * np.eye(12)[y]).astype(np.float32)
     train = {"features": x, "labels": y}
-    basis = heads.directions(100, 0, train, train)
+    basis = bases.directions(100, 0, train, train)
     found = heads.over_directions(
         [0, 12], [0.0], [0.5], 1.0, train, train, basis, delta=1e-5, steps=3, seed=0
     )
-    z, w, b = heads.standard(x, basis), np.zeros((12, 3)), np.zeros(3)
+    z, w, b = bases.standard(x, basis), np.zeros((12, 3)), np.zeros(3)
     mine = z[basis["private"]], y[basis["private"]]
     for _ in range(3):
         scores = np.exp(mine[0] @ w + b)

@@ -57,7 +57,7 @@ def test_it_spends_what_it_says_by_the_noise_that_is_there():
 
 
 def test_public_directions_help_where_there_are_few_records():
-    (x, y), (test, truth) = mixture(1500, 1, 100), mixture(2000, 2, 100)
+    (x, y), (test, truth) = mixture(800, 1, 100), mixture(2000, 2, 100)
     public, _ = mixture(2000, 3, 100)
     scores = {
         name: np.mean([clone(model).fit(x, y).score(test, truth) for _ in range(4)])

@@ -4,8 +4,8 @@ A private linear classifier is trained on the leading principal components of *p
 that the projection costs no privacy. Whether it costs accuracy is a matter of how much of the good
 direction `w` lies outside of the leading ones (`low_rank_defect`), and of how the public records
 differ from the private ones (`subspace_error`). `printed_margin` is what the paper says is left of
-a margin; it fails in the plane (`large_margin.counter_example`). `sharp_margin` is what is left, and
-`safe_margin` a simpler number, which is safe too.
+a margin; it fails in the plane (`large_margin.counter_example`). `sharp_margin` is what is left,
+and `safe_margin` a simpler number, which is safe too.
 
 Source: Pinto, Hu, Yang & Sanyal 2024 (PILLAR); what is ours is in docs/derivations/semi_private.md.
 """

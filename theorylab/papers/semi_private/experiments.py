@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from theorylab.lab import Experiment, Preset
-from theorylab.papers.semi_private import features, heads, mixture, texts, theory
+from theorylab.papers.semi_private import bases, features, heads, mixture, texts, theory
 from theorylab.papers.semi_private.published import ACCOUNTED
 from theorylab.papers.types import Cells
 
@@ -264,9 +264,9 @@ def _reviews(p: Preset) -> Sequence[str]:
 
 EXPERIMENTS = (
     Experiment("images", features.images, _parts("images"), data=_data),
-    Experiment("tables", heads.table, _parts("tables")),
+    Experiment("tables", bases.table, _parts("tables")),
     Experiment("texts", texts.reviews, _parts("texts"), data=_reviews),
-    Experiment("directions", heads.directions, _directions, _needs_features),
+    Experiment("directions", bases.directions, _directions, _needs_features),
     Experiment("curves", heads.over_directions, _curves, _needs_basis),
     Experiment("low_data", heads.over_directions, _low_data, _needs_basis),
     Experiment("methods", heads.methods, _methods, _needs_basis),

@@ -1,7 +1,8 @@
 """Cells of private linear heads on features of real data: over directions, records and methods.
 
-Descent is over all records at once, so that the epsilon of a cell is that of one Gaussian mechanism.
-A head in all principal directions is one without projection: turning the features changes nothing.
+Descent is over all records at once, so that the epsilon of a cell is that of one Gaussian
+mechanism. A head in all principal directions is one without projection: turning the features
+changes nothing.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from theorylab import data as sets
 from theorylab.errors import InputError
+from theorylab.papers.semi_private.bases import standard
 from theorylab.privacy.dp_sgd import (
     LinearHead,
     Training,
@@ -28,46 +29,11 @@ from theorylab.privacy.dp_sgd.baselines import (
 )
 from theorylab.privacy.dp_sgd.calibration import total_epsilon
 from theorylab.privacy.online.keys import separate_ledger
-from theorylab.privacy.pillar import public_basis
 from theorylab.ridge import RidgePath
 
 Arrays = Mapping[str, np.ndarray]
 HEAD = LinearHead("softmax")
 SHAPES = (40, 360)  # numbers of directions that are compiled, beside all of them
-
-
-def table(data: str, part: str, count: int) -> Mapping[str, Any]:
-    """The first rows of a table, words as 0/1 columns, continuous columns by quintiles of the
-    training part, and their labels."""
-    whole = sets.encode(sets.load(data), bins=5).arrays
-    x, y = (whole.x_train, whole.y_train) if part == "train" else (whole.x_test, whole.y_test)
-    return {"features": x[:count].astype(np.float16), "labels": y[:count]}
-
-
-def directions(
-    public: int, seed: int, train: Arrays, other: Arrays, **where: Any
-) -> Mapping[str, Any]:
-    """Principal directions (d, d) of public records, and which training records are private.
-
-    The private ones are those left of a random order; the public ones are its first, or the same
-    places of another data set. where: which features these are.
-    """
-    order = np.random.default_rng(seed).permutation(len(train["labels"]))
-    rows = np.asarray(other["features"], np.float32)[order[:public]]
-    basis = public_basis(rows, rank=rows.shape[1], centred=True, scaled=True)
-    return {
-        "vectors": basis.vectors.astype(np.float32),
-        "values": basis.eigenvalues,
-        "centre": basis.centre,
-        "scale": basis.scale,
-        "private": order[public:],
-        "public": rows.astype(np.float16),
-    }
-
-
-def standard(features: np.ndarray, basis: Arrays) -> np.ndarray:
-    """Features in the units of the public records."""
-    return ((features.astype(np.float32) - basis["centre"]) / basis["scale"]).astype(np.float32)
 
 
 def over_directions(
@@ -104,7 +70,7 @@ def over_directions(
         many = min(rank or d, d)
         if SHAPES[-1] < many < d:
             raise InputError(f"ranks holds {rank}; at most {SHAPES[-1]}, or 0 for all, are needed")
-        padded = next(size for size in (*SHAPES, d) if size >= many)
+        padded = min(d, next(size for size in (*SHAPES, d) if size >= many))
         inside, outside = (turned, turned_test) if padded < d else (x, x_test)
         moving = (np.arange(padded) < many).astype(np.float32)
         found = simulate_descents(
