@@ -9,6 +9,10 @@ theorylab.privacy.sensitivity           # how far they move the other records
 theorylab.privacy.worst_case            # searches for data sets that come close to these bounds
 theorylab.privacy.propose_test_release  # guarantees without a promise about the data
 theorylab.privacy.naive_accounting      # accounting that forgets the pre-processing, refuted
+theorylab.privacy.pillar                # public directions, and what they leave of a margin
+theorylab.privacy.subspace_bounds       # how far directions of samples are off, and rates
+theorylab.privacy.large_margin          # distributions with a margin, a counter-example among them
+theorylab.privacy.estimators            # a private classifier for scikit-learn
 theorylab.privacy.pipelines             # private learners to put behind a pre-processing
 
 Import these by name, `from theorylab.privacy import smooth`.

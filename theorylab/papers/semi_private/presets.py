@@ -66,7 +66,7 @@ _QUICK = {
     "table_ranks": [2, 5, 10, 20, 40, 0],
     "fractions": [0.2],
     "steps": 10,
-    "splits": 3,
+    "splits": 1,
     "methods": _METHODS,
     "method_splits": 1,
     "method_share": 0.7,
