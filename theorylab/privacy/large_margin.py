@@ -103,9 +103,11 @@ def spiked_margin(
 ) -> Labelled:
     """Unit records with a margin whose classifier is spread over several directions.
 
-    x = y m w + √(1 - m²) v with m uniform in [gamma, (1 + gamma) / 2]. The classifier w has equal
-    weight on the first `spikes` axes, but for the share `tail` of its square that lies in the
-    others. v is a unit vector orthogonal to w, of variances (1 + axis)^-decay before that.
+    The classifier w has equal weight on the first `spikes` axes, but for the share `tail` of its
+    square that lies in the others. A unit record has normal coordinates of variances (1 +
+    axis)^-decay before its norm is divided out; its label is its side of w, and one that is closer
+    than gamma is turned away from w's boundary, until its margin is gamma. So no direction alone is
+    enough, and the defect falls with every direction up to `spikes`.
 
     Args:
         key: typed key.
@@ -123,7 +125,7 @@ def spiked_margin(
         InputError: an argument out of range.
 
     Source:
-        Our own family: no direction alone is enough, so that the trade-off in k is seen.
+        Our own family, for the trade-off between too few directions and too many.
     """
     many, width = checks.count("n", n), checks.count("d", d, at_least=2)
     few = checks.count("spikes", spikes, at_most=width - 1)
@@ -133,12 +135,14 @@ def spiked_margin(
     generator = _generator(key)
     weights = np.full(width, math.sqrt(outside / (width - few)))
     weights[:few] = math.sqrt((1 - outside) / few)
-    spread = generator.standard_normal((many, width)) * (1.0 + np.arange(width)) ** (-power / 2)
-    spread -= np.outer(spread @ weights, weights)
-    spread /= np.linalg.norm(spread, axis=1, keepdims=True)
-    along = generator.uniform(least, (1 + least) / 2, many)
-    labels = generator.choice([-1.0, 1.0], many)
-    records = (labels * along)[:, None] * weights + np.sqrt(1 - along**2)[:, None] * spread
+    records = generator.standard_normal((many, width)) * (1.0 + np.arange(width)) ** (-power / 2)
+    records /= np.linalg.norm(records, axis=1, keepdims=True)
+    along = records @ weights
+    labels = np.where(along < 0, -1.0, 1.0)
+    rest = records - np.outer(along, weights)
+    rest /= np.linalg.norm(rest, axis=1, keepdims=True)
+    along = labels * np.maximum(np.abs(along), least)
+    records = along[:, None] * weights + np.sqrt(1 - along**2)[:, None] * rest
     return Labelled(records, labels, weights, np.full(many, 1 / many))
 
 

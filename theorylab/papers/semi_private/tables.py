@@ -75,6 +75,8 @@ def over_directions(results: All, preset: Preset) -> Table:
         every = mine.stack("accuracy")
         for j, epsilon in enumerate(first.cell["epsilons"]):
             for i, rank in enumerate(first.cell["ranks"]):
+                if rank >= width(first):
+                    continue  # all directions, which have a place of their own
                 table.add(
                     panel=title(first.cell),
                     epsilon=epsilon,

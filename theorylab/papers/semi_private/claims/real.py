@@ -116,40 +116,29 @@ def best_method(ours: str) -> Measure:
 
 def fewer_records(epsilon: float) -> Measure:
     """The gain of 40 directions over all is larger with the smallest share of the records than with
-    all of them, by more than 0."""
+    all of them, by at least 5 points."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         rows = results["low_data"]
         least = min(rows.unique("share"))
         gain = _less(rows.where(share=least), 40, 0, epsilon)
         label = f"gain with {least:g} of the records less gain with all"
-        return [over_seeds(label, gain - _less(tables.first(results), 40, 0, epsilon), low=0.0)]
+        return [over_seeds(label, gain - _less(tables.first(results), 40, 0, epsilon), low=0.05)]
 
     return measure
 
 
-def elsewhere(epsilon: float) -> Measure:
-    """On pixels and tables projection costs at most 3 points at ε = 0.1, and the gain on each set
-    is said; with public records of another set too."""
-
-    def measure(results: All, preset: Preset) -> list[Evidence]:
-        rows = results["curves"]
-        found = []
-        for data, source in rows.unique("data", "source"):
+def elsewhere(results: All, preset: Preset) -> list[Evidence]:
+    """On every set but the first PILLAR less no projection at ε = 0.1 is above 0."""
+    rows = results["curves"]
+    found = []
+    for data, source in rows.unique("data", "source"):
+        if data != rows.unique("data")[0]:
             mine = rows.where(data=data, source=source)
-            if data != rows.unique("data")[0]:
-                first = next(iter(mine))
-                gain = _less(mine, tables.few(first), 0, epsilon)
-                found.append(
-                    over_seeds(
-                        f"k = {tables.few(first)} less all, {tables.title(first.cell)}",
-                        gain,
-                        low=0.0,
-                    )
-                )
-        return found
-
-    return measure
+            one = next(iter(mine))
+            label = f"k = {tables.few(one)} less all, {tables.title(one.cell)}"
+            found.append(over_seeds(label, _less(mine, tables.few(one), 0, 0.1), low=0.0))
+    return found
 
 
 def defects(swapped: bool = False) -> Measure:
