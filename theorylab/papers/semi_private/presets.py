@@ -56,7 +56,7 @@ _QUICK = {
     "scaling_noise_draws": 64,
     "spiked_ranks": [2, 5, 10, 20, 40, 100, 200],
     "spiked_n": 4000,
-    "spiked_seeds": 3,
+    "spiked_seeds": 6,
     "images": _IMAGES,
     "tables": [["adult", 12_000, 4000]],
     "texts": [0, 0],

@@ -24,7 +24,7 @@ def _sizes(table: Table) -> Picture:
     for axis, method in zip(axes[0], ("PILLAR", "no projection"), strict=True):
         groups = table.where(method=method).groups("d")
         for colour, marker, ((d,), rows) in zip(ramp(len(groups)), MARKERS, groups, strict=False):
-            axis.plot(rows["n"], rows["accuracy"], color=colour, marker=marker, label=f"d = {d}")
+            axis.plot(rows["n"], rows["accuracy"], color=colour, marker=marker, label=f"d = {d:g}")
             axis.plot(rows["n"], rows["free"], color=colour, ls=":", marker="")
         axis.axhline(tables.LEVEL, color="grey", ls="--", lw=0.8, marker="")
         axis.set(title=method, xlabel="private records n")
@@ -55,6 +55,8 @@ def _numbers(table: Table) -> Picture:
     right.set(xlabel="ε", ylabel="records for 90 %", yscale="log", title="d = 64")
     sample_axis(left, table.where(panel="d", series="PILLAR")["x"])
     sample_axis(right, xs)
+    right.set_yticks([50, 100, 200, 400], ["50", "100", "200", "400"])
+    right.minorticks_off()
     left.set_ylim(None, 4e4)
     left.legend(loc="upper left")
     right.legend(loc="upper right")
