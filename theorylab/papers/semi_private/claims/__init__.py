@@ -80,7 +80,7 @@ CLAIMS = (
     ),
     Claim(
         "flat_in_dimension",
-        "The records that PILLAR needs for 90 % are within a factor 2 over all dimensions, 80 to 400",
+        "PILLAR needs 80 to 400 records for 90 %, within a factor 2 over all dimensions",
         f"{PAPER}, theorem 1 and corollary 6; the range of an independent prototype",
         ("sample_sizes",),
         theory.flat("PILLAR"),

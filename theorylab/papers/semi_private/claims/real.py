@@ -142,8 +142,8 @@ def elsewhere(results: All, preset: Preset) -> list[Evidence]:
 
 
 def defects(results: All, preset: Preset) -> list[Evidence]:
-    """At a quarter of the directions features of a network miss less of a two-class head than pixels
-    do: pixels less features is at least 0."""
+    """At a quarter of the directions features of a network miss less of a two-class head than
+    pixels do: pixels less features is at least 0."""
     rows = results["defects"]
     missed = {
         name: np.mean([r["defect"][len(r["defect"]) // 4 - 1] for r in rows.where(network=name)])
