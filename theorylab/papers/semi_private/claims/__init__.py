@@ -81,7 +81,7 @@ CLAIMS = (
     Claim(
         "flat_in_dimension",
         "PILLAR needs 80 to 400 records for 90 %, within a factor 2 over all dimensions",
-        f"{PAPER}, theorem 1 and corollary 6; the range of an independent prototype",
+        f"{PAPER}, theorem 1 and corollary 6; the range of an independent calculation",
         ("sample_sizes",),
         theory.flat("PILLAR"),
         {"no projection": theory.flat("no projection")},
@@ -90,7 +90,7 @@ CLAIMS = (
     Claim(
         "growing_with_dimension",
         "Without projection the records for 90 % grow with the dimension, as the prototype's do",
-        f"{PAPER}, section 3.4; our derivation: {PAGE}, statement 5; 25 % of the prototype",
+        f"{PAPER}, section 3.4; our derivation: {PAGE}, statement 5; within 25 % of an independent calculation",
         ("sample_sizes",),
         theory.growing("no projection"),
         {"with projection": theory.growing("PILLAR")},
