@@ -90,7 +90,8 @@ CLAIMS = (
     Claim(
         "growing_with_dimension",
         "Without projection the records for 90 % grow with the dimension, as the prototype's do",
-        f"{PAPER}, section 3.4; our derivation: {PAGE}, statement 5; within 25 % of an independent calculation",
+        f"{PAPER}, section 3.4; our derivation: {PAGE}, statement 5; within 25 % of an independent "
+        "calculation",
         ("sample_sizes",),
         theory.growing("no projection"),
         {"with projection": theory.growing("PILLAR")},
