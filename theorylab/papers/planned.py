@@ -34,11 +34,5 @@ PLANNED: Mapping[str, Planned] = MappingProxyType(
             "weights that moves unsafe prompts to a cluster of their own. Jailbreaks look "
             "like safe prompts to that change.",
         ),
-        "semi_private": Planned(
-            "PILLAR: How to Make Semi-Private Learning More Effective",
-            "A little private labelled data and public unlabelled data: project the private "
-            "features on the principal components of the public ones, at no cost in privacy, "
-            "and private training gains accuracy.",
-        ),
     }
 )
