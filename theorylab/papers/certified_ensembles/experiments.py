@@ -1,8 +1,11 @@
 """The cells of every experiment, from the numbers of a preset."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from theorylab.lab import Experiment, Preset
 from theorylab.papers.certified_ensembles import attacked, networks, shapes, smoothed, theory
-from theorylab.papers.types import Cell, Cells
+from theorylab.papers.types import Cells
 
 LOWS = [0.0, 1.0, 5.0]
 SHARES = [0.9, 0.75, 0.6, 0.5]
@@ -65,7 +68,7 @@ def _attacked(p: Preset) -> Cells:
     return [{**more, **cell} for cell in _images(p)]
 
 
-def _upstream(cell: Cell) -> dict[str, tuple[str, Cell]]:
+def _upstream(cell: Mapping[str, Any]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
     own = ("grid", "images", "attack_steps", "radii_at")
     return {"net": ("networks", {k: v for k, v in cell.items() if k not in own})}
 

@@ -138,7 +138,7 @@ def radii(scores: np.ndarray, constants: np.ndarray, labels: np.ndarray) -> dict
         "member": np.where(each.top == labels, member, -1.0),
         "ensemble": np.where(together.top == labels, together.gap * unit, -1.0),
         "member_any": member,
-        "ensemble_any": together.gap * unit,
+        "ensemble_any": np.asarray(together.gap * unit),
     }
 
 

@@ -57,7 +57,8 @@ def sandwich(n: int) -> Found:
     """Certificates of two members and their ensemble, with a common runner-up and without."""
     found: dict[str, Any] = {}
     for name, scores in SCORES.items():
-        made = [*member_certificates(_SQUARES, scores), ensemble_certificate(_SQUARES, scores)]
+        given = np.array(scores)
+        made = [*member_certificates(_SQUARES, given), ensemble_certificate(_SQUARES, given)]
         for part, Q in zip(("first", "second", "ensemble"), made, strict=True):
             found[f"{name}: {part}"] = _boundary(Q, n)
         found[f"{name}: says"] = np.array(compare_certificates(made[2], made[:2]))
@@ -68,7 +69,7 @@ def gain(n: int, lows: list[float]) -> Found:
     """Runner-ups that differ: the ensemble beats both the further the third class is behind."""
     found: dict[str, Any] = {"beats": []}
     for low in lows:
-        scores = [[1.0, 0.8, -low], [1.0, -low, 0.8]]
+        scores = np.array([[1.0, 0.8, -low], [1.0, -low, 0.8]])
         members, Q = member_certificates(_SQUARES, scores), ensemble_certificate(_SQUARES, scores)
         found[f"ensemble {low:g}"] = _boundary(Q, n)
         found["beats"].append(compare_certificates(Q, members).beats_all)
@@ -78,11 +79,11 @@ def gain(n: int, lows: list[float]) -> Found:
 
 def loss(n: int, shares: list[float]) -> Found:
     """Top classes that differ: the ensemble shrinks to nothing as the weights balance."""
-    scores = [[0.6, 0.0], [0.0, 0.6]]
+    scores = np.array([[0.6, 0.0], [0.0, 0.6]])
     found: dict[str, Any] = {"worse": [], "area": []}
     members = member_certificates(_SQUARES, scores)
     for share in shares:
-        Q = ensemble_certificate(_SQUARES, scores, [share, 1 - share])
+        Q = ensemble_certificate(_SQUARES, scores, np.array([share, 1 - share]))
         found[f"ensemble {share:g}"] = _boundary(Q, n)
         found["worse"].append(compare_certificates(Q, members).worse_than_all)
         found["area"].append(Q.volume(n=n).value)

@@ -72,7 +72,7 @@ def smooth(
     label = choice[:MEMBERS].sum(0).argmax(-1)
     bounds = class_bounds(own, confidence=CONFIDENCE, label=label, members=MEMBERS)
     found["average"] = kept(*average_of_smoothed(bounds, sigma))
-    found["probit"] = kept(*smoothed_average(bounds, [sigma] * MEMBERS))
+    found["probit"] = kept(*smoothed_average(bounds, np.full(MEMBERS, sigma)))
     rng = np.random.default_rng(seed)
     mixed = np.stack([c[rng.permutation(len(c))] if i else c for i, c in enumerate(own)])
     off = class_bounds(mixed, confidence=CONFIDENCE, label=label, members=MEMBERS)

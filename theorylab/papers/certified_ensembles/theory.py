@@ -229,7 +229,7 @@ def gaussian(members: int, shift: float, classes: int, trials: int, seed: int) -
 def leads(lows: list[float], shares: list[float], most: int) -> Found:
     """Exact gaps: runner-ups that differ, probabilities, and members that disagree."""
     r = 0.2
-    differing = [[[1.0, 1 - r, -low], [1.0, -low, 1 - r]] for low in lows]
+    differing = [np.array([[1.0, 1 - r, -low], [1.0, -low, 1 - r]]) for low in lows]
     found = {
         "runner_ups": [ensemble_gap(s).gap for s in differing],
         "mean_gaps": [prediction_gap(s).gap.mean() for s in differing],
@@ -241,12 +241,12 @@ def leads(lows: list[float], shares: list[float], most: int) -> Found:
         scores[:, 0] = (1 + r) / 2
         scores[np.arange(n), np.arange(1, n + 1)] = (1 - r) / 2
         probability.append(float(ensemble_gap(scores).gap))
-    opposite = [[0.6, 0.0], [0.0, 0.6]]
+    opposite = np.array([[0.6, 0.0], [0.0, 0.6]])
     return found | {
         "members": count,
         "probability": probability,
         "closed": (1 + r) / 2 - (1 - r) / (2 * count),
-        "opposite": [ensemble_gap(opposite, [a, 1 - a]).gap for a in shares],
+        "opposite": [ensemble_gap(opposite, np.array([a, 1 - a])).gap for a in shares],
         "opposite_closed": np.abs(2 * np.array(shares) - 1) * 0.6,
     }
 
@@ -271,7 +271,7 @@ def best_weights(count: int, seed: int) -> Found:
     rng = np.random.default_rng(seed)
     steps = 20
     simplex = [
-        [i / steps, j / steps, (steps - i - j) / steps]
+        np.array([i / steps, j / steps, (steps - i - j) / steps])
         for i in range(steps + 1)
         for j in range(steps + 1 - i)
     ]
@@ -281,7 +281,7 @@ def best_weights(count: int, seed: int) -> Found:
         scores = rng.normal([2.0, 0.0, 0.0], size=(3, 3))
         sets = [Polytope(rng.normal(size=(4, 2))) for _ in range(3)]
         widths = np.stack([difference(S).support(u) for S in sets])
-        lengths = [ensemble_gap(scores, w).gap / (np.array(w) @ widths).max() for w in simplex]
+        lengths = [ensemble_gap(scores, w).gap / (w @ widths).max() for w in simplex]
         best = optimal_weights(sets, scores)
         found["best"].append(best.value)
         found["grid"].append(float(max(lengths)))

@@ -243,11 +243,11 @@ def minkowski(
         9.5
     """
     parts = many_sets("sets", sets)
-    weights = np.ones(len(parts)) if weights is None else weights
-    weights = checks.nonnegative("weights", weights, ndim=1)
-    if len(weights) != len(parts):
-        raise InputError(f"weights: {len(weights)} given for {len(parts)} sets; one each is needed")
-    return Sum(parts, weights if is_traced(weights) else np.asarray(weights, np.float64))
+    shares = np.ones(len(parts)) if weights is None else weights
+    shares = checks.nonnegative("weights", shares, ndim=1)
+    if len(shares) != len(parts):
+        raise InputError(f"weights: {len(shares)} given for {len(parts)} sets; one each is needed")
+    return Sum(parts, shares if is_traced(shares) else np.asarray(shares, np.float64))
 
 
 def linear_image(S: SupportSet, A: Float[ArrayLike, "k d"]) -> SupportSet:
@@ -264,13 +264,13 @@ def linear_image(S: SupportSet, A: Float[ArrayLike, "k d"]) -> SupportSet:
         InputError: a matrix that does not fit the set.
     """
     one_set("S", S)
-    A = checks.finite("A", A, ndim=2)
-    if S.dimension not in (None, A.shape[0]):
+    matrix = checks.finite("A", A, ndim=2)
+    if S.dimension not in (None, matrix.shape[0]):
         raise InputError(
-            f"A has shape {A.shape}; ({S.dimension}, d) is needed for a set of dimension "
+            f"A has shape {matrix.shape}; ({S.dimension}, d) is needed for a set of dimension "
             f"{S.dimension}"
         )
-    return Image(S, A)
+    return Image(S, matrix)
 
 
 def hull(sets: Sequence[SupportSet]) -> SupportSet:

@@ -85,15 +85,15 @@ def prediction_gap(scores: Float[ArrayLike, "*n K"]) -> Prediction:
         >>> found.top, found.runner_up, found.gap.round(2)
         (array([1, 0]), array([2, 1]), array([0.2, 0. ]))
     """
-    scores = checks.finite("scores", scores)
-    if scores.ndim == 0 or scores.shape[-1] < 2:
-        raise InputError(f"scores has shape {scores.shape}; (..., K) with K >= 2 is needed")
-    xp: Any = jnp if is_traced(scores) else np
-    scores = floats(scores) if xp is jnp else np.asarray(scores, np.float64)
-    top = scores.argmax(-1)
-    others = xp.where(xp.arange(scores.shape[-1]) == top[..., None], -xp.inf, scores)
+    values = checks.finite("scores", scores)
+    if values.ndim == 0 or values.shape[-1] < 2:
+        raise InputError(f"scores has shape {values.shape}; (..., K) with K >= 2 is needed")
+    xp: Any = jnp if is_traced(values) else np
+    values = floats(values) if xp is jnp else np.asarray(values, np.float64)
+    top = values.argmax(-1)
+    others = xp.where(xp.arange(values.shape[-1]) == top[..., None], -xp.inf, values)
     runner_up = others.argmax(-1)
-    return Prediction(top, runner_up, scores.max(-1) - others.max(-1))
+    return Prediction(top, runner_up, values.max(-1) - others.max(-1))
 
 
 def ensemble_scores(
@@ -111,13 +111,13 @@ def ensemble_scores(
     Raises:
         InputError: weights of another number, negative, or with another sum.
     """
-    scores = checks.finite("scores", scores)
-    if scores.ndim < 2:
-        raise InputError(f"scores has shape {scores.shape}; (N, ..., K) is needed")
-    weights = ensemble_weights(weights, scores.shape[0])
-    if is_traced(scores, weights):
-        return jnp.tensordot(floats(weights), floats(scores), axes=1)
-    return np.tensordot(weights, np.asarray(scores, np.float64), axes=1)
+    values = checks.finite("scores", scores)
+    if values.ndim < 2:
+        raise InputError(f"scores has shape {values.shape}; (N, ..., K) is needed")
+    shares = ensemble_weights(weights, values.shape[0])
+    if is_traced(values, shares):
+        return jnp.tensordot(floats(shares), floats(values), axes=1)
+    return np.tensordot(shares, np.asarray(values, np.float64), axes=1)  # type: ignore[return-value]
 
 
 def ensemble_gap(
@@ -171,26 +171,26 @@ def ensemble_certificate(
         >>> round(Q.inradius(), 4), [round(s_certificate(S, 1.0).inradius(), 4) for S in flat]
         (0.2236, [0.1667, 0.1667])
     """
-    scores = checks.finite("scores", scores, ndim=2)
-    if not isinstance(sets, Sequence) or len(sets) != len(scores):
+    values = checks.finite("scores", scores, ndim=2)
+    if not isinstance(sets, Sequence) or len(sets) != len(values):
         given = len(sets) if isinstance(sets, Sequence) else checks.shown(sets)
-        raise InputError(f"sets: {given} given for {len(scores)} members; one each is needed")
-    weights = ensemble_weights(weights, len(scores))
-    found = ensemble_gap(scores, weights)
+        raise InputError(f"sets: {given} given for {len(values)} members; one each is needed")
+    shares = ensemble_weights(weights, len(values))
+    found = ensemble_gap(values, shares)
     if all(isinstance(S, SupportSet) for S in sets):
-        return s_certificate(minkowski(list(sets), weights), found.gap)  # type: ignore[arg-type]
-    per_class = [_of_classes(i, S, scores.shape[1]) for i, S in enumerate(sets)]
-    if is_traced(scores, weights):
+        return s_certificate(minkowski(list(sets), shares), found.gap)  # type: ignore[arg-type]
+    per_class = [_of_classes(i, S, values.shape[1]) for i, S in enumerate(sets)]
+    if is_traced(values, shares):
         raise InputError("sets for each class: the top class must be known, outside of jit")
     top = int(found.top)
-    mean = ensemble_scores(scores, weights)
-    rivals = [c for c in range(scores.shape[1]) if c != top]
+    mean = ensemble_scores(values, shares)
+    rivals = [c for c in range(values.shape[1]) if c != top]
     return pairwise_certificate(
         [
-            minkowski([minkowski([own[c], reflect(own[top])]) for own in per_class], weights)
+            minkowski([minkowski([own[c], reflect(own[top])]) for own in per_class], shares)
             for c in rivals
         ],
-        [mean[top] - mean[c] for c in rivals],
+        np.asarray([mean[top] - mean[c] for c in rivals]),
     )
 
 
@@ -209,11 +209,11 @@ def member_certificates(
     Raises:
         InputError: sets and scores of different numbers.
     """
-    scores = checks.finite("scores", scores, ndim=2)
+    values = checks.finite("scores", scores, ndim=2)
     parts = many_sets("sets", sets)
-    if len(parts) != len(scores):
-        raise InputError(f"sets: {len(parts)} given for {len(scores)} members; one each is needed")
-    gaps = prediction_gap(scores).gap
+    if len(parts) != len(values):
+        raise InputError(f"sets: {len(parts)} given for {len(values)} members; one each is needed")
+    gaps = prediction_gap(values).gap
     return [s_certificate(S, gap) for S, gap in zip(parts, gaps, strict=True)]
 
 
@@ -241,16 +241,16 @@ def ensemble_regime(
         'agree_A'
     """
     prediction_gap(scores)
-    scores = np.asarray(scores, np.float64)
-    if scores.ndim < 2:
-        raise InputError(f"scores has shape {scores.shape}; (N, ..., K) is needed")
-    scores = scores[ensemble_weights(weights, len(scores)) > 0]
-    best = scores == scores.max(-1, keepdims=True)
+    values = np.asarray(scores, np.float64)
+    if values.ndim < 2:
+        raise InputError(f"scores has shape {values.shape}; (N, ..., K) is needed")
+    values = values[ensemble_weights(weights, len(values)) > 0]
+    best = values == values.max(-1, keepdims=True)
     together = best.all(0)  # (*n, K): classes that are on top of every member
-    classes = np.arange(scores.shape[-1])
+    classes = np.arange(values.shape[-1])
     agree_b = np.zeros(together.shape[:-1], bool)
     for a in classes:
-        others = np.where(classes == a, -np.inf, scores)
+        others = np.where(classes == a, -np.inf, values)
         second = (others == others.max(-1, keepdims=True)).all(0).any(-1)
         agree_b |= together[..., a] & second
     return np.where(agree_b, "agree_AB", np.where(together.any(-1), "agree_A", "disagree"))

@@ -255,10 +255,10 @@ def pairwise_certificate(sets: Sequence[SupportSet], gaps: Float[ArrayLike, " c"
     Raises:
         InputError: sets and gaps of different numbers, dimensions that differ, or a negative gap.
     """
-    parts, gaps = many_sets("sets", sets), _gaps(gaps, 1)
-    if len(gaps) != len(parts):
-        raise InputError(f"gaps: {len(gaps)} given for {len(parts)} sets; one each is needed")
-    return Certificate(parts, gaps, "pairwise")
+    parts, leads = many_sets("sets", sets), _gaps(gaps, 1)
+    if len(leads) != len(parts):
+        raise InputError(f"gaps: {len(leads)} given for {len(parts)} sets; one each is needed")
+    return Certificate(parts, leads, "pairwise")
 
 
 def lipschitz_certificate(

@@ -243,16 +243,18 @@ def dense_sorted(layers: Any, x: Float[ArrayLike, "n ..."], *, group: int = 2) -
         InputError: hidden units that groups of this size do not fill.
     """
     host = isinstance(layers[0]["w"], np.ndarray) and isinstance(x, np.ndarray)
-    x = x.astype(np.float64) if host else jnp.asarray(x)
-    x = x.reshape(len(x), -1)
+    hidden: Any = np.asarray(x, np.float64) if host else jnp.asarray(x)
+    hidden = hidden.reshape(len(hidden), -1)
     for i, layer in enumerate(layers):
-        x = x @ layer["w"] + layer["b"]
+        hidden = hidden @ layer["w"] + layer["b"]
         if i + 1 < len(layers):
             if host:
-                x = np.sort(x.reshape(len(x), -1, group), axis=-1).reshape(x.shape)
+                hidden = np.sort(hidden.reshape(len(hidden), -1, group), axis=-1).reshape(
+                    hidden.shape
+                )
             else:
-                x = group_sort(x, group)
-    return x
+                hidden = group_sort(hidden, group)
+    return hidden
 
 
 def network_bound(layers: Any, *, method: Literal["svd", "gram"] = "svd") -> float:

@@ -163,7 +163,7 @@ def smoothed_average(
     scores = [
         np.tensordot(weights[kept], scipy.special.ndtri(p[kept]), axes=1) for p in (lower, upper)
     ]
-    return _certified(*scores, lambda a, b: np.where(a > b, a - b, 0.0) / rate)  # type: ignore[call-arg]
+    return _certified(*scores, lambda a, b: np.where(a > b, a - b, 0.0) / rate)  # type: ignore[arg-type, call-arg]
 
 
 def smoothed_certificate(

@@ -57,7 +57,7 @@ def terms_of(S: SupportSet, d: int) -> Terms:
     if isinstance(S, Hull):
         inner = [as_points(terms_of(part, d)) for part in S.parts]
         if all(points is not None for points in inner):
-            points = np.unique(np.concatenate(inner), axis=0)  # type: ignore[arg-type]
+            points = np.unique(np.concatenate(inner), axis=0)  # type: ignore[arg-type, var-annotated]
             return Terms(points, np.zeros((0, d)), (), ())
     return Terms(np.zeros((1, d)), np.zeros((0, d)), (), (S,))
 

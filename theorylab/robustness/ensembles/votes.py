@@ -92,9 +92,9 @@ def vote_certificate(
         InputError: numbers that do not fit, or bad weights.
     """
     members = list(members)
-    tops = np.asarray(checks.labels("tops", tops, n=len(members)))
-    weights = ensemble_weights(weights, len(members))
-    weights = weights / weights.sum()
-    label = int(np.bincount(tops, weights).argmax())
-    for_it = [i for i in range(len(members)) if tops[i] == label]
-    return VoteCertificate(tuple(members[i] for i in for_it), weights[for_it], label)
+    classes = np.asarray(checks.labels("tops", tops, n=len(members)))
+    shares = ensemble_weights(weights, len(members))
+    shares = shares / shares.sum()
+    label = int(np.bincount(classes, shares).argmax())
+    for_it = [i for i in range(len(members)) if classes[i] == label]
+    return VoteCertificate(tuple(members[i] for i in for_it), shares[for_it], label)

@@ -1,5 +1,7 @@
 """Pictures of certificates, and of what ensembles make of them."""
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 
@@ -10,14 +12,14 @@ from theorylab.papers.certified_ensembles.shapes import SCORES, SETS
 from theorylab.plotting import COLOURS, DASHES, MARKERS, panels, ramp, shared_legend, whole_ticks
 
 
-def _closed(axis: Axes, table: Table, part: str, label: str, **style: object) -> None:
+def _closed(axis: Axes, table: Table, part: str, label: str, **style: Any) -> None:
     """A closed curve, filled where a colour is given to fill it with."""
     rows = table.where(part=part)
     x, y = [*rows["x"], rows["x"][0]], [*rows["y"], rows["y"][0]]
     fill = style.pop("fill", 0.0)
-    axis.plot(x, y, label=label, marker="", **style)  # type: ignore[arg-type]
+    axis.plot(x, y, label=label, marker="", **style)
     if fill:
-        axis.fill(x, y, color=style["color"], alpha=fill, linewidth=0)  # type: ignore[arg-type]
+        axis.fill(x, y, color=style["color"], alpha=fill, linewidth=0)
 
 
 def _square(axis: Axes, size: float) -> None:
