@@ -176,7 +176,7 @@ CALLS += [
         rb.OneNeuron,
         {"theta1": 1.0, "norm": 2.0, "a": 1.0, "b": -1.0, "gamma": 1.0, "sigma": 1.0, "eps": 0.5},
     ),
-    (rb.Recipe, {"kind": "sabr", "attack_steps": 3, "box_share": 0.5, "tolerance": 0.5}),
+    (rb.Recipe, {"kind": "sabr", "attack_steps": 3, "box_share": 0.5, "least_ratio": 0.5}),
     (rb.Schedule, {"epochs": 2, "batch_size": 3, "ramp": 1, "start": 0.1, "momentum": 0.5}),
 ]
 EXCUSED = {

@@ -30,11 +30,11 @@ from theorylab.robustness.relaxations import (
     layers,
     margins,
     relaxation,
-    sizes,
 )
 from theorylab.robustness.threats import LineUnion, Threat, checked_threat
 
 Network = Callable[[PyTree, Array], Array]
+CHUNK = 64e6  # bytes of linear bounds at a time, beyond which a CPU gains nothing
 
 
 @register()
@@ -284,8 +284,10 @@ def _in_chunks(
     """The bounds of all samples, as many at a time as the memory allows."""
     checked_threat(threat, x.shape[1:])
     checks.number("memory_gb", memory_gb, 0, open_low=True)
-    chunk, block = plan(f, params, x.shape[1:], rows.shape[1], relax, memory_gb * 1e9)
-    relax, chunk = relax._replace(block=block), min(chunk, len(x))
+    budget = memory_gb * 1e9
+    chunk, block = plan(f, params, x.shape[1:], rows.shape[1], relax, budget, threat.adds_up)
+    count = -(-len(x) // chunk)  # chunks of one size
+    relax, chunk = relax._replace(block=block), -(-len(x) // count)
     parts = []
     for start in range(0, len(x), chunk):
         part, given = x[start : start + chunk], rows[start : start + chunk]
@@ -307,29 +309,40 @@ def _in_chunks(
 
 
 def plan(
-    f: Network, params: PyTree, shape: tuple[int, ...], rows: int, relax: Relaxation, budget: float
+    f: Network,
+    params: PyTree,
+    shape: tuple[int, ...],
+    rows: int,
+    relax: Relaxation,
+    budget: float,
+    packs: bool = True,
 ) -> tuple[int, int | None]:
-    """(samples a chunk, neurons a block or None for all) within `budget` bytes."""
+    """(samples a chunk, neurons a block or None for all) within `budget` bytes; `packs`: whether
+    neurons of convolutions share rows."""
     program = read(f, params, shape)
     entries = [int(np.prod(s.shape, dtype=int)) for s in program.shapes]
     data = {program.start, *(s.output for s in program.steps)}
     largest, total = max(entries[v] for v in data), sum(entries[v] for v in data)
     item = np.dtype(_dtype(params)).itemsize
+    if jax.default_backend() == "cpu":  # larger chunks are no faster there
+        budget = min(budget, CHUNK)
     if relax.intermediate == "ibp":
         each = (4 * total + 3 * rows * largest * (3 if relax.steps else 1)) * item
         return max(1, int(budget / each)), None
     flow = Flow(program, lambda atom: atom)
+    sides = 1 if relax.alpha == "parallel" else 2
     later = [
-        n
-        for n, s in zip(sizes(flow), program.activations, strict=True)
-        if not flow.is_affine(s.inputs[0])
+        (step.inputs[0], flow.packing(step.inputs[0]) if packs else None)
+        for step in program.activations
+        if not flow.is_affine(step.inputs[0])
     ]
-    most = max([rows, *later]) * (1 if relax.alpha == "parallel" else 2)
+    counts = [entries[v] if packing is None else len(packing.start) for v, packing in later]
+    most = max([rows, *(sides * n for n in counts)])
     # the rows of three neighbouring values are held at a time
     each = (3 * most * largest + 4 * total) * item
     if each <= budget:
         return int(budget / each), None
-    return 1, max(1, int(budget / each * most / (1 if relax.alpha == "parallel" else 2)))
+    return 1, max(1, int(budget / each * most / sides))
 
 
 @partial(jax.jit, static_argnames=("f", "relax", "what"))

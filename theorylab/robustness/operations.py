@@ -11,7 +11,8 @@ from jaxtyping import Array
 
 from theorylab.errors import InputError
 from theorylab.ntk.graph import Const, Ref
-from theorylab.robustness.program import Line, Mode, Step
+from theorylab.robustness.convolutions import weight, wide_convolution
+from theorylab.robustness.steps import Line, Mode, Step
 
 # Linear in one data input; the others, if any, hold positions.
 _STRUCTURAL = {
@@ -106,6 +107,7 @@ class Translator:
                     apply,
                     mixes=name in _SUMS | _PRODUCTS or _repeats(line),
                     affine=name in _ADDITIVE and len(places) < len(line.inputs),
+                    wide=wide_convolution(line) if name == "conv_general_dilated" else None,
                 )
             )
 
@@ -241,12 +243,6 @@ def _offset(mode: Mode, value: Any) -> Any:
     return value if mode == "full" else jnp.zeros_like(value)
 
 
-def _weight(mode: Mode, value: Any) -> Any:
-    if mode == "absolute":
-        return jnp.abs(value)
-    return jnp.square(value) if mode == "square" else value
-
-
 def _linear_map(
     line: Line, places: tuple[int, ...], which: int
 ) -> Callable[[Mode, Sequence[Any], Callable[[Any], Any]], Array]:
@@ -268,7 +264,7 @@ def _linear_map(
             if name in _ADDITIVE or (name == "select_n" and i > 0):
                 constant = _offset(mode, constant)
             elif name in _SCALES | _PRODUCTS:
-                constant = _weight(mode, constant)
+                constant = weight(mode, constant)
             values.append(constant)
         return line.op(*values)[which]
 

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from theorylab.robustness.program import Step
+from theorylab.robustness.steps import Step
 from theorylab.robustness.propagation import Flow, Interval, Lines, adaptive_slopes, lines_of
 from theorylab.robustness.rounding import Rounding
 from theorylab.robustness.threats import Threat
