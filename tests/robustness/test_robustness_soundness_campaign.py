@@ -36,9 +36,7 @@ def networks():
             LpBall(0.3, 2),
             Recipe(kind),
             Schedule(60, 60, optimizer="sgd", momentum=0.9),
-            keys=keys[part],
-            eps=np.full(5, 0.3),
-            learning_rates=np.full(5, 0.05),
+            runs=rb.Runs(keys[part], np.full(5, 0.3), np.full(5, 0.05)),
         )
         for j in range(5):
             yield "trained", [(a["w"][j], a["b"][j]) for a in found.params]

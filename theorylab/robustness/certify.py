@@ -92,16 +92,35 @@ class ActivationBounds:
         return jnp.concatenate(each, 1).mean(1)
 
 
-def certified_margins(  # noqa: PLR0913
+@dataclass(frozen=True)
+class Certifier:
+    """A method of certification with its choices.
+
+    Attributes:
+        method: "ibp", "crown", "alpha-crown", "crown-ibp" or "coap".
+        alpha_mode: slope of the lower line of an unstable neuron, in place of the method's own:
+            "parallel" (u / (u - l), COAP's), "adaptive" (1 where u > -l, else 0; CROWN's), "zero".
+        alpha_steps: steps of Adam of "alpha-crown", each on one slope per margin and neuron.
+    """
+
+    method: Method = "crown"
+    alpha_mode: AlphaMode | None = None
+    alpha_steps: int = 20
+
+    def __post_init__(self) -> None:
+        checks.choice("method", self.method, METHODS)
+        checks.choice("alpha_mode", self.alpha_mode, (*ALPHA_MODES, None))
+        checks.count("alpha_steps", self.alpha_steps, 0)
+
+
+def certified_margins(
     f: Network,
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
     y: Int[ArrayLike, " n"],
     threat: Threat,
     *,
-    method: Method = "crown",
-    alpha_mode: AlphaMode | None = None,
-    alpha_steps: int = 20,
+    method: Method | Certifier = "crown",
     outward: bool = False,
     memory_gb: float = 1.0,
 ) -> Margins:
@@ -118,9 +137,7 @@ def certified_margins(  # noqa: PLR0913
             and pooling, sums, rearrangements, and batch norm in eval mode.
         x, y: samples and integer labels.
         threat: `LpBall(eps, p)` or `LineUnion(eps, directions)`.
-        alpha_mode: slope of the lower line of an unstable neuron, in place of the method's own:
-            "parallel" (u / (u - l), COAP's), "adaptive" (1 where u > -l, else 0; CROWN's), "zero".
-        alpha_steps: steps of Adam of "alpha-crown", each on one slope per margin and neuron.
+        method: its name, or a `Certifier` with the slopes of the lower lines.
         outward: lower every margin by what rounding can have changed. Bounds are then proved for
             the exact network; in float32 that costs much on wide networks, in float64
             (`jax.enable_x64`) next to nothing.
@@ -137,7 +154,7 @@ def certified_margins(  # noqa: PLR0913
     Source: see `relaxations`; specification merged into the last layer as in Gowal et al. 2018.
     """
     x, y, classes = _checked(f, params, x, y)
-    relax = _relaxation(method, alpha_mode, alpha_steps, outward)
+    relax = _relaxation(method, outward)
     others = np.array([[t for t in range(classes) if t != c] for c in range(classes)])
     eye = jnp.eye(classes)
     rows = eye[:, None] - eye[jnp.asarray(others)]
@@ -165,23 +182,21 @@ def certified_error(
     return float(certified_margins(f, params, x, y, threat, **options).error)
 
 
-def output_bounds(  # noqa: PLR0913
+def output_bounds(
     f: Network,
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
     threat: Threat,
     *,
     spec: Float[ArrayLike, "r k"] | None = None,
-    method: Method = "crown",
-    alpha_mode: AlphaMode | None = None,
-    alpha_steps: int = 20,
+    method: Method | Certifier = "crown",
     outward: bool = False,
     memory_gb: float = 1.0,
 ) -> OutputBounds:
     """Lower and upper bounds of every output, or of given combinations of the outputs.
 
     Args:
-        f, threat, method, alpha_mode, alpha_steps, outward, memory_gb: as for `certified_margins`.
+        f, threat, method, outward, memory_gb: as for `certified_margins`.
         x: samples.
         spec: (r, k) rows of which the products with the outputs are bounded; by default the
             outputs themselves.
@@ -193,7 +208,7 @@ def output_bounds(  # noqa: PLR0913
         InputError: as for `certified_margins`, and a `spec` that does not fit the outputs.
     """
     x, _, classes = _checked(f, params, x, None, labelled=False)
-    relax = _relaxation(method, alpha_mode, alpha_steps, outward)
+    relax = _relaxation(method, outward)
     rows = np.eye(classes) if spec is None else checks.finite("spec", spec, ndim=2)
     if np.shape(rows)[1] != classes or not len(rows):
         raise InputError(
@@ -213,8 +228,7 @@ def activation_bounds(
     x: Float[ArrayLike, "n ..."],
     threat: Threat,
     *,
-    method: Method = "coap",
-    alpha_mode: AlphaMode | None = None,
+    method: Method | Certifier = "coap",
     outward: bool = False,
     memory_gb: float = 1.0,
 ) -> ActivationBounds:
@@ -227,18 +241,18 @@ def activation_bounds(
         `ActivationBounds`, one pair of arrays (n, *shape) a layer.
     """
     x, _, _ = _checked(f, params, x, None, labelled=False)
-    relax = _relaxation(method, alpha_mode, 0, outward)
+    relax = _relaxation(method, outward)._replace(steps=0)
     dummy = jnp.zeros((len(x), 1, 1), _dtype(params))
     found = _in_chunks(f, params, x, dummy, threat, relax, memory_gb, what="layers")
     return ActivationBounds(tuple(l for l, _ in found), tuple(u for _, u in found))
 
 
-def _relaxation(method: Any, alpha_mode: Any, steps: Any, outward: Any) -> Relaxation:
-    checks.choice("method", method, METHODS)
-    checks.choice("alpha_mode", alpha_mode, (*ALPHA_MODES, None))
-    steps, outward = checks.count("alpha_steps", steps, 0), checks.flag("outward", outward)
-    given = {"steps": steps} if method == "alpha-crown" else {}
-    return relaxation(method, alpha_mode, outward=outward, **given)
+def _relaxation(method: Any, outward: Any) -> Relaxation:
+    chosen = method if isinstance(method, Certifier) else Certifier(method)
+    given: dict[str, Any] = {"outward": checks.flag("outward", outward)}
+    if chosen.method == "alpha-crown":
+        given["steps"] = chosen.alpha_steps
+    return relaxation(chosen.method, chosen.alpha_mode, **given)
 
 
 def _dtype(params: PyTree) -> Any:

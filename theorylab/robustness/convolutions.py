@@ -48,8 +48,12 @@ def wide_convolution(
         return None
 
     def apply(mode: Mode, data: Sequence[Any], value: Callable[[Any], Any]) -> Array:
-        kernel = jnp.transpose(weight(mode, value(line.inputs[1])), _order(spec.rhs_spec, (2, 3, 1, 0)))
-        places = _places(kernel.shape[1], width, wide, params["window_strides"][1], params["padding"][1][0])
+        kernel = jnp.transpose(
+            weight(mode, value(line.inputs[1])), _order(spec.rhs_spec, (2, 3, 1, 0))
+        )
+        places = _places(
+            kernel.shape[1], width, wide, params["window_strides"][1], params["padding"][1][0]
+        )
         matrix = jnp.einsum("hkio,kxy->hxiyo", kernel, places.astype(kernel.dtype))
         matrix = matrix.reshape(len(kernel), width * channels, -1)
         image = jnp.transpose(data[0], _order(spec.lhs_spec, (0, 2, 3, 1)))
@@ -68,7 +72,8 @@ def wide_convolution(
 
 
 def _order(spec: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...]:
-    """The axes of an array in the wanted order; `spec`: where batch, channels, rows, columns are."""
+    """The axes of an array in the wanted order; `spec`: where batch, channels, rows, columns
+    are."""
     return tuple(spec[i] for i in wanted)
 
 

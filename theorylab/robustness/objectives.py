@@ -135,12 +135,9 @@ def worst_points(
     lines. `loss` of the points replaces the cross-entropy."""
     if isinstance(threat, LineUnion):
         return jax.lax.stop_gradient(worst_on_lines(f, x, y, threat, recipe.line_points)[0])
-    norm = "linf" if threat.p == np.inf else "l2"
     value = loss or (lambda at: cross_entropy(f(at), y))
-    start = x + random_point(key, x, threat.eps, norm)
-    found = apgd.ascend(
-        value, start, x, threat.eps, steps=recipe.attack_steps, norm=norm, bounds=threat.clip
-    )
+    start = x + random_point(key, x, threat)
+    found = apgd.ascend(value, start, x, threat, steps=recipe.attack_steps)
     return jax.lax.stop_gradient(found.best_x)
 
 

@@ -30,8 +30,8 @@ class Program:
     """Steps from the input (value `start`) to the output (value `end`); hashed by identity.
 
     shapes: of every value. constants: operations that do not see x, in order. params: numbers of
-    the values that hold the leaves of the parameters. packings: by value, how its entries share rows
-    of backward bounds, filled as bounds ask for them.
+    the values that hold the leaves of the parameters. packings: by value, how its entries share
+    rows of backward bounds, filled as bounds ask for them.
     """
 
     params: list[int]

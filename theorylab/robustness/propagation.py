@@ -273,7 +273,9 @@ class Flow:
             return self.transposed(step, rows, "absolute")
         if step.kind == "rectifier":
             return [rows]
-        return [_spread(step, jnp.repeat(rows[:, None], _entries(step, self.program), 1), self.program)]
+        return [
+            _spread(step, jnp.repeat(rows[:, None], _entries(step, self.program), 1), self.program)
+        ]
 
     def _shapes(self, step: Step, dtype: Any) -> list[jax.ShapeDtypeStruct]:
         return [jax.ShapeDtypeStruct(self.program.shapes[i].shape, dtype) for i in step.inputs]

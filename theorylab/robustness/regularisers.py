@@ -55,8 +55,8 @@ def fast_ibp_penalty(
     """L_tight + L_relu of a batch: each in [0, 1], 0 where nothing is out of balance.
 
     L_tight asks that the mean half-width of a layer's intervals is at most the input's over
-    `least_ratio`; L_relu that active and inactive neurons agree in the mean and the variance of their
-    centres up to a factor of `least_ratio`.
+    `least_ratio`; L_relu that active and inactive neurons agree in the mean and the variance
+    of their centres up to a factor of `least_ratio`.
     """
     program = read(f, params, x.shape[1:])
     flow = Flow(program, program.constants_at(params))

@@ -9,7 +9,7 @@ bounds see the hull, and an exact attack searches the k lines.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +22,7 @@ from theorylab.precision import is_traced
 from theorylab.pytrees import register
 from theorylab.robustness.packing import summed
 
+Norm = Literal["linf", "l2"]
 ORTHONORMAL = 1e-4  # how far directions may be from orthonormal
 
 
@@ -56,6 +57,11 @@ class LpBall:
         low, high = self.box(at)
         box = flat @ ((low + high) / 2) - jnp.abs(flat) @ ((high - low) / 2)
         return jnp.maximum(ball, box)
+
+    @property
+    def norm(self) -> Norm:
+        """The name of the norm, for attacks, which know these two."""
+        return "linf" if self.p == math.inf else "l2"
 
     @property
     def adds_up(self) -> bool:
