@@ -156,11 +156,15 @@ def certified_margins(
     x, y, classes = _checked(f, params, x, y)
     relax = _relaxation(method, outward)
     others = np.array([[t for t in range(classes) if t != c] for c in range(classes)])
-    eye = jnp.eye(classes)
-    rows = eye[:, None] - eye[jnp.asarray(others)]
-    given = rows[y].astype(_dtype(params))
-    lower = _in_chunks(f, params, x, given, threat, relax, memory_gb)
-    return Margins(lower, jnp.asarray(others)[y])
+    eye = np.eye(classes, dtype=_dtype(params))
+    # on the host unless labels are traced: a dozen small programs less
+    rows, order = (_where(a, is_traced(y))[y] for a in (eye[:, None] - eye[others], others))
+    lower = _in_chunks(f, params, x, rows, threat, relax, memory_gb)
+    return Margins(lower, jnp.asarray(order))
+
+
+def _where(a: np.ndarray, traced: bool) -> Any:
+    return jnp.asarray(a) if traced else a
 
 
 def certified_error(
@@ -282,14 +286,14 @@ def _checked(
         raise InputError(f"f has {classes} output; margins need at least two, one for each class")
     y = checks.labels("y", y, classes=classes)
     checks.same_length(x=x, y=y)
-    return x, jnp.asarray(y), classes
+    return x, y if is_traced(y) else np.asarray(y), classes
 
 
 def _in_chunks(
     f: Network,
     params: PyTree,
     x: Array,
-    rows: Array,
+    rows: Any,
     threat: Threat,
     relax: Relaxation,
     memory_gb: float,
@@ -304,16 +308,20 @@ def _in_chunks(
     relax, chunk = relax._replace(block=block), -(-len(x) // count)
     parts = []
     for start in range(0, len(x), chunk):
-        part, given = x[start : start + chunk], rows[start : start + chunk]
+        part, given = x, rows
+        if chunk < len(x):
+            part, given = x[start : start + chunk], rows[start : start + chunk]
         short = chunk - len(part)
         if short:  # filled up, so that one program serves all chunks
             part = jnp.concatenate([part, jnp.repeat(part[-1:], short, 0)])
-            given = jnp.concatenate([given, jnp.repeat(given[-1:], short, 0)])
+            given = jnp.concatenate([given, jnp.repeat(jnp.asarray(given[-1:]), short, 0)])
         found = _compiled(f, params, part, given, threat, relax=relax, what=what)
-        parts.append(jax.tree.map(lambda a, n=chunk - short: a[:n], found))
-    joined = jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
+        if short:
+            found = jax.tree.map(lambda a, n=chunk - short: a[:n], found)
+        parts.append(found)
+    joined = parts[0] if count == 1 else jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
     if not is_traced(joined) and not all(
-        bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(joined)
+        np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(joined)
     ):
         raise InputError(
             "params, threat: the bounds are not finite; smaller weights or a smaller eps are "

@@ -31,7 +31,8 @@ def wide_convolution(
 ) -> Callable[[Mode, Sequence[Any], Callable[[Any], Any]], Array] | None:
     """The same map as the convolution of an image, or None where it would be no faster."""
     params = line.op.eqn.params
-    x, out = (v.aval.shape for v in (line.op.eqn.invars[0], line.op.eqn.outvars[0]))
+    x = line.op.eqn.invars[0].aval.shape  # type: ignore[attr-defined]
+    out = line.op.eqn.outvars[0].aval.shape  # type: ignore[attr-defined]
     spec = params["dimension_numbers"]
     plain = (
         len(x) == 4
@@ -66,7 +67,9 @@ def wide_convolution(
             precision=params["precision"],
         )
         result = rows.reshape(*rows.shape[:2], wide, -1)
-        return jnp.transpose(result, np.argsort(_order(spec.out_spec, (0, 2, 3, 1))))
+        return jnp.transpose(
+            result, tuple(np.argsort(_order(spec.out_spec, (0, 2, 3, 1))).tolist())
+        )
 
     return apply
 

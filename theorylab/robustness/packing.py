@@ -168,7 +168,11 @@ def receptive_fields(flow: Any, target: int) -> Mapping[int, np.ndarray] | None:
     try:
         with jax.ensure_compile_time_eval():
             parts = [
-                _reached(ones, target, np.eye(size, dtype=np.float32)[at].reshape(-1, *shape))
+                _reached(
+                    ones,
+                    target,
+                    np.eye(size, dtype=program.shapes[target].dtype)[at].reshape(-1, *shape),
+                )
                 for at in np.array_split(np.arange(size), -(-size // 256))
             ]
     except _NotPacked:
@@ -200,7 +204,8 @@ def _reached(ones: Any, target: int, rows: np.ndarray) -> dict[int, np.ndarray]:
     for step in ones.steps_to((target,)):
         if step.output not in held:
             continue
-        here = (held.pop(step.output) > 0).astype(jnp.float32)
+        reached = held.pop(step.output)
+        here = (reached > 0).astype(reached.dtype)
         found[step.output] = np.asarray(here > 0)
         if found[step.output].mean() > WORTH:
             raise _NotPacked
@@ -208,6 +213,7 @@ def _reached(ones: Any, target: int, rows: np.ndarray) -> dict[int, np.ndarray]:
             held[value] = held[value] + part if value in held else part
     start = ones.program.start
     if start not in held:
-        held[start] = jnp.zeros((len(rows), *ones.program.shapes[start].shape))
+        given = ones.program.shapes[start]
+        held[start] = jnp.zeros((len(rows), *given.shape), given.dtype)
     found[start] = np.asarray(held[start] > 0)
     return found

@@ -217,7 +217,7 @@ def _checked_run(
     if watch is not None:
         checks.instance("watch", watch, Watch, "Watch(data)")
         _checked(f, params, *watch.data)
-    return x, y
+    return x, jnp.asarray(y)
 
 
 def _pair(name: str, data: Any) -> tuple[Any, Any]:
