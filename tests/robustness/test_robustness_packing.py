@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_networks as small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,49 +13,29 @@ from theorylab.robustness import LpBall, packing
 from theorylab.robustness.program import read
 from theorylab.robustness.propagation import Flow
 
-DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-
-
-def convolve(x, w, stride, padding=1):
-    pads = [(padding, padding)] * 2
-    return jax.lax.conv_general_dilated(x, w, (stride, stride), pads, dimension_numbers=DIMENSIONS)
-
-
-def network(p, x, activation=jax.nn.relu):
-    """A stride, a sum that skips a layer, and a dense end, on images 16 x 16."""
-    x = activation(convolve(x, p["a"], 2) + p["u"])
-    x = activation(x + convolve(x, p["b"], 1) - p["v"])
-    return x.reshape(len(x), -1) @ p["c"]
-
-
-def parameters(seed, dtype=float):
-    rng = np.random.default_rng(seed)
-    shapes = {"a": (3, 3, 1, 2), "b": (3, 3, 2, 2), "c": (128, 3), "u": (2,), "v": (2,)}
-    return {k: jnp.asarray(0.4 * rng.standard_normal(s), dtype) for k, s in shapes.items()}
-
 
 def second_layer(p):
     """(flow, the number of the second activation's input)"""
-    program = read(network, p, (16, 16, 1))
+    program = read(small.strided, p, (16, 16, 1))
     return Flow(program, program.constants_at(p)), program.activations[1].inputs[0]
 
 
 def test_receptive_fields_are_where_a_linear_network_has_a_derivative():
     with jax.enable_x64(True):
-        p = jax.tree.map(jnp.abs, parameters(0))
+        p = jax.tree.map(jnp.abs, small.strided_params(0))
         flow, target = second_layer(p)
         fields = packing.receptive_fields(flow, target)
 
         def linear(x):
-            x = convolve(x[None], p["a"], 2)
-            return (x + convolve(x, p["b"], 1)).ravel()
+            x = small.convolve(x[None], p["a"], 2)
+            return (x + small.convolve(x, p["b"], 1)).ravel()
 
         slopes = jax.jacobian(linear)(jnp.zeros((16, 16, 1)))
         np.testing.assert_array_equal(fields[flow.program.start], np.asarray(slopes) > 0)
 
 
 def test_neurons_seven_positions_wide_share_a_fourth_of_the_rows():
-    flow, target = second_layer(parameters(0, jnp.float32))
+    flow, target = second_layer(small.strided_params(0, jnp.float32))
     # fields of 7 entries two apart: every fourth position is free, 16 colours of two channels
     assert flow.packing(target).start.shape == (32, 1, 8, 8, 2)
     assert flow.packing(flow.program.end) is None  # every output reads every entry
@@ -67,14 +48,14 @@ THREATS = [LpBall(0.1), LpBall(0.6, 2), LpBall(0.2, clip=(0.0, 1.0)), LpBall(0.6
 @pytest.mark.parametrize("threat", THREATS, ids=["linf", "l2", "linf clipped", "l2 clipped"])
 def test_bounds_with_shared_rows_are_those_of_each_neuron_alone(threat, monkeypatch):
     with jax.enable_x64(True):
-        p = parameters(1)
+        p = small.strided_params(1)
         x = np.random.default_rng(2).uniform(size=(2, 16, 16, 1))
         for method in ("crown", "coap"):
-            shared = rb.activation_bounds(network, p, x, threat, method=method)
+            shared = rb.activation_bounds(small.strided, p, x, threat, method=method)
             jax.clear_caches()
             with monkeypatch.context() as m:
                 m.setattr(Flow, "packing", lambda *_: None)
-                alone = rb.activation_bounds(network, p, x, threat, method=method)
+                alone = rb.activation_bounds(small.strided, p, x, threat, method=method)
             jax.clear_caches()
             for a, b in zip(shared.lower + shared.upper, alone.lower + alone.upper, strict=True):
                 np.testing.assert_allclose(a, b, atol=1e-12)
@@ -89,13 +70,13 @@ def test_gradients_through_shared_rows_are_those_of_each_neuron_alone(monkeypatc
     def slopes(p):
         def loss(p):
             moment = Moment(0.1, 0.1, 1.0, jax.random.key(0))
-            batch = Batch(network, p, jnp.asarray(x), y, LpBall(0.1), moment)
+            batch = Batch(small.strided, p, jnp.asarray(x), y, LpBall(0.1), moment)
             return objective(Recipe("coap"), batch).mean()
 
         return jax.grad(loss)(p)
 
     with jax.enable_x64(True):
-        p = parameters(3)
+        p = small.strided_params(3)
         shared = slopes(p)
         monkeypatch.setattr(Flow, "packing", lambda *_: None)
         alone = slopes(p)
@@ -134,7 +115,7 @@ def test_a_wide_matrix_is_the_convolution(channels, stride, padding, taps, size)
         w = jnp.asarray(rng.standard_normal((taps, taps, channels, 3)))
 
         def f(w, x):
-            return jax.nn.relu(convolve(x, w, stride, padding)).reshape(len(x), -1)
+            return jax.nn.relu(small.convolve(x, w, stride, padding)).reshape(len(x), -1)
 
         shape = (size, size + 1, channels)
         program = read(f, w, shape)
