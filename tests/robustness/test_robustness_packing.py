@@ -106,7 +106,7 @@ def test_what_neurons_add_to_a_shared_row_comes_back_to_each(seed, reach, channe
 
 @settings(max_examples=12, deadline=None)
 @given(
-    st.integers(1, 4), st.integers(1, 3), st.integers(1, 2), st.integers(0, 2), st.integers(4, 9)
+    st.integers(1, 6), st.integers(1, 3), st.integers(1, 2), st.integers(0, 2), st.integers(4, 9)
 )
 def test_a_wide_matrix_is_the_convolution(channels, stride, padding, taps, size):
     taps += 2
@@ -120,9 +120,12 @@ def test_a_wide_matrix_is_the_convolution(channels, stride, padding, taps, size)
         shape = (size, size + 1, channels)
         program = read(f, w, shape)
         (step,) = [s for s in program.steps if s.name == "conv_general_dilated"]
-        assert step.wide is not None
+        assert (step.wide is None) == (channels > 4 and stride == 1)
+        if step.wide is None:
+            return
         value = program.constants_at(w)
         x = jnp.asarray(rng.standard_normal((1, *shape)))
-        for mode in ("full", "linear", "absolute", "square"):
-            one, other = (apply(mode, [x], value) for apply in (step.apply, step.wide))
-            np.testing.assert_allclose(one, other, atol=1e-10)
+        weights = {"full": w, "linear": w, "absolute": jnp.abs(w), "square": jnp.square(w)}
+        for mode, expected in weights.items():
+            expected = small.convolve(x, expected, stride, padding)
+            np.testing.assert_allclose(step.wide(mode, [x], value), expected, atol=1e-10)

@@ -6,7 +6,7 @@ found.certified                                    # (n,) whether no perturbatio
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.precision import is_traced
 from theorylab.pytrees import register
-from theorylab.robustness.program import read
+from theorylab.robustness.program import Program, read
 from theorylab.robustness.propagation import Flow
 from theorylab.robustness.relaxations import (
     ALPHA_MODES,
@@ -260,20 +260,25 @@ def _relaxation(method: Any, outward: Any) -> Relaxation:
 
 
 def _dtype(params: PyTree) -> Any:
-    floats = [
-        jnp.result_type(a)
-        for a in jax.tree.leaves(params)
-        if jnp.issubdtype(jnp.result_type(a), jnp.floating)
-    ]
+    kinds = {getattr(a, "dtype", None) or jnp.result_type(a) for a in jax.tree.leaves(params)}
+    floats = [kind for kind in kinds if jnp.issubdtype(kind, jnp.floating)]
     return jnp.result_type(*floats) if floats else jnp.result_type(float)
+
+
+def _finite(params: PyTree) -> None:
+    """Refuse parameters that are not finite numbers."""
+    for leaf in jax.tree.leaves(params):
+        # a sum that is finite has finite terms: most calls end here
+        known = isinstance(leaf, jax.Array | np.ndarray) and not is_traced(leaf)
+        if known and leaf.dtype.kind == "f" and np.isfinite(np.asarray(leaf).sum()):
+            continue
+        checks.finite("params", leaf)
 
 
 def _checked(
     f: Network, params: PyTree, x: Any, y: Any, labelled: bool = True
 ) -> tuple[Array, Any, int]:
-    checks.function("f", f)
-    for leaf in jax.tree.leaves(params):
-        checks.finite("params", leaf)
+    checks.function("f", f), _finite(params)
     x = checks.finite("x", x)
     if np.ndim(x) < 2 or not len(x):
         raise InputError(f"x has shape {np.shape(x)}; a batch of samples (n, ...) is needed")
@@ -341,13 +346,19 @@ def plan(
 ) -> tuple[int, int | None]:
     """(samples a chunk, neurons a block or None for all) within `budget` bytes; `packs`: whether
     neurons of convolutions share rows."""
+    cpu = jax.default_backend() == "cpu"
+    budget = min(budget, CHUNK) if cpu else budget  # larger chunks are no faster there
     program = read(f, params, shape)
+    return _plan(program, rows, relax, budget, packs, np.dtype(_dtype(params)).itemsize)
+
+
+@lru_cache(maxsize=256)
+def _plan(
+    program: Program, rows: int, relax: Relaxation, budget: float, packs: bool, item: int
+) -> tuple[int, int | None]:
     entries = [int(np.prod(s.shape, dtype=int)) for s in program.shapes]
     data = {program.start, *(s.output for s in program.steps)}
     largest, total = max(entries[v] for v in data), sum(entries[v] for v in data)
-    item = np.dtype(_dtype(params)).itemsize
-    if jax.default_backend() == "cpu":  # larger chunks are no faster there
-        budget = min(budget, CHUNK)
     if relax.intermediate == "ibp":
         each = (4 * total + 3 * rows * largest * (3 if relax.steps else 1)) * item
         return max(1, int(budget / each)), None

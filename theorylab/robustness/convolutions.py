@@ -29,7 +29,10 @@ def weight(mode: Mode, value: Any) -> Any:
 def wide_convolution(
     line: Line,
 ) -> Callable[[Mode, Sequence[Any], Callable[[Any], Any]], Array] | None:
-    """The same map as the convolution of an image, or None where it would be no faster."""
+    """The same map as the convolution of an image, or None where it would be no faster: on other
+    devices than a CPU, with many channels, on large images."""
+    if jax.default_backend() != "cpu":
+        return None
     params = line.op.eqn.params
     x = line.op.eqn.invars[0].aval.shape  # type: ignore[attr-defined]
     out = line.op.eqn.outvars[0].aval.shape  # type: ignore[attr-defined]
@@ -43,7 +46,7 @@ def wide_convolution(
         return None
     channels, width = x[spec.lhs_spec[1]], x[spec.lhs_spec[3]]
     wide = out[spec.out_spec[3]]
-    few = channels <= FEW or params["window_strides"][1] > 1
+    few = few_channels(line) or params["window_strides"][1] > 1
     largest = max(channels * width, wide * out[spec.out_spec[1]])
     if not few or largest > WIDEST:
         return None
@@ -72,6 +75,13 @@ def wide_convolution(
         )
 
     return apply
+
+
+def few_channels(line: Line) -> bool:
+    """Whether a convolution reads so few channels that its wide form is the faster one for a batch
+    of images too."""
+    x = line.op.eqn.invars[0].aval.shape  # type: ignore[attr-defined]
+    return x[line.op.eqn.params["dimension_numbers"].lhs_spec[1]] <= FEW
 
 
 def _order(spec: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...]:

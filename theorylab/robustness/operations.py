@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from theorylab.errors import InputError
 from theorylab.ntk.graph import Const, Ref
-from theorylab.robustness.convolutions import weight, wide_convolution
+from theorylab.robustness.convolutions import few_channels, weight, wide_convolution
 from theorylab.robustness.steps import Line, Mode, Step
 
 # Linear in one data input; the others, if any, hold positions.
@@ -98,6 +98,9 @@ class Translator:
             self._note_scale(line, places[0])
         for which, ref in enumerate(line.outputs):
             apply = _linear_map(line, tuple(places), which)
+            wide = wide_convolution(line) if name == "conv_general_dilated" else None
+            if wide is not None and few_channels(line):
+                apply = wide
             self.steps.append(
                 Step(
                     "linear",
@@ -107,7 +110,7 @@ class Translator:
                     apply,
                     mixes=name in _SUMS | _PRODUCTS or _repeats(line),
                     affine=name in _ADDITIVE and len(places) < len(line.inputs),
-                    wide=wide_convolution(line) if name == "conv_general_dilated" else None,
+                    wide=wide,
                 )
             )
 

@@ -256,9 +256,7 @@ class Flow:
 
     def transposed(self, step: Step, rows: Array, mode: Mode = "linear") -> list[Array]:
         """A W for each data input of a linear step."""
-        apply = step.apply
-        if step.wide is not None and jax.default_backend() == "cpu":
-            apply = step.wide
+        apply = step.wide or step.apply
         assert apply is not None
 
         def linear(*data: Array) -> Array:

@@ -20,7 +20,7 @@ class Step(NamedTuple):
     step; of a maximum (mode, [x], what fills the padding) -> the entries among which each output is
     the largest, on a new first axis. slope: of a rectifier max(z, slope z), 0 for ReLU. mixes:
     whether an output entry depends on several entries of an input, or an entry is copied. wide: the
-    same map in the form that is the faster one for hundreds of rows on a CPU, if there is one.
+    same map in the form that is the faster one for hundreds of rows, if there is one.
     """
 
     kind: Kind
