@@ -278,7 +278,8 @@ def _finite(params: PyTree) -> None:
 def _checked(
     f: Network, params: PyTree, x: Any, y: Any, labelled: bool = True
 ) -> tuple[Array, Any, int]:
-    checks.function("f", f), _finite(params)
+    checks.function("f", f)
+    _finite(params)
     x = checks.finite("x", x)
     if np.ndim(x) < 2 or not len(x):
         raise InputError(f"x has shape {np.shape(x)}; a batch of samples (n, ...) is needed")
