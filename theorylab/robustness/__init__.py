@@ -10,10 +10,11 @@ An attack takes a batch of samples with their labels and gives samples of the sa
 """
 
 from theorylab.robustness import ensembles
-from theorylab.robustness.attack_ensemble import AttackResult, attack_ensemble, line_attack
+from theorylab.robustness.attack_ensemble import AttackResult, Effort, attack_ensemble, line_attack
 from theorylab.robustness.attacks import fgsm, pgd, project
 from theorylab.robustness.certify import (
     ActivationBounds,
+    Certifier,
     Margins,
     OutputBounds,
     activation_bounds,
@@ -40,11 +41,13 @@ from theorylab.robustness.regularisers import ibp_init
 from theorylab.robustness.samples import concentric_spheres, linear_signal
 from theorylab.robustness.schedules import Schedule, smooth_ramp
 from theorylab.robustness.threats import LineUnion, LpBall, alignment
-from theorylab.robustness.training import Trained, Watch, train_robust, train_robust_many
+from theorylab.robustness.training import Runs, Trained, Watch, train_robust, train_robust_many
 
 __all__ = [
     "ActivationBounds",
     "AttackResult",
+    "Certifier",
+    "Effort",
     "Estimate",
     "LineUnion",
     "LpBall",
@@ -52,6 +55,7 @@ __all__ = [
     "OneNeuron",
     "OutputBounds",
     "Recipe",
+    "Runs",
     "Schedule",
     "Trained",
     "Watch",
