@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from theorylab import checks
@@ -144,7 +145,7 @@ class PillarClassifier(ClassifierMixin, BaseEstimator):
             for array in (X, labels, *basis):
                 mark.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
             words = mark.digest()
-        return jax.random.wrap_key_data(np.frombuffer(words, np.uint32))
+        return jax.random.wrap_key_data(jnp.asarray(np.frombuffer(words, np.uint32)))
 
     def _keep(self, weights: np.ndarray, bias: np.ndarray) -> None:
         if self.basis_ is not None:

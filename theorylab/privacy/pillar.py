@@ -178,7 +178,7 @@ def subspace_error(first: Any, second: Any) -> float:
             f"second has shape {two.shape} and first {one.shape}; bases of one shape are needed"
         )
     away = two - one @ (one.T @ two)  # (I - P) Q: its largest singular value is the sine
-    return float(min(1.0, np.linalg.norm(away, 2)))
+    return min(1.0, float(np.linalg.norm(away, 2)))
 
 
 def low_rank_defect(weights: Any, covariance: Any) -> Float[np.ndarray, " d"]:

@@ -1,14 +1,12 @@
 """The experiments: from a preset to the cells of each."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from theorylab.lab import Experiment, Preset
 from theorylab.papers.semi_private import bases, features, heads, mixture, tabular, texts, theory
 from theorylab.papers.semi_private.published import ACCOUNTED
-from theorylab.papers.types import Cells
+from theorylab.papers.types import Cell, Cells
 
-Cell = Mapping[str, Any]
 EPSILONS = (0.1, 0.7, 0.0)  # 0 stands for no privacy
 STEP_SIZES = (0.3, 3.0, 3.0)  # chosen at base seed 0 on CIFAR-10, for the head without projection
 SHIFTED = {"mnist": "fashion_mnist"}  # private records, and another set that is public
@@ -51,7 +49,7 @@ def _pixels(p: Preset) -> list[Cell]:
     return [] if first["network"] == "pixels" else [{**first, "network": "pixels", "size": 16}]
 
 
-def _part(s: Cell, part: str) -> tuple[str, Cell]:
+def _part(s: Mapping[str, Any], part: str) -> tuple[str, Cell]:
     """The experiment and the cell that hold a part of a set of features."""
     n, m = s["records"], s["tests"]
     count = n if part == "train" else m
@@ -97,14 +95,14 @@ def _directions(p: Preset) -> Cells:
 BASIS = ("data", "sample", "network", "size", "records", "tests", "source", "public", "seed")
 
 
-def _needs_features(cell: Cell) -> Mapping[str, tuple[str, Cell]]:
+def _needs_features(cell: Mapping[str, Any]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
     other = {**cell, "data": cell["source"]}
     if cell["source"] != cell["data"]:
         other["sample"] = False if cell["source"] == "fashion_mnist" else None
     return {"train": _part(cell, "train"), "other": _part(other, "train")}
 
 
-def _needs_basis(cell: Cell) -> Mapping[str, tuple[str, Cell]]:
+def _needs_basis(cell: Mapping[str, Any]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
     basis = {name: cell[name] for name in BASIS}
     return {
         "train": _part(cell, "train"),
@@ -113,7 +111,7 @@ def _needs_basis(cell: Cell) -> Mapping[str, tuple[str, Cell]]:
     }
 
 
-def _needs_no_test(cell: Cell) -> Mapping[str, tuple[str, Cell]]:
+def _needs_no_test(cell: Mapping[str, Any]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
     return {name: where for name, where in _needs_basis(cell).items() if name != "test"}
 
 

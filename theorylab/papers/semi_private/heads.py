@@ -177,7 +177,7 @@ def defects(classes: list[int], train: Arrays, basis: Arrays, **where: Any) -> M
     x = standard(train["features"][rows], basis).astype(np.float64)
     signs = np.where(train["labels"][rows] == classes[0], -1.0, 1.0)
     path = RidgePath.fit(x, signs)
-    weights = np.asarray(path.coef([path.select("gcv").alpha]))[0, :, 0]
+    weights = np.asarray(path.coef(np.array([path.select("gcv").alpha])))[0, :, 0]
     kept = np.sqrt(np.cumsum((basis["vectors"].T.astype(np.float64) @ weights) ** 2))
     return {
         "defect": np.maximum(0.0, 1 - kept / np.linalg.norm(weights)),

@@ -109,7 +109,7 @@ def directions(
     epsilons: 0 stands for no privacy.
     """
     keys = jax.random.split(jax.random.key(seed), 4)
-    law = {"d": d, "spikes": spikes, "gamma": gamma, "decay": 1.0, "tail": 0.02}
+    law: dict[str, Any] = {"d": d, "spikes": spikes, "gamma": gamma, "decay": 1.0, "tail": 0.02}
     public, private, test = (
         spiked_margin(key, size, **law) for key, size in zip(keys, (10 * d, n, 4000), strict=False)
     )

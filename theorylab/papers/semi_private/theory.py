@@ -125,7 +125,11 @@ def shifted_directions(d: int, rank: int, shifts: list[float], draws: int, seed:
     directions; `bound` is ours, `printed` the paper's; `corner` the change where it is attained.
     """
     rng = np.random.default_rng(seed)
-    change, error, bound, printed, corner = [], [], [], [], []
+    change: list[Any] = []
+    error: list[Any] = []
+    bound: list[Any] = []
+    printed: list[Any] = []
+    corner = []
     for eta in shifts:
         line: list[list[float]] = [[], [], [], []]
         for _ in range(draws):

@@ -42,8 +42,8 @@ def _numbers(table: Table) -> Picture:
         if name not in set(table["series"].tolist()):
             continue
         rows = table.where(panel="d", series=name)
-        xs = sorted(set(rows["x"].tolist()))
-        means = [float(np.nanmean(rows.where(x=x)["n"])) for x in xs]
+        xs = np.array(sorted(set(rows["x"].tolist())))
+        means = np.array([float(np.nanmean(rows.where(x=x)["n"])) for x in xs])
         left.plot(xs, means, color=COLOURS[k], ls=DASHES[k], marker=MARKERS[k], label=name)
     rows = table.where(panel="epsilon")
     xs = np.array(sorted(set(rows["x"].tolist())))
