@@ -1,6 +1,7 @@
 """The experiments: from a preset to the cells of each."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from theorylab.lab import Experiment, Preset
 from theorylab.papers.semi_private import bases, features, heads, mixture, tabular, texts, theory
