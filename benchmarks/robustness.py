@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import keep
+from record import arguments, keep
 
 NETWORKS = {"mlp": (784,), "cnn": (1, 28, 28), "resnet": (3, 16, 16)}
 METHODS = ("ibp", "crown", "alpha-crown", "train ibp", "train crown-ibp")
@@ -54,7 +54,9 @@ def samples(name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    options = _parser().parse_args()
+    options = arguments(
+        _parser(), smoke={"networks": ["mlp"], "methods": ["ibp"], "count": 4, "repeats": 1}
+    )
     if options.worker:
         from robustness_workers import work
 
@@ -85,7 +87,7 @@ def _measured(options: Any, name: str, method: str, side: str) -> dict[str, Any]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         python = sys.executable if side == "ours" else options.peer
-        given = ["--worker", side, "--networks", name, "--methods", method, "--out", str(out)]
+        given = ["--worker", side, "--networks", name, "--methods", method, "--to", str(out)]
         given += ["--count", str(options.count), "--repeats", str(options.repeats)]
         path = os.pathsep.join(
             [options.peer_path or "", str(HERE), os.environ.get("PYTHONPATH", "")]
@@ -108,10 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--count", type=int, default=32, help="samples bounded at once")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--peer", help="a Python that has PyTorch and what auto_LiRPA needs")
+    parser.add_argument(
+        "--peer-python",
+        "--peer",
+        dest="peer",
+        help="a Python that has PyTorch and what auto_LiRPA needs",
+    )
     parser.add_argument("--peer-path", help="folder with auto_LiRPA's source")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    parser.add_argument("--out", help=argparse.SUPPRESS)
+    parser.add_argument("--to", help=argparse.SUPPRESS)
     return parser
 
 

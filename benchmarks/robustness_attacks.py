@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import keep
+from record import arguments, keep
 
 HERE = Path(__file__).parent
 BALLS = (("Linf", 0.1), ("Linf", 0.2), ("L2", 1.0), ("L2", 1.5))
 
 
 def main() -> None:
-    options = _parser().parse_args()
+    options = arguments(_parser(), smoke={"train": 200, "test": 10, "epochs": 1, "queries": 10})
     if options.worker:
         _peer(Path(options.worker), options.threads)
         return
@@ -159,7 +159,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--peer", help="a Python that has PyTorch and torchvision")
+    parser.add_argument(
+        "--peer-python", "--peer", dest="peer", help="a Python that has PyTorch and torchvision"
+    )
     parser.add_argument("--peer-path", help="folder with AutoAttack's source")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser

@@ -41,7 +41,7 @@ def work(options: Any) -> None:
         "memory_first_call_mb": with_compiler,
         "bounds": None if not bounds else np.asarray(first).tolist(),
     }
-    Path(options.out).write_text(json.dumps(found))
+    Path(options.to).write_text(json.dumps(found))
 
 
 def _status(name: str) -> float:
