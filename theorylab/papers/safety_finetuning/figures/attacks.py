@@ -104,7 +104,7 @@ FIGURES = (
         _attacks,
         "Mean τ in the last layer of sets of prompts: all of them, and by what the network did "
         "with them. Groups of less than 2 % of a set are left out of the picture. Soft tokens move "
-        "within a ball, and are judged with the answer given.",
+        "within a ball and are judged with the answer given; there, refused is not executed.",
         f"{MINI} The paper shows only inputs that were executed; here all are shown.",
     ),
     Figure(
