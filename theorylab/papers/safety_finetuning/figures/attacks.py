@@ -32,6 +32,7 @@ def _attacks(table: Table) -> MplFigure:
             axis.plot(rows["tau"][kept], place[kept], ls="", label=f"{kind} prompts", **look)
         axis.axvline(0, color="grey", lw=0.8, ls=":")
         axis.set(title=NAMES[protocol], xlabel="mean τ, last layer")
+        axis.locator_params(axis="x", nbins=4)
     axes[0, 0].set_yticks(range(len(names)), [SETS[n] for n in names])
     axes[0, 0].invert_yaxis()
     shared_legend(figure, axes[0], 3)
@@ -49,7 +50,7 @@ def _rates(table: Table) -> MplFigure:
         axis.imshow(values, cmap="viridis", vmin=0, vmax=1, aspect="auto")
         for (i, j), value in np.ndenumerate(values):
             ink = "black" if value > 0.6 else "white"
-            axis.text(j, i, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=6)
+            axis.text(j, i, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=7)
         axis.set_xticks(range(len(names)), [SETS[n] for n in names], rotation=45, ha="right")
         axis.set_title(f"share {verdict}")
         axis.grid(visible=False)
@@ -69,7 +70,7 @@ def _path(table: Table) -> MplFigure:
                 axis.plot(line["amount"], line[verdict], color=COLOURS[i], label=SETS[name])
             axis.axvline(1, color="grey", lw=0.8, ls=":")
             axis.set(ylim=(-0.03, 1.03), title=NAMES[protocol] if r == 0 else "")
-        axes[1, column].set(xlabel="part of the change applied")
+        axes[1, column].set(xlabel="part of the change applied", xticks=[0, 1, 2])
     axes[0, 0].set(ylabel="share executed")
     axes[1, 0].set(ylabel="share refused")
     shared_legend(figure, axes.ravel(), 5)
@@ -103,8 +104,9 @@ FIGURES = (
         attack_table,
         _attacks,
         "Mean τ in the last layer of sets of prompts: all of them, and by what the network did "
-        "with them. Groups of less than 2 % of a set are left out of the picture. Soft tokens move "
-        "within a ball and are judged with the answer given; there, refused is not executed.",
+        "with them. Dotted: 0. Groups of less than 2 % of a set are left out of the picture. Soft "
+        "tokens move within a ball and are judged with the answer given; there, refused means not "
+        "executed.",
         f"{MINI} The paper shows only inputs that were executed; here all are shown.",
     ),
     Figure(

@@ -49,7 +49,7 @@ def _order(table: Table) -> MplFigure:
     axis.barh(place + 0.2, table["ours"], 0.38, color=COLOURS[0], label="here")
     axis.set_yticks(place, names)
     axis.invert_yaxis()
-    axis.set(xscale="log", xlabel="gap of mean τ between safe and unsafe prompts, last layer")
+    axis.set(xscale="log", xlabel="gap of mean τ, last layer")
     axis.grid(axis="y", visible=False)
     legend_below(axis, columns=2)
     return figure
@@ -61,9 +61,10 @@ def _sites(table: Table) -> MplFigure:
         for (panel, protocol), line in rows.groups("panel", "protocol"):
             look = style(str(protocol))
             small = "e-05" in str(panel)
-            look |= {"alpha": 0.5} if small else {}
+            look |= {"alpha": 0.6, "ls": ":", "mfc": "none"} if small else {}
             axis.plot(line["layer"], line["gap"], label=str(panel), **look)
-        axis.set(title=_SITES[str(site)], yscale="symlog")
+        axis.set(title=_SITES[str(site)])
+        axis.set_yscale("symlog", linthresh=1)
         whole_ticks(axis.xaxis)
     for axis in axes[-1]:
         axis.set(xlabel="layer")
@@ -87,7 +88,7 @@ def _grammar(table: Table) -> MplFigure:
     rows = table.where(quantity="locality")
     axis, place = axes[0, 2], np.arange(len(rows))
     axis.barh(place, rows["sampled"], 0.6, color=COLOURS[1])
-    axis.set_yticks(place, rows["series"].tolist(), fontsize=6)
+    axis.set_yticks(place, rows["series"].tolist(), fontsize=7)
     axis.invert_yaxis()
     axis.axvline(0.5, color="grey", lw=0.8, ls=":")
     axis.set(xlim=(0, 1), xlabel="windows told apart", title="how local a branch is")
@@ -103,7 +104,8 @@ FIGURES = (
         ("measured",),
         tau_table,
         _tau,
-        "τ of safe and of unsafe prompts by layer: mean and standard deviation over prompts. "
+        "τ of safe and of unsafe prompts by layer: mean, and as a band one standard deviation over "
+        "prompts; dotted: 0. "
         "Means of the classes come from other prompts than those that are judged. Titles name the "
         "learning rate.",
         f"{MINI} Activations are the outputs of the MLP at the last place of the prompt; the axes "
@@ -128,7 +130,7 @@ FIGURES = (
         sites_table,
         _sites,
         "Gap of mean τ between safe and unsafe prompts. The order of the protocols hardly depends "
-        "on where in a layer one looks. Runs at the small learning rate are pale.",
+        "on where in a layer one looks. Runs at the small learning rate are dotted.",
     ),
     Figure(
         "sf_grammar",

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure as MplFigure
+from matplotlib.ticker import NullFormatter
 
 from theorylab.lab import Figure, Table
 from theorylab.papers.safety_finetuning.figures.shared import KIND, MINI, style
@@ -24,7 +25,7 @@ def _null(table: Table) -> MplFigure:
             rows = table.where(matrix=matrix, protocol=protocol)
             for layer, colour in zip(layers, ramp(len(layers)), strict=True):
                 line = rows.where(layer=layer)
-                axis.plot(line["place"], line["projection"], color=colour, label=f"layer {layer}")
+                axis.plot(line["place"], line["projection"], color=colour, label=f"layer {layer:g}")
                 axis.plot(
                     line["place"],
                     line["baseline"],
@@ -33,7 +34,7 @@ def _null(table: Table) -> MplFigure:
                     ls=":",
                     label="a random direction" if layer == layers[0] else None,
                 )
-            axis.set(title=f"{NAMES[protocol]}, {matrix} MLP matrix", ylim=(0, 1.02))
+            axis.set(title=f"{NAMES[protocol]}, {matrix}", ylim=(0, 1.02))
             whole_ticks(axis.xaxis)
         axes[r, 0].set(ylabel="norm of projection")
     for axis in axes[1]:
@@ -57,7 +58,9 @@ def _action(table: Table) -> MplFigure:
                 marker="",
                 label=f"{NAMES[str(protocol)]}, {kind}",
             )
-        axis.set(title=f"layer {layer}", xlabel="singular direction of the change", ylim=(0, None))
+        axis.set(
+            title=f"layer {layer:g}", xlabel="singular direction of the change", ylim=(0, None)
+        )
         whole_ticks(axis.xaxis)
     axes[0, 0].set(ylabel="|σ ⟨a, v⟩| / ‖a‖")
     shared_legend(figure, axes.ravel(), 3)
@@ -80,6 +83,7 @@ def _lipschitz(table: Table) -> MplFigure:
                     label=f"{kind} prompts",
                 )
             axis.set(xscale="log", title=name if r == 0 else "", xlabel=titles[output])
+            axis.xaxis.set_minor_formatter(NullFormatter())
         axes[r, 0].set(ylabel="share below")
     shared_legend(figure, axes.ravel(), 2)
     return figure
@@ -106,14 +110,15 @@ def _spectra(table: Table) -> MplFigure:
 FIGURES = (
     Figure(
         "sf_fig4",
-        "Leading directions of the change lie no more in the null space than random ones",
+        "Where the leading directions of the change lie, beside random directions",
         "scaled",
         ("measured",),
         null_table,
         _null,
         "Norm of the projection of the leading left singular vectors of the change of weights on "
         "the left null space of the base model's weights (outside of the directions that hold 90 % "
-        "of the energy), sorted. Dotted: what a random direction has there.",
+        "of the energy), sorted. Above: the first matrix of the MLP, below the second. "
+        "Dotted: what a random direction has there.",
         f"{MINI} The baseline, and the second matrix, are ours.",
     ),
     Figure(
