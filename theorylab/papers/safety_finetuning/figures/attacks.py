@@ -32,7 +32,7 @@ def _attacks(table: Table) -> MplFigure:
             axis.plot(rows["tau"][kept], place[kept], ls="", label=f"{kind} prompts", **look)
         axis.axvline(0, color="grey", lw=0.8, ls=":")
         axis.set(title=NAMES[protocol], xlabel="mean τ, last layer")
-        axis.locator_params(axis="x", nbins=4)
+        axis.locator_params(axis="x", nbins=3)
     axes[0, 0].set_yticks(range(len(names)), [SETS[n] for n in names])
     axes[0, 0].invert_yaxis()
     shared_legend(figure, axes[0], 3)

@@ -91,7 +91,7 @@ def _grammar(table: Table) -> MplFigure:
     axis.set_yticks(place, rows["series"].tolist(), fontsize=7)
     axis.invert_yaxis()
     axis.axvline(0.5, color="grey", lw=0.8, ls=":")
-    axis.set(xlim=(0, 1), xlabel="windows told apart", title="how local a branch is")
+    axis.set(xlim=(0, 1), xlabel="windows told apart", title="locality")
     axis.grid(axis="y", visible=False)
     return figure
 
