@@ -8,13 +8,12 @@ is the harder comparison for ours.
 """
 
 import argparse
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from record import keep
+from record import arguments, fastest, keep, timed
 
 from theorylab.collective import (
     ERM,
@@ -64,17 +63,11 @@ def numpy_run(x, y, steps, tail):
     return w, b
 
 
-def timed(call):
-    wall, cpu = time.perf_counter(), time.process_time()
-    call()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, default=300)
-    options = parser.parse_args()
+    options = arguments(parser, smoke={"repeats": 1, "steps": 5})
     alphas, keys = [0.005, 0.02, 0.1, 0.4], jax.random.split(jax.random.key(0), 4)
     runs, optimizer, signal = len(alphas) * len(keys), optax.sgd(RATE), coordinate_trigger(20, 1.0)
     x, y, *_ = (np.asarray(a) for a in sample(keys[0])[:4])
@@ -94,16 +87,14 @@ def main():
                 steps=options.steps,
                 rule=rule,
             )
-            jax.block_until_ready(found.success)
+            return found.success
 
         def peer(tail=tail):
             for _ in range(runs):
                 numpy_run(x, y, options.steps, tail)
 
         first = timed(ours)
-        # interleaved: load hits both
-        pairs = [(timed(ours), timed(peer)) for _ in range(options.repeats)]
-        best = [[min(p[i][j] for p in pairs) for j in (0, 1)] for i in (0, 1)]
+        best = [*fastest({"ours": ours, "numpy": peer}, options.repeats).values()]
         gflop = runs * options.steps * 2 * 2 * N * FEATURES * CLASSES / 1e9
         rows.append(
             {

@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from record import keep
+from record import arguments, keep
 
 from theorylab.federated import (
     fedavg,
@@ -275,7 +275,9 @@ def measure(options: argparse.Namespace) -> list[dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--torch", help="python of an environment with PyTorch")
+    parser.add_argument(
+        "--peer-python", "--torch", dest="torch", help="python of an environment with PyTorch"
+    )
     parser.add_argument("--fedjax", help="python of an environment with fedjax")
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--examples", type=int, default=250, help="of each client")
@@ -290,7 +292,17 @@ def main() -> None:
         default=[(8000, 500), (8000, 100), (2000, 500)],
         help="p:M, several",
     )
-    options = parser.parse_args()
+    options = arguments(
+        parser,
+        smoke={
+            "clients": 2,
+            "examples": 20,
+            "epochs": 1,
+            "rounds": 2,
+            "repeats": 1,
+            "least_squares": [(50, 5)],
+        },
+    )
     rows = measure(options)
     print("| what | clients | p | M | wall | CPU | needs GFLOP |\n|---|---|---|---|---|---|---|")
     for row in rows:

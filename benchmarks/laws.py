@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import scipy.integrate
 import scipy.linalg
-from record import keep
+from record import arguments, keep
 
 from theorylab.rmt import (
     DeformedWigner,
@@ -223,7 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = arguments(parser, smoke={"n": 200})
     start = time.perf_counter()
     found = list(rows(options.n, options.seed))
     print(f"n = {options.n}\n\n| law | deviation | bound | integral - 1 |\n|---|---|---|---|")

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from record import keep
+from record import arguments, keep
 from scipy.optimize import linear_sum_assignment
 
 from theorylab import matching as mm
@@ -192,7 +192,9 @@ def main() -> None:
     parser.add_argument(
         "--devices", type=int, default=2, help="CPU devices to spread the runs over"
     )
-    options = parser.parse_args()
+    options = arguments(
+        parser, smoke={"k": 4, "seeds": 4, "rounds": 20, "sizes": [8], "repeats": 1}
+    )
     jax.config.update("jax_num_cpu_devices", options.devices)
     with tempfile.TemporaryDirectory() as cache:
         jax.config.update("jax_compilation_cache_dir", cache)

@@ -11,14 +11,12 @@ replicate at one setting, on average over the grid.
 
 import argparse
 import resource
-import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
-from record import keep
+from record import arguments, fastest, keep, timed
 from scipy.special import ndtr
 from sklearn.linear_model import LogisticRegression
 
@@ -132,12 +130,6 @@ def ours(replicates: int, methods: tuple[str, ...], **options: Any) -> np.ndarra
     return np.stack([found.mean(m) for m in methods], axis=1)
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    call()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
 def cost(method: str) -> dict[str, float]:
     """FLOPs of the peer: Gram matrix and eigh; two products and a tanh (taken as 10) an evaluation
     of EM; 11 logistic fits of 15 steps on half of the points. FLOPs and bytes of ours: what all
@@ -176,7 +168,7 @@ def main() -> None:
     parser.add_argument(
         "--scale", type=float, default=1.0, help="times the replicates of every line"
     )
-    options = parser.parse_args()
+    options = arguments(parser, smoke={"repeats": 1, "scale": 0.01})
     plan = {
         "closed": (
             CLOSED,
@@ -197,10 +189,7 @@ def main() -> None:
         mine, theirs = max(1, round(mine * options.scale)), max(1, round(theirs * options.scale))
         calls = {"ours": partial(ours, mine, methods), "peer": partial(loop, theirs, method)}
         compile_s = timed(calls["ours"])[0]
-        best = {"ours": (np.inf, np.inf), "peer": (np.inf, np.inf)}
-        for _ in range(options.repeats):
-            for side, call in calls.items():
-                best[side] = tuple(np.minimum(best[side], timed(call)))  # type: ignore[assignment]
+        best = fastest(calls, options.repeats)
         mean, peer_mean = calls["ours"](), calls["peer"]()
         rows.append(
             {

@@ -32,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 from ntk_workers import script
-from record import RESULTS, keep
+from record import RESULTS, arguments, keep
 
 HERE = Path(__file__).resolve().parent
 PINS = [
@@ -333,7 +333,9 @@ def main() -> None:
         "--rows", action="append", help="network:outputs:samples:reduce", metavar="ROW"
     )
     parser.add_argument("--chunked", action="store_true", help="the chunked Jacobian too")
-    parser.add_argument("--torch", help="python of an environment with PyTorch")
+    parser.add_argument(
+        "--peer-python", "--torch", dest="torch", help="python of an environment with PyTorch"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--timeout", type=float, default=300.0)
     parser.add_argument("--no-peer", action="store_true")
@@ -347,7 +349,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000, help="of --resnet")
     parser.add_argument("--scaling", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = arguments(parser, smoke={"rows": ["mlp:2:8:trace"], "no_peer": True, "rounds": 1})
     options.out.mkdir(parents=True, exist_ok=True)
     device = "cpu"  # what the workers run on
     if options.resnet:

@@ -8,13 +8,11 @@ time is a line of its own.
 """
 
 import argparse
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
-from record import keep
+from record import arguments, keep, timed
 
 from theorylab.online import TwoStage, opt_cost, schedule, worst_case_search
 
@@ -65,21 +63,15 @@ def numpy_two_stage(x: np.ndarray, y: np.ndarray) -> float:
     return cost
 
 
-def clocks(call: Callable[[], Any]) -> tuple[float, float, Any]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = jax.block_until_ready(call())
-    return time.perf_counter() - wall, time.process_time() - cpu, result
-
-
 def measure(n: int, count: int, sample: int, repeats: int) -> dict[str, Any]:
     """Seconds per instance of both, and their ratio; `sample` instances go through the loop."""
     x, y = problem(n, count)
-    first, _, _ = clocks(lambda: schedule(TwoStage(LAM), x, y).cost)
+    first, _, _ = timed(lambda: schedule(TwoStage(LAM), x, y).cost)
     ours, peer = [], []
     for _ in range(repeats):
-        *seconds, cost = clocks(lambda: schedule(TwoStage(LAM), x, y).cost)
+        *seconds, cost = timed(lambda: schedule(TwoStage(LAM), x, y).cost)
         ours.append(seconds)
-        *seconds, loop = clocks(
+        *seconds, loop = timed(
             lambda: np.array(
                 [numpy_two_stage(a, b) for a, b in zip(x[:sample], y[:sample], strict=True)]
             )
@@ -109,11 +101,11 @@ def measure(n: int, count: int, sample: int, repeats: int) -> dict[str, Any]:
 def measure_search(n: int, repeats: int) -> dict[str, Any]:
     """Instances per second of the worst-case search, moves and random numbers included."""
     policy = TwoStage(LAM)
-    first, _, _ = clocks(
+    first, _, _ = timed(
         lambda: worst_case_search(policy, n, key=jax.random.key(0), instances=1).ratio
     )
     runs = [
-        clocks(lambda: worst_case_search(policy, n, key=jax.random.key(1), instances=1))
+        timed(lambda: worst_case_search(policy, n, key=jax.random.key(1), instances=1))
         for _ in range(repeats)
     ]
     wall, cpu = min(r[0] for r in runs), min(r[1] for r in runs)
@@ -134,7 +126,7 @@ def main() -> None:
         "--sample", type=int, default=300, help="instances that go through the NumPy loop"
     )
     parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
+    options = arguments(parser, smoke={"instances": 50, "sample": 3, "repeats": 1})
     rows = [
         measure(n, options.instances, options.sample, options.repeats) for n in (2, 5, 6, 20, 50)
     ]

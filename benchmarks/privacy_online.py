@@ -9,13 +9,11 @@ because other work on the machine only ever adds; compile time is a line of its 
 """
 
 import argparse
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
-from record import keep
+from record import arguments, keep, timed
 
 from theorylab.privacy import online as po
 
@@ -24,27 +22,21 @@ TARGET = 1e-6
 FINE = po.Quadrature(reach=80.0, panels=12, nodes=20)
 
 
-def clocks(call: Callable[[], Any]) -> tuple[float, float, Any]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = call()
-    return time.perf_counter() - wall, time.process_time() - cpu, result
-
-
 def measure(k: int, runs: int, repeats: int, most: int) -> dict[str, Any]:
     """Seconds of the exact E[M] and of `runs` games, T = 2^k - 1; games up to T = 2^most alone."""
     rounds = 2**k - 1
     learner = po.calibrate(rounds, BETA, threshold_scale=SCALE, test_scale=SCALE)
     stream = po.adversary_for(po.REFERENCE_EPSILON)(learner, rounds).stream
     jax.clear_caches()
-    first, _, value = clocks(lambda: learner.expected_mistakes(stream))
+    first, _, value = timed(lambda: learner.expected_mistakes(stream))
     fine = po.AboveThreshold(learner.threshold, SCALE, SCALE, FINE).expected_mistakes(stream)
     row: dict[str, Any] = {"k": k, "mistakes": value, "error": abs(value - fine)}
     exact, played = [], []
     for i in range(repeats):
-        exact.append(clocks(lambda: learner.expected_mistakes(stream))[:2])
+        exact.append(timed(lambda: learner.expected_mistakes(stream))[:2])
         if k <= most:
             key = jax.random.key(i)
-            *seconds, games = clocks(
+            *seconds, games = timed(
                 lambda key=key: po.simulate_online_game(key, learner, stream, runs)
             )
             played.append(seconds)
@@ -68,7 +60,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--most", type=int, default=10, help="games are played up to T = 2^most")
-    options = parser.parse_args()
+    options = arguments(parser, smoke={"runs": 100, "repeats": 1, "most": 6})
     rows = [measure(k, options.runs, options.repeats, options.most) for k in (6, 8, 10, 20, 40, 60)]
     print(f"float64 (exact), float32 (games), on {jax.devices()[0].device_kind}\n")
     print(

@@ -6,7 +6,6 @@ turns. Only a line that says "x" is extrapolated, and it says from what.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ import jax
 import numpy as np
 import scipy
 import scipy.linalg
-from record import keep
+from record import arguments, keep, timed
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GridSearchCV, KFold
@@ -31,9 +30,7 @@ def problem(n: int, c: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    jax.block_until_ready(call())
-    return time.perf_counter() - start
+    return timed(call)[0]
 
 
 def whole_path(K: np.ndarray, Y: np.ndarray, alphas: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -142,7 +139,9 @@ def main() -> None:
         "--fold-alphas", type=int, default=4, help="penalties measured in the 5-fold grid"
     )
     parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
+    options = arguments(
+        parser, smoke={"n": 60, "outputs": 2, "alphas": 5, "fold_alphas": 1, "repeats": 1}
+    )
     rows = measure(options.n, options.outputs, options.alphas, options.fold_alphas, options.repeats)
     bare = min(row["seconds"] for row in rows if row["what"].startswith("scipy"))
     device = jax.devices()[0].device_kind

@@ -17,7 +17,6 @@ import argparse
 import json
 import subprocess
 import tempfile
-import time
 import venv
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
-from record import keep
+from record import arguments, keep, timed
 
 from theorylab.rmt import MarchenkoPastur, SilversteinLaw, effective_regularization, slq_trace
 
@@ -55,7 +54,7 @@ def measure(name, run, repeats):
         seconds[name] = f"{type(error).__name__}: {error}"
 
 
-for atoms in (20, 500):
+for atoms in data["atoms"]:
     t, points = data[f"t{atoms}"], data[f"points{atoms}"]
     w = np.full(atoms, 1 / atoms)
     laws = {"DeformedMarchenkoPastur": (DeformedMarchenkoPastur(t, w, gamma), 1),
@@ -74,24 +73,19 @@ print(json.dumps({"seconds": seconds, "found": found}))
 """
 
 PACKAGES = ("freealg", "scikit-rmt", "imate")
-GAMMA, ATOMS, POINTS = 0.5, (20, 500), 1000
-SLQ = {"dim": 3000, "probes": 20, "steps": 50}
+GAMMA = 0.5
+SLQ = {"probes": 20, "steps": 50}
 
 
 def best_of(function, repeats: int = 7) -> float:  # type: ignore[no-untyped-def]
     if repeats > 1:
         jax.block_until_ready(function())
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(function())
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return min(timed(function)[0] for _ in range(repeats))
 
 
 def log_determinant(matrix: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     return slq_trace(
-        lambda v: matrix @ v, SLQ["dim"], jnp.log, key, probes=SLQ["probes"], steps=SLQ["steps"]
+        lambda v: matrix @ v, len(matrix), jnp.log, key, probes=SLQ["probes"], steps=SLQ["steps"]
     )
 
 
@@ -162,22 +156,26 @@ def main() -> None:
         type=Path,
         help="folder of the peers' virtual environment, made if it is not there",
     )
-    arguments = parser.parse_args()
+    parser.add_argument("--atoms", type=int, nargs=2, default=[20, 500], help="of two spectra")
+    parser.add_argument("--points", type=int, default=1000, help="at which densities are taken")
+    parser.add_argument("--modes", type=int, default=2_000_000, help="of the power law for kappa")
+    parser.add_argument("--dim", type=int, default=3000, help="of the matrix for the log det")
+    options = arguments(parser, smoke={"atoms": [3, 5], "points": 100, "modes": 1000, "dim": 60})
+    count, largest, dim = options.points, options.atoms[-1], options.dim
     seconds: dict[str, float | str] = {}  # of 1,000 points
     errors: dict[str, float] = {}
     exact: dict[int, np.ndarray] = {}
-    arrays: dict[str, Any] = {"gamma": GAMMA}
-    for atoms in ATOMS:
+    arrays: dict[str, Any] = {"gamma": GAMMA, "atoms": options.atoms}
+    for atoms in options.atoms:
         t = np.exp(0.7 * np.random.default_rng(0).standard_normal(atoms))
         law = SilversteinLaw(t, None, GAMMA)
-        x = np.linspace(0.01, 1.05 * law.edges().max(), POINTS)
-        points = x[25::50][:20]
+        x = np.linspace(0.01, 1.05 * law.edges().max(), count)
+        points = x[count // 40 :: count // 20][:20]
         exact[atoms] = np.array([exact_density(t, GAMMA, v) for v in points])
         arrays |= {f"t{atoms}": t, f"points{atoms}": points}
         sweeps = int(law.solve(x).steps)
-        start = time.perf_counter()
-        law.density(x)
-        seconds[f"theorylab SilversteinLaw, compiling, {atoms} atoms"] = time.perf_counter() - start
+        first, _, _ = timed(partial(law.density, x))
+        seconds[f"theorylab SilversteinLaw, compiling, {atoms} atoms"] = first
         for name, run, repeats in (
             (f"theorylab SilversteinLaw, {atoms} atoms", law.density, 7),
             (
@@ -188,13 +186,13 @@ def main() -> None:
         ):
             seconds[name] = best_of(partial(run, x), repeats)
             errors[name] = float(np.max(np.abs(np.asarray(run(points)) - exact[atoms])))
-    white = np.linspace(0.05, 3.0, POINTS)
+    white = np.linspace(0.05, 3.0, count)
     seconds["theorylab, white law"] = best_of(lambda: MarchenkoPastur(GAMMA).density(white))
-    spectrum = np.arange(1, 2_000_001.0) ** -1.5
-    seconds["theorylab, kappa, 2e6 modes"] = best_of(
+    spectrum = np.arange(1, options.modes + 1.0) ** -1.5
+    seconds[f"theorylab, kappa, {options.modes:.0e} modes".replace("e+0", "e")] = best_of(
         lambda: effective_regularization(spectrum, 1000, 0.0), 3
     )
-    matrix = operator(SLQ["dim"])
+    matrix = operator(dim)
     slq = {"exact": float(np.linalg.slogdet(matrix)[1])}
     with jax.enable_x64(True):
         on_device, log_det, key = jnp.asarray(matrix), jax.jit(log_determinant), jax.random.key(0)
@@ -203,15 +201,15 @@ def main() -> None:
             float(v) for v in log_det(on_device, key)
         )
     peers: dict[str, Any] = {"versions": "not measured"}
-    if arguments.peers:
+    if options.peers:
         peers = ask_peers(
-            arguments.peers, **arrays, matrix=matrix, probes=SLQ["probes"], steps=SLQ["steps"]
+            options.peers, **arrays, matrix=matrix, probes=SLQ["probes"], steps=SLQ["steps"]
         )
         slq["imate"] = peers["found"].pop("imate, log det by SLQ", None)
         for name, value in peers["seconds"].items():
             general = "atoms" in name and not isinstance(value, str)
             # A point costs as much as the next one, so 20 of the 1,000 are timed.
-            seconds[name] = value * POINTS / 20 if general else value
+            seconds[name] = value * count / 20 if general else value
             if general:
                 errors[name] = float(
                     np.max(np.abs(np.array(peers["found"][name]) - exact[int(name.split()[-2])]))
@@ -222,19 +220,17 @@ def main() -> None:
         "seconds": seconds,
         "extrapolated": "freealg on a spectrum: 20 points timed, x 50",
         "max_error_20_points": errors,
-        "slq": slq | SLQ,
+        "slq": slq | SLQ | {"dim": dim},
         "sweeps": sweeps,
         "needed_flops": {
-            "density": sweeps * POINTS * ATOMS[-1] * 27,
-            "slq": SLQ["probes"]
-            * SLQ["steps"]
-            * (2 * SLQ["dim"] ** 2 + 4 * SLQ["steps"] * SLQ["dim"]),
+            "density": sweeps * count * largest * 27,
+            "slq": SLQ["probes"] * SLQ["steps"] * (2 * dim**2 + 4 * SLQ["steps"] * dim),
         },
-        "needed_bytes": {"slq": SLQ["probes"] * SLQ["steps"] * 8 * SLQ["dim"] ** 2},
+        "needed_bytes": {"slq": SLQ["probes"] * SLQ["steps"] * 8 * dim**2},
         "peers": peers["versions"],
     }
     print(
-        f"Densities on {POINTS} points (freealg: 20 points x {POINTS // 20}); errors at 20 "
+        f"Densities on {count} points (freealg: 20 points x {count // 20}); errors at 20 "
         f"points, against 50 digits.\n"
     )
     print("| what | seconds | / theorylab | largest error |\n|---|---|---|---|")
@@ -245,7 +241,7 @@ def main() -> None:
             ours = seconds[f"theorylab SilversteinLaw, {name.split()[-2]} atoms"]
             print(f"| {name} | {value:.4g} | {value / ours:.1f} | {errors[name]:.1e} |")
     print(f"\nlog det: {slq}\n{sweeps} sweeps, flops needed: {result['needed_flops']}")
-    keep("rmt", vars(arguments), "scipy", **result)
+    keep("rmt", vars(options), "scipy", **result)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@ The same weights and samples for both: an MLP, a small CNN and a small ResNet. B
 peak memory of IBP, CROWN and alpha-CROWN, training steps per second of IBP and CROWN-IBP, and the
 largest difference of the bounds. auto_LiRPA (BSD) runs in an interpreter of its own, given as
 `--peer PYTHON` with `--peer-path FOLDER` where its source lies; without one its rows say "not
-measured". Each (network, method) is a fresh process, so that peak memory is its own; compile time
-stands apart; the best of several repeats counts, by wall clock and by processor time. Writes
-benchmarks/results/robustness-<device>.json.
+measured". Each (network, method) is a fresh process. Compile time stands apart; the best of several
+repeats counts, by wall clock and by processor time. Memory is what repeated calls hold at their
+peak beyond what the process holds before them; that of the first call, with compilers, stands
+apart. On a machine that others use, `taskset -c 0` gives both sides one core, on which processor
+time does not count threads that wait. Writes benchmarks/results/robustness-<device>.json.
 """
 
 import argparse

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from record import keep
+from record import arguments, keep
 
 from theorylab.nets import CNN, cross_entropy, functional
 from theorylab.shift import (
@@ -183,13 +183,15 @@ def torch_loop(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--torch", help="python of an environment with PyTorch")
+    parser.add_argument(
+        "--peer-python", "--torch", dest="torch", help="python of an environment with PyTorch"
+    )
     parser.add_argument("--sets", type=int, default=12)
     parser.add_argument("--m", type=int, default=600)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
+    options = arguments(parser, smoke={"sets": 2, "m": 20, "steps": 3, "batch": 10, "repeats": 1})
     rows = measure(options)
     print(
         "| what | sets a minute, wall | by CPU time | compile s | CPU of the plain loop / its own |"

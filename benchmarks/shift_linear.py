@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from record import keep
+from record import arguments, fastest, keep
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
@@ -23,19 +23,6 @@ from sklearn.linear_model import LogisticRegression
 from theorylab.shift import NuisanceModel, draw_training_set, fit_logistic
 
 LAM, ETA, D_S = 1e-5, 0.1, 50
-
-
-def timed(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, tuple[float, float]]:
-    """Best (wall, CPU) seconds of each call, the calls interleaved: other work on the machine only
-    ever adds."""
-    best: dict[str, tuple[float, float]] = dict.fromkeys(calls, (np.inf, np.inf))
-    for _ in range(repeats):
-        for name, call in calls.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            jax.block_until_ready(call())
-            found = time.perf_counter() - wall, time.process_time() - cpu
-            best[name] = (min(best[name][0], found[0]), min(best[name][1], found[1]))
-    return best
 
 
 def explicit(n: int, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +84,7 @@ def measure(n: int, ks: list[int], explicit_to: int, repeats: int) -> list[dict[
         if k <= explicit_to:
             calls["numpy"] = lambda k=k: numpy_newton(*explicit(n, k, 0))
             calls["sklearn"] = lambda k=k: sklearn_fit(*explicit(n, k, 0))
-        found = timed(calls, repeats)
+        found = fastest(calls, repeats)
         sample = draw_training_set(jax.random.key(0), model, n, ETA)
         steps = int(fit_logistic(sample.x, sample.noisy, [LAM], tol=1e-7).iterations[0])
         newton = steps * (n**3 / 3 + 8 * n**2)
@@ -134,7 +121,7 @@ def main() -> None:
         "--explicit-to", type=int, default=50_000, help="largest k whose features are drawn"
     )
     parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
+    options = arguments(parser, smoke={"n": 30, "ks": [100], "repeats": 1})
     rows = measure(options.n, options.ks, options.explicit_to, options.repeats)
     device = jax.devices()[0].device_kind
     print(f"n = {options.n}, λ = {LAM:g}, draw + fit, seconds wall (CPU), on {device}\n")

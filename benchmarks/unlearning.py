@@ -1,5 +1,5 @@
 """Importances of ResNet-9, a whole SSD grid and a sweep over identified shares:
-`python benchmarks/unlearning.py --torch /tmp/torch/bin/python`.
+`python benchmarks/unlearning.py --peer-python PYTHON`.
 
 Prints a Markdown table and writes benchmarks/results/unlearning-<device>.json. The peer is PyTorch
 in the way of the official SSD code: a backward pass a batch, which for single samples means one a
@@ -7,6 +7,25 @@ sample. Both sides take turns on the same cores, minima of several runs are take
 time stands beside wall time: other work on the machine only ever adds. Compilation is reported
 apart. The sweep has no peer but ourselves: one compiled program for all shares, against programs
 whose shapes depend on how many samples are left, which is what dropping the samples comes to.
+
+On a machine that others use, run it under `taskset -c 1` and read the CPU seconds: with two threads
+PyTorch's wait for each other, and the ratio says how busy the machine is (it was 25).
+
+How far ahead importances of single samples can be follows from arithmetic. Both sides need the same
+products, a pass forward and back (`needs`), and neither beats a large product of matrices
+(`matmul`). On one thread of a busy machine (benchmarks/results/unlearning-cpu.json), a CPU second:
+
+- width 16: 0.022 GFLOP a sample, so 4,160 samples at the rate of a product. PyTorch's loop makes
+  290, 8 % of its limit: products this small are overhead. Ours makes 1,020, 25 %: 3.5 times as
+  many. Importances of batch means, which form no gradient of a single sample, make 1,740: with the
+  products of single samples for nothing the ratio would be 6.
+- width 64: 1.58 GFLOP a sample, so 51. PyTorch's loop makes 33, 59 % of its limit: one large
+  picture fills a core, and the 9 MB of a gradient are little beside that. No way of computing the
+  same products could be more than 1.5 to 1.7 times as fast; ours makes 27, 52 %, and loses.
+
+With two threads, on a machine less busy, the ratios were 5.2 and 2.0 (CPU) and 3.8 and 3.1 (wall):
+a loop over single samples has little for a second thread. Neither another order of the factors of a
+weight's gradient nor one sample at a time helps; chunks of 8 to 32 samples are alike.
 """
 
 import argparse
@@ -20,10 +39,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from record import keep
+from record import arguments, keep
 
 from theorylab import unlearning as u
-from theorylab.nets import MLP
+from theorylab.nets import MLP, cross_entropy
 from theorylab.nets.resnet9 import ResNet9
 
 KEY = jax.random.key(0)
@@ -32,7 +51,7 @@ SIZES = (
     ("ResNet-9, width 16, 16 x 16", 16, 16, 256),
     ("ResNet-9, width 64, 32 x 32", 64, 32, 64),
 )
-BATCH, TESTS, PAIRS, CHUNK = 64, 64, 50, 32
+BATCH, TESTS, PAIRS, CHUNK, SQUARE = 64, 64, 50, 32, 2048
 GAMMAS = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -57,17 +76,44 @@ def resnet(width: int, side: int, samples: int) -> tuple[u.Network, u.Model, u.T
     return net, net.init(KEY), data
 
 
+def matmul(repeats: int) -> dict[str, float]:
+    """GFLOP a second and a CPU second of a large product: what this machine does at most, now."""
+    a = jnp.asarray(np.random.default_rng(0).normal(size=(SQUARE, SQUARE)).astype(np.float32))
+    product = jax.jit(jnp.matmul)
+    times = timed(lambda: product(a, a), repeats)
+    return {k: 2e-9 * SQUARE**3 / times[k] for k in ("wall", "cpu")}
+
+
+def needs(net: u.Network, model: u.Model, data: u.TrainingSet) -> dict[str, float]:
+    """What one sample takes, on either side: GFLOP of a pass forward and back by XLA's count, and
+    the gradient's size in MB, which a backward pass a sample moves several times and a chunk of
+    samples once."""
+    x, y = data.x[:1], data.y[:1]
+
+    def loss(params: Any) -> jax.Array:
+        return cross_entropy(net.evaluate(params, model.state, x), y).sum()
+
+    counted: Any = jax.jit(jax.grad(loss)).lower(model.params).cost_analysis()
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(model.params))
+    return {"gflop": counted["flops"] / 1e9, "gradient_mb": size / 1e6}
+
+
 def importances(width: int, side: int, samples: int, repeats: int) -> dict[str, Any]:
     net, model, data = resnet(width, side, samples)
     every = np.ones(samples, bool)
 
-    def take(**options: Any) -> Callable[[], Any]:
-        return lambda: u.gradient_importance(net, model, data, every, chunk=CHUNK, **options)
+    def take(batch_size: int, structured: bool = True) -> Callable[[], Any]:
+        options = u.ImportanceOptions(chunk=CHUNK, structured=structured)
+        return lambda: u.gradient_importance(
+            net, model, data, every, batch_size=batch_size, options=options
+        )
 
     return {
-        "single samples": timed(take(batch_size=1), repeats),
-        "single samples, vmap(grad)": timed(take(batch_size=1, structured=False), repeats),
-        "batch means": timed(take(batch_size=BATCH), repeats),
+        "needs": needs(net, model, data),
+        "matmul": matmul(repeats),
+        "single samples": timed(take(1), repeats),
+        "single samples, vmap(grad)": timed(take(1, structured=False), repeats),
+        "batch means": timed(take(BATCH), repeats),
         "grid": timed(ssd_grid(net, model, data), repeats),
     }
 
@@ -101,19 +147,18 @@ def peer(python: str, width: int, side: int, samples: int, repeats: int) -> dict
         "samples": samples,
         "batch": BATCH,
         "tests": TESTS,
+        "square": SQUARE,
         "repeats": repeats,
         "pairs": PAIRS,
     }
-    arguments = [part for name, v in options.items() for part in (f"--{name}", str(v))]
+    given = [part for name, v in options.items() for part in (f"--{name}", str(v))]
     script = Path(__file__).with_name("unlearning_torch.py")
-    out = subprocess.run(
-        [python, str(script), *arguments], check=True, capture_output=True, text=True
-    )
+    out = subprocess.run([python, str(script), *given], check=True, capture_output=True, text=True)
     return json.loads(out.stdout.splitlines()[-1])
 
 
-def sweep(repeats: int) -> dict[str, Any]:
-    """Fine-tuning of an MLP at five shares, six seeds each: 30 runs of 500 steps."""
+def sweep(steps: int, repeats: int) -> dict[str, Any]:
+    """Fine-tuning of an MLP at five shares, six seeds each: 30 runs."""
     rng = np.random.default_rng(0)
     x = rng.uniform(size=(1300, 8, 8)).astype(np.float32)
     data = u.manipulate(x, rng.integers(0, 10, 1300), u.BackdoorPatch(2, 1.0), 28, key=KEY)
@@ -121,7 +166,7 @@ def sweep(repeats: int) -> dict[str, Any]:
     models = jax.vmap(net.init)(jax.random.split(KEY, 6))
     forgets = jnp.stack([u.identified_subset(data.manipulated, g, key=KEY) for g in GAMMAS])
     keys = jax.random.split(KEY, (6, len(GAMMAS)))
-    budget = u.Budget(500)
+    budget = u.Budget(steps)
 
     def run(model: u.Model, forget: jax.Array, key: jax.Array) -> u.Model:
         return u.fine_tune(net, data, model, forget, budget, key=key)
@@ -161,32 +206,54 @@ def sweep(repeats: int) -> dict[str, Any]:
     return {"one program": one, "a program a share, runs one by one": each}
 
 
-def row(name: str, what: str, ours: float, theirs: float, unit: float) -> str:
-    return f"| {name} | {what} | {unit / ours:.4g} | {unit / theirs:.4g} | {theirs / ours:.2f} |"
+def rows(name: str, samples: int, ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """A row a kind of importance and one of the grid; the share of what the product of matrices of
+    the same process reaches in a CPU second stands in brackets."""
+    lines = []
+    for what in ("single samples", "batch means", "grid"):
+        unit = PAIRS if what == "grid" else samples
+        cells = []
+        for side in (ours, theirs):
+            reached = samples * ours["needs"]["gflop"] / side[what]["cpu"] / side["matmul"]["cpu"]
+            share = "" if what == "grid" else f" ({reached:.0%})"
+            cells += [f"{unit / side[what]['wall']:.4g}", f"{unit / side[what]['cpu']:.4g}{share}"]
+        ratios = [f"{theirs[what][k] / ours[what][k]:.2f}" for k in ("wall", "cpu")]
+        lines.append(" | ".join(["", name, what, *cells, *ratios, ""]).strip())
+    most = ours["matmul"]["cpu"] / ours["needs"]["gflop"]
+    naive = ours["single samples, vmap(grad)"]["cpu"] / ours["single samples"]["cpu"]
+    allowed = most * theirs["single samples"]["cpu"] / samples
+    return [
+        *lines,
+        f"{name}: {ours['needs']['gflop']:.3g} GFLOP a sample, so at most {most:.4g} a CPU second "
+        f"at the rate of a matrix product ({ours['matmul']['cpu']:.3g} GFLOP), {allowed:.2g} times "
+        f"the peer's loop; structured over vmap(grad): {naive:.2f}",
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--torch", default="/tmp/torch/bin/python", help="Python that has PyTorch")
+    parser.add_argument("--peer-python", "--torch", dest="torch", help="Python that has PyTorch")
     parser.add_argument("--repeats", type=int, default=5)
-    a = parser.parse_args()
+    parser.add_argument("--widths", nargs="*", type=int, default=[size[1] for size in SIZES])
+    parser.add_argument("--steps", type=int, default=500, help="of every fine-tuning of the sweep")
+    a = arguments(parser, smoke={"widths": [], "repeats": 1, "steps": 3})
     found: dict[str, Any] = {}
-    lines = ["| what | semantics | ours, per s | PyTorch, per s | ratio |", "|---|---|---|---|---|"]
-    for name, width, side, samples in SIZES:
+    lines = [
+        "| network | what | ours, per s | ours, per CPU s | PyTorch, per s | PyTorch, per CPU s | "
+        "ratio of wall | ratio of CPU |",
+        "|---" * 8 + "|",
+    ]
+    for name, width, side, samples in [s for s in SIZES if s[1] in a.widths]:
         mine = importances(width, side, samples, a.repeats)
-        theirs = peer(a.torch, width, side, samples, a.repeats)
-        found[name] = {"samples": samples, "ours": mine, "torch": theirs}
-        for what in ("single samples", "batch means", "grid"):
-            unit = PAIRS if what == "grid" else samples
-            lines.append(row(name, what, mine[what]["wall"], theirs[what]["wall"], unit))
-        naive = mine["single samples, vmap(grad)"]["wall"]
-        ratio = naive / mine["single samples"]["wall"]
-        lines.append(f"| {name} | structured over vmap(grad) | | | {ratio:.2f} |")
-    found["sweep"] = sweep(a.repeats)
+        found[name] = {"samples": samples, "ours": mine, "torch": "not measured"}
+        if a.torch:
+            found[name]["torch"] = peer(a.torch, width, side, samples, a.repeats)
+            lines += rows(name, samples, mine, found[name]["torch"])
+    found["sweep"] = sweep(a.steps, a.repeats)
     for name, times in found["sweep"].items():
         lines.append(
-            f"| 30 fine-tunings, {name} | {times['wall']:.2f} s, compilation "
-            f"{times['compilation']:.1f} s | | | |"
+            f"30 fine-tunings, {name}: {times['wall']:.2f} s, compilation "
+            f"{times['compilation']:.1f} s"
         )
     print("\n".join(lines))
     options = vars(a) | {"batch": BATCH, "tests": TESTS, "pairs": PAIRS, "chunk": CHUNK}

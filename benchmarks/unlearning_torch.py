@@ -85,7 +85,7 @@ def timed(call, repeats):
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("width", "side", "samples", "batch", "tests", "repeats", "pairs"):
+    for name in ("width", "side", "samples", "batch", "tests", "repeats", "pairs", "square"):
         parser.add_argument(f"--{name}", type=int, required=True)
     a = parser.parse_args()
     torch.manual_seed(0)
@@ -93,8 +93,11 @@ def main():
     x, y = torch.randn(a.samples, 3, a.side, a.side), torch.arange(a.samples) % 10
     tests = torch.randn(a.tests, 3, a.side, a.side)
     pairs = [(10.0 ** (i % 7 - 1), 10.0 ** (i % 5 - 2)) for i in range(a.pairs)]
+    square = torch.randn(a.square, a.square)
+    product = timed(lambda: square @ square, a.repeats)
     important, rest = (importances(model, x[:8], y[:8], 8) for _ in range(2))
     found = {
+        "matmul": {k: 2e-9 * a.square**3 / product[k] for k in ("wall", "cpu")},
         "single samples": timed(lambda: importances(model, x, y, 1), a.repeats),
         "batch means": timed(lambda: importances(model, x, y, a.batch), a.repeats),
         "grid": timed(lambda: grid(model, important, rest, pairs, tests), a.repeats),

@@ -41,6 +41,7 @@ COVERED = (
     "theorylab.ridge",
     "theorylab.rmt",
     "theorylab.robustness.attacks",
+    "theorylab.robustness.ensembles",
     "theorylab.safety",
     "theorylab.shift",
 )
@@ -68,6 +69,7 @@ THEORY = (
     "theorylab.ridge",
     "theorylab.rmt",
     "theorylab.robustness.attacks",
+    "theorylab.robustness.ensembles",
     "theorylab.safety",
     "theorylab.shift",
 )

@@ -13,7 +13,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TOO_COMPLEX = frozenset(
     {
-        "benchmarks/robustness_workers.py:_peer",
         "theorylab/federated/fit.py:federated_fit",
         "theorylab/lab/syntax.py:bindings",
         "theorylab/matching/bandits.py:simulate",
@@ -22,7 +21,6 @@ TOO_COMPLEX = frozenset(
         "theorylab/ntk/empirical.py:empirical_ntk",
         "theorylab/ntk/sites.py:find_blocks",
         "theorylab/ntk/tiles.py:fill",
-        "theorylab/papers/certified_training/tables.py:lines_table",
         "theorylab/shift/logistic.py:newton_path",
     }
 )
@@ -55,12 +53,9 @@ TOO_MANY_ARGUMENTS = frozenset(
         "theorylab/nets/runner.py:prepare",
         "theorylab/nets/transformer.py:__init__",
         "theorylab/ntk/empirical.py:empirical_ntk",
-        "theorylab/papers/certified_training/images.py:train",
-        "theorylab/papers/certified_training/synthetic.py:grid",
         "theorylab/papers/collective_action/learning.py:curve",
         "theorylab/papers/collective_action/learning.py:dominoes",
         "theorylab/papers/collective_action/learning.py:reliance",
-        "theorylab/papers/corrective_unlearning/sweep.py:sweep",
         "theorylab/papers/matching_markets/learning.py:ucb",
         "theorylab/papers/more_than_a_toy/networks.py:kernel",
         "theorylab/papers/more_than_a_toy/synthetic.py:gcv",
@@ -69,28 +64,12 @@ TOO_MANY_ARGUMENTS = frozenset(
         "theorylab/papers/tct/convex.py:convex",
         "theorylab/papers/wrong_line/images.py:pairs",
         "theorylab/ridge/estimators.py:__init__",
-        "theorylab/robustness/attack_ensemble.py:_apgd_start",
-        "theorylab/robustness/attack_ensemble.py:_apgd_step",
-        "theorylab/robustness/attack_ensemble.py:attack_ensemble",
         "theorylab/robustness/attacks.py:_step",
         "theorylab/robustness/attacks.py:fgsm",
         "theorylab/robustness/attacks.py:pgd",
-        "theorylab/robustness/certify.py:certified_margins",
-        "theorylab/robustness/certify.py:output_bounds",
-        "theorylab/robustness/evaluation.py:_errors",
-        "theorylab/robustness/evaluation.py:errors_of_many",
-        "theorylab/robustness/square.py:propose",
-        "theorylab/robustness/training.py:_measure",
-        "theorylab/robustness/training.py:train_robust",
-        "theorylab/robustness/training.py:train_robust_many",
         "theorylab/shift/projection.py:projection_norms",
         "theorylab/shift/sweep.py:_grid",
         "theorylab/shift/sweep.py:sweep",
-        "theorylab/unlearning/importance.py:gradient_importance",
-        "theorylab/unlearning/potion.py:_search",
-        "theorylab/unlearning/scrub.py:scrub",
-        "theorylab/unlearning/training.py:_advance",
-        "theorylab/unlearning/training.py:train",
     }
 )
 

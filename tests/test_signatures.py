@@ -68,8 +68,6 @@ EXCEPTIONS = {
     "rmt.kappa_curve(key)",
     "rmt.lanczos_quadrature(key)",
     "rmt.slq_trace(key)",
-    "robustness.Recipe(penalty)",  # constants of FAST-IBP, neither of a solver nor of a ridge
-    "robustness.Recipe(tolerance)",
     "shift.LogisticFit(iterations)",
     "shift.PseudoTraining.many(key)",
     "shift.Sweep(iterations)",

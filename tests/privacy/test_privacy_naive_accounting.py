@@ -1,5 +1,7 @@
 """The attack that shows naive accounting wrong, and the accounting that it does not."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from divergences import renyi_of_mixtures
@@ -68,3 +70,56 @@ def test_data_sets_that_differ_in_two_records_are_refused():
     other[:2] = 0.5
     with pytest.raises(InputError, match="differs from first in 2 records"):
         na.attack_noisy_mean(lambda x: x, rows, other, noise_std=1.0)
+
+
+@pytest.mark.parametrize("centre", ["none", "covariance"])
+def test_public_labels_show_the_whole_movement_of_a_projection(centre):
+    """In one dimension of movement the attack with labels reaches what the full accounting pays."""
+    n = 60
+    first, second = na.turning_neighbours(n, along=34)
+
+    def project(rows):
+        return preprocessing.pca_project(rows, rank=1, centre=centre)
+
+    signs = na.aligned_signs(project, first, second)
+    attack = na.attack_noisy_mean(project, first, second, noise_std=STD, signs=signs)
+    plain = na.attack_noisy_mean(project, first, second, noise_std=STD)
+    gaps = [preprocessing.eigengaps(x, rank=1, centred=centre != "none") for x in (first, second)]
+    moved = sensitivity.pca_projection(n, eigengap=float(min(gaps)), centre=centre).total
+    assert plain.exact_rho <= attack.exact_rho <= attack.claimed_rho * (1 + moved / 2) ** 2
+
+
+def test_labels_are_aligned_by_brute_force_over_all_labels():
+    rng = np.random.default_rng(5)
+    first = rng.uniform(-1, 1, (7, 1))
+    second = first.copy()
+    second[3] = -1.0
+
+    def scale(rows):
+        return preprocessing.standardise(rows[:, 0])[:, None] / 9
+
+    signs = na.aligned_signs(scale, first, second)
+    best = max(
+        na.attack_noisy_mean(scale, first, second, noise_std=1.0, signs=np.array(s)).exact_rho
+        for s in product([-1.0, 1.0], repeat=7)
+    )
+    found = na.attack_noisy_mean(scale, first, second, noise_std=1.0, signs=signs)
+    assert found.exact_rho == pytest.approx(best, rel=1e-12)
+
+
+@pytest.mark.parametrize("leaves", [2, 5])
+def test_stars_of_near_duplicates_refute_naive_accounting(leaves):
+    first, second = na.star_neighbours(40, leaves=leaves)
+
+    def drop(rows):
+        return preprocessing.drop_duplicates(rows, radius=0.2).records
+
+    zeros = 40 - 2 * leaves - 1  # the records that are left are copies of one another
+    assert (np.linalg.norm(drop(first) - drop(second), axis=1) > 0).sum() == 2 * leaves
+    assert (drop(first)[-zeros:] == 0).all()
+    signs = na.aligned_signs(drop, first, second)
+    attack = na.attack_noisy_mean(drop, first, second, noise_std=STD, signs=signs)
+    factor = attack.exact_rho / attack.claimed_rho
+    assert attack.refutes and factor == pytest.approx(leaves**2 * (1 - 0.2**2), rel=1e-9)
+    moved = sensitivity.deduplication_dropping(40, duplicates=leaves)
+    assert factor <= (1 + moved.total / 2) ** 2

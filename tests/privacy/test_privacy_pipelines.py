@@ -74,3 +74,18 @@ def test_a_key_that_was_used_is_refused():
 def test_records_outside_the_ball_are_refused():
     with pytest.raises(InputError, match="norms of at most 1"):
         pipelines.private_directions(2 * ROWS, rank=1, rho=1.0, key=jax.random.key(705))
+
+
+def test_long_gradients_are_clipped_one_record_at_a_time():
+    w, clip = np.zeros(3), 0.2
+    for _ in range(COMMON["steps"]):
+        gradients = (SIGNS / (1 + np.exp(SIGNS * (ROWS @ w))))[:, None] * ROWS
+        length = np.linalg.norm(gradients, axis=1, keepdims=True)
+        w = w + COMMON["step_size"] * (gradients * np.minimum(1, clip / length)).mean(0)
+        w *= min(1, COMMON["radius"] / np.linalg.norm(w))
+    found = pipelines.private_logistic_regression(
+        ROWS, SIGNS, **COMMON, noise_std=0.0, key=jax.random.key(706), clip=clip
+    )
+    np.testing.assert_allclose(found, w, rtol=1e-5)
+    std = pipelines.gradient_noise_std(50, steps=8, rho=0.03, clip=clip)
+    assert std == pytest.approx(clip * pipelines.gradient_noise_std(50, steps=8, rho=0.03))

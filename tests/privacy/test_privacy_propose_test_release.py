@@ -118,3 +118,18 @@ def test_one_record_changes_the_missing_margin_by_one():
     rows[3] = np.nan
     assert ptr.missing_margin(rows, missing=5) == 2
     assert ptr.missing_margin(rows, missing=2) == 0
+
+
+def test_one_replacement_moves_the_centred_eigengap_margin_by_at_most_one():
+    largest = 0.0
+    for trial in range(400):
+        n = 40
+        rho = RNG.uniform(0.5, 0.98)
+        side = np.sqrt(1 - rho**2) * RNG.choice([-1, 1], n - 1)
+        others = np.stack([side, np.full(n - 1, -rho)], 1)
+        angle = np.pi / 3 if trial % 2 else RNG.uniform(0, 2 * np.pi)
+        turn = RNG.uniform(0, 2 * np.pi, 2) if trial % 3 else [np.pi / 6, np.pi / 6 + 2 * angle]
+        pair = [np.vstack([others, [[np.cos(t), np.sin(t)]]]) for t in turn]
+        margins = [ptr.eigengap_margin(x, rank=1, eigengap=1e-9, centred=True) for x in pair]
+        largest = max(largest, abs(margins[0] - margins[1]))
+    assert 0.3 < largest <= 1 + 1e-9

@@ -148,3 +148,16 @@ def test_logistic_gradients_move_no_faster_than_their_smoothness(radius):
     gap = np.linalg.norm(gradient(x) - gradient(z), axis=-1)
     ratio = gap / np.maximum(np.linalg.norm(x - z, axis=-1), 1e-12)
     assert ratio.max() <= smooth.logistic_smoothness(radius) * (1 + 1e-6)
+
+
+def test_one_pass_costs_most_when_the_last_records_move():
+    common = {"step_size": 0.5, "gradient_norm": 1.0, "smoothness": 2.0, "noise_std": 0.3}
+    mechanism = smooth.one_pass_descent(10, **common)
+    assert mechanism.renyi(3.0) == pytest.approx(3 * (2 / 0.3) ** 2 / 2)
+    first = smooth.one_pass_descent(10, **common, place=0)
+    assert first.renyi(3.0) == pytest.approx(mechanism.renyi(3.0) / 10)
+    moved = Sensitivity(10, 0.1, 0.25)
+    worst = mechanism.smooth(moved)(3.0) / 3
+    assert worst == pytest.approx(4 * (2 * 0.1**2 + 0.05**2) / (2 * 0.3**2))
+    everyone = mechanism.smooth(Sensitivity(10, 0.1, 1.0))(3.0) / 3
+    assert everyone == pytest.approx(4 * 10 * 0.1**2 / (2 * 0.3**2))

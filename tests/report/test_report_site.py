@@ -6,9 +6,10 @@ from html.parser import HTMLParser
 import pytest
 
 from theorylab.errors import InputError
-from theorylab.lab import Runner, Store, Table
+from theorylab.lab import Preset, Runner, Store, Table
 from theorylab.lab.replication import replicate
 from theorylab.lab.replication_file import record_of_replication, write_replication
+from theorylab.lab.reproduce import reproduce
 from theorylab.papers import Planned
 from theorylab.report import Sources, build
 from theorylab.report.overview import index_page
@@ -211,3 +212,17 @@ def test_what_is_not_installed_is_named_with_the_command_that_installs_it(monkey
     monkeypatch.setattr(site, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"zensical.*pip install 'theorylab\[docs\]'"):
         site.require_tools()
+
+
+def test_medium_is_shown_where_there_is_one_and_quick_elsewhere(toy_run, toy_paper, tmp_path):
+    values = dict(toy_paper.presets["quick"].values)
+    medium = Preset("medium", values | {"xs": [1, 2, 3, 4]}, omits="no four")
+    longer = replace(toy_paper, presets={**toy_paper.presets, "medium": medium})
+    reproduce(
+        longer, longer.preset("medium"), Runner(Store(tmp_path / "store")), tmp_path / "figures"
+    )
+    sources = Sources(tmp_path / "none", tmp_path / "figures")
+    page = paper_page(furnish(longer, "medium", 0, sources, tmp_path))
+    assert "The medium preset" in page and "no four" in page and "not computed" not in page
+    plain = furnish(toy_paper, "medium", 0, Sources(toy_run / "results"), tmp_path)
+    assert plain.preset.name == "quick" and "The quick preset" in paper_page(plain)

@@ -97,3 +97,24 @@ def perturbed(rng, x, threat, count):
     if clip is not None:
         points = np.clip(points, *clip)
     return points.reshape(count, *x.shape)
+
+
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def convolve(x, w, stride, padding=1):
+    pads = [(padding, padding)] * 2
+    return jax.lax.conv_general_dilated(x, w, (stride, stride), pads, dimension_numbers=DIMENSIONS)
+
+
+def strided(p, x, activation=jax.nn.relu):
+    """A stride, a sum that skips a layer, and a dense end, on images 16 x 16."""
+    x = activation(convolve(x, p["a"], 2) + p["u"])
+    x = activation(x + convolve(x, p["b"], 1) - p["v"])
+    return x.reshape(len(x), -1) @ p["c"]
+
+
+def strided_params(seed, dtype=float):
+    rng = np.random.default_rng(seed)
+    shapes = {"a": (3, 3, 1, 2), "b": (3, 3, 2, 2), "c": (128, 3), "u": (2,), "v": (2,)}
+    return {k: jnp.asarray(0.4 * rng.standard_normal(s), dtype) for k, s in shapes.items()}

@@ -1,5 +1,7 @@
 """Attacks stay in their set, find what a search finds, and never beat a certificate."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,7 +53,13 @@ def test_no_attack_leaves_its_set_or_beats_the_certificate(trained, threat):
     worst = {}
     for kind in KINDS:
         found = rb.attack_ensemble(
-            f, params, x, y, threat, key=jax.random.key(0), attacks=[kind], steps=20, queries=100
+            f,
+            params,
+            x,
+            y,
+            threat,
+            key=jax.random.key(0),
+            effort=rb.Effort(20, attacks=(kind,), queries=100),
         )
         away = np.asarray(found.x) - x
         length = np.abs(away).max() if threat.p == np.inf else np.linalg.norm(away, axis=1).max()
@@ -67,10 +75,11 @@ def test_no_attack_leaves_its_set_or_beats_the_certificate(trained, threat):
 @pytest.mark.long
 def test_the_ensemble_is_at_least_as_strong_as_each_of_its_attacks(trained):
     f, params, x, y = trained
-    options = {"key": jax.random.key(0), "steps": 20, "queries": 50}
-    whole = rb.attack_ensemble(f, params, x, y, BALLS[0], **options)
+    key, effort = jax.random.key(0), rb.Effort(20, queries=50)
+    whole = rb.attack_ensemble(f, params, x, y, BALLS[0], key=key, effort=effort)
     for kind in ("apgd-ce", "apgd-dlr"):
-        one = rb.attack_ensemble(f, params, x, y, BALLS[0], attacks=[kind], **options)
+        alone = dataclasses.replace(effort, attacks=(kind,))
+        one = rb.attack_ensemble(f, params, x, y, BALLS[0], key=key, effort=alone)
         assert float(whole.error) >= float(one.error)
     clean = np.asarray(f(params, x)).argmax(1) != y
     assert (np.asarray(whole.by) == -2).tolist() == clean.tolist()
@@ -90,8 +99,7 @@ def test_auto_pgd_finds_the_exact_minimum_of_a_linear_classifier():
             y,
             LpBall(eps, p),
             key=jax.random.key(0),
-            attacks=["apgd-targeted"],
-            steps=40,
+            effort=rb.Effort(40, attacks=("apgd-targeted",)),
         )
         for i in range(10):
             others = [t for t in range(3) if t != y[i]]
@@ -162,5 +170,5 @@ def test_the_ratio_loss_is_refused_for_two_classes():
             np.array([0, 1]),
             LpBall(0.1),
             key=jax.random.key(0),
-            attacks=["apgd-dlr"],
+            effort=rb.Effort(attacks=("apgd-dlr",)),
         )

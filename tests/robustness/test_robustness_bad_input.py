@@ -63,7 +63,6 @@ CERTIFY = {
     "x": X[:2],
     "threat": BALL,
     "method": "ibp",
-    "alpha_mode": None,
     "outward": False,
     "memory_gb": 1.0,
 }
@@ -83,11 +82,9 @@ TRAIN = {
     "data": (X, Y),
     "threat": BALL,
     "recipe": rb.Recipe("standard"),
-    "schedule": rb.Schedule(1, 4),
+    "schedule": rb.Schedule(1, 4, loop="device"),
     "key": jax.random.key(0),
-    "learning_rate": 0.1,
     "watch": None,
-    "loop": "device",
 }
 MANY = {
     "f": rb.dense_network,
@@ -96,19 +93,17 @@ MANY = {
     "threat": BALL,
     "recipe": rb.Recipe("standard"),
     "schedule": rb.Schedule(1, 4),
-    "keys": jax.random.split(jax.random.key(0), 1),
-    "eps": np.array([0.1]),
-    "learning_rates": np.array([0.1]),
+    "runs": rb.Runs(jax.random.split(jax.random.key(0), 1), np.array([0.1]), np.array([0.1])),
     "watch": None,
 }
 LINES = rb.LineUnion(0.1, np.eye(3)[:2])
 CALLS += [
     (
         rb.certified_margins,
-        {**CERTIFY, "y": Y[:2], "alpha_steps": 2},
+        {**CERTIFY, "y": Y[:2]},
     ),
     (rb.certified_error, {**CERTIFY, "y": Y[:2]}),
-    (rb.output_bounds, {**CERTIFY, "spec": SPEC, "alpha_steps": 2}),
+    (rb.output_bounds, {**CERTIFY, "spec": SPEC}),
     (rb.activation_bounds, CERTIFY),
     (
         rb.estimated_margins,
@@ -134,11 +129,7 @@ CALLS += [
             "y": Y,
             "threat": BALL,
             "key": jax.random.key(0),
-            "attacks": ["apgd-ce"],
-            "steps": 1,
-            "restarts": 1,
-            "queries": 1,
-            "targets": 1,
+            "effort": rb.Effort(1, attacks=("apgd-ce",)),
             "batch_size": 4,
         },
     ),
@@ -176,7 +167,9 @@ CALLS += [
         rb.OneNeuron,
         {"theta1": 1.0, "norm": 2.0, "a": 1.0, "b": -1.0, "gamma": 1.0, "sigma": 1.0, "eps": 0.5},
     ),
-    (rb.Recipe, {"kind": "sabr", "attack_steps": 3, "box_share": 0.5, "tolerance": 0.5}),
+    (rb.Recipe, {"kind": "sabr", "attack_steps": 3, "box_share": 0.5, "least_ratio": 0.5}),
+    (rb.Certifier, {"method": "crown", "alpha_mode": "zero", "alpha_steps": 2}),
+    (rb.Effort, {"steps": 2, "restarts": 1, "attacks": ("square",), "queries": 2, "targets": 1}),
     (rb.Schedule, {"epochs": 2, "batch_size": 3, "ramp": 1, "start": 0.1, "momentum": 0.5}),
 ]
 EXCUSED = {
@@ -189,6 +182,7 @@ EXCUSED = {
     "Estimate": "a record of results",
     "AttackResult": "a record of results",
     "Trained": "a record of results",
+    "Runs": "checked where it is used, against the data",
     "Watch": "checked where it is used, against the network",
 }
 BAD = [

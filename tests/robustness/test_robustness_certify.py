@@ -57,7 +57,7 @@ def test_the_worked_example_is_met_to_six_digits(threat, low, high, expected):
         got = rb.certified_margins(small.example, small.EXAMPLE, x, y, threat, method=method)
         assert float(got.lower[0, 0]) == pytest.approx(margin, abs=6e-7)
     zero = rb.certified_margins(
-        small.example, small.EXAMPLE, x, y, threat, method="coap", alpha_mode="zero"
+        small.example, small.EXAMPLE, x, y, threat, method=rb.Certifier("coap", "zero")
     )
     # with one hidden layer, zero slopes give IBP's value
     assert float(zero.lower[0, 0]) == pytest.approx(expected["ibp"], abs=6e-7)
@@ -108,7 +108,9 @@ def test_no_sampled_point_is_outside_the_bounds_of_any_method(name):
         points = np.stack([small.perturbed(rng, one, threat, 200) for one in x])
         out = np.asarray(f(params, points.reshape(-1, *shape))).reshape(2, 200, -1)
         for method in ("ibp", "crown-ibp", "coap") if name == "resnet" else METHODS:
-            found = rb.output_bounds(f, params, x, threat, method=method, alpha_steps=3)
+            found = rb.output_bounds(
+                f, params, x, threat, method=rb.Certifier(method, alpha_steps=3)
+            )
             assert (np.asarray(found.lower)[:, None] <= out + TOL).all(), (threat, method)
             assert (out - TOL <= np.asarray(found.upper)[:, None]).all(), (threat, method)
 

@@ -36,9 +36,7 @@ def networks():
             LpBall(0.3, 2),
             Recipe(kind),
             Schedule(60, 60, optimizer="sgd", momentum=0.9),
-            keys=keys[part],
-            eps=np.full(5, 0.3),
-            learning_rates=np.full(5, 0.05),
+            runs=rb.Runs(keys[part], np.full(5, 0.3), np.full(5, 0.05)),
         )
         for j in range(5):
             yield "trained", [(a["w"][j], a["b"][j]) for a in found.params]
@@ -131,3 +129,42 @@ def test_no_bound_is_violated_in_a_hundred_thousand_triples():
     print(counts)
     assert counts["triples"] >= 100_000
     assert counts["violations"] == counts["float32"] == counts["above exact"] == 0
+
+
+def test_no_bound_is_violated_where_neurons_share_rows():
+    """Convolutions with a stride and a skipped layer: 20 networks, 10 inputs, 4 methods, 3 balls,
+    against random points, and signed-gradient steps from the worst one."""
+    rng, counts = np.random.default_rng(1), {"triples": 0, "violations": 0}
+    spec = np.array([[1.0, -1.0, 0.0], [1.0, 0.0, -1.0]])
+    with jax.enable_x64(True):
+        slope = jax.jit(jax.grad(lambda x, p, row: (small.strided(p, x) @ row).sum()))
+        for seed in range(20):
+            params, x = small.strided_params(seed), rng.uniform(size=(10, 16, 16, 1))
+            for p in THREATS.values():
+                eps = float(rng.uniform(0.02, 0.1)) * {np.inf: 1, 2: 10, 1: 30}[p]
+                points = np.stack([small.perturbed(rng, one, LpBall(eps, p), 60) for one in x])
+                values = np.asarray(small.strided(params, points.reshape(-1, 16, 16, 1))) @ spec.T
+                values = values.reshape(10, 60, 2)
+                seen, at = values.min(1), values.argmin(1)
+                for c in range(2 if p != 1 else 0):
+                    here = points[np.arange(10), at[:, c]]
+                    for _ in range(20):
+                        g = np.asarray(slope(jnp.asarray(here), params, jnp.asarray(spec[c])))
+                        if p == np.inf:
+                            here = np.clip(here - eps / 5 * np.sign(g), x - eps, x + eps)
+                            continue
+                        size = np.linalg.norm(g.reshape(10, -1), axis=1).reshape(10, 1, 1, 1)
+                        away = here - eps / 5 * g / size - x
+                        size = np.linalg.norm(away.reshape(10, -1), axis=1).reshape(10, 1, 1, 1)
+                        here = x + away * np.minimum(1, eps / size)
+                    found = np.asarray(small.strided(params, jnp.asarray(here))) @ spec[c]
+                    seen[:, c] = np.minimum(seen[:, c], found)
+                for method in METHODS:
+                    threat = LpBall(jnp.asarray(eps), p)
+                    low = rb.output_bounds(
+                        small.strided, params, x, threat, spec=spec, method=method
+                    ).lower
+                    counts["triples"] += len(x)
+                    counts["violations"] += int((np.asarray(low) > seen + 1e-7).any(1).sum())
+    print(counts)
+    assert counts == {"triples": 2400, "violations": 0}

@@ -1,5 +1,7 @@
 """Training: the losses against their definitions, the schedules, and what a run must do."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +34,7 @@ def test_with_no_perturbation_every_loss_is_the_cross_entropy(setting):
     params, x, y = setting
     clean = optax.softmax_cross_entropy_with_integer_labels(rb.dense_network(params, x), y)
     for kind in KINDS:
-        recipe = Recipe(kind, penalty=0.0)
+        recipe = Recipe(kind, regulariser_weight=0.0)
         got = objective(recipe, batch(setting, LpBall(0.0, 2)))
         np.testing.assert_allclose(got, clean, atol=1e-5, err_msg=kind)
 
@@ -131,7 +133,7 @@ def test_the_ramp_of_eps_is_linear_or_smooth_and_ends_at_the_target():
 def test_adversarial_training_lowers_the_robust_error_that_standard_training_leaves(setting):
     x, y = rb.linear_signal(KEY, 60, 20, 2.0)
     params = rb.dense_params(KEY, (20, 32, 2))
-    threat, schedule = LpBall(1.0, 2), Schedule(60, 60, optimizer="sgd", momentum=0.9)
+    threat, schedule = LpBall(1.0, 2), Schedule(60, 60, 0.05, optimizer="sgd", momentum=0.9)
     error = {}
     for kind in ("standard", "adversarial", "coap"):
         found = rb.train_robust(
@@ -142,7 +144,6 @@ def test_adversarial_training_lowers_the_robust_error_that_standard_training_lea
             Recipe(kind),
             schedule,
             key=KEY,
-            learning_rate=0.05,
             watch=Watch((x, y), 60, certify="coap"),
         )
         error[kind] = found.robust[-1]
@@ -168,9 +169,7 @@ def test_a_run_among_many_is_the_run_alone():
         threat,
         Recipe("coap"),
         schedule,
-        keys=keys,
-        eps=eps,
-        learning_rates=rates,
+        runs=rb.Runs(keys, eps, rates),
     )
     for i in range(3):
         alone = rb.train_robust(
@@ -179,9 +178,8 @@ def test_a_run_among_many_is_the_run_alone():
             (x, y),
             LpBall(eps[i], 2),
             Recipe("coap"),
-            schedule,
+            dataclasses.replace(schedule, learning_rate=rates[i]),
             key=keys[i],
-            learning_rate=rates[i],
         )
         np.testing.assert_allclose(many.loss[i], alone.loss, rtol=1e-4)
         for a, b in zip(jax.tree.leaves(many.params), jax.tree.leaves(alone.params), strict=True):
@@ -198,9 +196,8 @@ def test_a_run_that_diverges_is_said_to():
             (x, y),
             LpBall(0.1),
             Recipe("trades"),
-            Schedule(20, 20, optimizer="sgd"),
+            Schedule(20, 20, 1e20, optimizer="sgd"),
             key=KEY,
-            learning_rate=1e20,
         )
 
 

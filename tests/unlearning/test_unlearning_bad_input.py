@@ -74,7 +74,8 @@ CALLS = [
     (u.retrain_without_deletion, COMMON),
     (u.exact_unlearn, TUNED | {"layers": 1}),
     (u.fine_tune, TUNED | {"layers": 1}),
-    (u.scrub, TUNED | {"weight": 0.1, "ascent_steps": 1, "temperature": 4.0, "ascend": "kl"}),
+    (u.ScrubOptions, {"ascent_steps": 1, "ascend": "kl", "temperature": 4.0}),
+    (u.scrub, TUNED | {"weight": 0.1, "options": u.ScrubOptions(1, "kl")}),
     (u.bad_teacher, TUNED | {"reduction": "mean"}),
     (
         u.train,
@@ -85,7 +86,12 @@ CALLS = [
             "budget": BUDGET,
             "key": KEY,
             "batches": descending(~DATA.manipulated, 2, 4, KEY),
+            "goal": u.Goal(),
         },
+    ),
+    (
+        u.ImportanceOptions,
+        {"of": "loss", "power": 2, "chunk": 2, "structured": True, "loop": "device"},
     ),
     (
         u.gradient_importance,
@@ -93,12 +99,9 @@ CALLS = [
         | {
             "mask": FORGET,
             "batch_size": 2,
-            "of": "loss",
-            "power": 2,
             "most": 4,
-            "chunk": 2,
             "key": KEY,
-            "structured": True,
+            "options": u.ImportanceOptions(chunk=2),
         },
     ),
     (
@@ -149,6 +152,7 @@ CALLS = [
 EXCUSED = {
     "Batches": "a record",
     "Exam": "a record",
+    "Goal": "a record",
     "Model": "a record",
     "NewtonStep": "a record",
     "Potion": "a record",

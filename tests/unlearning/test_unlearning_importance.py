@@ -31,7 +31,9 @@ def test_importances_of_a_linear_classifier_are_their_closed_form(linear, poison
         "w": np.mean([np.square(x[p].T @ r[p] / len(p)) for p in parts], 0),
         "b": np.mean([np.square(r[p].mean(0)) for p in parts], 0),
     }
-    found = u.gradient_importance(linear, model, poisoned, mask, batch_size=size, chunk=8)
+    found = u.gradient_importance(
+        linear, model, poisoned, mask, batch_size=size, options=u.ImportanceOptions(chunk=8)
+    )
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=2e-4, atol=1e-9)
 
@@ -41,7 +43,9 @@ def test_at_batch_size_one_both_semantics_agree_and_differ_beyond(linear, poison
     each, two, four = (
         u.gradient_importance(linear, model, poisoned, mask, batch_size=b)["w"] for b in (1, 2, 4)
     )
-    by_ones = u.gradient_importance(linear, model, poisoned, mask, batch_size=1, structured=False)
+    by_ones = u.gradient_importance(
+        linear, model, poisoned, mask, options=u.ImportanceOptions(structured=False)
+    )
     np.testing.assert_allclose(each, by_ones["w"], rtol=1e-4)
     # alpha does not carry over: the ratio of importances depends on the entry, and on the size
     assert float((each / two).max()) > 1.5 and float((each / four).max()) > 2.5
@@ -67,7 +71,11 @@ def test_structured_single_sample_gradients_are_those_of_vmap(small_resnet, larg
     mask = np.arange(24) % 4 > 0
     a, b = (
         u.gradient_importance(
-            small_resnet, model, large_images, mask, structured=s, power=power, chunk=8
+            small_resnet,
+            model,
+            large_images,
+            mask,
+            options=u.ImportanceOptions(structured=s, power=power, chunk=8),
         )
         for s in (True, False)
     )
@@ -84,7 +92,10 @@ def test_structured_gradients_hold_with_biases_and_without(bias, large_images):
     model, mask = net.init(KEY), np.ones(24, bool)
     model = u.Model(jax.tree.map(lambda a: a + 0.05, model.params), model.state)
     a, b = (
-        u.gradient_importance(net, model, large_images, mask, structured=s) for s in (True, False)
+        u.gradient_importance(
+            net, model, large_images, mask, options=u.ImportanceOptions(structured=s)
+        )
+        for s in (True, False)
     )
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-6 * float(y.max()))
@@ -97,9 +108,8 @@ def test_the_norm_of_the_outputs_needs_no_labels(linear, poisoned):
     flat, unit = np.asarray(x).reshape(30, -1), z / np.linalg.norm(z, axis=1, keepdims=True)
     parts = np.split(np.arange(30), 3)
     expected = np.mean([np.abs(flat[p].T @ unit[p] / 10) for p in parts], 0)
-    found = u.gradient_importance(
-        linear, model, poisoned, mask, batch_size=10, of="output_norm", power=1
-    )
+    options = u.ImportanceOptions("output_norm", power=1)
+    found = u.gradient_importance(linear, model, poisoned, mask, batch_size=10, options=options)
     np.testing.assert_allclose(found["w"], expected, rtol=1e-4)
 
 

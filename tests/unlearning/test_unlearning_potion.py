@@ -33,8 +33,11 @@ def test_the_weakest_threshold_that_neutralises_the_trigger_is_taken(mlp, poison
     forget = u.identified_subset(poisoned.manipulated, 0.5, key=KEY)
     search = u.TriggerSearch(stop=0.3)
     found = u.potion(mlp, trained, poisoned, forget, batch_size=8, search=search)
-    options = {"batch_size": 8, "of": "output_norm", "power": 1}
-    f, r = (u.gradient_importance(mlp, trained, poisoned, m, **options) for m in (forget, ~forget))
+    options = u.ImportanceOptions("output_norm", power=1)
+    f, r = (
+        u.gradient_importance(mlp, trained, poisoned, m, batch_size=8, options=options)
+        for m in (forget, ~forget)
+    )
     goal = 0.3 * float(u.deletion_agreement(mlp, trained, poisoned, forget))
     tries = 0
     for alpha in thresholds(f, r, forget.mean(), search):

@@ -92,7 +92,7 @@ def test_one_program_over_seeds_and_deletion_sets_gives_the_runs_one_by_one(mlp,
         "fine_tune": lambda f, k: u.fine_tune(mlp, poisoned, original, f, BUDGET, key=k),
         "retrain": lambda f, k: u.retrain_without_deletion(mlp, poisoned, f, BUDGET, key=k),
         "scrub": lambda f, k: u.scrub(
-            mlp, poisoned, original, f, BUDGET, weight=0.1, ascent_steps=7, key=k
+            mlp, poisoned, original, f, BUDGET, weight=0.1, options=u.ScrubOptions(7), key=k
         ),
         "bad_teacher": lambda f, k: u.bad_teacher(mlp, poisoned, original, f, BUDGET, key=k),
     }
@@ -177,8 +177,14 @@ def test_the_first_ascent_of_the_divergence_alone_does_not_move(linear, poisoned
     """Student and teacher agree at first, so the divergence has no gradient; the loss has one."""
     original = u.pretrain(linear, poisoned, BUDGET, key=KEY)
     forget = forget_of(poisoned)
-    options = {"weight": 1.0, "ascent_steps": 1, "key": KEY}
-    kl = u.scrub(linear, poisoned, original, forget, PLAIN, ascend="kl", **options)
+
+    def ascended(what):
+        options = u.ScrubOptions(1, ascend=what)
+        return u.scrub(
+            linear, poisoned, original, forget, PLAIN, weight=1.0, options=options, key=KEY
+        )
+
+    kl = ascended("kl")
     close(kl.params, original.params)
     x, y = poisoned.batch(jnp.flatnonzero(forget))
 
@@ -189,19 +195,17 @@ def test_the_first_ascent_of_the_divergence_alone_does_not_move(linear, poisoned
     uphill = jax.tree.map(
         lambda p, g: p + 0.1 * g, original.params, jax.grad(loss)(original.params)
     )
-    found = u.scrub(linear, poisoned, original, forget, PLAIN, ascend="loss", **options)
-    close(found.params, uphill)
+    close(ascended("loss").params, uphill)
 
 
 def test_without_ascent_and_divergence_scrub_fine_tunes(linear, poisoned):
     original = u.pretrain(linear, poisoned, BUDGET, key=KEY)
     forget = forget_of(poisoned)
     whole = u.Budget(1, int((~forget).sum()), 0.1, momentum=0.0, weight_decay=0.0)
-    options = {"key": KEY}
     scrubbed = u.scrub(
-        linear, poisoned, original, forget, whole, weight=0.0, ascent_steps=0, **options
+        linear, poisoned, original, forget, whole, weight=0.0, options=u.ScrubOptions(0), key=KEY
     )
-    tuned = u.fine_tune(linear, poisoned, original, forget, whole, **options)
+    tuned = u.fine_tune(linear, poisoned, original, forget, whole, key=KEY)
     close(scrubbed.params, tuned.params)  # the batch is the whole retain set, in two orders
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from theorylab.cli import data_commands
+from theorylab.cli.bench_command import bench
 from theorylab.cli.doctor import doctor
 from theorylab.cli.layout import help_when_bare, tell
 from theorylab.cli.redraw_command import redraw
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_commands.app, name="data")
+app.command()(bench)
 app.command()(doctor)
 app.command()(report)
 app.command()(redraw)

@@ -24,7 +24,12 @@ def report(
         ),
     ] = None,
     preset: Annotated[
-        str, typer.Option("--preset", help="Preset whose results are shown: smoke, quick or full.")
+        str,
+        typer.Option(
+            "--preset",
+            help="Preset whose results are shown: smoke, quick, medium (quick where a paper has "
+            "none) or full.",
+        ),
     ] = "quick",
     seed: Annotated[int, typer.Option("--seed", help="Base seed of the results shown.")] = 0,
     figures: Annotated[
@@ -49,12 +54,13 @@ def report(
     from theorylab import papers
     from theorylab.errors import InputError
     from theorylab.files import require_writable
-    from theorylab.lab import PRESETS
+    from theorylab.lab import MEDIUM, PRESETS
     from theorylab.lab.experiment import require_seed
     from theorylab.report import Sources, build, require_tools
 
-    if preset not in PRESETS:
-        raise InputError(f"unknown preset '{preset}'; choose one of: {', '.join(PRESETS)}")
+    known = (*PRESETS, MEDIUM)
+    if preset not in known:
+        raise InputError(f"unknown preset '{preset}'; choose one of: {', '.join(known)}")
     require_seed(seed)
     if store is not None and not store.is_dir():
         raise InputError(

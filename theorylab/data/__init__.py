@@ -8,6 +8,7 @@ in `theorylab.data.synthetic`; `corrupt(images, "gaussian_noise", 3, key)` makes
 import importlib
 from typing import Any
 
+from theorylab.data import reviews  # two further entries of the catalogue
 from theorylab.data.cache import Status, available, cache_dir, digest, status, verify
 from theorylab.data.catalogue import CATALOGUE, Entry
 from theorylab.data.dataset import Arrays, Dataset
@@ -33,6 +34,7 @@ __all__ = [
     "fetch",
     "load",
     "pretrained",
+    "reviews",
     "status",
     "synthetic",
     "verify",

@@ -28,23 +28,5 @@ PLANNED: Mapping[str, Planned] = MappingProxyType(
             "objectives and mismatched generalisation. Here on the abstract prompts of a "
             "synthetic grammar.",
         ),
-        "private_preprocessing": Planned(
-            "Provable Privacy with Non-Private Pre-Processing",
-            "Imputing, scaling or PCA on private data before a differentially private "
-            "algorithm couples the records, so the guarantee of the algorithm alone is wrong. "
-            "The paper bounds what it really is.",
-        ),
-        "semi_private": Planned(
-            "PILLAR: How to Make Semi-Private Learning More Effective",
-            "A little private labelled data and public unlabelled data: project the private "
-            "features on the principal components of the public ones, at no cost in privacy, "
-            "and private training gains accuracy.",
-        ),
-        "certified_ensembles": Planned(
-            "Certifying Ensembles: A General Certification Theory with S-Lipschitzness",
-            "When is an ensemble of robust classifiers more robust than each member, and when "
-            "less? A theory of Lipschitz continuity with respect to convex sets gives the "
-            "exact certificate.",
-        ),
     }
 )

@@ -207,7 +207,7 @@ def pca_project(records: Any, *, rank: int, centre: str = "none") -> Records:
     Raises:
         InputError: an argument out of range.
     """
-    rows, basis = _principal(records, rank, centre)
+    rows, basis = principal_directions(records, rank=rank, centre=centre)
     return rows @ basis @ np.swapaxes(basis, -1, -2)
 
 
@@ -228,7 +228,7 @@ def pca_reduce(records: Any, *, rank: int, centre: str = "none", key: jax.Array)
     Raises:
         InputError: an argument out of range, or a key that was used before.
     """
-    rows, basis = _principal(records, rank, centre)
+    rows, basis = principal_directions(records, rank=rank, centre=centre)
     with jax.enable_x64(True):
         turn = np.asarray(jax.random.orthogonal(spend(key), basis.shape[-1]))
     return rows @ basis @ turn.astype(np.float64)
@@ -273,18 +273,34 @@ def eigengaps(records: Any, *, rank: int, centred: bool = False) -> Any:
     return values[..., -k] - values[..., -k - 1]
 
 
-def _covariance(rows: Records, centred: bool) -> Any:
-    around = rows - rows.mean(-2, keepdims=True) if centred else rows
-    return np.swapaxes(around, -1, -2) @ around / rows.shape[-2]
+def principal_directions(
+    records: Any, *, rank: int, centre: str = "none"
+) -> tuple[Records, Float[np.ndarray, "*sets d rank"]]:
+    """What `pca_project` and `pca_reduce` multiply: the records, centred or not, and the basis.
 
+    The basis is not private, and its signs and order can flip on a change of one record.
 
-def _principal(records: Any, rank: int, centre: str) -> tuple[Records, Any]:
-    """The records to multiply, and the basis (..., d, rank)."""
+    Args:
+        records: (..., n, d) in the unit ball.
+        rank: how many directions, below d.
+        centre: "none", "covariance" or "records", as in `sensitivity.pca_projection`.
+
+    Returns:
+        The records, less their mean for "records", and the basis, the largest direction last.
+
+    Raises:
+        InputError: an argument out of range.
+    """
     rows = _records(records)
     k = _rank(rows, rank)
     checks.choice("centre", centre, CENTRES)
     basis = np.linalg.eigh(_covariance(rows, centre != "none"))[1][..., -k:]
     return rows - rows.mean(-2, keepdims=True) if centre == "records" else rows, basis
+
+
+def _covariance(rows: Records, centred: bool) -> Any:
+    around = rows - rows.mean(-2, keepdims=True) if centred else rows
+    return np.swapaxes(around, -1, -2) @ around / rows.shape[-2]
 
 
 def _rank(rows: Records, rank: int) -> int:

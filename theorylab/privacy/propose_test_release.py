@@ -20,6 +20,7 @@ from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.privacy.online.keys import spend
 from theorylab.privacy.preprocessing import eigengaps
+from theorylab.privacy.sensitivity import TURN
 
 T = TypeVar("T")
 
@@ -125,23 +126,26 @@ class MarginTest:
         return Released(passed, mechanism(run_key) if passed else None)
 
 
-def eigengap_margin(records: Any, *, rank: int, eigengap: float) -> float:
-    """A lower bound on the replacements that bring the uncentred eigengap below its bound.
+def eigengap_margin(records: Any, *, rank: int, eigengap: float, centred: bool = False) -> float:
+    """A lower bound on the replacements that bring the eigengap below its bound.
 
     Args:
         records: (n, d) in the unit ball.
         rank: number of principal directions.
         eigengap: the bound of `sensitivity.pca_projection`, in (0, 1].
+        centred: whether the mean is subtracted first (its `centre` is not "none").
 
     Returns:
-        max(0, n (gap - eigengap) / 2): one replacement moves the gap by at most 2 / n.
+        max(0, n (gap - eigengap) / 2): one replacement moves the gap by at most 2 / n, centred by
+        at most 3√3 / n.
 
     Raises:
         InputError: an argument out of range.
     """
     rows = np.asarray(checks.finite("records", records, ndim=2), np.float64)
     bound = float(checks.number("eigengap", eigengap, 0.0, 1.0, open_low=True))
-    return max(0.0, len(rows) * (float(eigengaps(rows, rank=rank)) - bound) / 2)
+    least = float(eigengaps(rows, rank=rank, centred=centred)) - bound
+    return max(0.0, len(rows) * least / (2 * TURN["covariance" if centred else "none"]))
 
 
 def std_margin(column: Any, *, min_std: float) -> float:

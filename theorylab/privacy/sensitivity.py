@@ -13,11 +13,16 @@ list of pre-processings is that of Hu, Sanyal & Schölkopf 2024.
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from theorylab import checks
 from theorylab.errors import InputError
 
 CENTRES = ("none", "covariance", "records")
+# half the largest spread of the eigenvalues by which one record moves n times the covariance
+TURN = {"none": 1.0, "covariance": 1.5 * math.sqrt(3), "records": 1.5 * math.sqrt(3)}
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ def regression_imputation(
 
     Returns:
         `missing` targets move, each by at most 2 (1 + B) / (n (penalty + curvature)), where B
-        bounds |θ|.
+        bounds |θ|, and by at most 2, as predictions are clipped.
 
     Raises:
         InputError: an argument out of range, or penalty and curvature both 0.
@@ -150,7 +155,7 @@ def regression_imputation(
         raise InputError("penalty = 0 and curvature = 0; one of them above 0 is needed")
     # s / (s² + ridge) over s² >= curvature peaks at s² = ridge, or at the end of the range
     length = math.sqrt(bend) / (bend + ridge) if bend > ridge else 1 / (2 * math.sqrt(ridge))
-    each = 2 * (1 + length) / (size * (ridge + bend))
+    each = min(2 * (1 + length) / (size * (ridge + bend)), 2.0)
     return Sensitivity(gone, each, gone * each)
 
 
@@ -178,7 +183,7 @@ def quantization(n: int, *, diameter: float, largest: int | None = None) -> Sens
     return Sensitivity(records, wide / 2, min(2 * wide * (top - 1) / top, records * wide / 2))
 
 
-def deduplication_dropping(n: int, *, duplicates: int) -> Sensitivity:
+def deduplication_dropping(n: int, *, duplicates: int, separated: bool = False) -> Sensitivity:
     """Sensitivity of dropping every record that has a near-duplicate.
 
     A record that is dropped is the zero record, and means keep dividing by n. Collection: no record
@@ -187,17 +192,20 @@ def deduplication_dropping(n: int, *, duplicates: int) -> Sensitivity:
     Args:
         n: number of records.
         duplicates: that bound, at least 1.
+        separated: whether the collection also has no distance in (radius, 2 radius], as where
+            duplicates are exact copies: then only the other one of a pair comes back, or goes.
 
     Returns:
-        At most 2 duplicates records appear or vanish, each at a distance of at most 1: little
-        better than group privacy.
+        At most 2 duplicates records (separated, 2) appear or vanish, each at a distance of at most
+        1: little better than group privacy where one record has many.
 
     Raises:
         InputError: a count out of range.
     """
     size = checks.count("n", n, at_least=2)
     near = checks.count("duplicates", duplicates, at_most=size)
-    records = min(2 * near, size - 1)
+    pair = checks.flag("separated", separated)
+    records = min(2 if pair else 2 * near, size - 1)
     return Sensitivity(records, 1.0, float(records))
 
 
@@ -243,14 +251,13 @@ def pca_projection(n: int, *, eigengap: float, centre: str = "none") -> Sensitiv
             records themselves are not; "records", where both are (and have norm up to 2).
 
     Returns:
-        All n - 1 common records move; the total is at most 1 / eigengap ("none"), 4 / eigengap
-        ("covariance") or 8 / eigengap + 2 ("records").
+        All n - 1 common records move; the total is at most 1 / eigengap ("none"), 2.6 / eigengap
+        ("covariance") or 2.6 / eigengap + 2 ("records"), where 2.6 stands for 3√3 / 2.
 
     Raises:
         InputError: an argument out of range.
     """
-    size, turn, centred = _principal(n, eigengap, centre)
-    return _everyone(size, 2 * turn + 2 / size if centred else turn)
+    return _principal(n, eigengap, centre, reduced=False)
 
 
 def pca_reduction(n: int, *, eigengap: float, centre: str = "none") -> Sensitivity:
@@ -271,9 +278,7 @@ def pca_reduction(n: int, *, eigengap: float, centre: str = "none") -> Sensitivi
     Raises:
         InputError: an argument out of range.
     """
-    size, turn, centred = _principal(n, eigengap, centre)
-    chord = math.sqrt(2 - 2 * math.sqrt(1 - turn**2))
-    return _everyone(size, 2 * chord + 2 / size if centred else chord)
+    return _principal(n, eigengap, centre, reduced=True)
 
 
 def standard_scaling(n: int, *, min_std: float) -> Sensitivity:
@@ -287,15 +292,15 @@ def standard_scaling(n: int, *, min_std: float) -> Sensitivity:
 
     Returns:
         All n - 1 common entries move, each by at most 2 / (n min_std) + 4 / (n min_std³); the
-        total is at most 2 / min_std + 2 / min_std².
+        total is at most 2 / min_std² (1 + 1 / n) and at most 2 / min_std + 2 / min_std².
 
     Raises:
         InputError: an argument out of range.
     """
     size = checks.count("n", n, at_least=2)
     std = float(checks.number("min_std", min_std, 0.0, 1.0, open_low=True))
-    each = 2 / (size * std) + 4 / (size * std**3)
-    return Sensitivity(size - 1, each, min((size - 1) * each, 2 / std + 2 / std**2))
+    each, total = scaling_movement(size, std)
+    return Sensitivity(size - 1, float(each), float(total))
 
 
 def _missing(n: int, missing: int) -> tuple[int, int]:
@@ -303,14 +308,48 @@ def _missing(n: int, missing: int) -> tuple[int, int]:
     return size, checks.count("missing", missing, at_least=0, at_most=size - 1)
 
 
-def _principal(n: int, eigengap: float, centre: str) -> tuple[int, float, bool]:
-    """Records, the largest sine of an angle between the two subspaces, whether records centre."""
+def _principal(n: int, eigengap: float, centre: str, reduced: bool) -> Sensitivity:
     size = checks.count("n", n, at_least=2)
     gap = float(checks.number("eigengap", eigengap, 0.0, 1.0, open_low=True))
     checks.choice("centre", centre, CENTRES)
-    turn = (1.0 if centre == "none" else 4.0) / (size * gap)
-    return size, min(turn, 1.0), centre == "records"
+    each, total = principal_movement(size, gap, centre, reduced=reduced)
+    return Sensitivity(size - 1, float(each), float(total))
 
 
-def _everyone(n: int, each: float) -> Sensitivity:
-    return Sensitivity(n - 1, each, (n - 1) * each)
+def principal_movement(
+    n: int, eigengap: Any, centre: str, *, reduced: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `pca_projection` and `pca_reduction` say, for many eigengaps at once, without checks.
+
+    Args:
+        n: number of records.
+        eigengap: (...) bounds in (0, 1].
+        centre: as in `pca_projection`.
+        reduced: whether it is the coordinates that move.
+
+    Returns:
+        (...) how far each record moves, and all together.
+    """
+    turn = np.minimum(TURN[centre] / (n * np.asarray(eigengap, np.float64)), 1.0)
+    if reduced:
+        turn = np.sqrt(2 - 2 * np.sqrt(1 - turn**2))
+    if centre != "records":
+        return turn, (n - 1) * turn
+    each = 2 * turn + 2 / n
+    return each, np.minimum((n - 1) * each, n * turn + 2 * (n - 1) / n)
+
+
+def scaling_movement(n: int, min_std: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What `standard_scaling` says, for many standard deviations at once, without checks.
+
+    Args:
+        n: number of records.
+        min_std: (...) bounds in (0, 1].
+
+    Returns:
+        (...) how far each entry moves, and all together.
+    """
+    std = np.asarray(min_std, np.float64)
+    each = 2 / (n * std) + 4 / (n * std**3)
+    total = (1 - 1 / n) * math.sqrt(1 + 4 / n) * 2 / std**2
+    return each, np.minimum((n - 1) * each, np.minimum(total, 2 / std + 2 / std**2))

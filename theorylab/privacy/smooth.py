@@ -29,6 +29,7 @@ from theorylab.privacy.renyi import (
     gaussian_curve,
     laplace_curve,
     replaced_subsampled_gaussian_curve,
+    zcdp_curve,
 )
 from theorylab.privacy.sensitivity import Sensitivity
 
@@ -276,6 +277,62 @@ def iteration_cost(shifts: Any, *, noise_std: float) -> IterationCost:
     std = float(checks.number("noise_std", noise_std, 0.0, open_low=True))
     spread = np.asarray(isotonic_regression(steps).x)
     return IterationCost(spread, float(np.sum((spread / std) ** 2) / 2))
+
+
+def one_pass_descent(
+    n: int,
+    *,
+    step_size: float,
+    gradient_norm: float,
+    smoothness: float,
+    noise_std: float,
+    place: int | None = None,
+) -> SmoothMechanism:
+    """One pass of noisy gradient steps, one record each, whose last iterate alone is released.
+
+    The loss must be convex and the steps non-expansive: step_size at most 2 over its smoothness in
+    the *weights*; projections are allowed. Noise after a record's step hides it as well, so that
+    early records are better off. Where records move, the worst is that the last ones do.
+
+    Args:
+        n: number of records, and of steps.
+        step_size: above 0.
+        gradient_norm: the largest norm of a record's gradient.
+        smoothness: how far a record's gradient moves for each unit that the record moves.
+        noise_std: standard deviation of the noise on a gradient, above 0.
+        place: step of the record that is replaced, from 0, when steps are assigned without the
+            data; None for any, the last being the worst.
+
+    Returns:
+        The mechanism.
+
+    Raises:
+        InputError: an argument out of range.
+
+    Source:
+        `iteration_cost`, which is convex in the shifts: docs/derivations/private_preprocessing.md,
+        statement 3.
+    """
+    size = checks.count("n", n)
+    step = float(checks.number("step_size", step_size, 0.0, open_low=True))
+    length = float(checks.number("gradient_norm", gradient_norm, 0.0, open_low=True))
+    slope = float(checks.number("smoothness", smoothness, 0.0))
+    std = step * float(checks.number("noise_std", noise_std, 0.0, open_low=True))
+    at = size - 1 if place is None else checks.count("place", place, 0, size - 1)
+    replaced = np.zeros(size)
+    replaced[at] = 2 * step * length
+
+    def smooth(sensitivity: Sensitivity) -> Curve:
+        moved = _checked(sensitivity)
+        shifts = np.zeros(size)
+        if moved.each > 0:
+            full = min(int(moved.total // moved.each), size)
+            shifts[size - full :] = moved.each
+            if full < size:
+                shifts[size - full - 1] = max(moved.total - full * moved.each, 0.0)
+        return zcdp_curve(iteration_cost(step * slope * shifts, noise_std=std).rho)
+
+    return SmoothMechanism(zcdp_curve(iteration_cost(replaced, noise_std=std).rho), smooth)
 
 
 def logistic_smoothness(radius: float) -> float:

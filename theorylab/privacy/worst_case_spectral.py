@@ -4,6 +4,8 @@ Each function gives a `Study` for `worst_case.search_neighbours`, whose bound is
 `theorylab.privacy.sensitivity` on the smallest collection that holds both data sets.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,18 +40,19 @@ def projection_study(*, n: int = 24, d: int = 2, rank: int = 1, centre: str = "n
 
     def bound(first: Any, second: Any) -> Any:
         gap = _gap(first, second, k, centre)
-        return _totals(gap, lambda g: sensitivity.pca_projection(size, eigengap=g, centre=centre))
+        return _totals(gap, partial(_principal, size, centre, reduced=False))
 
-    return Study(_axes(size, wide), common_movement(apply), bound)
+    return Study(_turning(size, wide, centre), common_movement(apply), bound)
 
 
-def reduction_study(*, n: int = 24, d: int = 2, rank: int = 1) -> Study:
+def reduction_study(*, n: int = 24, d: int = 2, rank: int = 1, centre: str = "none") -> Study:
     """As `projection_study`, for coordinates, under the rotation that aligns the two bases.
 
     Args:
         n: number of records.
         d: their dimension, at least 2.
         rank: number of coordinates, below d.
+        centre: as in `sensitivity.pca_reduction`.
 
     Returns:
         The study.
@@ -58,19 +61,22 @@ def reduction_study(*, n: int = 24, d: int = 2, rank: int = 1) -> Study:
         InputError: an argument out of range.
     """
     size, wide, k = _sizes(n, d, rank)
+    checks.choice("centre", centre, sensitivity.CENTRES)
 
     def movement(first: Any, second: Any, place: Any) -> Any:
-        bases = [np.linalg.eigh(np.swapaxes(x, 1, 2) @ x)[1][..., -k:] for x in (first, second)]
-        left, _, right = np.linalg.svd(np.swapaxes(bases[1], 1, 2) @ bases[0])
-        gap = first @ (bases[0] - bases[1] @ left @ right)
+        (left, start), (right, end) = (
+            preprocessing.principal_directions(x, rank=k, centre=centre) for x in (first, second)
+        )
+        before, _, after = np.linalg.svd(np.swapaxes(end, 1, 2) @ start)
+        gap = left @ start - right @ end @ before @ after
         gap[np.arange(len(gap)), place] = 0.0
         return np.linalg.norm(gap, axis=-1).sum(-1)
 
     def bound(first: Any, second: Any) -> Any:
-        gap = _gap(first, second, k, "none")
-        return _totals(gap, lambda g: sensitivity.pca_reduction(size, eigengap=g))
+        gap = _gap(first, second, k, centre)
+        return _totals(gap, partial(_principal, size, centre, reduced=True))
 
-    return Study(_axes(size, wide), movement, bound)
+    return Study(_turning(size, wide, centre), movement, bound)
 
 
 def scaling_study(*, n: int = 16) -> Study:
@@ -92,7 +98,11 @@ def scaling_study(*, n: int = 16) -> Study:
         centre = generator.uniform(-1, 1, (pairs, 1))
         noise = generator.normal(size=(pairs, size))
         signs = generator.random((pairs, 1)) < 0.5
-        data = np.clip(centre + spread * np.where(signs, np.sign(noise), noise), -1, 1)
+        uneven = np.sign(noise + generator.normal(size=(pairs, 1)))
+        ends = np.where(
+            generator.random((pairs, 1)) < 0.5, uneven, centre + spread * np.sign(noise)
+        )
+        data = np.clip(np.where(signs, ends, centre + spread * noise), -1, 1)
         record = generator.choice([-1.0, 1.0], (pairs, 1))
         return data[..., None], generator.integers(0, size, pairs), record
 
@@ -103,7 +113,7 @@ def scaling_study(*, n: int = 16) -> Study:
         std = np.minimum(first[..., 0].std(-1), second[..., 0].std(-1))
         return _totals(
             np.where(std > 1e-6, std, 0.0),
-            lambda s: sensitivity.standard_scaling(size, min_std=s),
+            lambda s: sensitivity.scaling_movement(size, s)[1],
         )
 
     return Study(draw, common_movement(apply), bound)
@@ -134,16 +144,49 @@ def _axes(n: int, d: int) -> Any:
     return draw
 
 
+def _turning(n: int, d: int, centre: str) -> Any:
+    """For centred records, half of the pairs far from their own mean; otherwise `_axes`."""
+    along = _axes(n, d)
+    if centre == "none":
+        return along
+
+    def draw(generator: np.random.Generator, pairs: int) -> Draw:
+        half = pairs // 2
+        families = along(generator, pairs - half), _off_centre(generator, half, n, d)
+        data, place, record = (np.concatenate(both) for both in zip(*families, strict=True))
+        return data, place, record
+
+    return draw
+
+
+def _off_centre(generator: np.random.Generator, pairs: int, n: int, d: int) -> Draw:
+    """All but the first around a point near the sphere, on a line; it is at about 60° from the
+    opposite of that point, on one side of the line or on the other."""
+    depth = 1 - 10 ** generator.uniform(-2, -0.3, (pairs, 1))
+    data = np.zeros((pairs, n, d))
+    data[..., 0] = np.sqrt(1 - depth**2) * generator.choice([-1.0, 1.0], (pairs, n))
+    data[..., 1] = -depth
+    angle = generator.normal(np.pi / 3, 0.1, pairs)
+    data[:, 0] = 0.0
+    data[:, 0, 0], data[:, 0, 1] = np.sin(angle), np.cos(angle)
+    mirrored = data[:, 0] * np.where(np.arange(d) == 0, -1.0, 1.0)
+    return data, np.zeros(pairs, int), mirrored
+
+
 def _gap(first: Any, second: Any, rank: int, centre: str) -> Any:
     gaps = [
         preprocessing.eigengaps(x, rank=rank, centred=centre != "none") for x in (first, second)
     ]
     gap = np.minimum(*gaps)
     # a gap that one record can close gives the bound 1 on a sine, which everything attains
-    least = (1.0 if centre == "none" else 4.0) / first.shape[1]
+    least = sensitivity.TURN[centre] / first.shape[1]
     return np.where(gap > least, np.minimum(gap, 1.0), 0.0)
 
 
-def _totals(parameter: Any, bound: Any) -> Any:
+def _principal(n: int, centre: str, gap: Any, *, reduced: bool) -> Any:
+    return sensitivity.principal_movement(n, gap, centre, reduced=reduced)[1]
+
+
+def _totals(parameter: Any, bound: Callable[[Any], Any]) -> Any:
     """Bounds at each parameter of a family, inf where it is 0."""
-    return np.array([bound(p).total if p > 0 else np.inf for p in parameter])
+    return np.where(parameter > 0, bound(np.where(parameter > 0, parameter, 1.0)), np.inf)

@@ -15,94 +15,43 @@ from theorylab.privacy import preprocessing, sensitivity
 from theorylab.privacy.worst_case import Study, common_movement, into_ball
 
 Draw = tuple[Any, Any, Any]
+Bound = Callable[[Any, Any], Any]
 
 
-def mean_imputation_study(*, n: int = 12, missing: int = 4) -> Study:
-    """Records on the circle, up to `missing` of them gone, one turned to its opposite.
+def imputation_study(by: str = "mean", *, n: int = 13, missing: int = 4, trimmed: int = 2) -> Study:
+    """Records at every distance, up to `missing` of them gone, one turned to its opposite.
 
     Args:
+        by: what fills the gaps, "mean" (records in two dimensions), "median" or "trimmed mean" (one
+            column, with gaps of every size around the median and every width of what is kept).
         n: number of records.
         missing: most records that are missing.
+        trimmed: entries left out at each end; for "trimmed mean" alone.
 
     Returns:
         The study.
 
     Raises:
-        InputError: a count out of range.
+        InputError: an argument out of range.
     """
+    checks.choice("by", by, ("mean", "median", "trimmed mean"))
     size, most = _counts(n, missing)
+    if by == "mean":
+        return Study(
+            _with_gaps(size, 2, most),
+            common_movement(preprocessing.impute_mean),
+            _of_gone(size, lambda m: sensitivity.mean_imputation(size, missing=m)),
+        )
+    if by == "median":
+        apply, bound = preprocessing.impute_median, _median_bound(size)
+    else:
+        cut = checks.count("trimmed", trimmed, at_least=0, at_most=(size - most - 2) // 2)
+        bound = _trimmed_bound(size, cut)
 
-    def bound(first: Any, second: Any) -> Any:
-        gone = np.maximum(_gone(first), _gone(second))
-        every = [sensitivity.mean_imputation(size, missing=m).total for m in range(size)]
-        return np.array([*every, np.inf])[gone]
+        def apply(column: Any) -> Any:
+            return preprocessing.impute_trimmed_mean(column, trimmed=cut)
 
-    return Study(_with_gaps(size, 2, most), common_movement(preprocessing.impute_mean), bound)
-
-
-def median_imputation_study(*, n: int = 13, missing: int = 4) -> Study:
-    """Entries of one column with gaps of every size around the median.
-
-    Args:
-        n: number of entries.
-        missing: most entries that are missing.
-
-    Returns:
-        The study.
-
-    Raises:
-        InputError: a count out of range.
-    """
-    size, most = _counts(n, missing)
-
-    def gap(data: Any) -> Any:
-        ordered = np.sort(data[..., 0], -1)
-        seen = (~np.isnan(ordered)).sum(-1)
-        ends = [np.full((len(ordered), 1), -1.0), np.where(np.isnan(ordered), 1.0, ordered)]
-        padded = np.concatenate([*ends, np.ones((len(ordered), 1))], -1)
-        around = ((seen + 1) // 2)[:, None] + np.array([-1, 0, 1])
-        return np.diff(np.take_along_axis(padded, np.maximum(around, 0), -1), axis=-1).max(-1)
-
-    def bound(first: Any, second: Any) -> Any:
-        gone = np.maximum(_gone(first), _gone(second))
-        return np.where(gone < size, gone * np.maximum(gap(first), gap(second)), np.inf)
-
-    apply = _on_column(preprocessing.impute_median)
-    return Study(_with_gaps(size, 1, most), common_movement(apply), bound)
-
-
-def trimmed_mean_imputation_study(*, n: int = 14, missing: int = 4, trimmed: int = 2) -> Study:
-    """Entries of one column, where the kept ones may be wide or narrow.
-
-    Args:
-        n: number of entries.
-        missing: most entries that are missing.
-        trimmed: entries left out at each end.
-
-    Returns:
-        The study.
-
-    Raises:
-        InputError: a count out of range.
-    """
-    size, most = _counts(n, missing)
-    cut = checks.count("trimmed", trimmed, at_least=0, at_most=(size - most - 2) // 2)
-
-    def width(data: Any) -> Any:
-        ordered = np.sort(data[..., 0], -1)
-        seen = (~np.isnan(ordered)).sum(-1)
-        low = ordered[:, max(cut - 1, 0)]
-        last = np.minimum(seen - cut, seen - 1)[:, None]
-        return np.take_along_axis(ordered, last, -1)[:, 0] - low
-
-    def bound(first: Any, second: Any) -> Any:
-        gone = np.maximum(_gone(first), _gone(second))
-        wide = np.maximum(width(first), width(second))
-        left = size - gone - 2 * cut
-        return np.where(left > 0, gone * wide / np.maximum(left, 1), np.inf)
-
-    apply = _on_column(lambda column: preprocessing.impute_trimmed_mean(column, trimmed=cut))
-    return Study(_with_gaps(size, 1, most), common_movement(apply), bound)
+    return Study(_with_gaps(size, 1, most), common_movement(_on_column(apply)), bound)
 
 
 def regression_imputation_study(*, n: int = 12, missing: int = 4, penalty: float = 0.1) -> Study:
@@ -141,14 +90,9 @@ def regression_imputation_study(*, n: int = 12, missing: int = 4, penalty: float
     def apply(data: Any) -> Any:
         return preprocessing.impute_regression(*split(data), penalty=ridge)
 
-    def bound(first: Any, second: Any) -> Any:
-        gone = np.maximum(_gone(first), _gone(second))
-        every = [
-            sensitivity.regression_imputation(size, missing=m, penalty=ridge).total
-            for m in range(size)
-        ]
-        return np.array([*every, np.inf])[gone]
-
+    bound = _of_gone(
+        size, lambda m: sensitivity.regression_imputation(size, missing=m, penalty=ridge)
+    )
     return Study(draw, common_movement(apply), bound)
 
 
@@ -180,12 +124,13 @@ def quantization_study(*, n: int = 10, diameter: float = 0.3) -> Study:
     return Study(_clustered(size, wide), apply, bound)
 
 
-def dropping_study(*, n: int = 12, radius: float = 0.3) -> Study:
+def dropping_study(*, n: int = 12, radius: float = 0.3, separated: bool = False) -> Study:
     """Records on the circle whose only near-duplicate comes or goes.
 
     Args:
         n: number of records.
         radius: within which records are duplicates.
+        separated: whether to look at clusters that are far from each other instead.
 
     Returns:
         The study.
@@ -207,16 +152,21 @@ def dropping_study(*, n: int = 12, radius: float = 0.3) -> Study:
         target = centre[:, 0] + 2 * np.pi * generator.integers(0, 3, pairs) / 3
         return data, place, np.stack([np.cos(target), np.sin(target)], -1)
 
-    def bound(first: Any, second: Any) -> Any:
-        most = np.maximum(_near(first, wide).max(-1), _near(second, wide).max(-1)) - 1
-        every = [
-            sensitivity.deduplication_dropping(size, duplicates=max(m, 1)).total
+    apart = checks.flag("separated", separated)
+    every = np.array(
+        [
+            sensitivity.deduplication_dropping(size, duplicates=max(m, 1), separated=apart).total
             for m in range(size)
         ]
-        return np.array(every)[most]
+    )
+
+    def bound(first: Any, second: Any) -> Any:
+        most = np.maximum(_near(first, wide).max(-1), _near(second, wide).max(-1)) - 1
+        inside = _separated(first, wide) & _separated(second, wide) if apart else True
+        return np.where(inside, every[most], np.inf)
 
     apply = common_movement(lambda data: preprocessing.drop_duplicates(data, radius=wide).records)
-    return Study(draw, apply, bound)
+    return Study(_clustered(size, wide) if apart else draw, apply, bound)
 
 
 def keeping_one_study(*, n: int = 8, diameter: float = 0.3, order_matters: bool = False) -> Study:
@@ -269,6 +219,48 @@ def _gone(data: Any) -> Any:
     return np.isnan(data).any(-1).sum(-1)
 
 
+def _of_gone(n: int, bound: Callable[[int], sensitivity.Sensitivity]) -> Bound:
+    """The bound at the number of missing records; none where all are missing."""
+    every = np.array([*(bound(m).total for m in range(n)), np.inf])
+    return lambda first, second: every[np.maximum(_gone(first), _gone(second))]
+
+
+def _ordered(data: Any) -> tuple[Any, Any]:
+    """A column with its missing entries last, and how many are there."""
+    ordered = np.sort(data[..., 0], -1)
+    return ordered, (~np.isnan(ordered)).sum(-1)
+
+
+def _median_bound(n: int) -> Bound:
+    def gap(data: Any) -> Any:
+        ordered, seen = _ordered(data)
+        ends = [np.full((len(ordered), 1), -1.0), np.where(np.isnan(ordered), 1.0, ordered)]
+        padded = np.concatenate([*ends, np.ones((len(ordered), 1))], -1)
+        around = ((seen + 1) // 2)[:, None] + np.array([-1, 0, 1])
+        return np.diff(np.take_along_axis(padded, np.maximum(around, 0), -1), axis=-1).max(-1)
+
+    def bound(first: Any, second: Any) -> Any:
+        gone = np.maximum(_gone(first), _gone(second))
+        return np.where(gone < n, gone * np.maximum(gap(first), gap(second)), np.inf)
+
+    return bound
+
+
+def _trimmed_bound(n: int, cut: int) -> Bound:
+    def width(data: Any) -> Any:
+        ordered, seen = _ordered(data)
+        last = np.minimum(seen - cut, seen - 1)[:, None]
+        return np.take_along_axis(ordered, last, -1)[:, 0] - ordered[:, max(cut - 1, 0)]
+
+    def bound(first: Any, second: Any) -> Any:
+        gone = np.maximum(_gone(first), _gone(second))
+        left = n - gone - 2 * cut
+        wide = np.maximum(width(first), width(second))
+        return np.where(left > 0, gone * wide / np.maximum(left, 1), np.inf)
+
+    return bound
+
+
 def _on_column(apply: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda data: apply(data[..., 0])[..., None]
 
@@ -303,8 +295,8 @@ def _with_gaps(n: int, d: int, missing: int) -> Callable[[np.random.Generator, i
 
 
 def _clustered(n: int, wide: float) -> Callable[[np.random.Generator, int], Draw]:
-    """Clusters around (-.7, 0), (.7, 0) and (0, .7), points at either end of a diameter."""
-    centres = np.array([[-0.7, 0.0], [0.7, 0.0], [0.0, 0.7]])
+    """Clusters near (-1, 0), (1, 0) and (0, 1), points at either end of a diameter."""
+    centres = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]) * (1 - wide / 2)
 
     def draw(generator: np.random.Generator, pairs: int) -> Draw:
         which = generator.integers(0, generator.integers(2, 4, (pairs, 1)), (pairs, n))

@@ -12,7 +12,7 @@ from theorylab.report.markup import facts, folded, prose, table
 from theorylab.report.quantities import Quantity, quantity
 
 Row = Mapping[str, Any]
-_MACHINE = ("versions", "device", "devices", "gpu", "cpu", "cores", "load_average")
+_MACHINE = ("versions", "device", "devices", "gpu", "cpu", "cores", "load_average", "limits")
 _LONGEST = 90  # characters of a text in a table
 
 
@@ -35,7 +35,7 @@ def benchmark_page(folder: Path) -> tuple[str, dict[str, list[Spec]]]:
             parts += _section(path.stem, script, record, drawn)
         except (OSError, ValueError, AttributeError, TypeError):
             damaged = f"`{path.name}` is damaged; run its benchmark again."
-            parts.append(f"## {_title(script, {})}\n\n{prose(damaged)}\n")
+            parts.append(f"## {title_of(script, {})}\n\n{prose(damaged)}\n")
     if len(parts) == 2:
         parts.append(prose(f"No results in {folder}."))
     return "\n".join(parts), drawn
@@ -44,10 +44,12 @@ def benchmark_page(folder: Path) -> tuple[str, dict[str, list[Spec]]]:
 def _section(
     stem: str, script: Path, record: Mapping[str, Any], drawn: dict[str, list[Spec]]
 ) -> list[str]:
-    title = _title(script, record)
-    told = {"device": _device(record), "versions": _versions(record)}
+    title = title_of(script, record)
+    told = {"device": device_of(record), "versions": _versions(record)}
+    if "limits" in record:
+        told["measured limits"] = _limits(record["limits"])
     parts = [f"## {title}\n", facts(told)]
-    tables = [(name, rows) for name, rows in _tables(record) if rows]
+    tables = [(name, rows) for name, rows in tables_of(record) if rows]
     ratios = [ratio for _, rows in tables for ratio in _ratios(rows)]
     if ratios:
         drawn[stem] = [_dot_chart(ratios)]
@@ -78,7 +80,7 @@ def _script(path: Path) -> Path:
     return folder / f"{name}.py"
 
 
-def _title(script: Path, record: Mapping[str, Any]) -> str:
+def title_of(script: Path, record: Mapping[str, Any]) -> str:
     """What the record says that it is, else the first sentence of its script."""
     if isinstance(record.get("what"), str):
         return str(record["what"])
@@ -92,7 +94,7 @@ def _title(script: Path, record: Mapping[str, Any]) -> str:
     return name[:1].upper() + name[1:] if not name.startswith("theorylab") else name
 
 
-def _device(record: Mapping[str, Any]) -> str:
+def device_of(record: Mapping[str, Any]) -> str:
     """The machine in words, e.g. "CPU, x86_64, 2 cores; GPU not measured"."""
     device = str(record.get("device", "not said"))
     parts = ["CPU" if device == "cpu" else device, str(record.get("cpu") or "")]
@@ -101,6 +103,14 @@ def _device(record: Mapping[str, Any]) -> str:
     said = ", ".join(p for p in parts if p)
     gpu = record.get("gpu", "not measured" if device == "cpu" else device)
     return f"{said}; GPU {gpu}" if gpu != device else said
+
+
+def _limits(measured: Mapping[str, float]) -> str:
+    """What the device reached in the same run, in words."""
+    return (
+        f"{measured['matmul_gflop_per_s']:.3g} GFLOP/s in a product of matrices, "
+        f"{measured['copy_gbyte_per_s']:.3g} GB/s in a copy, both float32"
+    )
 
 
 def _versions(record: Mapping[str, Any]) -> str:
@@ -123,7 +133,7 @@ def _rest(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 # Rows
-def _tables(record: Mapping[str, Any]) -> list[tuple[str, list[Row]]]:
+def tables_of(record: Mapping[str, Any]) -> list[tuple[str, list[Row]]]:
     """Every list of records in a file; what is named by sentences (a name to a number) as well."""
     named: dict[str, dict[str, Any]] = {}
     for key, value in record.items():

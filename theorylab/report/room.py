@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import theorylab
-from theorylab.lab.experiment import Preset
+from theorylab.lab.experiment import MEDIUM, Preset
 from theorylab.lab.outcomes import FAILING
 from theorylab.lab.paper import Paper
 from theorylab.lab.replication_file import standing
@@ -109,8 +109,12 @@ class Room:
 
 
 def furnish(paper: Paper, preset_name: str, seed: int, sources: Sources, target: Path) -> Room:
-    """Gather the verdicts of a paper and draw its figures into `target`; nothing is computed."""
-    preset = paper.preset(preset_name, seed)
+    """Gather the verdicts of a paper and draw its figures into `target`; nothing is computed.
+
+    A paper without the preset `medium` is shown at `quick`, which its page says.
+    """
+    absent = preset_name == MEDIUM and MEDIUM not in paper.presets
+    preset = paper.preset("quick" if absent else preset_name, seed)
     stock = take_stock(paper, preset, Store(sources.store))
     judged = judge(paper, preset, stock, sources.gallery)
     drawings = [

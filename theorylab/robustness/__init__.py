@@ -5,12 +5,16 @@ An attack takes a batch of samples with their labels and gives samples of the sa
     x_adv = pgd(f, params, x, y, eps=8 / 255)                  # l-inf, 10 steps, inside [0, 1]
     x_adv = fgsm(f, params, x, y, eps=1.0, norm="l2")          # one step
     found = certified_margins(f, params, x, y, LpBall(8 / 255), method="crown")
+
+`theorylab.robustness.ensembles` certifies scores by the sets of their slopes.
 """
 
-from theorylab.robustness.attack_ensemble import AttackResult, attack_ensemble, line_attack
+from theorylab.robustness import ensembles
+from theorylab.robustness.attack_ensemble import AttackResult, Effort, attack_ensemble, line_attack
 from theorylab.robustness.attacks import fgsm, pgd, project
 from theorylab.robustness.certify import (
     ActivationBounds,
+    Certifier,
     Margins,
     OutputBounds,
     activation_bounds,
@@ -37,11 +41,13 @@ from theorylab.robustness.regularisers import ibp_init
 from theorylab.robustness.samples import concentric_spheres, linear_signal
 from theorylab.robustness.schedules import Schedule, smooth_ramp
 from theorylab.robustness.threats import LineUnion, LpBall, alignment
-from theorylab.robustness.training import Trained, Watch, train_robust, train_robust_many
+from theorylab.robustness.training import Runs, Trained, Watch, train_robust, train_robust_many
 
 __all__ = [
     "ActivationBounds",
     "AttackResult",
+    "Certifier",
+    "Effort",
     "Estimate",
     "LineUnion",
     "LpBall",
@@ -49,6 +55,7 @@ __all__ = [
     "OneNeuron",
     "OutputBounds",
     "Recipe",
+    "Runs",
     "Schedule",
     "Trained",
     "Watch",
@@ -61,6 +68,7 @@ __all__ = [
     "corrected_threshold",
     "dense_network",
     "dense_params",
+    "ensembles",
     "estimated_margins",
     "exact_minimum",
     "fgsm",

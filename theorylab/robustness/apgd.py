@@ -7,7 +7,7 @@ diverse parameter-free attacks", algorithm 1; momentum .75, rho .75.
 import itertools
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from theorylab.nets.losses import cross_entropy
 from theorylab.robustness.attacks import _length, project
+from theorylab.robustness.threats import LpBall
 
 Loss = Callable[[Array, Array], Array]
 RHO, MOMENTUM = 0.75, 0.75
@@ -87,13 +88,11 @@ def checkpoints(steps: int) -> np.ndarray:
     return flags
 
 
-def start(
-    value: Callable[[Array], Array], x0: Array, centre: Array, eps: Any, norm: str, bounds: Any
-) -> Ascent:
+def start(value: Callable[[Array], Array], x0: Array, centre: Array, ball: LpBall) -> Ascent:
     """The state at x0, which lies in the set around `centre`; `value` gives each sample's loss."""
-    x0 = project(x0, centre, eps, norm=norm, bounds=bounds)  # type: ignore[arg-type]
+    x0 = project(x0, centre, ball.eps, norm=ball.norm, bounds=ball.clip)
     loss, gradient = _value_and_gradient(value, x0)
-    size = jnp.full((len(x0), *[1] * (x0.ndim - 1)), 2.0, x0.dtype) * eps
+    size = jnp.full((len(x0), *[1] * (x0.ndim - 1)), 2.0, x0.dtype) * ball.eps
     zero = jnp.zeros(len(x0), x0.dtype)
     never = jnp.zeros(len(x0), bool)
     return Ascent(x0, x0, loss, x0, loss, gradient, gradient, size, zero, loss, never)
@@ -103,16 +102,14 @@ def step(
     value: Callable[[Array], Array],
     state: Ascent,
     centre: Array,
-    eps: Any,
+    ball: LpBall,
     since: Array,
-    norm: str,
-    bounds: Any,
     first: Array,
 ) -> Ascent:
     """One step of all samples; `since`: steps since the last checkpoint if this is one, else 0."""
     s = state
-    inside = partial(project, centre=centre, eps=eps, norm=norm, bounds=bounds)  # type: ignore[arg-type]
-    along = jnp.sign(s.gradient) if norm == "linf" else s.gradient / _length(s.gradient)
+    inside = partial(project, centre=centre, eps=ball.eps, norm=ball.norm, bounds=ball.clip)
+    along = jnp.sign(s.gradient) if ball.norm == "linf" else s.gradient / _length(s.gradient)
     plain = inside(s.x + s.size * along)
     a = jnp.where(first, 1.0, MOMENTUM)
     x = inside(s.x + a * (plain - s.x) + (1 - a) * (s.x - s.before))
@@ -158,18 +155,16 @@ def ascend(
     value: Callable[[Array], Array],
     x0: Array,
     centre: Array,
-    eps: Any,
+    ball: LpBall,
     *,
     steps: int,
-    norm: str,
-    bounds: Any,
 ) -> Ascent:
     """`steps` steps in one compiled loop: for training, where the attack is part of a step."""
     since = jnp.asarray(checkpoints(steps))
-    state = start(value, x0, centre, eps, norm, bounds)
+    state = start(value, x0, centre, ball)
 
     def body(t: Array, s: Ascent) -> Ascent:
-        return step(value, s, centre, eps, since[t], norm, bounds, t == 0)
+        return step(value, s, centre, ball, since[t], t == 0)
 
     return jax.lax.fori_loop(0, steps, body, state)
 

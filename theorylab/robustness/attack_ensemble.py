@@ -6,7 +6,7 @@ logits have no third), then APGD on the margin to each of the best other classes
 for FAB-T (a search for the nearest point of each class's boundary), then Square.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -63,7 +63,42 @@ class AttackResult:
         return 1 - self.robust.mean()
 
 
-def attack_ensemble(  # noqa: PLR0913
+@dataclass(frozen=True)
+class Effort:
+    """How hard an attack tries.
+
+    Attributes:
+        steps: of every gradient attack.
+        restarts: of every gradient attack, each from a random point.
+        attacks: which ones, in order; by default all but "pgd", with "apgd-margin" in place of
+            "apgd-dlr" for two classes.
+        queries: proposals of "square".
+        targets: how many other classes "apgd-targeted" tries, the likeliest first.
+    """
+
+    steps: int = 100
+    restarts: int = 1
+    attacks: tuple[Kind, ...] | None = None
+    queries: int = 1000
+    targets: int = 9
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "restarts", "queries", "targets"):
+            checks.count(name, getattr(self, name))
+        if self.attacks is None:
+            return
+        if not isinstance(self.attacks, tuple) or not self.attacks:
+            raise InputError(
+                f"attacks = {checks.shown(self.attacks)}; a tuple of {KINDS} is needed"
+            )
+        for name in self.attacks:
+            checks.choice("attacks", name, KINDS)
+
+
+_EFFORT = Effort()
+
+
+def attack_ensemble(
     f: Network,
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
@@ -71,11 +106,7 @@ def attack_ensemble(  # noqa: PLR0913
     threat: Threat,
     *,
     key: Key[Array, ""],
-    attacks: Sequence[Kind] | None = None,
-    steps: int = 100,
-    restarts: int = 1,
-    queries: int = 1000,
-    targets: int = 9,
+    effort: Effort = _EFFORT,
     batch_size: int = 500,
 ) -> AttackResult:
     """The worst perturbation that an ensemble of attacks finds for each sample.
@@ -88,12 +119,8 @@ def attack_ensemble(  # noqa: PLR0913
         threat: l-infinity or l2 ball, its `clip` the range of the entries; or segments, for which
             the lines are searched (`line_attack`) and nothing else is needed.
         key: draws the starting points and the squares.
-        attacks: which ones, in order; by default all but "pgd", with "apgd-margin" in place of
-            "apgd-dlr" for two classes.
-        steps: of every gradient attack.
-        restarts: of every gradient attack, each from a random point.
-        queries: proposals of "square".
-        targets: how many other classes "apgd-targeted" tries, the likeliest first.
+        effort: which attacks, how many steps, restarts and proposals.
+        batch_size: samples at a time.
 
     Returns:
         `AttackResult`; its error is at least the clean error, and at most the certified one.
@@ -104,8 +131,7 @@ def attack_ensemble(  # noqa: PLR0913
     Source: Croce and Hein 2020; stand-ins are named in the module's text.
     """
     checks.key("key", key)
-    steps, restarts = checks.count("steps", steps), checks.count("restarts", restarts)
-    queries, targets = checks.count("queries", queries), checks.count("targets", targets)
+    checks.instance("effort", effort, Effort, "Effort(steps, restarts)")
     batch_size = checks.count("batch_size", batch_size)
     clip = threat.clip if isinstance(threat, LpBall) else None
     x, y = _checked(f, params, x, y, clip)
@@ -115,8 +141,8 @@ def attack_ensemble(  # noqa: PLR0913
     if threat.p == 1:
         raise InputError("threat.p = 1; no attack on an l1 ball is here, take p = 2 or math.inf")
     classes = jax.eval_shape(f, params, x[:1]).shape[1]
-    chosen = _chosen(attacks, classes)
-    run = _Run(f, params, threat, key, steps, restarts, queries, min(targets, classes - 1))
+    chosen = _chosen(effort.attacks, classes)
+    run = _Run(f, params, threat, key, effort, min(effort.targets, classes - 1))
     parts = []
     for first in range(0, len(x), batch_size):
         part = run.batch(chosen, x[first : first + batch_size], y[first : first + batch_size])
@@ -124,20 +150,16 @@ def attack_ensemble(  # noqa: PLR0913
     return jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
 
 
-def _chosen(attacks: Any, classes: int) -> tuple[str, ...]:
+def _chosen(attacks: tuple[Kind, ...] | None, classes: int) -> tuple[str, ...]:
     if attacks is None:
         second = "apgd-dlr" if classes >= 3 else "apgd-margin"
         return ("apgd-ce", second, "apgd-targeted", "square")
-    if isinstance(attacks, str) or not isinstance(attacks, Sequence) or not len(attacks):
-        raise InputError(f"attacks = {checks.shown(attacks)}; a list of {KINDS} is needed")
-    for name in attacks:
-        checks.choice("attacks", name, KINDS)
     if "apgd-dlr" in attacks and classes < 3:
         raise InputError(
             "attacks: 'apgd-dlr' needs three classes (its denominator is a third logit); "
             "'apgd-margin' is for two"
         )
-    return tuple(attacks)
+    return attacks
 
 
 @dataclass(frozen=True)
@@ -148,14 +170,8 @@ class _Run:
     params: PyTree
     threat: LpBall
     key: Array
-    steps: int
-    restarts: int
-    queries: int
+    effort: Effort
     targets: int
-
-    @property
-    def _set(self) -> dict[str, Any]:
-        return {"norm": "linf" if self.threat.p == np.inf else "l2", "bounds": self.threat.clip}
 
     def batch(self, chosen: tuple[str, ...], x: Array, y: Array) -> AttackResult:
         clean = self.f(self.params, x)
@@ -184,32 +200,30 @@ class _Run:
     def turns(self, name: str) -> int:
         if name == "square":
             return 1
-        return self.restarts * (self.targets if name == "apgd-targeted" else 1)
+        return self.effort.restarts * (self.targets if name == "apgd-targeted" else 1)
 
     def attack(self, name: str, x: Array, y: Array, target: Array, key: Array) -> Array:
-        eps = self.threat.eps
+        ball, steps = self.threat, self.effort.steps
         if name == "square":
             return self._square(x, y, key)
         if name == "pgd":
-            return pgd(self.f, self.params, x, y, eps=eps, steps=self.steps, key=key, **self._set)
+            set_: Any = {"eps": ball.eps, "norm": ball.norm, "bounds": ball.clip}
+            return pgd(self.f, self.params, x, y, steps=steps, key=key, **set_)
         loss = name.removeprefix("apgd-")
         labels = jnp.stack([y, target], 1) if loss == "targeted" else y
-        state = _apgd_start(self.f, self.params, x, labels, eps, key, loss=loss, **self._set)
-        for t, since in enumerate(apgd.checkpoints(self.steps)):
-            state = _apgd_step(
-                self.f, self.params, state, x, labels, eps, since, t == 0, loss=loss, **self._set
-            )
+        state = _apgd_start(self.f, self.params, x, labels, ball, key, loss=loss)
+        for t, since in enumerate(apgd.checkpoints(steps)):
+            now = (since, t == 0)
+            state = _apgd_step(self.f, self.params, state, x, labels, ball, now, loss=loss)
         return state.best_x
 
     def _square(self, x: Array, y: Array, key: Array) -> Array:
-        fixed = (self.f, self.params, x, y, self.threat.eps)
-        at, best = square.begin(*fixed, jax.random.fold_in(key, 0), **self._set)
-        for t in range(self.queries):
-            side = square.side(t, self.queries, x.shape[1:])
-            at, best = square.propose(
-                *fixed, jax.random.fold_in(key, t + 1), at, best, side=side, **self._set
-            )
-        return at
+        fixed, queries = (self.f, self.params, x, y, self.threat), self.effort.queries
+        state = square.begin(*fixed, jax.random.fold_in(key, 0))
+        for t in range(queries):
+            side = square.side(t, queries, x.shape[1:])
+            state = square.propose(*fixed, jax.random.fold_in(key, t + 1), state, side=side)
+        return state[0]
 
 
 def _value(f: Network, params: PyTree, y: Array, loss: str) -> Callable[[Array], Array]:
@@ -218,50 +232,36 @@ def _value(f: Network, params: PyTree, y: Array, loss: str) -> Callable[[Array],
     return lambda x: apgd.LOSSES[loss](f(params, x), y)
 
 
-@partial(jax.jit, static_argnames=("f", "loss", "norm", "bounds"))
-def _apgd_start(  # noqa: PLR0913
-    f: Any,
-    params: Any,
-    x: Array,
-    y: Array,
-    eps: Any,
-    key: Array,
-    *,
-    loss: str,
-    norm: str,
-    bounds: Any,
+@partial(jax.jit, static_argnames=("f", "loss"))
+def _apgd_start(
+    f: Any, params: Any, x: Array, y: Array, ball: LpBall, key: Array, *, loss: str
 ) -> apgd.Ascent:
-    x0 = x + random_point(key, x, eps, norm)
-    return apgd.start(_value(f, params, y, loss), x0, x, eps, norm, bounds)
+    return apgd.start(_value(f, params, y, loss), x + random_point(key, x, ball), x, ball)
 
 
-@partial(jax.jit, static_argnames=("f", "loss", "norm", "bounds"))
-def _apgd_step(  # noqa: PLR0913
+@partial(jax.jit, static_argnames=("f", "loss"))
+def _apgd_step(
     f: Any,
     params: Any,
     state: apgd.Ascent,
     x: Array,
     y: Array,
-    eps: Any,
-    since: Any,
-    first: Any,
+    ball: LpBall,
+    now: tuple[Any, Any],
     *,
     loss: str,
-    norm: str,
-    bounds: Any,
 ) -> apgd.Ascent:
-    value = _value(f, params, y, loss)
-    return apgd.step(value, state, x, eps, since, norm, bounds, first)
+    """now: steps since the last checkpoint if this is one, else 0; whether this is the first."""
+    return apgd.step(_value(f, params, y, loss), state, x, ball, *now)
 
 
-def random_point(key: Array, x: Array, eps: Any, norm: str) -> Array:
+def random_point(key: Array, x: Array, ball: LpBall) -> Array:
     """A random point of the ball around zero: on its sphere in l2, scaled to its face in l-inf."""
-    if norm == "linf":
-        z = jax.random.uniform(key, x.shape, x.dtype, -1.0, 1.0)
-        return eps * z
+    if ball.norm == "linf":
+        return ball.eps * jax.random.uniform(key, x.shape, x.dtype, -1.0, 1.0)
     z = jax.random.normal(key, x.shape, x.dtype)
     length = jnp.sqrt(jnp.square(z).sum(tuple(range(1, x.ndim)), keepdims=True))
-    return eps * z / length
+    return ball.eps * z / length
 
 
 def line_attack(

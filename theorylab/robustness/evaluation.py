@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,13 @@ from jaxtyping import Array, Float, Key, PyTree
 from theorylab import checks
 from theorylab.pytrees import register
 from theorylab.robustness import apgd
+from theorylab.robustness.attack_ensemble import Effort
 from theorylab.robustness.objectives import Recipe, with_eps, worst_points
 from theorylab.robustness.threats import LineUnion, Threat, checked_threat
 from theorylab.robustness.training import unstable_share
 
 Network = Callable[[PyTree, Array], Array]
+_EFFORT = Effort(steps=50)
 
 
 @register()
@@ -39,7 +41,7 @@ class Errors:
     cosine: Float[Array, " r"]
 
 
-def errors_of_many(  # noqa: PLR0913
+def errors_of_many(
     f: Network,
     params: PyTree,
     data: tuple[ArrayLike, ArrayLike],
@@ -47,8 +49,7 @@ def errors_of_many(  # noqa: PLR0913
     eps: Float[ArrayLike, " r"],
     *,
     key: Key[Array, ""],
-    steps: int = 50,
-    restarts: int = 1,
+    effort: Effort = _EFFORT,
     signals: Float[ArrayLike, "r n d"] | None = None,
 ) -> Errors:
     """Errors of r networks, each on its own samples and at its own radius.
@@ -61,7 +62,7 @@ def errors_of_many(  # noqa: PLR0913
         data: (r, n, ...) samples and (r, n) labels.
         eps: (r,) radii.
         key: draws the starting points.
-        steps, restarts: of Auto-PGD for each of the two losses.
+        effort: steps and restarts of Auto-PGD for each of the two losses.
         signals: (r, n, d) directions with which attacks are compared.
 
     Returns:
@@ -74,37 +75,36 @@ def errors_of_many(  # noqa: PLR0913
     x, y = (jnp.asarray(checks.finite("data", a)) for a in data)
     count = checks.same_length(data=x, eps=np.asarray(checks.nonnegative("eps", eps, ndim=1)))
     checked_threat(threat, x.shape[2:])
-    steps, restarts = checks.count("steps", steps), checks.count("restarts", restarts)
+    checks.instance("effort", effort, Effort, "Effort(steps, restarts)")
     if signals is not None:
         signals = jnp.asarray(checks.finite("signals", signals, shape=x.shape))
     keys = jax.random.split(key, count)
     radii = jnp.asarray(eps, x.dtype)
-    return _errors(f, params, x, y, threat, radii, keys, signals, steps=steps, restarts=restarts)
+    return _errors(f, params, _Tests(x, y, radii, keys, signals), threat, effort=effort)
 
 
-@partial(jax.jit, static_argnames=("f", "steps", "restarts"))
-def _errors(  # noqa: PLR0913
-    f: Network,
-    params: PyTree,
-    x: Array,
-    y: Array,
-    threat: Threat,
-    eps: Array,
-    keys: Array,
-    signals: Any,
-    *,
-    steps: int,
-    restarts: int,
-) -> Errors:
-    recipe = Recipe("adversarial", attack_steps=steps, line_points=65)
+class _Tests(NamedTuple):
+    """What r networks are tested on: everything with a leading axis r; `signal` may be None."""
 
-    def one(params: PyTree, x: Array, y: Array, eps: Array, key: Array, signal: Any) -> Errors:
+    x: Array
+    y: Array
+    eps: Array
+    key: Array
+    signal: Any
+
+
+@partial(jax.jit, static_argnames=("f", "effort"))
+def _errors(f: Network, params: PyTree, tests: _Tests, threat: Threat, *, effort: Effort) -> Errors:
+    recipe = Recipe("adversarial", attack_steps=effort.steps, line_points=65)
+
+    def one(params: PyTree, test: _Tests) -> Errors:
+        x, y, eps, key, signal = test
         network, around = partial(f, params), with_eps(threat, eps)
         clean = ~(apgd.margin(network(x), y) > 0)  # not a number is wrong too
         wrong, at = clean, x
         losses = (None, lambda z: apgd.margin_loss(network(z), y))
         for i, loss in enumerate(losses if not isinstance(threat, LineUnion) else (None,)):
-            for turn in range(restarts):
+            for turn in range(effort.restarts):
                 here = jax.random.fold_in(jax.random.fold_in(key, i), turn)
                 at = worst_points(network, x, y, around, recipe, here, loss)
                 wrong = wrong | ~(apgd.margin(network(at), y) > 0)
@@ -116,5 +116,4 @@ def _errors(  # noqa: PLR0913
             cosine = (jnp.abs((away * signal).sum(1)) / jnp.maximum(lengths, 1e-12)).mean()
         return Errors(clean.mean(), wrong.mean(), share, cosine)
 
-    axes = (0, 0, 0, 0, 0, None if signals is None else 0)
-    return jax.vmap(one, in_axes=axes)(params, x, y, eps, keys, signals)
+    return jax.vmap(one)(params, tests)

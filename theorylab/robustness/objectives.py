@@ -58,7 +58,9 @@ class Recipe:
         trades_beta: weight of the divergence in "trades".
         box_share: of "sabr", the radius of the small box over eps.
         ibp_share: of "mtl-ibp", the weight of the certified loss.
-        tolerance, penalty: tau and lambda_0 of "fast-ibp".
+        least_ratio: of "fast-ibp", the ratio (of widths between layers, of active to inactive
+            neurons) below which its regularisers act, tau of Shi et al.
+        regulariser_weight: of "fast-ibp", what they count at the start of the ramp, lambda_0.
     """
 
     kind: Kind = "adversarial"
@@ -70,8 +72,8 @@ class Recipe:
     trades_beta: float = 6.0
     box_share: float = 0.1
     ibp_share: float = 0.5
-    tolerance: float = 0.5
-    penalty: float = 0.5
+    least_ratio: float = 0.5
+    regulariser_weight: float = 0.5
 
     def __post_init__(self) -> None:
         checks.choice("kind", self.kind, KINDS)
@@ -83,8 +85,9 @@ class Recipe:
         checks.count("projections", self.projections, 0)
         for name in ("clean_share", "ibp_share", "box_share"):
             checks.number(name, getattr(self, name), 0, 1)
-        checks.number("trades_beta", self.trades_beta, 0), checks.number("penalty", self.penalty, 0)
-        checks.number("tolerance", self.tolerance, 0, 1, open_low=True)
+        checks.number("trades_beta", self.trades_beta, 0)
+        checks.number("regulariser_weight", self.regulariser_weight, 0)
+        checks.number("least_ratio", self.least_ratio, 0, 1, open_low=True)
 
 
 class Moment(NamedTuple):
@@ -132,12 +135,9 @@ def worst_points(
     lines. `loss` of the points replaces the cross-entropy."""
     if isinstance(threat, LineUnion):
         return jax.lax.stop_gradient(worst_on_lines(f, x, y, threat, recipe.line_points)[0])
-    norm = "linf" if threat.p == np.inf else "l2"
     value = loss or (lambda at: cross_entropy(f(at), y))
-    start = x + random_point(key, x, threat.eps, norm)
-    found = apgd.ascend(
-        value, start, x, threat.eps, steps=recipe.attack_steps, norm=norm, bounds=threat.clip
-    )
+    start = x + random_point(key, x, threat)
+    found = apgd.ascend(value, start, x, threat, steps=recipe.attack_steps)
     return jax.lax.stop_gradient(found.best_x)
 
 
@@ -200,8 +200,8 @@ def _ibp(recipe: Recipe, b: Batch) -> Array:
 
 def _fast_ibp(recipe: Recipe, b: Batch) -> Array:
     robust = worst_case_loss(lower_margins(b, "ibp", recipe))
-    weight = recipe.penalty * (1 - b.moment.ramp)
-    penalty = fast_ibp_penalty(b.f, b.params, b.x, b.threat, recipe.tolerance)
+    weight = recipe.regulariser_weight * (1 - b.moment.ramp)
+    penalty = fast_ibp_penalty(b.f, b.params, b.x, b.threat, recipe.least_ratio)
     return robust + weight * penalty
 
 

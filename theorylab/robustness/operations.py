@@ -11,7 +11,8 @@ from jaxtyping import Array
 
 from theorylab.errors import InputError
 from theorylab.ntk.graph import Const, Ref
-from theorylab.robustness.program import Line, Mode, Step
+from theorylab.robustness.convolutions import few_channels, weight, wide_convolution
+from theorylab.robustness.steps import Line, Mode, Step
 
 # Linear in one data input; the others, if any, hold positions.
 _STRUCTURAL = {
@@ -97,6 +98,9 @@ class Translator:
             self._note_scale(line, places[0])
         for which, ref in enumerate(line.outputs):
             apply = _linear_map(line, tuple(places), which)
+            wide = wide_convolution(line) if name == "conv_general_dilated" else None
+            if wide is not None and few_channels(line):
+                apply = wide
             self.steps.append(
                 Step(
                     "linear",
@@ -106,6 +110,7 @@ class Translator:
                     apply,
                     mixes=name in _SUMS | _PRODUCTS or _repeats(line),
                     affine=name in _ADDITIVE and len(places) < len(line.inputs),
+                    wide=wide,
                 )
             )
 
@@ -241,12 +246,6 @@ def _offset(mode: Mode, value: Any) -> Any:
     return value if mode == "full" else jnp.zeros_like(value)
 
 
-def _weight(mode: Mode, value: Any) -> Any:
-    if mode == "absolute":
-        return jnp.abs(value)
-    return jnp.square(value) if mode == "square" else value
-
-
 def _linear_map(
     line: Line, places: tuple[int, ...], which: int
 ) -> Callable[[Mode, Sequence[Any], Callable[[Any], Any]], Array]:
@@ -268,7 +267,7 @@ def _linear_map(
             if name in _ADDITIVE or (name == "select_n" and i > 0):
                 constant = _offset(mode, constant)
             elif name in _SCALES | _PRODUCTS:
-                constant = _weight(mode, constant)
+                constant = weight(mode, constant)
             values.append(constant)
         return line.op(*values)[which]
 

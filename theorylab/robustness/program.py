@@ -6,10 +6,10 @@ it. What depends on parameters alone (batch norm in eval mode, weight normalisat
 operation: it is computed, not bounded. An operation on x that has no rule is refused by name.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import jax.extend.core as jc
@@ -20,38 +20,9 @@ from jaxtyping import Array, PyTree
 from theorylab.errors import InputError
 from theorylab.nets.training_inputs import explained
 from theorylab.ntk.graph import Const, Graph, Op, Ref, trace
-
-Kind = Literal["linear", "rectifier", "maximum"]
-# "full": the map itself; "linear": without its constant; "absolute", "square": with the absolute
-# values, or the squares, of its weights.
-Mode = Literal["full", "linear", "absolute", "square"]
-
-
-class Step(NamedTuple):
-    """One operation on data.
-
-    inputs, output: numbers of values. apply: (mode, data values, constants) -> value, of a linear
-    step; of a maximum (mode, [x], what fills the padding) -> the entries among which each output is
-    the largest, on a new first axis. slope: of a rectifier max(z, slope z), 0 for ReLU. mixes:
-    whether an output entry depends on several entries of an input, or an entry is copied.
-    """
-
-    kind: Kind
-    name: str
-    inputs: tuple[int, ...]
-    output: int
-    apply: Callable[[Mode, Sequence[Any], Callable[[Any], Any]], Array] | None = None
-    slope: float = 0.0
-    mixes: bool = False
-    affine: bool = False  # whether it has a constant
-
-
-class Line(NamedTuple):
-    """One operation of the opened graph, its inputs and outputs renumbered."""
-
-    op: Op
-    inputs: tuple[Ref | Const, ...]
-    outputs: tuple[Ref, ...]
+from theorylab.robustness.operations import Translator
+from theorylab.robustness.packing import Packing
+from theorylab.robustness.steps import Line, Step
 
 
 @dataclass(eq=False)
@@ -59,7 +30,8 @@ class Program:
     """Steps from the input (value `start`) to the output (value `end`); hashed by identity.
 
     shapes: of every value. constants: operations that do not see x, in order. params: numbers of
-    the values that hold the leaves of the parameters.
+    the values that hold the leaves of the parameters. packings: by value, how its entries share
+    rows of backward bounds, filled as bounds ask for them.
     """
 
     params: list[int]
@@ -69,6 +41,7 @@ class Program:
     shapes: list[jax.ShapeDtypeStruct]
     constants: list[Line]
     producer: dict[int, Step] = field(default_factory=dict)
+    packings: dict[int, Packing | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.producer = {step.output: step for step in self.steps}
@@ -166,8 +139,6 @@ class _Reader:
         return [env[a.id] if isinstance(a, Ref) else a for a in graph.outputs]
 
     def program(self) -> Program:
-        from theorylab.robustness.operations import Translator
-
         end = self.end
         if not isinstance(end, Ref):
             raise InputError("f does not depend on x; a network of x is needed")

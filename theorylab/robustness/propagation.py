@@ -16,7 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from theorylab.robustness.program import Program, Step
+from theorylab.robustness.packing import Field, Packing, packed, receptive_fields, summed
+from theorylab.robustness.program import Program
+from theorylab.robustness.steps import Mode, Step
 from theorylab.robustness.threats import LineUnion, LpBall, Threat
 
 Interval = tuple[Array, Array]
@@ -142,108 +144,209 @@ class Flow:
         """
         shape = self.program.shapes[target].shape
         size = int(np.prod(shape, dtype=int))
+        packing = self.packing(target) if threat.adds_up else None
+        if packing is not None:
+            unit = jnp.asarray(packing.start, x.dtype)
+            low, high = self._both_sides(target, unit, x, threat, lines, shared, packing)
+            return low.reshape(shape), high.reshape(shape)
 
         def rows_at(at: Array) -> Interval:
             unit = jax.nn.one_hot(at, size, dtype=x.dtype).reshape(-1, *shape)
-            if shared:
-                return self.concrete_both(self.backward({target: unit}, lines), x, threat)
-            found = self.backward({target: jnp.concatenate([unit, -unit])}, lines)
-            both = self.concrete(found, x, threat)
-            return both[: len(at)], -both[len(at) :]
+            return self._both_sides(target, unit, x, threat, lines, shared)
 
         low, high = in_blocks(rows_at, size, block)
         return low.reshape(shape), high.reshape(shape)
 
-    def concrete(self, found: Affine, x: Array, threat: Threat) -> Float[Array, " r"]:
-        """The smallest value of the linear lower bound over the set of perturbations."""
-        return threat.lowest(found.rows[self.program.start], x) + found.low
+    def _both_sides(
+        self,
+        target: int,
+        unit: Array,
+        x: Array,
+        threat: Threat,
+        lines: Mapping[int, Lines],
+        shared: bool,
+        packing: Packing | None = None,
+    ) -> Interval:
+        """Lower and upper bounds of the functions of a value with these rows."""
+        if shared:
+            found = self.backward({target: unit}, lines, packing=packing)
+            return self.concrete_both(found, x, threat, packing)
+        # up to the first activation the rows of both sides are the same
+        stop = frozenset(step.output for step in self.program.activations)
+        head = self.backward({target: unit}, {}, stop, packing)
+        sides = []
+        for sign in (1, -1):
+            rows = {v: sign * r for v, r in head.rows.items()}
+            found = self.backward(rows, lines, packing=packing)
+            low = self.concrete(found, x, threat, packing) + sign * head.low
+            sides.append(sign * low)
+        return sides[0], sides[1]
 
-    def concrete_both(self, found: Affine, x: Array, threat: Threat) -> Interval:
-        """Smallest and largest value of linear bounds with shared rows."""
+    def packing(self, target: int) -> Packing | None:
+        """How the entries of a value share rows, if that saves anything."""
+        known = self.program.packings
+        if target not in known:
+            fields = receptive_fields(self, target)
+            shape = self.program.shapes[target].shape
+            known[target] = None if fields is None else packed(fields, shape)
+        return known[target]
+
+    def with_values(self, value: Callable[[Any], Any]) -> "Flow":
+        """The same program at other parameters."""
+        return Flow(self.program, value)
+
+    def concrete(
+        self, found: Affine, x: Array, threat: Threat, packing: Packing | None = None
+    ) -> Float[Array, " r"]:
+        """The smallest value of the linear lower bound over the set of perturbations."""
         rows = found.rows[self.program.start]
-        centre = None
-        if isinstance(threat, LpBall) and threat.clip is not None:
-            return (
-                threat.lowest(rows, x) + found.low,
-                -threat.lowest(-rows, x) + found.high,
-            )
-        centre = rows.reshape(len(rows), -1) @ x.ravel()
-        low = threat.lowest(rows, x)
-        return low + found.low, 2 * centre - low + found.high
+        if packing is None:
+            return threat.lowest(rows, x) + found.low
+        assert isinstance(threat, LpBall)
+        total = packing.fields[self.program.start].total
+        return threat.lowest_sum(rows, x, total) + found.low
+
+    def concrete_both(
+        self, found: Affine, x: Array, threat: Threat, packing: Packing | None = None
+    ) -> Interval:
+        """Smallest and largest value of linear bounds with shared rows."""
+        minus = found._replace(
+            rows={self.program.start: -found.rows[self.program.start]}, low=-found.high
+        )
+        low, high = (self.concrete(each, x, threat, packing) for each in (found, minus))
+        return low, -high
 
     def backward(
         self,
         start: Mapping[int, Float[Array, "r ..."]],
         lines: Mapping[int, Lines],
         stop: frozenset[int] = frozenset(),
+        packing: Packing | None = None,
     ) -> Affine:
         """Linear bounds of the sum over values v of start[v] . v, on the input and the values in
-        `stop`."""
+        `stop`. With a packing the rows are those that its neurons share."""
         held = dict(start)
         (first, *_) = held.values()
-        low = high = jnp.zeros(len(first), first.dtype)
-        for step in self._steps_to(tuple(held)):
+        account = _Account(packing)
+        for step in self.steps_to(tuple(held)):
             if step.output in stop or step.output not in held:
                 continue
             rows = held.pop(step.output)
             if step.kind == "linear":
-                parts, constant = self._transposed(step, rows)
-                low, high = low + constant, high + constant
+                parts = self.transposed(step, rows)
+                if step.affine:
+                    constant = rows * self._constant(step)
+                    account.add(step.output, constant, constant)
             else:
-                parts, below, above = _through(step, rows, lines[step.output], self.program)
-                low, high = low + below, high + above
+                parts = _through(step, rows, lines[step.output], self.program)
+                intercept = lines[step.output].intercept
+                below, above = jnp.minimum(rows, 0), jnp.maximum(rows, 0)
+                account.add(step.output, below * intercept, above * intercept)
             for value, part in zip(step.inputs, parts, strict=True):
                 held[value] = held[value] + part if value in held else part
         if self.program.start not in held:
             shape = self.program.shapes[self.program.start].shape
             held[self.program.start] = jnp.zeros((len(first), *shape), first.dtype)
-        return Affine(held, low, high)
+        return Affine(held, *account.totals(first))
 
-    def _steps_to(self, values: tuple[int, ...]) -> list[Step]:
+    def steps_to(self, values: tuple[int, ...]) -> list[Step]:
+        """The steps that these values depend on, the last ones first."""
         wanted = {s.output for v in values for s in self.program.ancestors(v)}
         return [s for s in reversed(self.program.steps) if s.output in wanted]
 
-    def _transposed(self, step: Step, rows: Array) -> tuple[list[Array], Array]:
-        """A W for each data input of a linear step, and A . (its constant)."""
-        shapes = [
-            jax.ShapeDtypeStruct(self.program.shapes[i].shape, rows.dtype) for i in step.inputs
-        ]
-        apply = step.apply
+    def transposed(self, step: Step, rows: Array, mode: Mode = "linear") -> list[Array]:
+        """A W for each data input of a linear step."""
+        apply = step.wide or step.apply
         assert apply is not None
 
         def linear(*data: Array) -> Array:
-            return apply("linear", data, self.value)
+            return apply(mode, data, self.value)
 
-        parts = list(jax.vmap(jax.linear_transpose(linear, *shapes))(rows))
-        if not step.affine:
-            return parts, jnp.zeros(len(rows), rows.dtype)
-        constant = apply("full", [jnp.zeros(s.shape, s.dtype) for s in shapes], self.value)
-        return parts, rows.reshape(len(rows), -1) @ constant.ravel()
+        shapes = self._shapes(step, rows.dtype)
+        return list(jax.vmap(jax.linear_transpose(linear, *shapes))(rows))
+
+    def reach(self, step: Step, rows: Array) -> list[Array]:
+        """Rows of reached entries, moved to the inputs of any step."""
+        if step.kind == "linear":
+            return self.transposed(step, rows, "absolute")
+        if step.kind == "rectifier":
+            return [rows]
+        return [
+            _spread(step, jnp.repeat(rows[:, None], _entries(step, self.program), 1), self.program)
+        ]
+
+    def _shapes(self, step: Step, dtype: Any) -> list[jax.ShapeDtypeStruct]:
+        return [jax.ShapeDtypeStruct(self.program.shapes[i].shape, dtype) for i in step.inputs]
+
+    def _constant(self, step: Step) -> Array:
+        """What an affine step adds."""
+        assert step.apply is not None
+        shapes = [self.program.shapes[i] for i in step.inputs]
+        return step.apply("full", [jnp.zeros(s.shape, s.dtype) for s in shapes], self.value)
 
 
-def _through(
-    step: Step, rows: Array, lines: Lines, program: Program
-) -> tuple[list[Array], Array, Array]:
-    """Rows on the input of an activation, and what the intercepts add below and above.
+class _Account:
+    """What constants and intercepts add to the bounds, below and above, for each neuron."""
 
-    `above` is for lines with equal slopes alone.
-    """
+    def __init__(self, packing: Packing | None):
+        self.packing = packing
+        self.low: list[Array] = []
+        self.high: list[Array] = []
+        self.held: dict[int, tuple[Field, Array, Array]] = {}
+
+    def add(self, value: int, below: Array, above: Array) -> None:
+        """Terms (c, *shape of the value)."""
+        if self.packing is None:
+            self.low.append(summed(below))
+            self.high.append(summed(above))
+            return
+        field = self.packing.fields[value]
+        if id(field) in self.held:  # the constant before an activation: summed with its intercept
+            _, low, high = self.held[id(field)]
+            low, high = low.reshape(below.shape), high.reshape(above.shape)
+            below, above = below + low, above + high
+        self.held[id(field)] = field, below, above
+
+    def totals(self, like: Array) -> tuple[Array, Array]:
+        """The sums of all terms."""
+        low, high = list(self.low), list(self.high)
+        for field, below, above in self.held.values():
+            low.append(field.total(below))
+            high.append(field.total(above))
+        none = jnp.zeros(len(like) if self.packing is None else (), like.dtype)
+        return sum(low, none), sum(high, none)
+
+
+def _through(step: Step, rows: Array, lines: Lines, program: Program) -> list[Array]:
+    """Rows on the input of an activation."""
     positive, negative = jnp.maximum(rows, 0), jnp.minimum(rows, 0)
-    axes = tuple(range(1, rows.ndim))
     if step.kind == "rectifier":
-        part = positive * lines.lower + negative * lines.upper
-        below = (negative * lines.intercept).sum(axes)
-        return [part], below, (positive * lines.intercept).sum(axes)
+        return [positive * lines.lower + negative * lines.upper]
+    chosen = positive[:, None] * lines.lower + negative[:, None] * lines.upper
+    return [_spread(step, chosen, program)]
+
+
+def _spread(step: Step, chosen: Array, program: Program) -> Array:
+    """(r, entries, *out) weights of the entries of a maximum's windows, put where they lie."""
     apply, shape = step.apply, program.shapes[step.inputs[0]].shape
     assert apply is not None
     spread = jax.linear_transpose(
         lambda x: apply("linear", [x], 0.0),  # type: ignore[arg-type]
-        jax.ShapeDtypeStruct(shape, rows.dtype),
+        jax.ShapeDtypeStruct(shape, chosen.dtype),
     )
-    chosen = positive[:, None] * lines.lower + negative[:, None] * lines.upper
     (part,) = jax.vmap(spread)(chosen)
-    below = (negative * lines.intercept).sum(axes)
-    return [part], below, (positive * lines.intercept).sum(axes)
+    return part
+
+
+def _entries(step: Step, program: Program) -> int:
+    """How many entries a maximum's windows have."""
+    apply = step.apply
+    assert apply is not None
+    found = jax.eval_shape(
+        lambda x: apply("linear", [x], 0.0),  # type: ignore[arg-type]
+        program.shapes[step.inputs[0]],
+    )
+    return found.shape[0]
 
 
 def lines_of(step: Step, low: Array, high: Array, alpha: Any) -> Lines:

@@ -50,13 +50,13 @@ def fast_ibp_penalty(
     params: PyTree,
     x: Array,
     threat: Threat,
-    tolerance: float,
+    least_ratio: float,
 ) -> Float[Array, ""]:
     """L_tight + L_relu of a batch: each in [0, 1], 0 where nothing is out of balance.
 
-    L_tight asks that the mean half-width of a layer's intervals is at most the input's over the
-    tolerance; L_relu that active and inactive neurons agree in the mean and the variance of their
-    centres within the tolerance.
+    L_tight asks that the mean half-width of a layer's intervals is at most the input's over
+    `least_ratio`; L_relu that active and inactive neurons agree in the mean and the variance
+    of their centres up to a factor of `least_ratio`.
     """
     program = read(f, params, x.shape[1:])
     flow = Flow(program, program.constants_at(params))
@@ -71,11 +71,11 @@ def fast_ibp_penalty(
     tight, balance = [], []
     for low, high in layers:
         reach = (high - low).mean() / 2
-        tight.append(jax.nn.relu(tolerance - _ratio(width, reach)))
-        balance += [jax.nn.relu(tolerance - r) for r in _balances(low, high)]
+        tight.append(jax.nn.relu(least_ratio - _ratio(width, reach)))
+        balance += [jax.nn.relu(least_ratio - r) for r in _balances(low, high)]
     count = max(len(layers), 1)
     total = jnp.stack(tight).sum() + jnp.stack(balance).sum() if layers else jnp.zeros(())
-    return total / (tolerance * count)
+    return total / (least_ratio * count)
 
 
 def _balances(low: Array, high: Array) -> list[Array]:

@@ -9,13 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from theorylab.robustness.program import Step
 from theorylab.robustness.propagation import Flow, Interval, Lines, adaptive_slopes, lines_of
 from theorylab.robustness.rounding import Rounding
+from theorylab.robustness.steps import Step
 from theorylab.robustness.threats import Threat
 
 Method = Literal["ibp", "crown", "alpha-crown", "crown-ibp", "coap"]
@@ -179,9 +178,3 @@ def _first_slopes(known: Layers, step: Step, count: int) -> Array:
 def unstable_shares(known: Layers) -> list[Float[Array, ""]]:
     """Of every activation layer, the share of neurons with l <= 0 <= u (both ends count)."""
     return [((low <= 0) & (high >= 0)).mean() for low, high in known.bounds.values()]
-
-
-def sizes(flow: Flow) -> list[int]:
-    """Neurons of every activation layer."""
-    shapes = [flow.program.shapes[s.inputs[0]].shape for s in flow.program.activations]
-    return [int(np.prod(shape, dtype=int)) for shape in shapes]

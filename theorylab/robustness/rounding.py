@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from theorylab.robustness.program import Step
+from theorylab.robustness.steps import Step
 from theorylab.robustness.threats import Threat
 
 

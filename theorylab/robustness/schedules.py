@@ -20,6 +20,7 @@ class Schedule:
 
     Attributes:
         epochs, batch_size: an epoch has n // batch_size steps, in an order drawn anew.
+        learning_rate: of the first epoch.
         warmup: epochs at eps = 0 before the ramp.
         ramp: epochs over which eps grows to its target; 0 for none.
         start: eps at the start of the ramp, as a share of the target.
@@ -29,10 +30,13 @@ class Schedule:
         milestones, drop: epochs at whose start the learning rate is multiplied by `drop`.
         clip_norm: largest norm of a gradient, None for no limit.
         weight_decay: times the parameters, added to the gradient.
+        loop: "device" compiles an epoch as one loop, "host" runs compiled steps; by default "host"
+            for convolutions on CPU, which XLA runs slowly inside loops.
     """
 
     epochs: int = 10
     batch_size: int = 100
+    learning_rate: float = 1e-3
     warmup: int = 0
     ramp: int = 0
     start: float = 0.0
@@ -43,6 +47,7 @@ class Schedule:
     drop: float = 0.1
     clip_norm: float | None = None
     weight_decay: float = 0.0
+    loop: Literal["device", "host"] | None = None
 
     def __post_init__(self) -> None:
         checks.count("epochs", self.epochs), checks.count("batch_size", self.batch_size)
@@ -51,6 +56,8 @@ class Schedule:
             checks.number("start", self.start, 0, 1),
             checks.choice("shape", self.shape, ("linear", "smooth")),
         )
+        checks.number("learning_rate", self.learning_rate, 0, open_low=True)
+        checks.choice("loop", self.loop, ("device", "host", None))
         checks.choice("optimizer", self.optimizer, ("sgd", "adam"))
         checks.number("momentum", self.momentum, 0, 1, open_high=True)
         checks.number("drop", self.drop, 0, 1), checks.number("weight_decay", self.weight_decay, 0)

@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from theorylab.robustness.apgd import margin
 from theorylab.robustness.attacks import project
+from theorylab.robustness.threats import LpBall
 
 # share of the steps (of 10,000) -> halvings of the size of a square
 _FIRST = 0.8  # share of the entries at first
@@ -37,34 +38,32 @@ def _corner(key: Array, x: Array, eps: Any) -> Array:
     return eps * jax.random.rademacher(key, shape, x.dtype)
 
 
-@partial(jax.jit, static_argnames=("f", "norm", "bounds"))
-def begin(
-    f: Any, params: Any, x: Array, y: Array, eps: Any, key: Array, *, norm: str, bounds: Any
-) -> tuple[Array, Array]:
+@partial(jax.jit, static_argnames="f")
+def begin(f: Any, params: Any, x: Array, y: Array, ball: LpBall, key: Array) -> tuple[Array, Array]:
     """(first points, their margins)"""
-    at = project(x + _corner(key, x, eps), x, eps, norm=norm, bounds=bounds)  # type: ignore[arg-type]
+    at = x + _corner(key, x, ball.eps)
+    at = project(at, x, ball.eps, norm=ball.norm, bounds=ball.clip)
     return at, margin(f(params, at), y)
 
 
-@partial(jax.jit, static_argnames=("f", "norm", "bounds"))
-def propose(  # noqa: PLR0913
+@partial(jax.jit, static_argnames="f")
+def propose(
     f: Any,
     params: Any,
     x: Array,
     y: Array,
-    eps: Any,
+    ball: LpBall,
     key: Array,
-    at: Array,
-    best: Array,
+    state: tuple[Array, Array],
     *,
     side: Array | int,
-    norm: str,
-    bounds: Any,
 ) -> tuple[Array, Array]:
-    """One proposal for every sample, accepted where its margin is lower."""
+    """One proposal for every sample, accepted where its margin is lower; `state`: the points, and
+    their margins."""
+    at, best = state
     keys = jax.random.split(key, len(x))
-    moved = jax.vmap(lambda k, a, c: _block(k, a, c, eps, side, norm))(keys, at, x)
-    moved = project(moved, x, eps, norm=norm, bounds=bounds)  # type: ignore[arg-type]
+    moved = jax.vmap(lambda k, a, c: _block(k, a, c, ball.eps, side, ball.norm))(keys, at, x)
+    moved = project(moved, x, ball.eps, norm=ball.norm, bounds=ball.clip)
     found = margin(f(params, moved), y)
     better = (found < best).reshape(-1, *[1] * (x.ndim - 1))
     return jnp.where(better, moved, at), jnp.minimum(found, best)

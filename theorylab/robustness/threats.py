@@ -7,8 +7,9 @@ bounds see the hull, and an exact attack searches the k lines.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +20,9 @@ from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.precision import is_traced
 from theorylab.pytrees import register
+from theorylab.robustness.packing import summed
 
+Norm = Literal["linf", "l2"]
 ORTHONORMAL = 1e-4  # how far directions may be from orthonormal
 
 
@@ -45,16 +48,43 @@ class LpBall:
         With a clip and p other than infinity, the larger one of the minima over the ball and over
         the box around it: a lower bound.
         """
+        if self.adds_up:
+            return self.lowest_sum(rows, x, summed)
         flat, at = rows.reshape(len(rows), -1), x.ravel()
+        ball = flat @ at - self.eps * dual_norm(flat, self.p)
+        if self.clip is None:
+            return ball
+        low, high = self.box(at)
+        box = flat @ ((low + high) / 2) - jnp.abs(flat) @ ((high - low) / 2)
+        return jnp.maximum(ball, box)
+
+    @property
+    def norm(self) -> Norm:
+        """The name of the norm, for attacks, which know these two."""
+        return "linf" if self.p == math.inf else "l2"
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the smallest value of a linear function comes from sums over its entries."""
+        return self.p != 1
+
+    def lowest_sum(
+        self,
+        rows: Float[Array, "c *s"],
+        x: Float[Array, "*s"],
+        total: Callable[[Array], Array],
+    ) -> Float[Array, " r"]:
+        """`lowest` by sums; `total` gives the sum of each row, or of each function's part of a row
+        that several functions share."""
         if self.p == math.inf and self.clip is None:
-            return flat @ at - self.eps * jnp.abs(flat).sum(1)
+            return total(rows * x - self.eps * jnp.abs(rows))
         box = None
         if self.clip is not None:
-            low, high = self.box(at)
-            box = flat @ ((low + high) / 2) - jnp.abs(flat) @ ((high - low) / 2)
+            low, high = self.box(x)
+            box = total(rows * ((low + high) / 2) - jnp.abs(rows) * ((high - low) / 2))
             if self.p == math.inf:
                 return box
-        ball = flat @ at - self.eps * dual_norm(flat, self.p)
+        ball = total(rows * x) - self.eps * _root(total(jnp.square(rows)))
         return ball if box is None else jnp.maximum(ball, box)
 
     def box(self, x: Array) -> tuple[Array, Array]:
@@ -83,6 +113,11 @@ class LineUnion:
     eps: Any
     directions: Float[ArrayLike, "k ..."]
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether the smallest value of a linear function comes from sums over its entries."""
+        return False
+
     def lowest(self, rows: Float[Array, "r *s"], x: Float[Array, "*s"]) -> Float[Array, " r"]:
         """The smallest value of each row's linear function over the set around x."""
         flat = rows.reshape(len(rows), -1)
@@ -107,7 +142,11 @@ def dual_norm(rows: Float[Array, "r d"], p: float) -> Float[Array, " r"]:
         return jnp.abs(rows).sum(1)
     if p == 1:
         return jnp.abs(rows).max(1)
-    square = jnp.square(rows).sum(1)
+    return _root(jnp.square(rows).sum(1))
+
+
+def _root(square: Array) -> Array:
+    """The square root, its gradient at 0 zero."""
     some = square > 0
     return jnp.where(some, jnp.sqrt(jnp.where(some, square, 1.0)), 0.0)
 

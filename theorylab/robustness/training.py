@@ -6,7 +6,7 @@ and errors under attack and with certificates after each epoch: so it has a loop
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -75,12 +75,21 @@ class Trained:
     unstable: np.ndarray
 
 
+@dataclass(frozen=True)
+class Runs:
+    """r runs side by side: (r,) keys, radii and first learning rates."""
+
+    keys: Key[Array, " r"]
+    eps: Float[ArrayLike, " r"]
+    learning_rates: Float[ArrayLike, " r"]
+
+
 class _Carry(NamedTuple):
     params: PyTree
     state: Any
 
 
-def train_robust(  # noqa: PLR0913
+def train_robust(
     f: Network,
     params: PyTree,
     data: tuple[ArrayLike, ArrayLike],
@@ -89,9 +98,7 @@ def train_robust(  # noqa: PLR0913
     schedule: Schedule,
     *,
     key: Key[Array, ""],
-    learning_rate: float,
     watch: Watch | None = None,
-    loop: Literal["device", "host"] | None = None,
 ) -> Trained:
     """Train one network against a set of perturbations.
 
@@ -100,10 +107,8 @@ def train_robust(  # noqa: PLR0913
         params, data: where to start; (x, y), samples and integer labels.
         threat: the set at its target eps.
         recipe, schedule: how to train; for how long, with which ramp and optimiser.
-        key: draws batches, attacks and projections. learning_rate: of the first epoch.
+        key: draws batches, attacks and projections.
         watch: errors after every epoch; None for none.
-        loop: "device" compiles an epoch as one loop, "host" runs compiled steps; by default
-            "host" for convolutions on CPU, which XLA runs slowly inside loops.
 
     Returns:
         `Trained`.
@@ -111,20 +116,20 @@ def train_robust(  # noqa: PLR0913
     Raises:
         InputError: shapes that do not fit, a loss that is not finite.
     """
-    checks.key("key", key), checks.number("learning_rate", learning_rate, 0, open_low=True)
+    checks.key("key", key)
     one = _checked_run(f, params, data, threat, recipe, schedule, watch)
     jobs = _Jobs(
         jax.tree.map(lambda a: jnp.asarray(a)[None], params),
         one[0][None],
         one[1][None],
         jnp.asarray([threat.eps], one[0].dtype),
-        jnp.asarray([learning_rate], one[0].dtype),
+        jnp.asarray([schedule.learning_rate], one[0].dtype),
         key[None],
     )
-    return _first(_train(f, jobs, threat, recipe, schedule, watch, loop, single=True))
+    return _first(_train(f, jobs, threat, recipe, schedule, watch, single=True))
 
 
-def train_robust_many(  # noqa: PLR0913
+def train_robust_many(
     f: Network,
     params: PyTree,
     data: tuple[ArrayLike, ArrayLike],
@@ -132,18 +137,18 @@ def train_robust_many(  # noqa: PLR0913
     recipe: Recipe,
     schedule: Schedule,
     *,
-    keys: Key[Array, " r"],
-    eps: Float[ArrayLike, " r"],
-    learning_rates: Float[ArrayLike, " r"],
+    runs: Runs,
     watch: Watch | None = None,
 ) -> Trained:
     """Train r small networks at once: a grid of seeds, radii and learning rates.
 
-    Run i is `train_robust` from params[i] on data[i] with eps[i], learning_rates[i], keys[i].
+    Run i is `train_robust` from params[i] on data[i] with the i-th of `runs`.
 
     Args:
         params, data: as for `train_robust`, with a leading axis r.
-        threat: the set; its eps is replaced by each run's. watch: data with a leading axis r.
+        threat: the set; its eps is replaced by each run's. recipe, schedule: of all runs; the
+            learning rate is each run's.
+        runs: keys, radii and learning rates. watch: data with a leading axis r.
 
     Returns:
         `Trained` with a leading axis r; a run that diverges leaves the others alone.
@@ -151,6 +156,8 @@ def train_robust_many(  # noqa: PLR0913
     Raises:
         InputError: as for `train_robust`.
     """
+    checks.instance("runs", runs, Runs, "Runs(keys, eps, learning_rates)")
+    keys, eps, learning_rates = runs.keys, runs.eps, runs.learning_rates
     checks.key("keys", keys, ndim=1)
     count = len(keys)
     checks.real("eps", eps), checks.real("learning_rates", learning_rates)
@@ -171,7 +178,8 @@ def train_robust_many(  # noqa: PLR0913
     seen = None if watch is None else Watch(tuple(a[0] for a in watch.data), watch.samples)
     _checked_run(f, first, (x[0], y[0]), threat, recipe, schedule, seen)
     jobs = _Jobs(params, x, y, eps, jnp.asarray(rates, x.dtype), keys)
-    return _train(f, jobs, threat, recipe, schedule, watch, "device", single=False)
+    schedule = replace(schedule, loop="device")
+    return _train(f, jobs, threat, recipe, schedule, watch, single=False)
 
 
 class _Jobs(NamedTuple):
@@ -209,7 +217,7 @@ def _checked_run(
     if watch is not None:
         checks.instance("watch", watch, Watch, "Watch(data)")
         _checked(f, params, *watch.data)
-    return x, y
+    return x, jnp.asarray(y)
 
 
 def _pair(name: str, data: Any) -> tuple[Any, Any]:
@@ -226,11 +234,11 @@ def _train(
     recipe: Recipe,
     schedule: Schedule,
     watch: Watch | None,
-    loop: str | None,
     *,
     single: bool,
 ) -> Trained:
-    optimizer = schedule.transformation()
+    loop, optimizer = schedule.loop, schedule.transformation()
+    schedule = replace(schedule, loop=None, learning_rate=1.0)  # in no compiled program
     start = jax.tree.map(lambda a: jnp.array(a, copy=True), jobs.params)  # the carry is donated
     carry = _Carry(start, jax.vmap(optimizer.init)(start))
     n = jobs.x.shape[1]
@@ -349,25 +357,16 @@ def _look(
     at = slice(None, watch.samples)
     x, y = (x[at], y[at]) if single else (x[:, at], y[:, at])
     options = (watch.attack_steps, watch.certify, watch.unstable)
-    return _measure(f, params, x, y, jobs.eps, jobs.key, threat, options=options, single=single)
+    seen = jobs._replace(params=params, x=x, y=y)
+    return _measure(f, seen, threat, options=options, single=single)
 
 
 @partial(jax.jit, static_argnames=("f", "options", "single"))
-def _measure(  # noqa: PLR0913
-    f: Network,
-    params: PyTree,
-    x: Array,
-    y: Array,
-    eps: Array,
-    key: Array,
-    threat: Threat,
-    *,
-    options: Any,
-    single: bool,
-) -> Array:
+def _measure(f: Network, seen: _Jobs, threat: Threat, *, options: Any, single: bool) -> Array:
     steps, certify, unstable = options
 
-    def one(params: PyTree, x: Array, y: Array, eps: Array, key: Array) -> Array:
+    def one(job: _Jobs) -> Array:
+        params, x, y, eps, _, key = job
         set_ = with_eps(threat, eps)
         network = partial(f, params)
         recipe = Recipe("adversarial", attack_steps=steps)
@@ -386,9 +385,7 @@ def _measure(  # noqa: PLR0913
             share = unstable_share(f, params, x, set_)
         return jnp.stack([clean.mean(), wrong.mean(), uncertain, share])
 
-    if single:
-        return one(params, x, y, eps, key)
-    return jax.vmap(one, out_axes=1)(params, x, y, eps, key)
+    return one(seen) if single else jax.vmap(one, out_axes=1)(seen)
 
 
 def unstable_share(f: Network, params: PyTree, x: Array, threat: Threat) -> Float[Array, ""]:

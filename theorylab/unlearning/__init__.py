@@ -8,7 +8,7 @@ masks of fixed shape, so one compiled program serves all of them, and `jax.vmap`
 
 from theorylab.unlearning.bad_teacher import bad_teacher
 from theorylab.unlearning.batches import Batches
-from theorylab.unlearning.importance import gradient_importance
+from theorylab.unlearning.importance import ImportanceOptions, gradient_importance
 from theorylab.unlearning.manipulations import (
     BackdoorPatch,
     InterclassConfusion,
@@ -27,17 +27,19 @@ from theorylab.unlearning.retrain import (
     retrain_without_deletion,
 )
 from theorylab.unlearning.schedule import linear_budget_schedule
-from theorylab.unlearning.scrub import scrub
+from theorylab.unlearning.scrub import ScrubOptions, scrub
 from theorylab.unlearning.selection import healed_share, identification_requirement, select
 from theorylab.unlearning.ssd import selective_synaptic_dampening
 from theorylab.unlearning.subsets import identified_count, identified_subset
-from theorylab.unlearning.training import Budget, train
+from theorylab.unlearning.training import Budget, Goal, train
 
 __all__ = [
     "BackdoorPatch",
     "Batches",
     "Budget",
     "Exam",
+    "Goal",
+    "ImportanceOptions",
     "InterclassConfusion",
     "Model",
     "Network",
@@ -45,6 +47,7 @@ __all__ = [
     "Potion",
     "RandomLabelPermutation",
     "Scores",
+    "ScrubOptions",
     "TrainingSet",
     "TriggerSearch",
     "bad_teacher",

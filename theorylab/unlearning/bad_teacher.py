@@ -13,7 +13,7 @@ from theorylab.unlearning.batches import descending
 from theorylab.unlearning.manipulations import TrainingSet
 from theorylab.unlearning.network import Model, Network, require
 from theorylab.unlearning.retrain import mask_of
-from theorylab.unlearning.training import Budget, train
+from theorylab.unlearning.training import Budget, Goal, train
 
 Reduction = Literal["mean", "batchmean"]
 
@@ -59,9 +59,7 @@ def bad_teacher(
         batches,
         budget,
         key=step_key,
-        objective=_Imitate(network, reduction),
-        extra=(model, network.init(bad_key)),
-        forget=chosen,
+        goal=Goal(_Imitate(network, reduction), (model, network.init(bad_key)), chosen),
     )
 
 

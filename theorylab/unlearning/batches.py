@@ -55,7 +55,6 @@ def stream(
 
 
 @partial(jax.jit, static_argnames=("steps", "batch_size"))
-@partial(jax.jit, static_argnames=("steps", "batch_size"))
 def descending(
     kept: Bool[Array, " n"], steps: int, batch_size: int, key: Key[Array, ""]
 ) -> Batches:
@@ -64,7 +63,6 @@ def descending(
     return Batches(index, jnp.ones(index.shape), jnp.zeros(steps, bool))
 
 
-@partial(jax.jit, static_argnames=("steps", "batch_size"))
 @partial(jax.jit, static_argnames=("steps", "batch_size"))
 def alternating(
     forget: Bool[Array, " n"],
@@ -98,7 +96,6 @@ def alternating(
     return Batches(index, weight, ascend)
 
 
-@partial(jax.jit, static_argnames=("most", "batch_size"))
 @partial(jax.jit, static_argnames=("most", "batch_size"))
 def consecutive(kept: Bool[Array, " n"], most: int, batch_size: int) -> Batches:
     """The kept samples once, in data order, `most` of them at most; batches past the last kept

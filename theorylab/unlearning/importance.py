@@ -20,23 +20,46 @@ from theorylab.unlearning.retrain import mask_of
 from theorylab.unlearning.training import Loop, best_loop
 
 Of = Literal["loss", "output_norm"]
-_CHUNK = 64
 
 
-def gradient_importance(  # noqa: PLR0913
+@dataclass(frozen=True)
+class ImportanceOptions:
+    """Of what the gradients are, and how they are computed.
+
+    Attributes:
+        of: "loss" is cross-entropy; "output_norm" the Euclidean norm of the outputs, which needs no
+            labels (the importance of Potion, with power=1).
+        power: 2, or 1.
+        chunk: samples whose gradients are formed together, for batch_size=1.
+        structured: gradients of single samples from the factors that `theorylab.ntk` finds; False
+            takes `vmap(grad)`, several times slower on networks with convolutions.
+        loop: as for `Budget`.
+    """
+
+    of: Of = "loss"
+    power: int = 2
+    chunk: int = 64
+    structured: bool = True
+    loop: Loop = None
+
+    def __post_init__(self) -> None:
+        checks.choice("of", self.of, ("loss", "output_norm"))
+        checks.choice("power", self.power, (1, 2))
+        checks.count("chunk", self.chunk)
+        checks.flag("structured", self.structured)
+        checks.choice("loop", self.loop, ("device", "host", None))
+
+
+def gradient_importance(
     network: Network,
     model: Model,
     data: TrainingSet,
     mask: Bool[ArrayLike, "n"],
     *,
     batch_size: int = 1,
-    of: Of = "loss",
-    power: int = 2,
     most: int | None = None,
-    chunk: int = _CHUNK,
     key: Key[Array, ""] | None = None,
-    loop: Loop = None,
-    structured: bool = True,
+    options: ImportanceOptions | None = None,
 ) -> PyTree:
     """The mean over mini-batches of |gradient of the batch-mean loss|^power, for every parameter.
 
@@ -49,40 +72,33 @@ def gradient_importance(  # noqa: PLR0913
         mask: (n,) the samples that count, in data order.
         batch_size: 1, or the size of the batches whose mean loss is differentiated; 512 in the
             benchmark. The last batch may have fewer.
-        of: "loss" is cross-entropy; "output_norm" the Euclidean norm of the outputs, which needs no
-            labels (the importance of Potion, with power=1).
-        power: 2, or 1.
         most: an upper bound on the samples in `mask`, which bounds the work when it is traced; by
             default their number, or n inside a trace.
-        chunk: samples whose gradients are formed together, for batch_size=1.
         key: draws the augmentation of training; None for none.
-        loop: as for `Budget`.
-        structured: gradients of single samples from the factors that `theorylab.ntk` finds; False
-            takes `vmap(grad)`, several times slower on networks with convolutions.
+        options: an `ImportanceOptions`; None for squared gradients of cross-entropy.
 
     Returns:
         A PyTree as `model.params`.
 
     Raises:
-        InputError: a mask that does not fit, or an option out of range.
+        InputError: a mask that does not fit, a size out of range, options of another kind.
 
     Source: the code of Goel et al. 2024 and of Foster et al. 2024 (batch_size above 1);
     Kirkpatrick et al. 2017 (arXiv 1612.00796) for the diagonal Fisher matrix.
     """
     require(network, model)
     chosen = mask_of(data, mask, "mask")
-    batch_size, chunk = checks.count("batch_size", batch_size), checks.count("chunk", chunk)
-    checks.choice("of", of, ("loss", "output_norm")), checks.choice("power", power, (1, 2))
-    checks.choice("loop", loop, ("device", "host", None))
-    checks.flag("structured", structured)
+    batch_size = checks.count("batch_size", batch_size)
+    o = options or ImportanceOptions()
+    checks.instance("options", o, ImportanceOptions, "an ImportanceOptions()")
     if key is not None:
         checks.key("key", key)
     n = data.y.shape[0]
     most = _bound(chosen, n) if most is None else checks.count("most", most, 1, n)
     each = batch_size == 1
-    program = _Program(network, of, power, each, structured)
-    batches = consecutive(chosen, most, chunk if each else batch_size)
-    where = loop or best_loop(network, model, data, [chosen, *jax.tree.leaves(model)])
+    program = _Program(network, o.of, o.power, each, o.structured)
+    batches = consecutive(chosen, most, o.chunk if each else batch_size)
+    where = o.loop or best_loop(network, model, data, [chosen, *jax.tree.leaves(model)])
     total: PyTree = jax.tree.map(jnp.zeros_like, model.params)
     if where == "device":
         total = _scan(program, model, data, batches, key, total)

@@ -10,7 +10,6 @@ shape, which `vmap` runs for many deletion sets at once.
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from theorylab import checks
 from theorylab.pytrees import register
-from theorylab.unlearning.importance import gradient_importance
+from theorylab.unlearning.importance import ImportanceOptions, gradient_importance
 from theorylab.unlearning.manipulations import TrainingSet
 from theorylab.unlearning.metrics import deletion_agreement
 from theorylab.unlearning.network import Model, Network
@@ -101,9 +100,13 @@ def potion(
     search = search or TriggerSearch()
     checks.instance("search", search, TriggerSearch, "a TriggerSearch()")
     chosen = mask_of(data, forget)
-    options: dict[str, Any] = {"batch_size": batch_size, "of": "output_norm", "power": 1}
-    important = gradient_importance(network, model, data, chosen, most=most, loop=loop, **options)
-    rest = gradient_importance(network, model, data, ~chosen, loop=loop, **options)
+    options = ImportanceOptions(of="output_norm", power=1, loop=loop)
+    important, rest = (
+        gradient_importance(
+            network, model, data, mask, batch_size=batch_size, most=bound, options=options
+        )
+        for mask, bound in ((chosen, most), (~chosen, None))
+    )
     where = loop or best_loop(network, model, data, [chosen, *jax.tree.leaves(model)])
     if most is None and where == "host":
         most = max(1, int(chosen.sum()))
@@ -111,9 +114,9 @@ def potion(
     before = deletion_agreement(network, model, data, chosen, most=most)
     goal = search.stop * before
     if where == "device":
-        return _search(network, model, data, chosen, important, rest, alphas, goal, most)
+        return _search(network, most, model, data, chosen, (important, rest), alphas, goal)
     for t in range(search.tries):
-        tried = _dampened(network, model, data, chosen, important, rest, alphas[t], most)
+        tried = _dampened(network, most, model, data, chosen, (important, rest), alphas[t])
         if tried[1] <= goal:
             break
     return Potion(tried[0], alphas[t], jnp.asarray(t + 1), tried[1])
@@ -143,34 +146,32 @@ def thresholds(
 @partial(jax.jit, static_argnames=("network", "most"))
 def _dampened(
     network: Network,
+    most: int | None,
     model: Model,
     data: TrainingSet,
     forget: Array,
-    important: PyTree,
-    rest: PyTree,
+    importances: tuple[PyTree, PyTree],
     alpha: Array,
-    most: int | None,
 ) -> tuple[Model, Array]:
-    params = selective_synaptic_dampening(model.params, important, rest, alpha=alpha, lam=1.0)
+    params = selective_synaptic_dampening(model.params, *importances, alpha=alpha, lam=1.0)
     new = Model(params, model.state)
     return new, deletion_agreement(network, new, data, forget, most=most)
 
 
 @partial(jax.jit, static_argnames=("network", "most"))
-def _search(  # noqa: PLR0913
+def _search(
     network: Network,
+    most: int | None,
     model: Model,
     data: TrainingSet,
     forget: Array,
-    important: PyTree,
-    rest: PyTree,
+    importances: tuple[PyTree, PyTree],
     alphas: Array,
     goal: Array,
-    most: int | None,
 ) -> Potion:
     def advance(found: Potion) -> Potion:
         alpha = alphas[found.tries]
-        new, agreement = _dampened(network, model, data, forget, important, rest, alpha, most)
+        new, agreement = _dampened(network, most, model, data, forget, importances, alpha)
         return Potion(new, alpha, found.tries + 1, agreement)
 
     def going_on(found: Potion) -> Array:

@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.nets import cross_entropy
 from theorylab.ntk.convolutions import has_convolutions
 from theorylab.precision import is_traced
+from theorylab.pytrees import register
 from theorylab.unlearning.batches import Batches
 from theorylab.unlearning.manipulations import TrainingSet
 from theorylab.unlearning.network import Model, Network, belongs, require
@@ -69,7 +70,24 @@ class CrossEntropy:
         return cross_entropy(logits, y)
 
 
-def train(  # noqa: PLR0913
+@register("objective")
+@dataclass(frozen=True)
+class Goal:
+    """What training lowers.
+
+    Attributes:
+        objective: (extra, logits, x, y, member, ascend) -> (b,) losses, compared by value: a frozen
+            dataclass or a module-level function.
+        extra: arrays that the objective needs, such as a teacher's weights.
+        forget: (n,) mask; `member` says of every slot whether its sample is in it. None: no sample.
+    """
+
+    objective: Objective = CrossEntropy()
+    extra: PyTree = None
+    forget: Bool[Array, " n"] | None = None
+
+
+def train(
     network: Network,
     data: TrainingSet,
     model: Model,
@@ -77,9 +95,7 @@ def train(  # noqa: PLR0913
     budget: Budget,
     *,
     key: Key[Array, ""],
-    objective: Objective | None = None,
-    extra: PyTree = None,
-    forget: Array | None = None,
+    goal: Goal | None = None,
     layers: int | None = None,
 ) -> Model:
     """Train `model` on these batches; a step lowers the mean loss over its slots of weight 1.
@@ -90,10 +106,7 @@ def train(  # noqa: PLR0913
     Args:
         batches: what every step sees (steps, batch).
         key: draws the augmentation.
-        objective: (extra, logits, x, y, member, ascend) -> (b,) losses, compared by value: a frozen
-            dataclass or a module-level function. None: cross-entropy.
-        extra: arrays that the objective needs, such as a teacher's weights.
-        forget: (n,) mask; `member` says of every slot whether its sample is in it.
+        goal: the objective and what it needs. None: cross-entropy.
         layers: number of last layers that are trained; the others stay as they are to the last bit,
             running statistics included. None: all.
 
@@ -107,23 +120,23 @@ def train(  # noqa: PLR0913
     checks.key("key", key)
     checks.instance("batches", batches, Batches, "a Batches of index, weight and ascend")
     network.last(layers)
+    goal = checks.instance("goal", goal or Goal(), Goal, "a Goal(objective, extra, forget)")
     if batches.index.shape[0] != budget.steps:
         raise InputError(
             f"batches has {batches.index.shape[0]} steps and budget {budget.steps}; the same "
             f"number is needed"
         )
     n = data.y.shape[0]
-    member = jnp.zeros(n, bool) if forget is None else jnp.asarray(forget)
+    member = jnp.zeros(n, bool) if goal.forget is None else jnp.asarray(goal.forget)
     rates = linear_budget_schedule(budget.steps, budget.learning_rate)(jnp.arange(budget.steps))
-    program = _Program(
-        network, objective or CrossEntropy(), budget.momentum, budget.weight_decay, layers
-    )
+    program = _Program(network, goal.objective, budget.momentum, budget.weight_decay, layers)
+    course = _Course(batches, rates, member, goal.extra, key)
     loop = budget.loop or best_loop(network, model, data, jax.tree.leaves((model, batches, key)))
     if loop == "device":
-        return _scan(program, data, model, batches, rates, member, extra, key)
+        return _scan(program, data, model, course)
     carry = jax.tree.map(jnp.copy, _start(program, model))
     for t in range(budget.steps):
-        carry = _advance(program, data, model.params, carry, t, batches, rates, member, extra, key)
+        carry = _advance(program, data, model.params, carry, t, course)
     return _end(program, model, carry)
 
 
@@ -136,6 +149,18 @@ class _Program:
     momentum: float
     weight_decay: float
     layers: int | None
+
+
+@register()
+@dataclass(frozen=True)
+class _Course:
+    """What the steps of a run are given: by time, by sample and by key, and what stays."""
+
+    batches: Batches
+    rates: Float[Array, " steps"]
+    member: Bool[Array, " n"]
+    extra: PyTree
+    key: Key[Array, ""]
 
 
 _Carry = tuple[list[Array], list[Array], PyTree]
@@ -173,20 +198,19 @@ def _step(
     data: TrainingSet,
     params: PyTree,
     carry: _Carry,
-    now: tuple[Array, Array, Array, Array],
-    member: Array,
-    extra: PyTree,
-    key: Key[Array, ""],
+    t: Array,
+    course: _Course,
 ) -> _Carry:
     weights, velocity, state = carry
-    index, slots, ascend, rate = now
-    x, y = data.batch(index, key=key)
+    index, slots = course.batches.index[t], course.batches.weight[t]
+    x, y = data.batch(index, key=jax.random.fold_in(course.key, t))
+    member, ascend = course.member[index], course.batches.ascend[t]
 
     def loss(weights: list[Array]) -> tuple[Array, PyTree]:
         logits, new = program.network.apply(program.layers)(
             _join(program, params, weights), state, x
         )
-        each = program.objective(extra, logits, x, y, member[index], ascend)
+        each = program.objective(course.extra, logits, x, y, member, ascend)
         # an empty slot may hold an infinite loss, and 0 times that is no number
         return jnp.where(slots > 0, each, 0.0).sum() / jnp.maximum(slots.sum(), 1), new
 
@@ -195,49 +219,21 @@ def _step(
         program.momentum * v + g + program.weight_decay * w
         for v, g, w in zip(velocity, gradient, weights, strict=True)
     ]
-    weights = [w - rate * v for w, v in zip(weights, velocity, strict=True)]
+    weights = [w - course.rates[t] * v for w, v in zip(weights, velocity, strict=True)]
     new_state = jax.tree.map(lambda new, old: new.astype(old.dtype), new_state, state)
     return weights, velocity, new_state
 
 
 @partial(jax.jit, static_argnames="program")
-def _scan(
-    program: _Program,
-    data: TrainingSet,
-    model: Model,
-    batches: Batches,
-    rates: Array,
-    member: Array,
-    extra: PyTree,
-    key: Key[Array, ""],
-) -> Model:
-    def body(carry: _Carry, now: Any) -> tuple[_Carry, None]:
-        *parts, t = now
-        here = jax.random.fold_in(key, t)
-        return _step(program, data, model.params, carry, tuple(parts), member, extra, here), None
+def _scan(program: _Program, data: TrainingSet, model: Model, course: _Course) -> Model:
+    def body(carry: _Carry, t: Array) -> tuple[_Carry, None]:
+        return _step(program, data, model.params, carry, t, course), None
 
-    times = jnp.arange(len(rates))
-    xs = (batches.index, batches.weight, batches.ascend, rates, times)
-    carry, _ = jax.lax.scan(body, _start(program, model), xs)
+    carry, _ = jax.lax.scan(body, _start(program, model), jnp.arange(len(course.rates)))
     return _end(program, model, carry)
 
 
-@partial(jax.jit, static_argnames="program", donate_argnames="carry")
-def _advance(  # noqa: PLR0913
-    program: _Program,
-    data: TrainingSet,
-    params: PyTree,
-    carry: _Carry,
-    t: Array,
-    batches: Batches,
-    rates: Array,
-    member: Array,
-    extra: PyTree,
-    key: Key[Array, ""],
-) -> _Carry:
-    now = (batches.index[t], batches.weight[t], batches.ascend[t], rates[t])
-    here = jax.random.fold_in(key, t)
-    return _step(program, data, params, carry, now, member, extra, here)
+_advance = jax.jit(_step, static_argnames="program", donate_argnames="carry")
 
 
 def best_loop(network: Network, model: Model, data: TrainingSet, arrays: list[Any]) -> Loop:

@@ -29,27 +29,30 @@ def _networks(p: Preset) -> Cells:
     ]
 
 
+def _task(data: str, d: int, n: int, test: int) -> dict[str, Any]:
+    return {"data": data, "d": d, "n": n, "test": test}
+
+
+def _training(
+    rates: list[float], epochs: int, momentum: float, history: bool = False
+) -> dict[str, Any]:
+    return {"rates": rates, "epochs": epochs, "momentum": momentum, "history": history}
+
+
 def _recipe(name: str) -> dict[str, Any]:
     """ "zero" is COAP with lower slopes of 0."""
     return {"recipe": "coap", "alpha_mode": "zero"} if name == "zero" else {"recipe": name}
 
 
 def _linear(p: Preset) -> Cells:
-    common = {
-        "data": "linear",
-        "d": p["linear_d"],
-        "test": p["linear_test"],
-        "rates": p["linear_rates"],
-        "epochs": 100,
-        "momentum": 0.0,
-        "attack": [40, 1],
-    }
+    common = {"training": _training(p["linear_rates"], 100, 0.0), "attack": [40, 1]}
+    small = _task("linear", p["linear_d"], p["linear_n"], p["linear_test"])
     cells = [
         {
             **common,
             **_recipe(name),
             "threat": "signal",
-            "n": p["linear_n"],
+            "task": small,
             "points": [[6.0, eps] for eps in p["linear_eps"]],
             "seed": seed,
         }
@@ -61,7 +64,7 @@ def _linear(p: Preset) -> Cells:
             **common,
             "recipe": name,
             "threat": "l2",
-            "n": p["linear_n"],
+            "task": small,
             "points": [[6.0, eps] for eps in p["linear_l2_eps"]],
             "seed": _one_seed(p),
         }
@@ -73,7 +76,7 @@ def _linear(p: Preset) -> Cells:
             **common,
             "recipe": name,
             "threat": "signal",
-            "n": p["linear_large"],
+            "task": small | {"n": p["linear_large"]},
             "points": [[6.0, eps]],
             "seed": _one_seed(p),
         }
@@ -84,12 +87,8 @@ def _linear(p: Preset) -> Cells:
 
 def _wide(p: Preset) -> Cells:
     common = {
-        "data": "spheres",
+        "task": _task("spheres", 100, 50, p["wide_test"]),
         "threat": "l2",
-        "d": 100,
-        "n": 50,
-        "test": p["wide_test"],
-        "momentum": 0.95,
         "attack": [40, 1],
     }
     cells = [
@@ -97,8 +96,7 @@ def _wide(p: Preset) -> Cells:
             **common,
             "recipe": name,
             "points": [[1.0, 12.0, eps] for eps in p["wide_eps"]],
-            "rates": p["wide_rates"],
-            "epochs": 150,
+            "training": _training(p["wide_rates"], 150, 0.95),
             "seed": seed,
         }
         for name in ("standard", "adversarial", "coap")
@@ -110,8 +108,7 @@ def _wide(p: Preset) -> Cells:
             **common,
             "recipe": "adversarial",
             "points": [[1.0, 12.0, p["wide_eps"][-1]]],
-            "rates": [p["wide_rates"][-1]],
-            "epochs": length,
+            "training": _training([p["wide_rates"][-1]], length, 0.95),
             "seed": _one_seed(p),
         }
         for length in p["wide_lengths"]
@@ -129,13 +126,7 @@ def _spheres(p: Preset) -> Cells:
         **{f"lines {k}": [[1.0, 21.0, p["sphere_k_eps"]]] for k in p["sphere_k"]},
     }
     common = {
-        "data": "spheres",
-        "d": 10,
-        "n": p["sphere_n"],
-        "test": p["sphere_test"],
-        "rates": p["sphere_rates"],
-        "epochs": 150,
-        "momentum": 0.95,
+        "task": _task("spheres", 10, p["sphere_n"], p["sphere_test"]),
         "attack": p["sphere_attack"],
     }
     return [
@@ -144,7 +135,7 @@ def _spheres(p: Preset) -> Cells:
             "threat": threat,
             "recipe": recipe,
             "points": points,
-            "history": recipe == "coap",
+            "training": _training(p["sphere_rates"], 150, 0.95, recipe == "coap"),
             "seed": seed,
         }
         for threat, points in threats.items()
@@ -158,36 +149,29 @@ def _images(p: Preset) -> Cells:
     for data, net, train, test, threat, radii, epochs, projections, recipes in p["images"]:
         for eps in radii:
             for recipe in recipes:
+                cell = _image_cell(p, [data, net, train, test], threat, eps, epochs)
+                training = cell["training"] | {"projections": projections}
                 for seed in p.seeds(p["image_seeds"]):
-                    cells.append(
-                        _image_cell(p, data, net, train, test, threat, eps, epochs)
-                        | {"recipe": recipe, "projections": projections, "seed": seed}
-                    )
+                    cells.append(cell | {"recipe": recipe, "training": training, "seed": seed})
     return cells
 
 
-def _image_cell(
-    p: Preset, data: str, net: str, train: int, test: int, threat: str, eps: float, epochs: int
-) -> dict[str, Any]:
+def _image_cell(p: Preset, task: list[Any], threat: str, eps: float, epochs: int) -> dict[str, Any]:
+    sample = {} if p["image_sample"] is None else {"sample": p["image_sample"]}
     return {
-        "data": data,
-        "net": net,
-        "train": train,
-        "test": test,
+        "task": dict(zip(("data", "net", "train", "test"), task, strict=True)) | sample,
         "threat": threat,
         "eps": eps,
-        "epochs": epochs,
-        "batch_size": 50,
-        "rate": 0.002,
+        "training": {"epochs": epochs, "batch_size": 50, "rate": 0.002, "projections": 0},
         "attack": p["image_attack"],
         "certify": "coap",
-    } | ({} if p["image_sample"] is None else {"sample": p["image_sample"]})
+    }
 
 
 def _lines(p: Preset) -> Cells:
     return [
-        _image_cell(p, data, net, train, test, f"lines {k}", eps, epochs)
-        | {"recipe": recipe, "projections": 0, "seed": seed}
+        _image_cell(p, [data, net, train, test], f"lines {k}", eps, epochs)
+        | {"recipe": recipe, "seed": seed}
         for data, net, train, test, eps, counts, epochs in p["line_images"]
         for k in counts
         for recipe in ("adversarial", "coap")

@@ -19,6 +19,7 @@ from theorylab.papers.certified_training.theory_claims import (
 from theorylab.papers.certified_training.training_claims import (
     accumulates,
     below_certificate,
+    best_certified,
     image_order,
     linear_order,
     linear_published,
@@ -161,9 +162,10 @@ CLAIMS = (
         no_ball_gap,
         {},
         kind="finding",
-        note="COAP's robust error is below that of AT here. The learning rates and the stopping "
-        "rule of the thesis's figure are not stated; at rates up to 1 the errors of AT and of "
-        "standard training stay above the published ones.",
+        note="Decided on base seed 0, where COAP's robust error is below that of AT, and confirmed "
+        "on base seeds 101 to 105, where it is so again at each one. The learning rates and the "
+        "stopping rule of the thesis's figure are not stated; at rates up to 1 the errors of AT "
+        "and of standard training stay above the published ones.",
         presets=BIG,
     ),
     Claim(
@@ -175,21 +177,33 @@ CLAIMS = (
         {"AT in the place of COAP": wide_order("adversarial", "adversarial")},
         presets=BIG,
     ),
+    Claim(
+        "gap_grows_k",
+        "On spheres the gap of COAP and AT grows by a tenth with the number of segments",
+        f"{PAPER}, figure 2a, where it grows by .45; length near γ/2, since its scale does not "
+        "reproduce",
+        ("spheres",),
+        sphere_gap("k", "coap"),
+        {},
+        kind="finding",
+        note="The gap grows with the number of segments, by .01 to .05, and not by the tenth that "
+        "is asked of the other axes. An earlier version held with a bound of .01, which had been "
+        "lowered after base seed 0.",
+        presets=BIG,
+    ),
     *(
         Claim(
             f"gap_grows_{panel}",
             f"On spheres the gap of COAP and AT grows with {text}",
             f"{PAPER}, figure {number}; radii up to γ/2, since its scale does not reproduce",
             ("spheres",),
-            sphere_gap(panel, "coap", least),
-            {"AT in the place of COAP": sphere_gap(panel, "adversarial", least)},
+            sphere_gap(panel, "coap"),
+            {"AT in the place of COAP": sphere_gap(panel, "adversarial")},
             presets=BIG,
         )
-        for panel, text, number, least in (
-            # a hundredth of the axis: the accuracy to which the published values are read
-            ("k", "the number of segments", "2a", 0.01),
-            ("l2", "the radius", "3a", 0.1),
-            ("margin", "the inverse margin", "4a", 0.1),
+        for panel, text, number in (
+            ("l2", "the radius", "3a"),
+            ("margin", "the inverse margin", "4a"),
         )
     ),
     *(
@@ -220,11 +234,12 @@ CLAIMS = (
     *(
         Claim(
             f"images_l2_{data}",
-            f"l2 balls on {data}: AT ahead of COAP, COAP ahead of IBP in robust error",
+            f"l2 balls on {data}: AT ahead of the best certified method in standard and robust "
+            "error, COAP ahead of IBP",
             f"{PAPER}, tables of {data}",
             ("images",),
-            image_order(("l2", "coap", "adversarial"), ("l2", "ibp", "coap"), data=data),
-            {"COAP and IBP exchanged": image_order(("l2", "coap", "ibp"), data=data)},
+            best_certified(data, "adversarial", "coap", "ibp"),
+            {"COAP and IBP exchanged": best_certified(data, "adversarial", "ibp", "coap")},
             presets=IMAGES,
         )
         for data in ("mnist", "cifar10")

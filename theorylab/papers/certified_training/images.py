@@ -13,7 +13,7 @@ from flax import nnx
 from theorylab.data.loading import load
 from theorylab.nets.cnn import CNN
 from theorylab.nets.functional import functional, predict
-from theorylab.robustness.attack_ensemble import attack_ensemble, line_attack
+from theorylab.robustness.attack_ensemble import Effort, attack_ensemble, line_attack
 from theorylab.robustness.certify import certified_error
 from theorylab.robustness.networks import dense_network, dense_params
 from theorylab.robustness.objectives import Recipe
@@ -77,12 +77,14 @@ def _threat(kind: str, eps: float, shape: tuple[int, ...], seed: int) -> Threat:
     return LineUnion(eps, jnp.asarray(basis.reshape(count, *shape), jnp.float32))
 
 
-def _schedule(recipe: str, epochs: int, batch_size: int) -> Schedule:
+def _schedule(recipe: str, training: Mapping[str, Any]) -> Schedule:
+    epochs = training["epochs"]
     warm, ramp, start, shape = _RAMPS.get(recipe, (0.0, 0.0, 0.0, "linear"))
     drops = tuple(sorted({round(0.7 * epochs), round(0.9 * epochs)} - {0}))
     return Schedule(
         epochs=epochs,
-        batch_size=batch_size,
+        batch_size=training["batch_size"],
+        learning_rate=training["rate"],
         warmup=round(warm * epochs),
         ramp=round(ramp * epochs),
         start=start,
@@ -93,63 +95,53 @@ def _schedule(recipe: str, epochs: int, batch_size: int) -> Schedule:
     )
 
 
-def train(  # noqa: PLR0913
-    data: str,
-    net: str,
-    train: int,
-    test: int,
+def train(
+    task: Mapping[str, Any],
     threat: str,
     eps: float,
     recipe: str,
-    epochs: int,
-    batch_size: int,
-    rate: float,
-    projections: int,
+    training: Mapping[str, Any],
     attack: list[int],
     certify: str,
     seed: int,
-    sample: bool | None = None,
 ) -> Mapping[str, Any]:
     """Errors of one network: standard, under the ensemble attack [steps, restarts, queries,
-    targets], and without a certificate; the share of unstable neurons and errors by epoch."""
-    whole = load(data, sample=sample)
-    rng = np.random.default_rng(seed)
-    rows, columns = rng.permutation(len(whole.x_train))[:train], rng.permutation(len(whole.x_test))
-    x, y = _pixels(whole.x_train[rows]), np.asarray(whole.y_train[rows], np.int32)
-    at = columns[:test]
-    x_test, y_test = _pixels(whole.x_test[at]), np.asarray(whole.y_test[at], np.int32)
-    f, parameters = _network(net, x.shape[1:])
+    targets], and without a certificate; the share of unstable neurons and errors by epoch.
+
+    task: data set, net, numbers of training and of test images, perhaps `sample`. training: epochs,
+    batch_size, rate, and projections of COAP (0 for exact bounds).
+    """
+    x, y, x_test, y_test = _images(task, seed)
+    f, parameters = _network(task["net"], x.shape[1:])
     key = jax.random.key(seed)
     params = parameters(key)
     if recipe in ("fast-ibp", "sabr", "mtl-ibp"):
         params = ibp_init(jax.random.fold_in(key, 1), params)
     against = _threat(threat, eps, x.shape[1:], seed)
+    projections = training["projections"] if recipe == "coap" else 0
     found = train_robust(
         f,
         params,
         (x, y),
         against,
-        Recipe(recipe, projections=projections if recipe == "coap" else 0),  # type: ignore[arg-type]
-        _schedule(recipe, epochs, batch_size),
+        Recipe(recipe, projections=projections),  # type: ignore[arg-type]
+        _schedule(recipe, training),
         key=jax.random.fold_in(key, 2),
-        learning_rate=rate,
         watch=Watch((x_test[:100], y_test[:100]), 100, 10),
     )
     steps, restarts, queries, targets = attack
-    attacked = attack_ensemble(
-        f,
-        found.params,
-        x_test,
-        y_test,
-        against,
-        key=jax.random.fold_in(key, 3),
-        steps=steps,
-        restarts=restarts,
-        queries=queries,
-        targets=targets,
-    )
     if isinstance(against, LineUnion):
         attacked = line_attack(f, found.params, x_test, y_test, against, points=101)
+    else:
+        attacked = attack_ensemble(
+            f,
+            found.params,
+            x_test,
+            y_test,
+            against,
+            key=jax.random.fold_in(key, 3),
+            effort=Effort(steps, restarts, queries=queries, targets=targets),
+        )
     guesses = np.asarray(predict(f, found.params, x_test)).argmax(1)
     method = certify if recipe in ("coap", "adversarial", "standard", "trades") else "crown-ibp"
     return {
@@ -162,6 +154,20 @@ def train(  # noqa: PLR0913
         "loss": found.loss,
         "eps": found.eps,
     }
+
+
+def _images(task: Mapping[str, Any], seed: int) -> tuple[np.ndarray, ...]:
+    """Training images and labels, test images and labels: drawn by the seed."""
+    whole = load(task["data"], sample=task.get("sample"))
+    rng = np.random.default_rng(seed)
+    rows, at = rng.permutation(len(whole.x_train)), rng.permutation(len(whole.x_test))
+    rows, at = rows[: task["train"]], at[: task["test"]]
+    return (
+        _pixels(whole.x_train[rows]),
+        np.asarray(whole.y_train[rows], np.int32),
+        _pixels(whole.x_test[at]),
+        np.asarray(whole.y_test[at], np.int32),
+    )
 
 
 def _pixels(x: np.ndarray) -> np.ndarray:

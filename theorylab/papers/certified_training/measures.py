@@ -44,12 +44,13 @@ def radii(rows: list[Row]) -> list[float]:
 def main_linear(results: All) -> list[Row]:
     """Small samples of the linear signal, perturbed along it."""
     rows = cells(results["linear"], threat="signal")
-    least = min((r.cell["n"] for r in rows), default=0)
-    return [r for r in rows if r.cell["n"] == least]
+    least = min((r.cell["task"]["n"] for r in rows), default=0)
+    return [r for r in rows if r.cell["task"]["n"] == least]
 
 
 def main_wide(results: All) -> list[Row]:
-    return [r for r in results["wide"] if len(r.cell["rates"]) > 1 or r.cell["epochs"] == 150]
+    trainings = ((r, r.cell["training"]) for r in results["wide"])
+    return [r for r, t in trainings if len(t["rates"]) > 1 or t["epochs"] == 150]
 
 
 def sphere_panels(results: All, name: str) -> Mapping[str, tuple[list[float], Mapping]]:
@@ -88,7 +89,7 @@ def image_errors(
     """(data, threat, eps) -> recipe -> (seeds,)"""
     found: dict[tuple[str, str, float], dict[str, list[float]]] = {}
     for row in [*results.get("images", ()), *results.get("lines", ())]:
-        at = (str(row.cell["data"]), str(row.cell["threat"]), float(row.cell["eps"]))
+        at = (str(row.cell["task"]["data"]), str(row.cell["threat"]), float(row.cell["eps"]))
         value = row[name].sum() if name == "unstable" else float(row[name])
         found.setdefault(at, {}).setdefault(str(row.cell["recipe"]), []).append(value)
     return {

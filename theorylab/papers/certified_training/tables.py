@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from theorylab.lab import Preset, Table
+from theorylab.lab import Preset, Row, Table
 from theorylab.papers.certified_training import published
 from theorylab.papers.certified_training.measures import (
     All,
@@ -167,6 +167,14 @@ def _curve_rows(
             )
 
 
+def _interpolating(
+    table: Table, panel: str, rows: list[Row], there: Mapping[tuple[str, float], published.Pair]
+) -> None:
+    """A panel of the networks that interpolate the training set, where there are any."""
+    robust, standard = (curves(rows, name, True) for name in ("robust", "standard"))
+    _curve_rows(table, panel, radii(rows), robust, standard, there)
+
+
 def _nearest(there: Mapping, recipe: str, x: float) -> tuple[str, float] | None:
     return next((k for k in there if k[0] == recipe and abs(k[1] - x) < 1e-6), None)
 
@@ -187,25 +195,10 @@ def _curve_table() -> Table:
 
 def linear_table(results: All, preset: Preset) -> Table:
     table, rows = _curve_table(), main_linear(results)
-    _curve_rows(
-        table,
-        "signal",
-        radii(rows),
-        curves(rows, "robust", True),
-        curves(rows, "standard", True),
-        published.LINEAR,
-    )
-    ball = cells(results["linear"], threat="l2")
-    _curve_rows(
-        table,
-        "l2",
-        radii(ball),
-        curves(ball, "robust", True),
-        curves(ball, "standard", True),
-        published.LINEAR_L2,
-    )
-    least = rows[0].cell["n"]
-    large = [r for r in results["linear"] if r.cell["n"] > least]
+    _interpolating(table, "signal", rows, published.LINEAR)
+    _interpolating(table, "l2", cells(results["linear"], threat="l2"), published.LINEAR_L2)
+    least = rows[0].cell["task"]["n"]
+    large = [r for r in results["linear"] if r.cell["task"]["n"] > least]
     points = sorted({p[-1] for r in large for p in r.cell["points"]})
     found = [curves([r for r in large if radii([r]) == [x]], "robust") for x in points]
     clean = [curves([r for r in large if radii([r]) == [x]], "standard") for x in points]
@@ -222,15 +215,8 @@ def linear_table(results: All, preset: Preset) -> Table:
 
 
 def wide_table(results: All, preset: Preset) -> Table:
-    table, rows = _curve_table(), main_wide(results)
-    _curve_rows(
-        table,
-        "error",
-        radii(rows),
-        curves(rows, "robust", True),
-        curves(rows, "standard", True),
-        published.WIDE,
-    )
+    table = _curve_table()
+    _interpolating(table, "error", main_wide(results), published.WIDE)
     return table
 
 
@@ -248,7 +234,9 @@ def attack_table(results: All, preset: Preset) -> Table:
     lengths: dict[int, list[float]] = {}
     for row in results["wide"]:
         if row.cell["recipe"] == "adversarial":
-            lengths.setdefault(row.cell["epochs"], []).append(float(row["cosine"][-1, -1]))
+            lengths.setdefault(row.cell["training"]["epochs"], []).append(
+                float(row["cosine"][-1, -1])
+            )
     for epochs, values in sorted(lengths.items()):
         table.add(
             panel="cosine",
@@ -336,22 +324,20 @@ def cifar_table(results: All, preset: Preset) -> Table:
     return _image_table(results, "cifar10")
 
 
-def lines_table(results: All, preset: Preset) -> Table:  # noqa: C901
+def lines_table(results: All, preset: Preset) -> Table:
     """Segments on images (figures 2b and 8a) and accumulated unstable neurons (5c, 5e, 9)."""
     table = Table("panel", "recipe", "x", "ours", "published")
-    ours, unstable = image_errors(results, "robust"), image_errors(results, "unstable")
     for data, there in published.LINES.items():
-        seen = set()
-        for (name, threat, _), each in ours.items():
-            if name == data and threat.startswith("lines"):
-                k = float(threat.split()[1])
-                for recipe, values in each.items():
-                    seen.add((recipe, k))
-                    pair = there.get((recipe, k), (NAN, NAN))
-                    table.add(panel=data, recipe=recipe, x=k, ours=values.mean(), published=pair[0])
-        for (recipe, k), pair in there.items():
-            if (recipe, k) not in seen:
-                table.add(panel=data, recipe=recipe, x=k, ours=NAN, published=pair[0])
+        ours = _by_count(image_errors(results, "robust"), data)
+        for recipe, k in dict.fromkeys([*ours, *there]):
+            table.add(
+                panel=data,
+                recipe=recipe,
+                x=k,
+                ours=ours.get((recipe, k), NAN),
+                published=there.get((recipe, k), (NAN, NAN))[0],
+            )
+    unstable = image_errors(results, "unstable")
     for (data, kind), known in published.UNSTABLE_IMAGES.items():
         panel = f"unstable, {data} {kind}"
         for at, value in known.items():
@@ -361,6 +347,16 @@ def lines_table(results: All, preset: Preset) -> Table:  # noqa: C901
                 at = float(threat.split()[1]) if kind == "lines" else eps
                 table.add(panel=panel, recipe="coap", x=at, ours=each["coap"].mean(), published=NAN)
     return table
+
+
+def _by_count(errors: Mapping, data: str) -> Mapping[tuple[str, float], float]:
+    """(recipe, number of segments) -> mean error on this data set."""
+    return {
+        (recipe, float(threat.split()[1])): float(values.mean())
+        for (name, threat, _), each in errors.items()
+        if name == data and threat.startswith("lines")
+        for recipe, values in each.items()
+    }
 
 
 def tiny_table(results: All, preset: Preset) -> Table:

@@ -10,7 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from theorylab.robustness.certify import activation_bounds, certified_margins, output_bounds
+from theorylab.robustness.certify import (
+    Certifier,
+    activation_bounds,
+    certified_margins,
+    output_bounds,
+)
 from theorylab.robustness.networks import dense_network
 from theorylab.robustness.one_neuron import (
     TRAININGS,
@@ -145,7 +150,7 @@ def example(threats: list[list[Any]]) -> Mapping[str, Any]:
             ]
             margins.append(np.ravel(each))
             other = certified_margins(
-                dense_network, _EXAMPLE, x, y, threat, method="coap", alpha_mode="adaptive"
+                dense_network, _EXAMPLE, x, y, threat, method=Certifier("coap", "adaptive")
             )
             swapped.append(float(other.lower[0, 0]))
             dense.append(_dense_minimum(x[0], threat))

@@ -32,7 +32,7 @@ def _orders(p: Preset) -> Cells:
 
 
 def _data(p: Preset) -> list[str]:
-    names = dict.fromkeys(w["data"] for w in (*p["worlds"], p["order_world"]))
+    names = dict.fromkeys(w["images"]["data"] for w in (*p["worlds"], p["order_world"]))
     return [name for name in names if ":" not in name]  # a sample is embedded
 
 

@@ -327,7 +327,8 @@ FIGURES = (
         "Titles name the world and |S_m|. Bars are one standard error; values below -0.95 "
         "are drawn there. Dotted: the original model; dashed: never manipulated. At the right: the "
         "smallest gamma at which Acc_corr reaches .9 of the clean reference.",
-        "Published shares are of ResNet-9 on CIFAR-10 and WRN-28-10 on CIFAR-100, averaged.",
+        "Published shares are averages over ResNet-9 on CIFAR-10 and WRN-28-10 on CIFAR-100, three "
+        "sizes of the poison, and identified shares from a single sample to all.",
     ),
     Figure(
         "fig7",

@@ -35,92 +35,83 @@ def series(rows: Results, name: str) -> np.ndarray:
     return found
 
 
-def _at(rows: Results, values: np.ndarray, gamma: float) -> np.ndarray:
-    (place,) = np.flatnonzero(np.isclose(tables.gammas(rows), gamma))
-    return values[:, place]
+def _compared(
+    world: str, kind: str, label: str, values: Callable[[Results], np.ndarray], bounds: Bounds
+) -> Measure:
+    """Values (seeds, shares) at some shares."""
+
+    def measured(results: All, preset: Preset) -> list[Evidence]:
+        rows = tables.part(results, world, kind)
+        found, gammas = values(rows), tables.gammas(rows)
+        evidence = []
+        for gamma, span in bounds.items():
+            (place,) = np.flatnonzero(np.isclose(gammas, gamma))
+            title = f"{label}, {world}, {kind}, γ = {gamma:g}"
+            evidence.append(over_seeds(title, found[:, place], *span))
+        return evidence
+
+    return measured
+
+
+def _averaged(
+    world: str,
+    kind: str,
+    label: str,
+    values: Callable[[Results], np.ndarray],
+    span: tuple[float, float],
+) -> Measure:
+    """Values (seeds, shares), mean over all shares."""
+
+    def measured(results: All, preset: Preset) -> list[Evidence]:
+        found = values(tables.part(results, world, kind)).mean(1)
+        return [over_seeds(f"{label}, mean over γ, {world}, {kind}", found, *span)]
+
+    return measured
+
+
+def _accuracy(name: str, what: str) -> Callable[[Results], np.ndarray]:
+    return lambda rows: measure(series(rows, name), what)
+
+
+def _gap(first: str, second: str, what: str) -> Callable[[Results], np.ndarray]:
+    """One curve less another, paired by seed."""
+    return lambda rows: _accuracy(first, what)(rows) - _accuracy(second, what)(rows)
+
+
+def _healed(name: str) -> Callable[[Results], np.ndarray]:
+    """Share of the gap between the original and the clean model that is healed."""
+    return lambda rows: tables.healed(rows, _accuracy(name, "corrected")(rows))
 
 
 def levels(world: str, kind: str, name: str, bounds: Bounds, what: str = "corrected") -> Measure:
     """An accuracy of one curve at some shares."""
-
-    def measured(results: All, preset: Preset) -> list[Evidence]:
-        rows = tables.part(results, world, kind)
-        values = measure(series(rows, name), what)
-        label = f"{what} accuracy, {world}, {kind}"
-        return [
-            over_seeds(f"{label}, γ = {g:g}", _at(rows, values, g), *span)
-            for g, span in bounds.items()
-        ]
-
-    return measured
+    return _compared(world, kind, f"{what} accuracy", _accuracy(name, what), bounds)
 
 
 def differences(
     world: str, kind: str, first: str, second: str, bounds: Bounds, what: str = "corrected"
 ) -> Measure:
     """One curve less another at some shares, paired by seed."""
-
-    def measured(results: All, preset: Preset) -> list[Evidence]:
-        rows = tables.part(results, world, kind)
-        gap = measure(series(rows, first), what) - measure(series(rows, second), what)
-        label = f"difference in {what} accuracy, {world}, {kind}"
-        return [
-            over_seeds(f"{label}, γ = {g:g}", _at(rows, gap, g), *span)
-            for g, span in bounds.items()
-        ]
-
-    return measured
+    label = f"difference in {what} accuracy"
+    return _compared(world, kind, label, _gap(first, second, what), bounds)
 
 
 def mean_difference(
-    world: str,
-    kind: str,
-    first: str,
-    second: str,
-    low: float = -INF,
-    high: float = INF,
-    what: str = "corrected",
+    world: str, kind: str, first: str, second: str, low: float = -INF, high: float = INF
 ) -> Measure:
-    """One curve less another, mean over all shares."""
-
-    def measured(results: All, preset: Preset) -> list[Evidence]:
-        rows = tables.part(results, world, kind)
-        gap = measure(series(rows, first), what) - measure(series(rows, second), what)
-        label = f"difference in {what} accuracy, mean over γ, {world}, {kind}"
-        return [over_seeds(label, gap.mean(1), low, high)]
-
-    return measured
+    """Corrected accuracy of one curve less that of another, mean over all shares."""
+    values = _gap(first, second, "corrected")
+    return _averaged(world, kind, "difference in corrected accuracy", values, (low, high))
 
 
 def shares(world: str, kind: str, name: str, bounds: Bounds) -> Measure:
     """Share of the gap between the original and the clean model that is healed."""
-
-    def measured(results: All, preset: Preset) -> list[Evidence]:
-        rows = tables.part(results, world, kind)
-        values = _healed(rows, name)
-        return [
-            over_seeds(f"share healed, {world}, {kind}, γ = {g:g}", _at(rows, values, g), *span)
-            for g, span in bounds.items()
-        ]
-
-    return measured
+    return _compared(world, kind, "share healed", _healed(name), bounds)
 
 
 def mean_share(world: str, kind: str, name: str, low: float = -INF, high: float = INF) -> Measure:
     """Healed share, mean over all identified shares."""
-
-    def measured(results: All, preset: Preset) -> list[Evidence]:
-        rows = tables.part(results, world, kind)
-        label = f"share healed, mean over γ, {world}, {kind}"
-        return [over_seeds(label, _healed(rows, name).mean(1), low, high)]
-
-    return measured
-
-
-def _healed(rows: Results, name: str) -> np.ndarray:
-    none, end = (measure(series(rows, n), "corrected") for n in ("none", "clean"))
-    gap = np.maximum(end - none, 0.01)
-    return (measure(series(rows, name), "corrected") - none) / gap
+    return _averaged(world, kind, "share healed", _healed(name), (low, high))
 
 
 def requirement(world: str, kind: str, name: str, low: float, high: float) -> Measure:

@@ -31,7 +31,7 @@ class Setting:
     keys: jax.Array
     most: int
     together: bool
-    p: Mapping[str, Any]
+    training: Mapping[str, Any]
 
     def scores(self, model: u.Model, forget: jax.Array) -> u.Scores:
         return u.scores(self.net, model, self.questions, self.data, forget, most=self.most)
@@ -44,23 +44,14 @@ class Setting:
         runs = [run(f, k) for f, k in zip(self.forgets, self.keys, strict=True)]
         return jax.tree.map(lambda *a: jnp.stack(a), *runs)
 
-    def budget(self, share: float = 1.0, rate: float = 1.0) -> u.Budget:
-        p = self.p["budget"]
-        return u.Budget(
-            max(1, round(share * p["steps"])), p["batch_size"], rate * p["learning_rate"]
-        )
 
-
-def sweep(  # noqa: PLR0913
-    data: str,
-    pool: int,
-    sizes: list[int],
+def sweep(
+    images: Mapping[str, Any],
     net: Mapping[str, Any],
     manipulation: Mapping[str, Any],
     gammas: list[float],
-    methods: Mapping[str, Any],
-    budget: Mapping[str, Any],
-    augment: list[int] | None,
+    methods: Mapping[str, Mapping[str, Any]],
+    training: Mapping[str, Any],
     order: str,
     seed: int,
     **labels: Any,
@@ -68,18 +59,19 @@ def sweep(  # noqa: PLR0913
     """Scores of every method, arrays (identified shares, configurations, `MEASURES`), and those of
     the model that never saw a manipulated sample, "clean" (1, 1, `MEASURES`).
 
-    methods: name of a method -> its grid. budget: steps, batch size and learning rate of
-    pre-training; `short` is the share of the steps that other methods than retraining have.
+    images: what `world` takes, its seed apart. methods: name of a method -> its grid. training:
+    steps, batch size and learning rate of pre-training; `short` is the share of the steps that
+    other methods than retraining have, `augment` padding and flips, or None. order: of the trigger
+    and the augmentation.
     """
-    given = {"methods": methods, "budget": budget}
-    part = world(data, pool, (sizes[0], sizes[1], sizes[2]), seed)
-    setting = _setting(part, net, manipulation, gammas, given, augment, order, seed)
+    part = world(images["data"], images["pool"], tuple(images["sizes"]), seed)
+    setting = _setting(part, net, manipulation, gammas, training, order, seed)
     none = setting.over_subsets(lambda f, k: setting.scores(setting.original, f))
     clean = u.retrain_without_deletion(
         setting.net,
         setting.data,
         setting.data.manipulated,
-        setting.budget(),
+        _budget(training),
         key=_key(seed, _CLEAN),
     )
     found = {
@@ -96,12 +88,11 @@ def _setting(
     net: Mapping[str, Any],
     manipulation: Mapping[str, Any],
     gammas: Sequence[float],
-    given: Mapping[str, Any],
-    augment: Sequence[int] | None,
+    training: Mapping[str, Any],
     order: str,
     seed: int,
 ) -> Setting:
-    what = _manipulation(manipulation, part)
+    what, augment = _manipulation(manipulation, part), training["augment"]
     classes = classifier(net, part.x_train.shape[1:])
     data = u.manipulate(
         part.x_train,
@@ -113,20 +104,19 @@ def _setting(
     )
     data = u.TrainingSet(**{**vars(data), "order": order})
     questions = u.exam(what, part.x_test, part.y_test, part.x_validation, part.y_validation)
-    p = given["budget"]
-    original = u.pretrain(
-        classes,
-        data,
-        u.Budget(p["steps"], p["batch_size"], p["learning_rate"]),
-        key=_key(seed, _TRAIN),
-    )
+    original = u.pretrain(classes, data, _budget(training), key=_key(seed, _TRAIN))
     forgets = jnp.stack(
         [u.identified_subset(data.manipulated, g, key=_key(seed, _FIND)) for g in gammas]
     )
     keys = jax.random.split(_key(seed, _RUN), len(gammas))
     together = net["kind"] == "mlp" or jax.default_backend() != "cpu"
     most = int(data.manipulated.sum())
-    return Setting(classes, data, questions, original, forgets, keys, most, together, given)
+    return Setting(classes, data, questions, original, forgets, keys, most, together, training)
+
+
+def _budget(training: Mapping[str, Any], share: float = 1.0, rate: float = 1.0) -> u.Budget:
+    steps = max(1, round(share * training["steps"]))
+    return u.Budget(steps, training["batch_size"], rate * training["learning_rate"])
 
 
 def _manipulation(given: Mapping[str, Any], part: World) -> Any:
@@ -165,12 +155,12 @@ def _variants(
 
 
 def _short(s: Setting, rate: float = 1.0) -> u.Budget:
-    return s.budget(s.p["budget"]["short"], rate)
+    return _budget(s.training, s.training["short"], rate)
 
 
 def _rewod(s: Setting, grid: Options) -> np.ndarray:
     return _trained(
-        s, [lambda f, k: u.retrain_without_deletion(s.net, s.data, f, s.budget(), key=k)]
+        s, [lambda f, k: u.retrain_without_deletion(s.net, s.data, f, _budget(s.training), key=k)]
     )
 
 
@@ -184,7 +174,7 @@ def _eu(s: Setting, grid: Options) -> np.ndarray:
 
 def _scrub(s: Setting, grid: Options) -> np.ndarray:
     options = [
-        {"weight": weight, "ascent_steps": steps, "ascend": grid["ascend"]}
+        {"weight": weight, "options": u.ScrubOptions(steps, grid["ascend"])}
         for weight in grid["weights"]
         for steps in grid["ascent_steps"]
     ]

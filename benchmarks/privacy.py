@@ -1,0 +1,176 @@
+"""Private training and its accounting, beside Opacus and jax-privacy:
+`python benchmarks/privacy.py`.
+
+DP-SGD steps per second of a linear head and of a small CNN with the same weights, batch, clipping
+norm and noise: theorylab, Opacus (hooks and ghost clipping) and jax-privacy, the peers in
+an interpreter of their own, `--peer-python PYTHON`, without which their rows say "not measured".
+Every (model, side) is a fresh process, so that peak memory is its own (resident
+memory above what it was before the model was built); compile time stands apart; the best of several
+repeats counts, by wall clock and by processor time. Before timing, three steps without noise show
+that all sides take the same steps.
+
+Then what accounting takes: the epsilon of given noise, and the noise for a given epsilon, beside
+dp-accounting and Opacus' PRV accountant. The exact firing law beside Monte Carlo is what
+`benchmarks/privacy_online.py` measures; its first rows are repeated here. Writes
+benchmarks/results/privacy-<device>.json.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from record import arguments, keep
+
+HERE = Path(__file__).parent
+MODELS = ("linear", "cnn")
+SIDES = ("theorylab", "opacus hooks", "opacus ghost", "jax-privacy")
+CHANNELS, HIDDEN, CLASSES, FEATURES = (8, 16, 32), 64, 10, 1280
+CLIP, NOISE, STEP = 1.0, 1.0, 0.1
+PLANS = [  # sampling rate, noise multiplier, steps
+    (1 / 44, 21.82, 968),
+    (1 / 352, 3.02, 39776),
+    (0.01, 1.0, 1000),
+]
+
+
+def weights(model: str) -> list[np.ndarray]:
+    """Kernels (height, width, in, out) or (in, out) and biases, layer by layer."""
+    rng = np.random.default_rng(0)
+    if model == "linear":
+        shapes: list[tuple[int, ...]] = [(FEATURES, CLASSES)]
+    else:
+        ins = (1, *CHANNELS[:-1])
+        shapes = [(3, 3, i, o) for i, o in zip(ins, CHANNELS, strict=True)]
+        shapes += [(4 * 4 * CHANNELS[-1], HIDDEN), (HIDDEN, CLASSES)]
+    found = []
+    for shape in shapes:
+        scale = np.sqrt(2 / np.prod(shape[:-1]))
+        found += [rng.standard_normal(shape) * scale, 0.1 * rng.standard_normal(shape[-1])]
+    return [w.astype(np.float32) for w in found]
+
+
+def batch(model: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    shape = (FEATURES,) if model == "linear" else (28, 28, 1)
+    x = rng.standard_normal((count, *shape)).astype(np.float32)
+    return x, rng.integers(0, CLASSES, count)
+
+
+def operations(model: str, count: int) -> float:
+    """Multiply-adds of one step: forward, backward to inputs, per-example gradients."""
+    if model == "linear":
+        return count * 2.0 * FEATURES * CLASSES
+    sides, ins, total = (14, 7, 4), (1, *CHANNELS[:-1]), 0.0
+    for i, (side, a, b) in enumerate(zip(sides, ins, CHANNELS, strict=True)):
+        total += (2 if i == 0 else 3) * side**2 * 9 * a * b
+    return count * (total + 3 * (16 * CHANNELS[-1] * HIDDEN + HIDDEN * CLASSES))
+
+
+def main() -> None:
+    options = arguments(_parser(), smoke={"batches": [16], "repeats": 1, "runs": 200})
+    if options.worker:
+        from privacy_workers import work
+
+        work(options)
+        return
+    rows = []
+    for model in options.models:
+        for size in options.batches:
+            found = {side: _measured(options, model, size, side) for side in SIDES}
+            ours = found["theorylab"]
+            for side, row in found.items():
+                after, reference = row.pop("after", None), ours.get("after")
+                if after is not None and reference is not None:
+                    row["difference"] = float(np.abs(np.subtract(after, reference)).max())
+                if "step_s" in row:
+                    row["times_ours"] = row["step_s"] / ours["step_s"]
+                    row["times_ours_cpu"] = row["step_cpu_s"] / ours["step_cpu_s"]
+                    row["gflops"] = 2e-9 * operations(model, size) / row["step_s"]
+                rows.append({"model": model, "batch": size, "side": side, **row})
+                if side == "theorylab":
+                    found["theorylab"] = row | {"after": after}
+                    ours = found["theorylab"]
+                print(rows[-1] | {"after": None}, flush=True)
+            rows = [{k: v for k, v in row.items() if k != "after"} for row in rows]
+    accounting = _accounting(options)
+    firing = _firing(options)
+    keep(
+        "privacy",
+        vars(options),
+        "dp-accounting",
+        device="cpu",
+        rows=rows,
+        accounting=accounting,
+        firing=firing,
+    )
+
+
+def _accounting(options: Any) -> list[dict[str, Any]]:
+    rows = []
+    for side in ("theorylab", "dp-accounting", "opacus prv"):
+        python = options.peer_python if side.startswith("opacus") else sys.executable
+        found = _process(python, ["--worker", side, "--accounting"])
+        rows += [{"side": side, **row} for row in found.get("plans", [found])]
+        for row in rows[-len(PLANS) :]:
+            print(row, flush=True)
+    return rows
+
+
+def _firing(options: Any) -> list[dict[str, Any]]:
+    from privacy_online import measure
+
+    rows = [measure(k, options.runs, options.repeats, 10) for k in (6, 10, 60)]
+    for row in rows:
+        print(row, flush=True)
+    return rows
+
+
+def _measured(options: Any, model: str, size: int, side: str) -> dict[str, Any]:
+    python = sys.executable if side == "theorylab" else options.peer_python
+    given = ["--worker", side, "--models", model, "--batches", str(size)]
+    given += ["--repeats", str(options.repeats), "--threads", str(options.threads)]
+    return _process(python, given)
+
+
+def _process(python: str | None, given: list[str]) -> dict[str, Any]:
+    """The numbers of one fresh process, or "not measured"."""
+    if python is None:
+        return {"note": "not measured"}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.json"
+        own = os.environ.get("PYTHONPATH", "")
+        path = os.pathsep.join([str(HERE), own if python == sys.executable else ""])
+        done = subprocess.run(
+            [python, str(HERE / "privacy.py"), *given, "--to", str(out)],
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        if done.returncode:
+            return {"note": f"not measured: {done.stderr.strip().splitlines()[-1:]}"}
+        return json.loads(out.read_text())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--batches", nargs="*", type=int, default=[256])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=20_000, help="games of the firing law")
+    parser.add_argument("--threads", type=int, default=0, help="cores to run on; 0 takes all")
+    parser.add_argument("--peer-python", help="a Python that has Opacus, PyTorch and jax-privacy")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--accounting", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--to", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    main()
