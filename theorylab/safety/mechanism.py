@@ -117,7 +117,7 @@ def activations(
         InputError: places of another shape, or what the network refuses.
     """
     checks.function("f", f)
-    n = len(tokens if embeddings is None else embeddings)
+    n = len(tokens if embeddings is None else embeddings)  # type: ignore[arg-type]
     places = jnp.asarray(checks.within("places", places, 0, whole=True, shape=(n, None)))
     options = {} if embeddings is None else {"embeddings": embeddings}
     seen = f(params, tokens, capture=True, **options)[1]
@@ -320,7 +320,7 @@ def along_change(before: Any, after: Any, amount: float) -> Any:
         {'w': 4.0}
     """
     amount = checks.number("amount", amount)
-    if jax.tree.structure(before) != jax.tree.structure(after):
+    if jax.tree.structure(before) != jax.tree.structure(after):  # type: ignore[operator]
         raise InputError("before, after: parameters of one structure are needed")
     return jax.tree.map(lambda a, b: a + amount * (b - a), before, after)
 

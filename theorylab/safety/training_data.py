@@ -54,7 +54,7 @@ def pretraining_data(
     n = checks.count("n", n)
     if isinstance(world, MiniWorld):
         tokens = layout(world, sample_prompts(key, world, n)).tokens
-        return next_tokens(tokens, loss_weights(text=TEXT_WEIGHT))
+        return next_tokens(tokens, loss_weights(text=TEXT_WEIGHT))  # type: ignore[arg-type]
     checks.instance("world", world, PaperWorld, "a MiniWorld or a PaperWorld")
     shares = jnp.asarray(checks.probabilities("mixture", mixture, ndim=1))
     if shares.shape != (4,):

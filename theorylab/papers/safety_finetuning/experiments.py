@@ -8,7 +8,7 @@ from theorylab.papers.safety_finetuning import measuring, texts, tuning
 from theorylab.papers.types import Cell, Cells
 from theorylab.safety.base_models import base
 
-Needs = Mapping[str, tuple[str, Cell]]
+Needs = Mapping[str, tuple[str, Mapping[str, Any]]]
 PAIRS = (  # grammar, branches, order of the classifier
     (0, "safe", "unsafe_trained", 1),
     (1, "safe", "unsafe_trained", 1),
@@ -107,11 +107,11 @@ def _locality(p: Preset) -> Cells:
     ]
 
 
-def _start(cell: Cell) -> Needs:
+def _start(cell: Mapping[str, Any]) -> Needs:
     return {"start": ("base", {**cell["base"], "seed": cell["seed"]})}
 
 
-def _both(cell: Cell) -> Needs:
+def _both(cell: Mapping[str, Any]) -> Needs:
     if cell["run"] is None:
         return _start(cell)
     tuned: dict[str, Any] = {name: cell[name] for name in ("base", "run", "seed")}

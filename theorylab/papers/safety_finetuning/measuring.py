@@ -76,7 +76,7 @@ def _seeing_embedded(f: Any) -> Any:
 @lru_cache(maxsize=32)
 def _slopes(f: Any) -> Any:
     return jax.jit(
-        lambda p, e, start: {of: local_lipschitz(f, p, e, start, of=of) for of in OUTPUTS}
+        lambda p, e, start: {of: local_lipschitz(f, p, e, start, of=of) for of in OUTPUTS}  # type: ignore[arg-type]
     )
 
 
@@ -118,7 +118,7 @@ def _verdicts(base: Named, params: Any, prompts: PromptSet) -> np.ndarray:
 
 
 def _rates(verdicts: np.ndarray) -> list[float]:
-    found = verdict_rates(verdicts)
+    found = verdict_rates(verdicts)  # type: ignore[arg-type]
     return [float(found.bad), float(found.good), float(found.unclear)]
 
 
@@ -242,7 +242,7 @@ def path(
     ends = [look.net.params(held["parameters"]) for held in (start, end)]
     rates, gaps, site = [], [], looking["site"]
     for amount in amounts:
-        params = along_change(*ends, amount)
+        params = along_change(*ends, amount)  # type: ignore[call-arg]
         rates.append([_rates(_verdicts(base, params, look.sets[name])) for name in names])
         centres = _centres(look, params)
         last = [_tau(_states(look, params, look.sets[name]), centres)[site][-1] for name in CLASSES]

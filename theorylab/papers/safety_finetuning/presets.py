@@ -1,5 +1,7 @@
 """The presets, and what each of their values means."""
 
+from typing import Any
+
 from theorylab.lab import Preset
 
 MEANINGS = {
@@ -21,7 +23,7 @@ MEANINGS = {
 
 _SCHEDULE = {"warmup": 0.1, "decay": 1.0, "floor": 0.0}
 
-_QUICK = {
+_QUICK: dict[str, Any] = {
     "world": {"scale": "mini"},
     "model": {"width": 48, "depth": 3, "heads": 4},
     "training": {

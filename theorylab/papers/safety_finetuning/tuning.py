@@ -61,7 +61,7 @@ def gradients(
     params, g = net.params(start["parameters"]), paired(net.f)
     key = models.stream(seed, models.TUNING)
     x, y = tuning_data(jax.random.fold_in(key, 0), drawn, samples, protocol="dpo")
-    y = with_reference(y, g, params, x)
+    y = with_reference(y, g, params, x)  # type: ignore[arg-type]
 
     def gradient(loss: Any) -> np.ndarray:
         made = jax.jit(jax.grad(lambda p: loss(g(p, x), y).mean()))(params)

@@ -1,5 +1,7 @@
 """Inputs on which safety fine-tuning fails, and what moves refusals."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure as MplFigure
 
@@ -19,7 +21,7 @@ def _attacks(table: Table) -> MplFigure:
     protocols = [str(p) for (p,), _ in table.groups("protocol")]
     figure, axes = panels(len(protocols), height=3.3, sharey=True)
     names = [str(n) for (n,), _ in table.groups("set")]
-    looks = {
+    looks: dict[str, Any] = {
         "all": {"color": "grey", "marker": "|", "ms": 14},
         "executed": {"color": COLOURS[2], "marker": "o"},
         "refused": {"color": COLOURS[3], "marker": "s"},
