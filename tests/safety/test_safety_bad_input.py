@@ -7,9 +7,12 @@ import bad_input
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from theorylab import safety as sa
 from theorylab.errors import InputError
+from theorylab.nets import functional
+from theorylab.nets.gpt import GPT
 
 KEY = jax.random.key(0)
 SMALL = sa.Grammar({"v": [("a", 1), ("a",)], "a": [(0, 0), (2,)]}, "v", 3)
@@ -24,6 +27,12 @@ WEIGHTS = np.ones(3)
 LOGITS = np.zeros((2, 2, 3, 4), np.float32)
 X, PAIR = sa.pair(TOKENS, TOKENS[::-1], WEIGHTS)
 TARGETS = sa.next_tokens(TOKENS, WEIGHTS)[1]
+NETWORK = GPT(4, 4, width=8, depth=1, heads=2, rngs=nnx.Rngs(0))
+F, PARAMS = functional(NETWORK)
+EMBEDDED, PLACES = np.ones((2, 3, 8), np.float32), np.array([[0, 1], [2, 0]])
+SQUARE, ROWS = np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.5], [0.0, 2.0], [1.0, 1.0]])
+PAPER_WORLD = sa.paper_world(grammars=(0,), shortest=3, longest=4)
+PROMPT_SET = sa.draw_set(KEY, WORLD, 3, name="safe")
 SCORES, LABELS = np.array([0.1, 0.4, 0.4]), np.array([0, 1, 0])
 
 
@@ -42,6 +51,18 @@ def dpo(preferred, dispreferred):
 
 def paired(f):
     return sa.paired(f)(None, X)
+
+
+def activations(tokens, places):
+    return sa.activations(F, PARAMS, tokens, places)["resid"]
+
+
+def lipschitz(embeddings, start, of):
+    return sa.local_lipschitz(F, PARAMS, embeddings, start, of=of)
+
+
+def fragility(embeddings, slots, radius, steps):
+    return sa.embedding_fragility(F, PARAMS, embeddings, TARGETS, slots, radius=radius, steps=steps)
 
 
 CALLS = [
@@ -132,6 +153,35 @@ CALLS = [
         sa.exchanges_needed,
         {"rate": 0.2, "benign_rate": 0.1, "false_alarms": 0.05, "misses": 0.1},
     ),
+    (sa.paper_world, {"grammars": (0, 2), "shortest": 3, "longest": 4}),
+    (sa.draw_set, {"key": KEY, "world": WORLD, "n": 3, "name": "safe"}),
+    (
+        sa.judge,
+        {
+            "prompts": PROMPT_SET,
+            "written": np.zeros((3, 10), int),
+            "executed_share": 0.8,
+            "null_share": 0.5,
+        },
+    ),
+    (sa.pretraining_data, {"key": KEY, "world": WORLD, "n": 3}),
+    (sa.tuning_data, {"key": KEY, "world": WORLD, "n": 3, "protocol": "dpo"}),
+    (activations, {"tokens": TOKENS[:, :3], "places": PLACES}),
+    (sa.tau, {"a": ROWS, "safe_mean": ROWS[0], "unsafe_mean": ROWS[1]}),
+    (sa.separation, {"safe": ROWS.T, "unsafe": ROWS.T + 1.0}),
+    (
+        sa.null_space_projection,
+        {"weight": SQUARE, "change": SQUARE, "energy": 0.9, "leading": 1},
+    ),
+    (sa.selectivity, {"change": SQUARE, "inputs": ROWS}),
+    (sa.row_space_profile, {"change": SQUARE, "inputs": ROWS, "leading": 2}),
+    (sa.spectrum, {"a": ROWS, "centred": True}),
+    (lipschitz, {"embeddings": EMBEDDED, "start": np.array([1, 2]), "of": "prob"}),
+    (sa.along_change, {"before": {"w": 1.0}, "after": {"w": 2.0}, "amount": 0.5}),
+    (
+        fragility,
+        {"embeddings": EMBEDDED, "slots": PLACES, "radius": 0.5, "steps": 2},
+    ),
 ]
 SKIP = {paired: ("f",), sa.with_reference: ("g", "params")}  # functions their caller answers for
 EXCUSED = {
@@ -150,6 +200,20 @@ EXCUSED = {
     "unlearning_loss": "called by unlearning",
     "dpo_loss": "called by dpo",
     "MINI_KINDS": "a constant",
+    "NullSpace": "a result",
+    "PaperWorld": "made by paper_world",
+    "PromptSet": "made by draw_set",
+    "Separation": "a result",
+    "Spectrum": "a result",
+    "activations": "called here by its name",
+    "local_lipschitz": "called by lipschitz",
+    "embedding_fragility": "called by fragility",
+    "SITES": "a constant",
+    "MINI_SETS": "a constant",
+    "PAPER_SETS": "a constant",
+    "BAD": "a constant",
+    "GOOD": "a constant",
+    "UNCLEAR": "a constant",
 }
 
 

@@ -28,11 +28,5 @@ PLANNED: Mapping[str, Planned] = MappingProxyType(
             "objectives and mismatched generalisation. Here on the abstract prompts of a "
             "synthetic grammar.",
         ),
-        "safety_finetuning": Planned(
-            "What Makes and Breaks Safety Fine-tuning? A Mechanistic Study",
-            "What safety fine-tuning changes inside a model: a small, low-rank change of "
-            "weights that moves unsafe prompts to a cluster of their own. Jailbreaks look "
-            "like safe prompts to that change.",
-        ),
     }
 )

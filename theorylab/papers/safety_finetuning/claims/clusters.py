@@ -1,0 +1,225 @@
+"""Clusters of activations: how they part, in which layer, and what breaks through them."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from theorylab.lab import Claim, Evidence, over_seeds
+from theorylab.papers.safety_finetuning.claims.shared import (
+    MINI,
+    All,
+    Measure,
+    Preset,
+    main,
+)
+from theorylab.papers.safety_finetuning.tables import (
+    NAMES,
+    gap,
+    of,
+    supervised_rates,
+    tau_by_verdict,
+)
+
+
+def clusters_form(array: str) -> Measure:
+    """The gap in the last layer is at least 5 times that of the base model."""
+
+    def measure(results: All, p: Preset) -> list[Evidence]:
+        base = gap(main(results, p, "none"))[:, -1]
+        return [
+            over_seeds(
+                f"gap over the base model's, {NAMES[protocol]}",
+                gap(main(results, p, protocol), array)[:, -1] / base,
+                low=5.0,
+            )
+            for protocol in ("unlearning", "dpo", "supervised")
+        ]
+
+    return measure
+
+
+def strong_protocols(strong: tuple[str, ...]) -> Measure:
+    """The gap in the last layer after unlearning and after DPO is at least 1.5 times SSFT's."""
+
+    def measure(results: All, p: Preset) -> list[Evidence]:
+        weak = gap(main(results, p, "supervised"))[:, -1]
+        return [
+            over_seeds(
+                f"gap over SSFT's, {NAMES[protocol]}",
+                gap(main(results, p, protocol))[:, -1] / weak,
+                low=1.5,
+            )
+            for protocol in strong
+        ]
+
+    return measure
+
+
+def alike(other: str) -> Measure:
+    """The gaps of unlearning and DPO differ by a factor of at most 1.5."""
+
+    def measure(results: All, p: Preset) -> list[Evidence]:
+        one, two = (gap(main(results, p, name))[:, -1] for name in ("unlearning", other))
+        return [over_seeds("gap, unlearning over DPO", one / two, low=1 / 1.5, high=1.5)]
+
+    return measure
+
+
+def grows_with_rate(rising: bool) -> Measure:
+    """The gap of SSFT in the last layer grows at every larger learning rate."""
+
+    def measure(results: All, p: Preset) -> list[Evidence]:
+        rates = supervised_rates(p)
+        gaps = [gap(of(results["measured"], "supervised", lr))[:, -1] for lr in rates]
+        gaps = gaps if rising else gaps[::-1]
+        return [
+            over_seeds(f"gap, step {i + 1} of the rate", b / a, low=1.0)
+            for i, (a, b) in enumerate(pairwise(gaps))
+        ]
+
+    return measure
+
+
+def grows_with_depth(deeper: bool) -> Measure:
+    """After every protocol the gap in the last layer is at least twice that in the first."""
+
+    def measure(results: All, p: Preset) -> list[Evidence]:
+        out = []
+        for protocol in ("unlearning", "dpo", "supervised"):
+            found = gap(main(results, p, protocol))
+            first, last = (found[:, 0], found[:, -1])[:: 1 if deeper else -1]
+            out.append(
+                over_seeds(f"gap, last over first layer, {NAMES[protocol]}", last / first, low=2.0)
+            )
+        return out
+
+    return measure
+
+
+def executed_look_safe(shuffle: bool) -> Measure:
+    """Mean tau of executed competing tasks exceeds that of refused ones by at least half of the
+    gap between safe and unsafe prompts (SSFT at its largest rate)."""
+
+    def measure(results: All, p: Preset) -> list[Evidence]:
+        rows = of(results["measured"], "supervised", supervised_rates(p)[-1])
+        found = tau_by_verdict(rows, "competing_tasks", shuffle=shuffle)
+        part = (found[:, 0] - found[:, 1]) / gap(rows)[:, -1]
+        return [over_seeds("tau, executed less refused, over the gap", part, low=0.5)]
+
+    return measure
+
+
+def depth_at_scale(deeper: bool) -> Measure:
+    """In the first half of the layers the gap is less than a twentieth of that in the last."""
+
+    def measure(results: All, p: Preset) -> list[Evidence]:
+        out = []
+        for protocol in ("unlearning", "dpo"):
+            found = gap(main(results, p, protocol))[:, :: 1 if deeper else -1]
+            half = np.abs(found[:, : found.shape[1] // 2]).max(1)
+            out.append(
+                over_seeds(f"early over last, {NAMES[protocol]}", half / found[:, -1], high=0.05)
+            )
+        return out
+
+    return measure
+
+
+def rates_at_scale(reference: str) -> Measure:
+    """Unlearning and DPO at the medium rate: a gap at least 5 times that of SSFT at the small
+    one."""
+
+    def measure(results: All, p: Preset) -> list[Evidence]:
+        lr = p["small_lr"] if reference == "supervised" else p["lr"]
+        small = gap(of(results["measured"], reference, lr))[:, -1]
+        return [
+            over_seeds(
+                f"gap over SSFT's at the small rate, {NAMES[protocol]}",
+                gap(main(results, p, protocol))[:, -1] / small,
+                low=5.0,
+            )
+            for protocol in ("unlearning", "dpo")
+        ]
+
+    return measure
+
+
+_FIGURE = "Jain et al. 2024, figure 3"
+CLAIMS = (
+    Claim(
+        "clusters_form",
+        "Safety fine-tuning moves safe and unsafe prompts at least 5 times as far apart",
+        f"{_FIGURE}; the factor is ours",
+        ("measured",),
+        clusters_form("gap"),
+        {"labels of prompts shuffled": clusters_form("gap_shuffled")},
+        presets=MINI,
+    ),
+    Claim(
+        "strong_protocols",
+        "Unlearning and DPO part the clusters at least 1.5 times as far as SSFT",
+        f"{_FIGURE}; the factor is ours",
+        ("measured",),
+        strong_protocols(("unlearning", "dpo")),
+        kind="finding",
+        presets=MINI,
+        note="Decided at base seed 0 alone, and not replicated yet: DPO is at 1.33 there.",
+    ),
+    Claim(
+        "unlearning_like_dpo",
+        "Unlearning and DPO part the clusters equally far, within a factor of 1.5",
+        f"{_FIGURE}; the factor is ours",
+        ("measured",),
+        alike("dpo"),
+        {"SSFT in place of DPO": alike("supervised")},
+        presets=MINI,
+    ),
+    Claim(
+        "grows_with_rate",
+        "The larger the learning rate of SSFT, the farther apart the clusters",
+        _FIGURE,
+        ("measured",),
+        grows_with_rate(True),
+        {"rates in falling order": grows_with_rate(False)},
+        presets=MINI,
+    ),
+    Claim(
+        "grows_with_depth",
+        "The clusters are at least twice as far apart in the last layer as in the first",
+        f"{_FIGURE}; the factor is ours",
+        ("measured",),
+        grows_with_depth(True),
+        {"layers in reverse": grows_with_depth(False)},
+        presets=MINI,
+    ),
+    Claim(
+        "executed_look_safe",
+        "Among competing tasks those that are executed look safe: tau is higher by at least half "
+        "of the gap of the clusters",
+        "Jain et al. 2024, figure 7; the margin is ours",
+        ("measured",),
+        executed_look_safe(False),
+        {"verdicts shuffled": executed_look_safe(True)},
+        presets=MINI,
+        note="The paper shows executed inputs alone, which makes the statement partly a tautology; "
+        "here executed and refused inputs of one kind are compared.",
+    ),
+    Claim(
+        "depth_at_scale",
+        "In the first three of six layers safe and unsafe prompts hardly part",
+        _FIGURE,
+        ("measured",),
+        depth_at_scale(True),
+        {"layers in reverse": depth_at_scale(False)},
+        presets=("full",),
+    ),
+    Claim(
+        "rates_at_scale",
+        "Unlearning and DPO at 1e-4 part the clusters at least 5 times as far as SSFT at 1e-5",
+        f"{_FIGURE}; the factor is ours",
+        ("measured",),
+        rates_at_scale("supervised"),
+        {"against unlearning itself": rates_at_scale("unlearning")},
+        presets=("full",),
+    ),
+)
