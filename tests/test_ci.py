@@ -47,7 +47,7 @@ def test_all_jobs_run_and_the_last_line_is_that_of_the_tests(copy, at_once):
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and lines[-1] == "7 passed in 1.00s"
     assert {"this is lint", "this is papers", "this is newest"} <= set(lines)
-    assert len([line for line in lines if re.fullmatch(r"\w+ +\d+ s  passed", line)]) == 6
+    assert len([line for line in lines if re.fullmatch(r"\w+ +\d+ s  passed", line)]) == 7
 
 
 @pytest.mark.parametrize("at_once", ["1", "2"])

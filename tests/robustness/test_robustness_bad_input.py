@@ -173,6 +173,7 @@ CALLS += [
     (rb.Schedule, {"epochs": 2, "batch_size": 3, "ramp": 1, "start": 0.1, "momentum": 0.5}),
 ]
 EXCUSED = {
+    "ensembles": "a package: what it refuses is tested beside its functions",
     "dense_network": "a network: what it is given is checked by those who call it",
     "LpBall": "checked where it is used, since its radius may be traced",
     "LineUnion": "checked where it is used, since its radius may be traced",

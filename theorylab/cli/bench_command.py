@@ -39,7 +39,7 @@ def bench(
         typer.Option("--against", help="Earlier records to compare with: a file or a folder."),
     ] = None,
 ) -> None:
-    """Run benchmarks, each beside its peers, on the device that JAX finds.
+    """Run benchmarks, each beside its peers, on your device.
 
     Every record says what the device was measured to reach in the same run. With --against, times
     that differ by more than a tenth from an earlier record are told.

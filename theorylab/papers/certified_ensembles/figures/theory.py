@@ -36,6 +36,7 @@ def _gallery(table: Table) -> MplFigure:
         _closed(over, table, f"{name}: set", "S", color=COLOURS[0], fill=0.3)
         _closed(below, table, f"{name}: certificate", "certificate Q", color=COLOURS[2], fill=0.3)
         _square(over, 3.4)
+        over.set(xticks=[-2, 0, 2], yticks=[-2, 0, 2])
         _square(below, 0.75)
         over.set_title(name)
         for axis in (over, below):

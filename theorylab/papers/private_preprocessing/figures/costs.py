@@ -169,9 +169,10 @@ def _draw_conversions(table: Table) -> Picture:
                 marker=MARKERS[i],
                 label=str(series),
             )
-        axis.set_xticks(range(len(places)), [str(p) for p in places])
+        unit = " σ" if panel == "Gaussian" else ""
+        axis.set_xticks(range(len(places)), [f"{p}{unit}" for p in places])
         axis.set(xlim=(-0.5, len(places) - 0.5), ylim=(0, None), title=f"{panel}")
-    axes[0, 0].set(xlabel="shift / noise", ylabel="ε at δ = 1e-5")
+    axes[0, 0].set(xlabel="shift", ylabel="ε at δ = 1e-5")
     shared_legend(figure, axes[0], 3)
     return figure
 

@@ -211,7 +211,8 @@ FIGURES = (
         _draw_pipelines,
         "Excess logistic loss of the mean iterate of 30 noisy steps, at δ = 1e-5. PCA pays for "
         "the movement of its directions, private PCA half of the budget for the directions "
-        "themselves. Open diamonds: another program on other data of the same law.",
+        "themselves. Bands: one standard deviation over seeds. Open diamonds: another program on "
+        "other data of the same law.",
         "The paper's figure could not be read; data, axes and sizes are ours.",
     ),
     Figure(

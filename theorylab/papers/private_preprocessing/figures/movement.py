@@ -188,7 +188,7 @@ FIGURES = (
         "imputation of four records. The hybrid has the images that S2 gives to the common "
         "records and the replaced record's image by S1: it is close to the one, and a neighbour "
         "of the other.",
-        "Points in place of boxes and arrows.",
+        "Points in place of boxes and arrows; the grey line is the unit circle.",
     ),
     Figure(
         "pp_eigengap",
@@ -210,7 +210,7 @@ FIGURES = (
         _search_table,
         _draw_search,
         "The largest movement of the common records over its bound, of so many adversarial "
-        "replacements for each pre-processing.",
+        "replacements for each pre-processing; dotted: the bound.",
     ),
     Figure(
         "pp_attack",
@@ -231,7 +231,7 @@ FIGURES = (
         _draw_outside,
         "Movement over the bound: chains of near-duplicates that are kept greedily, signs of "
         "principal directions by a rule on their first entry, and a median beside a gap; with "
-        "their harmless counterparts.",
+        "their harmless counterparts. Dotted: the bound.",
     ),
     Figure(
         "pp_release",
