@@ -316,8 +316,8 @@ def along_change(before: Any, after: Any, amount: float) -> Any:
         Jain et al. 2024, section 5.
 
     Examples:
-        >>> along_change({"w": 1.0}, {"w": 3.0}, 1.5)
-        {'w': 4.0}
+        >>> float(along_change({"w": 1.0}, {"w": 3.0}, 1.5)["w"])
+        4.0
     """
     amount = checks.number("amount", amount)
     if jax.tree.structure(before) != jax.tree.structure(after):  # type: ignore[operator]
