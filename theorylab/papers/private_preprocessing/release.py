@@ -21,7 +21,7 @@ def probabilities(epsilon: float, delta: float, margins: list[float]) -> Found:
     here = np.array([test.release_probability(m) for m in grid])
     there = np.array([test.release_probability(m + 1) for m in grid])
     losses = [np.log(there / here), np.log1p(-here) - np.log1p(-there)]
-    low = ptr.MarginTest(epsilon, min(np.e * delta, 0.49))  # type: ignore[misc]
+    low = ptr.MarginTest(epsilon, min(np.e * delta, 0.49))  # type: ignore[misc, unused-ignore]
     return {
         "threshold": test.threshold,
         "release": np.array([test.release_probability(m) for m in margins]),
