@@ -117,8 +117,13 @@ def activations(
         InputError: places of another shape, or what the network refuses.
     """
     checks.function("f", f)
-    n = len(tokens if embeddings is None else embeddings)  # type: ignore[arg-type]
-    places = jnp.asarray(checks.within("places", places, 0, whole=True, shape=(n, None)))
+    if embeddings is None:
+        given = {"tokens": checks.within("tokens", tokens, whole=True, ndim=2)}
+    else:
+        given = {"embeddings": checks.finite("embeddings", embeddings, ndim=3)}
+    (length,) = {np.shape(array)[1] for array in given.values()}
+    places = jnp.asarray(checks.within("places", places, 0, length - 1, whole=True, ndim=2))
+    checks.same_length(**given, places=places)
     options = {} if embeddings is None else {"embeddings": embeddings}
     seen = f(params, tokens, capture=True, **options)[1]
 
@@ -329,8 +334,15 @@ def along_change(before: Any, after: Any, amount: float) -> Any:
 
 
 def _matrices(weight: Any, change: Any) -> tuple[np.ndarray, np.ndarray]:
-    W = np.asarray(checks.finite("weight", weight, ndim=2), float)
-    return W, np.asarray(checks.finite("change", change, shape=W.shape), float)
+    W, D = (
+        np.asarray(checks.finite(name, matrix, ndim=2), float)
+        for name, matrix in (("weight", weight), ("change", change))
+    )
+    if W.shape != D.shape:
+        raise InputError(
+            f"weight has shape {W.shape} and change {D.shape}; matrices of one shape are needed"
+        )
+    return W, D
 
 
 def _with_inputs(change: Any, inputs: Any) -> tuple[np.ndarray, np.ndarray]:

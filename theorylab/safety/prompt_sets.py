@@ -118,8 +118,10 @@ def paper_world(
     Raises:
         InputError: no grammar or an unknown one, or counts out of range.
     """
-    if not grammars:
-        raise InputError("grammars is empty; at least one of 0 to 3 is needed")
+    if not isinstance(grammars, tuple | list) or not grammars:
+        raise InputError(
+            f"grammars = {checks.shown(grammars)}; a tuple of some of 0 to 3 is needed"
+        )
     kept = tuple(checks.count("grammars", g, 0, at_most=3) for g in grammars)
     longest = checks.count("longest", longest, at_most=36)
     shortest = checks.count("shortest", shortest, at_most=longest)

@@ -51,7 +51,8 @@ def local_lipschitz(
     checks.function("f", f), checks.choice("of", of, ("logit", "prob"))
     embeddings = jnp.asarray(checks.finite("embeddings", embeddings, ndim=3))
     n, t, _ = embeddings.shape
-    start = jnp.asarray(checks.within("start", start, 1, t, whole=True, shape=(n,)))
+    start = jnp.asarray(checks.within("start", start, 1, t, whole=True, ndim=1))
+    checks.same_length(embeddings=embeddings, start=start)
 
     def largest(e: Array) -> Array:
         logits = f(params, None, embeddings=e)
@@ -98,8 +99,9 @@ def embedding_fragility(
     checks.function("f", f)
     checks.instance("targets", targets, Targets, "Targets, as next_tokens gives,")
     embeddings = jnp.asarray(checks.finite("embeddings", embeddings, ndim=3))
-    n, t, _ = embeddings.shape
-    slots = jnp.asarray(checks.within("slots", slots, 0, t - 1, whole=True, shape=(n, None)))
+    t = embeddings.shape[1]
+    slots = jnp.asarray(checks.within("slots", slots, 0, t - 1, whole=True, ndim=2))
+    checks.same_length(embeddings=embeddings, slots=slots)
     r = float(checks.number("radius", radius, 0.0, open_low=True))
     return _moved(f, params, embeddings, targets, slots, r, checks.count("steps", steps))
 

@@ -61,9 +61,9 @@ def _dampen(params: PyTree, forgets: PyTree, retains: PyTree, alpha: Array, lam:
         # infinity times 0 is no number: an infinite alpha selects nothing, an infinite lam keeps
         bound = jnp.where(jnp.isinf(alpha), jnp.inf, alpha * retain)
         factor = jnp.where(jnp.isinf(lam), 1.0, lam * retain / jnp.where(forget > 0, forget, 1.0))
-        return jnp.where(forget > bound, theta * jnp.minimum(factor, 1.0), theta).astype(
-            theta.dtype
-        )
+        # what is not damped is not multiplied, even by 1: a product flushes subnormal numbers to 0
+        damped = (forget > bound) & (factor < 1)
+        return jnp.where(damped, theta * factor, theta).astype(theta.dtype)
 
     return jax.tree.map(dampen, params, forgets, retains)
 
