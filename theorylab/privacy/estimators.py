@@ -132,6 +132,11 @@ class PillarClassifier(ClassifierMixin, BaseEstimator):
             raise InputError(f"public has {public.shape[1]} columns; X has {width}")
         most = min(width, public.shape[0] - 1)
         rank = self.rank if self.rank is not None else min(40, most)
+        if rank > most:
+            raise InputError(
+                f"rank = {rank}, n_features = {width} and {public.shape[0]} public records; a rank "
+                f"of at most {most} is needed: one direction a feature, one fewer than records"
+            )
         return public_basis(public, rank=rank, centred=True, scaled=True)
 
     def _key(self, X: np.ndarray, labels: np.ndarray) -> jax.Array:
