@@ -58,6 +58,13 @@ def fastest(calls: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, t
     return best
 
 
+def steady(call: Callable[[], Any], repeats: int) -> dict[str, float]:
+    """The least "wall" and "cpu" seconds of a call; "compilation": what the first took beyond."""
+    first, *_ = timed(call)
+    ((wall, cpu),) = fastest({"": call}, repeats).values()
+    return {"wall": wall, "cpu": cpu, "compilation": first - wall}
+
+
 def limits(repeats: int = 3) -> dict[str, float]:
     """What this device reaches: a product of matrices, and a copy in memory, both float32."""
     import jax

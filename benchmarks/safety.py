@@ -1,5 +1,5 @@
 """Training tokens, grammar samples and decoded tokens per second of the safety laboratory:
-`python benchmarks/safety.py --torch /tmp/torch/bin/python`.
+`python benchmarks/safety.py --peer-python PYTHON`.
 
 Prints a Markdown table and writes benchmarks/results/safety-<device>.json. The peers: the same
 6-layer transformer of 2.7 million parameters in PyTorch on the same cores, and a NumPy loop that
@@ -10,8 +10,6 @@ of several runs are taken, and process CPU time stands beside wall time; compila
 import argparse
 import json
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +17,13 @@ import jax
 import numpy as np
 import optax
 from flax import nnx
-from record import keep
+from record import arguments, keep, steady
 
 from theorylab.nets import count_parameters, functional
 from theorylab.nets.gpt import GPT, greedy_decoder
 from theorylab.safety import Grammar, next_tokens, paper_grammar, sample_yields, sft_loss
 
 VOCABULARY, LENGTH, WIDTH, DEPTH, HEADS = 54, 160, 192, 6, 6
-
-
-def timed(call: Callable[[], Any], repeats: int) -> dict[str, float]:
-    """Least wall and CPU seconds, and what the first call took beyond that: compilation."""
-    first = time.perf_counter()
-    jax.block_until_ready(call())
-    first = time.perf_counter() - first
-    walls, cpus = [], []
-    for _ in range(repeats):
-        wall, cpu = time.perf_counter(), time.process_time()
-        jax.block_until_ready(call())
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    return {"wall": min(walls), "cpu": min(cpus), "compilation": first - min(walls)}
 
 
 def network() -> GPT:
@@ -63,7 +47,7 @@ def training(batch: int, repeats: int) -> dict[str, Any]:
         return optax.apply_updates(params, updates), state
 
     state = tx.init(params)
-    return timed(lambda: step(params, state), repeats) | {"parameters": count_parameters(params)}
+    return steady(lambda: step(params, state), repeats) | {"parameters": count_parameters(params)}
 
 
 def numpy_yields(grammar: Grammar, n: int, seed: int = 0) -> list[list[int]]:
@@ -88,7 +72,7 @@ def decoding(n: int, repeats: int) -> dict[str, Any]:
     prompts = np.random.default_rng(0).integers(0, VOCABULARY, (n, 64))
     decoders = {c: greedy_decoder(model, steps=steps, cached=c) for c in (True, False)}
     return {
-        "cached" if c else "whole": timed(lambda d=d: d(params, prompts), repeats)
+        "cached" if c else "whole": steady(lambda d=d: d(params, prompts), repeats)
         for c, d in decoders.items()
     } | {"tokens": n * steps}
 
@@ -108,25 +92,29 @@ def row(what: str, unit: float, ours: float, theirs: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--torch", default="/tmp/torch/bin/python", help="Python that has PyTorch")
+    parser.add_argument("--peer-python", "--torch", dest="torch", help="Python that has PyTorch")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--yields", type=int, default=500)
-    a = parser.parse_args()
+    a = arguments(parser, smoke={"repeats": 1, "batch": 1, "yields": 5})
     grammar = paper_grammar(0)
-    ours, theirs = training(a.batch, a.repeats), peer(a.torch, a.batch, a.repeats)
+    ours = training(a.batch, a.repeats)
     key = jax.random.key(0)
-    drawn = timed(lambda: sample_yields(key, grammar, a.yields).tokens, a.repeats)
-    looped = timed(lambda: numpy_yields(grammar, a.yields) and 0, a.repeats)
+    drawn = steady(lambda: sample_yields(key, grammar, a.yields).tokens, a.repeats)
+    looped = steady(lambda: numpy_yields(grammar, a.yields) and 0, a.repeats)
     decoded = decoding(a.batch, a.repeats)
     tokens = a.batch * (LENGTH - 1)
     print("| what | ours, per s | peer, per s | ratio |\n|---|---|---|---|")
-    print(row("training tokens, PyTorch", tokens, ours["wall"], theirs["wall"]))
+    found: dict[str, Any] = {"training": {"ours": ours, "torch": "not measured"}}
+    if a.torch:
+        theirs = peer(a.torch, a.batch, a.repeats)
+        found["training"]["torch"] = theirs
+        print(row("training tokens, PyTorch", tokens, ours["wall"], theirs["wall"]))
     print(row("yields of the full grammar, NumPy", a.yields, drawn["wall"], looped["wall"]))
     walls = decoded["cached"]["wall"], decoded["whole"]["wall"]
     print(row("decoded tokens, without the cache", decoded["tokens"], *walls))
-    found = {"training": {"ours": ours, "torch": theirs}, "decoding": decoded}
-    keep("safety", vars(a), "flax", yields={"ours": drawn, "numpy": looped}, **found)
+    found |= {"decoding": decoded, "yields": {"ours": drawn, "numpy": looped}}
+    keep("safety", vars(a), "flax", **found)
 
 
 if __name__ == "__main__":

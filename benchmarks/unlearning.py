@@ -31,7 +31,6 @@ weight's gradient nor one sample at a time helps; chunks of 8 to 32 samples are 
 import argparse
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from record import arguments, keep
+from record import arguments, keep, steady
 
 from theorylab import unlearning as u
 from theorylab.nets import MLP, cross_entropy
@@ -55,20 +54,6 @@ BATCH, TESTS, PAIRS, CHUNK, SQUARE = 64, 64, 50, 32, 2048
 GAMMAS = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
-def timed(call: Callable[[], Any], repeats: int) -> dict[str, float]:
-    """Least wall and CPU seconds, and what the first call took beyond that: compilation."""
-    first = time.perf_counter()
-    jax.block_until_ready(call())
-    first = time.perf_counter() - first
-    walls, cpus = [], []
-    for _ in range(repeats):
-        wall, cpu = time.perf_counter(), time.process_time()
-        jax.block_until_ready(call())
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    return {"wall": min(walls), "cpu": min(cpus), "compilation": first - min(walls)}
-
-
 def resnet(width: int, side: int, samples: int) -> tuple[u.Network, u.Model, u.TrainingSet]:
     net = u.network(lambda rngs: ResNet9(10, width=width, rngs=rngs))
     x = np.random.default_rng(0).normal(size=(samples, side, side, 3)).astype(np.float32)
@@ -80,7 +65,7 @@ def matmul(repeats: int) -> dict[str, float]:
     """GFLOP a second and a CPU second of a large product: what this machine does at most, now."""
     a = jnp.asarray(np.random.default_rng(0).normal(size=(SQUARE, SQUARE)).astype(np.float32))
     product = jax.jit(jnp.matmul)
-    times = timed(lambda: product(a, a), repeats)
+    times = steady(lambda: product(a, a), repeats)
     return {k: 2e-9 * SQUARE**3 / times[k] for k in ("wall", "cpu")}
 
 
@@ -111,10 +96,10 @@ def importances(width: int, side: int, samples: int, repeats: int) -> dict[str, 
     return {
         "needs": needs(net, model, data),
         "matmul": matmul(repeats),
-        "single samples": timed(take(1), repeats),
-        "single samples, vmap(grad)": timed(take(1, structured=False), repeats),
-        "batch means": timed(take(BATCH), repeats),
-        "grid": timed(ssd_grid(net, model, data), repeats),
+        "single samples": steady(take(1), repeats),
+        "single samples, vmap(grad)": steady(take(1, structured=False), repeats),
+        "batch means": steady(take(BATCH), repeats),
+        "grid": steady(ssd_grid(net, model, data), repeats),
     }
 
 
@@ -172,7 +157,7 @@ def sweep(steps: int, repeats: int) -> dict[str, Any]:
         return u.fine_tune(net, data, model, forget, budget, key=key)
 
     together = jax.jit(jax.vmap(jax.vmap(run, (None, 0, 0)), (0, None, 0)))
-    one = timed(lambda: together(models, forgets, keys), repeats)
+    one = steady(lambda: together(models, forgets, keys), repeats)
 
     def by_shape() -> Any:
         """A training set a share: the identified samples are cut out, so every share has its own
@@ -202,7 +187,7 @@ def sweep(steps: int, repeats: int) -> dict[str, Any]:
             ]
         return out
 
-    each = timed(by_shape, repeats)
+    each = steady(by_shape, repeats)
     return {"one program": one, "a program a share, runs one by one": each}
 
 
