@@ -16,16 +16,13 @@ benchmarks/results/privacy-<device>.json.
 """
 
 import argparse
-import json
 import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import arguments, keep
+from record import arguments, keep, worker
 
 HERE = Path(__file__).parent
 MODELS = ("linear", "cnn")
@@ -139,23 +136,8 @@ def _measured(options: Any, model: str, size: int, side: str) -> dict[str, Any]:
 
 
 def _process(python: str | None, given: list[str]) -> dict[str, Any]:
-    """The numbers of one fresh process, or "not measured"."""
-    if python is None:
-        return {"note": "not measured"}
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out.json"
-        own = os.environ.get("PYTHONPATH", "")
-        path = os.pathsep.join([str(HERE), own if python == sys.executable else ""])
-        done = subprocess.run(
-            [python, str(HERE / "privacy.py"), *given, "--to", str(out)],
-            env=os.environ | {"PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
-        if done.returncode:
-            return {"note": f"not measured: {done.stderr.strip().splitlines()[-1:]}"}
-        return json.loads(out.read_text())
+    own = os.environ.get("PYTHONPATH", "") if python == sys.executable else ""
+    return worker(python, "privacy.py", given, path=own)
 
 
 def _parser() -> argparse.ArgumentParser:

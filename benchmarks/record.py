@@ -11,13 +11,16 @@ import argparse
 import json
 import os
 import platform
+import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
 
 
 def arguments(
@@ -80,6 +83,29 @@ def limits(repeats: int = 3) -> dict[str, float]:
             "matmul_gflop_per_s": matmul_rate(repeats=repeats),
             "copy_gbyte_per_s": 2 * much.nbytes / seconds / 1e9,
         }
+
+
+def worker(
+    python: str | Path | None, script: str, given: Sequence[str], *, path: str = ""
+) -> dict[str, Any]:
+    """What one fresh process of a script of this folder writes to its `--to`, or "not measured".
+
+    `path` are folders for its imports, beside this one.
+    """
+    if python is None:
+        return {"note": "not measured"}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.json"
+        done = subprocess.run(
+            [str(python), str(HERE / script), *given, "--to", str(out)],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), path])},
+            capture_output=True,
+            text=True,
+            timeout=1800,
+        )
+        if done.returncode:
+            return {"note": f"not measured: {done.stderr.strip().splitlines()[-1:]}"}
+        return json.loads(out.read_text())
 
 
 def keep(

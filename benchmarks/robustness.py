@@ -12,16 +12,13 @@ time does not count threads that wait. Writes benchmarks/results/robustness-<dev
 """
 
 import argparse
-import json
 import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import arguments, keep
+from record import arguments, keep, worker
 
 NETWORKS = {"mlp": (784,), "cnn": (1, 28, 28), "resnet": (3, 16, 16)}
 METHODS = ("ibp", "crown", "alpha-crown", "train ibp", "train crown-ibp")
@@ -81,27 +78,11 @@ def main() -> None:
 
 
 def _measured(options: Any, name: str, method: str, side: str) -> dict[str, Any]:
-    """The numbers of one fresh process, or "not measured"."""
-    if side == "auto_LiRPA" and options.peer is None:
-        return {"note": "not measured"}
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out.json"
-        python = sys.executable if side == "ours" else options.peer
-        given = ["--worker", side, "--networks", name, "--methods", method, "--to", str(out)]
-        given += ["--count", str(options.count), "--repeats", str(options.repeats)]
-        path = os.pathsep.join(
-            [options.peer_path or "", str(HERE), os.environ.get("PYTHONPATH", "")]
-        )
-        done = subprocess.run(
-            [python, str(HERE / "robustness.py"), *given],
-            env=os.environ | {"PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            timeout=1800,
-        )
-        if done.returncode:
-            return {"note": f"not measured: {done.stderr.strip().splitlines()[-1:]}"}
-        return json.loads(out.read_text())
+    given = ["--worker", side, "--networks", name, "--methods", method]
+    given += ["--count", str(options.count), "--repeats", str(options.repeats)]
+    path = os.pathsep.join([options.peer_path or "", os.environ.get("PYTHONPATH", "")])
+    python = sys.executable if side == "ours" else options.peer
+    return worker(python, "robustness.py", given, path=path)
 
 
 def _parser() -> argparse.ArgumentParser:

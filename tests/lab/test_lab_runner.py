@@ -63,6 +63,20 @@ def test_a_new_seed_or_a_changed_value_computes_new_cells_only(tmp_path, marks):
     assert (other.computed, other.found) == (6, 0)
 
 
+def test_papers_share_the_cells_of_a_home_and_no_others(tmp_path, marks):
+    shared = replace(toy.PAPER.experiment("squares"), home="common")
+    one = replace(paper_with(shared), slug="one")
+    two = replace(paper_with(shared), slug="two")
+    runner(tmp_path).run(one, one.preset("quick"), ["squares"])
+    second = runner(tmp_path)
+    second.run(two, two.preset("quick"), ["squares"])
+    assert (second.computed, second.found, len(list(marks.iterdir()))) == (0, 6, 6)
+    own = replace(paper_with(toy.PAPER.experiment("squares")), slug="two")
+    third = runner(tmp_path)
+    third.run(own, own.preset("quick"), ["squares"])
+    assert (third.computed, third.found) == (6, 0)
+
+
 def test_cells_that_need_others_get_their_arrays(tmp_path):
     run = runner(tmp_path)
     total = run.run(toy.PAPER, toy.PAPER.preset("quick"), ["totals"])["totals"]

@@ -7,15 +7,18 @@ from theorylab.lab import Results, Row
 
 def computed(paper, preset):
     """What `reproduce` would hand to figures and claims, computed here and now."""
-    return {
-        experiment.name: Results(
-            tuple(
-                Row(cell, {k: np.asarray(v) for k, v in experiment.run(**cell).items()})
-                for cell in experiment.cells(preset)
-            )
-        )
-        for experiment in paper.experiments
-    }
+    found = {}
+    for experiment in paper.experiments:
+        rows = []
+        for cell in experiment.cells(preset):
+            upstream = {
+                keyword: next(row.arrays for row in found[name] if row.cell == wanted)
+                for keyword, (name, wanted) in experiment.needs(cell).items()
+            }
+            arrays = experiment.run(**cell, **upstream)
+            rows.append(Row(cell, {k: np.asarray(v) for k, v in arrays.items()}))
+        found[experiment.name] = Results(tuple(rows))
+    return found
 
 
 def changed(results, experiment, **arrays):

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
+from drawing import assert_drawn
+from smoke_results import changed, computed
 
-from theorylab.lab import Results, Row, Table
 from theorylab.lab.claim import control_said
 from theorylab.papers.certified_ensembles import PAPER, networks, theory
 from theorylab.papers.certified_ensembles.claims import networks as of_networks
 from theorylab.papers.certified_ensembles.claims import theory as of_theory
 from theorylab.papers.certified_ensembles.experiments import TABLE
 from theorylab.papers.certified_ensembles.published import DIGITS, GAUSSIAN
-from theorylab.plotting import house_style
 from theorylab.robustness.ensembles import (
     Polytope,
     ensemble_certificate,
@@ -24,36 +24,12 @@ SMOKE = PAPER.preset("smoke")
 
 @pytest.fixture(scope="module")
 def results():
-    """The room's own results at the smallest preset."""
-    found = {}
-    for experiment in PAPER.experiments:
-        rows = []
-        for cell in experiment.cells(SMOKE):
-            upstream = {}
-            for keyword, (name, wanted) in experiment.needs(cell).items():
-                upstream[keyword] = next(r.arrays for r in found[name] if r.cell == wanted)
-            arrays = experiment.run(**cell, **upstream)
-            rows.append(Row(cell, {k: np.asarray(v) for k, v in arrays.items()}))
-        found[experiment.name] = Results(tuple(rows))
-    return found
+    return computed(PAPER, SMOKE)
 
 
-def changed(results, experiment, **arrays):
-    """The same results with some arrays of one experiment replaced by functions of themselves."""
-    rows = tuple(
-        Row(r.cell, {**r.arrays, **{k: change(r[k]) for k, change in arrays.items()}})
-        for r in results[experiment]
-    )
-    return {**results, experiment: Results(rows)}
-
-
-@pytest.mark.parametrize("name", [f.name for f in PAPER.figures])
-def test_every_figure_draws_from_its_csv(results, name):
-    figure = next(f for f in PAPER.figures if f.name == name)
-    table = figure.table({n: results[n] for n in figure.needs}, SMOKE)
-    with house_style():
-        picture = figure.draw(Table.from_csv(table.to_csv()))
-    assert len(table) and any(axis.has_data() for axis in picture.axes)
+@pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
+def test_every_figure_draws_from_its_csv(results, figure):
+    assert_drawn(figure, results, SMOKE)
 
 
 JUDGED = [c for c in PAPER.claims if "smoke" in c.presets]

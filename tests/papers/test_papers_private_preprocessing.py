@@ -3,9 +3,10 @@
 import jax
 import numpy as np
 import pytest
+from drawing import assert_drawn
 from scipy.optimize import minimize
+from smoke_results import changed, computed
 
-from theorylab.lab import Results, Row, Table
 from theorylab.lab.claim import control_said
 from theorylab.papers.private_preprocessing import (
     PAPER,
@@ -19,7 +20,6 @@ from theorylab.papers.private_preprocessing.claims import accounting as costs
 from theorylab.papers.private_preprocessing.claims import learning as learned
 from theorylab.papers.private_preprocessing.claims import movement as moved
 from theorylab.papers.private_preprocessing.tables import ATTAINED, REFUTED
-from theorylab.plotting import house_style
 from theorylab.privacy import preprocessing, renyi
 from theorylab.privacy.online import separate_ledger
 
@@ -29,34 +29,13 @@ room = pytest.mark.long  # the room is run once for all of them
 
 @pytest.fixture(scope="module")
 def results():
-    """The room's own results at the smallest preset."""
-    found = {}
-    for experiment in PAPER.experiments:
-        rows = [
-            Row(cell, {k: np.asarray(v) for k, v in experiment.run(**cell).items()})
-            for cell in experiment.cells(SMOKE)
-        ]
-        found[experiment.name] = Results(tuple(rows))
-    return found
-
-
-def changed(results, experiment, **arrays):
-    """The same results with some arrays of one experiment replaced by functions of themselves."""
-    rows = tuple(
-        Row(r.cell, {**r.arrays, **{k: change(r[k]) for k, change in arrays.items()}})
-        for r in results[experiment]
-    )
-    return {**results, experiment: Results(rows)}
+    return computed(PAPER, SMOKE)
 
 
 @room
-@pytest.mark.parametrize("name", [f.name for f in PAPER.figures])
-def test_every_figure_draws_from_its_csv(results, name):
-    figure = next(f for f in PAPER.figures if f.name == name)
-    table = figure.table({n: results[n] for n in figure.needs}, SMOKE)
-    with house_style():
-        picture = figure.draw(Table.from_csv(table.to_csv()))
-    assert len(table) and all(axis.has_data() for axis in picture.axes)
+@pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
+def test_every_figure_draws_from_its_csv(results, figure):
+    assert_drawn(figure, results, SMOKE)
 
 
 JUDGED = [c for c in PAPER.claims if "smoke" in c.presets]

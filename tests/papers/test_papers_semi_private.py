@@ -2,55 +2,28 @@
 
 import numpy as np
 import pytest
+from drawing import assert_drawn
+from smoke_results import changed, computed
 
-from theorylab.lab import Results, Row, Table
+from theorylab.lab import Results, Row
 from theorylab.lab.claim import control_said
 from theorylab.papers.semi_private import PAPER, bases, experiments, features, heads, tables, theory
 from theorylab.papers.semi_private.claims import real
 from theorylab.papers.semi_private.claims import theory as claims
 from theorylab.papers.semi_private.published import ACCOUNTED, POSTER
-from theorylab.plotting import house_style
 
 SMOKE = PAPER.preset("smoke")
 
 
 @pytest.fixture(scope="module")
 def results():
-    """The room's own results at the smallest preset, cells handed on by hand."""
-    done = {}
-
-    def run(name, cell):
-        key = name, repr(sorted(cell.items(), key=str))
-        if key not in done:
-            experiment = PAPER.experiment(name)
-            needs = {k: run(*wanted).arrays for k, wanted in experiment.needs(cell).items()}
-            found = experiment.run(**cell, **needs)
-            done[key] = Row(cell, {k: np.asarray(v) for k, v in found.items()})
-        return done[key]
-
-    return {
-        e.name: Results(tuple(run(e.name, cell) for cell in e.cells(SMOKE)))
-        for e in PAPER.experiments
-    }
-
-
-def changed(results, experiment, **arrays):
-    """The same results with some arrays of one experiment replaced by functions of themselves."""
-    rows = tuple(
-        Row(r.cell, {**r.arrays, **{k: change(r[k]) for k, change in arrays.items()}})
-        for r in results[experiment]
-    )
-    return {**results, experiment: Results(rows)}
+    return computed(PAPER, SMOKE)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [f.name for f in PAPER.figures])
-def test_every_figure_draws_from_its_csv(results, name):
-    figure = next(f for f in PAPER.figures if f.name == name)
-    table = figure.table({n: results[n] for n in figure.needs}, SMOKE)
-    with house_style():
-        picture = figure.draw(Table.from_csv(table.to_csv()))
-    assert len(table) and any(axis.has_data() for axis in picture.axes)
+@pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
+def test_every_figure_draws_from_its_csv(results, figure):
+    assert_drawn(figure, results, SMOKE)
 
 
 @pytest.mark.long

@@ -120,6 +120,8 @@ class Experiment:
         data: from a preset to the names of the data sets that must be present before anything is
             computed.
         nonfinite: names of the arrays in which NaN and infinity are results and not mistakes.
+        home: under what name the store keeps the results; rooms that name the same one, and declare
+            the experiment alike, share them. Empty: the paper's own.
 
     Examples:
         >>> def square(x):
@@ -137,6 +139,7 @@ class Experiment:
     needs: Callable[[Cell], Mapping[str, tuple[str, Cell]]] = _no_needs
     data: Callable[[Preset], Sequence[str]] = _no_data
     nonfinite: frozenset[str] = frozenset()
+    home: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 Cells run here or on a Dask cluster.
 
-A cell's key is a digest of the paper, the experiment, the cell, the code fingerprint and the keys
-of the cells that it needs: change any of them and it is computed again, change none and it never
-is. A run that is stopped, even by `kill -9`, loses the cells in flight and nothing else.
+A cell's key is a digest of the paper (or the home that papers share), the experiment, the cell,
+the code fingerprint and the keys of the cells that it needs: change any of them and it is computed
+again, change none and it never is. A run that is stopped, even by `kill -9`, loses the cells in flight and nothing else.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from theorylab.lab.watchdog import watched
 
 @dataclass(frozen=True)
 class Task:
-    """One cell with its key and the tasks whose results it is handed."""
+    """One cell with its key and the tasks whose results it is handed; `paper` owns its result."""
 
     paper: str
     experiment: Experiment
@@ -78,10 +78,11 @@ def make_task(paper: Paper, name: str, cell: Cell) -> Task:
     """The task of one cell, with the tasks that it needs."""
     experiment = paper.experiment(name)
     needs = {kw: make_task(paper, *wanted) for kw, wanted in experiment.needs(cell).items()}
-    parts = [paper.slug, name, canonical(cell), fingerprint(experiment.run)]
+    owner = experiment.home or paper.slug
+    parts = [owner, name, canonical(cell), fingerprint(experiment.run)]
     parts += [f"{kw}={task.key}" for kw, task in sorted(needs.items())]
     return Task(
-        paper.slug,
+        owner,
         experiment,
         dict(cell),
         hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32],

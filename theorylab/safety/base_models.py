@@ -1,7 +1,7 @@
 """Base models: networks that learnt to execute operators, the same for every room that tunes them.
 
-`base` is the computation of a room's cell: JSON in, named arrays out. Rooms that declare it with
-the same parameters ask for the same network.
+`base` is the computation of a room's cell: JSON in, named arrays out. Rooms that declare it as an
+experiment "base" of the home `HOME`, with the same parameters, share one trained network.
 
 Source: Jain et al. 2024, section 3 and the trainer of the release; the mini world is ours.
 """
@@ -30,6 +30,7 @@ from theorylab.safety.paper_prompts import PAPER_VOCABULARY, pretraining_mixture
 from theorylab.safety.prompt_sets import PaperWorld, PromptSet, paper_world
 from theorylab.safety.training_data import pretraining_data
 
+HOME = "safety_base"
 # what the seed of a cell is folded with, for each of its uses
 WORLD, START, SAMPLES, TRAINING, TUNING, TESTS = range(6)
 

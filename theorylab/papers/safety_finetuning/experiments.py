@@ -6,7 +6,7 @@ from typing import Any
 from theorylab.lab import Experiment, Preset
 from theorylab.papers.safety_finetuning import measuring, texts, tuning
 from theorylab.papers.types import Cell, Cells
-from theorylab.safety.base_models import base
+from theorylab.safety.base_models import HOME, base
 
 Needs = Mapping[str, tuple[str, Mapping[str, Any]]]
 PAIRS = (  # grammar, branches, order of the classifier
@@ -119,7 +119,7 @@ def _both(cell: Mapping[str, Any]) -> Needs:
 
 
 EXPERIMENTS = (
-    Experiment("base", base, _bases),
+    Experiment("base", base, _bases, home=HOME),
     Experiment("tuned", tuning.tuned, _tuned, needs=_start),
     Experiment("measured", measuring.measured, _measured, needs=_both),
     Experiment("path", measuring.path, _path, needs=_both),

@@ -271,7 +271,7 @@ def fragility(
     centres, prompts = _centres(look, params), look.sets["unsafe"]
     x, y = next_tokens(prompts.executed, prompts.executed_weights)
     e = _embedded(params, x)
-    radius = float(jnp.linalg.norm(params["embedding"]["embedding"], axis=1).mean())
+    radius = float(jnp.sqrt((params["embedding"]["embedding"] ** 2).sum(1)).mean())
     opened, executed, taus = [], [], []
     for slots in ball["slots"]:
         moved = e

@@ -3,6 +3,7 @@
 from typing import Any
 
 from theorylab.lab import Preset
+from theorylab.safety.prompt_sets import MINI_SETS
 
 MEANINGS = {
     "world": "the world that prompts are of: scale and its options",
@@ -41,16 +42,7 @@ _QUICK: dict[str, Any] = {
     "more_lrs": [1e-4, 1e-3],
     "looking": {
         "prompts": 256,
-        "sets": [
-            "safe",
-            "unsafe",
-            "competing_tasks",
-            "mixed_text",
-            "synonyms",
-            "encoded",
-            "safe_synonyms",
-            "safe_encoded",
-        ],
+        "sets": list(MINI_SETS),
         "places": {"first": -1, "count": 1},
         "site": "mlp_out",
         "energy": 0.9,
