@@ -4,7 +4,8 @@ Cells run here or on a Dask cluster.
 
 A cell's key is a digest of the paper (or the home that papers share), the experiment, the cell,
 the code fingerprint and the keys of the cells that it needs: change any of them and it is computed
-again, change none and it never is. A run that is stopped, even by `kill -9`, loses the cells in flight and nothing else.
+again, change none and it never is. A run that is stopped, even by `kill -9`, loses the cells in
+flight and nothing else.
 """
 
 import contextlib

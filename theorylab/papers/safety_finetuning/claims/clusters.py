@@ -161,9 +161,8 @@ CLAIMS = (
         f"{_FIGURE}; the factor is ours",
         ("measured",),
         strong_protocols(("unlearning", "dpo")),
-        kind="finding",
+        {"SSFT in place of both": strong_protocols(("supervised",))},
         presets=MINI,
-        note="Decided at base seed 0 alone, and not replicated yet: DPO is at 1.33 there.",
     ),
     Claim(
         "unlearning_like_dpo",

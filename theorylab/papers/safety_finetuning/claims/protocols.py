@@ -158,9 +158,8 @@ CLAIMS = (
         _OURS,
         ("measured",),
         tuned_refuses(True),
-        kind="finding",
+        {"the base model": tuned_refuses(False)},
         presets=MINI,
-        note="Decided at base seed 0 alone, and not replicated yet: DPO is at .965 there.",
     ),
     Claim(
         "weak_protocol_fails",
@@ -168,10 +167,8 @@ CLAIMS = (
         "Jain et al. 2024, section 5.1; the margin is ours",
         ("measured",),
         weak_protocol_fails("supervised"),
-        kind="finding",
+        {"DPO in place of SSFT": weak_protocol_fails("dpo")},
         presets=MINI,
-        note="Decided at base seed 0 alone, and not replicated yet: .16 more there, in the "
-        "direction of the paper.",
     ),
     Claim(
         "stronger_by_rate",
