@@ -88,6 +88,16 @@ def test_the_cut_is_the_smallest_that_holds_more_than_the_energy():
     assert ranks == [1, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_all_of_the_energy_is_held_by_the_rank_of_the_weights(dtype):
+    weight = (orthogonal(192, 40) @ orthogonal(48, 40).T).astype(dtype)
+    change = RNG.normal(size=(192, 48))
+    found = sa.null_space_projection(weight, change, energy=1.0, leading=1)
+    assert found.rank == 40  # 48 singular values, eight of which are 0 but for rounding
+    nothing = sa.null_space_projection(0 * weight, change, leading=1)
+    assert nothing.rank == 1
+
+
 def test_random_changes_project_as_random_directions_do():
     weight = RNG.normal(size=(256, 64))
     found = [

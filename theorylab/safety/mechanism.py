@@ -200,8 +200,8 @@ def null_space_projection(
     """How much of a change's leading column space lies in the left null space of the weights.
 
     The left null space is what is orthogonal to the fewest left singular vectors that hold more
-    than a share `energy` of the squared singular values. A random direction has most of its length
-    there too: compare with `baseline`.
+    than a share `energy` of the squared singular values, or to all whose singular value is not 0
+    within rounding. A random direction has most of its length there too: compare with `baseline`.
 
     Args:
         weight: (o, i) original weights.
@@ -226,7 +226,9 @@ def null_space_projection(
         raise InputError("change is 0 everywhere; it has no leading directions")
     left, values, _ = np.linalg.svd(W, full_matrices=False)
     held = np.cumsum(values**2) / max((values**2).sum(), np.finfo(float).tiny)
-    rank = min(int(np.searchsorted(held, energy, side="right")) + 1, len(values))
+    eps = np.finfo(np.result_type(np.asarray(weight).dtype, np.float32)).eps
+    not_zero = int((values > values[0] * max(W.shape) * eps).sum())
+    rank = min(int(np.searchsorted(held, energy, side="right")) + 1, max(not_zero, 1))
     directions = np.linalg.svd(D, full_matrices=False)[0][:, :leading]
     inside = ((left[:, :rank].T @ directions) ** 2).sum(0)
     outputs = W.shape[0]
