@@ -107,6 +107,7 @@ def test_every_public_name_is_attacked():
     assert CALLS.keys() | RESULTS == set(ridge.__all__)
 
 
+@pytest.mark.long
 def test_malformed_arguments_are_refused_by_name():
     assert bad_input.faults_in(chain.from_iterable(CALLS.values())) == []
 

@@ -215,6 +215,7 @@ def test_weights_that_are_not_finite_and_specifications_that_do_not_fit_are_refu
         rb.output_bounds(**{**CERTIFY, "spec": np.eye(3)})
 
 
+@pytest.mark.long
 def test_malformed_calls_end_in_a_finite_value_or_a_refusal():
     campaign = bad_input.Campaign()
     for function, arguments in CALLS:

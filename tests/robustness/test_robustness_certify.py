@@ -95,8 +95,9 @@ THREATS = {
     [
         *(
             pytest.param(name, marks=pytest.mark.long)
-            for name in ("mlp", "leaky", "relu6", "cnn", "max pooling", "average pooling", "resnet")
+            for name in ("mlp", "leaky", "relu6", "cnn", "average pooling")
         ),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("max pooling", "resnet")),
     ],
 )
 def test_no_sampled_point_is_outside_the_bounds_of_any_method(name):

@@ -217,6 +217,7 @@ EXCUSED = {
 }
 
 
+@pytest.mark.long
 def test_malformed_calls_are_refused_by_name_or_give_finite_numbers():
     assert bad_input.faults_in(CALLS, SKIP) == []
 

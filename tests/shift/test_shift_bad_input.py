@@ -312,6 +312,7 @@ SKIP = {shift.accuracy_line: ("groups",), shift.sweep: ("ns",)}
 
 
 @pytest.mark.filterwarnings("ignore:.*logistic fits:RuntimeWarning")
+@pytest.mark.long
 def test_malformed_arguments_are_refused_by_name():
     assert bad_input.faults_in(CALLS.values(), SKIP) == []
 
