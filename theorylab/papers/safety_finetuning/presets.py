@@ -35,7 +35,7 @@ _QUICK: dict[str, Any] = {
         "stages": 1,
         "schedule": _SCHEDULE,
     },
-    "worlds": 1,
+    "worlds": 3,
     "tuning": {"samples": 8000, "steps": 300, "batch_size": 64, "schedule": _SCHEDULE},
     "lr": 3e-4,
     "small_lr": 3e-5,
@@ -55,6 +55,7 @@ _QUICK: dict[str, Any] = {
     "windows": [1000, 500],
 }
 _SMOKE = _QUICK | {
+    "worlds": 1,
     "model": {"width": 16, "depth": 2, "heads": 2},
     "training": _QUICK["training"] | {"samples": 1000, "steps": 60, "batch_size": 32},
     "tuning": _QUICK["tuning"] | {"samples": 200, "steps": 10, "batch_size": 32},
@@ -69,7 +70,6 @@ _SMOKE = _QUICK | {
 _MEDIUM = _QUICK | {
     "model": {"width": 64, "depth": 3, "heads": 4},
     "training": _QUICK["training"] | {"steps": 2000, "batch_size": 128, "lr": 2e-3},
-    "worlds": 3,
 }
 _PAPER_SCHEDULE = {"warmup": 0.2, "decay": 0.8, "floor": 0.01}
 _FULL = _QUICK | {
@@ -127,8 +127,8 @@ PRESETS = {
         "quick",
         _QUICK,
         omits="A mini world of 12 letters, 7 operators and texts of 9 letters; a transformer of "
-        "3 layers and width 48, one world. Fine-tuning takes 300 steps at 3e-4 and 3e-5 where the "
-        f"paper takes 10,000 at 1e-4 and 1e-5. {_ALWAYS}",
+        "3 layers and width 48, three worlds. Fine-tuning takes 300 steps at 3e-4 and 3e-5 where "
+        f"the paper takes 10,000 at 1e-4 and 1e-5. {_ALWAYS}",
     ),
     "medium": Preset(
         "medium",
