@@ -257,8 +257,8 @@ def probabilities(logits: Float[ArrayLike, "m k"]) -> Float[np.ndarray, "m k"]:
         raise InputError(
             f"logits: shape {values.shape} given; a column for each class, at least 2, is needed"
         )
-    shares = values.min() >= 0 and values.max() <= 1
-    if shares and np.abs(values.sum(1) - 1).max() <= ROUNDED:
+    fractions = values.min() >= 0 and values.max() <= 1 and (values % 1 > 0).any()
+    if fractions and np.abs(values.sum(1) - 1).max() <= ROUNDED:
         raise InputError(
             "logits holds probabilities (rows that sum to 1); logits, or their logarithm, are "
             "needed (of logits that look so, add 1 to all: that changes no probability)"
