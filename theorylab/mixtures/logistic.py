@@ -204,7 +204,7 @@ def theta_of(rule: Linear, intercept: bool) -> Array:
 
 def linear_of(theta: Array, intercept: bool) -> Linear:
     """The `Linear` classifier of one vector, the intercept last."""
-    return Linear(theta[:-1], theta[-1]) if intercept else Linear(theta, np.zeros((), theta.dtype))
+    return Linear(theta[:-1], theta[-1]) if intercept else Linear(theta, jnp.zeros((), theta.dtype))
 
 
 class _Point(NamedTuple):

@@ -10,6 +10,7 @@ Source: Lawson and Hanson (1974), chapter 23, problem LDP; SciPy's `nnls`.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -84,14 +85,13 @@ def fit_hard_margin(
         raise InputError(
             "X, y are traced; fit_hard_margin runs on the host, outside of jit and vmap"
         )
-    X, y = finite("X", X, ndim=2), signs("y", y)
-    same_length(X=X, y=y)
-    rows = np.asarray(X, np.float64) * np.asarray(y, np.float64)[:, None]
-    counted = (
-        np.ones(len(rows), bool)
-        if mask is None
-        else np.asarray(sample_mask("mask", mask, y.shape), bool)
-    )
+    samples: Any = finite("X", X, ndim=2)
+    labels: Any = signs("y", y)
+    same_length(X=samples, y=labels)
+    rows = np.asarray(samples, np.float64) * np.asarray(labels, np.float64)[:, None]
+    counted = np.ones(len(rows), bool)
+    if mask is not None:
+        counted = np.asarray(sample_mask("mask", mask, (len(rows),)), bool)
     coef, weights = _least_distance(rows[counted])
     dual = np.zeros(len(rows))
     dual[counted] = weights

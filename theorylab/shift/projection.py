@@ -437,7 +437,7 @@ def pseudo_labels(
     return logits(f, params, x, count("batch_size", batch_size)).argmax(-1).astype(jnp.int32)
 
 
-def projection_norm(theta_ref: PyTree, theta_tilde: PyTree) -> Float[Array, ""]:
+def projection_norm(theta_ref: PyTree, theta_tilde: PyTree) -> Float[Array, ""] | np.float64:
     """Euclidean distance between two trees of parameters, over all their entries.
 
     Use `projection_norms` to train the two as the method wants it. Concrete trees are subtracted

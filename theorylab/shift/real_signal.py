@@ -12,6 +12,7 @@ docs/derivations/memorisation.md, statements 4 and 6.
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -62,7 +63,8 @@ def draw_on_signal(
     rows = np.asarray(jax.random.permutation(parts[0], len(x)))[:n]
     noisy, _ = flip_labels(parts[1], y[rows], eta)
     block = nuisance_factor(parts[2], n, model.k, model.sigma)
-    return TrainingSet(x[rows], block, y[rows], noisy, np.full(x.shape[1], np.nan))
+    nowhere: Any = np.full(x.shape[1], np.nan)
+    return TrainingSet(x[rows], block, y[rows], noisy, nowhere)
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,10 @@ class Signal:
         InputError: shapes that do not fit, other labels.
     """
 
-    x: Float[ArrayLike, "N d"]
-    y: Float[ArrayLike, " N"]
-    x_test: Float[ArrayLike, "m d"]
-    y_test: Float[ArrayLike, " m"]
+    x: Float[np.ndarray, "N d"]
+    y: Float[np.ndarray, " N"]
+    x_test: Float[np.ndarray, "m d"]
+    y_test: Float[np.ndarray, " m"]
 
     def __post_init__(self) -> None:
         for x, y in (("x", "y"), ("x_test", "y_test")):
