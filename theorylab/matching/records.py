@@ -33,6 +33,9 @@ def outcome_from_rows(
         InputError: shapes that do not fit, a column taken twice, a transfer to a row that is alone,
             which nobody would pay.
 
+    Source:
+        Jagadeesan et al. (2021), section 2: transfers within a pair sum to 0.
+
     Examples:
         >>> outcome = outcome_from_rows([1, -1], [-11.0, 0.0], 3)
         >>> outcome.tau_col.tolist()
@@ -75,6 +78,9 @@ def state_from_means(
     Raises:
         InputError: another algorithm or model, shapes that do not fit, counts that are no whole
             numbers from 0, means that are not finite where something was seen.
+
+    Source:
+        Jagadeesan et al. (2021), section 4: counts and means are all that its intervals use.
 
     Examples:
         >>> from theorylab.matching import match_ucb, unstructured

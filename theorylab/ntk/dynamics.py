@@ -36,7 +36,7 @@ class KernelTraining:
     `jit` and `vmap` in the caller's precision.
 
     Attributes:
-        k_train: (n, n) kernel, the ridge added.
+        k_train: (n, n) kernel.
         y: targets, as given.
         loss: (outputs, y) -> (n,), or None for half the square.
         outputs: k.
@@ -106,7 +106,7 @@ class KernelTraining:
         *,
         f_train: ArrayLike | None = None,
         f_test: ArrayLike | None = None,
-        rtol: float = 1e-9,
+        tol: float = 1e-9,
     ) -> Float[Array, "*t m k"]:
         """Outputs after times of gradient flow, by an adaptive Runge-Kutta method.
 
@@ -118,7 +118,7 @@ class KernelTraining:
             k_test: (m, n) NTK between test and training points, or None, as for `descend`.
             f_train: (n, k) outputs at initialisation on the training points; 0 when left out.
             f_test: (m, k) the same on the test points.
-            rtol: relative and absolute tolerance of the solver, in the unit of the coefficients.
+            tol: relative and absolute tolerance of the solver, in the unit of the coefficients.
 
         Returns:
             (*t, m, k) outputs.
@@ -130,7 +130,7 @@ class KernelTraining:
             Lee et al. 2019, equation 3; Dormand and Prince (1980).
         """
         time = as_float64(checks.nonnegative("t", t))
-        checks.number("rtol", rtol, 0.0, open_low=True)
+        checks.number("tol", tol, 0.0, open_low=True)
         start, test = self._initial(k_test, f_train, f_test)
         order = jnp.argsort(time.ravel())
         marks = jnp.concatenate([jnp.zeros(1), time.ravel()[order]])
@@ -141,7 +141,7 @@ class KernelTraining:
             return -self._gradient(start + kernel @ a)
 
         dual = odeint(
-            slope, jnp.zeros_like(start), rate * marks, start, self.k_train, rtol=rtol, atol=rtol
+            slope, jnp.zeros_like(start), rate * marks, start, self.k_train, rtol=tol, atol=tol
         )
         # the solver interpolates over its last step, and has none before a time of 0
         solved = jnp.where(marks[1:, None, None] > 0, dual[1:], 0.0)
@@ -239,7 +239,6 @@ def kernel_training(
     loss: Loss | None = None,
     outputs: int | None = None,
     learning_rate: float = 1.0,
-    ridge: float = 0.0,
     mean_loss: bool = False,
 ) -> KernelTraining:
     """Training of a wide network by steps, with momentum, or with a loss of your own.
@@ -248,14 +247,13 @@ def kernel_training(
     and the covariance of ensembles. `max_learning_rate` says at which steps squared loss converges.
 
     Args:
-        k_train: (n, n) training NTK, one kernel for all outputs.
+        k_train: (n, n) training NTK, one kernel for all outputs; a ridge is added to its diagonal.
         y: targets: (n,) or (n, k) numbers for squared loss, else what the loss takes.
         loss: (outputs (n, k), y) -> a value for each sample, (n,) or (n, ...): those of
             `theorylab.nets` or your own, differentiable. None is half the square, summed over
             outputs.
         outputs: k; needed where it does not follow from y, as with integer labels.
         learning_rate: above 0.
-        ridge: at least 0; added to the diagonal in units of its mean, as for `gradient_flow`.
         mean_loss: the loss is the mean over samples instead of their sum, and half the square is a
             mean over outputs too, as for `gradient_flow`.
 
@@ -281,7 +279,6 @@ def kernel_training(
     kernel = checks.symmetric("k_train", k_train)
     n = kernel.shape[0]
     checks.number("learning_rate", learning_rate, 0.0, open_low=True)
-    checks.number("ridge", ridge, 0.0)
     checks.flag("mean_loss", mean_loss)
     if loss is not None:
         checks.function("loss", loss)
@@ -296,7 +293,6 @@ def kernel_training(
     with jax.enable_x64(True):
         matrix: Any = as_float64(kernel)
         matrix = (matrix + matrix.T) / 2
-        matrix = matrix + ridge * jnp.trace(matrix) / n * jnp.eye(n)
         targets = as_float64(y).reshape(n, -1) if loss is None else jax.tree.map(jnp.asarray, y)
         if loss is None and targets.shape[1] != k:
             raise InputError(f"outputs = {k}; y has {targets.shape[1]}")

@@ -2,8 +2,9 @@
 
 Each of its distributions is gamma-robust by itself, so the rule is; at each prediction it is as
 consistent as any gamma-robust algorithm can be. From 2b days on that optimum is the closed form of
-`optimal_buy_distribution` (its certificate counts renting through the prediction as at least the
-price of buying on day b); below it is that of the linear programme.
+`optimal_buy_distribution`: its certificate needs that renting through the prediction costs no less
+than buying on day m + 1, which is m + b with an m of at most b (`dual_certificate`). Below it is
+that of the linear programme.
 
 Source: Wei, Zhang (2020); docs/derivations/ski_rental.md, statements 3 and 4.
 """
