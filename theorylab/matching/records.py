@@ -41,11 +41,13 @@ def outcome_from_rows(
         >>> outcome.tau_col.tolist()
         [0.0, 11.0, 0.0]
     """
-    m, n = count("m", m, at_least=0), 0 if empty(row_to_col) else np.shape(row_to_col)[0]
+    m = count("m", m, at_least=0)
+    n = 0 if empty(row_to_col) else len(real("row_to_col", row_to_col, ndim=1))
     mate, tau = as_matching(row_to_col, n, m), as_floats("tau_row", tau_row)
     if tau.shape != (n,):
         raise InputError(
-            f"tau_row has shape {tau.shape}; one transfer for each row, ({n},), is needed"
+            f"tau_row has shape {tau.shape}; one transfer for each row of row_to_col, ({n},), is "
+            "needed"
         )
     if not is_traced(mate, tau) and (np.asarray(tau)[np.asarray(mate) < 0] != 0).any():
         raise InputError("tau_row is not 0 for a row that is alone; nobody pays its transfer")

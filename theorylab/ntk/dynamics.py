@@ -161,7 +161,9 @@ class KernelTraining:
                 )
             return start, start
         m = np.shape(checks.finite("k_test", k_test, shape=(None, n)))[0]
-        return start, 0.0 if f_test is None else _outputs("f_test", f_test, (m, self.outputs))
+        if f_test is None:
+            return start, 0.0
+        return start, _outputs("f_test", f_test, (m, self.outputs), of=" to match k_test")
 
     def _gradient(self, f: Array) -> Array:
         """dL/df of the loss of all samples."""
@@ -303,10 +305,10 @@ def kernel_training(
     return KernelTraining(matrix, targets, loss, k, learning_rate, share)
 
 
-def _outputs(name: str, value: Any, shape: tuple[int, int]) -> Array:
+def _outputs(name: str, value: Any, shape: tuple[int, int], *, of: str = "") -> Array:
     """Outputs at initialisation, (n, k), or (n,) for one output."""
     array = as_float64(checks.finite(name, value))
     array = array[:, None] if array.ndim == 1 and shape[1] == 1 else array
     if array.shape != shape:
-        raise InputError(f"{name}: shape {array.shape}; needs {shape}")
+        raise InputError(f"{name}: shape {array.shape}; needs {shape}{of}")
     return array

@@ -57,6 +57,7 @@ def draw_on_signal(
     Raises:
         InputError: more samples than there are, shapes that do not fit, other labels.
     """
+    instance("model", model, NuisanceModel, "a NuisanceModel")
     x, y = _signal("x", x, "y", y, model)
     n = count("n", n, at_most=len(x))
     parts = jax.random.split(checked_key("key", key), 3)
@@ -200,6 +201,7 @@ def sweep_signal(
         ((1, 1, 2, 1), True)
     """
     instance("signal", signal, Signal, "a Signal")
+    instance("model", model, NuisanceModel, "a NuisanceModel")
     _signal("x", signal.x, "y", signal.y, model)
     checked_key("keys", keys, ndim=1)
     sizes = np.asarray(within("ns", ns, 1, len(signal.x), whole=True, ndim=1)).astype(int)
@@ -266,7 +268,6 @@ def _signal(
     labels = np.asarray(signs(name_y, y), np.float64)
     same_length(**{name_x: block, name_y: labels})
     if model is not None:
-        instance("model", model, NuisanceModel, "a NuisanceModel")
         if model.shortcut:
             raise InputError(
                 f"model has a shortcut of {model.shortcut:g}; a real signal has its own, give 0"
