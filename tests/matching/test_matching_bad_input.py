@@ -84,6 +84,14 @@ CALLS = {
     "minimal_subsidies": (matching.minimal_subsidies, {"market": MARKET, "outcome": OUTCOME}),
     "net_utilities": (matching.net_utilities, {"market": MARKET, "outcome": OUTCOME}),
     "ntu_instability": (matching.ntu_instability, {"market": MARKET, "row_to_col": MATE}),
+    "outcome_from_rows": (
+        matching.outcome_from_rows,
+        {"row_to_col": MATE, "tau_row": TAU, "m": 3},
+    ),
+    "state_from_means": (
+        matching.state_from_means,
+        {"algorithm": UCB, "counts": np.ones((3, 3), int), "mean_row": U, "mean_col": V},
+    ),
     "random_market": (matching.random_market, {"key": KEY, "n": 3, "m": 2}),
     "regret_bound": (matching.regret_bound, {**BOUND, "rounds": np.asarray([1, 50])}),
     "soft_assignment": (

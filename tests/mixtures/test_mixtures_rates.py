@@ -81,6 +81,10 @@ def test_the_limits_never_vanish_together():
     found = mixtures.gain_limits([0, 3, np.inf], 0.25)
     np.testing.assert_allclose(found.over_sl, [1, 4 / 7, 0])
     np.testing.assert_allclose(found.over_ul, [0, 3 / 7, 1])
+    # relative digits where the ratio is small or large
+    small, large = mixtures.gain_limits(1e-20, 0.5), mixtures.gain_limits(1e20, 0.5)
+    assert float(small.over_ul) == pytest.approx(5e-21, rel=1e-15)
+    assert float(large.over_sl) == pytest.approx(2e-20, rel=1e-15)
 
 
 def test_a_normalising_constant_is_right():

@@ -24,6 +24,7 @@ def f(params, x):
 
 
 FLOW = ntk.gradient_flow(K, Y, nngp=K, ridge=0.1)
+TRAINING = ntk.kernel_training(K, Y, learning_rate=0.05)
 OPERATOR = ntk.ntk_operator(f, PARAMS, X)
 
 # Name: valid calls, each a function and its arguments.
@@ -97,6 +98,31 @@ CALLS = {
                 "learning_rate": 1.0,
                 "ridge": 0.1,
                 "mean_loss": False,
+            },
+        )
+    ],
+    "KernelTraining": [
+        (
+            TRAINING.descend,
+            {
+                **{"steps": np.array([1, 4]), "k_test": K[:2], "momentum": 0.5, "nesterov": True},
+                **{"f_train": 0 * Y, "f_test": Y[:2]},
+            },
+        ),
+        (
+            TRAINING.flow,
+            {
+                **{"t": np.array([0.1, 0.5]), "k_test": K[:2], "f_train": 0 * Y, "f_test": Y[:2]},
+                **{"tol": 1e-6},
+            },
+        ),
+    ],
+    "kernel_training": [
+        (
+            ntk.kernel_training,
+            {
+                **{"k_train": K, "y": Y, "loss": None, "outputs": 2, "learning_rate": 0.1},
+                **{"mean_loss": False},
             },
         )
     ],

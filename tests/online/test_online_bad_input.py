@@ -72,6 +72,8 @@ CALLS = [
     (on.tradeoff_randomized_discrete, {"gamma": np.array([2.5, 3.0]), "b": 5}),
     (on.optimal_buy_distribution, {"b": 5, "gamma": 2.0}),
     (on.consistency_lp, {"b": 5, "prediction": 9, "gamma": 2.0, "max_days": 20}),
+    (on.optimal_ski_rule, {"b": 5, "gamma": 2.0, "max_days": 20}),
+    (on.optimal_ski_rule(5, 2.0).__call__, {"prediction": 3, "b": 5}),
     (on.dual_certificate, {"gamma": 2.0, "b": 5, "length": 2}),
     (on.dual_certificate, {"gamma": np.array(2.0), "b": 5}),
     (on.continuous_certificate, {"gamma": 2.0, "kappa": 0.5, "points": 10}),

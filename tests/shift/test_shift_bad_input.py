@@ -55,6 +55,12 @@ def bounded(bound, **arguments):
     return 0.0 if isinstance(bound, float) and np.isnan(bound) else found
 
 
+def drawn(**arguments):
+    """Its direction is NaN, as promised."""
+    return shift.draw_on_signal(**arguments).noisy
+
+
+SIGNAL = {"x": X, "y": Y, "x_test": XT, "y_test": np.where(XT[:, 0] > 0, 1.0, -1.0)}
 PROGRAM = shift.PseudoTraining(linear, RECIPE, set_axis="map")
 NETWORK = shift.Interpolation(linear, THETA, 3, np.zeros(1))
 PARTS = {"X": X, "Xt": XT, "theta_star": X[0], "theta0": X[1]}
@@ -154,6 +160,22 @@ CALLS = {
         shift.margin_points,
         {"w_s": X[0], "direction": np.asarray([1.0, 1.0, 0.0]), "gap": 0.2},
     ),
+    "Signal": (shift.Signal, SIGNAL),
+    "draw_on_signal": (
+        drawn,
+        {
+            "key": KEY,
+            "x": X,
+            "y": Y,
+            "model": shift.NuisanceModel(d_s=3, k=20, energy=1.0),
+            "n": 4,
+            "eta": 0.2,
+        },
+    ),
+    "fit_hard_margin": (
+        shift.fit_hard_margin,
+        {"X": np.hstack([X, np.eye(6)]), "y": NOISY, "mask": ALL},
+    ),
     "memorisation_bound": (
         memorised,
         {
@@ -228,6 +250,15 @@ def interpolate(**arguments):
 
 
 HEAVY = {
+    "sweep_signal": (
+        shift.sweep_signal,
+        {
+            "signal": shift.Signal(**SIGNAL),
+            "model": shift.NuisanceModel(d_s=3, k=20, energy=1.0),
+            **{"keys": SWEEP["keys"], "ns": np.asarray([4, 6]), "etas": np.asarray([0.0, 0.2])},
+            **{"lams": np.asarray([0.1]), "tol": 1e-6, "max_steps": 50},
+        },
+    ),
     "PseudoTraining": (
         lambda **options: shift.PseudoTraining(**options)(THETA, X32, LABELS, KEY),
         {"f": linear, "recipe": RECIPE, "set_axis": "map", "mesh": None},
@@ -290,11 +321,13 @@ NO_CALL = {
     "AccuracyLine",
     "DescentPath",
     "Extrapolation",
+    "HardMargin",
     "IsotropicExpectations",
     "LogisticFit",
     "MemorisationBound",
     "ProjectionNorms",
     "ProjectionParts",
+    "SignalSweep",
     "TrainingSet",
 }
 

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,6 +73,28 @@ def test_the_norm_is_the_distance_of_all_parameters():
     a, b = {"w": np.ones((2, 2)), "b": np.zeros(3)}, {"w": np.zeros((2, 2)), "b": np.full(3, 2.0)}
     assert float(projection_norm(a, b)) == pytest.approx(4.0)
     assert float(projection_norm(a, a)) == 0.0
+
+
+def test_the_norm_of_float64_trees_has_their_digits():
+    rng = np.random.default_rng(0)
+    a = {"w": 1 + rng.normal(size=(40, 3)), "b": 1e3 + rng.normal(size=3)}
+    change = {"w": 1e-9 * rng.normal(size=(40, 3)), "b": 1e-9 * rng.normal(size=3)}
+    b = jax.tree.map(np.add, a, change)
+    # what is left of the change after its rounding in b, in exact arithmetic
+    left = [Fraction(v) - Fraction(u) for k in a for u, v in zip(a[k].flat, b[k].flat, strict=True)]
+    wanted = float(sum(d * d for d in left)) ** 0.5
+    found = projection_norm(a, b)
+    assert float(found) == pytest.approx(wanted, rel=1e-12) and np.asarray(found).dtype == float
+    # squares beyond the range of the numbers, of either precision
+    for size in (1e-30, 1e-200, 1e200):
+        far = {"w": np.array([3 * size, 0.0]), "b": np.array([4 * size])}
+        zero = jax.tree.map(np.zeros_like, far)
+        assert float(projection_norm(far, zero)) == pytest.approx(5 * size, rel=1e-14)
+    single = jax.tree.map(lambda v: jnp.asarray(v, jnp.float32), (a, b))
+    traced = jax.jit(projection_norm)(*single)
+    np.testing.assert_allclose(traced, projection_norm(*single), rtol=1e-6)
+    with pytest.raises(InputError, match="two different trees"):
+        projection_norm(a, {"w": a["w"]})
 
 
 @pytest.mark.long

@@ -108,3 +108,25 @@ def test_cot_is_above_the_missing_confidence_and_at_least_the_gap_of_the_class_s
 def test_bad_input_is_named(call, named):
     with pytest.raises(InputError, match=f"^{named}\\b"):
         call()
+
+
+@pytest.mark.parametrize("cast", [np.float16, np.float32, lambda p: p.round(2)])
+@pytest.mark.parametrize(
+    "score",
+    [
+        conf_score,
+        entropy_score,
+        nuclear_norm_score,
+        lambda p: atc_threshold(p, np.zeros(len(p), int)),
+        lambda p: atc_score(p, -0.5),
+        lambda p: cot_score(p, np.full(p.shape[1], 1 / p.shape[1])),
+    ],
+)
+def test_probabilities_are_refused_in_every_precision_and_their_logarithm_serves(score, cast):
+    p = np.random.default_rng(0).dirichlet(np.ones(10), 30)
+    with pytest.raises(InputError, match="holds probabilities"):
+        score(cast(p))
+    logarithm = np.log(p)
+    assert conf_score(logarithm) == pytest.approx(p.max(1).mean(), rel=1e-12)
+    # a shift changes nothing, and logits that are none of these pass
+    assert conf_score(p + 1) == pytest.approx(conf_score(3 + p), rel=1e-12)

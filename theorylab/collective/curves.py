@@ -52,7 +52,8 @@ class Curve:
             the signal.
         baseline: (A, S, C) the same when they do not carry it: what success is by chance.
         accuracy: (A, S, C) on clean test points.
-        alpha_eff: (A, S) share of the collective in all weights of the run.
+        alpha_eff: (A, S) share of the collective in all weights of the run, each sample's averaged
+            over its visits; the average over steps of the share within each is `share.mean(-1)`.
         alpha_shuffled: (A, S) the same for random points in place of the members: a check on the
             measurement.
         share: (A, S, C) share of the collective in the weights between checkpoints.

@@ -63,6 +63,7 @@ from theorylab.matching.nontransferable import (
     ntu_instability,
 )
 from theorylab.matching.prices import PriceRule, core_prices, dual_gap
+from theorylab.matching.records import outcome_from_rows, state_from_means
 from theorylab.matching.references import best_coalition, matching_gap
 
 __all__ = [
@@ -99,11 +100,13 @@ __all__ = [
     "minimal_subsidies",
     "net_utilities",
     "ntu_instability",
+    "outcome_from_rows",
     "random_market",
     "regret_bound",
     "simulate",
     "soft_assignment",
     "soft_assignment_duals",
+    "state_from_means",
     "structured_market",
     "subset_instability",
     "type_contexts",

@@ -20,7 +20,14 @@ from jaxtyping import Bool, Float
 from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.matching.assignment import matching_of, value_of
-from theorylab.matching.confidence import Intervals, Model, check_round, market_shape, truths
+from theorylab.matching.confidence import (
+    Intervals,
+    Model,
+    check_round,
+    market_shape,
+    truths,
+    wide,
+)
 from theorylab.matching.instability import instability_of, unrest_of
 from theorylab.matching.markets import AnyArray, Market, Outcome, as_market, empty, first
 from theorylab.matching.prices import WEIGHT, PriceRule, primal_dual
@@ -119,10 +126,12 @@ class MatchUCB:
     shape: tuple[int, int]
     slack: bool
 
+    @float64_inside
     def init(self) -> State:
         """The state before the first round."""
         return State(self.model.init(), jnp.zeros(max(*self.shape, 1)))
 
+    @float64_inside
     def propose(
         self, state: State, present: Bool[AnyArray, "n m"] | None = None
     ) -> tuple[State, Decision]:
@@ -135,6 +144,7 @@ class MatchUCB:
         checks.instance("state", state, State, "what init() or observe() gives")
         if present is not None:
             truths("present", present, self.shape)
+        state = wide(state)
         bounds = self.model.intervals(state.knowledge)
         real = jnp.ones((n, m), bool) if present is None else present
         real, weights = (
@@ -153,6 +163,7 @@ class MatchUCB:
         )
         return State(state.knowledge, warm), Decision(outcome, X, bounds, p, q)
 
+    @float64_inside
     def observe(
         self,
         state: State,
@@ -166,10 +177,12 @@ class MatchUCB:
         """
         checks.instance("state", state, State, "what propose() gives")
         checks.instance("decision", decision, Decision, "what propose() gives")
+        state = wide(state)
         return State(
             self.model.update(state.knowledge, decision.pairs, seen_row, seen_col), state.prices
         )
 
+    @float64_inside
     def round(
         self,
         state: State,
@@ -191,6 +204,9 @@ class MatchUCB:
             frictions = frictions if hasattr(frictions, "shape") else np.zeros(0)
         else:
             frictions = checks.nonnegative("frictions", frictions, ndim=1)
+        market, noise_row, noise_col, best, frictions = wide(
+            (market, noise_row, noise_col, best, frictions)
+        )
         state, decision = self.propose(state, present)
         X, tau = decision.pairs, decision.outcome
         gain_row, gain_col = jnp.where(X, market.U, 0.0).sum(1), jnp.where(X, market.V, 0.0).sum(0)
@@ -205,6 +221,7 @@ class MatchUCB:
         return self.observe(state, decision, gain_row + noise_row, gain_col + noise_col), record
 
 
+@float64_inside
 def friction_outcome(decision: Decision, friction: Float[AnyArray, ""]) -> Outcome:
     """The outcome of a platform that charges for search frictions.
 
@@ -226,6 +243,7 @@ def friction_outcome(decision: Decision, friction: Float[AnyArray, ""]) -> Outco
     """
     checks.instance("decision", decision, Decision, "what propose() of the algorithm gives")
     checks.number("friction", friction, 0.0)
+    decision = wide(decision)
     X, bounds = decision.pairs, decision.intervals
     low_row, low_col = (
         jnp.where(X, bounds.low_row, 0.0).sum(1),

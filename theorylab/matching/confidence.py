@@ -3,7 +3,7 @@
 A model is a PyTree with `init() -> state`, `intervals(state) -> Intervals` and
 `update(state, pairs, seen_row, seen_col) -> state`; a user's own model needs no more. Constructors
 `unstructured`, `typed` and `linear` are those of MatchUCB, MatchTypedUCB and MatchLinUCB.
-Intervals start as [-1, 1]; `clip` keeps them so.
+Intervals start as [-1, 1]; `clip` keeps them so. All of it is float64 whatever the caller runs in.
 
 Source: Jagadeesan et al. (2021), sections 4 and 5; the half-width 2 sigma:
 docs/derivations/stable_prices.md, statement 5.
@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from theorylab.checks import count, finite, flag, instance, number, real, shown
 from theorylab.errors import InputError
 from theorylab.matching.markets import AnyArray, Market, as_types, best
-from theorylab.precision import is_traced
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
 
 
@@ -39,12 +39,14 @@ class Intervals:
     low_col: Float[AnyArray, "n m"]
     high_col: Float[AnyArray, "n m"]
 
+    @float64_inside
     def hold(self, U: Float[AnyArray, "n m"], V: Float[AnyArray, "n m"]) -> Bool[AnyArray, "n m"]:
         """Whether both intervals of a pair contain these utilities."""
         for name, value in (("U", U), ("V", V)):
             real(name, value, shape=np.shape(self.low_row))
-        row = (self.low_row <= U) & (self.high_row >= U)
-        return row & (self.low_col <= V) & (self.high_col >= V)
+        U, V = as_float64(U), as_float64(V)
+        row = (as_float64(self.low_row) <= U) & (as_float64(self.high_row) >= U)
+        return row & (as_float64(self.low_col) <= V) & (as_float64(self.high_col) >= V)
 
 
 class Model(Protocol):
@@ -120,17 +122,20 @@ class Unstructured:
     radius: Any
     clip: bool = True
 
+    @float64_inside
     def init(self) -> Sums:
         """Nothing seen yet."""
         return Sums.zeros(self.n, self.m)
 
+    @float64_inside
     def intervals(self, state: Sums) -> Intervals:
         """Mean plus and minus radius / sqrt(visits); [-1, 1] before the first visit."""
-        return _sums(state).intervals(self.radius, self.clip)
+        return wide(_sums(state)).intervals(self.radius, self.clip)
 
+    @float64_inside
     def update(self, state: Sums, pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray) -> Sums:
         """Add what matched agents reported."""
-        _sums(state)
+        state = wide(_sums(state))
         pairs, seen_row, seen_col = reports((self.n, self.m), pairs, seen_row, seen_col)
         return Sums(
             state.count + pairs,
@@ -155,19 +160,22 @@ class Typed:
     radius: Any
     clip: bool = True
 
+    @float64_inside
     def init(self) -> Sums:
         """Nothing seen yet."""
         return Sums.zeros(self.row_types.shape[1], self.col_types.shape[1])
 
+    @float64_inside
     def intervals(self, state: Sums) -> Intervals:
         """Mean plus and minus radius / sqrt(samples) of every pair's types."""
-        kinds = _sums(state).intervals(self.radius, self.clip)
+        kinds = wide(_sums(state)).intervals(self.radius, self.clip)
         row, col = best(self.row_types, 1), best(self.col_types, 1)
         return jax.tree.map(lambda bound: bound[row][:, col], kinds)
 
+    @float64_inside
     def update(self, state: Sums, pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray) -> Sums:
         """Add what matched agents reported to the sums of their types."""
-        _sums(state)
+        state = wide(_sums(state))
         shape = self.row_types.shape[0], self.col_types.shape[0]
         pairs, seen_row, seen_col = reports(shape, pairs, seen_row, seen_col)
 
@@ -222,6 +230,7 @@ class Linear:
     ridge: Any
     clip: bool = True
 
+    @float64_inside
     def init(self) -> tuple[Ridge, Ridge]:
         """No observation yet: inverse ridge matrices."""
         (n, d), m = self.row_contexts.shape, self.col_contexts.shape[0]
@@ -243,18 +252,20 @@ class Linear:
         low, high = mean - beta[:, None] * spread, mean + beta[:, None] * spread
         return (jnp.clip(low, -1.0, 1.0), jnp.clip(high, -1.0, 1.0)) if self.clip else (low, high)
 
+    @float64_inside
     def intervals(self, state: tuple[Ridge, Ridge]) -> Intervals:
         """Ridge estimate plus and minus its radius times the length of the context."""
-        _ridges(state)
+        state = wide(_ridges(state))
         low_row, high_row = self._bounds(state[0], self.col_contexts)
         low_col, high_col = self._bounds(state[1], self.row_contexts)
         return Intervals(low_row, high_row, low_col.T, high_col.T)
 
+    @float64_inside
     def update(
         self, state: tuple[Ridge, Ridge], pairs: AnyArray, seen_row: AnyArray, seen_col: AnyArray
     ) -> tuple[Ridge, Ridge]:
         """Add what matched agents reported, with the contexts of their partners."""
-        _ridges(state)
+        state = wide(_ridges(state))
         shape = self.row_contexts.shape[0], self.col_contexts.shape[0]
         pairs, seen_row, seen_col = reports(shape, pairs, seen_row, seen_col)
 
@@ -276,7 +287,7 @@ def _sums(state: Any) -> Sums:
     return instance("state", state, Sums, "what init() or update() of the model gives")
 
 
-def _ridges(state: Any) -> None:
+def _ridges(state: Any) -> tuple[Ridge, Ridge]:
     if not (
         isinstance(state, tuple)
         and len(state) == 2
@@ -285,26 +296,46 @@ def _ridges(state: Any) -> None:
         raise InputError(
             f"state = {shown(state)}; what init() or update() of the model gives is needed"
         )
+    return state
+
+
+def wide(tree: Any) -> Any:
+    """A state, or what else the caller holds, with its floating numbers in float64.
+
+    Call it with 64-bit types on.
+    """
+
+    def widen(leaf: Any) -> Any:
+        dtype = getattr(leaf, "dtype", None)
+        floating = dtype is not None and jnp.issubdtype(dtype, jnp.floating)
+        return as_float64(leaf) if floating else leaf
+
+    return jax.tree.map(widen, tree)
 
 
 def reports(
     shape: tuple[int, int], pairs: Any, seen_row: Any, seen_col: Any
 ) -> tuple[Any, Any, Any]:
-    """Pairs (n, m) and what their agents report, finite where they are matched.
+    """Pairs (n, m) and what their agents report, in float64, finite where they are matched.
 
-    Others' reports become 0.
+    Nobody is in two pairs. Others' reports become 0.
     """
     n, m = shape
     truths("pairs", pairs, shape)
     if is_traced(pairs, seen_row, seen_col):
-        real("seen_row", seen_row, shape=(n,))
-        real("seen_col", seen_col, shape=(m,))
-        return pairs, seen_row, seen_col
+        seen_row = as_float64(real("seen_row", seen_row, shape=(n,)))
+        seen_col = as_float64(real("seen_col", seen_col, shape=(m,)))
+        return jnp.asarray(pairs), seen_row, seen_col
+    for axis, kind in ((1, "row"), (0, "column")):
+        twice = np.flatnonzero(np.asarray(pairs).sum(axis) > 1)
+        if twice.size:
+            raise InputError(f"pairs matches {kind} {twice[0]} twice; one partner each is needed")
     found = []
     for name, seen, axis in (("seen_row", seen_row, 1), ("seen_col", seen_col, 0)):
         seen = real(name, seen, shape=(shape[1 - axis],))
-        found.append(finite(name, jnp.where(np.asarray(pairs).any(axis), seen, 0.0)))
-    return pairs, *found
+        held = jnp.where(np.asarray(pairs).any(axis), as_float64(seen), 0.0)
+        found.append(finite(name, held))
+    return jnp.asarray(pairs), *found
 
 
 def truths(name: str, value: Any, shape: tuple[int, ...]) -> Any:

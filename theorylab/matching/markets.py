@@ -28,7 +28,8 @@ AnyArray = Array | np.ndarray  # called with NumPy arrays, functions hand NumPy 
 class Market:
     """Utilities of n customers and m providers.
 
-    Functions that take markets also take a leading axis of markets where they say so.
+    Functions that take markets also take a leading axis of markets where they say so. Lists of
+    numbers become arrays.
 
     Attributes:
         U: (..., n, m) of customer i for provider j.
@@ -37,6 +38,14 @@ class Market:
 
     U: Float[AnyArray, "*batch n m"]
     V: Float[AnyArray, "*batch n m"]
+
+    def __post_init__(self) -> None:
+        for name in ("U", "V"):
+            value = getattr(self, name)
+            rows = isinstance(value, tuple) and value and isinstance(value[0], (list, tuple))
+            if isinstance(value, list) or rows:  # the sum of lists would be their concatenation
+                array = np.zeros(np.shape(value)) if empty(value) else real(name, value)
+                object.__setattr__(self, name, array)
 
     @property
     def W(self) -> Float[AnyArray, "*batch n m"]:

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from theorylab.checks import real
 from theorylab.errors import InputError
 from theorylab.matching import references
-from theorylab.matching.confidence import Model, check_round, market_shape
+from theorylab.matching.confidence import Model, check_round, market_shape, wide
 from theorylab.matching.markets import AnyArray, Market, as_market, as_matching, best, first
 from theorylab.precision import float64_inside
 from theorylab.pytrees import register
@@ -155,10 +155,12 @@ class MatchNTUUCB:
     model: Any
     shape: tuple[int, int]
 
+    @float64_inside
     def init(self) -> Any:
         """The state before the first round."""
         return self.model.init()
 
+    @float64_inside
     def round(
         self,
         state: Any,
@@ -172,6 +174,7 @@ class MatchNTUUCB:
     ) -> tuple[Any, NTURecord]:
         """One round against a known market; arguments as for `MatchUCB.round`."""
         check_round(self.shape, market, present, noise_row=noise_row, noise_col=noise_col)
+        state, market, noise_row, noise_col = wide((state, market, noise_row, noise_col))
         bounds = self.model.intervals(state)
         here = jnp.ones(self.shape, bool) if present is None else present
         X = accept(jnp.where(here, bounds.high_row, -1.0), bounds.high_col)

@@ -4,6 +4,7 @@ It is the UL learner on real data. Source: Dempster, Laird, Rubin (1977); option
 are those of scikit-learn's `GaussianMixture`, as Tifrea et al. (2023) use it.
 """
 
+import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -15,8 +16,9 @@ from theorylab import linalg
 from theorylab.checks import choice, count, number, within
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, row_weights, steps
+from theorylab.mixtures.frame import framed, wide_if_concrete
 from theorylab.mixtures.logistic import Linear
-from theorylab.precision import is_traced
+from theorylab.precision import as_float64, float64_inside, is_traced
 
 COVARIANCES = ("spherical", "tied")
 
@@ -30,6 +32,8 @@ class Mixture(NamedTuple):
         covariance: (2,) variances if spherical, one (d, d) matrix if tied.
         log_likelihood: mean over the samples, in nats.
         iterations: steps of EM taken.
+        converged: whether the last step gained less than the tolerance; where it is False, the
+            steps ran out.
     """
 
     weights: Float[Array, " 2"]
@@ -37,20 +41,22 @@ class Mixture(NamedTuple):
     covariance: Float[Array, "..."]
     log_likelihood: Float[Array, ""]  # mean over the samples
     iterations: Array
+    converged: Array
 
+    @float64_inside
     def rule(self) -> Linear:
         """The linear classifier between the means, component 1 positive.
 
         The boundary passes through their midpoint. With a tied covariance it is Fisher's direction;
         equal weights (and variances) are assumed, as in the model.
         """
-        gap = self.means[1] - self.means[0]
-        weight = (
-            linalg.solve(self.covariance, gap[:, None])[:, 0] if self.covariance.ndim == 2 else gap
-        )
-        return Linear(weight, -weight @ jnp.sum(self.means, 0) / 2)
+        means, covariance = as_float64(self.means), as_float64(self.covariance)
+        gap = means[1] - means[0]
+        weight = linalg.solve(covariance, gap[:, None])[:, 0] if covariance.ndim == 2 else gap
+        return Linear(weight, -weight @ jnp.sum(means, 0) / 2)
 
 
+@wide_if_concrete
 def fit_mixture(
     X: Float[Array, "n d"],
     *,
@@ -66,7 +72,10 @@ def fit_mixture(
 
     Use it on data whose centre, scale and shares are unknown; in the symmetric model itself
     `spectral_ul` is simpler, and `ssl_em` uses labels too. Deterministic; runs under `jit`. It
-    stops when the mean log likelihood rises by less than `tolerance`.
+    stops when the mean log likelihood rises by less than `tolerance`. Where the steps run out
+    before, a RuntimeWarning says so (under `jit` nothing can: look at `converged`). It is computed
+    in float64, under `jit` in the precision of X, and about the mean of X in units of its spread,
+    so that neither its origin nor its unit costs digits.
 
     Args:
         X: (n, d) samples.
@@ -80,7 +89,7 @@ def fit_mixture(
         floor: is added to variances.
 
     Returns:
-        A `Mixture`.
+        A `Mixture`, in NumPy float64 unless under `jit`.
 
     Raises:
         InputError: fewer than two samples, values out of range; a `floor` too small for a
@@ -103,25 +112,40 @@ def fit_mixture(
     if len(X) < 2:
         raise InputError(f"X has {len(X)} row: two components need at least two samples")
     mass = row_weights("sample_weight", sample_weight, X=X)
+    Z, frame = framed(X, mass, common=True)
     mass = mass.astype(X.dtype) / jnp.sum(mass)
     if responsibilities is None:
-        side = _principal_sides(X, mass, min(starts, X.shape[1]))
+        side = _principal_sides(Z, mass, min(starts, X.shape[1]))
     else:
         share = within("responsibilities", responsibilities, 0.0, 1.0, shape=(len(X),))
         side = floats("responsibilities", share).astype(X.dtype)[None]
+    unit = frame.unit[0]
+    least = jnp.asarray(floor / unit**2, X.dtype)
 
     def run(start: Array) -> Mixture:
-        return _run(X, mass, start, covariance, iterations, tolerance, floor)
+        return _run(Z, mass, start, covariance, iterations, tolerance, least)
 
     found = jax.lax.map(run, side)
     best = jnp.argmax(found.log_likelihood)
     fit: Mixture = jax.tree.map(lambda leaf: leaf[best], found)
-    if not is_traced(fit) and not np.isfinite(np.asarray(fit.log_likelihood, np.float64)):
-        raise InputError(
-            f"floor = {floor:g} leaves a covariance of X singular; give a larger floor, or scale "
-            "X down"
-        )
-    return fit
+    if not is_traced(fit):
+        if not jnp.isfinite(fit.log_likelihood):
+            raise InputError(
+                f"floor = {floor:g} leaves a covariance of X singular; give a larger floor, or "
+                "scale X down"
+            )
+        if not fit.converged:
+            warnings.warn(
+                f"EM has not converged in {fit.iterations} steps: the log likelihood still rises "
+                f"by more than tolerance = {tolerance:g}; raise iterations, or the tolerance",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+    return fit._replace(
+        means=frame.origin + unit * fit.means,
+        covariance=unit**2 * fit.covariance,
+        log_likelihood=fit.log_likelihood - X.shape[1] * jnp.log(unit),
+    )
 
 
 def _principal_sides(X: Array, mass: Array, count: int) -> Array:
@@ -135,7 +159,7 @@ def _principal_sides(X: Array, mass: Array, count: int) -> Array:
 
 
 def _run(
-    X: Array, mass: Array, start: Array, kind: str, iterations: int, tolerance: float, floor: float
+    X: Array, mass: Array, start: Array, kind: str, iterations: int, tolerance: float, floor: Array
 ) -> Mixture:
     def body(state: tuple[Array, Mixture, Array]) -> tuple[Array, Mixture, Array]:
         share, before, _ = state
@@ -152,21 +176,29 @@ def _run(
 
     low = jnp.asarray(-jnp.inf, X.dtype)
     first = _maximise(X, mass, start, kind, floor)._replace(log_likelihood=low)
-    return jax.lax.while_loop(unfinished, body, (start, first, -low))[1]
+    _, fit, gain = jax.lax.while_loop(unfinished, body, (start, first, -low))
+    return fit._replace(converged=gain <= tolerance)
 
 
-def _maximise(X: Array, mass: Array, share: Array, kind: str, floor: float) -> Mixture:
+def _maximise(X: Array, mass: Array, share: Array, kind: str, floor: Array) -> Mixture:
     shares = mass * jnp.stack([1 - share, share])
     weights = jnp.sum(shares, axis=1) + 10 * jnp.finfo(X.dtype).eps / len(X)
     means = shares @ X / weights[:, None]
     if kind == "tied":
-        second = (X.T * mass) @ X - (means.T * weights) @ means
-        covariance = second + floor * jnp.eye(X.shape[1], dtype=X.dtype)
+        # about the means: a difference of second moments loses what is within the components
+        covariance = floor * jnp.eye(X.shape[1], dtype=X.dtype)
+        for held, mean in zip(shares, means, strict=True):
+            covariance += ((X - mean).T * held) @ (X - mean)
     else:
         squares = jnp.stack([jnp.mean((X - m) ** 2, axis=1) for m in means])
         covariance = jnp.sum(shares * squares, axis=1) / weights + floor
     return Mixture(
-        weights / jnp.sum(weights), means, covariance, jnp.zeros((), X.dtype), jnp.asarray(0)
+        weights / jnp.sum(weights),
+        means,
+        covariance,
+        jnp.zeros((), X.dtype),
+        jnp.asarray(0),
+        jnp.asarray(False),
     )
 
 

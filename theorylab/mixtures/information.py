@@ -142,6 +142,10 @@ def spectral_information(s: Scalars) -> Float[Array, "..."]:
 def mixture_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
     """KL divergence of one unlabelled point between centres of one length at an angle.
 
+    With a = s^2 (1 - |cos|), b = s^2 (1 + |cos|) and m = s^2 |cos| it is half the mean of log(1 +
+    sinh(a) sinh(b) / (cosh(m + s Z) cosh(m - s Z))): no term is negative and nothing cancels,
+    however small the angle (theta and -theta have one density: an angle near pi is small too).
+
     Args:
         s: length of the centres, >= 0.
         angle: between them, in radians.
@@ -154,7 +158,23 @@ def mixture_kl(s: Scalars, angle: Scalars) -> Float[Array, "..."]:
     """
     broadcast(s=nonnegative("s", s), angle=finite("angle", angle))
     s, angle = as_float64(s), as_float64(angle)
-    return gaussian_expect(log_cosh, s**2, s) - gaussian_expect(log_cosh, s**2 * jnp.cos(angle), s)
+    s, angle = jnp.broadcast_arrays(s, angle)
+    square, cos = s**2, jnp.abs(jnp.cos(angle))
+    near = square * jnp.sin(angle) ** 2 / (1 + cos)  # a, without the difference
+    share = jnp.expm1(-2 * near) * jnp.expm1(-2 * square * (1 + cos))
+
+    def half_log(z: Array) -> Array:
+        """Half the logarithm at Z = z / s, with all powers of e in one."""
+        drift = (square * cos)[..., None]
+        up, down = jnp.abs(drift + z), jnp.abs(drift - z)
+        power = 2 * square[..., None] - up - down
+        rest = share[..., None] / ((1 + jnp.exp(-2 * up)) * (1 + jnp.exp(-2 * down)))
+        large = power > 600
+        small = jnp.log1p(rest * jnp.exp(jnp.where(large, 0, power)))
+        big = power + jnp.log(jnp.where(large, rest + jnp.exp(-jnp.abs(power)), 1))
+        return jnp.where(large, big, small) / 2
+
+    return gaussian_expect(half_log, jnp.zeros_like(s), s)
 
 
 @float64_inside

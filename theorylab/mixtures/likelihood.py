@@ -11,6 +11,7 @@ Source: Dempster, Laird, Rubin (1977) for EM; the information is that of
 docs/derivations/mixture_information.md, statement 4.
 """
 
+import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +22,7 @@ from jaxtyping import Array, Float
 from theorylab import linalg
 from theorylab.checks import flag, number
 from theorylab.mixtures.checks import floats, labelled, steps, unlabelled
+from theorylab.precision import is_traced
 
 FACTORS = 20  # of a product that is less than 2^20
 _Z = np.linspace(-7, 7, 57)  # a step size needs few digits
@@ -49,6 +51,7 @@ def ssl_em(
 
     Asymptotically efficient: excess risk A / (n_l + q(s) n_u), see `predicted_excess`. In the model
     it is the best of the learners here; on real data start from `fit_mixture` and `select_weight`.
+    Where the steps run out before the tolerance is met, a RuntimeWarning says so (not under `jit`).
 
     Args:
         X_l: (n_l, d) labelled samples.
@@ -94,6 +97,14 @@ def ssl_em(
         tolerance=tolerance,
         scoring=scoring,
     )
+    if not is_traced(found.error) and not found.error[0] <= tolerance:
+        warnings.warn(
+            f"EM has not converged in {int(found.iterations[0])} steps (about "
+            f"{float(found.error[0]):.2g} from the fixed point, tolerance {tolerance:g}); raise "
+            "iterations, or the tolerance",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return found.theta[0]
 
 

@@ -8,16 +8,20 @@ Source: scikit-learn's `LogisticRegression`, as Tifrea et al. (2023) use it; Noc
 (2006), algorithm 6.1 and section 3.1 (Armijo).
 """
 
+import warnings
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab import linalg
 from theorylab.checks import finite, flag, instance, number, same_length, signs
 from theorylab.mixtures.checks import labelled, row_weights, steps, two_classes
+from theorylab.mixtures.frame import Frame, framed, wide_if_concrete
+from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
 
 
 class Linear(NamedTuple):
@@ -26,21 +30,27 @@ class Linear(NamedTuple):
     Attributes:
         weight: (..., d).
         intercept: (...).
+        converged: of what `fit_logistic` gives: whether Newton's step from there is small; None of
+            other rules.
     """
 
     weight: Float[Array, "*batch d"]
     intercept: Float[Array, "*batch"]
+    converged: Any = None
 
     def score(self, X: Float[Array, "n d"]) -> Float[Array, "*batch n"]:
-        """Signed scores of the rows of X; with stacked classifiers one row of scores each."""
-        weight, intercept = (
-            jnp.asarray(finite("weight", self.weight)),
-            jnp.asarray(finite("intercept", self.intercept)),
-        )
-        return (
-            weight @ jnp.asarray(finite("X", X, shape=(None, weight.shape[-1]))).T
-            + intercept[..., None]
-        )
+        """Signed scores of the rows of X; with stacked classifiers one row of scores each.
+
+        In the precision in which X comes: float64 for float64 samples, wherever their origin is.
+        """
+        weight, intercept = finite("weight", self.weight), finite("intercept", self.intercept)
+        X = finite("X", X, shape=(None, np.shape(weight)[-1]))
+        wide = input_epsilon(X) < jnp.finfo(jnp.result_type(float)).eps
+        if wide and not is_traced(weight, intercept, X):
+            weight, intercept = np.asarray(weight, float), np.asarray(intercept, float)
+            return weight @ np.asarray(X, float).T + intercept[..., None]
+        weight, intercept = jnp.asarray(weight), jnp.asarray(intercept)
+        return weight @ jnp.asarray(X).T + intercept[..., None]
 
     def error(
         self,
@@ -60,13 +70,16 @@ class Linear(NamedTuple):
         )
         return jnp.average(wrong, axis=-1, weights=weights)
 
+    @float64_inside
     def normalised(self) -> "Linear":
         """The same rule with a weight of length 1 (a zero weight stays)."""
-        length = jnp.linalg.norm(self.weight, axis=-1)
+        weight = as_float64(self.weight)
+        length = jnp.linalg.norm(weight, axis=-1)
         length = jnp.where(length > 0, length, 1)
-        return Linear(self.weight / length[..., None], self.intercept / length)
+        return Linear(weight / length[..., None], as_float64(self.intercept) / length)
 
 
+@wide_if_concrete
 def fit_logistic(
     X: Float[Array, "n d"],
     y: Float[Array, " n"],
@@ -80,8 +93,11 @@ def fit_logistic(
     """Minimise sum_i w_i log(1 + exp(-y_i (<weight, x_i> + intercept))) + l2/2 ||weight||^2.
 
     Stops when Newton's step is shorter than the root of the precision, relative to the solution.
-    For whole paths of penalties without intercept, and n below d, use
-    `theorylab.shift.fit_logistic`.
+    A fit that is not there when the evaluations run out is announced by a RuntimeWarning (under
+    `jit` nothing can be announced: look at `converged`). It is computed in float64, under `jit` in
+    the precision of X, in units of the spread of each column and, with an intercept, about the
+    mean, so that neither the origin nor the unit of a column costs digits. For whole paths of
+    penalties without intercept, and n below d, use `theorylab.shift.fit_logistic`.
 
     Args:
         X: (n, d) samples.
@@ -93,7 +109,7 @@ def fit_logistic(
         iterations: evaluations at most.
 
     Returns:
-        A `Linear` classifier.
+        A `Linear` classifier, in NumPy float64 unless under `jit`.
 
     Raises:
         InputError: an intercept fitted to one class alone, which would be infinite; shapes that do
@@ -113,19 +129,53 @@ def fit_logistic(
     iterations = steps("iterations", iterations)
     if flag("intercept", intercept):
         two_classes("y", y, weights)
-    rows = design_of(X, intercept)
+    Z, frame = framed(X, weights, centre=intercept)
+    rows = design_of(Z, intercept)
     theta0 = jnp.zeros(rows.shape[1], X.dtype)
     if start is not None:
-        theta0 = theta_of(check_rule("start", start, X.shape[1]), intercept)
-    theta, _ = minimise(
-        rows.T[None],
-        y[None],
-        weights.astype(X.dtype)[None],
-        penalty_of(l2, rows, intercept),
-        theta0,
-        iterations=iterations,
-    )
-    return linear_of(theta, intercept)
+        theta0 = enter(frame, check_rule("start", start, X.shape[1]), intercept).astype(X.dtype)
+    problem = rows.T[None], y[None], weights.astype(X.dtype)[None]
+    penalty = penalty_of(l2 / frame.unit**2, rows, intercept)
+    theta, _ = minimise(*problem, penalty, theta0, iterations=iterations)
+    converged = settled(*problem, penalty, theta)
+    if not is_traced(converged) and not converged:
+        warnings.warn(
+            "the logistic fit has not converged; raise iterations, or the penalty l2",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return leave(frame, theta, intercept)._replace(converged=converged)
+
+
+def enter(frame: Frame, rule: Linear, intercept: bool) -> Array:
+    """The parameters in a frame of a rule outside of it, as one vector."""
+    weight = jnp.asarray(rule.weight * frame.unit)
+    return theta_of(Linear(weight, rule.intercept + rule.weight @ frame.origin), intercept)
+
+
+def leave(frame: Frame, theta: Array, intercept: bool) -> Linear:
+    """The rule outside of a frame, of parameters in it."""
+    inside = linear_of(theta, intercept)
+    weight = inside.weight / frame.unit
+    return Linear(weight, inside.intercept - weight @ frame.origin)
+
+
+def settled(
+    design: Float[Array, "b p n"],
+    y: Float[Array, "b n"],
+    weights: Float[Array, "b n"],
+    penalty: Float[Array, " p"],
+    theta: Float[Array, " p"],
+) -> Array:
+    """Whether Newton's step at theta is at most the root of the precision, in a frame.
+
+    There the unit of a score is 1, and that of theta with it.
+    """
+    pull = y * weights * jax.nn.sigmoid(-y * jnp.einsum("p,bpn->bn", theta, design))
+    gradient = penalty * theta - jnp.einsum("bpn,bn->p", design, pull)
+    move = inverse_hessian(design, weights, penalty, theta) @ gradient
+    small = float(jnp.finfo(design.dtype).eps) ** 0.5
+    return jnp.linalg.norm(move) <= small * (1 + jnp.linalg.norm(theta))
 
 
 def check_rule(name: str, rule: Any, d: int | None = None) -> Linear:
@@ -142,9 +192,9 @@ def design_of(X: Array, intercept: bool) -> Array:
 
 
 def penalty_of(l2: Any, design: Array, intercept: bool) -> Array:
-    """The penalty on each weight (p,): none on the intercept."""
-    penalty = jnp.full(design.shape[-1], l2, design.dtype)
-    return penalty.at[-1].set(0) if intercept else penalty
+    """The penalty on each weight (p,), of those on features (d,): none on the intercept."""
+    penalty = jnp.asarray(l2, design.dtype)
+    return jnp.append(penalty, 0) if intercept else penalty
 
 
 def theta_of(rule: Linear, intercept: bool) -> Array:

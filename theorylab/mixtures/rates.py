@@ -314,5 +314,5 @@ def gain_limits(c: Scalars, information: Scalars) -> GainLimits:
             "information is 0 where c is infinite; a positive information is needed there"
         )
     ratio = as_float64(c) * as_float64(information)
-    over_sl = 1 / (1 + ratio)
-    return GainLimits(over_sl, 1 - over_sl)
+    # not 1 minus the other: that is 0 where the ratio is small
+    return GainLimits(1 / (1 + ratio), 1 / (1 + 1 / ratio))

@@ -18,6 +18,7 @@ from theorylab.checks import choice, within
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, labelled, row_weights
 from theorylab.mixtures.logistic import Linear, check_rule
+from theorylab.precision import as_float64, float64_inside
 
 CRITERIA = ("oracle", "labelled", "unlabelled-margin")
 WEIGHTS = np.linspace(0.0, 1.0, 21)
@@ -69,6 +70,7 @@ def oriented(
     return Linear(sign * rule.weight, sign * rule.intercept)
 
 
+@float64_inside
 def mix(sl: Linear, ulp: Linear, weights: Any) -> Linear:
     """Mix two rules scaled to length 1: t SL + (1 - t) UL+, for every t.
 
@@ -84,7 +86,7 @@ def mix(sl: Linear, ulp: Linear, weights: Any) -> Linear:
     """
     check_rule("sl", sl)
     check_rule("ulp", ulp, np.shape(sl.weight)[0])
-    t = jnp.asarray(within("weights", weights, 0.0, 1.0), jnp.asarray(sl.weight).dtype)
+    t = as_float64(within("weights", weights, 0.0, 1.0))
     a, b = sl.normalised(), ulp.normalised()
     return Linear(
         t[..., None] * a.weight + (1 - t[..., None]) * b.weight,

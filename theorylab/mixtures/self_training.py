@@ -15,16 +15,18 @@ from jaxtyping import Array, Bool, Float
 
 from theorylab.checks import count, flag, number, within
 from theorylab.mixtures.checks import labelled, row_weights, two_classes, unlabelled
+from theorylab.mixtures.frame import framed, wide_if_concrete
 from theorylab.mixtures.logistic import (
     Linear,
     design_of,
     inverse_hessian,
-    linear_of,
+    leave,
     minimise,
     penalty_of,
 )
 
 
+@wide_if_concrete
 def self_training(  # noqa: PLR0913
     X_l: Float[Array, "n_l d"],
     y_l: Float[Array, " n_l"],
@@ -70,14 +72,15 @@ def self_training(  # noqa: PLR0913
     if flag("intercept", intercept):
         two_classes("y_l", y_l, mask_l)
     add = jnp.maximum(1, jnp.round(fraction * jnp.sum(mask_u))).astype(int)
-    rows = design_of(jnp.concatenate([X_l, X_u]), intercept)
+    mass = jnp.concatenate([mask_l, mask_u])
+    Z, frame = framed(jnp.concatenate([X_l, X_u]), mass, centre=intercept)
+    rows = design_of(Z, intercept)
     empty = jnp.zeros_like(mask_u, X_l.dtype)
     labels, weights = (jnp.concatenate([a.astype(X_l.dtype), empty])[None] for a in (y_l, mask_l))
     waiting = jnp.concatenate([jnp.zeros_like(mask_l), mask_u])[None] > 0
-    penalty = penalty_of(l2, rows, intercept)
-    return linear_of(
-        train(rows.T[None], labels, weights, waiting, add, penalty, rounds=rounds), intercept
-    )
+    penalty = penalty_of(l2 / frame.unit**2, rows, intercept)
+    theta = train(rows.T[None], labels, weights, waiting, add, penalty, rounds=rounds)
+    return leave(frame, theta, intercept)
 
 
 def train(

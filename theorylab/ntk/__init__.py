@@ -3,6 +3,7 @@
 from theorylab.ntk import infinite
 from theorylab.ntk.axes import from_neural_tangents, to_neural_tangents
 from theorylab.ntk.convolutions import convolutions_as_products
+from theorylab.ntk.dynamics import KernelTraining, kernel_training
 from theorylab.ntk.empirical import empirical_ntk
 from theorylab.ntk.operator import NTKOperator, ntk_operator
 from theorylab.ntk.surrogates import (
@@ -23,6 +24,7 @@ from theorylab.ntk.training import (
 
 __all__ = [
     "GradientFlow",
+    "KernelTraining",
     "NTKOperator",
     "Prediction",
     "Sketch",
@@ -32,6 +34,7 @@ __all__ = [
     "from_neural_tangents",
     "gradient_flow",
     "infinite",
+    "kernel_training",
     "linearize",
     "max_learning_rate",
     "ntk_operator",

@@ -16,9 +16,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from theorylab import checks
+from theorylab import checks, linalg
 from theorylab.errors import InputError
 from theorylab.ntk.guard import require_arrays
+from theorylab.precision import as_float64, float64_inside, is_traced
 
 Model = Callable[..., Any]
 
@@ -64,17 +65,17 @@ def linearize(f: Model, params: Any) -> Model:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What training predicts, in float64 NumPy arrays.
+    """What training predicts, in float64 NumPy arrays; under `jit` in the caller's precision.
 
     Attributes:
-        mean: (m, k), one column per output.
-        covariance: (m, m), shared by all outputs; None where no NNGP kernel was given, since the
-            initial function was then taken as fixed.
+        mean: (*t, m, k), one column per output; *t are the axes of the times, none for one time.
+        covariance: (*t, m, m), shared by all outputs; None where no NNGP kernel was given, since
+            the initial function was then taken as fixed.
     """
 
-    mean: Float[np.ndarray, "m k"]
+    mean: Float[np.ndarray, "*t m k"]
     covariance: (
-        Float[np.ndarray, "m m"] | None
+        Float[np.ndarray, "*t m m"] | None
     )  # None: no NNGP kernel was given, the initial function was taken as fixed
 
 
@@ -82,7 +83,7 @@ class Prediction:
 class GradientFlow:
     """Gradient flow of a linearised network, solved by one eigendecomposition in float64.
 
-    Make it with `gradient_flow`; `predict` evaluates it at any time.
+    Make it with `gradient_flow`; `predict` evaluates it at any time, or at many.
 
     Attributes:
         eigenvalues: (n,) of the training NTK plus the ridge.
@@ -92,15 +93,15 @@ class GradientFlow:
         learning_rate: per unit of time, for the loss ½ sum.
     """
 
-    eigenvalues: np.ndarray  # (n,), of the training NTK plus ridge
-    eigenvectors: np.ndarray  # (n, n)
-    y: np.ndarray  # (n, k)
-    nngp: np.ndarray | None  # (n, n)
-    learning_rate: float
+    eigenvalues: Any  # (n,), of the training NTK plus ridge
+    eigenvectors: Any  # (n, n)
+    y: Any  # (n, k)
+    nngp: Any  # (n, n), or None
+    learning_rate: Any
 
     def predict(
         self,
-        t: float | None,
+        t: ArrayLike | None,
         k_test: ArrayLike | None = None,
         *,
         f_train: ArrayLike | None = None,
@@ -113,7 +114,8 @@ class GradientFlow:
         mean(t) = f_test + K_test K⁻¹ (1 - e^{-ηKt}) (y - f_train).
 
         Args:
-            t: time, at least 0; None or infinity for training to the end, 0 for initialisation.
+            t: time, at least 0; None or infinity for training to the end, 0 for initialisation. An
+                array of times (*t) gives a prediction for each, from the one decomposition.
             k_test: (m, n) NTK between test and training points; None predicts on the training
                 points themselves.
             f_train: (n, k) outputs of the network at initialisation on the training points; 0 when
@@ -131,20 +133,31 @@ class GradientFlow:
 
         Raises:
             InputError: shapes that do not fit, a negative time, or the limit t = infinity of a
-                singular kernel, which training does not determine.
+                singular kernel, which training does not determine (under `jit` it comes out
+                infinite or NaN).
 
         Source:
             Lee et al. 2019, equations 8 to 11; covariance: equation 16.
         """
+        return Prediction(*self._predict(t, k_test, f_train, f_test, nngp_test, nngp_test_test))
+
+    @float64_inside
+    def _predict(
+        self,
+        t: ArrayLike | None,
+        k_test: ArrayLike | None,
+        f_train: ArrayLike | None,
+        f_test: ArrayLike | None,
+        nngp_test: ArrayLike | None,
+        nngp_test_test: ArrayLike | None,
+    ) -> tuple[Any, Any]:
+        """Mean and covariance."""
         on_train = k_test is None
         n = self.y.shape[0]
         own_kernel = (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
         k = own_kernel if k_test is None else _matrix("k_test", k_test)
         if k.shape[1] != n:
             raise InputError(f"k_test: shape {k.shape}; needs one column per training point, {n}")
-        transfer = (
-            k @ self.eigenvectors * self._progress(t)
-        ) @ self.eigenvectors.T  # (m, n): K_test K⁻¹ (1 - e^{-ηKt})
         start = 0.0 if f_train is None else _like("f_train", f_train, self.y.shape)
         if on_train and f_test is not None:
             raise InputError(
@@ -158,6 +171,8 @@ class GradientFlow:
                 if f_test is None
                 else _like("f_test", f_test, (k.shape[0], self.y.shape[1]), of="k_test")
             )
+        progress = self._progress(t)[..., None]  # (*t, n, 1)
+        modes = k @ self.eigenvectors
         covariance = None
         if self.nngp is not None:
             cross = self.nngp if on_train else _given("nngp_test", nngp_test, k.shape, of="k_test")
@@ -166,28 +181,28 @@ class GradientFlow:
                 if on_train
                 else _given("nngp_test_test", nngp_test_test, (k.shape[0], k.shape[0]), of="k_test")
             )
+            # (*t, m, n): K_test K⁻¹ (1 - e^{-ηKt})
+            transfer = modes @ (progress * self.eigenvectors.T)
             mixed = transfer @ cross.T
-            covariance = own - mixed - mixed.T + transfer @ self.nngp @ transfer.T
-            covariance = (covariance + covariance.T) / 2
-        mean = base + transfer @ (self.y - start)
-        return Prediction(mean, covariance)
+            covariance = own - mixed - mixed.mT + transfer @ self.nngp @ transfer.mT
+            covariance = (covariance + covariance.mT) / 2
+        mean = base + modes @ (progress * (self.eigenvectors.T @ (self.y - start)))
+        return mean, covariance
 
-    def _progress(self, t: float | None) -> np.ndarray:
-        """(1 - e^{-ηλt})/λ per eigenvalue; its limit ηt where λ = 0."""
+    def _progress(self, t: ArrayLike | None) -> Any:
+        """(1 - e^{-ηλt})/λ per time and eigenvalue, (*t, n); its limit ηt where λ = 0."""
         lam = self.eigenvalues
-        if t is not None:
-            checks.number("t", t, 0.0, infinite=True)
-        if t is None or np.isinf(t):
-            if lam.min() <= 0:
-                raise InputError(
-                    f"t={t}: the training kernel is singular (smallest eigenvalue "
-                    f"{lam.min():.3g}), training does not determine the limit; remove duplicate "
-                    "points, give a ridge, or stop at a finite t"
-                )
-            return 1 / lam
-        rate = self.learning_rate * t
-        safe = np.where(lam > 0, lam, 1.0)
-        return np.where(lam > 0, -np.expm1(-rate * safe) / safe, rate)
+        time = _float64("t", np.inf if t is None else t, low=0.0, infinite=True)[..., None]
+        if not is_traced(time, lam) and np.isinf(time).any() and lam.min() <= 0:
+            raise InputError(
+                f"t={checks.shown(t)}: the training kernel is singular (smallest eigenvalue "
+                f"{lam.min():.3g}), training does not determine the limit; remove duplicate "
+                "points, give a ridge, or stop at a finite t"
+            )
+        xp: Any = jnp if is_traced(time, lam, self.learning_rate) else np
+        rate = self.learning_rate * time
+        safe = xp.where(lam > 0, lam, 1.0)
+        return xp.where(lam > 0, -xp.expm1(-rate * safe) / safe, rate)
 
 
 def gradient_flow(
@@ -203,8 +218,11 @@ def gradient_flow(
 
     Use it for the training curve and the end of training of a wide network, and in place of
     `predict.gradient_descent_mse` and `predict.gradient_descent_mse_ensemble` of neural-tangents.
-    For the choice of a ridge penalty use `ridge.KernelRidgePath`. Everything is done in float64 on
-    the host; eigenvalues below n·eps·largest count as zero.
+    For the choice of a ridge penalty use `ridge.KernelRidgePath`; for other losses, and for
+    gradient descent in steps, with momentum, `kernel_training`. Everything is done in float64, on
+    the host unless arrays are traced; eigenvalues below n·eps·largest count as zero. It runs under
+    `jit` and `vmap`, where only shapes are checked. (Its derivative with respect to a kernel with
+    repeated eigenvalues is that of `eigh`: NaN.)
 
     Args:
         k_train: (n, n) training NTK, one kernel for all outputs.
@@ -234,10 +252,24 @@ def gradient_flow(
         [1.0, -1.0]
         >>> flow.predict(np.log(2.0)).mean.round(6).ravel().tolist()
         [0.5, -0.5]
+        >>> flow.predict([0.0, np.log(2.0), np.inf]).mean[..., 0].round(6).tolist()
+        [[0.0, 0.0], [0.5, -0.5], [1.0, -1.0]]
     """
+    with jax.enable_x64(True):
+        return _flow(k_train, y, nngp, learning_rate, ridge, mean_loss)
+
+
+def _flow(
+    k_train: ArrayLike,
+    y: ArrayLike,
+    nngp: ArrayLike | None,
+    learning_rate: float,
+    ridge: float,
+    mean_loss: bool,
+) -> GradientFlow:
     k = _matrix("k_train", k_train)
     n = k.shape[0]
-    targets = np.asarray(checks.finite("y", y), np.float64)
+    targets = _float64("y", y)
     targets = targets[:, None] if targets.ndim == 1 else targets
     if k.shape != (n, n):
         raise InputError(
@@ -245,21 +277,25 @@ def gradient_flow(
         )
     if targets.ndim != 2 or targets.shape[0] != n:
         raise InputError(f"y: shape {np.shape(y)}; needs ({n},) or ({n}, outputs) to match k_train")
-    scale = np.abs(k).max()
     _require_symmetric("k_train", k)
     checks.number("ridge", ridge, 0.0)
     checks.number("learning_rate", learning_rate, 0.0, open_low=True)
     checks.flag("mean_loss", mean_loss)
-    regularised = (k + k.T) / 2 + ridge * np.trace(k) / n * np.eye(n)
-    values, vectors = np.linalg.eigh(regularised)
-    # float32 kernels have negative rounding eigenvalues of size n·eps32; anything beyond is no
-    # kernel.
-    if values[0] < -1e-4 * scale * n:
-        raise InputError(
-            f"k_train: smallest eigenvalue {values[0]:.3g} of scale {scale:.3g}; it must be "
-            "positive"
-        )
-    values = np.where(values > n * np.finfo(np.float64).eps * max(values[-1], 0.0), values, 0.0)
+    regularised = (k + k.T) / 2 + ridge * k.trace() / n * np.eye(n)
+    traced = is_traced(regularised)
+    values, vectors = linalg.eigh(regularised) if traced else np.linalg.eigh(regularised)
+    if not traced:
+        scale = np.abs(k).max()
+        # float32 kernels have negative rounding eigenvalues of size n·eps32; anything beyond is no
+        # kernel.
+        if values[0] < -1e-4 * scale * n:
+            raise InputError(
+                f"k_train: smallest eigenvalue {values[0]:.3g} of scale {scale:.3g}; it must be "
+                "positive"
+            )
+    xp: Any = jnp if traced else np
+    least = n * np.finfo(np.float64).eps * xp.maximum(values[-1], 0.0)
+    values = xp.where(values > least, values, 0.0)
     rate = learning_rate / targets.size if mean_loss else learning_rate
     initial = None if nngp is None else _like("nngp", nngp, (n, n))
     if initial is not None:
@@ -282,7 +318,7 @@ def max_learning_rate(
         momentum: of heavy-ball descent, in [0, 1).
 
     Returns:
-        A float.
+        A float; under `jit` a traced one.
 
     Raises:
         InputError: a kernel that is not square, symmetric and finite, or that has no positive
@@ -291,25 +327,39 @@ def max_learning_rate(
     Source:
         Lee et al. 2019, after equation 15.
     """
-    k = _matrix("k_train", k_train)
     checks.flag("mean_loss", mean_loss)
     checks.count("outputs", outputs)
     checks.number("momentum", momentum, 0.0, 1.0, open_high=True)
+    largest = _largest(k_train)
+    if not is_traced(largest) and largest <= 0:
+        raise InputError(
+            f"k_train: largest eigenvalue {largest:.3g}; a kernel with a positive one is needed"
+        )
+    rate = 2 * (1 + momentum) / largest * (np.shape(k_train)[0] * outputs if mean_loss else 1)
+    return rate if is_traced(rate) else float(rate)
+
+
+@float64_inside
+def _largest(k_train: ArrayLike) -> Any:
+    """The largest eigenvalue of a symmetric kernel."""
+    k = _matrix("k_train", k_train)
     if k.shape[0] != k.shape[1]:
         raise InputError(
             f"k_train: shape {k.shape}; needs a square matrix, training points against themselves"
         )
     _require_symmetric("k_train", k)
-    largest = np.linalg.eigvalsh((k + k.T) / 2)[-1]
-    if largest <= 0:
-        raise InputError(
-            f"k_train: largest eigenvalue {largest:.3g}; a kernel with a positive one is needed"
-        )
-    return float(2 * (1 + momentum) / largest * (k.shape[0] * outputs if mean_loss else 1))
+    even = (k + k.T) / 2
+    return (linalg.eigh(even)[0] if is_traced(even) else np.linalg.eigvalsh(even))[-1]
 
 
-def _matrix(name: str, value: ArrayLike) -> np.ndarray:
-    matrix = np.asarray(checks.finite(name, value), np.float64)
+def _float64(name: str, value: Any, *, low: float = -np.inf, infinite: bool = False) -> Any:
+    """Numbers from `low` on in float64, NumPy or traced; call it with 64-bit types on."""
+    array = checks.within(name, value, low, infinite=infinite)
+    return as_float64(array) if is_traced(array) else np.asarray(array, np.float64)
+
+
+def _matrix(name: str, value: ArrayLike) -> Any:
+    matrix = _float64(name, value)
     if matrix.ndim != 2:
         raise InputError(
             f"{name}: shape {matrix.shape}; needs a matrix (for O outputs give the reduced kernel)"
@@ -317,7 +367,9 @@ def _matrix(name: str, value: ArrayLike) -> np.ndarray:
     return matrix
 
 
-def _require_symmetric(name: str, matrix: np.ndarray) -> None:
+def _require_symmetric(name: str, matrix: Any) -> None:
+    if is_traced(matrix):
+        return
     gap = np.abs(matrix - matrix.T).max()
     if gap > 1e-4 * np.abs(matrix).max():  # float32 kernels, tile by tile
         raise InputError(
@@ -325,17 +377,15 @@ def _require_symmetric(name: str, matrix: np.ndarray) -> None:
         )
 
 
-def _like(
-    name: str, value: ArrayLike, shape: tuple[int, ...], *, of: str = "k_train and y"
-) -> np.ndarray:
-    array = np.asarray(checks.finite(name, value), np.float64)
+def _like(name: str, value: ArrayLike, shape: tuple[int, ...], *, of: str = "k_train and y") -> Any:
+    array = _float64(name, value)
     array = array[:, None] if array.ndim == 1 and len(shape) == 2 and shape[1] == 1 else array
     if array.shape != shape:
         raise InputError(f"{name}: shape {array.shape}; needs {shape} to match {of}")
     return array
 
 
-def _given(name: str, value: ArrayLike | None, shape: tuple[int, ...], *, of: str) -> np.ndarray:
+def _given(name: str, value: ArrayLike | None, shape: tuple[int, ...], *, of: str) -> Any:
     if value is None:
         raise InputError(
             f"{name}=None: the covariance at test points needs it; give it, or leave out nngp"

@@ -70,12 +70,14 @@ from theorylab.online.ski_optimum import (
     tradeoff_randomized,
     tradeoff_randomized_discrete,
 )
+from theorylab.online.ski_rule import OptimalSkiRule, optimal_ski_rule
 
 __all__ = [
     "Action",
     "Certificate",
     "Instance",
     "LPOptimum",
+    "OptimalSkiRule",
     "Policy",
     "PreferentialRoundRobin",
     "RoundRobin",
@@ -98,6 +100,7 @@ __all__ = [
     "measure_ski_rule",
     "opt_cost",
     "optimal_buy_distribution",
+    "optimal_ski_rule",
     "proof_adversary",
     "prr_consistency",
     "prr_guarantees",

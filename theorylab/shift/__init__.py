@@ -25,6 +25,7 @@ from theorylab.shift.interpolation import Interpolation, error_rate, train_to_in
 from theorylab.shift.learners import DescentPath, fit_descent, fit_min_norm, fit_ridge
 from theorylab.shift.lines import AccuracyLine, accuracy_line
 from theorylab.shift.logistic import LogisticFit, fit_logistic
+from theorylab.shift.margin import HardMargin, fit_hard_margin
 from theorylab.shift.memorisation import (
     MemorisationBound,
     memorisation_bound,
@@ -62,6 +63,7 @@ from theorylab.shift.projection_linear import (
     projection_norm_gram,
     projection_parts,
 )
+from theorylab.shift.real_signal import Signal, SignalSweep, draw_on_signal, sweep_signal
 from theorylab.shift.risk import (
     gaussian_error,
     id_ood_error,
@@ -91,6 +93,7 @@ __all__ = [
     "DescentPath",
     "Extrapolation",
     "FineTuning",
+    "HardMargin",
     "Interpolation",
     "IsotropicExpectations",
     "LogisticFit",
@@ -99,6 +102,8 @@ __all__ = [
     "ProjectionNorms",
     "ProjectionParts",
     "PseudoTraining",
+    "Signal",
+    "SignalSweep",
     "Sweep",
     "TrainingSet",
     "accuracy_line",
@@ -113,11 +118,13 @@ __all__ = [
     "conf_score",
     "cot_score",
     "detection_auroc",
+    "draw_on_signal",
     "draw_training_set",
     "entropy_score",
     "error_rate",
     "finetune",
     "fit_descent",
+    "fit_hard_margin",
     "fit_logistic",
     "fit_min_norm",
     "fit_ridge",
@@ -149,5 +156,6 @@ __all__ = [
     "shift_bound",
     "shrink_images",
     "sweep",
+    "sweep_signal",
     "train_to_interpolation",
 ]

@@ -31,6 +31,7 @@ from theorylab.nets.functional import Apply, Params, State
 from theorylab.nets.losses import cross_entropy
 from theorylab.nets.training_inputs import explained
 from theorylab.ntk.convolutions import has_convolutions, small_products
+from theorylab.precision import is_traced
 from theorylab.shift.checks import arrays, check_like, labelled_pair, logits, stacked
 
 Classifier = Callable[[Params, Any], Array]
@@ -436,16 +437,18 @@ def pseudo_labels(
     return logits(f, params, x, count("batch_size", batch_size)).argmax(-1).astype(jnp.int32)
 
 
-def projection_norm(theta_ref: PyTree, theta_tilde: PyTree) -> Float[Array, ""]:
+def projection_norm(theta_ref: PyTree, theta_tilde: PyTree) -> Float[Array, ""] | np.float64:
     """Euclidean distance between two trees of parameters, over all their entries.
 
-    Use `projection_norms` to train the two as the method wants it.
+    Use `projection_norms` to train the two as the method wants it. Concrete trees are subtracted
+    and summed in float64, whatever their own precision.
 
     Args:
         theta_ref, theta_tilde: parameters of one network.
 
     Returns:
-        The distance.
+        The distance: a NumPy float64; under `jit` and `vmap` a number in the precision of the
+        trees.
 
     Raises:
         InputError: trees of different structure or shapes.
@@ -458,23 +461,41 @@ def projection_norm(theta_ref: PyTree, theta_tilde: PyTree) -> Float[Array, ""]:
     """
     arrays("theta_ref", theta_ref)
     arrays("theta_tilde", theta_tilde)
+    traced = is_traced(theta_ref, theta_tilde)
+    measure = _square if traced else _length
     try:
-        pairs = jax.tree.leaves(
-            jax.tree.map(lambda a, b: (jnp.asarray(a), jnp.asarray(b)), theta_ref, theta_tilde)
-        )
-    except ValueError:
+        parts = jax.tree.leaves(jax.tree.map(measure, theta_ref, theta_tilde))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
         message = (
             "theta_ref, theta_tilde: two different trees; parameters of one network are needed"
         )
         raise InputError(message) from None
-    squares = []
-    for a, b in zip(pairs[::2], pairs[1::2], strict=True):
-        if a.shape != b.shape:
-            raise InputError(
-                f"theta_ref, theta_tilde: arrays {a.shape} and {b.shape}; equal shapes are needed"
-            )
-        squares.append(jnp.sum(jnp.square(a - b)))
-    return jnp.sqrt(sum(squares, start=jnp.zeros(())))
+    if traced:
+        return jnp.sqrt(sum(parts, start=jnp.zeros(())))
+    return _length(np.asarray(parts), 0.0 * np.asarray(parts))
+
+
+def _same_shape(a: Any, b: Any) -> None:
+    if np.shape(a) != np.shape(b):
+        raise InputError(
+            f"theta_ref, theta_tilde: arrays {np.shape(a)} and {np.shape(b)}; equal shapes are "
+            "needed"
+        )
+
+
+def _square(a: Any, b: Any) -> Array:
+    _same_shape(a, b)
+    return jnp.sum(jnp.square(jnp.asarray(a) - jnp.asarray(b)))
+
+
+def _length(a: Any, b: Any) -> np.float64:
+    """The length of one array's change; its square would underflow below 1e-160."""
+    _same_shape(a, b)
+    change = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    largest = np.abs(change).max(initial=0.0)
+    return largest * np.linalg.norm(change / largest) if largest > 0 else np.float64(0.0)
 
 
 @dataclass(frozen=True)
