@@ -82,3 +82,20 @@ def test_too_few_steps_show_as_truncation():
 def test_what_lanczos_cannot_reach_is_refused(alphas, options, message):
     with pytest.raises(InputError, match=message):
         gcv_slq(K, Y, alphas, jax.random.key(0), **options)
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [np.eye(N), np.ones((N, N)), np.eye(N) + np.ones((N, N)), np.zeros((N, N)), X[:, :3] @ X.T[:3]],
+    ids=["identity", "constant", "identity plus constant", "zero", "rank 3"],
+)
+def test_kernels_and_targets_whose_krylov_spaces_close(kernel):
+    """Against the exact path, also for a target of zeros and penalties whose squares underflow."""
+    targets = np.stack([Y[:, 0], np.zeros(N), np.ones(N)], 1)
+    alphas = np.array([1e-160, 1e-3, 1.0])
+    for y in (targets, targets[:, 1]):
+        estimate = gcv_slq(kernel, y, alphas, jax.random.key(0), num_probes=40)
+        exact = KernelRidgePath.fit(kernel, y).gcv(alphas)
+        # below 1e-12 a rank-deficient kernel is at its limit
+        assert (np.abs(estimate.gcv - exact) <= 5 * estimate.standard_error + 1e-9 * exact).all()
+        assert np.isfinite([estimate.truncation, estimate.kappa, estimate.dof]).all()

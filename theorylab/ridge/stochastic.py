@@ -17,9 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
-from matfree import decomp
 
-from theorylab import checks, linalg
+from theorylab import checks, krylov
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.ridge.checks import require_penalties, require_targets
@@ -127,31 +126,34 @@ def _estimate(
     n = Y.shape[0]
     matvec, arguments = (K, ()) if callable(K) else (_product, (as_float64(K),))
     probes = jax.random.rademacher(key, (num_probes, n), jnp.float64)
-    diagonals, offdiagonals = _lanczos(matvec, depth, jnp.concatenate([probes, Y.T]), *arguments)
+    diagonals, offdiagonals, kept = _lanczos(
+        matvec, depth, jnp.concatenate([probes, Y.T]), *arguments
+    )
 
-    def quadratures(steps: int) -> tuple[Array, Array, Array]:
+    def quadratures(steps: int) -> tuple[Array, ...]:
         nodes, weights, extremes = _gauss(
-            diagonals[:, :steps] / n, offdiagonals[:, : steps - 1] / n
+            diagonals[:, :steps] / n, offdiagonals[:, : steps - 1] / n, jnp.minimum(kept, steps)
         )
-        shifted = nodes[:, :, None] + alphas
+        # in units of the smallest of them, which cancel in GCV: no square of a penalty underflows
+        shifted = (nodes[:, :, None] + alphas) / (nodes.min() + alphas)
         traces = (weights[:num_probes, :, None] / shifted[:num_probes]).sum(1)
         squares = (Y**2).sum(0)[:, None] * (
             weights[num_probes:, :, None] / shifted[num_probes:] ** 2
         ).sum(1)
-        return traces, squares.sum(0) / n, extremes
+        return traces, squares.sum(0) / n, nodes.min() + alphas, extremes
 
-    traces, numerator, extremes = quadratures(depth)
+    traces, numerator, unit, extremes = quadratures(depth)
     mean, error = traces.mean(0), traces.std(0, ddof=1) / np.sqrt(num_probes)
     gcv = numerator / mean**2
-    fewer_traces, fewer_numerator, _ = quadratures(max(1, depth * 4 // 5))
+    fewer_traces, fewer_numerator, *_ = quadratures(max(1, depth * 4 // 5))
     truncation = jnp.abs(gcv - fewer_numerator / fewer_traces.mean(0) ** 2)
     return (
         gcv,
         2 * gcv * error / mean,
         truncation,
-        1 / mean,
-        error / mean**2,
-        n * (1 - alphas * mean),
+        unit / mean,
+        unit * error / mean**2,
+        n * (1 - alphas / unit * mean),
         n * extremes,
     )
 
@@ -161,22 +163,15 @@ def _product(vector: Array, K: Array) -> Array:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple[Array, Array]:
+def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple[Array, ...]:
     """Tridiagonal matrices (V, depth) and (V, depth - 1) of V starting vectors.
 
-    They are reorthogonalised twice in each step.
+    And how many entries (V,) of their diagonals are in use.
     """
-    algorithm = decomp.hessenberg(depth, reortho="full", custom_vjp=False)
 
-    def one(start: Array) -> tuple[Array, Array]:
-        H = algorithm(matvec, start, *arguments).J_small
-        diagonal, offdiagonal = jnp.diagonal(H), jnp.diagonal(H, -1)
-        # A Krylov space that closes early ends with a vanishing step; what follows is noise and is
-        # cut off.
-        alive = jnp.nan_to_num(offdiagonal) > 1e-12 * jnp.abs(diagonal[0])
-        alive = jnp.cumprod(alive)
-        keep = jnp.concatenate([jnp.ones(1, alive.dtype), alive])
-        return jnp.where(keep, diagonal, 0.0), jnp.where(alive, offdiagonal, 0.0)
+    def one(start: Array) -> tuple[Array, ...]:
+        product = lambda v: as_float64(matvec(v, *arguments))  # noqa: E731
+        return krylov.tridiagonal(product, start, depth)
 
     # Krylov bases of a batch stay below 2^27 numbers (1 GiB).
     batch = max(1, min(starts.shape[0], 2**27 // (starts.shape[1] * depth)))
@@ -184,19 +179,11 @@ def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple
 
 
 @jax.jit
-def _gauss(diagonals: Array, offdiagonals: Array) -> tuple[Array, Array, Array]:
+def _gauss(diagonals: Array, offdiagonals: Array, kept: Array) -> tuple[Array, Array, Array]:
     """Nodes and weights (V, depth) of the Gauss quadratures.
-
-    Nodes are eigenvalues, weights are squared first components of eigenvectors.
 
     And the smallest and the largest eigenvalue of all, as they were found.
     """
-
-    def one(diagonal: Array, offdiagonal: Array) -> tuple[Array, Array, Array]:
-        T = jnp.diag(diagonal) + jnp.diag(offdiagonal, 1) + jnp.diag(offdiagonal, -1)
-        nodes, vectors = linalg.eigh(T)
-        # Ritz values of a positive semi-definite kernel are >= 0 up to rounding.
-        return jnp.maximum(nodes, 0.0), vectors[0] ** 2, nodes
-
-    nodes, weights, found = jax.vmap(one)(diagonals, offdiagonals)
-    return nodes, weights, jnp.stack([found.min(), found.max()])
+    found, weights = jax.vmap(krylov.gauss)(diagonals, offdiagonals, kept)
+    # Ritz values of a positive semi-definite kernel are >= 0 up to rounding.
+    return jnp.maximum(found, 0.0), weights, jnp.stack([found.min(), found.max()])
