@@ -126,9 +126,9 @@ def _estimate(
     n = Y.shape[0]
     matvec, arguments = (K, ()) if callable(K) else (_product, (as_float64(K),))
     probes = jax.random.rademacher(key, (num_probes, n), jnp.float64)
-    diagonals, offdiagonals, kept = _lanczos(
-        matvec, depth, jnp.concatenate([probes, Y.T]), *arguments
-    )
+    targets = jnp.where((Y != 0).any(0), Y, 1.0).T  # of zeros: any start, the numerator is 0
+    starts = jnp.concatenate([probes, targets])
+    diagonals, offdiagonals, kept = _lanczos(matvec, depth, starts, *arguments)
 
     def quadratures(steps: int) -> tuple[Array, ...]:
         nodes, weights, extremes = _gauss(
