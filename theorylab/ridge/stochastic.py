@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from theorylab import checks, krylov
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
 from theorylab.ridge.checks import require_penalties, require_targets
 
 Matvec = Callable[[Float[Array, " n"]], Float[Array, " n"]]
@@ -80,7 +80,8 @@ def gcv_slq(
         A `GCVEstimate`.
 
     Raises:
-        InputError: bad shapes or values; alphas holding 0.
+        InputError: bad shapes or values; alphas holding 0, or so small that rounding of the
+            smallest eigenvalues would decide.
 
     Source:
         Ubaru, Chen & Saad 2017.
@@ -114,7 +115,20 @@ def gcv_slq(
     checks.count("depth", depth)
     *estimate, extremes = _estimate(K, Y, alphas, key, num_probes, min(depth, n))
     checks.positive_semidefinite("K", extremes, rounding)
+    if not is_traced(extremes, alphas):
+        _require_resolved(float(np.min(np.asarray(alphas))), *np.asarray(extremes) / n, K)
     return GCVEstimate(*estimate)
+
+
+def _require_resolved(alpha: float, lowest: float, highest: float, K: Any) -> None:
+    """Refuse a penalty below what rounding makes of the smallest eigenvalues, where these count."""
+    epsilon = np.finfo(np.float64).eps if callable(K) else input_epsilon(K)
+    noise = 10 * epsilon * highest
+    if alpha < noise and lowest + alpha < noise:
+        raise InputError(
+            f"alphas holds {alpha:.3g}; Lanczos finds eigenvalues of K/N only down to {noise:.2g} "
+            f"(rounding, the largest is {highest:.3g}): use larger penalties, or KernelRidgePath"
+        )
 
 
 @float64_inside
