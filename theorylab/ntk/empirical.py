@@ -18,9 +18,11 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from theorylab import checks
+from theorylab.accuracy import carrying
 from theorylab.digests import tree_digest
 from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout, default_budget
+from theorylab.ntk.features import Analysis
 from theorylab.ntk.guard import (
     calling,
     refuse_coupling,
@@ -102,8 +104,9 @@ def empirical_ntk(  # noqa: C901, PLR0913
 
     Returns:
         A NumPy array in host memory (kernels outgrow devices), float32 or wider; a read-only memory
-        map with `out`. Under `jit`, `grad` or `vmap` of the caller it is a traced array, computed
-        in one piece.
+        map with `out`. Where it was computed in less (bfloat16, float16, TF32) it carries its
+        accuracy, which `ridge` and `gradient_flow` heed. Under `jit`, `grad` or `vmap` of the
+        caller it is a traced array, computed in one piece.
 
     Raises:
         InputError: inputs that do not fit together, a network whose outputs couple samples (batch
@@ -197,7 +200,7 @@ def empirical_ntk(  # noqa: C901, PLR0913
                     open_folder(Path(out), shape, kernel_dtype, symmetric, setup, memory_gb)
                 )
             fill(store, engine, layout, params, x1, x2, progress)
-            return store.result()
+            return carrying(store.result(), _accuracy(analysis, precision))
 
 
 @functools.lru_cache(maxsize=32)
@@ -216,6 +219,16 @@ def _engine(
     elif mesh is None and jax.default_backend() == "cpu":
         kind = HostEngine
     return kind(f, reduce, method in ("auto", "structured"), mesh)
+
+
+def _accuracy(analysis: Analysis, precision: str) -> float:
+    """What the entries are accurate to, by the coarsest numbers that the network computes with."""
+    floating = [s.dtype for s in analysis.graph.shapes if jnp.issubdtype(s.dtype, jnp.inexact)]
+    accuracy = 4 * max(float(jnp.finfo(dtype).eps) for dtype in floating)
+    if accuracy < 1e-6 and jax.default_backend() == "cpu":
+        return 0.0
+    products = {"highest": 0.0, "float32": 0.0, "high": 2.0**-15}.get(str(precision), 2.0**-8)
+    return max(accuracy if accuracy > 1e-6 else 0.0, products)
 
 
 def _cast(leaf: Any, dtype: Any) -> Any:

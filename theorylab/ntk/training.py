@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from theorylab import checks
+from theorylab.accuracy import DOUBLE, entry_accuracy, resolution
 from theorylab.errors import InputError
 from theorylab.ntk.guard import require_arrays
 
@@ -90,6 +91,7 @@ class GradientFlow:
         y: (n, k) targets.
         nngp: (n, n), or None.
         learning_rate: per unit of time, for the loss ½ sum.
+        rounding: share of the largest eigenvalue below which others are rounding of the kernel.
     """
 
     eigenvalues: np.ndarray  # (n,), of the training NTK plus ridge
@@ -97,6 +99,8 @@ class GradientFlow:
     y: np.ndarray  # (n, k)
     nngp: np.ndarray | None  # (n, n)
     learning_rate: float
+    # eigenvalues below this share of the largest are rounding of the kernel
+    rounding: float = 0.0
 
     def predict(
         self,
@@ -130,7 +134,8 @@ class GradientFlow:
             A `Prediction`.
 
         Raises:
-            InputError: shapes that do not fit, a negative time, or the limit t = infinity of a
+            InputError: shapes that do not fit, a negative time, or a time so long, t = infinity
+                above all, that eigenvalues decide which are rounding of the kernels: those of a
                 singular kernel, which training does not determine.
 
         Source:
@@ -142,8 +147,10 @@ class GradientFlow:
         k = own_kernel if k_test is None else _matrix("k_test", k_test)
         if k.shape[1] != n:
             raise InputError(f"k_test: shape {k.shape}; needs one column per training point, {n}")
+        coarse = 0.0 if k_test is None else entry_accuracy(k_test)
+        rounding = max(self.rounding, resolution(n, coarse) if coarse > DOUBLE else 0.0)
         transfer = (
-            k @ self.eigenvectors * self._progress(t)
+            k @ self.eigenvectors * self._progress(t, rounding)
         ) @ self.eigenvectors.T  # (m, n): K_test K⁻¹ (1 - e^{-ηKt})
         start = 0.0 if f_train is None else _like("f_train", f_train, self.y.shape)
         if on_train and f_test is not None:
@@ -172,20 +179,32 @@ class GradientFlow:
         mean = base + transfer @ (self.y - start)
         return Prediction(mean, covariance)
 
-    def _progress(self, t: float | None) -> np.ndarray:
+    def _progress(self, t: float | None, rounding: float) -> np.ndarray:
         """(1 - e^{-ηλt})/λ per eigenvalue; its limit ηt where λ = 0."""
         lam = self.eigenvalues
         if t is not None:
             checks.number("t", t, 0.0, infinite=True)
+        noise = rounding * lam.max()
         if t is None or np.isinf(t):
-            if lam.min() <= 0:
+            if lam.min() <= noise:
                 raise InputError(
-                    f"t={t}: the training kernel is singular (smallest eigenvalue "
-                    f"{lam.min():.3g}), training does not determine the limit; remove duplicate "
-                    "points, give a ridge, or stop at a finite t"
+                    f"t={t}: the training kernel is singular up to rounding of its input (smallest "
+                    f"eigenvalue {lam.min():.3g}, resolved down to {noise:.2g}), training does not "
+                    "determine the limit; remove duplicate points, give a ridge, compute the "
+                    "kernels in float64, or stop at a finite t"
                 )
             return 1 / lam
         rate = self.learning_rate * t
+        if rate * noise > 1 and lam.min() <= noise:
+            if rounding > lam.size * DOUBLE or lam.min() > 0:
+                raise InputError(
+                    f"t={t:.3g}: so long that rounding of the kernels is trained on (smallest "
+                    f"eigenvalue {lam.min():.3g}, resolved down to {noise:.2g}); stop at t <= "
+                    f"{1 / (self.learning_rate * noise):.2g}, give a ridge, or compute them in "
+                    "float64"
+                )
+            # these directions vanish in every kernel: no time trains them
+            return np.where(lam > 0, -np.expm1(-rate * lam) / np.where(lam > 0, lam, 1.0), 0.0)
         safe = np.where(lam > 0, lam, 1.0)
         return np.where(lam > 0, -np.expm1(-rate * safe) / safe, rate)
 
@@ -198,13 +217,15 @@ def gradient_flow(
     learning_rate: float = 1.0,
     ridge: float = 0.0,
     mean_loss: bool = False,
+    accuracy: float | None = None,
 ) -> GradientFlow:
     """Gradient descent in continuous time on the squared loss, in the linearised regime.
 
     Use it for the training curve and the end of training of a wide network, and in place of
     `predict.gradient_descent_mse` and `predict.gradient_descent_mse_ensemble` of neural-tangents.
     For the choice of a ridge penalty use `ridge.KernelRidgePath`. Everything is done in float64 on
-    the host; eigenvalues below n·eps·largest count as zero.
+    the host; eigenvalues below n·eps·largest count as zero, and those that are rounding of the
+    kernel's own precision (1e-7 of the largest in float32) are not trained on to the end.
 
     Args:
         k_train: (n, n) training NTK, one kernel for all outputs.
@@ -215,6 +236,9 @@ def gradient_flow(
         ridge: at least 0; added to the diagonal in units of the mean of that diagonal (the relative
             `diag_reg` of neural-tangents).
         mean_loss: the loss is ½ mean instead of ½ sum over the n·k entries.
+        accuracy: relative accuracy of the entries of k_train, where its dtype promises more
+            (computed in bfloat16 or TF32, or cast to float64 afterwards); None to believe the
+            dtype, or what a kernel of `empirical_ntk` carries.
 
     Returns:
         A `GradientFlow`, whose `predict` gives the outputs at any time.
@@ -236,7 +260,7 @@ def gradient_flow(
         [0.5, -0.5]
     """
     k = _matrix("k_train", k_train)
-    n = k.shape[0]
+    n, epsilon = k.shape[0], entry_accuracy(k_train, accuracy)
     targets = np.asarray(checks.finite("y", y), np.float64)
     targets = targets[:, None] if targets.ndim == 1 else targets
     if k.shape != (n, n):
@@ -254,7 +278,7 @@ def gradient_flow(
     values, vectors = np.linalg.eigh(regularised)
     # float32 kernels have negative rounding eigenvalues of size n·eps32; anything beyond is no
     # kernel.
-    if values[0] < -1e-4 * scale * n:
+    if values[0] < -max(1e-4, epsilon) * scale * n:
         raise InputError(
             f"k_train: smallest eigenvalue {values[0]:.3g} of scale {scale:.3g}; it must be "
             "positive"
@@ -264,7 +288,7 @@ def gradient_flow(
     initial = None if nngp is None else _like("nngp", nngp, (n, n))
     if initial is not None:
         _require_symmetric("nngp", initial)
-    return GradientFlow(values, vectors, targets, initial, rate)
+    return GradientFlow(values, vectors, targets, initial, rate, resolution(n, epsilon))
 
 
 def max_learning_rate(

@@ -16,12 +16,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import checks, linalg
+from theorylab.accuracy import DOUBLE, entry_accuracy, resolution
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge.checks import (
     require_problem,
     require_targets,
+    require_weights,
 )
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase, reflect, unit_root
@@ -45,6 +47,7 @@ class KernelRidgePath(RidgePathBase):
         weights: Float[ArrayLike, " n"] | None = None,
         center: bool = False,
         check: bool = True,
+        accuracy: float | None = None,
     ) -> "KernelRidgePath":
         """Decompose the kernel once, about 9 N³ flops; every penalty then costs O(N² C).
 
@@ -64,13 +67,17 @@ class KernelRidgePath(RidgePathBase):
             center: fit an unpenalised intercept along.
             check: refuse bad input (below). Off, negative eigenvalues are set to zero and nothing
                 is said. Under jit, vmap and grad only shapes can be checked.
+            accuracy: relative accuracy of the entries of K, where its dtype promises more (computed
+                in bfloat16 or TF32, or cast to float64 afterwards); None to believe the dtype, or
+                what a kernel of `ntk.empirical_ntk` carries.
 
         Returns:
             A `KernelRidgePath`.
 
         Raises:
             InputError: a kernel that is not square, symmetric, finite and positive semi-definite
-                beyond rounding, or targets and weights that do not match it.
+                beyond rounding, targets and weights that do not match it, or weights so unequal
+                that float64 loses the light samples.
 
         Source:
             Wei, Hu & Steinhardt 2022 (arXiv 2203.06176), whose λ is alpha here.
@@ -93,8 +100,9 @@ class KernelRidgePath(RidgePathBase):
         n = np.shape(K)[0]
         require_targets(Y, n, of="K", values=check)
         require_problem(n, weights, center, check)
+        epsilon = entry_accuracy(K, accuracy)
         with jax.enable_x64(True):
-            return _build(cls, K, Y, weights, center, check)
+            return _build(cls, K, Y, weights, center, check, epsilon)
 
     def predict(
         self, K_test: Float[ArrayLike, "m n"], alphas: Float[ArrayLike, " l"]
@@ -116,17 +124,18 @@ class KernelRidgePath(RidgePathBase):
             raise InputError(
                 f"K_test has shape {np.shape(K_test)}; (M, {self.n}), test by train, is needed"
             )
+        self._require_carried("K_test", alphas, resolution(self.n, entry_accuracy(K_test)))
         return self._predict(K_test, alphas)
 
     @float64_inside
     def _predict(self, K_test: Any, alphas: Any) -> Any:
-        dual = self._dual(self._penalties(alphas))
+        dual = self._fit(self._penalties(alphas))
         return (
             jnp.einsum("mn,lnc->lmc", as_float64(K_test), dual) + self._intercept(dual)[:, None, :]
         )
 
     def _fit(self, alphas: Array) -> Array:
-        return self._dual(alphas)
+        return self._dual(alphas, fitted=True)
 
 
 @partial(jax.jit, static_argnames="center")
@@ -196,23 +205,26 @@ def _assemble(
     }
 
 
-def _build(cls: Any, K: Any, Y: Any, weights: Any, center: bool, check: bool) -> "KernelRidgePath":
-    epsilon = input_epsilon(K)
+def _build(
+    cls: Any, K: Any, Y: Any, weights: Any, center: bool, check: bool, epsilon: float
+) -> "KernelRidgePath":
     n = np.shape(K)[0]
-    double = epsilon <= np.finfo(np.float64).eps
-    rounding_of_input = checks.kernel_rounding(K)
+    double = epsilon <= DOUBLE
+    rounding_of_input = max(checks.kernel_rounding(K), 0.0 if double else max(n, 10) * epsilon)
     K, Y, weights = as_float64(K), as_float64(Y), None if weights is None else as_float64(weights)
     matrix, *problem = _prepare(K, Y, weights, center)
     values, vectors = _eigh(matrix)
     if check:
         checks.positive_semidefinite("K", values, rounding_of_input)
-    # A float32 kernel's eigenvalues are trusted down to 1e-7 of the largest, about its machine
-    # epsilon.
-    rounding = max(n, 10) * epsilon if double else max(1e-7, epsilon if epsilon > 1e-6 else 0.0)
+    rounding = resolution(n, epsilon)
     if not is_traced(values):
         lowest, highest = np.asarray(values)[[0, -1]]
         # A negative eigenvalue shows how large the rounding in K really is.
         rounding = max(rounding, float(-2 * lowest / highest) if highest > 0 else 0.0)
     noise = jnp.maximum(rounding * values[-1], 0.0) if double else jnp.zeros(())
+    if check and double and weights is not None and not is_traced(K, weights):
+        lost = int((np.asarray(values) <= float(noise)).sum())
+        bare = lambda: np.asarray(_eigh(_prepare(K, Y, None, center)[0])[0])  # noqa: E731
+        require_weights(weights, lost, bare, rounding)
     fields = _assemble(K, values, vectors, *problem, noise, center=center)
     return cls(**fields, rounding=rounding if check else 0.0, clipped=double, centered=center)

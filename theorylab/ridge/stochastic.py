@@ -19,8 +19,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from theorylab import checks, krylov
+from theorylab.accuracy import DOUBLE, entry_accuracy, resolution
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.ridge.checks import require_penalties, require_targets
 
 Matvec = Callable[[Float[Array, " n"]], Float[Array, " n"]]
@@ -56,6 +57,7 @@ def gcv_slq(
     *,
     num_probes: int = 16,
     depth: int = 100,
+    accuracy: float | None = None,
 ) -> GCVEstimate:
     """GCV without an eigendecomposition, with its error bar.
 
@@ -75,6 +77,9 @@ def gcv_slq(
         num_probes: at least 2, for an error bar; the relative error falls as num_probes^{-1/2}.
         depth: Lanczos steps per vector (at most N are taken); grows like sqrt(λ_1 / alpha) for a
             hard spectrum.
+        accuracy: relative accuracy of K or of its products, where its dtype promises more (computed
+            in float32, bfloat16 or TF32); None to believe the dtype, or what a kernel of
+            `ntk.empirical_ntk` carries, and products as if they were in float64.
 
     Returns:
         A `GCVEstimate`.
@@ -101,29 +106,34 @@ def gcv_slq(
         n = np.shape(checks.finite("Y", Y, ndim=(1, 2)))[0]
         checks.vector_map("K", K, n, "one entry for each row of Y")
         rounding = n * float(np.finfo(np.float32).eps)  # its own precision is not known
+        epsilon = max(DOUBLE, accuracy or 0.0)
     else:
         n = np.shape(checks.symmetric("K", K))[0]
         require_targets(Y, n, of="K")
-        rounding = checks.kernel_rounding(K)
+        rounding, epsilon = checks.kernel_rounding(K), entry_accuracy(K, accuracy)
+    if epsilon > DOUBLE:
+        rounding = max(rounding, n * epsilon)
     require_penalties(alphas)
     if not is_traced(alphas) and float(np.min(np.asarray(alphas))) == 0:
         raise InputError(
             "alphas holds 0; Lanczos does not reach the smallest eigenvalues: give alphas > 0"
         )
+    if accuracy is not None:
+        checks.number("accuracy", accuracy, 0.0, 1.0, open_high=True)
     checks.key("key", key)
     checks.count("num_probes", num_probes, 2)
     checks.count("depth", depth)
     *estimate, extremes = _estimate(K, Y, alphas, key, num_probes, min(depth, n))
     checks.positive_semidefinite("K", extremes, rounding)
     if not is_traced(extremes, alphas):
-        _require_resolved(float(np.min(np.asarray(alphas))), *np.asarray(extremes) / n, K)
+        lowest, highest = np.asarray(extremes) / n
+        _require_resolved(float(np.min(alphas)), lowest, highest, resolution(n, epsilon))
     return GCVEstimate(*estimate)
 
 
-def _require_resolved(alpha: float, lowest: float, highest: float, K: Any) -> None:
+def _require_resolved(alpha: float, lowest: float, highest: float, rounding: float) -> None:
     """Refuse a penalty below what rounding makes of the smallest eigenvalues, where these count."""
-    epsilon = np.finfo(np.float64).eps if callable(K) else input_epsilon(K)
-    noise = 10 * epsilon * highest
+    noise = rounding * highest
     if alpha < noise and lowest + alpha < noise:
         raise InputError(
             f"alphas holds {alpha:.3g}; Lanczos finds eigenvalues of K/N only down to {noise:.2g} "
