@@ -26,8 +26,9 @@ from theorylab.ntk.features import Analysis
 from theorylab.ntk.guard import (
     calling,
     refuse_coupling,
-    require_arrays,
+    require_outputs,
     require_precision,
+    require_real_parameters,
     run_probe,
     samples,
 )
@@ -77,6 +78,10 @@ def empirical_ntk(  # noqa: C901, PLR0913
     Repeated calls with the same function object `f` reuse its compiled code: define `f` once,
     outside of loops.
 
+    Parameters and outputs are real. The kernel of a network of complex parameters or outputs is
+    that of their real and imaginary parts, as so many parameters and outputs: write `f` so (complex
+    numbers inside of `f`, and complex data, are no obstacle); complex ones are refused.
+
     Args:
         f: any JAX function of a PyTree of parameters and a PyTree of arrays that share a leading
             axis of samples; it returns arrays with the same leading axis.
@@ -109,9 +114,10 @@ def empirical_ntk(  # noqa: C901, PLR0913
         caller it is a traced array, computed in one piece.
 
     Raises:
-        InputError: inputs that do not fit together, a network whose outputs couple samples (batch
-            norm in training mode, dropout), a kernel with non-finite entries, or a budget that
-            cannot hold one pair of samples.
+        InputError: inputs that do not fit together, complex parameters or outputs, outputs without
+            the axis of samples, a network whose outputs couple samples (batch norm in training
+            mode, dropout), a kernel with non-finite entries, or a budget that cannot hold one pair
+            of samples.
 
     Source:
         Jacot, Gabriel & Hongler 2018; structured derivatives after Novak, Sohl-Dickstein &
@@ -145,14 +151,14 @@ def empirical_ntk(  # noqa: C901, PLR0913
     checks.flag("explain", explain)
     require_precision(precision)
     _require_dtype(dtype)
-    require_arrays("params", params)
+    require_real_parameters("params", params)
     if method == "ntk_vp" and (explain or mesh is not None):
         raise InputError(
             "method='ntk_vp': explain and mesh are for the other methods; it has one order and no "
             "shards"
         )
     n1, n2 = samples("x1", x1), samples("x2", x1 if x2 is None else x2)
-    wide = dtype is not None and jnp.dtype(dtype) in (np.dtype("float64"), np.dtype("complex128"))
+    wide = dtype is not None and jnp.dtype(dtype) == np.dtype("float64")
     with (
         jax.enable_x64(True) if wide else contextlib.nullcontext(),
         jax.default_matmul_precision(precision),
@@ -167,6 +173,7 @@ def empirical_ntk(  # noqa: C901, PLR0913
         engine = _engine(f, reduce, method, mesh, precision)
         if n1:
             with calling(f, params=params, x1=x1):
+                require_outputs(f, params, x1)
                 probed = run_probe(
                     engine.probe, params, jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1)
                 )
@@ -233,16 +240,16 @@ def _accuracy(analysis: Analysis, precision: str) -> float:
 
 def _cast(leaf: Any, dtype: Any) -> Any:
     leaf = jnp.asarray(leaf)
-    return (
-        leaf.astype(dtype)
-        if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.inexact)
-        else leaf
-    )
+    if dtype is None or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+        return leaf
+    if jnp.iscomplexobj(leaf):  # complex data stay complex
+        dtype = jnp.promote_types(dtype, jnp.complex64)
+    return leaf.astype(dtype)
 
 
 def _require_dtype(dtype: Any) -> None:
     try:
-        inexact = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.inexact)
+        inexact = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
     except TypeError:
         inexact = False
     if not inexact:

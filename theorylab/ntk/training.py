@@ -19,7 +19,9 @@ from jaxtyping import Float
 from theorylab import checks
 from theorylab.accuracy import DOUBLE, entry_accuracy, resolution
 from theorylab.errors import InputError
-from theorylab.ntk.guard import require_arrays
+from theorylab.ntk.features import pushforward, split
+from theorylab.ntk.guard import inspect, require_arrays, require_finite, require_outputs
+from theorylab.precision import is_traced
 
 Model = Callable[..., Any]
 
@@ -33,13 +35,16 @@ def linearize(f: Model, params: Any) -> Model:
 
     Args:
         f: a function of a PyTree of parameters and any inputs; outputs may be any PyTree.
-        params: the point of expansion.
+        params: the point of expansion; leaves that are no floating-point numbers (counters, keys)
+            stay what they are here.
 
     Returns:
         A function of the same signature as `f`.
 
     Raises:
-        InputError: `f` is no function, or `params` holds what is no array.
+        InputError: `f` is no function, or `params` holds what is no array; on a call, parameters of
+            another structure, a batch whose samples `f` couples (batch norm in training mode), or
+            derivatives that are not finite.
 
     Source:
         Lee et al. 2019, equation 3.
@@ -54,13 +59,44 @@ def linearize(f: Model, params: Any) -> Model:
 
     checks.function("f", f)
     require_arrays("params", params)
+    structure = jax.tree.structure(params)
+    weights, fixed, join = split(jax.tree.map(jnp.asarray, params))
+    looked_at: set[Any] = set()
 
     def linear(new_params: Any, *inputs: Any, **options: Any) -> Any:
-        step = jax.tree.map(jnp.subtract, new_params, params)
-        value, change = jax.jvp(lambda p: f(p, *inputs, **options), (params,), (step,))
-        return jax.tree.map(jnp.add, value, change)
+        if jax.tree.structure(new_params) != structure:
+            raise InputError(
+                f"new_params has structure {jax.tree.structure(new_params)}; that of params, "
+                f"{structure}, is needed"
+            )
+        model = lambda w: f(join(w, fixed), *inputs, **options)  # noqa: E731
+        if not options and len(inputs) == 1:
+            _refuse_coupling(f, params, inputs[0], looked_at)
+        moved = split(jax.tree.map(jnp.asarray, new_params))[0]
+        value, change = pushforward(model, weights)(jax.tree.map(jnp.subtract, moved, weights))
+        changes = [c for c in jax.tree.leaves(change) if c.dtype != jax.dtypes.float0]
+        require_finite("the linearised f", *changes)
+        # whole numbers among the outputs do not change
+        return jax.tree.map(
+            lambda v, c: v if c.dtype == jax.dtypes.float0 else v + c, value, change
+        )
 
     return linear
+
+
+def _refuse_coupling(f: Model, params: Any, x: Any, looked_at: set[Any]) -> None:
+    """Refuse a batch whose samples are coupled, where `f` answers sample by sample at all."""
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(x)]
+    if not shapes or is_traced(params, x) or {len(shape) > 0 for shape in shapes} != {True}:
+        return
+    if shapes[0][0] < 2 or len({shape[0] for shape in shapes}) != 1 or str(shapes) in looked_at:
+        return
+    looked_at.add(str(shapes))
+    try:
+        require_outputs(f, params, x)
+    except Exception:  # a loss, or what takes no single sample: expanded as it is
+        return
+    inspect(f, params, x)
 
 
 @dataclass(frozen=True)
