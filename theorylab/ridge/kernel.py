@@ -4,6 +4,7 @@ Source: GCV, Craven & Wahba 1978; leave-one-out, Allen 1974 (PRESS); as predicto
 Wei, Hu & Steinhardt 2022.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,8 +18,9 @@ from jaxtyping import Array, Float
 
 from theorylab import checks, linalg
 from theorylab.accuracy import DOUBLE, entry_accuracy, resolution
+from theorylab.double import float64_inside, in_float64
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge.checks import (
     require_problem,
@@ -102,7 +104,16 @@ class KernelRidgePath(RidgePathBase):
         require_problem(n, weights, center, check)
         epsilon = entry_accuracy(K, accuracy)
         with jax.enable_x64(True):
-            return _build(cls, K, Y, weights, center, check, epsilon)
+            found = _traced_too(lambda: _decomposed(K, weights, center, check, epsilon), K, weights)
+            fields = _traced_too(
+                lambda: _fields(K, Y, weights, found, center, epsilon <= DOUBLE), K, Y, weights
+            )
+        return cls(
+            **fields,
+            rounding=found[2] if check else 0.0,
+            clipped=epsilon <= DOUBLE,
+            centered=center,
+        )
 
     def predict(
         self, K_test: Float[ArrayLike, "m n"], alphas: Float[ArrayLike, " l"]
@@ -205,26 +216,40 @@ def _assemble(
     }
 
 
-def _build(
-    cls: Any, K: Any, Y: Any, weights: Any, center: bool, check: bool, epsilon: float
-) -> "KernelRidgePath":
+def _traced_too(compute: Callable[[], Any], *arrays: Any) -> Any:
+    return in_float64(compute) if is_traced(arrays) else compute()
+
+
+def _decomposed(
+    K: Any, weights: Any, center: bool, check: bool, epsilon: float
+) -> tuple[Array, Array, float]:
+    """Eigenvalues, eigenvectors, and the share of the largest eigenvalue that is rounding."""
     n = np.shape(K)[0]
     double = epsilon <= DOUBLE
     rounding_of_input = max(checks.kernel_rounding(K), 0.0 if double else max(n, 10) * epsilon)
-    K, Y, weights = as_float64(K), as_float64(Y), None if weights is None else as_float64(weights)
-    matrix, *problem = _prepare(K, Y, weights, center)
-    values, vectors = _eigh(matrix)
+    K, weights = as_float64(K), None if weights is None else as_float64(weights)
+    values, vectors = _eigh(_prepare(K, jnp.zeros(n), weights, center)[0])
+    rounding = resolution(n, epsilon)
+    if is_traced(values):
+        return values, vectors, rounding
     if check:
         checks.positive_semidefinite("K", values, rounding_of_input)
-    rounding = resolution(n, epsilon)
-    if not is_traced(values):
-        lowest, highest = np.asarray(values)[[0, -1]]
-        # A negative eigenvalue shows how large the rounding in K really is.
-        rounding = max(rounding, float(-2 * lowest / highest) if highest > 0 else 0.0)
-    noise = jnp.maximum(rounding * values[-1], 0.0) if double else jnp.zeros(())
-    if check and double and weights is not None and not is_traced(K, weights):
-        lost = int((np.asarray(values) <= float(noise)).sum())
-        bare = lambda: np.asarray(_eigh(_prepare(K, Y, None, center)[0])[0])  # noqa: E731
+    lowest, highest = np.asarray(values)[[0, -1]]
+    # A negative eigenvalue shows how large the rounding in K really is.
+    rounding = max(rounding, float(-2 * lowest / highest) if highest > 0 else 0.0)
+    if check and double and weights is not None:
+        lost = int((np.asarray(values) <= max(rounding * highest, 0.0)).sum())
+        bare = lambda: np.asarray(_eigh(_prepare(K, jnp.zeros(n), None, center)[0])[0])  # noqa: E731
         require_weights(weights, lost, bare, rounding)
-    fields = _assemble(K, values, vectors, *problem, noise, center=center)
-    return cls(**fields, rounding=rounding if check else 0.0, clipped=double, centered=center)
+    return values, vectors, rounding
+
+
+def _fields(
+    K: Any, Y: Any, weights: Any, found: tuple[Array, Array, float], center: bool, double: bool
+) -> dict[str, Any]:
+    """Array fields of the path."""
+    K, weights = as_float64(K), None if weights is None else as_float64(weights)
+    problem = _prepare(K, as_float64(Y), weights, center)[1:]
+    values, vectors, rounding = found
+    noise = jnp.maximum(rounding * values[-1], 0.0) if double else jnp.zeros(())
+    return _assemble(K, values, vectors, *problem, noise, center=center)

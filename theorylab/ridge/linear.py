@@ -15,8 +15,9 @@ from jaxtyping import Array, Float
 
 from theorylab import checks, linalg
 from theorylab.accuracy import DOUBLE, entry_accuracy
+from theorylab.double import float64_inside, in_float64
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge.checks import require_problem, require_targets, require_weights
 from theorylab.ridge.modes import Modes
@@ -88,8 +89,9 @@ class RidgePath(RidgePathBase):
         require_targets(Y, n, of="X", values=check)
         require_problem(n, weights, center, check)
         epsilon = entry_accuracy(X, accuracy)
+        build = lambda: _build(cls, X, Y, weights, center, check, epsilon)  # noqa: E731
         with jax.enable_x64(True):
-            return _build(cls, X, Y, weights, center, check, epsilon)
+            return in_float64(build) if is_traced(X, Y, weights) else build()
 
     @float64_inside
     def coef(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l p c"]:
@@ -192,7 +194,7 @@ def _build(
     weights = None if weights is None else as_float64(weights)
     X, Y = as_float64(X), as_float64(Y)
     fields = _decompose(X, Y, weights, center)
-    if check and weights is not None and not is_traced(X, weights):
+    if check and weights is not None and not is_traced(fields):
         lost = int((np.asarray(fields["modes"].values) == 0).sum())
         bare = lambda: np.asarray(_decompose(X, Y, None, center)["modes"].values)  # noqa: E731
         require_weights(weights, lost, bare, 0.0)

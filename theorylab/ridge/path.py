@@ -16,8 +16,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from theorylab import checks
 from theorylab.accuracy import DOUBLE
+from theorylab.double import float64_inside
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge import modes as algebra
 from theorylab.ridge.checks import require_penalties

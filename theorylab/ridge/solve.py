@@ -21,8 +21,9 @@ from jaxtyping import Array, Float
 
 from theorylab import checks, linalg
 from theorylab.accuracy import entry_accuracy, resolution
+from theorylab.double import float64_inside
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge.checks import require_targets
 

@@ -20,8 +20,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from theorylab import checks, krylov
 from theorylab.accuracy import DOUBLE, entry_accuracy, resolution
+from theorylab.double import float64_inside
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, is_traced
 from theorylab.ridge.checks import require_penalties, require_targets
 
 Matvec = Callable[[Float[Array, " n"]], Float[Array, " n"]]

@@ -15,8 +15,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from theorylab import checks, krylov
+from theorylab.double import float64_inside
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
 
 MatVec = Callable[[Float[Array, "p"]], Float[Array, "p"]]
