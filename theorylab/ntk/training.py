@@ -22,6 +22,7 @@ from theorylab.errors import InputError
 from theorylab.ntk.features import pushforward, split
 from theorylab.ntk.guard import inspect, require_arrays, require_finite, require_outputs
 from theorylab.precision import is_traced
+from theorylab.sparse import refuse_sparse
 
 Model = Callable[..., Any]
 
@@ -369,6 +370,7 @@ def max_learning_rate(
 
 
 def _matrix(name: str, value: ArrayLike) -> np.ndarray:
+    refuse_sparse(**{name: value})
     matrix = np.asarray(checks.finite(name, value), np.float64)
     if matrix.ndim != 2:
         raise InputError(

@@ -7,10 +7,12 @@ import numpy as np
 
 from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.sparse import refuse_sparse
 
 
 def require_targets(Y: Any, n: int, *, of: str, values: bool = True) -> None:
     """Refuse targets that are not (N,) or (N, C) for the N rows of the array called `of`."""
+    refuse_sparse(Y=Y)
     (checks.finite if values else checks.real)("Y", Y, ndim=(1, 2))
     if np.shape(Y)[0] != n:
         raise InputError(

@@ -16,6 +16,7 @@ from theorylab.ridge.checks import require_penalties
 from theorylab.ridge.kernel import KernelRidgePath
 from theorylab.ridge.linear import RidgePath
 from theorylab.ridge.path import Criterion, RidgePathBase
+from theorylab.sparse import refuse_sparse
 
 try:
     from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
@@ -44,6 +45,8 @@ class _SelectedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         checks.flag("fit_intercept", self.fit_intercept)
         checks.flag("alpha_per_target", self.alpha_per_target)
         checks.choice("criterion", self.criterion, ("gcv", "loo"))
+        if not hasattr(X, "nnz"):  # scikit-learn refuses those of SciPy
+            refuse_sparse(X=X, y=y)
         if self.alphas is not None:
             require_penalties(self.alphas)
         pairwise = self.__sklearn_tags__().input_tags.pairwise

@@ -29,6 +29,7 @@ from theorylab.ridge.checks import (
 )
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase, reflect, unit_root
+from theorylab.sparse import refuse_sparse
 
 
 @register()
@@ -98,6 +99,7 @@ class KernelRidgePath(RidgePathBase):
             >>> round(path.select("gcv", alphas).alpha / path.scale, 6)
             0.0001
         """
+        refuse_sparse(K=K)
         checks.symmetric("K", K, values=checks.flag("check", check))
         n = np.shape(K)[0]
         require_targets(Y, n, of="K", values=check)
@@ -130,6 +132,7 @@ class KernelRidgePath(RidgePathBase):
         Raises:
             InputError: a kernel of another shape or that is not finite, or bad penalties.
         """
+        refuse_sparse(K_test=K_test)
         checks.finite("K_test", K_test, ndim=2)
         if np.shape(K_test)[1] != self.n:
             raise InputError(

@@ -22,6 +22,7 @@ from theorylab.pytrees import register
 from theorylab.ridge.checks import require_problem, require_targets, require_weights
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase, reflect, unit_root
+from theorylab.sparse import refuse_sparse
 
 
 @register()
@@ -84,6 +85,7 @@ class RidgePath(RidgePathBase):
             >>> np.round(path.coef([0.0, 1.0])[:, :, 0], 4).tolist()
             [[1.0, 2.0], [0.625, 0.875]]
         """
+        refuse_sparse(X=X)
         (checks.finite if checks.flag("check", check) else checks.real)("X", X, ndim=2)
         n = np.shape(X)[0]
         require_targets(Y, n, of="X", values=check)
@@ -120,6 +122,7 @@ class RidgePath(RidgePathBase):
         Raises:
             InputError: features of another width or that are not finite, or bad penalties.
         """
+        refuse_sparse(X_test=X_test)
         checks.finite("X_test", X_test, ndim=2)
         features = self.right.shape[1]
         if np.shape(X_test)[1] != features:

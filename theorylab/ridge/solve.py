@@ -26,6 +26,7 @@ from theorylab.errors import InputError
 from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge.checks import require_targets
+from theorylab.sparse import refuse_sparse
 
 
 @register()
@@ -94,6 +95,7 @@ def solve_ridge(
         >>> np.allclose(fit.dual[:, 0], direct)
         True
     """
+    refuse_sparse(K=K)
     checks.symmetric("K", K)
     require_targets(Y, np.shape(K)[0], of="K")
     if np.ndim(checks.real("alpha", alpha)):

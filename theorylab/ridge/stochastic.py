@@ -24,6 +24,7 @@ from theorylab.double import float64_inside
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, is_traced
 from theorylab.ridge.checks import require_penalties, require_targets
+from theorylab.sparse import refuse_sparse
 
 Matvec = Callable[[Float[Array, " n"]], Float[Array, " n"]]
 
@@ -109,6 +110,7 @@ def gcv_slq(
         rounding = n * float(np.finfo(np.float32).eps)  # its own precision is not known
         epsilon = max(DOUBLE, accuracy or 0.0)
     else:
+        refuse_sparse(K=K)
         n = np.shape(checks.symmetric("K", K))[0]
         require_targets(Y, n, of="K")
         rounding, epsilon = checks.kernel_rounding(K), entry_accuracy(K, accuracy)
