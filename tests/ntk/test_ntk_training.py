@@ -9,8 +9,10 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 from theorylab.errors import InputError
+from theorylab.ntk import empirical_ntk
 from theorylab.ntk import infinite as inf
 from theorylab.ntk.training import gradient_flow, linearize, max_learning_rate
+from theorylab.ridge import KernelRidgePath
 
 RNG = np.random.default_rng(0)
 N, M, K = 7, 4, 2
@@ -164,3 +166,48 @@ def test_duplicate_points_may_be_trained_for_a_finite_time():
     flow = gradient_flow(np.ones((2, 2)), [1.0, 3.0])
     # The kernel has eigenvalues 2 and 0: only the mean of the targets is learnt.
     np.testing.assert_allclose(flow.predict(1.0).mean[:, 0], 2 * (1 - np.exp(-2.0)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rounding_of_a_kernel_is_not_trained_on(seed):
+    rng = np.random.default_rng(seed)
+    features, test, y = rng.normal(size=(40, 39)), rng.normal(size=(5, 39)), rng.normal(size=40)
+    kernel, cross = features @ features.T, test @ features.T
+    limit = cross @ np.linalg.pinv(kernel, rcond=1e-10) @ y
+    # in float64 the direction without a kernel is known to vanish: no time moves it
+    exact = gradient_flow(kernel, y)
+    np.testing.assert_allclose(exact.predict(1e25, cross).mean[:, 0], limit, rtol=1e-6, atol=1e-8)
+    coarse = kernel.astype(np.float32), cross.astype(np.float32)
+    for flow, k_test in (
+        (gradient_flow(coarse[0], y), coarse[1]),
+        (gradient_flow(coarse[0].astype(np.float64), y, accuracy=1e-7), cross),
+        (gradient_flow(kernel + 1e-9 * np.eye(40), y), coarse[1]),
+    ):
+        for t in (None, np.inf, 1e12):
+            with pytest.raises(InputError, match="rounding of"):
+                flow.predict(t, k_test)
+        np.testing.assert_allclose(
+            flow.predict(0.1, k_test).mean, exact.predict(0.1, cross).mean, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_a_kernel_computed_in_bfloat16_says_so():
+    x = jax.random.normal(jax.random.key(0), (12, 4))
+    w = jax.random.normal(jax.random.key(1), (4, 64)) / 2
+    f = lambda w, x: jnp.tanh(x @ w)  # noqa: E731
+    half = empirical_ntk(f, w, x, dtype=jnp.bfloat16)
+    exact = empirical_ntk(f, w, x, dtype=jnp.float64)
+    error = np.linalg.norm(half - exact, 2) / np.linalg.norm(exact, 2)
+    assert half.dtype == np.float32 and 1e-4 < error < half.accuracy < 0.05
+    assert not hasattr(empirical_ntk(f, w, x), "accuracy")
+    # so does a network in float32 that computes in bfloat16 inside
+    mixed = lambda w, x: jnp.tanh(x.astype(jnp.bfloat16) @ w.astype(jnp.bfloat16)).astype(float)  # noqa: E731
+    assert empirical_ntk(mixed, w, x).accuracy == half.accuracy
+    y = np.sin(np.arange(12.0))
+    for run in (
+        lambda k: gradient_flow(k, y).predict(None),
+        lambda k: KernelRidgePath.fit(k, y).gcv([0.0]),
+    ):
+        run(exact)
+        with pytest.raises(InputError, match=r"rounding of|precision cannot carry"):
+            run(half[:, :])

@@ -82,3 +82,34 @@ def test_too_few_steps_show_as_truncation():
 def test_what_lanczos_cannot_reach_is_refused(alphas, options, message):
     with pytest.raises(InputError, match=message):
         gcv_slq(K, Y, alphas, jax.random.key(0), **options)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "singular"),
+    [
+        (np.eye(N), False),
+        (np.eye(N) + np.ones((N, N)), False),
+        (np.ones((N, N)), True),
+        (X[:, :3] @ X[:, :3].T, True),
+    ],
+    ids=["identity", "identity plus constant", "constant", "rank 3"],
+)
+def test_kernels_and_targets_whose_krylov_spaces_close(kernel, singular):
+    """Against the exact path, also for a target of zeros and a penalty whose square underflows."""
+    targets = np.stack([Y[:, 0], np.zeros(N), np.ones(N)], 1)
+    if singular:
+        with pytest.raises(InputError, match="alphas holds 1e-160; Lanczos finds"):
+            gcv_slq(kernel, targets, [1.0, 1e-160], jax.random.key(0), num_probes=4)
+    alphas = np.array([1e-9 if singular else 1e-160, 1e-3, 1.0])
+    for y in (targets, targets[:, 1]):
+        estimate = gcv_slq(kernel, y, alphas, jax.random.key(0), num_probes=40)
+        exact = KernelRidgePath.fit(kernel, y).gcv(alphas)
+        assert (np.abs(estimate.gcv - exact) <= 5 * estimate.standard_error + 1e-9 * exact).all()
+        assert np.isfinite([estimate.truncation, estimate.kappa, estimate.dof]).all()
+
+
+def test_a_kernel_of_zeros():
+    estimate = gcv_slq(np.zeros((N, N)), Y, [1e-160, 1.0], jax.random.key(0))
+    np.testing.assert_allclose(estimate.gcv, (Y**2).sum() / N)  # nothing is fitted
+    np.testing.assert_allclose(estimate.kappa, [1e-160, 1.0])
+    np.testing.assert_allclose(estimate.dof, 0, atol=1e-12)

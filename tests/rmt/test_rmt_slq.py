@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from theorylab.rmt import lanczos_quadrature, slq_trace
+from theorylab.rmt import LanczosQuadrature, lanczos_quadrature, slq_trace
 
 P = 200
 BASIS = np.linalg.qr(np.random.default_rng(0).standard_normal((P, P)))[0]
@@ -99,3 +99,36 @@ def test_bad_parameters_are_refused():
     for kwargs in ({"steps": 31}, {"probes": 0, "steps": 3}, {"batch_size": 0, "steps": 3}):
         with pytest.raises(ValueError, match=next(iter(kwargs))):
             lanczos_quadrature(lambda v: v, 30, jax.random.key(0), **kwargs)
+
+
+@pytest.mark.parametrize("steps", [1, 5, 30])
+def test_traces_of_operators_whose_krylov_spaces_close(steps):
+    """Twice the identity: every probe closes at once, and the trace is exact."""
+    for function, exact in ((jnp.log, 30 * np.log(2)), (lambda x: 1 / x, 15.0)):
+        trace, error = slq_trace(lambda v: 2 * v, 30, function, jax.random.key(0), steps=steps)
+        np.testing.assert_allclose([trace, error], [exact, 0], atol=1e-12)
+
+
+def test_log_determinant_of_identity_plus_low_rank():
+    root = np.random.default_rng(0).normal(size=(P, 10))
+    matrix = np.eye(P) + root @ root.T
+    trace, error = slq_trace(
+        lambda v: matrix @ v, P, jnp.log, jax.random.key(1), probes=40, steps=40
+    )
+    assert error > 0 and abs(trace - np.linalg.slogdet(matrix)[1]) < 4 * error
+
+
+def test_what_is_left_of_a_closed_space_does_not_move_the_default_density():
+    """All nodes of `low` are 5 and 6: the default width is (6 - 5) / steps, not (6 - 0) / steps."""
+    apply = lambda v: 5 * v + v.mean()  # noqa: E731
+    low = lanczos_quadrature(apply, 30, jax.random.key(0), probes=4, steps=10)
+    grid = np.linspace(4, 7, 400)
+    default, given = low.density(grid), low.density(grid, width=0.1)
+    np.testing.assert_allclose(default.density, given.density, rtol=1e-9, atol=1e-12)
+    share, _ = low.cdf(np.array([4.9, 5.5, 6.1]))
+    np.testing.assert_allclose(share, [0, 6 - low.average(lambda x: x)[0], 1], atol=1e-12)
+
+
+def test_a_node_of_no_weight_takes_no_part():
+    quadrature = LanczosQuadrature(np.array([[0.0, 2.0]]), np.array([[0.0, 1.0]]))
+    assert float(quadrature.average(lambda x: 1 / x)[0]) == 0.5

@@ -20,6 +20,13 @@ from theorylab.federated.execution import remembered
 from theorylab.nets.functional import Params, functional
 from theorylab.nets.training_inputs import outputs_of
 from theorylab.ntk import random_head, sample_coordinates
+from theorylab.ntk.guard import (
+    calling,
+    inspect,
+    require_finite,
+    require_outputs,
+    require_real_parameters,
+)
 
 if TYPE_CHECKING:
     from theorylab.federated.fit import FederatedFit
@@ -69,6 +76,8 @@ class TangentMap:
         f, params = self.f, self.params
         if self.head == "random":
             f, params = _Head(f), random_head(f, params, x, self.key)[1]
+        else:
+            inspect(f, params, x)
         x = jax.tree.map(jnp.asarray, x)
         rows, n = remembered(_rows, f, self.head), jax.tree.leaves(x)[0].shape[0]
         coords = None if self.coords is None else jnp.asarray(self.coords)
@@ -79,7 +88,9 @@ class TangentMap:
                 )
                 for i in range(0, n, self.batch_size)
             ]
-        return np.concatenate(parts)
+        found = np.concatenate(parts)
+        require_finite("the gradient of the model", found)
+        return found
 
 
 @dataclass(frozen=True)
@@ -138,6 +149,9 @@ def tangent_map(
     if hidden is not None:
         checks.function("hidden", hidden)
     f, features, params = _model(start)
+    require_real_parameters("params", params)
+    with calling(f, params=params, x=x):
+        require_outputs(f, params, x)
     outputs = outputs_of("clients", lambda x: f(params, x), x).shape[-1]
     if head == "random":
         f = hidden or features or f

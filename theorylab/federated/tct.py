@@ -29,6 +29,7 @@ from theorylab.federated.tangent import TangentMap, tangent_map
 from theorylab.nets.fit import Model
 from theorylab.nets.functional import Params
 from theorylab.nets.training_inputs import pair, sample_count
+from theorylab.ntk.guard import NonFiniteError
 
 Head = Literal["random", "logit_sum", "per_class"]
 _GRAM_LIMIT = 20_000  # examples up to which the Gram form is taken
@@ -295,20 +296,30 @@ def convexify(
         start, one, key=key, head=head, hidden=hidden, n_coords=n_coords, batch_size=batch_size
     )
     classes = max(outputs, 1 + max(int(y.max()) for y in labels))
-    raw = tangent(jax.tree.map(lambda *a: np.concatenate(a), *[x for x, _ in held]))
+    try:
+        raw = tangent(jax.tree.map(lambda *a: np.concatenate(a), *[x for x, _ in held]))
+    except NonFiniteError:
+        _name_client(tangent, [x for x, _ in held])
+        raise
     features = np.split(raw, np.cumsum([len(y) for y in labels])[:-1])
-    for i, block in enumerate(features):
-        if not np.isfinite(block).all():
-            raise InputError(
-                f"features: NaN or infinite at client {i}; the model has diverged or its data are "
-                "bad"
-            )
     standardizer = None
     if standardize:
         standardizer = federated_standardizer([block.reshape(len(block), -1) for block in features])
         features = [_standardized(block, standardizer) for block in features]
     weights = np.asarray(clients.weights, np.float64)
     return Convexified(features, labels, classes, weights / weights.sum(), tangent, standardizer)
+
+
+def _name_client(tangent: TangentMap, held: list[Any]) -> None:
+    """Which client's features are not finite."""
+    for i, x in enumerate(held):
+        try:
+            tangent(x)
+        except NonFiniteError as error:
+            raise InputError(
+                f"features: NaN or infinite at client {i}; the model has diverged or its data are "
+                f"bad ({error})"
+            ) from None
 
 
 def solve_convex(  # noqa: PLR0913

@@ -18,14 +18,17 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from theorylab import checks
+from theorylab.accuracy import carrying
 from theorylab.digests import tree_digest
 from theorylab.errors import InputError
 from theorylab.ntk.engine import Engine, Layout, default_budget
+from theorylab.ntk.features import Analysis
 from theorylab.ntk.guard import (
     calling,
     refuse_coupling,
-    require_arrays,
+    require_outputs,
     require_precision,
+    require_real_parameters,
     run_probe,
     samples,
 )
@@ -75,6 +78,10 @@ def empirical_ntk(  # noqa: C901, PLR0913
     Repeated calls with the same function object `f` reuse its compiled code: define `f` once,
     outside of loops.
 
+    Parameters and outputs are real. The kernel of a network of complex parameters or outputs is
+    that of their real and imaginary parts, as so many parameters and outputs: write `f` so (complex
+    numbers inside of `f`, and complex data, are no obstacle); complex ones are refused.
+
     Args:
         f: any JAX function of a PyTree of parameters and a PyTree of arrays that share a leading
             axis of samples; it returns arrays with the same leading axis.
@@ -102,13 +109,15 @@ def empirical_ntk(  # noqa: C901, PLR0913
 
     Returns:
         A NumPy array in host memory (kernels outgrow devices), float32 or wider; a read-only memory
-        map with `out`. Under `jit`, `grad` or `vmap` of the caller it is a traced array, computed
-        in one piece.
+        map with `out`. Where it was computed in less (bfloat16, float16, TF32) it carries its
+        accuracy, which `ridge` and `gradient_flow` heed. Under `jit`, `grad` or `vmap` of the
+        caller it is a traced array, computed in one piece.
 
     Raises:
-        InputError: inputs that do not fit together, a network whose outputs couple samples (batch
-            norm in training mode, dropout), a kernel with non-finite entries, or a budget that
-            cannot hold one pair of samples.
+        InputError: inputs that do not fit together, complex parameters or outputs, outputs without
+            the axis of samples, a network whose outputs couple samples (batch norm in training
+            mode, dropout), a kernel with non-finite entries, or a budget that cannot hold one pair
+            of samples.
 
     Source:
         Jacot, Gabriel & Hongler 2018; structured derivatives after Novak, Sohl-Dickstein &
@@ -142,14 +151,14 @@ def empirical_ntk(  # noqa: C901, PLR0913
     checks.flag("explain", explain)
     require_precision(precision)
     _require_dtype(dtype)
-    require_arrays("params", params)
+    require_real_parameters("params", params)
     if method == "ntk_vp" and (explain or mesh is not None):
         raise InputError(
             "method='ntk_vp': explain and mesh are for the other methods; it has one order and no "
             "shards"
         )
     n1, n2 = samples("x1", x1), samples("x2", x1 if x2 is None else x2)
-    wide = dtype is not None and jnp.dtype(dtype) in (np.dtype("float64"), np.dtype("complex128"))
+    wide = dtype is not None and jnp.dtype(dtype) == np.dtype("float64")
     with (
         jax.enable_x64(True) if wide else contextlib.nullcontext(),
         jax.default_matmul_precision(precision),
@@ -164,6 +173,7 @@ def empirical_ntk(  # noqa: C901, PLR0913
         engine = _engine(f, reduce, method, mesh, precision)
         if n1:
             with calling(f, params=params, x1=x1):
+                require_outputs(f, params, x1)
                 probed = run_probe(
                     engine.probe, params, jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1)
                 )
@@ -197,7 +207,7 @@ def empirical_ntk(  # noqa: C901, PLR0913
                     open_folder(Path(out), shape, kernel_dtype, symmetric, setup, memory_gb)
                 )
             fill(store, engine, layout, params, x1, x2, progress)
-            return store.result()
+            return carrying(store.result(), _accuracy(analysis, precision))
 
 
 @functools.lru_cache(maxsize=32)
@@ -218,18 +228,28 @@ def _engine(
     return kind(f, reduce, method in ("auto", "structured"), mesh)
 
 
+def _accuracy(analysis: Analysis, precision: str) -> float:
+    """What the entries are accurate to, by the coarsest numbers that the network computes with."""
+    floating = [s.dtype for s in analysis.graph.shapes if jnp.issubdtype(s.dtype, jnp.inexact)]
+    accuracy = 4 * max(float(jnp.finfo(dtype).eps) for dtype in floating)
+    if accuracy < 1e-6 and jax.default_backend() == "cpu":
+        return 0.0
+    products = {"highest": 0.0, "float32": 0.0, "high": 2.0**-15}.get(str(precision), 2.0**-8)
+    return max(accuracy if accuracy > 1e-6 else 0.0, products)
+
+
 def _cast(leaf: Any, dtype: Any) -> Any:
     leaf = jnp.asarray(leaf)
-    return (
-        leaf.astype(dtype)
-        if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.inexact)
-        else leaf
-    )
+    if dtype is None or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+        return leaf
+    if jnp.iscomplexobj(leaf):  # complex data stay complex
+        dtype = jnp.promote_types(dtype, jnp.complex64)
+    return leaf.astype(dtype)
 
 
 def _require_dtype(dtype: Any) -> None:
     try:
-        inexact = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.inexact)
+        inexact = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
     except TypeError:
         inexact = False
     if not inexact:

@@ -14,8 +14,8 @@ from jaxtyping import Array, Float, PyTree
 
 from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.ntk.features import split
-from theorylab.ntk.guard import calling, require_precision, samples
+from theorylab.ntk.features import pushforward, split
+from theorylab.ntk.guard import inspect, require_finite, require_precision
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,9 @@ def ntk_operator(
         An `NTKOperator` of shape (N O, N O) or (N, N).
 
     Raises:
-        InputError: an unknown reduction or precision, or inputs that `f` does not take; on a
-            product, a vector of another length.
+        InputError: an unknown reduction or precision, inputs that `f` does not take, or a network
+            whose outputs couple samples; on a product, a vector of another length, or derivatives
+            that are not finite.
 
     Source:
         NTK-vector products: Novak, Sohl-Dickstein & Schoenholz 2022 (arXiv 2206.08720), section
@@ -95,9 +96,7 @@ def ntk_operator(
     if reduce not in ("full", "sum_logits"):
         raise InputError(f"reduce={reduce!r}: the operator is there for 'full' and 'sum_logits'")
     require_precision(precision)
-    samples("x", x, some=True)
-    with calling(f, params=params, x=x):
-        jax.eval_shape(f, params, x)
+    inspect(checks.function("f", f), params, x)
     weights, fixed, join = split(jax.tree.map(jnp.asarray, params))
 
     def outputs(weights: list[Array]) -> Float[Array, "n o"]:
@@ -110,7 +109,7 @@ def ntk_operator(
         )
 
     with jax.default_matmul_precision(precision):
-        shape = jax.eval_shape(outputs, weights)
+        shape, push = jax.eval_shape(outputs, weights), pushforward(outputs, weights)
     size = shape.shape[0] * shape.shape[1]
 
     def matvec(v: Float[Array, " size"]) -> Float[Array, " size"]:
@@ -119,7 +118,9 @@ def ntk_operator(
             raise InputError(f"v: the operator takes vectors of shape ({size},), got {v.shape}")
         with jax.default_matmul_precision(precision):
             _, pullback = jax.vjp(outputs, weights)
-            tangent = pullback(v.reshape(shape.shape).astype(shape.dtype))
-            return jax.jvp(outputs, (weights,), tangent)[1].ravel()
+            (tangent,) = pullback(v.reshape(shape.shape).astype(shape.dtype))
+            product = push(tangent)[1].ravel()
+        require_finite("the derivative of f", product)
+        return product
 
     return NTKOperator(matvec, (size, size), shape.dtype)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from theorylab.ntk.engine import Engine, Layout, tree_bytes
-from theorylab.ntk.features import split
+from theorylab.ntk.features import pushforward, split
 from theorylab.ntk.plan import Plan, Reduce
 
 
@@ -75,12 +75,14 @@ def kernel_block(
         leaves = jax.tree.leaves(f(join(weights, fixed), samples))
         return jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], 1)
 
+    push = pushforward(lambda w: outputs(w, x), weights)
+
     def columns(sample: PyTree) -> Float[Array, "r n q"]:
         one = jax.tree.map(lambda leaf: leaf[None], sample)
         _, pullback = jax.vjp(lambda w: outputs(w, one)[0], weights)
 
         def column(cotangent: Float[Array, " o"]) -> Float[Array, "n o"]:
-            return jax.jvp(lambda w: outputs(w, x), (weights,), pullback(cotangent))[1]
+            return push(pullback(cotangent)[0])[1]
 
         form = "rno,qo->rnq" if reduce == "full" else "rno,ro->rn"
         kind = jnp.promote_types(q.dtype, jnp.float32)

@@ -19,7 +19,7 @@ from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.ntk.empirical import empirical_ntk
 from theorylab.ntk.features import split
-from theorylab.ntk.guard import calling, require_arrays, rows, samples
+from theorylab.ntk.guard import inspect, require_arrays, require_finite, rows
 from theorylab.ntk.kronecker import kronecker_projection, relative_variance
 
 Head = Literal["logit_sum", "per_class", "random"]
@@ -358,11 +358,8 @@ def nystrom_features(
 
 
 def _check(f: Callable, params: PyTree, x: PyTree) -> int:
-    """The number of samples that `f` can be called with."""
-    n = samples("x", x, some=True)
-    with calling(f, params=params, x=x):
-        jax.eval_shape(f, params, x)
-    return n
+    """The number of samples of a network that has a kernel sample by sample."""
+    return inspect(checks.function("f", f), params, x)
 
 
 def _size(params: PyTree) -> int:
@@ -411,4 +408,6 @@ def _batched(one: Callable, x: PyTree, batch_size: int, coords: np.ndarray | Non
             batch(jax.tree.map(lambda a, i=i: a[i : i + batch_size], x))
             for i in range(0, n, batch_size)
         ]
-    return np.concatenate([np.asarray(part) for part in parts])
+    found = np.concatenate([np.asarray(part) for part in parts])
+    require_finite("the gradient of f", found)
+    return found

@@ -17,9 +17,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from theorylab import checks, linalg
+from theorylab.accuracy import DOUBLE, entry_accuracy, resolution
 from theorylab.errors import InputError
-from theorylab.ntk.guard import require_arrays
+from theorylab.ntk.features import pushforward, split
+from theorylab.ntk.guard import inspect, require_arrays, require_finite, require_outputs
 from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.sparse import refuse_sparse
 
 Model = Callable[..., Any]
 
@@ -33,13 +36,16 @@ def linearize(f: Model, params: Any) -> Model:
 
     Args:
         f: a function of a PyTree of parameters and any inputs; outputs may be any PyTree.
-        params: the point of expansion.
+        params: the point of expansion; leaves that are no floating-point numbers (counters, keys)
+            stay what they are here.
 
     Returns:
         A function of the same signature as `f`.
 
     Raises:
-        InputError: `f` is no function, or `params` holds what is no array.
+        InputError: `f` is no function, or `params` holds what is no array; on a call, parameters of
+            another structure, a batch whose samples `f` couples (batch norm in training mode), or
+            derivatives that are not finite.
 
     Source:
         Lee et al. 2019, equation 3.
@@ -54,13 +60,44 @@ def linearize(f: Model, params: Any) -> Model:
 
     checks.function("f", f)
     require_arrays("params", params)
+    structure = jax.tree.structure(params)
+    weights, fixed, join = split(jax.tree.map(jnp.asarray, params))
+    looked_at: set[Any] = set()
 
     def linear(new_params: Any, *inputs: Any, **options: Any) -> Any:
-        step = jax.tree.map(jnp.subtract, new_params, params)
-        value, change = jax.jvp(lambda p: f(p, *inputs, **options), (params,), (step,))
-        return jax.tree.map(jnp.add, value, change)
+        if jax.tree.structure(new_params) != structure:
+            raise InputError(
+                f"new_params has structure {jax.tree.structure(new_params)}; that of params, "
+                f"{structure}, is needed"
+            )
+        model = lambda w: f(join(w, fixed), *inputs, **options)  # noqa: E731
+        if not options and len(inputs) == 1:
+            _refuse_coupling(f, params, inputs[0], looked_at)
+        moved = split(jax.tree.map(jnp.asarray, new_params))[0]
+        value, change = pushforward(model, weights)(jax.tree.map(jnp.subtract, moved, weights))
+        changes = [c for c in jax.tree.leaves(change) if c.dtype != jax.dtypes.float0]
+        require_finite("the linearised f", *changes)
+        # whole numbers among the outputs do not change
+        return jax.tree.map(
+            lambda v, c: v if c.dtype == jax.dtypes.float0 else v + c, value, change
+        )
 
     return linear
+
+
+def _refuse_coupling(f: Model, params: Any, x: Any, looked_at: set[Any]) -> None:
+    """Refuse a batch whose samples are coupled, where `f` answers sample by sample at all."""
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(x)]
+    if not shapes or is_traced(params, x) or {len(shape) > 0 for shape in shapes} != {True}:
+        return
+    if shapes[0][0] < 2 or len({shape[0] for shape in shapes}) != 1 or str(shapes) in looked_at:
+        return
+    looked_at.add(str(shapes))
+    try:
+        require_outputs(f, params, x)
+    except Exception:  # a loss, or what takes no single sample: expanded as it is
+        return
+    inspect(f, params, x)
 
 
 @dataclass(frozen=True)
@@ -91,6 +128,7 @@ class GradientFlow:
         y: (n, k) targets.
         nngp: (n, n), or None.
         learning_rate: per unit of time, for the loss ½ sum.
+        rounding: share of the largest eigenvalue below which others are rounding of the kernel.
     """
 
     eigenvalues: Any  # (n,), of the training NTK plus ridge
@@ -98,6 +136,8 @@ class GradientFlow:
     y: Any  # (n, k)
     nngp: Any  # (n, n), or None
     learning_rate: Any
+    # eigenvalues below this share of the largest are rounding of the kernel
+    rounding: float = 0.0
 
     def predict(
         self,
@@ -132,9 +172,10 @@ class GradientFlow:
             A `Prediction`.
 
         Raises:
-            InputError: shapes that do not fit, a negative time, or the limit t = infinity of a
-                singular kernel, which training does not determine (under `jit` it comes out
-                infinite or NaN).
+            InputError: shapes that do not fit, a negative time, or a time so long, t = infinity
+                above all, that eigenvalues decide which are rounding of the kernels: those of a
+                singular kernel, which training does not determine (under `jit` such a limit comes
+                out infinite or NaN).
 
         Source:
             Lee et al. 2019, equations 8 to 11; covariance: equation 16.
@@ -158,6 +199,8 @@ class GradientFlow:
         k = own_kernel if k_test is None else _matrix("k_test", k_test)
         if k.shape[1] != n:
             raise InputError(f"k_test: shape {k.shape}; needs one column per training point, {n}")
+        coarse = 0.0 if k_test is None else entry_accuracy(k_test)
+        rounding = max(self.rounding, resolution(n, coarse) if coarse > DOUBLE else 0.0)
         start = 0.0 if f_train is None else _like("f_train", f_train, self.y.shape)
         if on_train and f_test is not None:
             raise InputError(
@@ -171,7 +214,7 @@ class GradientFlow:
                 if f_test is None
                 else _like("f_test", f_test, (k.shape[0], self.y.shape[1]), of="k_test")
             )
-        progress = self._progress(t)[..., None]  # (*t, n, 1)
+        progress = self._progress(t, rounding)[..., None]  # (*t, n, 1)
         modes = k @ self.eigenvectors
         covariance = None
         if self.nngp is not None:
@@ -189,20 +232,34 @@ class GradientFlow:
         mean = base + modes @ (progress * (self.eigenvectors.T @ (self.y - start)))
         return mean, covariance
 
-    def _progress(self, t: ArrayLike | None) -> Any:
+    def _progress(self, t: ArrayLike | None, rounding: float) -> Any:
         """(1 - e^{-ηλt})/λ per time and eigenvalue, (*t, n); its limit ηt where λ = 0."""
         lam = self.eigenvalues
         time = _float64("t", np.inf if t is None else t, low=0.0, infinite=True)[..., None]
-        if not is_traced(time, lam) and np.isinf(time).any() and lam.min() <= 0:
-            raise InputError(
-                f"t={checks.shown(t)}: the training kernel is singular (smallest eigenvalue "
-                f"{lam.min():.3g}), training does not determine the limit; remove duplicate "
-                "points, give a ridge, or stop at a finite t"
-            )
-        xp: Any = jnp if is_traced(time, lam, self.learning_rate) else np
         rate = self.learning_rate * time
+        if not is_traced(rate, lam):
+            longest = time.max(initial=0.0)
+            noise = rounding * lam.max()
+            if lam.min() <= noise and longest == np.inf:
+                raise InputError(
+                    f"t={checks.shown(t)}: the training kernel is singular up to rounding of its "
+                    f"input (smallest eigenvalue {lam.min():.3g}, resolved down to {noise:.2g}), "
+                    "training does not determine the limit; remove duplicate points, give a ridge, "
+                    "compute the kernels in float64, or stop at a finite t"
+                )
+            vanish = rounding <= lam.size * DOUBLE and lam.min() <= 0
+            if lam.min() <= noise and rate.max(initial=0.0) * noise > 1 and not vanish:
+                raise InputError(
+                    f"t={longest:.3g}: so long that rounding of the kernels is trained on "
+                    f"(smallest eigenvalue {lam.min():.3g}, resolved down to {noise:.2g}); stop at "
+                    f"t <= {1 / (self.learning_rate * noise):.2g}, give a ridge, or compute them "
+                    "in float64"
+                )
+        xp: Any = jnp if is_traced(rate, lam) else np
         safe = xp.where(lam > 0, lam, 1.0)
-        return xp.where(lam > 0, -xp.expm1(-rate * safe) / safe, rate)
+        # directions that vanish in every kernel are trained at no time
+        still = xp.where(rate * rounding * lam.max() > 1, 0.0, rate)
+        return xp.where(lam > 0, -xp.expm1(-rate * safe) / safe, still)
 
 
 def gradient_flow(
@@ -213,6 +270,7 @@ def gradient_flow(
     learning_rate: float = 1.0,
     ridge: float = 0.0,
     mean_loss: bool = False,
+    accuracy: float | None = None,
 ) -> GradientFlow:
     """Gradient descent in continuous time on the squared loss, in the linearised regime.
 
@@ -220,9 +278,10 @@ def gradient_flow(
     `predict.gradient_descent_mse` and `predict.gradient_descent_mse_ensemble` of neural-tangents.
     For the choice of a ridge penalty use `ridge.KernelRidgePath`; for other losses, and for
     gradient descent in steps, with momentum, `kernel_training`. Everything is done in float64, on
-    the host unless arrays are traced; eigenvalues below n·eps·largest count as zero. It runs under
-    `jit` and `vmap`, where only shapes are checked. (Its derivative with respect to a kernel with
-    repeated eigenvalues is that of `eigh`: NaN.)
+    the host unless arrays are traced; eigenvalues below n·eps·largest count as zero, and those that
+    are rounding of the kernel's own precision (1e-7 of the largest in float32) are not trained on
+    to the end. It runs under `jit` and `vmap`, where only shapes are checked. (Its derivative with
+    respect to a kernel with repeated eigenvalues is that of `eigh`: NaN.)
 
     Args:
         k_train: (n, n) training NTK, one kernel for all outputs.
@@ -233,6 +292,9 @@ def gradient_flow(
         ridge: at least 0; added to the diagonal in units of the mean of that diagonal (the relative
             `diag_reg` of neural-tangents).
         mean_loss: the loss is ½ mean instead of ½ sum over the n·k entries.
+        accuracy: relative accuracy of the entries of k_train, where its dtype promises more
+            (computed in bfloat16 or TF32, or cast to float64 afterwards); None to believe the
+            dtype, or what a kernel of `empirical_ntk` carries.
 
     Returns:
         A `GradientFlow`, whose `predict` gives the outputs at any time.
@@ -256,7 +318,7 @@ def gradient_flow(
         [[0.0, 0.0], [0.5, -0.5], [1.0, -1.0]]
     """
     with jax.enable_x64(True):
-        return _flow(k_train, y, nngp, learning_rate, ridge, mean_loss)
+        return _flow(k_train, y, nngp, learning_rate, ridge, mean_loss, accuracy)
 
 
 def _flow(
@@ -266,9 +328,10 @@ def _flow(
     learning_rate: float,
     ridge: float,
     mean_loss: bool,
+    accuracy: float | None,
 ) -> GradientFlow:
     k = _matrix("k_train", k_train)
-    n = k.shape[0]
+    n, epsilon = k.shape[0], entry_accuracy(k_train, accuracy)
     targets = _float64("y", y)
     targets = targets[:, None] if targets.ndim == 1 else targets
     if k.shape != (n, n):
@@ -288,7 +351,7 @@ def _flow(
         scale = np.abs(k).max()
         # float32 kernels have negative rounding eigenvalues of size n·eps32; anything beyond is no
         # kernel.
-        if values[0] < -1e-4 * scale * n:
+        if values[0] < -max(1e-4, epsilon) * scale * n:
             raise InputError(
                 f"k_train: smallest eigenvalue {values[0]:.3g} of scale {scale:.3g}; it must be "
                 "positive"
@@ -300,7 +363,7 @@ def _flow(
     initial = None if nngp is None else _like("nngp", nngp, (n, n))
     if initial is not None:
         _require_symmetric("nngp", initial)
-    return GradientFlow(values, vectors, targets, initial, rate)
+    return GradientFlow(values, vectors, targets, initial, rate, resolution(n, epsilon))
 
 
 def max_learning_rate(
@@ -359,6 +422,7 @@ def _float64(name: str, value: Any, *, low: float = -np.inf, infinite: bool = Fa
 
 
 def _matrix(name: str, value: ArrayLike) -> Any:
+    refuse_sparse(**{name: value})
     matrix = _float64(name, value)
     if matrix.ndim != 2:
         raise InputError(

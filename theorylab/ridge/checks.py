@@ -1,15 +1,18 @@
 """Refusals that ridge regression adds to those of `theorylab.checks`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.sparse import refuse_sparse
 
 
 def require_targets(Y: Any, n: int, *, of: str, values: bool = True) -> None:
     """Refuse targets that are not (N,) or (N, C) for the N rows of the array called `of`."""
+    refuse_sparse(Y=Y)
     (checks.finite if values else checks.real)("Y", Y, ndim=(1, 2))
     if np.shape(Y)[0] != n:
         raise InputError(
@@ -28,6 +31,25 @@ def require_problem(n: int, weights: Any, center: Any, check: Any) -> None:
     if checks.flag("center", center) and n < 2:
         raise InputError(
             "center=True needs at least 2 samples: the intercept alone fits one sample"
+        )
+
+
+def require_weights(
+    weights: Any, lost: int, bare: Callable[[], np.ndarray], rounding: float
+) -> None:
+    """Refuse sample weights that push the light samples below rounding of the heavy ones.
+
+    lost: eigenvalues of the weighted kernel that count as zero. bare: those of the one without
+    weights, asked for only where some are lost; as many must be zero up to `rounding` there.
+    """
+    spread = float(np.max(weights) / np.min(weights))
+    if lost == 0 or spread < 1e3:
+        return
+    values = bare()
+    if lost > int((values <= rounding * values.max()).sum()):
+        raise InputError(
+            f"weights span {spread:.2g}: in float64 the light samples vanish beside the heavy "
+            "ones; use weights of a smaller span, or drop samples that are not to count"
         )
 
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from theorylab import checks
-from theorylab.precision import as_float64, float64_inside
+from theorylab.double import float64_inside
+from theorylab.precision import as_float64
 from theorylab.ridge import modes as algebra
 from theorylab.ridge.checks import require_penalties
 from theorylab.ridge.path import FITTED, RidgePathBase

@@ -16,6 +16,7 @@ from theorylab.ridge.checks import require_penalties
 from theorylab.ridge.kernel import KernelRidgePath
 from theorylab.ridge.linear import RidgePath
 from theorylab.ridge.path import Criterion, RidgePathBase
+from theorylab.sparse import refuse_sparse
 
 try:
     from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
@@ -44,12 +45,15 @@ class _SelectedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         checks.flag("fit_intercept", self.fit_intercept)
         checks.flag("alpha_per_target", self.alpha_per_target)
         checks.choice("criterion", self.criterion, ("gcv", "loo"))
+        if not hasattr(X, "nnz"):  # scikit-learn refuses those of SciPy
+            refuse_sparse(X=X, y=y)
         if self.alphas is not None:
             require_penalties(self.alphas)
         pairwise = self.__sklearn_tags__().input_tags.pairwise
-        # A precomputed kernel keeps its precision: it tells how far its small eigenvalues can be
-        # trusted.
-        dtype = [np.float64, np.float32] if pairwise else np.float64
+        # Kernels and features keep their precision: it tells how far small eigenvalues, or
+        # singular values, can be trusted.
+        own = getattr(self, "kernel", "precomputed") != "precomputed"  # computed here, in float64
+        dtype = np.float64 if own else [np.float64, np.float32]
         X, y = validate_data(self, X, y, dtype=dtype, multi_output=True, y_numeric=True)
         if sample_weight is None:
             return X, y, None
@@ -179,7 +183,9 @@ class KernelRidgeGCV(_SelectedRidge):
         """Predictions (M,) or (M, C) at X (M, P), or from the kernel (M, N) if precomputed."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return self._kernel_matrix(X, self.X_fit_) @ self.dual_coef_ + self.intercept_
+        kernel = self._kernel_matrix(X, self.X_fit_)
+        found = self._at_selected(lambda alphas: self.path_.predict(kernel, alphas))
+        return found[:, 0] if np.ndim(self.dual_coef_) == 1 else found
 
 
 class RidgeGCV(_SelectedRidge):

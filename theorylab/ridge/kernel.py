@@ -4,6 +4,7 @@ Source: GCV, Craven & Wahba 1978; leave-one-out, Allen 1974 (PRESS); as predicto
 Wei, Hu & Steinhardt 2022.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,15 +17,19 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import checks, linalg
+from theorylab.accuracy import DOUBLE, entry_accuracy, resolution
+from theorylab.double import float64_inside, in_float64
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
+from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge.checks import (
     require_problem,
     require_targets,
+    require_weights,
 )
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase, reflect, unit_root
+from theorylab.sparse import refuse_sparse
 
 
 @register()
@@ -45,6 +50,7 @@ class KernelRidgePath(RidgePathBase):
         weights: Float[ArrayLike, " n"] | None = None,
         center: bool = False,
         check: bool = True,
+        accuracy: float | None = None,
     ) -> "KernelRidgePath":
         """Decompose the kernel once, about 9 N³ flops; every penalty then costs O(N² C).
 
@@ -64,13 +70,17 @@ class KernelRidgePath(RidgePathBase):
             center: fit an unpenalised intercept along.
             check: refuse bad input (below). Off, negative eigenvalues are set to zero and nothing
                 is said. Under jit, vmap and grad only shapes can be checked.
+            accuracy: relative accuracy of the entries of K, where its dtype promises more (computed
+                in bfloat16 or TF32, or cast to float64 afterwards); None to believe the dtype, or
+                what a kernel of `ntk.empirical_ntk` carries.
 
         Returns:
             A `KernelRidgePath`.
 
         Raises:
             InputError: a kernel that is not square, symmetric, finite and positive semi-definite
-                beyond rounding, or targets and weights that do not match it.
+                beyond rounding, targets and weights that do not match it, or weights so unequal
+                that float64 loses the light samples.
 
         Source:
             Wei, Hu & Steinhardt 2022 (arXiv 2203.06176), whose λ is alpha here.
@@ -89,12 +99,23 @@ class KernelRidgePath(RidgePathBase):
             >>> round(path.select("gcv", alphas).alpha / path.scale, 6)
             0.0001
         """
+        refuse_sparse(K=K)
         checks.symmetric("K", K, values=checks.flag("check", check))
         n = np.shape(K)[0]
         require_targets(Y, n, of="K", values=check)
         require_problem(n, weights, center, check)
+        epsilon = entry_accuracy(K, accuracy)
         with jax.enable_x64(True):
-            return _build(cls, K, Y, weights, center, check)
+            found = _traced_too(lambda: _decomposed(K, weights, center, check, epsilon), K, weights)
+            fields = _traced_too(
+                lambda: _fields(K, Y, weights, found, center, epsilon <= DOUBLE), K, Y, weights
+            )
+        return cls(
+            **fields,
+            rounding=found[2] if check else 0.0,
+            clipped=epsilon <= DOUBLE,
+            centered=center,
+        )
 
     def predict(
         self, K_test: Float[ArrayLike, "m n"], alphas: Float[ArrayLike, " l"]
@@ -111,22 +132,24 @@ class KernelRidgePath(RidgePathBase):
         Raises:
             InputError: a kernel of another shape or that is not finite, or bad penalties.
         """
+        refuse_sparse(K_test=K_test)
         checks.finite("K_test", K_test, ndim=2)
         if np.shape(K_test)[1] != self.n:
             raise InputError(
                 f"K_test has shape {np.shape(K_test)}; (M, {self.n}), test by train, is needed"
             )
+        self._require_carried("K_test", alphas, resolution(self.n, entry_accuracy(K_test)))
         return self._predict(K_test, alphas)
 
     @float64_inside
     def _predict(self, K_test: Any, alphas: Any) -> Any:
-        dual = self._dual(self._penalties(alphas))
+        dual = self._fit(self._penalties(alphas))
         return (
             jnp.einsum("mn,lnc->lmc", as_float64(K_test), dual) + self._intercept(dual)[:, None, :]
         )
 
     def _fit(self, alphas: Array) -> Array:
-        return self._dual(alphas)
+        return self._dual(alphas, fitted=True)
 
 
 @partial(jax.jit, static_argnames="center")
@@ -196,23 +219,40 @@ def _assemble(
     }
 
 
-def _build(cls: Any, K: Any, Y: Any, weights: Any, center: bool, check: bool) -> "KernelRidgePath":
-    epsilon = input_epsilon(K)
+def _traced_too(compute: Callable[[], Any], *arrays: Any) -> Any:
+    return in_float64(compute) if is_traced(arrays) else compute()
+
+
+def _decomposed(
+    K: Any, weights: Any, center: bool, check: bool, epsilon: float
+) -> tuple[Array, Array, float]:
+    """Eigenvalues, eigenvectors, and the share of the largest eigenvalue that is rounding."""
     n = np.shape(K)[0]
-    double = epsilon <= np.finfo(np.float64).eps
-    rounding_of_input = checks.kernel_rounding(K)
-    K, Y, weights = as_float64(K), as_float64(Y), None if weights is None else as_float64(weights)
-    matrix, *problem = _prepare(K, Y, weights, center)
-    values, vectors = _eigh(matrix)
+    double = epsilon <= DOUBLE
+    rounding_of_input = max(checks.kernel_rounding(K), 0.0 if double else max(n, 10) * epsilon)
+    K, weights = as_float64(K), None if weights is None else as_float64(weights)
+    values, vectors = _eigh(_prepare(K, jnp.zeros(n), weights, center)[0])
+    rounding = resolution(n, epsilon)
+    if is_traced(values):
+        return values, vectors, rounding
     if check:
         checks.positive_semidefinite("K", values, rounding_of_input)
-    # A float32 kernel's eigenvalues are trusted down to 1e-7 of the largest, about its machine
-    # epsilon.
-    rounding = max(n, 10) * epsilon if double else max(1e-7, epsilon if epsilon > 1e-6 else 0.0)
-    if not is_traced(values):
-        lowest, highest = np.asarray(values)[[0, -1]]
-        # A negative eigenvalue shows how large the rounding in K really is.
-        rounding = max(rounding, float(-2 * lowest / highest) if highest > 0 else 0.0)
+    lowest, highest = np.asarray(values)[[0, -1]]
+    # A negative eigenvalue shows how large the rounding in K really is.
+    rounding = max(rounding, float(-2 * lowest / highest) if highest > 0 else 0.0)
+    if check and double and weights is not None:
+        lost = int((np.asarray(values) <= max(rounding * highest, 0.0)).sum())
+        bare = lambda: np.asarray(_eigh(_prepare(K, jnp.zeros(n), None, center)[0])[0])  # noqa: E731
+        require_weights(weights, lost, bare, rounding)
+    return values, vectors, rounding
+
+
+def _fields(
+    K: Any, Y: Any, weights: Any, found: tuple[Array, Array, float], center: bool, double: bool
+) -> dict[str, Any]:
+    """Array fields of the path."""
+    K, weights = as_float64(K), None if weights is None else as_float64(weights)
+    problem = _prepare(K, as_float64(Y), weights, center)[1:]
+    values, vectors, rounding = found
     noise = jnp.maximum(rounding * values[-1], 0.0) if double else jnp.zeros(())
-    fields = _assemble(K, values, vectors, *problem, noise, center=center)
-    return cls(**fields, rounding=rounding if check else 0.0, clipped=double, centered=center)
+    return _assemble(K, values, vectors, *problem, noise, center=center)

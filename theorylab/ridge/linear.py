@@ -14,12 +14,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import checks, linalg
+from theorylab.accuracy import DOUBLE, entry_accuracy
+from theorylab.double import float64_inside, in_float64
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, input_epsilon
+from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
-from theorylab.ridge.checks import require_problem, require_targets
+from theorylab.ridge.checks import require_problem, require_targets, require_weights
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase, reflect, unit_root
+from theorylab.sparse import refuse_sparse
 
 
 @register()
@@ -44,6 +47,7 @@ class RidgePath(RidgePathBase):
         weights: Float[ArrayLike, " n"] | None = None,
         center: bool = False,
         check: bool = True,
+        accuracy: float | None = None,
     ) -> "RidgePath":
         """Decompose the features once by their thin SVD.
 
@@ -60,12 +64,15 @@ class RidgePath(RidgePathBase):
                 normalised).
             center: fit an unpenalised intercept along (the columns of X are then centred within).
             check: refuse non-finite input. Under jit, vmap and grad only shapes can be checked.
+            accuracy: relative accuracy of the entries of X, where its dtype promises more (computed
+                in bfloat16 or TF32, or cast to float64 afterwards); None to believe the dtype.
 
         Returns:
             A `RidgePath`.
 
         Raises:
-            InputError: empty, non-finite or mismatched arrays.
+            InputError: empty, non-finite, sparse or mismatched arrays, or weights so unequal that
+                float64 loses the light samples.
 
         Source:
             Craven & Wahba 1978 (GCV); scikit-learn's `Ridge(alpha=N * alpha)` has the same
@@ -78,12 +85,15 @@ class RidgePath(RidgePathBase):
             >>> np.round(path.coef([0.0, 1.0])[:, :, 0], 4).tolist()
             [[1.0, 2.0], [0.625, 0.875]]
         """
+        refuse_sparse(X=X)
         (checks.finite if checks.flag("check", check) else checks.real)("X", X, ndim=2)
         n = np.shape(X)[0]
         require_targets(Y, n, of="X", values=check)
         require_problem(n, weights, center, check)
+        epsilon = entry_accuracy(X, accuracy)
+        build = lambda: _build(cls, X, Y, weights, center, check, epsilon)  # noqa: E731
         with jax.enable_x64(True):
-            return _build(cls, X, Y, weights, center, check)
+            return in_float64(build) if is_traced(X, Y, weights) else build()
 
     @float64_inside
     def coef(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l p c"]:
@@ -112,12 +122,15 @@ class RidgePath(RidgePathBase):
         Raises:
             InputError: features of another width or that are not finite, or bad penalties.
         """
+        refuse_sparse(X_test=X_test)
         checks.finite("X_test", X_test, ndim=2)
         features = self.right.shape[1]
         if np.shape(X_test)[1] != features:
             raise InputError(
                 f"X_test has shape {np.shape(X_test)}; (M, {features}), as in the fit, is needed"
             )
+        rounding = (4 * entry_accuracy(X_test)) ** 2
+        self._require_carried("X_test", alphas, rounding)
         return self._predict(X_test, alphas)
 
     @float64_inside
@@ -178,11 +191,17 @@ def _decompose(X: Array, Y: Array, weights: Array | None, center: bool) -> dict[
     }
 
 
-def _build(cls: Any, X: Any, Y: Any, weights: Any, center: bool, check: bool) -> RidgePath:
+def _build(
+    cls: Any, X: Any, Y: Any, weights: Any, center: bool, check: bool, epsilon: float
+) -> RidgePath:
     weights = None if weights is None else as_float64(weights)
-    fields = _decompose(as_float64(X), as_float64(Y), weights, center)
+    X, Y = as_float64(X), as_float64(Y)
+    fields = _decompose(X, Y, weights, center)
+    if check and weights is not None and not is_traced(fields):
+        lost = int((np.asarray(fields["modes"].values) == 0).sum())
+        bare = lambda: np.asarray(_decompose(X, Y, None, center)["modes"].values)  # noqa: E731
+        require_weights(weights, lost, bare, 0.0)
     # The SVD resolves singular values, not their squares.
-    epsilon = input_epsilon(X)
-    clipped = epsilon <= np.finfo(np.float64).eps
+    clipped = epsilon <= DOUBLE
     rounding = ((max(np.shape(X)) if clipped else 4) * epsilon) ** 2
     return cls(**fields, rounding=rounding if check else 0.0, clipped=clipped, centered=center)

@@ -8,11 +8,12 @@ alpha) / (v + alpha), which have no 0/0 at alpha = 0: if some v = 0 the limit al
 weight on these modes, and w becomes their indicator.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from theorylab import linalg
 from theorylab.pytrees import register
@@ -21,6 +22,7 @@ from theorylab.pytrees import register
 # eigenvectors are known to about 1e-15 / gap, so a projector's diagonal is known to much better
 # than this.
 ALONE = 1e-10
+_CAREFUL = 32  # samples whose share of the residual projector is computed to all digits
 
 
 @register("rest_dim")
@@ -150,32 +152,79 @@ def norm2(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
     return slope.T @ modes.coords**2 / modes.n
 
 
-@jax.jit
-def dual(modes: Modes, alphas: Array) -> Float[Array, "l n c"]:
-    """Dual weights in the weighted coordinates."""
+@partial(jax.jit, static_argnames="fitted")
+def dual(modes: Modes, alphas: Array, *, fitted: bool = False) -> Float[Array, "l n c"]:
+    """Dual weights in the weighted coordinates.
+
+    fitted: without the zero modes, which carry the residual / (N alpha) and nothing of the fit.
+    """
     shifted = _shifted(modes, alphas)
-    return jnp.moveaxis(_apply(modes, _ratio(jnp.ones(()), shifted, 0.0) / modes.n), 1, 0)
+    gain = _ratio(jnp.ones(()), shifted, 0.0)
+    if fitted:
+        values = _with_rest(modes, modes.values, jnp.zeros(()))
+        gain = jnp.where(values[:, None] > 0, gain, 0.0)
+    return jnp.moveaxis(_apply(modes, gain / modes.n), 1, 0)
 
 
-@jax.jit
-def loo(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
-    """Mean squared leave-one-out residual, exact for every alpha >= 0.
+def _rest_diagonal(modes: Modes) -> Float[Array, " n"]:
+    """Diagonal of the projector on the rest, without cancellation where it is smallest."""
+    rest = jnp.maximum(1 - modes.intercept**2 - (modes.vectors**2).sum(1), 0.0)
+    least = jax.lax.top_k(-rest, min(modes.n, _CAREFUL))[1]
+    rows = jnp.zeros((len(least), modes.n)).at[jnp.arange(len(least)), least].set(1.0)
+    for _ in range(2):
+        rows = rows - rows @ modes.intercept[:, None] * modes.intercept
+        rows = rows - (rows @ modes.vectors) @ modes.vectors.T
+    return rest.at[least].set((rows**2).sum(1))
+
+
+def _cleaned(modes: Modes) -> tuple[Modes, Float[Array, " n"], Bool[Array, " n"]]:
+    """The modes without rounding where it would decide, at small penalties.
+
+    A sample that is alone in its direction has no share in the zero modes. What rounding leaves it
+    there has weight 1, and what counts has weights alpha / (v + alpha). Second: the diagonal of the
+    projector on the rest. Third: which samples these are.
+    """
+    zero = modes.values <= 0
+    rest = _rest_diagonal(modes) if modes.rest_dim else jnp.zeros(modes.n)
+    share = modes.vectors**2 @ zero.astype(rest.dtype) + rest
+    # how well eigenvectors across the gap, and the rest, are known
+    epsilon = jnp.finfo(rest.dtype).eps
+    gap = jnp.where(zero, jnp.inf, modes.values).min() / modes.values.max()
+    limit = jnp.minimum(ALONE, (50 * modes.n**0.5 * epsilon / gap) ** 2 + 4 * modes.n * epsilon**2)
+    alone = (share <= limit) & (zero.any() | modes.rest_dim > 0)
+    vectors = jnp.where(alone[:, None] & zero, 0.0, modes.vectors)
+    outside = jnp.where(alone[:, None], 0.0, modes.rest)
+    return replace(modes, vectors=vectors, rest=outside), jnp.where(alone, 0.0, rest), alone
+
+
+def _held_out(modes: Modes, alphas: Array) -> tuple[Array, Array, Array]:
+    """Residuals (N, L, C) and diagonal (N, L, 1) of I - S, rescaled, and their ratio.
 
     At alpha = 0 with zero modes, a sample alone in its direction has residual 0 and leverage 1:
     there the next order of the resolvent, the pseudo-inverse, decides.
     """
+    clean, rest, alone = _cleaned(modes)
+    weights = _weights(modes, alphas)
     positive = jnp.where(modes.values > 0, modes.values, jnp.inf)
-    pseudo = _with_rest(
-        modes, jnp.where(modes.values > 0, positive.min() / positive, 0.0), jnp.zeros(())
-    )[:, None]
-    next_residual, next_diagonal = _apply(modes, pseudo)[:, 0], _diagonal(modes, pseudo)
-    second = _ratio(next_residual, next_diagonal, 0.0)
+    # so far below the other eigenvalues that alpha / (v + alpha) would underflow
+    limit = _shifted(modes, alphas).min(0) <= 1e-200 * positive.min()
+    of_modes, of_rest = _split(modes, weights)
+    diagonal = (clean.vectors**2 @ of_modes + rest[:, None] * of_rest)[:, :, None]
+    residual = _apply(clean, weights)
+    pseudo = jnp.where(modes.values > 0, positive.min() / positive, 0.0)
+    second = _ratio(
+        clean.vectors @ (pseudo[:, None] * modes.coords), (clean.vectors**2 @ pseudo)[:, None], 0.0
+    )
+    chosen = (alone[:, None] & limit)[:, :, None]
+    return residual, diagonal, jnp.where(chosen, second[:, None], _ratio(residual, diagonal, 0.0))
+
+
+@jax.jit
+def loo(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
+    """Mean squared leave-one-out residual, exact for every alpha >= 0."""
 
     def mean_square(alphas: Array) -> Array:
-        weights = _weights(modes, alphas)
-        residual, diagonal = _apply(modes, weights), _diagonal(modes, weights)[:, :, None]
-        alone = (_shifted(modes, alphas).min(0) == 0)[:, None] & (diagonal <= ALONE)
-        return (jnp.where(alone, second[:, None], _ratio(residual, diagonal, 0.0)) ** 2).mean(0)
+        return (_held_out(modes, alphas)[2] ** 2).mean(0)
 
     # The (N, batch, C) residuals of a batch stay below 2^25 numbers (256 MiB).
     batch = max(1, 2**25 // modes.coords.shape[1] // modes.n)
@@ -190,11 +239,37 @@ def loo_and_dual(modes: Modes, alphas: Array) -> tuple[Float[Array, "l c"], Floa
 
     Dual weights are rescaled residuals, so they share the large GEMM.
     """
-    shifted = _shifted(modes, alphas)
-    weights, floor = _weights(modes, alphas), shifted.min(0)
-    residual, diagonal = _apply(modes, weights), _diagonal(modes, weights)[:, :, None]
-    exact = (_ratio(residual, diagonal, 0.0) ** 2).mean(0)
-    return exact, jnp.moveaxis(residual / (modes.n * floor)[:, None], 1, 0)
+    floor = _shifted(modes, alphas).min(0)
+    residual, _, held_out = _held_out(modes, alphas)
+    return (held_out**2).mean(0), jnp.moveaxis(residual / (modes.n * floor)[:, None], 1, 0)
+
+
+def _fold_system(
+    modes: Modes, weights: Array, row: Int[Array, " f"], keep: Bool[Array, " f"]
+) -> Float[Array, "f f"]:
+    """Rescaled (I - S)_FF of a fold F; the identity where its indices are padding."""
+    of_modes, of_rest = _split(modes, weights)
+    vectors, intercept = modes.vectors[row], modes.intercept[row]
+    block = (vectors * (of_modes - of_rest)[:, 0]) @ vectors.T
+    block += of_rest[0] * (jnp.eye(len(row)) - jnp.outer(intercept, intercept))
+    return jnp.where(keep[:, None] & keep[None, :], block, jnp.eye(len(row)))
+
+
+def _folds(modes: Modes, members: Int[Array, "k f"]) -> tuple[Array, Array]:
+    """Rows of each fold, and which of them are no padding."""
+    inside = members < modes.n
+    return jnp.where(inside, members, 0), inside
+
+
+@jax.jit
+def fold_condition(modes: Modes, alpha: Array, members: Int[Array, "k f"]) -> Float[Array, ""]:
+    """Smallest eigenvalue of the rescaled (I - S)_FF (at most 1), of the worst fold."""
+    weights = _weights(modes, alpha[None])
+
+    def smallest(fold: tuple[Array, Array]) -> Array:
+        return linalg.eigvalsh(_fold_system(modes, weights, *fold))[0]
+
+    return jax.lax.map(smallest, _folds(modes, members)).min()
 
 
 @jax.jit
@@ -203,23 +278,17 @@ def kfold(modes: Modes, alphas: Array, members: Int[Array, "k f"]) -> Float[Arra
 
     members holds the indices of each fold, padded with N.
     """
-    inside = members < modes.n
-    rows = jnp.where(inside, members, 0)
+    folds = _folds(modes, members)
 
     def one_penalty(alpha: Array) -> Array:
         weights = _weights(modes, alpha[None])
-        of_modes, of_rest = _split(modes, weights)
         residual = _apply(modes, weights)[:, 0]
 
         def one_fold(row: Array, keep: Array) -> Array:
-            vectors, intercept = modes.vectors[row], modes.intercept[row]
-            block = (vectors * (of_modes - of_rest)[:, 0]) @ vectors.T
-            block += of_rest[0] * (jnp.eye(len(row)) - jnp.outer(intercept, intercept))
-            both = keep[:, None] & keep[None, :]
-            block = jnp.where(both, block, jnp.eye(len(row)))
+            block = _fold_system(modes, weights, row, keep)
             held_out = linalg.solve(block, jnp.where(keep[:, None], residual[row], 0.0))
             return (held_out**2).sum(0)
 
-        return jax.lax.map(lambda fold: one_fold(*fold), (rows, inside)).sum(0) / modes.n
+        return jax.lax.map(lambda fold: one_fold(*fold), folds).sum(0) / modes.n
 
     return jax.lax.map(one_penalty, alphas)

@@ -15,8 +15,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from theorylab import checks
+from theorylab.accuracy import DOUBLE
+from theorylab.double import float64_inside
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge import modes as algebra
 from theorylab.ridge.checks import require_penalties
@@ -215,7 +217,20 @@ class RidgePathBase:
         for fold in range(k):
             rows = np.flatnonzero(labels == fold)
             members[fold, : len(rows)] = rows
+        if not is_traced(alphas, self.modes):
+            self._require_folds(float(np.min(alphas)), members)
         return self._evaluate(algebra.kfold, alphas, members).sum(-1)
+
+    def _require_folds(self, alpha: float, members: Any) -> None:
+        """Refuse a penalty at which the systems of the folds are singular up to rounding."""
+        with jax.enable_x64(True):
+            share = float(algebra.fold_condition(self.modes, jnp.asarray(alpha), members))
+        limit = 1e2 * self.n * float(np.finfo(np.float64).eps)
+        if share < limit:
+            raise InputError(
+                f"alphas holds {alpha:.3g}; some fold then decides a system of condition "
+                f"{1 / max(share, 1e-300):.1g}, beyond float64: use larger penalties, or loo"
+            )
 
     def kappa(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, " l"]:
         """Estimated effective regularisation κ̂ = 1 / s(alpha), shape (L,).
@@ -245,7 +260,11 @@ class RidgePathBase:
 
     @float64_inside
     def dual(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l n c"]:
-        """Dual weights a with f(x) = Σ_i a_i k(x_i, x), shape (L, N, C)."""
+        """Dual weights a with f(x) = Σ_i a_i k(x_i, x), shape (L, N, C).
+
+        With a rank-deficient kernel they hold the residual / (N alpha), which k annuls: for small
+        penalties leave that sum to `predict`, which keeps only what is fitted.
+        """
         return self._dual(self._penalties(alphas))
 
     @float64_inside
@@ -345,6 +364,20 @@ class RidgePathBase:
             self._require_resolved(float(np.min(alphas)))
         return jnp.atleast_1d(as_float64(alphas))
 
+    def _require_carried(self, name: str, alphas: Any, rounding: float) -> None:
+        """Refuse test data too coarse for what this penalty amplifies."""
+        if is_traced(alphas, self.modes) or rounding <= max(self.rounding, 1e3 * DOUBLE * self.n):
+            return
+        values = self.eigenvalues
+        floor = float(values[values > 0][-1]) if (values > 0).any() else np.inf
+        alpha, noise = float(np.min(alphas)), rounding * float(values[0])
+        if self.rounding > 0 and alpha < noise and floor + alpha < noise:
+            raise InputError(
+                f"alpha = {alpha:.3g} amplifies what {name} is rounded to: smallest eigenvalue "
+                f"{floor:.3g}, largest {float(values[0]):.3g} (of K/N); compute {name} in the "
+                f"precision of the fit, or use alpha >= {noise:.2g}"
+            )
+
     def _require_resolved(self, alpha: float) -> None:
         """Refuse a penalty too small to hide eigenvalues that are only rounding of the input."""
         values = self.eigenvalues
@@ -365,8 +398,8 @@ class RidgePathBase:
                 f"{noise:.2g}{'' if self.clipped else ' or compute it in float64'}"
             )
 
-    def _dual(self, alphas: Array) -> Array:
-        return algebra.dual(self.modes, alphas) * self.root_weights[:, None]
+    def _dual(self, alphas: Array, *, fitted: bool = False) -> Array:
+        return algebra.dual(self.modes, alphas, fitted=fitted) * self.root_weights[:, None]
 
     def _fit(self, alphas: Array) -> Array:
         """The representation of f that `pull` acts on: (L, N or P, C)."""

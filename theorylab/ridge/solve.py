@@ -20,10 +20,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import checks, linalg
+from theorylab.accuracy import entry_accuracy, resolution
+from theorylab.double import float64_inside
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge.checks import require_targets
+from theorylab.sparse import refuse_sparse
 
 
 @register()
@@ -57,6 +60,7 @@ def solve_ridge(
     *,
     block: int = 2048,
     mesh: Mesh | None = None,
+    accuracy: float | None = None,
 ) -> RidgeSolution:
     """Kernel ridge regression at one penalty, with exact GCV and leave-one-out.
 
@@ -71,12 +75,16 @@ def solve_ridge(
             be positive definite in float64.
         block: columns factored at a time. Only lower panels are kept: N²/2 numbers beside K.
         mesh: spread the rows of K over the first axis of this device mesh.
+        accuracy: relative accuracy of the entries of K, where its dtype promises more (computed in
+            bfloat16 or TF32, or cast to float64 afterwards); None to believe the dtype, or what a
+            kernel of `ntk.empirical_ntk` carries.
 
     Returns:
         A `RidgeSolution`.
 
     Raises:
-        InputError: bad shapes or values; a system that is not positive definite.
+        InputError: bad shapes or values; a system that is not positive definite, or singular up to
+            what K is accurate to.
 
     Examples:
         >>> import numpy as np
@@ -87,6 +95,7 @@ def solve_ridge(
         >>> np.allclose(fit.dual[:, 0], direct)
         True
     """
+    refuse_sparse(K=K)
     checks.symmetric("K", K)
     require_targets(Y, np.shape(K)[0], of="K")
     if np.ndim(checks.real("alpha", alpha)):
@@ -97,14 +106,29 @@ def solve_ridge(
     checks.count("block", block)
     if mesh is not None:
         checks.instance("mesh", mesh, Mesh, "a jax.sharding.Mesh, or None,")
-    solution = _solve(K, Y, alpha, block, mesh)
+    epsilon = entry_accuracy(K, accuracy)
+    solution, extremes = _solve(K, Y, alpha, block, mesh)
     if not is_traced(solution) and not np.isfinite(solution.gcv):
         raise InputError(
             "K + N alpha I is not positive definite in float64 at alpha = "
             f"{float(np.asarray(alpha)):.3g}; use a larger alpha, or KernelRidgePath, which knows "
             "the limit of a rank-deficient kernel"
         )
+    if not is_traced(alpha, extremes):
+        n = np.shape(K)[0]
+        _require_resolved(float(np.asarray(alpha)), *np.asarray(extremes), resolution(n, epsilon))
     return solution
+
+
+def _require_resolved(alpha: float, lowest: float, highest: float, rounding: float) -> None:
+    """The rule of `KernelRidgePath`, from the extreme eigenvalues of K/N + alpha."""
+    noise = rounding * (highest - alpha)
+    if alpha < noise and lowest < noise:
+        raise InputError(
+            f"alpha = {alpha:.3g} leaves a system that the input's precision cannot carry: its "
+            f"smallest eigenvalue is {lowest:.3g}, the largest {highest:.3g} (of K/N + alpha), "
+            f"resolved only down to {noise:.2g}; use alpha >= {noise:.2g} or KernelRidgePath"
+        )
 
 
 def gcv_score(
@@ -173,7 +197,7 @@ def _score_backward(name: str, inputs: Any, cotangent: Any) -> Any:
     with jax.enable_x64(True):
         exact = [as_float64(x) for x in inputs]
         gradients = jax.grad(
-            lambda K, Y, alpha: getattr(_solve(K, Y, alpha, 2048, None), name), argnums=(0, 1, 2)
+            lambda K, Y, alpha: getattr(_solve(K, Y, alpha, 2048, None)[0], name), argnums=(0, 1, 2)
         )(*exact)
         return tuple(
             (cotangent * g).astype(jnp.asarray(x).dtype)
@@ -185,7 +209,10 @@ _score.defvjp(_score_forward, _score_backward)
 
 
 @float64_inside
-def _solve(K: Any, Y: Any, alpha: Any, block: int, mesh: Mesh | None) -> RidgeSolution:
+def _solve(
+    K: Any, Y: Any, alpha: Any, block: int, mesh: Mesh | None
+) -> tuple[RidgeSolution, Float[Array, "2"]]:
+    """The solution, and the extreme eigenvalues of K/N + alpha (about, from within)."""
     K, Y, alpha = as_float64(K), as_float64(Y), as_float64(alpha)
     Y = Y[:, None] if Y.ndim == 1 else Y
     n = K.shape[0]
@@ -198,7 +225,8 @@ def _solve(K: Any, Y: Any, alpha: Any, block: int, mesh: Mesh | None) -> RidgeSo
             system, NamedSharding(mesh, PartitionSpec(mesh.axis_names[0], None))
         )
         Y = jax.device_put(jnp.pad(Y, ((0, pad), (0, 0))), NamedSharding(mesh, PartitionSpec()))
-    dual, diagonal = _solve_and_invert_diagonal(system, Y, block)
+    start = jnp.where(jnp.arange(len(system)) < n, jnp.cos(jnp.arange(len(system)) ** 2.0), 0.0)
+    dual, diagonal, extremes = _solve_and_invert_diagonal(system, Y, start, block)
     Y, dual, diagonal = Y[:n], dual[:n], diagonal[:n]
     residual, trace = n * alpha * dual, diagonal.sum()
     return RidgeSolution(
@@ -209,12 +237,14 @@ def _solve(K: Any, Y: Any, alpha: Any, block: int, mesh: Mesh | None) -> RidgeSo
         kappa=1 / trace,
         dof=n - n * alpha * trace,
         leverage=1 - n * alpha * diagonal,
-    )
+    ), extremes / n
 
 
 @partial(jax.jit, static_argnames="block")
-def _solve_and_invert_diagonal(A: Array, B: Array, block: int) -> tuple[Array, Array]:
-    """A^{-1} B and the diagonal of A^{-1} for a positive definite A."""
+def _solve_and_invert_diagonal(
+    A: Array, B: Array, seed: Array, block: int
+) -> tuple[Array, Array, Array]:
+    """A^{-1} B, the diagonal of A^{-1} and extreme eigenvalues for a positive definite A."""
     starts = range(0, A.shape[0], block)
     panels = _factor(A, block)
     solution = _backward(panels, _forward(panels, B), block)
@@ -225,7 +255,21 @@ def _solve_and_invert_diagonal(A: Array, B: Array, block: int) -> tuple[Array, A
         width = min(block, A.shape[0] - start)
         unit = jnp.eye(A.shape[0] - start, width)
         diagonal.append((_forward(panels[i:], unit) ** 2).sum(0))
-    return solution, jnp.concatenate(diagonal)
+    fixed, factor = jax.lax.stop_gradient((A, panels))
+    inverse = lambda v: _backward(factor, _forward(factor, v[:, None]), block)[:, 0]  # noqa: E731
+    extremes = 1 / _largest(inverse, seed), _largest(lambda v: fixed @ v, seed)
+    return solution, jnp.concatenate(diagonal), jnp.stack(extremes)
+
+
+def _largest(product: Any, start: Array) -> Array:
+    """The largest eigenvalue, to some per cent, by power iteration."""
+
+    def step(_: Any, v: Array) -> Array:
+        v = product(v)
+        return v / jnp.linalg.norm(v)
+
+    v = jax.lax.fori_loop(0, 12, step, start / jnp.linalg.norm(start))
+    return v @ product(v)
 
 
 def _factor(A: Array, block: int) -> list[Array]:

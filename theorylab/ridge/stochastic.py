@@ -17,12 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
-from matfree import decomp
 
-from theorylab import checks, linalg
+from theorylab import checks, krylov
+from theorylab.accuracy import DOUBLE, entry_accuracy, resolution
+from theorylab.double import float64_inside
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, is_traced
 from theorylab.ridge.checks import require_penalties, require_targets
+from theorylab.sparse import refuse_sparse
 
 Matvec = Callable[[Float[Array, " n"]], Float[Array, " n"]]
 
@@ -57,6 +59,7 @@ def gcv_slq(
     *,
     num_probes: int = 16,
     depth: int = 100,
+    accuracy: float | None = None,
 ) -> GCVEstimate:
     """GCV without an eigendecomposition, with its error bar.
 
@@ -76,12 +79,16 @@ def gcv_slq(
         num_probes: at least 2, for an error bar; the relative error falls as num_probes^{-1/2}.
         depth: Lanczos steps per vector (at most N are taken); grows like sqrt(λ_1 / alpha) for a
             hard spectrum.
+        accuracy: relative accuracy of K or of its products, where its dtype promises more (computed
+            in float32, bfloat16 or TF32); None to believe the dtype, or what a kernel of
+            `ntk.empirical_ntk` carries, and products as if they were in float64.
 
     Returns:
         A `GCVEstimate`.
 
     Raises:
-        InputError: bad shapes or values; alphas holding 0.
+        InputError: bad shapes or values; alphas holding 0, or so small that rounding of the
+            smallest eigenvalues would decide.
 
     Source:
         Ubaru, Chen & Saad 2017.
@@ -101,21 +108,40 @@ def gcv_slq(
         n = np.shape(checks.finite("Y", Y, ndim=(1, 2)))[0]
         checks.vector_map("K", K, n, "one entry for each row of Y")
         rounding = n * float(np.finfo(np.float32).eps)  # its own precision is not known
+        epsilon = max(DOUBLE, accuracy or 0.0)
     else:
+        refuse_sparse(K=K)
         n = np.shape(checks.symmetric("K", K))[0]
         require_targets(Y, n, of="K")
-        rounding = checks.kernel_rounding(K)
+        rounding, epsilon = checks.kernel_rounding(K), entry_accuracy(K, accuracy)
+    if epsilon > DOUBLE:
+        rounding = max(rounding, n * epsilon)
     require_penalties(alphas)
     if not is_traced(alphas) and float(np.min(np.asarray(alphas))) == 0:
         raise InputError(
             "alphas holds 0; Lanczos does not reach the smallest eigenvalues: give alphas > 0"
         )
+    if accuracy is not None:
+        checks.number("accuracy", accuracy, 0.0, 1.0, open_high=True)
     checks.key("key", key)
     checks.count("num_probes", num_probes, 2)
     checks.count("depth", depth)
     *estimate, extremes = _estimate(K, Y, alphas, key, num_probes, min(depth, n))
     checks.positive_semidefinite("K", extremes, rounding)
+    if not is_traced(extremes, alphas):
+        lowest, highest = np.asarray(extremes) / n
+        _require_resolved(float(np.min(alphas)), lowest, highest, resolution(n, epsilon))
     return GCVEstimate(*estimate)
+
+
+def _require_resolved(alpha: float, lowest: float, highest: float, rounding: float) -> None:
+    """Refuse a penalty below what rounding makes of the smallest eigenvalues, where these count."""
+    noise = rounding * highest
+    if alpha < noise and lowest + alpha < noise:
+        raise InputError(
+            f"alphas holds {alpha:.3g}; Lanczos finds eigenvalues of K/N only down to {noise:.2g} "
+            f"(rounding, the largest is {highest:.3g}): use larger penalties, or KernelRidgePath"
+        )
 
 
 @float64_inside
@@ -127,31 +153,34 @@ def _estimate(
     n = Y.shape[0]
     matvec, arguments = (K, ()) if callable(K) else (_product, (as_float64(K),))
     probes = jax.random.rademacher(key, (num_probes, n), jnp.float64)
-    diagonals, offdiagonals = _lanczos(matvec, depth, jnp.concatenate([probes, Y.T]), *arguments)
+    targets = jnp.where((Y != 0).any(0), Y, 1.0).T  # of zeros: any start, the numerator is 0
+    starts = jnp.concatenate([probes, targets])
+    diagonals, offdiagonals, kept = _lanczos(matvec, depth, starts, *arguments)
 
-    def quadratures(steps: int) -> tuple[Array, Array, Array]:
+    def quadratures(steps: int) -> tuple[Array, ...]:
         nodes, weights, extremes = _gauss(
-            diagonals[:, :steps] / n, offdiagonals[:, : steps - 1] / n
+            diagonals[:, :steps] / n, offdiagonals[:, : steps - 1] / n, jnp.minimum(kept, steps)
         )
-        shifted = nodes[:, :, None] + alphas
+        # in units of the smallest of them, which cancel in GCV: no square of a penalty underflows
+        shifted = (nodes[:, :, None] + alphas) / (nodes.min() + alphas)
         traces = (weights[:num_probes, :, None] / shifted[:num_probes]).sum(1)
         squares = (Y**2).sum(0)[:, None] * (
             weights[num_probes:, :, None] / shifted[num_probes:] ** 2
         ).sum(1)
-        return traces, squares.sum(0) / n, extremes
+        return traces, squares.sum(0) / n, nodes.min() + alphas, extremes
 
-    traces, numerator, extremes = quadratures(depth)
+    traces, numerator, unit, extremes = quadratures(depth)
     mean, error = traces.mean(0), traces.std(0, ddof=1) / np.sqrt(num_probes)
     gcv = numerator / mean**2
-    fewer_traces, fewer_numerator, _ = quadratures(max(1, depth * 4 // 5))
+    fewer_traces, fewer_numerator, *_ = quadratures(max(1, depth * 4 // 5))
     truncation = jnp.abs(gcv - fewer_numerator / fewer_traces.mean(0) ** 2)
     return (
         gcv,
         2 * gcv * error / mean,
         truncation,
-        1 / mean,
-        error / mean**2,
-        n * (1 - alphas * mean),
+        unit / mean,
+        unit * error / mean**2,
+        n * (1 - alphas / unit * mean),
         n * extremes,
     )
 
@@ -161,22 +190,15 @@ def _product(vector: Array, K: Array) -> Array:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple[Array, Array]:
+def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple[Array, ...]:
     """Tridiagonal matrices (V, depth) and (V, depth - 1) of V starting vectors.
 
-    They are reorthogonalised twice in each step.
+    And how many entries (V,) of their diagonals are in use.
     """
-    algorithm = decomp.hessenberg(depth, reortho="full", custom_vjp=False)
 
-    def one(start: Array) -> tuple[Array, Array]:
-        H = algorithm(matvec, start, *arguments).J_small
-        diagonal, offdiagonal = jnp.diagonal(H), jnp.diagonal(H, -1)
-        # A Krylov space that closes early ends with a vanishing step; what follows is noise and is
-        # cut off.
-        alive = jnp.nan_to_num(offdiagonal) > 1e-12 * jnp.abs(diagonal[0])
-        alive = jnp.cumprod(alive)
-        keep = jnp.concatenate([jnp.ones(1, alive.dtype), alive])
-        return jnp.where(keep, diagonal, 0.0), jnp.where(alive, offdiagonal, 0.0)
+    def one(start: Array) -> tuple[Array, ...]:
+        product = lambda v: as_float64(matvec(v, *arguments))  # noqa: E731
+        return krylov.tridiagonal(product, start, depth)
 
     # Krylov bases of a batch stay below 2^27 numbers (1 GiB).
     batch = max(1, min(starts.shape[0], 2**27 // (starts.shape[1] * depth)))
@@ -184,19 +206,11 @@ def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple
 
 
 @jax.jit
-def _gauss(diagonals: Array, offdiagonals: Array) -> tuple[Array, Array, Array]:
+def _gauss(diagonals: Array, offdiagonals: Array, kept: Array) -> tuple[Array, Array, Array]:
     """Nodes and weights (V, depth) of the Gauss quadratures.
-
-    Nodes are eigenvalues, weights are squared first components of eigenvectors.
 
     And the smallest and the largest eigenvalue of all, as they were found.
     """
-
-    def one(diagonal: Array, offdiagonal: Array) -> tuple[Array, Array, Array]:
-        T = jnp.diag(diagonal) + jnp.diag(offdiagonal, 1) + jnp.diag(offdiagonal, -1)
-        nodes, vectors = linalg.eigh(T)
-        # Ritz values of a positive semi-definite kernel are >= 0 up to rounding.
-        return jnp.maximum(nodes, 0.0), vectors[0] ** 2, nodes
-
-    nodes, weights, found = jax.vmap(one)(diagonals, offdiagonals)
-    return nodes, weights, jnp.stack([found.min(), found.max()])
+    found, weights = jax.vmap(krylov.gauss)(diagonals, offdiagonals, kept)
+    # Ritz values of a positive semi-definite kernel are >= 0 up to rounding.
+    return jnp.maximum(found, 0.0), weights, jnp.stack([found.min(), found.max()])

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab import checks
+from theorylab.double import float64_inside
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, float64_inside, is_traced
+from theorylab.precision import as_float64, is_traced
 
 R = TypeVar("R")
 

@@ -15,9 +15,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import checks
+from theorylab.double import in_float64
 from theorylab.errors import InputError
 from theorylab.ntk.infinite.state import State
 from theorylab.ntk.infinite.state import positions as count_positions
+from theorylab.precision import is_traced
 
 if TYPE_CHECKING:
     from theorylab.ntk.infinite.layer import Layer
@@ -67,6 +69,21 @@ def compute(
         ) from None
     if dtype not in (jnp.float32, jnp.float64):
         raise InputError(f"dtype={dtype}: kernels are computed in float64 (default) or float32")
+    if is_traced(net, x1, x2):  # derivatives and batches of it are made in its own precision
+        return in_float64(lambda: _computed(net, x1, x2, get, positions, dtype, memory_gb, mesh))
+    return _computed(net, x1, x2, get, positions, dtype, memory_gb, mesh)
+
+
+def _computed(
+    net: "Layer",
+    x1: ArrayLike,
+    x2: ArrayLike | None,
+    get: str,
+    positions: str,
+    dtype: Any,
+    memory_gb: float,
+    mesh: jax.sharding.Mesh | None,
+) -> Float[Array, "n1 n2 ..."] | Kernels:
     symmetric = x2 is None
     # float64 has to be on while tracing and computing; the caller's own setting is left as it is.
     with jax.enable_x64(dtype == jnp.float64 or jnp.result_type(float) == jnp.float64):
