@@ -143,14 +143,16 @@ def _transpose(cotangents: Sequence[Any], *args: Any, function: Flat, shapes: An
     given = [i for i, c in enumerate(cotangents) if not isinstance(c, ad.Zero)]
 
     def back(*values: Any) -> list[Any]:
-        fixed, seeds = values[: len(known)], values[len(known) :]
+        fixed = values[: len(known)]
 
         def of(*moved: Any) -> list[Any]:
             out = function(*_merged(linear, moved, fixed))
             return [out[i] for i in given]
 
         # float64 that the caller went on with in float32 comes back so
-        seeds = [c.astype(shapes[i].dtype) for c, i in zip(seeds, given, strict=True)]
+        seeds = [
+            c.astype(shapes[i].dtype) for c, i in zip(values[len(known) :], given, strict=True)
+        ]
         return list(jax.linear_transpose(of, *avals)(seeds))
 
     found = iter(_bind(back, *known, *(cotangents[i] for i in given)))

@@ -60,7 +60,7 @@ def linearize(f: Model, params: Any) -> Model:
 
     checks.function("f", f)
     require_arrays("params", params)
-    structure = jax.tree.structure(params)
+    structure: Any = jax.tree.structure(params)
     weights, fixed, join = split(jax.tree.map(jnp.asarray, params))
     looked_at: set[Any] = set()
 

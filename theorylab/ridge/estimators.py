@@ -184,7 +184,8 @@ class KernelRidgeGCV(_SelectedRidge):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         kernel = self._kernel_matrix(X, self.X_fit_)
-        found = self._at_selected(lambda alphas: self.path_.predict(kernel, alphas))
+        path: Any = self.path_
+        found = self._at_selected(lambda alphas: path.predict(kernel, alphas))
         return found[:, 0] if np.ndim(self.dual_coef_) == 1 else found
 
 

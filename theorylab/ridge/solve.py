@@ -115,8 +115,9 @@ def solve_ridge(
             "the limit of a rank-deficient kernel"
         )
     if not is_traced(alpha, extremes):
-        n = np.shape(K)[0]
-        _require_resolved(float(np.asarray(alpha)), *np.asarray(extremes), resolution(n, epsilon))
+        lowest, highest = (float(value) for value in np.asarray(extremes))
+        rounding = resolution(np.shape(K)[0], epsilon)
+        _require_resolved(float(np.asarray(alpha)), lowest, highest, rounding)
     return solution
 
 
