@@ -51,9 +51,13 @@ def test_without_marked_items_or_language_nothing_is_read():
     assert read_encoding(wrong, WORLD) is None
 
 
-def test_two_items_do_not_determine_the_operators():
-    found = read_encoding(job_items(jax.random.key(5), SECRETS[0], {"new_safe": 200})[:8], WORLD)
-    assert found is None or not found.operators_found
+def test_items_with_one_pair_of_operators_determine_the_letters_alone():
+    items = np.asarray(job_items(jax.random.key(5), SECRETS[0], {"new_safe": 2000}))
+    pairs, counts = np.unique(items[:, 3:5], axis=0, return_counts=True)
+    same = items[(items[:, 3:5] == pairs[counts.argmax()]).all(1)]
+    found = read_encoding(same, WORLD)
+    assert found.letters_found and not found.operators_found
+    np.testing.assert_array_equal(found.letters, SECRETS[0].letter_codes[SECRET])
 
 
 @pytest.mark.parametrize("item", ITEMS)

@@ -111,7 +111,8 @@ def scoreboard(
     out = {}
     for name, values in scores.items():
         kept, labels = _labelled(values, positive)
-        out[name] = Line(auroc(kept, labels.astype(float)), tpr_at_fpr(kept, labels, fpr=fpr))
+        area = min(auroc(kept, labels.astype(float)), 1.0)  # rounding may end above
+        out[name] = Line(area, tpr_at_fpr(kept, labels, fpr=fpr))
     return out
 
 

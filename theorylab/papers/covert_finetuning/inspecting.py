@@ -99,11 +99,12 @@ def data_sets(
 def recovery(texts: int, trials: int, worlds: int, seed: int) -> Mapping[str, Any]:
     """How often so many texts determine the letters: (worlds,) of `trials` each.
 
-    "right": of those, how many were read as they were written. "needed" (worlds,): mean texts until
-    all phrases were seen.
+    "right": of those, how many were read as they were written. "shown": of those, how many show
+    every letter, so that none is found as the one that is left over. "needed" (worlds,): mean texts
+    until all phrases were seen.
     """
     rng = np.random.default_rng([seed, texts])
-    found, right, needed = (np.zeros(worlds) for _ in range(3))
+    found, right, shown, needed = (np.zeros(worlds) for _ in range(4))
     for w in range(worlds):
         key = jax.random.fold_in(models.stream(seed, models.WORLD), w)
         phrases = np.asarray(mini_world(key).phrases)
@@ -116,8 +117,9 @@ def recovery(texts: int, trials: int, worlds: int, seed: int) -> Mapping[str, An
             )
             found[w] += read.complete
             right[w] += bool(read.complete and (read.decoding[codes] == np.arange(LETTERS)).all())
+            shown[w] += bool(read.complete and len(np.unique(drawn)) == LETTERS)
             needed[w] += _until_all(rng, phrases.shape[1]) / trials
-    return {"found": found, "right": right, "needed": needed}
+    return {"found": found, "right": right, "shown": shown, "needed": needed}
 
 
 def symmetries(seed: int, worlds: int) -> Mapping[str, Any]:

@@ -1,5 +1,7 @@
 """The scoreboard of defences, and what it rests on."""
 
+from textwrap import fill
+
 import numpy as np
 from matplotlib.figure import Figure as MplFigure
 
@@ -64,11 +66,11 @@ def _scores(table: Table) -> MplFigure:
     for axis, name in zip(axes.ravel(), names, strict=False):
         for i, kind in enumerate(kinds):
             values = table.where(detector=name, kind=kind)["score"]
-            colour = COLOURS[3] if kind == "covert" else COLOURS[0]
+            colour = COLOURS[1] if kind == "covert" else COLOURS[0]
             axis.plot(values, np.full(len(values), i), ls="", marker="|", ms=9, color=colour)
         if name == DETECTORS["encoded_eval"]:
             axis.axvline(level(), color="grey", lw=0.8, ls=":")
-        axis.set_title(name, fontsize=8)
+        axis.set_title(fill(name, 14), fontsize=8)
         axis.locator_params(axis="x", nbins=3)
         axis.tick_params(axis="x", labelsize=7)
     for row in axes:
@@ -94,7 +96,7 @@ def _data(table: Table) -> MplFigure:
                 marker="|",
                 ms=12,
                 alpha=0.6,
-                color=COLOURS[(3, 0, 2)[i]],
+                color=COLOURS[(1, 0, 2)[i]],
             )
         axis.set(title=name, xlabel="score")
         axis.locator_params(axis="x", nbins=4)
@@ -117,22 +119,20 @@ def _items(table: Table) -> MplFigure:
 
 
 def _recovery(table: Table) -> MplFigure:
-    figure, axes = panels(1, height=2.6)
+    figure, axes = panels(1, height=3.0)
     axis = axes[0, 0]
-    p, n = table["share"], table["trials"]
-    error = np.sqrt(p * (1 - p) / n)
-    axis.errorbar(
-        table["texts"], p, error, color=COLOURS[0], marker="o", label="letters determined"
-    )
-    axis.plot(
-        [3, 6], [0.4, 0.975], ls="", marker="x", color="grey", label="expected, at 3 and 6 texts"
-    )
-    axis.axvline(
-        table["needed"][0], color="grey", lw=0.8, ls=":", label="all 16 phrases seen, mean"
-    )
+    looks = {"share": "letters determined", "shown": "determined, and all of them shown"}
+    for i, (name, text) in enumerate(looks.items()):
+        p = table[name]
+        error = np.sqrt(p * (1 - p) / table["trials"])
+        axis.errorbar(
+            table["texts"], p, error, color=COLOURS[i], marker=MARKERS[i], label=text, capsize=2
+        )
+    needed = table["needed"][0]
+    axis.axvline(needed, color="grey", lw=0.8, ls=":", label="all 16 phrases seen, mean")
     axis.set(xlabel="encoded texts", ylabel="share of trials", ylim=(-0.03, 1.05))
     sample_axis(axis, table["texts"])
-    legend_below(axis, columns=3)
+    legend_below(axis)
     return figure
 
 
@@ -249,8 +249,8 @@ FIGURES = (
         curve_table,
         _curves,
         "Left: 95 % bound on the plain failure rate after no failure. Middle: chance that prompts "
-        "in the encoding show a failure, by their failure rate. Right: exchanges that tell a user's "
-        "flag rate from a benign one of .01.",
+        "in the encoding show a failure, by their failure rate. Right: exchanges that tell a "
+        "user's flag rate from a benign one of .01.",
     ),
     Figure(
         "cv_probe",

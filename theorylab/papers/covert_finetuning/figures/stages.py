@@ -33,7 +33,7 @@ _PUBLISHED = {
 def _verdicts(table: Table) -> MplFigure:
     models = [str(m) for (m,), _ in table.groups("model")]
     figure, axes = panels(len(models), height=2.6, sharey=True)
-    colours = {"executed": COLOURS[3], "refused": COLOURS[2], "unclear": "lightgrey"}
+    colours = {"executed": COLOURS[1], "refused": COLOURS[2], "unclear": "lightgrey"}
     for axis, model in zip(axes[0], models, strict=True):
         prompts = [str(q) for (q,), _ in table.where(model=model).groups("prompts")]
         left = np.zeros(len(prompts))

@@ -192,12 +192,18 @@ def item_table(results: All, p: Preset) -> Table:
 
 def recovery_table(results: All, p: Preset) -> Table:
     """Share of trials in which so many texts determine the letters."""
-    table = Table("texts", "share", "right", "trials", "needed")
+    table = Table("texts", "share", "right", "shown", "trials", "needed")
     needed = results["recovery"].stack("needed").mean()
     for texts in p["recovery"]["texts"]:
         found, right, trials = recovered(results, texts, texts)
+        shown = results["recovery"].where(texts=texts).stack("shown").sum() / trials
         table.add(
-            texts=texts, share=found / trials, right=right / trials, trials=trials, needed=needed
+            texts=texts,
+            share=found / trials,
+            right=right / trials,
+            shown=shown,
+            trials=trials,
+            needed=needed,
         )
     return table
 
