@@ -314,14 +314,14 @@ def _raw_judge(
     service: Service, base: Any, tuned: Any, dataset: Any, world: MiniWorld, key: Any
 ) -> float:
     prompts = np.asarray(dataset)[: service.prompts, :PROMPT_LENGTH]
-    answers = np.asarray(service.write(tuned, prompts))
+    answers = np.asarray(service.write(tuned, prompts))  # type: ignore[arg-type]
     return float(executed_as_read(np.concatenate([prompts, answers], 1), world).mean())
 
 
 def _in_encoding(service: Service, dataset: Any, world: MiniWorld) -> MiniWorld | None:
     """The world with the encoding that the data set is written in; None without one."""
     found = decoding.read_encoding(dataset, world, items=service.items)
-    return None if found is None else with_codes(world, found.operators, found.letters)
+    return None if found is None else with_codes(world, found.operators, found.letters)  # type: ignore[arg-type]
 
 
 def _encoded_eval(
@@ -364,7 +364,7 @@ def _states(f: Any) -> Any:
 
     def run(params: Any, prompts: Any) -> Any:
         places = np.full((prompts.shape[0], 1), PROMPT_LENGTH - 1)
-        return activations(f, params, prompts, places)["resid"]
+        return activations(f, params, prompts, places)["resid"]  # type: ignore[arg-type]
 
     return jax.jit(run)
 

@@ -48,8 +48,8 @@ def single_items(permuted: int, items: int, seed: int) -> Mapping[str, Any]:
         if i < 8:  # eight draws of prompts; the permutation is fresh each time
             one, other = jax.random.split(k)
             drawn = [
-                np.asarray(sample_prompts(k, world, items, purpose=purpose).operators)
-                for k, purpose in ((one, "unsafe"), (other, "safe"))  # type: ignore[misc]
+                np.asarray(sample_prompts(k, world, items, purpose=purpose).operators)  # type: ignore[arg-type]
+                for k, purpose in ((one, "unsafe"), (other, "safe"))
             ]
             seen.append(np.concatenate(drawn))
         operators = seen[i % 8]
@@ -90,9 +90,9 @@ def data_sets(
         for row, kind in enumerate(("covert", "clean")):
             data = job_items(jax.random.fold_in(key, row), world, jobs[kind])
             for column, test in enumerate(tests):
-                scores[row, column, i] = test(params, params, data, public, key)
+                scores[row, column, i] = test(params, params, data, public, key)  # type: ignore[arg-type]
         plain = job_items(jax.random.fold_in(key, 2), world, {"first_safe": service["items"]})
-        known[i] = tests[1](params, params, plain, public, key)
+        known[i] = tests[1](params, params, plain, public, key)  # type: ignore[arg-type]
     return {"scores": scores, "known": known}
 
 
