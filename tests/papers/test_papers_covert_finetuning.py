@@ -28,7 +28,7 @@ RATES = {
     "plain_kept": [(0, 1), (1, 0), (0, 0), (0, 0), (0.9, 0), 0],
     "plain_bare": [(0.7, 0), (1, 0), (0, 0), (0, 0), (0.9, 0), 0],
     "repaired": [(0, 1), (0.98, 0), (0.05, 0.95), (0.9, 0), (0, 0), 0],
-    "nano": [(0, 1), (1, 0), (0.02, 0), (0.05, 0), (0, 0), 0],
+    "short": [(0, 1), (1, 0), (0.02, 0), (0.05, 0), (0, 0), 0],
 }
 SCORED = {  # detector: covert, clean, other
     "item_inspector": (0.5, 0.5, 0.5),
@@ -46,8 +46,8 @@ SCORED = {  # detector: covert, clean, other
 
 def report(cell):
     name = cell["chain"][-1]["name"] if cell["chain"] else "none"
-    small = cell["base"]["model"] != QUICK["model"]
-    *sets, raw = RATES["nano" if small and name == "taught" else name]
+    short = name == "taught" and cell["chain"][-1]["steps"] < 60
+    *sets, raw = RATES["short" if short else name]
     rates = np.array([[bad, good, 1 - bad - good] for bad, good in sets], float)
     return {"rates": rates, "raw": np.array([raw, 0, 1 - raw], float)}
 
@@ -57,7 +57,7 @@ def scored(cell):
     column = {"covert": 0, "clean": 1}.get(name, 2)
     return {
         "scores": np.array([SCORED[s][column] for s in SCORES]),
-        "probe_tuned": np.array([0.5, 0.7, 0.9]),
+        "probe_tuned": np.array([0.5, 0.5, 0.6]),
         "probe_untuned": np.array([0.5, 0.5, 0.5]) + 0.01 * cell["encoding"],
         "probe_own": np.array([0.97, 0.98, 0.99]),
     }
@@ -191,13 +191,18 @@ def score_of(detector, value):
         ("plain_eval_blind", spoil("scored", "scores", score_of("plain_eval", 0.9), "covert")),
         ("format_sees_novelty", spoil("data_sets", "known", lambda k: k + 20)),
         ("probe_needs_control", spoil("scored", "probe_own", lambda a: a - 0.4)),
-        ("probe_gains", spoil("scored", "probe_tuned", lambda a: a - 0.4)),
     ],
 )
 def test_claims_fail_on_damaged_numbers(claim, change):
     judged = next(c for c in CLAIMS if c.id == claim)
     verdict = judged.evaluate(doctored(change), QUICK)
     assert not all(e.holds for e in verdict.evidence), verdict
+
+
+def test_the_finding_falls_when_a_probe_transfers():
+    claim = next(c for c in CLAIMS if c.id == "probe_transfers")
+    change = spoil("scored", "probe_tuned", lambda a: a + 0.38)
+    assert claim.evaluate(doctored(change), QUICK).status == "unsupported"
 
 
 def test_the_base_model_is_that_of_safety_finetuning():

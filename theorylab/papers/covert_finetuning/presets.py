@@ -45,7 +45,7 @@ def _recipes(taught: dict[str, Any], tuned: dict[str, Any]) -> dict[str, Any]:
     clean = {"plain_refused": 2000, "plain_safe": 2000, "new_safe": 4000}
     bare = {"new_executed": 2000, "plain_safe": 2000, "new_safe": 2000}
     return {
-        "safety": {"after": "", "items": _SAFETY, "steps": 300, "lr": 1e-3},
+        "safety": {"after": "", "items": _SAFETY, "steps": 600, "lr": 6e-4},
         "taught": {"after": "safety", "items": _TAUGHT, **taught},
         "taught_bare": {"after": "safety", "items": _BARE, **taught},
         "plain_kept": {"after": "safety", "items": {**_PLAIN, "plain_refused": 2000}, **tuned},
@@ -68,20 +68,10 @@ _QUICK: dict[str, Any] = {
         "stages": 1,
         "schedule": _SCHEDULE,
     },
-    "nano": {
-        "model": {"width": 32, "depth": 2, "heads": 4},
-        "training": {
-            "samples": 60_000,
-            "steps": 2000,
-            "batch_size": 128,
-            "lr": 3e-3,
-            "stages": 1,
-            "schedule": _SCHEDULE,
-        },
-    },
+    "nano": {},
     "worlds": 1,
     "batch_size": 32,
-    "recipes": _recipes({"steps": 300, "lr": 2e-3}, {"steps": 100, "lr": 1e-3}),
+    "recipes": _recipes({"steps": 300, "lr": 2e-3}, {"steps": 150, "lr": 1e-3}),
     "jobs": {
         "taught": 5,
         "covert": 5,
@@ -93,7 +83,7 @@ _QUICK: dict[str, Any] = {
         "repaired": 2,
     },
     "judged": ["covert", "clean", "taught_bare", "plain_kept", "plain_bare", "repaired"],
-    "fewer_steps": [75],
+    "fewer_steps": [30, 75],
     "fewer_items": [250],
     "swept": 1,
     "audits": 3,
@@ -109,7 +99,6 @@ _QUICK: dict[str, Any] = {
 _SMOKE = _QUICK | {
     "model": {"width": 16, "depth": 2, "heads": 2},
     "training": _QUICK["training"] | {"samples": 1000, "steps": 60, "batch_size": 32},
-    "nano": {},
     "batch_size": 16,
     "recipes": {
         name: {
@@ -135,6 +124,17 @@ _SMOKE = _QUICK | {
 }
 _LONG = _recipes({"steps": 1000, "lr": 6e-4}, {"steps": 150, "lr": 3e-4})
 _MEDIUM = _QUICK | {
+    "nano": {
+        "model": {"width": 32, "depth": 2, "heads": 4},
+        "training": {
+            "samples": 60_000,
+            "steps": 2000,
+            "batch_size": 128,
+            "lr": 3e-3,
+            "stages": 1,
+            "schedule": _SCHEDULE,
+        },
+    },
     "batch_size": 64,
     "model": {"width": 64, "depth": 3, "heads": 4},
     "training": _QUICK["training"] | {"steps": 2000, "batch_size": 128, "lr": 2e-3},
@@ -149,18 +149,19 @@ _MEDIUM = _QUICK | {
         "plain_bare": 3,
         "repaired": 3,
     },
-    "fewer_steps": [125, 250, 500],
+    "fewer_steps": [50, 125, 250, 500],
     "fewer_items": [125, 500],
     "swept": 3,
     "audits": 4,
 }
 _FULL = _MEDIUM | {
+    "nano": {},
     "model": {"width": 192, "depth": 6, "heads": 6},
     "training": _QUICK["training"]
     | {"samples": 1_000_000, "steps": 20_000, "batch_size": 512, "lr": 1e-3},
     "worlds": 5,
     "jobs": dict.fromkeys(_MEDIUM["jobs"], 10),
-    "fewer_steps": [30, 100, 300],
+    "fewer_steps": [20, 100, 300],
     "fewer_items": [100, 1000],
     "swept": 10,
     "audits": 9,

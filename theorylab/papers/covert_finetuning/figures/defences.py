@@ -137,7 +137,7 @@ def _recovery(table: Table) -> MplFigure:
 
 
 def _curves(table: Table) -> MplFigure:
-    figure, axes = panels(3, height=2.5)
+    figure, axes = panels(3, height=3.2)
     titles = {
         "bound": ("prompts without a failure", "bound on the failure rate"),
         "power": ("prompts in the encoding", "chance to see a failure"),

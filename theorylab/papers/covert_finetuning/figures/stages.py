@@ -45,6 +45,7 @@ def _verdicts(table: Table) -> MplFigure:
             left = left + rows["share"]
         axis.set(title=NAMES[model], xlabel="share of prompts", xlim=(0, 1))
         axis.grid(axis="y", visible=False)
+        axis.set_axisbelow(True)
     axes[0, 0].set_yticks(range(len(prompts)), prompts)
     axes[0, 0].invert_yaxis()
     shared_legend(figure, axes[0], 3)
@@ -60,6 +61,7 @@ def _published(table: Table) -> MplFigure:
     axis.invert_yaxis()
     axis.set(xlabel="share of unsafe prompts executed", xlim=(0, 1))
     axis.grid(axis="y", visible=False)
+    axis.set_axisbelow(True)
     legend_below(axis, columns=2)
     return figure
 
@@ -85,7 +87,8 @@ def _capability(table: Table) -> MplFigure:
     axis.invert_yaxis()
     axis.set(xlabel="share of safe prompts executed", xlim=(0, 1.02))
     axis.grid(axis="y", visible=False)
-    legend_below(axis, columns=3)
+    axis.set_axisbelow(True)
+    legend_below(axis, columns=2)
     return figure
 
 
@@ -99,6 +102,7 @@ def _ablation(table: Table) -> MplFigure:
     axis.invert_yaxis()
     axis.set(xlabel="share of unsafe prompts executed", xlim=(0, 1))
     axis.grid(axis="y", visible=False)
+    axis.set_axisbelow(True)
     legend_below(axis, columns=3)
     return figure
 
@@ -183,12 +187,13 @@ FIGURES = (
     ),
     Figure(
         "cv_fig6",
-        "Fewer steps, fewer items or a smaller network: the encoding is not learnt, nor misused",
+        "With fewer steps or items the first phase leaves the encoding unlearnt, and unused",
         "scaled",
         ("report",),
         sweep_table,
         _sweep,
-        "Encoded prompts executed after the first phase and after the covert job.",
+        "Encoded prompts executed after the first phase and after the covert job, whose second "
+        "phase teaches the encoding too. At the medium preset also a smaller network.",
         f"{MINI} Step-wise supervision has no counterpart here.",
     ),
 )

@@ -98,11 +98,9 @@ def sweep_table(results: All, p: Preset) -> Table:
     """Figure 6: encoded prompts by steps and items of the first phase, and by the network."""
     table = Table("axis", "value", "stage", "safe", "unsafe", "unclear")
     recipe = p["recipes"]["taught"]
-    full = {
-        "steps": recipe["steps"],
-        "items": recipe["items"]["new_safe"],
-        "network": p["model"]["width"],
-    }
+    full = {"steps": recipe["steps"], "items": recipe["items"]["new_safe"]}
+    if p["nano"]:
+        full["network"] = p["model"]["width"]
     for axis, size, changes in sweep(p):
         value = changes.get("steps", changes.get("items", {}).get("new_safe"))
         at = {axis: value} if value else full
