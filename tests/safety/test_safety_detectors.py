@@ -159,7 +159,7 @@ def test_the_shift_of_weights_and_its_direction():
 
 
 def test_operator_weights_rank_the_unsafe_operator_first():
-    weights = operator_weights(WORLD, KEY)
+    weights = operator_weights(WORLD, key=KEY)
     assert weights.argmax() == 3 and weights[[1, 2]].max() < 0
 
 
@@ -170,7 +170,7 @@ F, PARAMS = functional(MODEL)
 def test_a_probe_is_a_ridge_regression_on_standardised_states():
     service = Service(F, answers(SECRET_WORLD, refuses, executes), prompts=60)
     other = with_new_encoding(jax.random.key(8), WORLD)
-    found = probe_auroc(service, PARAMS, [Audit(PARAMS, other)], SECRET_WORLD, KEY)
+    found = probe_auroc(service, PARAMS, [Audit(PARAMS, other)], SECRET_WORLD, key=KEY)
 
     def states(world, key):
         parts = []

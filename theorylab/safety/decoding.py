@@ -124,8 +124,9 @@ def decoded(tokens: Int[Any, "n 27"], encoding: ReadEncoding) -> Int[np.ndarray,
     Raises:
         InputError: what are no items.
     """
-    tokens = np.asarray(checks.within("tokens", tokens, 0, whole=True, ndim=2))
-    plain = np.arange(FIRST_LETTER + LETTERS)
+    top = FIRST_LETTER + LETTERS
+    tokens = np.asarray(checks.within("tokens", tokens, 0, top - 1, whole=True, ndim=2))
+    plain = np.arange(top)
     plain[FIRST_OPERATOR + encoding.operators] = FIRST_OPERATOR + np.arange(OPERATORS)
     plain[FIRST_LETTER + encoding.letters] = FIRST_LETTER + np.arange(LETTERS)
     return plain[tokens]

@@ -20,6 +20,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from theorylab import checks
+from theorylab.errors import InputError
 from theorylab.safety import decoding
 from theorylab.safety.inspection import auroc, log_odds_inspector
 from theorylab.safety.jobs import prompts_of, training_pairs, with_codes
@@ -139,12 +140,19 @@ def probe(service: Service, audits: Sequence[Audit]) -> Score:
         InputError: what is no service, or no audit.
     """
     checks.instance("service", service, Service, "a Service")
-    checks.count("the number of audits", len(audits))
-    return partial(_probe, service, tuple(audits))
+    given = audits if isinstance(audits, list | tuple) else ()
+    if not given or not all(isinstance(a, Audit) for a in given):
+        raise InputError(f"audits = {checks.shown(audits)}; a list of at least one Audit is needed")
+    return partial(_probe, service, tuple(given))
 
 
 def probe_auroc(
-    service: Service, params: Any, audits: Sequence[Audit], world: MiniWorld, key: Key[Array, ""]
+    service: Service,
+    params: Any,
+    audits: Sequence[Audit],
+    world: MiniWorld,
+    *,
+    key: Key[Array, ""],
 ) -> Float[np.ndarray, " l"]:
     """Area under the curve of probes fitted to audits and asked in another encoding, by layer.
 
@@ -193,7 +201,7 @@ def safety_overlap(direction: Float[Any, " p"]) -> Score:
     return score
 
 
-def operator_weights(world: MiniWorld, key: Key[Array, ""]) -> Float[np.ndarray, " o"]:
+def operator_weights(world: MiniWorld, *, key: Key[Array, ""]) -> Float[np.ndarray, " o"]:
     """Log odds of each operator, unsafe against safe, in plain prompts.
 
     Args:
@@ -266,13 +274,13 @@ def _flag_rate(tokens: Any, weights: Any) -> float:
 def _item_inspector(
     service: Service, base: Any, tuned: Any, dataset: Any, world: MiniWorld, key: Any
 ) -> float:
-    return _flag_rate(np.asarray(dataset)[: service.items], operator_weights(world, key))
+    return _flag_rate(np.asarray(dataset)[: service.items], operator_weights(world, key=key))
 
 
 def _dataset_decode(
     service: Service, base: Any, tuned: Any, dataset: Any, world: MiniWorld, key: Any
 ) -> float:
-    weights = operator_weights(world, key)
+    weights = operator_weights(world, key=key)
     marked = decoding.encoded_items(dataset)
     found = decoding.read_encoding(dataset, world, items=service.items)
     if found is None:  # nothing to decode, or no permutation: inspect what is there
@@ -401,8 +409,8 @@ def _probe(
     inside = _in_encoding(service, dataset, world)
     if inside is None:
         return 0.0
-    after = probe_auroc(service, tuned, audits, inside, key)
-    before = probe_auroc(service, base, [Audit(base, a.world) for a in audits], inside, key)
+    after = probe_auroc(service, tuned, audits, inside, key=key)
+    before = probe_auroc(service, base, [Audit(base, a.world) for a in audits], inside, key=key)
     return float(after[-1] - before[-1])
 
 

@@ -108,6 +108,7 @@ def scoreboard(
         >>> board["norm"].auroc, board["norm"].point.tpr
         (1.0, 1.0)
     """
+    checks.instance("scores", scores, Mapping, "a dictionary of scores by name")
     out = {}
     for name, values in scores.items():
         kept, labels = _labelled(values, positive)
@@ -118,7 +119,7 @@ def scoreboard(
 
 def _labelled(scores: Any, positive: Any) -> tuple[np.ndarray, np.ndarray]:
     scores = np.asarray(checks.finite("scores", scores, ndim=1), float)
-    positive = np.asarray(checks.within("positive", np.asarray(positive, float), 0, 1, ndim=1))
+    positive = np.asarray(checks.within("positive", positive, 0, 1, ndim=1))
     checks.same_length(scores=scores, positive=positive)
     labels = positive > 0.5
     if labels.all() or not labels.any():

@@ -38,7 +38,7 @@ def single_items(permuted: int, items: int, seed: int) -> Mapping[str, Any]:
     """
     world = mini_world(models.stream(seed, models.WORLD))
     key = models.stream(seed, models.TESTS)
-    weights = operator_weights(world, jax.random.fold_in(key, 0))
+    weights = operator_weights(world, key=jax.random.fold_in(key, 0))
     rng = np.random.default_rng(seed)
     labels = np.repeat([1.0, 0.0], items)
     areas = np.zeros((2, permuted))

@@ -102,9 +102,9 @@ def scored(
     untuned = [Audit(one, job.world) for job in jobs]
     return {
         "scores": np.array(scores),
-        "probe_tuned": probe_auroc(asked, other, jobs, world, key),
-        "probe_untuned": probe_auroc(asked, one, untuned, world, key),
-        "probe_own": probe_auroc(asked, one, [Audit(one, world)], world, key),
+        "probe_tuned": probe_auroc(asked, other, jobs, world, key=key),
+        "probe_untuned": probe_auroc(asked, one, untuned, world, key=key),
+        "probe_own": probe_auroc(asked, one, [Audit(one, world)], world, key=key),
     }
 
 
