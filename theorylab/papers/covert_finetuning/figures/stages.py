@@ -148,7 +148,8 @@ FIGURES = (
         verdict_table,
         _verdicts,
         "Verdicts on unsafe prompts after each stage, mean over encodings: plain; in the encoding "
-        "with the exchange read as plain text; in the encoding, decoded.",
+        "with the exchange read as plain text, where executed is whatever that text asks, harmless "
+        "or not; in the encoding, decoded.",
         MINI,
     ),
     Figure(
