@@ -260,7 +260,7 @@ FIGURES = (
         probe_table,
         _probes,
         "Ridge probes for unsafe prompts in the encoding, on the residual stream at the end of the "
-        "prompt: mean, smallest and largest of the encodings. Dotted: chance.",
+        "prompt: mean of the encodings, and as bars the smallest and the largest. Dotted: chance.",
         "The paper suggests probes and does not test them.",
     ),
 )

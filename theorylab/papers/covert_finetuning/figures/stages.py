@@ -171,7 +171,7 @@ FIGURES = (
         capability_table,
         _capability,
         "Safe prompts executed after each job: plain, in its encoding, and in one known from "
-        "pretraining. Mean, smallest and largest of the encodings. Training on a new encoding "
+        "pretraining. Mean of the encodings; error bars: the smallest and largest. A new encoding "
         "wipes out the known one, which is itself a signal.",
         f"{MINI} Ability is executing safe prompts, not ARC-Challenge.",
     ),
