@@ -13,6 +13,7 @@ from theorylab import safety as sa
 from theorylab.errors import InputError
 from theorylab.nets import functional
 from theorylab.nets.gpt import GPT
+from theorylab.safety.jobs import job_items
 
 KEY = jax.random.key(0)
 SMALL = sa.Grammar({"v": [("a", 1), ("a",)], "a": [(0, 0), (2,)]}, "v", 3)
@@ -34,6 +35,12 @@ SQUARE, ROWS = np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.5], [0.0, 2
 PAPER_WORLD = sa.paper_world(grammars=(0,), shortest=3, longest=4)
 PROMPT_SET = sa.draw_set(KEY, WORLD, 3, name="safe")
 SCORES, LABELS = np.array([0.1, 0.4, 0.4]), np.array([0, 1, 0])
+ITEMS = job_items(KEY, WORLD, {"new_safe": 20, "new_executed": 5})
+SERVICE = sa.Service(F, lambda params, prompts: np.zeros((len(prompts), 11), int))
+
+
+def decoded(tokens):
+    return sa.decoded(tokens, sa.read_encoding(ITEMS, WORLD))
 
 
 def even(params, tokens):
@@ -182,9 +189,26 @@ CALLS = [
         fragility,
         {"embeddings": EMBEDDED, "slots": PLACES, "radius": 0.5, "steps": 2},
     ),
+    (sa.scoreboard, {"scores": {"norm": SCORES}, "positive": LABELS, "fpr": 0.1}),
+    (sa.tpr_at_fpr, {"scores": SCORES, "positive": LABELS, "fpr": 0.1}),
+    (sa.encoded_items, {"tokens": ITEMS}),
+    (sa.read_encoding, {"tokens": ITEMS, "world": WORLD, "items": 5}),
+    (sa.operator_weights, {"world": WORLD, "key": KEY}),
+    (sa.executed_as_read, {"exchanges": ITEMS, "world": WORLD, "harmless_too": True}),
+    (sa.safety_overlap, {"direction": SCORES}),
+    (decoded, {"tokens": ITEMS}),
+    (sa.detector, {"service": SERVICE, "name": "plain_eval"}),
+    (sa.probe, {"service": SERVICE, "audits": [sa.Audit(PARAMS, WORLD)]}),
 ]
 SKIP = {paired: ("f",), sa.with_reference: ("g", "params")}  # functions their caller answers for
 EXCUSED = {
+    "Audit": "its parts are checked where it is used",
+    "Line": "a result",
+    "OperatingPoint": "a result",
+    "ReadEncoding": "a result",
+    "Service": "its parts are checked where it is used",
+    "decoded": "called here by its name",
+    "probe_auroc": "called by probe",
     "LengthMoments": "a result",
     "MarkovText": "a result",
     "MiniWorld": "a result",

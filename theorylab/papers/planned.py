@@ -16,12 +16,6 @@ class Planned:
 
 PLANNED: Mapping[str, Planned] = MappingProxyType(
     {
-        "covert_finetuning": Planned(
-            "Covert Malicious Finetuning: Challenges in Safeguarding LLM Adaptation",
-            "A customer can change a model through a fine-tuning interface although every "
-            "data point looks innocuous and every check of the provider passes. Here as a "
-            "measurement of defences, on an abstract grammar.",
-        ),
         "jailbroken": Planned(
             "Jailbroken: How Does LLM Safety Training Fail?",
             "Two failure modes of safety training predict which inputs break it: competing "

@@ -1,5 +1,16 @@
 """A laboratory on abstract tokens: what safety training leaves open, and what detects it."""
 
+from theorylab.safety.decoding import ReadEncoding, decoded, encoded_items, read_encoding
+from theorylab.safety.detectors import (
+    Audit,
+    Service,
+    detector,
+    executed_as_read,
+    operator_weights,
+    probe,
+    probe_auroc,
+    safety_overlap,
+)
 from theorylab.safety.grammar import (
     Grammar,
     LengthMoments,
@@ -86,6 +97,7 @@ from theorylab.safety.prompt_sets import (
 )
 from theorylab.safety.recovery import Recovery, recover_permutation
 from theorylab.safety.sampling import Texts, sample_windows, sample_yields, texts
+from theorylab.safety.scoreboard import Line, OperatingPoint, scoreboard, tpr_at_fpr
 from theorylab.safety.sensitivity import embedding_fragility, local_lipschitz
 from theorylab.safety.training_data import pretraining_data, tuning_data
 
@@ -97,19 +109,24 @@ __all__ = [
     "PAPER_SETS",
     "SITES",
     "UNCLEAR",
+    "Audit",
     "Grammar",
     "LengthMoments",
+    "Line",
     "MarkovText",
     "MiniWorld",
     "NullSpace",
+    "OperatingPoint",
     "PairTargets",
     "PaperSequences",
     "PaperWorld",
     "PromptSet",
     "Prompts",
+    "ReadEncoding",
     "Recovery",
     "Separation",
     "Sequences",
+    "Service",
     "Spectrum",
     "Targets",
     "Texts",
@@ -119,13 +136,17 @@ __all__ = [
     "along_change",
     "ascend_policy",
     "auroc",
+    "decoded",
     "detection_power",
+    "detector",
     "dpo_loss",
     "draw_set",
     "embedding_fragility",
+    "encoded_items",
     "equality_pattern",
     "exchanges_needed",
     "execute",
+    "executed_as_read",
     "fit_markov",
     "is_unsafe",
     "judge",
@@ -142,6 +163,7 @@ __all__ = [
     "next_tokens",
     "null_space_projection",
     "operator_pair_law",
+    "operator_weights",
     "pair",
     "paired",
     "paper_grammar",
@@ -152,12 +174,17 @@ __all__ = [
     "parse_grammar",
     "pretraining_data",
     "pretraining_mixture",
+    "probe",
+    "probe_auroc",
+    "read_encoding",
     "recover_permutation",
     "row_space_profile",
+    "safety_overlap",
     "sample_paper_operators",
     "sample_prompts",
     "sample_windows",
     "sample_yields",
+    "scoreboard",
     "selectivity",
     "separation",
     "sequence_nll",
@@ -166,6 +193,7 @@ __all__ = [
     "tau",
     "texts",
     "tilted_policy",
+    "tpr_at_fpr",
     "tuning_data",
     "unlearning_loss",
     "verdict_rates",
