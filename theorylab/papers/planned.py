@@ -22,11 +22,5 @@ PLANNED: Mapping[str, Planned] = MappingProxyType(
             "data point looks innocuous and every check of the provider passes. Here as a "
             "measurement of defences, on an abstract grammar.",
         ),
-        "jailbroken": Planned(
-            "Jailbroken: How Does LLM Safety Training Fail?",
-            "Two failure modes of safety training predict which inputs break it: competing "
-            "objectives and mismatched generalisation. Here on the abstract prompts of a "
-            "synthetic grammar.",
-        ),
     }
 )
