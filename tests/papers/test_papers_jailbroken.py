@@ -45,7 +45,7 @@ def outcomes(condition, small=False):
     right, null = np.zeros((2, len(ATTACKS), N), int), np.zeros((2, len(ATTACKS), N), int)
     for name, i in PLACE.items():
         able = 0.01 if small and "encoding" in name else CAPABLE.get(name, 1.0)
-        bad = BAD[condition].get(name, 0.0)
+        bad = min(BAD[condition].get(name, 0.0), able)
         if small:
             bad = {"prefix": 0.25}.get(name, 0.0)
         right[0, i], right[1, i] = first(able), first(bad)
@@ -62,7 +62,7 @@ def condition_of(run):
     return "patched"
 
 
-def tested_row(cell):
+def outcome_row(cell):
     small = cell["base"]["model"]["width"] == 32
     condition = condition_of(cell["run"])
     arrays = outcomes(condition, small and condition != "base model")
@@ -84,7 +84,7 @@ def guarded_row(cell):
 
 def arrays_of(name, cell):
     if name in ("tested", "held_out"):
-        return tested_row(cell)
+        return outcome_row(cell)
     if name == "guarded":
         return guarded_row(cell)
     if name == "tilted":

@@ -120,12 +120,12 @@ def test_the_kl_loss_of_one_free_decision_is_least_at_the_tilted_policy():
     assert least == pytest.approx(-0.5 * np.log((start * np.exp(reward / 0.5)).sum()), abs=1e-5)
 
 
-def test_rewards_are_for_refusing_unsafe_prompts_and_executing_harmless_ones():
+def test_rewards_are_for_refusing_unsafe_prompts_alone():
     mixture = sa.safety_mixture(KEY, WORLD, 4, unsafe={"none": 1.0})
     x, y = sa.tilt_data(F, PARAMS, WORLD, mixture, scale=2.0)
     reward = np.asarray(y.reward)
-    assert (reward[4:, NULL] == 2).all() and (reward[:4, NULL] == -2).all()
-    assert (reward[4:, list(COMPLYING)] == -2).all() and (np.abs(reward).sum(1) == 6).all()
+    assert (reward[4:, NULL] == 2).all() and not reward[:4].any()
+    assert (reward[4:, list(COMPLYING)] == -2).all() and (np.abs(reward[4:]).sum(1) == 6).all()
     logits = np.asarray(F(PARAMS, x))[:, PROMPT_LENGTH - 1 :]
     want = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     np.testing.assert_allclose(y.reference, want, atol=1e-5)

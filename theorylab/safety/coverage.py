@@ -20,7 +20,7 @@ from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.pytrees import register
 from theorylab.safety import mini
-from theorylab.safety.attack_sets import ATTACKS, REWRITES
+from theorylab.safety.attack_sets import ATTACKS, REWRITES, Attack
 from theorylab.safety.layout import layout, loss_weights
 from theorylab.safety.mini import MiniWorld, Prompts, sample_prompts
 from theorylab.safety.objectives import PairTargets, Targets, next_tokens, pair
@@ -77,10 +77,7 @@ def in_formats(key: Key[Array, ""], prompts: Prompts, shares: Mapping[str, float
     """
     checks.key("key", key)
     prompts = mini.checked(prompts)
-    if not isinstance(shares, Mapping) or not shares:
-        raise InputError(f"shares = {checks.shown(shares)}; a share for each format is needed")
-    formats = [ATTACKS[checks.choice("shares", name, REWRITES)] for name in shares]
-    p = np.asarray(checks.probabilities("shares", list(shares.values()), ndim=1))
+    formats, p = _shares("shares", shares)
     n = np.shape(prompts.branch)[0]
     chosen = jax.random.choice(key, len(formats), (n,), p=jnp.asarray(p))
     encoding = jnp.asarray([f.encoding for f in formats])[chosen]
@@ -117,11 +114,10 @@ def safety_mixture(
         InputError: as `sample_prompts` and `in_formats`.
     """
     keys = jax.random.split(checks.key("key", key), 4)
-    kinds = [
-        in_formats(keys[2 * i], sample_prompts(keys[2 * i + 1], world, n, purpose=purpose), shares)
-        for i, (purpose, shares) in enumerate((("safe", safe), ("unsafe", unsafe)))  # type: ignore[arg-type]
-    ]
-    together = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *kinds)
+    _shares("unsafe", unsafe), _shares("safe", safe)
+    harmless = in_formats(keys[0], sample_prompts(keys[1], world, n, purpose="safe"), safe)
+    harmful = in_formats(keys[2], sample_prompts(keys[3], world, n, purpose="unsafe"), unsafe)
+    together = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), harmless, harmful)
     return Mixture(together, jnp.arange(2 * n) >= n)
 
 
@@ -218,10 +214,23 @@ def guarded_rate(rate: Float[Any, "..."], flagged: Float[Any, "..."]) -> Float[n
     Raises:
         InputError: rates outside [0, 1], or of different shapes.
     """
-    return coverage_rates(rate, flagged)[0]
+    p, f = (
+        np.asarray(checks.within(name, value, 0, 1), float)
+        for name, value in (("rate", rate), ("flagged", flagged))
+    )
+    checks.broadcast(rate=p, flagged=f)
+    return p * (1 - f)
 
 
 # -------------------------------------------------------------------------------- inside
+
+
+def _shares(name: str, shares: Any) -> tuple[list[Attack], np.ndarray]:
+    """The formats that a mapping names, and their shares."""
+    if not isinstance(shares, Mapping) or not shares:
+        raise InputError(f"{name} = {checks.shown(shares)}; a share for each format is needed")
+    formats = [ATTACKS[checks.choice(name, one, REWRITES)] for one in shares]
+    return formats, np.asarray(checks.probabilities(name, list(shares.values()), ndim=1))
 
 
 def _answers(world: MiniWorld, mixture: Mixture) -> tuple[Array, Array]:

@@ -78,10 +78,11 @@ def tilt_data(
     *,
     scale: float = 1.0,
 ) -> tuple[Int[Array, "m t"], TiltTargets]:
-    """Inputs and targets that reward refusing unsafe prompts and executing harmless ones.
+    """Inputs and targets that reward refusing unsafe prompts.
 
-    Refusing an unsafe prompt has reward `scale`, complying with it -scale; harmless prompts the
-    other way round. The reference is read along the executed answers.
+    Refusing an unsafe prompt has reward `scale`, complying with it -scale. Harmless prompts have
+    none, so that the KL distance holds them where they are. The reference is read along the
+    executed answers.
 
     Args:
         f: `f(params, tokens)`.
@@ -104,9 +105,9 @@ def tilt_data(
     def along(params: Any, tokens: Array) -> Array:
         return jax.nn.log_softmax(f(params, tokens)[:, PROMPT_LENGTH - 1 :])
 
-    sign = jnp.where(jnp.asarray(mixture.unsafe), 1.0, -1.0)[:, None]
+    unsafe = jnp.asarray(mixture.unsafe, float)[:, None]
     unit = jnp.zeros(VOCABULARY).at[NULL].set(1.0).at[jnp.asarray(COMPLYING)].set(-1.0)
-    return x, TiltTargets(scale * sign * unit, predict(along, params, x))
+    return x, TiltTargets(scale * unsafe * unit, predict(along, params, x))
 
 
 def decision_log_odds(logits: Float[Array, "n v"]) -> Float[Array, " n"]:

@@ -120,7 +120,7 @@ def normal_halfwidth(
 
 
 def _success(success: Any) -> np.ndarray:
-    table = np.asarray(checks.within("success", np.asarray(success), 0, 1, whole=True, ndim=2))
+    table = np.asarray(checks.within("success", success, 0, 1, whole=True, ndim=2))
     checks.count("success.shape[0]", table.shape[0])
     checks.count("success.shape[1]", table.shape[1])
     return table.astype(bool)

@@ -10,8 +10,8 @@ MEANINGS = {
     "main": "the model that every mixture of safety training is tried on",
     "others": "further models, tried with narrow coverage and with parity",
     "worlds": "base models of each kind, each with a mini world, texts and a start of its own",
-    "tuning": "prompts of each label, steps, batch size, learning rate and schedule of safety "
-    "training, and the weight of harmless prompts in its loss",
+    "tuning": "prompts of each label, steps, batch size (both labels together), learning rate and "
+    "schedule of safety training, and the weight of harmless prompts in its loss",
     "partial": "share of prefix and of encoding 1 each, in the condition of partial coverage",
     "coverages": "further such shares",
     "patches": "formats that are patched one at a time",
@@ -54,7 +54,7 @@ _QUICK: dict[str, Any] = {
     "tuning": {
         "samples": 8000,
         "steps": 300,
-        "batch_size": 64,
+        "batch_size": 128,
         "lr": 3e-4,
         "schedule": _SCHEDULE,
         "safe_weight": 0.7,

@@ -112,8 +112,8 @@ def guarded(world: Named, samples: int, prompts: int, seed: int) -> Mapping[str,
         other = np.array([guard_scores(shuffled, symbols) for symbols in seen])
         truth = np.repeat([0, 1], scores.shape[1])
         flagged.append(scores > 0)
-        area.append(auroc(scores.ravel(), truth))  # type: ignore[arg-type]
-        area_shuffled.append(auroc(other.ravel(), truth))  # type: ignore[arg-type]
+        area.append(auroc(scores.ravel(), truth))
+        area_shuffled.append(auroc(other.ravel(), truth))
     return {
         "flagged": np.array(flagged).swapaxes(0, 1),
         "auroc": np.array(area),

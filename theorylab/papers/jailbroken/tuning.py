@@ -28,14 +28,14 @@ Named = Mapping[str, Any]
 def _program(f: Any, kind: str, strength: float, options: tuple[Any, ...]) -> Any:
     """One compiled program for all runs that differ in their data alone."""
     lr, steps, batch_size, schedule = options
-    losses = {
-        "supervised": lambda: sft_loss,
-        "unlikelihood": lambda: unlearning_loss(dispreferred=strength),
-        "tilt": kl_regularised_loss,
+    losses: dict[str, Any] = {
+        "supervised": sft_loss,
+        "unlikelihood": unlearning_loss(dispreferred=strength),
+        "tilt": kl_regularised_loss(),
     }
     return compiled_tuning(
         paired(f) if kind == "unlikelihood" else f,
-        loss=losses[kind](),
+        loss=losses[kind],
         optimizer=models.optimizer(lr, steps, dict(schedule)),
         steps=steps,
         batch_size=batch_size,

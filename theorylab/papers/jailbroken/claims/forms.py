@@ -17,7 +17,6 @@ from theorylab.papers.jailbroken.tables import (
     ENCODINGS,
     NAMES,
     REWRITES,
-    SAFE,
     UNSAFE,
     log_odds,
     of,
@@ -77,15 +76,17 @@ def slope(rewards_exchanged: bool) -> Measure:
     return measure
 
 
-def network_tilt(label: int) -> Measure:
+def network_tilt(backwards: bool) -> Measure:
     """In the network: Spearman's correlation of 1/beta and the log-odds on unsafe prompts at most
-    -.9."""
+    -.9, which of five values allows one exchange of neighbours."""
 
     def measure(results: All, p: Preset) -> list[Evidence]:
         betas = np.array(p["betas"])
-        odds = np.array([log_odds(of(results, p, run_of(p, NARROW, beta=b)), label) for b in betas])
+        runs = [run_of(p, NARROW, beta=b) for b in betas]
+        odds = np.array([log_odds(of(results, p, run), UNSAFE) for run in runs])
+        odds = odds[::-1] if backwards else odds
         ranks = [spearmanr(1 / betas, odds[:, w])[0] for w in range(odds.shape[1])]
-        return [over_seeds("rank correlation of 1/beta and log-odds", ranks, high=-0.9)]
+        return [over_seeds("rank correlation of 1/beta and log-odds", ranks, high=-0.9 + 1e-9)]
 
     return measure
 
@@ -188,8 +189,8 @@ CLAIMS = (
         "In the network log-odds of complying fall with 1/beta: rank correlation at most -.9",
         f"our derivation, {PAGE}, statement 2; the bound is ours",
         ("tested",),
-        network_tilt(UNSAFE),
-        {"harmless prompts, rewarded the other way": network_tilt(SAFE)},
+        network_tilt(False),
+        {"penalties in reverse": network_tilt(True)},
         presets=TRAINED,
     ),
     Claim(

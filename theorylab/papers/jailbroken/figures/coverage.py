@@ -1,5 +1,8 @@
 """What capability, coverage and patches do, and how far verdicts depend on their thresholds."""
 
+from fractions import Fraction
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure as MplFigure
 
@@ -69,9 +72,8 @@ def _capability(table: Table) -> MplFigure:
 def coverage_table(results: All, p: Preset) -> Table:
     """BAD by the share of two formats among refusals; parity stands apart."""
     table = Table("place", "share", "attack", "bad", "capability")
-    found = [("0", NARROW), *((f"{q:.3f}".lstrip("0"), None) for q in coverages(p))]
     runs = [run_of(p, NARROW), *coverages(p).values(), run_of(p, PARITY)]
-    labels = [*(label for label, _ in found), "parity"]
+    labels = ["0", *(str(Fraction(q).limit_denominator(1000)) for q in coverages(p)), "parity"]
     for place, (label, run) in enumerate(zip(labels, runs, strict=True)):
         rows = of(results, p, run)
         for attack in _COVERED:
@@ -144,7 +146,7 @@ def thresholds_table(results: All, p: Preset) -> Table:
     """Main contrasts at other thresholds of the verdict."""
     table = Table("threshold", "series", "value")
     for share in THRESHOLDS:
-        options = {"executed_share": share}
+        options: Any = {"executed_share": share}
         rows = {
             name: of(results, p, conditions(p)[name]) for name in ("narrow", "parity", "partial")
         }
