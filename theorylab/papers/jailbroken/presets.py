@@ -23,6 +23,7 @@ MEANINGS = {
 }
 
 _SCHEDULE = {"warmup": 0.1, "decay": 1.0, "floor": 0.0}
+_CONSTANT = {"warmup": 0.1, "decay": 1.0, "floor": 1.0}  # after the warm-up
 _TRAINING = {"samples": 60_000, "stages": 1, "schedule": _SCHEDULE}
 _NANO = {
     "model": {"width": 32, "depth": 2, "heads": 4},
@@ -56,7 +57,7 @@ _QUICK: dict[str, Any] = {
         "steps": 300,
         "batch_size": 128,
         "lr": 3e-4,
-        "schedule": _SCHEDULE,
+        "schedule": _CONSTANT,
         "safe_weight": 0.7,
     },
     "partial": 1 / 14,
