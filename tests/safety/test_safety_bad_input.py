@@ -6,6 +6,7 @@ import dataclasses
 import bad_input
 import jax
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
@@ -70,6 +71,43 @@ def lipschitz(embeddings, start, of):
 
 def fragility(embeddings, slots, radius, steps):
     return sa.embedding_fragility(F, PARAMS, embeddings, TARGETS, slots, radius=radius, steps=steps)
+
+
+SEQUENCES = sa.layout(WORLD, PROMPTS)
+OUTCOMES = sa.Outcomes(np.array([[1, 9], [0, 3]]), np.array([[5, 0], [10, 2]]))
+MIXTURE = sa.safety_mixture(KEY, WORLD, 2, unsafe={"none": 1.0})
+TILT_LOGITS = np.zeros((2, 3, 4), np.float32)
+TILT = sa.TiltTargets(np.zeros((2, 4), np.float32), np.full((2, 2, 4), -np.log(4), np.float32))
+
+
+def attacked(prompts, attacks):
+    def decode(params, tokens, forced):
+        return np.zeros((len(tokens), 10), int)
+
+    return sa.attack_outcomes(decode, None, WORLD, prompts, attacks)
+
+
+def tilt_loss(outputs, beta):
+    return sa.kl_regularised_loss(beta=beta)(outputs, TILT)
+
+
+def tilted_data(world, mixture, scale):
+    def flat(params, tokens):
+        return jax.numpy.zeros((*tokens.shape, 37))
+
+    return sa.tilt_data(flat, {}, world, mixture, scale=scale)
+
+
+def tuned(steps, batch_size, weights):
+    tune = sa.compiled_tuning(
+        lambda p, x: x * p["w"],
+        loss=lambda out, y: (out - y) ** 2,
+        optimizer=optax.sgd(0.1),
+        steps=steps,
+        batch_size=batch_size,
+    )
+    x = np.ones(4, np.float32)
+    return tune({"w": np.float32(0.0)}, x, x, weights, KEY)
 
 
 CALLS = [
@@ -199,6 +237,39 @@ CALLS = [
     (decoded, {"tokens": ITEMS}),
     (sa.detector, {"service": SERVICE, "name": "plain_eval"}),
     (sa.probe, {"service": SERVICE, "audits": [sa.Audit(PARAMS, WORLD)]}),
+    (sa.Attack, {"prefix": True, "encoding": 1, "synonym": False, "letters": 2, "right": True}),
+    (sa.with_attack, {"prompts": PROMPTS, "attack": sa.ATTACKS["prefix"]}),
+    (sa.forced_answer, {"sequences": SEQUENCES, "attack": sa.ATTACKS["forced_2"]}),
+    (attacked, {"prompts": PROMPTS, "attacks": ("none", "prefix")}),
+    (
+        sa.outcome_verdicts,
+        {"outcomes": OUTCOMES, "executed_share": 0.8, "null_share": 0.5},
+    ),
+    (
+        sa.attack_table,
+        {"unsafe": OUTCOMES, "safe": OUTCOMES, "executed_share": 0.8, "null_share": 0.5},
+    ),
+    (sa.adaptive_rate, {"success": np.array([[0, 1], [1, 1]])}),
+    (sa.union_excess, {"success": np.array([[0, 1], [1, 1]])}),
+    (sa.union_bounds, {"rates": np.array([0.2, 0.4])}),
+    (sa.normal_halfwidth, {"rate": np.array([0.2, 0.4]), "n": 10, "confidence": 0.9}),
+    (sa.partial_coverage, {"share": 0.25}),
+    (sa.in_formats, {"key": KEY, "prompts": PROMPTS, "shares": {"none": 1.0}}),
+    (
+        sa.safety_mixture,
+        {"key": KEY, "world": WORLD, "n": 3, "unsafe": {"none": 1.0}, "safe": {"none": 1.0}},
+    ),
+    (sa.mixture_weights, {"mixture": MIXTURE, "safe_weight": 0.7}),
+    (sa.supervised_data, {"world": WORLD, "mixture": MIXTURE}),
+    (sa.unlikelihood_data, {"world": WORLD, "mixture": MIXTURE}),
+    (sa.coverage_rates, {"capability": SCORES, "refusal": SCORES}),
+    (sa.guarded_rate, {"rate": SCORES, "flagged": SCORES}),
+    (tilt_loss, {"outputs": TILT_LOGITS, "beta": 0.5}),
+    (tilted_data, {"world": WORLD, "mixture": MIXTURE, "scale": 1.0}),
+    (sa.decision_log_odds, {"logits": np.zeros((2, 37), np.float32)}),
+    (sa.guard_symbols, {"world": WORLD, "sequences": SEQUENCES}),
+    (sa.guard_scores, {"weights": SCORES, "symbols": PAIRS}),
+    (tuned, {"steps": 2, "batch_size": 2, "weights": np.ones(4, np.float32)}),
 ]
 SKIP = {paired: ("f",), sa.with_reference: ("g", "params")}  # functions their caller answers for
 EXCUSED = {
@@ -238,6 +309,20 @@ EXCUSED = {
     "BAD": "a constant",
     "GOOD": "a constant",
     "UNCLEAR": "a constant",
+    "ATTACKS": "a constant",
+    "REWRITES": "a constant",
+    "FORMATS": "a constant",
+    "EVERY_FORMAT": "a constant",
+    "GUARD_SYMBOLS": "a constant",
+    "AttackTable": "a result",
+    "Mixture": "made by safety_mixture",
+    "Outcomes": "checked where it is used",
+    "TiltTargets": "made by tilt_data",
+    "UnionBounds": "a result",
+    "attack_outcomes": "called by attacked",
+    "kl_regularised_loss": "called by tilt_loss",
+    "tilt_data": "called by tilted_data",
+    "compiled_tuning": "called by tuned",
 }
 
 

@@ -14,13 +14,4 @@ class Planned:
     summary: str
 
 
-PLANNED: Mapping[str, Planned] = MappingProxyType(
-    {
-        "jailbroken": Planned(
-            "Jailbroken: How Does LLM Safety Training Fail?",
-            "Two failure modes of safety training predict which inputs break it: competing "
-            "objectives and mismatched generalisation. Here on the abstract prompts of a "
-            "synthetic grammar.",
-        ),
-    }
-)
+PLANNED: Mapping[str, Planned] = MappingProxyType({})
