@@ -117,11 +117,13 @@ def as_spectrum(name: str, eigenvalues: Any) -> jax.Array:
     Rounding errors below zero (down to -1e-6 of the largest value) count as zero.
     """
     array = as_float64(checks.finite(name, eigenvalues, ndim=1))
-    if not is_traced(array) and float(array.min()) < -1e-6 * max(float(array.max()), 0.0):
-        raise InputError(
-            f"{name} holds {float(array.min()):g}; a covariance spectrum of numbers >= 0 is "
-            "needed (if that is rounding, clip with jnp.maximum(x, 0))"
-        )
+    if not is_traced(array):
+        values = np.asarray(array)  # of JAX's operations a trace around this would make tracers
+        if values.min() < -1e-6 * max(values.max(), 0.0):
+            raise InputError(
+                f"{name} holds {values.min():g}; a covariance spectrum of numbers >= 0 is needed "
+                "(if that is rounding, clip with jnp.maximum(x, 0))"
+            )
     return jnp.where(array >= 0, array, 0.0)
 
 
