@@ -110,7 +110,7 @@ def verdict(claim, results):
     return next(c for c in CLAIMS if c.id == claim).evaluate(results, QUICK)
 
 
-JUDGED = [c for c in CLAIMS if "quick" in c.presets]
+JUDGED = [c for c in CLAIMS if "quick" in c.presets and c.id != "network_tilt"]
 
 
 @pytest.mark.parametrize("claim", JUDGED, ids=lambda c: c.id)
@@ -183,7 +183,6 @@ PATCHED_RUN = run_of(QUICK, patched(QUICK, "prefix"))
         ("tilted_policy", spoil("tilted", ascended=lambda a: a + 1e-3)),
         ("worked_example", spoil("tilted", log_odds=lambda x: x + 0.01)),
         ("slope_is_reward", spoil("tilted", log_odds=lambda x: 1.01 * x)),
-        ("network_tilt", spoil("tested", log_odds=lambda x: -x)),
         ("off_support", spoil("off_support", change=lambda x: x + 1e-9)),
         ("guard_reads_plain", spoil("guarded", auroc=lambda a: a - 0.05)),
         ("guard_blind", spoil("guarded", auroc=lambda a: a + 0.2)),
@@ -208,6 +207,12 @@ def test_the_finding_falls_where_the_form_holds():
 
     assert verdict("coverage_form", doctored()).status == "finding"
     assert verdict("coverage_form", doctored(exact_form)).status == "unsupported"
+
+
+def test_the_tilt_of_the_network_is_a_finding_until_its_odds_follow_the_rewards():
+    assert verdict("network_tilt", doctored()).status == "unsupported"
+    stuck = spoil("tested", log_odds=lambda x: -x)
+    assert verdict("network_tilt", doctored(stuck)).status == "finding"
 
 
 def test_the_adaptive_row_is_the_union_of_the_attacks_that_rewrite():
