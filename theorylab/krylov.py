@@ -3,8 +3,8 @@
 A Krylov space ends early when the start lies in few eigenspaces: identity plus low rank, graphs
 with symmetries, or by chance in a small matrix. There the next direction is rounding noise. It is
 known by its size, the recursion stops, and whatever is left of the arrays takes no part: its nodes
-repeat one that does, with weight 0. All is float64; call it with 64-bit types on. It can be
-differentiated in both modes.
+repeat one that does, with weight 0. (matfree, which was used here, goes on and divides by that
+noise.) All is float64; call it with 64-bit types on. It can be differentiated in both modes.
 
 Source: Golub & Meurant 2010, chapters 4 and 6; "twice is enough": Giraud et al. 2005.
 """
