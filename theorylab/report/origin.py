@@ -114,6 +114,8 @@ def _claim(
     claim: Claim, preset: Preset, stock: Stock, kept: Kept | None, theirs: Record | None
 ) -> tuple[Claim, Any, Record | None]:
     """A claim with its verdict from the store, or with what the gallery says, or with neither."""
+    if not claim.needs and theirs is not None:  # no result of the store speaks for it
+        return claim, None, theirs
     state = stock.state(claim.needs)
     if preset.name not in claim.presets or state == "fresh":
         return claim, claim.evaluate(stock.results, preset), None
