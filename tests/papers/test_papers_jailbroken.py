@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from theorylab.lab import Results, Row
+from theorylab.lab import Preset, Results, Row
 from theorylab.lab.claim import control_said
 from theorylab.papers.jailbroken import PAPER, exact, published, tables
 from theorylab.papers.jailbroken.claims import CLAIMS
@@ -107,10 +107,12 @@ def doctored(change=lambda name, cell, arrays: arrays):
 
 
 def verdict(claim, results):
-    return next(c for c in CLAIMS if c.id == claim).evaluate(results, QUICK)
+    judged = next(c for c in CLAIMS if c.id == claim)
+    at = QUICK if "quick" in judged.presets else Preset(judged.presets[0], QUICK.values)
+    return judged.evaluate(results, at)
 
 
-JUDGED = [c for c in CLAIMS if "quick" in c.presets and c.id != "network_tilt"]
+JUDGED = [c for c in CLAIMS if "quick" in c.presets]
 
 
 @pytest.mark.parametrize("claim", JUDGED, ids=lambda c: c.id)
@@ -183,6 +185,7 @@ PATCHED_RUN = run_of(QUICK, patched(QUICK, "prefix"))
         ("tilted_policy", spoil("tilted", ascended=lambda a: a + 1e-3)),
         ("worked_example", spoil("tilted", log_odds=lambda x: x + 0.01)),
         ("slope_is_reward", spoil("tilted", log_odds=lambda x: 1.01 * x)),
+        ("network_tilt", spoil("tested", log_odds=lambda x: -x)),
         ("off_support", spoil("off_support", change=lambda x: x + 1e-9)),
         ("guard_reads_plain", spoil("guarded", auroc=lambda a: a - 0.05)),
         ("guard_blind", spoil("guarded", auroc=lambda a: a + 0.2)),
@@ -209,10 +212,11 @@ def test_the_finding_falls_where_the_form_holds():
     assert verdict("coverage_form", doctored(exact_form)).status == "unsupported"
 
 
-def test_the_tilt_of_the_network_is_a_finding_until_its_odds_follow_the_rewards():
-    assert verdict("network_tilt", doctored()).status == "unsupported"
-    stuck = spoil("tested", log_odds=lambda x: -x)
-    assert verdict("network_tilt", doctored(stuck)).status == "finding"
+@pytest.mark.parametrize("claim", ["network_tilt", "capability_bounds_attacks"])
+def test_what_one_world_does_not_decide_holds_on_outcomes_as_expected(claim):
+    found = verdict(claim, doctored())
+    assert found.status == "holds", found
+    assert {control_said(e) for e in found.controls.values()} == {"rejected"}
 
 
 def test_the_adaptive_row_is_the_union_of_the_attacks_that_rewrite():

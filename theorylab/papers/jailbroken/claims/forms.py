@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from theorylab.lab import Claim, Evidence, over_seeds
-from theorylab.papers.jailbroken.claims.shared import PAGE, TRAINED, All, Measure, Preset
+from theorylab.papers.jailbroken.claims.shared import LARGER, PAGE, TRAINED, All, Measure, Preset
 from theorylab.papers.jailbroken.experiments import NARROW, conditions, run_of
 from theorylab.papers.jailbroken.published import (
     CURATED,
@@ -76,7 +76,7 @@ def slope(rewards_exchanged: bool) -> Measure:
     return measure
 
 
-def network_tilt() -> Measure:
+def network_tilt(backwards: bool) -> Measure:
     """In the network: Spearman's correlation of 1/beta and the log-odds on unsafe prompts at most
     -.9, which of five values allows one exchange of neighbours."""
 
@@ -84,6 +84,7 @@ def network_tilt() -> Measure:
         betas = np.array(p["betas"])
         runs = [run_of(p, NARROW, beta=b) for b in betas]
         odds = np.array([log_odds(of(results, p, run), UNSAFE) for run in runs])
+        odds = odds[::-1] if backwards else odds
         ranks = [spearmanr(1 / betas, odds[:, w])[0] for w in range(odds.shape[1])]
         return [over_seeds("rank correlation of 1/beta and log-odds", ranks, high=-0.9 + 1e-9)]
 
@@ -188,11 +189,11 @@ CLAIMS = (
         "In the network log-odds of complying fall with 1/beta: rank correlation at most -.9",
         f"our derivation, {PAGE}, statement 2; the bound is ours",
         ("tested",),
-        network_tilt(),
-        kind="finding",
-        presets=TRAINED,
-        note="At the start refusing has a chance of about 1e-5, and the gradient of an expected "
-        "reward is in proportion to it: these steps do not reach the optimum.",
+        network_tilt(False),
+        {"penalties in reverse": network_tilt(True)},
+        presets=LARGER,
+        note="One world does not decide it: -.2 at base seed 0, -1 at 101 and 102 of quick. "
+        "Refusing starts at a chance of 1e-5, and the gradient of an expected reward is in proportion.",
     ),
     Claim(
         "off_support",
