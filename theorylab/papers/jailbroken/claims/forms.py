@@ -193,7 +193,7 @@ CLAIMS = (
         {"penalties in reverse": network_tilt(True)},
         presets=LARGER,
         note="One world does not decide it: -.2 at base seed 0, -1 at 101 and 102 of quick. "
-        "Refusing starts at a chance of 1e-5, and the gradient of an expected reward is in proportion.",
+        "Refusing starts at a chance of 1e-5, and the gradient of an expected reward follows it.",
     ),
     Claim(
         "off_support",
