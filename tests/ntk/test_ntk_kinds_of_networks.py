@@ -187,8 +187,6 @@ LEAVES = {
 @pytest.mark.parametrize("leaf", LEAVES)
 @pytest.mark.parametrize("use", [use for use in USES if not use.startswith("convexify")])
 def test_leaves_that_are_no_floating_point_numbers_stay_as_they_are(use, leaf):
-    if use.startswith(("sketch_ntk g", "sketch_ntk r", "empirical_ntk d", "empirical_ntk f")):
-        pytest.skip("as their neighbours")
     f = lambda p, x: network(p, x) + (0 if p["more"] is None else 1)  # noqa: E731
     got = USES[use](f, W | {"more": LEAVES[leaf]}, X)
     exact = USES[use](lambda p, x: network(p, x) + (0 if leaf == "None" else 1), W, X)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from theorylab.lab import Claim, Evidence, over_seeds
-from theorylab.papers.jailbroken.claims.shared import LARGER, PAGE, TRAINED, All, Measure, Preset
+from theorylab.papers.jailbroken.claims.shared import PAGE, TRAINED, All, Measure, Preset
 from theorylab.papers.jailbroken.experiments import NARROW, conditions, run_of
 from theorylab.papers.jailbroken.published import (
     CURATED,
@@ -191,9 +191,9 @@ CLAIMS = (
         ("tested",),
         network_tilt(False),
         {"penalties in reverse": network_tilt(True)},
-        presets=LARGER,
-        note="One world does not decide it: -.2 at base seed 0, -1 at 101 and 102 of quick. "
-        "Refusing starts at a chance of 1e-5, and the gradient of an expected reward follows it.",
+        presets=TRAINED,
+        note="One world may fail it: -.2 at base seed 0 of quick. Refusing starts at a chance of "
+        "1e-5, and the gradient of an expected reward follows it.",
     ),
     Claim(
         "off_support",
