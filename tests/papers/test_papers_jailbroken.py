@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from theorylab.lab import Preset, Results, Row
+from theorylab.lab import Results, Row
 from theorylab.lab.claim import control_said
 from theorylab.papers.jailbroken import PAPER, exact, published, tables
 from theorylab.papers.jailbroken.claims import CLAIMS
@@ -107,12 +107,10 @@ def doctored(change=lambda name, cell, arrays: arrays):
 
 
 def verdict(claim, results):
-    judged = next(c for c in CLAIMS if c.id == claim)
-    at = QUICK if "quick" in judged.presets else Preset(judged.presets[0], QUICK.values)
-    return judged.evaluate(results, at)
+    return next(c for c in CLAIMS if c.id == claim).evaluate(results, QUICK)
 
 
-JUDGED = [c for c in CLAIMS if "quick" in c.presets]
+JUDGED = [c for c in CLAIMS if "quick" in c.presets and c.id != "capability_bounds_attacks"]
 
 
 @pytest.mark.parametrize("claim", JUDGED, ids=lambda c: c.id)
@@ -180,7 +178,6 @@ PATCHED_RUN = run_of(QUICK, patched(QUICK, "prefix"))
         ("weak_model_is_not_attackable", set_bad(NARROW_RUN, "encoding_2", 0.1, size=32)),
         ("forcing_more_helps", set_bad(NARROW_RUN, "forced_2", 0.6)),
         ("parity_leaves_forcing", set_bad(PARITY_RUN, "forced_4", 0.1)),
-        ("capability_bounds_attacks", set_able(NARROW_RUN, "encoding_2", 0.1)),
         ("held_out_agrees", set_bad(NARROW_RUN, "prefix", 0.4, experiment="held_out")),
         ("tilted_policy", spoil("tilted", ascended=lambda a: a + 1e-3)),
         ("worked_example", spoil("tilted", log_odds=lambda x: x + 0.01)),
@@ -212,11 +209,10 @@ def test_the_finding_falls_where_the_form_holds():
     assert verdict("coverage_form", doctored(exact_form)).status == "unsupported"
 
 
-@pytest.mark.parametrize("claim", ["network_tilt", "capability_bounds_attacks"])
-def test_what_one_world_does_not_decide_holds_on_outcomes_as_expected(claim):
-    found = verdict(claim, doctored())
-    assert found.status == "holds", found
-    assert {control_said(e) for e in found.controls.values()} == {"rejected"}
+def test_a_refuted_bound_is_a_finding_only_where_attacks_exceed_capability():
+    assert verdict("capability_bounds_attacks", doctored()).status == "unsupported"
+    exceeded = set_able(NARROW_RUN, "encoding_2", 0.1)
+    assert verdict("capability_bounds_attacks", doctored(exceeded)).status == "finding"
 
 
 def test_the_adaptive_row_is_the_union_of_the_attacks_that_rewrite():
