@@ -109,24 +109,19 @@ def parity_leaves_forcing(attack: str) -> Measure:
     return measure
 
 
-def capability_bounds(shifted: bool) -> Measure:
+def capability_bounds(results: All, p: Preset) -> list[Evidence]:
     """In every cell BAD is at most capability plus three standard errors of their difference:
     largest excess, in standard errors, at most 3."""
-
-    def measure(results: All, p: Preset) -> list[Evidence]:
-        worst = []
-        names = [a for a in REWRITES if a != "synonym"]
-        for row in results["tested"]:
-            (table,) = tables(Results((row,)))
-            place = np.array([PLACE[a] for a in names])
-            bad, able = np.asarray(table.bad)[place], np.asarray(table.capability)[place]
-            able = able[::-1] if shifted else able
-            n = row.cell["prompts"]
-            spread = np.sqrt((_variance(bad, n) + _variance(able, n)) / n)
-            worst.append(((bad - able) / spread).max())
-        return [Evidence("largest excess, standard errors", float(max(worst)), high=3.0)]
-
-    return measure
+    worst = []
+    names = [a for a in REWRITES if a != "synonym"]
+    for row in results["tested"]:
+        (table,) = tables(Results((row,)))
+        place = np.array([PLACE[a] for a in names])
+        bad, able = np.asarray(table.bad)[place], np.asarray(table.capability)[place]
+        n = row.cell["prompts"]
+        spread = np.sqrt((_variance(bad, n) + _variance(able, n)) / n)
+        worst.append(((bad - able) / spread).max())
+    return [Evidence("largest excess, standard errors", float(max(worst)), high=3.0)]
 
 
 def _variance(rate: np.ndarray, n: int) -> np.ndarray:
@@ -223,7 +218,7 @@ CLAIMS = (
         "within 3 standard errors",
         f"our derivation, {PAGE}, statement 4",
         ("tested",),
-        capability_bounds(False),
+        capability_bounds,
         kind="finding",
         presets=TRAINED,
         note="Refuted by the base seeds that were held out, 101 and 102; at base seed 0 the excess "
