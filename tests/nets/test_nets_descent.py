@@ -7,7 +7,8 @@ import optax
 import pytest
 from scipy.optimize import minimize
 
-from theorylab import collective
+from theorylab import collective, federated
+from theorylab.errors import InputError
 from theorylab.nets import fit, fit_seeds, mse
 
 ASKING = {
@@ -113,3 +114,12 @@ def test_collective_lbfgs_reaches_scipys_optimum():
         steps=30,
     )
     np.testing.assert_allclose(run.params, minimize(risk, np.zeros(3)).x, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_server_optimizer_that_asks_for_the_loss_is_refused(name):
+    server = federated.fedavg(federated.LocalSGD(lr=0.1, steps=1), server_optimizer=ASKING[name])
+    clients = federated.pad_clients(X, Y, [np.arange(16), np.arange(16, 32)])
+    pair = server.bind(lambda p, s, x: (line(p, x), s), mse, clients)
+    with pytest.raises(InputError, match="server: this optimizer asks for the loss"):
+        pair.init(start(), {})
