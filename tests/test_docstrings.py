@@ -328,6 +328,7 @@ def test_every_public_function_and_method_has_a_sentence(name):
     assert ast.get_docstring(tree) and not bare, bare
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WITH_DOCTESTS)
 def test_the_examples_of_a_module_run(name, tmp_path, monkeypatch):
     monkeypatch.setenv("THEORYLAB_DATA", str(tmp_path))  # nothing fetched: as for a stranger

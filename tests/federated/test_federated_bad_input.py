@@ -320,6 +320,7 @@ def test_malformed_convexification_is_refused():
 BAD_STATE = fl.LeastSquaresState(np.zeros((3, 2)), np.zeros((2, 3, 3)), np.zeros((2, 3, 3)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -61,6 +61,7 @@ def test_the_parts_in_turn_are_the_whole(whole):
     assert (np.diff(whole.stage2.train_loss) < 0).all()
 
 
+@pytest.mark.long
 def test_features_are_gradients_of_a_fresh_scalar_head_at_the_averaged_model(whole):
     problem = whole.problem
     hidden, params = functional(whole.stage1.model, method="features")
@@ -149,6 +150,7 @@ def test_many_rounds_tend_to_the_minimum_norm_interpolator():
     assert run.train_loss[-1] < 1e-8
 
 
+@pytest.mark.long
 def test_plain_functions_and_no_bootstrap_are_possible():
     f = lambda p, x: jnp.tanh(x @ p["a"]) @ p["b"]  # noqa: E731
     params = {"a": jnp.asarray(RNG.normal(size=(4, 5))), "b": jnp.asarray(RNG.normal(size=(5, 3)))}

@@ -76,6 +76,7 @@ def test_many_measurements_share_the_error_among_them():
     assert FAMILY_LEVEL == 0.05 and jointly(sampled[:1])[0].interval == sampled[0].interval
 
 
+@pytest.mark.long
 def test_joint_intervals_of_eight_means_all_cover_in_19_of_20_families():
     # Independent normals: Bonferroni's coverage is (1 - .05/8)^8 = 0.9511; 1,000 families, four
     # standard errors.

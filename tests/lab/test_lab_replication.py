@@ -268,6 +268,7 @@ def test_a_replication_computes_every_base_seed_and_shared_cells_once(tmp_path):
     assert (squares.kind, sums.kind) == ("sampled", "exact")
 
 
+@pytest.mark.long
 def test_a_stopped_replication_goes_on_where_it_was(tmp_path):
     marks = tmp_path / "marks"
     marks.mkdir()

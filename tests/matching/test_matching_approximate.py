@@ -11,6 +11,7 @@ def value(weights, mate):
     return weights[mate >= 0, mate[mate >= 0]].sum()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6)])
 def test_the_auctions_certificate_is_kept_and_the_matching_is_within_it(shape):
     for weights in np.random.default_rng(0).normal(size=(8, *shape)):
@@ -28,6 +29,7 @@ def test_the_auction_is_exact_on_integers():
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(0, 0), (0, 2), (2, 0), (1, 1)])
 def test_empty_and_single_markets_are_solved(shape):
     weights = np.full(shape, 0.5)
@@ -55,6 +57,7 @@ def test_soft_prices_solve_their_fixed_point_equations():
     )
 
 
+@pytest.mark.long
 def test_soft_prices_have_the_gradient_of_a_finite_difference():
     weights = np.random.default_rng(4).uniform(-1, 1, (3, 3))
 

@@ -164,6 +164,7 @@ def test_no_public_function_is_forgotten():
     assert not called & NO_CALL
 
 
+@pytest.mark.long
 def test_malformed_arguments_are_refused_by_name():
     assert bad_input.faults_in(CALLS.values()) == []
 

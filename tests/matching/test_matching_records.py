@@ -23,6 +23,7 @@ def test_a_market_of_lists_is_one_of_arrays():
         mm.Market([[1.0], [1.0, 2.0]], V)
 
 
+@pytest.mark.long
 @given(st.integers(0, 10_000))
 def test_transfers_of_rows_are_paid_by_their_partners(seed):
     rng = np.random.default_rng(seed)
@@ -72,6 +73,7 @@ def _rounds(algorithm, rounds=6, seed=0):
     return state, log
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["unstructured", "typed"])
 def test_a_state_from_means_is_that_of_the_observations(kind):
     if kind == "typed":
@@ -123,6 +125,7 @@ MODELS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", MODELS)
 def test_both_halves_of_a_round_are_float64_whatever_the_caller_runs_in(kind):
     algorithm = mm.match_ucb(MODELS[kind](), (2, 2))

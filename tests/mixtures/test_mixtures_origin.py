@@ -20,6 +20,7 @@ def problem(shift, unit=1.0):
 FAR = [(0.0, 1.0), (1e4, 1.0), (-1e6, 1e3)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("covariance", ["spherical", "tied"])
 @pytest.mark.parametrize(("shift", "unit"), FAR)
 def test_a_mixture_is_scikit_learns_wherever_its_origin_is(covariance, shift, unit):
@@ -40,6 +41,7 @@ def test_a_mixture_is_scikit_learns_wherever_its_origin_is(covariance, shift, un
     assert min(error, 1 - error) < 0.05
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("covariance", ["spherical", "tied"])
 def test_constant_columns_and_coinciding_points_leave_the_floor_as_variance(covariance):
     two = np.array([[9999.0], [0.0]] * 20)
@@ -64,6 +66,7 @@ def test_a_mixture_under_jit_is_centred_in_the_precision_it_has():
     assert inside.means.dtype == jnp.float32 and bool(inside.converged)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("shift", "unit"), [*FAR, (0.0, np.array([1.0, 1e3, 1e-3]))])
 def test_a_logistic_fit_is_scikit_learns_wherever_its_origin_is(shift, unit):
     X, y = problem(shift, unit)
@@ -83,6 +86,7 @@ def test_a_logistic_fit_is_scikit_learns_wherever_its_origin_is(shift, unit):
         assert float(found.error(X, y)) == pytest.approx(1 - peer.score(Z, y))
 
 
+@pytest.mark.long
 def test_self_training_does_not_care_for_the_origin():
     X, y = problem(0.0)
     rows = np.r_[0:10, 100:110]
@@ -103,6 +107,7 @@ def test_scores_of_a_mix_far_off_are_those_of_its_parts():
         np.testing.assert_allclose(row, rule.score(X) / np.linalg.norm(rule.weight), atol=1e-6)
 
 
+@pytest.mark.long
 def test_what_has_not_converged_says_so():
     X, y = problem(0.0)
     with pytest.warns(RuntimeWarning, match="EM has not converged in 2 steps"):

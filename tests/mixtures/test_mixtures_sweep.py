@@ -42,6 +42,7 @@ def test_both_routes_have_the_same_means(short, explicit):
     )
 
 
+@pytest.mark.long
 def test_sl_has_its_exact_risk(short):
     exact = mixtures.sl_excess_exact(GRID["s"], 5, GRID["n_l"])
     assert (np.abs(short.mean("sl") - exact) < 4.5 * short.standard_error("sl")).all()

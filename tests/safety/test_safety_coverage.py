@@ -60,12 +60,14 @@ def test_a_mixture_shows_each_kind_in_its_formats_and_refuses_the_unsafe_ones(un
     assert (np.asarray(y.weights).sum(1) == 11).all()
 
 
+@pytest.mark.long
 def test_weights_have_mean_one_and_split_the_loss_as_asked():
     mixture = sa.safety_mixture(KEY, WORLD, 10, unsafe={"none": 1.0})
     weights = np.asarray(sa.mixture_weights(mixture, safe_weight=0.7))
     assert weights.mean() == pytest.approx(1) and weights[:10].mean() == pytest.approx(1.4)
 
 
+@pytest.mark.long
 def test_only_executed_answers_of_unsafe_prompts_are_dispreferred():
     mixture = sa.safety_mixture(KEY, WORLD, 6, unsafe={"none": 1.0})
     x, y = sa.unlikelihood_data(WORLD, mixture)
@@ -120,6 +122,7 @@ def test_the_kl_loss_of_one_free_decision_is_least_at_the_tilted_policy():
     assert least == pytest.approx(-0.5 * np.log((start * np.exp(reward / 0.5)).sum()), abs=1e-5)
 
 
+@pytest.mark.long
 def test_rewards_are_for_refusing_unsafe_prompts_alone():
     mixture = sa.safety_mixture(KEY, WORLD, 4, unsafe={"none": 1.0})
     x, y = sa.tilt_data(F, PARAMS, WORLD, mixture, scale=2.0)
@@ -134,6 +137,7 @@ def test_rewards_are_for_refusing_unsafe_prompts_alone():
     np.testing.assert_allclose(at_start, -(np.exp(want[:, 0]) * reward).sum(1), atol=1e-5)
 
 
+@pytest.mark.long
 def test_log_odds_are_those_of_both_compliant_openings_against_null():
     logits = np.random.default_rng(0).normal(size=(4, VOCABULARY)).astype(np.float32)
     p = np.exp(logits)
@@ -141,6 +145,7 @@ def test_log_odds_are_those_of_both_compliant_openings_against_null():
     np.testing.assert_allclose(sa.decision_log_odds(logits), want, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_guard_symbols_are_operators_and_their_pairs_with_phrases():
     prompts = sa.sample_prompts(KEY, WORLD, 30, purpose="unsafe")
     symbols = np.asarray(sa.guard_symbols(WORLD, sa.layout(WORLD, prompts)))
@@ -173,6 +178,7 @@ def squared(outputs, y):
     return (outputs - y) ** 2
 
 
+@pytest.mark.long
 def test_a_shared_program_takes_the_steps_of_fit_for_every_data_set():
     rng = np.random.default_rng(0)
     tune = sa.compiled_tuning(line, loss=squared, optimizer=optax.adam(0.1), steps=7, batch_size=4)

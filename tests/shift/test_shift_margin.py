@@ -71,6 +71,7 @@ def test_the_conditions_of_optimality_hold_in_every_unit(seed, n, p, power):
     assert found.margin == pytest.approx(1 / size)
 
 
+@pytest.mark.long
 def test_it_is_the_limit_of_vanishing_penalties_and_meets_the_memorisation_bound():
     model = NuisanceModel(d_s=5, k=2000, energy=5.0)
     sample = draw_training_set(jax.random.key(0), model, 60, 0.2)
