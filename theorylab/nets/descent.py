@@ -1,4 +1,10 @@
-"""One update by any optax optimizer, shared by every training loop that takes one."""
+"""One update by any optax optimizer, shared by every training loop that takes one.
+
+`nets.fit` and `collective.fit` do, and step by `descend`. Two loops take none and step by
+themselves: a federated client, whose plain steps carry the algorithm's proximal term and control
+variates (`federated.local`), and the fine-tuning behind Projection Norm, whose rates are an array
+so that one compiled program serves every schedule (`shift.projection`).
+"""
 
 from collections.abc import Callable
 from typing import Any
