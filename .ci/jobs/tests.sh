@@ -3,14 +3,14 @@ source .ci/lib/common.sh
 oldest
 python -c 'import jax, sys; print("Python", sys.version.split()[0], "JAX", jax.__version__)'
 
-# The longer checks in turn: all of them run within three runs.
+# The longer checks in turn: all of them run within four runs.
 mapfile -t every < <(grep -rlE 'mark\.long' tests --include='*.py' | sort)
 case ${THEORYLAB_CI_LONG:-rota} in
   rota)
     turn=$(git rev-list --count HEAD)
     chosen=()
     for i in "${!every[@]}"; do
-      if [ $(((i + turn) % 3)) = 0 ]; then chosen+=("${every[i]}"); fi
+      if [ $(((i + turn) % 4)) = 0 ]; then chosen+=("${every[i]}"); fi
     done
     ;;
   all) chosen=("${every[@]}") ;;
