@@ -27,9 +27,10 @@ def test_mixing_takes_rules_of_unit_length():
 @pytest.mark.parametrize("criterion", ["labelled", "oracle"])
 def test_labels_choose_a_weight_of_least_error(criterion):
     found = mixtures.select_weight(GOOD, POOR, X, Y, criterion=criterion)
+    mixed = mixtures.mix(GOOD, POOR, np.linspace(0, 1, 21))
     errors = [
         (np.sign(X @ np.asarray(w) + float(b)) != Y).mean()
-        for w, b in zip(*mixtures.mix(GOOD, POOR, np.linspace(0, 1, 21)), strict=True)
+        for w, b in zip(mixed.w, mixed.b, strict=True)
     ]
     assert (
         float(found.rule.error(X, Y)) == pytest.approx(min(errors), abs=1e-6)
