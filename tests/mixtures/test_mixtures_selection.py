@@ -30,7 +30,7 @@ def test_labels_choose_a_weight_of_least_error(criterion):
     mixed = mixtures.mix(GOOD, POOR, np.linspace(0, 1, 21))
     errors = [
         (np.sign(X @ np.asarray(w) + float(b)) != Y).mean()
-        for w, b in zip(mixed.w, mixed.b, strict=True)
+        for w, b in zip(mixed.weight, mixed.intercept, strict=True)
     ]
     assert (
         float(found.rule.error(X, Y)) == pytest.approx(min(errors), abs=1e-6)
