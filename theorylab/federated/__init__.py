@@ -44,6 +44,7 @@ from theorylab.federated.step_size import max_curvatures, stable_step_size
 from theorylab.federated.tangent import TangentMap
 from theorylab.federated.tct import TCT, ConvexFit, Convexified, convexify, solve_convex, tct
 from theorylab.federated.theory import (
+    LocalOperators,
     fedavg_fixed_point,
     fedavg_round_matrix,
     fedavg_spectral_radius,
@@ -67,6 +68,7 @@ __all__ = [
     "GramRun",
     "LeastSquaresRun",
     "LeastSquaresState",
+    "LocalOperators",
     "LocalResult",
     "LocalSGD",
     "Moments",

@@ -88,7 +88,7 @@ def fit_logistic(
     sample_weight: Float[Array, " n"] | None = None,
     intercept: bool = True,
     start: Linear | None = None,
-    iterations: int = 200,
+    max_steps: int = 200,
 ) -> Linear:
     """Minimise sum_i w_i log(1 + exp(-y_i (<weight, x_i> + intercept))) + l2/2 ||weight||^2.
 
@@ -106,7 +106,7 @@ def fit_logistic(
         sample_weight: (n,) >= 0; zero leaves a row out.
         intercept: fit one, unpenalised.
         start: a `Linear` to start from.
-        iterations: evaluations at most.
+        max_steps: evaluations at most.
 
     Returns:
         A `Linear` classifier, in NumPy float64 unless under `jit`.
@@ -126,7 +126,7 @@ def fit_logistic(
     X, y = labelled(X, y, ("X", "y"))
     weights = row_weights("sample_weight", sample_weight, X=X)
     number("l2", l2, 0.0, open_low=True)
-    iterations = steps("iterations", iterations)
+    max_steps = steps("max_steps", max_steps)
     if flag("intercept", intercept):
         two_classes("y", y, weights)
     Z, frame = framed(X, weights, centre=intercept)
@@ -136,13 +136,13 @@ def fit_logistic(
         theta0 = enter(frame, check_rule("start", start, X.shape[1]), intercept).astype(X.dtype)
     problem = rows.T[None], y[None], weights.astype(X.dtype)[None]
     penalty = penalty_of(l2 / frame.unit**2, rows, intercept)
-    theta, _ = minimise(*problem, penalty, theta0, iterations=iterations)
+    theta, _ = minimise(*problem, penalty, theta0, max_steps=max_steps)
     converged = settled(*problem, penalty, theta)
     if not is_traced(converged) and not converged:
         warnings.warn(
-            "the logistic fit has not converged; raise iterations, or the penalty l2",
+            "the logistic fit has not converged; raise max_steps, or the penalty l2",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return leave(frame, theta, intercept)._replace(converged=converged)
 
@@ -229,8 +229,8 @@ def minimise(  # noqa: PLR0913
     *,
     inverse: Float[Array, "p p"] | None = None,
     blocks: Any = None,
-    iterations: int = 200,
-    tolerance: Any = 0.0,
+    max_steps: int = 200,
+    tol: Any = 0.0,
 ) -> tuple[Float[Array, " p"], Float[Array, "p p"]]:
     """Minimise sum_i w_i log(1 + exp(-y_i <theta, x_i>)) + <penalty, theta^2>/2 over blocks.
 
@@ -240,7 +240,7 @@ def minimise(  # noqa: PLR0913
     or is halved where it is that one's.
 
     inverse: of a Hessian to begin with, as `inverse_hessian` gives it of a problem nearby. blocks:
-    how many blocks count, may be traced. iterations: evaluations at most. tolerance: error of
+    how many blocks count, may be traced. max_steps: evaluations at most. tol: error of
     theta, relative; rounding at least. Returns the minimiser and the inverse Hessian as it is known
     there.
     """
@@ -270,8 +270,8 @@ def minimise(  # noqa: PLR0913
         """
         length, whole = jnp.linalg.norm(at.move), jnp.linalg.norm(at.theta)
         newton = fresh & (at.ratio == 1) & (length <= eps**0.5 * whole)
-        last = length * jnp.minimum(at.ratio, 0.5) <= jnp.maximum(tolerance, 16 * eps) * whole
-        return newton | last | (at.count >= iterations)
+        last = length * jnp.minimum(at.ratio, 0.5) <= jnp.maximum(tol, 16 * eps) * whole
+        return newton | last | (at.count >= max_steps)
 
     def descend(at: _Point, fresh: Array) -> _Point:
         """Steps from one Hessian, until it no longer serves."""
@@ -317,7 +317,7 @@ def minimise(  # noqa: PLR0913
         _Point(theta0, inverse, value, gradient, gradient, value, value, jnp.asarray(1)), inverse
     )
     end, _ = jax.lax.while_loop(lambda state: ~done(*state), renew, (descend(at, fresh), fresh))
-    return end.theta + jnp.where(end.count < iterations, end.move, 0), end.inverse
+    return end.theta + jnp.where(end.count < max_steps, end.move, 0), end.inverse
 
 
 def _bfgs(

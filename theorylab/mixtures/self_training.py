@@ -100,7 +100,7 @@ def train(
     blocks: how many blocks count, may be traced, as `add` may be.
     """
 
-    def body(state: tuple[Array, ...], tolerance: Array) -> tuple[tuple[Array, ...], Array]:
+    def body(state: tuple[Array, ...], tol: Array) -> tuple[tuple[Array, ...], Array]:
         labels, weights, waiting, theta, inverse = state
         theta, inverse = minimise(
             design,
@@ -110,7 +110,7 @@ def train(
             theta,
             inverse=inverse,
             blocks=blocks,
-            tolerance=tolerance,
+            tol=tol,
         )
         score = theta @ design
         chosen = waiting & most_of(jnp.where(waiting, jnp.abs(score), -1), add)

@@ -96,8 +96,8 @@ class _Plan:
     blocks: int  # of unlabelled ones
     rounds: int
     l2: float
-    iterations: int
-    tolerance: float
+    max_steps: int
+    tol: float
     one_by_one: bool  # replicates
 
 
@@ -115,8 +115,8 @@ def sweep(  # noqa: PLR0913
     rounds: int = 10,
     fraction: float = 0.1,
     l2: float = 1.0,
-    iterations: int = 100,
-    tolerance: float = 1e-5,
+    max_steps: int = 100,
+    tol: float = 1e-5,
     dtype: Any = np.float32,
     memory_gb: float = 0.25,
     chunk: int | None = None,
@@ -137,7 +137,7 @@ def sweep(  # noqa: PLR0913
             unlabelled points; "auto", the first where the methods allow it.
         weight: t of SSL-W, by default the optimal one.
         rounds, fraction, l2: of self-training: rounds, share of the points that each adds, penalty.
-        iterations, tolerance: of EM.
+        max_steps, tol: of EM.
         dtype: float32 or float64, of all computations; the random numbers are the same float32 ones
             for both.
         memory_gb: device memory that the replicates which run at once may take.
@@ -162,7 +162,7 @@ def sweep(  # noqa: PLR0913
     """
     checked_key("key", key)
     d, replicates = count("d", d, at_least=2), count("replicates", replicates)
-    rounds, iterations = count("rounds", rounds), count("iterations", iterations)
+    rounds, max_steps = count("rounds", rounds), count("max_steps", max_steps)
     chunk = None if chunk is None else count("chunk", chunk)
     s = positive("s", s, ndim=(0, 1))
     n_l, n_u = (
@@ -179,7 +179,7 @@ def sweep(  # noqa: PLR0913
     for name, value in (("l2", l2), ("memory_gb", memory_gb)):
         number(name, value, 0.0, open_low=True)
     number("fraction", fraction, 0.0, 1.0, open_low=True)
-    number("tolerance", tolerance, 0.0)
+    number("tol", tol, 0.0)
     choice("route", route, ("auto", "moments", "data"))
     instance("mesh", mesh, (jax.sharding.Mesh, type(None)), "a jax.sharding.Mesh, or None,")
     instance("methods", methods, (tuple, list, set, frozenset), "a tuple of names")
@@ -226,8 +226,8 @@ def sweep(  # noqa: PLR0913
         _round_up(max(5, blocks_of(n_u.max()))) if explicit else 0,
         int(rounds),
         float(l2),
-        int(iterations),
-        float(tolerance),
+        int(max_steps),
+        float(tol),
         jax.default_backend() == "cpu",
     )
     shards = mesh.shape[mesh.axis_names[0]] if mesh is not None else 1
@@ -434,8 +434,8 @@ def _from_points(
                 n_l,
                 start,
                 moment,
-                iterations=plan.iterations,
-                tolerance=plan.tolerance,
+                max_steps=plan.max_steps,
+                tol=plan.tol,
                 blocks=blocks_of(jnp.max(n_u)),
             ).theta
 
