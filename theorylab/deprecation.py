@@ -6,6 +6,7 @@ What is renamed keeps its old name until the next MINOR version, and says so by 
 
 import functools
 import inspect
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,8 +23,8 @@ def old_arguments(order: str = "", /, **renamed: str) -> Callable[[F], F]:
 
     Args:
         order: the names of today, in the order in which they could be given by position before,
-            where an argument has become keyword-only or has moved. A call is of the old form when
-            it reaches one that is keyword-only today and does not also name it.
+            where an argument has become keyword-only or has moved (of a class, those of its
+            constructor, `self` first). A call is of the old form when it reaches one that is keyword-only today and does not also name it.
         **renamed: old name = name of today.
 
     Returns:
@@ -32,6 +33,9 @@ def old_arguments(order: str = "", /, **renamed: str) -> Callable[[F], F]:
     before = order.split()
 
     def decorate(function: F) -> F:
+        if isinstance(function, type):
+            function.__init__ = decorate(function.__init__)  # type: ignore[misc]
+            return function
         keyword_only = {
             p.name
             for p in inspect.signature(function).parameters.values()
@@ -46,11 +50,11 @@ def old_arguments(order: str = "", /, **renamed: str) -> Callable[[F], F]:
                 new = renamed[old]
                 if new in kwargs:
                     raise TypeError(f"{said}: {old} is the old name of {new}; both are given")
-                _tell(said, f"{old}= is {new}= now")
+                tell_old(said, f"{old}= is {new}= now")
                 kwargs[new] = kwargs.pop(old)
             if own and len(before) >= len(args) > own[0] and before[own[0]] not in kwargs:
                 names = [name for name in before if name in keyword_only]
-                _tell(said, f"give {', '.join(names)} by name")
+                tell_old(said, f"give {', '.join(names)} by name")
                 kwargs = _join(said, dict(zip(before, args, strict=False)), kwargs)
                 args = ()
             return function(*args, **kwargs)
@@ -60,29 +64,31 @@ def old_arguments(order: str = "", /, **renamed: str) -> Callable[[F], F]:
     return decorate
 
 
-def old_name(name: str, new: F) -> F:
-    """Make a function or class that does what `new` does, and warns of its old name.
+def old_name(package: str, name: str, new: dict[str, str]) -> Any:
+    """What a package's `__getattr__` gives: under an old name the function or class of today.
+
+        def __getattr__(name):
+            return old_name(__name__, name, {"Linear": "LinearRule"})
 
     Args:
-        name: the old one, as `package.name`.
-        new: what it is called today.
+        package: `__name__` of the package.
+        name: what is looked up.
+        new: old names to those of today.
 
     Returns:
-        A function with the signature of `new`.
+        The attribute of today, after a warning.
+
+    Raises:
+        AttributeError: a name that never was.
     """
-
-    @functools.wraps(new, updated=())
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        package = name.rpartition(".")[0]
-        _tell(name, f"it is {package}.{new.__name__} now")
-        return new(*args, **kwargs)
-
-    wrapper.__name__ = wrapper.__qualname__ = name.rpartition(".")[2]
-    return wrapper  # type: ignore[return-value]
+    if name not in new:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    tell_old(package, f"{name} is {new[name]} now", above=1)
+    return getattr(sys.modules[package], new[name])
 
 
-def old_field(name: str, new: str) -> Any:
-    """Property under the old name of a record's field: write it without an annotation.
+def old_field(old: str, new: str) -> Any:
+    """Make the old name of a record's field: write it without an annotation.
 
         @dataclass
         class Found:
@@ -90,22 +96,29 @@ def old_field(name: str, new: str) -> Any:
             norm_n = old_field("norm_n", "norm_w_n")
 
     Args:
-        name: the old one.
+        old: the old name.
         new: the field of today.
 
     Returns:
-        A property that warns.
+        A property that warns and reads the field.
     """
 
     def read(record: Any) -> Any:
-        _tell(type(record).__name__, f".{name} is .{new} now")
+        tell_old(type(record).__name__, f".{old} is .{new} now")
         return getattr(record, new)
 
     return property(read, doc=f"Old name of `{new}`.")
 
 
-def _tell(said: str, message: str) -> None:
-    warnings.warn(f"{said}: {message}; the old form goes in {GONE}", DeprecationWarning, 3)
+def tell_old(said: str, message: str, *, above: int = 0) -> None:
+    """Warn of an old form.
+
+    Args:
+        said: what was called.
+        message: what to write instead.
+        above: frames between the caller of this function and the user, beyond one.
+    """
+    warnings.warn(f"{said}: {message}; the old form goes in {GONE}", DeprecationWarning, 3 + above)
 
 
 def _join(said: str, given: dict[str, Any], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ CALLS = [
     (co.effective_size, {"alpha": COSTS, "e_c": 0.2, "e_0": 0.1, "lam": 5.0}),
     (
         co.effective_size_from_weights,
-        {"weights": LOSSES, "is_collective": np.array([True, False, False, True])},
+        {"weights": LOSSES, "members": np.array([True, False, False, True])},
     ),
     (co.uniqueness, {"P0": P0, "g": G, "phi": PHI}),
     (co.suboptimality_gap, {**WORLD, "phi": PHI}),

@@ -326,7 +326,10 @@ BAD_STATE = fl.LeastSquaresState(np.zeros((3, 2)), np.zeros((2, 3, 3)), np.zeros
     [
         (lambda: fl.gram(X, columns=-1), "columns = -1"),
         (lambda: fl.gram(X * np.nan), "Phi holds nan"),
-        (lambda: fl.local_operators(-TERMS.H, eta=0.1, local_steps=2), "H has a negative eigenvalue"),
+        (
+            lambda: fl.local_operators(-TERMS.H, eta=0.1, local_steps=2),
+            "H has a negative eigenvalue",
+        ),
         (lambda: fl.global_optimum(TERMS.H * np.inf, TERMS.b), "H holds"),  # LAPACK never came back
         (
             lambda: fl.scaffold_least_squares(PHI, TARGETS, state=BAD_STATE, **OPTIONS),

@@ -247,7 +247,9 @@ def test_local_operators_are_powers_and_sums_of_powers():
         np.testing.assert_allclose(
             s, ETA * sum(np.linalg.matrix_power(B, k) for k in range(M)), atol=1e-13
         )
-    _, S = local_operators(np.zeros((1, 2, 2)), eta=0.1, local_steps=5)  # where the curvature is zero
+    _, S = local_operators(
+        np.zeros((1, 2, 2)), eta=0.1, local_steps=5
+    )  # where the curvature is zero
     np.testing.assert_allclose(S[0], 0.5 * np.eye(2))
 
 

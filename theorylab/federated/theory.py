@@ -291,7 +291,9 @@ def fedavg_spectral_radius(
     return float(
         np.abs(
             np.linalg.eigvalsh(
-                fedavg_round_matrix(H, eta=eta, local_steps=local_steps, weights=weights, counts=counts)
+                fedavg_round_matrix(
+                    H, eta=eta, local_steps=local_steps, weights=weights, counts=counts
+                )
             )
         ).max()
     )

@@ -14,10 +14,11 @@ from jaxtyping import Array, Float
 
 from theorylab import linalg
 from theorylab.checks import choice, count, number, within
+from theorylab.deprecation import old_arguments, tell_old
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, row_weights, steps
 from theorylab.mixtures.frame import framed, wide_if_concrete
-from theorylab.mixtures.logistic import Linear
+from theorylab.mixtures.logistic import LinearRule
 from theorylab.precision import as_float64, float64_inside, is_traced
 
 COVARIANCES = ("spherical", "tied")
@@ -43,8 +44,14 @@ class Mixture(NamedTuple):
     steps: Array
     converged: Array
 
+    @property
+    def iterations(self) -> Array:
+        """Old name of `steps`."""
+        tell_old("Mixture", ".iterations is .steps now")
+        return self.steps
+
     @float64_inside
-    def rule(self) -> Linear:
+    def rule(self) -> LinearRule:
         """The linear classifier between the means, component 1 positive.
 
         The boundary passes through their midpoint. With a tied covariance it is Fisher's direction;
@@ -53,9 +60,10 @@ class Mixture(NamedTuple):
         means, covariance = as_float64(self.means), as_float64(self.covariance)
         gap = means[1] - means[0]
         weight = linalg.solve(covariance, gap[:, None])[:, 0] if covariance.ndim == 2 else gap
-        return Linear(weight, -weight @ jnp.sum(means, 0) / 2)
+        return LinearRule(weight, -weight @ jnp.sum(means, 0) / 2)
 
 
+@old_arguments(iterations="max_steps", tolerance="tol")
 @wide_if_concrete
 def fit_mixture(
     X: Float[Array, "n d"],

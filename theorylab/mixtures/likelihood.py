@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from theorylab import linalg
 from theorylab.checks import flag, number
+from theorylab.deprecation import old_arguments
 from theorylab.mixtures.checks import floats, labelled, steps, unlabelled
 from theorylab.precision import is_traced
 
@@ -37,6 +38,7 @@ class Likelihood(NamedTuple):
     error: Float[Array, " k"]  # estimated distance of theta from the fixed point
 
 
+@old_arguments(iterations="max_steps", tolerance="tol")
 def ssl_em(
     X_l: Float[Array, "n_l d"],
     y_l: Float[Array, " n_l"],
@@ -103,7 +105,7 @@ def ssl_em(
             f"{float(found.error[0]):.2g} from the fixed point, tol {tol:g}); raise "
             "max_steps, or tol",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return found.theta[0]
 

@@ -17,7 +17,7 @@ from theorylab.checks import count, flag, number, within
 from theorylab.mixtures.checks import labelled, row_weights, two_classes, unlabelled
 from theorylab.mixtures.frame import framed, wide_if_concrete
 from theorylab.mixtures.logistic import (
-    Linear,
+    LinearRule,
     design_of,
     inverse_hessian,
     leave,
@@ -38,7 +38,7 @@ def self_training(  # noqa: PLR0913
     intercept: bool = False,
     labelled_weight: Float[Array, " n_l"] | None = None,
     unlabelled_weight: Float[Array, " n_u"] | None = None,
-) -> Linear:
+) -> LinearRule:
     """Self-train for some rounds, each adding the most confident share of the unlabelled points.
 
     Each adds round(fraction n_u) points, at least one; ties in confidence are added together.
@@ -55,7 +55,7 @@ def self_training(  # noqa: PLR0913
             out.
 
     Returns:
-        A `Linear` classifier.
+        A `LinearRule` classifier.
 
     Raises:
         InputError: shapes that do not fit, other labels, values out of range.

@@ -24,6 +24,7 @@ from jaxtyping import Array, Key
 from theorylab.checks import broadcast, choice, count, instance, number, positive, shown, within
 from theorylab.checks import key as checked_key
 from theorylab.cores import available_cores, parallel_map
+from theorylab.deprecation import old_arguments
 from theorylab.errors import InputError
 from theorylab.mixtures import moments
 from theorylab.mixtures.estimators import switched
@@ -48,7 +49,7 @@ Lists = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
-class Sweep:
+class MixtureSweep:
     """Risks of every replicate of a sweep.
 
     "ul" is the spectral estimate with the sign known. Self-training has no estimation error (its
@@ -101,7 +102,8 @@ class _Plan:
     one_by_one: bool  # replicates
 
 
-def sweep(  # noqa: PLR0913
+@old_arguments(iterations="max_steps", tolerance="tol")
+def sweep_mixture(  # noqa: PLR0913
     key: Key[Array, ""],
     s: Any,
     n_l: Any,
@@ -121,7 +123,7 @@ def sweep(  # noqa: PLR0913
     memory_gb: float = 0.25,
     chunk: int | None = None,
     mesh: jax.sharding.Mesh | None = None,
-) -> Sweep:
+) -> MixtureSweep:
     """Simulate the excess risks of several methods at every setting (s[i], n_l[i], n_u[i]).
 
     Use it for thousands of draws at many settings; the learners themselves run on one data set.
@@ -147,14 +149,14 @@ def sweep(  # noqa: PLR0913
         mesh: spreads each chunk over the devices of its first axis.
 
     Returns:
-        A `Sweep`.
+        A `MixtureSweep`.
 
     Raises:
         InputError: values out of range, shapes that do not broadcast, methods that the route does
             not know.
 
     Examples:
-        >>> found = sweep(jax.random.key(0), 1.0, 400, 1000, d=20, replicates=500)
+        >>> found = sweep_mixture(jax.random.key(0), 1.0, 400, 1000, d=20, replicates=500)
         >>> round(float(found.mean("sl")[0]), 4)  # exact: 0.0056
         0.0056
         >>> bool(found.mean("ssl_weighted")[0] < min(found.mean("sl")[0], found.mean("ul_plus")[0]))
@@ -260,7 +262,7 @@ def sweep(  # noqa: PLR0913
     }
     excess = {m: found[f"excess {m}"] for m in methods}
     estimation = {m: found[f"estimation {m}"] for m in methods if f"estimation {m}" in found}
-    return Sweep(s, n_l, n_u, int(d), excess, estimation, found["wrong_sign"])
+    return MixtureSweep(s, n_l, n_u, int(d), excess, estimation, found["wrong_sign"])
 
 
 def _round_up(size: int) -> int:
