@@ -130,7 +130,10 @@ ALL = {
 
 def unnamed_tuple(function):
     """Whether it is said to give a plain tuple of several things."""
-    given = inspect.signature(function).return_annotation
+    try:
+        given = inspect.signature(function).return_annotation
+    except ValueError:  # a type
+        return False
     if isinstance(given, str):
         return given.replace(" ", "").startswith("tuple[")
     return typing.get_origin(given) is tuple
