@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from theorylab import collective, federated, matching, mixtures, shift
+from theorylab import collective, federated, matching, mixtures, rmt, shift
 from theorylab.deprecation import old_arguments, old_field, old_name
 from theorylab.errors import InputError
 
@@ -125,6 +125,14 @@ IMAGES = np.ones((3, 4, 4))
         (
             lambda: matching.is_stable(MARKET, OUTCOME, tolerance=1e-6),
             lambda: matching.is_stable(MARKET, OUTCOME, tol=1e-6),
+        ),
+        (
+            lambda: rmt.SilversteinLaw([1.0, 8.0], weights=[7.0, 3.0], gamma=0.4).cdf(3.0),
+            lambda: rmt.SilversteinLaw([1.0, 8.0], proportions=[7.0, 3.0], gamma=0.4).cdf(3.0),
+        ),
+        (
+            lambda: rmt.DiscreteLaw([1.0, 8.0], [7.0, 3.0]).weights,
+            lambda: rmt.DiscreteLaw([1.0, 8.0], [7.0, 3.0]).proportions,
         ),
         (
             lambda: collective.effective_size_from_weights([1.0, 3.0], is_collective=[True, False]),

@@ -3,7 +3,8 @@
 `key` comes first in a function that only draws something, and is keyword-only in one that does
 something to given data; other words for what has a name in the house are not used. No two packages
 give one name to different things, several results bear names, and clients are weighed alike
-everywhere. Today's exceptions are listed, and the list may only shrink: an entry that is no longer needed fails.
+everywhere. Today's exceptions are listed, and the list may only shrink: an entry that is no longer
+needed fails.
 """
 
 import collections

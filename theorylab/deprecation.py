@@ -24,7 +24,8 @@ def old_arguments(order: str = "", /, **renamed: str) -> Callable[[F], F]:
     Args:
         order: the names of today, in the order in which they could be given by position before,
             where an argument has become keyword-only or has moved (of a class, those of its
-            constructor, `self` first). A call is of the old form when it reaches one that is keyword-only today and does not also name it.
+            constructor, `self` first). A call is of the old form when it reaches one that is
+            keyword-only today and does not also name it.
         **renamed: old name = name of today.
 
     Returns:
