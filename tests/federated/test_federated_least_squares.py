@@ -368,7 +368,7 @@ OPTIONS = {"eta": ETA, "local_steps": 2, "rounds": 1}
         (lambda o: global_optimum(TERMS.H, TERMS.b[:2]), "H, b: shapes"),
         (lambda o: global_optimum(TERMS.H, TERMS.b, "size"), "H does not tell the sizes"),
         (lambda o: global_optimum(TERMS.H, TERMS.b), "needs counts="),
-        (lambda o: global_optimum(TERMS.H, TERMS.b, counts=[1.0]), "counts has shape (1,)"),
+        (lambda o: global_optimum(TERMS.H, TERMS.b, counts=[1.0]), r"counts has shape \(1,\)"),
         (lambda o: local_operators(np.triu(TERMS.H), eta=0.1, local_steps=2), "symmetric"),
     ],
 )
