@@ -103,7 +103,7 @@ WITH_EXAMPLE = (
     "theorylab.mixtures fit_logistic",
     "theorylab.mixtures fit_mixture",
     "theorylab.mixtures ssl_em",
-    "theorylab.mixtures sweep",
+    "theorylab.mixtures sweep_mixture",
     "theorylab.nets MLP",
     "theorylab.nets fit",
     "theorylab.nets functional",
@@ -140,10 +140,10 @@ WITH_EXAMPLE = (
     "theorylab.shift accuracy_line",
     "theorylab.shift atc_threshold",
     "theorylab.shift calibrate",
-    "theorylab.shift fit_logistic",
+    "theorylab.shift fit_logistic_path",
     "theorylab.shift projection_norm",
     "theorylab.shift projection_norms",
-    "theorylab.shift sweep",
+    "theorylab.shift sweep_nuisance",
 )
 
 # modules whose examples take seconds of compilation

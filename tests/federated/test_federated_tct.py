@@ -21,7 +21,7 @@ from theorylab.nets import MLP, functional
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4)).astype(np.float32)
 Y = (X @ RNG.normal(size=(4, 3))).argmax(1)
-PARTS = label_partition(Y, 3, 2, jax.random.key(1))
+PARTS = label_partition(Y, 3, 2, key=jax.random.key(1))
 DATA = pad_clients(X, Y, PARTS)
 KEY = jax.random.key(0)
 MODEL = MLP((4, 6, 3), activation=jnp.tanh, rngs=nnx.Rngs(0))

@@ -27,7 +27,7 @@ def test_a_mixture_is_scikit_learns_wherever_its_origin_is(covariance, shift, un
     X, y = problem(shift, unit)
     peer = GaussianMixture(2, covariance_type=covariance, n_init=3, random_state=0, tol=1e-7)
     peer = peer.fit((X - shift) / unit)
-    found = mixtures.fit_mixture(X, covariance=covariance, tolerance=1e-6, floor=1e-6 * unit**2)
+    found = mixtures.fit_mixture(X, covariance=covariance, tol=1e-6, floor=1e-6 * unit**2)
     order, wanted = np.argsort(found.means[:, 0]), np.argsort(peer.means_[:, 0])
     np.testing.assert_allclose((found.means[order] - shift) / unit, peer.means_[wanted], atol=5e-3)
     spread = found.covariance / unit**2
@@ -111,15 +111,15 @@ def test_scores_of_a_mix_far_off_are_those_of_its_parts():
 def test_what_has_not_converged_says_so():
     X, y = problem(0.0)
     with pytest.warns(RuntimeWarning, match="EM has not converged in 2 steps"):
-        found = mixtures.fit_mixture(X, iterations=2, tolerance=1e-9)
-    assert not found.converged and found.iterations == 2
+        found = mixtures.fit_mixture(X, max_steps=2, tol=1e-9)
+    assert not found.converged and found.steps == 2
     with pytest.warns(RuntimeWarning, match="logistic fit has not converged"):
-        rule = mixtures.fit_logistic(X, y, l2=1e-3, iterations=2)
+        rule = mixtures.fit_logistic(X, y, l2=1e-3, max_steps=2)
     assert not rule.converged
-    traced = jax.jit(lambda a: mixtures.fit_logistic(a, y, l2=1e-3, iterations=2))(X)
+    traced = jax.jit(lambda a: mixtures.fit_logistic(a, y, l2=1e-3, max_steps=2))(X)
     assert not bool(traced.converged)
     assert mixtures.fit_logistic(X, y, l2=1e-3).converged
     star = jnp.array([0.3, 0.0, 0.0])
     X, y = mixtures.sample_2gmm(jax.random.key(0), star, 400)
     with pytest.warns(RuntimeWarning, match="EM has not converged in 1 steps"):
-        mixtures.ssl_em(X[:10], y[:10], X[10:], star, iterations=1)
+        mixtures.ssl_em(X[:10], y[:10], X[10:], star, max_steps=1)

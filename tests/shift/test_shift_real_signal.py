@@ -33,7 +33,7 @@ def test_errors_are_those_of_scikit_learns_fits_of_the_same_training_sets():
         w = peer.fit(sample.x, sample.noisy).coef_[0]
         norm = np.linalg.norm(w[3:])
         np.testing.assert_allclose(found.w_s[s, i, j, 0], w[:3], atol=1e-4)
-        assert found.norm_n[s, i, j, 0] == pytest.approx(norm, abs=1e-4)
+        assert found.norm_w_n[s, i, j, 0] == pytest.approx(norm, abs=1e-4)
         gamma = data.y_test * (data.x_test @ w[:3])
         for error, scale in (
             (found.id_error(), MODEL.sigma),
