@@ -221,13 +221,14 @@ def crosses(column: str) -> Measure:
         evidence = []
         for experiment, rules in CROSSING.items():
             for rule, (low, high) in rules.items():
-                for alpha, bounds in ((low, {"low": 0.01}), (high, {"high": -0.01})):
+                for alpha, least, most in ((low, 0.01, np.inf), (high, -np.inf, -0.01)):
                     gap = _at_size(results, experiment, rule, alpha, column) - alpha
                     evidence.append(
                         over_seeds(
                             f"α_eff - α at α={alpha:g}, {RULE_NAMES[rule]}, {experiment}",
                             gap,
-                            **bounds,
+                            low=least,
+                            high=most,
                         )
                     )
         return evidence
