@@ -117,43 +117,68 @@ def gather(
     which work in which nothing finishes is told of (0: never). Raises `OperationError` for a
     refusal and for a cluster that is given up.
     """
-    patience, quiet = watch
     futures: dict[int, Any] = {}
-    told, started, done = time.monotonic(), 0, 0
-    alone: float | None = None  # since when the cluster lacks a part
+    waiting, started, done = _Wait(client, address, say, noun, *watch), 0, 0
     while done < len(tasks):
         most = len(tasks) if ahead is None else max(1, ahead())
-        while started < len(tasks) and len(futures) < most:
+        while started < len(tasks) and len(futures) < most and client.status == "running":
             futures[started] = submit(tasks[started])
             started += 1
         for number in [n for n, future in futures.items() if future.status != "pending"]:
             outcome = _outcome(futures[number])
-            if outcome is None:
-                continue
             if isinstance(outcome, str):
                 raise OperationError(outcome)
-            told, done = time.monotonic(), done + 1
-            del futures[number]
-            yield tasks[number], outcome
-        if done == len(tasks):
-            return
-        lost = _lost(client, address)
-        alone = (time.monotonic() if alone is None else alone) if lost else None
-        if alone is not None and time.monotonic() - alone > patience:
-            kept = f"{done} of these {len(tasks)} {noun}s are finished and kept"
-            raise OperationError(
-                f"{lost}; {kept}; mend the cluster and give the same command again"
+            if outcome is not None:
+                del futures[number]
+                done += 1
+                waiting.told = time.monotonic()
+                yield tasks[number], outcome
+        if done < len(tasks):
+            forgotten = any(future.status == "cancelled" for future in futures.values())
+            waiting.look(done, len(tasks), forgotten, tasks[min(futures, default=0)])
+            time.sleep(_POLL)
+
+
+class _Wait:
+    """Watches over work that goes on elsewhere."""
+
+    def __init__(
+        self,
+        client: Any,
+        address: str,
+        say: Callable[[str], None],
+        noun: str,
+        patience: float,
+        quiet: float,
+    ):
+        self._client, self._address, self._say, self._noun = client, address, say, noun
+        self._patience, self._quiet = patience, quiet
+        self.told = time.monotonic()  # when something was last finished or said
+        self._alone: float | None = None  # since when the cluster lacks a part
+
+    def look(self, done: int, total: int, forgotten: bool, first: Any) -> None:
+        """Say what has not moved for a while; raise `OperationError` where nothing will."""
+        now, lost = time.monotonic(), _lost(self._client, self._address)
+        if not lost and forgotten:  # the scheduler is another one, and does not know this work
+            self._give_up(f"the Dask scheduler at '{self._address}' was started anew", done, total)
+        self._alone = (self._alone or now) if lost else None
+        if self._alone is not None and now - self._alone > self._patience:
+            self._give_up(lost, done, total)
+        if lost and now - self.told > 5:
+            self.told = now
+            self._say(f"{lost}; waiting for {self._patience:g} s")
+        elif self._quiet and now - self.told > self._quiet:
+            self.told = now
+            self._say(
+                f"no {self._noun} has finished for {self._quiet:g} s; {total - done} are left, "
+                f"among them {first}"
             )
-        if lost and time.monotonic() - told > 5:
-            told = time.monotonic()
-            say(f"{lost}; waiting for {patience:g} s")
-        elif quiet and time.monotonic() - told > quiet:
-            told = time.monotonic()
-            say(
-                f"no {noun} has finished for {quiet:g} s; {len(tasks) - done} are left, among them "
-                f"{tasks[min(futures)]}"
-            )
-        time.sleep(_POLL)
+
+    def _give_up(self, why: str, done: int, total: int) -> None:
+        raise OperationError(
+            f"{why}; {done} of these {total} {self._noun}s are finished and kept; mend the cluster "
+            "and give the same command again"
+        )
 
 
 def _outcome(future: Any) -> Any:
@@ -172,7 +197,12 @@ def _outcome(future: Any) -> Any:
 
 def _lost(client: Any, address: str) -> str:
     """What is missing of the cluster, in words."""
+    gone = f"the Dask scheduler at '{address}' has gone"
     if client.status != "running":
-        return f"the Dask scheduler at '{address}' has gone"
-    workers = client.scheduler_info().get("workers", {})
+        return gone
+    try:
+        # not `scheduler_info`, which a refresh in the background empties of workers now and then
+        workers = client.nthreads()
+    except Exception:  # it went while it was asked
+        return gone
     return "" if workers else f"the Dask scheduler at '{address}' has no worker"
