@@ -262,8 +262,8 @@ def test_two_processes_of_a_mesh_give_the_bytes_of_one(tmp_path: Path) -> None:
     assert run(1, tmp_path / "one") == ["InputError True"]
     for name in ("square", "oblong"):
         assert files(tmp_path / "two" / name) == files(tmp_path / "one" / name)
-    names: dict[str, Any] = {}
-    exec(POD[POD.index("rng =") : POD.index("mesh =")], {"jax": jax, "np": np}, names)
+    names: dict[str, Any] = {"jax": jax, "np": np}
+    exec(POD[POD.index("rng =") : POD.index("mesh =")], names)
     f, w, x, y = (names[name] for name in "fwxy")
     for name, x2, reduce in (("square", None, "trace"), ("oblong", y, "full")):
         alone = empirical_ntk(f, w, x, x2, reduce=reduce)

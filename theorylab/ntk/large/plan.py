@@ -31,6 +31,10 @@ class TilePlan:
         sample_bytes: of the samples of one tile, rows and columns.
         derivation_flop: forward and backward passes of all tiles, by XLA's count for one sample.
         contraction_flop: products of what these passes give, all tiles.
+
+    Source:
+        Costs of the two orders of contraction after Novak, Sohl-Dickstein & Schoenholz 2022 (arXiv
+        2206.08720, table 1).
     """
 
     shape: tuple[int, ...]
