@@ -63,8 +63,9 @@ tiled_ntk(**NETWORK, out=sys.argv[1], executor=sys.argv[2])
 def environment(path: str = "") -> dict[str, str]:
     """With this code, and that of `path` before it."""
     here = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-    paths = os.pathsep.join([path] * bool(path) + here)
-    return {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}
+    paths = [path, *here, os.environ.get("PYTHONPATH", "")]
+    joined = os.pathsep.join(filter(None, paths))
+    return {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": joined}
 
 
 def program(out: Path, executor: str, pause: float) -> subprocess.Popen:
@@ -186,6 +187,7 @@ def test_what_is_killed_is_resumed_on_a_cluster(
                 tiled_ntk(**NETWORK, out=tmp_path / "out", executor=f"dask://{dask.address}")
         dask.scheduler()
         dask.worker()
+        dask.wait(1)
     kept = len(journal(tmp_path / "out"))
     counted.clear()
     tiled_ntk(**NETWORK, out=tmp_path / "out", executor=f"dask://{dask.address}")
