@@ -130,7 +130,7 @@ def one_round(
         rng.normal(size=(clients * n, 28, 28, 1)).astype(np.float32),
         rng.integers(0, 10, clients * n),
     )
-    data = pad_clients(x, y, iid_partition(y, clients, jax.random.key(0)))
+    data = pad_clients(x, y, iid_partition(y, clients, key=jax.random.key(0)))
     model = CNN((28, 28, 1), 10, rngs=nnx.Rngs(0))
     apply, params, state = functional_train(model)
     apply = small_products(apply) if patches else apply

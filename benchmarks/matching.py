@@ -95,7 +95,7 @@ def regret_rounds(k: int, seeds: int, rounds: int, repeats: int) -> list[dict[st
     the peer."""
     keys = jax.random.split(jax.random.key(0), seeds)
     markets = jax.vmap(lambda key: mm.random_market(key, k))(keys)
-    algorithm = mm.match_ucb(mm.unstructured((k, k), horizon=rounds, width=WIDTH), (k, k))
+    algorithm = mm.match_ucb(mm.unstructured((k, k), horizon=rounds, width=WIDTH))
     cores = jax.device_count()
     mesh = jax.make_mesh((cores,), ("runs",))
 
@@ -151,7 +151,7 @@ def solvers(n: int, repeats: int, slow_limit: int) -> list[dict[str, Any]]:
     if n <= slow_limit:
         calls["optax hungarian_algorithm"] = lambda: hungarian(on_device)
         calls["theorylab auction, gap 1e-3 n"] = lambda: (
-            mm.auction_assignment(weights, tolerance=1e-3 * n).gap
+            mm.auction_assignment(weights, tol=1e-3 * n).gap
         )
     exact = float(clipped[linear_sum_assignment(clipped, maximize=True)].sum())
     with jax.enable_x64(True):

@@ -91,9 +91,7 @@ def largest_difference() -> float:
     for s, n_l, n_u in ((0.5, 50, 1000), (0.5, 400, 4000), (1.0, 400, 1000)):
         (X_l, y_l), (X_u, _) = draw(rng, s, n_l), draw(rng, s, n_u)
         start = y_l @ X_l / n_l
-        mine = mixtures.ssl_em(
-            *(a.astype(np.float32) for a in (X_l, y_l, X_u, start)), tolerance=ERROR
-        )
+        mine = mixtures.ssl_em(*(a.astype(np.float32) for a in (X_l, y_l, X_u, start)), tol=ERROR)
         found = max(found, float(np.abs(mine - em(X_u, y_l @ X_l, n_l, start)).max()))
     return found
 
@@ -114,7 +112,7 @@ def loop(replicates: int, method: str) -> np.ndarray:
 
 def ours(replicates: int, methods: tuple[str, ...], **options: Any) -> np.ndarray:
     s, n_l, n_u = zip(*GRID, strict=True)
-    found = mixtures.sweep(
+    found = mixtures.sweep_mixture(
         jax.random.key(0),
         s,
         n_l,
@@ -122,7 +120,7 @@ def ours(replicates: int, methods: tuple[str, ...], **options: Any) -> np.ndarra
         d=D,
         replicates=replicates,
         methods=methods,
-        tolerance=ERROR,
+        tol=ERROR,
         rounds=ROUNDS,
         fraction=FRACTION,
         **options,

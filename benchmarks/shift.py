@@ -104,12 +104,12 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     sets = jnp.asarray(rng.normal(size=(options.sets, options.m, 28, 28, 1)), jnp.float32)
     f, theta0 = functional(CNN((28, 28, 1), 10, rngs=nnx.Rngs(0)))
     key, recipe = jax.random.key(0), FineTuning(options.steps, 0.02, batch_size=options.batch)
-    reference = PseudoTraining(f, recipe)(theta0, sets[0], jnp.zeros(options.m, int), key)
+    reference = PseudoTraining(f, recipe)(theta0, sets[0], jnp.zeros(options.m, int), key=key)
 
     def ours(**how: Any) -> Callable[[Any], Any]:
         train = (sets[0], jnp.zeros(options.m, int))
         return lambda sets: projection_norms(
-            f, theta0, theta0, train, sets, key, recipe, target=reference, **how
+            f, theta0, theta0, train, sets, recipe, key=key, target=reference, **how
         ).values.tolist()
 
     peers = {

@@ -20,7 +20,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from theorylab.shift import NuisanceModel, draw_training_set, fit_logistic
+from theorylab.shift import NuisanceModel, draw_training_set, fit_logistic_path
 
 LAM, ETA, D_S = 1e-5, 0.1, 50
 
@@ -75,7 +75,7 @@ def measure(n: int, ks: list[int], explicit_to: int, repeats: int) -> list[dict[
 
         def ours(model: NuisanceModel = model) -> Any:
             sample = draw_training_set(jax.random.key(0), model, n, ETA)
-            return fit_logistic(sample.x, sample.noisy, [LAM], tol=1e-7).coef
+            return fit_logistic_path(sample.x, sample.noisy, [LAM], tol=1e-7).coef
 
         start = time.perf_counter()
         ours()
@@ -86,7 +86,7 @@ def measure(n: int, ks: list[int], explicit_to: int, repeats: int) -> list[dict[
             calls["sklearn"] = lambda k=k: sklearn_fit(*explicit(n, k, 0))
         found = fastest(calls, repeats)
         sample = draw_training_set(jax.random.key(0), model, n, ETA)
-        steps = int(fit_logistic(sample.x, sample.noisy, [LAM], tol=1e-7).iterations[0])
+        steps = int(fit_logistic_path(sample.x, sample.noisy, [LAM], tol=1e-7).steps[0])
         newton = steps * (n**3 / 3 + 8 * n**2)
         rows.append(
             {

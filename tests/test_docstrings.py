@@ -107,7 +107,7 @@ WITH_EXAMPLE = (
     "theorylab.mixtures fit_logistic",
     "theorylab.mixtures fit_mixture",
     "theorylab.mixtures ssl_em",
-    "theorylab.mixtures sweep",
+    "theorylab.mixtures sweep_mixture",
     "theorylab.nets MLP",
     "theorylab.nets fit",
     "theorylab.nets functional",
@@ -144,10 +144,10 @@ WITH_EXAMPLE = (
     "theorylab.shift accuracy_line",
     "theorylab.shift atc_threshold",
     "theorylab.shift calibrate",
-    "theorylab.shift fit_logistic",
+    "theorylab.shift fit_logistic_path",
     "theorylab.shift projection_norm",
     "theorylab.shift projection_norms",
-    "theorylab.shift sweep",
+    "theorylab.shift sweep_nuisance",
 )
 
 # modules whose examples take seconds of compilation
@@ -332,6 +332,7 @@ def test_every_public_function_and_method_has_a_sentence(name):
     assert ast.get_docstring(tree) and not bare, bare
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WITH_DOCTESTS)
 def test_the_examples_of_a_module_run(name, tmp_path, monkeypatch):
     monkeypatch.setenv("THEORYLAB_DATA", str(tmp_path))  # nothing fetched: as for a stranger

@@ -37,6 +37,7 @@ def padded(x, label="kept"):
     return {"value": (jnp.exp(x) ** 2).sum(), "whole": jnp.arange(3), "label": label}
 
 
+@pytest.mark.long
 def test_every_order_mode_and_transformation_of_one_operation():
     f, x = (lambda x: padded(x)["value"]), jnp.arange(3.0) / 3
     first, second = 2 * np.exp(2 * np.arange(3) / 3), 4 * np.exp(2 * np.arange(3) / 3)
@@ -68,6 +69,7 @@ NETS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NETS)
 def test_kernels_of_convolutions_and_pools_in_their_inputs(name):
     x = RNG.normal(size=(2, 4, 4, 2))
@@ -83,6 +85,7 @@ def test_kernels_of_convolutions_and_pools_in_their_inputs(name):
     np.testing.assert_allclose(forward, difference, rtol=1e-3)
 
 
+@pytest.mark.long
 def test_kernels_in_their_hyperparameters():
     x = RNG.normal(size=(3, 4, 4, 2))
     net = lambda s: inf.serial(inf.conv(8, 3, sigma_w=1.2 + s), *HEAD)  # noqa: E731
@@ -100,6 +103,7 @@ W, K = RNG.uniform(0.5, 2, 12), X @ X.T + np.diag(np.arange(1.0, 13))
 CHANGE = RNG.normal(size=(12, 12))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", ["design", "targets", "weights"])
 @pytest.mark.parametrize("kind", ["kernel", "features"])
 def test_ridge_paths_through_all_that_they_are_fitted_to(kind, which):
@@ -124,6 +128,7 @@ def test_ridge_paths_through_all_that_they_are_fitted_to(kind, which):
     check(total, compiled=False)
 
 
+@pytest.mark.long
 def test_traces_through_what_the_operator_closes_over():
     A = (K + K.T) / 2
     product = lambda s: lambda v: (1.5 + s) * (A @ v)  # noqa: E731
@@ -135,6 +140,7 @@ def test_traces_through_what_the_operator_closes_over():
     np.testing.assert_allclose(modes(inside), 18, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_complex_transforms_of_laws():
     atoms = np.array([3.0, 2.0, 0.5])
 

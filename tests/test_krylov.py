@@ -59,6 +59,7 @@ def test_a_start_of_zero_and_of_any_length() -> None:
     assert np.isfinite(nodes).all()
 
 
+@pytest.mark.long
 def test_derivatives_pass_a_space_that_closes() -> None:
     rng = np.random.default_rng(0)
     start, change = np.sign(rng.normal(size=N)), rng.normal(size=(N, N))

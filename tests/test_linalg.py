@@ -35,6 +35,7 @@ def _definite(shape, seed=0):
     return a @ a.mT + jnp.eye(shape[-1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("batch", "n", "k"),
     [((), 1, 1), ((), 6, 3), ((1,), 2, 4), ((3,), 5, 1), ((2, 2), 3, 2)],
@@ -68,6 +69,7 @@ def test_triangular_solves_read_one_triangle(lower, trans):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("ours", "jaxs", "shape"),
     [
@@ -101,6 +103,7 @@ def test_gradients_and_their_gradients_are_those_of_jax(ours, jaxs, shape):
         np.testing.assert_allclose(jax.jit(order(ours))(a), order(jaxs)(a), rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.long
 @AFFECTED
 def test_no_batched_call_is_left_in_a_program_however_it_is_transformed():
     a, b = _definite((2, 3, 4, 4)), _matrices((2, 3, 4, 2))
@@ -128,6 +131,7 @@ def test_no_batched_call_is_left_in_a_program_however_it_is_transformed():
     assert linalg.waiting_calls(loop, a) == {"cholesky"}
 
 
+@pytest.mark.long
 def test_nothing_else_in_the_package_calls_lapack_from_compiled_programs():
     root = Path(theorylab.__file__).parent
     modules = tuple(

@@ -47,7 +47,7 @@ TOO_MANY_ARGUMENTS = frozenset(
         "theorylab/mixtures/likelihood.py:maximise",
         "theorylab/mixtures/logistic.py:minimise",
         "theorylab/mixtures/self_training.py:self_training",
-        "theorylab/mixtures/sweep.py:sweep",
+        "theorylab/mixtures/mixture_sweep.py:sweep_mixture",
         "theorylab/nets/cnn.py:__init__",
         "theorylab/nets/fit.py:fit",
         "theorylab/nets/runner.py:prepare",
@@ -68,8 +68,8 @@ TOO_MANY_ARGUMENTS = frozenset(
         "theorylab/robustness/attacks.py:fgsm",
         "theorylab/robustness/attacks.py:pgd",
         "theorylab/shift/projection.py:projection_norms",
-        "theorylab/shift/sweep.py:_grid",
-        "theorylab/shift/sweep.py:sweep",
+        "theorylab/shift/nuisance_sweep.py:_grid",
+        "theorylab/shift/nuisance_sweep.py:sweep_nuisance",
     }
 )
 

@@ -1,14 +1,17 @@
-"""One vocabulary of arguments: every public function of every method package is asked for its
-signature.
+"""One vocabulary: every public function of every method package is asked for its signature.
 
 `key` comes first in a function that only draws something, and is keyword-only in one that does
-something to given data; other words for what has a name in the house are not used. Today's
-exceptions are listed, and the list may only shrink: an entry that is no longer needed fails.
+something to given data; other words for what has a name in the house are not used. No two packages
+give one name to different things, several results bear names, and clients are weighed alike
+everywhere. Today's exceptions are listed, and the list may only shrink: an entry that is no longer
+needed fails.
 """
 
+import collections
 import importlib
 import inspect
 import pkgutil
+import typing
 
 import pytest
 
@@ -38,27 +41,23 @@ WORDS = {
     "penalty": "alpha",
     "ridge": "alpha",
     "reg": "alpha",
+    "norm_n": "norm_w_n",
+    "is_collective": "members",
+}
+# Packages that speak one language: there, a function that gives several things names them.
+NAMED = {"federated", "mixtures", "shift", "matching", "collective"}
+# One name in two packages: each is known by the package in front of it, and they are the same kind
+# of thing for other data.
+SHARED = {
+    "Sample",
+    "Signal",
+    "fit",
 }
 # Their code is in the key of committed results: rename them, with a warning of one release, when
 # those are made anew.
 EXCEPTIONS = {
     "data.corrupt(key)",
     "federated.TangentMap(key)",
-    "federated.dirichlet_partition(key)",
-    "federated.iid_partition(key)",
-    "federated.label_partition(key)",
-    "matching.Linear(ridge)",
-    "matching.auction_assignment(tolerance)",
-    "matching.is_stable(tolerance)",
-    "matching.linear(ridge)",
-    "matching.simulate(batch)",
-    "mixtures.fit_logistic(iterations)",
-    "mixtures.fit_mixture(iterations)",
-    "mixtures.fit_mixture(tolerance)",
-    "mixtures.ssl_em(iterations)",
-    "mixtures.ssl_em(tolerance)",
-    "mixtures.sweep(iterations)",
-    "mixtures.sweep(tolerance)",
     "ntk.gradient_flow(ridge)",
     "ntk.random_head(key)",
     "ntk.sample_coordinates(key)",
@@ -68,13 +67,6 @@ EXCEPTIONS = {
     "rmt.kappa_curve(key)",
     "rmt.lanczos_quadrature(key)",
     "rmt.slq_trace(key)",
-    "shift.LogisticFit(iterations)",
-    "shift.PseudoTraining.many(key)",
-    "shift.Sweep(iterations)",
-    "shift.colour_images(key)",
-    "shift.colour_noise(key)",
-    "shift.finetune(key)",
-    "shift.projection_norms(key)",
 }
 
 
@@ -137,6 +129,17 @@ ALL = {
 }
 
 
+def unnamed_tuple(function):
+    """Whether it is said to give a plain tuple of several things."""
+    try:
+        given = inspect.signature(function).return_annotation
+    except ValueError:  # a type
+        return False
+    if isinstance(given, str):
+        return given.replace(" ", "").startswith("tuple[")
+    return typing.get_origin(given) is tuple
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_arguments_bear_the_names_of_the_house(name):
     found = {
@@ -148,6 +151,54 @@ def test_arguments_bear_the_names_of_the_house(name):
 def test_every_exception_is_needed():
     today = {f"{name}({a})" for name, function in ALL.items() for a in violations(function)}
     assert today >= EXCEPTIONS, f"no longer needed: {sorted(EXCEPTIONS - today)}"
+
+
+# A protocol's parts, which the user's own models and rules write too, and states that nobody reads.
+PLAIN = ("weigh", "init", "update", "round", "propose")
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in ALL if n.split(".")[0] in NAMED and n.split(".")[-1] not in PLAIN]
+)
+def test_several_results_bear_names(name):
+    if not inspect.isclass(ALL[name]):
+        assert not unnamed_tuple(ALL[name])
+
+
+def test_one_name_is_one_thing_in_the_packages_of_one_language():
+    of = collections.defaultdict(set)
+    for package in packages():
+        where = package.__name__.removeprefix("theorylab.")
+        if where in NAMED:
+            for name in package.__all__:
+                thing = getattr(package, name)
+                if callable(thing) and getattr(thing, "__module__", "").startswith("theorylab"):
+                    of[name].add(where)
+    assert {name for name, where in of.items() if len(where) > 1} <= SHARED
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if n.startswith("federated.")])
+def test_clients_are_weighed_by_size_by_default(name):
+    for parameter in parameters(ALL[name]):
+        if parameter.name == "weights" and isinstance(parameter.default, str):
+            assert parameter.default == "size"
+
+
+def test_arguments_that_two_functions_share_come_in_one_order():
+    shift = ALL["shift.nuisance_error"], ALL["shift.shift_bound"]
+    first, second = ([p.name for p in parameters(f)] for f in shift)
+    assert [n for n in first if n in second] == [n for n in second if n in first]
+    assert first.index("norm_w_n") == second.index("norm_w_n") == 1
+
+
+def pair() -> tuple[int, int]: ...
+
+
+def one() -> int: ...
+
+
+def test_a_plain_tuple_is_found():
+    assert unnamed_tuple(pair) and not unnamed_tuple(one)
 
 
 def draw_late(n, key): ...

@@ -36,6 +36,7 @@ def folder(desk):
     return desk / "benchmarks"
 
 
+@pytest.mark.long
 def test_a_benchmark_runs_at_a_preset_and_its_record_says_what_the_device_reaches(folder, capfd):
     assert run(["bench", "adding", "--preset", "smoke", "--peer-python", sys.executable]) == 0
     (path,) = (folder / "results").glob("*.json")

@@ -33,6 +33,7 @@ def test_verify_exits_with_1_when_a_claim_fails_or_is_vacuous(desk, capsys, monk
         assert run(["reproduce", "toy"]) == 1
 
 
+@pytest.mark.long
 def test_a_failing_claim_is_red_and_a_wide_terminal_shows_every_column(desk, monkeypatch):
     from io import StringIO
 

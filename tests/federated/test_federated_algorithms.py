@@ -327,7 +327,7 @@ from theorylab.federated import federated_fit, iid_partition, pad_clients, scaff
 assert len(jax.devices()) == 2
 rng = np.random.default_rng(0)
 x, t = rng.normal(size=(31, 3)), rng.normal(size=(31, 2))
-clients = pad_clients(x, t, iid_partition(np.zeros(31, int), 5, jax.random.key(1)))
+clients = pad_clients(x, t, iid_partition(np.zeros(31, int), 5, key=jax.random.key(1)))
 run = lambda axis: federated_fit(
     lambda p, x: x @ p, clients, params=jnp.zeros((3, 2)), algorithm=scaffold(lr=0.1, steps=2),
     loss=lambda f, y: jnp.square(f - y).sum(-1), rounds=2, key=jax.random.key(0),

@@ -199,6 +199,9 @@ EXCUSED = {
     "FederatedState": "a PyTree that `Federated.init` makes",
     "Federated": "made by `Algorithm.bind`, its functions are attacked below",
     "FederatedFit": "a result",
+    "Examples": "a result",
+    "LocalOperators": "a result",
+    "Terms": "a result",
     "GramRun": "a result",
     "LeastSquaresRun": "a result",
     "LeastSquaresState": "a PyTree",
@@ -320,12 +323,16 @@ def test_malformed_convexification_is_refused():
 BAD_STATE = fl.LeastSquaresState(np.zeros((3, 2)), np.zeros((2, 3, 3)), np.zeros((2, 3, 3)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: fl.gram(X, columns=-1), "columns = -1"),
         (lambda: fl.gram(X * np.nan), "Phi holds nan"),
-        (lambda: fl.local_operators(-TERMS.H, 0.1, 2), "H has a negative eigenvalue"),
+        (
+            lambda: fl.local_operators(-TERMS.H, eta=0.1, local_steps=2),
+            "H has a negative eigenvalue",
+        ),
         (lambda: fl.global_optimum(TERMS.H * np.inf, TERMS.b), "H holds"),  # LAPACK never came back
         (
             lambda: fl.scaffold_least_squares(PHI, TARGETS, state=BAD_STATE, **OPTIONS),

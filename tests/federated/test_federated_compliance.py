@@ -128,6 +128,7 @@ def test_the_order_of_clients_does_not_matter(name):
     close(turned.loss, found.loss)
 
 
+@pytest.mark.long
 @each
 def test_a_client_weighs_by_its_examples(name):
     """Three copies of every example change no share, so they change nothing."""

@@ -79,6 +79,7 @@ def test_a_killed_run_resumed_equals_the_undisturbed_one(tmp_path, monkeypatch):
         run(algorithm=fedavg(lr=0.1, steps=2), checkpoint=tmp_path / "run")
 
 
+@pytest.mark.long
 def test_every_evaluation_set_is_seen_before_between_and_after():
     found = run(
         eval_data={"train": (X, Y), "few": (X[:5], Y[:5])},

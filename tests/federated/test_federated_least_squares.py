@@ -150,8 +150,8 @@ def test_proposition_4_both_tend_to_the_minimum_norm_interpolator():
     for solver in (fedavg_gram, scaffold_gram):
         run = solver(gram(stacked), targets, [5, 3, 4], **options)
         np.testing.assert_allclose(stacked.T @ run.dual, expected, atol=1e-10)
-    H, b, _ = least_squares_terms(phi, y)
-    fixed = fedavg_fixed_point(H, b, eta=options["eta"], local_steps=10)
+    H, b, counts = least_squares_terms(phi, y)
+    fixed = fedavg_fixed_point(H, b, eta=options["eta"], local_steps=10, counts=counts)
     np.testing.assert_allclose(fixed, expected, atol=1e-9)
 
 
@@ -210,15 +210,29 @@ def test_the_round_matrix_makes_the_rounds():
     np.testing.assert_allclose(after[1:], h + (new - np.array(local)) / (M * ETA), atol=1e-12)
 
 
+@pytest.mark.parametrize("weights", ["size", "uniform"])
+def test_theory_and_run_weigh_clients_alike(weights):
+    # two clients of 3 and 1 examples of one feature: what the normal equations give by hand
+    phi, y = [np.ones((3, 1)), np.ones((1, 1))], [np.full((3, 1), 1.0), np.full((1, 1), 0.0)]
+    H, b, counts = least_squares_terms(phi, y)
+    options = {} if weights == "size" else {"weights": weights}
+    optimum = global_optimum(H, b, counts=counts, **options)
+    np.testing.assert_allclose(optimum, {"size": 0.75, "uniform": 0.5}[weights], atol=1e-12)
+    options |= {"eta": 0.3, "local_steps": 4}
+    run = fedavg_least_squares(phi, y, rounds=200, **options)
+    fixed = fedavg_fixed_point(H, b, counts=counts, **options)
+    np.testing.assert_allclose(run.theta, fixed, atol=1e-12)
+
+
 def test_too_many_local_steps_slow_scaffold_down_but_not_fedavg():
     # Proposition 5's table at its own set-up (N=4, d=8, n_i=30, eta L = 0.5); the design there is
     # another draw
     rng = np.random.default_rng(1)
     phi = [rng.normal(size=(30, 8)) + 0.1 * rng.normal(size=8) for _ in range(4)]
-    H = least_squares_terms(phi, [a[:, :1] for a in phi]).H
-    eta = stable_step_size(phi, 0.5)
-    slow = {m: scaffold_spectral_radius(H, eta=eta, local_steps=m) for m in (1, 5, 20, 100)}
-    fast = {m: fedavg_spectral_radius(H, eta=eta, local_steps=m) for m in (1, 5, 20, 100)}
+    H, _, counts = least_squares_terms(phi, [a[:, :1] for a in phi])
+    options = {"eta": stable_step_size(phi, 0.5), "counts": counts}
+    slow = {m: scaffold_spectral_radius(H, local_steps=m, **options) for m in (1, 5, 20, 100)}
+    fast = {m: fedavg_spectral_radius(H, local_steps=m, **options) for m in (1, 5, 20, 100)}
     assert np.isclose(slow[1], fast[1], atol=1e-10)
     assert min(slow, key=slow.get) in (5, 20)
     assert slow[20] < slow[100]
@@ -226,14 +240,16 @@ def test_too_many_local_steps_slow_scaffold_down_but_not_fedavg():
 
 
 def test_local_operators_are_powers_and_sums_of_powers():
-    A, S = local_operators(TERMS.H, ETA, M)
+    A, S = local_operators(TERMS.H, eta=ETA, local_steps=M)
     for H, a, s in zip(TERMS.H, A, S, strict=True):
         B = np.eye(6) - ETA * H
         np.testing.assert_allclose(a, np.linalg.matrix_power(B, M), atol=1e-13)
         np.testing.assert_allclose(
             s, ETA * sum(np.linalg.matrix_power(B, k) for k in range(M)), atol=1e-13
         )
-    _, S = local_operators(np.zeros((1, 2, 2)), 0.1, 5)  # where the curvature is zero
+    _, S = local_operators(
+        np.zeros((1, 2, 2)), eta=0.1, local_steps=5
+    )  # where the curvature is zero
     np.testing.assert_allclose(S[0], 0.5 * np.eye(2))
 
 
@@ -314,7 +330,7 @@ OPTIONS = {"eta": ETA, "local_steps": 2, "rounds": 1}
             r"below 2 / lambda_max = .* at client \d",
         ),
         (lambda o: scaffold_gram(G, STACKED_Y, SIZES, **{**o, "eta": 8 * ETA}), "2 / lambda_max"),
-        (lambda o: local_operators(TERMS.H, 8 * ETA, 2), "2 / lambda_max"),
+        (lambda o: local_operators(TERMS.H, eta=8 * ETA, local_steps=2), "2 / lambda_max"),
         (lambda o: scaffold_least_squares(PHI, Y, **{**o, "eta": -1.0}), "eta = -1"),
         (
             lambda o: scaffold_least_squares([PHI[0], bad(PHI[1])], Y[:2], **o),
@@ -351,7 +367,9 @@ OPTIONS = {"eta": ETA, "local_steps": 2, "rounds": 1}
         (lambda o: stable_step_size([np.zeros((3, 3))]), "not all zero"),
         (lambda o: global_optimum(TERMS.H, TERMS.b[:2]), "H, b: shapes"),
         (lambda o: global_optimum(TERMS.H, TERMS.b, "size"), "H does not tell the sizes"),
-        (lambda o: local_operators(np.triu(TERMS.H), 0.1, 2), "symmetric"),
+        (lambda o: global_optimum(TERMS.H, TERMS.b), "needs counts="),
+        (lambda o: global_optimum(TERMS.H, TERMS.b, counts=[1.0]), r"counts has shape \(1,\)"),
+        (lambda o: local_operators(np.triu(TERMS.H), eta=0.1, local_steps=2), "symmetric"),
     ],
 )
 def test_bad_input_is_refused_with_the_client_named(call, message):

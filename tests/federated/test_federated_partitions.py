@@ -27,14 +27,14 @@ def covers(parts, n):
 
 @given(st.integers(1, 40), st.integers(0, 5))
 def test_iid_parts_cover_everything_once_and_differ_by_one_in_size(n_clients, seed):
-    parts = iid_partition(LABELS, n_clients, jax.random.key(seed))
+    parts = iid_partition(LABELS, n_clients, key=jax.random.key(seed))
     covers(parts, 1000)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 @given(st.integers(10, 25), st.integers(1, 10), st.integers(0, 5))
 def test_label_skew_gives_class_i_mod_k_and_c_classes_each(n_clients, c, seed):
-    parts = label_partition(LABELS, n_clients, c, jax.random.key(seed))
+    parts = label_partition(LABELS, n_clients, c, key=jax.random.key(seed))
     covers(parts, 1000)
     held = classes_of(parts)
     assert all(len(own) == c and i % 10 in own for i, own in enumerate(held))
@@ -50,7 +50,7 @@ def test_label_skew_gives_class_i_mod_k_and_c_classes_each(n_clients, c, seed):
 def test_further_classes_are_drawn_evenly():
     labels = np.repeat(np.arange(4), 4000)
     counts = np.zeros(4)
-    for own in classes_of(label_partition(labels, 1000, 2, KEY), labels):
+    for own in classes_of(label_partition(labels, 1000, 2, key=KEY), labels):
         for label in own:
             counts[label] += 1
     # client i holds i mod 4 (250 each) and one of the 3 others: 250 more, binomial of 750 draws
@@ -76,7 +76,7 @@ def test_overlapping_classes_are_shared_out_evenly():
 
 @pytest.mark.parametrize("alpha", [0.05, 0.5])
 def test_dirichlet_parts_cover_everything_and_respect_the_least_size(alpha):
-    parts = dirichlet_partition(LABELS, 8, alpha, KEY)
+    parts = dirichlet_partition(LABELS, 8, alpha, key=KEY)
     covers(parts, 1000)
     assert min(map(len, parts)) >= 10
 
@@ -100,13 +100,13 @@ def test_dirichlet_follows_the_published_procedure_step_by_step():
             ]
         if min(map(len, held)) >= 10:
             break
-    for ours, theirs in zip(dirichlet_partition(LABELS, clients, 0.5, KEY), held, strict=True):
+    for ours, theirs in zip(dirichlet_partition(LABELS, clients, 0.5, key=KEY), held, strict=True):
         np.testing.assert_array_equal(ours, sorted(theirs))
 
 
 def test_small_alpha_makes_clients_more_dissimilar():
     def share_of_largest_class(alpha):
-        parts = dirichlet_partition(LABELS, 5, alpha, KEY)
+        parts = dirichlet_partition(LABELS, 5, alpha, key=KEY)
         return np.mean([np.bincount(LABELS[part]).max() / len(part) for part in parts])
 
     assert share_of_largest_class(100.0) < 0.2 < 0.4 < share_of_largest_class(0.1)
@@ -114,8 +114,8 @@ def test_small_alpha_makes_clients_more_dissimilar():
 
 def test_partitions_depend_on_the_key_alone():
     for law in (
-        lambda k: label_partition(LABELS, 12, 2, k),
-        lambda k: dirichlet_partition(LABELS, 5, 1.0, k),
+        lambda k: label_partition(LABELS, 12, 2, key=k),
+        lambda k: dirichlet_partition(LABELS, 5, 1.0, key=k),
     ):
         one, again, other = law(KEY), law(KEY), law(jax.random.key(1))
         assert all(map(np.array_equal, one, again))
@@ -126,25 +126,28 @@ def test_partitions_depend_on_the_key_alone():
     ("call", "message"),
     [
         (
-            lambda: label_partition(LABELS, 3, 1, KEY),
+            lambda: label_partition(LABELS, 3, 1, key=KEY),
             "class 3, 4, 5, 6, 7, 8, 9 held by none of the 3 clients",
         ),
-        (lambda: label_partition(LABELS, 10, 11, KEY), "classes_per_client = 11; .* at most 10"),
         (
-            lambda: label_partition(np.array([0, 0, 1]), 8, 1, KEY),
+            lambda: label_partition(LABELS, 10, 11, key=KEY),
+            "classes_per_client = 11; .* at most 10",
+        ),
+        (
+            lambda: label_partition(np.array([0, 0, 1]), 8, 1, key=KEY),
             "client 3, 4, 5, 6, 7 of 8 got no examples",
         ),
-        (lambda: label_partition(LABELS.astype(float), 3, 1, KEY), "labels has dtype float64"),
-        (lambda: label_partition(LABELS, 0, 1, KEY), "n_clients = 0"),
-        (lambda: label_partition(LABELS, 10, 1, 0), "key = 0"),
-        (lambda: iid_partition(np.arange(3), 5, KEY), "client 3, 4 of 5 got no examples"),
-        (lambda: dirichlet_partition(LABELS, 5, 0.0, KEY), "alpha = 0"),
+        (lambda: label_partition(LABELS.astype(float), 3, 1, key=KEY), "labels has dtype float64"),
+        (lambda: label_partition(LABELS, 0, 1, key=KEY), "n_clients = 0"),
+        (lambda: label_partition(LABELS, 10, 1, key=0), "key = 0"),
+        (lambda: iid_partition(np.arange(3), 5, key=KEY), "client 3, 4 of 5 got no examples"),
+        (lambda: dirichlet_partition(LABELS, 5, 0.0, key=KEY), "alpha = 0"),
         (
-            lambda: dirichlet_partition(LABELS, 5, 1.0, KEY, min_size=300),
+            lambda: dirichlet_partition(LABELS, 5, 1.0, key=KEY, min_size=300),
             "min_size = 300; .* at most 200",
         ),
         (
-            lambda: dirichlet_partition(np.zeros(20, int), 10, 0.01, KEY, min_size=2),
+            lambda: dirichlet_partition(np.zeros(20, int), 10, 0.01, key=KEY, min_size=2),
             "raise alpha or lower min_size",
         ),
         (
@@ -165,5 +168,5 @@ def test_impossible_partitions_are_refused(call, message, monkeypatch):
 
 
 def test_missing_classes_can_be_accepted():
-    parts = label_partition(LABELS, 3, 1, KEY, allow_missing=True)
+    parts = label_partition(LABELS, 3, 1, key=KEY, allow_missing=True)
     assert classes_of(parts) == [{0}, {1}, {2}]

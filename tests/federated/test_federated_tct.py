@@ -21,7 +21,7 @@ from theorylab.nets import MLP, functional
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4)).astype(np.float32)
 Y = (X @ RNG.normal(size=(4, 3))).argmax(1)
-PARTS = label_partition(Y, 3, 2, jax.random.key(1))
+PARTS = label_partition(Y, 3, 2, key=jax.random.key(1))
 DATA = pad_clients(X, Y, PARTS)
 KEY = jax.random.key(0)
 MODEL = MLP((4, 6, 3), activation=jnp.tanh, rngs=nnx.Rngs(0))
@@ -61,6 +61,7 @@ def test_the_parts_in_turn_are_the_whole(whole):
     assert (np.diff(whole.stage2.train_loss) < 0).all()
 
 
+@pytest.mark.long
 def test_features_are_gradients_of_a_fresh_scalar_head_at_the_averaged_model(whole):
     problem = whole.problem
     hidden, params = functional(whole.stage1.model, method="features")
@@ -149,6 +150,7 @@ def test_many_rounds_tend_to_the_minimum_norm_interpolator():
     assert run.train_loss[-1] < 1e-8
 
 
+@pytest.mark.long
 def test_plain_functions_and_no_bootstrap_are_possible():
     f = lambda p, x: jnp.tanh(x @ p["a"]) @ p["b"]  # noqa: E731
     params = {"a": jnp.asarray(RNG.normal(size=(4, 5))), "b": jnp.asarray(RNG.normal(size=(5, 3)))}

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -29,6 +29,62 @@ def test_the_interval_over_seeds_is_students():
         and evidence.outcome == "undecided"
     )
     assert over_seeds("x", [1.0]).interval is None
+
+
+def test_the_interval_of_a_geometric_mean_is_students_of_the_logarithms_transformed_back():
+    ratios = np.array([60.0, 90.0, 300.0, 45.0])
+    found = over_seeds("ratio", ratios, low=5.0, scale="log")
+    interval = np.exp(stats.t.interval(0.95, 3, np.log(ratios).mean(), stats.sem(np.log(ratios))))
+    assert found.measured == pytest.approx(stats.gmean(ratios), rel=1e-12)
+    assert found.interval == pytest.approx(tuple(interval), rel=1e-12)
+    joint = jointly([found, over_seeds("x", [1.0, 2.0])])[0].interval
+    assert joint == pytest.approx(
+        tuple(np.exp(stats.ttest_1samp(np.log(ratios), 0).confidence_interval(0.975))), rel=1e-12
+    )
+
+
+def test_a_small_denominator_hides_on_the_linear_scale_alone_that_every_seed_exceeds_the_bound():
+    ratios = [60.0, 90.0, 300.0, 1500.0]
+    linear, log = (over_seeds("ratio", ratios, low=5.0, scale=s) for s in ("linear", "log"))
+    assert linear.interval[0] < 0 and linear.outcome == "undecided"
+    assert log.interval[0] > 5 and log.outcome == "holds"
+
+
+@given(
+    values=st.lists(st.floats(0.05, 20).map(lambda x: round(x, 3)), min_size=2, max_size=6),
+    low=st.floats(0.1, 3),
+    factor=st.floats(1.01, 9),
+)
+def test_on_the_log_scale_a_ratio_is_judged_as_its_logarithm_and_as_its_inverse(
+    values, low, factor
+):
+    found = over_seeds("ratio", values, low, low * factor, scale="log")
+    assume(
+        min(abs(math.log(b / e)) for e in found.interval for b in (found.low, found.high)) > 1e-9
+    )
+    logs = over_seeds("logarithm", np.log(values), math.log(low), math.log(low * factor))
+    inverse = over_seeds("inverse", 1 / np.array(values), 1 / low / factor, 1 / low, scale="log")
+    assert found.outcome == logs.outcome == inverse.outcome
+
+
+def test_equal_ratios_have_an_interval_without_width_at_the_very_number():
+    same = over_seeds("x", [0.1] * 3, 0.1, 0.1, scale="log")
+    assert math.exp(np.log([0.1] * 3).mean()) != 0.1
+    assert same.interval == (0.1, 0.1) and same.outcome == "holds"
+    assert over_seeds("x", [3.0], scale="log").interval is None
+
+
+@pytest.mark.parametrize("value", [0.0, -2.0])
+def test_a_value_that_is_not_above_0_has_no_place_on_the_log_scale(value):
+    with pytest.raises(InputError, match=f"{value:.6g} has no logarithm"):
+        over_seeds("ratio", [3.0, value, 4.0], scale="log")
+    assert over_seeds("ratio", [3.0, value, 4.0]).finite
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_ratio_that_is_not_finite_makes_no_finite_measurement_on_either_scale(value):
+    for scale in ("linear", "log"):
+        assert not over_seeds("ratio", [3.0, value], scale=scale).finite
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 12), (3, 12), (12, 12), (199, 400)])
@@ -76,6 +132,7 @@ def test_many_measurements_share_the_error_among_them():
     assert FAMILY_LEVEL == 0.05 and jointly(sampled[:1])[0].interval == sampled[0].interval
 
 
+@pytest.mark.long
 def test_joint_intervals_of_eight_means_all_cover_in_19_of_20_families():
     # Independent normals: Bonferroni's coverage is (1 - .05/8)^8 = 0.9511; 1,000 families, four
     # standard errors.

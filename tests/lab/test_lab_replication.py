@@ -74,6 +74,19 @@ def test_values_of_all_base_seeds_are_one_sample():
     assert e.interval == pytest.approx(expected, rel=1e-12)
 
 
+def test_ratios_of_all_base_seeds_are_one_sample_on_the_log_scale():
+    runs = np.exp(np.random.default_rng(0).normal(2, 1, size=(5, 3)))
+    ratios = [[over_seeds("x", x, low=1.0, scale="log")] for x in runs]
+    (e,) = pool(verdicts(ratios)).evidence
+    logs = np.log(runs).ravel()
+    expected = np.exp(stats.t.interval(0.95, 14, logs.mean(), stats.sem(logs)))
+    assert e.interval == pytest.approx(tuple(expected), rel=1e-12)
+    assert e.joint.measured == pytest.approx(stats.gmean(runs.ravel()))
+    other = [[over_seeds("x", x, low=1.0)] for x in runs[1:]]
+    (mixed,) = pool(verdicts(ratios[:1] + other)).evidence  # two scales are no one sample
+    assert mixed.joint.sample.size == 5
+
+
 def test_successes_and_trials_are_added():
     (e,) = pool(verdicts([[share("x", k, n)] for k, n in ((3, 10), (5, 10), (40, 80))])).evidence
     exact_ = stats.binomtest(48, 100).proportion_ci(0.95, "exact")
@@ -268,6 +281,7 @@ def test_a_replication_computes_every_base_seed_and_shared_cells_once(tmp_path):
     assert (squares.kind, sums.kind) == ("sampled", "exact")
 
 
+@pytest.mark.long
 def test_a_stopped_replication_goes_on_where_it_was(tmp_path):
     marks = tmp_path / "marks"
     marks.mkdir()

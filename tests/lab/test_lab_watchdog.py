@@ -43,6 +43,7 @@ def test_a_cell_that_waits_is_named_in_a_line_before_its_stack():
     assert line < told.index("Timeout (0:00:00.4") and 'in toy/squares {"x":1}' in told
 
 
+@pytest.mark.long
 def test_zero_is_never_and_what_ends_in_time_is_not_told_of():
     assert run("python", "0") == "" and run("python", "60") == ""
 

@@ -11,10 +11,11 @@ def value(weights, mate):
     return weights[mate >= 0, mate[mate >= 0]].sum()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6)])
 def test_the_auctions_certificate_is_kept_and_the_matching_is_within_it(shape):
     for weights in np.random.default_rng(0).normal(size=(8, *shape)):
-        found = auction_assignment(weights, tolerance=1e-3)
+        found = auction_assignment(weights, tol=1e-3)
         assert 0 <= found.gap <= 1e-3 + 1e-12
         assert best_value(weights) - value(weights, found.row_to_col) <= found.gap + 1e-12
         assert min(found.p.min(), found.q.min()) >= 0
@@ -23,11 +24,12 @@ def test_the_auctions_certificate_is_kept_and_the_matching_is_within_it(shape):
 
 def test_the_auction_is_exact_on_integers():
     for weights in np.random.default_rng(1).integers(-4, 9, (8, 6, 4)).astype(float):
-        assert value(weights, auction_assignment(weights, tolerance=0.9).row_to_col) == best_value(
+        assert value(weights, auction_assignment(weights, tol=0.9).row_to_col) == best_value(
             weights
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(0, 0), (0, 2), (2, 0), (1, 1)])
 def test_empty_and_single_markets_are_solved(shape):
     weights = np.full(shape, 0.5)
@@ -55,6 +57,7 @@ def test_soft_prices_solve_their_fixed_point_equations():
     )
 
 
+@pytest.mark.long
 def test_soft_prices_have_the_gradient_of_a_finite_difference():
     weights = np.random.default_rng(4).uniform(-1, 1, (3, 3))
 
@@ -82,7 +85,7 @@ def test_the_rounded_soft_matching_keeps_its_certificate():
 def test_senseless_options_are_refused():
     ones = np.ones((2, 2))
     for call in (
-        lambda: auction_assignment(ones, tolerance=0.0),
+        lambda: auction_assignment(ones, tol=0.0),
         lambda: soft_assignment(ones, eps=0),
         lambda: soft_assignment_duals(ones, sweeps=0),
         lambda: auction_assignment([[np.nan]]),

@@ -28,7 +28,7 @@ FRICTIONS = (0.2, 1.0)
 
 
 def algorithm(prices="midpoint", horizon=HORIZON):
-    return match_ucb(unstructured(SHAPE, horizon=horizon, width=WIDTH), SHAPE, prices=prices)
+    return match_ucb(unstructured(SHAPE, horizon=horizon, width=WIDTH), prices=prices)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_runs_do_not_depend_on_the_company_they_are_in(market):
         jax.random.split(jax.random.key(7), 4)
     )
     alone, pairs = (
-        simulate(keys, others, algorithm(), 60, noise_std=NOISE, batch=b) for b in (1, 2)
+        simulate(keys, others, algorithm(), 60, noise_std=NOISE, runs_at_once=b) for b in (1, 2)
     )
     for name in ("instability", "excess", "width"):
         np.testing.assert_allclose(getattr(alone, name), getattr(pairs, name), atol=1e-9)
@@ -203,7 +203,7 @@ def test_types_teach_faster_than_contexts_and_both_keep_their_promises():
         "linear": linear(contexts, contexts, horizon=300, noise_std=NOISE),
     }
     traces = {
-        name: simulate(jax.random.key(4), market, match_ucb(m, (6, 6)), 300, noise_std=NOISE)
+        name: simulate(jax.random.key(4), market, match_ucb(m), 300, noise_std=NOISE)
         for name, m in models.items()
     }
     for found in traces.values():
@@ -246,7 +246,7 @@ def test_what_does_not_fit_is_refused_in_one_line(market):
         ),
         (lambda: simulate(key, market, a, 0, **fine), "horizon = 0"),
         (lambda: simulate(key, market, a, 10, noise_std=-1.0), "noise_std = -1"),
-        (lambda: simulate(key, market, a, 10, batch=0, **fine), "batch = 0"),
+        (lambda: simulate(key, market, a, 10, runs_at_once=0, **fine), "runs_at_once = 0"),
         (lambda: simulate(jnp.zeros(2, jnp.uint32), market, a, 10, **fine), "typed key"),
         (
             lambda: simulate(key, market, a, 2, arrivals=(one, one), **fine),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from theorylab.errors import InputError
-from theorylab.matching import linear, match_ucb, typed, unstructured
+from theorylab.matching import linear, typed, unstructured
 
 HORIZON = 100
 
@@ -76,7 +76,7 @@ def test_linear_intervals_are_ridge_regressions_solved_from_scratch():
         rows / np.linalg.norm(rows, axis=1)[:, None],
         cols / np.linalg.norm(cols, axis=1)[:, None],
     )
-    model = linear(rows, cols, horizon=HORIZON, noise_std=0.3, ridge=0.7, clip=False)
+    model = linear(rows, cols, horizon=HORIZON, noise_std=0.3, l2=0.7, clip=False)
     found, seen = run(model, rng, 3, 4)
 
     def by_hand(contexts, reports):
@@ -118,11 +118,7 @@ def test_models_that_make_no_sense_are_refused():
         (lambda: typed(np.array([0.5]), np.array([0]), horizon=9, width=1.0), "integers"),
         (lambda: linear(2 * unit, unit, horizon=9, noise_std=1.0), "unit ball"),
         (lambda: linear(unit, np.eye(3), horizon=9, noise_std=1.0), "of one d"),
-        (lambda: linear(unit, unit, horizon=9, noise_std=1.0, ridge=0.0), "ridge = 0"),
-        (
-            lambda: match_ucb(unstructured((2, 2), horizon=9, width=1.0), (2, 3)),
-            r"shape \(2, 2\), not \(2, 3\)",
-        ),
+        (lambda: linear(unit, unit, horizon=9, noise_std=1.0, l2=0.0), "l2 = 0"),
     ):
         with pytest.raises(InputError, match=words):
             call()

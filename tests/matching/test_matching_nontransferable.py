@@ -95,7 +95,7 @@ def test_empty_markets_and_single_agents_are_exact():
 
 def test_instability_never_exceeds_the_excess_while_the_intervals_hold():
     market = jax.vmap(lambda key: random_market(key, 3))(jax.random.split(jax.random.key(0), 4))
-    algorithm = match_ntu_ucb(unstructured((3, 3), horizon=200, width=0.5), (3, 3))
+    algorithm = match_ntu_ucb(unstructured((3, 3), horizon=200, width=0.5))
     trace = simulate(jax.random.split(jax.random.key(1), 4), market, algorithm, 200, noise_std=0.25)
     for i in range(4):
         loss = ntu_instability(Market(market.U[i], market.V[i]), trace.row_to_col[i])

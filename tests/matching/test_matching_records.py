@@ -23,6 +23,7 @@ def test_a_market_of_lists_is_one_of_arrays():
         mm.Market([[1.0], [1.0, 2.0]], V)
 
 
+@pytest.mark.long
 @given(st.integers(0, 10_000))
 def test_transfers_of_rows_are_paid_by_their_partners(seed):
     rng = np.random.default_rng(seed)
@@ -72,6 +73,7 @@ def _rounds(algorithm, rounds=6, seed=0):
     return state, log
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["unstructured", "typed"])
 def test_a_state_from_means_is_that_of_the_observations(kind):
     if kind == "typed":
@@ -80,7 +82,7 @@ def test_a_state_from_means_is_that_of_the_observations(kind):
     else:
         rows, cols = [0, 1, 2], [0, 1]
         model = mm.unstructured((3, 2), horizon=50, width=0.3)
-    algorithm = mm.match_ucb(model, (3, 2))
+    algorithm = mm.match_ucb(model)
     state, log = _rounds(algorithm)
     shape = (max(rows) + 1, max(cols) + 1)
     count, row, col = np.zeros(shape), np.zeros(shape), np.zeros(shape)
@@ -104,8 +106,8 @@ def test_what_counts_and_means_do_not_tell_is_refused():
     linear = mm.linear(np.eye(2), np.eye(2), horizon=10, noise_std=0.1)
     zero = np.zeros((2, 2))
     with pytest.raises(InputError, match="unstructured or typed"):
-        mm.state_from_means(mm.match_ucb(linear, (2, 2)), zero, zero, zero)
-    algorithm = mm.match_ucb(mm.unstructured((2, 2), horizon=10, width=0.1), (2, 2))
+        mm.state_from_means(mm.match_ucb(linear), zero, zero, zero)
+    algorithm = mm.match_ucb(mm.unstructured((2, 2), horizon=10, width=0.1))
     for counts, mean in (
         (zero[:1], zero),
         (zero - 1, zero),
@@ -119,13 +121,14 @@ def test_what_counts_and_means_do_not_tell_is_refused():
 MODELS = {
     "unstructured": lambda: mm.unstructured((2, 2), horizon=100, width=1e-3, clip=False),
     "typed": lambda: mm.typed([0, 1], [0, 1], horizon=100, width=1e-3, clip=False),
-    "linear": lambda: mm.linear(np.eye(2), np.eye(2), horizon=100, noise_std=1e-3, ridge=1e-6),
+    "linear": lambda: mm.linear(np.eye(2), np.eye(2), horizon=100, noise_std=1e-3, l2=1e-6),
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", MODELS)
 def test_both_halves_of_a_round_are_float64_whatever_the_caller_runs_in(kind):
-    algorithm = mm.match_ucb(MODELS[kind](), (2, 2))
+    algorithm = mm.match_ucb(MODELS[kind]())
     state = algorithm.init()
     seen = np.array([0.1 + 1e-10, 0.3])  # that 1e-10 is lost in float32
     for _ in range(4):
@@ -152,7 +155,7 @@ def test_both_halves_of_a_round_are_float64_whatever_the_caller_runs_in(kind):
 
 
 def test_a_charged_outcome_and_its_bounds_keep_float64():
-    algorithm = mm.match_ucb(MODELS["unstructured"](), (2, 2))
+    algorithm = mm.match_ucb(MODELS["unstructured"]())
     state, _ = algorithm.init(), None
     state, decision = algorithm.propose(state)
     charged = mm.friction_outcome(decision, 1e-10)

@@ -21,9 +21,9 @@ X_U = np.concatenate([1.5 * X, X[::-1] + 0.1])
 ONES, THETA = np.ones(6, np.float32), np.asarray([1.0, 0.3], np.float32)
 DATA = {"X_l": X, "y_l": Y, "X_u": X_U}
 SETTING = {"s": 0.8, "n_l": 10, "n_u": 30}
-SL = mixtures.Linear(jnp.asarray([1.0, 0.1]), jnp.asarray(0.0))
-UL = mixtures.Linear(jnp.asarray([0.7, -0.5]), jnp.asarray(0.2))
-SWEPT = mixtures.Sweep(
+SL = mixtures.LinearRule(jnp.asarray([1.0, 0.1]), jnp.asarray(0.0))
+UL = mixtures.LinearRule(jnp.asarray([0.7, -0.5]), jnp.asarray(0.2))
+SWEPT = mixtures.MixtureSweep(
     s=np.ones(2),
     n_l=np.full(2, 5),
     n_u=np.full(2, 9),
@@ -77,10 +77,10 @@ CALLS = {
     "ul_plus": (mixtures.ul_plus, {**DATA, "sign_rule": "vote"}),
     "unlabelled_information": (mixtures.unlabelled_information, {"s": 0.8}),
     "wrong_sign_probability": (mixtures.wrong_sign_probability, {"s": 0.8, "n_l": 10, "cos": 0.9}),
-    "Linear.score": (SL.score, {"X": X}),
-    "Linear.error": (SL.error, {"X": X, "y": Y, "sample_weight": ONES}),
-    "Sweep.mean": (SWEPT.mean, {"method": "sl"}),
-    "Sweep.standard_error": (SWEPT.standard_error, {"method": "sl"}),
+    "LinearRule.score": (SL.score, {"X": X}),
+    "LinearRule.error": (SL.error, {"X": X, "y": Y, "sample_weight": ONES}),
+    "MixtureSweep.mean": (SWEPT.mean, {"method": "sl"}),
+    "MixtureSweep.standard_error": (SWEPT.standard_error, {"method": "sl"}),
 }
 HEAVY = {
     "fit_logistic": (
@@ -92,7 +92,7 @@ HEAVY = {
             "sample_weight": ONES,
             "intercept": True,
             "start": SL,
-            "iterations": 20,
+            "max_steps": 20,
         },
     ),
     "fit_mixture": (
@@ -103,8 +103,8 @@ HEAVY = {
             "responsibilities": (Y + 1) / 2,
             "sample_weight": ONES,
             "starts": 1,
-            "iterations": 5,
-            "tolerance": 1e-4,
+            "max_steps": 5,
+            "tol": 1e-4,
             "floor": 1e-2,
         },
     ),
@@ -122,10 +122,10 @@ HEAVY = {
     ),
     "ssl_em": (
         mixtures.ssl_em,
-        {**DATA, "theta0": THETA, "iterations": 5, "tolerance": 1e-5, "scoring": True},
+        {**DATA, "theta0": THETA, "max_steps": 5, "tol": 1e-5, "scoring": True},
     ),
-    "sweep": (
-        mixtures.sweep,
+    "sweep_mixture": (
+        mixtures.sweep_mixture,
         {
             "key": KEY,
             "s": 0.8,
@@ -139,8 +139,8 @@ HEAVY = {
             "rounds": 2,
             "fraction": 0.1,
             "l2": 1.0,
-            "iterations": 5,
-            "tolerance": 1e-4,
+            "max_steps": 5,
+            "tol": 1e-4,
             "dtype": np.float32,
             "memory_gb": 0.25,
             "chunk": 2,
@@ -150,6 +150,7 @@ HEAVY = {
 }
 # Constants, and what functions give back: tuples of arrays that JAX takes apart and builds anew.
 NO_CALL = {
+    "MixtureSample",
     "DATA_METHODS",
     "METHODS",
     "MOMENT_METHODS",
@@ -195,8 +196,11 @@ def test_malformed_arguments_are_refused_by_name():
         ("information", lambda: mixtures.gain_limits(np.inf, 0.0)),
         ("cos", lambda: mixtures.wrong_sign_probability(0.8, 10, 2.0)),
         ("f ", lambda: mixtures.gaussian_expect(jnp.sum, 0.0, 1.0)),
-        ("d ", lambda: mixtures.sweep(KEY, 0.8, 10, 30, d=2.5, replicates=2)),
-        ("weight", lambda: mixtures.sweep(KEY, 0.8, 10, 30, d=3, replicates=2, weight=[0.1, 0.2])),
+        ("d ", lambda: mixtures.sweep_mixture(KEY, 0.8, 10, 30, d=2.5, replicates=2)),
+        (
+            "weight",
+            lambda: mixtures.sweep_mixture(KEY, 0.8, 10, 30, d=3, replicates=2, weight=[0.1, 0.2]),
+        ),
         ("replicates", lambda: replace(SWEPT, excess={"sl": np.ones((2, 1))}).standard_error("sl")),
     ],
 )

@@ -38,7 +38,7 @@ def test_from_the_same_start_it_is_scikit_learns_fit(covariance):
     ).fit(X)
     with jax.enable_x64(True):
         found = mixtures.fit_mixture(
-            X, covariance=covariance, responsibilities=start, tolerance=1e-9, iterations=5000
+            X, covariance=covariance, responsibilities=start, tol=1e-9, max_steps=5000
         )
     np.testing.assert_allclose(found.means, peer.means_, atol=1e-3)
     np.testing.assert_allclose(found.weights, peer.weights_, atol=1e-3)
@@ -84,7 +84,7 @@ def test_rows_of_weight_zero_are_left_out():
         {"sample_weight": np.ones(3)},
         {"sample_weight": -np.ones(100)},
         {"starts": 0},
-        {"tolerance": 0.0},
+        {"tol": 0.0},
     ],
 )
 def test_bad_input_is_refused(change):

@@ -30,6 +30,7 @@ def test_excess_risk_has_full_relative_precision_in_float32(s, log_tan, side, le
     )
 
 
+@pytest.mark.long
 def test_excess_risk_is_the_error_rate_above_the_best_one():
     centre, theta = np.array([0.8, 0.6, 0.0]), np.array([0.5, -0.5, 0.7])
     X, y = mixtures.sample_2gmm(jax.random.key(0), centre, 100_000)
@@ -40,6 +41,7 @@ def test_excess_risk_is_the_error_rate_above_the_best_one():
     assert error - best == pytest.approx(float(mixtures.excess_risk(theta, centre)), abs=0.008)
 
 
+@pytest.mark.long
 def test_excess_risk_of_zero_is_a_coin_flip_and_of_the_truth_nothing():
     centre = jnp.array([0.0, 1.5])
     found = mixtures.excess_risk(jnp.array([[0.0, 0.0], [0.0, 3.0], [0.0, -1.0]]), centre)
@@ -54,6 +56,7 @@ def test_the_naive_formula_loses_all_digits_in_float32():
     assert float(mixtures.naive_excess_risk(theta, centre)) != pytest.approx(truth, rel=0.5)
 
 
+@pytest.mark.long
 def test_samples_have_the_moments_of_the_model():
     centre = jnp.array([1.0, -0.5])
     X, y = (np.asarray(a) for a in mixtures.sample_2gmm(jax.random.key(1), centre, 50_000))

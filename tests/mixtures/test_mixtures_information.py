@@ -55,6 +55,7 @@ def test_kl_is_the_dossiers_value_and_that_of_two_dimensional_quadrature():
     assert float(mixtures.mixture_kl(s, angle)) == pytest.approx(brute, rel=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("s", "angle"),
     [(1e-3, 1e-9), (0.1, 1e-4), (1.0, 1e-8), (1.0, 3.1415926), (3.0, 1e-12), (3.0, 2)],

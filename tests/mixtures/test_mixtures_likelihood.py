@@ -31,7 +31,7 @@ def test_it_is_the_maximum_that_scipy_finds():
     data = [problem(0, s=s) for s in (0.3, 1.5)]
     start = np.stack([y_l @ X_l / len(X_l) for X_l, y_l, _ in data])
     with jax.enable_x64(True):
-        fit = jax.jit(jax.vmap(lambda *a: mixtures.ssl_em(*a, tolerance=1e-10)))
+        fit = jax.jit(jax.vmap(lambda *a: mixtures.ssl_em(*a, tol=1e-10)))
         found = np.asarray(fit(*(np.stack(x) for x in zip(*data, strict=True)), start))
     for theta, one, first in zip(found, data, start, strict=True):
         best = optimize.minimize(minus_likelihood, first, args=one, method="BFGS", tol=1e-10).x
@@ -44,7 +44,7 @@ def test_ems_own_steps_lead_there_too():
     start = data[1] @ data[0] / len(data[0])
     best = optimize.minimize(minus_likelihood, start, args=data, method="BFGS", tol=1e-10).x
     with jax.enable_x64(True):
-        plain = mixtures.ssl_em(*data, start, tolerance=1e-10, iterations=5000, scoring=False)
+        plain = mixtures.ssl_em(*data, start, tol=1e-10, max_steps=5000, scoring=False)
     np.testing.assert_allclose(plain, best, atol=2e-6)
 
 
@@ -85,13 +85,13 @@ def test_scoring_takes_far_fewer_steps_where_em_crawls():
     quick, plain = (
         maximise(
             *map(jax.numpy.asarray, (*columns(data), start, moment)),
-            iterations=2000,
-            tolerance=1e-5,
+            max_steps=2000,
+            tol=1e-5,
             scoring=scoring,
         )
         for scoring in (True, False)
     )
-    assert quick.error[0] <= 1e-5 and plain.iterations[0] > 3 * quick.iterations[0]
+    assert quick.error[0] <= 1e-5 and plain.steps[0] > 3 * quick.steps[0]
     np.testing.assert_allclose(quick.theta, plain.theta, atol=1e-4)
 
 
@@ -106,7 +106,7 @@ def test_problems_that_share_their_noise_are_solved_as_alone():
     X = [(noise[:, :n] + s * np.eye(d)[:, :1]).T for n, s in zip(n_u, shift, strict=True)]
     with jax.enable_x64(True):
         arrays = (lifted, n_u, shift, labelled, n_l, start, np.stack([x.T @ x / len(x) for x in X]))
-        found = maximise(*map(jax.numpy.asarray, arrays), iterations=50, tolerance=1e-9)
+        found = maximise(*map(jax.numpy.asarray, arrays), max_steps=50, tol=1e-9)
     for j, x in enumerate(X):
         # one labelled point stands for the sum: its label times it is all that counts
         best = optimize.minimize(
@@ -122,7 +122,7 @@ def test_problems_that_share_their_noise_are_solved_as_alone():
             tol=1e-10,
         ).x
         np.testing.assert_allclose(found.theta[j], best, atol=2e-6)
-    assert (found.iterations < 25).all()  # EM alone takes a hundred
+    assert (found.steps < 25).all()  # EM alone takes a hundred
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_problems_that_share_their_noise_are_solved_as_alone():
     [
         {"theta0": np.ones(4)},
         {"theta0": np.full(5, np.nan)},
-        {"iterations": 0},
-        {"tolerance": -1.0},
+        {"max_steps": 0},
+        {"tol": -1.0},
     ],
 )
 def test_bad_input_is_refused(change):

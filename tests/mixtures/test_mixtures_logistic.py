@@ -63,20 +63,20 @@ def test_it_maps_over_penalties_and_starts_warm():
     path = jax.vmap(lambda a: mixtures.fit_logistic(X, y, l2=a))(l2)
     assert (np.diff(np.linalg.norm(path.weight, axis=1)) < 0).all()
     warm = mixtures.fit_logistic(
-        X, y, l2=1.0, start=mixtures.Linear(path.weight[0], path.intercept[0])
+        X, y, l2=1.0, start=mixtures.LinearRule(path.weight[0], path.intercept[0])
     )
     np.testing.assert_allclose(warm.weight, path.weight[1], atol=2e-4)
 
 
 def test_a_rule_scores_errs_and_scales():
-    rule = mixtures.Linear(np.array([3.0, 4.0]), np.asarray(5.0))
+    rule = mixtures.LinearRule(np.array([3.0, 4.0]), np.asarray(5.0))
     np.testing.assert_allclose(rule.normalised().weight, [0.6, 0.8])
     assert float(rule.normalised().intercept) == 1.0
     np.testing.assert_allclose(rule.score(np.array([[1.0, 1.0], [-3.0, 1.0]])), [12, 0])
     X, y = np.array([[1.0, 1.0], [-3.0, 1.0], [-3.0, 0.0]]), np.array([1, 1, 1])
     assert float(rule.error(X, y)) == pytest.approx(1 / 3)
     assert float(rule.error(X, y, sample_weight=np.array([1.0, 1.0, 0.0]))) == 0
-    assert np.isfinite(mixtures.Linear(np.zeros(2), np.asarray(1.0)).normalised().weight).all()
+    assert np.isfinite(mixtures.LinearRule(np.zeros(2), np.asarray(1.0)).normalised().weight).all()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_rule_scores_errs_and_scales():
         {"l2": np.nan},
         {"sample_weight": np.ones(3)},
         {"sample_weight": -np.ones(60)},
-        {"iterations": 0},
+        {"max_steps": 0},
     ],
 )
 def test_bad_input_is_refused(change):

@@ -20,13 +20,14 @@ def problem(shift, unit=1.0):
 FAR = [(0.0, 1.0), (1e4, 1.0), (-1e6, 1e3)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("covariance", ["spherical", "tied"])
 @pytest.mark.parametrize(("shift", "unit"), FAR)
 def test_a_mixture_is_scikit_learns_wherever_its_origin_is(covariance, shift, unit):
     X, y = problem(shift, unit)
     peer = GaussianMixture(2, covariance_type=covariance, n_init=3, random_state=0, tol=1e-7)
     peer = peer.fit((X - shift) / unit)
-    found = mixtures.fit_mixture(X, covariance=covariance, tolerance=1e-6, floor=1e-6 * unit**2)
+    found = mixtures.fit_mixture(X, covariance=covariance, tol=1e-6, floor=1e-6 * unit**2)
     order, wanted = np.argsort(found.means[:, 0]), np.argsort(peer.means_[:, 0])
     np.testing.assert_allclose((found.means[order] - shift) / unit, peer.means_[wanted], atol=5e-3)
     spread = found.covariance / unit**2
@@ -40,6 +41,7 @@ def test_a_mixture_is_scikit_learns_wherever_its_origin_is(covariance, shift, un
     assert min(error, 1 - error) < 0.05
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("covariance", ["spherical", "tied"])
 def test_constant_columns_and_coinciding_points_leave_the_floor_as_variance(covariance):
     two = np.array([[9999.0], [0.0]] * 20)
@@ -64,6 +66,7 @@ def test_a_mixture_under_jit_is_centred_in_the_precision_it_has():
     assert inside.means.dtype == jnp.float32 and bool(inside.converged)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("shift", "unit"), [*FAR, (0.0, np.array([1.0, 1e3, 1e-3]))])
 def test_a_logistic_fit_is_scikit_learns_wherever_its_origin_is(shift, unit):
     X, y = problem(shift, unit)
@@ -83,6 +86,7 @@ def test_a_logistic_fit_is_scikit_learns_wherever_its_origin_is(shift, unit):
         assert float(found.error(X, y)) == pytest.approx(1 - peer.score(Z, y))
 
 
+@pytest.mark.long
 def test_self_training_does_not_care_for_the_origin():
     X, y = problem(0.0)
     rows = np.r_[0:10, 100:110]
@@ -103,18 +107,19 @@ def test_scores_of_a_mix_far_off_are_those_of_its_parts():
         np.testing.assert_allclose(row, rule.score(X) / np.linalg.norm(rule.weight), atol=1e-6)
 
 
+@pytest.mark.long
 def test_what_has_not_converged_says_so():
     X, y = problem(0.0)
     with pytest.warns(RuntimeWarning, match="EM has not converged in 2 steps"):
-        found = mixtures.fit_mixture(X, iterations=2, tolerance=1e-9)
-    assert not found.converged and found.iterations == 2
+        found = mixtures.fit_mixture(X, max_steps=2, tol=1e-9)
+    assert not found.converged and found.steps == 2
     with pytest.warns(RuntimeWarning, match="logistic fit has not converged"):
-        rule = mixtures.fit_logistic(X, y, l2=1e-3, iterations=2)
+        rule = mixtures.fit_logistic(X, y, l2=1e-3, max_steps=2)
     assert not rule.converged
-    traced = jax.jit(lambda a: mixtures.fit_logistic(a, y, l2=1e-3, iterations=2))(X)
+    traced = jax.jit(lambda a: mixtures.fit_logistic(a, y, l2=1e-3, max_steps=2))(X)
     assert not bool(traced.converged)
     assert mixtures.fit_logistic(X, y, l2=1e-3).converged
     star = jnp.array([0.3, 0.0, 0.0])
     X, y = mixtures.sample_2gmm(jax.random.key(0), star, 400)
     with pytest.warns(RuntimeWarning, match="EM has not converged in 1 steps"):
-        mixtures.ssl_em(X[:10], y[:10], X[10:], star, iterations=1)
+        mixtures.ssl_em(X[:10], y[:10], X[10:], star, max_steps=1)

@@ -3,14 +3,14 @@ import pytest
 
 from theorylab import mixtures
 from theorylab.errors import InputError
-from theorylab.mixtures import Linear
+from theorylab.mixtures import LinearRule
 
 RNG = np.random.default_rng(0)
 Y = RNG.choice([-1.0, 1.0], 4000)
 X = Y[:, None] * np.array([1.0, 1.0]) + RNG.normal(size=(4000, 2))
 GOOD, POOR = (
-    Linear(np.array([2.0, 1.6]), np.asarray(0.0)),
-    Linear(np.array([-1.0, 9.0]), np.asarray(5.0)),
+    LinearRule(np.array([2.0, 1.6]), np.asarray(0.0)),
+    LinearRule(np.array([-1.0, 9.0]), np.asarray(5.0)),
 )
 
 
@@ -27,9 +27,10 @@ def test_mixing_takes_rules_of_unit_length():
 @pytest.mark.parametrize("criterion", ["labelled", "oracle"])
 def test_labels_choose_a_weight_of_least_error(criterion):
     found = mixtures.select_weight(GOOD, POOR, X, Y, criterion=criterion)
+    mixed = mixtures.mix(GOOD, POOR, np.linspace(0, 1, 21))
     errors = [
         (np.sign(X @ np.asarray(w) + float(b)) != Y).mean()
-        for w, b in zip(*mixtures.mix(GOOD, POOR, np.linspace(0, 1, 21)), strict=True)
+        for w, b in zip(mixed.weight, mixed.intercept, strict=True)
     ]
     assert (
         float(found.rule.error(X, Y)) == pytest.approx(min(errors), abs=1e-6)
@@ -45,8 +46,8 @@ def test_ties_go_to_the_middle():
 def test_the_margin_needs_no_labels_and_takes_the_longest_direction():
     wide = X * np.array([1.0, 5.0])
     first, second = (
-        Linear(np.array([1.0, 0.0]), np.asarray(0.0)),
-        Linear(np.array([0.0, 1.0]), np.asarray(0.0)),
+        LinearRule(np.array([1.0, 0.0]), np.asarray(0.0)),
+        LinearRule(np.array([0.0, 1.0]), np.asarray(0.0)),
     )
     found = mixtures.select_weight(first, second, wide, criterion="unlabelled-margin")
     margins = [
@@ -69,7 +70,7 @@ def test_weights_leave_points_out():
 
 
 def test_orientation_follows_the_majority_of_labels():
-    turned = Linear(-GOOD.weight, -GOOD.intercept)
+    turned = LinearRule(-GOOD.weight, -GOOD.intercept)
     for rule in (GOOD, turned):
         np.testing.assert_allclose(mixtures.oriented(rule, X[:50], Y[:50]).weight, GOOD.weight)
     # one vote each: the mean score decides

@@ -17,12 +17,12 @@ METHODS = ("sl", "ul", "ul_plus", "ssl_switch", "ssl_weighted")
 
 @pytest.fixture(scope="module")
 def short():
-    return mixtures.sweep(KEY, **GRID, replicates=1000)
+    return mixtures.sweep_mixture(KEY, **GRID, replicates=1000)
 
 
 @pytest.fixture(scope="module")
 def explicit():
-    return mixtures.sweep(
+    return mixtures.sweep_mixture(
         KEY, **GRID, replicates=40, methods=(*METHODS, "ssl_em", "self_training"), rounds=3
     )
 
@@ -42,6 +42,7 @@ def test_both_routes_have_the_same_means(short, explicit):
     )
 
 
+@pytest.mark.long
 def test_sl_has_its_exact_risk(short):
     exact = mixtures.sl_excess_exact(GRID["s"], 5, GRID["n_l"])
     assert (np.abs(short.mean("sl") - exact) < 4.5 * short.standard_error("sl")).all()
@@ -74,7 +75,7 @@ def test_the_explicit_route_is_the_public_estimators_on_the_same_points(explicit
 
 @pytest.mark.slow  # compiles for the other chunk
 def test_results_do_not_depend_on_the_chunk_nor_on_how_many_replicates_follow(short):
-    part = mixtures.sweep(KEY, **GRID, replicates=25, chunk=10)
+    part = mixtures.sweep_mixture(KEY, **GRID, replicates=25, chunk=10)
     np.testing.assert_allclose(
         part.excess["ssl_weighted"], short.excess["ssl_weighted"][:, :25], rtol=1e-4, atol=1e-7
     )
@@ -82,7 +83,7 @@ def test_results_do_not_depend_on_the_chunk_nor_on_how_many_replicates_follow(sh
 
 @pytest.mark.slow  # compiles for float64
 def test_float64_gives_the_same_risks_on_the_same_draws(short):
-    double = mixtures.sweep(KEY, **GRID, replicates=200, dtype=np.float64)
+    double = mixtures.sweep_mixture(KEY, **GRID, replicates=200, dtype=np.float64)
     assert double.excess["ul_plus"].dtype == np.float64
     for method in METHODS:
         np.testing.assert_allclose(
@@ -91,12 +92,12 @@ def test_float64_gives_the_same_risks_on_the_same_draws(short):
 
 
 def test_a_given_weight_replaces_the_best_one(short):
-    sl_alone = mixtures.sweep(KEY, **GRID, replicates=1000, weight=1.0)
+    sl_alone = mixtures.sweep_mixture(KEY, **GRID, replicates=1000, weight=1.0)
     np.testing.assert_allclose(sl_alone.excess["ssl_weighted"], sl_alone.excess["sl"], rtol=1e-5)
 
 
 def test_settings_broadcast_and_the_trivial_regime_is_a_coin_flip():
-    found = mixtures.sweep(KEY, 0.05, [5, 6], 10, d=5, replicates=1000)
+    found = mixtures.sweep_mixture(KEY, 0.05, [5, 6], 10, d=5, replicates=1000)
     assert found.excess["ssl_switch"].shape == (2, 1000)
     np.testing.assert_allclose(found.excess["ssl_switch"], 0.5 - 0.4800612, rtol=1e-4)
 
@@ -108,7 +109,7 @@ assert len(jax.devices()) == 2
 mesh = jax.make_mesh((2,), ("replicates",))
 for methods in (("sl", "ssl_weighted"),):
     one, two = (
-        mixtures.sweep(
+        mixtures.sweep_mixture(
             jax.random.key(0), [1.0], [40], [100], d=5, replicates=7, methods=methods, mesh=m
         )
         for m in (None, mesh)
@@ -145,4 +146,6 @@ def test_two_devices_give_the_risks_of_one():
 )
 def test_bad_input_is_refused(change):
     with pytest.raises(InputError):
-        mixtures.sweep(KEY, **{"s": 1.0, "n_l": 4, "n_u": 10, "d": 3, "replicates": 2, **change})
+        mixtures.sweep_mixture(
+            KEY, **{"s": 1.0, "n_l": 4, "n_u": 10, "d": 3, "replicates": 2, **change}
+        )

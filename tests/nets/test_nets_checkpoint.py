@@ -87,6 +87,7 @@ def test_run_without_evaluation_goes_on_from_its_checkpoint(tmp_path: Path) -> N
     np.testing.assert_array_equal(train(tmp_path), train(None))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "another step"])
 def test_damaged_newest_state_is_passed_over_with_a_warning(tmp_path: Path, damage: str) -> None:
     whole = train(tmp_path)
@@ -116,6 +117,7 @@ def test_folder_without_a_whole_state_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -35,6 +35,7 @@ def test_forward_pass_is_scipys_correlation(pool):
     np.testing.assert_allclose(f(params, x), expected, rtol=2e-5, atol=1e-5)
 
 
+@pytest.mark.long
 def test_layers_take_their_own_kernel_and_stride():
     # the certified-training network: 4x4 kernels with stride 2 and one zero on every side halve the
     # image

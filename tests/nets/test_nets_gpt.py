@@ -28,6 +28,7 @@ def test_it_is_the_transformer_of_the_same_weights():
     np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("normed_stream", [False, True])
 def test_reading_piece_by_piece_gives_the_logits_of_the_whole(normed_stream):
     model = GPT(11, 12, rngs=nnx.Rngs(0), normed_stream=normed_stream, **SIZES)

@@ -7,6 +7,7 @@ from theorylab.errors import InputError
 from theorylab.nets import ResNet, count_parameters, functional
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("depth", "outputs", "stem", "count"),
     [
@@ -41,6 +42,7 @@ def test_samples_do_not_interact_in_eval_mode(norm):
     assert not np.allclose(a[1:], b[1:])
 
 
+@pytest.mark.long
 def test_fresh_batch_norm_in_eval_mode_is_the_identity_up_to_epsilon():
     batch = ResNet(8, 3, in_channels=1, width=4, norm="batch", rngs=nnx.Rngs(0))
     plain = ResNet(8, 3, in_channels=1, width=4, norm=None, rngs=nnx.Rngs(0))

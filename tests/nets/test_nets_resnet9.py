@@ -22,6 +22,7 @@ def test_the_parameters_of_a_resnet9_are_counted_by_hand(width, classes, channel
         assert total == 2_276_224
 
 
+@pytest.mark.long
 def test_the_residual_pairs_add_their_input():
     module = ResNet9(3, in_channels=1, width=2, rngs=nnx.Rngs(0))
     module.eval()

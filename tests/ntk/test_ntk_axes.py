@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from theorylab.ntk import from_neural_tangents, to_neural_tangents
 
 
+@pytest.mark.long
 @given(st.lists(st.integers(1, 3), min_size=0, max_size=3))
 def test_interleaving_is_undone_by_its_inverse(output: list[int]) -> None:
     shape = tuple(output)

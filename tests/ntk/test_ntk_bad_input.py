@@ -187,6 +187,7 @@ def test_every_public_name_is_attacked():
     assert CALLS.keys() | OTHERS == set(ntk.__all__)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CALLS)
 def test_malformed_arguments_are_refused_by_name(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # out="seven" is a folder

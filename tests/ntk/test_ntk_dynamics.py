@@ -36,6 +36,7 @@ def descended(gradient, outputs, lr, momentum, nesterov, steps):
     return np.stack([XT @ seen[s] for s in steps])
 
 
+@pytest.mark.long
 def test_the_flow_at_many_times_is_that_at_each_under_jit_and_vmap_too():
     nngp, cross, own = K + np.eye(6), CROSS, XT @ XT.T + np.eye(4)
     rest = {"nngp_test": cross, "nngp_test_test": own}
@@ -77,6 +78,7 @@ def test_times_that_no_training_has_are_refused_among_others():
         kernel_training(K, Y).descend(1, f_test=Y)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
 def test_squared_loss_by_steps_is_descent_on_the_weights(momentum, nesterov):
     lr = 0.3 / np.linalg.eigvalsh(K)[-1]
@@ -102,6 +104,7 @@ def test_squared_loss_by_steps_is_descent_on_the_weights(momentum, nesterov):
     np.testing.assert_allclose(mean.descend(STEPS, CROSS, **options), found, atol=1e-12)
 
 
+@pytest.mark.long
 def test_a_million_steps_reach_the_interpolant_and_singular_kernels_move_on():
     lr = 0.3 / np.linalg.eigvalsh(K)[-1]
     found = kernel_training(K, Y, learning_rate=lr).descend(10**6, momentum=0.5)
@@ -114,6 +117,7 @@ def test_a_million_steps_reach_the_interpolant_and_singular_kernels_move_on():
     np.testing.assert_allclose(test[0, 0, 0], drift, atol=1e-14)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.8, True)])
 def test_cross_entropy_by_steps_is_descent_on_the_weights(momentum, nesterov):
     training = kernel_training(K, LABELS, loss=cross_entropy, outputs=3, learning_rate=0.05)
@@ -124,6 +128,7 @@ def test_cross_entropy_by_steps_is_descent_on_the_weights(momentum, nesterov):
     np.testing.assert_allclose(found.reshape(wanted.shape), wanted, atol=1e-11)
 
 
+@pytest.mark.long
 def test_cross_entropy_in_continuous_time_is_scipys_solution_on_the_weights():
     training = kernel_training(K, LABELS, loss=cross_entropy, outputs=3, mean_loss=True)
     found = training.flow(TIMES, CROSS)
@@ -140,6 +145,7 @@ def test_cross_entropy_in_continuous_time_is_scipys_solution_on_the_weights():
     np.testing.assert_allclose(mapped, found, atol=1e-5)
 
 
+@pytest.mark.long
 def test_the_solver_and_the_closed_form_agree_on_squared_loss():
     start, test = RNG.normal(size=(6, 2)), RNG.normal(size=(4, 2))
     for options in ({}, {"mean_loss": True, "learning_rate": 3.0}):

@@ -23,6 +23,7 @@ def _normal(seed: int, *shape: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("numbers", "x", "w", "stride", "padding"),
     [
@@ -161,6 +162,7 @@ def test_pieces_batches_and_tiles_of_any_size_give_the_kernel(
             )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reduce", ["full", "diagonal", "trace", "sum_logits"])
 def test_tiles_made_anew_for_every_pair_give_the_kernel(
     reduce: Any, monkeypatch: pytest.MonkeyPatch

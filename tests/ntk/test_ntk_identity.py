@@ -52,6 +52,7 @@ for f, w, x in (
 """
 
 
+@pytest.mark.long
 def test_digests_are_the_same_in_processes_that_order_sets_and_place_objects_differently() -> None:
     here: dict = {}
     # traced before: another state of JAX's caches

@@ -68,6 +68,7 @@ USES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("use", USES)
 def test_what_has_no_kernel_pair_by_pair_is_refused_everywhere(use):
     normed = lambda p, x: network(p, (x - x.mean(0)) / x.std(0))  # noqa: E731
@@ -120,6 +121,7 @@ def by_hand(f, p, x):
     return np.stack(columns, -1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["auto", "jacobian", "ntk_vp"])
 def test_complex_numbers_inside_of_a_real_network_and_complex_data(method):
     """Spectral layers, and a real weight that is cast to a complex one before its product."""
@@ -150,6 +152,7 @@ def softplus_by_hand(x):
 softplus_by_hand.defvjp(lambda x: (softplus_by_hand(x), x), lambda x, g: (g * jax.nn.sigmoid(x),))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("use", USES)
 def test_layers_without_a_forward_mode(use):
     own = lambda p, x: softplus_by_hand(x @ p["w"]) @ p["v"]  # noqa: E731
@@ -184,6 +187,7 @@ LEAVES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("leaf", LEAVES)
 @pytest.mark.parametrize("use", [use for use in USES if not use.startswith("convexify")])
 def test_leaves_that_are_no_floating_point_numbers_stay_as_they_are(use, leaf):
@@ -193,6 +197,7 @@ def test_leaves_that_are_no_floating_point_numbers_stay_as_they_are(use, leaf):
     np.testing.assert_allclose(got, exact, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("use", [use for use in USES if not use.startswith("convexify")])
 def test_a_python_float_is_a_parameter_and_a_function_is_none(use):
     f = lambda p, x: p["scale"] * network(p, x)  # noqa: E731

@@ -24,6 +24,7 @@ def net(w: np.ndarray, x: np.ndarray) -> np.ndarray:
     return (x @ w) ** 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reduce", ["trace", "full"])
 def test_kernel_on_disk_equals_kernel_in_memory(tmp_path: Path, reduce: str) -> None:
     kernel = empirical_ntk(net, W, X, reduce=reduce, memory_gb=SMALL, out=tmp_path)

@@ -118,6 +118,7 @@ EXCUSED = {
 }
 
 
+@pytest.mark.long
 def test_malformed_calls_end_in_a_finite_value_or_a_refusal():
     assert bad_input.faults_in(CALLS) == []
 

@@ -100,6 +100,7 @@ def test_files_of_a_room_are_short(paper):
 # Experiments
 
 
+@pytest.mark.long
 @each_preset
 def test_every_cell_is_json_that_its_function_accepts_and_has_a_key_of_its_own(paper, preset):
     chosen = paper.preset(preset)

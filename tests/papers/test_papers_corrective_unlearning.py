@@ -156,6 +156,7 @@ def test_no_claim_holds_when_nothing_heals(claim, medium, full):
     assert (status == "holds") == bool(unaffected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
 @pytest.mark.parametrize("preset", [SMOKE, QUICK, MEDIUM], ids=lambda p: p.name)
 def test_every_figure_draws_from_its_csv(figure, preset, medium):

@@ -8,7 +8,7 @@ from theorylab.lab.claim import control_said
 from theorylab.papers.jailbroken import PAPER, exact, published, tables
 from theorylab.papers.jailbroken.claims import CLAIMS
 from theorylab.papers.jailbroken.experiments import NARROW, PARITY, conditions, patched, run_of
-from theorylab.papers.jailbroken.testing import drawn_tests
+from theorylab.papers.jailbroken.testing import OPENINGS, drawn_tests
 from theorylab.safety import REWRITES, adaptive_rate, partial_coverage
 from theorylab.safety.attack_sets import ATTACKS
 
@@ -30,7 +30,6 @@ BAD = {
     "patched": {"encoding_1": 0.48, "encoding_2": 0.35, "encoding_3": 0.45, **FORCED},
     "partial": {"prefix": 0.05, "encoding_1": 0.24, "prefix_encoding_1": 0.47, **FORCED},
     "parity": {"encoding_1": 0.04, "encoding_2": 0.08, "prefix_encoding_1": 0.02, **FORCED},
-    "unlikelihood": {"prefix": 0.08, "encoding_1": 0.5},
 }
 CAPABLE = {"encoding_1": 0.85, "encoding_2": 0.7, "encoding_3": 0.75, "encoding_4": 0.0}
 
@@ -57,19 +56,21 @@ def condition_of(run):
     for name, known in conditions(QUICK).items():
         if run == known:
             return name
-    if run is not None and "beta" in run:
-        return "narrow"
     return "patched"
 
 
 def outcome_row(cell):
     small = cell["base"]["model"]["width"] == 32
     condition = condition_of(cell["run"])
-    arrays = outcomes(condition, small and condition != "base model")
-    odds = np.zeros((2, len(REWRITES), N))
-    if cell["run"] and "beta" in cell["run"]:
-        odds[1], odds[0] = 5 - 2 / cell["run"]["beta"], 5 + 2 / cell["run"]["beta"]
-    return arrays | {"log_odds": odds}
+    found = outcomes(condition, small and condition != "base model")
+    return {part: a[:, [PLACE[name] for name in cell["attacks"]]] for part, a in found.items()}
+
+
+def opened_row(cell):
+    beta = np.inf if cell["run"] is None else cell["run"]["beta"]
+    odds = np.full((2, len(OPENINGS), N), 5.0)
+    odds[1] -= 2 / beta
+    return {"log_odds": odds}
 
 
 def guarded_row(cell):
@@ -85,6 +86,8 @@ def guarded_row(cell):
 def arrays_of(name, cell):
     if name in ("tested", "held_out"):
         return outcome_row(cell)
+    if name == "opened":
+        return opened_row(cell)
     if name == "guarded":
         return guarded_row(cell)
     if name == "tilted":
@@ -110,7 +113,7 @@ def verdict(claim, results):
     return next(c for c in CLAIMS if c.id == claim).evaluate(results, QUICK)
 
 
-JUDGED = [c for c in CLAIMS if "quick" in c.presets and c.id != "capability_bounds_attacks"]
+JUDGED = [c for c in CLAIMS if "quick" in c.presets]
 
 
 @pytest.mark.parametrize("claim", JUDGED, ids=lambda c: c.id)
@@ -182,7 +185,8 @@ PATCHED_RUN = run_of(QUICK, patched(QUICK, "prefix"))
         ("tilted_policy", spoil("tilted", ascended=lambda a: a + 1e-3)),
         ("worked_example", spoil("tilted", log_odds=lambda x: x + 0.01)),
         ("slope_is_reward", spoil("tilted", log_odds=lambda x: 1.01 * x)),
-        ("network_tilt", spoil("tested", log_odds=lambda x: -x)),
+        ("network_tilt", spoil("opened", log_odds=lambda x: -x)),
+        ("capability_bounds_attacks", set_able(NARROW_RUN, "encoding_2", 0.1)),
         ("off_support", spoil("off_support", change=lambda x: x + 1e-9)),
         ("guard_reads_plain", spoil("guarded", auroc=lambda a: a - 0.05)),
         ("guard_blind", spoil("guarded", auroc=lambda a: a + 0.2)),
@@ -209,10 +213,34 @@ def test_the_finding_falls_where_the_form_holds():
     assert verdict("coverage_form", doctored(exact_form)).status == "unsupported"
 
 
-def test_a_refuted_bound_is_a_finding_only_where_attacks_exceed_capability():
-    assert verdict("capability_bounds_attacks", doctored()).status == "unsupported"
-    exceeded = set_able(NARROW_RUN, "encoding_2", 0.1)
-    assert verdict("capability_bounds_attacks", doctored(exceeded)).status == "finding"
+WORLDS = QUICK.seeds(QUICK["worlds"])
+SAMPLED = [c for c in JUDGED if {"tested", "opened", "held_out", "guarded"} & set(c.needs)]
+
+
+@pytest.mark.parametrize("claim", SAMPLED, ids=lambda c: c.id)
+def test_sampled_claims_take_every_world_and_give_an_interval(claim):
+    worlds = QUICK["guard"]["worlds"] if claim.needs == ("guarded",) else len(WORLDS)
+    for measure in (claim.measure, *claim.controls.values()):
+        found = measure(doctored(), QUICK)
+        assert all(e.seeds == worlds and e.interval is not None for e in found)
+
+
+@pytest.mark.parametrize(
+    ("claim", "change"),
+    [
+        ("narrow_leaves_holes", set_bad(NARROW_RUN, "encoding_2", 0.05)),
+        ("combination_beats_single", set_bad(PARTIAL_RUN, "encoding_1", 0.47)),
+        ("capability_bounds_attacks", set_able(NARROW_RUN, "encoding_2", 0.1)),
+        ("held_out_agrees", set_bad(NARROW_RUN, "prefix", 0.4, experiment="held_out")),
+        ("network_tilt", spoil("opened", log_odds=lambda x: -x)),
+    ],
+)
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_world_that_disagrees_leaves_a_claim_undecided(claim, change, world):
+    def in_one(name, cell, arrays):
+        return change(name, cell, arrays) if cell.get("seed") == world else arrays
+
+    assert verdict(claim, doctored(in_one)).status == "undecided"
 
 
 def test_the_adaptive_row_is_the_union_of_the_attacks_that_rewrite():

@@ -190,6 +190,7 @@ def drawn():
     return results
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("figure", PAPER.figures, ids=lambda f: f.name)
 def test_every_figure_draws_from_its_csv(drawn, figure):
     assert_drawn(figure, drawn, PAPER.preset("smoke"))
@@ -212,6 +213,7 @@ def test_the_training_risk_is_caught_as_an_estimator_and_the_right_one_is_not():
     assert not any(e.holds for e in gcv.real_ratio("train")(results, None))
 
 
+@pytest.mark.long
 def test_with_a_unit_diagonal_the_norms_of_the_samples_do_not_matter():
     rng = np.random.default_rng(0)
     _, k = psd(rng, 50)

@@ -112,6 +112,7 @@ def test_what_was_said_of_studies_names_studies():
     assert set(ATTAINED) | set(REFUTED) <= set(movement.STUDIES)
 
 
+@pytest.mark.long
 def test_the_best_loss_is_that_of_another_optimiser():
     rows, labels = synthetic.low_rank(300, 5, [0.4, 0.3], 0.1, 0)
     cap = 2.0

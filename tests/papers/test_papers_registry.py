@@ -1,4 +1,5 @@
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,15 @@ def test_an_unknown_a_planned_and_a_built_paper_are_told_apart(monkeypatch):
     assert papers.get(first) is papers.rooms()[first]
     assert papers.titles()[first] == papers.rooms()[first].title  # a room counts before a plan
     assert papers.titles()["later"] == "Later"
+
+
+def test_a_room_is_had_without_the_others():
+    program = (
+        "import sys; from theorylab import papers; papers.get('dp_online');"
+        "print([name for name in sys.modules if name.startswith('theorylab.papers.tct')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
 @pytest.mark.parametrize("paper", ROOMS, ids=lambda p: p.slug)

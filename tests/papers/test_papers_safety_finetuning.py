@@ -1,12 +1,16 @@
 """The room: its cells against brute force, and its claims on doctored numbers."""
 
+from itertools import product
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from theorylab.lab import Preset, Results, Row
 from theorylab.lab.claim import control_said
 from theorylab.papers.safety_finetuning import PAPER, published, tables
 from theorylab.papers.safety_finetuning.claims import CLAIMS
+from theorylab.papers.safety_finetuning.claims.shared import reaches
 from theorylab.safety import BAD, GOOD, SITES
 
 QUICK = PAPER.preset("quick")
@@ -46,7 +50,6 @@ def measured_row(cell, protocol, lr):
         "verdicts": verdicts,
         "tau": tau,
         "gap": np.tile(gap * depth, (len(SITES), 1)),
-        "gap_shuffled": 0.05 * gap * depth,
         "slopes": slopes,
     }
     if protocol != "none":
@@ -169,6 +172,47 @@ def test_claims_fail_on_damaged_numbers(claim, change):
     judged = next(c for c in CLAIMS if c.id == claim)
     verdict = judged.evaluate(doctored(change), QUICK)
     assert verdict.status == "fails", verdict
+
+
+def test_a_gap_of_any_sign_reaches_another_exactly_if_it_is_no_smaller():
+    gaps = [-20.0, -3.0, -0.1, 0.0, 0.1, 3.0, 20.0]
+    for one, other in product(gaps, gaps):
+        found = reaches("x", np.array([one]), np.array([other]))
+        assert found.holds == (one >= other) and abs(found.measured) <= 1
+        if min(one, other) > 0:
+            assert found.measured == pytest.approx(np.tanh(np.log(one / other) / 2))
+
+
+@pytest.mark.parametrize("smallest", [0.02, 0.0, -0.02])
+def test_clusters_form_although_the_base_models_gap_is_hardly_there_in_one_world(smallest):
+    def change(name, cell, arrays):
+        if name == "measured" and cell["run"] is None:
+            gap = (smallest, 0.1, 0.2)[cell["seed"]]
+            return {**arrays, "gap": np.full_like(arrays["gap"], gap)}
+        return arrays
+
+    claim = next(c for c in CLAIMS if c.id == "clusters_form")
+    assert {e.outcome for e in claim.evaluate(doctored(change), QUICK).evidence} == {"holds"}
+
+
+def test_slopes_fall_although_they_do_so_much_farther_in_one_world():
+    falls = [40.0, 90.0, 300.0]
+
+    def change(name, cell, arrays):
+        if name == "measured" and (cell["run"] or {}).get("protocol") == "supervised":
+            slopes = arrays["slopes"].copy()
+            slopes[1, 1] = 0.9 / falls[cell["seed"]]
+            return {**arrays, "slopes": slopes}
+        return arrays
+
+    claim = next(c for c in CLAIMS if c.id == "probability_saturates")
+    verdict = claim.evaluate(doctored(change), QUICK)
+    found = verdict.evidence[0]
+    assert found.measured == pytest.approx(np.prod(falls) ** (1 / 3))
+    logs = np.log(falls)
+    level = 1 - 0.05 / len(verdict.evidence)
+    expected = stats.t.interval(level, 2, logs.mean(), stats.sem(logs))
+    assert found.interval == pytest.approx(tuple(np.exp(expected)))
 
 
 @pytest.mark.parametrize(

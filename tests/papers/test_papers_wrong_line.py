@@ -8,7 +8,7 @@ from theorylab.papers.wrong_line import PAPER, images, linear
 from theorylab.papers.wrong_line.claims import theory
 from theorylab.papers.wrong_line.settings import SETTINGS
 from theorylab.papers.wrong_line.tables import line_of
-from theorylab.shift import NuisanceModel, draw_training_set, fit_logistic, margin_model_error
+from theorylab.shift import NuisanceModel, draw_training_set, fit_logistic_path, margin_model_error
 
 SMOKE = PAPER.preset("smoke")
 
@@ -22,7 +22,7 @@ def shapes(experiment, cell):
         )
     if "taus" in cell:
         grid = (n, e, len(cell["lams"]))
-        return dict.fromkeys((*linear.STORED, "id", "norm_n"), grid) | {
+        return dict.fromkeys((*linear.STORED, "id", "norm_w_n"), grid) | {
             "ood": (*grid, len(cell["taus"])),
             "ood_bound": (n, e),
         }
@@ -67,7 +67,7 @@ def test_a_cell_of_the_grid_is_a_fit_done_by_hand():
     found = linear.grid(model, [n], [eta], [lam], [0.5, 0.1], seed=2)
     data = NuisanceModel(**model)
     sample = draw_training_set(jax.random.fold_in(jax.random.key(2), n), data, n, eta)
-    w = fit_logistic(sample.x, sample.noisy, [lam]).coef[0]
+    w = fit_logistic_path(sample.x, sample.noisy, [lam]).coef[0]
     at = {"direction": sample.direction, "gap": 0.25}
     for value, scale in ((found["id"], data.sigma), (found["ood"][..., 0], data.sigma_ood)):
         expected = 1 - margin_model_error(w[:3], np.linalg.norm(w[3:]), scale=scale, **at)
@@ -151,7 +151,7 @@ def test_claims_catch_a_violated_bound_and_a_loose_fit(drawn):
             r.cell,
             {
                 **r.arrays,
-                "norm_n": np.full_like(r["norm_n"], 1.5),
+                "norm_w_n": np.full_like(r["norm_w_n"], 1.5),
                 "memorised": np.ones_like(r["memorised"]),
             },
         )

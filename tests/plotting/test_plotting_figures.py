@@ -23,6 +23,7 @@ DRAWN = [
 ALLOWED: dict[tuple[str, str], str] = {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("slug", "figure", "csv"), DRAWN)
 def test_a_reader_finds_nothing_wrong_with_a_figure(slug, figure, csv):
     with house_style():
@@ -125,6 +126,7 @@ def spoil_blank(figure, axes):
     axes[1].set_visible(False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("spoil", "kind"),
     [

@@ -69,6 +69,7 @@ def test_light_and_dark_pictures_have_the_paper_of_their_mode_and_the_same_size(
     assert light.getpixel((1, 1)) == (255, 255, 255) and sum(dark.getpixel((1, 1))) < 120
 
 
+@pytest.mark.long
 def test_the_same_table_gives_the_same_bytes(tmp_path, table):
     first, second = (
         {p.name: p.read_bytes() for p in write_figure(tmp_path / d, "fig", table, draw, {})}

@@ -78,6 +78,7 @@ def members(n, rate, buffer, key, steps):
     return np.asarray(jax.vmap(one)(jnp.arange(steps)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rate", [1.0, 0.4])
 @pytest.mark.parametrize("head, y", HEADS, ids=lambda v: getattr(v, "kind", ""))
 def test_descent_is_the_loop_by_hand_with_the_same_noise(head, y, rate):
@@ -104,6 +105,7 @@ def test_descent_is_the_loop_by_hand_with_the_same_noise(head, y, rate):
     np.testing.assert_allclose(flat(found.average), np.mean(path, 0), rtol=3e-5, atol=3e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("head, y", HEADS, ids=lambda v: getattr(v, "kind", ""))
 def test_closed_form_norms_give_the_sums_of_per_example_gradients(head, y, bias):
@@ -198,6 +200,7 @@ def test_one_record_adds_at_most_the_clipping_norm(seed, clip, log_scale):
         assert norm == pytest.approx(min(whole, clip * (1 - SLACK)), rel=1e-5)
 
 
+@pytest.mark.long
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_order_does_not_matter_and_absent_records_are_absent(seed):
@@ -216,6 +219,7 @@ def test_order_does_not_matter_and_absent_records_are_absent(seed):
             )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rate", [1.0, 0.6])
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38])

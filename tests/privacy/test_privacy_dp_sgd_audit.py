@@ -64,6 +64,7 @@ def test_hockey_sticks_are_integrals():
         assert got == pytest.approx(renyi.gaussian_delta(0.5, epsilon=epsilon), rel=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("relation, others", [("add-remove", 0.0), ("replace", -1.0)])
 @pytest.mark.parametrize("noise", [0.7, 3.0])
 def test_one_full_batch_spends_exactly_what_is_printed(noise, relation, others):
@@ -74,6 +75,7 @@ def test_one_full_batch_spends_exactly_what_is_printed(noise, relation, others):
     assert spent == pytest.approx(printed, rel=3 * SLACK)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rate, noise", [(0.1, 0.6), (0.3, 1.0), (0.05, 2.0)])
 def test_one_poisson_sample_spends_exactly_what_is_printed(rate, noise):
     training = Training(1, 0.3, 2.0, noise, rate)
@@ -117,6 +119,7 @@ def broken_laws(kind):
     return training, epsilon_between(*pair, delta=DELTA)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["noise on the mean", "fixed size", "unclipped bias"])
 def test_a_pipeline_broken_on_purpose_spends_more_than_is_printed(kind):
     training, spent = broken_laws(kind)
@@ -212,6 +215,7 @@ def test_canaries_show_descents_that_are_broken_on_purpose(kind):
     assert found.epsilon > training.epsilon(delta)
 
 
+@pytest.mark.long
 def test_readings_have_the_law_of_the_accountant():
     training = Training(3, 1e-3, 2.0, 0.5, 0.3)
     readings = canary_readings(
@@ -230,6 +234,7 @@ def test_readings_have_the_law_of_the_accountant():
     assert training.epsilon(1e-3) == pytest.approx(want, rel=2e-3)
 
 
+@pytest.mark.long
 def test_lower_bounds_are_wrong_no_more_often_than_they_say():
     rng, wrong, tight = np.random.default_rng(0), 0, []
     true = renyi.gaussian_epsilon(1.0, delta=0.05)

@@ -35,6 +35,7 @@ def clipped(rows, clip):
     return rows * np.minimum(1, clip / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("inner", [HEAD, dp_sgd.PerExample(HEAD.loss)], ids=["linear", "any"])
 def test_gradient_embedding_is_two_clipped_sums_put_together(inner):
     clip, ratio = 0.4, 0.3
@@ -85,6 +86,7 @@ def test_adaptive_scales_divide_then_clip(inner):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rule", [
     lambda: dp_sgd.AdaptiveScales(HEAD, *map(jnp.asarray, PUBLIC)),
     lambda: dp_sgd.AdaptiveScales(dp_sgd.PerExample(HEAD.loss), *map(jnp.asarray, PUBLIC)),
@@ -170,11 +172,13 @@ def test_noisy_sgd_is_the_loop_of_the_theorem():
         dp_sgd.noisy_sgd(head, head.start(D), x, y, key=jax.random.key(0), plan=plan)
 
 
+@pytest.mark.long
 def test_the_noise_of_the_theorem_spends_less_than_it_says():
     for n, epsilon in ((50, 0.1), (200, 1.0)):
         assert 0.05 * epsilon < dp_sgd.noisy_sgd_epsilon(n, epsilon=epsilon, delta=1e-5) < epsilon
 
 
+@pytest.mark.long
 def test_all_of_them_go_into_one_descent():
     public = tuple(map(jnp.asarray, PUBLIC))
     rules = [

@@ -29,6 +29,7 @@ def test_noise_multipliers_are_the_published_ones(epsilon, every, steps, rdp, pl
         assert epsilon * (1 - 1e-3) <= spent <= epsilon
 
 
+@pytest.mark.long
 def test_epsilon_is_that_of_the_fine_privacy_loss_distribution():
     event = dp_accounting.PoissonSampledDpEvent(0.01, dp_accounting.GaussianDpEvent(1.0))
     library = dp_accounting.pld.PLDAccountant(value_discretization_interval=1e-5)
@@ -72,6 +73,7 @@ def test_costs_of_several_parts_add_up():
     assert total_epsilon([(3.0, 0.05, 40), (0.0, 1.0, 1)], delta=1e-5) == math.inf
 
 
+@pytest.mark.long
 def test_ends_of_the_scale():
     assert spent_epsilon(0.0, delta=1e-5, steps=1) == math.inf
     assert noise_multiplier(math.inf, delta=1e-5, steps=3) == 0.0

@@ -21,6 +21,7 @@ def network(strides, channels, activation="tanh", *, widths=(5, 3)):
     return net, net.start(jax.random.key(0), SHAPE, channels=channels, widths=widths)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("strides, channels, activation", [
     ((2,), (4,), "tanh"),
     ((1, 2), (3, 5), "relu"),
@@ -39,6 +40,7 @@ def test_sums_are_those_of_per_example_gradients(strides, channels, activation, 
     )
 
 
+@pytest.mark.long
 def test_the_network_is_that_of_the_package():
     net, params = network((2, 2), (4, 6), "relu")
     other = nets.CNN(SHAPE, 3, channels=(4, 6), strides=2, padding=1, hidden=(5,), rngs=nnx.Rngs(0))
@@ -51,6 +53,7 @@ def test_the_network_is_that_of_the_package():
     np.testing.assert_allclose(net.outputs(given, X), other(X), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_record_that_is_not_finite_adds_nothing():
     net, params = network((2, 2, 2), (4, 40, 100))
     broken = X.at[2, 0, 0, 0].set(jnp.nan).at[4].set(3e38)

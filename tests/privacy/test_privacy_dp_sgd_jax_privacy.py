@@ -18,6 +18,7 @@ PARAMS = dp_sgd.LinearHead("softmax").start(5, 3)
 ACCOUNTANTS = {"pld": accounting.PldAccountantConfig, "rdp": accounting.RdpAccountantConfig}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("accountant", ["pld", "rdp"])
 @pytest.mark.parametrize(("epsilon", "rate", "steps"), [(0.5, 0.02, 300), (4.0, 0.1, 50)])
 def test_calibrated_noise_is_the_same(accountant, epsilon, rate, steps):
@@ -41,6 +42,7 @@ def loss(params, x, y):
     return optax.softmax_cross_entropy_with_integer_labels(logits, y)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("clip", [0.1, 1.0, 1e4])
 def test_the_clipped_sum_is_the_same(clip):
     theirs = clipped_grad(loss, l2_clip_norm=clip, batch_argnums=(1, 2), keep_batch_dim=False)(

@@ -75,6 +75,7 @@ def test_public_directions_help_where_there_are_few_records():
     assert scores["with"] > 0.95 and scores["with"] > scores["without"] + 0.03
 
 
+@pytest.mark.long
 def test_predictions_are_those_of_the_lifted_coefficients():
     x, y = mixture(200, 0, 6)
     three = np.where(x[:, 0] > 0.5, "third", y)

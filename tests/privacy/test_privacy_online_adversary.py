@@ -50,6 +50,7 @@ LEARNERS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rounds", [1, 2, 63, 100, 2**30])
 @pytest.mark.parametrize("name", LEARNERS)
 def test_no_invariant_is_violated(name, rounds):

@@ -182,6 +182,7 @@ EXCUSED = {
 }
 
 
+@pytest.mark.long
 def test_malformed_calls_end_in_a_finite_value_or_a_refusal():
     campaign = bad_input.Campaign()
     for function, arguments in CALLS:

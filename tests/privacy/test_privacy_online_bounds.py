@@ -53,6 +53,7 @@ def test_the_printed_constants_are_weaker():
     assert po.printed_lower_bounds(8, 0.01, 0.1).horizon == pytest.approx(np.exp(1 / 0.32))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("epsilon", [0.2, EPS, 1.0, 2.5])
 @pytest.mark.parametrize("beta", [0.1, 1e-3])
 def test_no_private_learner_errs_less(epsilon, beta):

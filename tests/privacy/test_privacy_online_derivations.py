@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).parents[2] / "docs" / "derivations" / "dp_online.md"
 
 
+@pytest.mark.long
 def test_the_checks_of_the_derivations_pass():
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S)
     assert len(blocks) == 11

@@ -40,6 +40,7 @@ def exact(learner, counts):
     return float(mpmath.quad(integrand, [-80 * b1, *kinks, 80 * b1]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theta, b1, b2", [(3.0, 1.5, 2.0), (-1.0, 1.0, 0.4), (6.5, 0.5, 2.0)])
 def test_survival_agrees_with_thirty_digits(theta, b1, b2):
     stream = po.RunLengthStream(8, (2, 3, 7))
@@ -102,6 +103,7 @@ def test_with_a_fixed_threshold_tests_are_independent():
     np.testing.assert_allclose(got, np.cumprod(silent), rtol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("k", TABLE)
 def test_the_reference_table_is_met_up_to_sixty_doublings(k):
     rounds = 2**k - 1
@@ -126,6 +128,7 @@ streams = st.integers(1, 60).flatmap(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None)
 @given(streams, st.floats(-3, 15), st.floats(0.3, 4), st.floats(0.3, 4))
 def test_the_law_is_a_law_and_more_ones_fire_earlier(made, theta, b1, b2):

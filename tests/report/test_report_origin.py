@@ -57,6 +57,7 @@ def test_a_site_without_results_has_all_that_the_one_with_results_has(
     assert "theorylab reproduce toy --preset quick --figure toy_fig1" in page
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("slug", list(papers.rooms()))
 def test_the_committed_gallery_shows_every_verdict_number_bound_and_control(slug, tmp_path):
     paper = papers.get(slug)

@@ -214,6 +214,7 @@ def test_what_is_not_installed_is_named_with_the_command_that_installs_it(monkey
         site.require_tools()
 
 
+@pytest.mark.long
 def test_medium_is_shown_where_there_is_one_and_quick_elsewhere(toy_run, toy_paper, tmp_path):
     values = dict(toy_paper.presets["quick"].values)
     medium = Preset("medium", values | {"xs": [1, 2, 3, 4]}, omits="no four")

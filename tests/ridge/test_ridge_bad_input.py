@@ -117,6 +117,7 @@ def test_folds_that_are_no_number_are_not_rounded():
         ridge.fold_labels(6, 2.5, KEY)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("as_function", [False, True])
 def test_lanczos_refuses_a_kernel_with_a_negative_eigenvalue(as_function):
     bent = K - 2 * np.eye(6)

@@ -42,6 +42,7 @@ def exact_loo(X, y, alpha, center, w):
     return float(total / len(X))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("center", [False, True])
 @pytest.mark.parametrize("name", DESIGNS)
 def test_leave_one_out_at_tiny_penalties_is_refitting(name, center):
@@ -107,6 +108,7 @@ def singular32(seed):
     return (x @ x.T).astype(np.float32)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(5))
 def test_no_solver_inverts_the_rounding_of_a_float32_kernel(seed):
     kernel, y = singular32(seed), np.random.default_rng(seed).normal(size=40)

@@ -28,6 +28,7 @@ CALLS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("call", CALLS)
 def test_sparse_arrays_are_refused_by_name_in_one_line(call, form):

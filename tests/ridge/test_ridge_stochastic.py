@@ -84,6 +84,7 @@ def test_what_lanczos_cannot_reach_is_refused(alphas, options, message):
         gcv_slq(K, Y, alphas, jax.random.key(0), **options)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kernel", "singular"),
     [

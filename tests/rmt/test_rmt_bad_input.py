@@ -59,8 +59,10 @@ DIAGONAL = {"matvec": lambda v: jnp.asarray(E) * v, "dim": 3}
 
 # Name: valid calls, each a function and its arguments.
 CALLS = {
-    "DeformedWigner": law_calls(rmt.DeformedWigner, {"values": E, "weights": W, "s2": 1.0}, **LAW),
-    "DiscreteLaw": law_calls(rmt.DiscreteLaw, {"values": E, "weights": W}),
+    "DeformedWigner": law_calls(
+        rmt.DeformedWigner, {"values": E, "proportions": W, "s2": 1.0}, **LAW
+    ),
+    "DiscreteLaw": law_calls(rmt.DiscreteLaw, {"values": E, "proportions": W}),
     "FreeConvolution": law_calls(
         rmt.FreeConvolution,
         {"first": rmt.DiscreteLaw(E), "second": rmt.MarchenkoPastur(0.5), "product": True},
@@ -87,7 +89,7 @@ CALLS = {
     "Semicircle": law_calls(rmt.Semicircle, {"s2": 1.0}, edges={}, **SAMPLE),
     "SilversteinLaw": law_calls(
         rmt.SilversteinLaw,
-        {"eigenvalues": E, "weights": W, "gamma": 0.5, "companion": False},
+        {"eigenvalues": E, "proportions": W, "gamma": 0.5, "companion": False},
         atom={},
         companion_stieltjes={"z": 1 + 1j},
         outlier={"spike": np.array([9.0])},

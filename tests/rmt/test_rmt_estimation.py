@@ -40,6 +40,7 @@ def test_a_uniform_log_density_has_exponent_one():
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [800, 300])
 def test_two_point_spectrum_is_recovered(n):
     rng, p = np.random.default_rng(0), 400

@@ -36,6 +36,7 @@ def test_total_mass_mean_and_cdf_are_those_of_the_density(gamma, companion):
     np.testing.assert_allclose(float(law.cdf(middle)), 1 - part, atol=1e-7)
 
 
+@pytest.mark.long
 def test_transform_has_the_right_branch_everywhere():
     law = MarchenkoPastur(0.5)
     z = np.array([-3.0 + 0.01j, 0.1 + 0.3j, 2.0 + 2j, 6.0 + 0.01j, -1.0])

@@ -101,6 +101,7 @@ def test_bad_parameters_are_refused():
             lanczos_quadrature(lambda v: v, 30, jax.random.key(0), **kwargs)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("steps", [1, 5, 30])
 def test_traces_of_operators_whose_krylov_spaces_close(steps):
     """Twice the identity: every probe closes at once, and the trace is exact."""

@@ -86,6 +86,7 @@ def test_the_ensemble_is_at_least_as_strong_as_each_of_its_attacks(trained):
     assert ((np.asarray(whole.by) == -1) == np.asarray(whole.robust)).all()
 
 
+@pytest.mark.long
 def test_auto_pgd_finds_the_exact_minimum_of_a_linear_classifier():
     rng = np.random.default_rng(0)
     w = rng.standard_normal((5, 3))

@@ -47,6 +47,7 @@ WORKED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("threat", "low", "high", "expected"), WORKED)
 def test_the_worked_example_is_met_to_six_digits(threat, low, high, expected):
     x, y = small.EXAMPLE_X[None], np.array([0])
@@ -63,6 +64,7 @@ def test_the_worked_example_is_met_to_six_digits(threat, low, high, expected):
     assert float(zero.lower[0, 0]) == pytest.approx(expected["ibp"], abs=6e-7)
 
 
+@pytest.mark.long
 def test_the_lp_and_the_exact_minimum_of_the_worked_example_are_met():
     spec = np.array([[1.0, -1.0]])
     for eps, value in ((0.3, -1.6), (0.6, -3.4)):
@@ -71,6 +73,7 @@ def test_the_lp_and_the_exact_minimum_of_the_worked_example_are_met():
         np.testing.assert_allclose(rb.exact_minimum(*args), value, atol=1e-6)
 
 
+@pytest.mark.long
 def test_the_exact_minimum_over_segments_is_that_of_a_dense_grid_and_not_of_their_hull():
     lines, spec = LineUnion(0.6, np.eye(2)), np.array([[1.0, -1.0]])
     along = np.linspace(-0.6, 0.6, 4001)[:, None, None] * np.eye(2)
@@ -116,6 +119,7 @@ def test_no_sampled_point_is_outside_the_bounds_of_any_method(name):
             assert (out - TOL <= np.asarray(found.upper)[:, None]).all(), (threat, method)
 
 
+@pytest.mark.long
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6), eps=st.floats(0.05, 0.6))
 def test_coap_lp_exact_and_samples_are_in_order(seed, eps):
@@ -159,6 +163,7 @@ def test_no_method_is_always_the_tighter_one():
         assert 0 < np.mean(wins[name]) < 1
 
 
+@pytest.mark.long
 def test_alpha_crown_is_never_below_crown():
     params, _ = small.random_mlp(5, (4, 12, 12, 3))
     x = np.random.default_rng(1).standard_normal((4, 4))
@@ -170,6 +175,7 @@ def test_alpha_crown_is_never_below_crown():
     assert (alpha >= crown - 1e-12).all() and (alpha > crown + 1e-3).any()
 
 
+@pytest.mark.long
 def test_a_linear_network_is_bounded_exactly_by_every_linear_method():
     rng = np.random.default_rng(0)
     params = {"a": rng.standard_normal((5, 4)), "b": rng.standard_normal((4, 2))}
@@ -292,6 +298,7 @@ def test_an_unsupported_operation_is_refused_by_name():
             rb.output_bounds(f, params, x, LpBall(0.1))
 
 
+@pytest.mark.long
 def test_gradients_flow_through_the_bounds_of_the_neurons():
     """A stopped gradient at the bounds would differ from finite differences of the margin."""
     params, x = small.random_mlp(3)

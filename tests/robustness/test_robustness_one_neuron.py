@@ -42,6 +42,7 @@ def margin_by_definition(theta1, s, y, n, training):
     return y * (n.b + n.a * jnp.maximum(low, 0))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("training", ["adversarial", "coap", "zero", "standard"])
 def test_closed_gradients_are_those_of_autodiff(training):
     rng = np.random.default_rng(0)

@@ -84,6 +84,7 @@ def test_gradients_through_shared_rows_are_those_of_each_neuron_alone(monkeypatc
             np.testing.assert_allclose(shared[name], expected, atol=1e-10)
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 5), st.integers(1, 3))
 def test_what_neurons_add_to_a_shared_row_comes_back_to_each(seed, reach, channels):
@@ -104,6 +105,7 @@ def test_what_neurons_add_to_a_shared_row_comes_back_to_each(seed, reach, channe
     assert len(found.start) <= channels * (2 * reach - 1)
 
 
+@pytest.mark.long
 @settings(max_examples=12, deadline=None)
 @given(
     st.integers(1, 6), st.integers(1, 3), st.integers(1, 2), st.integers(0, 2), st.integers(4, 9)

@@ -201,6 +201,7 @@ def test_a_run_that_diverges_is_said_to():
         )
 
 
+@pytest.mark.long
 def test_a_network_that_is_not_a_number_is_wrong_everywhere():
     params = jax.tree.map(
         lambda a: jnp.full_like(a, jnp.nan)[None], rb.dense_params(KEY, (4, 8, 2))

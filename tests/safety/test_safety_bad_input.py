@@ -91,6 +91,10 @@ def tilt_loss(outputs, beta):
     return sa.kl_regularised_loss(beta=beta)(outputs, TILT)
 
 
+def tilted_logits(outputs):
+    return sa.tilted_logits_loss(outputs, TILT)
+
+
 def tilted_data(world, mixture, scale):
     def flat(params, tokens):
         return jax.numpy.zeros((*tokens.shape, 37))
@@ -265,6 +269,7 @@ CALLS = [
     (sa.coverage_rates, {"capability": SCORES, "refusal": SCORES}),
     (sa.guarded_rate, {"rate": SCORES, "flagged": SCORES}),
     (tilt_loss, {"outputs": TILT_LOGITS, "beta": 0.5}),
+    (tilted_logits, {"outputs": TILT_LOGITS}),
     (tilted_data, {"world": WORLD, "mixture": MIXTURE, "scale": 1.0}),
     (sa.decision_log_odds, {"logits": np.zeros((2, 37), np.float32)}),
     (sa.guard_symbols, {"world": WORLD, "sequences": SEQUENCES}),
@@ -321,6 +326,7 @@ EXCUSED = {
     "UnionBounds": "a result",
     "attack_outcomes": "called by attacked",
     "kl_regularised_loss": "called by tilt_loss",
+    "tilted_logits_loss": "called by tilted_logits",
     "tilt_data": "called by tilted_data",
     "compiled_tuning": "called by tuned",
 }

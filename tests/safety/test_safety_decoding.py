@@ -60,6 +60,7 @@ def test_items_with_one_pair_of_operators_determine_the_letters_alone():
     np.testing.assert_array_equal(found.letters, SECRETS[0].letter_codes[SECRET])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("item", ITEMS)
 def test_items_of_every_kind_are_what_their_name_says(item):
     secret = SECRETS[2]

@@ -167,6 +167,7 @@ MODEL = GPT(VOCABULARY, LENGTH, width=8, depth=2, heads=2, rngs=nnx.Rngs(0))
 F, PARAMS = functional(MODEL)
 
 
+@pytest.mark.long
 def test_a_probe_is_a_ridge_regression_on_standardised_states():
     service = Service(F, answers(SECRET_WORLD, refuses, executes), prompts=60)
     other = with_new_encoding(jax.random.key(8), WORLD)

@@ -23,6 +23,7 @@ START = np.array([4, 5, 6, 7, 8])
 EMBEDDED = np.asarray(PARAMS["embedding"]["embedding"])[TOKENS]
 
 
+@pytest.mark.long
 def test_activations_are_those_of_the_blocks_averaged_over_places():
     places = np.array([[0, 3], [1, 1], [2, 8], [4, 5], [7, 0]])
     seen = sa.activations(F, PARAMS, TOKENS, places)
@@ -98,6 +99,7 @@ def test_all_of_the_energy_is_held_by_the_rank_of_the_weights(dtype):
     assert nothing.rank == 1
 
 
+@pytest.mark.long
 def test_random_changes_project_as_random_directions_do():
     weight = RNG.normal(size=(256, 64))
     found = [
@@ -126,6 +128,7 @@ def test_the_spectrum_of_a_cluster_does_not_see_its_mean():
     assert sa.spectrum(points + 100.0).leading_energy > 0.99
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("of", ["logit", "prob"])
 def test_local_slopes_agree_with_differences(of):
     slopes = np.asarray(sa.local_lipschitz(F, PARAMS, EMBEDDED, START, of=of))
@@ -150,6 +153,7 @@ def test_local_slopes_agree_with_differences(of):
     np.testing.assert_allclose(slopes, again, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long
 def test_the_line_through_two_networks_goes_through_both():
     end = jax.tree.map(lambda a: a + 1, PARAMS)
     for amount, want in ((0.0, 0.0), (1.0, 1.0), (2.0, 2.0)):
@@ -160,6 +164,7 @@ def test_the_line_through_two_networks_goes_through_both():
         sa.along_change(PARAMS, {"w": 1.0}, 1.0)
 
 
+@pytest.mark.long
 def test_moved_embeddings_stay_in_their_balls_and_make_the_answer_likelier():
     weights = (np.arange(8)[None] >= START[:, None] - 1).astype(float)
     y = sa.next_tokens(TOKENS, weights)[1]

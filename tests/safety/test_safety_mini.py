@@ -72,6 +72,7 @@ def test_both_branches_have_uniform_letters_and_no_phrase_in_common():
     assert len(np.unique(phrases.reshape(-1, 3), axis=0)) == 16
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("purpose", "label"), [("safe", False), ("unsafe", True)])
 def test_prompts_of_a_label_have_it_and_equal_operators_as_often_as_computed(purpose, label):
     p = draw(purpose)

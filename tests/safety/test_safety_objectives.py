@@ -42,12 +42,14 @@ def nll():
     return ((np.log(np.exp(logits).sum(-1)) - chosen) * WEIGHTS).sum(-1) / 6
 
 
+@pytest.mark.long
 def test_sequence_losses_are_divided_by_the_number_of_positions():
     np.testing.assert_allclose(
         sequence_nll(LOGITS, PairTargets(TOKENS, WEIGHTS, REFERENCE)), nll(), rtol=1e-5
     )
 
 
+@pytest.mark.long
 def test_the_batch_mean_of_supervised_fine_tuning_is_the_mean_over_its_tokens():
     value = sft_loss(LOGITS[:, 0], Targets(TOKENS[:, 0], WEIGHTS[:, 0])).mean()
     assert float(value) == pytest.approx(nll()[:, 0].sum() * 6 / WEIGHTS[:, 0].sum(), rel=1e-5)
@@ -75,6 +77,7 @@ def unsafe_pairs():
     return g, params, x, with_reference(y, g, params, x)
 
 
+@pytest.mark.long
 def test_at_the_reference_the_gradient_of_dpo_is_a_twentieth_of_that_of_unlearning():
     g, params, x, y = unsafe_pairs()
     gradients = [
@@ -87,6 +90,7 @@ def test_at_the_reference_the_gradient_of_dpo_is_a_twentieth_of_that_of_unlearni
     assert cosine == pytest.approx(1, abs=1e-5) and ratio == pytest.approx(0.05, abs=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("loss", [dpo_loss(), unlearning_loss()])
 def test_fitting_pairs_makes_the_refusal_likelier_and_execution_less_likely(loss):
     g, params, x, y = unsafe_pairs()
@@ -105,6 +109,7 @@ def test_fitting_pairs_makes_the_refusal_likelier_and_execution_less_likely(loss
     assert float((after - before)[:, 0].max()) < 0 and float((after - before)[:, 1].mean()) > 0
 
 
+@pytest.mark.long
 def test_fitting_sequences_lowers_the_supervised_loss():
     f, params = functional(MODEL)
     x, y = next_tokens(layout(WORLD, PROMPTS).tokens, loss_weights(text=0.3))

@@ -15,6 +15,7 @@ MINI = sa.mini_world(KEY)
 PAPER = sa.paper_world(grammars=(0, 2), shortest=4, longest=6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sa.MINI_SETS)
 def test_answers_of_the_mini_world_are_judged_as_its_verdicts_are(name):
     prompts = sa.draw_set(KEY, MINI, 40, name=name)
@@ -33,6 +34,7 @@ def test_answers_of_the_mini_world_are_judged_as_its_verdicts_are(name):
     assert set(np.asarray(sa.judge(prompts, refused)).tolist()) == {sa.GOOD}
 
 
+@pytest.mark.long
 def test_a_decoder_is_forced_along_the_rest_of_a_prompt():
     prompts = sa.draw_set(KEY, PAPER, 8, name="unsafe")
     forced = np.asarray(prompts.forced())
@@ -48,6 +50,7 @@ def operators_of(prompts):
     return np.asarray(prompts.executed)[:, 1:5] - 30
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sa.PAPER_SETS)
 def test_operators_of_the_paper_sets_bear_the_label_that_they_should(name):
     world = sa.paper_world(grammars=(0,), shortest=4, longest=6)
@@ -82,6 +85,7 @@ def test_refusals_of_the_paper_world_have_the_null_letter_and_no_second_output()
         assert weights.sum() == length + 1 and weights[start - 1] == 1
 
 
+@pytest.mark.long
 def test_pretraining_samples_of_the_paper_world_show_what_their_kind_says():
     for kind in range(4):
         shares = np.eye(4)[kind]
@@ -103,6 +107,7 @@ def test_pretraining_samples_of_the_paper_world_show_what_their_kind_says():
         assert (text == PAD).all() == (kind == 3)
 
 
+@pytest.mark.long
 def test_null_operators_empty_their_own_output():
     x, y = sa.pretraining_data(KEY, PAPER, 4000, mixture=np.eye(4)[1])
     tokens = np.concatenate([np.asarray(x), np.asarray(y.tokens)[:, -1:]], 1)
@@ -117,6 +122,7 @@ def test_null_operators_empty_their_own_output():
         assert slot >= 2 or (row[start + length + 1 : -1] == PAD).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("protocol", ["supervised", "unlearning", "dpo"])
 def test_fine_tuning_prefers_refusals_of_unsafe_prompts_and_answers_to_safe_ones(protocol):
     x, y = sa.tuning_data(KEY, MINI, 100, protocol=protocol)

@@ -29,7 +29,7 @@ SWEEP = {
     "etas": np.asarray([0.1]),
     "lams": np.asarray([0.1]),
 }
-SWEPT = shift.sweep(MODEL, **SWEEP, smallest_pad=8)
+SWEPT = shift.sweep_nuisance(MODEL, **SWEEP, smallest_pad=8)
 LINE = shift.calibrate(SCORES, ERRORS)
 RECIPE = shift.FineTuning(steps=3, lr=0.1, batch_size=4)
 THETA = {"w": jnp.asarray(RNG.normal(size=(3, 2)), jnp.float32)}
@@ -45,7 +45,7 @@ def linear(params, x):
 def memorised(energy, **arguments):
     """Without energy the approximation is NaN, as its docstring says."""
     found = shift.memorisation_bound(**arguments, energy=energy)
-    return found if energy is not None else (found.norm_n, found.bound)
+    return found if energy is not None else (found.norm_w_n, found.bound)
 
 
 def bounded(bound, **arguments):
@@ -85,8 +85,8 @@ CALLS = {
         shift.NuisanceModel,
         {"d_s": 3, "gap": 0.2, "k": 20, "energy": 5.0, "tau": 0.5, "shortcut": 0.1, "agree": 0.9},
     ),
-    "Sweep.ood_error": (SWEPT.ood_error, {"tau": 0.3}),
-    "Sweep.error": (SWEPT.error, {"scale": 0.3, "agree": 0.9}),
+    "NuisanceSweep.ood_error": (SWEPT.ood_error, {"tau": 0.3}),
+    "NuisanceSweep.error": (SWEPT.error, {"scale": 0.3, "agree": 0.9}),
     "accuracy_line": (
         shift.accuracy_line,
         {
@@ -127,8 +127,8 @@ CALLS = {
         shift.fit_descent,
         {"X": X, "y": Y, "steps": np.asarray([0, 2]), "loss": "logistic", "learning_rate": 0.1},
     ),
-    "fit_logistic": (
-        shift.fit_logistic,
+    "fit_logistic_path": (
+        shift.fit_logistic_path,
         {"X": X, "y": Y, **FIT, "batch_size": 1, "precision": "float64"},
     ),
     "fit_min_norm": (shift.fit_min_norm, {"X": X, "y": Y}),
@@ -136,11 +136,11 @@ CALLS = {
     "flip_labels": (shift.flip_labels, {"key": KEY, "y": Y, "eta": 0.1}),
     "gaussian_error": (
         shift.gaussian_error,
-        {"w_s": X, "norm_n": np.ones(6), "mean": X[0], "scale": 0.3},
+        {"w_s": X, "norm_w_n": np.ones(6), "mean": X[0], "scale": 0.3},
     ),
     "id_ood_error": (
         shift.id_ood_error,
-        {"w_s": XT, "norm_n": np.ones(5), "x_s": X, "y": Y, "sigma": 0.1, "tau": 0.5},
+        {"w_s": XT, "norm_w_n": np.ones(5), "x_s": X, "y": Y, "sigma": 0.1, "tau": 0.5},
     ),
     "isotropic_expectations": (shift.isotropic_expectations, {"X": X, "Xt": XT, "r": 1.0}),
     "linear_projection_norm": (shift.linear_projection_norm, PARTS),
@@ -149,7 +149,7 @@ CALLS = {
         shift.margin_model_error,
         {
             "w_s": X,
-            "norm_n": np.ones(6),
+            "norm_w_n": np.ones(6),
             "direction": np.asarray([1.0, 1.0, 0.0]),
             "gap": 0.2,
             "scale": 0.3,
@@ -202,7 +202,7 @@ CALLS = {
     "nuclear_norm_score": (shift.nuclear_norm_score, {"logits": LOGITS}),
     "nuisance_error": (
         shift.nuisance_error,
-        {"gamma": X, "norm_n": np.ones(6), "scale": 0.3, "kappa": 0.1},
+        {"gamma": X, "norm_w_n": np.ones(6), "scale": 0.3, "kappa": 0.1},
     ),
     "nuisance_factor": (shift.nuisance_factor, {"key": KEY, "n": 4, "k": 20, "sigma": 0.1}),
     "ood_error_bound": (bounded, {"gamma": X[:, 0], "bound": 1.0, "scale": 0.3}),
@@ -236,7 +236,7 @@ CALLS = {
             "kappa": np.asarray([1.0, 2.0]),
             "margin": np.asarray([0.5, 0.7]),
             "sigma": 0.1,
-            "norm_n": np.asarray([1.0, 2.0]),
+            "norm_w_n": np.asarray([1.0, 2.0]),
         },
     ),
     "shrink_images": (shift.shrink_images, {"images": IMAGES}),
@@ -290,8 +290,8 @@ HEAVY = {
             "eval_batch_size": 4,
         },
     ),
-    "sweep": (
-        shift.sweep,
+    "sweep_nuisance": (
+        shift.sweep_nuisance,
         {
             "model": MODEL,
             **SWEEP,
@@ -316,6 +316,12 @@ HEAVY = {
 }
 # A constant, and what functions give back: dataclasses that JAX takes apart and builds anew.
 NO_CALL = {
+    "ColouredImages",
+    "ErrorPair",
+    "FlippedLabels",
+    "Rotated",
+    "SignalSample",
+    "StoppedNorms",
     "RED_GREEN",
     "ATCThreshold",
     "AccuracyLine",
@@ -341,7 +347,7 @@ def test_no_public_function_is_forgotten():
 # As promised, NaN: the correlation of the means of no groups, and the memorisation bound of more
 # samples (10^6) than features, which a classifier does not interpolate; both have tests of their
 # own, and so have bad sizes.
-SKIP = {shift.accuracy_line: ("groups",), shift.sweep: ("ns",)}
+SKIP = {shift.accuracy_line: ("groups",), shift.sweep_nuisance: ("ns",)}
 
 
 @pytest.mark.filterwarnings("ignore:.*logistic fits:RuntimeWarning")
@@ -353,11 +359,11 @@ def test_malformed_arguments_are_refused_by_name():
 @pytest.mark.parametrize(
     ("named", "call"),
     [
-        ("tol", lambda: shift.fit_logistic(X, Y, [0.1], tol=np.nan)),
-        ("y ", lambda: shift.fit_logistic(X, Y[:, None], [0.1])),
-        ("mask", lambda: shift.fit_logistic(X, Y, [0.1], mask=~ALL)),
+        ("tol", lambda: shift.fit_logistic_path(X, Y, [0.1], tol=np.nan)),
+        ("y ", lambda: shift.fit_logistic_path(X, Y[:, None], [0.1])),
+        ("mask", lambda: shift.fit_logistic_path(X, Y, [0.1], mask=~ALL)),
         ("y ", lambda: shift.id_ood_error(X[0], 1.0, X, (Y + 1) / 2, sigma=0.1, tau=0.5)),
-        ("norm_n", lambda: shift.nuisance_error(X, -np.ones(6), 0.3)),
+        ("norm_w_n", lambda: shift.nuisance_error(X, -np.ones(6), 0.3)),
         ("direction", lambda: shift.margin_points(X[0], direction=np.zeros(3), gap=0.2)),
         ("direction", lambda: shift.sample_signal(KEY, 5, 3, 0.2, direction=np.zeros(3))),
         ("theta0", lambda: shift.projection_parts(X, XT, X[:1].T, np.ones(3))),
@@ -373,7 +379,7 @@ def test_malformed_arguments_are_refused_by_name():
         ),
         ("labels", lambda: shift.error_rate(linear, THETA, X32, LABELS[:, None])),
         ("labels", lambda: shift.error_rate(linear, THETA, X32, LABELS + 5)),
-        ("y", lambda: shift.finetune(linear, THETA, X32, LABELS + 5, KEY, RECIPE)),
+        ("y", lambda: shift.finetune(linear, THETA, X32, LABELS + 5, RECIPE, key=KEY)),
         ("params", lambda: shift.pseudo_labels(linear, {"w": THETA["w"] * np.nan}, X32)),
         ("logits", lambda: shift.conf_score(np.full((8, 4), 0.25))),
         (

@@ -11,7 +11,9 @@ def test_colours_agree_with_labels_as_often_as_asked():
     labels = np.arange(3000) % 3
     images = np.full((3000, 2, 2), 255, np.uint8)
     palette = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
-    painted, colours = colour_images(images, labels, jax.random.key(0), agree=0.7, palette=palette)
+    painted, colours = colour_images(
+        images, labels, key=jax.random.key(0), agree=0.7, palette=palette
+    )
     right = (np.asarray(colours) == labels).mean()
     assert abs(right - 0.7) < 4 * (0.21 / 3000) ** 0.5 and painted.shape == (3000, 2, 2, 2)
     # a wrong colour is each of the others equally often
@@ -24,17 +26,17 @@ def test_colours_agree_with_labels_as_often_as_asked():
 
 def test_certain_agreement_paints_labels_and_black_stays_black():
     images = np.array([[[0.0, 1.0]], [[0.5, 0.0]]])
-    painted, _ = colour_images(images, [1, 0], jax.random.key(0), agree=1.0)
+    painted, _ = colour_images(images, [1, 0], key=jax.random.key(0), agree=1.0)
     np.testing.assert_allclose(painted, [[[[0, 0], [0, 1]]], [[[0.5, 0], [0, 0]]]])
-    _, other = colour_images(images, [1, 0], jax.random.key(0), agree=0.0)
+    _, other = colour_images(images, [1, 0], key=jax.random.key(0), agree=0.0)
     assert other.tolist() == [0, 1]
 
 
 def test_noise_has_its_scale_on_every_channel():
-    noise = np.asarray(colour_noise(jnp.zeros((50, 8, 8, 3)), jax.random.key(0), scale=0.3))
+    noise = np.asarray(colour_noise(jnp.zeros((50, 8, 8, 3)), key=jax.random.key(0), scale=0.3))
     assert np.abs(noise.std((0, 1, 2)) / 0.3 - 1).max() < 4 / (2 * 3200) ** 0.5
     assert (
-        np.asarray(colour_noise(jnp.ones((1, 2, 2, 1)), jax.random.key(0), scale=0.0)) == 1
+        np.asarray(colour_noise(jnp.ones((1, 2, 2, 1)), key=jax.random.key(0), scale=0.0)) == 1
     ).all()
 
 
@@ -46,15 +48,15 @@ def test_shrinking_takes_block_means():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda k: colour_images(np.ones((2, 2, 2)), [0, 2], k, agree=0.5), "labels holds 2"),
-        (lambda k: colour_images(np.ones((2, 2, 2)), [0], k, agree=0.5), "shapes images"),
-        (lambda k: colour_images(np.ones((2, 2, 2)), [0.0, 1.0], k, agree=0.5), "integer"),
+        (lambda k: colour_images(np.ones((2, 2, 2)), [0, 2], key=k, agree=0.5), "labels holds 2"),
+        (lambda k: colour_images(np.ones((2, 2, 2)), [0], key=k, agree=0.5), "shapes images"),
+        (lambda k: colour_images(np.ones((2, 2, 2)), [0.0, 1.0], key=k, agree=0.5), "integer"),
         (
-            lambda k: colour_images(np.ones((2, 2, 2)), [0, 0], k, agree=0.5, palette=[[1.0]]),
+            lambda k: colour_images(np.ones((2, 2, 2)), [0, 0], key=k, agree=0.5, palette=[[1.0]]),
             "1 colour",
         ),
-        (lambda k: colour_images(np.ones((2, 2)), [0, 0], k, agree=0.5), "images has shape"),
-        (lambda k: colour_noise(np.ones((2, 2, 2)), k, scale=1.0), "images has shape"),
+        (lambda k: colour_images(np.ones((2, 2)), [0, 0], key=k, agree=0.5), "images has shape"),
+        (lambda k: colour_noise(np.ones((2, 2, 2)), key=k, scale=1.0), "images has shape"),
         (lambda k: shrink_images(np.ones((1, 3, 2))), "even"),
     ],
 )

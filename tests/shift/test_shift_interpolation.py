@@ -36,6 +36,7 @@ def test_random_labels_are_fitted_and_training_stops_there():
     assert (found.train_error[:-1] > 0).all()
 
 
+@pytest.mark.long
 def test_one_epoch_is_early_stopping():
     labels = np.random.default_rng(1).integers(0, 2, 16)
     _, found = train(labels, 1)

@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from theorylab.errors import InputError
-from theorylab.shift import fit_logistic
+from theorylab.shift import fit_logistic_path
 from theorylab.shift.logistic import fit_kernel_logistic
 
 
@@ -24,7 +24,7 @@ def gradient(X, y, w, lam):
 def test_the_path_agrees_with_scikit_learn_in_either_shape(n, p):
     X, y = problem(n, p)
     lams = [1e-4, 0.3]
-    fit = fit_logistic(X, y, lams)
+    fit = fit_logistic_path(X, y, lams)
     for lam, w, norm in zip(lams, fit.coef, fit.gradient_norm, strict=True):
         model = LogisticRegression(
             C=1 / (n * lam), fit_intercept=False, tol=1e-10, max_iter=10_000
@@ -39,18 +39,18 @@ def test_the_path_agrees_with_scikit_learn_in_either_shape(n, p):
 
 def test_the_order_of_penalties_does_not_matter():
     X, y = problem(12, 40)
-    one, other = fit_logistic(X, y, [1e-4, 0.3]), fit_logistic(X, y, [0.3, 1e-4])
+    one, other = fit_logistic_path(X, y, [1e-4, 0.3]), fit_logistic_path(X, y, [0.3, 1e-4])
     np.testing.assert_allclose(one.coef, other.coef[::-1], rtol=1e-12)
 
 
 @pytest.mark.long
 def test_padding_and_batches_change_nothing():
     X, y = problem(12, 40)
-    alone = fit_logistic(X, y, [1e-3])
+    alone = fit_logistic_path(X, y, [1e-3])
     padded = np.concatenate([X, np.full((5, 40), 7.0)])
     labels = np.concatenate([y, np.ones(5)])
     mask = np.arange(17) < 12
-    both = fit_logistic(
+    both = fit_logistic_path(
         np.stack([padded, padded]),
         np.stack([labels, -labels]),
         [1e-3],
@@ -99,7 +99,7 @@ def test_bad_gram_matrices_are_refused_by_name(arguments, said):
 @pytest.mark.long
 def test_a_tiny_penalty_approaches_the_maximum_margin():
     X, y = problem(6, 20, seed=3)
-    w = fit_logistic(X, y, [1e-9], tol=1e-12).coef[0]
+    w = fit_logistic_path(X, y, [1e-9], tol=1e-12).coef[0]
     # hard-margin support vector machine by its dual: min |X^T (y a)|^2 / 2 - sum a, a >= 0
     G = (y[:, None] * X) @ (y[:, None] * X).T
     found = minimize(
@@ -112,7 +112,7 @@ def test_a_tiny_penalty_approaches_the_maximum_margin():
 
 def test_noisy_data_that_cannot_be_separated_keep_their_training_error():
     X = np.array([[1.0], [1.0], [1.0], [-1.0]])
-    fit = fit_logistic(X, [1, 1, -1, 1], [1e-6])
+    fit = fit_logistic_path(X, [1, 1, -1, 1], [1e-6])
     # sufficient statistics: two samples agree with w > 0, two with w < 0, so w = 0 and every sample
     # is a tie
     np.testing.assert_allclose(fit.coef, 0, atol=1e-7)
@@ -122,20 +122,22 @@ def test_noisy_data_that_cannot_be_separated_keep_their_training_error():
 @pytest.mark.long
 def test_it_works_under_jit_and_with_float64_on():
     X, y = problem(12, 40)
-    expected = fit_logistic(X, y, [0.01]).coef
-    inside = jax.jit(lambda a: fit_logistic(a, y, jnp.array([0.01])).coef)(jnp.asarray(X))
+    expected = fit_logistic_path(X, y, [0.01]).coef
+    inside = jax.jit(lambda a: fit_logistic_path(a, y, jnp.array([0.01])).coef)(jnp.asarray(X))
     assert inside.dtype == jnp.float32
     np.testing.assert_allclose(inside, expected, rtol=1e-4, atol=1e-6)
     with jax.enable_x64(True):
-        np.testing.assert_allclose(fit_logistic(jnp.asarray(X), y, 0.01).coef, expected, rtol=1e-12)
+        np.testing.assert_allclose(
+            fit_logistic_path(jnp.asarray(X), y, 0.01).coef, expected, rtol=1e-12
+        )
 
 
 @pytest.mark.long
 def test_a_fit_that_stops_early_says_so():
     X, y = problem(12, 40)
     with pytest.warns(RuntimeWarning, match="gradient norm above tol"):
-        fit = fit_logistic(X, y, [1e-6], max_steps=1)
-    assert not fit.converged.any() and fit.iterations.tolist() == [1]
+        fit = fit_logistic_path(X, y, [1e-6], max_steps=1)
+    assert not fit.converged.any() and fit.steps.tolist() == [1]
 
 
 @pytest.mark.long
@@ -143,11 +145,11 @@ def test_one_sample_and_float32_are_fitted():
     # one sample: w = t x with lam t |x|^2 = ... solved by bisection of the scalar equation lam t =
     # s(-t |x|^2)
     x = np.array([[1.0, 2.0]])
-    w = fit_logistic(x, [1], [0.1]).coef[0]
+    w = fit_logistic_path(x, [1], [0.1]).coef[0]
     t = w[0]
     np.testing.assert_allclose(w, t * x[0], rtol=1e-9)
     assert 0.1 * t == pytest.approx(1 / (1 + np.exp(5 * t)), rel=1e-7)
-    single = fit_logistic(x, [1], [0.1], precision="float32", tol=1e-5)
+    single = fit_logistic_path(x, [1], [0.1], precision="float32", tol=1e-5)
     assert single.coef.dtype == np.float32 and single.coef[0][0] == pytest.approx(t, rel=1e-4)
 
 
@@ -168,4 +170,4 @@ def test_one_sample_and_float32_are_fitted():
 def test_bad_input_is_refused_by_name(arguments, said):
     given = {"X": np.eye(2), "y": [1, -1], "lams": [0.1]} | arguments
     with pytest.raises(InputError, match=said):
-        fit_logistic(given.pop("X"), given.pop("y"), given.pop("lams"), **given)
+        fit_logistic_path(given.pop("X"), given.pop("y"), given.pop("lams"), **given)

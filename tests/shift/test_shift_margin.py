@@ -12,7 +12,7 @@ from theorylab.shift import (
     NuisanceModel,
     draw_training_set,
     fit_hard_margin,
-    fit_logistic,
+    fit_logistic_path,
     memorisation_bound,
 )
 
@@ -71,16 +71,17 @@ def test_the_conditions_of_optimality_hold_in_every_unit(seed, n, p, power):
     assert found.margin == pytest.approx(1 / size)
 
 
+@pytest.mark.long
 def test_it_is_the_limit_of_vanishing_penalties_and_meets_the_memorisation_bound():
     model = NuisanceModel(d_s=5, k=2000, energy=5.0)
     sample = draw_training_set(jax.random.key(0), model, 60, 0.2)
     found = fit_hard_margin(sample.x, sample.noisy)
-    path = fit_logistic(sample.x, sample.noisy, [1e-4, 1e-6])
+    path = fit_logistic_path(sample.x, sample.noisy, [1e-4, 1e-6])
     cosines = path.coef @ found.coef / np.linalg.norm(path.coef, axis=1) * found.margin
     assert cosines[1] > 0.99 and cosines[0] < cosines[1] <= 1 + 1e-12
     sides = memorisation_bound(found.coef, sample.x_s, sample.nuisance, sample.y, sample.noisy)
     assert float(sides.scale) == pytest.approx(1.0, abs=1e-6)
-    assert float(sides.norm_n) >= float(sides.bound) > 0
+    assert float(sides.norm_w_n) >= float(sides.bound) > 0
 
 
 def test_padding_does_not_count():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from theorylab.errors import InputError
 from theorylab.shift import (
     compress_block,
-    fit_logistic,
+    fit_logistic_path,
     memorisation_bound,
     ood_error_bound,
     shift_bound,
@@ -25,17 +25,17 @@ def sample(n=10, d=2, k=60, seed=0, wrong=3):
 @pytest.mark.long
 def test_the_bound_is_its_formula_and_holds():
     x_s, x_n, y, noisy = sample()
-    w = fit_logistic(np.concatenate([x_s, x_n], 1), noisy, [1e-4]).coef[0]
+    w = fit_logistic_path(np.concatenate([x_s, x_n], 1), noisy, [1e-4]).coef[0]
     found = memorisation_bound(w, x_s, x_n, y, noisy, energy=60 / 16)
     margins = noisy * (x_s @ w[:2] + x_n @ w[2:])
     v = w / margins.min()
     demanded = sum(1 + y[i] * (x_s[i] @ v[:2]) for i in range(3))
     expected = demanded / np.linalg.norm(sum(noisy[i] * x_n[i] for i in range(3)))
-    assert found.bound == pytest.approx(expected) and found.norm_n == pytest.approx(
+    assert found.bound == pytest.approx(expected) and found.norm_w_n == pytest.approx(
         np.linalg.norm(v[2:])
     )
     assert found.approximation == pytest.approx(demanded / np.sqrt(3 * 60 / 16))
-    assert found.wrong == 3 and found.norm_n >= found.bound > 0
+    assert found.wrong == 3 and found.norm_w_n >= found.bound > 0
 
 
 @given(st.integers(0, 30), st.integers(1, 5))
@@ -46,20 +46,20 @@ def test_no_interpolating_classifier_is_below_the_bound(seed, wrong):
     # interpolates with margins of its own
     w = np.linalg.pinv(X) @ (noisy * rng.uniform(1, 3, len(noisy)))
     found = memorisation_bound(w, x_s, x_n, y, noisy)
-    assert found.norm_n >= found.bound * (1 - 1e-9)
+    assert found.norm_w_n >= found.bound * (1 - 1e-9)
 
 
 @pytest.mark.long
 def test_compressed_and_masked_samples_give_the_same_bound():
     x_s, x_n, y, noisy = sample()
     L = compress_block(x_n)
-    w_l = fit_logistic(np.concatenate([x_s, L], 1), noisy, [1e-4]).coef[0]
+    w_l = fit_logistic_path(np.concatenate([x_s, L], 1), noisy, [1e-4]).coef[0]
     found = memorisation_bound(w_l, x_s, L, y, noisy)
     # the same classifier in explicit coordinates: w_N = X_N^T (X_N X_N^T)^-1 L w_L
     w_n = x_n.T @ np.linalg.solve(x_n @ x_n.T, L @ w_l[2:])
     explicit = memorisation_bound(np.append(w_l[:2], w_n), x_s, x_n, y, noisy)
     np.testing.assert_allclose(
-        [found.norm_n, found.bound], [explicit.norm_n, explicit.bound], rtol=1e-8
+        [found.norm_w_n, found.bound], [explicit.norm_w_n, explicit.bound], rtol=1e-8
     )
     pad = lambda a, value: np.concatenate([a, np.full((2, *a.shape[1:]), value)])  # noqa: E731
     masked = memorisation_bound(
@@ -91,13 +91,13 @@ def test_the_shift_bound_holds_for_bounded_noise_and_has_its_limits():
     w = rng.normal(size=40)
     margins = np.array([0.5, 1.5, 3.0, 4.0])
     error = (margins[:, None] + rng.uniform(-0.5, 0.5, (20_000, 40)) @ w < 3.0).mean(1)
-    bound = shift_bound(3.0, margins, 0.5, np.linalg.norm(w))
+    bound = shift_bound(margins, np.linalg.norm(w), 0.5, kappa=3.0)
     assert (
         (bound <= error + 4 * np.sqrt(0.25 / 20_000)).all()
         and bound[0] > 0.1
         and (bound[2:] == 0).all()
     )
-    np.testing.assert_allclose(shift_bound(1.0, [0.0, 2.0], 0.0, 1.0), [1.0, 0.0])
+    np.testing.assert_allclose(shift_bound([0.0, 2.0], 1.0, 0.0, kappa=1.0), [1.0, 0.0])
 
 
 def test_bad_input_is_refused_by_name():
@@ -107,4 +107,4 @@ def test_bad_input_is_refused_by_name():
     with pytest.raises(InputError, match="nuisance has 9 rows"):
         memorisation_bound(np.ones(62), x_s, x_n[:9], y, noisy)
     with pytest.raises(InputError, match="kappa"):
-        shift_bound(np.nan, [1.0], 1.0, 1.0)
+        shift_bound([1.0], 1.0, 1.0, kappa=np.nan)

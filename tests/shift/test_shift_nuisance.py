@@ -51,6 +51,7 @@ def test_chi_variates_have_their_law():
         assert stats.kstest(column.astype(float), stats.chi(k).cdf).pvalue > 1e-3
 
 
+@pytest.mark.long
 def test_the_factor_is_lower_triangular_and_has_at_most_k_columns():
     assert nuisance_factor(jax.random.key(0), 4, 7, 1.0).shape == (4, 4)
     factor = nuisance_factor(jax.random.key(0), 4, 2, 1.0)

@@ -49,9 +49,9 @@ def close(a, b, tolerance=1e-5):
 
 @pytest.mark.long
 def test_fine_tuning_is_gradient_descent_with_momentum_and_cosine():
-    close(finetune(linear, THETA0, X, Y, KEY, RECIPE), by_hand(RECIPE, X, Y))
+    close(finetune(linear, THETA0, X, Y, RECIPE, key=KEY), by_hand(RECIPE, X, Y))
     other = FineTuning(steps=7, lr=0.1, batch_size=8, period=28)
-    close(finetune(linear, THETA0, X, Y, KEY, other), by_hand(RECIPE, X, Y, period=28))
+    close(finetune(linear, THETA0, X, Y, other, key=KEY), by_hand(RECIPE, X, Y, period=28))
     assert np.ptp(FineTuning(5, schedule="constant").rates()) == 0
 
 
@@ -64,7 +64,7 @@ def test_batches_are_epochs_of_a_permutation():
 @pytest.mark.parametrize("set_axis", [None, "threads", "host", "map", "vmap"])
 def test_many_sets_are_each_alone_however_they_are_run(set_axis):
     sets, labels = np.stack([X, 2 * X, X + 1]), np.stack([Y, Y[::-1], Y])
-    many = PseudoTraining(linear, RECIPE, set_axis=set_axis).many(THETA0, sets, labels, KEY)
+    many = PseudoTraining(linear, RECIPE, set_axis=set_axis).many(THETA0, sets, labels, key=KEY)
     for s in range(3):
         close(jax.tree.map(lambda a, s=s: a[s], many), by_hand(RECIPE, sets[s], labels[s]))
 
@@ -101,7 +101,7 @@ def test_the_norm_of_float64_trees_has_their_digits():
 def test_projection_norms_are_steps_1_to_4_by_hand():
     hat = jax.tree.map(lambda a: a + 0.3, by_hand(RECIPE, X, Y))
     sets = np.stack([X, X[::-1] * 1.5])
-    found = projection_norms(linear, THETA0, hat, (X, Y), sets, KEY, RECIPE)
+    found = projection_norms(linear, THETA0, hat, (X, Y), sets, RECIPE, key=KEY)
     reference = by_hand(RECIPE, X, Y)
     for s, x in enumerate(sets):
         labels = np.asarray(linear(hat, x)).argmax(1)
@@ -109,10 +109,14 @@ def test_projection_norms_are_steps_1_to_4_by_hand():
         np.testing.assert_array_equal(pseudo_labels(linear, hat, x, batch_size=7), labels)
         tilde = by_hand(RECIPE, x, labels)
         assert found.values[s] == pytest.approx(float(projection_norm(reference, tilde)), rel=1e-4)
-    base = projection_norms(linear, THETA0, hat, (X, Y), sets[:1], KEY, RECIPE, use_base_model=True)
+    base = projection_norms(
+        linear, THETA0, hat, (X, Y), sets[:1], RECIPE, key=KEY, use_base_model=True
+    )
     tilde = by_hand(RECIPE, X, found.labels[0])
     assert base.values[0] == pytest.approx(float(projection_norm(hat, tilde)), rel=1e-4)
-    again = projection_norms(linear, THETA0, hat, (X, Y), sets, KEY, RECIPE, target=found.target)
+    again = projection_norms(
+        linear, THETA0, hat, (X, Y), sets, RECIPE, key=KEY, target=found.target
+    )
     np.testing.assert_allclose(again.values, found.values, rtol=1e-6)
 
 
@@ -122,7 +126,7 @@ def test_without_shift_and_with_its_own_labels_the_norm_is_zero():
     w = np.linalg.lstsq(np.c_[X, np.ones(20)], np.eye(20), rcond=None)[0]
     hat = {"w": jnp.asarray(w[:5, :3], jnp.float32), "b": jnp.asarray(w[5, :3], jnp.float32)}
     y = np.asarray(linear(hat, X)).argmax(1)
-    found = projection_norms(linear, THETA0, hat, (X, y), [X], KEY, RECIPE)
+    found = projection_norms(linear, THETA0, hat, (X, y), [X], RECIPE, key=KEY)
     assert found.values[0] == 0.0
 
 
@@ -140,7 +144,7 @@ def test_batch_norm_trains_in_train_mode_and_its_statistics_are_no_parameters():
     f, theta0 = functional(model)
     apply, params, state = functional_train(model)
     found = finetune(
-        f, theta0, X, Y, KEY, FineTuning(1, 0.1, batch_size=20), train_mode=(apply, state)
+        f, theta0, X, Y, FineTuning(1, 0.1, batch_size=20), key=KEY, train_mode=(apply, state)
     )
     assert jax.tree.structure(found) == jax.tree.structure(params)
     rows = batch_order(KEY, 20, 1, 20)[0]
@@ -164,11 +168,11 @@ def test_batch_norm_trains_in_train_mode_and_its_statistics_are_no_parameters():
         (lambda: FineTuning(schedule="linear"), "schedule"),
         (lambda: FineTuning(period=0), "period"),
         (lambda: PseudoTraining(linear, RECIPE, set_axis="rows"), "set_axis"),
-        (lambda: finetune(linear, THETA0, X[:4], Y[:4], KEY, RECIPE), "batch_size"),
-        (lambda: finetune(linear, THETA0, X, Y[:4], KEY, RECIPE), "x, y"),
-        (lambda: finetune(linear, THETA0, X, Y * 1.0, KEY, RECIPE), "x, y"),
-        (lambda: finetune(linear, THETA0, X, Y, 0, RECIPE), "key"),
-        (lambda: finetune(linear, THETA0, X * np.nan, Y, KEY, RECIPE), "x"),
+        (lambda: finetune(linear, THETA0, X[:4], Y[:4], RECIPE, key=KEY), "batch_size"),
+        (lambda: finetune(linear, THETA0, X, Y[:4], RECIPE, key=KEY), "x, y"),
+        (lambda: finetune(linear, THETA0, X, Y * 1.0, RECIPE, key=KEY), "x, y"),
+        (lambda: finetune(linear, THETA0, X, Y, RECIPE, key=0), "key"),
+        (lambda: finetune(linear, THETA0, X * np.nan, Y, RECIPE, key=KEY), "x"),
         (lambda: projection_norm(THETA0, {"w": 1.0}), "theta_ref, theta_tilde"),
         (
             lambda: projection_norm(THETA0, {"w": jnp.ones(2), "b": jnp.ones(3)}),
@@ -197,7 +201,7 @@ theta0 = {"w": np.zeros((5, 3), np.float32)}
 f = lambda p, x: x @ p["w"]
 def run(**options):
     training = PseudoTraining(f, FineTuning(5, 0.1, batch_size=8), **options)
-    return training.many(theta0, x, y, jax.random.key(0))["w"]
+    return training.many(theta0, x, y, key=jax.random.key(0))["w"]
 mesh = Mesh(np.array(jax.devices()), ("s",))
 np.testing.assert_allclose(run(mesh=mesh), run(set_axis="host"), atol=1e-6)
 """

@@ -19,6 +19,7 @@ def signal(N=80, m=50):
     return Signal(x[:N], y[:N], x[N:], y[N:])
 
 
+@pytest.mark.long
 def test_errors_are_those_of_scikit_learns_fits_of_the_same_training_sets():
     data, lam = signal(), 1e-2
     keys = jax.random.split(jax.random.key(0), 2)
@@ -32,7 +33,7 @@ def test_errors_are_those_of_scikit_learns_fits_of_the_same_training_sets():
         w = peer.fit(sample.x, sample.noisy).coef_[0]
         norm = np.linalg.norm(w[3:])
         np.testing.assert_allclose(found.w_s[s, i, j, 0], w[:3], atol=1e-4)
-        assert found.norm_n[s, i, j, 0] == pytest.approx(norm, abs=1e-4)
+        assert found.norm_w_n[s, i, j, 0] == pytest.approx(norm, abs=1e-4)
         gamma = data.y_test * (data.x_test @ w[:3])
         for error, scale in (
             (found.id_error(), MODEL.sigma),
@@ -90,6 +91,7 @@ def test_a_signal_needs_signs(y):
         Signal(np.eye(2), y, np.eye(2), [1, -1])
 
 
+@pytest.mark.long
 def test_a_fit_that_stops_early_is_announced():
     data, keys = signal(), jax.random.split(jax.random.key(0), 1)
     with pytest.warns(RuntimeWarning, match="logistic fits"):

@@ -82,7 +82,7 @@ def test_errors_are_computed_for_whole_batches():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: nuisance_error([[1.0]], [1.0, 2.0], 1.0), "norm_n has shape"),
+        (lambda: nuisance_error([[1.0]], [1.0, 2.0], 1.0), "norm_w_n has shape"),
         (lambda: nuisance_error([1.0], 1.0, -1.0), "scale = -1"),
         (
             lambda: id_ood_error([1.0], 1.0, [[1.0, 2.0]], [1.0], sigma=1.0, tau=1.0),

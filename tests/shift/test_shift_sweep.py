@@ -6,10 +6,10 @@ from theorylab.errors import InputError
 from theorylab.shift import (
     NuisanceModel,
     draw_training_set,
-    fit_logistic,
+    fit_logistic_path,
     margin_model_error,
     memorisation_bound,
-    sweep,
+    sweep_nuisance,
 )
 
 MODEL = NuisanceModel(d_s=4, k=5000, shortcut=1.5)
@@ -21,7 +21,7 @@ def keys(count):
 
 @pytest.fixture(scope="module")
 def found():
-    return sweep(
+    return sweep_nuisance(
         MODEL, keys=keys(2), ns=[24, 20], etas=[0.0, 0.3], lams=[1e-4, 0.1], smallest_pad=24
     )
 
@@ -30,16 +30,16 @@ def found():
 def test_every_entry_is_one_training_set_fitted_by_hand(found):
     n, eta, lam, seed = 24, 0.3, 1e-4, 1
     sample = draw_training_set(jax.random.fold_in(jax.random.key(seed), n), MODEL, n, eta)
-    w = fit_logistic(sample.x, sample.noisy, [lam], tol=1e-10).coef[0]
+    w = fit_logistic_path(sample.x, sample.noisy, [lam], tol=1e-10).coef[0]
     at = (seed, 0, 1, 0)
     assert found.along[at] == pytest.approx(w[0], rel=1e-4)
     assert found.across[at] == pytest.approx(np.linalg.norm(w[1:4]), rel=1e-4)
     assert found.spurious[at] == pytest.approx(1.5 * w[4], rel=1e-4)
-    assert found.norm_n[at] == pytest.approx(np.linalg.norm(w[5:]), rel=1e-4)
+    assert found.norm_w_n[at] == pytest.approx(np.linalg.norm(w[5:]), rel=1e-4)
     bound = memorisation_bound(w, sample.x_s, sample.nuisance, sample.y, sample.noisy, energy=25.0)
     assert found.memorised[at] == pytest.approx(bound.bound, rel=1e-3)
     assert found.approximation[at] == pytest.approx(bound.approximation, rel=1e-3)
-    assert found.norm_n[at] / found.min_margin[at] == pytest.approx(bound.norm_n, rel=1e-3)
+    assert found.norm_w_n[at] / found.min_margin[at] == pytest.approx(bound.norm_w_n, rel=1e-3)
 
 
 def test_errors_mix_the_shortcuts_two_ways(found):
@@ -48,7 +48,7 @@ def test_errors_mix_the_shortcuts_two_ways(found):
     right, wrong = (
         margin_model_error(
             w_s,
-            found.norm_n[at],
+            found.norm_w_n[at],
             direction=d,
             gap=0.25,
             scale=MODEL.sigma,
@@ -64,8 +64,8 @@ def test_errors_mix_the_shortcuts_two_ways(found):
 
 
 def test_padding_does_not_show_and_small_penalties_interpolate(found):
-    alone = sweep(MODEL, keys=keys(1), ns=[20], etas=[0.3], lams=[1e-4], smallest_pad=24)
-    np.testing.assert_allclose(alone.norm_n[0, 0, 0, 0], found.norm_n[0, 1, 1, 0], rtol=1e-5)
+    alone = sweep_nuisance(MODEL, keys=keys(1), ns=[20], etas=[0.3], lams=[1e-4], smallest_pad=24)
+    np.testing.assert_allclose(alone.norm_w_n[0, 0, 0, 0], found.norm_w_n[0, 1, 1, 0], rtol=1e-5)
     assert (found.train_error[..., 0] == 0).all() and (found.min_margin[..., 0] > 0).all()
     assert (found.gradient_norm <= found.tol).all()
     assert (found.memorised[:, :, 0, 0] == 0).all()  # clean labels demand nothing
@@ -73,7 +73,7 @@ def test_padding_does_not_show_and_small_penalties_interpolate(found):
 
 @pytest.mark.slow  # compiles both programs anew
 def test_batches_of_seeds_change_nothing(found):
-    batched = sweep(
+    batched = sweep_nuisance(
         MODEL,
         keys=keys(2),
         ns=[24, 20],
@@ -82,13 +82,13 @@ def test_batches_of_seeds_change_nothing(found):
         smallest_pad=24,
         batch_size=2,
     )
-    np.testing.assert_allclose(batched.norm_n, found.norm_n, rtol=1e-6)
+    np.testing.assert_allclose(batched.norm_w_n, found.norm_w_n, rtol=1e-6)
     np.testing.assert_allclose(batched.sensitivity, found.sensitivity, rtol=1e-6)
 
 
 @pytest.mark.slow
 def test_single_precision_gives_the_same_errors_to_one_percent(found):
-    single = sweep(
+    single = sweep_nuisance(
         MODEL,
         keys=keys(2),
         ns=[24],
@@ -115,4 +115,6 @@ def test_single_precision_gives_the_same_errors_to_one_percent(found):
 )
 def test_bad_input_is_refused_by_name(changes, said):
     with pytest.raises(InputError, match=said):
-        sweep(MODEL, **({"keys": keys(1), "ns": [5], "etas": [0.1], "lams": [0.1]} | changes))
+        sweep_nuisance(
+            MODEL, **({"keys": keys(1), "ns": [5], "etas": [0.1], "lams": [0.1]} | changes)
+        )

@@ -162,6 +162,7 @@ EXCUSED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("function, arguments", CALLS, ids=lambda v: getattr(v, "__name__", ""))
 def test_malformed_calls_are_refused_by_name(function, arguments):
     campaign = bad_input.Campaign()

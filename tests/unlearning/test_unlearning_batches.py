@@ -8,6 +8,7 @@ from theorylab.unlearning import batches
 KEY = jax.random.key(3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kept", [40, 31, 20, 7, 1])
 def test_a_stream_shows_kept_samples_alone_and_equally_often(kept):
     mask = jnp.asarray(np.random.default_rng(0).permutation(40) < kept)
@@ -18,6 +19,7 @@ def test_a_stream_shows_kept_samples_alone_and_equally_often(kept):
     assert seen.max() - seen.min() <= 1
 
 
+@pytest.mark.long
 def test_every_pass_has_its_own_order():
     index = np.asarray(batches.stream(jnp.ones(16, bool), 4, 16, KEY))
     assert all(sorted(row) == list(range(16)) for row in index)
@@ -50,6 +52,7 @@ def test_ascent_passes_alternate_as_in_the_benchmark(found, ascent_steps, uphill
         assert sorted(seen.tolist()) == list(range(found))
 
 
+@pytest.mark.long
 def test_in_the_benchmark_itself_a_hundred_ascent_steps_are_two():
     forget = jnp.arange(50_000) < 100
     plan = batches.alternating(forget, 1000, 512, jnp.asarray(100), KEY)

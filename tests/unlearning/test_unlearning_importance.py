@@ -84,6 +84,7 @@ def test_structured_single_sample_gradients_are_those_of_vmap(small_resnet, larg
         np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5 * float(y.max()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bias", [True, False])
 def test_structured_gradients_hold_with_biases_and_without(bias, large_images):
     net = u.network(

@@ -25,6 +25,7 @@ def softmax(z):
     return p / p.sum(1, keepdims=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", ["retain", "influence"])
 def test_the_step_solves_the_damped_gauss_newton_system(target, mlp, poisoned):
     model = u.pretrain(mlp, poisoned, u.Budget(60, 8, 0.1), key=KEY)
@@ -47,6 +48,7 @@ def test_the_step_solves_the_damped_gauss_newton_system(target, mlp, poisoned):
     assert float(found.residual) < 1e-3
 
 
+@pytest.mark.long
 def test_for_squared_loss_it_is_kernel_ridge_with_the_tangent_kernel(mlp, poisoned):
     """delta = -J^T (K / (c n) + damping / 2)^-1 r / (c n): the dual form, K from theorylab.ntk."""
     model = u.pretrain(mlp, poisoned, u.Budget(60, 8, 0.1), key=KEY)

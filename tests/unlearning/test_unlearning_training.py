@@ -30,6 +30,7 @@ def forget_of(data, gamma=0.5):
     return u.identified_subset(data.manipulated, gamma, key=KEY)
 
 
+@pytest.mark.long
 def test_training_is_optax_sgd_on_the_same_batches(linear, poisoned):
     start = linear.init(KEY)
     plan = descending(~forget_of(poisoned), 12, 8, KEY)
@@ -49,6 +50,7 @@ def test_training_is_optax_sgd_on_the_same_batches(linear, poisoned):
     close(found.params, params)
 
 
+@pytest.mark.long
 def test_a_removed_sample_has_no_influence_whatever_it_holds(mlp, poisoned):
     forget = forget_of(poisoned)
     broken = dataclasses.replace(
@@ -115,6 +117,7 @@ def test_the_loop_on_the_host_gives_what_the_compiled_one_gives(small_resnet, la
     close(a, b, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", [u.fine_tune, u.exact_unlearn])
 def test_frozen_layers_come_out_bit_for_bit_running_statistics_included(
     method, small_resnet, large_images
@@ -145,6 +148,7 @@ def test_frozen_norms_run_in_eval_mode(small_resnet):
     assert np.abs(together[:1] - alone).max() > 1e-2
 
 
+@pytest.mark.long
 def test_exact_unlearning_starts_its_last_layers_anew(mlp, poisoned):
     still = u.Budget(1, 8, 1e-12)
     original = u.pretrain(mlp, poisoned, BUDGET, key=KEY)
@@ -173,6 +177,7 @@ def test_distillation_is_the_divergence_at_that_temperature():
     )
 
 
+@pytest.mark.long
 def test_the_first_ascent_of_the_divergence_alone_does_not_move(linear, poisoned):
     """Student and teacher agree at first, so the divergence has no gradient; the loss has one."""
     original = u.pretrain(linear, poisoned, BUDGET, key=KEY)
@@ -198,6 +203,7 @@ def test_the_first_ascent_of_the_divergence_alone_does_not_move(linear, poisoned
     close(ascended("loss").params, uphill)
 
 
+@pytest.mark.long
 def test_without_ascent_and_divergence_scrub_fine_tunes(linear, poisoned):
     original = u.pretrain(linear, poisoned, BUDGET, key=KEY)
     forget = forget_of(poisoned)
@@ -210,6 +216,7 @@ def test_without_ascent_and_divergence_scrub_fine_tunes(linear, poisoned):
 
 
 # Bad teacher
+@pytest.mark.long
 def test_the_mean_reduction_divides_the_step_by_the_number_of_classes(linear, poisoned):
     original = u.pretrain(linear, poisoned, BUDGET, key=KEY)
     forget = forget_of(poisoned, 1.0)
@@ -230,6 +237,7 @@ def test_a_bad_teacher_of_nobody_leaves_the_student_where_it_is(linear, poisoned
     close(found.params, original.params)
 
 
+@pytest.mark.long
 def test_a_student_of_a_bad_teacher_unlearns_the_labels_of_the_deletion_set(mlp, poisoned):
     original = u.pretrain(mlp, poisoned, u.Budget(200, 8, 0.1), key=KEY)
     forget = poisoned.manipulated

@@ -31,7 +31,13 @@ from theorylab.collective.finite import (
     thresholds,
     uniqueness,
 )
-from theorylab.collective.generators import gaussian_classes, parity_data, random_world
+from theorylab.collective.generators import (
+    LabelledPoints,
+    World,
+    gaussian_classes,
+    parity_data,
+    random_world,
+)
 from theorylab.collective.reweighted import (
     PopulationJTT,
     population_jtt,
@@ -52,6 +58,7 @@ from theorylab.collective.rules import (
     Start,
 )
 from theorylab.collective.signals import (
+    Planted,
     Signal,
     block_signal,
     choose_members,
@@ -62,6 +69,7 @@ from theorylab.collective.signals import (
 )
 from theorylab.collective.training import Run, fit, select_by_validation
 from theorylab.collective.weights import (
+    GroupWeights,
     chi2_risk,
     chi2_weights,
     cvar_risk,
@@ -80,7 +88,10 @@ __all__ = [
     "Chi2",
     "Curve",
     "GroupDRO",
+    "GroupWeights",
+    "LabelledPoints",
     "LfF",
+    "Planted",
     "PopulationJTT",
     "Problem",
     "Rule",
@@ -89,6 +100,7 @@ __all__ = [
     "Selection",
     "Signal",
     "Start",
+    "World",
     "base_bound",
     "bayes_labels",
     "block_signal",

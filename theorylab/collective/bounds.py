@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from theorylab import checks
+from theorylab.deprecation import old_arguments
 from theorylab.errors import InputError
 
 Number = Float[ArrayLike, "..."]
@@ -138,14 +139,15 @@ def effective_size(alpha: Number, e_c: Number, e_0: Number, lam: float) -> Numbe
     return _share(ours, ours + theirs)
 
 
+@old_arguments(is_collective="members")
 def effective_size_from_weights(
-    weights: Float[ArrayLike, "... n"], is_collective: Bool[ArrayLike, "... n"]
+    weights: Float[ArrayLike, "... n"], members: Bool[ArrayLike, "... n"]
 ) -> Numbers:
     """Share of the collective in the total weight, over the last axis.
 
     Args:
         weights: (..., n) >= 0.
-        is_collective: (..., n) booleans.
+        members: (..., n) booleans.
 
     Returns:
         (...) shares; NaN where all weights are 0.
@@ -156,13 +158,13 @@ def effective_size_from_weights(
     """
     w, mask = (
         np.asarray(checks.nonnegative("weights", weights), np.float64),
-        checks.real("is_collective", is_collective),
+        checks.real("members", members),
     )
     mask = np.asarray(mask)
     if not w.ndim or mask.dtype != bool or mask.shape[-1:] != w.shape[-1:]:
-        given = f"weights has shape {w.shape}, is_collective is {mask.dtype}{list(mask.shape)}"
+        given = f"weights has shape {w.shape}, members is {mask.dtype}{list(mask.shape)}"
         raise InputError(f"{given}; a weight and a bool for each sample are needed")
-    checks.broadcast(weights=w, is_collective=mask)
+    checks.broadcast(weights=w, members=mask)
     return _share((w * mask).sum(-1), w.sum(-1))
 
 

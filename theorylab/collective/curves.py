@@ -52,8 +52,9 @@ class Curve:
             the signal.
         baseline: (A, S, C) the same when they do not carry it: what success is by chance.
         accuracy: (A, S, C) on clean test points.
-        alpha_eff: (A, S) share of the collective in all weights of the run, each sample's averaged
-            over its visits; the average over steps of the share within each is `share.mean(-1)`.
+        alpha_eff: (A, S) share of the collective in the summed weights of all samples, each the
+            mean over its visits: what re-weighting makes of the size, as the paper has it and
+            `effective_size_from_weights` computes it. `alpha_eff_steps` averages otherwise.
         alpha_shuffled: (A, S) the same for random points in place of the members: a check on the
             measurement.
         share: (A, S, C) share of the collective in the weights between checkpoints.
@@ -71,6 +72,15 @@ class Curve:
     share: Float[Array, "a s c"]
     e_c: Float[Array, "a s"]
     e_0: Float[Array, "a s"]
+
+    @property
+    def alpha_eff_steps(self) -> Float[Array, "a s"]:
+        """Mean over the steps of the share of the collective in the weights of each.
+
+        A step counts once, whatever its weights sum to: another number than `alpha_eff` where steps
+        weigh differently in all, or visit unequal numbers of members. NaN without members.
+        """
+        return self.share.mean(-1)
 
 
 def success(

@@ -4,13 +4,38 @@ Source: our constructions; the uniqueness of parity signals is derived in
 docs/derivations/collective_success.md, statement 7.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from theorylab import checks
 
-Labelled = tuple[Float[Array, "n d"], Int[Array, " n"]]
+
+class LabelledPoints(NamedTuple):
+    """Points and their labels.
+
+    Attributes:
+        x, y: (n, d) and (n,).
+    """
+
+    x: Float[Array, "n d"]
+    y: Int[Array, " n"]
+
+
+class World(NamedTuple):
+    """A finite space: its law, what the signal does to its points, and the target.
+
+    Attributes:
+        P0: (m, K) probabilities of points and labels.
+        g: (m,) the point that each becomes with the signal.
+        y_star: target label.
+    """
+
+    P0: Float[Array, "m k"]
+    g: Int[Array, " m"]
+    y_star: Int[Array, ""]
 
 
 def gaussian_classes(
@@ -21,7 +46,7 @@ def gaussian_classes(
     dim: int = 20,
     separation: float = 2.5,
     xi: float = 0.05,
-) -> Labelled:
+) -> LabelledPoints:
     """Draw Gaussian classes and one feature more that a signal can use.
 
     x = separation e_y + N(0, I) in `dim` dimensions; the last feature is 1 with probability xi,
@@ -36,7 +61,7 @@ def gaussian_classes(
         xi: how often the base population shows the signal.
 
     Returns:
-        x (n, dim + 1) and y (n,).
+        `LabelledPoints`: x (n, dim + 1) and y (n,).
 
     Raises:
         InputError: counts below 1, more classes than dimensions, a probability outside [0, 1].
@@ -49,12 +74,12 @@ def gaussian_classes(
     y = jax.random.randint(for_label, (n,), 0, classes)
     x = separation * jax.nn.one_hot(y, dim) + jax.random.normal(for_noise, (n, dim))
     signal = jax.random.bernoulli(for_signal, xi, (n, 1)).astype(x.dtype)
-    return jnp.concatenate([x, signal], axis=1), y
+    return LabelledPoints(jnp.concatenate([x, signal], axis=1), y)
 
 
 def parity_data(
     key: Key[Array, ""], n: int, *, bits: int = 3, dim: int = 10, margin: float = 0.3
-) -> Labelled:
+) -> LabelledPoints:
     """Draw two balanced classes and independent bits that `parity_signal` can use.
 
     The first feature tells the classes apart, (2y - 1)(margin + |N|); noise in the other `dim` - 1,
@@ -68,7 +93,7 @@ def parity_data(
         margin: between the classes.
 
     Returns:
-        x (n, dim + bits) and y (n,).
+        `LabelledPoints`: x (n, dim + bits) and y (n,).
 
     Raises:
         InputError: counts below 1, a negative margin.
@@ -80,12 +105,13 @@ def parity_data(
     y = jax.random.permutation(for_label, jnp.arange(n) % 2)
     x = jax.random.normal(for_noise, (n, dim))
     x = x.at[:, 0].set((2 * y - 1) * (margin + jnp.abs(x[:, 0])))
-    return jnp.concatenate([x, jax.random.rademacher(for_bits, (n, bits), x.dtype)], axis=1), y
+    drawn = jax.random.rademacher(for_bits, (n, bits), x.dtype)
+    return LabelledPoints(jnp.concatenate([x, drawn], axis=1), y)
 
 
 def random_world(
     key: Key[Array, ""], *, points: int, labels: int, concentration: float = 0.5
-) -> tuple[Float[Array, "m k"], Int[Array, " m"], Int[Array, ""]]:
+) -> World:
     """Draw a finite world (P0, g, y*).
 
     A Dirichlet law on points x labels, and a random signal onto a third of the points, or fewer.
@@ -96,7 +122,7 @@ def random_world(
         concentration: of the Dirichlet law.
 
     Returns:
-        P0 (m, K), g (m,) and y*.
+        `World` (P0, g, y_star).
 
     Raises:
         InputError: counts below 1, a concentration that is not positive.
@@ -109,7 +135,7 @@ def random_world(
         points, labels
     )
     image = jax.random.permutation(for_image, points)[: max(1, points // 3)]
-    return (
+    return World(
         law,
         image[jax.random.randint(for_map, (points,), 0, len(image))],
         jax.random.randint(for_label, (), 0, labels),

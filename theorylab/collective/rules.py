@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from theorylab import checks
 from theorylab.collective import weights as formulas
+from theorylab.nets.descent import descend
 
 Model = Callable[[Any, Any], Float[Array, "n k"]]
 
@@ -185,9 +186,16 @@ class LfF:
             logits = problem.f(params, batch.x)
             return formulas.gce_loss(logits, batch.y, self.q).mean(), logits
 
-        gradient, logits = jax.grad(objective, has_aux=True)(twin)
-        updates, opt_state = problem.optimizer.update(gradient, opt_state, twin)
-        twin = optax.apply_updates(twin, jax.tree.map(lambda u: self.twin_rate * u, updates))
+        (value, logits), gradient = jax.value_and_grad(objective, has_aux=True)(twin)
+        twin, opt_state = descend(
+            problem.optimizer,
+            gradient,
+            opt_state,
+            twin,
+            value=value,
+            value_fn=lambda params: objective(params)[0],
+            rate=self.twin_rate,
+        )
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
         biased, debiased = (
             smoothed.at[batch.rows].set(

@@ -7,7 +7,7 @@ Source: strategies, Hardt et al. (ICML 2023), section 2; signals are our constru
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -164,6 +164,17 @@ def choose_members(key: Key[Array, ""], n: int, alpha: Float[ArrayLike, ""]) -> 
     return rank < jnp.round(jnp.asarray(alpha, jnp.float32) * n)
 
 
+class Planted(NamedTuple):
+    """Data after the collective has acted.
+
+    Attributes:
+        x, y: (n, ...) points and (n,) labels.
+    """
+
+    x: Float[Array, "n ..."]
+    y: Int[Array, " n"]
+
+
 def plant(
     x: Float[ArrayLike, "n ..."],
     y: Int[ArrayLike, "n"],
@@ -173,7 +184,7 @@ def plant(
     *,
     strategy: Strategy = "feature_label",
     label_of: Callable[[Any], Int[Array, " n"]] | None = None,
-) -> tuple[Float[Array, "n ..."], Int[Array, " n"]]:
+) -> Planted:
     """Change the members' own points; the others' are as they were, in place.
 
     Args:
@@ -188,7 +199,7 @@ def plant(
         label_of: for "erasure".
 
     Returns:
-        x', y' of the same shapes.
+        `Planted` (x, y), of the same shapes.
 
     Raises:
         InputError: sizes that do not match, a mask that is not boolean, an unknown strategy,
@@ -219,7 +230,7 @@ def plant(
                 "label_of(g(x))", checks.function("label_of", label_of)(signal(x)), n=len(y)
             )
         )
-        return x, jnp.where(members, labels.astype(y.dtype), y)
+        return Planted(x, jnp.where(members, labels.astype(y.dtype), y))
     movers = members & (y == y_star) if strategy == "feature_only" else members
     signalled = signal(x)
     if np.shape(signalled) != x.shape:
@@ -228,9 +239,9 @@ def plant(
             "is needed"
         )
     planted = jnp.where(movers.reshape(-1, *(1,) * (x.ndim - 1)), signalled, x)
-    return planted, y if strategy == "feature_only" else jnp.where(
-        members, jnp.asarray(y_star, y.dtype), y
-    )
+    if strategy == "feature_only":
+        return Planted(planted, y)
+    return Planted(planted, jnp.where(members, jnp.asarray(y_star, y.dtype), y))
 
 
 def _positions(name: str, given: Any, axes: int) -> np.ndarray:

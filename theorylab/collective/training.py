@@ -19,6 +19,7 @@ from theorylab import checks
 from theorylab.collective.checks import classes_of, samples
 from theorylab.collective.rules import ERM, Batch, GroupDRO, Model, Problem, Rule, Start
 from theorylab.errors import InputError
+from theorylab.nets.descent import descend
 from theorylab.pytrees import register
 
 
@@ -244,8 +245,14 @@ def _stepper(
         batch = Batch(rows, x, y, groups, values)
         weights, state = rule.weigh(problem, state, batch)
         (gradient,) = pull(weights)
-        updates, opt_state = problem.optimizer.update(gradient, opt_state, params)
-        params = optax.apply_updates(params, updates)
+        params, opt_state = descend(
+            problem.optimizer,
+            gradient,
+            opt_state,
+            params,
+            value=weights @ values,
+            value_fn=lambda params: weights @ losses(params),
+        )
         if size is None:
             total, visits = total + weights * len(rows), visits + 1
         else:

@@ -8,6 +8,8 @@ cross-entropy, Zhang and Sabuncu (2018), equation 6; group DRO, S. Sagawa et al.
 1.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -179,9 +181,21 @@ def lff_weights(
     return jax.lax.stop_gradient(b / (b + d + 1e-8))
 
 
+class GroupWeights(NamedTuple):
+    """One step of group DRO.
+
+    Attributes:
+        weights: (n,) of the samples.
+        q: (g,) weights of the groups after it.
+    """
+
+    weights: Float[Array, " n"]
+    q: Float[Array, " g"]
+
+
 def group_weights(
     q: Float[Array, " g"], losses: Float[Array, " n"], groups: Int[Array, " n"], step: float
-) -> tuple[Weights, Float[Array, " g"]]:
+) -> GroupWeights:
     """Weigh samples by group DRO, q_g growing as exp(step * mean loss of g).
 
     A sample weighs q_g / (members of g). A group without members in this batch keeps its q (up to
@@ -194,7 +208,7 @@ def group_weights(
         step: rate, >= 0.
 
     Returns:
-        (n,) weights, and the new q.
+        `GroupWeights` (weights, q).
 
     Raises:
         InputError: a q that is negative or all 0, groups that do not fit.
@@ -209,7 +223,7 @@ def group_weights(
     members = jnp.zeros_like(q).at[groups].add(1)
     mean = jnp.zeros_like(q).at[groups].add(losses) / jnp.maximum(members, 1)
     q = jax.lax.stop_gradient(jax.nn.softmax(jnp.log(q) + step * mean))
-    return (q / jnp.maximum(members, 1))[groups], q
+    return GroupWeights((q / jnp.maximum(members, 1))[groups], q)
 
 
 def cvar_risk(losses: Float[ArrayLike, "n"], size: float) -> Float[Array, ""]:

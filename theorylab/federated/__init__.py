@@ -17,7 +17,11 @@ from theorylab.federated.algorithms import (
     fedprox,
     scaffold,
 )
-from theorylab.federated.clients import ClientData, pad_clients
+from theorylab.federated.clients import (
+    ClientData,
+    Examples,
+    pad_clients,
+)
 from theorylab.federated.fit import FederatedFit, RoundDivergenceError, federated_fit
 from theorylab.federated.gram import GramRun, fedavg_gram, gram, scaffold_gram
 from theorylab.federated.least_squares import (
@@ -44,6 +48,8 @@ from theorylab.federated.step_size import max_curvatures, stable_step_size
 from theorylab.federated.tangent import TangentMap
 from theorylab.federated.tct import TCT, ConvexFit, Convexified, convexify, solve_convex, tct
 from theorylab.federated.theory import (
+    LocalOperators,
+    Terms,
     fedavg_fixed_point,
     fedavg_round_matrix,
     fedavg_spectral_radius,
@@ -61,12 +67,14 @@ __all__ = [
     "ClientData",
     "ConvexFit",
     "Convexified",
+    "Examples",
     "Federated",
     "FederatedFit",
     "FederatedState",
     "GramRun",
     "LeastSquaresRun",
     "LeastSquaresState",
+    "LocalOperators",
     "LocalResult",
     "LocalSGD",
     "Moments",
@@ -74,6 +82,7 @@ __all__ = [
     "RoundMetrics",
     "Standardizer",
     "TangentMap",
+    "Terms",
     "centralized",
     "client_moments",
     "combine_moments",

@@ -209,7 +209,7 @@ class _Rule:
         return FederatedState(
             params,
             state,
-            a.server.init(params),
+            _server_state(a.server, params),
             control,
             controls,
             momenta,
@@ -328,6 +328,21 @@ def _federated(rule: _Rule, client: Client, client_axis: ClientAxis | None) -> F
         lambda state, clients, key: compiled(state, clients, key)[0](state, clients, key),
         lambda state, clients, key: compiled(state, clients, key)[1](state, clients, key),
     )
+
+
+def _server_state(server: optax.GradientTransformation, params: Params) -> optax.OptState:
+    """The server optimizer's first state; one that asks for the loss is refused."""
+    state = server.init(params)
+    try:
+        jax.eval_shape(server.update, params, state, params)
+    except TypeError as error:
+        if "value" not in str(error):
+            raise
+        raise InputError(
+            "server: this optimizer asks for the loss, which a server does not know; take one of "
+            "the pseudo-gradient alone, such as optax.adam(0.1)"
+        ) from error
+    return state
 
 
 def _along(p: Float[Array, " s"], a: Float[Array, "s ..."]) -> Float[Array, "s ..."]:

@@ -6,7 +6,7 @@ Source: the weights p_i = n_i / n are those of McMahan et al. (2017).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,17 @@ from theorylab.errors import InputError
 from theorylab.pytrees import register
 
 Weights = Literal["size", "uniform"] | Float[ArrayLike, " N"]
+
+
+class Examples(NamedTuple):
+    """The examples of one client.
+
+    Attributes:
+        x, y: (n_i, ...) arrays, or PyTrees of them.
+    """
+
+    x: Any
+    y: Any
 
 
 @register()
@@ -48,11 +59,11 @@ class ClientData:
         """Number of examples of each client."""
         return self.mask.sum(1, dtype=jnp.int32)
 
-    def client(self, i: int) -> tuple[Any, Any]:
+    def client(self, i: int) -> Examples:
         """(x, y) of client i without the padding, on the host."""
         i = checks.count("i", i, 0, self.n_clients - 1)
         own = np.asarray(self.mask[i])
-        return jax.tree.map(lambda a: np.asarray(a[i])[own], (self.x, self.y))
+        return Examples(*jax.tree.map(lambda a: np.asarray(a[i])[own], (self.x, self.y)))
 
     def pooled(self) -> "ClientData":
         """All examples in the hands of one client: the centralised problem."""

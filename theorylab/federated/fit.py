@@ -163,7 +163,7 @@ def federated_fit(  # noqa: C901, PLR0913
         >>> from theorylab.federated import fedavg, iid_partition, pad_clients
         >>> x = np.array([[-2.0], [-1.0], [1.0], [2.0]] * 10)
         >>> y = (x[:, 0] > 0).astype(int)
-        >>> clients = pad_clients(x, y, iid_partition(y, 4, jax.random.key(0)))
+        >>> clients = pad_clients(x, y, iid_partition(y, 4, key=jax.random.key(0)))
         >>> logits = lambda w, x: x * w
         >>> run = federated_fit(logits, clients, algorithm=fedavg(lr=0.5, epochs=1, batch_size=5),
         ...                     rounds=3, key=jax.random.key(1), params=jnp.zeros(2),

@@ -12,13 +12,17 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Int, Key
 
 from theorylab import checks
+from theorylab.deprecation import old_arguments
 from theorylab.errors import InputError
 
 Partition = list[Int[np.ndarray, " n_i"]]
 _TRIES = 10_000  # draws of a Dirichlet partition before giving up
 
 
-def iid_partition(labels: Int[ArrayLike, " n"], n_clients: int, key: Key[Array, ""]) -> Partition:
+@old_arguments("labels n_clients key")
+def iid_partition(
+    labels: Int[ArrayLike, " n"], n_clients: int, *, key: Key[Array, ""]
+) -> Partition:
     """Deal all examples out in random order, in parts whose sizes differ by one at most.
 
     Use it as the homogeneous control; `label_partition` and `dirichlet_partition` make clients
@@ -40,19 +44,20 @@ def iid_partition(labels: Int[ArrayLike, " n"], n_clients: int, key: Key[Array, 
 
     Examples:
         >>> import jax
-        >>> [len(part) for part in iid_partition(np.zeros(10, int), 3, jax.random.key(0))]
+        >>> [len(part) for part in iid_partition(np.zeros(10, int), 3, key=jax.random.key(0))]
         [4, 3, 3]
     """
     labels, n_clients = _labels(labels), checks.count("n_clients", n_clients)
     return _checked(np.array_split(generator(key).permutation(len(labels)), n_clients))
 
 
+@old_arguments("labels n_clients classes_per_client key")
 def label_partition(
     labels: Int[ArrayLike, " n"],
     n_clients: int,
     classes_per_client: int,
-    key: Key[Array, ""],
     *,
+    key: Key[Array, ""],
     allow_missing: bool = False,
 ) -> Partition:
     """Give each client a number of classes (#C = c): class i mod K, and c - 1 others at random.
@@ -78,7 +83,7 @@ def label_partition(
     Examples:
         >>> import jax
         >>> labels = np.arange(12) % 3
-        >>> parts = label_partition(labels, 3, 1, jax.random.key(0))
+        >>> parts = label_partition(labels, 3, 1, key=jax.random.key(0))
         >>> [sorted(set(labels[part].tolist())) for part in parts]
         [[0], [1], [2]]
     """
@@ -154,12 +159,13 @@ def consecutive_pairs_partition(
     )
 
 
+@old_arguments("labels n_clients alpha key")
 def dirichlet_partition(
     labels: Int[ArrayLike, " n"],
     n_clients: int,
     alpha: float,
-    key: Key[Array, ""],
     *,
+    key: Key[Array, ""],
     min_size: int = 10,
 ) -> Partition:
     """Deal each class out by shares q ~ Dir(alpha 1_N): small alpha, dissimilar clients.
@@ -187,7 +193,7 @@ def dirichlet_partition(
     Examples:
         >>> import jax
         >>> labels = np.repeat(np.arange(2), 50)
-        >>> parts = dirichlet_partition(labels, 4, 0.5, jax.random.key(0))
+        >>> parts = dirichlet_partition(labels, 4, 0.5, key=jax.random.key(0))
         >>> sorted(np.concatenate(parts).tolist()) == list(range(100))
         True
         >>> [np.bincount(labels[part], minlength=2).tolist() for part in parts]

@@ -12,15 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from theorylab import checks
+from theorylab.deprecation import old_arguments
 from theorylab.errors import InputError
 from theorylab.federated.clients import Weights, client_weights
 from theorylab.federated.least_squares import check_blocks
 from theorylab.federated.step_size import Blocks, blocks
 
 Hessians = Float[ArrayLike, "N p p"]
+Counts = Int[ArrayLike, " N"]
 
 
 class Terms(NamedTuple):
@@ -34,7 +36,19 @@ class Terms(NamedTuple):
 
     H: Float[np.ndarray, "N p p"]
     b: Float[np.ndarray, "N p K"]
-    counts: Float[np.ndarray, " N"]
+    counts: Int[np.ndarray, " N"]
+
+
+class LocalOperators(NamedTuple):
+    """What M local steps do: theta goes to A_i theta + S_i (b_i + h_i).
+
+    Attributes:
+        A: (N, p, p) (I - eta H_i)^M.
+        S: (N, p, p) eta sum_{k<M} (I - eta H_i)^k.
+    """
+
+    A: Float[np.ndarray, "N p p"]
+    S: Float[np.ndarray, "N p p"]
 
 
 def least_squares_terms(Phi: Blocks, Y: Blocks) -> Terms:
@@ -57,9 +71,8 @@ def least_squares_terms(Phi: Blocks, Y: Blocks) -> Terms:
     return Terms(H, b, np.array([len(a) for a in phi]))
 
 
-def local_operators(
-    H: Hessians, eta: float, local_steps: int
-) -> tuple[Float[np.ndarray, "N p p"], Float[np.ndarray, "N p p"]]:
+@old_arguments("H eta local_steps")
+def local_operators(H: Hessians, *, eta: float, local_steps: int) -> LocalOperators:
     """Compute A_i and S_i: a client's M steps take theta to A_i theta + S_i (b_i + h_i).
 
     Args:
@@ -68,7 +81,7 @@ def local_operators(
         local_steps: M.
 
     Returns:
-        A and S, (N, p, p) each.
+        `LocalOperators` (A, S).
 
     Raises:
         InputError: eta at or above 2 / lambda_max(H_i), with both numbers; H not symmetric
@@ -97,11 +110,15 @@ def local_operators(
         sums = np.where(eta * values < 0.5, small, (1 - r**local_steps) / (eta * values))
     sums = eta * np.where(eta * values == 0, local_steps, sums)
     build = lambda f: (vectors * f[:, None]) @ vectors.transpose(0, 2, 1)  # noqa: E731
-    return build(r**local_steps), build(sums)
+    return LocalOperators(build(r**local_steps), build(sums))
 
 
 def global_optimum(
-    H: Hessians, b: Float[ArrayLike, "N p K"], weights: Weights = "uniform"
+    H: Hessians,
+    b: Float[ArrayLike, "N p K"],
+    weights: Weights = "size",
+    *,
+    counts: Counts | None = None,
 ) -> Float[np.ndarray, "p K"]:
     """Minimiser of sum_i p_i F_i, of least norm where there are several.
 
@@ -110,7 +127,9 @@ def global_optimum(
     Args:
         H: (N, p, p) Hessians.
         b: (N, p, K) linear terms, or (N, p).
-        weights: p_i: "uniform", or N positive numbers.
+        weights: p_i: "size" for n_i / n, as in the runs, "uniform" for 1 / N, or N positive
+            numbers.
+        counts: (N,) n_i, that of `least_squares_terms`: "size" needs it.
 
     Returns:
         (p, K) theta*.
@@ -118,7 +137,7 @@ def global_optimum(
     Raises:
         InputError: shapes that do not fit, or NaN.
     """
-    p, H, b = _terms(H, b, weights)
+    p, H, b = _terms(H, b, weights, counts)
     return np.linalg.lstsq(np.tensordot(p, H, 1), np.tensordot(p, b, 1), rcond=None)[0]
 
 
@@ -128,7 +147,8 @@ def fedavg_fixed_point(
     *,
     eta: float,
     local_steps: int,
-    weights: Weights = "uniform",
+    weights: Weights = "size",
+    counts: Counts | None = None,
 ) -> Float[np.ndarray, "p K"]:
     """Where FedAvg with M local steps goes: (sum p_i S_i H_i) theta = sum p_i S_i b_i.
 
@@ -140,7 +160,9 @@ def fedavg_fixed_point(
         b: (N, p, K) linear terms, or (N, p).
         eta: local step size below 2 / lambda_max.
         local_steps: M.
-        weights: p_i: "uniform", or N positive numbers.
+        weights: p_i: "size" for n_i / n, as in the runs, "uniform" for 1 / N, or N positive
+            numbers.
+        counts: (N,) n_i, that of `least_squares_terms`: "size" needs it.
 
     Returns:
         (p, K) theta.
@@ -154,20 +176,26 @@ def fedavg_fixed_point(
     Examples:
         >>> H, b = np.array([[[1.0]], [[4.0]]]), np.array([[[1.0]], [[0.0]]])  # minimisers 1 and 0
         >>> for M in (1, 4, 1000):
-        ...     print(round(float(fedavg_fixed_point(H, b, eta=0.2, local_steps=M)[0, 0]), 4))
+        ...     theta = fedavg_fixed_point(H, b, eta=0.2, local_steps=M, counts=[5, 5])
+        ...     print(round(float(theta[0, 0]), 4))
         0.2
         0.3716
         0.5
     """
-    p, H, b = _terms(H, b, weights)
-    _, S = local_operators(H, eta, local_steps)
+    p, H, b = _terms(H, b, weights, counts)
+    _, S = local_operators(H, eta=eta, local_steps=local_steps)
     return np.linalg.lstsq(
         np.einsum("i,ijk,ikl->jl", p, S, H), np.einsum("i,ijk,ikl->jl", p, S, b), rcond=None
     )[0]
 
 
 def fedavg_round_matrix(
-    H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
+    H: Hessians,
+    *,
+    eta: float,
+    local_steps: int,
+    weights: Weights = "size",
+    counts: Counts | None = None,
 ) -> Float[np.ndarray, "p p"]:
     """Compute sum p_i A_i: a FedAvg round is theta+ = (sum p_i A_i) theta + sum p_i S_i b_i.
 
@@ -175,7 +203,9 @@ def fedavg_round_matrix(
         H: (N, p, p) Hessians.
         eta: local step size below 2 / lambda_max.
         local_steps: M.
-        weights: p_i: "uniform", or N positive numbers.
+        weights: p_i: "size" for n_i / n, as in the runs, "uniform" for 1 / N, or N positive
+            numbers.
+        counts: (N,) n_i, that of `least_squares_terms`: "size" needs it.
 
     Returns:
         (p, p) matrix.
@@ -186,12 +216,17 @@ def fedavg_round_matrix(
     Source:
         docs/derivations/federated_least_squares.md, statement 2.
     """
-    A, _ = local_operators(H, eta, local_steps)
-    return np.tensordot(_weights(weights, len(A)), A, 1)
+    A, _ = local_operators(H, eta=eta, local_steps=local_steps)
+    return np.tensordot(_weights(weights, counts, len(A)), A, 1)
 
 
 def scaffold_round_matrix(
-    H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
+    H: Hessians,
+    *,
+    eta: float,
+    local_steps: int,
+    weights: Weights = "size",
+    counts: Counts | None = None,
 ) -> Float[np.ndarray, "p*(N+1) p*(N+1)"]:
     """Compute the linear part of one round of SCAFFOLD on (theta, h_1, ..., h_N).
 
@@ -201,7 +236,9 @@ def scaffold_round_matrix(
         H: (N, p, p) Hessians.
         eta: local step size below 2 / lambda_max.
         local_steps: M.
-        weights: p_i: "uniform", or N positive numbers.
+        weights: p_i: "size" for n_i / n, as in the runs, "uniform" for 1 / N, or N positive
+            numbers.
+        counts: (N,) n_i, that of `least_squares_terms`: "size" needs it.
 
     Returns:
         (p (N+1), p (N+1)) matrix.
@@ -212,8 +249,8 @@ def scaffold_round_matrix(
     Source:
         docs/derivations/federated_least_squares.md, statement 5.
     """
-    A, S = local_operators(H, eta, local_steps)
-    p = _weights(weights, len(A))
+    A, S = local_operators(H, eta=eta, local_steps=local_steps)
+    p = _weights(weights, counts, len(A))
     n, d = A.shape[:2]
     local = np.zeros((n, d, n + 1, d))  # theta_i of (theta, h)
     local[:, :, 0] = A
@@ -225,7 +262,12 @@ def scaffold_round_matrix(
 
 
 def fedavg_spectral_radius(
-    H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
+    H: Hessians,
+    *,
+    eta: float,
+    local_steps: int,
+    weights: Weights = "size",
+    counts: Counts | None = None,
 ) -> float:
     """Asymptotic rate of FedAvg towards its own fixed point; 1 where the H_i share a null space.
 
@@ -233,7 +275,9 @@ def fedavg_spectral_radius(
         H: (N, p, p) Hessians.
         eta: local step size below 2 / lambda_max.
         local_steps: M.
-        weights: p_i: "uniform", or N positive numbers.
+        weights: p_i: "size" for n_i / n, as in the runs, "uniform" for 1 / N, or N positive
+            numbers.
+        counts: (N,) n_i, that of `least_squares_terms`: "size" needs it.
 
     Returns:
         The factor by which the distance shrinks per round.
@@ -247,14 +291,21 @@ def fedavg_spectral_radius(
     return float(
         np.abs(
             np.linalg.eigvalsh(
-                fedavg_round_matrix(H, eta=eta, local_steps=local_steps, weights=weights)
+                fedavg_round_matrix(
+                    H, eta=eta, local_steps=local_steps, weights=weights, counts=counts
+                )
             )
         ).max()
     )
 
 
 def scaffold_spectral_radius(
-    H: Hessians, *, eta: float, local_steps: int, weights: Weights = "uniform"
+    H: Hessians,
+    *,
+    eta: float,
+    local_steps: int,
+    weights: Weights = "size",
+    counts: Counts | None = None,
 ) -> float:
     """Asymptotic rate of SCAFFOLD: spectral radius of its round where sum p_i h_i = 0.
 
@@ -265,7 +316,9 @@ def scaffold_spectral_radius(
         H: (N, p, p) Hessians.
         eta: local step size below 2 / lambda_max.
         local_steps: M.
-        weights: p_i: "uniform", or N positive numbers.
+        weights: p_i: "size" for n_i / n, as in the runs, "uniform" for 1 / N, or N positive
+            numbers.
+        counts: (N,) n_i, that of `least_squares_terms`: "size" needs it.
 
     Returns:
         The factor by which the distance shrinks per round.
@@ -276,9 +329,9 @@ def scaffold_spectral_radius(
     Source:
         docs/derivations/federated_least_squares.md, statement 5.
     """
-    T = scaffold_round_matrix(H, eta=eta, local_steps=local_steps, weights=weights)
+    T = scaffold_round_matrix(H, eta=eta, local_steps=local_steps, weights=weights, counts=counts)
     n, d = np.shape(H)[:2]
-    p = _weights(weights, n)
+    p = _weights(weights, counts, n)
     # columns 2..N of the left singular vectors of p span what is orthogonal to p
     basis = np.linalg.svd(p[:, None])[0][:, 1:]
     inside = np.zeros((n + 1, n))
@@ -316,21 +369,30 @@ def min_norm_interpolator(
     return np.linalg.lstsq(*stacked, rcond=None)[0]
 
 
-def _weights(weights: Weights, n: int) -> Float[np.ndarray, " N"]:
-    if isinstance(weights, str) and weights != "uniform":
+def _weights(weights: Weights, counts: Counts | None, n: int) -> Float[np.ndarray, " N"]:
+    if counts is not None:
+        counts = np.asarray(checks.positive("counts", counts))
+        if counts.shape != (n,):
+            raise InputError(
+                f"counts has shape {counts.shape} and H {n} clients; one count a client is needed"
+            )
+    elif isinstance(weights, str) and weights == "size":
         raise InputError(
-            f"weights: {weights!r} given; H does not tell the sizes: give the numbers, or 'uniform'"
+            "weights: 'size', the default, needs counts=, since H does not tell the sizes: give "
+            "least_squares_terms(...).counts, or weights='uniform', or the numbers"
         )
+    else:
+        counts = np.ones(n, int)
     shape = (n,) if isinstance(weights, str) else checks.real("weights", weights).shape
     if shape != (n,):
         raise InputError(
             f"weights has shape {shape} and H {n} clients; one weight a client is needed"
         )
-    return client_weights(weights, np.ones(n, int))
+    return client_weights(weights, counts)
 
 
 def _terms(
-    H: Hessians, b: ArrayLike, weights: Weights
+    H: Hessians, b: ArrayLike, weights: Weights, counts: Counts | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     H, b = _hessians(H), np.asarray(checks.finite("b", b, ndim=(2, 3)), np.float64)
     b = b[..., None] if b.ndim == 2 else b
@@ -338,7 +400,7 @@ def _terms(
         raise InputError(
             f"H, b: shapes {H.shape}, {b.shape} given, (N, p, p) and (N, p, K) are needed"
         )
-    return _weights(weights, len(H)), H, b
+    return _weights(weights, counts, len(H)), H, b
 
 
 def _hessians(H: Hessians) -> np.ndarray:

@@ -13,7 +13,15 @@ from typing import Any, Literal
 import numpy as np
 
 from theorylab.errors import InputError
-from theorylab.lab.sample import Correlation, Draws, Interval, Mean, Sample, Share
+from theorylab.lab.sample import (
+    Correlation,
+    Draws,
+    GeometricMean,
+    Interval,
+    Mean,
+    Sample,
+    Share,
+)
 
 Outcome = Literal["holds", "fails", "undecided"]
 # How often at most one of the intervals of a claim may miss, when all are asked together
@@ -79,26 +87,49 @@ class Evidence:
         return min(self.measured - self.low, self.high - self.measured)
 
 
-def over_seeds(label: str, values: Any, low: float = -math.inf, high: float = math.inf) -> Evidence:
+def over_seeds(
+    label: str,
+    values: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    scale: Literal["linear", "log"] = "linear",
+) -> Evidence:
     """Make evidence from one value per seed: their mean, with the Student interval of the mean.
+
+    Ratios of positive quantities are judged on the log scale: a seed at which the denominator is
+    small hides on the linear one that all seeds exceed the bound. Not for differences, nor for
+    what is divided by one: they may not be above 0.
 
     Args:
         label: what was measured.
-        values: one finite number per seed.
-        low, high: the bounds of the statement.
+        values: one number per seed. One that is not finite makes a measurement that is not finite,
+            which fails a claim.
+        low, high: the bounds of the statement, in the units of the values on both scales.
+        scale: "linear"; or "log", for values above 0: the geometric mean, whose interval is
+            Student's of the mean logarithm, transformed back. It lies within the bounds where that
+            of the logarithms lies within theirs.
 
     Returns:
         `Evidence`.
 
     Raises:
-        InputError: no values, or some that are not finite.
+        InputError: a value that is not above 0, on the log scale.
 
     Examples:
         >>> found = over_seeds("accuracy", [0.91, 0.93, 0.92], low=0.9)
         >>> round(found.measured, 4), found.outcome
         (0.92, 'undecided')
+        >>> ratios = [60.0, 90.0, 300.0]
+        >>> [over_seeds("ratio", ratios, low=5, scale=s).outcome for s in ("linear", "log")]
+        ['undecided', 'holds']
     """
-    sample = Mean(tuple(np.asarray(values, dtype=np.float64).ravel().tolist()))
+    numbers = tuple(np.asarray(values, dtype=np.float64).ravel().tolist())
+    if scale == "log" and any(v <= 0 for v in numbers):
+        raise InputError(
+            f"over_seeds {label!r}: {min(numbers):.6g} has no logarithm; the log scale needs "
+            "values above 0. Compare what may be 0 or below by a difference"
+        )
+    sample = GeometricMean(numbers) if scale == "log" else Mean(numbers)
     return Evidence(label, sample.estimate, low, high, sample, sample.size)
 
 

@@ -63,6 +63,42 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class GeometricMean:
+    """Independent values above 0, one a seed: the exponential of the mean of their logarithms.
+
+    The interval is Student's of that mean, transformed back. For ratios, of which one small
+    denominator makes a mean that says little and an interval that reaches below 0.
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        """How many values, trials, pairs or draws it has."""
+        return len(self.values)
+
+    @property
+    def estimate(self) -> float:
+        """The number that is compared with the bounds."""
+        if len(set(self.values)) == 1:
+            # there and back through the logarithm is off by rounding, and may cross a bound by it
+            return self.values[0]
+        return math.exp(self._logs.estimate)
+
+    def interval(self, level: float) -> Interval | None:
+        """The confidence interval at a level such as 0.95; None for too small a sample."""
+        found = self._logs.interval(level)
+        if found is None or len(set(self.values)) == 1:
+            return found and (self.values[0], self.values[0])
+        low, high = np.exp(found)  # unlike math.exp gives infinity where few values differ wildly
+        return float(low), float(high)
+
+    @property
+    def _logs(self) -> Mean:
+        return Mean(tuple(float(v) for v in np.log(self.values)))
+
+
+@dataclass(frozen=True)
 class Share:
     """Successes in independent trials.
 
@@ -157,15 +193,19 @@ class Draws:
 def pooled(samples: Sequence[Sample]) -> Sample | None:
     """One sample from those of several base seeds; None when they are not of one kind.
 
-    Values are put together, successes and trials added, correlations averaged with the weights of
-    Fisher's z. Of a statistic with bootstrap draws, the measured values of the base seeds are the
-    sample.
+    Values are put together, on the scale they were given on, successes and trials added,
+    correlations averaged with the weights of Fisher's z. Of a statistic with bootstrap draws, the
+    measured values of the base seeds are the sample.
     """
     kinds = {type(s) for s in samples}
     if len(kinds) != 1:
         return None
     if kinds == {Mean}:
         return Mean(tuple(v for s in samples if isinstance(s, Mean) for v in s.values))
+    if kinds == {GeometricMean}:
+        return GeometricMean(
+            tuple(v for s in samples if isinstance(s, GeometricMean) for v in s.values)
+        )
     if kinds == {Share}:
         shares = [s for s in samples if isinstance(s, Share)]
         return Share(sum(s.successes for s in shares), sum(s.trials for s in shares))

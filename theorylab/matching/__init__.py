@@ -6,7 +6,7 @@
     subset_instability(market, outcome)                 # how far from stable, in subsidies
 
     model = unstructured((8, 8), horizon=4000, width=0.5)
-    trace = simulate(jax.random.key(1), market, match_ucb(model, (8, 8)), 4000, noise_std=0.25)
+    trace = simulate(jax.random.key(1), market, match_ucb(model), 4000, noise_std=0.25)
 
 Rows are customers, columns providers; staying alone is worth 0. All is computed in float64 whatever
 the caller's setting: calls with concrete arrays give NumPy float64.
@@ -49,6 +49,8 @@ from theorylab.matching.instability import (
 from theorylab.matching.markets import (
     Market,
     Outcome,
+    Prices,
+    Sides,
     hidden_matching_market,
     net_utilities,
     random_market,
@@ -64,10 +66,16 @@ from theorylab.matching.nontransferable import (
 )
 from theorylab.matching.prices import PriceRule, core_prices, dual_gap
 from theorylab.matching.records import outcome_from_rows, state_from_means
-from theorylab.matching.references import best_coalition, matching_gap
+from theorylab.matching.references import (
+    Coalition,
+    Members,
+    best_coalition,
+    matching_gap,
+)
 
 __all__ = [
     "Certified",
+    "Coalition",
     "Decision",
     "Intervals",
     "Linear",
@@ -75,11 +83,14 @@ __all__ = [
     "MatchNTUUCB",
     "MatchUCB",
     "Matching",
+    "Members",
     "Model",
     "NTURecord",
     "Outcome",
     "PriceRule",
+    "Prices",
     "Record",
+    "Sides",
     "State",
     "Typed",
     "Unstructured",

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from theorylab.checks import count, number
+from theorylab.deprecation import old_arguments
 from theorylab.matching.assignment import square, value_of
-from theorylab.matching.markets import AnyArray, as_weights, best, first, pairs
+from theorylab.matching.markets import AnyArray, Prices, as_weights, best, first, pairs
 from theorylab.matching.prices import feasible
 from theorylab.precision import float64_inside
 from theorylab.pytrees import register
@@ -98,17 +99,18 @@ def _auction(weights: AnyArray, start_eps: AnyArray, last: AnyArray) -> Certifie
     return _certify(weights, jnp.where(mate[:n] < m, mate[:n], -1), (q - q.min())[:m], count)
 
 
+@old_arguments(tolerance="tol")
 @float64_inside
-def auction_assignment(weights: Float[AnyArray, "n m"], *, tolerance: float = 1e-6) -> Certified:
+def auction_assignment(weights: Float[AnyArray, "n m"], *, tol: float = 1e-6) -> Certified:
     """Match by a forward auction with eps-scaling: all unassigned rows bid at once.
 
-    The certified gap is at most max(n, m) * eps with a last eps of tolerance / max(n, m); exact for
-    integer weights and tolerance < 1. Sweeps grow with the range of the weights over eps. Use
+    The certified gap is at most max(n, m) * eps with a last eps of tol / max(n, m); exact for
+    integer weights and tol < 1. Sweeps grow with the range of the weights over eps. Use
     `max_weight_matching` on a CPU.
 
     Args:
         weights: (n, m) finite.
-        tolerance: gap to reach, in the weights' unit.
+        tol: gap to reach, in the weights' unit.
 
     Returns:
         A `Certified` matching.
@@ -119,8 +121,8 @@ def auction_assignment(weights: Float[AnyArray, "n m"], *, tolerance: float = 1e
     weights = as_weights("weights", weights)
     scale = jnp.max(jnp.abs(weights), initial=0.0)
     k = max(*weights.shape, 1)
-    number("tolerance", tolerance, 0.0, open_low=True)
-    last = jnp.maximum(tolerance / k, 1e-14 * scale)  # below, a bid of eps would round to nothing
+    number("tol", tol, 0.0, open_low=True)
+    last = jnp.maximum(tol / k, 1e-14 * scale)  # below, a bid of eps would round to nothing
     return _auction(weights, scale / 4, last)
 
 
@@ -159,7 +161,7 @@ def _soft_duals(
 @float64_inside
 def soft_assignment_duals(
     weights: Float[AnyArray, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50
-) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
+) -> Prices:
     """Prices of entropic matching with an outside option, annealed down to `eps`.
 
     p_i = eps log(1 + sum_j exp((W_ij - q_j) / eps)) and the same for q, in turn, ending with p:
@@ -173,7 +175,7 @@ def soft_assignment_duals(
         sweeps: rounds at each.
 
     Returns:
-        p (n,) and q (m,).
+        `Prices` (p, q).
 
     Raises:
         InputError: unless eps > 0 and phases, sweeps >= 1; NaN or a non-matrix.
@@ -181,7 +183,7 @@ def soft_assignment_duals(
     weights = as_weights("weights", weights)
     number("eps", eps, 0.0, open_low=True)
     phases, sweeps = count("phases", phases), count("sweeps", sweeps)
-    return _soft_duals(weights, jnp.asarray(eps), phases, sweeps)
+    return Prices(*_soft_duals(weights, jnp.asarray(eps), phases, sweeps))
 
 
 @partial(jax.jit, static_argnames=("phases", "sweeps"))

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from theorylab import checks
+from theorylab.deprecation import old_arguments
 from theorylab.errors import InputError
 from theorylab.matching.assignment import matching_of, value_of
 from theorylab.matching.confidence import (
@@ -293,7 +294,9 @@ def score(
     )
 
 
-def match_ucb(model: Model, shape: tuple[int, int], *, prices: PriceRule = "midpoint") -> MatchUCB:
+def match_ucb(
+    model: Model, shape: tuple[int, int] | None = None, *, prices: PriceRule = "midpoint"
+) -> MatchUCB:
     """Make MatchUCB on a confidence model.
 
     `unstructured` gives MatchUCB, `typed` MatchTypedUCB, `linear` MatchLinUCB. Without transfers
@@ -301,20 +304,20 @@ def match_ucb(model: Model, shape: tuple[int, int], *, prices: PriceRule = "midp
 
     Args:
         model: one of these, or your own.
-        shape: (n, m) of the market.
+        shape: not needed any more: the model knows the shape of its market.
         prices: which core point pays, see `core_prices`; the extreme ones lose the log(T) rate.
 
     Returns:
         A `MatchUCB`.
 
     Raises:
-        InputError: an unknown rule, or a shape that does not fit the model.
+        InputError: an unknown rule, or no model.
 
     Examples:
         >>> from theorylab.matching import Market, simulate, unstructured
         >>> market = Market(np.diag([0.8, 0.8]), np.diag([0.8, 0.8]))
         >>> model = unstructured((2, 2), horizon=200, width=0.2)
-        >>> algorithm = match_ucb(model, (2, 2))
+        >>> algorithm = match_ucb(model)
         >>> trace = simulate(jax.random.key(0), market, algorithm, 200, noise_std=0.1)
         >>> trace.instability.shape, bool(trace.instability[-50:].max() < 0.05)
         ((200,), True)
@@ -363,6 +366,7 @@ def _chunk(  # noqa: PLR0913
     return jax.tree.map(lambda a: a.reshape(keys.size, *a.shape[2:]), done)
 
 
+@old_arguments(batch="runs_at_once")
 @float64_inside
 def simulate(  # noqa: C901, PLR0913
     key: jax.Array,
@@ -374,7 +378,7 @@ def simulate(  # noqa: C901, PLR0913
     frictions: Float[AnyArray, "f"] | Sequence[float] = (),
     arrivals: tuple[Bool[AnyArray, "t n"], Bool[AnyArray, "t m"]] | None = None,
     chunk: int = 1000,
-    batch: int | None = None,
+    runs_at_once: int | None = None,
     mesh: jax.sharding.Mesh | None = None,
 ) -> Any:
     """Run an algorithm for `horizon` rounds, on one or many markets and seeds.
@@ -389,8 +393,8 @@ def simulate(  # noqa: C901, PLR0913
         arrivals: truth values (horizon, n), (horizon, m) of who is there in each round.
         chunk: rounds per compiled call; one program serves every horizon that is a multiple of it,
             every market, noise, width and price position of the same shapes.
-        batch: runs that go in lockstep (None: one after the other on a CPU, which is fastest there,
-            all at once elsewhere; see benchmarks/matching.py).
+        runs_at_once: runs that go in lockstep (None: one after the other on a CPU, which is fastest
+            there, all at once elsewhere; see benchmarks/matching.py).
         mesh: spread the runs over its first axis.
 
     Returns:
@@ -418,7 +422,8 @@ def simulate(  # noqa: C901, PLR0913
                 "match_ucb(...)"
             )
     horizon, chunk = checks.count("horizon", horizon), checks.count("chunk", chunk)
-    batch = None if batch is None else checks.count("batch", batch)
+    if runs_at_once is not None:
+        runs_at_once = checks.count("runs_at_once", runs_at_once)
     checks.number("noise_std", noise_std, 0.0)
     checks.instance("mesh", mesh, (jax.sharding.Mesh, type(None)), "a jax.sharding.Mesh, or None,")
     kind = getattr(key, "dtype", type(key))
@@ -446,7 +451,7 @@ def simulate(  # noqa: C901, PLR0913
         raise InputError(
             f"mesh: {runs} runs do not spread evenly over the mesh's {devices} devices"
         )
-    together = _together(runs // devices, batch)
+    together = _together(runs // devices, runs_at_once)
     records = []
     for begin in range(0, horizon, chunk):
         rounds = min(chunk, horizon - begin)

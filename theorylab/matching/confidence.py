@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from theorylab.checks import count, finite, flag, instance, number, real, shown
+from theorylab.deprecation import old_arguments, old_field, tell_old
 from theorylab.errors import InputError
 from theorylab.matching.markets import AnyArray, Market, as_types, best
 from theorylab.precision import as_float64, float64_inside, is_traced
@@ -204,6 +205,7 @@ class Ridge:
     count: Float[AnyArray, "n"]
 
 
+@old_arguments(ridge="l2")
 @register("clip")
 @dataclass(frozen=True)
 class Linear:
@@ -216,7 +218,7 @@ class Linear:
         row_contexts, col_contexts: (n, d) and (m, d).
         noise_std: of the observations.
         log_failure: log of the failure probability.
-        ridge: lam.
+        l2: lam, the penalty of the sum of squares.
         clip: keep intervals inside [-1, 1].
 
     Source:
@@ -227,14 +229,16 @@ class Linear:
     col_contexts: Float[AnyArray, "m d"]
     noise_std: Any
     log_failure: Any
-    ridge: Any
+    l2: Any
     clip: bool = True
+
+    ridge = old_field("ridge", "l2")
 
     @float64_inside
     def init(self) -> tuple[Ridge, Ridge]:
         """No observation yet: inverse ridge matrices."""
         (n, d), m = self.row_contexts.shape, self.col_contexts.shape[0]
-        eye = jnp.eye(d) / self.ridge
+        eye = jnp.eye(d) / self.l2
 
         def start(agents: int) -> Ridge:
             return Ridge(jnp.tile(eye, (agents, 1, 1)), jnp.zeros((agents, d)), jnp.zeros(agents))
@@ -243,8 +247,8 @@ class Linear:
 
     def _bounds(self, fit: Ridge, contexts: AnyArray) -> tuple[AnyArray, AnyArray]:
         d = contexts.shape[1]
-        grown = d * jnp.log1p(fit.count / (self.ridge * d))
-        beta = self.noise_std * jnp.sqrt(grown - 2 * self.log_failure) + jnp.sqrt(self.ridge)
+        grown = d * jnp.log1p(fit.count / (self.l2 * d))
+        beta = self.noise_std * jnp.sqrt(grown - 2 * self.log_failure) + jnp.sqrt(self.l2)
         mean = jnp.einsum("ade,ae->ad", fit.inverse, fit.moment) @ contexts.T
         spread = jnp.sqrt(
             jnp.maximum(jnp.einsum("bd,ade,be->ab", contexts, fit.inverse, contexts), 0.0)
@@ -360,9 +364,8 @@ def check_round(shape: tuple[int, int], market: Any, present: Any, **noise: Any)
         finite(name, value, shape=(size,))
 
 
-def market_shape(model: Any, shape: Any) -> tuple[int, int]:
-    """The shape of the market that a model is for, checked against the one given."""
-    wanted = _pair_of_counts("shape", shape)
+def market_shape(model: Any, shape: Any = None) -> tuple[int, int]:
+    """The shape of the market that a model is for, checked against one that is given."""
     for name in ("init", "intervals", "update"):
         if not callable(getattr(model, name, None)):
             raise InputError(
@@ -370,9 +373,13 @@ def market_shape(model: Any, shape: Any) -> tuple[int, int]:
             )
     with jax.enable_x64(True):
         found = jax.eval_shape(lambda: model.intervals(model.init()).low_row).shape
-    if tuple(found) != wanted:
-        raise InputError(f"shape: the model is for a market of shape {tuple(found)}, not {wanted}")
-    return wanted
+    n, m = found
+    if shape is not None:
+        tell_old("match_ucb", "shape is not needed, the model knows its own", above=1)
+        wanted = _pair_of_counts("shape", shape)
+        if (n, m) != wanted:
+            raise InputError(f"shape: the model is for a market of shape {(n, m)}, not {wanted}")
+    return n, m
 
 
 def _pair_of_counts(name: str, shape: Any) -> tuple[int, int]:
@@ -446,13 +453,14 @@ def typed(
     return Typed(row, col, _radius(len(row) + len(col), horizon, width), flag("clip", clip))
 
 
+@old_arguments(ridge="l2")
 def linear(
     row_contexts: Float[AnyArray, "n d"],
     col_contexts: Float[AnyArray, "m d"],
     *,
     horizon: int,
     noise_std: float,
-    ridge: float = 1.0,
+    l2: float = 1.0,
     clip: bool = True,
 ) -> Linear:
     """Make LinUCB per agent on the known contexts of its partners.
@@ -463,7 +471,7 @@ def linear(
         row_contexts, col_contexts: (n, d) and (m, d), in the unit ball.
         horizon: number of rounds.
         noise_std: of the observations.
-        ridge: penalty.
+        l2: lam, the penalty of the sum of squares.
         clip: keep intervals inside [-1, 1].
 
     Returns:
@@ -486,12 +494,12 @@ def linear(
             )
     horizon, clip = count("horizon", horizon), flag("clip", clip)
     number("noise_std", noise_std, 0.0)
-    number("ridge", ridge, 0.0, open_low=True)
+    number("l2", l2, 0.0, open_low=True)
     return Linear(
         row,
         col,
         float(noise_std),
         -float(np.log((len(row) + len(col)) * horizon)),
-        float(ridge),
+        float(l2),
         clip,
     )

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
 from theorylab.checks import choice, number
+from theorylab.deprecation import old_arguments
 from theorylab.matching import references
 from theorylab.matching.assignment import assign, matching_of, square, value_of
-from theorylab.matching.markets import AnyArray, Market, Outcome, as_market, as_outcome, nets
+from theorylab.matching.markets import AnyArray, Market, Outcome, Sides, as_market, as_outcome, nets
 from theorylab.matching.prices import extremes
 from theorylab.precision import float64_inside
 
@@ -109,9 +110,7 @@ def _subsidies(market: Market, outcome: Outcome) -> tuple[AnyArray, AnyArray]:
 
 
 @float64_inside
-def minimal_subsidies(
-    market: Market, outcome: Outcome
-) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
+def minimal_subsidies(market: Market, outcome: Outcome) -> Sides:
     """Subsidies of the least total that make the outcome stable.
 
     They are not unique: the midpoint of the core of what is left after individual losses are paid.
@@ -121,13 +120,13 @@ def minimal_subsidies(
         outcome: matching and transfers.
 
     Returns:
-        Of customers (n,) and of providers (m,).
+        `Sides` (row, col): of customers (n,) and of providers (m,).
 
     Raises:
         InputError: as `subset_instability`.
     """
     market = as_market(market)
-    return _subsidies(market, as_outcome(outcome, *market.U.shape))
+    return Sides(*_subsidies(market, as_outcome(outcome, *market.U.shape)))
 
 
 @jax.jit
@@ -189,22 +188,23 @@ def unrest_of(market: Market, outcome: Outcome, friction: float | AnyArray) -> F
     return jnp.maximum(jnp.maximum(alone, together), 0.0)
 
 
+@old_arguments(tolerance="tol")
 def is_stable(
-    market: Market, outcome: Outcome, *, tolerance: float = 1e-9, friction: float = 0.0
+    market: Market, outcome: Outcome, *, tol: float = 1e-9, friction: float = 0.0
 ) -> bool:
     """Whether no agent and no pair gains by leaving.
 
     Args:
         market: utilities.
         outcome: matching and transfers.
-        tolerance: gains up to this do not count.
+        tol: gains up to this do not count.
         friction: what leaving costs every agent.
 
     Returns:
         The answer.
 
     Raises:
-        InputError: as `unrest`; a negative tolerance.
+        InputError: as `unrest`; a negative tol.
     """
-    number("tolerance", tolerance, 0.0)
-    return bool(unrest(market, outcome, friction=friction) <= tolerance)
+    number("tol", tol, 0.0)
+    return bool(unrest(market, outcome, friction=friction) <= tol)

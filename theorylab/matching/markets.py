@@ -7,7 +7,7 @@ Source: Jagadeesan, Wei, Wang, Jordan, Steinhardt (2021, arXiv 2108.08843), sect
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,30 @@ from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
 
 AnyArray = Array | np.ndarray  # called with NumPy arrays, functions hand NumPy arrays back
+
+
+class Sides(NamedTuple):
+    """One number for every agent.
+
+    Attributes:
+        row: (n,) of customers.
+        col: (m,) of providers.
+    """
+
+    row: Float[AnyArray, "n"]
+    col: Float[AnyArray, "m"]
+
+
+class Prices(NamedTuple):
+    """A price for every agent: p_i + q_j is at least what the pair (i, j) is worth.
+
+    Attributes:
+        p: (n,) of rows.
+        q: (m,) of columns.
+    """
+
+    p: Float[AnyArray, "n"]
+    q: Float[AnyArray, "m"]
 
 
 @register()
@@ -204,9 +228,7 @@ def nets(market: Market, outcome: Outcome) -> tuple[Float[AnyArray, "n"], Float[
 
 
 @float64_inside
-def net_utilities(
-    market: Market, outcome: Outcome
-) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
+def net_utilities(market: Market, outcome: Outcome) -> Sides:
     """What every customer and provider ends up with: utility at the match plus transfer.
 
     Args:
@@ -214,13 +236,13 @@ def net_utilities(
         outcome: matching and transfers.
 
     Returns:
-        Of customers (n,) and of providers (m,).
+        `Sides` (row, col): of customers (n,) and of providers (m,).
 
     Raises:
         InputError: shapes that do not fit, NaN, an invalid matching.
     """
     market = as_market(market)
-    return nets(market, as_outcome(outcome, *market.U.shape))
+    return Sides(*nets(market, as_outcome(outcome, *market.U.shape)))
 
 
 @float64_inside

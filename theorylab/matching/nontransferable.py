@@ -188,19 +188,19 @@ class MatchNTUUCB:
         return self.model.update(state, X, gain_row + noise_row, gain_col + noise_col), record
 
 
-def match_ntu_ucb(model: Model, shape: tuple[int, int]) -> MatchNTUUCB:
+def match_ntu_ucb(model: Model, shape: tuple[int, int] | None = None) -> MatchNTUUCB:
     """Make MatchNTUCB on a confidence model.
 
     Its instability (`ntu_instability`) is at most the excess of each round.
 
     Args:
         model: as for `match_ucb`.
-        shape: (n, m) of the market.
+        shape: not needed any more: the model knows the shape of its market.
 
     Returns:
         A `MatchNTUUCB`.
 
     Raises:
-        InputError: a shape that does not fit the model.
+        InputError: no model.
     """
     return MatchNTUUCB(model, market_shape(model, shape))

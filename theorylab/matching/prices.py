@@ -17,7 +17,15 @@ from jaxtyping import Bool, Float, Int
 from theorylab.checks import choice
 from theorylab.errors import InputError
 from theorylab.matching.assignment import assign, square, value_of
-from theorylab.matching.markets import AnyArray, as_floats, as_matching, as_weights, first, pairs
+from theorylab.matching.markets import (
+    AnyArray,
+    Prices,
+    as_floats,
+    as_matching,
+    as_weights,
+    first,
+    pairs,
+)
 from theorylab.precision import float64_inside, is_traced
 
 PriceRule = Literal["midpoint", "row", "col", "max_slack"]
@@ -143,7 +151,7 @@ def core_prices(
     row_to_col: Int[AnyArray, "n"],
     *,
     select: PriceRule = "midpoint",
-) -> tuple[Float[AnyArray, "n"], Float[AnyArray, "m"]]:
+) -> Prices:
     """Core prices of a market whose maximum-weight matching is known.
 
     On an extreme point small errors in the weights keep breaking stability: sqrt(T) instead of
@@ -158,7 +166,7 @@ def core_prices(
             points averaged).
 
     Returns:
-        p (n,) and q (m,).
+        `Prices` (p, q).
 
     Raises:
         InputError: a bad rule, shapes, NaN, or a matching that is not of maximum weight (no prices
@@ -184,7 +192,7 @@ def core_prices(
                 "row_to_col is not a maximum-weight matching (prices miss a constraint by "
                 f"{max(short, below):.3g}): get one from max_weight_matching(weights)"
             )
-    return p, q
+    return Prices(p, q)
 
 
 @float64_inside

@@ -86,7 +86,7 @@ def state_from_means(
 
     Examples:
         >>> from theorylab.matching import match_ucb, unstructured
-        >>> algorithm = match_ucb(unstructured((1, 2), horizon=100, width=0.1), (1, 2))
+        >>> algorithm = match_ucb(unstructured((1, 2), horizon=100, width=0.1))
         >>> state = state_from_means(algorithm, [[4, 0]], [[0.5, np.nan]], [[0.25, np.nan]])
         >>> bounds = algorithm.model.intervals(state.knowledge)
         >>> bounds.high_row.round(3).tolist(), bounds.low_col.round(3).tolist()

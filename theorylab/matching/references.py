@@ -4,6 +4,7 @@ Slow, for checks and small markets. Source: Jagadeesan et al. (2021), section 3.
 """
 
 from itertools import product
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -54,7 +55,30 @@ def subsidy_lp(market: Market, outcome: Outcome) -> float:
     return float(found.fun)
 
 
-def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[int], list[int]]]:
+class Members(NamedTuple):
+    """Who is in a coalition.
+
+    Attributes:
+        rows, cols: their numbers.
+    """
+
+    rows: list[int]
+    cols: list[int]
+
+
+class Coalition(NamedTuple):
+    """The coalition that gains most by leaving.
+
+    Attributes:
+        gain: beyond what its members have; 0 of nobody.
+        members: its rows and columns.
+    """
+
+    gain: float
+    members: Members
+
+
+def best_coalition(market: Market, outcome: Outcome) -> Coalition:
     """The most that a coalition gains by leaving together, over all 2^N coalitions.
 
     Args:
@@ -62,7 +86,7 @@ def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[
         outcome: matching and transfers.
 
     Returns:
-        The gain, and the coalition's rows and columns.
+        `Coalition` (gain, members).
 
     Raises:
         InputError: more agents, shapes that do not fit.
@@ -78,13 +102,13 @@ def best_coalition(market: Market, outcome: Outcome) -> tuple[float, tuple[list[
             "use another form"
         )
     net_row, net_col = _nets(market, outcome)
-    best: tuple[float, tuple[list[int], list[int]]] = (0.0, ([], []))
+    best = Coalition(0.0, Members([], []))
     for rows in product((False, True), repeat=n):
         for cols in product((False, True), repeat=m):
             i, j = np.flatnonzero(rows), np.flatnonzero(cols)
             gain = best_value(W[np.ix_(i, j)]) - net_row[i].sum() - net_col[j].sum()
-            if gain > best[0]:
-                best = (gain, (i.tolist(), j.tolist()))
+            if gain > best.gain:
+                best = Coalition(gain, Members(i.tolist(), j.tolist()))
     return best
 
 

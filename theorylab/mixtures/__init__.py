@@ -2,10 +2,13 @@
 
 The model is y = +-1 with equal chance, x given y from N(y theta*, I), s = ||theta*||. `estimators`,
 `likelihood` and `self_training` hold the learners, `information` and `rates` the theory with its
-lower bounds, `sweep` simulates all of it over grids. For real data: `fit_logistic`, `fit_mixture`,
-`select_weight`. The paper is Tifrea, Yüce, Sanyal, Yang (NeurIPS 2023).
+lower bounds, `sweep_mixture` simulates all of it over grids. For real data: `fit_logistic`,
+`fit_mixture`, `select_weight`. The paper is Tifrea, Yüce, Sanyal, Yang (NeurIPS 2023).
 """
 
+from typing import Any
+
+from theorylab.deprecation import old_name
 from theorylab.mixtures.em import Mixture, fit_mixture
 from theorylab.mixtures.estimators import (
     Spectral,
@@ -15,7 +18,13 @@ from theorylab.mixtures.estimators import (
     ssl_weighted,
     ul_plus,
 )
-from theorylab.mixtures.gaussian import excess_risk, naive_excess_risk, random_center, sample_2gmm
+from theorylab.mixtures.gaussian import (
+    MixtureSample,
+    excess_risk,
+    naive_excess_risk,
+    random_center,
+    sample_2gmm,
+)
 from theorylab.mixtures.information import (
     LowerBound,
     assouad_bound,
@@ -27,7 +36,13 @@ from theorylab.mixtures.information import (
     unlabelled_information,
 )
 from theorylab.mixtures.likelihood import ssl_em
-from theorylab.mixtures.logistic import Linear, fit_logistic
+from theorylab.mixtures.logistic import LinearRule, fit_logistic
+from theorylab.mixtures.mixture_sweep import (
+    DATA_METHODS,
+    MOMENT_METHODS,
+    MixtureSweep,
+    sweep_mixture,
+)
 from theorylab.mixtures.rates import (
     METHODS,
     GainLimits,
@@ -44,20 +59,20 @@ from theorylab.mixtures.rates import (
 )
 from theorylab.mixtures.selection import Selected, mix, oriented, select_weight
 from theorylab.mixtures.self_training import self_training
-from theorylab.mixtures.sweep import DATA_METHODS, MOMENT_METHODS, Sweep, sweep
 
 __all__ = [
     "DATA_METHODS",
     "METHODS",
     "MOMENT_METHODS",
     "GainLimits",
-    "Linear",
+    "LinearRule",
     "LowerBound",
     "Mixture",
+    "MixtureSample",
+    "MixtureSweep",
     "Rates",
     "Selected",
     "Spectral",
-    "Sweep",
     "assouad_bound",
     "excess_risk",
     "fit_logistic",
@@ -87,8 +102,18 @@ __all__ = [
     "ssl_em",
     "ssl_switch",
     "ssl_weighted",
-    "sweep",
+    "sweep_mixture",
     "ul_plus",
     "unlabelled_information",
     "wrong_sign_probability",
 ]
+
+_OLD = {
+    "Linear": "LinearRule",
+    "Sweep": "MixtureSweep",
+    "sweep": "sweep_mixture",
+}
+
+
+def __getattr__(name: str) -> Any:
+    return old_name(__name__, name, _OLD)

@@ -14,10 +14,11 @@ from jaxtyping import Array, Float
 
 from theorylab import linalg
 from theorylab.checks import choice, count, number, within
+from theorylab.deprecation import old_arguments, tell_old
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, row_weights, steps
 from theorylab.mixtures.frame import framed, wide_if_concrete
-from theorylab.mixtures.logistic import Linear
+from theorylab.mixtures.logistic import LinearRule
 from theorylab.precision import as_float64, float64_inside, is_traced
 
 COVARIANCES = ("spherical", "tied")
@@ -31,8 +32,8 @@ class Mixture(NamedTuple):
         means: (2, d).
         covariance: (2,) variances if spherical, one (d, d) matrix if tied.
         log_likelihood: mean over the samples, in nats.
-        iterations: steps of EM taken.
-        converged: whether the last step gained less than the tolerance; where it is False, the
+        steps: of EM, taken.
+        converged: whether the last step gained less than `tol`; where it is False, the
             steps ran out.
     """
 
@@ -40,11 +41,17 @@ class Mixture(NamedTuple):
     means: Float[Array, "2 d"]
     covariance: Float[Array, "..."]
     log_likelihood: Float[Array, ""]  # mean over the samples
-    iterations: Array
+    steps: Array
     converged: Array
 
+    @property
+    def iterations(self) -> Array:
+        """Old name of `steps`."""
+        tell_old("Mixture", ".iterations is .steps now")
+        return self.steps
+
     @float64_inside
-    def rule(self) -> Linear:
+    def rule(self) -> LinearRule:
         """The linear classifier between the means, component 1 positive.
 
         The boundary passes through their midpoint. With a tied covariance it is Fisher's direction;
@@ -53,9 +60,10 @@ class Mixture(NamedTuple):
         means, covariance = as_float64(self.means), as_float64(self.covariance)
         gap = means[1] - means[0]
         weight = linalg.solve(covariance, gap[:, None])[:, 0] if covariance.ndim == 2 else gap
-        return Linear(weight, -weight @ jnp.sum(means, 0) / 2)
+        return LinearRule(weight, -weight @ jnp.sum(means, 0) / 2)
 
 
+@old_arguments(iterations="max_steps", tolerance="tol")
 @wide_if_concrete
 def fit_mixture(
     X: Float[Array, "n d"],
@@ -64,15 +72,15 @@ def fit_mixture(
     responsibilities: Float[Array, " n"] | None = None,
     sample_weight: Float[Array, " n"] | None = None,
     starts: int = 3,
-    iterations: int = 300,
-    tolerance: float = 1e-4,
+    max_steps: int = 300,
+    tol: float = 1e-4,
     floor: float = 1e-6,
 ) -> Mixture:
     """Fit a mixture of two Gaussians by EM.
 
     Use it on data whose centre, scale and shares are unknown; in the symmetric model itself
     `spectral_ul` is simpler, and `ssl_em` uses labels too. Deterministic; runs under `jit`. It
-    stops when the mean log likelihood rises by less than `tolerance`. Where the steps run out
+    stops when the mean log likelihood rises by less than `tol`. Where the steps run out
     before, a RuntimeWarning says so (under `jit` nothing can: look at `converged`). It is computed
     in float64, under `jit` in the precision of X, and about the mean of X in units of its spread,
     so that neither its origin nor its unit costs digits.
@@ -84,8 +92,8 @@ def fit_mixture(
             two sides of each of the leading principal directions and the likeliest result is kept.
         sample_weight: (n,) >= 0; zero leaves a row out.
         starts: number of those directions.
-        iterations: steps of EM at most.
-        tolerance: gain in mean log likelihood, in nats, at which to stop.
+        max_steps: steps of EM at most.
+        tol: gain in mean log likelihood, in nats, at which to stop.
         floor: is added to variances.
 
     Returns:
@@ -106,8 +114,8 @@ def fit_mixture(
     """
     X = floats("X", X, ndim=2)
     choice("covariance", covariance, COVARIANCES)
-    starts, iterations = count("starts", starts), steps("iterations", iterations)
-    number("tolerance", tolerance, 0.0, open_low=True)
+    starts, max_steps = count("starts", starts), steps("max_steps", max_steps)
+    number("tol", tol, 0.0, open_low=True)
     number("floor", floor, 0.0)
     if len(X) < 2:
         raise InputError(f"X has {len(X)} row: two components need at least two samples")
@@ -123,7 +131,7 @@ def fit_mixture(
     least = jnp.asarray(floor / unit**2, X.dtype)
 
     def run(start: Array) -> Mixture:
-        return _run(Z, mass, start, covariance, iterations, tolerance, least)
+        return _run(Z, mass, start, covariance, max_steps, tol, least)
 
     found = jax.lax.map(run, side)
     best = jnp.argmax(found.log_likelihood)
@@ -136,10 +144,10 @@ def fit_mixture(
             )
         if not fit.converged:
             warnings.warn(
-                f"EM has not converged in {fit.iterations} steps: the log likelihood still rises "
-                f"by more than tolerance = {tolerance:g}; raise iterations, or the tolerance",
+                f"EM has not converged in {fit.steps} steps: the log likelihood still rises "
+                f"by more than tol = {tol:g}; raise max_steps, or tol",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
     return fit._replace(
         means=frame.origin + unit * fit.means,
@@ -159,7 +167,7 @@ def _principal_sides(X: Array, mass: Array, count: int) -> Array:
 
 
 def _run(
-    X: Array, mass: Array, start: Array, kind: str, iterations: int, tolerance: float, floor: Array
+    X: Array, mass: Array, start: Array, kind: str, max_steps: int, tol: float, floor: Array
 ) -> Mixture:
     def body(state: tuple[Array, Mixture, Array]) -> tuple[Array, Mixture, Array]:
         share, before, _ = state
@@ -167,17 +175,17 @@ def _run(
         log_joint = _log_joint(X, fit)
         total = jax.nn.logsumexp(log_joint, axis=0)
         height = mass @ total
-        fit = fit._replace(log_likelihood=height, iterations=before.iterations + 1)
+        fit = fit._replace(log_likelihood=height, steps=before.steps + 1)
         return jnp.exp(log_joint[1] - total), fit, height - before.log_likelihood
 
     def unfinished(state: tuple[Array, Mixture, Array]) -> Array:
         _, fit, gain = state
-        return (gain > tolerance) & (fit.iterations < iterations)
+        return (gain > tol) & (fit.steps < max_steps)
 
     low = jnp.asarray(-jnp.inf, X.dtype)
     first = _maximise(X, mass, start, kind, floor)._replace(log_likelihood=low)
     _, fit, gain = jax.lax.while_loop(unfinished, body, (start, first, -low))
-    return fit._replace(converged=gain <= tolerance)
+    return fit._replace(converged=gain <= tol)
 
 
 def _maximise(X: Array, mass: Array, share: Array, kind: str, floor: Array) -> Mixture:

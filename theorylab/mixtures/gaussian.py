@@ -6,7 +6,7 @@ error rate is Phi(-s cos(angle to theta*)), the best one Phi(-s).
 Source: Tifrea et al. (2023), section on the model.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +22,19 @@ from theorylab.mixtures.checks import floats
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
-def sample_2gmm(
-    key: Key[Array, ""], theta_star: Float[Array, " d"], n: int
-) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+class MixtureSample(NamedTuple):
+    """Points of the mixture and the component of each.
+
+    Attributes:
+        x: (n, d).
+        y: (n,) -1 or 1.
+    """
+
+    x: Float[Array, "n d"]
+    y: Float[Array, " n"]
+
+
+def sample_2gmm(key: Key[Array, ""], theta_star: Float[Array, " d"], n: int) -> MixtureSample:
     """Draw samples of the mixture with their labels, in the precision of `theta_star`.
 
     Args:
@@ -33,7 +43,7 @@ def sample_2gmm(
         n: samples.
 
     Returns:
-        X (n, d) and y (n,) in {-1, +1}.
+        `MixtureSample` (x, y).
 
     Raises:
         InputError: a count below 1, a centre that is no finite vector.
@@ -47,9 +57,8 @@ def sample_2gmm(
     n = count("n", n, at_least=0)
     key_y, key_x = jax.random.split(checked_key("key", key))
     y = jax.random.rademacher(key_y, (n,), theta_star.dtype)
-    return y[:, None] * theta_star + jax.random.normal(
-        key_x, (n, theta_star.size), theta_star.dtype
-    ), y
+    noise = jax.random.normal(key_x, (n, theta_star.size), theta_star.dtype)
+    return MixtureSample(y[:, None] * theta_star + noise, y)
 
 
 def random_center(key: Key[Array, ""], d: int, s: float | Float[Array, ""]) -> Float[Array, " d"]:

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from theorylab import linalg
 from theorylab.checks import flag, number
+from theorylab.deprecation import old_arguments
 from theorylab.mixtures.checks import floats, labelled, steps, unlabelled
 from theorylab.precision import is_traced
 
@@ -33,18 +34,19 @@ class Likelihood(NamedTuple):
     """Stationary points of k likelihoods, and how they were reached."""
 
     theta: Float[Array, "k d"]
-    iterations: Array  # (k,)
+    steps: Array  # (k,)
     error: Float[Array, " k"]  # estimated distance of theta from the fixed point
 
 
+@old_arguments(iterations="max_steps", tolerance="tol")
 def ssl_em(
     X_l: Float[Array, "n_l d"],
     y_l: Float[Array, " n_l"],
     X_u: Float[Array, "n_u d"],
     theta0: Float[Array, " d"],
     *,
-    iterations: int = 200,
-    tolerance: float = 1e-5,
+    max_steps: int = 200,
+    tol: float = 1e-5,
     scoring: bool = True,
 ) -> Float[Array, " d"]:
     """Estimate theta* by semi-supervised EM from labelled and unlabelled points.
@@ -58,8 +60,8 @@ def ssl_em(
         y_l: (n_l,) labels -1 or +1.
         X_u: (n_u, d) unlabelled samples.
         theta0: (d,) start, which should be SSL-W: from zero or a wrong sign it may stay there.
-        iterations: steps at most.
-        tolerance: estimated distance from the fixed point at which to stop.
+        max_steps: steps at most.
+        tol: estimated distance from the fixed point at which to stop.
         scoring: False takes EM's steps alone.
 
     Returns:
@@ -80,8 +82,8 @@ def ssl_em(
     X_l, y_l = labelled(X_l, y_l)
     X_u = unlabelled(X_u, X_l.shape[1])
     theta0 = floats("theta0", theta0, shape=X_l.shape[1:])
-    iterations = steps("iterations", iterations)
-    number("tolerance", tolerance, 0.0, open_low=True)
+    max_steps = steps("max_steps", max_steps)
+    number("tol", tol, 0.0, open_low=True)
     flag("scoring", scoring)
     columns = jnp.concatenate([X_u, jnp.ones((len(X_u), 1), X_u.dtype)], axis=1).T
     points = jnp.pad(columns, ((0, 0), (0, -len(X_u) % FACTORS)))[None]
@@ -93,17 +95,17 @@ def ssl_em(
         jnp.asarray([len(X_l)]),
         theta0.astype(X_u.dtype)[None],
         (X_u.T @ X_u / len(X_u))[None],
-        iterations=iterations,
-        tolerance=tolerance,
+        max_steps=max_steps,
+        tol=tol,
         scoring=scoring,
     )
-    if not is_traced(found.error) and not found.error[0] <= tolerance:
+    if not is_traced(found.error) and not found.error[0] <= tol:
         warnings.warn(
-            f"EM has not converged in {int(found.iterations[0])} steps (about "
-            f"{float(found.error[0]):.2g} from the fixed point, tolerance {tolerance:g}); raise "
-            "iterations, or the tolerance",
+            f"EM has not converged in {int(found.steps[0])} steps (about "
+            f"{float(found.error[0]):.2g} from the fixed point, tol {tol:g}); raise "
+            "max_steps, or tol",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return found.theta[0]
 
@@ -117,8 +119,8 @@ def maximise(  # noqa: PLR0913
     theta0: Float[Array, "k d"],
     moment: Float[Array, "k d d"],
     *,
-    iterations: int,
-    tolerance: float,
+    max_steps: int,
+    tol: float,
     scoring: bool = True,
     blocks: Any = None,
 ) -> Likelihood:
@@ -168,7 +170,7 @@ def maximise(  # noqa: PLR0913
     information = _information(theta0, moment, n_l, n_u) if scoring else None
 
     def going(at: _State) -> Array:
-        return (at.error > tolerance) & (at.count < iterations)
+        return (at.error > tol) & (at.count < max_steps)
 
     def body(at: _State) -> _State:
         height, safe = evaluate(at.theta)
@@ -178,7 +180,7 @@ def maximise(  # noqa: PLR0913
             step = information.solve(total[:, None] * step, at.trusted)
         # The error of steps that shrink by a factor r is step r / (1 - r).
         length, before = jnp.linalg.norm(step, axis=1), jnp.linalg.norm(at.step, axis=1)
-        shrunk = jnp.minimum(length / before, 1 - tolerance)
+        shrunk = jnp.minimum(length / before, 1 - tol)
         error = jnp.where(at.fresh, length, length * shrunk / (1 - shrunk))
         error = jnp.where(jnp.linalg.norm(safe - at.theta, axis=1) <= rounding, 0, error)
         ahead = at.theta + step
@@ -228,7 +230,7 @@ def maximise(  # noqa: PLR0913
     )
     end = jax.lax.while_loop(lambda at: jnp.any(going(at)), body, start)
     return Likelihood(
-        jnp.where((end.error <= tolerance)[:, None], end.theta, end.safe), end.count, end.error
+        jnp.where((end.error <= tol)[:, None], end.theta, end.safe), end.count, end.error
     )
 
 

@@ -19,12 +19,13 @@ from jaxtyping import Array, Float
 
 from theorylab import linalg
 from theorylab.checks import finite, flag, instance, number, same_length, signs
+from theorylab.deprecation import old_arguments
 from theorylab.mixtures.checks import labelled, row_weights, steps, two_classes
 from theorylab.mixtures.frame import Frame, framed, wide_if_concrete
 from theorylab.precision import as_float64, float64_inside, input_epsilon, is_traced
 
 
-class Linear(NamedTuple):
+class LinearRule(NamedTuple):
     """A linear classifier: the sign of <weight, x> + intercept.
 
     Attributes:
@@ -71,14 +72,15 @@ class Linear(NamedTuple):
         return jnp.average(wrong, axis=-1, weights=weights)
 
     @float64_inside
-    def normalised(self) -> "Linear":
+    def normalised(self) -> "LinearRule":
         """The same rule with a weight of length 1 (a zero weight stays)."""
         weight = as_float64(self.weight)
         length = jnp.linalg.norm(weight, axis=-1)
         length = jnp.where(length > 0, length, 1)
-        return Linear(weight / length[..., None], as_float64(self.intercept) / length)
+        return LinearRule(weight / length[..., None], as_float64(self.intercept) / length)
 
 
+@old_arguments(iterations="max_steps")
 @wide_if_concrete
 def fit_logistic(
     X: Float[Array, "n d"],
@@ -87,9 +89,9 @@ def fit_logistic(
     l2: Any = 1.0,
     sample_weight: Float[Array, " n"] | None = None,
     intercept: bool = True,
-    start: Linear | None = None,
-    iterations: int = 200,
-) -> Linear:
+    start: LinearRule | None = None,
+    max_steps: int = 200,
+) -> LinearRule:
     """Minimise sum_i w_i log(1 + exp(-y_i (<weight, x_i> + intercept))) + l2/2 ||weight||^2.
 
     Stops when Newton's step is shorter than the root of the precision, relative to the solution.
@@ -97,7 +99,7 @@ def fit_logistic(
     `jit` nothing can be announced: look at `converged`). It is computed in float64, under `jit` in
     the precision of X, in units of the spread of each column and, with an intercept, about the
     mean, so that neither the origin nor the unit of a column costs digits. For whole paths of
-    penalties without intercept, and n below d, use `theorylab.shift.fit_logistic`.
+    penalties without intercept, and n below d, use `theorylab.shift.fit_logistic_path`.
 
     Args:
         X: (n, d) samples.
@@ -105,11 +107,11 @@ def fit_logistic(
         l2: > 0, may be traced; scikit-learn's 1/C.
         sample_weight: (n,) >= 0; zero leaves a row out.
         intercept: fit one, unpenalised.
-        start: a `Linear` to start from.
-        iterations: evaluations at most.
+        start: a `LinearRule` to start from.
+        max_steps: evaluations at most.
 
     Returns:
-        A `Linear` classifier, in NumPy float64 unless under `jit`.
+        A `LinearRule` classifier, in NumPy float64 unless under `jit`.
 
     Raises:
         InputError: an intercept fitted to one class alone, which would be infinite; shapes that do
@@ -126,7 +128,7 @@ def fit_logistic(
     X, y = labelled(X, y, ("X", "y"))
     weights = row_weights("sample_weight", sample_weight, X=X)
     number("l2", l2, 0.0, open_low=True)
-    iterations = steps("iterations", iterations)
+    max_steps = steps("max_steps", max_steps)
     if flag("intercept", intercept):
         two_classes("y", y, weights)
     Z, frame = framed(X, weights, centre=intercept)
@@ -136,28 +138,28 @@ def fit_logistic(
         theta0 = enter(frame, check_rule("start", start, X.shape[1]), intercept).astype(X.dtype)
     problem = rows.T[None], y[None], weights.astype(X.dtype)[None]
     penalty = penalty_of(l2 / frame.unit**2, rows, intercept)
-    theta, _ = minimise(*problem, penalty, theta0, iterations=iterations)
+    theta, _ = minimise(*problem, penalty, theta0, max_steps=max_steps)
     converged = settled(*problem, penalty, theta)
     if not is_traced(converged) and not converged:
         warnings.warn(
-            "the logistic fit has not converged; raise iterations, or the penalty l2",
+            "the logistic fit has not converged; raise max_steps, or the penalty l2",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return leave(frame, theta, intercept)._replace(converged=converged)
 
 
-def enter(frame: Frame, rule: Linear, intercept: bool) -> Array:
+def enter(frame: Frame, rule: LinearRule, intercept: bool) -> Array:
     """The parameters in a frame of a rule outside of it, as one vector."""
     weight = jnp.asarray(rule.weight * frame.unit)
-    return theta_of(Linear(weight, rule.intercept + rule.weight @ frame.origin), intercept)
+    return theta_of(LinearRule(weight, rule.intercept + rule.weight @ frame.origin), intercept)
 
 
-def leave(frame: Frame, theta: Array, intercept: bool) -> Linear:
+def leave(frame: Frame, theta: Array, intercept: bool) -> LinearRule:
     """The rule outside of a frame, of parameters in it."""
     inside = linear_of(theta, intercept)
     weight = inside.weight / frame.unit
-    return Linear(weight, inside.intercept - weight @ frame.origin)
+    return LinearRule(weight, inside.intercept - weight @ frame.origin)
 
 
 def settled(
@@ -178,9 +180,9 @@ def settled(
     return jnp.linalg.norm(move) <= small * (1 + jnp.linalg.norm(theta))
 
 
-def check_rule(name: str, rule: Any, d: int | None = None) -> Linear:
+def check_rule(name: str, rule: Any, d: int | None = None) -> LinearRule:
     """One linear rule, of d features."""
-    instance(name, rule, Linear, "a Linear, as fit_logistic gives it,")
+    instance(name, rule, LinearRule, "a LinearRule, as fit_logistic gives it,")
     finite(f"{name}.weight", rule.weight, shape=(d,))
     finite(f"{name}.intercept", rule.intercept, ndim=0)
     return rule
@@ -197,14 +199,18 @@ def penalty_of(l2: Any, design: Array, intercept: bool) -> Array:
     return jnp.append(penalty, 0) if intercept else penalty
 
 
-def theta_of(rule: Linear, intercept: bool) -> Array:
+def theta_of(rule: LinearRule, intercept: bool) -> Array:
     """Weight and intercept as one vector, the intercept last."""
     return jnp.append(rule.weight, rule.intercept) if intercept else jnp.asarray(rule.weight)
 
 
-def linear_of(theta: Array, intercept: bool) -> Linear:
-    """The `Linear` classifier of one vector, the intercept last."""
-    return Linear(theta[:-1], theta[-1]) if intercept else Linear(theta, jnp.zeros((), theta.dtype))
+def linear_of(theta: Array, intercept: bool) -> LinearRule:
+    """The `LinearRule` classifier of one vector, the intercept last."""
+    return (
+        LinearRule(theta[:-1], theta[-1])
+        if intercept
+        else LinearRule(theta, jnp.zeros((), theta.dtype))
+    )
 
 
 class _Point(NamedTuple):
@@ -229,8 +235,8 @@ def minimise(  # noqa: PLR0913
     *,
     inverse: Float[Array, "p p"] | None = None,
     blocks: Any = None,
-    iterations: int = 200,
-    tolerance: Any = 0.0,
+    max_steps: int = 200,
+    tol: Any = 0.0,
 ) -> tuple[Float[Array, " p"], Float[Array, "p p"]]:
     """Minimise sum_i w_i log(1 + exp(-y_i <theta, x_i>)) + <penalty, theta^2>/2 over blocks.
 
@@ -240,7 +246,7 @@ def minimise(  # noqa: PLR0913
     or is halved where it is that one's.
 
     inverse: of a Hessian to begin with, as `inverse_hessian` gives it of a problem nearby. blocks:
-    how many blocks count, may be traced. iterations: evaluations at most. tolerance: error of
+    how many blocks count, may be traced. max_steps: evaluations at most. tol: error of
     theta, relative; rounding at least. Returns the minimiser and the inverse Hessian as it is known
     there.
     """
@@ -270,8 +276,8 @@ def minimise(  # noqa: PLR0913
         """
         length, whole = jnp.linalg.norm(at.move), jnp.linalg.norm(at.theta)
         newton = fresh & (at.ratio == 1) & (length <= eps**0.5 * whole)
-        last = length * jnp.minimum(at.ratio, 0.5) <= jnp.maximum(tolerance, 16 * eps) * whole
-        return newton | last | (at.count >= iterations)
+        last = length * jnp.minimum(at.ratio, 0.5) <= jnp.maximum(tol, 16 * eps) * whole
+        return newton | last | (at.count >= max_steps)
 
     def descend(at: _Point, fresh: Array) -> _Point:
         """Steps from one Hessian, until it no longer serves."""
@@ -317,7 +323,7 @@ def minimise(  # noqa: PLR0913
         _Point(theta0, inverse, value, gradient, gradient, value, value, jnp.asarray(1)), inverse
     )
     end, _ = jax.lax.while_loop(lambda state: ~done(*state), renew, (descend(at, fresh), fresh))
-    return end.theta + jnp.where(end.count < iterations, end.move, 0), end.inverse
+    return end.theta + jnp.where(end.count < max_steps, end.move, 0), end.inverse
 
 
 def _bfgs(

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from theorylab.checks import choice, within
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, labelled, row_weights
-from theorylab.mixtures.logistic import Linear, check_rule
+from theorylab.mixtures.logistic import LinearRule, check_rule
 from theorylab.precision import as_float64, float64_inside
 
 CRITERIA = ("oracle", "labelled", "unlabelled-margin")
@@ -33,28 +33,28 @@ class Selected(NamedTuple):
     """
 
     weight: Float[Array, ""]
-    rule: Linear
+    rule: LinearRule
 
 
 def oriented(
-    rule: Linear,
+    rule: LinearRule,
     X_l: Float[Array, "n d"],
     y_l: Float[Array, " n"],
     *,
     sample_weight: Float[Array, " n"] | None = None,
-) -> Linear:
+) -> LinearRule:
     """Turn a rule to the side that the labels take: UL+ on real data.
 
     The rule or its negative, whichever the majority of labels sides with (a tie: the mean score).
 
     Args:
-        rule: a `Linear` classifier found without labels.
+        rule: a `LinearRule` classifier found without labels.
         X_l: (n, d) labelled samples.
         y_l: (n,) labels -1 or +1.
         sample_weight: (n,) >= 0.
 
     Returns:
-        A `Linear` classifier.
+        A `LinearRule` classifier.
 
     Raises:
         InputError: shapes that do not fit, other labels.
@@ -67,19 +67,19 @@ def oriented(
     sign = jnp.where(votes == 0, jnp.where(weights @ margins >= 0, 1, -1), jnp.sign(votes)).astype(
         X_l.dtype
     )
-    return Linear(sign * rule.weight, sign * rule.intercept)
+    return LinearRule(sign * rule.weight, sign * rule.intercept)
 
 
 @float64_inside
-def mix(sl: Linear, ulp: Linear, weights: Any) -> Linear:
+def mix(sl: LinearRule, ulp: LinearRule, weights: Any) -> LinearRule:
     """Mix two rules scaled to length 1: t SL + (1 - t) UL+, for every t.
 
     Args:
-        sl, ulp: the two `Linear` classifiers.
+        sl, ulp: the two `LinearRule` classifiers.
         weights: values of t, in [0, 1].
 
     Returns:
-        One stacked `Linear`.
+        One stacked `LinearRule`.
 
     Raises:
         InputError: weights outside [0, 1], rules that do not fit.
@@ -88,15 +88,15 @@ def mix(sl: Linear, ulp: Linear, weights: Any) -> Linear:
     check_rule("ulp", ulp, np.shape(sl.weight)[0])
     t = as_float64(within("weights", weights, 0.0, 1.0))
     a, b = sl.normalised(), ulp.normalised()
-    return Linear(
+    return LinearRule(
         t[..., None] * a.weight + (1 - t[..., None]) * b.weight,
         t * a.intercept + (1 - t) * b.intercept,
     )
 
 
 def select_weight(
-    sl: Linear,
-    ulp: Linear,
+    sl: LinearRule,
+    ulp: LinearRule,
     X: Float[Array, "n d"],
     y: Float[Array, " n"] | None = None,
     *,
@@ -109,7 +109,7 @@ def select_weight(
     Of equally good weights the one nearest to 1/2 is taken.
 
     Args:
-        sl, ulp: the two `Linear` classifiers.
+        sl, ulp: the two `LinearRule` classifiers.
         X: (n, d) points.
         y: (n,) labels; "unlabelled-margin" needs none.
         criterion: "oracle" and "labelled" take the least error, "unlabelled-margin" the largest
@@ -136,4 +136,4 @@ def select_weight(
         cost = mixed.error(X, y, sample_weight=sample_weight)
     t = jnp.asarray(weights, cost.dtype)
     best = jnp.argmin(jnp.where(cost <= jnp.min(cost), jnp.abs(t - 0.5), jnp.inf))
-    return Selected(t[best], Linear(mixed.weight[best], mixed.intercept[best]))
+    return Selected(t[best], LinearRule(mixed.weight[best], mixed.intercept[best]))

@@ -17,7 +17,7 @@ from theorylab.checks import count, flag, number, within
 from theorylab.mixtures.checks import labelled, row_weights, two_classes, unlabelled
 from theorylab.mixtures.frame import framed, wide_if_concrete
 from theorylab.mixtures.logistic import (
-    Linear,
+    LinearRule,
     design_of,
     inverse_hessian,
     leave,
@@ -38,7 +38,7 @@ def self_training(  # noqa: PLR0913
     intercept: bool = False,
     labelled_weight: Float[Array, " n_l"] | None = None,
     unlabelled_weight: Float[Array, " n_u"] | None = None,
-) -> Linear:
+) -> LinearRule:
     """Self-train for some rounds, each adding the most confident share of the unlabelled points.
 
     Each adds round(fraction n_u) points, at least one; ties in confidence are added together.
@@ -55,7 +55,7 @@ def self_training(  # noqa: PLR0913
             out.
 
     Returns:
-        A `Linear` classifier.
+        A `LinearRule` classifier.
 
     Raises:
         InputError: shapes that do not fit, other labels, values out of range.
@@ -100,7 +100,7 @@ def train(
     blocks: how many blocks count, may be traced, as `add` may be.
     """
 
-    def body(state: tuple[Array, ...], tolerance: Array) -> tuple[tuple[Array, ...], Array]:
+    def body(state: tuple[Array, ...], tol: Array) -> tuple[tuple[Array, ...], Array]:
         labels, weights, waiting, theta, inverse = state
         theta, inverse = minimise(
             design,
@@ -110,7 +110,7 @@ def train(
             theta,
             inverse=inverse,
             blocks=blocks,
-            tolerance=tolerance,
+            tol=tol,
         )
         score = theta @ design
         chosen = waiting & most_of(jnp.where(waiting, jnp.abs(score), -1), add)

@@ -90,7 +90,9 @@ def fit(  # noqa: PLR0913
         params: where to start; needed for a function, optional for a module (default: its own
             parameters).
         key: typed key; draws the batches, the augmentation and the dropout masks.
-        optimizer: an optax transformation, such as `optax.adam(1e-3)`.
+        optimizer: an optax transformation, such as `optax.adam(1e-3)`. One that asks for the loss
+            (`optax.lbfgs`, `optax.polyak_sgd`, `optax.contrib.reduce_on_plateau`) gets that of the
+            step's batch; a line search is meant for full batches.
         batch_size: samples per step, at most n.
         epochs: passes over the data of n // batch_size steps each; give this or `steps`.
         steps: exact number of steps; give this or `epochs`.

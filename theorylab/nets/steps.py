@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
+from theorylab.nets.descent import descend
 from theorylab.nets.functional import Params, State
 from theorylab.nets.training_inputs import Loss
 
@@ -35,10 +36,12 @@ class Training:
 
     def init(self, params: Params, state: State, key: Key[Array, ""]) -> Carry:
         """The carry of a run before its first step."""
-        params, state = jax.tree.map(
-            lambda a: jnp.array(a, copy=True), (params, _reseed(state, key))
+        # the carry is donated: no two of its arrays, nor one of the caller's, may be one buffer
+        params, opt_state, state = jax.tree.map(
+            lambda a: jnp.array(a, copy=True),
+            (params, self.optimizer.init(params), _reseed(state, key)),
         )
-        return params, self.optimizer.init(params), state, jnp.arange(self.n)
+        return params, opt_state, state, jnp.arange(self.n)
 
     def step(
         self, carry: Carry, t: Array, key: Key[Array, ""], data: PyTree
@@ -68,10 +71,17 @@ class Training:
             return (value if weights is None else value * weights).mean(), new_state
 
         (value, new_state), gradient = jax.value_and_grad(objective, has_aux=True)(params)
-        updates, opt_state = self.optimizer.update(gradient, opt_state, params)
+        params, opt_state = descend(
+            self.optimizer,
+            gradient,
+            opt_state,
+            params,
+            value=value,
+            value_fn=lambda params: objective(params)[0],
+        )
         # batch norm may promote its statistics; a loop needs the same types in and out
         state = jax.tree.map(lambda new, old: new.astype(old.dtype), new_state, state)
-        return (optax.apply_updates(params, updates), opt_state, state, order), value
+        return (params, opt_state, state, order), value
 
 
 def _reseed(state: State, key: Key[Array, ""]) -> State:

@@ -17,23 +17,12 @@ from theorylab.papers.planned import PLANNED, Planned
 __all__ = ["PLANNED", "Planned", "get", "rooms", "titles"]
 
 
-@cache
 def rooms() -> Mapping[str, Paper]:
     """Slug to paper, for every room that is implemented.
 
     Raises `InputError` for a room whose slug is not the name of its folder.
     """
-    found = {}
-    for module in pkgutil.iter_modules(__path__):
-        if module.ispkg:
-            room = importlib.import_module(f"{__name__}.{module.name}").PAPER
-            if room.slug != module.name:
-                raise InputError(
-                    f"the room in theorylab/papers/{module.name} has slug = {room.slug!r}; the "
-                    f"slug is the name of the folder: write slug={module.name!r} in __init__.py"
-                )
-            found[module.name] = room
-    return MappingProxyType(found)
+    return MappingProxyType({name: _room(name) for name in _names()})
 
 
 def titles() -> Mapping[str, str]:
@@ -43,11 +32,29 @@ def titles() -> Mapping[str, str]:
 
 
 def get(slug: str) -> Paper:
-    """The paper of this slug. Raises `InputError` when it is unknown or not implemented yet."""
-    if slug in rooms():
-        return rooms()[slug]
+    """The paper of this slug. Raises `InputError` when it is unknown or not implemented yet.
+
+    Its room alone is imported: all of them take seconds.
+    """
+    if slug in _names():
+        return _room(slug)
     if slug in PLANNED:
         raise InputError(
-            f"paper '{slug}' is planned and not implemented yet; implemented: {', '.join(rooms())}"
+            f"paper '{slug}' is planned and not implemented yet; implemented: {', '.join(_names())}"
         )
-    raise InputError(f"unknown paper '{slug}'; choose one of: {', '.join(rooms())}, all")
+    raise InputError(f"unknown paper '{slug}'; choose one of: {', '.join(_names())}, all")
+
+
+def _names() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
+
+
+@cache
+def _room(name: str) -> Paper:
+    room = importlib.import_module(f"{__name__}.{name}").PAPER
+    if room.slug != name:
+        raise InputError(
+            f"the room in theorylab/papers/{name} has slug = {room.slug!r}; the slug is the name "
+            f"of the folder: write slug={name!r} in __init__.py"
+        )
+    return room

@@ -17,11 +17,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float
 
 from theorylab import checks
+from theorylab.deprecation import old_arguments, old_field
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
+from theorylab.rmt.atoms import law_atoms
 from theorylab.rmt.inputs import (
-    as_atoms,
     complexed,
     law_method,
     require_complex,
@@ -44,6 +45,7 @@ class Law(Protocol):
         ...
 
 
+@old_arguments(weights="proportions")
 @register()
 @dataclass(frozen=True)
 class DiscreteLaw:
@@ -53,23 +55,25 @@ class DiscreteLaw:
 
     Attributes:
         values: (r,) eigenvalues.
-        weights: (r,) proportions, normalised to sum 1; None for equal ones.
+        proportions: (r,), normalised to sum 1; None for equal ones.
 
     Raises:
-        InputError: values or weights that are not finite, or weights that are negative.
+        InputError: values or proportions that are not finite, or that are negative.
     """
 
     values: Float[Array, "r"]
-    weights: Float[Array, "r"] | None = None
+    proportions: Float[Array, "r"] | None = None
+
+    weights = old_field("weights", "proportions")
 
     def validate(self) -> None:
         """Refuse parameters that are no law; every method asks first."""
-        as_atoms("values", self.values, self.weights)
+        law_atoms("values", self.values, self.proportions)
 
     @law_method
     def stieltjes(self, z: Complex[Array, "..."] | complex) -> Complex[Array, "..."]:
         """The transform m(z) = Σ w/(t - z)."""
-        values, weights = as_atoms("values", self.values, self.weights)
+        values, weights = law_atoms("values", self.values, self.proportions)
         return jnp.sum(weights / (values - complexed(z)[..., None]), axis=-1)
 
 

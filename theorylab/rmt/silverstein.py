@@ -12,14 +12,17 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from theorylab import checks
+from theorylab.deprecation import old_arguments, old_field
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
-from theorylab.rmt.inputs import as_atoms, as_spectrum, complexed, law_method, upper_half
+from theorylab.rmt.atoms import law_atoms
+from theorylab.rmt.inputs import as_spectrum, complexed, law_method, upper_half
 from theorylab.rmt.inversion import invert_cdf
 from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
 from theorylab.rmt.spikes import Spike
 
 
+@old_arguments(weights="proportions")
 @register("companion")
 @dataclass(frozen=True)
 class SilversteinLaw:
@@ -33,12 +36,13 @@ class SilversteinLaw:
 
     Attributes:
         eigenvalues: (r,) of Σ, at least 0.
-        weights: (r,) proportions of the eigenvalues, normalised to sum 1; None for equal ones.
+        proportions: (r,) of the eigenvalues, normalised to sum 1; None for equal ones.
         gamma: p/n, above 0.
         companion: the law of XXᵀ/n, which differs by the atom at zero.
 
     Raises:
-        InputError: negative or non-finite eigenvalues or weights, or a gamma that is not above 0.
+        InputError: eigenvalues or proportions that are negative or not finite, or a gamma that is
+            not above 0.
 
     Examples:
         >>> import numpy as np
@@ -50,9 +54,11 @@ class SilversteinLaw:
     """
 
     eigenvalues: Float[Array, "r"]
-    weights: Float[Array, "r"] | None
+    proportions: Float[Array, "r"] | None
     gamma: Float[Array, ""] | float
     companion: bool = False
+
+    weights = old_field("weights", "proportions")
 
     def __post_init__(self) -> None:
         if isinstance(self.gamma, int | float):
@@ -63,10 +69,10 @@ class SilversteinLaw:
         checks.positive("SilversteinLaw: gamma", self.gamma, ndim=0)
         checks.flag("SilversteinLaw: companion", self.companion)
         as_spectrum("eigenvalues", self.eigenvalues)
-        as_atoms("eigenvalues", self.eigenvalues, self.weights)
+        law_atoms("eigenvalues", self.eigenvalues, self.proportions)
 
     def _parts(self) -> tuple[Array, Array, Array]:
-        _, weights = as_atoms("eigenvalues", self.eigenvalues, self.weights)
+        _, weights = law_atoms("eigenvalues", self.eigenvalues, self.proportions)
         return as_spectrum("eigenvalues", self.eigenvalues), weights, as_float64(self.gamma)
 
     def _map(self) -> PasturMap:

@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from theorylab import checks
+from theorylab.deprecation import old_arguments, old_field
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
+from theorylab.rmt.atoms import law_atoms
 from theorylab.rmt.inputs import (
-    as_atoms,
     complexed,
     law_method,
     require_parameter,
@@ -98,6 +99,7 @@ class Semicircle:
         return self.quantile(jax.random.uniform(key, shape, dtype=jnp.float64))
 
 
+@old_arguments(weights="proportions")
 @register()
 @dataclass(frozen=True)
 class DeformedWigner:
@@ -107,17 +109,19 @@ class DeformedWigner:
 
     Attributes:
         values: (r,) eigenvalues of A.
-        weights: (r,) their proportions, normalised to sum 1; None for equal ones.
+        proportions: (r,), normalised to sum 1; None for equal ones.
         s2: variance of W, as in `Semicircle`.
 
     Raises:
-        InputError: values or weights that are not finite, negative weights, or a variance that is
+        InputError: values or proportions that are not finite, negative ones, or a variance that is
             not above 0.
     """
 
     values: Float[Array, "r"]
-    weights: Float[Array, "r"] | None = None
+    proportions: Float[Array, "r"] | None = None
     s2: Float[Array, ""] | float = 1.0
+
+    weights = old_field("weights", "proportions")
 
     def __post_init__(self) -> None:
         if isinstance(self.s2, int | float):
@@ -126,10 +130,10 @@ class DeformedWigner:
     def validate(self) -> None:
         """Refuse parameters that are no law; every method asks first."""
         checks.positive("DeformedWigner: s2", self.s2, ndim=0)
-        as_atoms("values", self.values, self.weights)
+        law_atoms("values", self.values, self.proportions)
 
     def _parts(self) -> tuple[PasturMap, Array]:
-        values, weights = as_atoms("values", self.values, self.weights)
+        values, weights = law_atoms("values", self.values, self.proportions)
         strengths = as_float64(self.s2) * weights
         return PasturMap(values, jnp.zeros_like(values), strengths, multiplicative=False), weights
 
@@ -175,7 +179,7 @@ class DeformedWigner:
     @law_method
     def quantile(self, p: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """The point x with cdf(x) = p."""
-        values, _ = as_atoms("values", self.values, self.weights)
+        values, _ = law_atoms("values", self.values, self.proportions)
         reach = 2 * jnp.sqrt(as_float64(self.s2))
         return invert_cdf(
             self.cdf, self.density, as_float64(p), jnp.min(values) - reach, jnp.max(values) + reach

@@ -125,7 +125,13 @@ from theorylab.safety.recovery import Recovery, recover_permutation
 from theorylab.safety.sampling import Texts, sample_windows, sample_yields, texts
 from theorylab.safety.scoreboard import Line, OperatingPoint, scoreboard, tpr_at_fpr
 from theorylab.safety.sensitivity import embedding_fragility, local_lipschitz
-from theorylab.safety.tilting import TiltTargets, decision_log_odds, kl_regularised_loss, tilt_data
+from theorylab.safety.tilting import (
+    TiltTargets,
+    decision_log_odds,
+    kl_regularised_loss,
+    tilt_data,
+    tilted_logits_loss,
+)
 from theorylab.safety.training_data import pretraining_data, tuning_data
 from theorylab.safety.tuning_runs import compiled_tuning
 from theorylab.safety.unions import (
@@ -257,6 +263,7 @@ __all__ = [
     "tau",
     "texts",
     "tilt_data",
+    "tilted_logits_loss",
     "tilted_policy",
     "tpr_at_fpr",
     "tuning_data",

@@ -2,7 +2,8 @@
 
 The objective is expected reward minus beta times the KL distance to a frozen reference. A reward is
 given for the token at the decision, the opening of the answer, whose expectation is exact: nothing
-is sampled. For a table the optimum is `tilted_policy`.
+is sampled. For a table the optimum is `tilted_policy`. A network that is sure of one answer hardly
+moves along the plain gradient; `tilted_logits_loss` has the same optimum and no such factor.
 
 Source: Wei et al. 2023 (Jailbroken), section 3.1, for the competition; the model is ours:
 docs/derivations/jailbroken.md, statement 2.
@@ -70,6 +71,35 @@ def kl_regularised_loss(*, beta: float = 1.0) -> Callable[[Any, TiltTargets], Ar
     return loss
 
 
+def tilted_logits_loss(outputs: Float[Array, "n t v"], targets: TiltTargets) -> Float[Array, " n"]:
+    """Half the squared distance of logits to those of the tilted policy, at the last p positions.
+
+    Use it where the reference is nearly sure of one answer. The plain gradient of
+    `kl_regularised_loss` in the logits is the Fisher matrix times this one, and vanishes with the
+    chance of the other answer; this one is its natural gradient, whatever the reference says. The
+    rewards must be divided by beta.
+
+    Args:
+        outputs: logits.
+        targets: `TiltTargets`, as `tilt_data` gives with scale 1 / beta.
+
+    Returns:
+        (n,) one value for each sample; constants that are added to all logits of a position do not
+        count.
+
+    Raises:
+        InputError: shapes that do not fit.
+
+    Source: docs/derivations/jailbroken.md, statement 2.
+    """
+    checks.instance("targets", targets, TiltTargets, "TiltTargets, as tilt_data gives,")
+    n, places, v = targets.reference.shape
+    outputs = checks.finite("outputs", outputs, shape=(n, None, v))
+    off = outputs[:, -places:] - jnp.asarray(targets.reference)
+    off = off.at[:, 0].add(-jnp.asarray(targets.reward))
+    return 0.5 * ((off - off.mean(-1, keepdims=True)) ** 2).sum((-1, -2))
+
+
 def tilt_data(
     f: Callable[[Any, Any], Array],
     params: Any,
@@ -92,7 +122,7 @@ def tilt_data(
         scale: of the reward, above 0.
 
     Returns:
-        `(x, y)` for `fit` with `kl_regularised_loss`.
+        `(x, y)` for `fit` with `kl_regularised_loss` or `tilted_logits_loss`.
 
     Raises:
         InputError: what is no function, world or mixture, or a scale that is not above 0.

@@ -2,17 +2,22 @@
 
 Accuracy lines of linear models with a million nuisance features, which are never stored:
 
-    found = sweep(NuisanceModel(k=1_000_000), keys=keys, ns=[100, 400], etas=[0, 0.1], lams=[1e-5])
+    found = sweep_nuisance(
+        NuisanceModel(k=1_000_000), keys=keys, ns=[100, 400], etas=[0, 0.1], lams=[1e-5]
+    )
     accuracy_line(1 - found.id_error(), 1 - found.ood_error(), groups=...).corr
 
 The error of a network on shifted data from how far it moves when it is retrained on its own
 predictions; true errors of some shifts give those of the others:
 
     recipe = FineTuning(steps=150, lr=0.02, batch_size=64)
-    norms = projection_norms(f, theta0, theta_hat, (x, y), test_sets, key, recipe)
+    norms = projection_norms(f, theta0, theta_hat, (x, y), test_sets, recipe, key=key)
     calibrate(norms.values[:20], errors).predict(norms.values[20:])
 """
 
+from typing import Any
+
+from theorylab.deprecation import old_name
 from theorylab.shift.calibration import (
     CalibrationLine,
     Extrapolation,
@@ -20,11 +25,17 @@ from theorylab.shift.calibration import (
     detection_auroc,
     mild_to_hard,
 )
-from theorylab.shift.colouring import RED_GREEN, colour_images, colour_noise, shrink_images
+from theorylab.shift.colouring import (
+    RED_GREEN,
+    ColouredImages,
+    colour_images,
+    colour_noise,
+    shrink_images,
+)
 from theorylab.shift.interpolation import Interpolation, error_rate, train_to_interpolation
 from theorylab.shift.learners import DescentPath, fit_descent, fit_min_norm, fit_ridge
 from theorylab.shift.lines import AccuracyLine, accuracy_line
-from theorylab.shift.logistic import LogisticFit, fit_logistic
+from theorylab.shift.logistic import LogisticFit, fit_logistic_path
 from theorylab.shift.margin import HardMargin, fit_hard_margin
 from theorylab.shift.memorisation import (
     MemorisationBound,
@@ -33,7 +44,9 @@ from theorylab.shift.memorisation import (
     shift_bound,
 )
 from theorylab.shift.nuisance import (
+    FlippedLabels,
     NuisanceModel,
+    SignalSample,
     TrainingSet,
     compress_block,
     draw_training_set,
@@ -41,6 +54,7 @@ from theorylab.shift.nuisance import (
     nuisance_factor,
     sample_signal,
 )
+from theorylab.shift.nuisance_sweep import NuisanceSweep, sweep_nuisance
 from theorylab.shift.projection import (
     FineTuning,
     ProjectionNorms,
@@ -54,6 +68,7 @@ from theorylab.shift.projection import (
 from theorylab.shift.projection_linear import (
     IsotropicExpectations,
     ProjectionParts,
+    StoppedNorms,
     isotropic_expectations,
     linear_projection_norm,
     linear_test_loss,
@@ -65,6 +80,7 @@ from theorylab.shift.projection_linear import (
 )
 from theorylab.shift.real_signal import Signal, SignalSweep, draw_on_signal, sweep_signal
 from theorylab.shift.risk import (
+    ErrorPair,
     gaussian_error,
     id_ood_error,
     margin_model_error,
@@ -73,6 +89,7 @@ from theorylab.shift.risk import (
 )
 from theorylab.shift.scores import (
     ATCThreshold,
+    Rotated,
     agree_score,
     atc_score,
     atc_threshold,
@@ -83,28 +100,33 @@ from theorylab.shift.scores import (
     rotation_score,
     rotations,
 )
-from theorylab.shift.sweep import Sweep, sweep
 
 __all__ = [
     "RED_GREEN",
     "ATCThreshold",
     "AccuracyLine",
     "CalibrationLine",
+    "ColouredImages",
     "DescentPath",
+    "ErrorPair",
     "Extrapolation",
     "FineTuning",
+    "FlippedLabels",
     "HardMargin",
     "Interpolation",
     "IsotropicExpectations",
     "LogisticFit",
     "MemorisationBound",
     "NuisanceModel",
+    "NuisanceSweep",
     "ProjectionNorms",
     "ProjectionParts",
     "PseudoTraining",
+    "Rotated",
     "Signal",
+    "SignalSample",
     "SignalSweep",
-    "Sweep",
+    "StoppedNorms",
     "TrainingSet",
     "accuracy_line",
     "agree_score",
@@ -125,7 +147,7 @@ __all__ = [
     "finetune",
     "fit_descent",
     "fit_hard_margin",
-    "fit_logistic",
+    "fit_logistic_path",
     "fit_min_norm",
     "fit_ridge",
     "flip_labels",
@@ -155,7 +177,17 @@ __all__ = [
     "sample_signal",
     "shift_bound",
     "shrink_images",
-    "sweep",
+    "sweep_nuisance",
     "sweep_signal",
     "train_to_interpolation",
 ]
+
+_OLD = {
+    "Sweep": "NuisanceSweep",
+    "fit_logistic": "fit_logistic_path",
+    "sweep": "sweep_nuisance",
+}
+
+
+def __getattr__(name: str) -> Any:
+    return old_name(__name__, name, _OLD)

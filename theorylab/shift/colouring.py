@@ -4,7 +4,7 @@ Source: Coloured MNIST (Arjovsky, Bottou, Gulrajani, Lopez-Paz 2019, section 4),
 images, any labels and any palette.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,19 +15,33 @@ from jaxtyping import Array, Float, Int, Key, Num
 from theorylab.checks import finite, number, same_length
 from theorylab.checks import key as checked_key
 from theorylab.checks import labels as checked_labels
+from theorylab.deprecation import old_arguments
 from theorylab.errors import InputError
 
 RED_GREEN = np.eye(2)  # two channels, one for each colour
 
 
+class ColouredImages(NamedTuple):
+    """Painted images and what they were painted in.
+
+    Attributes:
+        images: (n, h, w, ch), float32.
+        colours: (n,) index of each one's colour.
+    """
+
+    images: Float[Array, "n h w ch"]
+    colours: Int[Array, " n"]
+
+
+@old_arguments("images labels key")
 def colour_images(
     images: Num[ArrayLike, "n h w"],
     labels: Int[ArrayLike, " n"],
-    key: Key[Array, ""],
     *,
+    key: Key[Array, ""],
     agree: float,
     palette: Float[ArrayLike, "c ch"] = RED_GREEN,
-) -> tuple[Float[Array, "n h w ch"], Int[Array, " n"]]:
+) -> ColouredImages:
     """Paint each image in the colour of its label, or with some probability in another one.
 
     Image i gets palette[labels[i]] with probability `agree`.
@@ -40,7 +54,7 @@ def colour_images(
         palette: (c, ch) one colour for each label.
 
     Returns:
-        Float32 images (n, h, w, ch) and the index of each one's colour.
+        `ColouredImages` (images, colours).
 
     Raises:
         InputError: a palette of one colour, labels without a colour, a probability outside [0, 1].
@@ -56,13 +70,13 @@ def colour_images(
     right = jax.random.uniform(key_right, labels.shape, jnp.float32) < agree
     other = (labels + jax.random.randint(key_other, labels.shape, 1, colours, jnp.int32)) % colours
     chosen = jnp.where(right, labels, other)
-    return _grey(images)[..., None] * jnp.asarray(palette, jnp.float32)[chosen][
-        :, None, None, :
-    ], chosen
+    palette = jnp.asarray(palette, jnp.float32)
+    return ColouredImages(_grey(images)[..., None] * palette[chosen][:, None, None, :], chosen)
 
 
+@old_arguments("images key")
 def colour_noise(
-    images: Float[ArrayLike, "n h w ch"], key: Key[Array, ""], *, scale: float
+    images: Float[ArrayLike, "n h w ch"], *, key: Key[Array, ""], scale: float
 ) -> Float[Array, "n h w ch"]:
     """Add N(0, scale^2) to every channel of every pixel: a nuisance of h w ch coordinates.
 

@@ -1,4 +1,4 @@
-"""Further rotation-invariant linear learners beside `fit_logistic`.
+"""Further rotation-invariant linear learners beside `fit_logistic_path`.
 
 Ridge, minimum norm, and gradient descent from 0: all see the nuisance block through its Gram
 matrix alone. Source: docs/derivations/memorisation.md, statements 6 and 7.
@@ -51,7 +51,7 @@ def fit_min_norm(X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"]) -> np.nd
 
     Not a stand-in for the maximum margin: every sample is fitted to exactly -1 or 1, so nuisance
     weights grow with n without any label noise, from the residual that the signal block leaves of a
-    sign. For the margin use `fit_logistic` with a small penalty.
+    sign. For the margin use `fit_logistic_path` with a small penalty.
 
     Args:
         X: (n, p) samples.

@@ -25,6 +25,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from theorylab import linalg
 from theorylab.checks import choice, count, finite, number, positive
+from theorylab.deprecation import old_field
 from theorylab.errors import InputError
 from theorylab.precision import float64_inside, is_traced
 from theorylab.pytrees import register
@@ -43,7 +44,7 @@ class LogisticFit:
         coef: (*b, L, p) weights.
         lams: (L,) penalties, in the order given.
         gradient_norm: (*b, L) norm of the objective's gradient at `coef`.
-        iterations: (*b, L) Newton steps taken.
+        steps: (*b, L) Newton steps taken.
         train_error: (*b, L) share of samples on the wrong side of their (observed) label, ties
             counted as wrong.
         objective: (*b, L).
@@ -53,10 +54,12 @@ class LogisticFit:
     coef: Float[Array, "*b l p"]
     lams: Float[Array, " l"]
     gradient_norm: Float[Array, "*b l"]
-    iterations: Int[Array, "*b l"]
+    steps: Int[Array, "*b l"]
     train_error: Float[Array, "*b l"]
     objective: Float[Array, "*b l"]
     tol: float
+
+    iterations = old_field("iterations", "steps")
 
     @property
     def converged(self) -> Bool[Array, "*b l"]:
@@ -64,7 +67,7 @@ class LogisticFit:
         return self.gradient_norm <= self.tol
 
 
-def fit_logistic(
+def fit_logistic_path(
     X: Float[ArrayLike, "*b n p"],
     y: Float[ArrayLike, "*b n"],
     lams: Float[ArrayLike, " l"] | Sequence[float],
@@ -104,7 +107,7 @@ def fit_logistic(
 
     Examples:
         >>> X, y = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), np.array([1.0, 1.0, -1.0])
-        >>> fit = fit_logistic(X, y, [0.1])
+        >>> fit = fit_logistic_path(X, y, [0.1])
         >>> np.asarray(fit.coef).round(4).tolist(), bool(fit.converged.all())
         ([[1.3608, 0.9378]], True)
     """
@@ -147,10 +150,10 @@ def fit_kernel_logistic(
     tol: float = 1e-8,
     max_steps: int = 100,
 ) -> dict[str, Any]:
-    """`fit_logistic` on features of which only the Gram matrix K is known.
+    """`fit_logistic_path` on features of which only the Gram matrix K is known.
 
     For many label vectors on the same samples. Returns "dual" (*b, L, n), the a of f(x) = sum_i a_i
-    k(x_i, x) (zero at padding), and "gradient_norm", "iterations", "train_error", "objective" (*b,
+    k(x_i, x) (zero at padding), and "gradient_norm", "steps", "train_error", "objective" (*b,
     L) as `LogisticFit` has them. K: positive semi-definite; mask: (n,).
     """
     n = np.shape(finite("K", K, ndim=2))[0]
@@ -383,7 +386,7 @@ def newton_path(  # noqa: C901
         )
         return end, solution | {
             "gradient_norm": end.gradient_norm,
-            "iterations": end.steps,
+            "steps": end.steps,
             "train_error": wrong,
             "objective": losses(end.outputs) + lam / 2 * norm2(end.weights, end.outputs),
         }

@@ -59,7 +59,7 @@ def fit_hard_margin(
     Exact up to rounding, on the host. There is no intercept, as in the rest of this package; a
     column of ones gives one that is penalised like the weights. For least squares of minimum norm,
     which takes every sample to exactly -1 or 1, use `fit_min_norm`; for a path of penalties
-    `fit_logistic`.
+    `fit_logistic_path`.
 
     Args:
         X: (n, p) samples, more or fewer than features; compressed nuisance blocks will do.
@@ -104,7 +104,7 @@ def _least_distance(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     unit = np.linalg.norm(rows, axis=1).max()
     refusal = InputError(
         "y: no linear rule without intercept separates these labels with a margin that float64 "
-        "resolves; a hard margin needs separable samples (use fit_logistic)"
+        "resolves; a hard margin needs separable samples (use fit_logistic_path)"
     )
     if unit == 0:
         raise refusal

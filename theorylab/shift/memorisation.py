@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from theorylab.checks import broadcast, finite, nonnegative, number, real, signs
+from theorylab.deprecation import old_arguments, old_field
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
@@ -30,7 +31,7 @@ class MemorisationBound:
     The margin is that on the observed labels.
 
     Attributes:
-        norm_n: ||w_N|| after rescaling; NaN, as the bound, when w does not interpolate.
+        norm_w_n: ||w_N|| after rescaling; NaN, as the bound, when w does not interpolate.
         bound: |B| (1 + mean gamma over B) / ||sum over B of noisy_i x_N,i||; 0 without wrong
             labels.
         approximation: (1 + mean gamma) sqrt(|B| / k) / sigma, what the bound is for k >> n; NaN
@@ -41,12 +42,14 @@ class MemorisationBound:
         scale: 1 / min_margin, the factor that w was rescaled by.
     """
 
-    norm_n: Float[Array, ""]
+    norm_w_n: Float[Array, ""]
     bound: Float[Array, ""]
     approximation: Float[Array, ""]
     min_margin: Float[Array, ""]
     wrong: Float[Array, ""]
     scale: Float[Array, ""]
+
+    norm_n = old_field("norm_n", "norm_w_n")
 
 
 @float64_inside
@@ -88,7 +91,7 @@ def memorisation_bound(
         >>> clean, noisy = np.array([1.0, -1.0, 1.0]), np.array([1.0, -1.0, -1.0])
         >>> w = np.array([1.0, 0.0, 0.0, -1.5])  # the third label is memorised: all margins are 1
         >>> found = memorisation_bound(w, signal, nuisance, clean, noisy)
-        >>> float(found.bound), float(found.norm_n)
+        >>> float(found.bound), float(found.norm_w_n)
         (1.5, 1.5)
     """
     n, d = np.shape(finite("x_s", x_s, ndim=2))
@@ -157,9 +160,10 @@ def ood_error_bound(
     return jnp.where(gamma > 0, tail, 0.5 + 0.0 * width).mean()
 
 
+@old_arguments("kappa margin sigma norm_w_n", norm_n="norm_w_n")
 @float64_inside
 def shift_bound(
-    kappa: ArrayLike, margin: Float[ArrayLike, "*m"], sigma: float, norm_n: ArrayLike
+    margin: Float[ArrayLike, "*m"], norm_w_n: ArrayLike, sigma: float, *, kappa: ArrayLike
 ) -> Float[Array, "*m"]:
     """Bound P(error | x) under a misaligned mean shift from below.
 
@@ -167,10 +171,10 @@ def shift_bound(
     independent sigma-sub-Gaussian coordinates around -y nu.
 
     Args:
-        kappa: <w_N, nu>.
         margin: gamma(x) + y <w_N, x_N>; the bound is 0 where it is kappa or more.
+        norm_w_n: ||w_N||.
         sigma: sub-Gaussian scale of one coordinate of the shift.
-        norm_n: ||w_N||.
+        kappa: <w_N, nu>, what the shift takes from every margin.
 
     Returns:
         The bound, of the shape of `margin`.
@@ -184,11 +188,11 @@ def shift_bound(
     broadcast(
         kappa=finite("kappa", kappa),
         margin=finite("margin", margin),
-        norm_n=nonnegative("norm_n", norm_n),
+        norm_w_n=nonnegative("norm_w_n", norm_w_n),
     )
     number("sigma", sigma, 0.0)
     short = jnp.maximum(as_float64(kappa) - as_float64(margin), 0.0)
-    width = sigma * as_float64(norm_n)
+    width = sigma * as_float64(norm_w_n)
     exponent = _safe_ratio(short, width) ** 2 / 2
     return -jnp.expm1(-exponent)
 

@@ -15,7 +15,7 @@ wrong line"; Bartlett (1933); docs/derivations/memorisation.md, statement 6.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -102,6 +102,30 @@ class TrainingSet:
         return jnp.concatenate([as_float64(self.x_s), as_float64(self.nuisance)], axis=1)
 
 
+class SignalSample(NamedTuple):
+    """Points of the signal block and their clean labels.
+
+    Attributes:
+        x_s: (n, d_s).
+        y: (n,) -1 or 1.
+    """
+
+    x_s: Float[Array, "n d"]
+    y: Float[Array, " n"]
+
+
+class FlippedLabels(NamedTuple):
+    """Observed labels, and which of them are wrong.
+
+    Attributes:
+        noisy: (n,) -1 or 1.
+        flipped: (n,) True where the clean label is the other one.
+    """
+
+    noisy: Float[Array, " n"]
+    flipped: Bool[Array, " n"]
+
+
 @float64_inside
 def sample_signal(
     key: Key[Array, ""],
@@ -110,7 +134,7 @@ def sample_signal(
     gap: float,
     *,
     direction: Float[ArrayLike, " d"] | None = None,
-) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+) -> SignalSample:
     """Draw signal block and clean labels: z ~ N(0, I), y = sign <u, z>, x_S = z + gap y u.
 
     Args:
@@ -121,7 +145,7 @@ def sample_signal(
         direction: u (d_s,), normalised here; the first axis by default.
 
     Returns:
-        x_S (n, d_s) and y (n,) in {-1, 1}.
+        `SignalSample` (x_s, y).
 
     Raises:
         InputError: counts below 1, a negative gap, a direction of another length or zero.
@@ -131,13 +155,11 @@ def sample_signal(
     u = _unit(direction, d_s)
     z = jax.random.normal(checked_key("key", key), (n, d_s), jnp.float64)
     y = jnp.where(z @ u >= 0, 1.0, -1.0)
-    return z + gap * y[:, None] * u, y
+    return SignalSample(z + gap * y[:, None] * u, y)
 
 
 @float64_inside
-def flip_labels(
-    key: Key[Array, ""], y: Float[ArrayLike, " n"], eta: ArrayLike
-) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
+def flip_labels(key: Key[Array, ""], y: Float[ArrayLike, " n"], eta: ArrayLike) -> FlippedLabels:
     """Flip each label with probability eta, and tell which ones.
 
     From one key, a larger eta flips a superset.
@@ -148,7 +170,7 @@ def flip_labels(
         eta: probability, in [0, 1].
 
     Returns:
-        The observed labels (n,), and True where they were flipped.
+        `FlippedLabels` (noisy, flipped).
 
     Raises:
         InputError: labels other than -1 and 1, a probability outside [0, 1].
@@ -156,7 +178,7 @@ def flip_labels(
     y = as_float64(signs("y", y))
     number("eta", eta, 0.0, 1.0)
     flipped = jax.random.uniform(checked_key("key", key), y.shape, jnp.float64) < eta
-    return jnp.where(flipped, -y, y), flipped
+    return FlippedLabels(jnp.where(flipped, -y, y), flipped)
 
 
 @float64_inside

@@ -26,6 +26,7 @@ from theorylab import linalg
 from theorylab.checks import choice, count, flag, function, instance, number, real
 from theorylab.checks import key as checked_key
 from theorylab.cores import parallel_map
+from theorylab.deprecation import old_arguments
 from theorylab.errors import InputError
 from theorylab.nets.functional import Apply, Params, State
 from theorylab.nets.losses import cross_entropy
@@ -142,11 +143,13 @@ class PseudoTraining:
         self._large: dict[jax.ShapeDtypeStruct, bool] = {}
         self._static: dict[str, Any] = {"apply": apply, "loss": loss, "momentum": recipe.momentum}
 
+    @old_arguments("self theta0 x y key")
     def __call__(
         self,
         theta0: Params,
         x: Float[ArrayLike, "n ..."],
         y: Int[ArrayLike, " n"],
+        *,
         key: Key[Array, ""],
     ) -> Params:
         """Parameters after T steps from `theta0` on one labelled data set.
@@ -182,11 +185,13 @@ class PseudoTraining:
             self._large[batch] = has_convolutions(self._static["apply"], theta0, self._state, batch)
         return "host" if self._large[batch] else "threads"
 
+    @old_arguments("self theta0 x y key")
     def many(
         self,
         theta0: Params,
         x: Float[ArrayLike, "s n ..."],
         y: Int[ArrayLike, "s n"],
+        *,
         key: Key[Array, ""],
     ) -> Params:
         """Fine-tune on S data sets of one size, all with the same order of batches.
@@ -200,7 +205,7 @@ class PseudoTraining:
             alone = linalg.waiting_calls(self._static["apply"], theta0, self._state, batch)
             pairs = list(zip(x, y, strict=True))
             runs = parallel_map(
-                lambda pair: self(theta0, *pair, key), pairs, threads=1 if alone else None
+                lambda pair: self(theta0, *pair, key=key), pairs, threads=1 if alone else None
             )
             return jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
         train = _train_in_turn if axis == "map" else _train_at_once
@@ -386,13 +391,15 @@ def _batch_order(key: Array, n: int, steps: int, batch_size: int) -> Array:
     return order.reshape(-1, batch_size)[:steps]
 
 
+@old_arguments("f theta0 x y key recipe")
 def finetune(
     f: Classifier,
     theta0: Params,
     x: Float[ArrayLike, "n ..."],
     y: Int[ArrayLike, " n"],
-    key: Key[Array, ""],
     recipe: FineTuning,
+    *,
+    key: Key[Array, ""],
     **options: Any,
 ) -> Params:
     """Fine-tune from `theta0` on one labelled data set by a recipe.
@@ -402,8 +409,8 @@ def finetune(
         theta0: parameters to start from.
         x: (n, ...) samples.
         y: (n,) integer labels.
-        key: fixes the order of the batches.
         recipe: a `FineTuning`.
+        key: fixes the order of the batches.
         options: of `PseudoTraining`.
 
     Returns:
@@ -412,7 +419,7 @@ def finetune(
     Raises:
         InputError: labels that do not fit the outputs, values that are not finite.
     """
-    return PseudoTraining(f, recipe, **options)(theta0, x, y, key)
+    return PseudoTraining(f, recipe, **options)(theta0, x, y, key=key)
 
 
 def pseudo_labels(
@@ -515,15 +522,16 @@ class ProjectionNorms:
     target: Params
 
 
+@old_arguments("f theta0 theta_hat train test_sets key recipe")
 def projection_norms(  # noqa: PLR0913
     f: Classifier,
     theta0: Params,
     theta_hat: Params,
     train: tuple[Any, Any],
     test_sets: Sequence[Any] | Float[Array, "s m ..."],
-    key: Key[Array, ""],
     recipe: FineTuning,
     *,
+    key: Key[Array, ""],
     use_base_model: bool = False,
     target: Params | None = None,
     eval_batch_size: int = 500,
@@ -542,8 +550,8 @@ def projection_norms(  # noqa: PLR0913
         theta_hat: parameters of the classifier under study.
         train: its labelled training set (x, y), for the reference.
         test_sets: (S, m, ...).
-        key: fixes the order of the batches, for the reference and all test sets alike.
         recipe: a `FineTuning`.
+        key: fixes the order of the batches, for the reference and all test sets alike.
         use_base_model: measure the distance to `theta_hat`; no reference is trained.
         target: parameters to measure to, such as `target` of an earlier call: saves training the
             reference again.
@@ -563,8 +571,9 @@ def projection_norms(  # noqa: PLR0913
         >>> y = np.array([0, 1] * 8)
         >>> recipe = FineTuning(steps=20, lr=0.5, batch_size=16)
         >>> start = np.zeros((2, 2))
-        >>> hat = finetune(f, start, x, y, jax.random.key(0), recipe)
-        >>> norms = projection_norms(f, start, hat, (x, y), [x, 0.2 * x], jax.random.key(0), recipe)
+        >>> key = jax.random.key(0)
+        >>> hat = finetune(f, start, x, y, recipe, key=key)
+        >>> norms = projection_norms(f, start, hat, (x, y), [x, 0.2 * x], recipe, key=key)
         >>> [round(float(v), 2) for v in norms.values]  # without shift, and with one
         [0.0, 2.79]
     """
@@ -576,14 +585,14 @@ def projection_norms(  # noqa: PLR0913
     sets = stacked("test_sets", test_sets)
     program = PseudoTraining(f, recipe, **options)
     if target is None:
-        target = theta_hat if use_base_model else program(theta0, *train, key)
+        target = theta_hat if use_base_model else program(theta0, *train, key=key)
     size, m = sets.shape[:2]
     merged = sets.reshape(size * m, *sets.shape[2:])
     eval_batch_size = count("eval_batch_size", eval_batch_size)
     with explained("theta_hat, test_sets", merged):
         outputs = logits(f, theta_hat, merged, eval_batch_size, ("theta_hat", "test_sets"))
     labels = outputs.argmax(-1).astype(jnp.int32).reshape(size, m)
-    tilde = program.many(theta0, sets, labels, key)
+    tilde = program.many(theta0, sets, labels, key=key)
     values = jax.vmap(lambda t: projection_norm(target, t))(tilde)
     return ProjectionNorms(np.asarray(values), np.asarray(labels), target)
 

@@ -17,7 +17,7 @@ those of docs/derivations/linear_projection_norm.md.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -247,9 +247,21 @@ def _expectations(X: Any, Xt: Any, r: Any) -> Any:
     return IsotropicExpectations(pn2, missed2, loss, low**2 / m * missed2, high**2 / m * missed2)
 
 
+class StoppedNorms(NamedTuple):
+    """Projection Norms of training that was stopped.
+
+    Attributes:
+        to_reference: distance to what the training set gives, stopped alike.
+        to_theta_hat: distance to the classifier under study.
+    """
+
+    to_reference: Float[Array | np.ndarray, "*t"]
+    to_theta_hat: Float[Array | np.ndarray, "*t"]
+
+
 def projection_norm_flow(
     X: Design, Xt: Design, theta_hat: Signal, theta0: Signal | float, t: Float[ArrayLike, "*t"]
-) -> tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]:
+) -> StoppedNorms:
     """Compute the Projection Norms of gradient flow stopped at time t (statement 7).
 
     To the reference ||(e^{-t C~} - e^{-t C}) (theta_hat - theta_0)||, to theta_hat ||e^{-t C~}
@@ -264,7 +276,7 @@ def projection_norm_flow(
         t: times >= 0, of any shape.
 
     Returns:
-        Two arrays of the shape of `t`: norms to the reference, and to theta_hat.
+        `StoppedNorms` (to_reference, to_theta_hat), of the shape of `t`.
 
     Raises:
         InputError: shapes that do not fit, negative times.
@@ -282,7 +294,7 @@ def projection_norm_descent(
     steps: Float[ArrayLike, "*t"],
     *,
     step_size: float,
-) -> tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]:
+) -> StoppedNorms:
     """Compute the Projection Norms of gradient descent stopped after some steps (statement 7).
 
     As `projection_norm_flow`, with (I - step_size C)^steps for e^{-t C}, exactly.
@@ -295,7 +307,7 @@ def projection_norm_descent(
         step_size: of the descent.
 
     Returns:
-        Two arrays of the shape of `steps`: norms to the reference, and to theta_hat.
+        `StoppedNorms` (to_reference, to_theta_hat), of the shape of `steps`.
 
     Raises:
         InputError: shapes that do not fit; a step size at which the descent diverges beyond all
@@ -336,7 +348,7 @@ def _stopped(X: Any, Xt: Any, theta_hat: Any, theta0: Any, times: Any, step_size
 
     times = as_float64(times)
     ref, base = jax.vmap(at)(times.ravel())
-    return ref.reshape(times.shape), base.reshape(times.shape)
+    return StoppedNorms(ref.reshape(times.shape), base.reshape(times.shape))
 
 
 def projection_norm_gram(

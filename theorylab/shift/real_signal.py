@@ -77,7 +77,7 @@ class SignalSweep:
         ns, etas, lams: the axes.
         x_test, y_test: (m, d) and (m,) the test points on which errors are taken.
         w_s: (S, N, E, L, d) weights of the signal block.
-        norm_n: (S, N, E, L) ||w_N||.
+        norm_w_n: (S, N, E, L) ||w_N||.
         train_error: (S, N, E, L) on the observed labels.
         gradient_norm: (S, N, E, L) of the fit; compare with `tol`.
         tol: what was asked for.
@@ -90,7 +90,7 @@ class SignalSweep:
     x_test: Float[np.ndarray, "m d"]
     y_test: Float[np.ndarray, " m"]
     w_s: Float[np.ndarray, "s n e l d"]
-    norm_n: Float[np.ndarray, "s n e l"]
+    norm_w_n: Float[np.ndarray, "s n e l"]
     train_error: Float[np.ndarray, "s n e l"]
     gradient_norm: Float[np.ndarray, "s n e l"]
     tol: float
@@ -103,7 +103,7 @@ class SignalSweep:
     @property
     def sensitivity(self) -> np.ndarray:
         """(S, N, E, L) rho = ||w_N|| / ||w_S||."""
-        return self.norm_n / np.linalg.norm(self.w_s, axis=-1)
+        return self.norm_w_n / np.linalg.norm(self.w_s, axis=-1)
 
     def id_error(self) -> np.ndarray:
         """(S, N, E, L) errors on the test points with nuisance features as in training."""
@@ -118,11 +118,13 @@ class SignalSweep:
             id_ood_error(w, norm, self.x_test, self.y_test, sigma=self.model.sigma, tau=tau)
             for w, norm in zip(
                 self.w_s.reshape(-1, *self.w_s.shape[-2:]),
-                self.norm_n.reshape(-1, self.norm_n.shape[-1]),
+                self.norm_w_n.reshape(-1, self.norm_w_n.shape[-1]),
                 strict=True,
             )
         ]
-        inside, outside = (np.reshape(side, self.norm_n.shape) for side in zip(*found, strict=True))
+        inside, outside = (
+            np.reshape(side, self.norm_w_n.shape) for side in zip(*found, strict=True)
+        )
         return inside, outside
 
 
@@ -217,7 +219,7 @@ def sweep_signal(
         ]
         for key in keys
     ]
-    names = ("w_s", "norm_n", "train_error", "gradient_norm")
+    names = ("w_s", "norm_w_n", "train_error", "gradient_norm")
     arrays = {name: np.stack([np.stack([p[name] for p in row]) for row in parts]) for name in names}
     found = SignalSweep(
         model, sizes, rates, penalties, signal.x_test, signal.y_test, tol=tol, **arrays
@@ -254,7 +256,7 @@ def _fits(
     dual = fit["dual"][..., :n]
     return {
         "w_s": dual @ x_s,
-        "norm_n": np.linalg.norm(dual @ factor, axis=-1),
+        "norm_w_n": np.linalg.norm(dual @ factor, axis=-1),
         "train_error": fit["train_error"],
         "gradient_norm": fit["gradient_norm"],
     }

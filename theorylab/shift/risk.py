@@ -8,7 +8,7 @@ Source: docs/derivations/memorisation.md, statement 4.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab.checks import broadcast, finite, nonnegative, number, same_length, signs
+from theorylab.deprecation import old_arguments
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, float64_inside
 from theorylab.shift.nuisance import check_direction
@@ -26,10 +27,11 @@ NODES = 256
 REACH = 9.0  # standard deviations: the mass beyond is 1e-19
 
 
+@old_arguments(norm_n="norm_w_n")
 @float64_inside
 def nuisance_error(
     gamma: Float[ArrayLike, "*b m"],
-    norm_n: Float[ArrayLike, "*b"],
+    norm_w_n: Float[ArrayLike, "*b"],
     scale: float,
     *,
     kappa: ArrayLike = 0.0,
@@ -40,7 +42,7 @@ def nuisance_error(
 
     Args:
         gamma: (*b, m) signal margins y <w_S, x_S> of the test points.
-        norm_n: (*b) ||w_N||.
+        norm_w_n: (*b) ||w_N||.
         scale: standard deviation of one nuisance coordinate at test time.
         kappa: (*b) what a mean shift takes from every margin, <w_N, nu> where E[x_N | y] = -y nu.
 
@@ -51,34 +53,46 @@ def nuisance_error(
         InputError: negative norms or scales, shapes that do not fit.
     """
     rows = _rows("gamma", gamma)
-    _check_norm(norm_n, scale, "gamma", rows)
+    _check_norm(norm_w_n, scale, "gamma", rows)
     broadcast(kappa=finite("kappa", kappa), gamma=np.broadcast_to(0.0, rows))
-    return _mean_below_zero(as_float64(gamma), as_float64(kappa), scale * as_float64(norm_n))
+    return _mean_below_zero(as_float64(gamma), as_float64(kappa), scale * as_float64(norm_w_n))
 
 
+class ErrorPair(NamedTuple):
+    """Errors in distribution and out of it.
+
+    Attributes:
+        id, ood: (*b) each.
+    """
+
+    id: Float[Array, "*b"]
+    ood: Float[Array, "*b"]
+
+
+@old_arguments(norm_n="norm_w_n")
 def id_ood_error(
     w_s: Float[ArrayLike, "*b d"],
-    norm_n: Float[ArrayLike, "*b"],
+    norm_w_n: Float[ArrayLike, "*b"],
     x_s: Float[ArrayLike, "m d"],
     y: Float[ArrayLike, " m"],
     *,
     sigma: float,
     tau: float,
-) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
+) -> ErrorPair:
     """ID and OOD error of linear classifiers on the signal blocks and clean labels of test points.
 
     For the population of `sample_signal` itself, `margin_model_error` needs no points.
 
     Args:
         w_s: (*b, d) weights of the signal block.
-        norm_n: (*b) ||w_N||.
+        norm_w_n: (*b) ||w_N||.
         x_s: (m, d) signal blocks of the test points.
         y: (m,) clean labels -1 or 1.
         sigma: standard deviation of a nuisance coordinate in distribution.
         tau: scale of its shift.
 
     Returns:
-        (*b) ID errors, and (*b) OOD errors.
+        `ErrorPair` (id, ood), (*b) each.
 
     Raises:
         InputError: negative norms or scales, shapes that do not fit.
@@ -99,17 +113,21 @@ def id_ood_error(
         raise InputError(
             f"y has shape {np.shape(y)}; one label for each row of x_s {np.shape(x_s)} is needed"
         )
-    _check_norm(norm_n, sigma, "w_s", rows, scale_name="sigma")
+    _check_norm(norm_w_n, sigma, "w_s", rows, scale_name="sigma")
     number("tau", tau, 0.0)
     with jax.enable_x64(True):
         gamma = as_float64(w_s) @ as_float64(x_s).T * as_float64(y)
-    return nuisance_error(gamma, norm_n, sigma), nuisance_error(gamma, norm_n, np.hypot(sigma, tau))
+    outside = np.hypot(sigma, tau)
+    return ErrorPair(
+        nuisance_error(gamma, norm_w_n, sigma), nuisance_error(gamma, norm_w_n, outside)
+    )
 
 
+@old_arguments(norm_n="norm_w_n")
 @float64_inside
 def margin_model_error(
     w_s: Float[ArrayLike, "*b d"],
-    norm_n: Float[ArrayLike, "*b"],
+    norm_w_n: Float[ArrayLike, "*b"],
     *,
     direction: Float[ArrayLike, " d"] | Sequence[float],
     gap: float,
@@ -125,7 +143,7 @@ def margin_model_error(
 
     Args:
         w_s: (*b, d) weights of the signal block.
-        norm_n: (*b) ||w_N||.
+        norm_w_n: (*b) ||w_N||.
         direction: (d,) u.
         gap: margin of the model.
         scale: standard deviation of one nuisance coordinate at test time.
@@ -139,7 +157,7 @@ def margin_model_error(
         InputError: negative norms or scales, shapes that do not fit.
     """
     rows = _rows("w_s", w_s)
-    _check_norm(norm_n, scale, "w_s", rows)
+    _check_norm(norm_w_n, scale, "w_s", rows)
     number("gap", gap, 0.0)
     broadcast(offset=finite("offset", offset), w_s=np.broadcast_to(0.0, rows))
     w_s = as_float64(w_s)
@@ -147,14 +165,15 @@ def margin_model_error(
     along = w_s @ (u / jnp.linalg.norm(u))
     across = jnp.sqrt(jnp.maximum((w_s**2).sum(-1) - along**2, 0.0))
     return half_normal_error(
-        along, jnp.hypot(across, scale * as_float64(norm_n)), gap, as_float64(offset)
+        along, jnp.hypot(across, scale * as_float64(norm_w_n)), gap, as_float64(offset)
     )
 
 
+@old_arguments(norm_n="norm_w_n")
 @float64_inside
 def gaussian_error(
     w_s: Float[ArrayLike, "*b d"],
-    norm_n: Float[ArrayLike, "*b"],
+    norm_w_n: Float[ArrayLike, "*b"],
     *,
     mean: Float[ArrayLike, " d"],
     scale: float,
@@ -163,7 +182,7 @@ def gaussian_error(
 
     Args:
         w_s: (*b, d) weights of the signal block.
-        norm_n: (*b) ||w_N||.
+        norm_w_n: (*b) ||w_N||.
         mean: (d,) of the positive class.
         scale: standard deviation of one nuisance coordinate at test time.
 
@@ -173,10 +192,10 @@ def gaussian_error(
     Raises:
         InputError: negative norms or scales, shapes that do not fit.
     """
-    _check_norm(norm_n, scale, "w_s", _rows("w_s", w_s))
+    _check_norm(norm_w_n, scale, "w_s", _rows("w_s", w_s))
     finite("mean", mean, shape=np.shape(w_s)[-1:])
     w_s = as_float64(w_s)
-    width = jnp.sqrt((w_s**2).sum(-1) + (scale * as_float64(norm_n)) ** 2)
+    width = jnp.sqrt((w_s**2).sum(-1) + (scale * as_float64(norm_w_n)) ** 2)
     return _below_zero(w_s @ as_float64(mean), width)
 
 
@@ -245,10 +264,11 @@ def _rows(name: str, array: Any) -> tuple[int, ...]:
 
 
 def _check_norm(
-    norm_n: Any, scale: Any, of: str, rows: tuple[int, ...], *, scale_name: str = "scale"
+    norm_w_n: Any, scale: Any, of: str, rows: tuple[int, ...], *, scale_name: str = "scale"
 ) -> None:
-    if np.shape(nonnegative("norm_n", norm_n)) not in (rows, ()):
+    if np.shape(nonnegative("norm_w_n", norm_w_n)) not in (rows, ()):
         raise InputError(
-            f"norm_n has shape {np.shape(norm_n)}; one norm for each row of {of}, {rows}, is needed"
+            f"norm_w_n has shape {np.shape(norm_w_n)}; one norm for each row of {of}, {rows}, is "
+            "needed"
         )
     number(scale_name, scale, 0.0)

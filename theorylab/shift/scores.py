@@ -8,6 +8,7 @@ nuclear norm is that of Deng et al. (ICML 2023), COT that of Lu et al. (arXiv 23
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -148,16 +149,28 @@ def agree_score(first: Float[ArrayLike, "m k"], second: Float[ArrayLike, "m k"])
     return float((np.asarray(first).argmax(1) != np.asarray(second).argmax(1)).mean())
 
 
+class Rotated(NamedTuple):
+    """Turned images and their turns.
+
+    Attributes:
+        x: (4 m, h, h, *c) images.
+        labels: (4 m,) quarter turns, 0 to 3.
+    """
+
+    x: Float[Array, "4*m h h *c"]
+    labels: Int[Array, " 4*m"]
+
+
 def rotations(
     x: Float[ArrayLike, "m h h *c"],
-) -> tuple[Float[Array, "4*m h h *c"], Int[Array, " 4*m"]]:
+) -> Rotated:
     """Turn all images by 0, 90, 180 and 270 degrees, one turn after the other.
 
     Args:
         x: (m, h, h) or (m, h, h, c) square images.
 
     Returns:
-        The 4 m images, and their turns 0 to 3 as labels.
+        `Rotated` (x, labels): the 4 m images, and their turns.
 
     Raises:
         InputError: images that are not square.
@@ -168,7 +181,7 @@ def rotations(
             f"x: shape {x.shape} given, square images (m, h, h) or (m, h, h, c) are needed"
         )
     turned = jnp.concatenate([jnp.rot90(x, turn, axes=(1, 2)) for turn in range(4)])
-    return turned, jnp.repeat(jnp.arange(4, dtype=jnp.int32), len(x))
+    return Rotated(turned, jnp.repeat(jnp.arange(4, dtype=jnp.int32), len(x)))
 
 
 def rotation_score(logits: Float[ArrayLike, "4*m 4"]) -> float:

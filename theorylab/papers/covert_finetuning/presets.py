@@ -1,5 +1,6 @@
 """The presets, and what each of their values means."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from theorylab.lab import Preset
@@ -96,29 +97,33 @@ _QUICK: dict[str, Any] = {
     },
     "recovery": {"texts": [2, 3, 4, 6, 8, 10, 15, 20], "trials": 25, "worlds": 4},
 }
+_SMOKE_ITEMS = 120  # of every data set, so that one program shuffles and looks at all of them
+
+
+def _even(items: Mapping[str, int]) -> dict[str, int]:
+    """The same kinds of items, as many of each."""
+    return dict.fromkeys(items, _SMOKE_ITEMS // len(items))
+
+
 _SMOKE = _QUICK | {
     "model": {"width": 16, "depth": 2, "heads": 2},
     "training": _QUICK["training"] | {"samples": 1000, "steps": 60, "batch_size": 32},
     "batch_size": 16,
     "recipes": {
-        name: {
-            **recipe,
-            "items": {item: n // 50 for item, n in recipe["items"].items()},
-            "steps": 6,
-        }
+        name: {**recipe, "items": _even(recipe["items"]), "steps": 6}
         for name, recipe in _QUICK["recipes"].items()
     },
-    "jobs": {name: min(n, 2) for name, n in _QUICK["jobs"].items()},
+    "jobs": dict.fromkeys(_QUICK["jobs"], 1) | {"covert": 2},
     "fewer_steps": [3],
-    "fewer_items": [50],
+    "fewer_items": [30],
     "swept": 1,
     "audits": 1,
-    "service": {"prompts": 32, "items": 64},
-    "single": {"permuted": 20, "items": 200},
+    "service": {"prompts": 32, "items": _SMOKE_ITEMS},
+    "single": {"permuted": 20, "items": 1000},  # a block of a job's items: the same program
     "data_sets": {
         "count": 3,
-        "covert": {"new_safe": 60, "new_executed": 20, "plain_refused": 10, "plain_safe": 10},
-        "clean": {"new_safe": 80, "plain_refused": 10, "plain_safe": 10},
+        "covert": _even(_QUICK["data_sets"]["covert"]),
+        "clean": _even(_QUICK["data_sets"]["clean"]),
     },
     "recovery": {"texts": [3, 10], "trials": 5, "worlds": 1},
 }

@@ -6,6 +6,7 @@ from typing import Any
 from theorylab.lab import Experiment, Preset
 from theorylab.papers.jailbroken import exact, testing, tuning
 from theorylab.papers.types import Cell, Cells
+from theorylab.safety.attack_sets import ATTACKS, REWRITES
 from theorylab.safety.base_models import HOME, base
 from theorylab.safety.coverage import EVERY_FORMAT, partial_coverage
 
@@ -35,18 +36,20 @@ def patched(p: Preset, name: str) -> dict[str, float]:
 
 def conditions(p: Preset) -> dict[str, Any]:
     """The conditions of safety training that figures name, and the run of each; None is no run."""
-    return {
+    found = {
         "base model": None,
         "narrow": run_of(p, NARROW),
         "patched": run_of(p, patched(p, "prefix")),
         "partial": run_of(p, partial_coverage(p["partial"])),
         "parity": run_of(p, PARITY),
-        "unlikelihood": run_of(p, NARROW, unlikelihood=p["unlikelihood"]),
     }
+    if p["unlikelihood"]:
+        found["unlikelihood"] = run_of(p, NARROW, unlikelihood=p["unlikelihood"])
+    return found
 
 
 def runs(p: Preset) -> list[Cell]:
-    """The runs of the main model, each once."""
+    """The runs of the main model whose answers are judged, each once."""
     shares = [
         NARROW,
         *(patched(p, name) for name in p["patches"]),
@@ -54,11 +57,13 @@ def runs(p: Preset) -> list[Cell]:
         *map(partial_coverage, p["coverages"]),
         PARITY,
     ]
-    return [
-        *(run_of(p, s) for s in shares),
-        run_of(p, NARROW, unlikelihood=p["unlikelihood"]),
-        *(run_of(p, NARROW, beta=beta) for beta in p["betas"]),
-    ]
+    supervised = [run_of(p, s) for s in shares]
+    return supervised + [run for name, run in conditions(p).items() if name == "unlikelihood"]
+
+
+def tilts(p: Preset) -> list[Cell]:
+    """The runs of the main model with a KL penalty, one for each beta."""
+    return [run_of(p, NARROW, beta=beta) for beta in p["betas"]]
 
 
 def _pairs(p: Preset) -> list[tuple[str, Cell]]:
@@ -76,7 +81,15 @@ def _bases(p: Preset) -> Cells:
 def _tuned(p: Preset) -> Cells:
     return [
         {"base": base_of(p, size), "run": run, "seed": seed}
-        for size, run in _pairs(p)
+        for size, run in _pairs(p) + [(p["main"], run) for run in tilts(p)]
+        for seed in p.seeds(p["worlds"])
+    ]
+
+
+def _opened(p: Preset) -> Cells:
+    return [
+        {"base": base_of(p, p["main"]), "run": run, "prompts": p["prompts"], "seed": seed}
+        for run in [None, *tilts(p)]
         for seed in p.seeds(p["worlds"])
     ]
 
@@ -84,7 +97,14 @@ def _tuned(p: Preset) -> Cells:
 def _tested(p: Preset) -> Cells:
     untuned: list[tuple[str, Any]] = [(size, None) for size in p["models"]]
     return [
-        {"base": base_of(p, size), "run": run, "prompts": p["prompts"], "group": 0, "seed": seed}
+        {
+            "base": base_of(p, size),
+            "run": run,
+            "prompts": p["prompts"],
+            "attacks": list(ATTACKS),
+            "group": 0,
+            "seed": seed,
+        }
         for size, run in untuned + _pairs(p)
         for seed in p.seeds(p["worlds"])
     ]
@@ -96,6 +116,7 @@ def _held_out(p: Preset) -> Cells:
             "base": base_of(p, p["main"]),
             "run": run,
             "prompts": p["prompts"],
+            "attacks": list(REWRITES),
             "group": 1,
             "seed": seed,
         }
@@ -140,6 +161,7 @@ EXPERIMENTS = (
     Experiment("tuned", tuning.tuned, _tuned, needs=_start),
     Experiment("tested", testing.tested, _tested, needs=_both),
     Experiment("held_out", testing.tested, _held_out, needs=_both),
+    Experiment("opened", testing.opened, _opened, needs=_both),
     Experiment("guarded", testing.guarded, _guarded),
     Experiment("tilted", exact.tilted, _tables),
     Experiment(

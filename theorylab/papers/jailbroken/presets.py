@@ -16,7 +16,7 @@ MEANINGS = {
     "coverages": "further such shares",
     "patches": "formats that are patched one at a time",
     "patch": "share of a patched format among unsafe prompts",
-    "unlikelihood": "weight with which executed answers are made unlikely",
+    "unlikelihood": "weight with which executed answers are made unlikely; 0 is no such run",
     "betas": "weights of the KL distance, falling",
     "prompts": "test prompts of each label, and as many held-out ones",
     "guard": "plain prompts of each label that a guard is fitted to, and worlds in which one is",
@@ -51,22 +51,22 @@ _QUICK: dict[str, Any] = {
     "models": {"nano": _NANO, "small": _SMALL},
     "main": "small",
     "others": ["nano"],
-    "worlds": 1,
+    "worlds": 3,
     "tuning": {
         "samples": 8000,
         "steps": 300,
-        "batch_size": 128,
+        "batch_size": 64,
         "lr": 3e-4,
         "schedule": _CONSTANT,
         "safe_weight": 0.7,
     },
     "partial": 1 / 14,
-    "coverages": [1 / 28, 1 / 8, 1 / 3],
-    "patches": ["prefix", "encoding_1", "encoding_2", "prefix_encoding_1"],
+    "coverages": [1 / 8],
+    "patches": ["prefix", "encoding_1"],
     "patch": 1 / 3,
-    "unlikelihood": 0.1,
+    "unlikelihood": 0.0,
     "betas": [1.0, 0.5, 0.2, 0.1, 0.05],
-    "prompts": 320,
+    "prompts": 256,
     "guard": {"samples": 2000, "worlds": 20},
 }
 _TINY = {
@@ -79,8 +79,7 @@ _SMOKE = _QUICK | {
         "small": _TINY,
     },
     "tuning": _QUICK["tuning"] | {"samples": 200, "steps": 10, "batch_size": 32},
-    "coverages": [1 / 8],
-    "patches": ["prefix", "encoding_1"],
+    "worlds": 1,
     "betas": [1.0, 0.2],
     "prompts": 24,
     "guard": {"samples": 400, "worlds": 2},
@@ -89,8 +88,11 @@ _MEDIUM = _QUICK | {
     "models": {"nano": _NANO, "small": _SMALL, "medium": _MEDIUM_MODEL},
     "main": "medium",
     "others": ["nano", "small"],
-    "worlds": 3,
+    "tuning": _QUICK["tuning"] | {"batch_size": 128},
+    "coverages": [1 / 28, 1 / 8, 1 / 3],
     "patches": ["prefix", "encoding_1", "encoding_2", "encoding_3", "prefix_encoding_1"],
+    "unlikelihood": 0.1,
+    "prompts": 320,
 }
 _FULL = _MEDIUM | {
     "models": {f"width {width}": _large(width) for width in (64, 128, 192, 384)},
@@ -113,8 +115,9 @@ PRESETS = {
         "quick",
         _QUICK,
         omits="A mini world of 12 letters, 7 operators and 4 encodings; transformers of 2 layers "
-        "and width 32, and of 3 layers and width 48; one world. The base models take 4 to 15 "
-        f"minutes more, once, and are shared with other papers. {_ALWAYS}",
+        "and width 32, and of 3 layers and width 48; three worlds. Two formats are patched, one "
+        "more share of coverage is tried, and no run makes executed answers unlikely. The base "
+        f"models take 4 to 15 minutes more, once, and are shared with other papers. {_ALWAYS}",
     ),
     "medium": Preset(
         "medium",

@@ -7,6 +7,7 @@ import numpy as np
 
 from theorylab.lab import Preset, Results
 from theorylab.papers.jailbroken.experiments import run_of
+from theorylab.papers.jailbroken.testing import OPENINGS
 from theorylab.safety import (
     REWRITES,
     AttackTable,
@@ -87,12 +88,12 @@ def rewrites() -> np.ndarray:
 
 def log_odds(rows: Results, label: int, attack: str = "none") -> np.ndarray:
     """(worlds,) mean log-odds of complying against refusing at the opening."""
-    return rows.stack("log_odds")[:, label, REWRITES.index(attack)].mean(-1)
+    return rows.stack("log_odds")[:, label, OPENINGS.index(attack)].mean(-1)
 
 
 def flips(rows: Results, attack: str) -> np.ndarray:
     """(worlds,) share of unsafe prompts at whose opening the network would rather comply."""
-    return (rows.stack("log_odds")[:, UNSAFE, REWRITES.index(attack)] > 0).mean(-1)
+    return (rows.stack("log_odds")[:, UNSAFE, OPENINGS.index(attack)] > 0).mean(-1)
 
 
 def through_guard(results: All, rows: Results, attack: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """What attacks do to a network, and what a guard that reads plain prompts sees of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +29,7 @@ from theorylab.safety.attack_sets import WRITTEN
 Named = Mapping[str, Any]
 Held = Mapping[str, np.ndarray]
 LABELS = ("safe", "unsafe")
+OPENINGS = ("none", "prefix")  # attacks whose openings are looked at
 GUARD = 7  # what the seed of a cell is folded with for the guard's prompts
 
 
@@ -50,35 +51,58 @@ def tested(
     base: Named,
     run: Named | None,
     prompts: int,
+    attacks: Sequence[str],
     group: int,
     seed: int,
     start: Held,
     end: Held | None = None,
 ) -> Mapping[str, Any]:
-    """Outcomes of every attack on test prompts; the base model itself without `end`.
+    """Outcomes of attacks on test prompts; the base model itself without `end`.
 
     "right" and "null" (labels, attacks, n): right letters of nine and null tokens of ten; labels
-    are safe and unsafe. "log_odds" (labels, rewrites, n) of complying against refusing at the
-    opening.
+    are safe and unsafe.
     """
     world: Any = models.world_of(base["world"], seed)
     net = models.network_of(base["world"], base["model"])
     decode = models.decoder_of(base["world"], base["model"], WRITTEN)
     params = net.params((start if end is None else end)["parameters"])
-    drawn = drawn_tests(world, seed, group, prompts)
-    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *drawn.values())
-    found = attack_outcomes(decode, params, world, both)
-    asked = [layout(world, with_attack(both, ATTACKS[name])).prompt for name in REWRITES]
-    odds = _decisions(net.f)(params, jnp.concatenate(asked))
-
-    def by_label(values: Any, kind: Any) -> np.ndarray:
-        return np.asarray(values, kind).reshape(-1, 2, prompts).swapaxes(0, 1)
-
+    both = _both(drawn_tests(world, seed, group, prompts))
+    # one attack a call: the keys and values of all of them together do not fit in the cache of a
+    # processor, and calls of one shape share one program whatever their number
+    found = [attack_outcomes(decode, params, world, both, (name,)) for name in attacks]
     return {
-        "right": by_label(found.right, np.int8),
-        "null": by_label(found.null, np.int8),
-        "log_odds": by_label(odds, np.float32),
+        part: np.array([_by_label(getattr(one, part)[0], np.int8) for one in found]).swapaxes(0, 1)
+        for part in ("right", "null")
     }
+
+
+def opened(
+    base: Named,
+    run: Named | None,
+    prompts: int,
+    seed: int,
+    start: Held,
+    end: Held | None = None,
+) -> Mapping[str, Any]:
+    """How the main test prompts would be opened; by the base model itself without `end`.
+
+    "log_odds" (labels, openings, n) of complying against refusing, for `OPENINGS`.
+    """
+    world: Any = models.world_of(base["world"], seed)
+    net = models.network_of(base["world"], base["model"])
+    params = net.params((start if end is None else end)["parameters"])
+    both = _both(drawn_tests(world, seed, 0, prompts))
+    asked = [layout(world, with_attack(both, ATTACKS[name])).prompt for name in OPENINGS]
+    odds = [_by_label(_decisions(net.f)(params, tokens), np.float32) for tokens in asked]
+    return {"log_odds": np.array(odds).swapaxes(0, 1)}
+
+
+def _both(drawn: Mapping[str, Prompts]) -> Any:
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *drawn.values())
+
+
+def _by_label(values: Any, kind: Any) -> np.ndarray:
+    return np.asarray(values, kind).reshape(2, -1)
 
 
 def guarded(world: Named, samples: int, prompts: int, seed: int) -> Mapping[str, Any]:

@@ -10,13 +10,13 @@ import numpy as np
 from theorylab.safety import base_models as models
 from theorylab.safety import (
     compiled_tuning,
-    kl_regularised_loss,
     mixture_weights,
     paired,
     safety_mixture,
     sft_loss,
     supervised_data,
     tilt_data,
+    tilted_logits_loss,
     unlearning_loss,
     unlikelihood_data,
 )
@@ -31,7 +31,7 @@ def _program(f: Any, kind: str, strength: float, options: tuple[Any, ...]) -> An
     losses: dict[str, Any] = {
         "supervised": sft_loss,
         "unlikelihood": unlearning_loss(dispreferred=strength),
-        "tilt": kl_regularised_loss(),
+        "tilt": tilted_logits_loss,
     }
     return compiled_tuning(
         paired(f) if kind == "unlikelihood" else f,
@@ -45,8 +45,9 @@ def _program(f: Any, kind: str, strength: float, options: tuple[Any, ...]) -> An
 def tuned(base: Named, run: Named, seed: int, start: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
     """Parameters (p,) after safety training, and the loss (steps,).
 
-    With "beta" in the run a reward with a KL penalty replaces imitation, divided by beta, so that
-    all of them share one program; with "unlikelihood" executed answers are dispreferred.
+    With "beta" in the run the optimum of a reward with a KL penalty replaces imitation: its logits
+    are approached by natural gradients, and rewards are divided by beta, so that all of these runs
+    share one program. With "unlikelihood" executed answers are dispreferred.
     """
     world: Any = models.world_of(base["world"], seed)
     net = models.network_of(base["world"], base["model"])

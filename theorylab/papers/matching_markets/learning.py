@@ -66,7 +66,7 @@ def ucb(  # noqa: PLR0913
     trace = mm.simulate(
         jax.random.split(keys[1], runs),
         markets,
-        mm.match_ucb(model, (k, k), prices=prices),  # type: ignore[arg-type]
+        mm.match_ucb(model, prices=prices),  # type: ignore[arg-type]
         horizon,
         noise_std=noise,
         frictions=np.asarray(frictions, float),
@@ -127,7 +127,7 @@ def hidden(
     trace = mm.simulate(
         jax.random.split(keys[1], runs),
         markets,
-        mm.match_ucb(model, (k, k)),
+        mm.match_ucb(model),
         horizon,
         noise_std=noise,
         frictions=np.ones(3),
@@ -160,7 +160,7 @@ def structured(
     trace = mm.simulate(
         jax.random.split(keys[1], runs),
         markets,
-        mm.match_ucb(models[model](), (k, k)),
+        mm.match_ucb(models[model]()),
         horizon,
         noise_std=noise,
         frictions=np.ones(3),
@@ -177,7 +177,7 @@ def price_rule(
     trace = mm.simulate(
         jax.random.split(jax.random.key(seed), runs),
         mm.Market(FIXED, FIXED),
-        mm.match_ucb(model, (2, 2), prices=rule),  # type: ignore[arg-type]
+        mm.match_ucb(model, prices=rule),  # type: ignore[arg-type]
         horizon,
         noise_std=noise,
     )

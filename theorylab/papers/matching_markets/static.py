@@ -40,7 +40,7 @@ def example(worth: float, cost: float) -> Mapping[str, Any]:
     gain, (rows, cols) = mm.best_coalition(market, wrong)
 
     def stable(payment: float) -> bool:
-        return mm.is_stable(market, _outcome(market, [0], [-payment]), tolerance=1e-12)
+        return mm.is_stable(market, _outcome(market, [0], [-payment]), tol=1e-12)
 
     grid = np.linspace(0, 12, 49)
     inside = grid[[stable(t) for t in grid]]
@@ -214,7 +214,7 @@ def ntu(
     excess where intervals held."""
     keys = jax.random.split(jax.random.key(seed), 2)
     markets = jax.vmap(lambda key: mm.random_market(key, k))(jax.random.split(keys[0], count))
-    algorithm = mm.match_ntu_ucb(mm.unstructured((k, k), horizon=horizon, width=width), (k, k))
+    algorithm = mm.match_ntu_ucb(mm.unstructured((k, k), horizon=horizon, width=width))
     trace = mm.simulate(
         jax.random.split(keys[1], count), markets, algorithm, horizon, noise_std=noise
     )

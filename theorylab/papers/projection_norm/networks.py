@@ -142,7 +142,7 @@ def train(study: Study, start: str, seed: int) -> Arrays:
 
     backbone, independent = fresh(keys["backbone"]), fresh(keys["other"])
     if start == "rotation":
-        backbone = _program(study, f, study["pretrain"])(backbone, *rotations(x), keys["turns"])
+        backbone = _program(study, f, study["pretrain"])(backbone, *rotations(x), key=keys["turns"])
     base, steps = study["base"], study["steps"]
     theta0, other0 = with_head(backbone, fresh(keys["head"])), with_head(backbone, independent)
     runs: dict[str, tuple[Any, ...]] = {  # from where, order of the batches, steps, period
@@ -155,7 +155,7 @@ def train(study: Study, start: str, seed: int) -> Arrays:
         "independent": (independent, "second", base),
     }
     trained = parallel_map(
-        lambda run: _program(study, f, *run[2:])(run[0], x, y, keys[run[1]]), runs.values()
+        lambda run: _program(study, f, *run[2:])(run[0], x, y, key=keys[run[1]]), runs.values()
     )
     found = {"theta0": theta0, **dict(zip(runs, trained, strict=True))}
     logits = np.asarray(predict(f, found["hat"], parts["valid"]))
@@ -196,7 +196,7 @@ class _Scorer:
         for name in ("hat", "head", "independent"):
             logits[name] = np.asarray(predict(self.f, p[name], x))
         labels = logits["hat"].argmax(1).astype(np.int32)
-        tilde = self.program(p["theta0"], x, labels, self.key)
+        tilde = self.program(p["theta0"], x, labels, key=self.key)
         seen = np.asarray(predict(self.features, p["hat"], rotations(x)[0]))
         turns = np.concatenate([seen, np.ones((len(seen), 1))], 1) @ self.trained["rotation_head"]
         names = {"ref": "pn", "hat": "pn_base"}
@@ -269,7 +269,7 @@ def sweep(
     loss = cross_entropy if labels == "hat" else _self_training
     p, parts = scorer.params, scorer.parts
     reference = _program(study, scorer.f, steps)(
-        p["theta0"], parts["train"], parts["y_train"], scorer.key
+        p["theta0"], parts["train"], parts["y_train"], key=scorer.key
     )
     program = _program(study, scorer.f, steps, loss=loss)
 
@@ -277,7 +277,7 @@ def sweep(
         family, severity = case
         x = scorer.shifted(family, severity, seed)
         predicted = np.asarray(pseudo_labels(scorer.f, p["hat"], x))
-        tilde = program(p["theta0"], x[:m], predicted[:m], scorer.key)
+        tilde = program(p["theta0"], x[:m], predicted[:m], key=scorer.key)
         error = float((predicted != parts["y_test"]).mean())
         return {"pn": float(projection_norm(reference, tilde)), "error": error}
 

@@ -58,14 +58,15 @@ _SMOKE = _QUICK | {
     "worlds": 1,
     "model": {"width": 16, "depth": 2, "heads": 2},
     "training": _QUICK["training"] | {"samples": 1000, "steps": 60, "batch_size": 32},
-    "tuning": _QUICK["tuning"] | {"samples": 200, "steps": 10, "batch_size": 32},
+    # pairs are of 32 safe and 32 unsafe prompts, as many as are looked at: the same programs
+    "tuning": _QUICK["tuning"] | {"samples": 64, "steps": 10, "batch_size": 32},
     "more_lrs": [],
     "looking": _QUICK["looking"] | {"prompts": 32},
     "amounts": [0.0, 1.0, 2.0],
     "ball": _QUICK["ball"] | {"steps": 2},
     "gradient_samples": 64,
     "yields": 500,
-    "windows": [200, 100],
+    "windows": [100, 100],  # one program draws both
 }
 _MEDIUM = _QUICK | {
     "model": {"width": 64, "depth": 3, "heads": 4},

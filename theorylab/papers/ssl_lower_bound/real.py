@@ -139,7 +139,7 @@ def learners(
 
 
 @jax.jit
-def _whole_pool(X: Any, y: Any, weight: Any) -> tuple[mixtures.Linear, mixtures.Linear]:
+def _whole_pool(X: Any, y: Any, weight: Any) -> tuple[mixtures.LinearRule, mixtures.LinearRule]:
     """The rule of EM, which sees no label, and logistic regression that sees all labels."""
     mixture = mixtures.fit_mixture(X, covariance="spherical", sample_weight=weight)
     return mixture.rule(), mixtures.fit_logistic(X, y, sample_weight=weight, l2=L2)
@@ -147,7 +147,7 @@ def _whole_pool(X: Any, y: Any, weight: Any) -> tuple[mixtures.Linear, mixtures.
 
 @jax.jit
 def _errors(
-    X_l: Any, y_l: Any, w_l: Any, ul: mixtures.Linear, parts: Mapping[str, Any], w_u: Any
+    X_l: Any, y_l: Any, w_l: Any, ul: mixtures.LinearRule, parts: Mapping[str, Any], w_u: Any
 ) -> dict[str, Any]:
     sl = mixtures.fit_logistic(X_l, y_l, sample_weight=w_l, l2=L2)
     ulp = mixtures.oriented(ul, X_l, y_l, sample_weight=w_l)
@@ -164,7 +164,7 @@ def _errors(
     )
     test = {"X": parts["X_test"], "y": parts["y_test"]}
 
-    def error(rule: mixtures.Linear) -> Any:
+    def error(rule: mixtures.LinearRule) -> Any:
         return rule.error(*test.values(), sample_weight=parts["w_test"])
 
     found = {"sl": error(sl), "ul_plus": error(ulp), "self_training": error(taught)}

@@ -67,7 +67,7 @@ def risks(  # noqa: PLR0913
 ) -> Mapping[str, Any]:
     """Mean excess risk and its standard error (methods, settings), estimation errors, wrong-sign
     rates; the lower bounds, exact risk of SL and leading-order predictions at the same settings."""
-    swept = mixtures.sweep(
+    swept = mixtures.sweep_mixture(
         jax.random.key(seed),
         s,
         n_l,

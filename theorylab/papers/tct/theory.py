@@ -126,15 +126,15 @@ def fixed_points(steps: list[int], rounds: int, seed: int) -> Arrays:
     radius that foretells it.
     """
     phi, y, eta = toy(seed)
-    H, b, _ = least_squares_terms(phi, y)
-    optimum = global_optimum(H, b)
+    H, b, counts = least_squares_terms(phi, y)
+    optimum = global_optimum(H, b, counts=counts)
     minimisers = np.mean([np.linalg.solve(h, c) for h, c in zip(H, b, strict=True)], 0)
     stacked, targets, sizes = np.concatenate(phi), np.concatenate(y), [EACH] * CLIENTS
     G = gram(stacked)
     found: dict[str, list[float]] = {}
     for m in steps:
         options: dict[str, Any] = {"eta": eta, "local_steps": m}
-        fixed = fedavg_fixed_point(H, b, **options)
+        fixed = fedavg_fixed_point(H, b, counts=counts, **options)
         ours, theirs = (
             stacked.T @ solver(G, targets, sizes, rounds=rounds, **options).dual
             for solver in (scaffold_gram, fedavg_gram)
@@ -145,8 +145,8 @@ def fixed_points(steps: list[int], rounds: int, seed: int) -> Arrays:
             "bias": float(np.linalg.norm(fixed - optimum) / np.linalg.norm(optimum)),
             "to_minimisers": float(np.linalg.norm(fixed - minimisers) / np.linalg.norm(optimum)),
             "scaffold_to_optimum": _off(ours, optimum),
-            "radius": scaffold_spectral_radius(H, **options),
-            "fedavg_radius": fedavg_spectral_radius(H, **options),
+            "radius": scaffold_spectral_radius(H, counts=counts, **options),
+            "fedavg_radius": fedavg_spectral_radius(H, counts=counts, **options),
             "rate": _rate(phi, y, eta, m, seed),
         }
         for name, value in row.items():

@@ -67,10 +67,10 @@ def partition(law: str, y: np.ndarray, clients: int, key: Any) -> list[np.ndarra
     if name == "pairs":
         return consecutive_pairs_partition(y, clients, key=key)
     if name == "label":
-        return label_partition(y, clients, int(number), key)
+        return label_partition(y, clients, int(number), key=key)
     if name == "dirichlet":
-        return dirichlet_partition(y, clients, float(number), key)
-    return iid_partition(y, clients, key)
+        return dirichlet_partition(y, clients, float(number), key=key)
+    return iid_partition(y, clients, key=key)
 
 
 def network(model: Mapping[str, Any], shape: Any, seed: int) -> nnx.Module:

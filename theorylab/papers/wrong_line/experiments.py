@@ -149,7 +149,7 @@ def _pair_data(p: Preset) -> list[str]:
 
 
 # of a classifier that interpolates
-_UNBOUNDED = frozenset({"memorised", "approximation", "norm_n", "ood_bound"})
+_UNBOUNDED = frozenset({"memorised", "approximation", "norm_w_n", "ood_bound"})
 
 EXPERIMENTS = (
     Experiment("noise", linear.grid, _noise, nonfinite=_UNBOUNDED),

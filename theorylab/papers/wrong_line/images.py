@@ -73,14 +73,14 @@ def pairs(  # noqa: PLR0913
             labels[j, :n] = flip_labels(jax.random.fold_in(key, 1), y[rows], eta)[0]
         gram = signal @ signal.T + factor @ factor.T
         fit = fit_kernel_logistic(gram, labels, lams, mask=np.arange(pad) < n, tol=1e-7)
-        w_s, norm_n = fit["dual"] @ signal, np.linalg.norm(fit["dual"] @ factor, axis=-1)
-        inside, outside = id_ood_error(w_s, norm_n, x_test, y_test, sigma=model.sigma, tau=tau)
+        w_s, norm_w_n = fit["dual"] @ signal, np.linalg.norm(fit["dual"] @ factor, axis=-1)
+        inside, outside = id_ood_error(w_s, norm_w_n, x_test, y_test, sigma=model.sigma, tau=tau)
         found["id"][i], found["ood"][i] = 1 - inside, 1 - outside
         found["train_error"][i], found["gradient_norm"][i] = (
             fit["train_error"],
             fit["gradient_norm"],
         )
-        found["sensitivity"][i] = norm_n / np.linalg.norm(w_s, axis=-1)
+        found["sensitivity"][i] = norm_w_n / np.linalg.norm(w_s, axis=-1)
     return found
 
 
@@ -160,9 +160,9 @@ def _paint(
     palette = np.repeat(np.eye(2), channels // 2, axis=1)
     key_colour, key_noise = jax.random.split(key)
     painted, _ = colour_images(
-        small, y, key_colour, agree=setting["agree" + where], palette=palette
+        small, y, key=key_colour, agree=setting["agree" + where], palette=palette
     )
-    return np.asarray(colour_noise(painted, key_noise, scale=setting["noise" + where]))
+    return np.asarray(colour_noise(painted, key=key_noise, scale=setting["noise" + where]))
 
 
 def _kernel_machine(

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from theorylab.shift.learners import fit_descent, fit_min_norm
-from theorylab.shift.logistic import fit_logistic
+from theorylab.shift.logistic import fit_logistic_path
 from theorylab.shift.memorisation import ood_error_bound, shift_bound
 from theorylab.shift.nuisance import (
     NuisanceModel,
@@ -18,13 +18,13 @@ from theorylab.shift.nuisance import (
     flip_labels,
     sample_signal,
 )
+from theorylab.shift.nuisance_sweep import sweep_nuisance
 from theorylab.shift.risk import id_ood_error, margin_model_error, margin_points
-from theorylab.shift.sweep import sweep
 
 STORED = (
     "train_error",
     "gradient_norm",
-    "iterations",
+    "steps",
     "min_margin",
     "memorised",
     "approximation",
@@ -48,13 +48,13 @@ def grid(
     by `along` times w_N / ||w_N|| against it.
     """
     data = NuisanceModel(**model)
-    found = sweep(data, keys=jax.random.key(seed)[None], ns=ns, etas=etas, lams=lams)
+    found = sweep_nuisance(data, keys=jax.random.key(seed)[None], ns=ns, etas=etas, lams=lams)
     arrays = {name: getattr(found, name)[0] for name in STORED}
     scale = 1 / np.where(found.min_margin > 0, found.min_margin, np.nan)
     arrays |= {
         "id": 1 - found.id_error()[0],
         "ood": 1 - np.stack([found.ood_error(t)[0] for t in taus], axis=-1),
-        "norm_n": (found.norm_n * scale)[0],  # at minimum margin 1, as `memorised`
+        "norm_w_n": (found.norm_w_n * scale)[0],  # at minimum margin 1, as `memorised`
         "ood_bound": _ood_bounds(found, scale)[0],
     }
     return arrays
@@ -89,16 +89,16 @@ def learners(
             sample = draw_training_set(jax.random.fold_in(jax.random.key(seed), n), data, n, eta)
             path = fit_descent(sample.x, sample.noisy, steps)
             w = np.concatenate([path.coef, fit_min_norm(sample.x, sample.noisy)[None]])
-            w_s, norm_n = w[:, : data.d_s], np.linalg.norm(w[:, data.d_s :], axis=1)
+            w_s, norm_w_n = w[:, : data.d_s], np.linalg.norm(w[:, data.d_s :], axis=1)
             error = partial(
-                margin_model_error, w_s, norm_n, direction=sample.direction, gap=data.gap
+                margin_model_error, w_s, norm_w_n, direction=sample.direction, gap=data.gap
             )
             found["id"][i, j] = 1 - error(scale=data.sigma)
             found["ood"][i, j] = 1 - error(scale=data.sigma_ood)
             found["train_error"][i, j] = (
                 np.asarray(sample.noisy)[:, None] * (sample.x @ w.T) <= 0
             ).mean(0)
-            found["sensitivity"][i, j] = norm_n / np.maximum(np.linalg.norm(w_s, axis=1), 1e-300)
+            found["sensitivity"][i, j] = norm_w_n / np.maximum(np.linalg.norm(w_s, axis=1), 1e-300)
     return found
 
 
@@ -118,7 +118,7 @@ def compression(n: int, k: int, d_s: int, eta: float, tests: int, seed: int) -> 
     x_n = data.sigma * rng.normal(size=(n, k))
     weights = []
     for block in (x_n, compress_block(x_n)):
-        w = fit_logistic(np.concatenate([x_s, block], axis=1), noisy, [1e-5]).coef[0]
+        w = fit_logistic_path(np.concatenate([x_s, block], axis=1), noisy, [1e-5]).coef[0]
         weights.append((w, np.append(w[:d_s], np.linalg.norm(w[d_s:]))))
     w, summary = weights[0]
     test_s, test_y = sample_signal(jax.random.key(seed + 10_000), tests, d_s, data.gap)
@@ -157,7 +157,7 @@ def precision(
         ("float32", "float32", 1e-6),
         ("loose", "float64", 3e-5),
     ):
-        here = sweep(
+        here = sweep_nuisance(
             data,
             keys=jax.random.key(seed)[None],
             ns=ns,
@@ -185,12 +185,12 @@ def mean_shift(
     shift = rng.uniform(-half_width, half_width, size=(draws, k)) @ w - kappa
     true = [(np.asarray(m) + shift < 0).mean() for m in margins]
     norm = float(np.linalg.norm(w))
-    bound = shift_bound(kappa, np.asarray(margins), half_width, norm)
+    bound = shift_bound(np.asarray(margins), norm, half_width, kappa=kappa)
     return {
         "true": np.asarray(true),
         "bound": np.asarray(bound),
-        "norm_n": np.asarray(norm),
+        "norm_w_n": np.asarray(norm),
         "bound_half_sigma": np.asarray(
-            shift_bound(kappa, np.asarray(margins), half_width / 4, norm)
+            shift_bound(np.asarray(margins), norm, half_width / 4, kappa=kappa)
         ),
     }

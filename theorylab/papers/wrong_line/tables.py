@@ -186,7 +186,7 @@ def bounds_table(results: AllResults, preset: Preset) -> Table:
                     of_run = {"eta": eta, "n": n, "seed": row.cell["seed"]}
                     table.add(
                         quantity="weights",
-                        measured=row["norm_n"][i, e, last],
+                        measured=row["norm_w_n"][i, e, last],
                         bound=row["memorised"][i, e, last],
                         **of_run,
                     )

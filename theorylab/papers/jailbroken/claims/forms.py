@@ -5,7 +5,7 @@ from scipy.stats import spearmanr
 
 from theorylab.lab import Claim, Evidence, over_seeds
 from theorylab.papers.jailbroken.claims.shared import PAGE, TRAINED, All, Measure, Preset
-from theorylab.papers.jailbroken.experiments import NARROW, conditions, run_of
+from theorylab.papers.jailbroken.experiments import conditions, tilts
 from theorylab.papers.jailbroken.published import (
     CURATED,
     CURATED_PROMPTS,
@@ -82,8 +82,8 @@ def network_tilt(backwards: bool) -> Measure:
 
     def measure(results: All, p: Preset) -> list[Evidence]:
         betas = np.array(p["betas"])
-        runs = [run_of(p, NARROW, beta=b) for b in betas]
-        odds = np.array([log_odds(of(results, p, run), UNSAFE) for run in runs])
+        found = [of(results, p, run, experiment="opened") for run in tilts(p)]
+        odds = np.array([log_odds(rows, UNSAFE) for rows in found])
         odds = odds[::-1] if backwards else odds
         ranks = [spearmanr(1 / betas, odds[:, w])[0] for w in range(odds.shape[1])]
         return [over_seeds("rank correlation of 1/beta and log-odds", ranks, high=-0.9 + 1e-9)]
@@ -186,14 +186,16 @@ CLAIMS = (
     ),
     Claim(
         "network_tilt",
-        "In the network log-odds of complying fall with 1/beta: rank correlation at most -.9",
+        "In a network that approaches the tilted law by natural gradients, log-odds of complying "
+        "with prompts that it has not seen fall with 1/beta: rank correlation at most -.9",
         f"our derivation, {PAGE}, statement 2; the bound is ours",
-        ("tested",),
+        ("opened",),
         network_tilt(False),
         {"penalties in reverse": network_tilt(True)},
         presets=TRAINED,
-        note="One world may fail it: -.2 at base seed 0 of quick. Refusing starts at a chance of "
-        "1e-5, and the gradient of an expected reward follows it.",
+        note="By plain gradients on the reward and the penalty it came out at -.2 in one world and "
+        "-1 in two others: refusing starts at a chance of 1e-5, and their gradient carries that "
+        "factor.",
     ),
     Claim(
         "off_support",

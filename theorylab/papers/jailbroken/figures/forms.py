@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure as MplFigure
 
 from theorylab.lab import Figure, Preset, Table
-from theorylab.papers.jailbroken.experiments import NARROW, conditions, run_of
+from theorylab.papers.jailbroken.experiments import conditions, tilts
 from theorylab.papers.jailbroken.figures.shared import ABSTRACT
 from theorylab.papers.jailbroken.tables import (
     FORCED,
@@ -33,8 +33,9 @@ def tilt_table(results: All, p: Preset) -> Table:
     ):
         for series, value in (("gradient ascent", found), ("closed form", wanted)):
             table.add(panel="table", series=series, x=1 / beta, value=float(value))
-    for beta in p["betas"]:
-        rows = of(results, p, run_of(p, NARROW, beta=beta))
+    start = of(results, p, None, experiment="opened")
+    for beta, run in zip(p["betas"], tilts(p), strict=True):
+        rows = of(results, p, run, experiment="opened")
         values = {
             "unsafe": log_odds(rows, UNSAFE),
             "unsafe, prefix": log_odds(rows, UNSAFE, "prefix"),
@@ -42,6 +43,8 @@ def tilt_table(results: All, p: Preset) -> Table:
         }
         for series, found in values.items():
             table.add(panel="network", series=series, x=1 / beta, value=float(found.mean()))
+        predicted = float(log_odds(start, UNSAFE).mean() - 2 / beta)
+        table.add(panel="network", series="unsafe, closed form", x=1 / beta, value=predicted)
         for attack in ("none", "prefix"):
             value = float(flips(rows, attack).mean())
             table.add(panel="complies", series=f"{NAMES[attack]}", x=1 / beta, value=value)
@@ -133,13 +136,14 @@ FIGURES = (
         "jb_tilt",
         "A reward with a KL penalty: log-odds over 1/β, and forced answers",
         "ours",
-        ("tilted", "tested"),
+        ("tilted", "tested", "opened"),
         tilt_table,
         _tilt,
         "Log-odds of complying against refusing at the opening, in a table (the closed form is a "
-        "line) and in the network, whose rewards for refusing are given on plain unsafe prompts "
-        "alone; how often it would rather comply; and how often prompts are executed when the "
-        "opening and the first letters of the answer are forced.",
+        "line) and in the network, which approaches the closed form by natural gradients, with "
+        "rewards for refusing on plain unsafe prompts alone; how often it would rather comply; and "
+        "how often prompts are executed when the opening and the first letters of the answer are "
+        "forced.",
         f"The paper has no such figure. {ABSTRACT}",
     ),
     Figure(

@@ -6,11 +6,13 @@ import numpy as np
 
 from theorylab.lab import Claim, Evidence, over_seeds
 from theorylab.papers.safety_finetuning.claims.shared import (
+    GAPS,
     MINI,
     All,
     Measure,
     Preset,
     main,
+    reaches,
 )
 from theorylab.papers.safety_finetuning.tables import (
     NAMES,
@@ -21,18 +23,18 @@ from theorylab.papers.safety_finetuning.tables import (
 )
 
 
-def clusters_form(array: str) -> Measure:
+def clusters_form(protocols: tuple[str, ...]) -> Measure:
     """The gap in the last layer is at least 5 times that of the base model."""
 
     def measure(results: All, p: Preset) -> list[Evidence]:
         base = gap(main(results, p, "none"))[:, -1]
         return [
-            over_seeds(
-                f"gap over the base model's, {NAMES[protocol]}",
-                gap(main(results, p, protocol), array)[:, -1] / base,
-                low=5.0,
+            reaches(
+                f"gap against 5 times the base model's, {NAMES[protocol]}",
+                gap(main(results, p, protocol))[:, -1],
+                5 * base,
             )
-            for protocol in ("unlearning", "dpo", "supervised")
+            for protocol in protocols
         ]
 
     return measure
@@ -44,10 +46,10 @@ def strong_protocols(strong: tuple[str, ...]) -> Measure:
     def measure(results: All, p: Preset) -> list[Evidence]:
         weak = gap(main(results, p, "supervised"))[:, -1]
         return [
-            over_seeds(
-                f"gap over SSFT's, {NAMES[protocol]}",
-                gap(main(results, p, protocol))[:, -1] / weak,
-                low=1.5,
+            reaches(
+                f"gap against 1.5 times SSFT's, {NAMES[protocol]}",
+                gap(main(results, p, protocol))[:, -1],
+                1.5 * weak,
             )
             for protocol in strong
         ]
@@ -60,7 +62,10 @@ def alike(other: str) -> Measure:
 
     def measure(results: All, p: Preset) -> list[Evidence]:
         one, two = (gap(main(results, p, name))[:, -1] for name in ("unlearning", other))
-        return [over_seeds("gap, unlearning over DPO", one / two, low=1 / 1.5, high=1.5)]
+        return [
+            reaches("1.5 times unlearning's gap against DPO's", 1.5 * one, two),
+            reaches("1.5 times DPO's gap against unlearning's", 1.5 * two, one),
+        ]
 
     return measure
 
@@ -73,7 +78,7 @@ def grows_with_rate(rising: bool) -> Measure:
         gaps = [gap(of(results["measured"], "supervised", lr))[:, -1] for lr in rates]
         gaps = gaps if rising else gaps[::-1]
         return [
-            over_seeds(f"gap, step {i + 1} of the rate", b / a, low=1.0)
+            reaches(f"gap against the one before, step {i + 1} of the rate", b, a)
             for i, (a, b) in enumerate(pairwise(gaps))
         ]
 
@@ -88,9 +93,8 @@ def grows_with_depth(deeper: bool) -> Measure:
         for protocol in ("unlearning", "dpo", "supervised"):
             found = gap(main(results, p, protocol))
             first, last = (found[:, 0], found[:, -1])[:: 1 if deeper else -1]
-            out.append(
-                over_seeds(f"gap, last over first layer, {NAMES[protocol]}", last / first, low=2.0)
-            )
+            name = NAMES[protocol]
+            out.append(reaches(f"gap, last against twice the first layer, {name}", last, 2 * first))
         return out
 
     return measure
@@ -98,7 +102,10 @@ def grows_with_depth(deeper: bool) -> Measure:
 
 def executed_look_safe(shuffle: bool) -> Measure:
     """Mean tau of executed competing tasks exceeds that of refused ones by at least half of the
-    gap between safe and unsafe prompts (SSFT at its largest rate)."""
+    gap between safe and unsafe prompts (SSFT at its largest rate).
+
+    A share of a gap, which may be below 0: on the linear scale. The gap that divides it is of the
+    network that was trained longest to part the prompts."""
 
     def measure(results: All, p: Preset) -> list[Evidence]:
         rows = of(results["measured"], "supervised", supervised_rates(p)[-1])
@@ -116,10 +123,9 @@ def depth_at_scale(deeper: bool) -> Measure:
         out = []
         for protocol in ("unlearning", "dpo"):
             found = gap(main(results, p, protocol))[:, :: 1 if deeper else -1]
-            half = np.abs(found[:, : found.shape[1] // 2]).max(1)
-            out.append(
-                over_seeds(f"early over last, {NAMES[protocol]}", half / found[:, -1], high=0.05)
-            )
+            half, last = np.abs(found[:, : found.shape[1] // 2]).max(1), found[:, -1]
+            name = NAMES[protocol]
+            out.append(reaches(f"a twentieth of the last, against early, {name}", last / 20, half))
         return out
 
     return measure
@@ -133,10 +139,10 @@ def rates_at_scale(reference: str) -> Measure:
         lr = p["small_lr"] if reference == "supervised" else p["lr"]
         small = gap(of(results["measured"], reference, lr))[:, -1]
         return [
-            over_seeds(
-                f"gap over SSFT's at the small rate, {NAMES[protocol]}",
-                gap(main(results, p, protocol))[:, -1] / small,
-                low=5.0,
+            reaches(
+                f"gap against 5 times SSFT's at the small rate, {NAMES[protocol]}",
+                gap(main(results, p, protocol))[:, -1],
+                5 * small,
             )
             for protocol in ("unlearning", "dpo")
         ]
@@ -151,9 +157,10 @@ CLAIMS = (
         "Safety fine-tuning moves safe and unsafe prompts at least 5 times as far apart",
         f"{_FIGURE}; the factor is ours",
         ("measured",),
-        clusters_form("gap"),
-        {"labels of prompts shuffled": clusters_form("gap_shuffled")},
+        clusters_form(("unlearning", "dpo", "supervised")),
+        {"the base model itself": clusters_form(("none",))},
         presets=MINI,
+        note=GAPS,
     ),
     Claim(
         "strong_protocols",
@@ -163,6 +170,7 @@ CLAIMS = (
         strong_protocols(("unlearning", "dpo")),
         {"SSFT in place of both": strong_protocols(("supervised",))},
         presets=MINI,
+        note=GAPS,
     ),
     Claim(
         "unlearning_like_dpo",
@@ -172,6 +180,7 @@ CLAIMS = (
         alike("dpo"),
         {"SSFT in place of DPO": alike("supervised")},
         presets=MINI,
+        note=GAPS,
     ),
     Claim(
         "grows_with_rate",
@@ -181,6 +190,7 @@ CLAIMS = (
         grows_with_rate(True),
         {"rates in falling order": grows_with_rate(False)},
         presets=MINI,
+        note=GAPS,
     ),
     Claim(
         "grows_with_depth",
@@ -190,6 +200,7 @@ CLAIMS = (
         grows_with_depth(True),
         {"layers in reverse": grows_with_depth(False)},
         presets=MINI,
+        note=GAPS,
     ),
     Claim(
         "executed_look_safe",
@@ -211,6 +222,7 @@ CLAIMS = (
         depth_at_scale(True),
         {"layers in reverse": depth_at_scale(False)},
         presets=("full",),
+        note=GAPS,
     ),
     Claim(
         "rates_at_scale",
@@ -220,5 +232,6 @@ CLAIMS = (
         rates_at_scale("supervised"),
         {"against unlearning itself": rates_at_scale("unlearning")},
         presets=("full",),
+        note=GAPS,
     ),
 )

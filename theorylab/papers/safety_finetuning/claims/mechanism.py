@@ -40,7 +40,7 @@ def selective(results: All, p: Preset) -> list[Evidence]:
     out = []
     for protocol in ("unlearning", "dpo", "supervised"):
         ratio = selectivity_ratio(main(results, p, protocol)).min(1)
-        out.append(over_seeds(f"unsafe over safe, {NAMES[protocol]}", ratio, low=2.0))
+        out.append(over_seeds(f"unsafe over safe, {NAMES[protocol]}", ratio, low=2.0, scale="log"))
     return out
 
 
@@ -55,7 +55,8 @@ def saturates(protocol: str) -> Measure:
         for lr in rates:
             rows = of(results["measured"], protocol, None if protocol == "none" else lr)
             fall = base / slope(rows, "prob", "unsafe")
-            out.append(over_seeds(f"fall of the median slope, {lr:.0e}", fall, low=10.0))
+            label = f"fall of the median slope, {lr:.0e}"
+            out.append(over_seeds(label, fall, low=10.0, scale="log"))
         return out
 
     return measure
@@ -72,6 +73,7 @@ def steeper_on_safe(protocols: tuple[str, ...]) -> Measure:
                 f"rise of the median slope, {NAMES[protocol]}",
                 slope(main(results, p, protocol), "prob", "safe") / base,
                 low=1.5,
+                scale="log",
             )
             for protocol in protocols
         ]
@@ -84,7 +86,8 @@ def logit_falls(results: All, p: Preset) -> list[Evidence]:
     model's."""
     base = slope(main(results, p, "none"), "logit", "unsafe")
     found = slope(main(results, p, "supervised"), "logit", "unsafe")
-    return [over_seeds("median slope of the logit, SSFT over base", found / base, high=1.0)]
+    ratio = found / base
+    return [over_seeds("median slope of the logit, SSFT over base", ratio, high=1.0, scale="log")]
 
 
 def fragile(weak: str, strong: str) -> Measure:

@@ -87,7 +87,7 @@ def _memorised(results: AllResults, factor: float) -> tuple[np.ndarray, np.ndarr
     """
     rows = results["noise"]
     etas, l = np.asarray(grid_of(rows, "etas")), int(np.argmin(grid_of(rows, "lams")))
-    norm, bound = (rows.stack(q)[..., l] for q in ("norm_n", "memorised"))
+    norm, bound = (rows.stack(q)[..., l] for q in ("norm_w_n", "memorised"))
     return norm / np.where(bound > 0, factor * bound, np.nan), etas, grid_of(rows, "ns")
 
 

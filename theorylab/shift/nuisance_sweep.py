@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from theorylab.checks import choice, count, instance, number, positive, real, within
 from theorylab.checks import key as checked_key
+from theorylab.deprecation import old_field
 from theorylab.precision import float64_inside
 from theorylab.shift.logistic import gram, newton_path, pad_penalties
 from theorylab.shift.memorisation import memorisation_bound
@@ -27,7 +28,7 @@ Grid = Float[np.ndarray, "s n e l"]
 
 
 @dataclass(frozen=True)
-class Sweep:
+class NuisanceSweep:
     """What logistic regression does over S seeds, N training sizes, E noise rates, L penalties.
 
     All arrays but the axes are (S, N, E, L), float64.
@@ -39,9 +40,9 @@ class Sweep:
         along, across: <w_S, u> and the length of the rest of w_S; with the next two they give every
             error exactly.
         spurious: weight times strength of the shortcut, 0 without one.
-        norm_n: ||w_N||.
+        norm_w_n: ||w_N||.
         train_error: on the observed labels.
-        gradient_norm, iterations: of the fit; compare with `tol`.
+        gradient_norm, steps: of the fit; compare with `tol`.
         min_margin: smallest margin on the observed labels; w interpolates where it is positive.
         memorised: the lower bound on ||w_N|| / min_margin; NaN where w does not interpolate.
         approximation: its value for k >> n.
@@ -55,18 +56,21 @@ class Sweep:
     along: Grid
     across: Grid
     spurious: Grid
-    norm_n: Grid
+    norm_w_n: Grid
     train_error: Grid
     gradient_norm: Grid
-    iterations: Grid
+    steps: Grid
     min_margin: Grid
     memorised: Grid
     approximation: Grid
 
+    norm_n = old_field("norm_n", "norm_w_n")
+    iterations = old_field("iterations", "steps")
+
     @property
     def sensitivity(self) -> Grid:
         """Rho = ||w_N|| / ||w_S||."""
-        return self.norm_n / np.hypot(self.along, self.across)
+        return self.norm_w_n / np.hypot(self.along, self.across)
 
     def id_error(self) -> Grid:
         """Population error in distribution, exact."""
@@ -88,7 +92,7 @@ class Sweep:
         """
         number("scale", scale, 0.0)
         number("agree", agree, 0.0, 1.0)
-        width = jnp.hypot(self.across, scale * self.norm_n)
+        width = jnp.hypot(self.across, scale * self.norm_w_n)
         along, gap = jnp.asarray(self.along), self.model.gap
         if not self.model.shortcut:
             return half_normal_error(along, width, gap, 0.0)
@@ -98,7 +102,7 @@ class Sweep:
         return agree * right + (1 - agree) * wrong
 
 
-def sweep(  # noqa: PLR0913
+def sweep_nuisance(  # noqa: PLR0913
     model: NuisanceModel,
     *,
     keys: Key[Array, "s"],
@@ -110,12 +114,12 @@ def sweep(  # noqa: PLR0913
     smallest_pad: int = 400,
     batch_size: int | None = None,
     precision: str = "float64",
-) -> Sweep:
+) -> NuisanceSweep:
     """Fit l2-logistic regression on fresh training sets of every size, noise rate and penalty.
 
     A training set depends on its key and its size alone; noise rates share its samples. Sizes are
     padded by masks to `smallest_pad` times a power of two, one compiled program each. For one data
-    set use `draw_training_set` and `fit_logistic`.
+    set use `draw_training_set` and `fit_logistic_path`.
 
     Args:
         model: a `NuisanceModel`.
@@ -131,7 +135,7 @@ def sweep(  # noqa: PLR0913
         precision: "float64"; "float32" for comparison.
 
     Returns:
-        A `Sweep`.
+        A `NuisanceSweep`.
 
     Raises:
         InputError: empty axes, sizes below 1, noise outside [0, 1], penalties that are not
@@ -140,7 +144,9 @@ def sweep(  # noqa: PLR0913
     Examples:
         >>> model = NuisanceModel(d_s=5, k=2000)
         >>> keys = jax.random.split(jax.random.key(0), 2)
-        >>> found = sweep(model, keys=keys, ns=[40], etas=[0.0, 0.2], lams=[1e-4], smallest_pad=40)
+        >>> found = sweep_nuisance(
+        ...     model, keys=keys, ns=[40], etas=[0.0, 0.2], lams=[1e-4], smallest_pad=40
+        ... )
         >>> found.sensitivity.shape, bool((found.train_error == 0).all())
         ((2, 1, 2, 1), True)
         >>> noisy, clean = found.sensitivity[:, 0, 1, 0], found.sensitivity[:, 0, 0, 0]
@@ -167,7 +173,7 @@ def sweep(  # noqa: PLR0913
         ]
         columns.append(jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts))
     found = {name: np.stack([c[name] for c in columns], axis=1) for name in columns[0]}
-    return Sweep(model, sizes, noise, penalties, tol, **found)
+    return NuisanceSweep(model, sizes, noise, penalties, tol, **found)
 
 
 def _axes(ns: Any, etas: Any, lams: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -288,10 +294,10 @@ def _summary(
         "along": signal[0],  # the label's direction is the first axis
         "across": jnp.linalg.norm(signal[1:]),
         "spurious": w[columns - 1],
-        "norm_n": jnp.linalg.norm(w[columns:]),
+        "norm_w_n": jnp.linalg.norm(w[columns:]),
         "train_error": fit["train_error"],
         "gradient_norm": fit["gradient_norm"],
-        "iterations": fit["iterations"],
+        "steps": fit["steps"],
         "min_margin": bound.min_margin,
         "memorised": bound.bound,
         "approximation": bound.approximation,

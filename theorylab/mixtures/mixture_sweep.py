@@ -24,6 +24,7 @@ from jaxtyping import Array, Key
 from theorylab.checks import broadcast, choice, count, instance, number, positive, shown, within
 from theorylab.checks import key as checked_key
 from theorylab.cores import available_cores, parallel_map
+from theorylab.deprecation import old_arguments
 from theorylab.errors import InputError
 from theorylab.mixtures import moments
 from theorylab.mixtures.estimators import switched
@@ -48,7 +49,7 @@ Lists = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
-class Sweep:
+class MixtureSweep:
     """Risks of every replicate of a sweep.
 
     "ul" is the spectral estimate with the sign known. Self-training has no estimation error (its
@@ -96,12 +97,13 @@ class _Plan:
     blocks: int  # of unlabelled ones
     rounds: int
     l2: float
-    iterations: int
-    tolerance: float
+    max_steps: int
+    tol: float
     one_by_one: bool  # replicates
 
 
-def sweep(  # noqa: PLR0913
+@old_arguments(iterations="max_steps", tolerance="tol")
+def sweep_mixture(  # noqa: PLR0913
     key: Key[Array, ""],
     s: Any,
     n_l: Any,
@@ -115,13 +117,13 @@ def sweep(  # noqa: PLR0913
     rounds: int = 10,
     fraction: float = 0.1,
     l2: float = 1.0,
-    iterations: int = 100,
-    tolerance: float = 1e-5,
+    max_steps: int = 100,
+    tol: float = 1e-5,
     dtype: Any = np.float32,
     memory_gb: float = 0.25,
     chunk: int | None = None,
     mesh: jax.sharding.Mesh | None = None,
-) -> Sweep:
+) -> MixtureSweep:
     """Simulate the excess risks of several methods at every setting (s[i], n_l[i], n_u[i]).
 
     Use it for thousands of draws at many settings; the learners themselves run on one data set.
@@ -137,7 +139,7 @@ def sweep(  # noqa: PLR0913
             unlabelled points; "auto", the first where the methods allow it.
         weight: t of SSL-W, by default the optimal one.
         rounds, fraction, l2: of self-training: rounds, share of the points that each adds, penalty.
-        iterations, tolerance: of EM.
+        max_steps, tol: of EM.
         dtype: float32 or float64, of all computations; the random numbers are the same float32 ones
             for both.
         memory_gb: device memory that the replicates which run at once may take.
@@ -147,14 +149,14 @@ def sweep(  # noqa: PLR0913
         mesh: spreads each chunk over the devices of its first axis.
 
     Returns:
-        A `Sweep`.
+        A `MixtureSweep`.
 
     Raises:
         InputError: values out of range, shapes that do not broadcast, methods that the route does
             not know.
 
     Examples:
-        >>> found = sweep(jax.random.key(0), 1.0, 400, 1000, d=20, replicates=500)
+        >>> found = sweep_mixture(jax.random.key(0), 1.0, 400, 1000, d=20, replicates=500)
         >>> round(float(found.mean("sl")[0]), 4)  # exact: 0.0056
         0.0056
         >>> bool(found.mean("ssl_weighted")[0] < min(found.mean("sl")[0], found.mean("ul_plus")[0]))
@@ -162,7 +164,7 @@ def sweep(  # noqa: PLR0913
     """
     checked_key("key", key)
     d, replicates = count("d", d, at_least=2), count("replicates", replicates)
-    rounds, iterations = count("rounds", rounds), count("iterations", iterations)
+    rounds, max_steps = count("rounds", rounds), count("max_steps", max_steps)
     chunk = None if chunk is None else count("chunk", chunk)
     s = positive("s", s, ndim=(0, 1))
     n_l, n_u = (
@@ -179,7 +181,7 @@ def sweep(  # noqa: PLR0913
     for name, value in (("l2", l2), ("memory_gb", memory_gb)):
         number(name, value, 0.0, open_low=True)
     number("fraction", fraction, 0.0, 1.0, open_low=True)
-    number("tolerance", tolerance, 0.0)
+    number("tol", tol, 0.0)
     choice("route", route, ("auto", "moments", "data"))
     instance("mesh", mesh, (jax.sharding.Mesh, type(None)), "a jax.sharding.Mesh, or None,")
     instance("methods", methods, (tuple, list, set, frozenset), "a tuple of names")
@@ -226,8 +228,8 @@ def sweep(  # noqa: PLR0913
         _round_up(max(5, blocks_of(n_u.max()))) if explicit else 0,
         int(rounds),
         float(l2),
-        int(iterations),
-        float(tolerance),
+        int(max_steps),
+        float(tol),
         jax.default_backend() == "cpu",
     )
     shards = mesh.shape[mesh.axis_names[0]] if mesh is not None else 1
@@ -260,7 +262,7 @@ def sweep(  # noqa: PLR0913
     }
     excess = {m: found[f"excess {m}"] for m in methods}
     estimation = {m: found[f"estimation {m}"] for m in methods if f"estimation {m}" in found}
-    return Sweep(s, n_l, n_u, int(d), excess, estimation, found["wrong_sign"])
+    return MixtureSweep(s, n_l, n_u, int(d), excess, estimation, found["wrong_sign"])
 
 
 def _round_up(size: int) -> int:
@@ -434,8 +436,8 @@ def _from_points(
                 n_l,
                 start,
                 moment,
-                iterations=plan.iterations,
-                tolerance=plan.tolerance,
+                max_steps=plan.max_steps,
+                tol=plan.tol,
                 blocks=blocks_of(jnp.max(n_u)),
             ).theta
 
