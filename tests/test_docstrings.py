@@ -35,6 +35,7 @@ COVERED = (
     "theorylab.nets",
     "theorylab.ntk",
     "theorylab.ntk.infinite",
+    "theorylab.ntk.large",
     "theorylab.online",
     "theorylab.plotting",
     "theorylab.pytrees",
@@ -50,10 +51,12 @@ COVERED = (
 SENTENCES = (
     "theorylab.checks",
     "theorylab.cli",
+    "theorylab.cluster",
     "theorylab.digests",
     "theorylab.errors",
     "theorylab.files",
     "theorylab.precision",
+    "theorylab.progress",
     "theorylab.report",
 )
 
@@ -65,6 +68,7 @@ THEORY = (
     "theorylab.mixtures",
     "theorylab.ntk",
     "theorylab.ntk.infinite",
+    "theorylab.ntk.large",
     "theorylab.online",
     "theorylab.ridge",
     "theorylab.rmt",

@@ -7,7 +7,7 @@ import toy
 from rich.console import Console
 
 from theorylab.lab import Runner, Store
-from theorylab.lab.progress import EVERY, Forecast, Progress, duration
+from theorylab.progress import EVERY, Forecast, Progress, duration
 
 
 class Clock:

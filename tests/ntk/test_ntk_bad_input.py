@@ -1,6 +1,8 @@
 """Every public function of `theorylab.ntk` refuses malformed arguments by name, or gives the right
 finite number."""
 
+import shutil
+
 import bad_input
 import jax
 import jax.numpy as jnp
@@ -21,6 +23,12 @@ Y = RNG.normal(size=(4, 2))
 
 def f(params, x):
     return jnp.tanh(x @ params["w"]) + params["b"]
+
+
+def tiled(**arguments):
+    """The kernel in memory, from a folder that holds none yet."""
+    shutil.rmtree("kernel", ignore_errors=True)
+    return ntk.tiled_ntk(**arguments)[:]
 
 
 FLOW = ntk.gradient_flow(K, Y, nngp=K, ridge=0.1)
@@ -117,6 +125,9 @@ CALLS = {
             },
         ),
     ],
+    "TilePlan": [
+        (ntk.plan_tiles(f, PARAMS, X, tile=2).seconds, {"rate": 1e9, "workers": 2}),
+    ],
     "kernel_training": [
         (
             ntk.kernel_training,
@@ -139,12 +150,28 @@ CALLS = {
             {"f": f, **NETWORK, "landmarks": np.array([0, 2]), "rcond": 1e-6, "reduce": "trace"},
         )
     ],
+    "plan_tiles": [
+        (
+            ntk.plan_tiles,
+            {"f": f, "params": PARAMS, "x1": X, "x2": X, "tile": 2, "reduce": "trace"},
+        )
+    ],
     "random_head": [(ntk.random_head, {"f": f, **NETWORK, "key": KEY})],
     "sample_coordinates": [(ntk.sample_coordinates, {"params": PARAMS, "p": 3, "key": KEY})],
     "sketch_ntk": [
         (
             ntk.sketch_ntk,
             {"f": f, **NETWORK, "k": 4, "key": KEY, "kind": "sjlt", "nonzeros": 2, "batch_size": 2},
+        )
+    ],
+    "tiled_ntk": [
+        (
+            tiled,
+            {
+                **{"f": f, "params": PARAMS, "x1": X, "x2": X, "out": "kernel", "tile": 3},
+                **{"executor": "local", "progress": False, "reduce": "trace", "method": "jacobian"},
+                **{"memory_gb": 0.1, "precision": "highest", "dtype": None},
+            },
         )
     ],
     "to_neural_tangents": [

@@ -26,9 +26,9 @@ from theorylab.lab.compute import compute
 from theorylab.lab.experiment import Arrays, Cell, Experiment, Preset, Results, Row, canonical
 from theorylab.lab.fingerprint import fingerprint, require_unchanged
 from theorylab.lab.paper import Paper
-from theorylab.lab.progress import Progress
 from theorylab.lab.store import DamagedResult, Store
 from theorylab.lab.watchdog import watched
+from theorylab.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from theorylab.ntk.axes import from_neural_tangents, to_neural_tangents
 from theorylab.ntk.convolutions import convolutions_as_products
 from theorylab.ntk.dynamics import KernelTraining, kernel_training
 from theorylab.ntk.empirical import empirical_ntk
+from theorylab.ntk.large import TilePlan, plan_tiles, tiled_ntk
 from theorylab.ntk.operator import NTKOperator, ntk_operator
 from theorylab.ntk.surrogates import (
     Sketch,
@@ -28,6 +29,7 @@ __all__ = [
     "NTKOperator",
     "Prediction",
     "Sketch",
+    "TilePlan",
     "convolutions_as_products",
     "empirical_ntk",
     "entk_features",
@@ -39,8 +41,10 @@ __all__ = [
     "max_learning_rate",
     "ntk_operator",
     "nystrom_features",
+    "plan_tiles",
     "random_head",
     "sample_coordinates",
     "sketch_ntk",
+    "tiled_ntk",
     "to_neural_tangents",
 ]

@@ -63,7 +63,7 @@ class Progress:
     """Tells on a console how a run goes; a context manager.
 
     title: what is computed. cells: key to experiment, of every cell. bar: a bar, else lines.
-    clock: seconds, from any origin.
+    clock: seconds, from any origin. noun: what a cell is called.
     """
 
     def __init__(
@@ -74,8 +74,9 @@ class Progress:
         *,
         bar: bool,
         clock: Callable[[], float] = time.monotonic,
+        noun: str = "cell",
     ):
-        self._console, self._title, self._clock = console, title, clock
+        self._console, self._title, self._clock, self._noun = console, title, clock, noun
         self._forecast, self._total, self._done = Forecast(cells), len(cells), 0
         # cells that were finished in this run, and seconds that they took
         self._computed, self._computing = 0, 0.0
@@ -143,9 +144,8 @@ class Progress:
     def _line(self, text: str) -> None:
         # A reader who has gone must not end the computation.
         with contextlib.suppress(OSError, ValueError):
-            said = (
-                f"{self._title}: {self._done} of {self._total} cells done{'; ' * bool(text)}{text}"
-            )
+            count = f"{self._done} of {self._total} {self._noun}s done"
+            said = f"{self._title}: {count}{'; ' * bool(text)}{text}"
             print(said, file=self._console.file, flush=True)
 
 
