@@ -123,3 +123,20 @@ def test_bad_parameters_are_refused():
         MarchenkoPastur(-1.0)
     with pytest.raises(ValueError, match="sample has shape"):
         kolmogorov_distance(np.zeros((2, 2)), MarchenkoPastur(1.0).cdf)
+
+
+@pytest.mark.parametrize("companion", [False, True])
+@pytest.mark.parametrize("gamma", [0.3, 2.0])
+def test_quantiles_have_derivatives_in_what_the_law_is_made_of(gamma, companion):
+    with jax.enable_x64(True):
+
+        def quantile(gamma, s2):
+            return MarchenkoPastur(gamma, s2, companion=companion).quantile(0.8)
+
+        found = jax.grad(quantile, argnums=(0, 1))(gamma, 1.5)
+        h = 1e-5
+        expected = (
+            (quantile(gamma + h, 1.5) - quantile(gamma - h, 1.5)) / (2 * h),
+            (quantile(gamma, 1.5 + h) - quantile(gamma, 1.5 - h)) / (2 * h),
+        )
+        np.testing.assert_allclose(found, expected, rtol=1e-7)

@@ -26,8 +26,8 @@ def invert_cdf(
 ) -> Float[Array, "..."]:
     """The point x in [lower, upper] with cdf(x) = p, by Newton's method within a shrinking bracket.
 
-    It is differentiable once in p, and NaN for p outside [0, 1]. Across a gap of the support the
-    leftmost such x is not promised.
+    It is differentiable once, in p and in what `cdf` closes over, and NaN for p outside [0, 1].
+    Across a gap of the support the leftmost such x is not promised.
     """
     p = jax.lax.stop_gradient(probabilities)
 
@@ -50,7 +50,9 @@ def invert_cdf(
     state = (low, high, (low + high) / 2, jnp.ones(p.shape, bool), jnp.zeros((), jnp.int32))
     x = jax.lax.stop_gradient(jax.lax.while_loop(proceed, advance, state)[2])
     slope = jax.lax.stop_gradient(density(x))
-    change = probabilities - p  # zero, with derivative 1
+    found = cdf(x)
+    # zero, with the derivatives of p - cdf(x) at a fixed x: the theorem of the implicit function
+    change = (probabilities - p) - (found - jax.lax.stop_gradient(found))
     x = x + jnp.where(slope > 0, change / jnp.where(slope > 0, slope, 1.0), 0.0)
     return jnp.where((p >= 0) & (p <= 1), x, jnp.nan)
 
