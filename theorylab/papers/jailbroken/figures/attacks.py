@@ -60,13 +60,20 @@ def _attacks(table: Table) -> MplFigure:
         axis.set_title(name)
         axis.grid(visible=False)
         axis.set_xlim(0, 1.04)
+    _label(figure, axes, len(names), "share of prompts", 4)
+    return figure
+
+
+def _label(figure: MplFigure, axes: np.ndarray, used: int, quantity: str, columns: int) -> None:
+    """The rows' names, the quantity under the last panel of every column, and the legend."""
     for axis in axes[:, 0]:
         axis.set_yticks(range(len(_ROWS)), [NAMES[a] for a in _ROWS])
     axes[0, 0].invert_yaxis()
-    for axis in axes[-1]:
-        axis.set_xlabel("share of prompts")
-    shared_legend(figure, axes.ravel(), 4)
-    return figure
+    shown, spare = axes.ravel()[:used], axes.ravel()[used:]
+    for axis in shown[-axes.shape[1] :]:
+        axis.set_xlabel(quantity)
+        axis.tick_params(labelbottom=True)
+    shared_legend(figure, shown, columns, spare=spare)
 
 
 def held_out_table(results: All, p: Preset) -> Table:
@@ -116,12 +123,7 @@ def _held_out(table: Table) -> MplFigure:
             label="main prompts",
         )
         axis.set(title=name, xlim=(-0.06, 1.06))
-    for axis in axes[:, 0]:
-        axis.set_yticks(range(len(_ROWS)), [NAMES[a] for a in _ROWS])
-    axes[0, 0].invert_yaxis()
-    for axis in axes[-1]:
-        axis.set_xlabel("BAD")
-    shared_legend(figure, axes.ravel(), 2)
+    _label(figure, axes, len(names), "BAD", 2)
     return figure
 
 
@@ -213,9 +215,9 @@ FIGURES = (
         "Verdicts on unsafe prompts under each attack, for the base model and after safety "
         "training of several coverages: refusals of plain prompts alone (narrow), of plain prompts "
         "and the prefix (patched), of plain prompts and a little of prefix and encoding 1 "
-        "(partial), of every readable format (parity), and narrow with executed answers made "
-        "unlikely. Adaptive: at least one attack succeeds. Diamonds: the same format on harmless "
-        "prompts.",
+        "(partial), of every readable format (parity) and, where it is drawn, narrow with executed "
+        "answers made unlikely. Adaptive: at least one attack succeeds. Diamonds: the same format "
+        "on harmless prompts.",
         f"The analogue of table 1. {ABSTRACT}",
     ),
     Figure(
