@@ -19,6 +19,6 @@ from theorylab import papers
 room = papers.get(sys.argv[1])
 print(' '.join({name for e in room.experiments for name in e.data(room.preset('quick'))}))
 " "$room" | xargs -r theorylab data fetch
-  # A hang ends here, with the stacks of all threads.
-  THEORYLAB_WATCHDOG=300 timeout 1200 theorylab reproduce "$room" --out "$work/quick"
+  # A hang ends here, with the stacks of all threads. The safety rooms train base models first.
+  THEORYLAB_WATCHDOG=300 timeout 1800 theorylab reproduce "$room" --out "$work/quick"
 done

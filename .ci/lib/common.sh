@@ -45,6 +45,18 @@ quick_compilation() {
   printf '%s' "$flags"
 }
 
+# Puts every Nth line of the input into `chosen`, with another start after every commit: N runs in a
+# row take them all.
+#   in_turn N
+in_turn() {
+  local every i turn
+  turn=$(git rev-list --count HEAD)
+  mapfile -t every
+  for i in "${!every[@]}"; do
+    if [ $(((i + turn) % $1)) = 0 ]; then chosen+=("${every[i]}"); fi
+  done
+}
+
 # The rooms, or those of THEORYLAB_CI_ROOMS.
 rooms() {
   local room
