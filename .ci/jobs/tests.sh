@@ -4,6 +4,8 @@ oldest
 python -c 'import jax, sys; print("Python", sys.version.split()[0], "JAX", jax.__version__)'
 
 chosen=()
+least=85 # percent of the lines; all longer checks together reach 90
+if [ "${THEORYLAB_CI_LONG:-}" = all ]; then least=90; fi
 case ${THEORYLAB_CI_LONG:-rota} in
   rota) in_turn 4 < <(grep -rlE 'mark\.long' tests --include='*.py' | sort) ;;
   all) chosen=(tests) ;;
@@ -16,4 +18,4 @@ if [ "${#chosen[@]}" -gt 0 ]; then
     "${chosen[@]}"
 fi
 step "the README's command"
-pytest -n 2 -q --cov --cov-append --cov-report=term:skip-covered --cov-fail-under=90
+pytest -n 2 -q --cov --cov-append --cov-report=term:skip-covered --cov-fail-under=$least

@@ -6,9 +6,7 @@ summaries and counts are those of the two together.
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
-from functools import cache
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
 
 from theorylab.errors import InputError
 from theorylab.lab.paper import Paper
@@ -17,12 +15,34 @@ from theorylab.papers.planned import PLANNED, Planned
 __all__ = ["PLANNED", "Planned", "get", "rooms", "titles"]
 
 
-def rooms() -> Mapping[str, Paper]:
-    """Slug to paper, for every room that is implemented.
+class _Rooms(Mapping[str, Paper]):
+    """The rooms by slug, each imported when it is asked for: all of them take seconds."""
 
-    Raises `InputError` for a room whose slug is not the name of its folder.
+    def __getitem__(self, slug: str) -> Paper:
+        if slug not in self._names():
+            raise KeyError(slug)
+        return _room(slug)
+
+    def __contains__(self, slug: object) -> bool:
+        return slug in self._names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    @staticmethod
+    def _names() -> list[str]:
+        return [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
+
+
+def rooms() -> Mapping[str, Paper]:
+    """Slug to paper, for every room that is implemented; a room is imported when it is asked for.
+
+    A room whose slug is not the name of its folder raises `InputError` then.
     """
-    return MappingProxyType({name: _room(name) for name in _names()})
+    return _Rooms()
 
 
 def titles() -> Mapping[str, str]:
@@ -32,24 +52,17 @@ def titles() -> Mapping[str, str]:
 
 
 def get(slug: str) -> Paper:
-    """The paper of this slug. Raises `InputError` when it is unknown or not implemented yet.
-
-    Its room alone is imported: all of them take seconds.
-    """
-    if slug in _names():
-        return _room(slug)
+    """The paper of this slug. Raises `InputError` when it is unknown or not implemented yet."""
+    built = rooms()
+    if slug in built:
+        return built[slug]
     if slug in PLANNED:
         raise InputError(
-            f"paper '{slug}' is planned and not implemented yet; implemented: {', '.join(_names())}"
+            f"paper '{slug}' is planned and not implemented yet; implemented: {', '.join(built)}"
         )
-    raise InputError(f"unknown paper '{slug}'; choose one of: {', '.join(_names())}, all")
+    raise InputError(f"unknown paper '{slug}'; choose one of: {', '.join(built)}, all")
 
 
-def _names() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
-
-
-@cache
 def _room(name: str) -> Paper:
     room = importlib.import_module(f"{__name__}.{name}").PAPER
     if room.slug != name:
