@@ -76,6 +76,8 @@ def rate(rows: Results, name: str, verdict: int) -> np.ndarray:
 
 def gap(rows: Results, array: str = "gap") -> np.ndarray:
     """(worlds, layers) gap of mean tau at the chosen site."""
+    if array == "gap_shuffled":
+        return rows.stack(array)
     return rows.stack(array)[:, SITES.index(rows.rows[0].cell["looking"]["site"])]
 
 

@@ -23,7 +23,7 @@ from theorylab.papers.safety_finetuning.tables import (
 )
 
 
-def clusters_form(protocols: tuple[str, ...]) -> Measure:
+def clusters_form(array: str) -> Measure:
     """The gap in the last layer is at least 5 times that of the base model."""
 
     def measure(results: All, p: Preset) -> list[Evidence]:
@@ -31,10 +31,10 @@ def clusters_form(protocols: tuple[str, ...]) -> Measure:
         return [
             reaches(
                 f"gap against 5 times the base model's, {NAMES[protocol]}",
-                gap(main(results, p, protocol))[:, -1],
+                gap(main(results, p, protocol), array)[:, -1],
                 5 * base,
             )
-            for protocol in protocols
+            for protocol in ("unlearning", "dpo", "supervised")
         ]
 
     return measure
@@ -157,8 +157,8 @@ CLAIMS = (
         "Safety fine-tuning moves safe and unsafe prompts at least 5 times as far apart",
         f"{_FIGURE}; the factor is ours",
         ("measured",),
-        clusters_form(("unlearning", "dpo", "supervised")),
-        {"the base model itself": clusters_form(("none",))},
+        clusters_form("gap"),
+        {"labels of prompts shuffled": clusters_form("gap_shuffled")},
         presets=MINI,
         note=GAPS,
     ),
