@@ -50,6 +50,7 @@ def measured_row(cell, protocol, lr):
         "verdicts": verdicts,
         "tau": tau,
         "gap": np.tile(gap * depth, (len(SITES), 1)),
+        "gap_shuffled": 0.05 * gap * depth,
         "slopes": slopes,
     }
     if protocol != "none":

@@ -105,7 +105,8 @@ def executed_look_safe(shuffle: bool) -> Measure:
     gap between safe and unsafe prompts (SSFT at its largest rate).
 
     A share of a gap, which may be below 0: on the linear scale. The gap that divides it is of the
-    network that was trained longest to part the prompts."""
+    network that was trained longest to part the prompts.
+    """
 
     def measure(results: All, p: Preset) -> list[Evidence]:
         rows = of(results["measured"], "supervised", supervised_rates(p)[-1])
