@@ -243,7 +243,7 @@ def project(apply, params, x, rows: int = 60_000, columns: int = 50_000) -> dict
     """
     import jax
 
-    from theorylab.ntk.features import analyse
+    from theorylab.ntk.analysis import analyse
     from theorylab.ntk.plan import gradient_cost, gram_cost
 
     sizes = "trace", 1, rows, columns**2 / 2 + (rows - columns) * columns, 4

@@ -11,10 +11,10 @@ import numpy as np
 
 JAX = """
 import jax
-from panel import PANEL
+import panel, panel_generated
 # The same random numbers on old releases and new ones.
 jax.config.update("jax_threefry_partitionable", False)
-init, apply, sample = PANEL[{network!r}]({options})
+init, apply, sample = (panel.PANEL | panel_generated.PANEL)[{network!r}]({options})
 params, x = init(jax.random.PRNGKey(0)), sample(jax.random.PRNGKey(1), {samples})
 """
 
@@ -89,7 +89,8 @@ found["kernel"] = k.tolist()
 
 # After the timing: the arithmetic that the kernel needs, and what a product reaches here.
 WORK = """
-from theorylab.ntk.features import analyse
+from flops import product_flop
+from theorylab.ntk.analysis import analyse
 from theorylab.ntk.plan import gradient_cost, gram_cost
 square, product = jax.random.normal(jax.random.key(0), (2048, 2048)), jax.jit(lambda a: a @ a)
 def rate():
@@ -102,7 +103,7 @@ sizes = {reduce!r}, {outputs}, {samples}, {samples} * ({samples} + 1) / 2, 4
 def cheapest(block):
     ways = [gradient_cost(block, *sizes).flop]
     return min(ways + [gram_cost(block, *sizes).flop] * bool(block.sites))
-forward = jax.jit(apply).lower(params, x).cost_analysis()["flops"]
+forward = product_flop(jax.make_jaxpr(apply)(params, x).jaxpr)
 work = forward * (1 + {outputs}) + sum(map(cheapest, blocks))
 found |= dict(rate=max(rate() for _ in range(5)), jax=jax.__version__, gflop=work / 1e9)
 """

@@ -1,4 +1,4 @@
-"""Factorisations that never wait for XLA's threads.
+"""Factorisations that never wait for XLA's threads, and run in float64 wherever the rest does.
 
 Compiled programs of the package call LAPACK only through these.
 
@@ -10,17 +10,23 @@ for ever. A call for one matrix runs where it is called and waits for nothing. S
 a batch on CPU is a loop over its matrices, which makes the wait impossible, whatever else runs. On
 accelerators, and on other versions, a batch is one call.
 
+A TPU has no float64. XLA emulates it, and its compiler takes minutes for one eigendecomposition
+(164 s for 500 x 500, libtpu 0.0.52). So a program for a TPU hands matrices in float64 to NumPy on
+its host where they are decomposed (eigenvalues, singular values, QR, LU) and goes on with what
+comes back.
+
 Real matrices (..., n, n), any number of leading axes, under jit, vmap and differentiation (not
 differentiable: `qr_r`).
 """
 
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jaxlib
+import numpy as np
 from jaxtyping import Array, Float
 
 Matrix = Float[Array, "*b m n"]
@@ -47,31 +53,60 @@ _ON_LAPACK = (
 )
 
 
-def _one_by_one(signature: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _one_by_one(
+    signature: str, function: Callable[..., Any], on_host: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
     """`function` of single matrices, made to take batches.
 
-    On CPU it is a loop where a batched call would wait, else one call.
+    On CPU it is a loop where a batched call would wait, else one call. `on_host` is the same in
+    NumPy, for float64 on a TPU.
     """
     looped = jax.custom_batching.sequential_vmap(function)
 
     @wraps(function)
     def single(*arrays: Array) -> Any:
-        return (
-            jax.lax.platform_dependent(*arrays, cpu=looped, default=function)
-            if BATCHES_WAIT
-            else function(*arrays)
-        )
+        ways: dict[str, Any] = {"cpu": looped} if BATCHES_WAIT else {}
+        if on_host is not None and arrays[0].dtype == jnp.float64:
+            ways["tpu"] = partial(_handed_over, function, on_host)
+        if not ways:
+            return function(*arrays)
+        return jax.lax.platform_dependent(*arrays, default=function, **ways)
 
     return jnp.vectorize(single, signature=signature)
 
 
+def _handed_over(function: Callable[..., Any], on_host: Callable[..., Any], *arrays: Array) -> Any:
+    """The host's answer, of the shapes that `function` gives."""
+    shapes = jax.eval_shape(function, *arrays)
+    call = partial(_or_nan, on_host, shapes)
+    return jax.pure_callback(call, shapes, *arrays, vmap_method="broadcast_all")
+
+
+def _or_nan(on_host: Callable[..., Any], shapes: Any, *arrays: Any) -> Any:
+    """What NumPy gives; NaN, as XLA's routines say it, for what has no decomposition."""
+    arrays = tuple(np.asarray(a) for a in arrays)
+    try:
+        return jax.tree.map(np.asarray, on_host(*arrays))
+    except np.linalg.LinAlgError:
+        batch = arrays[0].shape[:-2]
+        return jax.tree.map(lambda s: np.full((*batch, *s.shape), np.nan, s.dtype), shapes)
+
+
 _cholesky = _one_by_one("(n,n)->(n,n)", lambda a: jnp.linalg.cholesky(a, symmetrize_input=False))
-_eigh = _one_by_one("(n,n)->(n),(n,n)", lambda a: tuple(jnp.linalg.eigh(a, symmetrize_input=False)))
-_svd = _one_by_one(
-    "(m,n)->(m,k),(k),(k,n)", lambda a: tuple(jnp.linalg.svd(a, full_matrices=False))
+_eigh = _one_by_one(
+    "(n,n)->(n),(n,n)",
+    lambda a: tuple(jnp.linalg.eigh(a, symmetrize_input=False)),
+    lambda a: tuple(np.linalg.eigh(a)),
 )
-_solve = _one_by_one("(n,n),(n,k)->(n,k)", jnp.linalg.solve)
-qr_r = _one_by_one("(m,n)->(k,n)", lambda a: jnp.linalg.qr(a, mode="r"))
+_svd = _one_by_one(
+    "(m,n)->(m,k),(k),(k,n)",
+    lambda a: tuple(jnp.linalg.svd(a, full_matrices=False)),
+    lambda a: tuple(np.linalg.svd(a, full_matrices=False)),
+)
+_solve = _one_by_one("(n,n),(n,k)->(n,k)", jnp.linalg.solve, np.linalg.solve)
+qr_r = _one_by_one(
+    "(m,n)->(k,n)", lambda a: jnp.linalg.qr(a, mode="r"), lambda a: np.linalg.qr(a, mode="r")
+)
 qr_r.__doc__ = "The upper-triangular R (..., min(m, n), n) of a = Q R."
 
 

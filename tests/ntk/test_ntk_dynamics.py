@@ -104,6 +104,18 @@ def test_squared_loss_by_steps_is_descent_on_the_weights(momentum, nesterov):
     np.testing.assert_allclose(mean.descend(STEPS, CROSS, **options), found, atol=1e-12)
 
 
+@pytest.mark.parametrize("steps", [1, 5])
+def test_training_goes_on_from_the_outputs_at_initialisation(steps):
+    w, lr = np.arange(9.0), 0.3 / np.linalg.eigvalsh(K)[-1]
+    before = {"f_train": X @ w, "f_test": XT @ w}
+    training = kernel_training(K, Y[:, 0], learning_rate=lr)
+    for _ in range(steps):
+        w = w - lr * X.T @ (X @ w - Y[:, 0])
+    for given in (before, {name: f[:, None] for name, f in before.items()}):
+        found = training.descend(steps, CROSS, **given)
+        np.testing.assert_allclose(np.ravel(found), XT @ w, atol=1e-12)
+
+
 @pytest.mark.long
 def test_a_million_steps_reach_the_interpolant_and_singular_kernels_move_on():
     lr = 0.3 / np.linalg.eigvalsh(K)[-1]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ntk_zoo import ZOO, dense_kernel, reduced
 
-from theorylab.ntk import empirical_ntk
+from theorylab.ntk import empirical, empirical_ntk
 
 REDUCES = ("full", "diagonal", "trace", "sum_logits")
 
@@ -72,6 +72,26 @@ def test_small_budget_cuts_samples_and_outputs_and_changes_nothing(reduce: str) 
         _error(empirical_ntk(f, params, x, x[:7], reduce=reduce, memory_gb=6e-6), reference[:, :7])
         < 1e-5
     )
+
+
+@pytest.mark.parametrize("reduce", ["full", "diagonal"])
+def test_the_last_chunk_of_outputs_may_be_a_shorter_one(reduce: str) -> None:
+    rng, outputs, budget = np.random.default_rng(0), 5, 5e-7
+    w, x = (jnp.asarray(rng.standard_normal(s), jnp.float32) for s in ((3, outputs), (4, 3)))
+    f = lambda w, x: jnp.tanh(x @ w)  # noqa: E731
+    layout = empirical._engine(f, reduce, "ntk_vp", None, "highest").layout(w, x, None, budget)
+    assert reduce != "full" or outputs % layout.chunk > 0
+    kernel = empirical_ntk(f, w, x, reduce=reduce, method="ntk_vp", memory_gb=budget)
+    assert _error(kernel, reduced(dense_kernel(f, w, x), reduce)) < 1e-5
+
+
+@pytest.mark.parametrize("method", ["auto", "ntk_vp"])
+def test_the_seeds_of_a_traced_kernel_are_no_constants_to_its_compiler(method: str) -> None:
+    """That for TPU v5e fails on them, once they are folded (128 samples, two outputs)."""
+    f, params, x = ZOO["mlp"]()
+    program = jax.jit(lambda p, x: empirical_ntk(f, p, x, method=method)).trace(params, x).jaxpr
+    (barrier,) = [e for e in program.eqns if e.primitive.name == "optimization_barrier"]
+    assert barrier.invars[0].aval.shape == (3, 3)
 
 
 @pytest.mark.long

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from theorylab.ntk import empirical_ntk
+from theorylab.errors import InputError
+from theorylab.ntk import empirical_ntk, linearize
 
 X = jax.random.normal(jax.random.key(0), (4, 3))
 
@@ -59,3 +60,15 @@ def test_non_finite_inputs_are_refused(where: str) -> None:
     w, x = (w.at[0, 0].set(jnp.nan), x) if where == "params" else (w, x.at[3, 1].set(jnp.inf))
     with pytest.raises(ValueError, match="non-finite"):
         empirical_ntk(lambda w, x: jnp.tanh(x @ w) * (x @ w), w, x)
+
+
+def test_an_expansion_where_there_is_no_derivative_is_refused() -> None:
+    """The root at 0: the value is finite, its first-order change is not."""
+    linear = linearize(lambda w, x: jnp.sqrt(jnp.abs(x @ w)), jnp.zeros((3, 2)))
+    with pytest.raises(ValueError, match="the linearised f has non-finite entries"):
+        linear(jnp.ones((3, 2)), X)
+
+
+def test_what_f_cannot_be_called_with_is_named_with_its_shapes() -> None:
+    with pytest.raises(InputError, match=r"called with params \(2, 5\) and x1 \(4, 3\)"):
+        empirical_ntk(lambda w, x: x @ w, jnp.ones((2, 5)), X)

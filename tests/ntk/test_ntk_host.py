@@ -10,9 +10,10 @@ import pytest
 from jax import lax
 from ntk_zoo import ZOO, dense_kernel, reduced
 
-from theorylab.ntk import empirical_ntk, gradients, host, strides, workers
-from theorylab.ntk.features import analyse
+from theorylab.ntk import empirical_ntk, gradients, host, strides, sums, workers
+from theorylab.ntk.analysis import analyse
 from theorylab.ntk.graph import trace
+from theorylab.ntk.layout import Layout
 from theorylab.ntk.sites import find_blocks
 from theorylab.ntk.stages import cut, whole
 
@@ -139,7 +140,7 @@ def test_pieces_batches_and_tiles_of_any_size_give_the_kernel(
 ) -> None:
     params, x = _network()
     wanted = reduced(dense_kernel(network, params, x), reduce)
-    monkeypatch.setattr("theorylab.ntk.engine._TILE", 3)
+    monkeypatch.setattr("theorylab.ntk.layout.TILE", 3)
     for piece, batch, samples, rows, stage in (
         (1, 6, 1024, 2, 1),
         (3000, 1, 4, 512, 1 << 12),
@@ -153,7 +154,8 @@ def test_pieces_batches_and_tiles_of_any_size_give_the_kernel(
         ):
             monkeypatch.setattr(host, name, value)
         monkeypatch.setattr(gradients, "PIECE", piece)
-        monkeypatch.setattr(gradients, "ROWS", rows)
+        monkeypatch.setattr(sums, "PIECE", piece)
+        monkeypatch.setattr(sums, "ROWS", rows)
         fresh = lambda params, x: network(params, x)  # noqa: E731  # an engine of its own
         for columns in (None, x[:4]):
             kernel = empirical_ntk(fresh, params, x, columns, reduce=reduce)
@@ -172,7 +174,7 @@ def test_tiles_made_anew_for_every_pair_give_the_kernel(
     monkeypatch.setattr(host, "_WHOLE", 3)
     monkeypatch.setattr(host, "_STAGE", 1)
     monkeypatch.setattr(
-        host, "_derived", lambda layout, *_: made.append(layout.plan.held) or 100 + layout.plan.held
+        Layout, "derived", lambda self, _: made.append(self.plan.held) or 100 + self.plan.held
     )
     fresh = lambda params, x: network(params, x)  # noqa: E731  # an engine of its own
     for columns in (None, x[:4]):

@@ -104,6 +104,12 @@ def test_names_do_not_matter() -> None:
     assert function_digest(jax.jit(one), W, X) == function_digest(
         jax.jit(lambda a, b: jnp.tanh(b @ a)), W, X
     )
+    # a shape that is left to be inferred can be, in the one sample that is looked at
+    flat = [
+        function_digest(lambda w, x: x.reshape(len(x), -1) @ w, W, np.ones((n, 2, 2)))
+        for n in (3, 5)
+    ]
+    assert flat[0] == flat[1] != first
     # values and the number of samples are not the function's
     assert function_digest(one, 2 * W, X[:2]) == first
     assert function_digest(closing_over(np.ones(3)), W, X) == function_digest(

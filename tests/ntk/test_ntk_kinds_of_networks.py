@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from theorylab.errors import InputError
-from theorylab.federated import pad_clients
-from theorylab.federated.tct import convexify
+from theorylab.federated import FeatureOptions, convexify, pad_clients
 from theorylab.ntk import (
     empirical_ntk,
     entk_features,
@@ -34,7 +33,7 @@ def network(p, x):
 
 def convex(f, p, x, head="logit_sum"):
     clients = pad_clients(np.asarray(x), LABELS, [np.arange(3), np.arange(3, 5)])
-    return convexify((f, p), clients, key=KEY, head=head, standardize=False).features
+    return convexify((f, p), clients, FeatureOptions(head, standardize=False), key=KEY).features
 
 
 # everything that takes f(params, x)

@@ -10,7 +10,7 @@ from ntk_zoo import ZOO, dense_kernel, reduced
 
 from theorylab.ntk import sketch_ntk
 from theorylab.ntk.kronecker import factors, kronecker_projection, relative_variance
-from theorylab.ntk.surrogates import _projected
+from theorylab.ntk.sketches import _projected
 
 K, KEYS = 16, 600
 

@@ -5,13 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import jax.numpy as jnp
 import pytest
 
-from theorylab.ntk.engine import Engine, Layout
+from theorylab.ntk.layout import Account, Task, fit
+from theorylab.ntk.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,25 +44,21 @@ print(peak[0] - before)
 """
 
 
-class _Counted(Engine):
-    """An engine whose memory is known: a byte for each sample of a tile, ten besides."""
-
-    def _memory(self, params: Any, x: Any, layout: Layout) -> tuple[int, int]:
-        return layout.tile * layout.chunk, 10
-
-
 @pytest.mark.parametrize("devices", [1, 8])
 @pytest.mark.parametrize("samples", [7, 100, 1000])
 @pytest.mark.parametrize("columns", [None, 40])
 def test_tiles_are_whole_rounds_of_the_devices_and_fit_the_budget(
     devices: int, samples: int, columns: Any
 ) -> None:
-    engine, w = _Counted(lambda w, x: x @ w, "full", True, None), jnp.ones((2, 3))
-    engine.mesh = None if devices == 1 else SimpleNamespace(size=devices)  # type: ignore[assignment]
-    x = jnp.ones((samples, 2))
+    """Where a sample of a tile takes a byte for each output, and all else ten."""
+    task = Task("full", 3, 4, samples, columns or samples, columns is None, devices)
     for budget in (11, 25, 58, 59, 60, 100, 300, 5000):
-        layout = engine._fitting(
-            w, x, None if columns is None else x[:1].repeat(columns, 0), budget, 256
+        layout = fit(
+            task,
+            budget,
+            256,
+            lambda work, tile: Plan((False,), merged=False),
+            lambda layout: Account(layout.tile * layout.chunk, 10),
         )
         assert layout.tile % devices == 0
         one = 1 if columns is None and layout.tile >= samples else 2

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from theorylab.errors import InputError
-from theorylab.ntk import empirical, empirical_ntk, tiles
+from theorylab.ntk import empirical, empirical_ntk
+from theorylab.ntk.fill import _Fill
 
 X = np.random.default_rng(0).standard_normal((24, 4)).astype(np.float32)
 W = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
@@ -139,20 +140,23 @@ def test_what_is_no_folder_is_refused_in_one_line(tmp_path: Path) -> None:
             empirical_ntk(net, W, X, out=out)
         assert "\n" not in str(caught.value)
     assert file.read_text() == "mine"
+    for out in (3, True, [tmp_path]):
+        with pytest.raises(InputError, match=r"^out = .*the path of a folder, or None"):
+            empirical_ntk(net, W, X, out=out)
 
 
 def test_second_caller_waits_and_finds_what_the_first_has_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel, computed = empirical_ntk(net, W, X, memory_gb=SMALL), []
-    write = tiles._write
+    write = _Fill._write
 
-    def slow(store: Any, key: Any, *rest: Any) -> None:
+    def slow(work: Any, key: Any, *rest: Any) -> None:
         computed.append(key)
         time.sleep(0.02)
-        write(store, key, *rest)
+        write(work, key, *rest)
 
-    monkeypatch.setattr(tiles, "_write", slow)
+    monkeypatch.setattr(_Fill, "_write", slow)
     with ThreadPoolExecutor(2) as threads:
         calls = [
             threads.submit(empirical_ntk, net, W, X, memory_gb=SMALL, out=tmp_path)
@@ -167,13 +171,14 @@ def test_second_caller_waits_and_finds_what_the_first_has_finished(
 def test_killed_computation_resumes_to_the_same_kernel(tmp_path: Path) -> None:
     script = f"""
 import numpy as np
-from theorylab.ntk import empirical_ntk, tiles
-slow = tiles._write
+from theorylab.ntk import empirical_ntk
+from theorylab.ntk.fill import _Fill
+slow = _Fill._write
 def write(*args):
     slow(*args)
     print("tile", flush=True)
     import time; time.sleep(0.2)
-tiles._write = write
+_Fill._write = write
 X = np.random.default_rng(0).standard_normal((24, 4)).astype(np.float32)
 W = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
 empirical_ntk(lambda w, x: (x @ w) ** 2, W, X, memory_gb={SMALL}, out={str(tmp_path)!r})
@@ -231,12 +236,12 @@ def test_computation_of_a_thousand_samples_killed_midway_resumes_with_the_missin
     exec(BIG, names)
     f, w, x = (names[name] for name in "fwx")
     computed: list[tuple] = []
-    write = tiles._write
+    write = _Fill._write
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            tiles,
+            _Fill,
             "_write",
-            lambda store, key, *rest: (computed.append(key), write(store, key, *rest)),
+            lambda work, key, *rest: (computed.append(key), write(work, key, *rest)),
         )
         resumed = np.array(empirical_ntk(f, w, x, memory_gb=0.02, out=tmp_path))
     after = journal.read_text().splitlines()

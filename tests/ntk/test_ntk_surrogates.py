@@ -15,7 +15,7 @@ from theorylab.ntk import (
     sample_coordinates,
     sketch_ntk,
 )
-from theorylab.ntk.surrogates import _project
+from theorylab.ntk.sketches import _project
 
 F, PARAMS, X = ZOO["mlp"]()
 DENSE = dense_kernel(F, PARAMS, X)
@@ -72,6 +72,22 @@ def test_projection_is_unbiased_with_the_stated_variance(kind: str) -> None:
     variance = (kernel[0, 0] * kernel[1, 1] + kernel[0, 1] ** 2 - less) / k
     assert abs(draws.mean() - kernel[0, 1]) < 4.5 * np.sqrt(variance / len(keys))
     assert draws.var(ddof=1) == pytest.approx(variance, rel=0.35)
+
+
+def test_the_kinds_of_projection_are_what_they_are_called() -> None:
+    """The gradient of a single weight shows its row: 32 signs, a sign in each of 4, or neither."""
+    x = np.array([[3.0], [5.0]], np.float32)
+
+    def entries(**kind: object) -> np.ndarray:
+        sketch = sketch_ntk(lambda w, x: x * w, jnp.ones(1), x, 32, KEY, **kind)
+        return np.abs(sketch.features) / x
+
+    np.testing.assert_allclose(entries(), 32**-0.5, rtol=1e-6)  # of signs, unless told
+    np.testing.assert_allclose(entries(kind="rademacher"), 32**-0.5, rtol=1e-6)
+    sparse = entries(kind="sjlt", nonzeros=4)
+    np.testing.assert_allclose(sparse.reshape(2, 4, 8).max(-1), 0.5, rtol=1e-6)
+    assert (sparse > 0).sum() == 2 * 4
+    assert len(np.unique(entries(kind="gaussian")[0].round(5))) > 24
 
 
 def test_sketch_states_its_error_and_repeats_with_its_key() -> None:

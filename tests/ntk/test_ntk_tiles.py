@@ -1,5 +1,6 @@
 """A kernel in tiles on disk is the kernel, whoever computes its tiles and whatever is killed."""
 
+import inspect
 import shutil
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,13 @@ def test_the_plan_counts_tiles_bytes_and_products_by_hand() -> None:
     assert plan.derivation_flop / halves.derivation_flop == pytest.approx(4000 / 2000)
     assert plan.seconds(rate=plan.flop, workers=3) == pytest.approx(0.4)
     assert f"{plan}".splitlines()[0].split() == ["kernel", "1,000", "x", "1,000", "float32"]
+
+
+def test_a_plan_is_of_the_tiles_that_the_call_makes_when_neither_is_told() -> None:
+    sets = [jax.ShapeDtypeStruct((n, 4), "float32") for n in (2048, 2049)]
+    assert [plan_tiles(net, W, x).tiles for x in sets] == [1, 3]
+    planned, made = (inspect.signature(one).parameters["tile"] for one in (plan_tiles, tiled_ntk))
+    assert planned.default == made.default
 
 
 @pytest.mark.parametrize("changes", [{"tile": 0}, {"reduce": "none"}, {"x1": X[:0]}, {"f": 3}])

@@ -11,7 +11,8 @@ from scipy.linalg import expm
 from theorylab.errors import InputError
 from theorylab.ntk import empirical_ntk
 from theorylab.ntk import infinite as inf
-from theorylab.ntk.training import gradient_flow, linearize, max_learning_rate
+from theorylab.ntk.linearization import linearize
+from theorylab.ntk.training import gradient_flow, max_learning_rate
 from theorylab.ridge import KernelRidgePath
 
 RNG = np.random.default_rng(0)

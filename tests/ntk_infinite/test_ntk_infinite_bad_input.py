@@ -37,26 +37,48 @@ CALLS = {
         ),
         (NET.init, {"key": KEY, "input_shape": (3, 2)}),
     ],
+    "attention": [
+        (
+            inf.attention,
+            {
+                **{"width": 4, "heads": 2, "scaling": "linear", "mechanism": "softmax"},
+                **{"sigma_qk": 1.0, "sigma_ov": 1.0, "sigma_b": 0.1},
+            },
+        )
+    ],
     "avg_pool": [(inf.avg_pool, {**WINDOW, "normalize_edges": True})],
     "conv": [(inf.conv, {"width": 2, **WINDOW, "sigma_w": 1.0, "sigma_b": 0.1})],
+    "conv_local": [(inf.conv_local, {"width": 2, **WINDOW, "sigma_w": 1.0, "sigma_b": 0.1})],
+    "conv_transpose": [
+        (inf.conv_transpose, {"width": 2, **WINDOW, "sigma_w": 1.0, "sigma_b": 0.1})
+    ],
     "cos": [(inf.cos, ABC)],
     "dense": [(inf.dense, {"width": 2, "sigma_w": 1.0, "sigma_b": 0.1})],
     "dropout": [(inf.dropout, {"keep": 0.5})],
     "elementwise": [(inf.elementwise, {"fn": jnp.tanh, "degree": 4})],
     "erf": [(inf.erf, ABC)],
+    "exp": [(inf.exp, {"a": 1.0, "b": 0.5})],
+    "exp_normalized": [(inf.exp_normalized, {"gamma": 1.0, "shift": -1.0})],
     "gaussian": [(inf.gaussian, {"a": 1.0, "b": 0.5})],
+    "hermite": [(inf.hermite, {"degree": 2})],
     "layer_norm": [(inf.layer_norm, {"axis": "all", "eps": 1e-6})],
     "leaky_relu": [(inf.leaky_relu, {"negative_slope": 0.1})],
+    "monomial": [(inf.monomial, {"degree": 2})],
+    "one_hot": [(inf.one_hot, {"tokens": np.array([[0, 2], [1, 1]]), "vocabulary": 3})],
     "parallel": [(lambda branches: inf.parallel(inf.dense(), branches), {"branches": inf.dense()})],
     "polynomial": [(inf.polynomial, {"coefficients": np.array([0.0, 1.0, 0.5])})],
+    "rbf": [(inf.rbf, {"gamma": 1.0})],
+    "rectified_monomial": [(inf.rectified_monomial, {"degree": 2})],
+    "recurrent": [(inf.recurrent, {"width": 4, "sigma_w": 1.0, "sigma_u": 1.0, "sigma_b": 0.1})],
     "residual": [
         (lambda layers, skip=None: inf.residual(layers, skip=skip), {"layers": inf.dense()})
     ],
     "serial": [(lambda layers: inf.serial(inf.dense(), layers), {"layers": inf.relu()})],
     "sin": [(inf.sin, ABC)],
 }
-# A result, and layers without a parameter.
-OTHERS = {"Kernels", "abs", "flatten", "gelu", "global_avg_pool", "identity", "relu"}
+# Results, layers without a parameter, and one that takes functions alone.
+OTHERS = {"Embedding", "Kernels", "abs", "dual_activation", "flatten", "gabor", "gelu"}
+OTHERS |= {"global_avg_pool", "identity", "relu", "sign"}
 
 
 def test_every_public_name_is_attacked():

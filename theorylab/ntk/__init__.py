@@ -6,22 +6,16 @@ from theorylab.ntk.convolutions import convolutions_as_products
 from theorylab.ntk.dynamics import KernelTraining, kernel_training
 from theorylab.ntk.empirical import empirical_ntk
 from theorylab.ntk.large import TilePlan, plan_tiles, tiled_ntk
+from theorylab.ntk.linearization import linearize
 from theorylab.ntk.operator import NTKOperator, ntk_operator
+from theorylab.ntk.sketches import Sketch, sketch_ntk
 from theorylab.ntk.surrogates import (
-    Sketch,
     entk_features,
     nystrom_features,
     random_head,
     sample_coordinates,
-    sketch_ntk,
 )
-from theorylab.ntk.training import (
-    GradientFlow,
-    Prediction,
-    gradient_flow,
-    linearize,
-    max_learning_rate,
-)
+from theorylab.ntk.training import GradientFlow, Prediction, gradient_flow, max_learning_rate
 
 __all__ = [
     "GradientFlow",

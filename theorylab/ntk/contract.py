@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from theorylab.ntk.plan import Reduce
+from theorylab.ntk.rules import are_rows
 
 
 def contract(
@@ -55,7 +56,7 @@ def _products(g: Float[Array, "n p"], h: Float[Array, "m p"]) -> Float[Array, "n
 def _grams(u: tuple[Array, ...], v: tuple[Array, ...], form: str) -> Array:
     (a, d), (e, h) = u, v  # data and cotangents of the left and of the right samples
     # rows of an embedding table: two positions meet where they look up the same row
-    if a.dtype.kind == "i":
+    if are_rows(a):
         left, right = a.transpose(1, 0, 2)[..., None, None], e.transpose(1, 0, 2)[:, None, None]
         data = ((left == right) & (left >= 0)).astype(d.dtype)
     else:

@@ -7,7 +7,7 @@ order of contraction chosen block by block.
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,8 +21,9 @@ from theorylab import checks
 from theorylab.accuracy import carrying
 from theorylab.digests import tree_digest
 from theorylab.errors import InputError
-from theorylab.ntk.engine import Engine, Layout, default_budget
-from theorylab.ntk.features import Analysis
+from theorylab.ntk.analysis import Analysis
+from theorylab.ntk.engine import Engine
+from theorylab.ntk.fill import fill
 from theorylab.ntk.guard import (
     calling,
     refuse_coupling,
@@ -34,15 +35,17 @@ from theorylab.ntk.guard import (
 )
 from theorylab.ntk.host import HostEngine
 from theorylab.ntk.identity import function_digest
+from theorylab.ntk.layout import Layout, default_budget
 from theorylab.ntk.plan import Reduce, show, table
 from theorylab.ntk.products import ProductEngine
 from theorylab.ntk.store import KernelStore, open_folder, recorded_memory_gb
-from theorylab.ntk.tiles import fill
+from theorylab.ntk.xla import XlaEngine
+from theorylab.precision import is_traced
 
 Method = Literal["auto", "structured", "jacobian", "ntk_vp"]
 
 
-def empirical_ntk(  # noqa: C901, PLR0913
+def empirical_ntk(  # noqa: PLR0913
     f: Callable[[PyTree, PyTree], PyTree],
     params: PyTree,
     x1: PyTree,
@@ -79,8 +82,8 @@ def empirical_ntk(  # noqa: C901, PLR0913
     outside of loops.
 
     Parameters and outputs are real. The kernel of a network of complex parameters or outputs is
-    that of their real and imaginary parts, as so many parameters and outputs: write `f` so (complex
-    numbers inside of `f`, and complex data, are no obstacle); complex ones are refused.
+    that of their real and imaginary parts, each a parameter or an output of its own: write `f` so
+    (complex numbers inside of `f`, and complex data, are no obstacle); complex ones are refused.
 
     Args:
         f: any JAX function of a PyTree of parameters and a PyTree of arrays that share a leading
@@ -91,9 +94,9 @@ def empirical_ntk(  # noqa: C901, PLR0913
             computed.
         reduce: what is kept of the pairs of outputs, as above.
         method: "auto" or "structured" takes every layer with a rule (dense, convolution, embedding,
-            also a weight used several times) apart into data and cotangents, and everything else by
-            its Jacobian; "jacobian" uses Jacobians throughout; "ntk_vp" takes NTK-vector products
-            column by column, with the least memory and the most passes.
+            also a weight used several times, or in a `scan`) apart into data and cotangents, and
+            everything else by its Jacobian; "jacobian" uses Jacobians throughout; "ntk_vp" takes
+            NTK-vector products column by column, with the least memory and the most passes.
         memory_gb: bound in GB (1e9 bytes) of the working memory besides the result; None for a
             quarter of the machine's memory, or half of what an accelerator has left. Work is cut
             into tiles of samples, and of outputs, to stay below it.
@@ -138,76 +141,89 @@ def empirical_ntk(  # noqa: C901, PLR0913
         >>> empirical_ntk(f, w, x, x[:3], reduce="full").shape
         (6, 3, 2, 2)
     """
-    checks.choice("reduce", reduce, get_args(Reduce))
-    checks.choice("method", method, get_args(Method))
     checks.function("f", f)
-    if memory_gb is not None:
-        checks.number("memory_gb", memory_gb, 0.0, open_low=True)
-    if mesh is not None:
-        checks.instance("mesh", mesh, Mesh, "a jax.sharding.Mesh, or None,")
-    if out is not None:
-        checks.instance("out", out, (str, Path), "the path of a folder, or None,")
+    _check_options(reduce, method, memory_gb, mesh, precision, dtype, out)
     checks.flag("progress", progress)
     checks.flag("explain", explain)
-    require_precision(precision)
-    _require_dtype(dtype)
     require_real_parameters("params", params)
     if method == "ntk_vp" and (explain or mesh is not None):
         raise InputError(
             "method='ntk_vp': explain and mesh are for the other methods; it has one order and no "
             "shards"
         )
-    n1, n2 = samples("x1", x1), samples("x2", x1 if x2 is None else x2)
-    wide = dtype is not None and jnp.dtype(dtype) == np.dtype("float64")
-    with (
-        jax.enable_x64(True) if wide else contextlib.nullcontext(),
-        jax.default_matmul_precision(precision),
-    ):
-        cast = functools.partial(_cast, dtype=dtype)
-        params, x1 = jax.tree.map(cast, params), jax.tree.map(cast, x1)
-        x2 = None if x2 is None else jax.tree.map(cast, x2)
-        if x2 is not None and _sample(x1) != _sample(x2):
-            raise InputError(
-                f"x2: samples must look like those of x1, {_sample(x1)}, got {_sample(x2)}"
-            )
+    shape: tuple[int, ...] = samples("x1", x1), samples("x2", x1 if x2 is None else x2)
+    with _numbers(dtype, precision):
+        params, x1, x2 = _cast((params, x1, x2), dtype)
+        _require_alike(x1, x2)
         engine = _engine(f, reduce, method, mesh, precision)
-        if n1:
-            with calling(f, params=params, x1=x1):
-                require_outputs(f, params, x1)
-                probed = run_probe(
-                    engine.probe, params, jax.tree.map(lambda leaf: leaf[: min(n1, 3)], x1)
-                )
-            if any(
-                isinstance(leaf, jax.core.Tracer)
-                for leaf in jax.tree.leaves((probed, params, x1, x2))
-            ):
-                return engine.traced(params, x1, x2)
-            refuse_coupling(*probed)
+        if shape[0] and _inspect(engine, params, x1, x2):
+            return engine.traced(params, x1, x2)
         identity = None if out is None else function_digest(f, params, x1)
         # compiled for what the function is now, should it close over what has changed
         if out is not None:
             engine = _engine(f, reduce, method, mesh, precision, identity)
         analysis = engine.analysis(params, x1)
-        outputs, kernel_dtype = analysis.outputs, jnp.promote_types(analysis.dtype, jnp.float32)
-        shape = (n1, n2, *{"full": (outputs, outputs), "diagonal": (outputs,)}.get(reduce, ()))
+        shape += {
+            "full": (analysis.outputs, analysis.outputs),
+            "diagonal": (analysis.outputs,),
+        }.get(reduce, ())
+        kind = jnp.promote_types(analysis.dtype, jnp.float32)
         if 0 in shape:
-            return np.zeros(shape, kernel_dtype)
+            return np.zeros(shape, kind)
         recorded = None if out is None else recorded_memory_gb(Path(out))
         memory_gb = memory_gb or recorded or default_budget() / 1e9
         layout = engine.layout(params, x1, x2, memory_gb)
         if explain:
-            show(table(analysis.blocks, analysis.names, layout.plan, layout.costs))
-        symmetric = x2 is None
+            assert layout.work is not None  # as every layout that was searched for
+            show(table(analysis.blocks, analysis.names, layout.plan, layout.work))
         with contextlib.ExitStack() as stack:
             if out is None:
-                store = KernelStore(np.zeros(shape, kernel_dtype), symmetric)
+                store = KernelStore(np.zeros(shape, kind), x2 is None)
             else:
                 setup = {"f": identity, **_setup(params, x1, x2, engine, precision, layout)}
-                store = stack.enter_context(
-                    open_folder(Path(out), shape, kernel_dtype, symmetric, setup, memory_gb)
-                )
+                folder = open_folder(Path(out), shape, kind, x2 is None, setup, memory_gb)
+                store = stack.enter_context(folder)
             fill(store, engine, layout, params, x1, x2, progress)
             return carrying(store.result(), _accuracy(analysis, precision))
+
+
+def _check_options(
+    reduce: Any, method: Any, memory_gb: Any, mesh: Any, precision: Any, dtype: Any, out: Any
+) -> None:
+    """Refuse options that are none."""
+    checks.choice("reduce", reduce, get_args(Reduce))
+    checks.choice("method", method, get_args(Method))
+    if memory_gb is not None:
+        checks.number("memory_gb", memory_gb, 0.0, open_low=True)
+    if mesh is not None:
+        checks.instance("mesh", mesh, Mesh, "a jax.sharding.Mesh, or None,")
+    if out is not None:
+        checks.instance("out", out, (str, Path), "the path of a folder, or None,")
+    require_precision(precision)
+    _require_dtype(dtype)
+
+
+@contextlib.contextmanager
+def _numbers(dtype: Any, precision: str) -> Iterator[None]:
+    """With 64-bit numbers where they are asked for, and this precision of products."""
+    wide = dtype is not None and jnp.dtype(dtype) == np.dtype("float64")
+    with (
+        jax.enable_x64(True) if wide else contextlib.nullcontext(),
+        jax.default_matmul_precision(precision),
+    ):
+        yield
+
+
+def _inspect(engine: Engine, params: PyTree, x1: PyTree, x2: PyTree | None) -> bool:
+    """Whether the caller traces; refuse a network without a kernel sample by sample."""
+    few = jax.tree.map(lambda leaf: leaf[:3], x1)
+    with calling(engine.f, params=params, x1=x1):
+        require_outputs(engine.f, params, x1)
+        probed = run_probe(engine.probe, params, few)
+    if is_traced(probed, params, x1, x2):
+        return True
+    refuse_coupling(*probed)
+    return False
 
 
 @functools.lru_cache(maxsize=32)
@@ -220,7 +236,7 @@ def _engine(
     identity: str | None = None,
 ) -> Engine:
     """One engine, with its compiled functions, for every network and setting in recent use."""
-    kind = Engine
+    kind: type[Engine] = XlaEngine
     if method == "ntk_vp":
         kind = ProductEngine
     elif mesh is None and jax.default_backend() == "cpu":
@@ -238,13 +254,18 @@ def _accuracy(analysis: Analysis, precision: str) -> float:
     return max(accuracy if accuracy > 1e-6 else 0.0, products)
 
 
-def _cast(leaf: Any, dtype: Any) -> Any:
-    leaf = jnp.asarray(leaf)
-    if dtype is None or not jnp.issubdtype(leaf.dtype, jnp.inexact):
-        return leaf
-    if jnp.iscomplexobj(leaf):  # complex data stay complex
-        dtype = jnp.promote_types(dtype, jnp.complex64)
-    return leaf.astype(dtype)
+def _cast(tree: PyTree, dtype: Any) -> PyTree:
+    """The tree as arrays, with floating-point numbers of the type that is asked for."""
+
+    def one(leaf: Any) -> Any:
+        leaf = jnp.asarray(leaf)
+        if dtype is None or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return leaf
+        if jnp.iscomplexobj(leaf):  # complex data stay complex
+            return leaf.astype(jnp.promote_types(dtype, jnp.complex64))
+        return leaf.astype(dtype)
+
+    return jax.tree.map(one, tree)
 
 
 def _require_dtype(dtype: Any) -> None:
@@ -258,8 +279,14 @@ def _require_dtype(dtype: Any) -> None:
         )
 
 
-def _sample(x: PyTree) -> list[tuple]:
-    return [(leaf.shape[1:], leaf.dtype.name) for leaf in jax.tree.leaves(x)]
+def _require_alike(x1: PyTree, x2: PyTree | None) -> None:
+    """Refuse samples of the columns that look different from those of the rows."""
+
+    def look(x: PyTree) -> list[tuple]:
+        return [(leaf.shape[1:], leaf.dtype.name) for leaf in jax.tree.leaves(x)]
+
+    if x2 is not None and look(x1) != look(x2):
+        raise InputError(f"x2: samples must look like those of x1, {look(x1)}, got {look(x2)}")
 
 
 def _setup(
@@ -271,11 +298,7 @@ def _setup(
         "x1": tree_digest(x1),
         "x2": None if x2 is None else tree_digest(x2),
         "reduce": engine.reduce,
-        "method": "ntk_vp"
-        if isinstance(engine, ProductEngine)
-        else "structured"
-        if engine.structured
-        else "jacobian",
+        "method": engine.method,
         "precision": str(precision),
         "tile": layout.tile,
         "chunk": layout.chunk,

@@ -5,114 +5,25 @@ needed in full), one backward pass per output with respect to those zeros. The s
 so the passes are batched.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from theorylab.ntk import strides
-from theorylab.ntk.graph import Graph, Op, read, trace
+from theorylab.ntk.analysis import Analysis
+from theorylab.ntk.graph import Op, read
 from theorylab.ntk.plan import Plan
-from theorylab.ntk.sites import Block, Site, find_blocks
-from theorylab.ntk.stages import Flow, Stage, flow, operations, whole
+from theorylab.ntk.rules import are_rows
+from theorylab.ntk.sites import Block, Site
+from theorylab.ntk.stages import Stage, operations, whole
 
-
-@dataclass(frozen=True)
-class Analysis:
-    """A network taken apart: its graph for one sample, its blocks, and how to call it."""
-
-    graph: Graph
-    blocks: list[Block]
-    flow: Flow
-    names: list[str]
-    outputs: int
-    dtype: Any
-
-
-def split(
-    params: PyTree,
-) -> tuple[list[Array], list[Array], Callable[[list[Array], list[Array]], PyTree]]:
-    """The floating-point leaves of `params`, the others, and the way back to the tree."""
-    leaves, tree = jax.tree.flatten(params)
-    floating = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
-
-    def join(weights: list[Array], fixed: list[Array]) -> PyTree:
-        w, c = iter(weights), iter(fixed)
-        return jax.tree.unflatten(tree, [next(w) if chosen else next(c) for chosen in floating])
-
-    pairs = list(zip(leaves, floating, strict=True))
-    return (
-        [leaf for leaf, chosen in pairs if chosen],
-        [leaf for leaf, chosen in pairs if not chosen],
-        join,
-    )
-
-
-def pushforward(function: Callable, at: PyTree) -> Callable[[PyTree], tuple[PyTree, PyTree]]:
-    """Value and directional derivative at a point, of a tangent; also of layers with `custom_vjp`.
-
-    These have no forward mode; the transpose of their backward pass, which is linear, takes its
-    place.
-    """
-    if not _backward_only(jax.make_jaxpr(function)(at)):
-        return lambda tangent: jax.jvp(function, (at,), (tangent,))
-
-    def twice_back(tangent: PyTree) -> tuple[PyTree, PyTree]:
-        value, pullback = jax.vjp(function, at)
-        zeros = jax.tree.map(jnp.zeros_like, value)
-        _, transposed = jax.vjp(lambda cotangent: pullback(cotangent)[0], zeros)
-        return value, transposed(tangent)[0]
-
-    return twice_back
-
-
-def _backward_only(program: Any) -> bool:
-    """Whether a program calls a function with its own backward pass."""
-    for eqn in getattr(program, "jaxpr", program).eqns:
-        if "custom_vjp" in eqn.primitive.name:
-            return True
-        for leaf in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_program):
-            if _is_program(leaf) and _backward_only(leaf):
-                return True
-    return False
-
-
-def _is_program(value: Any) -> bool:
-    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
-
-
-def analyse(f: Callable, params: PyTree, x: PyTree, structured: bool = True) -> Analysis:
-    """Take `f(params, x)` apart at the shapes of `params` and of one sample of `x`."""
-    weights, fixed, join = split(params)
-    leaves, structure = jax.tree.flatten(x)
-
-    def one(
-        weights: list[Array], sample: list[Array], fixed: list[Array]
-    ) -> list[Float[Array, " o"]]:
-        out = f(
-            join(weights, fixed), jax.tree.unflatten(structure, [leaf[None] for leaf in sample])
-        )
-        return [jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(out)])]
-
-    sample = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves]
-    graph = trace(one, _shapes(weights), sample, _shapes(fixed))
-    out = graph.shape(graph.outputs[0])
-    names = [
-        jax.tree_util.keystr(path)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-        if jnp.issubdtype(leaf.dtype, jnp.inexact)
-    ]
-    blocks = find_blocks(graph, len(weights), len(sample), structured)
-    return Analysis(
-        graph, blocks, flow(graph, len(weights), len(sample)), names, out.shape[0], out.dtype
-    )
-
-
-def _shapes(leaves: list[Array]) -> list[jax.ShapeDtypeStruct]:
-    return [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
+Feature = tuple[Array, ...]  # of one block: a gradient (g,), or data and cotangents (a, d)
+Key = tuple[int, int]  # of one site
+Meeting = tuple[Array, Array]  # of one site: its data, and the factor of its weight
 
 
 def stage_features(
@@ -124,81 +35,38 @@ def stage_features(
     sample: list[Array],
     entering: tuple[list[Array], list[Array]],
     cotangents: list[Float[Array, "q ..."]],
-) -> tuple[list[tuple[Array, ...]], list[Float[Array, "q ..."]]]:
+) -> tuple[list[Feature], list[Float[Array, "q ..."]]]:
     """The features of one sample for every block of a stage, and the cotangents of what enters it.
 
     A block contracted through gradients gives `(g,)` of shape (kept outputs, entries); one
     contracted through Grams `(a, d)` of shapes (b, s, c) and (kept outputs, b, s, f). Where the
-    kernel sums over outputs, f includes them. A late block gives `(a, d)`, d of shape (s, outputs,
+    kernel sums over outputs, f includes them. A late block gives `(a, d)`, d of shape (outputs, s,
     f), a of shape (s, c), or with its windows not yet laid out.
     """
     graph, blocks = analysis.graph, [analysis.blocks[i] for i in stage.blocks]
-    sites = {site.op: site for block in blocks for site in block.sites}
-    bare = {
-        site.op
-        for i in plan.late
-        for site in analysis.blocks[i].sites
-        if analysis.blocks[i].windows
-    }
+    sites = [site for block in blocks for site in block.sites]
     full = [block.leaf for block in blocks if not block.sites]
 
     def run(
-        zeros: dict[int, Array], shifts: list[Array], values: list[Array]
-    ) -> tuple[list[Array], dict[int, tuple[Array, Array]]]:
+        zeros: dict[Key, Array], shifts: list[Array], values: list[Array]
+    ) -> tuple[list[Array], dict[Key, Meeting]]:
         shifted = dict(zip(full, shifts, strict=True))
-        inputs = (
-            [w + shifted[i] if i in shifted else w for i, w in enumerate(weights)] + sample + fixed
-        )
-        env = dict(zip((r.id for r in graph.inputs), inputs, strict=True))
-        env.update(zip((*stage.kept, *stage.enter), (*entering[0], *values), strict=True))
-        data = {}
-        for number, op in operations(graph, analysis.flow, stage):
-            apply = strides.apply if plan.host else Op.__call__
-            out = apply(op, *(read(env, a) for a in op.inputs))
-            if number in sites:
-                out[0] = out[0] + zeros[number]
-                data[number] = _data(sites[number], env, number in bare)
-            env.update(zip((r.id for r in op.outputs), out, strict=True))
-        return [read(env, atom) for atom in stage.leave], data
+        moved = [w + shifted[i] if i in shifted else w for i, w in enumerate(weights)]
+        inputs = zip((r.id for r in graph.inputs), [*moved, *sample, *fixed], strict=True)
+        crossing = zip((*stage.kept, *stage.enter), (*entering[0], *values), strict=True)
+        return _forward(analysis, plan, stage, {**dict(inputs), **dict(crossing)}, zeros)
 
-    zeros = {
-        n: jnp.zeros(s.shape, s.dtype)
-        for n, s in ((n, graph.shape(graph.ops[n].outputs[0])) for n in sites)
-    }
-    shifts = [jnp.zeros_like(weights[i]) for i in full]
+    zeros = {site.key: _zeros(analysis, site) for site in sites}
+    shifts = [jnp.zeros_like(weights[leaf]) for leaf in full]
     _, pullback, data = jax.vjp(run, zeros, shifts, entering[1], has_aux=True)
-    cotangents, jacobians, before = jax.vmap(pullback)(cotangents)
-    entire = dict(zip(full, jacobians, strict=True))
-    features: list[tuple[Array, ...]] = []
-    for number, block in zip(stage.blocks, blocks, strict=True):
-        if not block.sites:
-            g = entire[block.leaf]
-            g = g.reshape(len(g), -1)
-            features.append((g.reshape(1, -1) if plan.merged else g,))
-            continue
-        one = len(block.sites) == 1
-        a = (
-            data[block.sites[0].op][0]
-            if one
-            else jnp.concatenate([data[site.op][0] for site in block.sites], 1)
-        )
-        d = jnp.concatenate(
-            [jax.vmap(s.rule.cotangent)(cotangents[s.op]) * data[s.op][1] for s in block.sites], 2
-        )
-        if block.bias is not None and not (number in plan.late and block.windows):
-            a = jnp.concatenate([a, jnp.ones((*a.shape[:-1], 1), a.dtype)], -1)
-        if number in plan.late:
-            wide = jnp.promote_types(d.dtype, jnp.float32)
-            a, d = (a if block.windows else a[0]), d[:, 0]
-            # spares a copy
-            d = d.swapaxes(0, 1) if block.sizes[1] > 1 else d.reshape(1, *d.shape[::2])
-            features.append((a.astype(wide), d.astype(wide)))
-            continue
-        if plan.merged:
-            d = d.transpose(1, 2, 0, 3).reshape(1, *d.shape[1:3], -1)
-        if block.kind != "embedding":
-            a = a.astype(d.dtype)
-        features.append((a, d) if plan.grams[number] else (_gradient(a, d, block),))
+    of_sites, jacobians, before = jax.vmap(pullback)(cotangents)
+    in_full = dict(zip(full, jacobians, strict=True))
+    features = [
+        _of_sites(plan, number, block, data, of_sites)
+        if block.sites
+        else _in_full(plan, in_full[block.leaf])
+        for number, block in zip(stage.blocks, blocks, strict=True)
+    ]
     return _join_small(features), before
 
 
@@ -209,26 +77,151 @@ def sample_features(
     fixed: list[Array],
     sample: list[Array],
     seeds: Float[Array, "q o"],
-) -> list[tuple[Array, ...]]:
+) -> list[Feature]:
     """The features of one sample for every block of the plan, as `stage_features` gives them."""
     stage = whole(analysis.graph, analysis.blocks)
     return stage_features(analysis, plan, stage, weights, fixed, sample, ([], []), [seeds])[0]
 
 
-def _data(site: Site, env: dict[int, Array], bare: bool) -> tuple[Array, Array]:
-    """A site's data in canonical form, or without its windows, and the factor of its weight."""
-    scale = jnp.ones(
-        (), read(env, site.data).dtype if site.rule.kind != "embedding" else jnp.float32
+def _forward(
+    analysis: Analysis, plan: Plan, stage: Stage, env: dict[int, Array], zeros: dict[Key, Array]
+) -> tuple[list[Array], dict[Key, Meeting]]:
+    """What leaves the stage, with a zero added at every site; and the data of the sites."""
+    blocks = [(number, analysis.blocks[number]) for number in stage.blocks]
+    sites: dict[int, list[tuple[Site, int]]] = defaultdict(list)
+    for number, holding in blocks:
+        for site in holding.sites:
+            sites[site.op].append((site, number))
+    # their windows are laid out later, on the host
+    bare = {number for number, holding in blocks if number in plan.late and holding.windows}
+    direct = {number for number, holding in blocks if _is_direct(plan, number, holding)}
+    apply = strides.apply if plan.host else Op.__call__
+    data: dict[Key, Meeting] = {}
+    for number, op in operations(analysis.graph, analysis.flow, stage):
+        values, here = [read(env, atom) for atom in op.inputs], sites.get(number, [])
+        if here and here[0][0].loop is not None:
+            out = _loop(apply, [site for site, _ in here], env, values, zeros, data)
+        else:
+            out = apply(op, *values)
+            for site, block in here:
+                out[0] = out[0] + zeros[site.key]
+                data[site.key] = _data(site, env, block in bare, block in direct)
+        env.update(zip((r.id for r in op.outputs), out, strict=True))
+    return [read(env, atom) for atom in stage.leave], data
+
+
+def _zeros(analysis: Analysis, site: Site) -> Array:
+    """What is added to the result of a site, in a loop at every step."""
+    if site.loop is not None and site.inner is not None:
+        return site.loop.zeros(site.inner)
+    shape = analysis.graph.shape(analysis.graph.ops[site.op].outputs[0])
+    return jnp.zeros(shape.shape, shape.dtype)
+
+
+def _loop(
+    apply: Callable[..., list[Any]],
+    sites: list[Site],
+    env: dict[int, Array],
+    values: list[Array],
+    zeros: dict[Key, Array],
+    data: dict[Key, Meeting],
+) -> list[Array]:
+    """The outputs of a loop; the data of its sites are added to `data`."""
+    inner = [site.inner for site in sites if site.inner is not None]
+    within = sites[0].loop
+    assert within is not None
+    added = {site.key[1]: zeros[site.key] for site in sites}
+    out, found = within.run(apply, inner, added, values)
+    for site in sites:
+        a = site.rule.data(found[site.key[1]])
+        data[site.key] = a, _scale(site, env, jnp.float32 if site.rule.lookup else a.dtype)
+    return out
+
+
+def _is_direct(plan: Plan, number: int, block: Block) -> bool:
+    """Whether a block's gradient is taken of data and cotangents as they are."""
+    return block.direct is not None and not plan.grams[number] and number not in plan.late
+
+
+def _data(site: Site, env: dict[int, Array], bare: bool, direct: bool) -> Meeting:
+    """A site's data, and the factor of its weight.
+
+    The data are in canonical form, or without their windows, or as they are.
+    """
+    assert site.data is not None
+    values = read(env, site.data)
+    form = site.rule.windows.whole if bare and site.rule.windows else site.rule.data
+    return values if direct else form(values), _scale(
+        site, env, jnp.float32 if site.rule.lookup else values.dtype
     )
+
+
+def _scale(site: Site, env: dict[int, Array], dtype: Any) -> Array:
+    """By what a site's weight is multiplied before it meets data."""
+    scale = jnp.ones((), dtype)
     for atom, divides in site.view.scales:
         factor = jnp.reshape(read(env, atom), ())
         scale = scale / factor if divides else scale * factor
-    form = site.rule.windows.whole if bare and site.rule.windows else site.rule.data
-    return form(read(env, site.data)), scale
+    return scale
+
+
+def _of_sites(
+    plan: Plan,
+    number: int,
+    block: Block,
+    data: dict[Key, Meeting],
+    cotangents: dict[Key, Array],
+) -> Feature:
+    """A block's features."""
+    if not _is_direct(plan, number, block) or block.direct is None:
+        return _formed(plan, number, block, *_factors(block, data, cotangents))
+    (site,) = block.sites
+    values, scale = data[site.key]
+    return _in_full(plan, jax.vmap(block.direct, (None, 0))(values, cotangents[site.key]) * scale)
+
+
+def _factors(
+    block: Block, data: dict[Key, Meeting], cotangents: dict[Key, Array]
+) -> tuple[Array, Array]:
+    """Data (b, s, c) and cotangents (q, b, s, f) of a block, the positions of all its sites."""
+    parts = [data[site.key][0] for site in block.sites]
+    a = parts[0] if len(parts) == 1 else jnp.concatenate(parts, 1)
+    d = jnp.concatenate(
+        [jax.vmap(s.rule.cotangent)(cotangents[s.key]) * data[s.key][1] for s in block.sites], 2
+    )
+    return a, d
+
+
+def _formed(plan: Plan, number: int, block: Block, a: Array, d: Array) -> Feature:
+    """A block's features in the form that its way of contraction takes."""
+    late = number in plan.late
+    if block.bias is not None and not (late and block.windows):
+        a = jnp.concatenate([a, jnp.ones((*a.shape[:-1], 1), a.dtype)], -1)
+    if late:
+        return _for_the_host(block, a, d)
+    if plan.merged:
+        d = d.transpose(1, 2, 0, 3).reshape(1, *d.shape[1:3], -1)
+    if not block.lookup:
+        a = a.astype(d.dtype)
+    return (a, d) if plan.grams[number] else (_gradient(a, d, block),)
+
+
+def _for_the_host(block: Block, a: Array, d: Array) -> Feature:
+    """Data and cotangents to be multiplied by BLAS: the positions of all groups side by side."""
+    kind = jnp.promote_types(d.dtype, jnp.float32)
+    d = d.reshape(d.shape[0], -1, d.shape[-1])
+    a = a if block.windows else a.reshape(-1, a.shape[-1])
+    return a.astype(kind), d.astype(kind)
+
+
+def _in_full(plan: Plan, g: Array) -> Feature:
+    """Gradients for every output, as they were formed."""
+    g = g.reshape(len(g), -1)
+    return (g.reshape(1, -1) if plan.merged else g,)
 
 
 def _gradient(a: Array, d: Array, block: Block) -> Float[Array, "q p"]:
-    if a.dtype.kind == "i":
+    if are_rows(a):
         a = jax.nn.one_hot(a, block.sizes[2], dtype=d.dtype)
     # Not an einsum: the entries stay in the order (b, q, f, c) in which the product leaves them, a
     # copy less.
@@ -238,7 +231,7 @@ def _gradient(a: Array, d: Array, block: Block) -> Float[Array, "q p"]:
     return g.reshape(d.shape[0], -1)
 
 
-def _join_small(features: list[tuple[Array, ...]], limit: int = 1 << 14) -> list[tuple[Array, ...]]:
+def _join_small(features: list[Feature], limit: int = 1 << 14) -> list[Feature]:
     """Gradients of few entries side by side, so that they are contracted in one product."""
     small = [f[0] for f in features if len(f) == 1 and f[0].shape[1] <= limit]
     if len(small) < 2:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from theorylab.digests import program_digest
-from theorylab.ntk.features import split
+from theorylab.ntk.analysis import split
 
 
 def function_digest(f: Callable, params: PyTree, x: PyTree) -> str:

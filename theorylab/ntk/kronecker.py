@@ -14,8 +14,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from theorylab.ntk.features import analyse, sample_features, split
+from theorylab.ntk.analysis import analyse, split
+from theorylab.ntk.features import sample_features
 from theorylab.ntk.plan import Plan
+from theorylab.ntk.rules import are_rows
 
 Project = Callable[[Float[Array, " p"], Array], Float[Array, " k"]]
 
@@ -41,8 +43,8 @@ def kronecker_projection(
 ) -> Callable:
     """The projection `project(sample, key)` of the gradient of sum(f)/sqrt(O) at one sample.
 
-    It gives `k` numbers, summed over the layers. What no rule takes apart (biases, scales, weights
-    inside loops) is projected in full by `whole(gradient, key)`.
+    It gives `k` numbers, summed over the layers. What no rule takes apart (biases, scales) is
+    projected in full by `whole(gradient, key)`.
     """
     weights, fixed, _ = split(params)
     analysis = analyse(f, params, x)
@@ -70,7 +72,7 @@ def _factored(a: Array, d: Float[Array, "1 b s f"], k: int, key: Array) -> Float
     """
     (k1, k2), (left, right) = factors(k), jax.random.split(key)
     signs = jax.random.rademacher(right, (d.shape[1], d.shape[3], k2), d.dtype)
-    if a.dtype.kind == "i":
+    if are_rows(a):
         rows = jax.vmap(
             lambda row: jax.random.rademacher(jax.random.fold_in(left, row), (k1,), d.dtype)
         )(a[0])

@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, PyTree
 
 from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.ntk.features import pushforward, split
+from theorylab.ntk.analysis import split
+from theorylab.ntk.derivatives import pushforward
 from theorylab.ntk.guard import inspect, require_finite, require_precision
 
 
@@ -93,7 +94,7 @@ def ntk_operator(
         >>> bool(jnp.allclose(operator @ v, J @ (J.T @ v), atol=1e-4))
         True
     """
-    if reduce not in ("full", "sum_logits"):
+    if not isinstance(reduce, str) or reduce not in ("full", "sum_logits"):
         raise InputError(f"reduce={reduce!r}: the operator is there for 'full' and 'sum_logits'")
     require_precision(precision)
     inspect(checks.function("f", f), params, x)

@@ -1,7 +1,7 @@
 """The order of contraction, block by block, from a count of arithmetic and memory traffic."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +12,19 @@ from theorylab.ntk.stages import Stage
 Reduce = Literal["full", "diagonal", "trace", "sum_logits"]
 # what a processor computes while it moves one byte: 5 to 20 on CPUs, GPUs and TPUs in float32
 FLOP_PER_BYTE = 12.0
+
+
+class Work(NamedTuple):
+    """What the orders of contraction are compared for.
+
+    It is given to the functions below after their blocks, as `*work`.
+    """
+
+    reduce: Reduce
+    outputs: int
+    samples: int  # whose derivatives are taken
+    pairs: float  # of samples that are contracted
+    itemsize: int  # bytes of a number
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,8 @@ class Plan:
     late: frozenset[int] = frozenset()
     held: bool = False  # late gradients are formed once per tile and kept
     host: bool = False  # for one CPU
+    # of the late blocks: those that are contracted pair by pair of samples, by Grams of data alone
+    paired: frozenset[int] = frozenset()
     stages: tuple[Stage, ...] = ()  # of the backward pass, on one CPU
 
 
@@ -64,13 +79,24 @@ def gram_cost(
     """Grams of data and of cotangents over pairs of positions, multiplied and summed."""
     b, s, c, f = block.sizes
     q = 1 if reduce == "sum_logits" else outputs
-    left = 0 if block.kind == "embedding" else c
+    left = 0 if block.lookup else c  # numbers of rows are compared
     kept = {"full": q * q, "diagonal": q}.get(reduce, 1)
     products = {"full": q * q * f, "diagonal": q * f}.get(reduce, q * f)
     cells = pairs * b * s * s
     return Cost(
         2.0 * cells * (left + products + kept), itemsize * cells * 2.0 * (1 + kept) * (s > 1)
     )
+
+
+def paired_cost(
+    block: Block, reduce: Reduce, outputs: int, n: int, pairs: float, itemsize: int
+) -> Cost:
+    """Grams of data, multiplied by the cotangents of one side and then by those of the other.
+
+    All within the cache; for full kernels alone, where it differs from Grams.
+    """
+    b, s, c, f = block.sizes
+    return Cost(2.0 * pairs * b * s * (s * c + s * outputs * f + outputs**2 * f), 0.0)
 
 
 def choose(
@@ -97,7 +123,7 @@ def choose(
     return Plan(tuple(map(grams, blocks)), reduce in ("trace", "sum_logits"))
 
 
-def table(blocks: list[Block], names: list[str], plan: Plan, costs: tuple) -> Table:
+def table(blocks: list[Block], names: list[str], plan: Plan, work: Work) -> Table:
     """The choice for every block, with what it was based on."""
     shown = Table(
         title="Order of contraction", caption="GFLOP and GB for the whole kernel, by each order"
@@ -106,16 +132,16 @@ def table(blocks: list[Block], names: list[str], plan: Plan, costs: tuple) -> Ta
         shown.add_column(
             column, justify="left" if column in ("leaf", "kind", "chosen") else "right"
         )
-    for block, gram in zip(blocks, plan.grams, strict=True):
-        gradient = gradient_cost(block, *costs)
-        grams = gram_cost(block, *costs) if block.sites else None
+    for number, (block, gram) in enumerate(zip(blocks, plan.grams, strict=True)):
+        gradient = gradient_cost(block, *work)
+        grams = gram_cost(block, *work) if block.sites else None
         shown.add_row(
             names[block.leaf],
             block.kind,
             *(map(str, block.sizes) if block.sites else ("", "", "", str(block.sizes[3]))),
             f"{gradient.flop / 1e9:.3g}, {gradient.bytes / 1e9:.3g}",
             f"{grams.flop / 1e9:.3g}, {grams.bytes / 1e9:.3g}" if grams else "",
-            "Grams" if gram else "gradients",
+            "pairs" if number in plan.paired else "Grams" if gram else "gradients",
         )
     return shown
 

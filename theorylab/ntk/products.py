@@ -14,13 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from theorylab.ntk.engine import Engine, Layout, tree_bytes
-from theorylab.ntk.features import pushforward, split
+from theorylab.ntk.analysis import split
+from theorylab.ntk.derivatives import pushforward
+from theorylab.ntk.engine import Engine
+from theorylab.ntk.layout import Account, Layout, samples_like, tree_bytes
 from theorylab.ntk.plan import Plan, Reduce
+from theorylab.ntk.xla import as_if_unknown
 
 
 class ProductEngine(Engine):
     """What `Engine` offers, with the samples themselves in the place of their features."""
+
+    method = "ntk_vp"
 
     def features(self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan) -> Any:
         """The samples themselves, with the seeds: nothing is computed before the products."""
@@ -35,20 +40,16 @@ class ProductEngine(Engine):
         """The kernel in one piece, for use inside the caller's transformations."""
         analysis = self.analysis(params, x1)
         layout = Layout(1, analysis.outputs, analysis.outputs, 2, Plan((), False), 0)
-        seeds = layout.seeds(0, self.reduce, analysis.dtype)
+        seeds = as_if_unknown(layout.seeds(0, self.reduce, analysis.dtype))
         kernel = self._block(None, params, x1, seeds, x1 if x2 is None else x2, seeds)
         return kernel / analysis.outputs if self.reduce == "trace" else kernel
 
-    def _memory(self, params: PyTree, x: PyTree, layout: Layout) -> tuple[int, int]:
-        analysis = self.analysis(params, x)
-        tile = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct((layout.tile, *leaf.shape[1:]), leaf.dtype), x
-        )
-        seeds = layout.seeds(0, self.reduce, analysis.dtype)
+    def _account(self, params: PyTree, x: PyTree, layout: Layout) -> Account:
+        tile = samples_like(x, layout.tile)
+        seeds = layout.seeds(0, self.reduce, self.analysis(params, x).dtype)
         block = self._compile(self._block, None, params, tile, seeds, tile, seeds)
-        return tree_bytes(tile), block.memory_analysis().temp_size_in_bytes + 2 * tree_bytes(
-            block.out_info
-        )
+        scratch = block.memory_analysis().temp_size_in_bytes
+        return Account(tree_bytes(tile), scratch + 2 * tree_bytes(block.out_info))
 
     def _block(
         self, _plan: None, params: PyTree, x: PyTree, q: Any, y: PyTree, r: Any

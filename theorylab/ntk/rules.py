@@ -22,6 +22,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
+from theorylab.ntk import taps
 from theorylab.ntk.graph import Op
 
 Shaped = jax.ShapeDtypeStruct
@@ -41,18 +42,27 @@ class Windows(NamedTuple):
 class Rule(NamedTuple):
     """The canonical form of one operation.
 
-    It holds the sizes, and functions that rearrange the operation's data, cotangent and weight.
+    It holds the sizes, functions that rearrange the operation's data, cotangent and weight, and
+    what sets this kind of operation apart. Who uses a rule asks for these fields, never for the
+    name.
     """
 
-    kind: str
-    data: Callable[
-        ..., Array
-    ]  # the operation's other inputs -> (b, s, c); embedding: the row numbers (1, s), -1 for none
+    kind: str  # a name, for tables
+    data: Callable[..., Array]  # the operation's other inputs -> (b, s, c), or (b, s) of a look-up
     cotangent: Callable[[Array], Array]  # -> (b, s, f)
     weight: Callable[[Any], Any]  # -> (b, c, f)
     sizes: tuple[int, int, int, int]  # b, s, c, f
     # ungrouped convolutions: a form of `data` that takes less memory
     windows: Windows | None = None
+    # data are numbers of rows, -1 for none: whole numbers that stand for one-hot vectors of c
+    lookup: bool = False
+    # of small groups: the gradient (c b f), of data and cotangent as the operation has them
+    direct: Callable[[Array, Array], Array] | None = None
+
+    @property
+    def takes_bias(self) -> bool:
+        """Whether what is added to the result can be one more entry of c, of data 1."""
+        return self.sizes[0] == 1 and not self.lookup
 
 
 def rule_for(op: Op, position: int, shapes: list[Shaped]) -> Rule | None:
@@ -129,9 +139,14 @@ def _conv(params: dict[str, Any], position: int, shapes: list[Shaped], out: Any)
         )
         return w.transpose(2, 0, 1, 3).reshape(groups, window * channels, features // groups)
 
+    def direct(x: Array, ct: Array) -> Array:
+        return jnp.stack(taps.tap_products(params, x, ct, tuple(kernel)))
+
     sizes = groups, s, window * channels, features // groups
+    whole_windows = Windows(whole, slices) if groups == 1 else None
+    small = groups > 1 and window * channels <= taps.TERMS and set(params["lhs_dilation"]) == {1}
     return Rule(
-        "conv", data, cotangent, weight, sizes, Windows(whole, slices) if groups == 1 else None
+        "conv", data, cotangent, weight, sizes, whole_windows, direct=direct if small else None
     )
 
 
@@ -161,8 +176,18 @@ def _embedding(
         return jnp.where((ids >= 0) & (ids < vocabulary), ids, -1)
 
     return Rule(
-        "embedding", data, lambda ct: ct.reshape(1, s, f), lambda w: w[None], (1, s, vocabulary, f)
+        "embedding",
+        data,
+        lambda ct: ct.reshape(1, s, f),
+        lambda w: w[None],
+        (1, s, vocabulary, f),
+        lookup=True,
     )
+
+
+def are_rows(data: Array) -> bool:
+    """Whether the data of a block are those of look-ups, which alone are whole numbers."""
+    return data.dtype.kind == "i"
 
 
 _RULES = {"dot_general": _dense, "conv_general_dilated": _conv, "gather": _embedding}
@@ -185,9 +210,14 @@ def rearranges(op: Op) -> bool:
 
 def entries(ops: tuple[Op, ...], shape: tuple[int, ...]) -> np.ndarray:
     """The flat number of every entry of a leaf that is seen through rearranging operations."""
+    return rearranged(ops, np.arange(math.prod(shape), dtype=np.int32).reshape(shape))
+
+
+def rearranged(ops: tuple[Op, ...], numbers: np.ndarray) -> np.ndarray:
+    """Numbers of entries after rearranging operations."""
     with jax.ensure_compile_time_eval():
-        numbers = jnp.arange(math.prod(shape), dtype=jnp.int32).reshape(shape)
+        found = jnp.asarray(numbers)
         for op in ops:
             if op.name not in ("copy", "copy_p", "convert_element_type"):
-                (numbers,) = op(numbers)
-        return np.asarray(numbers)
+                (found,) = op(found)
+        return np.asarray(found)

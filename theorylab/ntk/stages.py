@@ -9,7 +9,7 @@ blocks of parameters that it holds.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -161,11 +161,20 @@ def operations(graph: Graph, follows: Flow, stage: Stage) -> Iterator[tuple[int,
             yield number, op
 
 
-def forward(graph: Graph, stages: Sequence[Stage], inputs: list[Any]) -> list[Crossing]:
-    """The values that enter every stage."""
+def forward(
+    graph: Graph,
+    stages: Sequence[Stage],
+    inputs: list[Any],
+    apply: Callable[..., list[Any]] = Op.__call__,
+) -> list[Crossing]:
+    """The values that enter every stage; `apply` takes an operation and its inputs."""
     env = dict(zip((r.id for r in graph.inputs), inputs, strict=True))
     for op in graph.ops[: stages[-1].start]:
         env.update(
-            zip((r.id for r in op.outputs), op(*(read(env, a) for a in op.inputs)), strict=True)
+            zip(
+                (r.id for r in op.outputs),
+                apply(op, *(read(env, a) for a in op.inputs)),
+                strict=True,
+            )
         )
     return [([env[i] for i in stage.kept], [env[i] for i in stage.enter]) for stage in stages]

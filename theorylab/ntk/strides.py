@@ -1,4 +1,6 @@
-"""Convolutions that a CPU takes faster in another way.
+"""Operations that a CPU takes faster in another way: `apply`.
+
+Convolutions in groups and pools are those of `taps`; the others are here.
 
 The derivative with respect to the data of a convolution of stride k is a convolution of the
 cotangent with k - 1 zeros between its entries: XLA multiplies by them, k^2 times the work. Entries
@@ -16,6 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
+from theorylab.ntk import taps
 from theorylab.ntk.graph import Op
 
 # positions at most, and channels in times channels out at least, for a matrix product
@@ -23,11 +26,15 @@ _FEW, _MANY = 32, 1 << 14
 
 
 def apply(op: Op, *inputs: Any) -> list[Any]:
-    """`op(*inputs)`, a convolution with the faster of its forms, for data and for derivative.
+    """`op(*inputs)`, with the faster of its forms, for data and for derivative.
 
     Derivatives are those of reverse mode only.
     """
-    return [_convolve(op)(*inputs)] if _simple(op) else op(*inputs)
+    if _simple(op):
+        return [_convolve(op.eqn.params)(*inputs)]
+    if taps.in_groups(op):
+        return [taps.grouped(op, _convolve)(*inputs)]
+    return [taps.pool(op)(*inputs)] if taps.is_pool(op) else op(*inputs)
 
 
 def _simple(op: Op) -> bool:
@@ -38,12 +45,18 @@ def _simple(op: Op) -> bool:
     return plain and {*p["lhs_dilation"], *p["rhs_dilation"]} == {1}
 
 
-def _convolve(op: Op) -> Any:
-    params = op.eqn.params
+def _convolve(params: dict[str, Any]) -> Any:
+    """The convolution of these parameters, without groups."""
+
+    def by_xla(x: Array, w: Array) -> Array:
+        return lax.conv_general_dilated(x, w, **params)
+
+    if {*params["lhs_dilation"], *params["rhs_dilation"]} != {1}:
+        return by_xla
 
     def plain(x: Array, w: Array) -> Array:
         if max(params["window_strides"]) > 1:
-            return op(x, w)[0]
+            return by_xla(x, w)
         x, w = _canonical(params, x, w)
         out = _unstrided(x, w, list(params["padding"]), params)
         spec = params["dimension_numbers"].out_spec
@@ -58,9 +71,8 @@ def _convolve(op: Op) -> Any:
 
     def backward(saved: tuple[Array, Array], ct: Array) -> tuple[Array, Array]:
         x, w = saved
-        return _by_phases(params, x.shape, w, ct), jax.linear_transpose(lambda v: op(x, v)[0], w)(
-            ct
-        )[0]
+        (of_kernel,) = jax.linear_transpose(lambda v: by_xla(x, v), w)(ct)
+        return _by_phases(params, x.shape, w, ct), of_kernel
 
     convolve.defvjp(forward, backward)
     return convolve

@@ -21,10 +21,32 @@ from theorylab.ntk.infinite.state import State
 from theorylab.ntk.infinite.windows import Window, check_window
 
 
-def _affine(state: State, sigma_w: Any, sigma_b: Any) -> State:
-    """Covariances after the random affine map, `state` being averaged over the window already."""
+def affine(
+    state: State, sigma_w: Any, sigma_b: Any, *, rate_w: Any = None, rate_b: Any = None
+) -> State:
+    """Covariances after the random affine map, `state` being averaged over the window already.
+
+    Args:
+        state: the average.
+        sigma_w: standard deviation of the weights, times the root of the fan-in.
+        sigma_b: standard deviation of the biases.
+        rate_w: what the weights' gradients add to Θ, in units of the average; None for σ_w², the
+            NTK parametrisation.
+        rate_b: what the biases' gradients add to Θ; None for σ_b².
+
+    Returns:
+        The state after the map.
+
+    Source:
+        Jacot et al. 2018; for other rates Sohl-Dickstein et al. 2020 (arXiv 2001.07301).
+    """
     nngp, cov1, cov2 = (sigma_w**2 * c + sigma_b**2 for c in (state.nngp, state.cov1, state.cov2))
-    ntk = nngp + sigma_w**2 * state.ntk
+    if rate_w is None and rate_b is None:
+        fresh = nngp
+    else:
+        fresh = (sigma_w**2 if rate_w is None else rate_w) * state.nngp
+        fresh = fresh + (sigma_b**2 if rate_b is None else rate_b)
+    ntk = fresh + sigma_w**2 * state.ntk
     return replace(
         state, nngp=nngp, ntk=ntk, cov1=cov1, cov2=cov2, gaussian=True, fresh=state.depth
     )
@@ -60,7 +82,20 @@ class Dense(Layer):
 
     def propagate(self, state: State) -> State:
         """The covariances after the affine map."""
-        return _affine(state, self.sigma_w, self.sigma_b)
+        return affine(state, self.sigma_w, self.sigma_b)
+
+
+def over_windows(state: State, window: Window) -> State:
+    """Averages over filter offsets: one filter slides over both samples."""
+    spatial = window.output(state.spatial)
+    dims = len(spatial)
+
+    def average(cov: Array, lead: int) -> Array:
+        # the two positions of a pair move together
+        axes = [(lead + d, lead + dims + d) if state.full else (lead + d,) for d in range(dims)]
+        return window.sums(cov, axes) / prod(window.sizes)
+
+    return state.linear(average, spatial=spatial)
 
 
 @layer("width", "window")
@@ -104,15 +139,7 @@ class Conv(Layer):
 
     def propagate(self, state: State) -> State:
         """The covariances after the convolution: averages over filter offsets."""
-        spatial = self.window.output(state.spatial)
-        dims = len(spatial)
-
-        def average(cov: Array, lead: int) -> Array:
-            # One filter slides over both samples: the two positions of a pair move together.
-            axes = [(lead + d, lead + dims + d) if state.full else (lead + d,) for d in range(dims)]
-            return self.window.sums(cov, axes) / prod(self.window.sizes)
-
-        return _affine(state.linear(average, spatial=spatial), self.sigma_w, self.sigma_b)
+        return affine(over_windows(state, self.window), self.sigma_w, self.sigma_b)
 
 
 def dense(width: int = 512, *, sigma_w: Any = 1.0, sigma_b: Any = 0.0) -> Layer:
@@ -174,4 +201,4 @@ def _check(width: Any, sigma_w: Any, sigma_b: Any) -> None:
     checks.finite("sigma_b", sigma_b, ndim=0)
 
 
-__all__ = ["Conv", "Dense", "conv", "dense"]
+__all__ = ["Conv", "Dense", "affine", "conv", "dense", "over_windows"]

@@ -5,7 +5,7 @@ Kernels are computed in float64 unless told otherwise.
 
 from functools import partial
 from math import ceil, isqrt
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +20,6 @@ from theorylab.errors import InputError
 from theorylab.ntk.infinite.state import State
 from theorylab.ntk.infinite.state import positions as count_positions
 from theorylab.precision import is_traced
-
-if TYPE_CHECKING:
-    from theorylab.ntk.infinite.layer import Layer
 
 # covariance-sized arrays alive at once inside a tile: two kernels, old and new, and temporaries
 LIVE_ARRAYS = 8
@@ -44,8 +41,24 @@ class Kernels(NamedTuple):
     ntk: Float[Array, "n1 n2 ..."]
 
 
+class Network(Protocol):
+    """What is asked of a network here; `layer.Layer` has it."""
+
+    def output_shape(self, input_shape: tuple[int, ...], /) -> tuple[int, ...]:
+        """Shape of the outputs, batch axis first."""
+        ...
+
+    def propagate(self, state: State, /) -> State:
+        """Carry the covariances through the network."""
+        ...
+
+    def needs_full(self, full: bool, /) -> bool:
+        """Whether covariances between different positions are needed before it."""
+        ...
+
+
 def compute(
-    net: "Layer",
+    net: Network,
     x1: ArrayLike,
     x2: ArrayLike | None,
     *,
@@ -75,7 +88,7 @@ def compute(
 
 
 def _computed(
-    net: "Layer",
+    net: Network,
     x1: ArrayLike,
     x2: ArrayLike | None,
     get: str,
@@ -116,7 +129,7 @@ def _checked(name: str, x: Any, dtype: Any) -> Array:
 
 
 def _sides(
-    net: "Layer",
+    net: Network,
     x1: Array,
     x2: Array,
     full: bool,
@@ -127,7 +140,7 @@ def _sides(
     """Rows and columns of a tile, so that its live covariances fit into the budget."""
     size = count_positions(x1.shape[1:-1])
     pair = LIVE_ARRAYS * x1.dtype.itemsize * size ** (2 if net.needs_full(full) else 1)
-    most = int(memory_gb * 1e9 / pair)
+    most = int(min(memory_gb, 1e9) * 1e9 / pair)
     if most < 1:
         raise InputError(
             f"memory_gb={memory_gb}: one pair of samples with {size} positions needs "
@@ -194,7 +207,7 @@ def _place(out: Any, part: Any, row: int, column: int) -> Any:
 
 
 def _tile(
-    net: "Layer", x1: Array, x2: Array, offset: int | None, *, get: str, full: bool, mesh: Any
+    net: Network, x1: Array, x2: Array, offset: int | None, *, get: str, full: bool, mesh: Any
 ) -> Any:
     if mesh is not None:
         x1 = jax.device_put(x1, NamedSharding(mesh, PartitionSpec(mesh.axis_names[0])))
@@ -204,7 +217,7 @@ def _tile(
 
 @partial(jax.jit, static_argnames=("get", "full"))
 def _kernels(
-    net: "Layer", x1: Array, x2: Array, offset: int | None, *, get: str, full: bool
+    net: Network, x1: Array, x2: Array, offset: int | None, *, get: str, full: bool
 ) -> Any:
     """The wanted kernels of one tile, positions flattened.
 
@@ -214,7 +227,7 @@ def _kernels(
     # Differentiating backwards recomputes a tile instead of keeping all its intermediate
     # covariances.
     @jax.checkpoint
-    def kernels(net: "Layer", x1: Array, x2: Array) -> Any:
+    def kernels(net: Network, x1: Array, x2: Array) -> Any:
         state = net.propagate(_inputs(x1, x2, offset, net.needs_full(full), full))
         state = state if full else state.at_equal_positions()
         size = count_positions(state.spatial)

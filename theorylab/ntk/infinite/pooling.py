@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.ntk.infinite.layer import Layer, Shape, layer
-from theorylab.ntk.infinite.state import State
+from theorylab.ntk.infinite.state import State, positions
 from theorylab.ntk.infinite.windows import Window, check_window
 
 
@@ -64,8 +64,23 @@ class GlobalAvgPool(Layer):
         return True
 
     def propagate(self, state: State) -> State:
-        """The mean of the covariances over all pairs of positions."""
-        return _mean_over_positions(state)
+        """The mean of the covariances over all pairs of positions that exist."""
+        if state.mask1 is None and state.mask2 is None:
+            return _mean_over_positions(state)
+        size = positions(state.spatial)
+        count1, count2 = (
+            jnp.full(c.shape[0], size) if m is None else (~m).reshape(c.shape[0], -1).sum(1)
+            for c, m in ((state.cov1, state.mask1), (state.cov2, state.mask2))
+        )
+        count1, count2 = jnp.maximum(count1, 1), jnp.maximum(count2, 1)
+        mean = _mean_over_positions(state.masked())
+        return replace(
+            mean,
+            nngp=mean.nngp * size**2 / (count1[:, None] * count2),
+            ntk=mean.ntk * size**2 / (count1[:, None] * count2),
+            cov1=mean.cov1 * size**2 / count1**2,
+            cov2=mean.cov2 * size**2 / count2**2,
+        )
 
 
 @layer("window", "normalize_edges")
@@ -115,7 +130,11 @@ class AvgPool(Layer):
 
 def _mean_over_positions(state: State) -> State:
     return state.linear(
-        lambda cov, lead: cov.mean(tuple(range(lead, cov.ndim))), spatial=(), full=False
+        lambda cov, lead: cov.mean(tuple(range(lead, cov.ndim))),
+        spatial=(),
+        full=False,
+        mask1=None,
+        mask2=None,
     )
 
 

@@ -38,18 +38,31 @@ class LayerNorm(Layer):
         var1, var2 = state.variances()[2:]
         if self.axis == "all":
             var1, var2 = (
-                jnp.broadcast_to(v.mean(range(1, v.ndim), keepdims=True), v.shape)
-                for v in (var1, var2)
+                mean_seen(v, m, tuple(range(1, v.ndim)))
+                for v, m in ((var1, state.mask1), (var2, state.mask2))
             )
-        scale1, scale2 = 1 / jnp.sqrt(var1 + self.eps), 1 / jnp.sqrt(var2 + self.eps)
-        pair = state.left(scale1)[:, None] * state.right(scale2)[None]
-        return replace(
-            state,
-            nngp=state.nngp * pair,
-            ntk=state.ntk * pair,
-            cov1=state.cov1 * state.left(scale1) * state.right(scale1),
-            cov2=state.cov2 * state.left(scale2) * state.right(scale2),
-        )
+        return scaled(state, 1 / jnp.sqrt(var1 + self.eps), 1 / jnp.sqrt(var2 + self.eps))
+
+
+def scaled(state: State, scale1: Array, scale2: Array) -> State:
+    """The covariances of signals that are multiplied by numbers per sample and position."""
+    pair = state.left(scale1)[:, None] * state.right(scale2)[None]
+    return replace(
+        state,
+        nngp=state.nngp * pair,
+        ntk=state.ntk * pair,
+        cov1=state.cov1 * state.left(scale1) * state.right(scale1),
+        cov2=state.cov2 * state.left(scale2) * state.right(scale2),
+    )
+
+
+def mean_seen(values: Array, mask: Array | None, axes: tuple[int, ...]) -> Array:
+    """Means over axes of the entries that are not masked, in the shape of `values`."""
+    if mask is None:
+        return jnp.broadcast_to(values.mean(axes, keepdims=True), values.shape)
+    seen = ~mask
+    count = jnp.maximum(seen.sum(axes, keepdims=True), 1)
+    return jnp.broadcast_to((values * seen).sum(axes, keepdims=True) / count, values.shape)
 
 
 @layer()
@@ -72,7 +85,7 @@ class Dropout(Layer):
         """The covariances, with 1/keep where a scalar meets itself."""
         # A kept-or-dropped scalar meets itself with E[mask²]/keep² = 1/keep; two different masks
         # are independent.
-        same = state.same_value()
+        same = (state if state.met is None else replace(state, same=state.met)).same_value()
         pair = 1.0 if same is None else jnp.where(same, 1 / self.keep, 1.0)
         own = jnp.where(state.same_position(), 1 / self.keep, 1.0)
         return replace(

@@ -7,6 +7,8 @@ the tuple of spatial sizes, `()` for vectors.
 * `nngp`, `ntk`: (n1, n2, *S) for covariances at equal positions, (n1, n2, *S, *S) when `full`;
 * `cov1`, `cov2`: the same for each sample with itself, (n, *S) or (n, *S, *S).
 
+Samples of variable length are padded, and `mask1`, `mask2` say where: covariances are 0 there.
+
 `full` states cost S times more memory; layers that average over positions need them,
 `Layer.needs_full` says which.
 """
@@ -34,6 +36,13 @@ class State:
     depth: int = 0  # how many `parallel` enclose this place
     # zero mean given everything that enters the `parallel` of this depth (and those around it)
     fresh: int = -1
+    mask1: Bool[Array, "n1 ..."] | None = (
+        None  # (n1, *S): positions that do not exist; None: all do
+    )
+    mask2: Bool[Array, "n2 ..."] | None = None
+    # pairs under one and the same dropout mask, where these are not `same`
+    met: Bool[Array, "n1 n2"] | None = None
+    sides: tuple[int, int] = (1, 2)  # which batches these are: (1, 1) for the first with itself
 
     def linear(self, op: Callable[[Array, int], Array], **changes: object) -> "State":
         """Apply `op(covariance, number of batch axes)` to the four covariances."""
@@ -87,6 +96,24 @@ class State:
             return jnp.asarray(True)
         size = positions(self.spatial)
         return jnp.eye(size, dtype=bool).reshape(*self.spatial, *self.spatial)
+
+    def masked(self) -> "State":
+        """Zeros at positions that do not exist."""
+        if self.mask1 is None and self.mask2 is None:
+            return self
+        seen1, seen2 = (
+            jnp.ones((c.shape[0], *self.spatial), bool) if m is None else ~m
+            for c, m in ((self.cov1, self.mask1), (self.cov2, self.mask2))
+        )
+        pair = self.left(seen1)[:, None] & self.right(seen2)[None]
+        own1, own2 = (self.left(seen) & self.right(seen) for seen in (seen1, seen2))
+        return replace(
+            self,
+            nngp=jnp.where(pair, self.nngp, 0.0),
+            ntk=jnp.where(pair, self.ntk, 0.0),
+            cov1=jnp.where(own1, self.cov1, 0.0),
+            cov2=jnp.where(own2, self.cov2, 0.0),
+        )
 
     def same_value(self) -> Bool[Array, "n1 n2 ..."] | None:
         """Mask, broadcastable to `nngp`, of entries that pair one scalar with itself.

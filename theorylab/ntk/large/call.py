@@ -74,10 +74,10 @@ def tiled_ntk(
         params: PyTree of arrays.
         x1: samples of the rows, leading axis N1.
         x2: samples of the columns, leading axis N2. None means `x1`, and a symmetric kernel.
-        out: folder of the zarr array, one chunk a tile. This process alone writes it.
+        out: folder of the zarr array, one chunk per tile. This process alone writes it.
         tile: samples of a tile on each side, at least 1.
         executor: "local" for this process; "dask://HOST:PORT" for the workers of an existing Dask
-            cluster, with one task a tile ("dask://local" makes one of this machine's cores); or a
+            cluster, with one task per tile ("dask://local" makes one of this machine's cores); or a
             `jax.sharding.Mesh` over whose devices the samples of every tile are cut. The mesh may
             span the processes of `jax.distributed`, which must all make the same call.
         progress: tell on standard error how far it is.

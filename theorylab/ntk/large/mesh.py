@@ -17,19 +17,21 @@ from jaxtyping import Array, PyTree
 
 from theorylab.errors import InputError
 from theorylab.files import digest
-from theorylab.ntk.engine import Engine, lengths
+from theorylab.ntk.engine import lengths
+from theorylab.ntk.fill import fill
 from theorylab.ntk.large.store import Tile
 from theorylab.ntk.large.work import Network
+from theorylab.ntk.layout import Task
 from theorylab.ntk.plan import Plan
 from theorylab.ntk.store import KernelStore
-from theorylab.ntk.tiles import fill
+from theorylab.ntk.xla import XlaEngine
 
 _TILE = 256  # samples of a tile for each device
 _TEXT = 1024  # bytes of what the first process tells the others
 
 
-class MeshEngine(Engine):
-    """What `Engine` offers, with samples spread over the devices of all processes."""
+class MeshEngine(XlaEngine):
+    """What `XlaEngine` offers, with samples spread over the devices of all processes."""
 
     def features(self, params: PyTree, x: PyTree, seeds: np.ndarray, plan: Plan) -> Any:
         """Features of a tile: each device has those of its samples."""
@@ -55,8 +57,8 @@ class MeshEngine(Engine):
 
         return jax.tree.map(place, tree)
 
-    def _first_tile(self, n1: int, n2: int, symmetric: bool) -> int:
-        return min(_TILE * self._mesh.size, max(n1, n2))
+    def _first_tile(self, task: Task) -> int:
+        return min(_TILE * self._mesh.size, max(task.rows, task.columns))
 
 
 def require_mesh(mesh: Mesh) -> None:

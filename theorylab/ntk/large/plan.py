@@ -12,10 +12,10 @@ from jaxtyping import PyTree
 
 from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.ntk.features import Analysis, analyse
+from theorylab.ntk.analysis import Analysis, analyse
 from theorylab.ntk.guard import require_outputs, require_real_parameters
 from theorylab.ntk.large.store import Grid
-from theorylab.ntk.plan import Plan, choose, gradient_cost, gram_cost
+from theorylab.ntk.plan import Plan, Work, choose, gradient_cost, gram_cost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,10 +173,10 @@ def plan_tiles(
 
 def _contraction(analysis: Analysis, reduce: Any, samples: int, pairs: float) -> float:
     """Operations of one tile after the passes, in the order that `choose` takes."""
-    costs = (reduce, analysis.outputs, samples, pairs, analysis.dtype.itemsize)
-    plan: Plan = choose(analysis.blocks, *costs)
+    work = Work(reduce, analysis.outputs, samples, pairs, analysis.dtype.itemsize)
+    plan: Plan = choose(analysis.blocks, *work)
     return sum(
-        (gram_cost if gram else gradient_cost)(block, *costs).flop
+        (gram_cost if gram else gradient_cost)(block, *work).flop
         for block, gram in zip(analysis.blocks, plan.grams, strict=True)
     )
 
