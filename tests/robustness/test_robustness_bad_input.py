@@ -242,3 +242,37 @@ def test_every_public_name_is_in_the_table():
 def test_what_gave_wrong_numbers_is_refused(change, message):
     with pytest.raises(InputError, match=message):
         robustness.pgd(**{**ATTACK, **change})
+
+
+def coupled(params, x):  # as batch norm in training mode
+    return (x - x.mean(0)) @ params["w"]
+
+
+BALL = rb.LpBall(0.1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda f: rb.output_bounds(f, PARAMS, X, BALL),
+        lambda f: rb.certified_margins(f, PARAMS, X, Y, BALL),
+        lambda f: rb.certified_error(f, PARAMS, X, Y, BALL),
+        lambda f: rb.activation_bounds(f, PARAMS, X, BALL),
+        lambda f: rb.fgsm(f, PARAMS, X, Y, eps=0.1),
+        lambda f: rb.pgd(f, PARAMS, X, Y, eps=0.1, steps=1, key=jax.random.key(0)),
+        lambda f: rb.attack_ensemble(f, PARAMS, X, Y, BALL, key=jax.random.key(0)),
+        lambda f: rb.train_robust(
+            f,
+            PARAMS,
+            (X, Y),
+            BALL,
+            rb.Recipe("ibp"),
+            rb.Schedule(1, 2, 0.1),
+            key=jax.random.key(0),
+        ),
+    ],
+    ids=["outputs", "margins", "error", "activations", "fgsm", "pgd", "ensemble", "training"],
+)
+def test_a_network_that_couples_samples_is_refused(call):
+    with pytest.raises(InputError, match="couples the samples of a batch"):
+        call(coupled)

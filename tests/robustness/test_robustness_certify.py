@@ -240,15 +240,40 @@ def test_an_empty_perturbation_gives_the_clean_margin():
 
 @pytest.mark.long
 def test_bounds_do_not_depend_on_chunks_and_blocks():
-    f, params, shape = small.built("cnn", jnp.float64)
-    x = np.random.default_rng(0).uniform(size=(5, *shape))
-    y = np.array([0, 1, 2, 0, 1])
-    for method in ("crown", "coap", "ibp"):
-        whole, small_chunks = (
-            rb.certified_margins(f, params, x, y, LpBall(0.05), method=method, memory_gb=m).lower
-            for m in (1.0, 2e-4)
-        )
-        np.testing.assert_allclose(whole, small_chunks, atol=1e-10)
+    # neurons in blocks; and chunks whose rows up to the first activations are made once
+    cases = [
+        (*small.built("cnn", jnp.float64), 2e-4),
+        (small.strided, small.strided_params(2), (16, 16, 1), 2e-3),
+    ]
+    for f, params, shape, memory_gb in cases:
+        x = np.random.default_rng(0).uniform(size=(5, *shape))
+        y = np.array([0, 1, 2, 0, 1])
+        for method in ("crown", "coap", "ibp"):
+            whole, chunks = (
+                rb.certified_margins(f, params, x, y, LpBall(0.05), method=method, memory_gb=m)
+                for m in (1.0, memory_gb)
+            )
+            np.testing.assert_allclose(whole.lower, chunks.lower, atol=1e-10)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("method", ["crown-ibp", "crown"])
+def test_bounds_have_the_same_derivatives_forward_and_in_reverse(method):
+    params = small.strided_params(2)
+    x = jnp.asarray(np.random.default_rng(0).uniform(size=(2, 16, 16, 1)))
+
+    @jax.jit
+    def lower(some):
+        given = params | some
+        return rb.certified_margins(
+            small.strided, given, x, np.array([0, 2]), LpBall(0.05), method=method
+        ).lower
+
+    some = {k: params[k] for k in ("a", "b")}
+    forward, reverse = jax.jacfwd(lower)(some), jax.jacrev(lower)(some)
+    for name in some:
+        assert np.abs(reverse[name]).max() > 0
+        np.testing.assert_allclose(forward[name], reverse[name], rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.long

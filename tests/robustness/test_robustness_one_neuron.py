@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from theorylab.errors import InputError
 from theorylab.robustness import (
     OneNeuron,
     corrected_threshold,
@@ -121,6 +122,14 @@ def test_thresholds_are_the_derived_ones():
         assert corrected_threshold(ratio) == pytest.approx(sufficient, abs=8e-3)
         above = np.linspace(sharp_threshold(ratio) * 1.001, 20, 200)
         assert (proof_function(above, 1.0, ratio) < 0).all()
+
+
+@pytest.mark.parametrize("ratio", [0.3, 0.6, 0.60001])
+def test_no_threshold_is_given_where_the_sign_never_changes_or_too_far_out(ratio):
+    """For large r the function tends to ratio (1 - 5 ratio / 3), negative above 3/5 alone."""
+    assert (proof_function(np.linspace(0.3, 30, 50), 1.0, ratio) > 0).all()
+    with pytest.raises(InputError, match="ratio"):
+        sharp_threshold(ratio)
 
 
 def test_the_printed_threshold_is_not_of_the_right_dimension():

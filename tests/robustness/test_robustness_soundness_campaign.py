@@ -12,9 +12,9 @@ from theorylab.robustness import LpBall, Recipe, Schedule
 
 pytestmark = pytest.mark.slow
 
-METHODS = ("ibp", "crown", "crown-ibp", "coap")
+METHODS = ("ibp", "crown", "alpha-crown", "crown-ibp", "coap")
 THREATS = {"linf": np.inf, "l2": 2, "l1": 1}
-NETWORKS, INPUTS, POINTS = 420, 20, 100  # 420 x 20 x 4 x 3 = 100,800 triples
+NETWORKS, INPUTS, POINTS = 340, 20, 100  # 340 x 20 x 5 x 3 = 102,000 triples
 WIDTHS = ((2, 5, 5, 3), (4, 8, 8, 3))
 
 
@@ -100,7 +100,8 @@ def test_no_bound_is_violated_in_a_hundred_thousand_triples():
                     low = np.asarray(found.lower)
                     counts["triples"] += INPUTS
                     counts["violations"] += int((low > seen + 1e-7).any(1).sum())
-                    if number % 20 == 0:
+                    # optimised slopes differ between precisions: those bounds cannot be ordered
+                    if number % 20 == 0 and method != "alpha-crown":
                         narrow = jax.tree.map(lambda a: a.astype(jnp.float32), params)
                         exact = jax.tree.map(lambda a: a.astype(float), narrow)
                         args = (narrow, np.float32(x), LpBall(jnp.float32(eps), p))
@@ -132,7 +133,7 @@ def test_no_bound_is_violated_in_a_hundred_thousand_triples():
 
 
 def test_no_bound_is_violated_where_neurons_share_rows():
-    """Convolutions with a stride and a skipped layer: 20 networks, 10 inputs, 4 methods, 3 balls,
+    """Convolutions with a stride and a skipped layer: 20 networks, 10 inputs, 5 methods, 3 balls,
     against random points, and signed-gradient steps from the worst one."""
     rng, counts = np.random.default_rng(1), {"triples": 0, "violations": 0}
     spec = np.array([[1.0, -1.0, 0.0], [1.0, 0.0, -1.0]])
@@ -167,4 +168,4 @@ def test_no_bound_is_violated_where_neurons_share_rows():
                     counts["triples"] += len(x)
                     counts["violations"] += int((np.asarray(low) > seen + 1e-7).any(1).sum())
     print(counts)
-    assert counts == {"triples": 2400, "violations": 0}
+    assert counts == {"triples": 3000, "violations": 0}

@@ -1,9 +1,9 @@
-"""A strong attack without parameters to tune: Auto-PGD on several losses, targeted Auto-PGD, and a
-black-box search, each on the samples that resist so far.
+"""A strong attack without parameters to tune: Auto-PGD on several losses, and a black-box search.
 
-After AutoAttack (Croce and Hein 2020): APGD-CE, APGD-DLR (the plain margin with two classes, whose
-logits have no third), then APGD on the margin to each of the best other classes, which stands in
-for FAB-T (a search for the nearest point of each class's boundary), then Square.
+After AutoAttack: APGD-CE, APGD-DLR (the plain margin with two classes, whose logits have no third),
+then APGD on the margin to each of the best other classes, which stands in for FAB-T (a search for
+the nearest point of each class's boundary), then Square; each on the samples that resist so far.
+Source: Croce and Hein 2020.
 """
 
 from collections.abc import Callable
@@ -67,13 +67,16 @@ class AttackResult:
 class Effort:
     """How hard an attack tries.
 
-    Attributes:
+    Args:
         steps: of every gradient attack.
         restarts: of every gradient attack, each from a random point.
-        attacks: which ones, in order; by default all but "pgd", with "apgd-margin" in place of
+        attacks: which ones, in order; None takes all but "pgd", with "apgd-margin" in place of
             "apgd-dlr" for two classes.
         queries: proposals of "square".
         targets: how many other classes "apgd-targeted" tries, the likeliest first.
+
+    Raises:
+        InputError: a count below 1, or an unknown attack.
     """
 
     steps: int = 100
@@ -116,6 +119,9 @@ def attack_ensemble(
 
     Args:
         f: logits (n, k) of a batch.
+        params: of `f`.
+        x: (n, ...) samples.
+        y: (n,) integer labels.
         threat: l-infinity or l2 ball, its `clip` the range of the entries; or segments, for which
             the lines are searched (`line_attack`) and nothing else is needed.
         key: draws the starting points and the squares.
@@ -128,7 +134,8 @@ def attack_ensemble(
     Raises:
         InputError: shapes or labels that do not fit; an l1 ball; "apgd-dlr" with two classes.
 
-    Source: Croce and Hein 2020; stand-ins are named in the module's text.
+    Source:
+        Croce and Hein 2020; stand-ins are named in the module's text.
     """
     checks.key("key", key)
     checks.instance("effort", effort, Effort, "Effort(steps, restarts)")
@@ -280,14 +287,23 @@ def line_attack(
     around the best one find its smallest margin up to pieces shorter than a grid step.
 
     Args:
+        f: logits (n, k) of a batch.
+        params: of `f`.
+        x: (n, ...) samples.
+        y: (n,) integer labels.
         threat: the segments.
-        points: evaluations of each line, ends included; odd, so that x itself is one.
+        points: evaluations of each line, ends included, at least 3; an even number is raised by
+            one, so that x itself is one of them.
+        batch_size: samples at a time.
 
     Returns:
         `AttackResult`.
 
     Raises:
         InputError: shapes or labels that do not fit, a threat of another kind.
+
+    Source:
+        De Bartolomeis et al. 2023 for the segments; the search is ours.
     """
     checks.instance("threat", threat, LineUnion, "LineUnion(eps, directions)")
     x, y = _checked(f, params, x, y, None)

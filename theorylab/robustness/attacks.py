@@ -21,6 +21,7 @@ from theorylab.errors import InputError
 from theorylab.nets.losses import cross_entropy
 from theorylab.nets.training_inputs import outputs_of
 from theorylab.precision import is_traced
+from theorylab.robustness.coupling import refuse_coupled
 
 Norm = Literal["linf", "l2"]
 Bounds = tuple[float, float] | None
@@ -277,6 +278,7 @@ def _checked(f: Any, params: PyTree, x: Any, y: Any, bounds: Bounds) -> tuple[Ar
             f"x, y: shapes {x.shape}, {np.shape(y)} given; one label for each sample is needed"
         )
     y = jnp.asarray(checks.labels("y", y, classes=classes))
+    refuse_coupled(f, params, x)
     if (
         not is_traced(x)
         and bounds is not None

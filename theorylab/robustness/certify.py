@@ -1,7 +1,10 @@
 """Certificates of any classifier `f(params, x)` against a set of perturbations.
 
-found = certified_margins(f, params, x, y, LpBall(8 / 255), method="crown")
-found.certified                                    # (n,) whether no perturbation changes the label
+    found = certified_margins(f, params, x, y, LpBall(8 / 255), method="crown")
+    found.certified                                # (n,) whether no perturbation changes the label
+
+Source: Gowal et al. 2018 (IBP); Zhang et al. 2018 (CROWN) and 2020 (CROWN-IBP); Xu et al. 2021
+(alpha-CROWN); Wong and Kolter 2018 (COAP).
 """
 
 from collections.abc import Callable
@@ -19,8 +22,10 @@ from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.precision import is_traced
 from theorylab.pytrees import register
-from theorylab.robustness.program import Program, read
-from theorylab.robustness.propagation import Flow
+from theorylab.robustness.chunks import planned
+from theorylab.robustness.coupling import refuse_coupled
+from theorylab.robustness.program import read
+from theorylab.robustness.propagation import Affine, Flow
 from theorylab.robustness.relaxations import (
     ALPHA_MODES,
     METHODS,
@@ -30,11 +35,11 @@ from theorylab.robustness.relaxations import (
     layers,
     margins,
     relaxation,
+    shared_heads,
 )
 from theorylab.robustness.threats import LineUnion, Threat, checked_threat
 
 Network = Callable[[PyTree, Array], Array]
-CHUNK = 64e6  # bytes of linear bounds at a time, beyond which a CPU gains nothing
 
 
 @register()
@@ -64,7 +69,12 @@ class Margins:
 @register()
 @dataclass(frozen=True)
 class OutputBounds:
-    """(n, r) lower and upper bounds of spec . f(x + delta) over the set of perturbations."""
+    """Bounds of spec . f(x + delta) over the set of perturbations.
+
+    Attributes:
+        lower: (n, r) lower bounds.
+        upper: (n, r) upper bounds.
+    """
 
     lower: Float[Array, "n r"]
     upper: Float[Array, "n r"]
@@ -96,11 +106,15 @@ class ActivationBounds:
 class Certifier:
     """A method of certification with its choices.
 
-    Attributes:
+    Args:
         method: "ibp", "crown", "alpha-crown", "crown-ibp" or "coap".
-        alpha_mode: slope of the lower line of an unstable neuron, in place of the method's own:
-            "parallel" (u / (u - l), COAP's), "adaptive" (1 where u > -l, else 0; CROWN's), "zero".
+        alpha_mode: slope of the lower line of an unstable neuron, in place of the method's own,
+            which None takes: "parallel" (u / (u - l), COAP's), "adaptive" (1 where u > -l, else 0;
+            CROWN's), "zero".
         alpha_steps: steps of Adam of "alpha-crown", each on one slope per margin and neuron.
+
+    Raises:
+        InputError: another method or slope, or a negative number of steps.
     """
 
     method: Method = "crown"
@@ -135,7 +149,9 @@ def certified_margins(
     Args:
         f: logits (n, k) of a batch, made of dense layers, convolutions, ReLU and leaky ReLU, maxima
             and pooling, sums, rearrangements, and batch norm in eval mode.
-        x, y: samples and integer labels.
+        params: of `f`, finite.
+        x: (n, ...) samples.
+        y: (n,) integer labels.
         threat: `LpBall(eps, p)` or `LineUnion(eps, directions)`.
         method: its name, or a `Certifier` with the slopes of the lower lines.
         outward: lower every margin by what rounding can have changed. Bounds are then proved for
@@ -151,16 +167,32 @@ def certified_margins(
         InputError: shapes that do not fit, weights that are not finite, an operation that has no
             rule, by name.
 
-    Source: see `relaxations`; specification merged into the last layer as in Gowal et al. 2018.
+    Source:
+        See `relaxations`; specification merged into the last layer as in Gowal et al. 2018.
+
+    Examples:
+        >>> f = lambda params, x: jax.nn.relu(x @ params)
+        >>> params, x = jnp.array([[1.0, -1.0], [1.0, 1.0]]), jnp.array([[1.0, 0.5]])
+        >>> from theorylab.robustness import LpBall
+        >>> found = certified_margins(f, params, x, [0], LpBall(0.25))  # 1.0 - 0.0 at the worst
+        >>> found.lower.tolist(), found.others.tolist(), found.certified.tolist()
+        ([[1.0]], [[1]], [True])
     """
     x, y, classes = _checked(f, params, x, y)
     relax = _relaxation(method, outward)
-    others = np.array([[t for t in range(classes) if t != c] for c in range(classes)])
-    eye = np.eye(classes, dtype=_dtype(params))
     # on the host unless labels are traced: a dozen small programs less
-    rows, order = (_where(a, is_traced(y))[y] for a in (eye[:, None] - eye[others], others))
+    tables = _tables(classes, np.dtype(_dtype(params)))
+    rows, order = (_where(a, is_traced(y))[y] for a in tables)
     lower = _in_chunks(f, params, x, rows, threat, relax, memory_gb)
     return Margins(lower, jnp.asarray(order))
+
+
+@lru_cache(maxsize=16)
+def _tables(classes: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """By label: the rows that give the margins over the other classes, and those classes."""
+    others = np.array([[t for t in range(classes) if t != c] for c in range(classes)])
+    eye = np.eye(classes, dtype=dtype)
+    return eye[:, None] - eye[others], others
 
 
 def _where(a: np.ndarray, traced: bool) -> Any:
@@ -175,13 +207,21 @@ def certified_error(
     threat: Threat,
     **options: Any,
 ) -> float:
-    """The share of samples that `certified_margins`, with these options, leaves without a
-    certificate.
+    """The share of samples that `certified_margins` leaves without a certificate.
 
-    Args and raises: as for `certified_margins`.
+    Args:
+        f: as for `certified_margins`.
+        params: of `f`, finite.
+        x: (n, ...) samples.
+        y: (n,) integer labels.
+        threat: as for `certified_margins`.
+        **options: of `certified_margins`: method, outward, memory_gb.
 
     Returns:
         A number in [0, 1]; at least the error under any attack.
+
+    Raises:
+        InputError: as for `certified_margins`.
     """
     return float(certified_margins(f, params, x, y, threat, **options).error)
 
@@ -200,16 +240,29 @@ def output_bounds(
     """Lower and upper bounds of every output, or of given combinations of the outputs.
 
     Args:
-        f, threat, method, outward, memory_gb: as for `certified_margins`.
-        x: samples.
-        spec: (r, k) rows of which the products with the outputs are bounded; by default the
-            outputs themselves.
+        f: as for `certified_margins`; one output will do.
+        params: of `f`, finite.
+        x: (n, ...) samples.
+        threat: as for `certified_margins`.
+        spec: (r, k) rows of which the products with the outputs are bounded; None takes the outputs
+            themselves.
+        method: as for `certified_margins`.
+        outward: move every bound outward by what rounding can have changed.
+        memory_gb: as for `certified_margins`.
 
     Returns:
         `OutputBounds` (n, r).
 
     Raises:
         InputError: as for `certified_margins`, and a `spec` that does not fit the outputs.
+
+    Examples:
+        >>> from theorylab.robustness import LpBall
+        >>> f = lambda params, x: x @ params
+        >>> params, x = jnp.array([[2.0], [1.0]]), jnp.array([[1.0, 0.5]])
+        >>> found = output_bounds(f, params, x, LpBall(0.25))
+        >>> found.lower.tolist(), found.upper.tolist()  # 2.5 ± 0.25 * 3
+        ([[1.75]], [[3.25]])
     """
     x, _, classes = _checked(f, params, x, None, labelled=False)
     relax = _relaxation(method, outward)
@@ -238,11 +291,22 @@ def activation_bounds(
 ) -> ActivationBounds:
     """Bounds of the input of every activation layer, and with them the unstable neurons.
 
+    "alpha-crown" and "crown" have the same ones.
+
     Args:
-        as for `certified_margins`; "alpha-crown" and "crown" have the same ones.
+        f: as for `certified_margins`; one output will do.
+        params: of `f`, finite.
+        x: (n, ...) samples.
+        threat: as for `certified_margins`.
+        method: as for `certified_margins`.
+        outward: move every bound outward by what rounding can have changed.
+        memory_gb: as for `certified_margins`.
 
     Returns:
-        `ActivationBounds`, one pair of arrays (n, *shape) a layer.
+        `ActivationBounds`, one pair of arrays (n, *shape) for each layer.
+
+    Raises:
+        InputError: as for `certified_margins`.
     """
     x, _, _ = _checked(f, params, x, None, labelled=False)
     relax = _relaxation(method, outward)._replace(steps=0)
@@ -262,6 +326,8 @@ def _relaxation(method: Any, outward: Any) -> Relaxation:
 def _dtype(params: PyTree) -> Any:
     kinds = {getattr(a, "dtype", None) or jnp.result_type(a) for a in jax.tree.leaves(params)}
     floats = [kind for kind in kinds if jnp.issubdtype(kind, jnp.floating)]
+    if len(floats) == 1:
+        return floats[0]
     return jnp.result_type(*floats) if floats else jnp.result_type(float)
 
 
@@ -285,6 +351,7 @@ def _checked(
         raise InputError(f"x has shape {np.shape(x)}; a batch of samples (n, ...) is needed")
     x = jnp.asarray(x, _dtype(params))
     program = read(f, params, x.shape[1:])
+    refuse_coupled(f, params, x)
     classes = program.shapes[program.end].shape[0]
     if not labelled:
         return x, None, classes
@@ -309,9 +376,15 @@ def _in_chunks(
     checked_threat(threat, x.shape[1:])
     checks.number("memory_gb", memory_gb, 0, open_low=True)
     budget = memory_gb * 1e9
-    chunk, block = plan(f, params, x.shape[1:], rows.shape[1], relax, budget, threat.adds_up)
+    program, item = read(f, params, x.shape[1:]), np.dtype(_dtype(params)).itemsize
+    chunk, block = planned(program, rows.shape[1], relax, budget, threat.adds_up, item)
     count = -(-len(x) // chunk)  # chunks of one size
     relax, chunk = relax._replace(block=block), -(-len(x) // count)
+    heads: dict[int, Any] = {}
+    if count > 1 and relax.intermediate == "backward":  # one chunk makes them for itself
+        ask = partial(_compiled, f, params, {}, x[:1], None, threat, relax=relax, what="heads")
+        size = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(jax.eval_shape(ask)))
+        heads = ask() if size <= budget / 2 else heads
     parts = []
     for start in range(0, len(x), chunk):
         part, given = x, rows
@@ -321,7 +394,7 @@ def _in_chunks(
         if short:  # filled up, so that one program serves all chunks
             part = jnp.concatenate([part, jnp.repeat(part[-1:], short, 0)])
             given = jnp.concatenate([given, jnp.repeat(jnp.asarray(given[-1:]), short, 0)])
-        found = _compiled(f, params, part, given, threat, relax=relax, what=what)
+        found = _compiled(f, params, heads, part, given, threat, relax=relax, what=what)
         if short:
             found = jax.tree.map(lambda a, n=chunk - short: a[:n], found)
         parts.append(found)
@@ -336,57 +409,25 @@ def _in_chunks(
     return joined
 
 
-def plan(
-    f: Network,
-    params: PyTree,
-    shape: tuple[int, ...],
-    rows: int,
-    relax: Relaxation,
-    budget: float,
-    packs: bool = True,
-) -> tuple[int, int | None]:
-    """(samples a chunk, neurons a block or None for all) within `budget` bytes; `packs`: whether
-    neurons of convolutions share rows."""
-    cpu = jax.default_backend() == "cpu"
-    budget = min(budget, CHUNK) if cpu else budget  # larger chunks are no faster there
-    program = read(f, params, shape)
-    return _plan(program, rows, relax, budget, packs, np.dtype(_dtype(params)).itemsize)
-
-
-@lru_cache(maxsize=256)
-def _plan(
-    program: Program, rows: int, relax: Relaxation, budget: float, packs: bool, item: int
-) -> tuple[int, int | None]:
-    entries = [int(np.prod(s.shape, dtype=int)) for s in program.shapes]
-    data = {program.start, *(s.output for s in program.steps)}
-    largest, total = max(entries[v] for v in data), sum(entries[v] for v in data)
-    if relax.intermediate == "ibp":
-        each = (4 * total + 3 * rows * largest * (3 if relax.steps else 1)) * item
-        return max(1, int(budget / each)), None
-    flow = Flow(program, lambda atom: atom)
-    sides = 1 if relax.alpha == "parallel" else 2
-    later = [
-        (step.inputs[0], flow.packing(step.inputs[0]) if packs else None)
-        for step in program.activations
-        if not flow.is_affine(step.inputs[0])
-    ]
-    counts = [entries[v] if packing is None else len(packing.start) for v, packing in later]
-    most = max([rows, *(sides * n for n in counts)])
-    # the rows of three neighbouring values are held at a time
-    each = (3 * most * largest + 4 * total) * item
-    if each <= budget:
-        return int(budget / each), None
-    return 1, max(1, int(budget / each * most / sides))
-
-
 @partial(jax.jit, static_argnames=("f", "relax", "what"))
 def _compiled(
-    f: Network, params: PyTree, x: Array, rows: Array, threat: Threat, *, relax: Any, what: str
+    f: Network,
+    params: PyTree,
+    heads: dict[int, Affine],
+    x: Array,
+    rows: Any,
+    threat: Threat,
+    *,
+    relax: Any,
+    what: str,
 ) -> Any:
+    """The "margins" of a chunk, the bounds of its "layers", or the "heads" of all chunks."""
     program = read(f, params, x.shape[1:])
-    flow = Flow(program, program.constants_at(params))
+    flow = Flow(program, program.constants_at(params), heads)
     if isinstance(threat, LineUnion):
         threat = LineUnion(threat.eps, jnp.asarray(threat.directions, x.dtype))
+    if what == "heads":
+        return shared_heads(flow, x.dtype, relax, threat.adds_up)
     if what == "layers":
         return jax.vmap(lambda one: list(layers(flow, one, threat, relax).bounds.values()))(x)
     return jax.vmap(lambda one, row: margins(flow, one, row, threat, relax))(x, rows)

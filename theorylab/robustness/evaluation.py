@@ -1,4 +1,8 @@
-"""Errors of many small networks at once: clean, under attack, and how an attack points."""
+"""Errors of many small networks at once: clean, under attack, and how an attack points.
+
+Source: errors under Auto-PGD (Croce and Hein 2020); unstable neurons and cosines as in De
+Bartolomeis et al. 2023.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +33,8 @@ class Errors:
     """Of r networks.
 
     Attributes:
-        standard, robust: (r,) shares of wrong labels, clean and under attack.
+        standard: (r,) shares of wrong labels on clean samples.
+        robust: (r,) shares of wrong labels under attack.
         unstable: (r,) share of unstable neurons.
         cosine: (r,) mean cosine of the attack's direction with the samples' signal directions, in
             size; NaN without signals.
@@ -58,12 +63,14 @@ def errors_of_many(
     searched. For one large network use `attack_ensemble`.
 
     Args:
-        f, params, threat: as for `train_robust_many`.
+        f: logits (n, k) of a batch.
+        params: of `f`, with a leading axis r.
         data: (r, n, ...) samples and (r, n) labels.
+        threat: the set; its eps is replaced by each network's.
         eps: (r,) radii.
         key: draws the starting points.
         effort: steps and restarts of Auto-PGD for each of the two losses.
-        signals: (r, n, d) directions with which attacks are compared.
+        signals: (r, n, d) directions with which attacks are compared; None for no comparison.
 
     Returns:
         `Errors`.

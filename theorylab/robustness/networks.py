@@ -1,5 +1,7 @@
-"""The dense ReLU network of the synthetic experiments, as a pure function with PyTorch's default
-initialisation."""
+"""The dense ReLU network of the synthetic experiments, as a pure function.
+
+Source: our own function, with the default initialisation of PyTorch's `nn.Linear`.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -19,10 +21,13 @@ def dense_params(key: Key[Array, ""], widths: Sequence[int]) -> Layers:
 
     Args:
         key: draws them.
-        widths: units of every layer, input and output included.
+        widths: units of every layer, input and output included, two at least.
 
     Returns:
-        One {"w": (i, o), "b": (o,)} a layer, for `dense_network`.
+        One {"w": (i, o), "b": (o,)} for each layer, for `dense_network`.
+
+    Raises:
+        InputError: no key, or other widths.
     """
     checks.key("key", key)
     widths = sizes("widths", widths, least=2)
@@ -40,7 +45,15 @@ def dense_params(key: Key[Array, ""], widths: Sequence[int]) -> Layers:
 
 
 def dense_network(params: Layers, x: Float[Array, "n ..."]) -> Float[Array, "n k"]:
-    """Logits of a ReLU network with these layers; samples are flattened."""
+    """Logits of a ReLU network with these layers; samples are flattened.
+
+    Args:
+        params: the layers, as `dense_params` gives them.
+        x: (n, ...) samples.
+
+    Returns:
+        (n, k) outputs of the last layer, which has no ReLU.
+    """
     x = x.reshape(len(x), -1)
     for layer in params[:-1]:
         x = jax.nn.relu(jnp.dot(x, layer["w"]) + layer["b"])

@@ -45,7 +45,7 @@ KINDS: tuple[str, ...] = (
 class Recipe:
     """A way to train, and its constants.
 
-    Attributes:
+    Args:
         kind: "standard"; "adversarial" (Auto-PGD); "trades" (Zhang et al. 2019); "ibp" (Gowal et
             al. 2018); "fast-ibp" (Shi et al. 2021, without batch norm: its two regularisers and its
             schedule; start from `ibp_init`); "crown-ibp" (Zhang et al. 2020); "coap" (Wong and
@@ -61,6 +61,12 @@ class Recipe:
         least_ratio: of "fast-ibp", the ratio (of widths between layers, of active to inactive
             neurons) below which its regularisers act, tau of Shi et al.
         regulariser_weight: of "fast-ibp", what they count at the start of the ramp, lambda_0.
+
+    Raises:
+        InputError: another kind, or a constant out of range.
+
+    Source:
+        The papers at `kind`.
     """
 
     kind: Kind = "adversarial"
@@ -131,8 +137,10 @@ def worst_points(
     key: Array,
     loss: Callable[[Array], Array] | None = None,
 ) -> Array:
-    """Where an attack puts the samples: Auto-PGD from a random point, or the worst point of the
-    lines. `loss` of the points replaces the cross-entropy."""
+    """Where an attack puts the samples: Auto-PGD from a random point, or the worst of the lines.
+
+    `loss` of the points replaces the cross-entropy.
+    """
     if isinstance(threat, LineUnion):
         return jax.lax.stop_gradient(worst_on_lines(f, x, y, threat, recipe.line_points)[0])
     value = loss or (lambda at: cross_entropy(f(at), y))

@@ -1,10 +1,10 @@
-"""A network of one ReLU neuron, f(x) = a relu(theta . x) + b, of which the first weight is trained,
-against perturbations along the first axis: adversarial training and COAP in closed form.
+"""A network of one ReLU neuron of which the first weight is trained, in closed form.
 
-Data: y uniform in {-1, 1}, x = (gamma y, N(0, sigma^2 I)). With S = theta_2 x_2 + ... of standard
-deviation sigma ||theta_2:||, everything depends on theta_1 and that norm alone. Source: De
-Bartolomeis, master thesis (ETH 2022), chapter 4 and appendices A and B; where its print is off, the
-corrected form and its derivation are in docs/derivations/robust_bounds.md.
+f(x) = a relu(theta . x) + b, adversarial training and COAP, against perturbations along the first
+axis. Data: y uniform in {-1, 1}, x = (gamma y, N(0, sigma^2 I)). With S = theta_2 x_2 + ... of
+standard deviation sigma ||theta_2:||, everything depends on theta_1 and that norm alone.
+Source: De Bartolomeis, master thesis (ETH 2022), chapter 4 and appendices A and B; where its print
+is off, the corrected form and its derivation are in docs/derivations/robust_bounds.md.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from theorylab.errors import InputError
 
 Training = Literal["adversarial", "coap", "zero", "standard"]
 TRAININGS: tuple[str, ...] = ("adversarial", "coap", "zero", "standard")
-# the data beyond so many standard deviations weigh less than 1e-17
+# the data beyond this number of standard deviations weigh less than 1e-17
 _REACH = 8.5
 
 
@@ -28,13 +28,17 @@ _REACH = 8.5
 class OneNeuron:
     """The neuron and its data.
 
-    Attributes:
+    Args:
         theta1: trained weight, above 0.
         norm: ||theta_2:||, the norm of the other weights, above 0.
-        a, b: output weight (not 0) and bias.
-        gamma: distance of the class means from 0 along the first axis.
-        sigma: standard deviation of the other coordinates.
-        eps: largest perturbation of the first coordinate.
+        a: output weight, not 0.
+        b: output bias.
+        gamma: distance of the class means from 0 along the first axis, above 0.
+        sigma: standard deviation of the other coordinates, above 0.
+        eps: largest perturbation of the first coordinate, at least 0.
+
+    Raises:
+        InputError: an argument out of range.
     """
 
     theta1: float = 1.0
@@ -72,11 +76,16 @@ def worst_margin(
         neuron: the network and its data.
         s: noise part of the activation, any shape.
         y: labels -1 and 1, that broadcasts with s.
+        training: "adversarial", "coap", "zero" or "standard".
 
     Returns:
         float64 margins of the broadcast shape.
 
-    Source: thesis, propositions 4.3 and 4.4.
+    Raises:
+        InputError: an argument of another kind, other labels, or shapes that do not fit.
+
+    Source:
+        Thesis, propositions 4.3 and 4.4.
     """
     low, high, y = _ends(neuron, s, y, training)
     a, b = neuron.a, neuron.b
@@ -95,12 +104,19 @@ def gradient(
     """The derivative by theta_1 of log(1 + exp(-margin)), in closed form.
 
     Args:
-        neuron, s, y, training: as for `worst_margin`.
+        neuron: the network and its data.
+        s: noise part of the activation, any shape.
+        y: labels -1 and 1, that broadcasts with s.
+        training: whose margin, as for `worst_margin`.
 
     Returns:
         float64 derivatives of the broadcast shape; on the kinks (an end at 0) one of the two.
 
-    Source: thesis, propositions 4.3 and 4.4.
+    Raises:
+        InputError: as for `worst_margin`.
+
+    Source:
+        Thesis, propositions 4.3 and 4.4.
     """
     low, high, y = _ends(neuron, s, y, training)
     eps = 0.0 if training == "standard" else neuron.eps
@@ -124,12 +140,17 @@ def population_gradient(neuron: OneNeuron, training: Training = "adversarial") -
     """The expectation of `gradient` over labels and noise, by quadrature between the kinks.
 
     Args:
-        neuron, training: as for `worst_margin`.
+        neuron: the network and its data.
+        training: whose margin, as for `worst_margin`.
 
     Returns:
         The expectation, to about 1e-10.
 
-    Source: thesis, section 4.3; quadrature our own.
+    Raises:
+        InputError: an argument of another kind.
+
+    Source:
+        Thesis, section 4.3; quadrature our own.
     """
     _neuron(neuron), checks.choice("training", training, TRAININGS)  # type: ignore[func-returns-value]
     total = 0.0
@@ -175,17 +196,24 @@ def robust_risk(neuron: OneNeuron) -> float:
 
 
 def proof_function(r: ArrayLike, gamma: float, eps: float, sigma: float = 1.0) -> np.ndarray:
-    """f(r) of the proof of theorem 4.6, r = ||theta_2:|| / theta_1: where it is negative, COAP's
-    population gradient is above that of adversarial training.
+    """The function f(r) of the proof of theorem 4.6, at r = ||theta_2:|| / theta_1.
+
+    Where it is negative, COAP's population gradient is above that of adversarial training.
 
     Args:
-        r: ratios, above 0.
-        gamma, eps, sigma: as for `OneNeuron`.
+        r: ratios, above 0, any shape.
+        gamma: as for `OneNeuron`.
+        eps: as for `OneNeuron`, above 0.
+        sigma: as for `OneNeuron`.
 
     Returns:
         float64 values of the shape of r.
 
-    Source: thesis, appendix B.
+    Raises:
+        InputError: an argument that is not above 0.
+
+    Source:
+        Thesis, appendix B.
     """
     checks.number("gamma", gamma, 0, open_low=True), checks.number("eps", eps, 0, open_low=True)
     checks.number("sigma", sigma, 0, open_low=True)
@@ -197,27 +225,33 @@ def proof_function(r: ArrayLike, gamma: float, eps: float, sigma: float = 1.0) -
 
 
 def sharp_threshold(ratio: float) -> float:
-    """The r sigma / gamma at which `proof_function` changes sign, for eps = ratio gamma: the least
-    that the proof needs.
+    """The r sigma / gamma at which `proof_function` changes sign: the least that the proof needs.
 
     Args:
-        ratio: eps / gamma, in (0, 1).
+        ratio: eps / gamma, above 3 / 5 and below 1: for large r f tends to gamma^2 ratio
+            (1 - 5 ratio / 3), which is negative there alone.
 
     Returns:
         The threshold in units of gamma / sigma; at most 2.3 for ratios from 2/3 on.
 
-    Source: our computation.
+    Raises:
+        InputError: a ratio out of range, or so close to 3 / 5 that the threshold is above 30.
+
+    Source:
+        Our computation.
     """
-    checks.number("ratio", ratio, 0, 1, open_low=True, open_high=True)
+    checks.number("ratio", ratio, 0.6, 1, open_low=True, open_high=True)
     # for large r both ends of the interval are near 0, and the mass loses its digits
+    if float(proof_function(30.0, 1.0, ratio)) >= 0:
+        raise InputError(f"ratio = {ratio}; the threshold is above 30: give a ratio above .6005")
     return float(optimize.brentq(lambda r: float(proof_function(r, 1.0, ratio)), 0.3, 30.0))
 
 
 def corrected_threshold(ratio: float) -> float:
-    """A sufficient r sigma / gamma in closed form, for eps = ratio gamma: the algebra of the proof
-    redone.
+    """A sufficient r sigma / gamma in closed form: the algebra of the proof redone.
 
-    r^2 > (7 eps - gamma) (gamma + eps)^3 / (4 sigma^2 (gamma^2 - 10 gamma eps + 13 eps^2)).
+    With eps = ratio gamma, r^2 > (7 eps - gamma) (gamma + eps)^3 / (4 sigma^2 (gamma^2 - 10 gamma
+    eps + 13 eps^2)).
 
     Args:
         ratio: eps / gamma, above (5 + 2 sqrt 3) / 13 = .651 and below 1.
@@ -225,7 +259,11 @@ def corrected_threshold(ratio: float) -> float:
     Returns:
         The threshold in units of gamma / sigma.
 
-    Source: our derivation, docs/derivations/robust_bounds.md; the thesis prints the power 4.
+    Raises:
+        InputError: a ratio out of range.
+
+    Source:
+        Our derivation, docs/derivations/robust_bounds.md; the thesis prints the power 4.
     """
     checks.number("ratio", ratio, (5 + 2 * np.sqrt(3)) / 13, 1, open_low=True, open_high=True)
     square = (7 * ratio - 1) * (1 + ratio) ** 3 / (4 * (1 - 10 * ratio + 13 * ratio**2))
@@ -233,16 +271,23 @@ def corrected_threshold(ratio: float) -> float:
 
 
 def printed_threshold(gamma: float, sigma: float = 1.0) -> float:
-    """The r = ||theta_2:|| / theta_1 that theorem 4.6 asks for as printed, sqrt(24 gamma^3 /
-    sigma^2).
+    """The r = ||theta_2:|| / theta_1 that theorem 4.6 asks for as printed.
 
     It has the dimension of gamma^(3/2) / sigma where r has none: a misprint. It implies
     `corrected_threshold` for gamma of at least 1.6 alone.
 
     Args:
-        gamma, sigma: as for `OneNeuron`.
+        gamma: as for `OneNeuron`.
+        sigma: as for `OneNeuron`.
 
-    Source: thesis, theorem 4.6.
+    Returns:
+        sqrt(24 gamma^3 / sigma^2).
+
+    Raises:
+        InputError: an argument that is not above 0.
+
+    Source:
+        Thesis, theorem 4.6.
     """
     checks.number("gamma", gamma, 0, open_low=True), checks.number("sigma", sigma, 0, open_low=True)
     return float(np.sqrt(24 * gamma**3 / sigma**2))

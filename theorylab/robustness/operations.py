@@ -1,5 +1,7 @@
-"""What each operation of a jaxpr is to a bound: a linear map of the data, a rectifier, a maximum,
-or refused by name."""
+"""What each operation of a jaxpr is to a bound.
+
+A linear map of the data, a rectifier, a maximum, or refused by name.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +13,13 @@ from jaxtyping import Array
 
 from theorylab.errors import InputError
 from theorylab.ntk.graph import Const, Ref
-from theorylab.robustness.convolutions import few_channels, weight, wide_convolution
+from theorylab.robustness.convolutions import (
+    backward_convolution,
+    few_channels,
+    paired_convolution,
+    weight,
+    wide_convolution,
+)
 from theorylab.robustness.steps import Line, Mode, Step
 
 # Linear in one data input; the others, if any, hold positions.
@@ -54,6 +62,7 @@ class Translator:
         self.refused: dict[int, str] = {}  # value -> name of the operation that has no rule
 
     def add(self, line: Line, data: set[int]) -> None:
+        """The step of one operation is appended, or it is noted that the operation has no rule."""
         name = line.op.name
         places = [i for i, a in enumerate(line.inputs) if isinstance(a, Ref) and a.id in data]
         build = getattr(self, f"_{name}", None)
@@ -98,9 +107,12 @@ class Translator:
             self._note_scale(line, places[0])
         for which, ref in enumerate(line.outputs):
             apply = _linear_map(line, tuple(places), which)
-            wide = wide_convolution(line) if name == "conv_general_dilated" else None
+            convolves = name == "conv_general_dilated"
+            wide = wide_convolution(line, transposes=True) if convolves else None
             if wide is not None and few_channels(line):
-                apply = wide
+                apply = wide_convolution(line) or apply
+            elif convolves and (paired := paired_convolution(line)) is not None:
+                wide, apply = wide or apply, paired
             self.steps.append(
                 Step(
                     "linear",
@@ -111,6 +123,7 @@ class Translator:
                     mixes=name in _SUMS | _PRODUCTS or _repeats(line),
                     affine=name in _ADDITIVE and len(places) < len(line.inputs),
                     wide=wide,
+                    back=backward_convolution(line) if convolves else None,
                 )
             )
 

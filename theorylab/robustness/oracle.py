@@ -1,7 +1,7 @@
-"""Small networks exactly: the LP of the triangle relaxation, and the true minimum by mixed-integer
-programming, both with HiGHS in float64.
+"""Small networks exactly: the LP of the triangle relaxation, and the true minimum.
 
-They are what the fast bounds are tested against: fast bound <= LP <= true minimum <= any attack.
+The latter by mixed-integer programming, both with HiGHS in float64. They are what the fast bounds
+are tested against: fast bound <= LP <= true minimum <= any attack.
 """
 
 from dataclasses import dataclass
@@ -41,6 +41,7 @@ def lp_minimum(
 
     Args:
         f: network of rectifiers and linear steps (no maxima).
+        params: of `f`, finite.
         x: one sample, without a batch axis.
         spec: (r, k) rows.
         threat: l-infinity or l1 ball, or segments (their hull, which the relaxation is convex on).
@@ -51,8 +52,10 @@ def lp_minimum(
 
     Raises:
         InputError: as for `certified_margins`; an l2 ball, which is no polytope.
+        OperationError: HiGHS found no minimum.
 
-    Source: Wong and Kolter 2018, equation 4.
+    Source:
+        Wong and Kolter 2018, equation 4.
     """
     model = _model(f, params, x, spec, threat, method)
     return np.array([model.minimise(row) for row in model.spec])
@@ -69,13 +72,26 @@ def exact_minimum(
 ) -> Float[np.ndarray, " r"]:
     """The true smallest value of spec . f(x + delta), by branch and bound over unstable neurons.
 
-    Args and raises: as for `lp_minimum`. Of segments, each line is searched by itself. The time may
-    grow exponentially with the number of unstable neurons.
+    Of segments, each line is searched by itself. The time may grow exponentially with the number of
+    unstable neurons.
+
+    Args:
+        f: network of rectifiers and linear steps (no maxima).
+        params: of `f`, finite.
+        x: one sample, without a batch axis.
+        spec: (r, k) rows.
+        threat: l-infinity or l1 ball, or segments.
+        method: where the bounds of the neurons come from.
 
     Returns:
         (r,) float64 minima, to HiGHS's tolerance of 1e-6 relative.
 
-    Source: Tjeng, Xiao, Tedrake 2019, section 4.
+    Raises:
+        InputError: as for `lp_minimum`.
+        OperationError: HiGHS found no minimum.
+
+    Source:
+        Tjeng, Xiao, Tedrake 2019, section 4.
     """
     if not isinstance(threat, LineUnion):
         model = _model(f, params, x, spec, threat, method, exact=True)
@@ -90,8 +106,11 @@ def exact_minimum(
 
 @dataclass
 class _Model:
-    """Variables: a description of delta, the outputs of the rectifiers, and a switch for each
-    unstable neuron. Minimises row . (matrix v + constant) under `low <= A v <= high`."""
+    """Variables: a description of delta, the outputs of the rectifiers, and their switches.
+
+    Unstable neurons alone have a switch. Minimises row . (matrix v + constant) under `low <= A v <=
+    high`.
+    """
 
     spec: np.ndarray
     matrix: np.ndarray
@@ -226,7 +245,7 @@ class _Builder:
     def _neuron(
         self, z: np.ndarray, row: np.ndarray, at: float, low: float, high: float, s: float
     ) -> list[int]:
-        """z = max(y, s y), y = row . v + at in [low, high], relaxed; the number of its switch."""
+        """The number of the switch of z = max(y, s y), y = row . v + at in [low, high], relaxed."""
         y = _wide(row, len(z))
         if low >= 0 or high <= 0:
             slope = 1.0 if low >= 0 else s

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 LEAST, MOST = 64, 32_000_000  # neurons, and neurons times entries, between which packing is tried
+EXACT = jax.lax.Precision.HIGHEST  # sums made by products keep all digits on a GPU too
 WORTH = 0.7  # rows over neurons above which it is left
 
 
@@ -49,8 +50,13 @@ class Packing:
 
 
 def summed(rows: Float[Array, "r ..."]) -> Float[Array, " r"]:
-    """The sum of each row."""
-    return rows.reshape(len(rows), -1).sum(1)
+    """The sum of each row.
+
+    As a product with ones: XLA's own sums over several axes, the last of length 1, take some 30
+    times as long on a CPU, and keep broadcast factors of their summands as arrays.
+    """
+    flat = rows.reshape(len(rows), -1)
+    return jnp.matmul(flat, jnp.ones(flat.shape[1], flat.dtype), precision=EXACT)
 
 
 def packed(fields: Mapping[int, np.ndarray], shape: tuple[int, ...]) -> Packing | None:
@@ -60,32 +66,38 @@ def packed(fields: Mapping[int, np.ndarray], shape: tuple[int, ...]) -> Packing 
     None where it saves too little.
     """
     size = int(np.prod(shape, dtype=int))
-    flat = np.concatenate([f.reshape(size, -1) for f in fields.values()], 1)
-    _, group = np.unique(np.packbits(flat, axis=1), axis=0, return_inverse=True)
+    # neurons are grouped by their field at the input, the last value, where channels do not count
+    last = list(fields.values())[-1].reshape(size, -1)
+    _, group = np.unique(np.packbits(last, axis=1), axis=0, return_inverse=True)
     group = group.ravel()
     first = np.unique(group, return_index=True)[1]
     group = np.argsort(np.argsort(first))[group]  # numbered in the order of the neurons
-    sets = flat[np.sort(first)].astype(np.float32)
-    colour = _colours(sets @ sets.T > 0)
-    width = int(np.bincount(group).max())  # neurons with the same field, each with its own row
+    # each has its own row, so that elsewhere their fields may be taken together
+    mine = np.zeros((len(first), size), np.float32)
+    mine[group, np.arange(size)] = 1
+    shared = {v: mine @ f.reshape(size, -1).astype(np.float32) > 0 for v, f in fields.items()}
+    conflict = np.zeros((len(first), len(first)), bool)
+    for reached in shared.values():
+        sets = reached.astype(np.float32)
+        conflict |= sets @ sets.T > 0
+    colour = _colours(conflict)
+    width = int(np.bincount(group).max())  # neurons of a group, each with its own row
     count = width * (colour.max() + 1)
     if count > WORTH * size:
         return None
     member = np.zeros(size, int)
-    for g in range(len(sets)):
+    for g in range(len(first)):
         at = group == g
         member[at] = np.arange(at.sum())
-    row = colour[group] * width + member
     start = np.zeros((count, size), np.float32)
-    start[row, np.arange(size)] = 1
-    representatives = np.sort(first)
+    start[colour[group] * width + member, np.arange(size)] = 1
     made: dict[Any, Field] = {}
     found = {}
-    for v, field in fields.items():
-        mine = field[representatives]
-        key = (mine.shape, mine.tobytes())
+    for v, reached in shared.items():
+        field = reached.reshape(-1, *fields[v].shape[1:])
+        key = (field.shape, field.tobytes())
         if key not in made:
-            made[key] = _field(mine, colour, group, member, width)
+            made[key] = _field(field, colour, group, member)
         found[v] = made[key]
     return Packing(start.reshape(count, *shape), found)
 
@@ -99,39 +111,20 @@ def _colours(conflict: np.ndarray) -> np.ndarray:
     return colour
 
 
-def _field(
-    field: np.ndarray, colour: np.ndarray, group: np.ndarray, member: np.ndarray, width: int
-) -> Field:
-    """The fields of all neurons at a value, from those of the groups, (groups, *shape)."""
+def _field(field: np.ndarray, colour: np.ndarray, group: np.ndarray, member: np.ndarray) -> Field:
+    """The fields of all neurons at a value, from those of the groups, (groups, *shape).
+
+    And from the groups' colours, and each neuron's group and place in it.
+    """
     groups, axes = len(field), range(1, field.ndim)
     whole = tuple(a for a in axes if (field == np.take(field, [0], axis=a)).all())
     narrow = field[(slice(None), *(0 if a in whole else slice(None) for a in axes))]
     narrow = narrow.reshape(groups, -1)
-    entries = narrow.shape[1]
-    most = max(int(narrow.sum(1).max()), 1)
-    inside = np.zeros((groups, most), np.int32)
-    weight = np.zeros((groups, most), np.float32)
-    owner = np.full((colour.max() + 1, entries), -1)
-    for g, row in enumerate(narrow):
-        at = np.flatnonzero(row)
-        inside[g, : len(at)], weight[g, : len(at)] = at, 1
-        owner[colour[g], at] = g
-    owned, owner = owner >= 0, np.maximum(owner, 0)
-
-    @jax.custom_vjp
-    def gathered(rows: Array) -> Array:
-        """(colours, width, entries) -> (groups, width)"""
-        picked = rows[colour[:, None], :, inside]  # (groups, most, width)
-        return (picked * weight.astype(rows.dtype)[..., None]).sum(1)
-
-    def forward(rows: Array) -> tuple[Array, None]:
-        return gathered(rows), None
-
-    def backward(_: None, given: Array) -> tuple[Array]:
-        spread = jnp.swapaxes(given[owner], 1, 2)  # (colours, width, entries)
-        return (jnp.where(owned[:, None], spread, 0),)
-
-    gathered.defvjp(forward, backward)
+    # (colours, entries, groups of a colour); no JAX array, since fields outlive the trace they meet
+    colours = int(colour.max()) + 1
+    turn = np.array([int((colour[:g] == colour[g]).sum()) for g in range(groups)])
+    owns = np.zeros((colours, narrow.shape[1], int(turn.max()) + 1), bool)
+    owns[colour, :, turn] = narrow
 
     last = field.ndim - 1
 
@@ -139,21 +132,25 @@ def _field(
         if last not in whole:
             return rows.sum(whole) if whole else rows
         # a product with ones, since XLA would make a sum again for each entry that is gathered
-        total = rows @ jnp.ones(rows.shape[last], rows.dtype)
+        total = jnp.matmul(rows, jnp.ones(rows.shape[last], rows.dtype), precision=EXACT)
         rest = tuple(a for a in whole if a != last)
         return total.sum(rest) if rest else total
 
     def gather(reduced: Array) -> Array:
-        return gathered(reduced.reshape(-1, width, entries))[group, member]
+        # the rows of a colour over the fields of its groups, though each neuron needs one of them:
+        # products of matrices are many times as fast on a CPU as picking each field's entries
+        rows = reduced.reshape(colours, -1, owns.shape[1])
+        total = jnp.matmul(rows, jnp.asarray(owns, rows.dtype), precision=EXACT)
+        return total[colour[group], member, turn[group]]
 
     return Field(reduce, gather)
 
 
 def receptive_fields(flow: Any, target: int) -> Mapping[int, np.ndarray] | None:
-    """Value on the way -> (neurons, *its shape), which entries a backward bound of `target` may
-    reach; None where they are too many or cannot be told from the shapes alone.
+    """Which entries a backward bound of a value may reach, at every value on the way to the input.
 
-    Any weight counts as one that is not zero.
+    Value -> (neurons, *its shape); None where they are too many or cannot be told from the shapes
+    alone. Any weight counts as one that is not zero.
     """
     program = flow.program
     shape = program.shapes[target].shape

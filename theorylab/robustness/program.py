@@ -1,9 +1,9 @@
-"""A network as a list of steps that bounds can be carried through: affine maps, rectifiers and
-maxima, read from its jaxpr.
+"""A network as a list of steps that bounds can be carried through, read from its jaxpr.
 
-Any function `f(params, x)` whose dependence on x is made of these is read, whatever library wrote
-it. What depends on parameters alone (batch norm in eval mode, weight normalisation) may be any
-operation: it is computed, not bounded. An operation on x that has no rule is refused by name.
+Steps are affine maps, rectifiers and maxima. Any function `f(params, x)` whose dependence on x is
+made of these is read, whatever library wrote it. What depends on parameters alone (batch norm in
+eval mode, weight normalisation) may be any operation: it is computed, not bounded. An operation on
+x that has no rule is refused by name.
 """
 
 from collections.abc import Callable
@@ -79,8 +79,14 @@ def read(f: Callable[[PyTree, Array], Array], params: PyTree, shape: tuple[int, 
     Raises InputError for an operation on x that has no rule, with its name.
     """
     leaves, layout = jax.tree.flatten(params)
-    kinds = tuple((np.shape(a), np.dtype(jnp.result_type(a))) for a in leaves)
+    kinds = tuple(_kind(a) for a in leaves)
     return _read(f, layout, kinds, tuple(shape), bool(jax.config.jax_enable_x64))  # type: ignore[attr-defined]
+
+
+def _kind(leaf: Any) -> tuple[tuple[int, ...], np.dtype]:
+    if isinstance(leaf, jax.Array) and not leaf.weak_type:  # the quick way, taken at every call
+        return leaf.shape, leaf.dtype
+    return np.shape(leaf), np.dtype(jnp.result_type(leaf))
 
 
 @lru_cache(maxsize=64)

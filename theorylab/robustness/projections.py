@@ -1,10 +1,10 @@
-"""COAP's margins estimated by random projections (Wong et al. 2018): fast on wide networks, and no
-certificate.
+"""COAP's margins estimated by random projections: fast on wide networks, and no certificate.
 
 The norms of the rows and the sums over unstable neurons that every intermediate bound needs are
 medians of Cauchy projections, or root mean squares of Gaussian ones, pushed forward through the
 relaxed network. An estimate may lie on either side of the bound, so nothing here is called
 certified; `certified_margins(method="coap")` certifies.
+Source: Wong et al. 2018, "Scaling provable adversarial defenses".
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,9 @@ from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.pytrees import register
 from theorylab.robustness.certify import Network, _checked
+from theorylab.robustness.lines import Lines, lines_of
 from theorylab.robustness.program import read
-from theorylab.robustness.propagation import Flow, Lines, lines_of
+from theorylab.robustness.propagation import Flow
 from theorylab.robustness.relaxations import linear_margins
 from theorylab.robustness.threats import LineUnion, LpBall, Threat, checked_threat
 
@@ -30,7 +31,11 @@ from theorylab.robustness.threats import LineUnion, LpBall, Threat, checked_thre
 @register()
 @dataclass(frozen=True)
 class Estimate:
-    """Estimated margins (n, k - 1) over the other classes in ascending order. Not a certificate."""
+    """Estimated margins, which are not a certificate.
+
+    Attributes:
+        margins: (n, k - 1) over the other classes in ascending order.
+    """
 
     margins: Float[Array, "n k-1"]
 
@@ -51,7 +56,10 @@ def estimated_margins(
     `certified_margins`.
 
     Args:
-        f, x, y: as for `certified_margins`; `f` without maxima.
+        f: as for `certified_margins`, without maxima.
+        params: of `f`, finite.
+        x: (n, ...) samples.
+        y: (n,) integer labels.
         threat: l-infinity ball (Cauchy projections), l2 ball (Gaussian ones), or segments, whose
             part is exact.
         key: draws the projections, the same for all samples.
@@ -63,7 +71,8 @@ def estimated_margins(
     Raises:
         InputError: as for `certified_margins`; an l1 ball or a clip.
 
-    Source: Wong et al. 2018, "Scaling provable adversarial defenses", algorithm 1.
+    Source:
+        Wong et al. 2018, "Scaling provable adversarial defenses", algorithm 1.
     """
     x, y, classes = _checked(f, params, x, y)
     checked_threat(threat, x.shape[1:])
@@ -92,8 +101,10 @@ def _compiled(
 def projected(
     flow: Flow, x: Array, rows: Array, threat: Threat, key: Array, count: int
 ) -> Float[Array, " r"]:
-    """Estimated margins of one sample: estimated bounds of the neurons, the rows themselves
-    exact."""
+    """Estimated margins of one sample, (r,).
+
+    The bounds of the neurons are estimated, the rows themselves exact.
+    """
     return linear_margins(flow, x, rows, threat, projected_lines(flow, x, threat, key, count))
 
 

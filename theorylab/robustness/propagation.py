@@ -1,5 +1,6 @@
-"""Carries bounds through a program for one sample: intervals forward (IBP), linear bounds backward
-(CROWN, COAP).
+"""Carries bounds through a program for one sample.
+
+Intervals go forward (IBP), linear bounds backward (CROWN, COAP).
 
 Backward, rows A and constants c with A . v + c <= rows . target for a value v move from the target
 to the input: a linear step replaces A by A W, a rectifier by A+ * (lower slope) + A- * (upper
@@ -8,7 +9,7 @@ Everything is differentiable, through the pre-activation bounds too.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from theorylab.robustness.lines import Lines
 from theorylab.robustness.packing import Field, Packing, packed, receptive_fields, summed
 from theorylab.robustness.program import Program
 from theorylab.robustness.steps import Mode, Step
@@ -24,21 +26,11 @@ from theorylab.robustness.threats import LineUnion, LpBall, Threat
 Interval = tuple[Array, Array]
 
 
-class Lines(NamedTuple):
-    """Two lines that hold an activation between its bounds: lower * z, and upper * z + intercept.
-
-    Of a maximum, `lower` and `upper` say which entry of a window stands for it (entries, *out), and
-    where none can from above, `upper` is zero and the intercept the largest upper bound.
-    """
-
-    lower: Array
-    upper: Array
-    intercept: Array
-
-
 class Affine(NamedTuple):
-    """rows[v] . v summed over values v, plus `low`, is below the target's rows; plus `high`,
-    above."""
+    """A lower and an upper bound of a target's rows, linear in values v.
+
+    rows[v] . v summed over values v, plus `low`, is below the target's rows; plus `high`, above.
+    """
 
     rows: dict[int, Float[Array, "r ..."]]
     low: Float[Array, " r"]
@@ -47,10 +39,11 @@ class Affine(NamedTuple):
 
 @dataclass(frozen=True)
 class Flow:
-    """A program at given parameters."""
+    """A program at given parameters; `heads` are those of its values that are known already."""
 
     program: Program
     value: Callable[[Any], Any]
+    heads: Mapping[int, Affine] = field(default_factory=dict)
 
     def interval(self, x: Array, threat: Threat) -> dict[int, Interval]:
         """IBP: an interval for every value, the ones before the first activation exact."""
@@ -143,44 +136,61 @@ class Flow:
         shared: upper and lower lines have the same slopes, so that one set of rows serves both.
         """
         shape = self.program.shapes[target].shape
-        size = int(np.prod(shape, dtype=int))
         packing = self.packing(target) if threat.adds_up else None
-        if packing is not None:
-            unit = jnp.asarray(packing.start, x.dtype)
-            low, high = self._both_sides(target, unit, x, threat, lines, shared, packing)
-            return low.reshape(shape), high.reshape(shape)
 
-        def rows_at(at: Array) -> Interval:
-            unit = jax.nn.one_hot(at, size, dtype=x.dtype).reshape(-1, *shape)
-            return self._both_sides(target, unit, x, threat, lines, shared)
+        def both(head: Affine) -> Interval:
+            return self._both_sides(head, x, threat, lines, shared, packing)
 
-        low, high = in_blocks(rows_at, size, block)
+        if target in self.heads:
+            low, high = both(self.heads[target])
+        elif packing is not None:
+            low, high = both(self.head(target, x.dtype, packing))
+        else:
+            size = int(np.prod(shape, dtype=int))
+            low, high = in_blocks(lambda at: both(self.head(target, x.dtype, at=at)), size, block)
         return low.reshape(shape), high.reshape(shape)
+
+    def head(
+        self, target: int, dtype: Any, packing: Packing | None = None, at: Array | None = None
+    ) -> Affine:
+        """The entries of a value, those at `at` or all, by the activations before it.
+
+        The same rows for both sides, and for every sample.
+        """
+        shape = self.program.shapes[target].shape
+        if packing is not None:
+            unit = jnp.asarray(packing.start, dtype)
+        else:
+            size = int(np.prod(shape, dtype=int))
+            at = jnp.arange(size) if at is None else at
+            unit = jax.nn.one_hot(at, size, dtype=dtype).reshape(-1, *shape)
+        stop = frozenset(step.output for step in self.program.activations)
+        return self.backward({target: unit}, {}, stop, packing)
 
     def _both_sides(
         self,
-        target: int,
-        unit: Array,
+        head: Affine,
         x: Array,
         threat: Threat,
         lines: Mapping[int, Lines],
         shared: bool,
         packing: Packing | None = None,
     ) -> Interval:
-        """Lower and upper bounds of the functions of a value with these rows."""
+        """Lower and upper bounds of functions of the activations' values."""
         if shared:
-            found = self.backward({target: unit}, lines, packing=packing)
+            found = self.backward(head.rows, lines, packing=packing)
+            found = found._replace(low=found.low + head.low, high=found.high + head.high)
             return self.concrete_both(found, x, threat, packing)
-        # up to the first activation the rows of both sides are the same
-        stop = frozenset(step.output for step in self.program.activations)
-        head = self.backward({target: unit}, {}, stop, packing)
-        sides = []
-        for sign in (1, -1):
+
+        def side(sign: Array) -> Array:
             rows = {v: sign * r for v, r in head.rows.items()}
             found = self.backward(rows, lines, packing=packing)
-            low = self.concrete(found, x, threat, packing) + sign * head.low
-            sides.append(sign * low)
-        return sides[0], sides[1]
+            return self.concrete(found, x, threat, packing) + sign * head.low
+
+        # a loop of two turns holds the rows of one side at a time, and the lines as arrays, which
+        # XLA would otherwise compute again for every row that passes them
+        low, high = jax.lax.map(side, jnp.asarray([1, -1], x.dtype))
+        return low, -high
 
     def packing(self, target: int) -> Packing | None:
         """How the entries of a value share rows, if that saves anything."""
@@ -223,8 +233,11 @@ class Flow:
         stop: frozenset[int] = frozenset(),
         packing: Packing | None = None,
     ) -> Affine:
-        """Linear bounds of the sum over values v of start[v] . v, on the input and the values in
-        `stop`. With a packing the rows are those that its neurons share."""
+        """Linear bounds of the sum over values v of start[v] . v.
+
+        On the input and the values in `stop`, those of them that are reached. With a packing the
+        rows are those that its neurons share.
+        """
         held = dict(start)
         (first, *_) = held.values()
         account = _Account(packing)
@@ -244,7 +257,7 @@ class Flow:
                 account.add(step.output, below * intercept, above * intercept)
             for value, part in zip(step.inputs, parts, strict=True):
                 held[value] = held[value] + part if value in held else part
-        if self.program.start not in held:
+        if not held:
             shape = self.program.shapes[self.program.start].shape
             held[self.program.start] = jnp.zeros((len(first), *shape), first.dtype)
         return Affine(held, *account.totals(first))
@@ -256,6 +269,8 @@ class Flow:
 
     def transposed(self, step: Step, rows: Array, mode: Mode = "linear") -> list[Array]:
         """A W for each data input of a linear step."""
+        if step.back is not None and mode == "linear":
+            return [step.back(rows, self.value)]
         apply = step.wide or step.apply
         assert apply is not None
 
@@ -298,7 +313,7 @@ class _Account:
         """Terms (c, *shape of the value)."""
         if self.packing is None:
             self.low.append(summed(below))
-            self.high.append(summed(above))
+            self.high.append(summed(below) if above is below else summed(above))
             return
         field = self.packing.fields[value]
         if id(field) in self.held:  # the constant before an activation: summed with its intercept
@@ -310,9 +325,9 @@ class _Account:
     def totals(self, like: Array) -> tuple[Array, Array]:
         """The sums of all terms."""
         low, high = list(self.low), list(self.high)
-        for field, below, above in self.held.values():
-            low.append(field.total(below))
-            high.append(field.total(above))
+        for fields, below, above in self.held.values():
+            low.append(fields.total(below))
+            high.append(fields.total(above))
         none = jnp.zeros(len(like) if self.packing is None else (), like.dtype)
         return sum(low, none), sum(high, none)
 
@@ -347,44 +362,6 @@ def _entries(step: Step, program: Program) -> int:
         program.shapes[step.inputs[0]],
     )
     return found.shape[0]
-
-
-def lines_of(step: Step, low: Array, high: Array, alpha: Any) -> Lines:
-    """The lines of an activation between bounds of its input.
-
-    alpha: "parallel" (both slopes equal: COAP), "adaptive" (0 or 1, the smaller area: CROWN),
-        "zero", or slopes in [0, 1].
-    """
-    if step.kind == "maximum":
-        return _maximum_lines(step, low, high)
-    s = step.slope
-    unstable = (low < 0) & (high > 0)
-    span = jnp.where(unstable, high - low, 1.0)
-    chord = jnp.where(unstable, (high - s * low) / span, jnp.where(low >= 0, 1.0, s))
-    intercept = jnp.where(unstable, -(1 - s) * high * low / span, 0.0)
-    if isinstance(alpha, str) and alpha == "parallel":
-        return Lines(chord, chord, intercept)
-    if isinstance(alpha, str):
-        alpha = adaptive_slopes(low, high) if alpha == "adaptive" else jnp.zeros_like(low)
-    return Lines(jnp.where(unstable, s + (1 - s) * alpha, chord), chord, intercept)
-
-
-def adaptive_slopes(low: Array, high: Array) -> Array:
-    """CROWN's slopes: 1 where u > -l, else 0; u = -l up to rounding counts as equal."""
-    tie = 8 * float(jnp.finfo(low.dtype).eps)
-    return (high + low > tie * (high - low)).astype(low.dtype)
-
-
-def _maximum_lines(step: Step, low: Array, high: Array) -> Lines:
-    """Below: the entry with the largest lower bound. Above: the same one where it is above all
-    others for certain, else the largest upper bound."""
-    assert step.apply is not None
-    lows = step.apply("full", [low], -jnp.inf)  # type: ignore[arg-type]
-    highs = step.apply("full", [high], -jnp.inf)  # type: ignore[arg-type]
-    best = jax.nn.one_hot(lows.argmax(0), len(lows), axis=0, dtype=low.dtype)
-    others = jnp.where(best > 0, -jnp.inf, highs).max(0)
-    sure = (lows.max(0) >= others).astype(low.dtype)
-    return Lines(best, best * sure, jnp.where(sure > 0, 0.0, highs.max(0)))
 
 
 def _leaky(z: Array, slope: float) -> Array:

@@ -1,6 +1,6 @@
-"""What FAST-IBP adds to IBP: weights at a scale that keeps intervals from growing, and penalties on
-intervals that grow and on neurons that are out of balance.
+"""What FAST-IBP adds to IBP: weights at a scale that keeps intervals from growing, and penalties.
 
+Penalties are on intervals that grow and on neurons that are out of balance.
 Source: Shi et al. 2021, "Fast certified robust training with short warmup".
 """
 
@@ -30,7 +30,11 @@ def ibp_init(key: Key[Array, ""], params: PyTree) -> PyTree:
     Returns:
         Parameters of the same layout.
 
-    Source: Shi et al. 2021, section 3.2.
+    Raises:
+        InputError: no key, or parameters that are not finite.
+
+    Source:
+        Shi et al. 2021, section 3.2.
     """
     checks.key("key", key)
     leaves, layout = jax.tree.flatten(params)
@@ -79,8 +83,10 @@ def fast_ibp_penalty(
 
 
 def _balances(low: Array, high: Array) -> list[Array]:
-    """min(rho, 1 / rho) of the mean sizes, and of the variances, of centres of active and inactive
-    neurons."""
+    """The balance of active and inactive neurons, min(rho, 1 / rho) of two ratios rho.
+
+    They are of the mean sizes, and of the variances, of the centres of the two kinds.
+    """
     centre = (low + high) / 2
     active, inactive = (low > 0).astype(low.dtype), (high < 0).astype(low.dtype)
     whole = centre.mean()
@@ -95,6 +101,6 @@ def _balances(low: Array, high: Array) -> list[Array]:
 
 
 def _ratio(a: Array, b: Any) -> Array:
-    """a / b, 1 where b is 0, with a finite gradient."""
+    """The ratio a / b, 1 where b is 0, with a finite gradient."""
     some = b > 0
     return jnp.where(some, a / jnp.where(some, b, 1.0), 1.0)

@@ -1,10 +1,12 @@
-"""The methods of certification for one sample: IBP, CROWN, alpha-CROWN, CROWN-IBP and COAP, made of
-intervals and backward linear bounds.
+"""The methods of certification for one sample: IBP, CROWN, alpha-CROWN, CROWN-IBP and COAP.
+
+They are made of intervals and backward linear bounds.
 
 Source: Gowal et al. 2018 (IBP), Zhang et al. 2018 (CROWN), Xu et al. 2021 (alpha-CROWN), Zhang et
 al. 2020 (CROWN-IBP), Wong and Kolter 2018 (COAP, theorem 1: lower and upper lines of one slope).
 """
 
+import math
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -12,7 +14,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from theorylab.robustness.propagation import Flow, Interval, Lines, adaptive_slopes, lines_of
+from theorylab.robustness.lines import Lines, adaptive_slopes, lines_of
+from theorylab.robustness.propagation import Affine, Flow, Interval
 from theorylab.robustness.rounding import Rounding
 from theorylab.robustness.steps import Step
 from theorylab.robustness.threats import Threat
@@ -58,8 +61,10 @@ def relaxation(method: Method, alpha_mode: AlphaMode | None = None, **options: A
 
 
 class Layers(NamedTuple):
-    """Bounds of the input of every activation, by the number of the activation's output; their
-    lines; and the rounding accounts."""
+    """Bounds of the input of every activation, by the number of the activation's output.
+
+    With their lines, and the rounding accounts.
+    """
 
     bounds: dict[int, Interval]
     lines: dict[int, Lines]
@@ -85,6 +90,23 @@ def layers(flow: Flow, x: Array, threat: Threat, relax: Relaxation) -> Layers:
                 known[target] = known[target][0] - margin, known[target][1] + margin
         found.bounds[step.output] = known[target]
         found.lines[step.output] = lines_of(step, *known[target], relax.alpha)
+    return found
+
+
+def shared_heads(flow: Flow, dtype: Any, relax: Relaxation, packs: bool) -> dict[int, Affine]:
+    """What `layers` computes alike for every sample.
+
+    By value, its rows up to the activations before it; of layers taken in blocks, none. `packs`:
+    whether neurons share rows.
+    """
+    found: dict[int, Affine] = {}
+    for target in {step.inputs[0] for step in flow.program.activations}:
+        if flow.is_affine(target):
+            continue
+        packing = flow.packing(target) if packs else None
+        size = math.prod(flow.program.shapes[target].shape)
+        if packing is not None or relax.block is None or relax.block >= size:
+            found[target] = flow.head(target, dtype, packing)
     return found
 
 
@@ -126,7 +148,8 @@ def interval_margins(flow: Flow, x: Array, rows: Array, threat: Threat) -> Float
     intervals = flow.interval(x, threat)
     stop = frozenset(step.output for step in flow.program.activations)
     found = flow.backward({flow.program.end: rows}, {}, stop)
-    low = flow.concrete(found, x, threat)
+    # rows that end at activations have no part at the input, and take no pass over it
+    low = flow.concrete(found, x, threat) if flow.program.start in found.rows else found.low
     for value in stop & set(found.rows):
         bottom, top = intervals[value]
         flat = found.rows[value].reshape(len(rows), -1)
@@ -144,8 +167,10 @@ def _optimised(
     known: Layers,
     start: Float[Array, " r"],
 ) -> Float[Array, " r"]:
-    """The best margins over slopes in [0, 1], one for each row and neuron, by Adam; the bounds of
-    the activations stay. Never below `start`."""
+    """The best margins over slopes in [0, 1], one for each row and neuron, by Adam.
+
+    The bounds of the activations stay. Never below `start`.
+    """
     rectifiers = [s for s in flow.program.activations if s.kind == "rectifier"]
     if not rectifiers:
         return start
@@ -160,14 +185,16 @@ def _optimised(
 
     def step(_: Array, carry: Any) -> Any:
         slopes, state, best = carry
-        gradient = jax.grad(lambda s: -value(s).sum())(slopes)
+        low, back = jax.vjp(value, slopes)
+        (gradient,) = back(-jnp.ones_like(low))
         update, state = optimizer.update(gradient, state, slopes)
         slopes = optax.apply_updates(slopes, update)
         slopes = jax.tree.map(lambda a: jnp.clip(a, 0.0, 1.0), slopes)
-        return slopes, state, jnp.maximum(best, value(slopes))
+        return slopes, state, jnp.maximum(best, low)
 
     carry = (slopes, optimizer.init(slopes), start)
-    return jax.lax.fori_loop(0, relax.steps, step, carry)[2]
+    slopes, _, best = jax.lax.fori_loop(0, relax.steps, step, carry)
+    return jnp.maximum(best, value(slopes))
 
 
 def _first_slopes(known: Layers, step: Step, count: int) -> Array:

@@ -1,13 +1,12 @@
-"""By how much rounding may have moved a bound: a margin that is proved, so that float32 bounds stay
-below the exact ones.
+"""By how much rounding may have moved a bound: a margin that is proved.
 
-A bound is a sum of products along paths through the network. Computed with unit roundoff u, each of
-its terms is off by a factor within (1 + u)^K, K the number of roundings on a path, in whatever
-order the sums are taken (Higham 2002, lemma 3.1). So the error is at most gamma_K = K u / (1 - K
-u) times the sum of the absolute values of all terms, which one forward pass with absolute weights
-bounds for every neuron at once. The machine epsilon, twice u, is used for u: that covers the
-margin's own rounding. K grows with widths, so the margin of wide float32 networks is large; certify
-them under `jax.enable_x64`.
+With it float32 bounds stay below the exact ones. A bound is a sum of products along paths through
+the network. Computed with unit roundoff u, each of its terms is off by a factor within (1 + u)^K, K
+the number of roundings on a path, in whatever order the sums are taken (Higham 2002, lemma 3.1). So
+the error is at most gamma_K = K u / (1 - K u) times the sum of the absolute values of all terms,
+which one forward pass with absolute weights bounds for every neuron at once. The machine epsilon,
+twice u, is used for u: that covers the margin's own rounding. K grows with widths, so the margin of
+wide float32 networks is large; certify them under `jax.enable_x64`.
 
 Source: our derivation, docs/derivations/robust_bounds.md, statement 1.
 """

@@ -18,13 +18,19 @@ def concentric_spheres(key: Key[Array, ""], n: int, d: int, inner: float, outer:
 
     Args:
         key: draws classes and directions.
-        n, d: number of points and of dimensions.
-        inner, outer: radii of the two spheres, 0 < inner < outer.
+        n: number of points.
+        d: number of dimensions.
+        inner: radius of the sphere of class 0, above 0.
+        outer: radius of the sphere of class 1, above `inner`.
 
     Returns:
         (n, d) points and (n,) labels.
 
-    Source: De Bartolomeis et al. 2023, section 4.
+    Raises:
+        InputError: an argument out of range.
+
+    Source:
+        De Bartolomeis et al. 2023, section 4.
     """
     checks.key("key", key)
     n, d = checks.count("n", n), checks.count("d", d)
@@ -43,14 +49,19 @@ def linear_signal(key: Key[Array, ""], n: int, d: int, gamma: float, sigma: floa
 
     Args:
         key: draws classes and noise.
-        n, d: number of points and of dimensions.
-        gamma: half of the distance between the classes.
-        sigma: standard deviation of the other d - 1 coordinates.
+        n: number of points.
+        d: number of dimensions, at least 2.
+        gamma: half of the distance between the classes, above 0.
+        sigma: standard deviation of the other d - 1 coordinates, at least 0.
 
     Returns:
         (n, d) points and (n,) labels 0 and 1.
 
-    Source: De Bartolomeis, master thesis (ETH 2022), section 3.
+    Raises:
+        InputError: an argument out of range.
+
+    Source:
+        De Bartolomeis, master thesis (ETH 2022), section 3.
     """
     checks.key("key", key)
     n, d = checks.count("n", n), checks.count("d", d, 2)

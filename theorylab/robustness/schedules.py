@@ -1,4 +1,7 @@
-"""How a robust training run changes over its steps: the radius, the learning rate."""
+"""How a robust training run changes over its steps: the radius, the learning rate.
+
+Source: warm-up and ramp as in Shi et al. 2021 and in auto_LiRPA; the rest is ours.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,20 +21,26 @@ Ramp = Literal["linear", "smooth"]
 class Schedule:
     """A run's length, ramp and optimiser.
 
-    Attributes:
-        epochs, batch_size: an epoch has n // batch_size steps, in an order drawn anew.
-        learning_rate: of the first epoch.
+    Args:
+        epochs: number of passes over the data, each in a new order.
+        batch_size: samples in a step; an epoch has n // batch_size steps.
+        learning_rate: of the first epoch, above 0.
         warmup: epochs at eps = 0 before the ramp.
         ramp: epochs over which eps grows to its target; 0 for none.
         start: eps at the start of the ramp, as a share of the target.
         shape: "linear", or "smooth": the fourth power over the first quarter, then linear
             (auto_LiRPA's SmoothedScheduler with beta = 4).
         optimizer: "sgd" with `momentum`, or "adam".
-        milestones, drop: epochs at whose start the learning rate is multiplied by `drop`.
+        momentum: of "sgd", at least 0 and below 1.
+        milestones: epochs at whose start the learning rate is multiplied by `drop`.
+        drop: in [0, 1].
         clip_norm: largest norm of a gradient, None for no limit.
         weight_decay: times the parameters, added to the gradient.
         loop: "device" compiles an epoch as one loop, "host" runs compiled steps; by default "host"
             for convolutions on CPU, which XLA runs slowly inside loops.
+
+    Raises:
+        InputError: an argument out of range.
     """
 
     epochs: int = 10
@@ -75,7 +84,7 @@ class Schedule:
         return share if self.shape == "linear" else smooth_ramp(share)
 
     def eps_share(self, step: Any, per_epoch: int) -> Array:
-        """eps at a step over its target; 0 during the warm-up."""
+        """Radius at a step over its target; 0 during the warm-up."""
         share = self.start + (1 - self.start) * self.ramp_at(step, per_epoch)
         return jnp.where(step >= self.warmup * per_epoch, share, 0.0)
 
@@ -99,8 +108,9 @@ class Schedule:
 
 
 def smooth_ramp(share: ArrayLike) -> Array:
-    """The smoothed ramp from (0, 0) to (1, 1): a fourth power up to a quarter, then linear, with
-    one slope where they meet.
+    """The smoothed ramp from (0, 0) to (1, 1): a fourth power up to a quarter, then linear.
+
+    The two have one slope where they meet.
 
     Args:
         share: of the steps of the ramp, in [0, 1]; any shape.
@@ -108,7 +118,11 @@ def smooth_ramp(share: ArrayLike) -> Array:
     Returns:
         The share of the target, of the shape of `share`.
 
-    Source: auto_LiRPA's SmoothedScheduler, beta = 4, mid = 1/4.
+    Raises:
+        InputError: a share outside [0, 1].
+
+    Source:
+        auto_LiRPA's SmoothedScheduler, beta = 4, mid = 1/4.
     """
     share = jnp.asarray(checks.within("share", share, 0, 1))
     middle, beta = 0.25, 4

@@ -1,9 +1,9 @@
-"""A black-box random search: contiguous blocks of a sample are set to a corner of the ball, and
-kept where the margin falls.
+"""A black-box random search: blocks of a sample are set to a corner of the ball.
 
-In l-infinity this is the Square attack (Andriushchenko et al. 2020) with its initial stripes and
-its schedule of sizes. In l2 the Square attack moves mass between windows; here a block of random
-signs is added and the result projected, a simpler search that stands in for it.
+They are contiguous, and kept where the margin falls. In l-infinity this is the Square attack
+(Andriushchenko et al. 2020) with its initial stripes and its schedule of sizes. In l2 the Square
+attack moves mass between windows; here a block of random signs is added and the result projected, a
+simpler search that stands in for it.
 """
 
 import math
@@ -40,7 +40,7 @@ def _corner(key: Array, x: Array, eps: Any) -> Array:
 
 @partial(jax.jit, static_argnames="f")
 def begin(f: Any, params: Any, x: Array, y: Array, ball: LpBall, key: Array) -> tuple[Array, Array]:
-    """(first points, their margins)"""
+    """The first points, and their margins."""
     at = x + _corner(key, x, ball.eps)
     at = project(at, x, ball.eps, norm=ball.norm, bounds=ball.clip)
     return at, margin(f(params, at), y)
@@ -58,8 +58,10 @@ def propose(
     *,
     side: Array | int,
 ) -> tuple[Array, Array]:
-    """One proposal for every sample, accepted where its margin is lower; `state`: the points, and
-    their margins."""
+    """One proposal for every sample, accepted where its margin is lower.
+
+    `state`: the points, and their margins.
+    """
     at, best = state
     keys = jax.random.split(key, len(x))
     moved = jax.vmap(lambda k, a, c: _block(k, a, c, ball.eps, side, ball.norm))(keys, at, x)

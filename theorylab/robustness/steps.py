@@ -20,7 +20,8 @@ class Step(NamedTuple):
     step; of a maximum (mode, [x], what fills the padding) -> the entries among which each output is
     the largest, on a new first axis. slope: of a rectifier max(z, slope z), 0 for ReLU. mixes:
     whether an output entry depends on several entries of an input, or an entry is copied. wide: the
-    same map in the form that is the faster one for hundreds of rows, if there is one.
+    same map in the form that is to be transposed, if that is not `apply`. back: (rows
+    of the output, constants) -> rows of the input, in place of the transpose that JAX makes.
     """
 
     kind: Kind
@@ -32,6 +33,7 @@ class Step(NamedTuple):
     mixes: bool = False
     wide: Callable[[Mode, Sequence[Any], Callable[[Any], Any]], Array] | None = None
     affine: bool = False  # whether it has a constant
+    back: Callable[[Array, Callable[[Any], Any]], Array] | None = None
 
 
 class Line(NamedTuple):

@@ -4,6 +4,7 @@ A bound asks a set one thing, the smallest value of a linear function over it; a
 its projection. `B_{eps,k}` is the union of the segments {b s_j : |b| <= eps} along k orthonormal
 directions, not their convex hull: a linear function is smallest at the same value on both, so
 bounds see the hull, and an exact attack searches the k lines.
+Source: De Bartolomeis et al. 2023, section 4 and appendix A.2 (segments).
 """
 
 import math
@@ -31,11 +32,18 @@ ORTHONORMAL = 1e-4  # how far directions may be from orthonormal
 class LpBall:
     """All x + delta with ||delta||_p <= eps over all entries of a sample, cut by a box if asked.
 
-    Attributes:
+    The functions that take it refuse a negative eps and another p; the ball itself does not.
+
+    Args:
         eps: radius, in the units of x; a number, or a traced one during training.
         p: 1, 2 or infinity (`math.inf`).
         clip: smallest and largest value that an entry of x + delta may take, or None. Bounds then
             hold for the ball cut by the box.
+
+    Examples:
+        >>> ball = LpBall(0.5, p=2)
+        >>> ball.lowest(jnp.array([[3.0, 4.0]]), jnp.array([1.0, 0.0])).tolist()  # 3 - 0.5 * 5
+        [0.5]
     """
 
     eps: Any
@@ -74,8 +82,11 @@ class LpBall:
         x: Float[Array, "*s"],
         total: Callable[[Array], Array],
     ) -> Float[Array, " r"]:
-        """`lowest` by sums; `total` gives the sum of each row, or of each function's part of a row
-        that several functions share."""
+        """`lowest` by sums.
+
+        `total` gives the sum of each row, or of each function's part of a row that several
+        functions share.
+        """
         if self.p == math.inf and self.clip is None:
             return total(rows * x - self.eps * jnp.abs(rows))
         box = None
@@ -201,7 +212,11 @@ def alignment(threat: Threat, signals: Float[ArrayLike, "n ..."]) -> Float[np.nd
     Returns:
         (n,) cosines.
 
-    Source: De Bartolomeis et al. 2023, section 4.
+    Raises:
+        InputError: another ball, shapes that do not fit, or a signal of zeros.
+
+    Source:
+        De Bartolomeis et al. 2023, section 4.
     """
     signals = np.asarray(checks.finite("signals", signals), np.float64)
     if signals.ndim < 2:

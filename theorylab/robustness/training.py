@@ -3,6 +3,7 @@
 `nets.fit` minimises a loss of outputs and targets. A robust run needs a radius that grows with the
 step, a key for every step's attack, learning rates and radii that differ between runs side by side,
 and errors under attack and with certificates after each epoch: so it has a loop of its own.
+Source: the loop is ours; the papers of what it trains are at `Recipe`.
 """
 
 from collections.abc import Callable
@@ -40,11 +41,15 @@ Network = Callable[[PyTree, Array], Array]
 
 @dataclass(frozen=True)
 class Watch:
-    """What is measured after every epoch, on the first `samples` of `data`, at the target eps.
+    """What is measured after an epoch, on the first samples of the data given, at the target eps.
 
-    data: (x, y); of many runs (r, n, ...) and (r, n). attack_steps: of Auto-PGD for the robust
-    error; lines are searched. certify: method of the certified error, None for none. unstable:
-    whether unstable neurons are counted. every: epochs between two looks.
+    Args:
+        data: (x, y), samples (n, ...) and labels (n,); of many runs (r, n, ...) and (r, n).
+        samples: how many of them are looked at.
+        attack_steps: of Auto-PGD for the robust error; lines are searched.
+        certify: method of the certified error, None for none.
+        unstable: whether unstable neurons are counted.
+        every: epochs between two looks; the last epoch is always looked at.
     """
 
     data: tuple[Any, Any]
@@ -57,12 +62,18 @@ class Watch:
 
 @dataclass(frozen=True)
 class Trained:
-    """The runs' parameters and histories; of r runs every array has a leading axis r.
+    """The runs' parameters and histories; of r runs every array but `looked` has a leading axis r.
 
-    loss, eps: (epochs,) mean training loss, and radius at the end of the epoch. looked: epochs
-    after which the errors were measured. standard, robust: (looks,) share of wrong labels, clean
-    and under attack. certified: (looks,) share without a certificate. unstable: (looks,) share of
-    unstable neurons (l <= 0 <= u, COAP's bounds). The last two are NaN where not asked for.
+    Attributes:
+        params: after the last epoch.
+        loss: (epochs,) mean training loss.
+        eps: (epochs,) radius at the end of the epoch.
+        looked: (looks,) epochs after which the errors were measured.
+        standard: (looks,) share of wrong labels on clean samples.
+        robust: (looks,) share of wrong labels under attack.
+        certified: (looks,) share without a certificate; NaN where not asked for.
+        unstable: (looks,) share of unstable neurons (l <= 0 <= u, COAP's bounds); NaN where not
+            asked for.
     """
 
     params: PyTree
@@ -77,7 +88,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class Runs:
-    """r runs side by side: (r,) keys, radii and first learning rates."""
+    """Keys, radii and first learning rates of r runs side by side.
+
+    Args:
+        keys: (r,) typed keys.
+        eps: (r,) target radii.
+        learning_rates: (r,) of the first epoch.
+    """
 
     keys: Key[Array, " r"]
     eps: Float[ArrayLike, " r"]
@@ -102,11 +119,15 @@ def train_robust(
 ) -> Trained:
     """Train one network against a set of perturbations.
 
+    For many small networks, `train_robust_many` trains them side by side.
+
     Args:
         f: logits (n, k) of a batch, for certified recipes one that `certified_margins` can read.
-        params, data: where to start; (x, y), samples and integer labels.
+        params: where to start.
+        data: (x, y), samples (n, ...) and integer labels (n,).
         threat: the set at its target eps.
-        recipe, schedule: how to train; for how long, with which ramp and optimiser.
+        recipe: how to train.
+        schedule: for how long, with which ramp and optimiser.
         key: draws batches, attacks and projections.
         watch: errors after every epoch; None for none.
 
@@ -115,6 +136,17 @@ def train_robust(
 
     Raises:
         InputError: shapes that do not fit, a loss that is not finite.
+
+    Examples:
+        >>> from theorylab.robustness import LpBall, dense_network, dense_params
+        >>> x = jnp.array([[1.0, 1.0], [-1.0, -1.0]])
+        >>> found = train_robust(
+        ...     dense_network, dense_params(jax.random.key(0), (2, 2)), (x, jnp.array([0, 1])),
+        ...     LpBall(0.5), Recipe("ibp"), Schedule(8, batch_size=2, ramp=4, optimizer="sgd"),
+        ...     key=jax.random.key(1),
+        ... )
+        >>> found.loss.shape, found.eps.tolist()[:5]
+        ((8,), [0.125, 0.25, 0.375, 0.5, 0.5])
     """
     checks.key("key", key)
     one = _checked_run(f, params, data, threat, recipe, schedule, watch)
@@ -145,16 +177,20 @@ def train_robust_many(
     Run i is `train_robust` from params[i] on data[i] with the i-th of `runs`.
 
     Args:
-        params, data: as for `train_robust`, with a leading axis r.
-        threat: the set; its eps is replaced by each run's. recipe, schedule: of all runs; the
-            learning rate is each run's.
-        runs: keys, radii and learning rates. watch: data with a leading axis r.
+        f: logits (n, k) of a batch, for certified recipes one that `certified_margins` can read.
+        params: where to start, with a leading axis r.
+        data: samples (r, n, ...) and integer labels (r, n).
+        threat: the set; its eps is replaced by each run's.
+        recipe: how to train, the same for all runs.
+        schedule: for how long, the same for all runs; the learning rate is each run's.
+        runs: keys, radii and learning rates.
+        watch: errors after every epoch, its data with a leading axis r; None for none.
 
     Returns:
         `Trained` with a leading axis r; a run that diverges leaves the others alone.
 
     Raises:
-        InputError: as for `train_robust`.
+        InputError: shapes that do not fit.
     """
     checks.instance("runs", runs, Runs, "Runs(keys, eps, learning_rates)")
     keys, eps, learning_rates = runs.keys, runs.eps, runs.learning_rates
@@ -194,13 +230,12 @@ class _Jobs(NamedTuple):
 
 
 def _first(found: Trained) -> Trained:
-    shared = {"looked": found.looked}
     each = {
         name: jax.tree.map(lambda a: a[0], getattr(found, name))
         for name in Trained.__dataclass_fields__
         if name != "looked"
     }
-    return Trained(**each, **shared)
+    return Trained(**each, looked=found.looked)
 
 
 def _checked_run(
