@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from theorylab.errors import InputError
 from theorylab.privacy import online as po
@@ -134,3 +135,29 @@ def test_skipping_the_middle_keeps_the_invariants_and_half_the_mistakes():
         third = (high - low + 1) // 3
         first, last = attack.lower[i + 1] == low, attack.upper[i + 1] == high
         assert (first or last) and attack.upper[i + 1] - attack.lower[i + 1] <= third + 1
+
+
+@pytest.mark.parametrize("weight", [None, 100.0])
+def test_delta_costs_what_one_step_of_the_weighted_rule_can_lose(weight):
+    """The step from its definition: masses Q_j of S = e^eps q + delta in s parts, all at once.
+
+    The part that is taken minimises sum_{i<j} Q_i + kappa Q_j; the most that p - kappa q can then
+    fall by, over all masses, is a linear program.
+    """
+    epsilon, delta = 1.0, 1e-3
+    parts = 4
+    kappa = weight or 4 * np.exp(epsilon) - 3
+    rule = po.BisectionAdversary(epsilon, parts=parts, first_cut=100, weight=kappa)
+    # maximise t over Q >= 0, sum Q = delta, with t at most every part's cost
+    costs = np.tril(np.ones((parts, parts)), -1) + kappa * np.eye(parts)
+    found = optimize.linprog(
+        [*np.zeros(parts), -1.0],
+        A_ub=np.hstack([-costs, np.ones((parts, 1))]),
+        b_ub=np.zeros(parts),
+        A_eq=[[1.0] * parts + [0.0]],
+        b_eq=[delta],
+    )
+    lost = 1 - 2 * 0.1 - rule.bounds(0.1, delta, 1)[0][1]
+    assert -found.fun <= lost * (1 + 1e-9)
+    if weight is not None:
+        assert -found.fun > 4 * delta  # what the smallest weight loses at most is not enough here

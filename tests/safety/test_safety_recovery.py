@@ -49,7 +49,7 @@ def test_texts_of_another_language_have_no_solution():
 
 
 def shares(texts, trials=200):
-    """How often so many texts give the permutation away, and how often without a letter unseen."""
+    """How often this number of texts gives a permutation away; how often with no letter unseen."""
     rng = np.random.default_rng(texts)
     done = []
     for trial in range(trials):

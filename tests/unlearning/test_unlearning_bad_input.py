@@ -1,6 +1,8 @@
 """Malformed calls of every public function end in a finite value or in a refusal that names the
 argument."""
 
+from functools import partial
+
 import bad_input
 import jax
 import jax.numpy as jnp
@@ -175,6 +177,17 @@ def test_every_public_name_is_attacked_or_excused():
     assert not bad_input.uncovered(u, CALLS, EXCUSED)
 
 
+ALL_BUT = {k: v for k, v in TUNED.items() if k != "forget"}
+LEARNERS = (  # what learns from the samples that are left, of which there must be one
+    (u.retrain_without_deletion, {k: v for k, v in ALL_BUT.items() if k != "model"}),
+    (u.fine_tune, ALL_BUT),
+    (u.exact_unlearn, ALL_BUT | {"layers": 1}),
+    (u.scrub, ALL_BUT | {"weight": 0.1}),
+    (u.tangent_newton_step, READ | {"damping": 1.0}),
+    (u.potion, READ),
+)
+
+
 @pytest.mark.parametrize(
     "call, says",
     [
@@ -184,6 +197,7 @@ def test_every_public_name_is_attacked_or_excused():
         (lambda: u.exam(u.InterclassConfusion(7, 8), X, Y, X, Y), "some inside"),
         (lambda: u.healed_share(0.5, 0.9, 0.9), "no gap"),
         (lambda: u.network(lambda rngs: 3), "Flax NNX module"),
+        *[(partial(call, **given, forget=np.ones(12, bool)), "all 12") for call, given in LEARNERS],
     ],
 )
 def test_refusals_say_what_is_needed(call, says):

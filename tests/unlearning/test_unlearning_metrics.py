@@ -53,6 +53,15 @@ def test_agreement_counts_the_identified_samples_alone():
     assert float(u.deletion_agreement(net, model, data, np.zeros(12, bool))) == 0
 
 
+def test_agreement_of_scores_is_of_identified_manipulated_samples_in_a_trace_too():
+    net, model = constant(1)
+    data = u.manipulate(X, Y, u.InterclassConfusion(0, 1), 4, key=KEY)
+    questions = u.exam(u.InterclassConfusion(0, 1), X, Y, X, Y)
+    grade = lambda data: u.scores(net, model, questions, data, np.ones(12, bool)).agreement  # noqa: E731
+    # two of the four manipulated samples are called 1 now; of all twelve it would be another share
+    assert float(grade(data)) == float(jax.jit(grade)(data)) == 0.5 != (Y == 1).mean()
+
+
 @pytest.mark.long
 def test_models_and_masks_side_by_side_score_as_alone(mlp, poisoned):
     models = jax.vmap(mlp.init)(jax.random.split(KEY, 3))

@@ -56,3 +56,13 @@ def test_many_models_are_initialised_at_once(mlp):
 def test_more_layers_than_there_are_are_refused(mlp, k):
     with pytest.raises(InputError, match="layers"):
         mlp.last(k)
+
+
+def test_layers_of_a_dictionary_come_in_its_order():
+    def init(key):
+        return {"stem": key[:1], "layer2": key[:1], "layer10": key[:1], "head": key[:1]}
+
+    made = u.of_function(lambda p, x: x, lambda key: init(jax.random.normal(key, (2,))))
+    assert made.layers == (("stem",), ("layer2",), ("layer10",), ("head",))
+    assert made.last(2) == (("layer10",), ("head",))
+    assert list(made.init(KEY).params) == ["stem", "layer2", "layer10", "head"]

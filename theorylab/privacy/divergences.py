@@ -2,6 +2,7 @@
 
 A Gaussian sum over a Poisson sample is a mixture of Gaussians, one for each sample. On a line the
 Rényi divergence of two mixtures is an integral that the trapezoid rule finds to rounding.
+Source: definition of van Erven & Harremoës 2014; the quadrature is ours.
 """
 
 from typing import Any

@@ -46,7 +46,7 @@ class PillarClassifier(ClassifierMixin, BaseEstimator):
         steps: noisy gradients.
         step_size: of the descent, above 0.
         clip: norm that the gradient of one record is clipped to, above 0.
-        random_state: None draws the noise anew in every fit. A whole number fixes it for each data
+        random_state: None draws new noise in every fit. A whole number fixes it for each data
             set: the noise depends on the number and on all that `fit` is given, so that no two
             data sets ever share it and the same fit gives the same release. Keep it secret.
 

@@ -99,6 +99,8 @@ def preprocessed_cost(renyi: Curve, smooth: Curve, *, orders: Any) -> Preprocess
 def preprocessed_zcdp(rho: float, smooth_rho: float) -> float:
     """The zCDP parameter of a mechanism behind a pre-processing: square roots add.
 
+    Use it for straight lines; `preprocessed_cost` finds the least cost of any two curves.
+
     Args:
         rho: the mechanism's parameter when one record is replaced, at least 0.
         smooth_rho: its parameter when all records together move by the sensitivity, at least 0.
@@ -111,6 +113,10 @@ def preprocessed_zcdp(rho: float, smooth_rho: float) -> float:
 
     Source:
         docs/derivations/private_preprocessing.md, statement 2.
+
+    Examples:
+        >>> round(preprocessed_zcdp(0.25, 0.01), 12)
+        0.36
     """
     ordinary = float(checks.number("rho", rho, 0.0))
     moved = float(checks.number("smooth_rho", smooth_rho, 0.0))

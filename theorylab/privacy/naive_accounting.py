@@ -3,6 +3,8 @@
 Naive accounting pays for the private mechanism alone, as if pre-processing had left each record's
 image to that record. The attack is a pair of neighbours, and everything about it is exact: the
 outputs are two Gaussians, whose divergence has a closed form.
+Source: the point is that of Hu, Sanyal & Schölkopf 2024; the neighbours are ours, those at which
+docs/derivations/private_preprocessing.md, statement 5, is attained.
 """
 
 import math
@@ -142,8 +144,8 @@ def turning_neighbours(n: int, *, along: int) -> tuple[Dataset, Dataset]:
 
     Args:
         n: number of records.
-        along: how many of them lie on the first axis; more than half of the others' number, so that
-            the leading direction is near it.
+        along: how many of them lie on the first axis, more than n / 2 and below n, so that the
+            leading direction is near it.
 
     Returns:
         Two (n, 2) data sets of unit records: `along` at (1, 0), one at (1, ±1) / √2, the rest half

@@ -5,6 +5,8 @@
 What they release is what the accounting covers. A model of reduced, imputed or scaled records
 cannot be used without releasing the basis, the means or the scales as well, which costs extra;
 `private_directions` releases its basis, and has paid for it.
+Source: Bassily, Smith & Thakurta 2014 (noisy gradients), accounted for as in
+docs/derivations/private_preprocessing.md, statement 3.
 """
 
 import math
@@ -121,7 +123,7 @@ def private_logistic_path(
 def gradient_noise_std(
     n: int, *, steps: int, rho: float, factor: float = 1.0, clip: float = 1.0
 ) -> float:
-    """The noise on mean logistic gradients that spends a zCDP budget in so many steps.
+    """The noise on mean logistic gradients that spends a zCDP budget in this number of steps.
 
     Args:
         n: number of records, in the unit ball.

@@ -6,6 +6,8 @@ for records in the unit ball, which is what these maps accept. Records that are 
 so that the number of records, and what means divide by, stays fixed.
 None of this is private by itself: only what a private mechanism releases afterwards is, and only
 when the sensitivity has been paid for. Means, scales and bases must not be released beside it.
+Source: the list is that of Hu, Sanyal & Schölkopf 2024; what exactly each map does is what
+docs/derivations/private_preprocessing.md, statement 5, bounds.
 """
 
 from dataclasses import dataclass

@@ -5,6 +5,7 @@ model that was fitted to imputed, scaled or reduced records cannot be used on ne
 means, the scales or the basis, and releasing these is a further release that is not paid for here.
 Projection on principal directions that keeps the dimension, quantization, deduplication and
 training-set quantities need nothing of the kind.
+Source: Hu, Sanyal & Schölkopf 2024; docs/derivations/private_preprocessing.md, statements 1 and 6.
 """
 
 from collections.abc import Callable

@@ -289,6 +289,9 @@ def composed(*curves: Curve) -> Curve:
 def to_epsilon(curve: Curve, *, delta: float, orders: Any = None) -> PrivacyCost:
     """The epsilon that a Rényi curve guarantees at this delta.
 
+    For straight lines `zcdp_to_epsilon` is a closed form, which is larger; for one Gaussian
+    `gaussian_epsilon` is exact, and smaller.
+
     Args:
         curve: a function from orders to divergences.
         delta: above 0 and below 1.
@@ -302,6 +305,12 @@ def to_epsilon(curve: Curve, *, delta: float, orders: Any = None) -> PrivacyCost
 
     Source:
         Canonne, Kamath & Steinke 2020, proposition 12, as computed by dp-accounting.
+
+    Examples:
+        >>> curve = gaussian_curve(sensitivity=1.0, noise_std=4.0)
+        >>> cost = to_epsilon(curve, delta=1e-5)
+        >>> round(cost.epsilon, 3), round(gaussian_epsilon(1 / 4.0, delta=1e-5), 3)
+        (1.013, 0.926)
     """
     checks.function("curve", curve)
     probability = float(checks.number("delta", delta, 0.0, 1.0, open_low=True, open_high=True))

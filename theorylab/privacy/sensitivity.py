@@ -69,6 +69,10 @@ def mean_imputation(n: int, *, missing: int) -> Sensitivity:
 
     Raises:
         InputError: a count out of range.
+
+    Examples:
+        >>> mean_imputation(50, missing=10)
+        Sensitivity(records=10, each=0.05, total=0.5)
     """
     size, gone = _missing(n, missing)
     each = 2 / (size - gone)

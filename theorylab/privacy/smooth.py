@@ -150,6 +150,16 @@ def dp_gradient_descent(
 
     Raises:
         InputError: an argument out of range.
+
+    Examples:
+        >>> from theorylab.privacy.sensitivity import mean_imputation
+        >>> descent = dp_gradient_descent(
+        ...     50, steps=4, gradient_norm=1.0, smoothness=logistic_smoothness(2.0), noise_std=0.5
+        ... )
+        >>> alone = float(descent.renyi(2.0))
+        >>> behind = descent.behind(mean_imputation(50, missing=10), orders=[2.0])
+        >>> round(alone, 5), round(float(behind.divergences[0]), 5)
+        (0.0256, 0.0484)
     """
     size, many = checks.count("n", n), checks.count("steps", steps)
     length = float(checks.number("gradient_norm", gradient_norm, 0.0, open_low=True))

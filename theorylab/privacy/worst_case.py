@@ -1,8 +1,9 @@
-"""How close do data sets come to a bound on the sensitivity of a pre-processing?
+"""A search for data sets that come close to a bound on the sensitivity of a pre-processing.
 
-A search over pairs of data sets that differ by one record: fresh pairs that a study draws with an
+It goes over pairs of data sets that differ by one record: fresh pairs that a study draws with an
 adversary's eye, and mutations of the best pairs so far. It can refute a bound and show that it is
 attained; it cannot prove one.
+Source: our own search.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
-"""The worst neighbour of a data set that is given: how much of a sensitivity do these data use?
+"""The worst neighbour of a data set that is given: how much of a sensitivity these data use.
 
 Where `worst_case.search_neighbours` chooses both data sets, here one is fixed and only a record of
 it is replaced. The movement found is a lower bound on the local sensitivity of the data.
+Source: our own search.
 """
 
 from collections.abc import Callable

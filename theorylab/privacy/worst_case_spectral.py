@@ -2,6 +2,8 @@
 
 Each function gives a `Study` for `worst_case.search_neighbours`, whose bound is that of
 `theorylab.privacy.sensitivity` on the smallest collection that holds both data sets.
+Source: the pairs are ours; the bounds are those of docs/derivations/private_preprocessing.md,
+statement 5.
 """
 
 from collections.abc import Callable
@@ -125,8 +127,10 @@ def _sizes(n: int, d: int, rank: int) -> tuple[int, int, int]:
 
 
 def _axes(n: int, d: int) -> Any:
-    """Unit records along axes of unequal weight, all but the first, which is (1, ±1, 0...) / √2;
-    or, for a third of the pairs, records in all directions."""
+    """Unit records along axes of unequal weight, all but the first, which is (1, ±1, 0...) / √2.
+
+    A third of the pairs has records in all directions.
+    """
 
     def draw(generator: np.random.Generator, pairs: int) -> Draw:
         weight = generator.dirichlet(np.ones(d), pairs).cumsum(-1)
@@ -160,8 +164,11 @@ def _turning(n: int, d: int, centre: str) -> Any:
 
 
 def _off_centre(generator: np.random.Generator, pairs: int, n: int, d: int) -> Draw:
-    """All but the first around a point near the sphere, on a line; it is at about 60° from the
-    opposite of that point, on one side of the line or on the other."""
+    """All but the first around a point near the sphere, on a line.
+
+    The first is at about 60° from the opposite of that point, on one side of the line or on the
+    other.
+    """
     depth = 1 - 10 ** generator.uniform(-2, -0.3, (pairs, 1))
     data = np.zeros((pairs, n, d))
     data[..., 0] = np.sqrt(1 - depth**2) * generator.choice([-1.0, 1.0], (pairs, n))

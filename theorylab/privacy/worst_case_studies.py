@@ -2,6 +2,8 @@
 
 Each function gives a `Study` for `worst_case.search_neighbours`, whose bound is that of
 `theorylab.privacy.sensitivity` on the smallest collection that holds both data sets.
+Source: the pairs are ours; the bounds are those of docs/derivations/private_preprocessing.md,
+statement 5.
 """
 
 from collections.abc import Callable
@@ -271,8 +273,10 @@ def _circle(generator: np.random.Generator, shape: tuple[int, ...]) -> Any:
 
 
 def _with_gaps(n: int, d: int, missing: int) -> Callable[[np.random.Generator, int], Draw]:
-    """Records at any distance from 0, the first few missing; one replaced by its opposite, by
-    another or by a missing one, or a missing one by a record."""
+    """Records at any distance from 0, the first few missing, and what one of them is replaced by.
+
+    That is its opposite, another record or a missing one; or a missing one is replaced by a record.
+    """
 
     def draw(generator: np.random.Generator, pairs: int) -> Draw:
         power = generator.choice([0.0, 1.0, 4.0], (pairs, 1, 1))

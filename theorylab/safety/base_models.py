@@ -169,7 +169,7 @@ def base(
         model: as for `network_of`.
         training: "samples", "steps", "batch_size", "lr", "schedule" as for `optimizer`, and
             "stages": with more than one, each draws samples of its own, with the mixture of its
-            middle, and starts Adam's averages anew.
+            middle, and starts Adam's averages from zero.
         seed: draws the world, the start, the samples and the batches.
 
     Returns:

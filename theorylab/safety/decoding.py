@@ -75,7 +75,7 @@ def read_encoding(
     Args:
         tokens: (n, 27) items.
         world: a `MiniWorld`.
-        items: look at so many marked items at most.
+        items: how many marked items to look at, at most.
 
     Returns:
         A `ReadEncoding`; None without marked items, or where they are of no permutation of this

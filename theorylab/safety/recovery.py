@@ -46,7 +46,7 @@ def recover_permutation(
         encoded: (m, w) phrases as they are written, repetitions allowed.
         phrases: (p, w) all plain phrases.
         letters: size K of the alphabet.
-        limit: stop at so many solutions; 2 tells whether there is one only.
+        limit: stop at this number of solutions; 2 tells whether there is one only.
 
     Returns:
         A `Recovery`; no solution means that the texts are not of this language.

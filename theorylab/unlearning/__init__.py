@@ -1,5 +1,4 @@
-"""Corrective unlearning: undo the effect of manipulated training data of which only a part was
-identified.
+"""Corrective unlearning: undo manipulated training data of which only a part was identified.
 
 `manipulate` spoils a training set, `identified_subset` says what of it was found, `pretrain` gives
 the model to be mended, and each method takes that model and the deletion set. Deletion sets are

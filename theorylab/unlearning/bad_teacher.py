@@ -1,4 +1,7 @@
-"""Bad teacher: on the deletion set the student imitates a network that knows nothing."""
+"""Bad teacher: on the deletion set the student imitates a network that knows nothing.
+
+Source: Chundawat et al. 2023 (arXiv 2205.08096), as in the code of Goel et al. 2024.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,22 +31,27 @@ def bad_teacher(
     reduction: Reduction = "mean",
     key: Key[Array, ""],
 ) -> Model:
-    """Bad teacher (BadT): over the whole training set, the student imitates the original model, and
-    on `forget` a network that was just initialised.
+    """Bad teacher (BadT): on `forget` the student imitates a fresh network, elsewhere the original.
 
-    The loss of a sample is KL(p || p_student) with p the softmax of the teacher that is its due.
+    It goes over the whole training set. The loss of a sample is KL(p || p_student) with p the
+    softmax of the teacher that is its due.
 
     Args:
+        network: from `network(...)`.
+        data: the training set.
         model: the original model: the start, and the good teacher.
+        forget: (n,) mask of the deletion set.
+        budget: steps, batch size and step sizes.
         reduction: "mean" divides by the number of classes as well as by the batch, as PyTorch's
             `kl_div` does by default and the benchmark with it: its learning rate is smaller by that
             factor. "batchmean" is the divergence itself.
         key: draws the bad teacher, the batches and the augmentation.
 
+    Returns:
+        The student after the last step.
+
     Raises:
         InputError: another reduction, or a mask that does not fit.
-
-    Source: Chundawat et al. 2023 (arXiv 2205.08096), as in the code of Goel et al. 2024.
     """
     checks.key("key", key)
     checks.choice("reduction", reduction, ("mean", "batchmean"))

@@ -3,6 +3,7 @@
 A removed sample is one that no index names; a batch that cannot be filled has slots of weight 0. So
 the shapes depend on the number of steps and the batch size alone, and one compiled program serves
 all deletion sets.
+Source: passes as in the code of Goel et al. 2024 (arXiv 2402.14015); the form is ours.
 """
 
 import math
@@ -35,9 +36,9 @@ class Batches:
 def stream(
     kept: Bool[Array, " n"], steps: int, batch_size: int, key: Key[Array, ""]
 ) -> Int[Array, "steps batch"]:
-    """Passes over the kept samples, each in a new order, cut into batches without regard to where a
-    pass ends: every kept sample is seen equally often up to one.
+    """Passes over the kept samples, each in a new order, cut into batches.
 
+    Where a pass ends is no matter to the cuts: every kept sample is seen equally often up to one.
     With fewer than half of the samples kept, the orders repeat after as many passes as half of them
     would have needed.
     """
@@ -71,12 +72,12 @@ def alternating(
     ascent_steps: Int[Array, ""],
     key: Key[Array, ""],
 ) -> Batches:
-    """A pass uphill over `forget`, then one downhill over the rest, again and again as long as a
-    round starts before step `ascent_steps`; from then on only downhill.
+    """A pass uphill over `forget`, then one downhill over the rest, and so on, then only downhill.
 
-    The last batch of a pass uphill has what is left of it. A pass over r kept samples has
-    ceil(r / batch_size) steps, as a loader has that keeps its last batch; here that batch is full,
-    as the stream over the kept samples simply goes on.
+    Turns go on as long as a round starts before step `ascent_steps`. The last batch of a pass
+    uphill has what is left of it. A pass over r kept samples has ceil(r / batch_size) steps, as a
+    loader has that keeps its last batch; here that batch is full, as the stream over the kept
+    samples simply goes on.
     """
     order_key, stream_key = jax.random.split(key)
     f = forget.sum()
@@ -98,8 +99,10 @@ def alternating(
 
 @partial(jax.jit, static_argnames=("most", "batch_size"))
 def consecutive(kept: Bool[Array, " n"], most: int, batch_size: int) -> Batches:
-    """The kept samples once, in data order, `most` of them at most; batches past the last kept
-    sample are empty, the last one may be partly so."""
+    """The kept samples once, in data order, `most` of them at most.
+
+    Batches past the last kept sample are empty, the last one may be partly so.
+    """
     steps = math.ceil(most / batch_size)
     order = jnp.argsort(~kept, stable=True).astype(jnp.int32)
     slot = jnp.arange(steps * batch_size)

@@ -1,5 +1,9 @@
-"""How much every parameter matters to a set of samples: powers of gradients, averaged over batches
-or over samples."""
+"""How much every parameter matters to a set of samples: mean powers of gradients.
+
+Means are over batches or over samples.
+Source: the code of Goel et al. 2024 (arXiv 2402.14015) and of Foster et al. 2024 (arXiv
+2308.07707).
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,12 +11,14 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from theorylab import checks
 from theorylab.nets import cross_entropy
 from theorylab.unlearning.batches import Batches, consecutive
+from theorylab.unlearning.lowering import for_reverse_mode
 from theorylab.unlearning.manipulations import TrainingSet
 from theorylab.unlearning.network import Model, Network, require
 from theorylab.unlearning.per_sample import powers, powers_by_vmap
@@ -26,7 +32,7 @@ Of = Literal["loss", "output_norm"]
 class ImportanceOptions:
     """Of what the gradients are, and how they are computed.
 
-    Attributes:
+    Args:
         of: "loss" is cross-entropy; "output_norm" the Euclidean norm of the outputs, which needs no
             labels (the importance of Potion, with power=1).
         power: 2, or 1.
@@ -34,6 +40,9 @@ class ImportanceOptions:
         structured: gradients of single samples from the factors that `theorylab.ntk` finds; False
             takes `vmap(grad)`, several times slower on networks with convolutions.
         loop: as for `Budget`.
+
+    Raises:
+        InputError: another choice, or a chunk below 1.
     """
 
     of: Of = "loss"
@@ -65,10 +74,14 @@ def gradient_importance(
 
     With `batch_size=1` it is the mean over samples of the squared gradient of each: the diagonal of
     the empirical Fisher matrix, and never smaller than what larger batches give, by Jensen's
-    inequality. Values for different batch sizes do not compare: gradients of opposite sign cancel
-    within a batch. The model is in eval mode; labels and triggers are those of training.
+    inequality, if all of them are full: every batch has the same weight, a short last one too.
+    Values for different batch sizes do not compare: gradients of opposite sign cancel within a
+    batch. The model is in eval mode; labels and triggers are those of training.
 
     Args:
+        network: from `network(...)`.
+        model: where the gradients are taken.
+        data: the training set.
         mask: (n,) the samples that count, in data order.
         batch_size: 1, or the size of the batches whose mean loss is differentiated; 512 in the
             benchmark. The last batch may have fewer.
@@ -83,8 +96,9 @@ def gradient_importance(
     Raises:
         InputError: a mask that does not fit, a size out of range, options of another kind.
 
-    Source: the code of Goel et al. 2024 and of Foster et al. 2024 (batch_size above 1);
-    Kirkpatrick et al. 2017 (arXiv 1612.00796) for the diagonal Fisher matrix.
+    Source:
+        The code of Goel et al. 2024 and of Foster et al. 2024 (batch_size above 1); Kirkpatrick et
+        al. 2017 (arXiv 1612.00796) for the diagonal Fisher matrix.
     """
     require(network, model)
     chosen = mask_of(data, mask, "mask")
@@ -99,14 +113,14 @@ def gradient_importance(
     program = _Program(network, o.of, o.power, each, o.structured)
     batches = consecutive(chosen, most, o.chunk if each else batch_size)
     where = o.loop or best_loop(network, model, data, [chosen, *jax.tree.leaves(model)])
-    total: PyTree = jax.tree.map(jnp.zeros_like, model.params)
+    # NumPy's: operations dispatched leaf by leaf take as long as a batch of a small network
+    total: PyTree = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), model.params)
     if where == "device":
         total = _scan(program, model, data, batches, key, total)
     else:
         for t in range(len(batches.weight)):
             total = _add(program, model, data, batches, key, t, total)
-    parts = batches.weight.sum() if each else (batches.weight.sum(1) > 0).sum()
-    return jax.tree.map(lambda a: a / jnp.maximum(parts, 1), total)
+    return total
 
 
 @dataclass(frozen=True)
@@ -138,7 +152,7 @@ def _batch(
     now: tuple[Array, Array],
     key: Key[Array, ""] | None,
 ) -> PyTree:
-    """What one batch adds to the sum."""
+    """What one batch adds to the sum over batches, or over samples."""
     index, weight = now
     samples = data.batch(index, key=key)
 
@@ -148,7 +162,8 @@ def _batch(
     if program.each:
         sums = powers if program.structured else powers_by_vmap
         return sums(loss, model.params, samples, weight, program.power)
-    mean = lambda p: (weight * loss(p, samples)).sum() / jnp.maximum(weight.sum(), 1)  # noqa: E731
+    losses = for_reverse_mode(loss, weight.shape[0])
+    mean = lambda p: (weight * losses(p, samples)).sum() / jnp.maximum(weight.sum(), 1)  # noqa: E731
     return jax.tree.map(lambda g: jnp.abs(g) ** program.power, jax.grad(mean)(model.params))
 
 
@@ -178,7 +193,9 @@ def _advance(
 ) -> PyTree:
     here = None if key is None else jax.random.fold_in(key, t)
     added = _batch(program, model, data, (batches.index[t], batches.weight[t]), here)
-    return jax.tree.map(jnp.add, total, added)
+    weight = batches.weight
+    parts = jnp.maximum(weight.sum() if program.each else (weight.sum(1) > 0).sum(), 1)
+    return jax.tree.map(lambda a, b: a + (b / parts).astype(a.dtype), total, added)
 
 
 _add = jax.jit(_advance, static_argnames="program", donate_argnames="total")

@@ -1,8 +1,9 @@
 """What is done to a training set that must later be undone: triggers, swapped and permuted labels.
 
-Goel et al. 2024 (arXiv 2402.14015): poisoning with a patch (BadNets), interclass confusion, and the
-random label swap of the accompanying code. The manipulated samples are a mask of fixed shape, so
-that programs compiled for one draw serve all others.
+Poisoning with a patch (BadNets), interclass confusion, and the random label swap of the
+accompanying code. The manipulated samples are a mask of fixed shape, so that programs compiled for
+one draw serve all others.
+Source: Goel, Prabhu, Torr, Kumaraguru & Sanyal 2024 (arXiv 2402.14015), and their code.
 """
 
 from collections.abc import Callable
@@ -29,12 +30,15 @@ Augment = Callable[[Key[Array, ""], Array], Array]
 class BackdoorPatch:
     """Poisoning: a square of one value in a corner of the image, and the label `target`.
 
-    Attributes:
+    Args:
         size: side of the square in pixels; 3 in the benchmark.
         value: what all channels of the square are set to; in the benchmark the largest number of
             the normalised training images.
         target: the label that poisoned samples are given.
         corner: where the square lies.
+
+    Raises:
+        InputError: an argument out of range, or another corner.
     """
 
     size: int = 3
@@ -67,8 +71,18 @@ class BackdoorPatch:
 
 @dataclass(frozen=True)
 class InterclassConfusion:
-    """The labels of half of the n samples of class `a` and half of class `b` are swapped: in data
-    order, the first n / 2 of each."""
+    """The labels of samples of two classes are swapped.
+
+    Of the n samples that `manipulate` is asked for, half are of each class: in data order, its
+    first n / 2.
+
+    Args:
+        a: one class.
+        b: the other.
+
+    Raises:
+        InputError: a negative label, or twice the same class.
+    """
 
     a: int = 3
     b: int = 5
@@ -99,7 +113,7 @@ class TrainingSet:
         manipulated: (n,) which samples were manipulated.
         patched: (n,) which of them carry the trigger.
         trigger: the patch; None without one.
-        augment: (key, x of a batch) -> x, drawn anew every step; None for none.
+        augment: (key, x of a batch) -> x, drawn again at every step; None for none.
         order: "augment_first" sets the patch into the augmented image, always in the same place,
             as the benchmark does; "patch_first" lets the augmentation move and mirror it.
     """
@@ -155,9 +169,12 @@ def manipulate(
         key: draws the samples, and the permutation of labels.
         augment: kept for training; see `TrainingSet`.
 
+    Returns:
+        A `TrainingSet` of n samples, in their order.
+
     Raises:
         InputError: more samples than there are, an odd size or too small a class for interclass
-        confusion, labels that are none.
+            confusion, labels that are none.
     """
     checks.key("key", key)
     kinds = (BackdoorPatch, InterclassConfusion, RandomLabelPermutation)

@@ -1,5 +1,8 @@
-"""What counts: accuracy on the affected domain with clean labels, accuracy elsewhere, agreement
-with the wrong labels."""
+"""What counts: accuracy on the affected domain and elsewhere, and agreement with wrong labels.
+
+Accuracies are against clean labels.
+Source: Goel, Prabhu, Torr, Kumaraguru & Sanyal 2024 (arXiv 2402.14015), as their code evaluates.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -82,8 +85,19 @@ def exam(
     Labels stay clean: images of the target class count as correct when predicted so, and a perfect
     backdoor leaves Acc_corr at their share.
 
+    Args:
+        manipulation: what was done to the training set.
+        x_test: (m, ...) inputs without a trigger.
+        y_test: (m,) clean labels.
+        x_validation: (v, ...) inputs that hyperparameters may be chosen by.
+        y_validation: (v,) their clean labels.
+
+    Returns:
+        An `Exam`.
+
     Raises:
-        InputError: no test sample in the affected domain, or none outside.
+        InputError: no test sample in the affected domain or none outside, or arrays that do not
+            fit.
     """
     kinds = (BackdoorPatch, InterclassConfusion, RandomLabelPermutation)
     checks.instance("manipulation", manipulation, kinds, "BackdoorPatch(), say,")
@@ -116,13 +130,19 @@ def scores(
     *,
     most: int | None = None,
 ) -> Scores:
-    """All accuracies of one model. It can be vmapped over models and deletion sets.
+    """All accuracies of one model, which can be vmapped over models and deletion sets.
 
     Args:
+        network: from `network(...)`.
+        model: the model that is judged, in eval mode.
         questions: from `exam`.
-        forget: (n,) mask of the deletion set, for `agreement`.
-        most: an upper bound on the manipulated samples, which alone are looked at; n by default
-            inside a trace.
+        data: the training set, for `agreement` and `manipulated`.
+        forget: (n,) mask of the deletion set, for `agreement`: manipulated samples alone.
+        most: an upper bound on the manipulated samples, which alone are looked at; None takes their
+            number, and n inside a trace.
+
+    Returns:
+        `Scores` of single numbers.
 
     Raises:
         InputError: things that do not fit together.
@@ -158,7 +178,7 @@ def _grade(
         _share(predictions(network, model, q.x_affected) == q.y_affected),
         _share(predictions(network, model, q.x_other) == q.y_other),
         _share(predictions(network, model, q.x_validation) == q.y_validation),
-        _share(answers == y, known),
+        _share(answers == y, known & there),
         _share(answers == data.clean[index], there),
     )
 
@@ -174,8 +194,18 @@ def deletion_agreement(
     *,
     most: int | None = None,
 ) -> Float[Array, ""]:
-    """Share of the deletion set that the model predicts as its manipulated labels; 0 for an empty
-    set.
+    """Share of the deletion set that the model predicts as its manipulated labels.
+
+    Args:
+        network: from `network(...)`.
+        model: the model that is judged, in eval mode.
+        data: the training set.
+        forget: (n,) mask of the deletion set.
+        most: an upper bound on the samples in `forget`, of which no more are looked at; None takes
+            their number, and n inside a trace.
+
+    Returns:
+        () share in [0, 1], 0 for an empty set.
 
     Raises:
         InputError: a mask that does not fit.

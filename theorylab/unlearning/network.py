@@ -1,5 +1,8 @@
-"""A classifier as the methods need it: pure functions in train and in eval mode, and its layers in
-the order of the forward pass."""
+"""A classifier as the methods need it: pure functions in train and eval mode, and its layers.
+
+Layers come in the order of the forward pass.
+Source: our own form.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,8 +36,9 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Pure functions of one architecture. Make it once with `network` and keep it: programs are
-    compiled for this very object.
+    """Pure functions of one architecture.
+
+    Make it once with `network` and keep it: programs are compiled for this very object.
 
     Attributes:
         init: key -> `Model`.
@@ -82,6 +86,9 @@ def network(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
         make: `nnx.Rngs` -> module, such as `lambda rngs: ResNet9(10, rngs=rngs)`; called under
             `vmap`, to initialise many models at once.
 
+    Returns:
+        A `Network`.
+
     Raises:
         InputError: a function that gives no NNX module.
     """
@@ -117,15 +124,24 @@ def of_function(
 
     Args:
         f: (params, x) -> logits (n, c).
-        init: key -> params, a dict, list or tuple of layers.
+        init: key -> params, a dict, list or tuple of layers in the order of the forward pass.
+
+    Returns:
+        A `Network`.
 
     Raises:
         InputError: what is no function, or parameters that are no such collection.
     """
     checks.function("f", f), checks.function("init", init)
-    shapes = jax.eval_shape(init, jax.random.key(0))
+    given: list[Any] = []  # JAX gives a dictionary back in the order of its sorted keys
+
+    def noted(key: Key[Array, ""]) -> PyTree:
+        given.append(init(key))
+        return given[0]
+
+    shapes = jax.eval_shape(noted, jax.random.key(0))
     if isinstance(shapes, dict):
-        names: list[Any] = list(shapes)
+        names: list[Any] = list(given[0])
     elif isinstance(shapes, list | tuple):
         names = list(range(len(shapes)))
     else:

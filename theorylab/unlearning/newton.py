@@ -1,11 +1,12 @@
-"""Unlearning with the tangent kernel: the network linearised at the original model is retrained
-without the deletion set, in one Newton step.
+"""Unlearning with the tangent kernel: one Newton step of the linearised network.
 
-Our derivation: docs/derivations/tangent_unlearning.md. The linearised network f(p0, x) + J (p - p0)
-has a convex loss, whose Hessian at p0 is the Gauss-Newton matrix J^T S J of the network itself; one
-Newton step, solved by conjugate gradients, is influence-function unlearning (Koh and Liang 2017,
-arXiv 1703.04730) without the assumption that the training had converged. For the squared loss the
-step is exact: kernel ridge regression with the empirical tangent kernel on the retain set.
+The network is linearised at the original model, and the step goes towards what retraining without
+the deletion set would give. The linearised network f(p0, x) + J (p - p0) has a convex loss, whose
+Hessian at p0 is the Gauss-Newton matrix J^T S J of the network itself; one Newton step, solved by
+conjugate gradients, is influence-function unlearning (Koh and Liang 2017, arXiv 1703.04730) without
+the assumption that the training had converged. For the squared loss the step is exact: kernel ridge
+regression with the empirical tangent kernel on the retain set.
+Source: our derivation, docs/derivations/tangent_unlearning.md.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from theorylab.ntk import linearize
 from theorylab.pytrees import register
 from theorylab.unlearning.manipulations import TrainingSet
 from theorylab.unlearning.network import Model, Network, require
-from theorylab.unlearning.retrain import mask_of
+from theorylab.unlearning.retrain import deletion_set
 
 Target = Literal["retain", "influence"]
 Loss = Literal["cross_entropy", "mse"]
@@ -62,12 +63,19 @@ def tangent_newton_step(
     retraining keeps: a trigger whose other samples were not identified.
 
     Args:
+        network: from `network(...)`.
+        model: the original model.
+        data: the training set, taken without augmentation and as one batch.
+        forget: (n,) mask of the deletion set.
         damping: above 0; the smaller, the further the step.
         steps: conjugate-gradient steps, each one pass forward and back over the training set.
         target: "retain" takes the gradient of the retain loss as it is; "influence" that of the
             removed samples, sum over S_f of grad loss_i / |retain|, as if the original model were a
             minimum of its training loss.
         loss: "cross_entropy", or "mse" for one-hot labels, mean over outputs.
+
+    Returns:
+        A `NewtonStep`.
 
     Raises:
         InputError: a damping that is not positive, or a mask that does not fit.
@@ -77,7 +85,7 @@ def tangent_newton_step(
     damping = jnp.asarray(checks.positive("damping", damping, ndim=0))
     checks.choice("target", target, ("retain", "influence"))
     checks.choice("loss", loss, ("cross_entropy", "mse"))
-    chosen = mask_of(data, forget)
+    chosen = deletion_set(data, forget)
     return _newton(network, loss, target, steps, model, data, chosen, damping)
 
 

@@ -17,20 +17,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from theorylab.ntk.features import Analysis, analyse, sample_features, split
+from theorylab.ntk.analysis import Analysis, analyse, split
+from theorylab.ntk.features import sample_features
 from theorylab.ntk.plan import Plan
 from theorylab.ntk.rules import entries
 from theorylab.ntk.sites import Block
+from theorylab.unlearning.lowering import on_cpu, products_of_few
 
 Loss = Callable[[PyTree, PyTree], Float[Array, " n"]]
+_TOGETHER, _HELD = 4, 1 << 16  # gradients of so many entries (256 KB) are summed so many at a time
 _SMALL = 1 << 14  # entries up to which `sample_features` lays gradients in full side by side
 
 
 def powers_by_vmap(
     loss: Loss, params: PyTree, samples: PyTree, weights: Float[Array, " n"], power: int
 ) -> PyTree:
-    """sum_i w_i |grad loss_i|^power by `vmap(grad)`: what `powers` falls back on, and is tested and
-    measured against."""
+    """sum_i w_i |grad loss_i|^power by `vmap(grad)`.
+
+    What `powers` falls back on, and is tested and measured against.
+    """
 
     def one(sample: PyTree) -> PyTree:
         alone = jax.tree.map(lambda a: a[None], sample)
@@ -43,13 +48,17 @@ def powers_by_vmap(
 def powers(
     loss: Loss, params: PyTree, samples: PyTree, weights: Float[Array, " n"], power: int
 ) -> PyTree:
-    """sum_i w_i |grad loss_i|^power, entry by entry, over a batch of samples; `loss` gives (n,)
-    losses, each of its own sample alone."""
-    analysis = _without_biases(analyse(loss, params, samples))
-    if any(site.rule.kind == "embedding" for block in analysis.blocks for site in block.sites):
+    """sum_i w_i |grad loss_i|^power, entry by entry, over a batch of samples.
+
+    `loss` gives (n,) losses, each of its own sample alone.
+    """
+    # one sample at a time passes through the network that is analysed
+    analysis = _without_biases(analyse(products_of_few(loss, 1), params, samples))
+    if any(block.lookup for block in analysis.blocks):
         return powers_by_vmap(loss, params, samples, weights, power)
     floating, fixed, join = split(params)
-    plan = Plan(tuple(bool(block.sites) for block in analysis.blocks), merged=False)
+    grams = tuple(bool(block.sites) for block in analysis.blocks)
+    plan = Plan(grams, merged=False, host=on_cpu())
     seeds = jnp.ones((1, 1), analysis.dtype)
 
     def features(sample: list[Array]) -> list[tuple[Array, ...]]:
@@ -80,13 +89,30 @@ def _single(a: Array, d: Array, weights: Array, power: int) -> Float[Array, "b c
 
 
 def _many(a: Array, d: Array, weights: Array, power: int) -> Float[Array, "b c f"]:
-    gradients = jnp.einsum("nbsc,nbsf->nbcf", a, d)
-    return jnp.einsum("n,nbcf->bcf", weights, jnp.abs(gradients) ** power)
+    """The weighted sum of powers of gradients that sum over several positions.
+
+    On a CPU one sample after another, so that a gradient is used while it is in cache, and with
+    the wider factor last: XLA's batches of products reach a third of this rate (64 positions), and
+    its sum over the powers of all takes as long again.
+    """
+    if not on_cpu():
+        gradients = jnp.einsum("nbsc,nbsf->nbcf", a, d)
+        return jnp.einsum("n,nbcf->bcf", weights, jnp.abs(gradients) ** power)
+
+    def add(total: Array, sample: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        a, d, weight = sample
+        return total + weight * jnp.abs(jnp.einsum("bsf,bsc->bfc", d, a)) ** power, None
+
+    none = jnp.zeros((a.shape[1], d.shape[3], a.shape[3]), jnp.result_type(a, d, weights))
+    together = _TOGETHER if math.prod(none.shape) <= _HELD else 1
+    return jax.lax.scan(add, none, (a, d, weights), unroll=together)[0].swapaxes(1, 2)
 
 
 def _without_biases(analysis: Analysis) -> Analysis:
-    """The same network with every bias a block of its own, in full: a column of ones in the data
-    does not say which entry of the bias belongs to which feature."""
+    """The same network with every bias a block of its own, in full.
+
+    A column of ones in the data does not say which entry of the bias belongs to which feature.
+    """
     blocks: list[Block] = []
     for block in analysis.blocks:
         if block.bias is None:
@@ -101,8 +127,10 @@ def _without_biases(analysis: Analysis) -> Analysis:
 def _in_block_order(
     analysis: Analysis, features: list[tuple[Array, ...]]
 ) -> list[tuple[Array, ...]]:
-    """The features block by block: `sample_features` moves small gradients in full to the end, side
-    by side."""
+    """The features block by block.
+
+    `sample_features` moves small gradients in full to the end, side by side.
+    """
     small = [
         i for i, block in enumerate(analysis.blocks) if not block.sites and block.sizes[3] <= _SMALL
     ]

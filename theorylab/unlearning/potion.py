@@ -1,10 +1,10 @@
-"""Potion: dampening with outlier-resistant importances, strengthened step by step until the
-identified poison no longer acts.
+"""Potion: dampening by importances, strengthened until the identified poison no longer acts.
 
 From the public description and code of Schoepf, Foster, Brintrup 2024 (arXiv 2406.09173; repository
-if-loops/towards_poison_unlearning): the importances, the threshold as a percentile of the ratios,
-the search and its start. Ours: all thresholds from one sort, and the search as a loop of fixed
-shape, which `vmap` runs for many deletion sets at once.
+if-loops/towards_poison_unlearning): the importances, which resist outliers, the threshold as a
+percentile of the ratios, the search and its start. Ours: all thresholds from one sort, and the
+search as a loop of fixed shape, which `vmap` runs for many deletion sets at once.
+Source: Schoepf, Foster & Brintrup 2024.
 """
 
 import math
@@ -22,7 +22,7 @@ from theorylab.unlearning.importance import ImportanceOptions, gradient_importan
 from theorylab.unlearning.manipulations import TrainingSet
 from theorylab.unlearning.metrics import deletion_agreement
 from theorylab.unlearning.network import Model, Network
-from theorylab.unlearning.retrain import mask_of
+from theorylab.unlearning.retrain import deletion_set
 from theorylab.unlearning.ssd import selective_synaptic_dampening
 from theorylab.unlearning.training import Loop, best_loop
 
@@ -49,13 +49,16 @@ class Potion:
 class TriggerSearch:
     """Poison trigger neutralisation: how the threshold is searched.
 
-    Attributes:
+    Args:
         stop: the search ends when agreement with the manipulated labels on the deletion set has
-            fallen to this share of what it was.
-        start: q at first, as a share of |S_f| / n; the threshold is the percentile 100 - ln(1 +
-            100 q) of the ratios I_f / I_r.
-        factor: q grows by it from try to try.
-        tries: at most so many; the last is kept when none satisfies.
+            fallen to this share of what it was, in [0, 1].
+        start: q at first, as a share of |S_f| / n, above 0; the threshold is the percentile 100 -
+            ln(1 + 100 q) of the ratios I_f / I_r.
+        factor: q grows by it from try to try, above 1.
+        tries: at most this number; the last is kept when none satisfies.
+
+    Raises:
+        InputError: an argument out of range.
     """
 
     stop: float = 0.2
@@ -81,25 +84,31 @@ def potion(
     most: int | None = None,
     loop: Loop = None,
 ) -> Potion:
-    """Dampen the parameters whose importance to `forget` stands out, with the weakest threshold
-    that neutralises the trigger on `forget`.
+    """Dampen what stands out for `forget`, with the weakest threshold that neutralises its trigger.
 
     Importances are mean absolute gradients of the batch-mean norm of the outputs: no labels, and
     outliers weigh less than squared. The dampening is that of `selective_synaptic_dampening` with
     lam = 1. No retraining, and no hyperparameter that clean data would have to choose.
 
     Args:
+        network: from `network(...)`.
+        model: the original model.
+        data: the training set.
+        forget: (n,) mask of the deletion set.
         batch_size: of the importances; see `gradient_importance`.
         search: a `TriggerSearch`; None for its defaults.
         most: an upper bound on the samples in `forget`, when it is traced.
         loop: as for `Budget`.
+
+    Returns:
+        A `Potion`.
 
     Raises:
         InputError: a mask that does not fit, or options out of range.
     """
     search = search or TriggerSearch()
     checks.instance("search", search, TriggerSearch, "a TriggerSearch()")
-    chosen = mask_of(data, forget)
+    chosen = deletion_set(data, forget)
     options = ImportanceOptions(of="output_norm", power=1, loop=loop)
     important, rest = (
         gradient_importance(

@@ -1,8 +1,10 @@
-"""Training and the methods that train again on what was not identified: retraining without the
-deletion set, exact unlearning and catastrophic forgetting of the last layers.
+"""Training, and the methods that train again on what was not identified.
 
-The retain set still holds the manipulated samples that nobody identified, with their wrong labels
-and triggers: what these methods see is the training set without S_f, not without S_m.
+Retraining without the deletion set, exact unlearning and catastrophic forgetting of the last
+layers. The retain set still holds the manipulated samples that nobody identified, with their wrong
+labels and triggers: what these methods see is the training set without S_f, not without S_m. It
+must not be empty: that is not looked at.
+Source: Goel, Prabhu, Torr, Kumaraguru & Sanyal 2024 (arXiv 2402.14015).
 """
 
 import jax
@@ -11,6 +13,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Key
 
 from theorylab import checks
+from theorylab.errors import InputError
+from theorylab.precision import is_traced
 from theorylab.unlearning.batches import descending
 from theorylab.unlearning.manipulations import TrainingSet
 from theorylab.unlearning.network import Model, Network, belongs, require
@@ -18,13 +22,18 @@ from theorylab.unlearning.training import Budget, train
 
 
 def pretrain(network: Network, data: TrainingSet, budget: Budget, *, key: Key[Array, ""]) -> Model:
-    """The original model: trained from a fresh start on the whole training set, manipulated samples
-    included.
+    """The original model: trained from a fresh start on the whole training set.
+
+    Manipulated samples are included.
 
     Args:
         network: from `network(...)`.
         data: from `manipulate(...)`.
+        budget: steps, batch size and step sizes.
         key: draws the start, the batches and the augmentation.
+
+    Returns:
+        The model after the last step.
 
     Raises:
         InputError: arguments of another kind.
@@ -44,16 +53,23 @@ def retrain_without_deletion(
     """Retraining without the deletion set (RewoD): a fresh start, trained on all but `forget`.
 
     The gold standard of privacy unlearning, and not of corrective unlearning: manipulated samples
-    outside `forget` are learnt anew.
+    outside `forget` are learnt from new values.
 
     Args:
+        network: from `network(...)`.
+        data: the training set.
         forget: (n,) mask of the samples left out, such as `identified_subset` gives.
         budget: that of pre-training in the benchmark.
+        key: draws the start, the batches and the augmentation.
+
+    Returns:
+        The model after the last step.
 
     Raises:
-        InputError: a mask that leaves nothing, or does not fit.
+        InputError: a mask that does not fit or leaves no sample, or arguments of another kind.
 
-    Source: Goel et al. 2024 (arXiv 2402.14015), section 4; exact unlearning of all layers there.
+    Source:
+        Goel et al. 2024 (arXiv 2402.14015), section 4; exact unlearning of all layers there.
     """
     checks.key("key", key)
     require(network)
@@ -71,19 +87,29 @@ def exact_unlearn(
     layers: int,
     key: Key[Array, ""],
 ) -> Model:
-    """Exact unlearning of the last layers (EU-k): they are initialised anew and trained on all but
-    `forget`; the others stay, in eval mode.
+    """Exact unlearning (EU-k): the last layers start again and are trained on all but `forget`.
+
+    The other layers stay as they are, in eval mode.
 
     Args:
+        network: from `network(...)`.
+        data: the training set.
         model: the original model.
+        forget: (n,) mask of the samples left out.
+        budget: steps, batch size and step sizes.
         layers: how many entries of `network.layers`, counted from the end. The benchmark counts
             weight layers: of a ResNet-9 its k = 2 is 2 here, its k = 4 is 3, a residual pair being
             one entry.
+        key: draws the start, the batches and the augmentation.
+
+    Returns:
+        The model after the last step.
 
     Raises:
-        InputError: more layers than there are, or a mask that does not fit.
+        InputError: more layers than there are, or a mask that does not fit or leaves no sample.
 
-    Source: Goel, Prabhu, Sanyal et al. 2022 (arXiv 2201.06640), EU-k.
+    Source:
+        Goel, Prabhu, Sanyal et al. 2022 (arXiv 2201.06640), EU-k.
     """
     checks.key("key", key)
     require(network, model)
@@ -106,29 +132,47 @@ def fine_tune(
     layers: int | None = None,
     key: Key[Array, ""],
 ) -> Model:
-    """Catastrophic forgetting (CF-k): the last `layers` layers of the original model are trained
-    further on all but `forget`.
+    """Catastrophic forgetting (CF-k): the last layers are trained further on all but `forget`.
 
     With all layers it is plain fine-tuning. Frozen arrays, running statistics among them, come out
     as they went in, bit by bit.
 
     Args:
+        network: from `network(...)`.
+        data: the training set.
         model: the original model.
+        forget: (n,) mask of the samples left out.
+        budget: steps, batch size and step sizes.
         layers: see `exact_unlearn`; None trains all.
+        key: draws the batches and the augmentation.
+
+    Returns:
+        The model after the last step.
 
     Raises:
-        InputError: more layers than there are, or a mask that does not fit.
+        InputError: more layers than there are, or a mask that does not fit or leaves no sample.
 
-    Source: Goel, Prabhu, Sanyal et al. 2022 (arXiv 2201.06640), CF-k.
+    Source:
+        Goel, Prabhu, Sanyal et al. 2022 (arXiv 2201.06640), CF-k.
     """
     checks.key("key", key)
     return _on_the_rest(network, data, model, forget, budget, key, layers)
 
 
 def mask_of(data: TrainingSet, forget: ArrayLike, name: str = "forget") -> Bool[Array, " n"]:
-    """The deletion set as a mask of the training set's size."""
+    """Samples as a mask of the training set's size."""
     wanted = (_size(data),)
     return jnp.asarray(checks.within(name, forget, 0, 1, shape=wanted)).astype(bool)
+
+
+def deletion_set(data: TrainingSet, forget: ArrayLike) -> Bool[Array, " n"]:
+    """The mask `forget`, which must leave something to learn from."""
+    mask = mask_of(data, forget)
+    if not is_traced(mask) and bool(mask.all()):
+        raise InputError(
+            f"forget names all {mask.size} samples; at least one must be left to learn from"
+        )
+    return mask
 
 
 def _size(data: TrainingSet) -> int:
@@ -148,5 +192,5 @@ def _on_the_rest(
 ) -> Model:
     checks.instance("budget", budget, Budget, "a Budget(steps=...)")
     batch_key, step_key = jax.random.split(key)
-    batches = descending(~mask_of(data, forget), budget.steps, budget.batch_size, batch_key)
+    batches = descending(~deletion_set(data, forget), budget.steps, budget.batch_size, batch_key)
     return train(network, data, start, batches, budget, key=step_key, layers=layers)

@@ -12,17 +12,25 @@ from theorylab import checks
 def linear_budget_schedule(
     steps: int, learning_rate: float
 ) -> Callable[[ArrayLike], Float[Array, "..."]]:
-    """Learning rate at step t = 0, 1, ... of a run of `steps`: with w = floor(steps / 100), it is
-    lr (t + 1) / (w + 1) for t < w, then lr (1 - (t - w) / (1.25 steps)).
+    """The learning rate of a run: a short rise, then a straight line to about a fifth of its peak.
 
-    It ends at about a fifth of `learning_rate`. The result takes a step number or an array of
-    them, as optax's schedules do.
+    With w = floor(steps / 100) it is lr (t + 1) / (w + 1) at step t < w, then lr (1 - (t - w) /
+    (1.25 steps)).
+
+    Args:
+        steps: of the run, at least 1.
+        learning_rate: lr, the peak, above 0.
+
+    Returns:
+        A function from a step number 0, 1, ..., or an array of them (...), to rates (...), as
+        optax's schedules are.
 
     Raises:
         InputError: a number of steps below 1, or a learning rate that is not positive.
 
-    Source: Goel et al. 2024, the scheduler of their code; Li, Yumer, Ramanan 2020 (arXiv
-    1905.04753) for the linear budget.
+    Source:
+        Goel et al. 2024, the scheduler of their code; Li, Yumer, Ramanan 2020 (arXiv 1905.04753)
+        for the linear budget.
     """
     steps = checks.count("steps", steps)
     rate = float(checks.positive("learning_rate", learning_rate, ndim=0))

@@ -1,5 +1,7 @@
-"""SCRUB: steps away from the teacher on the deletion set take turns with steps towards it on the
-rest."""
+"""SCRUB: steps away from the teacher on the deletion set, and steps towards it elsewhere, in turn.
+
+Source: Kurmanji et al. 2023 (arXiv 2302.09880), and the variant in the code of Goel et al. 2024.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +16,7 @@ from theorylab.nets import cross_entropy
 from theorylab.unlearning.batches import alternating
 from theorylab.unlearning.manipulations import TrainingSet
 from theorylab.unlearning.network import Model, Network, require
-from theorylab.unlearning.retrain import mask_of
+from theorylab.unlearning.retrain import deletion_set
 from theorylab.unlearning.training import Budget, Goal, train
 
 Ascend = Literal["loss", "kl"]
@@ -24,13 +26,16 @@ Ascend = Literal["loss", "kl"]
 class ScrubOptions:
     """How SCRUB takes its turns.
 
-    Attributes:
+    Args:
         ascent_steps: a round starts uphill before this step, counted over steps of both directions;
             100 in the benchmark, where a pass over the rest takes 98, so that there are two passes
             uphill.
         ascend: "loss" takes the whole loss uphill, as the benchmark does; "kl" the divergence
             alone, as the original SCRUB does.
-        temperature: T, of both softmaxes in the divergence.
+        temperature: T, of both softmaxes in the divergence, above 0.
+
+    Raises:
+        InputError: an argument out of range.
     """
 
     ascent_steps: int = 100
@@ -54,26 +59,29 @@ def scrub(
     options: ScrubOptions | None = None,
     key: Key[Array, ""],
 ) -> Model:
-    """SCRUB: passes uphill over `forget` and downhill over the rest take turns while a round starts
-    before step `options.ascent_steps`; then only downhill.
+    """SCRUB: passes uphill over `forget` and downhill over the rest take turns, then only downhill.
 
-    The loss of a sample is CE(z_s, y) + weight * T^2 KL(softmax(z_t / T) || softmax(z_s / T)), the
-    teacher z_t being the original model in eval mode. `y` are the labels trained on, manipulated
-    ones included.
+    Turns go on while a round starts before step `options.ascent_steps`. The loss of a sample is
+    CE(z_s, y) + weight * T^2 KL(softmax(z_t / T) || softmax(z_s / T)), the teacher z_t being the
+    original model in eval mode. `y` are the labels trained on, manipulated ones included.
 
     Uphill on cross-entropy is not stable when `forget` is small: keep `options.ascent_steps` small.
 
     Args:
+        network: from `network(...)`.
+        data: the training set.
         model: the original model: the start, and the teacher.
+        forget: (n,) mask of the deletion set.
         budget: of all steps; a tenth of the other methods' learning rate in the benchmark.
-        weight: of the divergence; `a` in the benchmark's grid, .001 to 10.
+        weight: of the divergence, at least 0; `a` in the benchmark's grid, .001 to 10.
         options: a `ScrubOptions`; None for its defaults, which are the benchmark's.
+        key: draws the batches and the augmentation.
+
+    Returns:
+        The model after the last step.
 
     Raises:
         InputError: a negative weight, options of another kind, a mask that does not fit.
-
-    Source: Kurmanji et al. 2023 (arXiv 2302.09880), and the variant in the code of Goel et al.
-    2024.
     """
     checks.key("key", key)
     options = options or ScrubOptions()
@@ -82,7 +90,7 @@ def scrub(
     weight = checks.nonnegative("weight", weight, ndim=0)
     require(network, model)
     batch_key, step_key = jax.random.split(key)
-    chosen = mask_of(data, forget)
+    chosen = deletion_set(data, forget)
     ascents = jnp.asarray(options.ascent_steps)
     batches = alternating(chosen, budget.steps, budget.batch_size, ascents, batch_key)
     return train(

@@ -1,5 +1,9 @@
-"""Which configuration of a method is reported, and what is said of it: shares healed, and how much
-has to be identified."""
+"""Which configuration of a method is reported, and what is said of it.
+
+That is the share that it heals, and how much has to be identified.
+Source: Goel, Prabhu, Torr, Kumaraguru & Sanyal 2024 (arXiv 2402.14015) for the accuracies; the
+rules and summaries are as we define them.
+"""
 
 from typing import Literal
 
@@ -26,6 +30,10 @@ def select(found: Scores, rule: Rule) -> Int[Array, "..."]:
 
     Args:
         found: arrays (..., configurations).
+        rule: "oracle" or "deployable".
+
+    Returns:
+        (...) numbers of configurations.
 
     Raises:
         InputError: another rule, or scores without an axis of configurations.
@@ -46,14 +54,24 @@ def select(found: Scores, rule: Rule) -> Int[Array, "..."]:
 def healed_share(
     corrected: Float[ArrayLike, "..."], original: Float[ArrayLike, "..."], clean: ArrayLike
 ) -> Float[np.ndarray, "..."]:
-    """(Acc_corr - original) / (clean - original): 0 for no effect, 1 for the clean reference.
+    """What a method heals of the gap in Acc_corr: 0 for no effect, 1 for the clean reference.
 
     Args:
+        corrected: (...) Acc_corr after the method, in [0, 1].
         original: Acc_corr of the original model.
         clean: Acc_corr of a model trained without the manipulated samples.
 
+    Returns:
+        (...) (corrected - original) / (clean - original), in the broadcast shape; below 0 where the
+        method harms.
+
     Raises:
-        InputError: a clean reference that is not above the original model.
+        InputError: a clean reference that is not above the original model, or shapes that do not
+            fit.
+
+    Examples:
+        >>> [round(float(share), 6) for share in healed_share([0.1, 0.5, 0.9], 0.1, 0.9)]
+        [0.0, 0.5, 1.0]
     """
     a, o, c = (
         np.asarray(checks.within(name, value, 0, 1))
@@ -72,16 +90,20 @@ def identification_requirement(
     *,
     share: float = 0.9,
 ) -> float:
-    """The smallest gamma at which Acc_corr reaches `share` of the clean reference; infinity if it
-    never does.
+    """The smallest identified share at which Acc_corr reaches a share of the clean reference.
 
     Args:
-        gammas: identified shares, increasing.
-        corrected: Acc_corr at each.
+        gammas: (g,) identified shares, increasing.
+        corrected: (g,) Acc_corr at each.
         clean: Acc_corr of a model trained without the manipulated samples.
+        share: of the clean reference that is asked for, in [0, 1].
+
+    Returns:
+        One of `gammas`; infinity if it never does. What happens at larger ones is not asked.
 
     Raises:
-        InputError: arrays of different lengths, or shares that do not increase.
+        InputError: arrays of different lengths, shares that do not increase, or a number out of
+            range.
     """
     gamma = np.asarray(checks.within("gammas", gammas, 0, 1, ndim=1), dtype=np.float64)
     values = np.asarray(checks.within("corrected", corrected, 0, 1, ndim=1))

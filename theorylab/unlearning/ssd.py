@@ -1,5 +1,7 @@
-"""Selective synaptic dampening: parameters that matter far more to the deletion set than to the
-rest are scaled down."""
+"""Selective synaptic dampening: what matters far more to the deletion set than to the rest shrinks.
+
+Source: Foster, Schoepf & Brintrup 2024 (arXiv 2308.07707).
+"""
 
 from typing import Any
 
@@ -20,18 +22,19 @@ def selective_synaptic_dampening(
     alpha: float | Float[Array, ""],
     lam: float | Float[Array, ""],
 ) -> PyTree:
-    """SSD: a parameter whose importance to the deletion set exceeds `alpha` times that to the rest
-    is multiplied by min(lam * I_r / I_f, 1); the others stay.
+    """SSD: parameters that matter more to the deletion set than to the rest are scaled down.
 
-    No parameter grows. At the threshold the factor is lam / alpha: continuous for lam = alpha, a
-    band of selected but unchanged parameters for lam > alpha. Where I_r is 0 the parameter becomes
-    0. It works on any PyTrees of one layout, so a whole grid is a `vmap` over alpha and lam.
+    A parameter whose importance I_f to the deletion set exceeds `alpha` times that to the rest,
+    I_r, is multiplied by min(lam * I_r / I_f, 1); the others stay. No parameter grows. At the
+    threshold the factor is lam / alpha: continuous for lam = alpha, a band of selected but
+    unchanged parameters for lam > alpha. Where I_r is 0 a selected parameter becomes 0. It works on
+    any PyTrees of one layout, so a whole grid is a `vmap` over alpha and lam.
 
     Args:
         params: the model's parameters.
-        forget_importance, retain_importance: of the same layout and shapes, at least 0, from
-            `gradient_importance`. Their scale does not matter if it is the same; alpha does not
-            carry over between importances of different batch sizes.
+        forget_importance: of the same layout and shapes, at least 0, from `gradient_importance`.
+        retain_importance: likewise. The scale of the two does not matter if it is the same; alpha
+            does not carry over between importances of different batch sizes.
         alpha: selection, at least 0; infinity selects nothing.
         lam: dampening, at least 0; 0 prunes what is selected.
 
@@ -41,7 +44,14 @@ def selective_synaptic_dampening(
     Raises:
         InputError: trees that do not fit together, negative importances, alpha or lam.
 
-    Source: Foster, Schoepf, Brintrup 2024 (arXiv 2308.07707), equations 3 and 4.
+    Source:
+        Foster, Schoepf & Brintrup 2024 (arXiv 2308.07707), equations 3 and 4.
+
+    Examples:
+        >>> forget, rest = {"w": jnp.array([4.0, 1.0, 0.5])}, {"w": jnp.array([1.0, 1.0, 0.0])}
+        >>> params = {"w": jnp.array([1.0, -2.0, 3.0])}
+        >>> selective_synaptic_dampening(params, forget, rest, alpha=2.0, lam=1.0)["w"].tolist()
+        [0.25, -2.0, 0.0]
     """
     alpha = jnp.asarray(checks.within("alpha", alpha, 0, infinite=True, ndim=0))
     lam = jnp.asarray(checks.within("lam", lam, 0, infinite=True, ndim=0))

@@ -1,4 +1,7 @@
-"""The identified share of the manipulated samples, as masks of fixed shape."""
+"""The identified share of the manipulated samples, as masks of fixed shape.
+
+Source: Goel, Prabhu, Torr, Kumaraguru & Sanyal 2024 (arXiv 2402.14015).
+"""
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +12,16 @@ from theorylab import checks
 
 
 def identified_count(size: Int[ArrayLike, ""], gamma: Float[ArrayLike, ""]) -> Int[Array, ""]:
-    """How many of `size` manipulated samples a share `gamma` of them is: rounded to the nearest
-    whole number, halves up, and at least one unless gamma is 0.
+    """How many of `size` manipulated samples a share `gamma` of them is.
+
+    Rounded to the nearest whole number, halves up, and at least one unless gamma or the size is 0.
+
+    Args:
+        size: number of manipulated samples, at least 0.
+        gamma: share in [0, 1].
+
+    Returns:
+        () whole number, at most `size`.
 
     Raises:
         InputError: gamma outside [0, 1], or a size below 0.
@@ -33,12 +44,18 @@ def identified_subset(
     Args:
         manipulated: (n,) mask.
         gamma: share in [0, 1]; `identified_count` says how it is rounded.
+        key: typed key of the draw.
 
     Returns:
         (n,) mask, the deletion set S_f.
 
     Raises:
-        InputError: gamma outside [0, 1], or no mask.
+        InputError: gamma outside [0, 1], no mask, or no key.
+
+    Examples:
+        >>> found = identified_subset([1, 0, 1, 1, 0, 1], 0.5, key=jax.random.key(0))
+        >>> found.shape, int(found.sum()), bool(found[1] | found[4])
+        ((6,), 2, False)
     """
     checks.key("key", key)
     mask = jnp.asarray(checks.within("manipulated", manipulated, 0, 1, ndim=1)).astype(bool)

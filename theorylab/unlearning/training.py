@@ -1,13 +1,14 @@
-"""One training loop for pre-training and for every method that trains: SGD over batches of fixed
-shape.
+"""One training loop for pre-training and for every method that trains.
 
-Nothing in it depends on which samples are left out, so one compiled program serves all deletion
-sets, and `vmap` over seeds, data sets and deletion sets makes one program of all of them.
+SGD over batches of fixed shape. Nothing in it depends on which samples are left out, so one
+compiled program serves all deletion sets, and `vmap` over seeds, data sets and deletion sets makes
+one program of all of them.
+Source: the optimizer and the schedule of the code of Goel et al. 2024 (arXiv 2402.14015).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import jax
@@ -32,13 +33,18 @@ Loop = Literal["device", "host"] | None
 class Budget:
     """How a run is trained: SGD with momentum and weight decay on the linear budget schedule.
 
-    Attributes:
-        steps: gradient steps; `batch_size` samples each.
-        learning_rate: the peak of `linear_budget_schedule`.
-        momentum, weight_decay: as PyTorch's SGD takes them: the decay is added to the gradient.
+    Args:
+        steps: gradient steps.
+        batch_size: samples in each.
+        learning_rate: the peak of `linear_budget_schedule`, above 0.
+        momentum: as PyTorch's SGD takes it, at least 0 and below 1.
+        weight_decay: as PyTorch's SGD takes it: the decay is added to the gradient; at least 0.
         loop: "device" runs all steps as one compiled scan, which `vmap` can batch; "host" calls one
             compiled step. None: "device", but "host" for convolutions on a CPU, whose gradients XLA
             runs several times slower inside a loop.
+
+    Raises:
+        InputError: an argument out of range.
     """
 
     steps: int
@@ -67,6 +73,7 @@ class CrossEntropy:
     def __call__(
         self, extra: PyTree, logits: Array, x: Array, y: Array, member: Array, ascend: Array
     ) -> Float[Array, " b"]:
+        """Cross-entropy of every sample, (b,), of which `logits` and `y` alone decide."""
         return cross_entropy(logits, y)
 
 
@@ -104,11 +111,18 @@ def train(
     own. It can be jitted and vmapped when `budget.loop` is not "host".
 
     Args:
+        network: from `network(...)`.
+        data: the training set.
+        model: where to start.
         batches: what every step sees (steps, batch).
+        budget: steps, as many as batches, step sizes and the loop; its batch size is not looked at.
         key: draws the augmentation.
         goal: the objective and what it needs. None: cross-entropy.
         layers: number of last layers that are trained; the others stay as they are to the last bit,
             running statistics included. None: all.
+
+    Returns:
+        The model after the last step.
 
     Raises:
         InputError: things that do not fit together.
@@ -240,5 +254,13 @@ def best_loop(network: Network, model: Model, data: TrainingSet, arrays: list[An
     """Where a loop over batches runs fastest; on the device wherever it must, inside a trace."""
     if jax.default_backend() != "cpu" or any(is_traced(a) for a in arrays):
         return "device"
-    convolves = has_convolutions(network.evaluate, model.params, model.state, data.x[:1])
-    return "host" if convolves else "device"
+    given = jax.eval_shape(lambda *a: a, model.params, model.state, data.x)
+    leaves, tree = jax.tree.flatten(given)
+    return "host" if _convolves(network, tree, tuple(leaves)) else "device"
+
+
+@lru_cache(maxsize=32)  # tracing a network takes as long as a batch of importances
+def _convolves(network: Network, tree: Any, shapes: tuple[jax.ShapeDtypeStruct, ...]) -> bool:
+    params, state, x = jax.tree.unflatten(tree, shapes)
+    one = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
+    return has_convolutions(network.evaluate, params, state, one)

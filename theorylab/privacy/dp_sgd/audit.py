@@ -11,6 +11,8 @@ Two ways, both through the code that trains:
 
 For pipelines that are broken on purpose there are `FixedSizeSampler` (batches of one size,
 accounted for as Poisson samples) and `UnclippedBias` (a bias outside of the clipped norm).
+Source: canaries of Jagielski, Ullman & Oprea 2020 and Nasr et al. 2021; the hockey stick as in
+Balle, Barthe & Gaboardi 2018; going through all samples is ours.
 """
 
 import itertools

@@ -89,7 +89,17 @@ def private_pca(
 
 
 def second_moments(rows: Any) -> Any:
-    """The sum of x x^T over records (n, d), (d, d)."""
+    """The sum of x xᵀ over records.
+
+    Args:
+        rows: (n, d) records.
+
+    Returns:
+        (d, d), not divided by n.
+
+    Source:
+        As `private_pca`, which adds noise to it.
+    """
     return rows.T @ rows
 
 
@@ -98,7 +108,7 @@ def second_moments(rows: Any) -> Any:
 class GradientEmbedding:
     """GEP: gradients in a subspace of those of public records and beside it, clipped each.
 
-    Take it in place of a gradient in `private_descent`. The subspace is found anew at every step by
+    Take it in place of a gradient in `private_descent`. The subspace is found at every step by
     power iterations on the gradients of the public records. What a record adds is (its coordinates
     in the subspace, clipped to `clip`; the rest, clipped to `ratio * clip`), and both take noise so
     that the pair costs what one sum costs at the same noise multiplier: their noise is √2 larger.
@@ -139,8 +149,7 @@ class GradientEmbedding:
         return _orthonormal(jax.random.normal(jax.random.key(0), (size, self.rank)))
 
     def prepare(self, params: Any, context: Any) -> Any:
-        """(p, rank) orthonormal columns, or zeros, near the leading directions of the gradients of
-        the public records."""
+        """Orthonormal columns (p, rank), or zeros, near leading directions of public gradients."""
         rows = _rows(self.inner, params, self.x, self.y)
         for _ in range(self.power):
             context = _orthonormal(rows.T @ (rows @ context))

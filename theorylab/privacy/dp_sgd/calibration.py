@@ -274,7 +274,17 @@ def _plan(
 
 
 def accounting_library() -> Any:
-    """The package dp-accounting, or an InputError that says how to get it."""
+    """The package dp-accounting, imported when it is first needed.
+
+    Returns:
+        The module `dp_accounting`.
+
+    Raises:
+        InputError: it is not installed; the message says how to get it.
+
+    Source:
+        Doroshenko, Ghazi, Kamath, Kumar & Manurangsi 2022 (dp-accounting).
+    """
     try:
         import dp_accounting
     except ImportError:

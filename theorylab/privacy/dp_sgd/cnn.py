@@ -6,6 +6,8 @@ every record (as many operations as the gradient of the sum takes), squared for 
 with the clipping factors. Of layers with one position its norm is |a| |d|, of layers with few
 positions a sum over pairs of positions, and the clipped sum is one product of matrices. There is no
 second backward pass.
+Source: norms from inputs and cotangents, Goodfellow 2015; over pairs of positions, Li, Tramèr,
+Liang & Hashimoto 2022; without a second backward pass, Bu, Wang, Zha & Karypis 2023.
 """
 
 import math

@@ -7,6 +7,7 @@ sample that was drawn is used nowhere: it is private.
 What is proven is proven for Gaussians of real numbers. Here they are float32 from JAX's generator,
 which is no cryptographic one: enough to study private training, not to face an adversary who knows
 the seed or reads the last bits.
+Source: Abadi et al. 2016, algorithm 1, with the noise and the samples as above.
 """
 
 import math
@@ -220,7 +221,18 @@ def _prepared(
 @register("steps", "buffer")
 @dataclass(frozen=True)
 class Fixed:
-    """What all settings and seeds of a descent share."""
+    """What all settings and seeds of a descent share.
+
+    Attributes:
+        rule: the gradient, an object of the form of `gradients.Gradient`.
+        params: where to start, a tree of arrays.
+        moving: a tree of 0 and 1 that broadcasts to `params`; None moves all parameters.
+        data: inputs (n, ...), targets (n, ...) and 0 or 1 for each record, (n,): whether it is
+            there.
+        sampler: what draws a sample for each step; None takes all records.
+        steps: number of noisy gradients.
+        buffer: records worked on at once where nothing is sampled, at most n.
+    """
 
     rule: Gradient
     params: Any
@@ -309,7 +321,18 @@ def _sample_sum(fixed: Fixed, params: Any, context: Any, clip: Any, key: Any) ->
 
 
 def add_noise(tree: Any, std: Any, key: jax.Array) -> Any:
-    """A tree of arrays with independent Gaussian noise on every entry."""
+    """A tree of arrays with independent Gaussian noise on every entry.
+
+    No key is spent here: who calls it has spent the key that this one was derived from.
+
+    Args:
+        key: typed key.
+        std: standard deviation of the noise, a number.
+        tree: arrays of floats.
+
+    Returns:
+        A tree of the same structure, shapes and types.
+    """
     leaves, structure = jax.tree.flatten(tree)
     keys = jax.random.split(key, len(leaves))
     noisy = [

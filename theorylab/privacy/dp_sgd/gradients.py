@@ -6,6 +6,8 @@ has norm at most the clipping norm for every record, whatever the record is: the
 clipped to is smaller by one part in 1e5, which covers the rounding of float32, and a record whose
 gradient is not finite (or has a norm beyond the range of float32) adds nothing. That it was left
 out is not said anywhere, since who was left out is private.
+Source: clipping as in Abadi et al. 2016, algorithm 1; norms of linear models in closed form as in
+Goodfellow 2015.
 """
 
 from collections.abc import Callable
@@ -33,8 +35,10 @@ class Gradient(Protocol):
         """The context of a step at these parameters. It knows none of the private records."""
 
     def sums(self, params: Any, context: Any, x: Any, y: Any, member: Any, clip: Any) -> Any:
-        """The sum over records of member * clipped gradient, a tree of arrays; replacing `member`
-        of one record by 0 moves it by at most `clip` in Euclidean norm."""
+        """The sum over records of member * clipped gradient, a tree of arrays.
+
+        Replacing `member` of one record by 0 moves it by at most `clip` in Euclidean norm.
+        """
 
     def direction(self, params: Any, context: Any, noisy: Any, clip: Any) -> Any:
         """From the noisy sum to a tree like the parameters."""
@@ -151,20 +155,42 @@ class LinearHead(Plain):
         length = jnp.sum(x**2, axis=1) + ("bias" in params)
         norm = jnp.sqrt(jnp.sum(wide**2, axis=1) * length)
         factor, good = clip_factor(norm, member, clip)
-        pull = jnp.where(good[:, None], factor[:, None] * wide, 0.0).reshape(pull.shape)
-        total = {"weights": jnp.where(good[:, None], x, 0.0).T @ pull}
-        return total | ({"bias": pull.sum(axis=0)} if "bias" in params else {})
+        wide = jnp.where(good[:, None], factor[:, None] * wide, 0.0)
+        # the small factor is transposed, not the records, of which a CPU would make a copy a step
+        weights = (wide.T @ jnp.where(good[:, None], x, 0.0)).T
+        total = {"weights": weights.reshape(params["weights"].shape)}
+        return total | ({"bias": wide.sum(0).reshape(pull.shape[1:])} if "bias" in params else {})
 
 
 def clip_factor(norm: Any, member: Any, clip: Any) -> tuple[Any, Any]:
-    """What to multiply gradients of these norms by, and which of them are finite."""
+    """What to multiply gradients of these norms by, and which of them are finite.
+
+    Args:
+        norm: (n,) norms of gradients.
+        member: (n,) 1 where a record is in the sample and 0 where it is not.
+        clip: norm to clip to; the factor clips to (1 - 1e-5) times it.
+
+    Returns:
+        (n,) factors, finite everywhere, and (n,) whether the norm is finite. A gradient whose norm
+        is not finite has to be left out by the caller: its factor is not 0.
+    """
     good = jnp.isfinite(norm)
     within = clip * (1 - SLACK) / jnp.where(good & (norm > 0), norm, 1.0)
     return member * jnp.where(norm > 0, jnp.minimum(within, 1.0), 1.0), good
 
 
 def clipped_sum(each: Any, member: Any, clip: Any) -> Any:
-    """The sum over the first axis of a tree of gradients, each clipped as a whole."""
+    """The sum over records of a tree of gradients, each clipped as a whole.
+
+    Args:
+        each: a tree of arrays (n, ...), the gradients of n records.
+        member: (n,) 1 where a record is in the sample and 0 where it is not.
+        clip: norm that the gradient of one record, over all leaves together, is clipped to.
+
+    Returns:
+        A tree of arrays (...), without the axis of the records. Records whose gradient is not
+        finite add nothing.
+    """
     leaves, structure = jax.tree.flatten(each)
     rows = [leaf.reshape(leaf.shape[0], -1) for leaf in leaves]
     norm = jnp.sqrt(sum(jnp.sum(row**2, axis=1) for row in rows))

@@ -33,6 +33,9 @@ class NoisySgdPlan:
         first_step: step size of the first step; that of step t is this over √t.
         lipschitz: norm that the gradient of one record is clipped to.
         radius: of the ball that the parameters stay in.
+
+    Source:
+        Bassily, Smith & Thakurta 2014, algorithm 1 and theorem 2.4.
     """
 
     records: int

@@ -10,6 +10,7 @@ pass and is never cut.
 The draws compare whole random numbers of 32 bits with a table, made in float64, whose steps are
 rounded so that no record is in the sample more often than the rate says; less often by a relative
 1e-8 / rate at most.
+Source: samples as in Abadi et al. 2016; how they are drawn is ours.
 """
 
 import math
@@ -23,7 +24,7 @@ import numpy as np
 
 from theorylab.pytrees import register
 
-DEPTH = 4.0  # a slot looks ahead so many mean gaps
+DEPTH = 4.0  # a slot looks ahead this number of mean gaps
 LONGEST = 2**16
 TWO_32 = 2**32
 
@@ -44,10 +45,17 @@ class Poisson:
     buffer: int
 
     def passes(self, key: jax.Array, visit: Any, start: Any) -> Any:
-        """Fold `visit(carry, positions, member)` over the buffers of one sample.
+        """Fold a function over the buffers of one sample.
 
-        positions: (buffer,) record numbers, in range everywhere; member: (buffer,) 1.0 where the
-        slot holds a record of the sample and 0.0 elsewhere.
+        Args:
+            key: typed key of the sample.
+            visit: from (carry, positions, member) to the next carry. positions: (buffer,) record
+                numbers, in range everywhere; member: (buffer,) 1.0 where the slot holds a record of
+                the sample and 0.0 elsewhere.
+            start: the first carry, a tree of arrays.
+
+        Returns:
+            The last carry.
         """
 
         def go_on(state: Any) -> Any:
@@ -73,7 +81,14 @@ class Poisson:
 def poisson(n: int, rate: float, buffer: int | None = None) -> Poisson:
     """The sampler of n records at a rate below 1.
 
-    `buffer` None takes what one pass needs but for once in a thousand million samples.
+    Args:
+        n: number of records.
+        rate: probability that a record is in a sample, above 0 and below 1.
+        buffer: slots of one pass; None takes what one pass needs but for once in a thousand million
+            samples. There are never more than n.
+
+    Returns:
+        A `Poisson` sampler.
     """
     table = _table(float(rate))
     if buffer is None:

@@ -1,11 +1,12 @@
-"""The oblivious adversary of the lower bound: it knows the learner's law, never its coins, and
-places examples where the learner is least likely to have noticed.
+"""The oblivious adversary of the lower bound, which knows the learner's law and never its coins.
 
-It keeps an interval of rounds. It puts an informative example (or `repeats` of them) at the left
-end, cuts the rest in parts, and goes on in the part in which the learner is unlikely to fire. Every
-such example is then a mistake with a constant probability, and there are about log T of them. What
-it guarantees for any private learner, with explicit constants: `mistake_lower_bound` and
-docs/derivations/dp_online.md.
+It places examples where the learner is least likely to have noticed. It keeps an interval of
+rounds. It puts an informative example (or `repeats` of them) at the left end, cuts the rest in
+parts, and goes on in the part in which the learner is unlikely to fire. Every such example is then
+a mistake with a constant probability, and there are about log T of them. What it guarantees for any
+private learner, with explicit constants: `mistake_lower_bound` and docs/derivations/dp_online.md.
+Source: Dmitriev, Szabó & Sanyal 2024, proof of theorem 1 and appendix C; the weighted rule and all
+constants are our derivation, docs/derivations/dp_online.md, statements 4 to 6.
 """
 
 import math
@@ -25,12 +26,19 @@ REFERENCE_EPSILON = math.log(1.5)  # the privacy at which two parts suffice
 
 @dataclass(frozen=True)
 class Attack:
-    """What the adversary did, step by step: row i is the state before the i-th insertion, and the
-    last row the state after all.
+    """What the adversary did, step by step.
 
-    stream: the stream it ends with. survival: P[no firing before the interval], p_i, (steps + 1,).
-    mass: P[first firing in the interval], q_i. lower, upper: the interval, Python integers; the
-    last may be empty. mistakes: E[M] of the learner on the stream, exact. repeats: examples a step.
+    Row i is the state before the i-th insertion, counted from 0, and the last row the state after
+    all.
+
+    Attributes:
+        stream: the stream it ends with.
+        survival: (steps + 1,) p_i, the probability of no firing before the interval.
+        mass: (steps + 1,) q_i, the probability that the first firing is in the interval.
+        lower: first rounds of the intervals, steps + 1 Python integers.
+        upper: last rounds of the intervals; the last interval may be empty.
+        mistakes: E[M] of the learner on the stream, exact.
+        repeats: examples that a step inserts.
     """
 
     stream: RunLengthStream
@@ -49,22 +57,26 @@ class Attack:
 
 @dataclass(frozen=True)
 class BisectionAdversary:
-    """The adversary for learners that are (epsilon, delta)-private; `adversary_for` chooses its
-    options.
+    """The adversary for learners that are (epsilon, delta)-private.
 
-    epsilon: of the learner, above 0.
-    repeats: informative examples that a step inserts side by side, d; d * epsilon takes the place
-      of epsilon in every inequality.
-    parts: into how many parts the rest of an interval is cut, s.
-    first_cut: into how many parts all rounds are cut before the first step, to start in the one of
-      the smallest firing mass; 1 starts with all rounds.
-    weight: kappa. None goes on in the part of the smallest firing mass, as the paper does with two
-      parts. A number takes the part j that minimises sum_{i<j} Q_i + kappa Q_j: it also counts what
-      is lost on the way there.
-    skip_middle: of three parts only the first and the last are taken: the variant for learners that
-      answer at random before they fire, which show in the middle part whether they have.
-    Source: Dmitriev, Szabó, Sanyal 2024, proof of theorem 1 and appendix C; the weighted rule and
-    all constants are our derivation, docs/derivations/dp_online.md.
+    `adversary_for` chooses its options; call it with a learner's law and T to run it.
+
+    Args:
+        epsilon: of the learner, above 0.
+        repeats: informative examples that a step inserts side by side, d; d * epsilon takes the
+            place of epsilon in every inequality.
+        parts: into how many parts the rest of an interval is cut, s, at least 2.
+        first_cut: into how many parts all rounds are cut before the first step, to start in the one
+            of the smallest firing mass; 1 starts with all rounds.
+        weight: kappa, at least 1. None goes on in the part of the smallest firing mass, as the
+            paper does with two parts. A number takes the part j that minimises sum_{i<j} Q_i +
+            kappa Q_j, which also counts what is lost on the way there.
+        skip_middle: of the parts only the first and the last are taken: with three, the variant for
+            learners that answer at random before they fire, which show in the middle part whether
+            they have.
+
+    Raises:
+        InputError: an argument out of range.
     """
 
     epsilon: float
@@ -96,12 +108,23 @@ class BisectionAdversary:
     def bounds(
         self, beta: float, delta: float, steps: int
     ) -> tuple[Float[np.ndarray, " k+1"], Float[np.ndarray, " k+1"]]:
-        """What p_i is at least and q_i at most, for i = 0..steps, against every beta-concentrated
-        (epsilon, delta)-private learner: two arrays (steps + 1,).
+        """What p_i is at least and q_i at most, against every concentrated private learner.
 
         They hold as long as no part is empty, which is for every i < `self.steps(T)`. By the
-        potential p - 3 q (or p - kappa q), which falls by at most 2 delta (4 delta) a step.
-        Raises InputError if epsilon is too large for the rule.
+        potential p - 3 q (or p - kappa q), which falls by at most 2 delta in a step (or by
+        (s - 1 + kappa) / s times delta, which is below 4 delta for the smallest kappa; 4 delta is
+        what is given then).
+
+        Args:
+            beta: the learner fires with at most this probability without ones, in [0, 1].
+            delta: of the learner, at least 0 and below 1.
+            steps: number of insertions, at least 0.
+
+        Returns:
+            (steps + 1,) lower bounds on p_i and (steps + 1,) upper bounds on q_i.
+
+        Raises:
+            InputError: an argument out of range, or an epsilon that is too large for the rule.
         """
         share = float(checks.number("beta", beta, 0.0, 1.0))
         slack = self.group_delta(delta)
@@ -114,7 +137,7 @@ class BisectionAdversary:
         mass = [share / self.first_cut]
         for _ in range(steps):
             mass.append(mean / self.weight * (growth * mass[-1] + slack))
-        return 1 - 2 * share - 4 * i * slack, np.array(mass)
+        return 1 - 2 * share - max(4.0, mean) * i * slack, np.array(mass)
 
     def require_guarantee(self) -> None:
         """Raise InputError if the rule guarantees nothing at this epsilon."""
@@ -168,9 +191,17 @@ class BisectionAdversary:
 def adversary_for(epsilon: float) -> BisectionAdversary:
     """The adversary whose guarantee fits learners of privacy epsilon, in any regime.
 
-    Up to log(3/2): two parts and as many examples a step as keep d * epsilon below it. Above:
-    ceil(4 e^epsilon / 3) parts and weight max(3, 4 e^epsilon - 3).
-    Raises InputError unless 0 < epsilon <= 20.
+    Up to log(3/2): two parts and as many examples in a step as keep d * epsilon below it. Above:
+    that of `weighted_adversary`.
+
+    Args:
+        epsilon: of the learner, above 0 and at most 20.
+
+    Returns:
+        A `BisectionAdversary`.
+
+    Raises:
+        InputError: epsilon out of range.
     """
     level = float(checks.number("epsilon", epsilon, 0.0, 20.0, open_low=True))
     if level <= REFERENCE_EPSILON * (1 + 1e-12):
@@ -180,8 +211,21 @@ def adversary_for(epsilon: float) -> BisectionAdversary:
 
 
 def weighted_adversary(epsilon: float) -> BisectionAdversary:
-    """The adversary with one example a step and as many parts as epsilon asks for, at any
-    epsilon."""
+    """The adversary with one example in each step and as many parts as epsilon asks for.
+
+    Its guarantee holds at any epsilon; at a small one that of `adversary_for` inserts more examples
+    in a step.
+
+    Args:
+        epsilon: of the learner, above 0 and at most 20.
+
+    Returns:
+        A `BisectionAdversary` with ceil(4 e^epsilon / 3) parts and the weight max(3, 4 e^epsilon -
+        3).
+
+    Raises:
+        InputError: epsilon out of range.
+    """
     level = float(checks.number("epsilon", epsilon, 0.0, 20.0, open_low=True))
     growth = math.exp(level)
     parts = math.ceil(4 / 3 * growth - 1e-12)

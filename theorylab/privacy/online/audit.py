@@ -1,4 +1,9 @@
-"""Is the learner as private as it says? Exact comparison of its whole firing law on two streams."""
+"""An exact comparison of a learner's whole firing law on two streams.
+
+Is the learner as private as it says?
+Source: definition of (epsilon, delta)-privacy, Dmitriev, Szabó & Sanyal 2024, definition 1; where
+an audit looks is ours.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -20,11 +25,14 @@ WRITTEN_OUT = 512  # rounds up to which the audit looks at every round by itself
 class Audit:
     """How far apart two firing laws are.
 
-    log_ratio: the largest |log P / P'| over the events, and over unions of them. delta: the
-    smallest delta for which (epsilon, delta)-privacy holds between the two, both ways (the hockey
-    stick). log_ratios: of every event, (events,); position: the example that was changed.
-    exact: whether every round was an event by itself; otherwise rounds are taken together, and all
-    figures are lower bounds on the true ones.
+    Attributes:
+        log_ratio: the largest |log P / P'| over the events, and over unions of them.
+        delta: the smallest delta for which (epsilon, delta)-privacy holds between the two, both
+            ways (the hockey stick).
+        log_ratios: (events,) of every event that is not too rare to be resolved.
+        position: the example that was changed.
+        exact: whether every round was an event by itself; otherwise rounds are taken together, and
+            all figures are lower bounds on the true ones.
     """
 
     log_ratio: float
@@ -44,14 +52,23 @@ def firing_time_audit(
 ) -> Audit:
     """Compare the firing laws on a stream and on its neighbour with another example at `position`.
 
-    Audit the law of the whole sequence: a learner may look private in every single round and not
-    be so over many (`StationaryHazard`). Neighbours need not be realisable.
+    Audit the law of the whole sequence: a learner may look private in every single round and not be
+    so over many (`StationaryHazard`). Neighbours need not be realisable. Events of probability
+    below 1e-18 under both are left out.
 
-    law: the learner. epsilon: the level at which `delta` is computed, above 0.
-    cuts: ends of the groups of rounds that are events; None takes every round up to T = 512, and
-      beyond those of `audit_cuts`.
-    Events of probability below 1e-18 under both are left out. Raises InputError for bad arguments.
-    Source: definition of (epsilon, delta)-privacy (Dmitriev et al. 2024, definition 1).
+    Args:
+        law: the learner.
+        stream: the stream.
+        position: of the example that is changed, in 1..T.
+        epsilon: the level at which `delta` is computed, above 0.
+        cuts: ends of the groups of rounds that are events, increasing; None takes every round up to
+            T = 512, and beyond those of `audit_cuts`.
+
+    Returns:
+        An `Audit`.
+
+    Raises:
+        InputError: an argument out of range, or of another kind.
     """
     checks.instance("stream", stream, RunLengthStream, "a RunLengthStream")
     checks.count("position", position, 1, stream.rounds)
@@ -69,8 +86,20 @@ def neighbour_audits(
 ) -> Iterator[Audit]:
     """The audits of a stream against its neighbours, one for every position that is changed.
 
-    changes: positions to change; None takes all up to T = 512, and beyond those of `audit_cuts`.
-    The other arguments are those of `firing_time_audit`; arguments are checked at the first audit.
+    Args:
+        law: the learner.
+        stream: the stream.
+        epsilon: the level at which `delta` is computed, above 0.
+        changes: positions to change, increasing; None takes all up to T = 512, and beyond those of
+            `audit_cuts`.
+        cuts: ends of the groups of rounds that are events, as in `firing_time_audit`.
+
+    Returns:
+        An iterator over one `Audit` for each change, in their order; arguments are looked at when
+        the first is asked for.
+
+    Raises:
+        InputError: an argument out of range or of another kind, or no changes or cuts.
     """
     level = float(checks.number("epsilon", epsilon, 0.0, open_low=True))
     checks.instance("law", law, FiringLaw, "a learner with a firing law")
@@ -97,7 +126,25 @@ def worst_neighbour(
 ) -> Audit:
     """The audit of the neighbour with the largest log ratio, over one-example changes.
 
-    The arguments are those of `neighbour_audits`.
+    Args:
+        law: the learner.
+        stream: the stream.
+        epsilon: the level at which `delta` is computed, above 0.
+        changes: positions to change, as in `neighbour_audits`.
+        cuts: ends of the groups of rounds that are events, as in `firing_time_audit`.
+
+    Returns:
+        An `Audit`.
+
+    Raises:
+        InputError: an argument out of range or of another kind, or no changes or cuts.
+
+    Examples:
+        >>> from theorylab.privacy.online import StationaryHazard, front_loaded
+        >>> trap = StationaryHazard(12.0, 0.5)  # private in every round, and not over all of them
+        >>> worst = worst_neighbour(trap, front_loaded(256, 8), epsilon=0.5, changes=[8, 9])
+        >>> trap.step_log_ratio(8) <= 0.5 < worst.log_ratio
+        True
     """
     found = neighbour_audits(law, stream, epsilon=epsilon, changes=changes, cuts=cuts)
     return max(found, key=lambda audit: audit.log_ratio)
@@ -116,8 +163,21 @@ def _compared(
 
 
 def audit_cuts(stream: RunLengthStream, *more: int, near: int = 2) -> tuple[int, ...]:
-    """Rounds at which an audit looks: all up to T = 512; beyond, those within `near` of the ends,
-    of the examples and of `more`, and geometric steps from both ends.
+    """Rounds at which an audit looks.
+
+    All up to T = 512; beyond, those within `near` of the ends, of the examples and of `more`, and
+    of geometric steps from both ends.
+
+    Args:
+        stream: the stream.
+        *more: further rounds to look at.
+        near: how many rounds around each are taken too, at least 0.
+
+    Returns:
+        Increasing rounds in 1..T.
+
+    Raises:
+        InputError: no stream, or a negative `near`.
     """
     last = checks.instance("stream", stream, RunLengthStream, "a RunLengthStream").rounds
     if last <= WRITTEN_OUT:

@@ -2,6 +2,8 @@
 
 The number of ones among the first t examples is released for every t. Each dyadic block of rounds
 has one noise; a prefix is the sum of at most log2(T) + 1 blocks, one for each binary digit of t.
+Source: Dwork, Naor, Pitassi & Rothblum 2010; Chan, Shi & Song 2011; learners made of counters,
+Dmitriev, Szabó & Sanyal 2024, proposition 3.
 """
 
 import math
@@ -26,8 +28,14 @@ LONGEST = 2**24
 
 
 class TreeCounterState(NamedTuple):
-    """Where a counter is: examples seen, for every level the ones in its open block and that
-    block's noise, (levels,) each, and the key of the next block."""
+    """Where a counter is.
+
+    Attributes:
+        seen: examples so far.
+        sums: (levels,) ones in the open block of every level.
+        noises: (levels,) that block's noise.
+        key: of the next block.
+    """
 
     seen: int
     sums: Float[Array, " levels"]
@@ -39,15 +47,23 @@ class TreeCounterState(NamedTuple):
 class TreeCounter:
     """The binary mechanism over T rounds: all T counts, private under a change of one example.
 
-    rounds: T, between 1 and 2^24. epsilon: above 0. noise: "laplace", which is (epsilon, 0)-private
-      with scale (number of levels) / epsilon a block, or "gaussian", (epsilon, delta)-private, with
-      the smallest standard deviation for the L2 change sqrt(levels); it has the smaller error for
-      large T.
-    delta: in (0, 1), needed by Gaussian noise and by it alone.
     Noise is drawn in floating point, so use it to study mechanisms and not to guard data against
     those who read the last bits of an output.
-    Source: Dwork, Naor, Pitassi, Rothblum 2010; Chan, Shi, Song 2011. Gaussian scale: Balle, Wang
-    2018, theorem 8.
+
+    Args:
+        rounds: T, between 1 and 2^24.
+        epsilon: above 0.
+        noise: "laplace", which is (epsilon, 0)-private with scale (number of levels) / epsilon a
+            block, or "gaussian", (epsilon, delta)-private, with the smallest standard deviation for
+            the L2 change sqrt(levels); it has the smaller error for large T.
+        delta: above 0 and below 1 for Gaussian noise; None for Laplace noise, which has none.
+
+    Raises:
+        InputError: an argument out of range, or a delta that is missing or one too many.
+
+    Source:
+        Dwork, Naor, Pitassi & Rothblum 2010; Chan, Shi & Song 2011. Gaussian scale: Balle & Wang
+        2018, theorem 8.
     """
 
     rounds: int
@@ -79,8 +95,10 @@ class TreeCounter:
         return gaussian_noise_scale(math.sqrt(self.levels), self.epsilon, self.delta or 0.0)
 
     def errors(self, key: Array, runs: int) -> Float[Array, "runs T"]:
-        """Draws of the error of all counts, (runs, T); it does not depend on the data. A
-        simulation: the key is not spent."""
+        """Draws of the error of all counts, (runs, T), which does not depend on the data.
+
+        A simulation: the key is not spent.
+        """
         keys = jax.random.split(checks.key("key", key), checks.count("runs", runs))
         return _errors(keys, self.scale, rounds=self.rounds, noise=self.noise)
 
@@ -96,8 +114,10 @@ class TreeCounter:
         )
 
     def simulate(self, key: Array, bits: Int[Any, "*batch T"]) -> Float[Array, "*batch T"]:
-        """Private counts of streams of zeros and ones, with noise of its own for each stream, to
-        study the mechanism: the key is not spent."""
+        """Private counts of streams of zeros and ones, with noise of its own for each, (..., T).
+
+        To study the mechanism: the key is not spent.
+        """
         given = self._bits(bits)
         errors = self.errors(key, max(1, math.prod(given.shape[:-1])))
         return jnp.cumsum(given, -1) + errors.reshape(given.shape)
@@ -110,8 +130,10 @@ class TreeCounter:
         return self.simulate(spend(key), given)
 
     def start(self, key: Array) -> TreeCounterState:
-        """The state before any example, to count a stream as it comes. The key is spent:
-        InputError if it was before."""
+        """The state before any example, to count a stream as it comes.
+
+        The key is spent: InputError if it was before.
+        """
         noises = jax.random.split(spend(key))[1]
         return TreeCounterState(0, jnp.zeros(self.levels), jnp.zeros(self.levels), noises)
 
@@ -146,9 +168,21 @@ class TreeCounter:
 def gaussian_noise_scale(sensitivity: float, epsilon: float, delta: float) -> float:
     """The smallest standard deviation for which adding Gaussian noise is (epsilon, delta)-private.
 
-    sensitivity: the largest change in L2 norm, above 0. epsilon: above 0. delta: in (0, 1).
-    Returns sigma, to relative precision 1e-10. Raises InputError. Source: Balle and Wang 2018,
-    theorem 8 (exact, for every epsilon; the textbook formula holds below 1 only and is larger).
+    Args:
+        sensitivity: the largest change in L2 norm, above 0.
+        epsilon: above 0.
+        delta: above 0 and below 1.
+
+    Returns:
+        Sigma, to relative precision 1e-10.
+
+    Raises:
+        InputError: an argument out of range, or a pair for which sigma over the sensitivity is not
+            between 1e-3 and 1e8.
+
+    Source:
+        Balle & Wang 2018, theorem 8 (exact, for every epsilon; the textbook formula holds below 1
+        only and is larger).
     """
     change = float(checks.number("sensitivity", sensitivity, 0.0, open_low=True))
     level = float(checks.number("epsilon", epsilon, 0.0, open_low=True))
@@ -172,8 +206,9 @@ def gaussian_noise_scale(sensitivity: float, epsilon: float, delta: float) -> fl
 class FirstCrossing:
     """When a learner made of counters commits itself, and to which hypothesis.
 
-    round: the first round at which a counter exceeds alpha, T + 1 if none does, (...). label: the
-    counter that is largest then, -1 if none.
+    Attributes:
+        round: (...) the first round at which a counter exceeds alpha, T + 1 if none does.
+        label: (...) the counter that is largest then, -1 if none exceeds alpha.
     """
 
     round: Int[Array, "..."]
@@ -181,15 +216,26 @@ class FirstCrossing:
 
 
 def counter_to_learner(counts: Float[Any, "... N T"], alpha: float) -> FirstCrossing:
-    """The learner of a class of points that predicts 0 until some hypothesis' counter exceeds
-    alpha, and that hypothesis for ever after.
+    """The learner of a class of points that waits for a counter and then keeps to its hypothesis.
 
-    With counters whose error stays below alpha with probability 1 - b it makes at most
-    2 alpha + b (number of ones) mistakes in expectation, and it is 2 epsilon-private for counters
-    that are epsilon-private, however many they are: one example touches one counter.
-    counts: private counts (..., hypotheses, T). alpha: at least 0.
-    Returns a `FirstCrossing` with the leading shape. Source: Dmitriev, Szabó, Sanyal 2024,
-    proposition 3; privacy without the factor sqrt(N): our derivation.
+    It predicts 0 until some hypothesis' counter exceeds alpha, and that hypothesis for ever after.
+    With counters whose error stays below alpha with probability 1 - b it makes at most 2 alpha + b
+    (number of ones) mistakes in expectation, and it is 2 epsilon-private for counters that are
+    epsilon-private, however many they are: one example touches one counter.
+
+    Args:
+        counts: (..., N, T) private counts of N hypotheses over T rounds.
+        alpha: at least 0.
+
+    Returns:
+        A `FirstCrossing` with the leading shape (...).
+
+    Raises:
+        InputError: counts that are not finite or lack an axis, or a negative alpha.
+
+    Source:
+        Dmitriev, Szabó & Sanyal 2024, proposition 3; privacy without the factor sqrt(N) is our
+        derivation, docs/derivations/dp_online.md, statement 10.
     """
     given = jnp.asarray(checks.finite("counts", counts))
     if given.ndim < 2:
@@ -214,9 +260,22 @@ def simulate_counter_learner(
 ) -> Int[np.ndarray, " runs"]:
     """Mistakes of the learner made of counters on a stream whose ones are all of hypothesis 0.
 
-    counter: its T must be that of the stream. hypotheses: N >= 1, each with a counter of its own;
-    uninformative examples are of a point of which no hypothesis is the indicator.
-    Returns the number of mistakes of every run. A simulation: the key is not spent.
+    Uninformative examples are of a point of which no hypothesis is the indicator. A simulation: the
+    key is not spent.
+
+    Args:
+        key: typed key.
+        counter: its T must be that of the stream.
+        stream: the stream.
+        alpha: that a counter has to exceed, at least 0.
+        hypotheses: N >= 1, each with a counter of its own.
+        runs: how many games.
+
+    Returns:
+        (runs,) number of mistakes of every run.
+
+    Raises:
+        InputError: an argument out of range, or a counter and a stream of different lengths.
     """
     checks.instance("counter", counter, TreeCounter, "a TreeCounter")
     checks.instance("stream", stream, RunLengthStream, "a RunLengthStream")
@@ -241,8 +300,11 @@ def _block_noise(key: Array, shape: tuple[int, ...], noise: Noise) -> Array:
 
 
 def _one(key: Array, scale: Array, rounds: int, noise: Noise) -> Array:
-    """Errors of the counts of one run. A block ends at a left child's round alone, so from the top
-    level down each prefix either has no block of this level or one: even and odd digits."""
+    """Errors of the counts of one run.
+
+    A block ends at a left child's round alone, so from the top level down each prefix either has no
+    block of this level or one: even and odd digits.
+    """
     levels = rounds.bit_length()
     blocks = _block_noise(key, (2**levels - 1,), noise)  # one program of random numbers, not many
     total = jnp.zeros(1)

@@ -1,11 +1,11 @@
-"""Learners that *fire*: they predict 0 at the informative point until some random round, and 1 from
-then on.
+"""Learners that *fire*: they predict 0 at the informative point until a random round, and then 1.
 
 Everything that a privacy adversary sees of such a learner is the round at which it fires, so its
 mistakes, its privacy and what an oblivious adversary can do follow from one law, which is computed
 here exactly. After each example t = 1, 2, ... the learner makes a *test*; the prediction of round t
 depends on tests 1..t-1 alone, so a one at position o is a mistake if and only if none of the tests
 1..o-1 fired.
+Source: our derivation, docs/derivations/dp_online.md.
 """
 
 from abc import ABC, abstractmethod
@@ -26,8 +26,9 @@ LONGEST = 2**16  # rounds up to which the law is given round by round
 class PieceLaw:
     """The law of the first firing over stretches of rounds.
 
-    fire: probability that the first firing is in the stretch, (pieces,).
-    silent: probability that no test up to the end of the stretch fires, (pieces,).
+    Attributes:
+        fire: (pieces,) probability that the first firing is in the stretch.
+        silent: (pieces,) probability that no test up to the end of the stretch fires.
     """
 
     fire: Float[np.ndarray, " pieces"]
@@ -47,11 +48,17 @@ class FiringLaw(ABC):
         """The law over consecutive stretches from round 1 on."""
 
     def law_at(self, stream: RunLengthStream, cuts: Sequence[int]) -> PieceLaw:
-        """The law over rounds 1..c_1, c_1 + 1..c_2, ...: where the first firing is, and whether
-        there is none up to each cut.
+        """The law over rounds 1..c_1, c_1 + 1..c_2, ...: where the first firing is, if anywhere.
 
-        cuts: n strictly increasing rounds in 0..T; a leading 0 gives a first probability of 0.
-        Returns `fire` and `silent`, (n,) each, in float64 to full relative precision.
+        Args:
+            stream: the stream.
+            cuts: n strictly increasing rounds in 0..T; a leading 0 gives a first probability of 0.
+
+        Returns:
+            `fire` and `silent`, (n,) each, in float64 to full relative precision.
+
+        Raises:
+            InputError: no stream, or cuts that do not increase or are out of range.
         """
         given = _stream(stream)
         ends = positions("cuts", cuts, given.rounds, 0)
@@ -69,10 +76,17 @@ class FiringLaw(ABC):
         return PieceLaw(fire, silent)
 
     def masses(self, stream: RunLengthStream, cuts: Sequence[int]) -> Float[np.ndarray, " n+1"]:
-        """Probabilities that the first firing is in rounds 1..c_1, c_1 + 1..c_2, ..., and that
-        there is none up to the last cut.
+        """Probabilities that the first firing is in rounds 1..c_1, c_1 + 1..c_2, ..., or in none.
 
-        cuts: at least one, as for `law_at`. Returns n + 1 probabilities that sum to 1.
+        Args:
+            stream: the stream.
+            cuts: at least one, as for `law_at`.
+
+        Returns:
+            (n + 1,) probabilities that sum to 1; the last is that of no firing up to the last cut.
+
+        Raises:
+            InputError: as `law_at`, or no cuts.
         """
         law = self.law_at(stream, cuts)
         if not len(law.fire):
@@ -92,8 +106,10 @@ class FiringLaw(ABC):
         return self.masses(stream, range(1, checks.count("rounds", stream.rounds, 1, LONGEST) + 1))
 
     def expected_mistakes(self, stream: RunLengthStream) -> float:
-        """E[M] on a realisable stream: the sum over its ones of the probability that no test before
-        it has fired."""
+        """E[M] on a realisable stream.
+
+        The sum over its ones of the probability that no test before it has fired.
+        """
         return float(np.sum(self.survival(stream, [o - 1 for o in _stream(stream).ones])))
 
     def expected_front_loaded(self, rounds: int, tol: float = 1e-14) -> float:

@@ -1,4 +1,8 @@
-"""Firing learners in closed form: one that is private only step by step, and Name & Shame."""
+"""Firing learners in closed form: one that is private only step by step, and Name & Shame.
+
+Source: Dmitriev, Szabó & Sanyal 2024, section 4 (Name & Shame); the other is our construction,
+docs/derivations/dp_online.md, statement 9.
+"""
 
 from dataclasses import dataclass
 
@@ -18,7 +22,12 @@ class StationaryHazard(FiringLaw):
     the log-odds by epsilon, but the whole sequence is not, because every further round adds to the
     loss. Use `AboveThreshold`, whose one threshold noise is shared by all rounds, in its place.
 
-    threshold: any finite number. epsilon: of a single round, above 0. Source: our construction.
+    Args:
+        threshold: any finite number.
+        epsilon: of a single round, above 0.
+
+    Raises:
+        InputError: an argument out of range.
     """
 
     threshold: float
@@ -55,11 +64,15 @@ class StationaryHazard(FiringLaw):
 class NameAndShame(FiringLaw):
     """The learner that keeps each example with probability delta and fires once it has kept a one.
 
-    It is (0, delta)-private and makes at most Ldim / delta mistakes, whatever T: beyond
-    T ~ exp(1 / delta) nothing better is needed. On a class of points, whose Littlestone dimension
-    is 1, firing is all that it does; `name_and_shame_mistakes` plays it on any class.
+    It is (0, delta)-private and makes at most Ldim / delta mistakes in expectation, whatever T:
+    beyond T ~ exp(1 / delta) nothing better is needed. On a class of points, whose Littlestone
+    dimension is 1, firing is all that it does; `name_and_shame_mistakes` plays it on any class.
 
-    delta: in (0, 1). Source: Dmitriev, Szabó, Sanyal 2024, section 4.
+    Args:
+        delta: above 0 and below 1.
+
+    Raises:
+        InputError: delta out of range.
     """
 
     delta: float
@@ -76,9 +89,20 @@ class NameAndShame(FiringLaw):
 
 
 def name_and_shame_expected_mistakes(delta: float, ones: int) -> float:
-    """E[M] of Name & Shame on `ones` ones of a class of points: (1 - (1 - delta)^ones) / delta.
+    """E[M] of Name & Shame on a class of points, in closed form.
 
-    Source: our derivation, a geometric sum; at most 1 / delta as in Dmitriev et al. 2024.
+    Args:
+        delta: above 0 and below 1.
+        ones: how many ones the stream has, at least 0.
+
+    Returns:
+        (1 - (1 - delta)^ones) / delta, at most 1 / delta.
+
+    Raises:
+        InputError: an argument out of range.
+
+    Source:
+        Our derivation, docs/derivations/dp_online.md, statement 8: a geometric sum.
     """
     share = float(checks.number("delta", delta, 0.0, 1.0, open_low=True, open_high=True))
     return float(-np.expm1(checks.count("ones", ones, 0) * np.log1p(-share)) / share)

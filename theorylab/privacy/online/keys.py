@@ -6,13 +6,14 @@ the data bare. Every mechanism here that is *run on data* (`TreeCounter.release`
 Simulations, which draw from a mechanism's law to study it, spend nothing: there a key given twice
 is a run repeated on purpose.
 
-What is caught, by the value of the key: the same key twice, a copy of it, a key made anew from the
+What is caught, by the value of the key: the same key twice, a copy of it, a key made again from the
 same seed, the same child of a split or `fold_in`, in any order, in all threads of one process.
 (JAX's own `jax.debug_key_reuse` follows key *objects*, and lets `jax.random.key(0)` made twice
 pass.)
 What cannot be caught: keys of other processes or of an earlier one; a key that other code
 (`jax.random.normal(key)`) draws from; a key and another that is derived from it; keys inside a
 compiled function, whose values are not known: releases refuse traced keys.
+Source: our own ledger.
 """
 
 import hashlib
@@ -40,8 +41,11 @@ class KeyLedger:
         return len(self._spent)
 
     def spend(self, key: jax.Array) -> jax.Array:
-        """Take note of the key and hand it back. Raises InputError for a key that was spent before,
-        one that is traced, or anything else than one typed key."""
+        """Take note of the key and hand it back.
+
+        Raises InputError for a key that was spent before, one that is traced, or anything else than
+        one typed key.
+        """
         if is_traced(key):
             raise InputError(
                 "key is traced, so that it cannot be known whether it was used before; call the "
@@ -71,6 +75,16 @@ def spend(key: jax.Array) -> jax.Array:
     """Spend a key in the ledger in force (that of the process, by default) and hand it back.
 
     Call it first in every routine of your own that releases something private.
+
+    Args:
+        key: typed key.
+
+    Returns:
+        The same key.
+
+    Raises:
+        InputError: a key that was spent before, one that is traced, or anything else than one typed
+            key.
     """
     return _CURRENT.get().spend(key)
 
@@ -80,6 +94,9 @@ def separate_ledger() -> Iterator[KeyLedger]:
     """A block with an empty ledger of its own: to repeat a release on data that is not private.
 
     The ledger outside knows nothing of what the block spends.
+
+    Returns:
+        A context manager that gives the block's `KeyLedger`.
     """
     ledger = KeyLedger()
     token = _CURRENT.set(ledger)

@@ -2,6 +2,7 @@
 
 A class is a Boolean array (hypotheses, points). Sets of hypotheses are Python integers whose bits
 say who is in, so that a version space is one number.
+Source: Littlestone 1988; the recursion as in Dmitriev, Szabó & Sanyal 2024, definition 2.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,9 +26,18 @@ def littlestone_dimension(hypotheses: Bool[np.ndarray, "h x"]) -> int:
     Without privacy it is the number of mistakes that the best deterministic learner makes. Exact;
     the time may grow exponentially with the class, but goes fast where log2 of its size is reached.
 
-    hypotheses: Boolean (hypotheses, points), equal rows count once, at most 65,536 rows.
-    Returns an integer, 0 for a single hypothesis. Raises InputError for other arrays. Source:
-    Littlestone 1988; recursion as in Dmitriev, Szabó, Sanyal 2024, definition 2.
+    Args:
+        hypotheses: Boolean (hypotheses, points), equal rows count once, at most 65,536 rows.
+
+    Returns:
+        An integer, 0 for a single hypothesis.
+
+    Raises:
+        InputError: another array, or too many rows.
+
+    Examples:
+        >>> littlestone_dimension(threshold_class(7))
+        3
     """
     return HypothesisClass.of(hypotheses).dimension()
 
@@ -36,8 +46,9 @@ def littlestone_dimension(hypotheses: Bool[np.ndarray, "h x"]) -> int:
 class HypothesisClass:
     """A finite class with its labels, and a memory of the dimensions of its parts.
 
-    size: number of distinct hypotheses. ones: for every point the set of those that say 1, an
-    integer.
+    Attributes:
+        size: number of distinct hypotheses.
+        ones: for every point the set of those that say 1, an integer.
     """
 
     size: int
@@ -97,12 +108,14 @@ class HypothesisClass:
 
 @dataclass(frozen=True)
 class StandardOptimalAlgorithm:
-    """The learner that makes at most Ldim mistakes: predict the label that leaves the larger
-    dimension.
+    """The learner that makes at most Ldim mistakes, as its label leaves the larger dimension.
 
     Its state is the version space, an integer; `init`, `predict` and `update` are pure functions of
-    it. On a stream that no hypothesis explains the version space is empty, and it predicts 0.
-    Ties are 0. Source: Littlestone 1988.
+    it. On a stream that no hypothesis explains the version space is empty, and it predicts 0. Ties
+    are 0.
+
+    Args:
+        hypotheses: the class, `HypothesisClass.of(array)`.
     """
 
     hypotheses: HypothesisClass
@@ -131,7 +144,17 @@ class StandardOptimalAlgorithm:
 
 
 def standard_optimal_algorithm(hypotheses: Bool[np.ndarray, "h x"]) -> StandardOptimalAlgorithm:
-    """The standard optimal algorithm of a class given as a Boolean array (hypotheses, points)."""
+    """The standard optimal algorithm of a class that is given as an array.
+
+    Args:
+        hypotheses: Boolean (hypotheses, points), equal rows count once, at most 65,536 rows.
+
+    Returns:
+        A `StandardOptimalAlgorithm`.
+
+    Raises:
+        InputError: another array, or too many rows.
+    """
     return StandardOptimalAlgorithm(HypothesisClass.of(hypotheses))
 
 
@@ -146,9 +169,21 @@ def name_and_shame_mistakes(
 
     Each example is kept with probability delta; the law of the version space is followed exactly,
     so the time grows with the number of version spaces that can occur.
-    hypotheses: Boolean (hypotheses, points). points, labels: the stream, one of each a round.
-    delta: in (0, 1). Returns at most Ldim / delta on a realisable stream. Raises InputError for
-    bad arguments. Source: Dmitriev, Szabó, Sanyal 2024, section 4.
+
+    Args:
+        hypotheses: Boolean (hypotheses, points).
+        points: of the stream, one index per round.
+        labels: of the stream, 0 or 1, one per round.
+        delta: above 0 and below 1.
+
+    Returns:
+        E[M], at most Ldim / delta on a realisable stream.
+
+    Raises:
+        InputError: an argument out of range, or points and labels of different lengths.
+
+    Source:
+        Dmitriev, Szabó & Sanyal 2024, section 4.
     """
     share = float(checks.number("delta", delta, 0.0, 1.0, open_low=True, open_high=True))
     learner = standard_optimal_algorithm(hypotheses)
@@ -165,18 +200,49 @@ def name_and_shame_mistakes(
 
 
 def point_class(points: int) -> Bool[np.ndarray, "n n"]:
-    """The indicator of each of n points, (n, n): Littlestone dimension 1 from n = 2 on."""
+    """The indicator of each of n points: Littlestone dimension 1 from n = 2 on.
+
+    Args:
+        points: n, from 1 to 65,536.
+
+    Returns:
+        (n, n) Booleans, the identity.
+
+    Raises:
+        InputError: n out of range.
+    """
     return np.eye(checks.count("points", points, 1, LARGEST), dtype=bool)
 
 
 def threshold_class(points: int) -> Bool[np.ndarray, "n+1 n"]:
-    """The n + 1 thresholds 1{x >= t} on n points, (n + 1, n): dimension floor(log2(n + 1))."""
+    """The n + 1 thresholds 1{x >= t} on n points: Littlestone dimension floor(log2(n + 1)).
+
+    Args:
+        points: n, from 1 to 65,535.
+
+    Returns:
+        (n + 1, n) Booleans, row t for the threshold t.
+
+    Raises:
+        InputError: n out of range.
+    """
     n = checks.count("points", points, 1, LARGEST - 1)
     return np.arange(n)[None, :] >= np.arange(n + 1)[:, None]
 
 
 def k_point_class(points: int, most: int) -> Bool[np.ndarray, "h n"]:
-    """All functions on n points with at most K ones, (hypotheses, n): dimension min(K, n)."""
+    """All functions on n points with at most K ones: Littlestone dimension min(K, n).
+
+    Args:
+        points: n, from 1 to 64.
+        most: K, at least 0.
+
+    Returns:
+        (hypotheses, n) Booleans, those with fewer ones first.
+
+    Raises:
+        InputError: an argument out of range, or more than 65,536 hypotheses.
+    """
     n, k = checks.count("points", points, 1, 64), checks.count("most", most, 0)
     rows = []
     for size in range(min(k, n) + 1):
@@ -192,7 +258,19 @@ def k_point_class(points: int, most: int) -> Bool[np.ndarray, "h n"]:
 def examples(
     hypotheses: HypothesisClass, points: Sequence[int], labels: Sequence[bool]
 ) -> Iterable[tuple[int, bool]]:
-    """The examples of a stream, checked: points of the class, labels that are 0 or 1."""
+    """The examples of a stream, looked at: points of the class, labels that are 0 or 1.
+
+    Args:
+        hypotheses: the class.
+        points: one index per round.
+        labels: 0 or 1, one per round.
+
+    Returns:
+        Pairs of a point and its label, Python numbers.
+
+    Raises:
+        InputError: a point that the class does not have, another label, or different lengths.
+    """
     at = checks.labels("points", points, classes=len(hypotheses.ones))
     said = checks.within("labels", labels, 0, 1, whole=True, shape=(None,))
     checks.same_length(points=at, labels=said)

@@ -1,5 +1,8 @@
-"""The games played with drawn noise: what the exact laws are checked against, and the mechanism as
-it runs on data."""
+"""Games played with drawn noise, which exact laws are checked against, and the mechanism on data.
+
+Source: our simulations of AboveThreshold (Dwork & Roth 2014, section 3.6) and of uniform firing
+learners (Dmitriev, Szabó & Sanyal 2024, definition 5).
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -26,8 +29,12 @@ BATCH = 2**14  # runs that are simulated side by side
 
 @dataclass(frozen=True)
 class Games:
-    """Simulated games. mistakes: of every run, (runs,). round: at which the learner fired, T + 1 if
-    it did not, (runs,)."""
+    """Simulated games.
+
+    Attributes:
+        mistakes: (runs,) of every run.
+        round: (runs,) at which the learner fired, T + 1 if it did not.
+    """
 
     mistakes: Int[np.ndarray, " runs"]
     round: Int[np.ndarray, " runs"]
@@ -45,11 +52,22 @@ class Games:
 
 
 def simulate_online_game(key: Array, learner: Learner, stream: RunLengthStream, runs: int) -> Games:
-    """Play the game round by round, with fresh noise in every test, `runs` times side by side.
+    """Play the game round by round, with fresh noise in every test, many runs side by side.
 
-    Nothing here uses the exact law, nor run lengths; for T beyond 2^24 use `simulate_mistakes`.
-    learner: AboveThreshold or UniformFiring. stream: realisable, T <= 2^24. runs: how many games.
-    Returns `Games`. A simulation: the key is not spent.
+    Nothing here uses the exact law, nor run lengths; for T beyond 2^24 use `simulate_mistakes`. A
+    simulation: the key is not spent.
+
+    Args:
+        key: typed key.
+        learner: `AboveThreshold` or `UniformFiring`.
+        stream: realisable, T <= 2^24.
+        runs: how many games.
+
+    Returns:
+        The `Games`.
+
+    Raises:
+        InputError: an argument out of range, or of another kind.
     """
     checks.instance(
         "learner",
@@ -76,8 +94,19 @@ def simulate_mistakes(
     """Draw numbers of mistakes, stretch by stretch: exact in law for any T, 2^60 too.
 
     Given the noise of the threshold, the silence of a stretch has a known probability; one uniform
-    number decides in which stretch the learner fires.
-    learner: AboveThreshold. stream: any. runs: how many. Returns (runs,). The key is not spent.
+    number decides in which stretch the learner fires. The key is not spent.
+
+    Args:
+        key: typed key.
+        learner: an `AboveThreshold`; for `UniformFiring` use `simulate_online_game`.
+        stream: any.
+        runs: how many.
+
+    Returns:
+        (runs,) numbers of mistakes.
+
+    Raises:
+        InputError: an argument out of range, or of another kind.
     """
     checks.instance("learner", learner, AboveThreshold, "an AboveThreshold learner")
     checks.instance("stream", stream, RunLengthStream, "a RunLengthStream")
@@ -99,8 +128,14 @@ def simulate_mistakes(
 
 
 class SparseVectorState(NamedTuple):
-    """Where the mechanism is: noise of the threshold, ones so far, whether it fired, and the key of
-    the next test."""
+    """Where the mechanism is.
+
+    Attributes:
+        threshold_noise: noise of the threshold.
+        ones: seen so far.
+        fired: whether it fired, the one output that is private.
+        key: of the next test.
+    """
 
     threshold_noise: Float[Array, ""]
     ones: Int[Array, ""]
@@ -116,9 +151,14 @@ class SparseVector:
         state = mechanism.start(key)
         state = mechanism.step(state, one=True)     # state.fired is the private output
 
-    learner: the AboveThreshold learner. To study it, use its exact law or `simulate_online_game`.
-    Noise is drawn in floating point: a model of the mechanism, no guard against those who read the
-    last bits of an output.
+    To study the learner, use its exact law or `simulate_online_game`. Noise is drawn in floating
+    point: a model of the mechanism, no guard against those who read the last bits of an output.
+
+    Args:
+        learner: the `AboveThreshold` learner.
+
+    Raises:
+        InputError: another learner.
     """
 
     learner: AboveThreshold
@@ -133,8 +173,11 @@ class SparseVector:
         return SparseVectorState(drawn, jnp.asarray(0), jnp.asarray(False), tests)
 
     def step(self, state: SparseVectorState, one: bool) -> SparseVectorState:
-        """The state after one more example. The state's key is spent: a state that was stepped
-        before is refused, so nobody draws the same test twice with another example."""
+        """The state after one more example.
+
+        The state's key is spent: a state that was stepped before is refused, so nobody draws the
+        same test twice with another example.
+        """
         checks.instance("state", state, SparseVectorState, "the state of a start or step")
         new = checks.flag("one", one)
         here, following = jax.random.split(spend(state.key))

@@ -1,13 +1,14 @@
 """AboveThreshold (the sparse vector technique) as an online learner, with its exact firing law.
 
-Draw rho ~ Lap(b1) once, nu_t ~ Lap(b2) afresh in every round; after example t the learner fires if
-c_t + nu_t >= theta + rho, where c_t counts the ones so far. Given rho the tests are independent, so
+Draw rho ~ Lap(b1) once and nu_t ~ Lap(b2) in every round; after example t the learner fires if c_t
++ nu_t >= theta + rho, where c_t counts the ones so far. Given rho the tests are independent, so
 
     P[no test 1..t fires] = integral of (e^{-|rho|/b1} / 2 b1) prod_c F(theta + rho - c)^{n_c(t)},
 
 with F the cdf of nu and n_c(t) the number of rounds up to t at which the count was c. The product
-depends on run lengths alone: T = 2^60 costs what T = 64 does. Derivations, of the privacy of this
-learner too: docs/derivations/dp_online.md.
+depends on run lengths alone: T = 2^60 costs what T = 64 does.
+Source: Dwork & Roth 2014, section 3.6; the law, and the privacy of this learner, are our
+derivation, docs/derivations/dp_online.md, statements 1 to 3.
 """
 
 import math
@@ -30,12 +31,19 @@ MOST_PANELS = 2**17
 
 @dataclass(frozen=True)
 class Quadrature:
-    """How the integral over rho is computed: composite Gauss-Legendre, with breaks at 0 and where
-    a factor of the integrand has its kink.
+    """How the integral over rho is computed: composite Gauss-Legendre, with breaks at the kinks.
 
-    reach: the integral goes over +-reach * b1 (the default leaves out e^-60 of the mass).
-    panels: per unit of the smaller noise scale. nodes: per panel.
-    The defaults give every probability to about 12 digits and an absolute 1e-26.
+    The kinks of the integrand are at 0 and where a factor of it has its own. The defaults give
+    every probability to about 12 digits and an absolute 1e-26.
+
+    Args:
+        reach: the integral goes over ±reach * b1, from 1 to 600 (the default leaves out e^-60 of
+            the mass).
+        panels: per unit of the smaller noise scale.
+        nodes: per panel, from 2 to 64.
+
+    Raises:
+        InputError: an argument out of range.
     """
 
     reach: float = 60.0
@@ -55,11 +63,16 @@ class AboveThreshold(FiringLaw):
     bound. With noise scales b1, b2 its firing round is max(1/b1, 1/b2)-differentially private under
     a change of one example, because the counts move in one direction only.
 
-    threshold: theta, any finite number; `calibrate` finds the one for a given concentration.
-    threshold_scale, test_scale: b1 and b2, the scales of the Laplace noise of the threshold (once)
-      and of every test, above 0; b1 at most 1000 b2.
-    Raises InputError for others. Source: Dwork and Roth 2014, section 3.6; the exact law and its
-    privacy are our derivation, docs/derivations/dp_online.md.
+    Args:
+        threshold: theta, any finite number; `calibrate` finds the one for a given concentration.
+        threshold_scale: b1, the scale of the Laplace noise of the threshold, which is drawn once,
+            above 0.
+        test_scale: b2, the scale of the Laplace noise of every test, above 0.
+        quadrature: of the exact law, `Quadrature()` by default.
+
+    Raises:
+        InputError: an argument out of range, or b1 so much larger than b2 (by a factor of about 546
+            at the default) that the quadrature would need too many panels.
     """
 
     threshold: float
@@ -98,9 +111,26 @@ def calibrate(
 ) -> AboveThreshold:
     """The AboveThreshold learner that fires with probability beta over T uninformative rounds.
 
-    rounds: T >= 1. beta: in (0, 1). threshold_scale, test_scale: b1 and b2, above 0; 1/epsilon each
-    makes the learner epsilon-private. The threshold is about b2 log(T / 2 beta).
-    Returns the learner. Raises InputError for arguments out of range. Source: our derivation.
+    Args:
+        rounds: T >= 1, any size.
+        beta: above 0 and below 1.
+        threshold_scale: b1, above 0.
+        test_scale: b2, above 0; 1/epsilon for both scales makes the learner epsilon-private.
+        quadrature: of the exact law; None takes `Quadrature()`.
+
+    Returns:
+        The learner; its threshold is about b2 log(T / 2 beta).
+
+    Raises:
+        InputError: an argument out of range.
+
+    Source:
+        Our derivation, docs/derivations/dp_online.md, statement 3.
+
+    Examples:
+        >>> learner = calibrate(1000, 0.1, threshold_scale=2.0, test_scale=2.0)
+        >>> learner.epsilon, round(learner.concentration(1000), 9)
+        (0.5, 0.1)
     """
     horizon = checks.count("rounds", rounds)
     share = float(checks.number("beta", beta, 0.0, 1.0, open_low=True, open_high=True))
@@ -126,8 +156,17 @@ def calibrate(
 def nodes_and_weights(
     learner: AboveThreshold, counts: Sequence[int]
 ) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
-    """Nodes of rho and weights that include its density, with breaks where a test's cdf has its
-    kink: at count - theta."""
+    """Nodes of rho and weights that include its density, with breaks at the kinks.
+
+    A test's cdf has its kink at rho = count - theta.
+
+    Args:
+        learner: whose scales, threshold and quadrature are used.
+        counts: of the tests.
+
+    Returns:
+        (q,) nodes and (q,) weights.
+    """
     rule, b1, b2 = (
         learner.quadrature,
         float(learner.threshold_scale),
@@ -150,8 +189,16 @@ def nodes_and_weights(
 def padded_pieces(
     stretches: Pieces,
 ) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " s"]]:
-    """Counts and lengths as floats, with empty stretches up to a power of two: a few programs are
-    compiled and not one for every number of stretches."""
+    """Counts and lengths as floats, with empty stretches up to a power of two.
+
+    A few programs are compiled that way and not one for every number of stretches.
+
+    Args:
+        stretches: s of them.
+
+    Returns:
+        Counts and lengths, each of a power of two of entries, at least s and 4; those added are 0.
+    """
     counts, lengths = np.zeros((2, _padded(len(stretches.counts))))
     counts[: len(stretches.counts)] = stretches.counts
     lengths[: len(stretches.lengths)] = [float(n) for n in stretches.lengths]
@@ -159,7 +206,15 @@ def padded_pieces(
 
 
 def log_laplace_cdf(x: Array, scale: Array | float) -> Array:
-    """log F(x) of the Laplace law, to full relative precision at both ends."""
+    """The log of the Laplace law's cdf, to full relative precision at both ends.
+
+    Args:
+        x: (...) where it is evaluated.
+        scale: of the law, above 0.
+
+    Returns:
+        (...) log F(x), at most 0.
+    """
     below = math.log(0.5) + jnp.minimum(x, 0) / scale
     return jnp.where(x < 0, below, jnp.log1p(-0.5 * jnp.exp(-jnp.maximum(x, 0) / scale)))
 

@@ -3,6 +3,7 @@
 In every game here the learner sees, round by round, either an uninformative example or a *one*: the
 point on which two functions differ, with the label 1. A stream is then its length and the sorted
 positions of its ones, both exact Python integers: positions beyond 2^53 have no float of their own.
+Source: the game is that of Dmitriev, Szabó & Sanyal 2024; the form is ours.
 """
 
 from bisect import bisect_right
@@ -19,12 +20,15 @@ from theorylab.errors import InputError
 
 @dataclass(frozen=True)
 class RunLengthStream:
-    """A stream of `rounds` examples, numbered from 1, of which those at the positions `ones` are
-    informative.
+    """A stream of examples, by its length and the positions of the informative ones.
 
-    rounds: T, a whole number from 1 on, of any size.
-    ones: strictly increasing positions in 1..T; any sequence of whole numbers, kept as a tuple of
-      Python integers. Raises InputError for others.
+    Args:
+        rounds: T, a whole number from 1 on, of any size; examples are numbered from 1.
+        ones: strictly increasing positions in 1..T; any sequence of whole numbers, kept as a tuple
+            of Python integers.
+
+    Raises:
+        InputError: other positions.
     """
 
     rounds: int
@@ -62,9 +66,17 @@ class RunLengthStream:
 
 
 def front_loaded(rounds: int, ones: int) -> RunLengthStream:
-    """The stream whose first `ones` examples are ones: the hardest for a learner that counts.
+    """The stream whose first examples are ones: the hardest for a learner that counts.
 
-    rounds: T >= 1. ones: how many, between 0 and T. Source: our derivation.
+    Args:
+        rounds: T >= 1, any size.
+        ones: how many, between 0 and T.
+
+    Returns:
+        A `RunLengthStream`.
+
+    Raises:
+        InputError: an argument out of range.
     """
     rounds = checks.count("rounds", rounds)
     return RunLengthStream(rounds, tuple(range(1, checks.count("ones", ones, 0, rounds) + 1)))
@@ -74,7 +86,10 @@ def front_loaded(rounds: int, ones: int) -> RunLengthStream:
 class Pieces:
     """Consecutive stretches of rounds after each of which the number of ones seen is the same.
 
-    counts: ones seen after any round of the stretch. lengths: rounds in it. ends: its last round.
+    Attributes:
+        counts: ones seen after any round of the stretch, one number for each.
+        lengths: rounds in it.
+        ends: its last round.
     """
 
     counts: tuple[int, ...]
@@ -87,6 +102,13 @@ def pieces(stream: RunLengthStream, cuts: Sequence[int]) -> Pieces:
 
     The round of a one belongs to the stretch that starts with it: a learner looks at its count
     after every example.
+
+    Args:
+        stream: the stream.
+        cuts: rounds in 0..T, one at least; they are not looked at.
+
+    Returns:
+        The `Pieces`; none if the last cut is 0.
     """
     top = max(cuts)
     bounds = sorted({0, *cuts, *(o - 1 for o in stream.ones if o - 1 < top)})
@@ -99,7 +121,20 @@ def pieces(stream: RunLengthStream, cuts: Sequence[int]) -> Pieces:
 
 
 def positions(name: str, value: Any, at_most: int, at_least: int = 1) -> tuple[int, ...]:
-    """Strictly increasing whole numbers in [at_least, at_most] as Python integers."""
+    """Strictly increasing whole numbers in a range, as Python integers.
+
+    Args:
+        name: of the argument, for messages.
+        value: any sequence of whole numbers.
+        at_most: the largest that is allowed.
+        at_least: the smallest that is allowed.
+
+    Returns:
+        A tuple of them.
+
+    Raises:
+        InputError: no sequence, a number out of range, or numbers that do not increase.
+    """
     if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
         raise InputError(
             f"{name} = {checks.shown(value)}; a sequence of rounds, whole numbers, is needed"

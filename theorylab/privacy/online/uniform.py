@@ -1,4 +1,8 @@
-"""Uniform firing learners: before they fire they answer at random, so nothing is concentrated."""
+"""Uniform firing learners: before they fire they answer at random, so nothing is concentrated.
+
+Source: Dmitriev, Szabó & Sanyal 2024, definition 5; the exact law is our derivation,
+docs/derivations/dp_online.md, statement 10.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -23,17 +27,19 @@ Feedback = Literal["examples", "mistakes"]
 
 @dataclass(frozen=True)
 class UniformFiring(FiringLaw):
-    """The learner of Point_3 that outputs one of two functions at random until it fires, and the
-    true one from then on.
+    """The learner of Point_3 that says one of two functions at random until it fires.
 
-    A one is then a mistake with probability 1/2 before the firing. Use it as the learner that the
-    bound for concentrated learners does not cover.
+    From the firing on it says the true one; before it a one is a mistake with probability 1/2. Use
+    it as the learner that the bound for concentrated learners does not cover. Its firing round is
+    as private as that of `fires`: given what it said, an example changes its count by at most 1.
 
-    fires: AboveThreshold, which decides when.
-    feedback: what it counts: "examples", every one, or "mistakes", those that it got wrong alone,
-      as in the paper's definition; the law of the count is then followed exactly.
-    Its firing round is as private as that of `fires`: given what it said, an example changes its
-    count by at most 1. Source: Dmitriev, Szabó, Sanyal 2024, definition 5; the exact law is ours.
+    Args:
+        fires: the `AboveThreshold` that decides when.
+        feedback: what it counts: "examples", every one, or "mistakes", those that it got wrong
+            alone, as in the paper's definition; the law of the count is then followed exactly.
+
+    Raises:
+        InputError: an argument of another kind.
     """
 
     fires: AboveThreshold
