@@ -7,7 +7,17 @@ import optax
 import pytest
 
 from theorylab import collective, nets
-from theorylab.collective import ERM, JTT, Chi2, CVaR, GroupDRO, LfF, Sample
+from theorylab.collective import (
+    ERM,
+    JTT,
+    Chi2,
+    CVaR,
+    GroupDRO,
+    LfF,
+    Sample,
+    Setting,
+    Training,
+)
 from theorylab.errors import InputError
 
 SGD = optax.sgd(0.5)
@@ -28,6 +38,15 @@ def sample(key):
     world = {"classes": 3, "dim": 6, "xi": 0.1}
     return Sample(
         *collective.gaussian_classes(a, 60, **world), *collective.gaussian_classes(b, 40, **world)
+    )
+
+
+SETTING = Setting(f, zeros, sample, TRIGGER, 0)
+
+
+def fit(f, params, x, y, *, key, members=None, groups=None, **training):
+    return collective.fit(
+        f, params, x, y, Training(**training), key=key, members=members, groups=groups
     )
 
 
@@ -88,7 +107,7 @@ def test_every_rule_is_gradient_descent_with_its_weights(rule):
     data = sample(jax.random.key(0))
     # later, rounding decides which sample is at the edge of the tail
     steps = 12 if not isinstance(rule, CVaR) else 1
-    run = collective.fit(
+    run = fit(
         f, zeros(None), data.x, data.y, key=jax.random.key(1), optimizer=SGD, steps=steps, rule=rule
     )
     x, y = np.asarray(data.x, float), np.asarray(data.y)
@@ -105,8 +124,8 @@ def test_checkpoints_are_the_same_run_seen_earlier():
         sample(jax.random.key(0)),
         {"key": jax.random.key(1), "optimizer": SGD, "batch_size": 20},
     )
-    long = collective.fit(f, zeros(None), data.x, data.y, steps=6, every=3, **common)
-    short = collective.fit(f, zeros(None), data.x, data.y, steps=3, **common)
+    long = fit(f, zeros(None), data.x, data.y, steps=6, every=3, **common)
+    short = fit(f, zeros(None), data.x, data.y, steps=3, **common)
     np.testing.assert_allclose(long.path[0][0], short.params[0], rtol=1e-6)
     np.testing.assert_array_equal(long.checkpoints, [3, 6])
     # every sample is visited once in three steps of 20
@@ -116,7 +135,7 @@ def test_checkpoints_are_the_same_run_seen_earlier():
 def test_share_and_effective_size_of_erm_are_the_size_itself():
     data = sample(jax.random.key(0))
     members = collective.choose_members(jax.random.key(2), 60, 0.25)
-    run = collective.fit(
+    run = fit(
         f,
         zeros(None),
         data.x,
@@ -133,23 +152,21 @@ def test_share_and_effective_size_of_erm_are_the_size_itself():
 @pytest.mark.long
 def test_rules_with_trivial_hyperparameters_are_erm():
     data, kw = sample(jax.random.key(0)), {"key": jax.random.key(1), "optimizer": SGD, "steps": 5}
-    plain = collective.fit(f, zeros(None), data.x, data.y, **kw)
+    plain = fit(f, zeros(None), data.x, data.y, **kw)
     for rule in (JTT(3, 1.0), CVaR(1.0), Chi2(0.0)):
-        run = collective.fit(f, zeros(None), data.x, data.y, rule=rule, **kw)
+        run = fit(f, zeros(None), data.x, data.y, rule=rule, **kw)
         np.testing.assert_allclose(run.params[0], plain.params[0], atol=1e-6)
 
 
 @pytest.mark.long
 def test_curves_agree_with_single_runs_whatever_the_chunks():
-    keys, common = (
-        jax.random.split(jax.random.key(0), 2),
-        {"signal": TRIGGER, "y_star": 0, "alphas": [0.1, 0.4]},
-    )
-    common |= {"keys": keys, "optimizer": SGD, "steps": 10, "every": 5, "rule": JTT(5, 4.0)}
-    one = collective.success_curve(f, zeros, sample, runs_at_once=1, **common)
-    three = collective.success_curve(f, zeros, sample, runs_at_once=3, **common)
+    keys = jax.random.split(jax.random.key(0), 2)
+    training = Training(SGD, steps=10, every=5, rule=JTT(5, 4.0))
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("runs",))
-    spread = collective.success_curve(f, zeros, sample, mesh=mesh, **common)
+    one, three, spread = (
+        collective.success_curve(SETTING, training, alphas=[0.1, 0.4], keys=keys, **how)
+        for how in ({"runs_at_once": 1}, {"runs_at_once": 3}, {"mesh": mesh})
+    )
     assert one.success.shape == (2, 2, 2) and one.alpha_eff.shape == (2, 2)
     for other in (three, spread):
         # a test point of 40 on the boundary, twice
@@ -160,7 +177,7 @@ def test_curves_agree_with_single_runs_whatever_the_chunks():
     split = jax.random.split(keys[0], 5)
     data, members = sample(split[0]), collective.choose_members(split[2], 60, 0.4)
     x, y = collective.plant(data.x, data.y, members, TRIGGER, 0)
-    run = collective.fit(
+    run = fit(
         f,
         zeros(None),
         x,
@@ -179,19 +196,8 @@ def test_curves_agree_with_single_runs_whatever_the_chunks():
 @pytest.mark.long
 @pytest.mark.parametrize("rule", [LfF(), Chi2(0.5), GroupDRO(0.1)], ids=lambda r: type(r).__name__)
 def test_every_rule_learns_from_batches(rule):
-    found = collective.success_curve(
-        f,
-        zeros,
-        sample,
-        signal=TRIGGER,
-        y_star=0,
-        alphas=[0.3],
-        keys=jax.random.key(3)[None],
-        optimizer=SGD,
-        steps=60,
-        batch_size=20,
-        rule=rule,
-    )
+    training = Training(SGD, steps=60, batch_size=20, rule=rule)
+    found = collective.success_curve(SETTING, training, alphas=[0.3], keys=jax.random.key(3)[None])
     assert float(found.accuracy[0, 0, -1]) > 0.7 and float(found.success[0, 0, -1]) > float(
         found.baseline[0, 0, -1]
     )
@@ -207,23 +213,18 @@ def test_convolutional_and_dense_networks_train():
         nets.MLP((64, 4, 2), rngs=nnx.Rngs(0)),
     ):
         g, params = nets.functional(model)
-        run = collective.fit(
-            g, params, x, jnp.arange(8) % 2, key=jax.random.key(1), optimizer=SGD, steps=2
-        )
+        run = fit(g, params, x, jnp.arange(8) % 2, key=jax.random.key(1), optimizer=SGD, steps=2)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.params))
 
 
 @pytest.mark.long
 def test_validation_data_with_the_collective_select_the_step_it_likes():
-    kw = {
-        "signal": TRIGGER,
-        "y_star": 0,
-        "alphas": [0.4],
-        "keys": jax.random.split(jax.random.key(0), 2),
-        "optimizer": SGD,
-    }
     found = collective.selected_success(
-        f, zeros, sample, criterion=jnp.mean, steps=20, every=2, **kw
+        SETTING,
+        Training(SGD, steps=20, every=2),
+        criterion=jnp.mean,
+        alphas=[0.4],
+        keys=jax.random.split(jax.random.key(0), 2),
     )
     assert found.clean.shape == (1, 2) and float(found.contaminated.mean()) >= float(
         found.clean.mean()
@@ -296,31 +297,29 @@ KEY = {"key": jax.random.key(0), "optimizer": SGD, "steps": 4}
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: collective.fit(f, zeros(None), *DATA, **KEY | {"every": 3}), "does not divide"),
+        (lambda: fit(f, zeros(None), *DATA, **KEY | {"every": 3}), "does not divide"),
         (
-            lambda: collective.fit(f, zeros(None), *DATA, **KEY | {"batch_size": 5}),
+            lambda: fit(f, zeros(None), *DATA, **KEY | {"batch_size": 5}),
             "above the number of samples",
         ),
-        (lambda: collective.fit(f, zeros(None), *DATA, **KEY | {"steps": 0}), "steps = 0"),
-        (lambda: collective.fit(f, zeros(None), DATA[0], DATA[1] + 3, **KEY), "y holds 3"),
-        (lambda: collective.fit(f, zeros(None), DATA[0], DATA[1] - 1, **KEY), "y holds -1"),
-        (lambda: collective.fit(f, zeros(None), DATA[0], DATA[1] * 1.0, **KEY), "integer labels"),
-        (lambda: collective.fit(f, zeros(None), DATA[0] + jnp.nan, DATA[1], **KEY), "x holds nan"),
+        (lambda: fit(f, zeros(None), *DATA, **KEY | {"steps": 0}), "steps = 0"),
+        (lambda: fit(f, zeros(None), DATA[0], DATA[1] + 3, **KEY), "y holds 3"),
+        (lambda: fit(f, zeros(None), DATA[0], DATA[1] - 1, **KEY), "y holds -1"),
+        (lambda: fit(f, zeros(None), DATA[0], DATA[1] * 1.0, **KEY), "integer labels"),
+        (lambda: fit(f, zeros(None), DATA[0] + jnp.nan, DATA[1], **KEY), "x holds nan"),
         (
-            lambda: collective.fit(f, zeros(None), DATA[0][:3], DATA[1], **KEY),
+            lambda: fit(f, zeros(None), DATA[0][:3], DATA[1], **KEY),
             "one label for each row",
         ),
         (
-            lambda: collective.fit(
-                f, zeros(None), *DATA, **KEY | {"key": jnp.zeros(2, jnp.uint32)}
-            ),
+            lambda: fit(f, zeros(None), *DATA, **KEY | {"key": jnp.zeros(2, jnp.uint32)}),
             "typed key",
         ),
         (
-            lambda: collective.fit(f, zeros(None), *DATA, **KEY, members=jnp.zeros(4)),
+            lambda: fit(f, zeros(None), *DATA, **KEY, members=jnp.zeros(4)),
             "members is float32",
         ),
-        (lambda: collective.fit(lambda p, x: x.sum(1), zeros(None), *DATA, **KEY), "logits"),
+        (lambda: fit(lambda p, x: x.sum(1), zeros(None), *DATA, **KEY), "logits"),
         (
             lambda: collective.plant(*DATA, jnp.ones(4, bool), TRIGGER, 0, strategy="erasure"),
             "needs label_of",
@@ -331,32 +330,17 @@ KEY = {"key": jax.random.key(0), "optimizer": SGD, "steps": 4}
         (lambda: collective.pixel_trigger([(0, 9)], 1.0)(jnp.zeros((1, 4, 4))), "axis 2"),
         (lambda: collective.block_signal((0, 0), (0, 2), 1.0), "shape = 0"),
         (lambda: collective.block_signal((0,), (2, 2), 1.0), "corner"),
+        (lambda: collective.block_signal((0, 0), (2, 2), 1.0, other=np.nan), "other = nan"),
         (lambda: collective.choose_members(jax.random.key(0), 4, 1.5), "alpha = 1.5"),
         (
             lambda: collective.success_curve(
-                f,
-                zeros,
-                sample,
-                signal=TRIGGER,
-                y_star=0,
-                alphas=0.1,
-                keys=jax.random.key(0)[None],
-                optimizer=SGD,
-                steps=1,
+                SETTING, Training(SGD, steps=1), alphas=0.1, keys=jax.random.key(0)[None]
             ),
             "alphas has shape",
         ),
         (
             lambda: collective.success_curve(
-                f,
-                zeros,
-                sample,
-                signal=TRIGGER,
-                y_star=0,
-                alphas=[0.1],
-                keys=jax.random.key(0),
-                optimizer=SGD,
-                steps=1,
+                SETTING, Training(SGD, steps=1), alphas=[0.1], keys=jax.random.key(0)
             ),
             "typed keys",
         ),

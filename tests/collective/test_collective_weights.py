@@ -83,6 +83,8 @@ def test_lff_weights_are_relative_difficulties_within_a_class():
 
 def test_jtt_weighs_its_errors():
     np.testing.assert_array_equal(collective.jtt_weights([True, False], 6.0), [6, 1])
+    # the rule takes what the formula takes: errors may weigh less than the rest, or nothing
+    assert collective.JTT(1, 0.5).lam == 0.5 and collective.JTT(1, 0.0).lam == 0.0
 
 
 def test_group_weights_move_to_the_group_with_the_larger_loss():
@@ -101,6 +103,7 @@ def test_group_weights_move_to_the_group_with_the_larger_loss():
         (lambda: collective.chi2_weights(LOSSES, -1.0), "rho"),
         (lambda: collective.CVaR(1.5), "size"),
         (lambda: collective.JTT(0, 2.0), "stage1_steps"),
+        (lambda: collective.JTT(1, -1e-9), "lam"),
         (lambda: collective.LfF(q=0.0), "q = 0"),
         (lambda: collective.GroupDRO(num_groups=0), "num_groups"),
     ],

@@ -27,8 +27,8 @@ from theorylab.federated import (
     pad_clients,
     scaffold,
 )
-from theorylab.federated.algorithms import _SAMPLING, _Rule
 from theorylab.federated.local import epoch_orders
+from theorylab.federated.rounds import _SAMPLING, _Rule
 
 RNG = np.random.default_rng(0)
 KEY = jax.random.key(3)

@@ -127,8 +127,7 @@ CALLS = [
             "Y": TARGETS,
             "weights": "size",
             "state": None,
-            "Phi_eval": X,
-            "keep_trajectory": True,
+            "keep": fl.EachRound(X, trajectory=True),
             **OPTIONS,
         },
     ),
@@ -143,6 +142,29 @@ CALLS = [
             "Y": np.ones((2, 6, 1)),
             "weights": np.ones(2),
             **OPTIONS,
+        },
+    ),
+    (fl.EachRound, {"trajectory": True}),
+    (fl.Stage1, {"algorithm": FEDAVG, "rounds": 0}),
+    (
+        fl.FeatureOptions,
+        {
+            "head": "random",
+            "hidden": HIDDEN,
+            "n_coords": 5,
+            "standardize": True,
+            "batch_size": 4,
+        },
+    ),
+    (
+        fl.Stage2,
+        {
+            "rounds": 2,
+            "local_steps": 2,
+            "algorithm": "scaffold",
+            "c": 1.0,
+            "eta": None,
+            "method": "gram",
         },
     ),
     (fl.iid_partition, {"labels": LABELS, "n_clients": 3, "key": KEY}),
@@ -234,8 +256,7 @@ def fit(**options):
     return fl.federated_fit(linear, options.pop("clients"), params=START, **options)
 
 
-@pytest.mark.long
-def test_malformed_federated_training_is_refused():
+def training_calls():
     options = {"clients": DATA, "algorithm": FEDAVG, "rounds": 1, "key": KEY}
     evaluated = {"eval_every": 1, "eval_batch_size": 5, "checkpoint_every": 1, "eval_data": (X, Y)}
     rest = {
@@ -245,7 +266,7 @@ def test_malformed_federated_training_is_refused():
         "progress": None,
     }
     arguments = {"state": FIRST, "clients": DATA, "key": KEY}
-    calls = [
+    return [
         (fit, {**options, **evaluated, **rest}),
         (
             fl.federated_fit,
@@ -254,34 +275,30 @@ def test_malformed_federated_training_is_refused():
         (lambda state, clients, key: BOUND.round(state, clients, key), arguments),
         (lambda state, clients, key: BOUND.local(state, clients, key), arguments),
     ]
-    assert bad_input.faults_in(calls) == []
 
 
 @pytest.mark.long
-def test_malformed_convexification_is_refused():
+def test_malformed_federated_training_is_refused():
+    assert bad_input.faults_in(training_calls()) == []
+
+
+def convexification_calls():
     problem = fl.convexify(model(), DATA, key=KEY)
-    by_class = fl.convexify(model(), DATA, key=KEY, head="per_class")
-    convex = {
-        "rounds": 2,
-        "local_steps": 2,
-        "algorithm": "scaffold",
-        "method": "gram",
-        "eval_data": (X, Y),
-    }
-    solved = fl.solve_convex(problem, **convex)
-    whole = fl.tct(model(), DATA, algorithm=FEDAVG, rounds1=0, rounds2=1, key=KEY)
-    calls = [
+    by_class = fl.convexify(model(), DATA, fl.FeatureOptions(head="per_class"), key=KEY)
+    stage1 = fl.Stage1(FEDAVG, rounds=0)
+    stage2 = fl.Stage2(rounds=2, local_steps=2, method="gram")
+    small = fl.Stage2(rounds=2, local_steps=2, eta=1e-4)
+    features = fl.FeatureOptions(hidden=HIDDEN, n_coords=5, batch_size=4)
+    solved = fl.solve_convex(problem, stage2)
+    whole = fl.tct(model(), DATA, stage1=stage1, stage2=fl.Stage2(rounds=1), key=KEY)
+    return [
         (
             fl.convexify,
             {
                 "start": model(),
                 "clients": DATA,
+                "features": features,
                 "key": KEY,
-                "head": "random",
-                "hidden": HIDDEN,
-                "n_coords": 5,
-                "standardize": True,
-                "batch_size": 4,
             },
         ),
         (fl.convexify, {"start": (linear, START), "clients": DATA, "key": KEY}),
@@ -289,35 +306,37 @@ def test_malformed_convexification_is_refused():
         (problem.map, {"x": X}),
         (whole.predict, {"x": X}),
         (solved.logits, {"features": problem.map(X)}),
-        (fl.solve_convex, {"problem": problem, **convex, "c": 1.0, "eta": None}),
+        (fl.solve_convex, {"problem": problem, "stage2": stage2, "eval_data": (X, Y)}),
         (
             fl.solve_convex,
-            {"problem": by_class, **convex, "eta": 1e-4, "eval_features": by_class.map(X)},
+            {
+                "problem": by_class,
+                "stage2": small,
+                "eval_data": (X, Y),
+                "eval_features": by_class.map(X),
+            },
         ),
         (
             fl.tct,
             {
                 "model": model(),
                 "clients": DATA,
-                "algorithm": FEDAVG,
-                "rounds1": 0,
-                "rounds2": 1,
+                "stage1": stage1,
+                "features": features,
+                "stage2": stage2,
                 "key": KEY,
-                "local_steps": 2,
-                "head": "random",
-                "hidden": HIDDEN,
-                "n_coords": None,
-                "standardize": True,
-                "algorithm2": "scaffold",
-                "c": 1.0,
-                "eta": None,
-                "method": None,
                 "eval_data": (X, Y),
-                "feature_batch_size": 4,
             },
         ),
     ]
-    assert bad_input.faults_in(calls) == []
+
+
+@pytest.mark.long
+def test_malformed_convexification_is_refused():
+    assert bad_input.faults_in(convexification_calls()) == []
+
+
+LAZY = (training_calls, convexification_calls)
 
 
 BAD_STATE = fl.LeastSquaresState(np.zeros((3, 2)), np.zeros((2, 3, 3)), np.zeros((2, 3, 3)))
@@ -341,8 +360,7 @@ BAD_STATE = fl.LeastSquaresState(np.zeros((3, 2)), np.zeros((2, 3, 3)), np.zeros
         (
             lambda: fl.solve_convex(
                 fl.convexify(model(), DATA, key=KEY),
-                rounds=1,
-                local_steps=1,
+                fl.Stage2(rounds=1, local_steps=1),
                 eval_data=(X, Y[:, None]),
             ),
             r"eval_data labels has shape \(12, 1\)",

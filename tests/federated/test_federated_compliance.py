@@ -15,8 +15,8 @@ import pytest
 
 from theorylab import federated
 from theorylab.federated import Algorithm, federated_fit, pad_clients
-from theorylab.federated.algorithms import check_finite
 from theorylab.federated.fit import RoundDivergenceError
+from theorylab.federated.rounds import check_finite
 
 CONSTRUCTORS = {
     name: function

@@ -14,8 +14,9 @@ from theorylab.federated import (
     scaffold,
 )
 from theorylab.federated.execution import best_axis
-from theorylab.federated.fit import Checkpoints, as_functions
+from theorylab.federated.fit import Checkpoints
 from theorylab.federated.local import Client, LocalSGD, Mine, Start
+from theorylab.federated.models import as_functions
 from theorylab.nets import CNN, MLP, DivergenceError, cross_entropy, functional_train
 
 RNG = np.random.default_rng(0)
@@ -213,6 +214,7 @@ def broken(**changes):
         ({"params": None}, "params: None given"),
         ({"key": 0}, "key = 0"),
         ({"eval_data": {"test": (X, Y[:3])}}, "eval_data test"),
+        ({"eval_data": {"test": (X, Y + 3)}}, "eval_data test: labels from 3 to"),
     ],
 )
 def test_bad_input_is_refused_with_the_client_named(options, message):

@@ -10,6 +10,7 @@ import pytest
 
 from theorylab.errors import InputError
 from theorylab.federated import (
+    EachRound,
     LeastSquaresState,
     fedavg_fixed_point,
     fedavg_gram,
@@ -65,7 +66,7 @@ def option_two(phi, y, p, eta, steps, rounds):
 
 def test_proposition_1_the_h_form_is_scaffold_option_ii():
     run = scaffold_least_squares(
-        PHI, Y, eta=ETA, local_steps=M, rounds=50, weights=P, keep_trajectory=True
+        PHI, Y, eta=ETA, local_steps=M, rounds=50, weights=P, keep=EachRound(trajectory=True)
     )
     expected, shifts = option_two(PHI, Y, P, ETA, M, 50)
     assert run.trajectory.dtype == np.float64
@@ -176,7 +177,7 @@ def test_proposition_5_the_spectral_radius_is_the_rate_seen(steps):
         rounds=350,
         weights=P,
         state=start,
-        keep_trajectory=True,
+        keep=EachRound(trajectory=True),
     )
     errors = np.linalg.norm(run.trajectory, axis=(1, 2))
     rounds = min(300, int(-25 / np.log(radius)))
@@ -279,7 +280,7 @@ def test_proposition_7_the_gram_form_equals_the_primal_loop(pair, steps):
         {"eta": eta, "local_steps": steps, "rounds": 6, "weights": P},
     )
     run = dual(gram(stacked), np.concatenate(Y), SIZES, **options)
-    expected = primal(PHI, Y, keep_trajectory=True, Phi_eval=stacked[:9], **options)
+    expected = primal(PHI, Y, keep=EachRound(stacked[:9], trajectory=True), **options)
     theta = np.einsum("np,tnk->tpk", stacked, run.trajectory)
     scale = np.abs(expected.trajectory).max()
     np.testing.assert_allclose(theta, expected.trajectory, rtol=0, atol=1e-10 * scale)
@@ -350,7 +351,7 @@ OPTIONS = {"eta": ETA, "local_steps": 2, "rounds": 1}
         (lambda o: scaffold_least_squares(PHI[0], Y[0], **o), "one .* array a client is needed"),
         (lambda o: scaffold_least_squares([], [], **o), "no clients"),
         (
-            lambda o: scaffold_least_squares(PHI, Y, Phi_eval=PHI[0][:, :2], **o),
+            lambda o: scaffold_least_squares(PHI, Y, keep=EachRound(PHI[0][:, :2]), **o),
             "Phi_eval has shape",
         ),
         (lambda o: scaffold_least_squares(PHI, Y, **{**o, "local_steps": 0}), "local_steps = 0"),

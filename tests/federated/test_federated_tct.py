@@ -6,6 +6,9 @@ from flax import nnx
 
 from theorylab.errors import InputError
 from theorylab.federated import (
+    FeatureOptions,
+    Stage1,
+    Stage2,
     convexify,
     fedavg,
     federated_fit,
@@ -33,12 +36,10 @@ def whole():
     return tct(
         MODEL,
         DATA,
-        algorithm=ALGORITHM,
-        rounds1=2,
-        rounds2=4,
-        local_steps=20,
+        stage1=Stage1(ALGORITHM, rounds=2),
+        features=FeatureOptions(n_coords=30),
+        stage2=Stage2(rounds=4, local_steps=20),
         key=KEY,
-        n_coords=30,
         eval_data=(X, Y),
     )
 
@@ -49,8 +50,8 @@ def test_the_parts_in_turn_are_the_whole(whole):
     stage1 = federated_fit(
         MODEL, DATA, algorithm=ALGORITHM, rounds=2, key=train_key, eval_data=(X, Y)
     )
-    problem = convexify(stage1, DATA, key=feature_key, n_coords=30)
-    stage2 = solve_convex(problem, rounds=4, local_steps=20, eval_data=(X, Y))
+    problem = convexify(stage1, DATA, FeatureOptions(n_coords=30), key=feature_key)
+    stage2 = solve_convex(problem, Stage2(rounds=4, local_steps=20), eval_data=(X, Y))
     np.testing.assert_array_equal(whole.stage2.theta, stage2.theta)
     assert whole.stage2.eval_accuracy.shape == (4,)
     np.testing.assert_allclose(
@@ -91,9 +92,8 @@ def test_linearisation_error_is_of_second_order():
         problem = convexify(
             (f, params),
             pad_clients(X.astype(np.float64), Y, PARTS),
+            FeatureOptions(head="logit_sum", standardize=False),
             key=KEY,
-            head="logit_sum",
-            standardize=False,
         )
         flat, unravel = jax.flatten_util.ravel_pytree(params)
         u = jnp.asarray(RNG.normal(size=flat.size))
@@ -112,10 +112,10 @@ def test_linearisation_error_is_of_second_order():
     "head", ["random", pytest.param("logit_sum", marks=pytest.mark.slow), "per_class"]
 )
 def test_the_two_methods_solve_the_same_problem(head, whole):
-    problem = convexify(whole.stage1, DATA, key=KEY, head=head, n_coords=25)
-    options = {"rounds": 3, "local_steps": 15, "eval_data": (X, Y)}
+    problem = convexify(whole.stage1, DATA, FeatureOptions(head=head, n_coords=25), key=KEY)
     dual, primal = (
-        solve_convex(problem, method=method, **options) for method in ("gram", "primal")
+        solve_convex(problem, Stage2(rounds=3, local_steps=15, method=method), eval_data=(X, Y))
+        for method in ("gram", "primal")
     )
     # float32 features in the primal loop: eta, theta and losses to its rounding over 45 steps
     np.testing.assert_allclose(dual.theta, primal.theta, atol=1e-4 * np.abs(dual.theta).max())
@@ -129,7 +129,7 @@ def test_the_two_methods_solve_the_same_problem(head, whole):
 
 def test_fedavg_and_scaffold_start_with_the_same_round(whole):
     a, b = (
-        solve_convex(whole.problem, rounds=2, local_steps=15, algorithm=algorithm)
+        solve_convex(whole.problem, Stage2(rounds=2, local_steps=15, algorithm=algorithm))
         for algorithm in ("scaffold", "fedavg")
     )
     assert a.train_loss[0] == b.train_loss[0]  # round 1 has no correction yet
@@ -143,8 +143,8 @@ def test_many_rounds_tend_to_the_minimum_norm_interpolator():
     data = pad_clients(
         X[few], Y[few], [np.arange(2 * i, 2 * i + 2) for i in range(3)], allow_missing=True
     )
-    problem = convexify(MODEL, data, key=KEY, standardize=False)
-    run = solve_convex(problem, rounds=3000, local_steps=5)
+    problem = convexify(MODEL, data, FeatureOptions(standardize=False), key=KEY)
+    run = solve_convex(problem, Stage2(rounds=3000, local_steps=5))
     limit = min_norm_interpolator(problem.features, problem.targets())
     np.testing.assert_allclose(run.theta, limit, atol=2e-3 * np.abs(limit).max())
     assert run.train_loss[-1] < 1e-8
@@ -158,13 +158,10 @@ def test_plain_functions_and_no_bootstrap_are_possible():
         f,
         DATA,
         params=params,
-        algorithm=ALGORITHM,
-        rounds1=0,
-        rounds2=2,
-        local_steps=5,
+        stage1=Stage1(ALGORITHM, rounds=0),
+        features=FeatureOptions(hidden=lambda p, x: jnp.tanh(x @ p["a"]), standardize=False),
+        stage2=Stage2(rounds=2, local_steps=5),
         key=KEY,
-        hidden=lambda p, x: jnp.tanh(x @ p["a"]),
-        standardize=False,
     )
     # p["b"] is not read by the hidden features
     assert run.problem.features[0].shape[1] == 4 * 5 + 5 + 1
@@ -191,19 +188,22 @@ def test_a_diverged_model_names_the_client(whole):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda w: solve_convex(w.problem, rounds=0, local_steps=5), "rounds = 0"),
+        (lambda w: Stage2(rounds=0), "rounds = 0"),
+        (lambda w: Stage1(ALGORITHM, rounds=-1), "rounds = -1"),
+        (lambda w: Stage2(rounds=1, algorithm="sgd"), "algorithm = 'sgd'"),
+        (lambda w: Stage2(rounds=1, method="exact"), "method = 'exact'"),
         (
-            lambda w: solve_convex(w.problem, rounds=1, local_steps=5, algorithm="sgd"),
-            "algorithm = 'sgd'",
+            lambda w: solve_convex(w.problem, Stage2(rounds=1, local_steps=5, eta=1.0)),
+            "2 / lambda_max",
         ),
         (
-            lambda w: solve_convex(w.problem, rounds=1, local_steps=5, method="exact"),
-            "method = 'exact'",
+            lambda w: convexify(w.stage1, DATA, FeatureOptions(n_coords=10_000), key=KEY),
+            "n_coords = 10000",
         ),
-        (lambda w: solve_convex(w.problem, rounds=1, local_steps=5, eta=1.0), "2 / lambda_max"),
-        (lambda w: convexify(w.stage1, DATA, key=KEY, n_coords=10_000), "n_coords = 10000"),
         (
-            lambda w: convexify(w.stage1, DATA, key=KEY, head="logit_sum", hidden=lambda p, x: x),
+            lambda w: convexify(
+                w.stage1, DATA, FeatureOptions(head="logit_sum", hidden=lambda p, x: x), key=KEY
+            ),
             "hidden: only",
         ),
         (

@@ -139,13 +139,12 @@ HEAVY = {
             "noise_std": 0.1,
             "frictions": np.asarray([0.1]),
             "arrivals": (np.ones((4, 3), bool), np.ones((4, 3), bool)),
-            "chunk": 4,
-            "runs_at_once": 1,
-            "mesh": None,
+            "execution": matching.Execution(chunk=4, runs_at_once=1),
         },
     ),
+    "Execution": (matching.Execution, {"chunk": 4, "runs_at_once": 1, "mesh": None}),
 }
-# Types, and what functions give back: dataclasses that JAX takes apart and builds anew.
+# Types, and what functions give back: dataclasses that JAX takes apart and rebuilds.
 NO_CALL = {
     "Coalition",
     "Members",

@@ -5,6 +5,7 @@ import pytest
 
 from theorylab.errors import InputError
 from theorylab.matching import (
+    Execution,
     Market,
     Outcome,
     hidden_matching_market,
@@ -150,7 +151,10 @@ def test_runs_do_not_depend_on_the_company_they_are_in(market):
         jax.random.split(jax.random.key(7), 4)
     )
     alone, pairs = (
-        simulate(keys, others, algorithm(), 60, noise_std=NOISE, runs_at_once=b) for b in (1, 2)
+        simulate(
+            keys, others, algorithm(), 60, noise_std=NOISE, execution=Execution(runs_at_once=b)
+        )
+        for b in (1, 2)
     )
     for name in ("instability", "excess", "width"):
         np.testing.assert_allclose(getattr(alone, name), getattr(pairs, name), atol=1e-9)
@@ -162,7 +166,8 @@ def test_runs_spread_over_a_mesh_are_the_same_runs(market):
     keys = jax.random.split(jax.random.key(1), 4)
     mesh = jax.make_mesh((1,), ("runs",))
     plain, spread = (
-        simulate(keys, market, algorithm(), 60, noise_std=NOISE, mesh=m) for m in (None, mesh)
+        simulate(keys, market, algorithm(), 60, noise_std=NOISE, execution=Execution(mesh=m))
+        for m in (None, mesh)
     )
     np.testing.assert_allclose(spread.instability, plain.instability, atol=1e-9)
 
@@ -246,8 +251,9 @@ def test_what_does_not_fit_is_refused_in_one_line(market):
         ),
         (lambda: simulate(key, market, a, 0, **fine), "horizon = 0"),
         (lambda: simulate(key, market, a, 10, noise_std=-1.0), "noise_std = -1"),
-        (lambda: simulate(key, market, a, 10, runs_at_once=0, **fine), "runs_at_once = 0"),
+        (lambda: Execution(runs_at_once=0), "runs_at_once = 0"),
         (lambda: simulate(jnp.zeros(2, jnp.uint32), market, a, 10, **fine), "typed key"),
+        (lambda: simulate(jax.random.split(key, (2, 2)), market, a, 10, **fine), "typed key"),
         (
             lambda: simulate(key, market, a, 2, arrivals=(one, one), **fine),
             r"truth values \(2, 3\) and \(2, 4\)",

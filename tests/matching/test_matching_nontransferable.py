@@ -47,8 +47,9 @@ def stable_matchings(market):
             yield chosen
 
 
-def test_deferred_acceptance_is_the_best_stable_matching_for_rows_by_brute_force():
-    for market in markets(12):
+@pytest.mark.parametrize("shape", [(3, 3), (2, 4), (4, 2)])
+def test_deferred_acceptance_is_the_best_stable_matching_for_rows_by_brute_force(shape):
+    for market in markets(12, shape):
         found = deferred_acceptance(market)
         assert blocking(market, found) == ([], 0)
         worth = [

@@ -21,6 +21,7 @@ X_U = np.concatenate([1.5 * X, X[::-1] + 0.1])
 ONES, THETA = np.ones(6, np.float32), np.asarray([1.0, 0.3], np.float32)
 DATA = {"X_l": X, "y_l": Y, "X_u": X_U}
 SETTING = {"s": 0.8, "n_l": 10, "n_u": 30}
+SCHEDULE = mixtures.SelfTrainingSchedule(rounds=2, fraction=0.1)
 SL = mixtures.LinearRule(jnp.asarray([1.0, 0.1]), jnp.asarray(0.0))
 UL = mixtures.LinearRule(jnp.asarray([0.7, -0.5]), jnp.asarray(0.2))
 SWEPT = mixtures.MixtureSweep(
@@ -35,6 +36,22 @@ SWEPT = mixtures.MixtureSweep(
 
 # name: what is called, with small valid arguments
 CALLS = {
+    "Learners": (
+        mixtures.Learners,
+        {
+            "methods": ("sl", "ssl_em"),
+            "weight": 0.5,
+            "schedule": SCHEDULE,
+            "l2": 1.0,
+            "max_steps": 5,
+            "tol": 1e-4,
+        },
+    ),
+    "SelfTrainingSchedule": (mixtures.SelfTrainingSchedule, {"rounds": 2, "fraction": 0.1}),
+    "Simulation": (
+        mixtures.Simulation,
+        {"route": "auto", "dtype": np.float32, "memory_gb": 0.25, "chunk": 2, "mesh": None},
+    ),
     "assouad_bound": (
         mixtures.assouad_bound,
         {**SETTING, "d": 5, "information": 0.3, "factor": 1.0},
@@ -112,8 +129,7 @@ HEAVY = {
         mixtures.self_training,
         {
             **DATA,
-            "rounds": 2,
-            "fraction": 0.1,
+            "schedule": SCHEDULE,
             "l2": 1.0,
             "intercept": True,
             "labelled_weight": ONES,
@@ -134,21 +150,11 @@ HEAVY = {
             "d": 3,
             "replicates": 2,
             "methods": ("sl", "ssl_em"),
-            "route": "auto",
-            "weight": 0.5,
-            "rounds": 2,
-            "fraction": 0.1,
-            "l2": 1.0,
-            "max_steps": 5,
-            "tol": 1e-4,
-            "dtype": np.float32,
-            "memory_gb": 0.25,
-            "chunk": 2,
-            "mesh": None,
+            "simulation": mixtures.Simulation(chunk=2),
         },
     ),
 }
-# Constants, and what functions give back: tuples of arrays that JAX takes apart and builds anew.
+# Constants, and what functions give back: tuples of arrays that JAX takes apart and rebuilds.
 NO_CALL = {
     "MixtureSample",
     "DATA_METHODS",
@@ -192,14 +198,16 @@ def test_malformed_arguments_are_refused_by_name():
         ),
         ("y_l", lambda: mixtures.self_training(X, np.ones(6), X_U, intercept=True)),
         ("labelled_weight", lambda: mixtures.self_training(X, Y, X_U, labelled_weight=ONES / 2)),
-        ("rounds", lambda: mixtures.self_training(X, Y, X_U, rounds=2.5)),
+        ("rounds", lambda: mixtures.SelfTrainingSchedule(rounds=2.5)),
         ("information", lambda: mixtures.gain_limits(np.inf, 0.0)),
         ("cos", lambda: mixtures.wrong_sign_probability(0.8, 10, 2.0)),
         ("f ", lambda: mixtures.gaussian_expect(jnp.sum, 0.0, 1.0)),
         ("d ", lambda: mixtures.sweep_mixture(KEY, 0.8, 10, 30, d=2.5, replicates=2)),
         (
             "weight",
-            lambda: mixtures.sweep_mixture(KEY, 0.8, 10, 30, d=3, replicates=2, weight=[0.1, 0.2]),
+            lambda: mixtures.sweep_mixture(
+                KEY, 0.8, 10, 30, d=3, replicates=2, methods=mixtures.Learners(weight=[0.1, 0.2])
+            ),
         ),
         ("replicates", lambda: replace(SWEPT, excess={"sl": np.ones((2, 1))}).standard_error("sl")),
     ],

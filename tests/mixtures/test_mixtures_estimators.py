@@ -89,9 +89,10 @@ def test_the_spectral_estimate_is_rotation_equivariant():
 def test_iterative_estimators_are_rotation_equivariant():
     _, X_l, y_l, X_u = problem()
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0].astype(np.float32)
+    schedule = mixtures.SelfTrainingSchedule(rounds=2)
     for fit in (
         lambda a, b: mixtures.ssl_em(a, y_l, b, mixtures.sl_estimator(a, y_l)),
-        lambda a, b: mixtures.self_training(a, y_l, b, rounds=2).weight,
+        lambda a, b: mixtures.self_training(a, y_l, b, schedule=schedule).weight,
     ):
         np.testing.assert_allclose(
             fit(X_l @ turn, X_u @ turn), np.asarray(fit(X_l, X_u)) @ turn, atol=2e-4

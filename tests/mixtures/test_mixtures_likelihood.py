@@ -5,7 +5,7 @@ from scipy import optimize
 
 from theorylab import mixtures
 from theorylab.errors import InputError
-from theorylab.mixtures.likelihood import maximise
+from theorylab.mixtures.likelihood import Problems, _Information, maximise
 
 
 def problem(seed, d=5, n_l=20, n_u=300, s=0.8):
@@ -65,26 +65,24 @@ def test_it_works_in_float32_and_under_vmap_and_a_bad_start_cannot_lower_the_lik
 
 
 def columns(data, dtype=np.float32):
-    """What `maximise` takes of one problem: the points, their number, no shift, the labelled sum,
-    its number."""
+    """What `maximise` takes of one problem: the points, and the problem without a shift."""
     X_l, y_l, X_u = data
     points = np.concatenate([X_u, np.ones((len(X_u), 1))], axis=1).T[None].astype(dtype)
-    return (
-        points,
-        np.array([len(X_u)]),
-        np.zeros(1, dtype),
-        (y_l @ X_l)[None].astype(dtype),
-        np.array([len(X_l)]),
+    return points, Problems(
+        n_u=np.array([len(X_u)]),
+        shift=np.zeros(1, dtype),
+        labelled_sum=(y_l @ X_l)[None].astype(dtype),
+        n_l=np.array([len(X_l)]),
+        moment=(X_u.T @ X_u / len(X_u))[None].astype(dtype),
     )
 
 
 def test_scoring_takes_far_fewer_steps_where_em_crawls():
     data = problem(1, s=0.3, n_u=2000)
     start = np.asarray(mixtures.sl_estimator(*data[:2]))[None]
-    moment = (data[2].T @ data[2] / 2000)[None].astype(np.float32)
     quick, plain = (
         maximise(
-            *map(jax.numpy.asarray, (*columns(data), start, moment)),
+            *jax.tree.map(jax.numpy.asarray, (*columns(data), start)),
             max_steps=2000,
             tol=1e-5,
             scoring=scoring,
@@ -105,8 +103,9 @@ def test_problems_that_share_their_noise_are_solved_as_alone():
     lifted = np.concatenate([noise, np.ones((1, 300))]).reshape(d + 1, 3, 100).transpose(1, 0, 2)
     X = [(noise[:, :n] + s * np.eye(d)[:, :1]).T for n, s in zip(n_u, shift, strict=True)]
     with jax.enable_x64(True):
-        arrays = (lifted, n_u, shift, labelled, n_l, start, np.stack([x.T @ x / len(x) for x in X]))
-        found = maximise(*map(jax.numpy.asarray, arrays), max_steps=50, tol=1e-9)
+        moment = np.stack([x.T @ x / len(x) for x in X])
+        arrays = (lifted, Problems(n_u, shift, labelled, n_l, moment), start)
+        found = maximise(*jax.tree.map(jax.numpy.asarray, arrays), max_steps=50, tol=1e-9)
     for j, x in enumerate(X):
         # one labelled point stands for the sum: its label times it is all that counts
         best = optimize.minimize(
@@ -139,3 +138,16 @@ def test_bad_input_is_refused(change):
     arguments = {"theta0": np.ones(5), **change}
     with pytest.raises(InputError):
         mixtures.ssl_em(X_l, y_l, X_u, **arguments)
+
+
+def test_fishers_information_is_inverted_where_the_observed_one_is_not_sound_or_not_trusted():
+    rng = np.random.default_rng(0)
+    gradient, unit = rng.normal(size=(2, 2, 3))
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    across, along = np.array([2.0, 3.0]), np.array([5.0, 0.5])
+    observed = np.broadcast_to(7 * np.eye(3), (2, 3, 3))
+    information = _Information(observed, np.array([False, True]), unit, across, along)
+    found = information.solve(gradient, np.array([True, False]))
+    for g, u, a, b, step in zip(gradient, unit, across, along, found, strict=True):
+        fisher = a * (np.eye(3) - np.outer(u, u)) + b * np.outer(u, u)
+        np.testing.assert_allclose(step, np.linalg.solve(fisher, g), rtol=1e-5)

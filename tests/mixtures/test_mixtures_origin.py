@@ -90,7 +90,7 @@ def test_a_logistic_fit_is_scikit_learns_wherever_its_origin_is(shift, unit):
 def test_self_training_does_not_care_for_the_origin():
     X, y = problem(0.0)
     rows = np.r_[0:10, 100:110]
-    options = {"intercept": True, "rounds": 3}
+    options = {"intercept": True, "schedule": mixtures.SelfTrainingSchedule(rounds=3)}
     near = mixtures.self_training(X[rows], y[rows], X, **options)
     far = mixtures.self_training(X[rows] + 1e5, y[rows], X + 1e5, **options)
     np.testing.assert_allclose(far.weight, near.weight, atol=1e-5)

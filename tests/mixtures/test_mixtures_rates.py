@@ -77,6 +77,16 @@ def test_rates_and_regimes_are_the_papers():
     assert mixtures.regime(1.0, 20, 400, 1000) == "mixed"
 
 
+def test_the_boundaries_of_the_regimes_belong_to_the_trivial_and_the_mixed_one():
+    """By hand, in numbers that are exact: sqrt(d/n_l) = (d/n_u)^(1/4) = 1, and s^2 n_u/n_l = 8."""
+    assert mixtures.regime(1.0, 16, 16, 16) == "trivial"
+    assert mixtures.regime(np.nextafter(1.0, 2.0), 16, 16, 16) == "mixed"
+    assert mixtures.regime(2.0, 16, 64, 128, factor=8.0) == "mixed"
+    assert mixtures.regime(2.0, 16, 64, 128, factor=7.9) == "UL"
+    assert mixtures.regime(2.0, 16, 128, 4, factor=8.0) == "mixed"
+    assert mixtures.regime(2.0, 16, 128, 4, factor=7.9) == "SL"
+
+
 def test_the_limits_never_vanish_together():
     found = mixtures.gain_limits([0, 3, np.inf], 0.25)
     np.testing.assert_allclose(found.over_sl, [1, 4 / 7, 0])

@@ -8,11 +8,14 @@ import pytest
 
 from theorylab import mixtures
 from theorylab.errors import InputError
+from theorylab.mixtures import Learners, SelfTrainingSchedule, Simulation
 from theorylab.mixtures.points import draw_blocks
 
 KEY = jax.random.key(0)
 GRID = {"s": [1.0, 0.4, 1.0], "n_l": [40, 40, 5], "n_u": [100, 100, 40], "d": 5}
 METHODS = ("sl", "ul", "ul_plus", "ssl_switch", "ssl_weighted")
+DATA_TOO = (*METHODS, "ssl_em", "self_training")
+THREE_ROUNDS = SelfTrainingSchedule(rounds=3)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,7 @@ def short():
 @pytest.fixture(scope="module")
 def explicit():
     return mixtures.sweep_mixture(
-        KEY, **GRID, replicates=40, methods=(*METHODS, "ssl_em", "self_training"), rounds=3
+        KEY, **GRID, replicates=40, methods=Learners(DATA_TOO, schedule=THREE_ROUNDS)
     )
 
 
@@ -66,7 +69,7 @@ def test_the_explicit_route_is_the_public_estimators_on_the_same_points(explicit
         "ul_plus": ulp,
         "ssl_weighted": both,
         "ssl_em": mixtures.ssl_em(X_l, y, X_u, both),
-        "self_training": mixtures.self_training(X_l, y, X_u, rounds=3).weight,
+        "self_training": mixtures.self_training(X_l, y, X_u, schedule=THREE_ROUNDS).weight,
     }
     for method, theta in thetas.items():
         expected = float(mixtures.excess_risk(theta, centre))
@@ -75,7 +78,7 @@ def test_the_explicit_route_is_the_public_estimators_on_the_same_points(explicit
 
 @pytest.mark.slow  # compiles for the other chunk
 def test_results_do_not_depend_on_the_chunk_nor_on_how_many_replicates_follow(short):
-    part = mixtures.sweep_mixture(KEY, **GRID, replicates=25, chunk=10)
+    part = mixtures.sweep_mixture(KEY, **GRID, replicates=25, simulation=Simulation(chunk=10))
     np.testing.assert_allclose(
         part.excess["ssl_weighted"], short.excess["ssl_weighted"][:, :25], rtol=1e-4, atol=1e-7
     )
@@ -83,7 +86,9 @@ def test_results_do_not_depend_on_the_chunk_nor_on_how_many_replicates_follow(sh
 
 @pytest.mark.slow  # compiles for float64
 def test_float64_gives_the_same_risks_on_the_same_draws(short):
-    double = mixtures.sweep_mixture(KEY, **GRID, replicates=200, dtype=np.float64)
+    double = mixtures.sweep_mixture(
+        KEY, **GRID, replicates=200, simulation=Simulation(dtype=np.float64)
+    )
     assert double.excess["ul_plus"].dtype == np.float64
     for method in METHODS:
         np.testing.assert_allclose(
@@ -92,7 +97,7 @@ def test_float64_gives_the_same_risks_on_the_same_draws(short):
 
 
 def test_a_given_weight_replaces_the_best_one(short):
-    sl_alone = mixtures.sweep_mixture(KEY, **GRID, replicates=1000, weight=1.0)
+    sl_alone = mixtures.sweep_mixture(KEY, **GRID, replicates=1000, methods=Learners(weight=1.0))
     np.testing.assert_allclose(sl_alone.excess["ssl_weighted"], sl_alone.excess["sl"], rtol=1e-5)
 
 
@@ -110,7 +115,8 @@ mesh = jax.make_mesh((2,), ("replicates",))
 for methods in (("sl", "ssl_weighted"),):
     one, two = (
         mixtures.sweep_mixture(
-            jax.random.key(0), [1.0], [40], [100], d=5, replicates=7, methods=methods, mesh=m
+            *(jax.random.key(0), [1.0], [40], [100]),
+            **dict(d=5, replicates=7, methods=methods, simulation=mixtures.Simulation(mesh=m)),
         )
         for m in (None, mesh)
     )
@@ -137,11 +143,8 @@ def test_two_devices_give_the_risks_of_one():
         {"n_u": 0},
         {"methods": ("magic",)},
         {"methods": ()},
-        {"route": "far"},
-        {"route": "moments", "methods": ("ssl_em",)},
-        {"dtype": np.float16},
-        {"memory_gb": 0.0},
-        {"fraction": np.nan},
+        {"simulation": Simulation(route="moments"), "methods": ("ssl_em",)},
+        {"simulation": np.float32},
     ],
 )
 def test_bad_input_is_refused(change):
@@ -149,3 +152,19 @@ def test_bad_input_is_refused(change):
         mixtures.sweep_mixture(
             KEY, **{"s": 1.0, "n_l": 4, "n_u": 10, "d": 3, "replicates": 2, **change}
         )
+
+
+@pytest.mark.parametrize(
+    ("options", "change"),
+    [
+        (Simulation, {"route": "far"}),
+        (Simulation, {"dtype": np.float16}),
+        (Simulation, {"memory_gb": 0.0}),
+        (SelfTrainingSchedule, {"fraction": np.nan}),
+        (Learners, {"schedule": 3}),
+        (Learners, {"weight": 2.0}),
+    ],
+)
+def test_bad_options_are_refused(options, change):
+    with pytest.raises(InputError):
+        options(**change)

@@ -31,6 +31,9 @@ def test_the_optimum_is_the_best_order():
     best = min(np.cumsum(x[list(order)]).sum() for order in itertools.permutations(range(4)))
     assert opt_cost(x) == pytest.approx(best)
     assert round_robin_cost(np.ones(5)) / opt_cost(np.ones(5)) == pytest.approx(2 * 5 / 6)
+    # jobs of size 0 cost nothing at best: 0/0 = 1, and more than nothing is infinitely much
+    zero, one = np.zeros(2), np.ones(2)
+    assert competitive_ratio([0.0, 2.0, 3.0], [zero, zero, one]).tolist() == [1.0, np.inf, 1.0]
 
 
 @pytest.mark.parametrize(

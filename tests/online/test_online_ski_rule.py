@@ -43,6 +43,13 @@ def test_each_answer_is_a_distribution_that_is_solved_for_once():
     assert sorted(rule.solved) == [1, 3, 7] and rule(3) is rule(3)
 
 
+def test_rules_of_one_price_and_robustness_are_equal_whatever_they_have_solved():
+    asked, fresh = optimal_ski_rule(4, 2.0), optimal_ski_rule(4, 2.0)
+    asked(3)
+    assert asked == fresh and asked.solved and not fresh.solved
+    assert asked != optimal_ski_rule(4, 2.5) and "solved" not in repr(asked)
+
+
 def test_other_prices_and_what_no_rule_can_do_are_refused():
     with pytest.raises(InputError):
         optimal_ski_rule(5, float(smallest_robustness(5)) - 1e-3)

@@ -238,6 +238,7 @@ def test_selection_minimises_the_criterion_jointly_and_per_output():
     assert path.select("gcv", [5.0, 1e3]).at_edge
     default = path.select()
     assert len(default.alphas) == 40 and default.alphas[-1] == pytest.approx(10 * np.trace(K) / N)
+    assert len(repr(default)) < 200 and "scores" not in repr(default)  # the curve is not shown
     with pytest.raises(InputError, match="criterion"):
         path.select("aic")
 

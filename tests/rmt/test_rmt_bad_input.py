@@ -225,6 +225,14 @@ RESULTS = {
         "RandomFeatureRisk",
     ),
     *("RiskEstimate", "ShiftRisk", "SmoothedDensity", "SpectrumEstimate", "Spike"),
+    *(
+        "DegreesOfFreedom",
+        "EdgeScaling",
+        "Edges",
+        "PluginSpectrum",
+        "SpectralMean",
+        "TraceEstimate",
+    ),
 }
 # Programs for many shapes and types of parameters.
 COMPILING = {

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from theorylab.errors import InputError
 from theorylab.rmt import (
     DeformedWigner,
     DiscreteLaw,
+    FreeConvolution,
     MarchenkoPastur,
     Semicircle,
     SilversteinLaw,
@@ -70,3 +72,10 @@ def test_random_matrices_agree():
     empirical = np.mean(1 / (values - z[:, None]), axis=1)
     # linear statistics fluctuate as 1/(n Im z)
     assert np.abs(empirical - np.asarray(law.stieltjes(z))).max() < 3 / (n * 0.1)
+
+
+@pytest.mark.parametrize("product", [2, "yes", None])
+def test_a_law_is_of_a_sum_or_of_a_product(product):
+    """Whatever else is true would be taken for a product without a word."""
+    with pytest.raises(InputError, match=r"^product = "):
+        FreeConvolution(MarchenkoPastur(0.2), MarchenkoPastur(0.5), product).stieltjes(1 + 1j)

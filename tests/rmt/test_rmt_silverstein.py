@@ -158,6 +158,13 @@ def test_power_law_spectra_converge_from_the_smallest_to_the_largest_scale():
             assert np.asarray(law.solve(np.geomspace(1e-10, 10, 400)).converged).all()
 
 
+def test_the_steps_of_a_solution_are_those_of_its_slowest_point():
+    law = SilversteinLaw([1.0, 4.0], [0.5, 0.5], 0.5)
+    points = [1e4 + 1j, 1.0 + 1e-9j]  # far from the spectrum, and within it beside the axis
+    far, near = (int(law.solve(z).steps) for z in points)
+    assert 1 <= far < near == int(law.solve(np.array(points)).steps)
+
+
 @pytest.mark.long
 def test_quantile_inverts_the_cdf_and_gradients_are_right():
     p = np.array([0.1, 0.5, 0.9])

@@ -133,3 +133,9 @@ def test_what_is_left_of_a_closed_space_does_not_move_the_default_density():
 def test_a_node_of_no_weight_takes_no_part():
     quadrature = LanczosQuadrature(np.array([[0.0, 2.0]]), np.array([[0.0, 1.0]]))
     assert float(quadrature.average(lambda x: 1 / x)[0]) == 0.5
+
+
+def test_a_trace_and_its_error_bear_names():
+    found = slq_trace(lambda v: 2 * v, 10, jnp.log, jax.random.key(0), probes=3, steps=5)
+    np.testing.assert_allclose(found.trace, 10 * np.log(2), rtol=1e-14)
+    assert found == (found.trace, found.standard_error)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from theorylab.errors import InputError
 from theorylab.rmt import MarchenkoPastur, Semicircle, bbp_covariance, bbp_wigner, spike_from_sample
 
 
@@ -59,3 +60,16 @@ def test_simulated_spikes_agree():
 def test_bad_parameters_are_refused(kwargs):
     with pytest.raises(ValueError, match="finite numbers"):
         bbp_covariance(**kwargs)
+
+
+def test_shapes_that_do_not_broadcast_are_told():
+    pair, three = np.array([5.0, 6.0]), np.ones(3)
+    for call in (
+        lambda: bbp_covariance(pair, 0.5, s2=three),
+        lambda: bbp_covariance(pair, three / 2),
+        lambda: bbp_wigner(pair, s2=three),
+        lambda: spike_from_sample(pair, 0.5, s2=three),
+        lambda: spike_from_sample(pair, three / 2),
+    ):
+        with pytest.raises(InputError, match="shapes that broadcast are needed"):
+            call()

@@ -29,6 +29,7 @@ SWEEP = {
     "etas": np.asarray([0.1]),
     "lams": np.asarray([0.1]),
 }
+SOLVER = shift.NewtonOptions(tol=1e-6, max_steps=50)
 SWEPT = shift.sweep_nuisance(MODEL, **SWEEP, smallest_pad=8)
 LINE = shift.calibrate(SCORES, ERRORS)
 RECIPE = shift.FineTuning(steps=3, lr=0.1, batch_size=4)
@@ -81,6 +82,10 @@ CALLS = {
         },
     ),
     "Interpolation.error": (NETWORK.error, {"x": X32, "labels": LABELS}),
+    "NewtonOptions": (
+        shift.NewtonOptions,
+        {"tol": 1e-6, "max_steps": 50, "precision": "float64"},
+    ),
     "NuisanceModel": (
         shift.NuisanceModel,
         {"d_s": 3, "gap": 0.2, "k": 20, "energy": 5.0, "tau": 0.5, "shortcut": 0.1, "agree": 0.9},
@@ -256,7 +261,7 @@ HEAVY = {
             "signal": shift.Signal(**SIGNAL),
             "model": shift.NuisanceModel(d_s=3, k=20, energy=1.0),
             **{"keys": SWEEP["keys"], "ns": np.asarray([4, 6]), "etas": np.asarray([0.0, 0.2])},
-            **{"lams": np.asarray([0.1]), "tol": 1e-6, "max_steps": 50},
+            **{"lams": np.asarray([0.1]), "solver": SOLVER},
         },
     ),
     "PseudoTraining": (
@@ -285,7 +290,6 @@ HEAVY = {
             "test_sets": SETS,
             "key": KEY,
             "recipe": RECIPE,
-            "use_base_model": False,
             "target": None,
             "eval_batch_size": 4,
         },
@@ -295,11 +299,9 @@ HEAVY = {
         {
             "model": MODEL,
             **SWEEP,
-            "tol": 1e-6,
-            "max_steps": 50,
+            "solver": SOLVER,
             "smallest_pad": 8,
             "batch_size": 1,
-            "precision": "float64",
         },
     ),
     "train_to_interpolation": (
@@ -314,7 +316,7 @@ HEAVY = {
         },
     ),
 }
-# A constant, and what functions give back: dataclasses that JAX takes apart and builds anew.
+# A constant, and what functions give back: dataclasses that JAX takes apart and rebuilds.
 NO_CALL = {
     "ColouredImages",
     "ErrorPair",

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from theorylab.errors import InputError
 from theorylab.shift import fit_logistic_path
-from theorylab.shift.logistic import fit_kernel_logistic
+from theorylab.shift.kernel_logistic import fit_kernel_logistic
 
 
 def problem(n, p, seed=0):

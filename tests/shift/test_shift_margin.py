@@ -39,6 +39,23 @@ def test_one_and_two_samples_in_closed_form():
     assert alone.support.tolist() == [True, False]
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        [[1], [0], [2], [3]],
+        [[3], [0], [2], [2]],
+        [[3, 2], [-3, -3], [3, 2], [2, 2], [2, -1]],
+        [[3, 0, -2], [2, -3, 1], [-3, 0, 0], [0, 0, 2]],
+    ],
+)
+def test_samples_that_bind_with_a_multiplier_of_zero(rest):
+    """All rows lie on one plane, at its nearest point or around it: every margin is 1."""
+    X = np.column_stack([np.ones(len(rest)), rest])
+    found = fit_hard_margin(X, np.ones(len(X)))
+    np.testing.assert_allclose(found.coef, np.eye(X.shape[1])[0], atol=1e-13)
+    assert found.dual.sum() == pytest.approx(1.0) and abs(found.gap) < 1e-13
+
+
 @pytest.mark.parametrize(("n", "p"), [(12, 3), (8, 8), (6, 30)])
 def test_it_is_the_minimum_that_a_general_solver_finds(n, p):
     X, y = separable(n, n, p)

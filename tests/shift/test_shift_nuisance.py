@@ -90,6 +90,22 @@ def test_a_training_set_has_the_shortcut_as_last_signal_coordinate():
     assert sample.x.shape == (300, 4 + 100) and sample.direction.tolist() == [1, 0, 0, 0]
 
 
+def test_the_energy_is_the_mean_squared_length_of_the_nuisance_block():
+    model = NuisanceModel(d_s=2, k=900, energy=9.0, tau=0.2)
+    assert (model.sigma, model.sigma_ood) == pytest.approx((0.1, 0.05**0.5))
+    factor = np.asarray(draw_training_set(jax.random.key(0), model, 40, 0.0).nuisance)
+    # 9/900 times a chi-squared variate of 900: 4 standard errors of its mean over 40 draws
+    assert abs((factor**2).sum(1).mean() - 9.0) < 4 * 9.0 * (2 / 900 / 40) ** 0.5
+
+
+def test_the_model_of_the_paper_is_the_default():
+    """50 signal coordinates, a gap of 1/4, and 50,000 of the nuisance with an energy of 25."""
+    model = NuisanceModel()
+    assert (model.d_s, model.gap, model.k, model.energy) == (50, 0.25, 50_000, 25.0)
+    assert (model.tau, model.shortcut, model.agree) == (0.5, 0.0, 0.95)
+    assert model.sigma == pytest.approx(1 / 2000**0.5)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [

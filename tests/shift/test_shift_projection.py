@@ -110,7 +110,7 @@ def test_projection_norms_are_steps_1_to_4_by_hand():
         tilde = by_hand(RECIPE, x, labels)
         assert found.values[s] == pytest.approx(float(projection_norm(reference, tilde)), rel=1e-4)
     base = projection_norms(
-        linear, THETA0, hat, (X, Y), sets[:1], RECIPE, key=KEY, use_base_model=True
+        linear, THETA0, hat, (X, Y), sets[:1], RECIPE, key=KEY, target="theta_hat"
     )
     tilde = by_hand(RECIPE, X, found.labels[0])
     assert base.values[0] == pytest.approx(float(projection_norm(hat, tilde)), rel=1e-4)
@@ -183,6 +183,14 @@ def test_batch_norm_trains_in_train_mode_and_its_statistics_are_no_parameters():
 def test_bad_input_is_named(call, named):
     with pytest.raises(InputError, match=f"^{named}( =| holds|:)"):
         call()
+
+
+def test_trees_that_differ_and_shapes_that_differ_are_told_apart():
+    one = {"w": np.ones((2, 3)), "b": np.ones(3)}
+    with pytest.raises(InputError, match=r"arrays \(3,\) and \(2,\); equal shapes"):
+        projection_norm(one, {**one, "b": np.ones(2)})
+    with pytest.raises(InputError, match="two different trees"):
+        projection_norm(one, {"w": one["w"]})
 
 
 @pytest.mark.slow  # a process of its own with two devices

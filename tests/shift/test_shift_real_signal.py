@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from theorylab.errors import InputError
-from theorylab.shift import NuisanceModel, Signal, draw_on_signal, sweep_signal
+from theorylab.shift import NewtonOptions, NuisanceModel, Signal, draw_on_signal, sweep_signal
 
 MODEL = NuisanceModel(d_s=3, k=5000, energy=4.0, tau=0.3)
 
@@ -94,6 +94,7 @@ def test_a_signal_needs_signs(y):
 @pytest.mark.long
 def test_a_fit_that_stops_early_is_announced():
     data, keys = signal(), jax.random.split(jax.random.key(0), 1)
+    once = NewtonOptions(max_steps=1)
     with pytest.warns(RuntimeWarning, match="logistic fits"):
-        found = sweep_signal(data, MODEL, keys=keys, ns=[20], etas=[0.1], lams=[1e-6], max_steps=1)
+        found = sweep_signal(data, MODEL, keys=keys, ns=[20], etas=[0.1], lams=[1e-6], solver=once)
     assert not found.converged.all()

@@ -47,6 +47,15 @@ def test_ties_at_the_threshold_are_told():
     assert (found.errors, found.achieved) == (2, 0) and atc_score(logits, found) == 0.0
 
 
+def test_a_threshold_above_all_samples_counts_them_all():
+    """Where no prediction is right the threshold is infinite: the estimate is 1 on any set."""
+    found = atc_threshold(LOGITS, (LOGITS.argmax(1) + 1) % 3)
+    assert (found.value, found.errors, found.achieved) == (np.inf, 12, 12)
+    assert atc_score(3 * LOGITS, found) == 1.0 and atc_score(LOGITS, -np.inf) == 0.0
+    with pytest.raises(InputError, match=r"^threshold = nan"):
+        atc_score(LOGITS, np.nan)
+
+
 def test_agreement_counts_different_classes():
     second = LOGITS.copy()
     second[:3] = -second[:3]

@@ -4,6 +4,7 @@ import pytest
 
 from theorylab.errors import InputError
 from theorylab.shift import (
+    NewtonOptions,
     NuisanceModel,
     draw_training_set,
     fit_logistic_path,
@@ -71,7 +72,7 @@ def test_padding_does_not_show_and_small_penalties_interpolate(found):
     assert (found.memorised[:, :, 0, 0] == 0).all()  # clean labels demand nothing
 
 
-@pytest.mark.slow  # compiles both programs anew
+@pytest.mark.slow  # compiles both programs again
 def test_batches_of_seeds_change_nothing(found):
     batched = sweep_nuisance(
         MODEL,
@@ -95,8 +96,7 @@ def test_single_precision_gives_the_same_errors_to_one_percent(found):
         etas=[0.0, 0.3],
         lams=[1e-4, 0.1],
         smallest_pad=24,
-        precision="float32",
-        tol=1e-6,
+        solver=NewtonOptions(tol=1e-6, precision="float32"),
     )
     np.testing.assert_allclose(single.id_error()[:, 0], found.id_error()[:, 0], rtol=0.01)
 
@@ -109,7 +109,7 @@ def test_single_precision_gives_the_same_errors_to_one_percent(found):
         ({"etas": [2.0]}, "etas holds 2"),
         ({"lams": [0.0]}, "lams holds 0"),
         ({"keys": np.arange(2)}, "keys"),
-        ({"precision": "half"}, "precision"),
+        ({"solver": 1e-7}, "solver"),
         ({"batch_size": 0}, "batch_size"),
     ],
 )
@@ -118,3 +118,12 @@ def test_bad_input_is_refused_by_name(changes, said):
         sweep_nuisance(
             MODEL, **({"keys": keys(1), "ns": [5], "etas": [0.1], "lams": [0.1]} | changes)
         )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"precision": "half"}, "precision"), ({"tol": np.nan}, "tol"), ({"max_steps": 0}, "max_st")],
+)
+def test_bad_options_are_refused_by_name(changes, said):
+    with pytest.raises(InputError, match=said):
+        NewtonOptions(**changes)

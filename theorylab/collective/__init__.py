@@ -13,14 +13,7 @@ from theorylab.collective.bounds import (
     effective_size_from_weights,
     feature_only_bound,
 )
-from theorylab.collective.curves import (
-    Curve,
-    Sample,
-    Selection,
-    selected_success,
-    success,
-    success_curve,
-)
+from theorylab.collective.curves import Curve, success_curve
 from theorylab.collective.finite import (
     bayes_labels,
     label_floor,
@@ -57,6 +50,8 @@ from theorylab.collective.rules import (
     Rule,
     Start,
 )
+from theorylab.collective.selection import Selection, selected_success
+from theorylab.collective.settings import Sample, Setting, success
 from theorylab.collective.signals import (
     Planted,
     Signal,
@@ -67,7 +62,7 @@ from theorylab.collective.signals import (
     pixel_trigger,
     plant,
 )
-from theorylab.collective.training import Run, fit, select_by_validation
+from theorylab.collective.training import Run, Training, fit, select_by_validation
 from theorylab.collective.weights import (
     GroupWeights,
     chi2_risk,
@@ -98,8 +93,10 @@ __all__ = [
     "Run",
     "Sample",
     "Selection",
+    "Setting",
     "Signal",
     "Start",
+    "Training",
     "World",
     "base_bound",
     "bayes_labels",

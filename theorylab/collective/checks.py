@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -34,14 +35,15 @@ def label(name: str, value: Any, classes: int | None = None) -> None:
         checks.count(name, value, 0, None if classes is None else classes - 1)
 
 
-def samples(x: Any, y: Any, classes: int | None = None) -> None:
-    """Refuse samples and labels that are empty, not finite, not labels, or not of one length."""
-    checks.labels("y", y, classes=classes)
-    checks.finite("x", x)
+def samples(x: Any, y: Any, classes: int | None = None) -> tuple[jax.Array, jax.Array]:
+    """Samples and labels; refused are those that are empty, not finite or not of one length."""
+    y = checks.labels("y", y, classes=classes)
+    x = checks.finite("x", x)
     if not np.ndim(x) or np.shape(x)[0] != np.shape(y)[0]:
         raise InputError(
             f"x has shape {np.shape(x)} and y {np.shape(y)}; one label for each row of x is needed"
         )
+    return jnp.asarray(x), jnp.asarray(y)
 
 
 def classes_of(f: Any, params: Any, x: Any, name: str = "params, x") -> int:

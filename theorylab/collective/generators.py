@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from theorylab import checks
+from theorylab.overflow import in_range
 
 
 class LabelledPoints(NamedTuple):
@@ -38,6 +39,7 @@ class World(NamedTuple):
     y_star: Int[Array, ""]
 
 
+@in_range()
 def gaussian_classes(
     key: Key[Array, ""],
     n: int,
@@ -109,6 +111,7 @@ def parity_data(
     return LabelledPoints(jnp.concatenate([x, drawn], axis=1), y)
 
 
+@in_range()
 def random_world(
     key: Key[Array, ""], *, points: int, labels: int, concentration: float = 0.5
 ) -> World:

@@ -107,7 +107,7 @@ class ERM:
 
 @dataclass(frozen=True)
 class JTT:
-    """ "Just train twice": ERM for some steps, then anew with its errors weighing `lam`.
+    """ "Just train twice": ERM for some steps, then once more with its errors weighing `lam`.
 
     The official code appends `up_weight` copies of every error: lam = 1 + up_weight. A first stage
     that interpolates has no errors, and JTT is then ERM. On a finite space: `population_jtt`.

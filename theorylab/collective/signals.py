@@ -19,6 +19,7 @@ from theorylab import checks
 from theorylab.collective.checks import label
 from theorylab.collective.finite import STRATEGIES, Strategy
 from theorylab.errors import InputError
+from theorylab.overflow import representable
 from theorylab.precision import is_traced
 
 Signal = Callable[[Float[Array, "n ..."]], Float[Array, "n ..."]]
@@ -283,7 +284,7 @@ def _stamp(level: Array, x: Array, shape: tuple[int, ...]) -> Array:
 
 def _require_axes(x: Any, ndim: int, name: str, last: int, *, axis: int) -> Array:
     """JAX drops a write outside the array without a word: refuse it."""
-    x = jnp.asarray(checks.finite("x", x))
+    x = representable("x", checks.finite("x", x))
     if x.ndim < ndim or (ndim == 2 and x.ndim != 2) or x.shape[axis] <= last:
         raise InputError(
             f"x has shape {x.shape}; {name} writes at {int(last)} of axis {axis}, which it does "

@@ -5,7 +5,7 @@ descent on sum_i weights_i loss_i; the rules are cited in `rules`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,66 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from theorylab import checks
 from theorylab.collective.checks import classes_of, samples
 from theorylab.collective.rules import ERM, Batch, GroupDRO, Model, Problem, Rule, Start
+from theorylab.deprecation import old_options
 from theorylab.errors import InputError
 from theorylab.nets.descent import descend
 from theorylab.pytrees import register
+
+TRAINING = "optimizer steps rule batch_size every"  # what was given without a record before 0.2
+_ERM = ERM()
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a learner is trained.
+
+    Two equal ones share what was compiled: pass the same optimizer and rule again.
+
+    Attributes:
+        optimizer: an optax optimizer.
+        steps: gradient steps.
+        rule: `ERM()`, `JTT`, `LfF`, `CVaR`, `Chi2`, `GroupDRO` or your own.
+        batch_size: samples per step, None for all; else batches follow a new permutation
+            every epoch, its last n mod batch_size samples left out.
+        every: steps between two checkpoints; it must divide `steps`. None where the end is the only
+            one.
+
+    Raises:
+        InputError: counts below 1, `every` that does not divide `steps`, what is no optimizer or no
+            rule.
+    """
+
+    optimizer: optax.GradientTransformation
+    steps: int
+    rule: Rule = _ERM
+    batch_size: int | None = None
+    every: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.rule is None:  # as the argument was before
+            object.__setattr__(self, "rule", _ERM)
+        checks.count("steps", self.steps)
+        for name in ("batch_size", "every"):
+            if getattr(self, name) is not None:
+                checks.count(name, getattr(self, name))
+        if self.every is not None and self.steps % self.every:
+            raise InputError(
+                f"every = {self.every} does not divide steps = {self.steps}; choose a divisor"
+            )
+        for name, methods, need in (
+            ("optimizer", ("init", "update"), "an optax optimizer"),
+            ("rule", ("init", "weigh"), "ERM(), JTT(100, 5.0) or another rule"),
+        ):
+            value = getattr(self, name)
+            if not all(callable(getattr(value, method, None)) for method in methods):
+                raise InputError(f"{name} = {checks.shown(value)}; {need} is needed")
+
+    def on(self, n: int) -> "Training":
+        """The same on n samples: full batches are no batches, the end is a checkpoint."""
+        size = self.batch_size
+        if size is not None and size > n:
+            raise InputError(f"batch_size = {size} is above the number of samples, {n}")
+        return replace(self, batch_size=None if size == n else size, every=self.every or self.steps)
 
 
 @register()
@@ -48,39 +105,30 @@ class Run:
         return jax.tree.map(lambda leaf: leaf[-1], self.path)
 
 
-def fit(  # noqa: PLR0913
+@old_options(training=(Training, TRAINING))
+def fit(
     f: Model,
     params: PyTree,
     x: Float[ArrayLike, "n ..."],
     y: Int[ArrayLike, "n"],
+    training: Training,
     *,
     key: Key[Array, ""],
-    optimizer: optax.GradientTransformation,
-    steps: int,
-    rule: Rule | None = None,
-    batch_size: int | None = None,
-    every: int | None = None,
     members: Bool[ArrayLike, "n"] | None = None,
     groups: Int[ArrayLike, "n"] | None = None,
 ) -> Run:
     """Train a classifier by gradient steps on the cross-entropy, samples weighed by a rule.
 
-    Can be called inside `jit` and `vmap` (members, data, key and parameters may be traced). `f`,
-    `optimizer` and `rule` are static: pass the same objects again and nothing is compiled a second
-    time. For plain training of a Flax module use `theorylab.nets.fit`.
+    Can be called inside `jit` and `vmap` (members, data, key and parameters may be traced). `f` and
+    `training` are static: pass the same `f`, optimizer and rule again and nothing is compiled a
+    second time. For plain training of a Flax module use `theorylab.nets.fit`.
 
     Args:
         f: `f(params, x) -> logits` (n, K); `nets.functional` makes one of a Flax module.
         params: initial parameters.
         x, y: (n, ...) samples and (n,) integer labels.
+        training: optimizer, steps, rule, batches and checkpoints.
         key: typed key of the batches and of the rule.
-        optimizer: an optax optimizer.
-        steps: gradient steps.
-        rule: `ERM()` by default, `JTT`, `LfF`, `CVaR`, `Chi2`, `GroupDRO` or your own.
-        batch_size: all samples by default; else batches follow a permutation drawn anew every
-            epoch, its last n mod batch_size samples left out.
-        every: steps between two checkpoints; it must divide `steps`. By default the end is the only
-            one.
         members: (n,) the collective, whose share in the weights is recorded.
         groups: (n,) for `GroupDRO`; the labels by default.
 
@@ -88,25 +136,21 @@ def fit(  # noqa: PLR0913
         A `Run`.
 
     Raises:
-        InputError: sizes that do not match, labels that are no integers below K, non-finite data,
-            counts below 1.
+        InputError: sizes that do not match, labels that are no integers below K, non-finite data.
 
     Examples:
         >>> import optax
         >>> from theorylab.collective import CVaR
         >>> x, y = jnp.array([[1.0], [-1.0], [0.1], [-2.0]]), jnp.array([1, 0, 0, 0])
-        >>> run = fit(lambda w, x: x * w, jnp.zeros(2), x, y, key=jax.random.key(0),
-        ...           optimizer=optax.sgd(0.5), steps=50, rule=CVaR(0.25))
+        >>> training = Training(optax.sgd(0.5), steps=50, rule=CVaR(0.25))
+        >>> run = fit(lambda w, x: x * w, jnp.zeros(2), x, y, training, key=jax.random.key(0))
         >>> int(run.weights.argmax())  # the sample that is hardest weighs the most
         2
     """
-    samples(x, y)
+    x, y = samples(x, y)
     checks.key("key", key)
-    training_options(optimizer, rule, steps, batch_size, every)
-    x, y = jnp.asarray(x), jnp.asarray(y)
-    n, every = len(y), every or steps
-    if batch_size is not None and batch_size > n:
-        raise InputError(f"batch_size = {batch_size} is above the number of samples, {n}")
+    checks.instance("training", training, Training, "Training(optax.sgd(0.1), steps=100)")
+    n, training = len(y), training.on(len(y))
     mask = jnp.zeros(n, bool) if members is None else jnp.asarray(checks.real("members", members))
     if mask.dtype != bool or mask.shape != y.shape:
         raise InputError(
@@ -116,53 +160,16 @@ def fit(  # noqa: PLR0913
     jax.tree.map(lambda leaf: checks.finite("params", leaf), params)
     classes = classes_of(f, params, x)
     checks.labels("y", y, classes=classes)
+    rule = training.rule
     top = (rule.num_groups or classes) if isinstance(rule, GroupDRO) else None
     labels = jnp.asarray(checks.labels("groups", y if groups is None else groups, n=n, classes=top))
-    batch_size = None if batch_size == n else batch_size
-    return _fit(
-        f, params, x, y, labels, mask, key, optimizer, rule or ERM(), steps, batch_size, every
-    )
+    return _fit(f, Start(params, x, y, labels, key), mask, training)
 
 
-def training_options(optimizer: Any, rule: Any, steps: Any, batch_size: Any, every: Any) -> None:
-    """Refuse what no training run can take, whatever its data."""
-    checks.count("steps", steps)
-    for name, value in (("batch_size", batch_size), ("every", every)):
-        if value is not None:
-            checks.count(name, value)
-    if every is not None and steps % every:
-        raise InputError(f"every = {every} does not divide steps = {steps}; choose a divisor")
-    for name, value, methods in (
-        ("optimizer", optimizer, ("init", "update")),
-        ("rule", rule, ("init", "weigh")),
-    ):
-        has = all(callable(getattr(value, method, None)) for method in methods)
-        if not has and not (name == "rule" and rule is None):
-            need = (
-                "an optax optimizer"
-                if name == "optimizer"
-                else "ERM(), JTT(100, 5.0) or another rule"
-            )
-            raise InputError(f"{name} = {checks.shown(value)}; {need} is needed")
-
-
-@partial(jax.jit, static_argnames=("f", "optimizer", "rule", "steps", "batch_size", "every"))
-def _fit(  # noqa: PLR0913
-    f: Model,
-    params: PyTree,
-    x: Array,
-    y: Array,
-    groups: Array,
-    members: Array,
-    key: Array,
-    optimizer: optax.GradientTransformation,
-    rule: Rule,
-    steps: int,
-    batch_size: int | None,
-    every: int,
-) -> Run:
-    problem = Problem(f, optimizer, batch_size, _train)
-    start = Start(params, x, y, groups, key)
+@partial(jax.jit, static_argnames=("f", "training"))
+def _fit(f: Model, start: Start, members: Array, training: Training) -> Run:
+    rule, steps, every = training.rule, training.steps, training.every or training.steps
+    problem = Problem(f, training.optimizer, training.batch_size, _train)
     step = _stepper(problem, rule, start)
     carry = _first(problem, rule, start)
 
@@ -175,7 +182,7 @@ def _fit(  # noqa: PLR0913
             )
             return (carry, share + ours), None
 
-        zero = jnp.zeros((), jax.eval_shape(f, params, x[:1]).dtype)
+        zero = jnp.zeros((), jax.eval_shape(f, start.params, start.x[:1]).dtype)
         (carry, share), _ = jax.lax.scan(one, (carry, zero), schedule)
         return carry, (carry[0], share / every)
 
@@ -283,8 +290,7 @@ def select_by_validation(
     Raises:
         InputError: a path without checkpoints, data that do not fit the model.
     """
-    samples(x, y)
-    x, y = jnp.asarray(x), jnp.asarray(y)
+    x, y = samples(x, y)
     checks.function("criterion", criterion)
     path = jax.tree.map(lambda leaf: jnp.asarray(checks.real("path", leaf)), path)
     if len({leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(path)} - {0}) != 1:

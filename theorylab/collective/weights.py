@@ -17,12 +17,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.overflow import in_range, representable
 from theorylab.precision import is_traced
 
 Weights = Float[Array, " n"]
 _BISECTIONS = 60
 
 
+@in_range()
 def cvar_weights(losses: Float[ArrayLike, "n"], size: float) -> Weights:
     """Best response of CVaR: 1/(size n) on each of the size n largest losses.
 
@@ -45,7 +47,8 @@ def cvar_weights(losses: Float[ArrayLike, "n"], size: float) -> Weights:
     """
     checks.number("size", size, 0, 1, open_low=True)
     losses = _losses(losses)
-    tail = losses.size * jnp.asarray(size, losses.dtype)
+    # a share below the type is still one of the largest loss
+    tail = losses.size * jnp.maximum(jnp.asarray(size, losses.dtype), jnp.finfo(losses.dtype).tiny)
     rank = (
         jnp.zeros(losses.size, losses.dtype)
         .at[jnp.argsort(-losses)]
@@ -55,6 +58,7 @@ def cvar_weights(losses: Float[ArrayLike, "n"], size: float) -> Weights:
     return jax.lax.stop_gradient(p / p.sum())
 
 
+@in_range()
 def chi2_weights(losses: Float[ArrayLike, "n"], rho: float) -> Weights:
     """Maximiser of <p, losses> over laws p with mean((n p - 1)^2) / 2 <= rho.
 
@@ -119,6 +123,7 @@ def jtt_weights(wrong: Bool[ArrayLike, "n"], lam: float) -> Weights:
     return jnp.where(jnp.asarray(wrong, bool), jnp.asarray(lam, float), 1.0)
 
 
+@in_range()
 def gce_loss(logits: Float[Array, "n k"], labels: Int[Array, " n"], q: float = 0.7) -> Weights:
     """Generalised cross-entropy (1 - p_y^q) / q: its gradient is p_y^q times the cross-entropy's.
 
@@ -137,12 +142,13 @@ def gce_loss(logits: Float[Array, "n k"], labels: Int[Array, " n"], q: float = 0
         InputError: an exponent out of range, labels that do not fit.
     """
     checks.number("q", q, 0, 1, open_low=True)
-    logits = jnp.asarray(checks.finite("logits", logits, ndim=2))
+    logits = representable("logits", checks.finite("logits", logits, ndim=2))
     labels = jnp.asarray(_labels("labels", labels, "logits", logits, logits.shape[1]))
     log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)[:, 0]
     return -jnp.expm1(q * log_p) / q
 
 
+@in_range()
 def lff_weights(
     biased: Float[Array, " n"],
     debiased: Float[Array, " n"],
@@ -166,8 +172,8 @@ def lff_weights(
         InputError: negative losses, labels that do not fit.
     """
 
-    biased = jnp.asarray(checks.nonnegative("biased", biased, ndim=1))
-    debiased = jnp.asarray(checks.nonnegative("debiased", debiased, ndim=1))
+    biased = representable("biased", checks.nonnegative("biased", biased, ndim=1))
+    debiased = representable("debiased", checks.nonnegative("debiased", debiased, ndim=1))
     labels = jnp.asarray(
         _labels("labels", labels, "biased", biased, checks.count("num_classes", num_classes))
     )
@@ -193,6 +199,7 @@ class GroupWeights(NamedTuple):
     q: Float[Array, " g"]
 
 
+@in_range()
 def group_weights(
     q: Float[Array, " g"], losses: Float[Array, " n"], groups: Int[Array, " n"], step: float
 ) -> GroupWeights:
@@ -226,6 +233,7 @@ def group_weights(
     return GroupWeights((q / jnp.maximum(members, 1))[groups], q)
 
 
+@in_range()
 def cvar_risk(losses: Float[ArrayLike, "n"], size: float) -> Float[Array, ""]:
     """Mean of the worst fraction of the losses.
 
@@ -239,9 +247,10 @@ def cvar_risk(losses: Float[ArrayLike, "n"], size: float) -> Float[Array, ""]:
     Raises:
         InputError: as `cvar_weights`.
     """
-    return cvar_weights(losses, size) @ jnp.asarray(losses)
+    return cvar_weights(losses, size) @ jnp.asarray(_losses(losses))
 
 
+@in_range()
 def chi2_risk(losses: Float[ArrayLike, "n"], rho: float) -> Float[Array, ""]:
     """Largest mean of the losses under a law within chi^2 divergence rho.
 
@@ -255,11 +264,11 @@ def chi2_risk(losses: Float[ArrayLike, "n"], rho: float) -> Float[Array, ""]:
     Raises:
         InputError: as `chi2_weights`.
     """
-    return chi2_weights(losses, rho) @ jnp.asarray(losses)
+    return chi2_weights(losses, rho) @ jnp.asarray(_losses(losses))
 
 
 def _losses(losses: Float[ArrayLike, "n"]) -> Float[Array, " n"]:
-    array = jnp.asarray(checks.finite("losses", losses, ndim=1))
+    array = representable("losses", checks.finite("losses", losses, ndim=1))
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 

@@ -5,10 +5,6 @@ neighbours solve the convex problem of tangent features; `tct` puts the two toge
 """
 
 from theorylab.federated.algorithms import (
-    Algorithm,
-    Federated,
-    FederatedState,
-    RoundMetrics,
     centralized,
     fedadam,
     fedavg,
@@ -22,9 +18,12 @@ from theorylab.federated.clients import (
     Examples,
     pad_clients,
 )
+from theorylab.federated.convex import ConvexFit, Stage2, solve_convex
+from theorylab.federated.convexified import Convexified, FeatureOptions, convexify
 from theorylab.federated.fit import FederatedFit, RoundDivergenceError, federated_fit
 from theorylab.federated.gram import GramRun, fedavg_gram, gram, scaffold_gram
 from theorylab.federated.least_squares import (
+    EachRound,
     LeastSquaresRun,
     LeastSquaresState,
     fedavg_least_squares,
@@ -37,6 +36,13 @@ from theorylab.federated.partitions import (
     iid_partition,
     label_partition,
 )
+from theorylab.federated.rates import (
+    fedavg_round_matrix,
+    fedavg_spectral_radius,
+    scaffold_round_matrix,
+    scaffold_spectral_radius,
+)
+from theorylab.federated.rounds import Algorithm, Federated, FederatedState, RoundMetrics
 from theorylab.federated.standardizer import (
     Moments,
     Standardizer,
@@ -46,19 +52,15 @@ from theorylab.federated.standardizer import (
 )
 from theorylab.federated.step_size import max_curvatures, stable_step_size
 from theorylab.federated.tangent import TangentMap
-from theorylab.federated.tct import TCT, ConvexFit, Convexified, convexify, solve_convex, tct
+from theorylab.federated.tct import TCT, Stage1, tct
 from theorylab.federated.theory import (
     LocalOperators,
     Terms,
     fedavg_fixed_point,
-    fedavg_round_matrix,
-    fedavg_spectral_radius,
     global_optimum,
     least_squares_terms,
     local_operators,
     min_norm_interpolator,
-    scaffold_round_matrix,
-    scaffold_spectral_radius,
 )
 
 __all__ = [
@@ -67,7 +69,9 @@ __all__ = [
     "ClientData",
     "ConvexFit",
     "Convexified",
+    "EachRound",
     "Examples",
+    "FeatureOptions",
     "Federated",
     "FederatedFit",
     "FederatedState",
@@ -80,6 +84,8 @@ __all__ = [
     "Moments",
     "RoundDivergenceError",
     "RoundMetrics",
+    "Stage1",
+    "Stage2",
     "Standardizer",
     "TangentMap",
     "Terms",

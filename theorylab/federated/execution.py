@@ -74,7 +74,7 @@ def check_axis(axis: Any) -> None:
 def remembered(make: Callable[..., Any], *parts: Any) -> Any:
     """`make(*parts)`, where `make` is an `lru_cache`, so that what was compiled serves again.
 
-    Parts that cannot be hashed (a user's function may hold arrays) are made anew.
+    Parts that cannot be hashed (a user's function may hold arrays) are made again.
     """
     try:
         hash(parts)

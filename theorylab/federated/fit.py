@@ -8,13 +8,10 @@ Source: the loop has none; the algorithms are cited in `theorylab.federated.algo
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Key
@@ -22,25 +19,17 @@ from jaxtyping import Array, Key
 from theorylab import checks
 from theorylab.digests import tree_digest
 from theorylab.errors import InputError
-from theorylab.federated.algorithms import Algorithm, FederatedState, check_finite
 from theorylab.federated.clients import ClientData, check_clients_given
-from theorylab.federated.execution import ClientAxis, remembered
+from theorylab.federated.evaluation import History, append, evaluator, named_sets
+from theorylab.federated.execution import ClientAxis
+from theorylab.federated.models import as_functions, check_clients
+from theorylab.federated.rounds import Algorithm, FederatedState, check_finite
 from theorylab.nets.checkpoint import Checkpoints
 from theorylab.nets.fit import Model
-from theorylab.nets.functional import Params, State, bind, split
-from theorylab.nets.losses import accuracy, cross_entropy
+from theorylab.nets.functional import Params, State, bind
+from theorylab.nets.losses import cross_entropy
 from theorylab.nets.runner import DivergenceError
-from theorylab.nets.training_inputs import (
-    Loss,
-    check_targets,
-    outputs_of,
-    pair,
-    sample_count,
-    start_of,
-)
-from theorylab.ntk.convolutions import small_products
-
-History = dict[str, np.ndarray]
+from theorylab.nets.training_inputs import Loss
 
 
 class RoundDivergenceError(DivergenceError):
@@ -99,7 +88,7 @@ class FederatedFit:
         )
 
 
-def federated_fit(  # noqa: C901, PLR0913
+def federated_fit(  # noqa: PLR0913
     model: Model,
     clients: ClientData,
     *,
@@ -160,6 +149,8 @@ def federated_fit(  # noqa: C901, PLR0913
         the algorithms are cited in `theorylab.federated.algorithms`.
 
     Examples:
+        >>> import jax
+        >>> import jax.numpy as jnp
         >>> from theorylab.federated import fedavg, iid_partition, pad_clients
         >>> x = np.array([[-2.0], [-1.0], [1.0], [2.0]] * 10)
         >>> y = (x[:, 0] > 0).astype(int)
@@ -175,214 +166,87 @@ def federated_fit(  # noqa: C901, PLR0913
     rounds, eval_every = checks.count("rounds", rounds, 0), checks.count("eval_every", eval_every)
     eval_batch_size = checks.count("eval_batch_size", eval_batch_size)
     checkpoint_every = checks.count("checkpoint_every", checkpoint_every)
-    checks.instance(
-        "algorithm",
-        algorithm,
-        Algorithm,
-        "fedavg(lr=0.1, epochs=5, batch_size=64) or another of these",
-    )
+    _check_options(algorithm, checkpoint, on_round, progress)
     check_clients_given(clients)
-    if checkpoint is not None:
-        checks.instance("checkpoint", checkpoint, (str, Path), "a folder")
-    if on_round is not None:
-        checks.function("on_round", on_round)
-    if progress is not None:
-        checks.flag("progress", progress)
     apply, apply_eval, params, state = as_functions(model, params)
     clients = clients.pooled() if algorithm.pooled else clients
     output = lambda x: apply_eval(params, state, x)  # noqa: E731
     check_clients(clients, loss, output)
     federated = algorithm.bind(apply, loss, clients, client_axis=client_axis)
-    evaluate = _evaluator(apply_eval, loss, _named(eval_data, loss, output), eval_batch_size)
+    evaluate = evaluator(apply_eval, loss, named_sets(eval_data, loss, output), eval_batch_size)
     current = federated.init(params, state)
     history: History = {"loss": np.zeros(0), "drift": np.zeros(0), "eval_rounds": np.zeros(0, int)}
-    done = 0
     with (
         _open(checkpoint, algorithm, clients, current, key) as store,
         _bar(rounds, algorithm.name, progress) as tick,
     ):
-        found = None if store is None else store.restore(current)
-        if found is not None:
-            done, current, stored = found
-            history.update(stored)
+        done, current = _resumed(store, current, history)
         if done > rounds:
             raise InputError(
                 f"rounds: {rounds} asked, the run in {checkpoint} has made {done} already; ask "
                 "for more"
             )
         if done == 0:
-            _append(history, evaluate(current, 0))
+            append(history, evaluate(current, 0))
             if on_round is not None:
                 on_round(0, current)
-        while done < rounds:
+        for number in range(done, rounds):
             current, metrics = federated.round(current, clients, key)
             diverged = check_finite(metrics)
             if diverged is not None:
-                raise RoundDivergenceError(done, rounds, diverged)
-            done += 1
-            _append(
-                history,
-                {"loss": np.asarray(metrics.loss)[None], "drift": np.asarray(metrics.drift)[None]},
-            )
+                raise RoundDivergenceError(number, rounds, diverged)
+            done = number + 1
+            append(history, {n: np.asarray(getattr(metrics, n))[None] for n in ("loss", "drift")})
             if done % eval_every == 0 or done == rounds:
-                _append(history, evaluate(current, done))
+                append(history, evaluate(current, done))
             if store is not None and (done % checkpoint_every == 0 or done == rounds):
                 store.save(done, current, history)
             if on_round is not None:
                 on_round(done, current)
             tick(done, history)
-    f = lambda params, x: apply_eval(params, current.state, x)  # noqa: E731
-    trained = bind(model, current.params, current.state) if isinstance(model, nnx.Module) else None
-    seen = {
-        name: values
-        for name, values in history.items()
-        if name not in ("loss", "drift", "eval_rounds")
-    }
+    return _result(model, apply_eval, current, history)
+
+
+def _check_options(algorithm: Any, checkpoint: Any, on_round: Any, progress: Any) -> None:
+    need = "fedavg(lr=0.1, epochs=5, batch_size=64) or another of these"
+    checks.instance("algorithm", algorithm, Algorithm, need)
+    if checkpoint is not None:
+        checks.instance("checkpoint", checkpoint, (str, Path), "a folder")
+    if on_round is not None:
+        checks.function("on_round", on_round)
+    if progress is not None:
+        checks.flag("progress", progress)
+
+
+def _resumed(
+    store: Checkpoints | None, start: FederatedState, history: History
+) -> tuple[int, FederatedState]:
+    """Rounds made and the state after them, of a run that was cut off; its history is filled in."""
+    found = None if store is None else store.restore(start)
+    if found is None:
+        return 0, start
+    done, state, stored = found
+    history.update(stored)
+    return done, state
+
+
+def _result(
+    model: Model, apply_eval: Callable[..., Any], last: FederatedState, history: History
+) -> FederatedFit:
+    trained = bind(model, last.params, last.state) if isinstance(model, nnx.Module) else None
+    of_rounds = ("loss", "drift", "eval_rounds")
     return FederatedFit(
-        current.params,
-        current.state,
-        f,
-        done,
+        last.params,
+        last.state,
+        lambda params, x: apply_eval(params, last.state, x),
+        len(history["loss"]),
         history["loss"],
         history["drift"],
         history["eval_rounds"],
-        seen,
-        current,
+        {name: values for name, values in history.items() if name not in of_rounds},
+        last,
         trained,
     )
-
-
-@dataclass(frozen=True)
-class _Pure:
-    """A model's pure function, equal for modules of one architecture.
-
-    So what was compiled for one serves the others.
-    """
-
-    identity: Any
-    function: Callable[..., Any] = field(compare=False)
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self.function(*arguments)
-
-
-def as_functions(
-    model: Model, params: Params | None
-) -> tuple[Callable[..., Any], Callable[..., Any], Params, State]:
-    """Two pure functions of a model, in train and in eval mode, with its parameters and state.
-
-    Returns train-mode (params, state, x) -> (output, state), eval-mode (params, state, x) ->
-    output, params and state.
-    """
-    if isinstance(model, nnx.Module):
-        graph = nnx.split(model)[0]
-        apply, own, state = split(model, train=True)
-        in_eval_mode = split(model, train=False)[0]
-        evaluate = lambda p, s, x: in_eval_mode(p, s, x)[0]  # noqa: E731
-        return (
-            _Pure(("train", graph), small_products(apply)),
-            _Pure(("eval", graph), evaluate),
-            start_of(params, own),
-            state,
-        )
-    checks.function("model", model)
-    params = start_of(params, None)
-    apply = small_products(lambda p, s, x: (model(p, x), s))
-    return (
-        _Pure(("train", model), apply),
-        _Pure(("eval", model), lambda p, s, x: model(p, x)),
-        params,
-        {},
-    )
-
-
-def check_clients(clients: ClientData, loss: Loss, output: Callable[[Any], Any]) -> None:
-    """Refuse what must not reach the model: numbers that are not finite, targets that do not fit.
-
-    The error names the client.
-    """
-    for leaf in jax.tree.leaves((clients.x, clients.y)):
-        if jnp.issubdtype(leaf.dtype, jnp.inexact):
-            finite = np.asarray(jnp.isfinite(leaf).reshape(clients.n_clients, -1).all(1))
-            if not finite.all():
-                raise InputError(
-                    f"clients: NaN or infinite entries at client {int(np.argmin(finite))}; remove "
-                    "them"
-                )
-    counts = np.asarray(clients.counts)
-    if not counts.all():
-        raise InputError(f"clients: client {int(np.argmin(counts))} has no examples; drop it")
-    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), clients.x)
-    outputs = outputs_of("params, clients", output, one)
-    for i in range(clients.n_clients):
-        check_targets(
-            f"clients, client {i}", loss, outputs, jax.tree.map(lambda a, i=i: a[i], clients.y)
-        )
-
-
-def _named(eval_data: Any, loss: Loss, output: Callable[[Any], Any]) -> dict[str, tuple[Any, Any]]:
-    if eval_data is None:
-        return {}
-    named = eval_data if isinstance(eval_data, Mapping) else {"eval": eval_data}
-    checked = {name: pair(f"eval_data {name}", value) for name, value in named.items()}
-    for name, value in checked.items():
-        sample_count(f"eval_data {name}", value)
-        check_targets(
-            f"eval_data {name}",
-            loss,
-            outputs_of(f"params, eval_data {name}", output, value[0]),
-            value[1],
-        )
-    return checked
-
-
-def _evaluator(
-    apply: Callable[..., Any], loss: Loss, sets: Mapping[str, tuple[Any, Any]], size: int
-) -> Callable[[FederatedState, int], History]:
-    sums = remembered(_sums, apply, loss)
-
-    def evaluate(current: FederatedState, number: int) -> History:
-        seen: History = {"eval_rounds": np.array([number])} if sets else {}
-        for name, data in sets.items():
-            n = sample_count(name, data)
-            parts = [
-                sums(
-                    current.params,
-                    current.state,
-                    *jax.tree.map(lambda a, i=i: a[i : i + size], data),
-                )
-                for i in range(0, n, size)
-            ]
-            for what in parts[0]:
-                seen[f"{name}_{what}"] = np.array([float(sum(part[what] for part in parts)) / n])
-        return seen
-
-    return evaluate
-
-
-@lru_cache(maxsize=16)
-def _sums(apply: Callable[..., Any], loss: Loss) -> Callable[..., dict[str, Array]]:
-    @jax.jit
-    def sums(params: Params, state: State, x: Any, y: Any) -> dict[str, Array]:
-        output = apply(params, state, x)
-        value = loss(output, y)
-        found = {"loss": value.reshape(value.shape[0], -1).mean(1).sum()}
-        arrays = (
-            isinstance(output, jax.Array)
-            and isinstance(y, jax.Array)
-            and jnp.issubdtype(y.dtype, jnp.integer)
-        )
-        if arrays and y.shape in (output.shape, output.shape[:-1]):
-            hits = accuracy(output, y)
-            found["accuracy"] = hits.reshape(hits.shape[0], -1).mean(1).sum()
-        return found
-
-    return sums
-
-
-def _append(history: History, new: History) -> None:
-    for name, values in new.items():
-        history[name] = np.concatenate([history[name], values]) if name in history else values
 
 
 def _open(

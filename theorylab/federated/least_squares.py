@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import checks
+from theorylab.deprecation import old_options
 from theorylab.errors import InputError
 from theorylab.federated.clients import Weights, client_weights
 from theorylab.federated.step_size import Blocks, blocks, check_step_size
@@ -58,7 +59,7 @@ class LeastSquaresRun:
         theta: (p, K) after the last round.
         state: to go on from.
         trajectory: (rounds, p, K) theta after every round, if asked for, else None.
-        predictions: (rounds, m, K) at `Phi_eval` after every round, else None.
+        predictions: (rounds, m, K) at `EachRound.Phi_eval` after every round, else None.
     """
 
     theta: Float[np.ndarray, "p K"]
@@ -67,7 +68,30 @@ class LeastSquaresRun:
     predictions: Float[np.ndarray, "T m K"] | None
 
 
-def scaffold_least_squares(  # noqa: PLR0913
+@dataclass(frozen=True, eq=False)
+class EachRound:
+    """What is kept of every round.
+
+    Attributes:
+        Phi_eval: (m, p) features at which to predict after every round, None for none.
+        trajectory: keep theta after every round, rounds p K numbers.
+
+    Raises:
+        InputError: a trajectory that is no flag.
+    """
+
+    Phi_eval: Float[ArrayLike, "m p"] | None = None
+    trajectory: bool = False
+
+    def __post_init__(self) -> None:
+        checks.flag("trajectory", self.trajectory)
+
+
+_NOTHING = EachRound()
+
+
+@old_options(keep=(EachRound, "Phi_eval keep_trajectory=trajectory"))
+def scaffold_least_squares(
     Phi: Blocks,
     Y: Blocks,
     *,
@@ -76,8 +100,7 @@ def scaffold_least_squares(  # noqa: PLR0913
     rounds: int,
     weights: Weights = "size",
     state: LeastSquaresState | None = None,
-    Phi_eval: Float[ArrayLike, "m p"] | None = None,
-    keep_trajectory: bool = False,
+    keep: EachRound = _NOTHING,
 ) -> LeastSquaresRun:
     """Run SCAFFOLD on least squares with full participation, from theta = 0 or from a state.
 
@@ -91,8 +114,7 @@ def scaffold_least_squares(  # noqa: PLR0913
         rounds: number of rounds.
         weights: p_i of the average, as for `pad_clients`.
         state: where to go on from; by default from 0.
-        Phi_eval: (m, p) features at which to predict after every round.
-        keep_trajectory: keep theta after every round, rounds p K numbers.
+        keep: what is kept of every round, `EachRound(Phi_eval, trajectory)`; nothing by default.
 
     Returns:
         A `LeastSquaresRun`.
@@ -101,10 +123,12 @@ def scaffold_least_squares(  # noqa: PLR0913
         InputError: eta of 2 / lambda_max or above, with both numbers; a client without examples or
             with NaN; shapes that do not fit.
     """
-    return _run(True, Phi, Y, eta, local_steps, rounds, weights, state, Phi_eval, keep_trajectory)
+    steps = _Steps(eta, local_steps, rounds, correct=True)
+    return _run(Phi, Y, steps, weights, state, keep)
 
 
-def fedavg_least_squares(  # noqa: PLR0913
+@old_options(keep=(EachRound, "Phi_eval keep_trajectory=trajectory"))
+def fedavg_least_squares(
     Phi: Blocks,
     Y: Blocks,
     *,
@@ -113,8 +137,7 @@ def fedavg_least_squares(  # noqa: PLR0913
     rounds: int,
     weights: Weights = "size",
     state: LeastSquaresState | None = None,
-    Phi_eval: Float[ArrayLike, "m p"] | None = None,
-    keep_trajectory: bool = False,
+    keep: EachRound = _NOTHING,
 ) -> LeastSquaresRun:
     """Run FedAvg on least squares: the same loop without corrections.
 
@@ -127,8 +150,7 @@ def fedavg_least_squares(  # noqa: PLR0913
         rounds: number of rounds.
         weights: p_i of the average, as for `pad_clients`.
         state: where to go on from; by default from 0.
-        Phi_eval: (m, p) features at which to predict after every round.
-        keep_trajectory: keep theta after every round, rounds p K numbers.
+        keep: what is kept of every round, `EachRound(Phi_eval, trajectory)`; nothing by default.
 
     Returns:
         A `LeastSquaresRun`.
@@ -136,53 +158,69 @@ def fedavg_least_squares(  # noqa: PLR0913
     Raises:
         InputError: as `scaffold_least_squares`.
     """
-    return _run(False, Phi, Y, eta, local_steps, rounds, weights, state, Phi_eval, keep_trajectory)
+    steps = _Steps(eta, local_steps, rounds, correct=False)
+    return _run(Phi, Y, steps, weights, state, keep)
 
 
-def _run(  # noqa: PLR0913
-    correct: bool,
+class _Steps(NamedTuple):
+    """Step size, steps per round, rounds, and whether drift is corrected (SCAFFOLD)."""
+
+    eta: Any
+    local_steps: Any
+    rounds: int
+    correct: bool
+
+
+class _Clients(NamedTuple):
+    """Features and targets padded by rows of zeros, which add nothing to H_i and b_i."""
+
+    phi: Float[Array, "N n p"]
+    y: Float[Array, "N n K"]
+    counts: Float[Array, " N"]
+    weights: Float[Array, " N"]
+
+
+def _run(
     Phi: Blocks,
     Y: Blocks,
-    eta: float,
-    local_steps: int,
-    rounds: int,
+    steps: _Steps,
     weights: Weights,
     state: LeastSquaresState | None,
-    Phi_eval: Any,
-    keep: bool,
+    keep: EachRound,
 ) -> LeastSquaresRun:
     phi, y = blocks("Phi", Phi), blocks("Y", Y)
     check_blocks(phi, y)
-    local_steps, rounds = (
-        checks.count("local_steps", local_steps),
-        checks.count("rounds", rounds, 0),
-    )
-    keep = checks.flag("keep_trajectory", keep)
-    check_step_size(eta, phi)
+    local_steps = checks.count("local_steps", steps.local_steps)
+    rounds = checks.count("rounds", steps.rounds, 0)
+    checks.instance("keep", keep, EachRound, "EachRound(Phi_eval, trajectory)")
+    check_step_size(steps.eta, phi)
     counts = np.array([len(a) for a in phi])
     dtype = np.result_type(*phi, *y)
     p, k = phi[0].shape[1], y[0].shape[1]
+    Phi_eval = keep.Phi_eval
     if Phi_eval is not None:
         Phi_eval = checks.finite("Phi_eval", Phi_eval, shape=(None, p))
     _check_state(state, len(phi), p, k)
     with float64_if(dtype):
-        # rows of zeros add nothing to H_i and b_i
-        arrays = pad_zeros(phi, dtype), pad_zeros(y, dtype), jnp.asarray(counts, dtype)
-        weights_ = jnp.asarray(client_weights(weights, counts), dtype)
+        clients = _Clients(
+            pad_zeros(phi, dtype),
+            pad_zeros(y, dtype),
+            jnp.asarray(counts, dtype),
+            jnp.asarray(client_weights(weights, counts), dtype),
+        )
         if state is None:
             each = jnp.zeros((len(phi), p, k), dtype)
             state = LeastSquaresState(each[0], each, each)
         evaluation = None if Phi_eval is None else jnp.asarray(Phi_eval, dtype)
         state, (trajectory, predictions) = _scan(
             state,
-            *arrays,
-            weights_,
-            jnp.asarray(eta, dtype),
+            clients,
+            jnp.asarray(steps.eta, dtype),
             evaluation,
             local_steps,
-            rounds,
-            correct,
-            keep,
+            rounds=rounds,
+            correct=steps.correct,
+            keep=keep.trajectory,
         )
     # NumPy arrays: in JAX's float32 mode a float64 JAX array would lose half its digits at the next
     # operation
@@ -191,19 +229,19 @@ def _run(  # noqa: PLR0913
 
 
 @partial(jax.jit, static_argnames=("rounds", "correct", "keep"))
-def _scan(  # noqa: PLR0913
+def _scan(
     state: LeastSquaresState,
-    phi: Float[Array, "N n p"],
-    y: Float[Array, "N n K"],
-    counts: Float[Array, " N"],
-    weights: Float[Array, " N"],
+    clients: _Clients,
     eta: Float[Array, ""],
     phi_eval: Float[Array, "m p"] | None,
     local_steps: int | Array,
+    *,
     rounds: int,
     correct: bool,
     keep: bool,
 ) -> tuple[LeastSquaresState, tuple[Any, Any]]:
+    phi, y, counts, weights = clients
+
     def client(theta: Array, h: Array, phi: Array, y: Array, n: Array) -> Float[Array, "p K"]:
         def step(_: int, v: Array) -> Array:
             return v - eta * (_dot(phi.T, _dot(phi, v) - y) / n - h)

@@ -41,7 +41,7 @@ class LocalSGD:
             keeps it).
         weight_decay: of the L2 kind, added to the gradient.
         prox_mu: FedProx's mu.
-        augment: (key, x of a batch) -> x, drawn anew every step.
+        augment: (key, x of a batch) -> x, drawn again at every step.
 
     Raises:
         InputError: none or both of `epochs` and `steps`; numbers out of range.
@@ -76,7 +76,7 @@ class LocalSGD:
             checks.function("augment", self.augment)
 
     def batches(self, counts: Any) -> Any:
-        """Steps of one epoch at clients with so many examples."""
+        """Steps of one epoch at clients with this number of examples."""
         counts = checks.within("counts", counts, 1, whole=True)
         return counts // counts if self.batch_size is None else -(-counts // self.batch_size)
 

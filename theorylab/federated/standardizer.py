@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.federated.clients import each
+from theorylab.overflow import in_range
 
 _COLUMNS = 4096  # columns in float64 at once
 
@@ -72,6 +73,7 @@ class Standardizer:
         return out
 
 
+@in_range()
 def client_moments(F: Float[ArrayLike, "n_i p"]) -> Moments:
     """Compute what a client sends of its own features.
 

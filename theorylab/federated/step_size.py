@@ -11,10 +11,12 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.federated.clients import each
+from theorylab.overflow import in_range
 
 Blocks = Float[np.ndarray, "N n p"] | Float[Array, "N n p"] | Sequence[Float[ArrayLike, "n_i p"]]
 
 
+@in_range()
 def max_curvatures(Phi: Blocks) -> Float[np.ndarray, " N"]:
     """Compute lambda_max(H_i) of every client, H_i = Phi_i^T Phi_i / n_i.
 

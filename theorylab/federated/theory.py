@@ -1,4 +1,4 @@
-"""Where FedAvg and SCAFFOLD go on least squares, and how fast.
+"""Where FedAvg and SCAFFOLD go on least squares; how fast, in `rates`.
 
 Notation: H_i = Phi_i^T Phi_i / n_i and b_i = Phi_i^T Y_i / n_i; A_i = (I - eta H_i)^M; S_i = eta
 sum_{k<M} (I - eta H_i)^k, so that I - A_i = S_i H_i. All on the host in NumPy float64: the matrices
@@ -189,157 +189,6 @@ def fedavg_fixed_point(
     )[0]
 
 
-def fedavg_round_matrix(
-    H: Hessians,
-    *,
-    eta: float,
-    local_steps: int,
-    weights: Weights = "size",
-    counts: Counts | None = None,
-) -> Float[np.ndarray, "p p"]:
-    """Compute sum p_i A_i: a FedAvg round is theta+ = (sum p_i A_i) theta + sum p_i S_i b_i.
-
-    Args:
-        H: (N, p, p) Hessians.
-        eta: local step size below 2 / lambda_max.
-        local_steps: M.
-        weights: p_i: "size" for n_i / n, as in the runs, "uniform" for 1 / N, or N positive
-            numbers.
-        counts: (N,) n_i, that of `least_squares_terms`: "size" needs it.
-
-    Returns:
-        (p, p) matrix.
-
-    Raises:
-        InputError: as `local_operators`.
-
-    Source:
-        docs/derivations/federated_least_squares.md, statement 2.
-    """
-    A, _ = local_operators(H, eta=eta, local_steps=local_steps)
-    return np.tensordot(_weights(weights, counts, len(A)), A, 1)
-
-
-def scaffold_round_matrix(
-    H: Hessians,
-    *,
-    eta: float,
-    local_steps: int,
-    weights: Weights = "size",
-    counts: Counts | None = None,
-) -> Float[np.ndarray, "p*(N+1) p*(N+1)"]:
-    """Compute the linear part of one round of SCAFFOLD on (theta, h_1, ..., h_N).
-
-    theta+ = sum p_i (A_i theta + S_i h_i), h_i+ = h_i + (theta+ - theta_i) / (M eta).
-
-    Args:
-        H: (N, p, p) Hessians.
-        eta: local step size below 2 / lambda_max.
-        local_steps: M.
-        weights: p_i: "size" for n_i / n, as in the runs, "uniform" for 1 / N, or N positive
-            numbers.
-        counts: (N,) n_i, that of `least_squares_terms`: "size" needs it.
-
-    Returns:
-        (p (N+1), p (N+1)) matrix.
-
-    Raises:
-        InputError: as `local_operators`.
-
-    Source:
-        docs/derivations/federated_least_squares.md, statement 5.
-    """
-    A, S = local_operators(H, eta=eta, local_steps=local_steps)
-    p = _weights(weights, counts, len(A))
-    n, d = A.shape[:2]
-    local = np.zeros((n, d, n + 1, d))  # theta_i of (theta, h)
-    local[:, :, 0] = A
-    local[np.arange(n), :, np.arange(1, n + 1)] = S
-    theta = np.tensordot(p, local, 1)
-    h = (theta - local) / (local_steps * eta)
-    h[np.arange(n), :, np.arange(1, n + 1)] += np.eye(d)
-    return np.concatenate([theta[None], h]).reshape((n + 1) * d, (n + 1) * d)
-
-
-def fedavg_spectral_radius(
-    H: Hessians,
-    *,
-    eta: float,
-    local_steps: int,
-    weights: Weights = "size",
-    counts: Counts | None = None,
-) -> float:
-    """Asymptotic rate of FedAvg towards its own fixed point; 1 where the H_i share a null space.
-
-    Args:
-        H: (N, p, p) Hessians.
-        eta: local step size below 2 / lambda_max.
-        local_steps: M.
-        weights: p_i: "size" for n_i / n, as in the runs, "uniform" for 1 / N, or N positive
-            numbers.
-        counts: (N,) n_i, that of `least_squares_terms`: "size" needs it.
-
-    Returns:
-        The factor by which the distance shrinks per round.
-
-    Raises:
-        InputError: as `local_operators`.
-
-    Source:
-        docs/derivations/federated_least_squares.md, statement 5.
-    """
-    return float(
-        np.abs(
-            np.linalg.eigvalsh(
-                fedavg_round_matrix(
-                    H, eta=eta, local_steps=local_steps, weights=weights, counts=counts
-                )
-            )
-        ).max()
-    )
-
-
-def scaffold_spectral_radius(
-    H: Hessians,
-    *,
-    eta: float,
-    local_steps: int,
-    weights: Weights = "size",
-    counts: Counts | None = None,
-) -> float:
-    """Asymptotic rate of SCAFFOLD: spectral radius of its round where sum p_i h_i = 0.
-
-    Every round keeps that sum. The radius is 1 where the H_i share a null space, in which nothing
-    moves: restrict the features to their row span first.
-
-    Args:
-        H: (N, p, p) Hessians.
-        eta: local step size below 2 / lambda_max.
-        local_steps: M.
-        weights: p_i: "size" for n_i / n, as in the runs, "uniform" for 1 / N, or N positive
-            numbers.
-        counts: (N,) n_i, that of `least_squares_terms`: "size" needs it.
-
-    Returns:
-        The factor by which the distance shrinks per round.
-
-    Raises:
-        InputError: as `local_operators`.
-
-    Source:
-        docs/derivations/federated_least_squares.md, statement 5.
-    """
-    T = scaffold_round_matrix(H, eta=eta, local_steps=local_steps, weights=weights, counts=counts)
-    n, d = np.shape(H)[:2]
-    p = _weights(weights, counts, n)
-    # columns 2..N of the left singular vectors of p span what is orthogonal to p
-    basis = np.linalg.svd(p[:, None])[0][:, 1:]
-    inside = np.zeros((n + 1, n))
-    inside[0, 0], inside[1:, 1:] = 1, basis
-    inside = np.kron(inside, np.eye(d))
-    return float(np.abs(np.linalg.eigvals(inside.T @ T @ inside)).max())
-
-
 def min_norm_interpolator(
     Phi: Blocks | Float[ArrayLike, "n p"], Y: Blocks
 ) -> Float[np.ndarray, "p K"]:
@@ -369,7 +218,8 @@ def min_norm_interpolator(
     return np.linalg.lstsq(*stacked, rcond=None)[0]
 
 
-def _weights(weights: Weights, counts: Counts | None, n: int) -> Float[np.ndarray, " N"]:
+def client_shares(weights: Weights, counts: Counts | None, n: int) -> Float[np.ndarray, " N"]:
+    """(N,) p_i of n clients."""
     if counts is not None:
         counts = np.asarray(checks.positive("counts", counts))
         if counts.shape != (n,):
@@ -400,7 +250,7 @@ def _terms(
         raise InputError(
             f"H, b: shapes {H.shape}, {b.shape} given, (N, p, p) and (N, p, K) are needed"
         )
-    return _weights(weights, counts, len(H)), H, b
+    return client_shares(weights, counts, len(H)), H, b
 
 
 def _hessians(H: Hessians) -> np.ndarray:

@@ -26,19 +26,9 @@ from theorylab.matching.bandits import (
     State,
     friction_outcome,
     match_ucb,
-    simulate,
 )
 from theorylab.matching.bounds import break_even, regret_bound, typed_regret_bound
-from theorylab.matching.confidence import (
-    Intervals,
-    Linear,
-    Model,
-    Typed,
-    Unstructured,
-    linear,
-    typed,
-    unstructured,
-)
+from theorylab.matching.confidence import Intervals, Model
 from theorylab.matching.instability import (
     is_stable,
     minimal_subsidies,
@@ -46,6 +36,7 @@ from theorylab.matching.instability import (
     unrest,
     utility_difference,
 )
+from theorylab.matching.linear_bandits import Linear, linear
 from theorylab.matching.markets import (
     Market,
     Outcome,
@@ -72,11 +63,14 @@ from theorylab.matching.references import (
     best_coalition,
     matching_gap,
 )
+from theorylab.matching.sample_means import Typed, Unstructured, typed, unstructured
+from theorylab.matching.simulation import Execution, simulate
 
 __all__ = [
     "Certified",
     "Coalition",
     "Decision",
+    "Execution",
     "Intervals",
     "Linear",
     "Market",

@@ -20,6 +20,7 @@ from theorylab.deprecation import old_arguments
 from theorylab.matching.assignment import square, value_of
 from theorylab.matching.markets import AnyArray, Prices, as_weights, best, first, pairs
 from theorylab.matching.prices import feasible
+from theorylab.overflow import in_range
 from theorylab.precision import float64_inside
 from theorylab.pytrees import register
 
@@ -158,6 +159,7 @@ def _soft_duals(
     return _row(weights, q, eps), q
 
 
+@in_range()
 @float64_inside
 def soft_assignment_duals(
     weights: Float[AnyArray, "n m"], *, eps: float = 1e-3, phases: int = 8, sweeps: int = 50

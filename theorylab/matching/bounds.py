@@ -8,6 +8,7 @@ Source: Jagadeesan et al. (2021), section 5; docs/derivations/stable_prices.md, 
 import numpy as np
 
 from theorylab.checks import count, nonnegative, number
+from theorylab.overflow import in_range
 
 
 def _check(n: int, m: int, horizon: int, width: float) -> None:
@@ -73,6 +74,7 @@ def typed_regret_bound(kinds: int, n: int, m: int, horizon: int, width: float) -
     )
 
 
+@in_range()
 def break_even(n: int, m: int, horizon: int, width: float, friction: float) -> float:
     """Rounds after which a platform that charges `friction` has earned its losses back, at most.
 

@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 from theorylab.checks import count, instance, real, within
 from theorylab.errors import InputError
 from theorylab.matching.bandits import MatchUCB, State
-from theorylab.matching.confidence import Sums, Typed, Unstructured
 from theorylab.matching.markets import AnyArray, Outcome, as_floats, as_matching, empty, pairs
+from theorylab.matching.sample_means import Sums, Typed, Unstructured
 from theorylab.precision import as_float64, float64_inside, is_traced
 
 

@@ -37,12 +37,7 @@ from theorylab.mixtures.information import (
 )
 from theorylab.mixtures.likelihood import ssl_em
 from theorylab.mixtures.logistic import LinearRule, fit_logistic
-from theorylab.mixtures.mixture_sweep import (
-    DATA_METHODS,
-    MOMENT_METHODS,
-    MixtureSweep,
-    sweep_mixture,
-)
+from theorylab.mixtures.mixture_sweep import MixtureSweep, sweep_mixture
 from theorylab.mixtures.rates import (
     METHODS,
     GainLimits,
@@ -58,13 +53,15 @@ from theorylab.mixtures.rates import (
     wrong_sign_probability,
 )
 from theorylab.mixtures.selection import Selected, mix, oriented, select_weight
-from theorylab.mixtures.self_training import self_training
+from theorylab.mixtures.self_training import SelfTrainingSchedule, self_training
+from theorylab.mixtures.sweep_options import DATA_METHODS, MOMENT_METHODS, Learners, Simulation
 
 __all__ = [
     "DATA_METHODS",
     "METHODS",
     "MOMENT_METHODS",
     "GainLimits",
+    "Learners",
     "LinearRule",
     "LowerBound",
     "Mixture",
@@ -72,6 +69,8 @@ __all__ = [
     "MixtureSweep",
     "Rates",
     "Selected",
+    "SelfTrainingSchedule",
+    "Simulation",
     "Spectral",
     "assouad_bound",
     "excess_risk",

@@ -8,6 +8,7 @@ import numpy as np
 
 from theorylab.checks import count, finite, nonnegative, same_length, signs
 from theorylab.errors import InputError
+from theorylab.overflow import representable
 from theorylab.precision import is_traced
 
 
@@ -15,7 +16,7 @@ def floats(
     name: str, value: Any, *, ndim: int | None = None, shape: tuple[int | None, ...] | None = None
 ) -> jax.Array:
     """`value` as a JAX array of finite floats with these axes, none of them empty."""
-    array = jnp.asarray(finite(name, value, ndim=ndim, shape=shape))
+    array = representable(name, finite(name, value, ndim=ndim, shape=shape))
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
 
 

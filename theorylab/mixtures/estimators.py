@@ -15,6 +15,7 @@ from theorylab import linalg
 from theorylab.checks import broadcast, choice, number, within
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats, labelled, unlabelled
+from theorylab.overflow import in_range
 
 
 class Spectral(NamedTuple):
@@ -31,6 +32,7 @@ class Spectral(NamedTuple):
     direction: Float[Array, " d"]
 
 
+@in_range()
 def sl_estimator(X_l: Float[Array, "n d"], y_l: Float[Array, " n"]) -> Float[Array, " d"]:
     """Estimate theta* by SL: the mean of y x, exactly N(theta*, I/n).
 
@@ -52,6 +54,7 @@ def sl_estimator(X_l: Float[Array, "n d"], y_l: Float[Array, " n"]) -> Float[Arr
     return y_l @ X_l / len(X_l)
 
 
+@in_range()
 def spectral_ul(X_u: Float[Array, "n d"]) -> Spectral:
     """Estimate theta* up to its sign by UL, the top eigenpair of the second moment.
 

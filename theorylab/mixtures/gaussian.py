@@ -18,6 +18,7 @@ from theorylab.checks import count, number
 from theorylab.checks import key as checked_key
 from theorylab.errors import InputError
 from theorylab.mixtures.checks import floats
+from theorylab.overflow import in_range
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
@@ -61,6 +62,7 @@ def sample_2gmm(key: Key[Array, ""], theta_star: Float[Array, " d"], n: int) -> 
     return MixtureSample(y[:, None] * theta_star + noise, y)
 
 
+@in_range()
 def random_center(key: Key[Array, ""], d: int, s: float | Float[Array, ""]) -> Float[Array, " d"]:
     """Draw theta* of length s in a uniformly random direction.
 
@@ -80,6 +82,7 @@ def random_center(key: Key[Array, ""], d: int, s: float | Float[Array, ""]) -> F
     return s * z / jnp.linalg.norm(z)
 
 
+@in_range()
 def excess_risk(
     theta: Float[Array, "*batch d"], theta_star: Float[Array, " d"]
 ) -> Float[Array, "*batch"]:
@@ -104,11 +107,21 @@ def excess_risk(
         0.08109
     """
     theta, theta_star = _classifiers(theta, theta_star)
-    s = jnp.linalg.norm(theta_star)
-    unit = theta_star / jnp.where(s > 0, s, 1)
+    # no square of a centre overflows, nor of a classifier, whose length does not matter
+    size = _largest(theta_star)
+    unit = theta_star / size
+    norm = jnp.linalg.norm(unit)
+    s = norm * size[0]
+    unit, theta = unit / jnp.where(norm > 0, norm, 1), theta / _largest(theta)
     along = theta @ unit
     across = jnp.sum((theta - along[..., None] * unit) ** 2, axis=-1)
     return excess_from_parts(s, along, across)
+
+
+def _largest(x: Array) -> Float[Array, "*batch 1"]:
+    """The largest entry of every vector in size, 1 for zero."""
+    size = jnp.max(jnp.abs(x), axis=-1, keepdims=True)
+    return jax.lax.stop_gradient(jnp.where(size > 0, size, 1))
 
 
 def _classifiers(theta: Any, theta_star: Any) -> tuple[Array, Array]:
@@ -142,6 +155,7 @@ def excess_from_parts(s: Any, along: Any, across: Any) -> Float[Array, "..."]:
     return jnp.where((cos > 0) & (width < 1) & (length2 > 0), close, ndtr(-s * cos) - ndtr(-s))
 
 
+@in_range()
 def naive_excess_risk(
     theta: Float[Array, "*batch d"], theta_star: Float[Array, " d"]
 ) -> Float[Array, "*batch"]:

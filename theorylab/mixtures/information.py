@@ -135,7 +135,8 @@ def spectral_information(s: Scalars) -> Float[Array, "..."]:
     """
     nonnegative("s", s)
     s = as_float64(s)
-    return s**2 / (1 + s**2)
+    t = jnp.where(s > 1, 1 / s, s)  # no square overflows
+    return jnp.where(s > 1, 1, t**2) / (1 + t**2)
 
 
 @float64_inside

@@ -38,6 +38,20 @@ class Likelihood(NamedTuple):
     error: Float[Array, " k"]  # estimated distance of theta from the fixed point
 
 
+class Problems(NamedTuple):
+    """k problems that share the noise of their unlabelled points.
+
+    Problem j has the first n_u[j] points of the blocks, shifted by shift[j] e_1, and n_l[j]
+    labelled points.
+    """
+
+    n_u: Any  # (k,)
+    shift: Any  # (k,)
+    labelled_sum: Float[Array, "k d"]  # of y x
+    n_l: Any  # (k,)
+    moment: Float[Array, "k d d"]  # mean of x x^T over the unlabelled points
+
+
 @old_arguments(iterations="max_steps", tolerance="tol")
 def ssl_em(
     X_l: Float[Array, "n_l d"],
@@ -87,14 +101,17 @@ def ssl_em(
     flag("scoring", scoring)
     columns = jnp.concatenate([X_u, jnp.ones((len(X_u), 1), X_u.dtype)], axis=1).T
     points = jnp.pad(columns, ((0, 0), (0, -len(X_u) % FACTORS)))[None]
+    problem = Problems(
+        n_u=jnp.asarray([len(X_u)]),
+        shift=jnp.zeros(1, X_u.dtype),
+        labelled_sum=(y_l @ X_l).astype(X_u.dtype)[None],
+        n_l=jnp.asarray([len(X_l)]),
+        moment=(X_u.T @ X_u / len(X_u))[None],
+    )
     found = maximise(
         points,
-        jnp.asarray([len(X_u)]),
-        jnp.zeros(1, X_u.dtype),
-        (y_l @ X_l).astype(X_u.dtype)[None],
-        jnp.asarray([len(X_l)]),
+        problem,
         theta0.astype(X_u.dtype)[None],
-        (X_u.T @ X_u / len(X_u))[None],
         max_steps=max_steps,
         tol=tol,
         scoring=scoring,
@@ -110,14 +127,10 @@ def ssl_em(
     return found.theta[0]
 
 
-def maximise(  # noqa: PLR0913
+def maximise(
     points: Float[Array, "b d+1 n"],
-    n_u: Any,
-    shift: Any,
-    labelled_sum: Float[Array, "k d"],
-    n_l: Any,
+    problems: Problems,
     theta0: Float[Array, "k d"],
-    moment: Float[Array, "k d d"],
     *,
     max_steps: int,
     tol: float,
@@ -126,12 +139,10 @@ def maximise(  # noqa: PLR0913
 ) -> Likelihood:
     """EM for k problems at once that share their noise: each step is two matrix products.
 
-    Problem j has the first n_u[j] points of the blocks, shifted by shift[j] e_1, and labelled
-    points whose sum of y x is labelled_sum[j]; moment[j] is the mean of x x^T over its unlabelled
-    points. The last row of `points` is 1: with it, the shift is a part of the product. n must be a
-    multiple of `FACTORS`. blocks: how many blocks hold points that count, may be traced (all by
-    default).
+    The last row of `points` is 1: with it, the shift is a part of the product. n must be a multiple
+    of `FACTORS`. blocks: how many blocks hold points that count, may be traced (all by default).
     """
+    n_u, shift, labelled_sum, n_l, moment = problems
     n, dtype = points.shape[2], points.dtype
     blocks = len(points) if blocks is None else blocks
     total = jnp.asarray(n_l + n_u, dtype)

@@ -65,9 +65,7 @@ class LinearRule(NamedTuple):
         same_length(X=X, y=y)
         wrong = jnp.where(score >= 0, 1, -1) != jnp.asarray(y)
         weights = (
-            None
-            if sample_weight is None
-            else row_weights("sample_weight", sample_weight, X=jnp.asarray(X))
+            None if sample_weight is None else row_weights("sample_weight", sample_weight, X=X)
         )
         return jnp.average(wrong, axis=-1, weights=weights)
 
@@ -136,10 +134,10 @@ def fit_logistic(
     theta0 = jnp.zeros(rows.shape[1], X.dtype)
     if start is not None:
         theta0 = enter(frame, check_rule("start", start, X.shape[1]), intercept).astype(X.dtype)
-    problem = rows.T[None], y[None], weights.astype(X.dtype)[None]
     penalty = penalty_of(l2 / frame.unit**2, rows, intercept)
-    theta, _ = minimise(*problem, penalty, theta0, max_steps=max_steps)
-    converged = settled(*problem, penalty, theta)
+    problem = Objective(rows.T[None], y[None], weights.astype(X.dtype)[None], penalty)
+    theta, _ = minimise(problem, theta0, max_steps=max_steps)
+    converged = settled(problem, theta)
     if not is_traced(converged) and not converged:
         warnings.warn(
             "the logistic fit has not converged; raise max_steps, or the penalty l2",
@@ -162,20 +160,28 @@ def leave(frame: Frame, theta: Array, intercept: bool) -> LinearRule:
     return LinearRule(weight, inside.intercept - weight @ frame.origin)
 
 
-def settled(
-    design: Float[Array, "b p n"],
-    y: Float[Array, "b n"],
-    weights: Float[Array, "b n"],
-    penalty: Float[Array, " p"],
-    theta: Float[Array, " p"],
-) -> Array:
+class Objective(NamedTuple):
+    """sum_i w_i log(1 + exp(-y_i <theta, x_i>)) + <penalty, theta^2>/2 over samples in blocks.
+
+    A sample is a column.
+    """
+
+    design: Float[Array, "b p n"]
+    y: Float[Array, "b n"]
+    weights: Float[Array, "b n"]
+    penalty: Float[Array, " p"]
+    blocks: Any = None  # how many blocks count, may be traced; None for all
+
+
+def settled(problem: Objective, theta: Float[Array, " p"]) -> Array:
     """Whether Newton's step at theta is at most the root of the precision, in a frame.
 
-    There the unit of a score is 1, and that of theta with it.
+    There the unit of a score is 1, and that of theta with it. All blocks count.
     """
+    design, y, weights, penalty, _ = problem
     pull = y * weights * jax.nn.sigmoid(-y * jnp.einsum("p,bpn->bn", theta, design))
     gradient = penalty * theta - jnp.einsum("bpn,bn->p", design, pull)
-    move = inverse_hessian(design, weights, penalty, theta) @ gradient
+    move = inverse_hessian(problem, theta) @ gradient
     small = float(jnp.finfo(design.dtype).eps) ** 0.5
     return jnp.linalg.norm(move) <= small * (1 + jnp.linalg.norm(theta))
 
@@ -226,30 +232,26 @@ class _Point(NamedTuple):
     count: Array  # type: ignore[assignment]  # of evaluations
 
 
-def minimise(  # noqa: PLR0913
-    design: Float[Array, "b p n"],
-    y: Float[Array, "b n"],
-    weights: Float[Array, "b n"],
-    penalty: Float[Array, " p"],
+def minimise(
+    problem: Objective,
     theta0: Float[Array, " p"],
     *,
     inverse: Float[Array, "p p"] | None = None,
-    blocks: Any = None,
     max_steps: int = 200,
     tol: Any = 0.0,
 ) -> tuple[Float[Array, " p"], Float[Array, "p p"]]:
-    """Minimise sum_i w_i log(1 + exp(-y_i <theta, x_i>)) + <penalty, theta^2>/2 over blocks.
+    """Minimise an `Objective` from theta0.
 
-    A sample is a column. BFGS from the inverse Hessian, which is computed anew when a step fails to
+    BFGS from the inverse Hessian, which is computed again when a step fails to
     halve the next one: a pass over the samples for the gradient costs a fifth of one for the
     Hessian. A step that does not lower the objective (Armijo's rule) asks for the Hessian at hand,
     or is halved where it is that one's.
 
-    inverse: of a Hessian to begin with, as `inverse_hessian` gives it of a problem nearby. blocks:
-    how many blocks count, may be traced. max_steps: evaluations at most. tol: error of
-    theta, relative; rounding at least. Returns the minimiser and the inverse Hessian as it is known
-    there.
+    inverse: of a Hessian to begin with, as `inverse_hessian` gives it of a problem nearby.
+    max_steps: evaluations at most. tol: error of theta, relative; rounding at least. Returns the
+    minimiser and the inverse Hessian as it is known there.
     """
+    design, y, weights, penalty, blocks = problem
     eps = float(jnp.finfo(design.dtype).eps)
     count = len(design) if blocks is None else blocks
     pull = y * weights
@@ -309,15 +311,11 @@ def minimise(  # noqa: PLR0913
 
     def renew(state: tuple[_Point, Array]) -> tuple[_Point, Array]:
         at, fresh = state[0], jnp.asarray(True)
-        inverse = inverse_hessian(design, weights, penalty, at.theta, blocks=blocks)
+        inverse = inverse_hessian(problem, at.theta)
         return descend(begin(at, inverse), fresh), fresh
 
     fresh = jnp.asarray(inverse is None)
-    inverse = (
-        inverse_hessian(design, weights, penalty, theta0, blocks=blocks)
-        if inverse is None
-        else inverse
-    )
+    inverse = inverse_hessian(problem, theta0) if inverse is None else inverse
     value, gradient, _ = evaluate(theta0)
     at = begin(
         _Point(theta0, inverse, value, gradient, gradient, value, value, jnp.asarray(1)), inverse
@@ -340,15 +338,9 @@ def _bfgs(
     return inverse - cross - cross.T + (scale**2 * (rise @ seen) + scale) * jnp.outer(step, step)
 
 
-def inverse_hessian(
-    design: Float[Array, "b p n"],
-    weights: Float[Array, "b n"],
-    penalty: Float[Array, " p"],
-    theta: Float[Array, " p"],
-    *,
-    blocks: Any = None,
-) -> Float[Array, "p p"]:
-    """Of the objective of `minimise` at theta."""
+def inverse_hessian(problem: Objective, theta: Float[Array, " p"]) -> Float[Array, "p p"]:
+    """Of an objective at theta."""
+    design, _, weights, penalty, blocks = problem
     eye = jnp.eye(design.shape[1], dtype=design.dtype)
 
     def add(b: Any, hessian: Array) -> Array:

@@ -21,6 +21,7 @@ from theorylab.checks import broadcast, choice, nonnegative, number, positive, w
 from theorylab.errors import InputError
 from theorylab.mixtures.gaussian import excess_from_parts
 from theorylab.mixtures.information import Scalars, normal_density, unlabelled_information
+from theorylab.overflow import in_range
 from theorylab.precision import as_float64, float64_inside, is_traced
 
 METHODS = ("sl", "ul", "ul_plus", "ssl_switch", "ssl_weighted", "ssl_em")
@@ -216,6 +217,7 @@ class Rates(NamedTuple):
     estimation: Float[Array, "..."]
 
 
+@in_range()
 def rate_table(s: Scalars, d: Scalars, n_l: Scalars, n_u: Scalars) -> dict[str, Rates]:
     """Table 1: the rates of SL, UL+ and SSL for s in (0, 1], up to constants and logarithms.
 

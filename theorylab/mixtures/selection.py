@@ -1,6 +1,6 @@
 """SSL-W on real data: classifiers of unit length are mixed, by a weight chosen on held-out points.
 
-One weight serves every comparison: choosing it anew for each would inflate the gains. Chosen by the
+One weight serves every comparison: choosing it for each would inflate the gains. Chosen by the
 error on the test points it is an "oracle", by the error on labelled validation points "labelled",
 by the mean distance of validation points to the boundary "unlabelled-margin". Pure functions on
 arrays; `jit` and `vmap` them with a static criterion.

@@ -7,17 +7,20 @@ Source: the schedule of scikit-learn's `SelfTrainingClassifier(criterion="k_best
 al. (2023) use self-training.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from theorylab.checks import count, flag, number, within
+from theorylab.checks import count, flag, instance, number, within
+from theorylab.deprecation import old_options
 from theorylab.mixtures.checks import labelled, row_weights, two_classes, unlabelled
 from theorylab.mixtures.frame import framed, wide_if_concrete
 from theorylab.mixtures.logistic import (
     LinearRule,
+    Objective,
     design_of,
     inverse_hessian,
     leave,
@@ -26,14 +29,37 @@ from theorylab.mixtures.logistic import (
 )
 
 
+@dataclass(frozen=True)
+class SelfTrainingSchedule:
+    """How many rounds self-training takes, and how many points each adds.
+
+    Attributes:
+        rounds: number of rounds.
+        fraction: share of all unlabelled points that a round adds, at least one point.
+
+    Raises:
+        InputError: no round, a share outside (0, 1].
+    """
+
+    rounds: int = 10
+    fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        count("rounds", self.rounds)
+        number("fraction", self.fraction, 0.0, 1.0, open_low=True)
+
+
+SCHEDULE = SelfTrainingSchedule()
+
+
+@old_options(schedule=(SelfTrainingSchedule, "rounds fraction"))
 @wide_if_concrete
-def self_training(  # noqa: PLR0913
+def self_training(
     X_l: Float[Array, "n_l d"],
     y_l: Float[Array, " n_l"],
     X_u: Float[Array, "n_u d"],
     *,
-    rounds: int = 10,
-    fraction: float = 0.1,
+    schedule: SelfTrainingSchedule = SCHEDULE,
     l2: Any = 1.0,
     intercept: bool = False,
     labelled_weight: Float[Array, " n_l"] | None = None,
@@ -47,8 +73,7 @@ def self_training(  # noqa: PLR0913
         X_l: (n_l, d) labelled samples.
         y_l: (n_l,) labels -1 or +1.
         X_u: (n_u, d) unlabelled samples.
-        rounds: number of rounds.
-        fraction: of the unlabelled points, per round.
+        schedule: rounds, and the share of the unlabelled points that each adds.
         l2: ridge penalty of `fit_logistic`.
         intercept: False for the symmetric mixture, True for real data.
         labelled_weight, unlabelled_weight: masks of zeros and ones: rows of weight zero are left
@@ -62,8 +87,7 @@ def self_training(  # noqa: PLR0913
     """
     X_l, y_l = labelled(X_l, y_l)
     X_u = unlabelled(X_u, X_l.shape[1]).astype(X_l.dtype)
-    rounds = count("rounds", rounds)
-    number("fraction", fraction, 0.0, 1.0, open_low=True)
+    instance("schedule", schedule, SelfTrainingSchedule, "a SelfTrainingSchedule")
     number("l2", l2, 0.0, open_low=True)
     mask_l = row_weights("labelled_weight", labelled_weight, X_l=X_l)
     mask_u = row_weights("unlabelled_weight", unlabelled_weight, X_u=X_u)
@@ -71,7 +95,7 @@ def self_training(  # noqa: PLR0913
         within(name, mask, 0.0, 1.0, whole=True)
     if flag("intercept", intercept):
         two_classes("y_l", y_l, mask_l)
-    add = jnp.maximum(1, jnp.round(fraction * jnp.sum(mask_u))).astype(int)
+    add = jnp.maximum(1, jnp.round(schedule.fraction * jnp.sum(mask_u))).astype(int)
     mass = jnp.concatenate([mask_l, mask_u])
     Z, frame = framed(jnp.concatenate([X_l, X_u]), mass, centre=intercept)
     rows = design_of(Z, intercept)
@@ -79,7 +103,7 @@ def self_training(  # noqa: PLR0913
     labels, weights = (jnp.concatenate([a.astype(X_l.dtype), empty])[None] for a in (y_l, mask_l))
     waiting = jnp.concatenate([jnp.zeros_like(mask_l), mask_u])[None] > 0
     penalty = penalty_of(l2 / frame.unit**2, rows, intercept)
-    theta = train(rows.T[None], labels, weights, waiting, add, penalty, rounds=rounds)
+    theta = train(rows.T[None], labels, weights, waiting, add, penalty, rounds=schedule.rounds)
     return leave(frame, theta, intercept)
 
 
@@ -102,23 +126,15 @@ def train(
 
     def body(state: tuple[Array, ...], tol: Array) -> tuple[tuple[Array, ...], Array]:
         labels, weights, waiting, theta, inverse = state
-        theta, inverse = minimise(
-            design,
-            labels,
-            weights,
-            penalty,
-            theta,
-            inverse=inverse,
-            blocks=blocks,
-            tol=tol,
-        )
+        problem = Objective(design, labels, weights, penalty, blocks)
+        theta, inverse = minimise(problem, theta, inverse=inverse, tol=tol)
         score = theta @ design
         chosen = waiting & most_of(jnp.where(waiting, jnp.abs(score), -1), add)
         labels = jnp.where(chosen, jnp.where(score >= 0, 1, -1), labels)
         return (labels, jnp.where(chosen, 1, weights), waiting & ~chosen, theta, inverse), theta
 
     theta0 = jnp.zeros(design.shape[1], design.dtype)
-    inverse0 = inverse_hessian(design, weights, penalty, theta0, blocks=blocks)
+    inverse0 = inverse_hessian(Objective(design, labels, weights, penalty, blocks), theta0)
     # Rankings need no more digits than scikit-learn's default gives them; the last fit has all.
     tolerances = jnp.full(rounds + 1, 1e-4, design.dtype).at[-1].set(0)
     return jax.lax.scan(body, (labels, weights, waiting, theta0, inverse0), tolerances)[1][-1]  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 `nets.fit` and `collective.fit` do, and step by `descend`. Two loops take none and step by
 themselves: a federated client, whose plain steps carry the algorithm's proximal term and control
 variates (`federated.local`), and the fine-tuning behind Projection Norm, whose rates are an array
-so that one compiled program serves every schedule (`shift.projection`).
+so that one compiled program serves every schedule (`shift.training_loops`).
 """
 
 from collections.abc import Callable

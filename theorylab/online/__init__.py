@@ -31,6 +31,7 @@ from theorylab.online.policies import (
 )
 from theorylab.online.scheduling import (
     Instance,
+    PrrGuarantees,
     competitive_ratio,
     opt_cost,
     prr_consistency,
@@ -47,6 +48,7 @@ from theorylab.online.scheduling import (
 )
 from theorylab.online.search import WorstCase, proof_adversary, worst_case_search
 from theorylab.online.ski import (
+    RandomizedGuarantees,
     deterministic_buy_day,
     deterministic_lower_bound,
     randomized_buy_distribution,
@@ -80,6 +82,8 @@ __all__ = [
     "OptimalSkiRule",
     "Policy",
     "PreferentialRoundRobin",
+    "PrrGuarantees",
+    "RandomizedGuarantees",
     "RoundRobin",
     "Schedule",
     "ShortestPredictedFirst",

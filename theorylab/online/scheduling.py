@@ -9,7 +9,7 @@ docs/derivations/scheduling.md.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
@@ -164,8 +164,22 @@ def prr_share(n: int, lam: Any) -> Float[Array, "..."]:
     return backend(length).clip((2 * n - length) / (length - 2), 0.0, 1.0)
 
 
+class PrrGuarantees(NamedTuple):
+    """Published ratios of preferential round robin.
+
+    Attributes:
+        robustness: 2 / (1 - a), with any predictions.
+        consistency: 1 / a, with perfect ones.
+        refined: (1 + a) / (2 a), with perfect ones, the smaller bound.
+    """
+
+    robustness: Float[Array, "..."]
+    consistency: Float[Array, "..."]
+    refined: Float[Array, "..."]
+
+
 @float64_inside
-def prr_guarantees(spjf_share: Any) -> tuple[Any, Any, Any]:
+def prr_guarantees(spjf_share: Any) -> PrrGuarantees:
     """Published guarantees of PSK: robustness 2/(1-a), consistency 1/a, refined (1+a)/(2a).
 
     They hold for every n and are not tight; see `prr_consistency` and `prr_robustness` for the
@@ -175,13 +189,13 @@ def prr_guarantees(spjf_share: Any) -> tuple[Any, Any, Any]:
         spjf_share: a, in ]0, 1[.
 
     Returns:
-        Robustness, consistency and refined consistency.
+        `PrrGuarantees`, each of the shape of a.
 
     Raises:
         InputError: a share out of range.
     """
     a = within("spjf_share", spjf_share, 0.0, 1.0, open_low=True, open_high=True)
-    return 2 / (1 - a), 1 / a, (1 + a) / (2 * a)
+    return PrrGuarantees(2 / (1 - a), 1 / a, (1 + a) / (2 * a))
 
 
 @float64_inside
@@ -334,6 +348,8 @@ def competitive_ratio(
     cost: Float[ArrayLike, "..."], sizes: Float[ArrayLike, "... n"]
 ) -> Float[Array, "..."]:
     """Compute cost / OPT, with 0/0 = 1: jobs of size 0 are served optimally.
+
+    Of a cost above 0 for jobs that are all of size 0 it is infinite.
 
     Args:
         cost: (...) >= 0.

@@ -69,7 +69,7 @@ def worst_case_search(
         policy: as for `schedule`.
         n: jobs.
         key: typed key.
-        instances: at least so many are evaluated, in rounds of `climbers` climbers and `steps`
+        instances: at least this number is evaluated, in rounds of `climbers` climbers and `steps`
             moves; a round needs about 10 n climbers floats of memory, whatever `instances` is.
         perfect: predictions equal to the sizes (the search then finds the consistency, else the
             robustness).

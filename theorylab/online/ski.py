@@ -8,7 +8,7 @@ Source: Purohit, Svitkina, Kumar (2018, PSK), algorithms 2 and 3; Wei, Zhang (20
 ratios: docs/derivations/ski_rental.md, statements 1 and 2.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
@@ -24,7 +24,7 @@ _MASS = 1e-6  # probabilities may come in float32: a sum this close to 1 is 1
 
 @float64_inside
 def ski_cost(buy_day: Any, days: Any, b: int) -> Float[Array, "..."]:
-    """Cost of buying on a day when the season has so many days.
+    """Cost of buying on a day when the season has this number of days.
 
     Args:
         buy_day: from 1 on; infinity never buys.
@@ -223,9 +223,21 @@ def randomized_worst_ratio(b: int, support: Any) -> Float[Array, "..."]:
     return -1 / backend(k).expm1(k * np.log1p(-1 / price(b)))
 
 
+class RandomizedGuarantees(NamedTuple):
+    """Published ratios of the randomised algorithm.
+
+    Attributes:
+        robustness: with any prediction.
+        consistency: with a perfect one.
+    """
+
+    robustness: Float[Array, "..."]
+    consistency: Float[Array, "..."]
+
+
 @float64_inside
-def randomized_guarantees(b: int, lam: Any) -> tuple[Any, Any]:
-    """PSK's published (robustness, consistency) of algorithm 3.
+def randomized_guarantees(b: int, lam: Any) -> RandomizedGuarantees:
+    """PSK's published robustness and consistency of algorithm 3.
 
     (1+1/b)/(1-e^-(lam-1/b)) and lam/(1-e^-lam). Not exact, see `randomized_worst_ratio`; flooring
     lam b puts the exact robustness above 1/(1-e^-lam).
@@ -235,7 +247,7 @@ def randomized_guarantees(b: int, lam: Any) -> tuple[Any, Any]:
         lam: trust, in ]1/b, 1].
 
     Returns:
-        Robustness and consistency, of the shape of lam.
+        `RandomizedGuarantees`, each of the shape of lam.
 
     Raises:
         InputError: values out of range.
@@ -243,7 +255,7 @@ def randomized_guarantees(b: int, lam: Any) -> tuple[Any, Any]:
     b = price(b)
     lam = within("lam", lam, 1 / b, 1.0, open_low=True)
     xp = backend(lam)
-    return (1 + 1 / b) / -xp.expm1(-(lam - 1 / b)), lam / -xp.expm1(-lam)
+    return RandomizedGuarantees((1 + 1 / b) / -xp.expm1(-(lam - 1 / b)), lam / -xp.expm1(-lam))
 
 
 @float64_inside

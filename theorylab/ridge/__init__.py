@@ -11,9 +11,10 @@ from typing import Any
 
 from theorylab.ridge.bounds import norm_bound, path_norm_bound
 from theorylab.ridge.diagnostics import leverage_spread
+from theorylab.ridge.folds import fold_labels
 from theorylab.ridge.kernel import KernelRidgePath
 from theorylab.ridge.linear import RidgePath
-from theorylab.ridge.path import PathSummary, Selection, fold_labels
+from theorylab.ridge.results import PathSummary, Selection
 from theorylab.ridge.solve import RidgeSolution, gcv_score, loo_score, solve_ridge
 from theorylab.ridge.stochastic import GCVEstimate, gcv_slq
 

@@ -15,7 +15,8 @@ from theorylab import checks
 from theorylab.ridge.checks import require_penalties
 from theorylab.ridge.kernel import KernelRidgePath
 from theorylab.ridge.linear import RidgePath
-from theorylab.ridge.path import Criterion, RidgePathBase
+from theorylab.ridge.path import RidgePathBase
+from theorylab.ridge.results import Criterion
 from theorylab.sparse import refuse_sparse
 
 try:

@@ -27,8 +27,9 @@ from theorylab.ridge.checks import (
     require_targets,
     require_weights,
 )
+from theorylab.ridge.intercept import reflect, unit_root
 from theorylab.ridge.modes import Modes
-from theorylab.ridge.path import RidgePathBase, reflect, unit_root
+from theorylab.ridge.path import RidgePathBase
 from theorylab.sparse import refuse_sparse
 
 

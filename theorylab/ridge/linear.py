@@ -17,11 +17,13 @@ from theorylab import checks, linalg
 from theorylab.accuracy import DOUBLE, entry_accuracy
 from theorylab.double import float64_inside, in_float64
 from theorylab.errors import InputError
+from theorylab.overflow import require_answer
 from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge.checks import require_problem, require_targets, require_weights
+from theorylab.ridge.intercept import reflect, unit_root
 from theorylab.ridge.modes import Modes
-from theorylab.ridge.path import RidgePathBase, reflect, unit_root
+from theorylab.ridge.path import RidgePathBase
 from theorylab.sparse import refuse_sparse
 
 
@@ -93,7 +95,12 @@ class RidgePath(RidgePathBase):
         epsilon = entry_accuracy(X, accuracy)
         build = lambda: _build(cls, X, Y, weights, center, check, epsilon)  # noqa: E731
         with jax.enable_x64(True):
-            return in_float64(build) if is_traced(X, Y, weights) else build()
+            if is_traced(X, Y, weights):
+                return in_float64(build)
+            path = build()
+        if check:
+            require_answer(path, {"X": X, "Y": Y, "weights": weights}, infinite=False)
+        return path
 
     @float64_inside
     def coef(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l p c"]:

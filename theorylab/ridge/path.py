@@ -6,70 +6,27 @@ leave-one-out of a linear smoother, Allen's PRESS.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from theorylab import checks
 from theorylab.accuracy import DOUBLE
 from theorylab.double import float64_inside
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, is_traced
-from theorylab.pytrees import register
 from theorylab.ridge import modes as algebra
 from theorylab.ridge.checks import require_penalties
+from theorylab.ridge.folds import fold_labels, fold_members
 from theorylab.ridge.modes import Modes
+from theorylab.ridge.results import Criterion, PathSummary, Selection
 
-Criterion = Literal["gcv", "loo"]
 _STATIC = {"static": True}  # a part of the PyTree's structure, also in subclasses
 FITTED = "a fitted path, KernelRidgePath.fit(K, Y) or RidgePath.fit(X, Y),"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The penalty that minimises a criterion.
-
-    Attributes:
-        alpha: the winner; a float, or (C,) when selected per output.
-        score: its criterion, of the same shape.
-        at_edge: whether the winner is the smallest or largest penalty offered.
-        alphas: (L,) penalties offered.
-        scores: (L,) or (L, C), the whole curve.
-        criterion: "gcv" or "loo".
-    """
-
-    alpha: float | np.ndarray
-    score: float | np.ndarray
-    at_edge: bool | np.ndarray
-    alphas: np.ndarray = field(repr=False)
-    scores: np.ndarray = field(repr=False)
-    criterion: str
-
-
-@register()
-@dataclass(frozen=True)
-class PathSummary:
-    """What `summary` returns for L penalties.
-
-    Attributes:
-        gcv: (L,) generalised cross-validation, summed over outputs.
-        loo: (L,) exact leave-one-out risk, summed over outputs.
-        kappa: (L,) estimated effective regularisation κ̂.
-        dof: (L,) effective degrees of freedom.
-        train_risk: (L,) mean squared training residual, summed over outputs.
-        dual: (L, N, C) dual weights.
-    """
-
-    gcv: Float[Array, " l"]
-    loo: Float[Array, " l"]
-    kappa: Float[Array, " l"]
-    dof: Float[Array, " l"]
-    train_risk: Float[Array, " l"]
-    dual: Float[Array, "l n c"]
 
 
 @dataclass(frozen=True)
@@ -203,22 +160,20 @@ class RidgePathBase:
                 rank.
         """
         require_penalties(alphas)
+        k = checks.count("k", k)
         labels = fold_labels(self.n, k, key)
         if (
             not is_traced(alphas, self.modes)
-            and np.min(alphas) == 0
+            and _least(alphas) == 0
             and (self.rank < self.n - self.centered)
         ):
             raise InputError(
                 "alphas holds 0; kfold at alpha = 0 needs a full-rank kernel; give penalties > 0 "
                 "or use loo"
             )
-        members = np.full((k, -(-self.n // k)), self.n)
-        for fold in range(k):
-            rows = np.flatnonzero(labels == fold)
-            members[fold, : len(rows)] = rows
+        members = fold_members(labels, k)
         if not is_traced(alphas, self.modes):
-            self._require_folds(float(np.min(alphas)), members)
+            self._require_folds(_least(alphas), members)
         return self._evaluate(algebra.kfold, alphas, members).sum(-1)
 
     def _require_folds(self, alpha: float, members: Any) -> None:
@@ -268,15 +223,14 @@ class RidgePathBase:
         return self._dual(self._penalties(alphas))
 
     @float64_inside
-    def summary(self, alphas: Float[ArrayLike, " l"]) -> "PathSummary":
+    def summary(self, alphas: Float[ArrayLike, " l"]) -> PathSummary:
         """GCV, LOO, κ̂, degrees of freedom, train risk and dual weights at once.
 
         It is cheaper than one by one.
         """
         penalties = self._penalties(alphas)
         singular = (
-            is_traced(alphas, self.modes)
-            or float(np.min(alphas)) + float(self.eigenvalues[-1]) <= 0
+            is_traced(alphas, self.modes) or _least(alphas) + float(self.eigenvalues[-1]) <= 0
         )
         # the limit alpha -> 0 of residuals is not that of dual weights
         if singular or self.modes.rest_dim:
@@ -361,7 +315,7 @@ class RidgePathBase:
     def _penalties(self, alphas: Any) -> Float[Array, " l"]:
         require_penalties(alphas)
         if not is_traced(alphas, self.modes):
-            self._require_resolved(float(np.min(alphas)))
+            self._require_resolved(_least(alphas))
         return jnp.atleast_1d(as_float64(alphas))
 
     def _require_carried(self, name: str, alphas: Any, rounding: float) -> None:
@@ -370,7 +324,7 @@ class RidgePathBase:
             return
         values = self.eigenvalues
         floor = float(values[values > 0][-1]) if (values > 0).any() else np.inf
-        alpha, noise = float(np.min(alphas)), rounding * float(values[0])
+        alpha, noise = _least(alphas), rounding * float(values[0])
         if self.rounding > 0 and alpha < noise and floor + alpha < noise:
             raise InputError(
                 f"alpha = {alpha:.3g} amplifies what {name} is rounded to: smallest eigenvalue "
@@ -412,38 +366,6 @@ class RidgePathBase:
         return (self.intercept_targets - pulled) / jnp.linalg.norm(self.root_weights)
 
 
-def fold_labels(n: int, k: int, key: PRNGKeyArray) -> Int[np.ndarray, " n"]:
-    """Random assignment of n samples to k folds whose sizes differ by at most one.
-
-    Args:
-        n: number of samples.
-        k: number of folds, from 2 to n.
-        key: typed key.
-
-    Returns:
-        (n,) labels 0 to k - 1.
-
-    Raises:
-        InputError: counts out of range, or what is no typed key.
-    """
-    n, k = checks.count("n", n), checks.count("k", k)
-    checks.key("key", key)
-    if not 2 <= k <= n:
-        raise InputError(f"k = {k} folds of {n} samples; 2 <= k <= number of samples is needed")
-    return np.asarray(jax.random.permutation(key, np.arange(n) % k))
-
-
-def reflect(q: Float[Array, " n"], A: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
-    """Householder reflection that swaps the unit vector q and the first axis.
-
-    It is applied to the rows of A.
-    """
-    sign = jnp.where(q[0] > 0, -1.0, 1.0)
-    v = q.at[0].add(-sign)  # maps q to sign * e_1 without cancellation
-    v = v / jnp.linalg.norm(v)
-    return A - 2 * jnp.tensordot(v, jnp.tensordot(v, A, 1), 0)
-
-
-def unit_root(root_weights: Float[Array, " n"]) -> Float[Array, " n"]:
-    """The unpenalised direction of an intercept in weighted coordinates."""
-    return root_weights / jnp.linalg.norm(root_weights)
+def _least(alphas: Any) -> float:
+    """The least penalty; NumPy's, for of JAX's operations a trace around this makes tracers."""
+    return float(np.asarray(alphas, np.float64).min())

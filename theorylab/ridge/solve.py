@@ -103,7 +103,7 @@ def solve_ridge(
             f"alpha has shape {np.shape(alpha)}; one penalty is needed (many: KernelRidgePath)"
         )
     checks.number("alpha", alpha, 0.0)
-    checks.count("block", block)
+    block = checks.count("block", block)
     if mesh is not None:
         checks.instance("mesh", mesh, Mesh, "a jax.sharding.Mesh, or None,")
     epsilon = entry_accuracy(K, accuracy)

@@ -130,7 +130,8 @@ def gcv_slq(
     checks.positive_semidefinite("K", extremes, rounding)
     if not is_traced(extremes, alphas):
         lowest, highest = np.asarray(extremes) / n
-        _require_resolved(float(np.min(alphas)), lowest, highest, resolution(n, epsilon))
+        least = float(np.min(np.asarray(alphas)))
+        _require_resolved(least, lowest, highest, resolution(n, epsilon))
     return GCVEstimate(*estimate)
 
 
@@ -159,7 +160,9 @@ def _estimate(
 
     def quadratures(steps: int) -> tuple[Array, ...]:
         nodes, weights, extremes = _gauss(
-            diagonals[:, :steps] / n, offdiagonals[:, : steps - 1] / n, jnp.minimum(kept, steps)
+            diagonals[:, :steps] / n,
+            offdiagonals[:, : steps - 1] / n,
+            jnp.minimum(kept, steps),
         )
         # in units of the smallest of them, which cancel in GCV: no square of a penalty underflows
         shifted = (nodes[:, :, None] + alphas) / (nodes.min() + alphas)
@@ -202,7 +205,8 @@ def _lanczos(matvec: Any, depth: int, starts: Array, *arguments: Array) -> tuple
 
     # Krylov bases of a batch stay below 2^27 numbers (1 GiB).
     batch = max(1, min(starts.shape[0], 2**27 // (starts.shape[1] * depth)))
-    return jax.lax.map(one, starts, batch_size=batch)
+    # one step has no off-diagonal, and JAX cannot put batches of what is empty together
+    return jax.lax.map(one, starts, batch_size=batch if depth > 1 else None)
 
 
 @jax.jit

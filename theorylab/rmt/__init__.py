@@ -45,6 +45,14 @@ from theorylab.rmt.marchenko_pastur import (
 from theorylab.rmt.pastur import (
     PasturSolution,
 )
+from theorylab.rmt.results import (
+    DegreesOfFreedom,
+    Edges,
+    EdgeScaling,
+    PluginSpectrum,
+    SpectralMean,
+    TraceEstimate,
+)
 from theorylab.rmt.risk import (
     RiskEstimate,
     omniscient_risk,
@@ -95,7 +103,10 @@ from theorylab.rmt.wigner import (
 
 __all__ = [
     "DeformedWigner",
+    "DegreesOfFreedom",
     "DiscreteLaw",
+    "EdgeScaling",
+    "Edges",
     "ExponentFit",
     "FreeConvolution",
     "FreeSolution",
@@ -103,6 +114,7 @@ __all__ = [
     "LocalLawResiduals",
     "MarchenkoPastur",
     "PasturSolution",
+    "PluginSpectrum",
     "PowerLawFit",
     "PowerLawTail",
     "RandomFeatureRisk",
@@ -111,8 +123,10 @@ __all__ = [
     "ShiftRisk",
     "SilversteinLaw",
     "SmoothedDensity",
+    "SpectralMean",
     "SpectrumEstimate",
     "Spike",
+    "TraceEstimate",
     "TracyWidom",
     "bbp_covariance",
     "bbp_wigner",

@@ -13,9 +13,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from theorylab import checks
+from theorylab.overflow import in_range
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
 from theorylab.rmt.inputs import as_spectrum, as_weights
+from theorylab.rmt.results import DegreesOfFreedom
 from theorylab.rmt.tails import PowerLawTail, require_tail, tail_dof
 
 _BLOCK = 2**23  # eigenvalues x parameters evaluated at once: 64 MiB of float64
@@ -153,6 +155,7 @@ def _balance(eigenvalues, weights, tail, n, kappa):  # type: ignore[no-untyped-d
     return over_grid(partial(balance, eigenvalues, weights, tail), n, kappa, eigenvalues.size)
 
 
+@in_range()
 @float64_inside
 def effective_regularization(
     eigenvalues: Float[ArrayLike, "p"],
@@ -203,6 +206,7 @@ def effective_regularization(
     )
 
 
+@in_range()
 @float64_inside
 def degrees_of_freedom(
     eigenvalues: Float[ArrayLike, "p"],
@@ -210,7 +214,7 @@ def degrees_of_freedom(
     *,
     tail: PowerLawTail | None = None,
     weights: Float[ArrayLike, "p"] | None = None,
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+) -> DegreesOfFreedom:
     """Degrees of freedom dof1 = tr Σ(Σ+κ)⁻¹ and dof2 = tr Σ²(Σ+κ)⁻² of ridge regression.
 
     Args:
@@ -220,7 +224,7 @@ def degrees_of_freedom(
         weights: (p,) multiplicities of the eigenvalues; None for 1.
 
     Returns:
-        (dof1, dof2), each of kappa's shape.
+        `DegreesOfFreedom` (dof1, dof2), each of kappa's shape.
 
     Raises:
         InputError: negative or non-finite input, or shapes that do not match.
@@ -231,9 +235,10 @@ def degrees_of_freedom(
     at = _balance(
         spectrum, as_weights("weights", weights, spectrum), tail, as_float64(1.0), as_float64(kappa)
     )
-    return at.dof1, at.dof1 - at.gap
+    return DegreesOfFreedom(at.dof1, at.dof1 - at.gap)
 
 
+@in_range(infinite=True)
 @float64_inside
 def d_kappa(
     eigenvalues: Float[ArrayLike, "p"],

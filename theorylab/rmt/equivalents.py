@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.overflow import in_range
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
 from theorylab.rmt.effective import balance, over_grid, solve_kappa, times, unlearned
@@ -43,6 +44,7 @@ class ShiftRisk:
     variance: Float[Array, "..."]
 
 
+@in_range(infinite=True)
 @float64_inside
 def covariate_shift_risk(
     eigenvalues: Float[ArrayLike, "p"],
@@ -142,6 +144,7 @@ class RandomFeatureRisk:
     gamma: Float[Array, "..."]
 
 
+@in_range(infinite=True)
 @float64_inside
 def random_features_risk(
     eigenvalues: Float[ArrayLike, "p"],

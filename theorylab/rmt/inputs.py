@@ -15,9 +15,11 @@ import numpy as np
 from theorylab import checks
 from theorylab.double import float64_inside
 from theorylab.errors import InputError
+from theorylab.overflow import require_answer
 from theorylab.precision import as_float64, is_traced
 
 R = TypeVar("R")
+_MAY_BE_NAN = ("quantile", "outlier")  # of what is no probability, and of what is not seen
 
 
 def law_method(method: Callable[..., R]) -> Callable[..., R]:
@@ -38,6 +40,8 @@ def law_method(method: Callable[..., R]) -> Callable[..., R]:
         result: Any = compiled(self, *map(jnp.asarray, points.values()))
         if "x" in points and not is_traced(points["x"], result) and np.isinf(points["x"]).any():
             checks.within("the result at infinite x", result, infinite=True)
+        if method.__name__ not in _MAY_BE_NAN:
+            require_answer(result, {"the law": self, **points}, infinite=True)
         return result
 
     return wrapped

@@ -15,6 +15,7 @@ from jaxtyping import Array, Complex, Float
 
 from theorylab import checks, linalg
 from theorylab.errors import InputError
+from theorylab.overflow import in_range
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
 from theorylab.rmt.effective import effective_regularization
@@ -39,6 +40,7 @@ class LocalLawResiduals:
     kappa_hat: Float[Array, "..."]
 
 
+@in_range()
 @float64_inside
 def local_law_residuals(
     X: Float[ArrayLike, "n p"],

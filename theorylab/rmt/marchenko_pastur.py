@@ -10,10 +10,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from theorylab import checks
+from theorylab.overflow import in_range
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
 from theorylab.rmt.inputs import complexed, law_method, require_parameter, require_shape
 from theorylab.rmt.inversion import invert_cdf
+from theorylab.rmt.results import Edges
 
 
 @register("companion")
@@ -64,12 +66,13 @@ class MarchenkoPastur:
         """Mass of this law per mass of the law of XᵀX/n, away from zero."""
         return as_float64(self.gamma) if self.companion else as_float64(1.0)
 
+    @in_range()
     @float64_inside
-    def edges(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    def edges(self) -> Edges:
         """Ends s2 (1 ∓ √gamma)² of the bulk."""
         self.validate()
         root, s2 = jnp.sqrt(as_float64(self.gamma)), as_float64(self.s2)
-        return s2 * (1 - root) ** 2, s2 * (1 + root) ** 2
+        return Edges(s2 * (1 - root) ** 2, s2 * (1 + root) ** 2)
 
     @float64_inside
     def atom(self) -> Float[Array, ""]:
@@ -148,6 +151,7 @@ class MarchenkoPastur:
         require_shape("shape", shape)
         return self.quantile(jax.random.uniform(key, shape, dtype=jnp.float64))
 
+    @in_range()
     @float64_inside
     def moments(self, count: int) -> Float[Array, "count"]:
         """The first `count` moments, k = 1, 2, ...

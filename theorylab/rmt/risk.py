@@ -15,10 +15,12 @@ from jaxtyping import Array, Float
 
 from theorylab import checks, linalg
 from theorylab.errors import InputError
+from theorylab.overflow import in_range
 from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
 from theorylab.rmt.effective import balance, over_grid, solve_kappa, times, unlearned
 from theorylab.rmt.inputs import as_spectrum, as_weights
+from theorylab.rmt.results import PluginSpectrum
 from theorylab.rmt.tails import PowerLawTail, require_same_start, require_tail, tail_unlearned
 
 
@@ -70,6 +72,7 @@ def _risk(eigenvalues, power, weights, noise, tail, target_tail, n, alpha):  # t
     return over_grid(at, n, alpha, eigenvalues.size)
 
 
+@in_range(infinite=True)
 @float64_inside
 def omniscient_risk(
     eigenvalues: Float[ArrayLike, "p"],
@@ -148,6 +151,7 @@ def omniscient_risk(
     )
 
 
+@in_range(infinite=True)
 @float64_inside
 def spectrum_only_risk(
     eigenvalues: Float[ArrayLike, "p"],
@@ -183,10 +187,11 @@ def spectrum_only_risk(
     )
 
 
+@in_range()
 @float64_inside
 def plugin_spectrum(
     K: Float[ArrayLike, "m m"], Y: Float[ArrayLike, "m"] | Float[ArrayLike, "m c"]
-) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
+) -> PluginSpectrum:
     """Spectrum and target power (λ_i, b_i) estimated from m samples.
 
     These are the eigenvalues of K/m, falling, and (u_iᵀy)²/m summed over outputs; Σ b = mean of y².
@@ -198,7 +203,7 @@ def plugin_spectrum(
         Y: (m,) or (m, c) targets.
 
     Returns:
-        (λ, b), each (m,).
+        `PluginSpectrum` (eigenvalues λ, target_power b), each (m,).
 
     Raises:
         InputError: shapes that do not match.
@@ -216,4 +221,6 @@ def plugin_spectrum(
     values, vectors = linalg.eigh(kernel)
     checks.positive_semidefinite("K", values, checks.kernel_rounding(K))
     coefficients = vectors.T @ labels.reshape(m, -1)
-    return jnp.maximum(values[::-1], 0.0) / m, jnp.sum(coefficients**2, axis=1)[::-1] / m
+    return PluginSpectrum(
+        jnp.maximum(values[::-1], 0.0) / m, jnp.sum(coefficients**2, axis=1)[::-1] / m
+    )

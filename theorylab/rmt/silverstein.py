@@ -13,6 +13,7 @@ from jaxtyping import Array, Complex, Float
 
 from theorylab import checks
 from theorylab.deprecation import old_arguments, old_field
+from theorylab.overflow import in_range
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
 from theorylab.rmt.atoms import law_atoms
@@ -166,6 +167,7 @@ class SilversteinLaw:
             return jnp.maximum(0.0, 1 - gamma * (1 - null))
         return jnp.maximum(null, 1 - 1 / gamma)
 
+    @in_range()
     def edges(self) -> np.ndarray:
         """Ends of the bulks, (bulks, 2), in NumPy.
 

@@ -19,6 +19,7 @@ from theorylab.double import float64_inside
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
+from theorylab.rmt.results import SpectralMean, TraceEstimate
 
 MatVec = Callable[[Float[Array, "p"]], Float[Array, "p"]]
 
@@ -38,9 +39,7 @@ class LanczosQuadrature:
     weights: Float[Array, "probes steps"]
 
     @float64_inside
-    def average(
-        self, function: Callable[[Array], Array]
-    ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    def average(self, function: Callable[[Array], Array]) -> SpectralMean:
         """The mean (1/p) tr f(A) and its standard error over probes.
 
         f maps nodes elementwise, or to extra trailing axes.
@@ -58,7 +57,7 @@ class LanczosQuadrature:
         return _mean_and_error(samples)
 
     @float64_inside
-    def cdf(self, x: Float[Array, "g"]) -> tuple[Float[Array, "g"], Float[Array, "g"]]:
+    def cdf(self, x: Float[Array, "g"]) -> SpectralMean:
         """Share of eigenvalues <= x, and its standard error over probes."""
         checks.within("x", x, infinite=True, ndim=(0, 1))
         return self.average(lambda nodes: (nodes[..., None] <= as_float64(x)).astype(jnp.float64))
@@ -194,7 +193,7 @@ def slq_trace(
     probes: int = 10,
     steps: int = 60,
     batch_size: int | None = None,
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
+) -> TraceEstimate:
     """Trace tr f(A) of a function of an operator, and its standard error over probes.
 
     The error does not see that of Lanczos: raise `steps` to check it.
@@ -209,7 +208,7 @@ def slq_trace(
         batch_size: as for `lanczos_quadrature`.
 
     Returns:
-        (trace, standard error), scalars.
+        `TraceEstimate` (trace, standard_error), scalars.
 
     Raises:
         InputError: as `lanczos_quadrature`.
@@ -219,12 +218,12 @@ def slq_trace(
     """
     found = lanczos_quadrature(matvec, dim, key, probes=probes, steps=steps, batch_size=batch_size)
     mean, error = found.average(function)
-    return dim * mean, dim * error
+    return TraceEstimate(dim * mean, dim * error)
 
 
-def _mean_and_error(samples: Float[Array, "probes ..."]) -> tuple[Array, Array]:
+def _mean_and_error(samples: Float[Array, "probes ..."]) -> SpectralMean:
     count = samples.shape[0]
     mean = jnp.mean(samples, axis=0)
     if count == 1:
-        return mean, jnp.full_like(mean, jnp.inf)
-    return mean, jnp.std(samples, axis=0, ddof=1) / count**0.5
+        return SpectralMean(mean, jnp.full_like(mean, jnp.inf))
+    return SpectralMean(mean, jnp.std(samples, axis=0, ddof=1) / count**0.5)

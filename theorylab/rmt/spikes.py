@@ -13,8 +13,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from theorylab import checks
-from theorylab.precision import as_float64, float64_inside
+from theorylab.overflow import in_range, require_answer
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
+from theorylab.rmt.results import EdgeScaling
 
 
 @register()
@@ -33,6 +35,7 @@ class Spike:
     detected: Bool[Array, "..."]
 
 
+@in_range()
 @float64_inside
 def bbp_covariance(
     spike: Float[ArrayLike, "..."] | float,
@@ -79,6 +82,7 @@ def bbp_covariance(
     return Spike(place, overlap, seen)
 
 
+@in_range()
 @float64_inside
 def bbp_wigner(
     theta: Float[ArrayLike, "..."] | float, *, s2: Float[ArrayLike, "..."] | float = 1.0
@@ -136,12 +140,16 @@ def spike_from_sample(
     gamma, s2 = as_float64(gamma), as_float64(s2)
     x = as_float64(eigenvalue) / s2
     outside = x > (1 + jnp.sqrt(gamma)) ** 2
+    if not is_traced(x) and not bool(jnp.isfinite(x).all()):
+        require_answer(x, {"s2": s2})
+    half = jnp.sqrt(jnp.where(outside, x, 1.0))
     b = jnp.where(outside, x + 1 - gamma, 4.0)
-    root = jnp.sqrt(jnp.where(outside, b * b - 4 * x, 1.0))
+    # the root of b² - 4x without the square, which overflows first
+    root = jnp.sqrt(jnp.maximum(b - 2 * half, 0.0)) * jnp.sqrt(b + 2 * half)
     return jnp.where(outside, s2 * (b + root) / 2, jnp.nan)
 
 
-def wishart_edge(n: int, p: int) -> tuple[float, float]:
+def wishart_edge(n: int, p: int) -> EdgeScaling:
     """Centre and scale of the largest eigenvalue of XᵀX for white data.
 
     (μ, σ) with (λ_max(XᵀX) - μ)/σ -> Tracy-Widom 1 for a real standard Gaussian X (n, p), not
@@ -152,7 +160,7 @@ def wishart_edge(n: int, p: int) -> tuple[float, float]:
         p: columns of X.
 
     Returns:
-        (μ, σ), floats.
+        `EdgeScaling` (centre μ, scale σ), floats.
 
     Raises:
         InputError: fewer than two rows, or no column.
@@ -162,10 +170,10 @@ def wishart_edge(n: int, p: int) -> tuple[float, float]:
     """
     n, p = checks.count("n", n, 2), checks.count("p", p)
     a, b = math.sqrt(n - 1), math.sqrt(p)
-    return (a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)
+    return EdgeScaling((a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3))
 
 
-def goe_edge(n: int) -> tuple[float, float]:
+def goe_edge(n: int) -> EdgeScaling:
     """Centre and scale of the largest eigenvalue of the GOE.
 
     (μ, σ) with (λ_max - μ)/σ -> Tracy-Widom 1 for off-diagonal variance 1: 2√n and n^-1/6.
@@ -174,10 +182,10 @@ def goe_edge(n: int) -> tuple[float, float]:
         n: size of the matrix.
 
     Returns:
-        (μ, σ), floats.
+        `EdgeScaling` (centre μ, scale σ), floats.
 
     Raises:
         InputError: a count below 1.
     """
     n = checks.count("n", n)
-    return 2 * math.sqrt(n), n ** (-1 / 6)
+    return EdgeScaling(2 * math.sqrt(n), n ** (-1 / 6))

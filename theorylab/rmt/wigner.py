@@ -14,6 +14,7 @@ from jaxtyping import Array, Complex, Float
 
 from theorylab import checks
 from theorylab.deprecation import old_arguments, old_field
+from theorylab.overflow import in_range
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
 from theorylab.rmt.atoms import law_atoms
@@ -26,6 +27,7 @@ from theorylab.rmt.inputs import (
 )
 from theorylab.rmt.inversion import invert_cdf
 from theorylab.rmt.pastur import PasturMap, PasturSolution, bulk_edges
+from theorylab.rmt.results import Edges
 
 
 @register()
@@ -52,12 +54,13 @@ class Semicircle:
         """Refuse parameters that are no law; every method asks first."""
         require_parameter("Semicircle: s2", self.s2)
 
+    @in_range()
     @float64_inside
-    def edges(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    def edges(self) -> Edges:
         """Ends -2s and 2s of the bulk."""
         self.validate()
         end = 2 * jnp.sqrt(as_float64(self.s2))
-        return -end, end
+        return Edges(-end, end)
 
     @law_method
     def density(self, x: Float[Array, "..."] | float) -> Float[Array, "..."]:
@@ -185,6 +188,7 @@ class DeformedWigner:
             self.cdf, self.density, as_float64(p), jnp.min(values) - reach, jnp.max(values) + reach
         )
 
+    @in_range()
     def edges(self) -> np.ndarray:
         """Ends of the bulks, (bulks, 2), in NumPy (their number is not known under jit)."""
         with jax.enable_x64(True):

@@ -32,6 +32,7 @@ from theorylab.shift.colouring import (
     colour_noise,
     shrink_images,
 )
+from theorylab.shift.fine_tuning import FineTuning, batch_order
 from theorylab.shift.interpolation import Interpolation, error_rate, train_to_interpolation
 from theorylab.shift.learners import DescentPath, fit_descent, fit_min_norm, fit_ridge
 from theorylab.shift.lines import AccuracyLine, accuracy_line
@@ -56,28 +57,27 @@ from theorylab.shift.nuisance import (
 )
 from theorylab.shift.nuisance_sweep import NuisanceSweep, sweep_nuisance
 from theorylab.shift.projection import (
-    FineTuning,
     ProjectionNorms,
-    PseudoTraining,
-    batch_order,
-    finetune,
     projection_norm,
     projection_norms,
     pseudo_labels,
 )
+from theorylab.shift.projection_gram import projection_norm_gram
 from theorylab.shift.projection_linear import (
     IsotropicExpectations,
     ProjectionParts,
-    StoppedNorms,
     isotropic_expectations,
     linear_projection_norm,
     linear_test_loss,
     min_norm_fit,
-    projection_norm_descent,
-    projection_norm_flow,
-    projection_norm_gram,
     projection_parts,
 )
+from theorylab.shift.projection_stopped import (
+    StoppedNorms,
+    projection_norm_descent,
+    projection_norm_flow,
+)
+from theorylab.shift.pseudo_training import PseudoTraining, finetune
 from theorylab.shift.real_signal import Signal, SignalSweep, draw_on_signal, sweep_signal
 from theorylab.shift.risk import (
     ErrorPair,
@@ -100,6 +100,7 @@ from theorylab.shift.scores import (
     rotation_score,
     rotations,
 )
+from theorylab.shift.sweeps import NewtonOptions
 
 __all__ = [
     "RED_GREEN",
@@ -117,6 +118,7 @@ __all__ = [
     "IsotropicExpectations",
     "LogisticFit",
     "MemorisationBound",
+    "NewtonOptions",
     "NuisanceModel",
     "NuisanceSweep",
     "ProjectionNorms",

@@ -17,6 +17,7 @@ from theorylab.checks import key as checked_key
 from theorylab.checks import labels as checked_labels
 from theorylab.deprecation import old_arguments
 from theorylab.errors import InputError
+from theorylab.overflow import in_range
 
 RED_GREEN = np.eye(2)  # two channels, one for each colour
 
@@ -75,6 +76,7 @@ def colour_images(
 
 
 @old_arguments("images key")
+@in_range()
 def colour_noise(
     images: Float[ArrayLike, "n h w ch"], *, key: Key[Array, ""], scale: float
 ) -> Float[Array, "n h w ch"]:

@@ -60,7 +60,7 @@ def train_to_interpolation(
 ) -> Interpolation:
     """Train a classifier in rounds of epochs until no training label is wrong, or epochs run out.
 
-    Between rounds the optimizer's state starts anew. A small `max_epochs` is early stopping. Look
+    Between rounds the optimizer's state starts again. A small `max_epochs` is early stopping. Look
     at `interpolates`: a network that did not get there is returned all the same.
 
     Args:

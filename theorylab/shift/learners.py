@@ -17,11 +17,13 @@ from jaxtyping import Array, Float, Int
 
 from theorylab.checks import choice, finite, nonnegative, number, same_length, signs, within
 from theorylab.errors import InputError
+from theorylab.overflow import in_range
 from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
 from theorylab.ridge import RidgePath
 
 
+@in_range()
 def fit_ridge(
     X: Float[ArrayLike, "n p"], y: Float[ArrayLike, " n"], alphas: Float[ArrayLike, " l"]
 ) -> np.ndarray:

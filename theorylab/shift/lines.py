@@ -26,7 +26,7 @@ class AccuracyLine:
 
     Attributes:
         corr: Pearson correlation of the transformed accuracies; NaN where either does not vary.
-        slope, intercept, r2: of the least-squares line.
+        slope, intercept, r2: of the least-squares line; NaN where accuracies do not vary.
         group_corr: correlation of the means of the groups (training sizes); NaN without groups. At
             a fixed training size the luck of a draw moves both accuracies together, which dilutes a
             negative slope in the pooled points (Simpson's paradox): report both.

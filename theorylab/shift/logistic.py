@@ -11,11 +11,10 @@ Otherwise the Hessian X^T W X / n + lam.
 Source: Rasmussen and Williams (2006), algorithm 3.1.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,16 +22,14 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-from theorylab import linalg
 from theorylab.checks import choice, count, finite, number, positive
 from theorylab.deprecation import old_field
 from theorylab.errors import InputError
 from theorylab.precision import float64_inside, is_traced
 from theorylab.pytrees import register
 from theorylab.shift.checks import batched_signs, sample_mask
-
-# step sizes tried along a Newton direction; from 0 it pays to go beyond 1
-STEPS = 2.0 ** np.arange(4, -20, -1)
+from theorylab.shift.newton import gram, newton_path
+from theorylab.shift.sweeps import announce_unconverged
 
 
 @register("tol")
@@ -128,86 +125,9 @@ def fit_logistic_path(
     batch_size = count("batch_size", batch_size)
     found = _fit(X, y, lams, mask, tol, max_steps, min(batch_size, size), precision)
     fit = LogisticFit(**found, tol=tol)
-    if not is_traced(fit.gradient_norm) and not np.all(fit.converged):
-        worst = np.max(fit.gradient_norm)
-        warnings.warn(
-            f"{np.sum(~fit.converged)} of {fit.converged.size} logistic fits have a gradient norm "
-            f"above tol = {tol:g} after at most {max_steps} steps (largest {worst:.2g}); raise "
-            "max_steps, or tol if this is small enough.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    if not is_traced(fit.gradient_norm):
+        announce_unconverged(fit.gradient_norm, fit.converged, tol, max_steps)
     return fit
-
-
-@float64_inside
-def fit_kernel_logistic(
-    K: Float[ArrayLike, "n n"],
-    y: Float[ArrayLike, "*b n"],
-    lams: Float[ArrayLike, " l"] | Sequence[float],
-    *,
-    mask: Bool[ArrayLike, " n"] | None = None,
-    tol: float = 1e-8,
-    max_steps: int = 100,
-) -> dict[str, Any]:
-    """`fit_logistic_path` on features of which only the Gram matrix K is known.
-
-    For many label vectors on the same samples. Returns "dual" (*b, L, n), the a of f(x) = sum_i a_i
-    k(x_i, x) (zero at padding), and "gradient_norm", "steps", "train_error", "objective" (*b,
-    L) as `LogisticFit` has them. K: positive semi-definite; mask: (n,).
-    """
-    n = np.shape(finite("K", K, ndim=2))[0]
-    if np.shape(K) != (n, n):
-        raise InputError(f"K has shape {np.shape(K)}; a square matrix of inner products is needed.")
-    batched_signs("y", y, (*np.shape(finite("y", y))[:-1], n))
-    penalties = np.atleast_1d(np.asarray(positive("lams", lams, ndim=(0, 1)), np.float64))
-    number("tol", tol, 0.0)
-    max_steps = count("max_steps", max_steps)
-    counted = (
-        np.ones(n, bool) if mask is None else np.asarray(sample_mask("mask", mask, (n,)), bool)
-    )
-    labels = jnp.asarray(y, jnp.float64)
-    order = np.argsort(-penalties, kind="stable")
-    padded, length = pad_penalties(penalties[order])
-    found = _kernel_paths(
-        jnp.asarray(K, jnp.float64),
-        labels.reshape(-1, n),
-        padded,
-        length,
-        jnp.asarray(counted),
-        jnp.asarray(tol),
-        max_steps,
-    )
-    if not np.isfinite(np.asarray(found["gradient_norm"])).all():
-        raise InputError(
-            "K gives no finite fit; a positive semi-definite matrix of inner products is needed"
-        )
-    back = np.argsort(order)
-    return {
-        name: np.asarray(value)[:, back].reshape(*labels.shape[:-1], len(back), *value.shape[2:])
-        for name, value in found.items()
-    }
-
-
-@partial(jax.jit, static_argnums=6)
-def _kernel_paths(
-    K: Array, y: Array, lams: Array, count: Array, mask: Array, tol: Array, max_steps: int
-) -> Any:
-    K = jnp.where(mask[:, None] & mask, K, 0.0)
-
-    def problem(labels: Array) -> dict[str, Array]:
-        found = newton_path(None, K, labels, mask, lams, tol, max_steps, count=count)
-        return {"dual" if name == "weights" else name: value for name, value in found.items()}
-
-    return jax.lax.map(problem, y)
-
-
-def pad_penalties(lams: np.ndarray) -> tuple[Array, Array]:
-    """Decreasing penalties padded to a multiple of 8, and their number.
-
-    So paths of all lengths share a program.
-    """
-    return jnp.asarray(np.pad(lams, (0, -len(lams) % 8), mode="edge")), jnp.asarray(len(lams))
 
 
 @float64_inside
@@ -258,151 +178,3 @@ def _batched(
     # no batches of 1: XLA's batched products are several times slower on CPU
     found = jax.lax.map(problem, flat, batch_size=batch_size if batch_size > 1 else None)
     return {name: value.reshape(*batch, *value.shape[1:]) for name, value in found.items()}
-
-
-class _State(NamedTuple):
-    weights: Array  # a (n,) with w = X^T a, or w (p,)
-    outputs: Array  # X w (n,)
-    gradient_norm: Array
-    steps: Array
-    stalled: Array
-
-
-def gram(X: Array, mask: Array) -> Array:
-    """What `newton_path` factorises with.
-
-    X X^T, or X itself if there are fewer features than samples.
-    """
-    X = jnp.where(mask[:, None], X, 0.0)
-    return X @ X.T if X.shape[1] >= X.shape[0] else X
-
-
-def newton_path(  # noqa: C901
-    X: Array | None,
-    K: Array,
-    y: Array,
-    mask: Array,
-    lams: Array,
-    tol: Array | float,
-    max_steps: int,
-    *,
-    count: Any = None,
-) -> dict[str, Array]:
-    """Solve one problem inside traced code: penalties in decreasing order, K = `gram(X, mask)`.
-
-    Returns the fields of `LogisticFit` with leading axis L, all in the dtype of K; "weights" (L, n)
-    instead of "coef" where X is None. count: how many of the penalties to go through, may be traced
-    (all by default; then zeros follow).
-    """
-    dtype, n = K.dtype, K.shape[0]
-    number = jnp.maximum(mask.sum(), 1).astype(dtype)
-    if X is not None:
-        X = jnp.where(mask[:, None], X, 0.0)
-    dual = X is None or X.shape[1] >= n
-
-    def losses(outputs: Array) -> Array:
-        return jnp.where(mask, jax.nn.softplus(-y * outputs), 0.0).sum(-1) / number
-
-    def norm2(weights: Array, outputs: Array) -> Array:
-        return weights @ (outputs if dual else weights)
-
-    def pull(outputs: Array) -> Array:
-        """Minus the derivative of the losses with respect to the outputs.
-
-        Times the number of samples.
-        """
-        return jnp.where(mask, y * jax.nn.sigmoid(-y * outputs), 0.0)
-
-    def gradient(weights: Array, outputs: Array, lam: Array) -> tuple[Array, Array]:
-        """The gradient in w (in the coordinates of `weights`) and its norm."""
-        if dual:
-            v = lam * weights - pull(outputs) / number
-            return v, jnp.sqrt(jnp.maximum(v @ (K @ v), 0.0))
-        g = lam * weights - X.T @ pull(outputs) / number  # type: ignore[union-attr]
-        return g, jnp.linalg.norm(g)
-
-    def direction(g: Array, outputs: Array, lam: Array) -> tuple[Array, Array]:
-        """Newton's step and its effect on the outputs."""
-        curvature = (
-            jnp.where(mask, jax.nn.sigmoid(outputs) * jax.nn.sigmoid(-outputs), 0.0) / number
-        )
-        if dual:
-            # (lam + W K)^-1 g = [g - W^1/2 B^-1 W^1/2 K g / lam] / lam
-            root = jnp.sqrt(curvature)
-            factor = linalg.cholesky(jnp.eye(n, dtype=dtype) + root[:, None] * K * root / lam)
-            step = (
-                -(g - root * linalg.cho_solve(factor, (root * (K @ g))[:, None])[:, 0] / lam) / lam
-            )
-        else:
-            hessian = (X.T * curvature) @ X + lam * jnp.eye(X.shape[1], dtype=dtype)  # type: ignore[operator, union-attr]
-            step = -linalg.cho_solve(linalg.cholesky(hessian), g[:, None])[:, 0]
-        return step, K @ step
-
-    steps = jnp.asarray(STEPS, dtype)
-
-    def newton(lam: Array, state: _State) -> _State:
-        g, _ = gradient(state.weights, state.outputs, lam)
-        step, effect = direction(g, state.outputs, lam)
-        # Along the direction an evaluation costs O(n): try many step sizes and take the best.
-        cross = (step @ state.outputs) if dual else step @ state.weights
-        penalty = steps * cross + steps**2 * norm2(step, effect) / 2
-        now = losses(state.outputs)
-        gain = losses(state.outputs + steps[:, None] * effect) - now + lam * penalty
-        # Near the optimum the objective has no digits left to tell steps apart: there the full step
-        # is right.
-        full = jnp.abs(gain).max() <= 1e3 * jnp.finfo(dtype).eps * (now + lam)
-        t = jnp.where(full, 1.0, jnp.max(jnp.where(gain <= gain.min(), steps, 0.0)))
-        weights = state.weights + t * step
-        outputs = K @ weights
-        norm = gradient(weights, outputs, lam)[1]
-        # Rounding's floor is reached when a full step no longer shrinks the gradient.
-        stalled = full & (norm >= state.gradient_norm)
-        return _State(
-            jnp.where(stalled, state.weights, weights),
-            jnp.where(stalled, state.outputs, outputs),
-            jnp.where(stalled, state.gradient_norm, norm),
-            state.steps + 1,
-            stalled,
-        )
-
-    def solve(weights: Array, outputs: Array, lam: Array) -> tuple[_State, dict[str, Array]]:
-        start = _State(
-            weights,
-            outputs,
-            gradient(weights, outputs, lam)[1],
-            jnp.zeros((), int),
-            jnp.zeros((), bool),
-        )
-
-        def unfinished(s: _State) -> Array:
-            return (s.gradient_norm > tol) & (s.steps < max_steps) & ~s.stalled
-
-        end = jax.lax.while_loop(unfinished, partial(newton, lam), start)
-        wrong = jnp.where(mask, y * end.outputs <= 0, False).sum() / number
-        solution = (
-            {"weights": end.weights}
-            if X is None
-            else {"coef": X.T @ end.weights if dual else end.weights}
-        )
-        return end, solution | {
-            "gradient_norm": end.gradient_norm,
-            "steps": end.steps,
-            "train_error": wrong,
-            "objective": losses(end.outputs) + lam / 2 * norm2(end.weights, end.outputs),
-        }
-
-    def add(
-        i: Array, carry: tuple[Array, Array, dict[str, Array]]
-    ) -> tuple[Array, Array, dict[str, Array]]:
-        weights, outputs, found = carry
-        end, one = solve(weights, outputs, lams[i])
-        return (
-            end.weights,
-            end.outputs,
-            jax.tree.map(lambda whole, row: whole.at[i].set(row), found, one),
-        )
-
-    zero, none = jnp.zeros(n if X is None or dual else X.shape[1], dtype), jnp.zeros(n, dtype)
-    shapes = jax.eval_shape(solve, zero, none, lams[0])[1]
-    room = jax.tree.map(lambda s: jnp.zeros((len(lams), *s.shape), s.dtype), shapes)
-    return jax.lax.fori_loop(0, len(lams) if count is None else count, add, (zero, none, room))[2]

@@ -15,14 +15,15 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
-from theorylab.checks import choice, count, instance, number, positive, real, within
+from theorylab.checks import count, instance, number
 from theorylab.checks import key as checked_key
-from theorylab.deprecation import old_field
+from theorylab.deprecation import old_field, old_options
 from theorylab.precision import float64_inside
-from theorylab.shift.logistic import gram, newton_path, pad_penalties
 from theorylab.shift.memorisation import memorisation_bound
+from theorylab.shift.newton import gram, newton_path, pad_penalties
 from theorylab.shift.nuisance import NuisanceModel, bartlett
 from theorylab.shift.risk import half_normal_error
+from theorylab.shift.sweeps import SOLVER, NewtonOptions, axes, padded_size
 
 Grid = Float[np.ndarray, "s n e l"]
 
@@ -102,18 +103,17 @@ class NuisanceSweep:
         return agree * right + (1 - agree) * wrong
 
 
-def sweep_nuisance(  # noqa: PLR0913
+@old_options(solver=(NewtonOptions, "tol max_steps precision"))
+def sweep_nuisance(
     model: NuisanceModel,
     *,
     keys: Key[Array, "s"],
     ns: Int[ArrayLike, " n"] | Sequence[int],
     etas: Float[ArrayLike, " e"] | Sequence[float],
     lams: Float[ArrayLike, " l"] | Sequence[float],
-    tol: float = 1e-7,
-    max_steps: int = 100,
+    solver: NewtonOptions = SOLVER,
     smallest_pad: int = 400,
     batch_size: int | None = None,
-    precision: str = "float64",
 ) -> NuisanceSweep:
     """Fit l2-logistic regression on fresh training sets of every size, noise rate and penalty.
 
@@ -127,12 +127,10 @@ def sweep_nuisance(  # noqa: PLR0913
         ns: (N,) training sizes.
         etas: (E,) shares of wrong labels, in [0, 1].
         lams: (L,) penalties > 0.
-        tol: gradient norm to reach.
-        max_steps: Newton steps per fit.
+        solver: tolerance, steps and precision of the fits.
         smallest_pad: smallest padded size.
         batch_size: training sets held at once; by default one on CPU, all seeds elsewhere. Memory
             grows with it and not with the number of seeds.
-        precision: "float64"; "float32" for comparison.
 
     Returns:
         A `NuisanceSweep`.
@@ -154,56 +152,41 @@ def sweep_nuisance(  # noqa: PLR0913
         True
     """
     instance("model", model, NuisanceModel, "a NuisanceModel")
-    sizes, noise, penalties = _axes(ns, etas, lams)
+    instance("solver", solver, NewtonOptions, "a NewtonOptions")
+    sizes, noise, penalties = axes(ns, etas, lams)
     checked_key("keys", keys, ndim=1)
-    choice("precision", precision, ("float64", "float32"))
-    number("tol", tol, 0.0)
-    max_steps, smallest_pad = count("max_steps", max_steps), count("smallest_pad", smallest_pad)
+    smallest_pad = count("smallest_pad", smallest_pad)
     if batch_size is None:
         batch_size = 1 if jax.default_backend() == "cpu" else keys.size
     batch_size = count("batch_size", batch_size)
     columns = []
     for n in sizes:
-        pad = smallest_pad * 2 ** max(0, int(np.ceil(np.log2(n / smallest_pad))))
+        pad = padded_size(n, smallest_pad)
         folded = jax.vmap(lambda key, n=n: jax.random.fold_in(key, n))(keys)
         chunks = [folded[i : i + batch_size] for i in range(0, keys.size, batch_size)]
-        parts = [
-            _grid(chunk, int(n), noise, penalties, tol, model, pad, max_steps, precision)
-            for chunk in chunks
-        ]
+        parts = [_grid(chunk, int(n), pad, noise, penalties, model, solver) for chunk in chunks]
         columns.append(jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts))
     found = {name: np.stack([c[name] for c in columns], axis=1) for name in columns[0]}
-    return NuisanceSweep(model, sizes, noise, penalties, tol, **found)
-
-
-def _axes(ns: Any, etas: Any, lams: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    sizes = np.atleast_1d(np.asarray(real("ns", ns, ndim=(0, 1))))
-    for n in sizes:
-        count("ns", n)
-    noise = np.atleast_1d(np.asarray(within("etas", etas, 0.0, 1.0, ndim=(0, 1))))
-    # 1e-6 is nearly none
-    penalties = np.atleast_1d(np.asarray(positive("lams", lams, ndim=(0, 1))))
-    return sizes, noise.astype(float), penalties.astype(float)
+    return NuisanceSweep(model, sizes, noise, penalties, solver.tol, **found)
 
 
 @float64_inside
-def _grid(  # noqa: PLR0913
+def _grid(
     keys: Any,
     n: int,
+    pad: int,
     etas: Any,
     lams: Any,
-    tol: float,
     model: NuisanceModel,
-    pad: int,
-    max_steps: int,
-    precision: str,
+    solver: NewtonOptions,
 ) -> dict[str, Any]:
     """All noise rates and penalties of a chunk of training sets of one size.
 
     Arrays (chunk, E, L).
     """
-    samples = _draw(keys, n, pad, min(pad, model.k), model, precision)
+    samples = _draw(keys, n, pad, min(pad, model.k), model, solver.precision)
     descending, count = pad_penalties(np.sort(lams)[::-1])
+    tol, max_steps = solver.tol, solver.max_steps
     found = [_solve(samples, eta, descending, count, tol, model.energy, max_steps) for eta in etas]
     back = np.argsort(np.argsort(-lams))
     whole = jax.tree.map(

@@ -9,7 +9,6 @@ Source: our model of the setting of Sanyal, Hu, Yu, Ma, Wang, Schölkopf (2025);
 docs/derivations/memorisation.md, statements 4 and 6.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +18,20 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
-from theorylab.checks import count, finite, instance, number, positive, same_length, signs, within
+from theorylab.checks import count, finite, instance, number, same_length, signs
 from theorylab.checks import key as checked_key
+from theorylab.deprecation import old_options
 from theorylab.errors import InputError
-from theorylab.shift.logistic import fit_kernel_logistic
+from theorylab.shift.kernel_logistic import fit_kernel_logistic
 from theorylab.shift.nuisance import NuisanceModel, TrainingSet, flip_labels, nuisance_factor
 from theorylab.shift.risk import id_ood_error
+from theorylab.shift.sweeps import (
+    SOLVER,
+    NewtonOptions,
+    announce_unconverged,
+    axes,
+    padded_size,
+)
 
 PAD = 400  # training sets are padded to this times a power of two: few shapes, few compilations
 
@@ -157,6 +164,7 @@ class Signal:
             )
 
 
+@old_options(solver=(NewtonOptions, "tol max_steps"))
 def sweep_signal(
     signal: Signal,
     model: NuisanceModel,
@@ -165,8 +173,7 @@ def sweep_signal(
     ns: Int[ArrayLike, " n"] | Sequence[int],
     etas: Float[ArrayLike, " e"] | Sequence[float],
     lams: Float[ArrayLike, " l"] | Sequence[float],
-    tol: float = 1e-7,
-    max_steps: int = 100,
+    solver: NewtonOptions = SOLVER,
 ) -> SignalSweep:
     """Fit l2-logistic regression on a real signal with nuisance features, on whole grids.
 
@@ -182,8 +189,7 @@ def sweep_signal(
         ns: (N,) training sizes.
         etas: (E,) shares of wrong labels, in [0, 1].
         lams: (L,) penalties > 0 of the mean loss plus (lam/2) ||w||^2.
-        tol: gradient norm to reach.
-        max_steps: Newton steps per fit.
+        solver: tolerance and steps of the fits, which are in float64 here.
 
     Returns:
         A `SignalSweep`.
@@ -206,32 +212,23 @@ def sweep_signal(
     instance("model", model, NuisanceModel, "a NuisanceModel")
     _signal("x", signal.x, "y", signal.y, model)
     checked_key("keys", keys, ndim=1)
-    sizes = np.asarray(within("ns", ns, 1, len(signal.x), whole=True, ndim=1)).astype(int)
-    rates = np.asarray(within("etas", etas, 0.0, 1.0, ndim=1), np.float64)
-    penalties = np.asarray(positive("lams", lams, ndim=1), np.float64)
-    number("tol", tol, 0.0)
+    instance("solver", solver, NewtonOptions, "a NewtonOptions")
+    if solver.precision != "float64":
+        raise InputError(f"solver has precision {solver.precision!r}; 'float64' is needed here")
+    grid = axes(ns, etas, lams, most=len(signal.x))
     parts = [
         [
-            _fits(
-                signal, model, jax.random.fold_in(key, n), int(n), rates, penalties, tol, max_steps
-            )
-            for n in sizes
+            _fits(signal, model, jax.random.fold_in(key, n), int(n), grid.etas, grid.lams, solver)
+            for n in grid.ns
         ]
         for key in keys
     ]
     names = ("w_s", "norm_w_n", "train_error", "gradient_norm")
     arrays = {name: np.stack([np.stack([p[name] for p in row]) for row in parts]) for name in names}
-    found = SignalSweep(
-        model, sizes, rates, penalties, signal.x_test, signal.y_test, tol=tol, **arrays
+    found = SignalSweep(model, *grid, signal.x_test, signal.y_test, tol=solver.tol, **arrays)
+    announce_unconverged(
+        found.gradient_norm, found.converged, solver.tol, solver.max_steps, above=1
     )
-    if not found.converged.all():
-        warnings.warn(
-            f"{(~found.converged).sum()} of {found.converged.size} logistic fits have a gradient "
-            f"norm above tol = {tol:g} (largest {found.gradient_norm.max():.2g}); raise max_steps, "
-            "or tol if this is small enough.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
     return found
 
 
@@ -242,16 +239,16 @@ def _fits(
     n: int,
     etas: np.ndarray,
     lams: np.ndarray,
-    tol: float,
-    max_steps: int,
+    solver: NewtonOptions,
 ) -> dict[str, np.ndarray]:
     """All noise rates and penalties on one training set."""
     samples = [draw_on_signal(key, signal.x, signal.y, model, n, float(eta)) for eta in etas]
     x_s, factor = np.asarray(samples[0].x_s), np.asarray(samples[0].nuisance)
-    fill = (0, PAD * 2 ** max(0, int(np.ceil(np.log2(n / PAD)))) - n)
+    fill = (0, padded_size(n, PAD) - n)
     labels = np.pad(np.stack([s.noisy for s in samples]), ((0, 0), fill), constant_values=1.0)
     gram = np.pad(x_s @ x_s.T + factor @ factor.T, (fill, fill))
     counted = np.arange(gram.shape[0]) < n
+    tol, max_steps = solver.tol, solver.max_steps
     fit = fit_kernel_logistic(gram, labels, lams, mask=counted, tol=tol, max_steps=max_steps)
     dual = fit["dual"][..., :n]
     return {

@@ -222,6 +222,7 @@ def margin_points(
     same_length(w_s=finite("w_s", w_s, ndim=1), direction=finite("direction", direction, ndim=1))
     number("gap", gap, 0.0)
     w_s, u = as_float64(w_s), as_float64(check_direction(direction, np.shape(w_s)[0]))
+    u = u / jnp.max(jnp.abs(u))  # of a direction that is tiny or huge the square is no number
     along = w_s @ u / jnp.linalg.norm(u)
     across = jnp.sqrt(jnp.maximum((w_s**2).sum() - along**2, 0.0))
     level = (jnp.arange(400) + 0.5) / 400

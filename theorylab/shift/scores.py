@@ -18,6 +18,7 @@ from scipy import optimize, sparse
 
 from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.overflow import representable
 from theorylab.shift.checks import arrays
 
 # by how much the sum of probabilities of two digits, or in half precision, misses 1: half a digit
@@ -175,7 +176,7 @@ def rotations(
     Raises:
         InputError: images that are not square.
     """
-    x = jnp.asarray(arrays("x", checks.real("x", x)))
+    x = representable("x", arrays("x", checks.real("x", x)))
     if x.ndim not in (3, 4) or x.shape[1] != x.shape[2]:
         raise InputError(
             f"x: shape {x.shape} given, square images (m, h, h) or (m, h, h, c) are needed"
