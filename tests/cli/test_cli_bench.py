@@ -110,3 +110,25 @@ def test_every_script_with_a_record_in_this_checkout_is_a_benchmark_with_presets
 
     kept = {path.name.split("-")[0] for path in (HERE / "results").glob("*.json")}
     assert kept <= set(subjects(HERE))
+
+
+def test_no_committed_row_is_below_its_peer_without_a_reason_beside_it():
+    from theorylab.report.benchmarks import tables_of
+    from theorylab.report.quantities import quantity
+
+    unexplained = []
+    for path in sorted((HERE / "results").glob("*.json")):
+        record = json.loads(path.read_text())
+        for row in (row for _, rows in tables_of(record) for row in _ours(rows)):
+            ratios = [v for k, v in row.items() if quantity(k).kind == "ratio" and v is not None]
+            names = [v for v in row.values() if isinstance(v, str)]
+            said = any(r.startswith(f"{n}:") for n in names for r in record.get("below_peer", ()))
+            if ratios and min(ratios) < 1 and not said:
+                unexplained.append((path.name, names))
+    assert not unexplained
+
+
+def _ours(rows):
+    """Where rows name their tools, those of theorylab."""
+    named = [row for row in rows if str(row.get("what", "")).startswith("theorylab")]
+    return named or rows

@@ -181,4 +181,4 @@ def test_a_damaged_replication_is_one_line_and_nothing_is_computed(desk, capsys,
         assert run(words) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and "replication.json is damaged" in error
-        assert "remove it and make it anew: theorylab verify toy --replicate R" in error
+        assert "remove it and make it again: theorylab verify toy --replicate R" in error

@@ -7,6 +7,7 @@ import toy
 from rich.console import Console
 
 from theorylab.lab import Runner, Store
+from theorylab.lab.cell_names import cell_names
 from theorylab.progress import EVERY, Forecast, Progress, duration
 
 
@@ -55,8 +56,8 @@ def test_a_line_at_the_start_one_every_half_minute_and_one_at_the_end(clock):
             clock.now += 10
             progress.finish(f"a{i}", 10.0)
     assert text.getvalue().splitlines() == [
-        "toy (quick): 2 of 8 cells done; in work: a 2; about 1 min left",
-        "toy (quick): 5 of 8 cells done; in work: a 5; about 30 s left",
+        "toy (quick): 2 of 8 cells done; about 1 min left; in work: a 2",
+        "toy (quick): 5 of 8 cells done; about 30 s left; in work: a 5",
         "toy (quick): 8 of 8 cells done; 6 of them now, in 1 min",
     ]
     assert EVERY == 30
@@ -80,11 +81,9 @@ def test_cells_side_by_side_take_less(clock):
         progress.finish("a4", 60.0)
     assert text.getvalue().splitlines()[:2] == [
         "toy (quick): 0 of 12 cells done; in work: 12 cells on dask://local",
-        "toy (quick): 1 of 12 cells done; in work: 12 cells on dask://local; about 6 min left",
+        "toy (quick): 1 of 12 cells done; about 6 min left; in work: 12 cells on dask://…",
     ]
-    assert (
-        "5 of 12 cells done; in work: 12 cells on dask://local; about 1 min left" in text.getvalue()
-    )
+    assert "5 of 12 cells done; about 1 min left; in work: 12 cells on dask://…" in text.getvalue()
 
 
 def test_a_run_that_ends_by_an_error_tells_no_end(clock):
@@ -94,6 +93,30 @@ def test_a_run_that_ends_by_an_error_tells_no_end(clock):
         progress.finish("a", 1.0)
         raise ZeroDivisionError
     assert len(text.getvalue().splitlines()) == 1
+
+
+def test_a_line_fits_into_eighty_columns_and_loses_only_the_end_of_a_name(clock):
+    text = StringIO()
+    with lines(clock, {"a": "a", "b": "a"}, text) as progress:
+        progress.begin("a", "a " + "x=7 " * 40)
+        clock.now += 30
+        progress.finish("a", 30.0)
+        progress.begin("b", "b " + "x=7 " * 40)
+    first, second, _ = text.getvalue().splitlines()[:3]
+    assert len(first) == len(second) == 80 and first.endswith("…") and second.endswith("…")
+    assert second.startswith("toy (quick): 1 of 2 cells done; about 30 s left; in work: b x=7 ")
+
+
+def test_a_cell_is_called_by_what_differs_between_the_cells():
+    model = {"depth": 3, "width": 48}
+    cells = [
+        {"base": {"model": model, "seed": s}, "seed": s, "rule": r}
+        for s in (0, 1)
+        for r in ("sgd", "adam")
+    ]
+    assert cell_names("train", cells)[1] == "train rule=adam seed=0"
+    assert cell_names("laws", [{"seed": 0}]) == ["laws"]
+    assert cell_names("a", [{"x": 1}, {"x": [0.5, None]}, {}]) == ["a x=1", "a x=[0.5,null]", "a"]
 
 
 def test_a_reader_who_has_gone_does_not_end_the_computation(clock):
@@ -117,7 +140,7 @@ def test_a_terminal_gets_a_bar_with_the_cell_and_the_time_left(clock):
         progress.begin("b", f'a {{"x":[{",".join("7" * 60)}]}}')
         clock.now += 10
         shown = progress.now()
-    assert shown.startswith('in work: a {"x":[7,') and shown.endswith("about 30 s left")
+    assert shown.startswith('about 30 s left; in work: a {"x":[7,')
     told = text.getvalue()
     assert all(x in told for x in ("1/2", "in work: a", title)) and "…" not in told
 
@@ -145,10 +168,7 @@ def test_a_run_names_its_cells_on_standard_error_and_is_silent_when_all_is_there
         assert shown.out == ""
         if run == 0:
             first, last = shown.err.splitlines()
-            assert (
-                first
-                == 'toy (quick): 0 of 7 cells done; in work: squares {"pause":0.0,"seed":0,"x":1}'
-            )
+            assert first == "toy (quick): 0 of 7 cells done; in work: squares x=1 seed=0"
             assert last.startswith("toy (quick): 7 of 7 cells done; 7 of them now, in ")
     assert shown.err == ""
 

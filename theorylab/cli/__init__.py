@@ -1,4 +1,4 @@
-"""The command line: `theorylab list | reproduce | redraw | verify | report | data | doctor`."""
+"""The command line: `theorylab list | reproduce | verify | report | bench | plan | data | ...`."""
 
 from theorylab.cli.app import main
 

@@ -19,6 +19,7 @@ from theorylab.cli import data_commands
 from theorylab.cli.bench_command import bench
 from theorylab.cli.doctor import doctor
 from theorylab.cli.layout import help_when_bare, tell
+from theorylab.cli.plan_command import plan
 from theorylab.cli.redraw_command import redraw
 from theorylab.cli.replicate import check_replications, gallery_of, replicate_all
 from theorylab.cli.report_command import report
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(data_commands.app, name="data")
 app.command()(bench)
+app.command()(plan)
 app.command()(doctor)
 app.command()(report)
 app.command()(redraw)

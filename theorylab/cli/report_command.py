@@ -110,7 +110,7 @@ def _tell(rooms: "Mapping[str, Room]") -> None:
     if stale:
         tell(
             f"of older code or other values: {', '.join(stale)}; `theorylab reproduce` makes them "
-            "anew"
+            "again"
         )
     if absent:
         tell(f"incomplete: {', '.join(absent)}; `theorylab reproduce` computes what is missing")

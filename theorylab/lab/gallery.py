@@ -150,7 +150,7 @@ def write_gallery(papers: Iterable[Paper], out: Path) -> Path:
         "in git.\n",
         "A claim is *undecided* where the interval of a measurement reaches over its bound; the "
         "intervals of a claim "
-        f"hold at {1 - FAMILY_LEVEL:.0%} all together. *Held k of R*: at so many of R base seeds "
+        f"hold at {1 - FAMILY_LEVEL:.0%} all together. *Held k of R*: at k of R base seeds "
         f"that no bound was "
         "chosen at; the verdict is then that of all of them, and the numbers are those of one "
         "run.\n",

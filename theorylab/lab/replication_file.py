@@ -157,7 +157,7 @@ def _presets(path: Path, paper: str) -> dict[str, Any]:
     except (OSError, ValueError, KeyError):
         pass
     raise InputError(
-        f"{path} is damaged or was changed by hand; restore it, or remove it and make it anew: "
+        f"{path} is damaged or was changed by hand; restore it, or remove it and make it again: "
         f"theorylab verify {paper} --replicate R"
     )
 

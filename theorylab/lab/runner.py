@@ -22,6 +22,7 @@ from rich.console import Console
 
 from theorylab.errors import DataError, InputError
 from theorylab.files import sweep_temporaries, write_atomically
+from theorylab.lab.cell_names import cell_names
 from theorylab.lab.compute import compute
 from theorylab.lab.experiment import Arrays, Cell, Experiment, Preset, Results, Row, canonical
 from theorylab.lab.fingerprint import fingerprint, require_unchanged
@@ -98,7 +99,7 @@ class Runner:
         store: where results are kept.
         executor: "here", "dask://local" (a cluster of this machine's cores) or "dask://HOST:PORT"
             (a running scheduler).
-        force: compute every cell anew.
+        force: compute every cell again.
         console: where progress is told.
         progress: show a bar (default: when the console is a terminal or a notebook), else a line
             now and then.
@@ -150,6 +151,7 @@ class Runner:
         missing = [t for t in tasks if t.key not in rows]
         failures: list[tuple[Task, Exception]] = []
         title, cells = f"{paper.slug} ({preset.name})", {t.key: t.experiment.name for t in tasks}
+        short = _short_names(tasks)
         with Progress(self.console, title, cells, bar=self.progress) as progress:
             progress.found((key, _seconds(row)) for key, row in rows.items())
             for level in range(max((t.depth for t in missing), default=-1) + 1):
@@ -158,7 +160,7 @@ class Runner:
                     for t in missing
                     if t.depth == level and all(n.key in rows for n in t.needs.values())
                 ]
-                for task, outcome in self._execute(ready, rows, progress):
+                for task, outcome in self._execute(ready, rows, progress, short):
                     if isinstance(outcome, Exception):
                         failures.append((task, outcome))
                     else:
@@ -192,10 +194,14 @@ class Runner:
         return {key: row for key, row in found.items() if row is not None}
 
     def _execute(
-        self, tasks: Sequence[Task], rows: Mapping[str, Row], progress: Progress
+        self,
+        tasks: Sequence[Task],
+        rows: Mapping[str, Row],
+        progress: Progress,
+        names: Mapping[str, str],
     ) -> Iterator[tuple[Task, Row | Exception]]:
         if self.executor == "here":
-            yield from self._here(tasks, rows, progress)
+            yield from self._here(tasks, rows, progress, names)
         elif tasks:
             from theorylab.lab.cluster import execute
 
@@ -205,7 +211,11 @@ class Runner:
                 yield task, outcome if isinstance(outcome, Exception) else self._keep(task, outcome)
 
     def _here(
-        self, tasks: Sequence[Task], rows: Mapping[str, Row], progress: Progress
+        self,
+        tasks: Sequence[Task],
+        rows: Mapping[str, Row],
+        progress: Progress,
+        names: Mapping[str, str],
     ) -> Iterator[tuple[Task, Row | Exception]]:
         # A cell that another process is computing is left for last: by then it is usually in the
         # store.
@@ -213,13 +223,13 @@ class Runner:
         for task in tasks:
             with self.store.lock(*task.place, wait=False) as held:
                 if held:
-                    progress.begin(task.key, task.name)
+                    progress.begin(task.key, names[task.key])
                     yield task, self._obtain(task, rows)
                 else:
                     busy.append(task)
         for task in busy:
             with self.store.lock(*task.place, wait=True, say=partial(self._waiting, task)):
-                progress.begin(task.key, task.name)
+                progress.begin(task.key, names[task.key])
                 yield task, self._obtain(task, rows)
 
     def _obtain(self, task: Task, rows: Mapping[str, Row]) -> Row | Exception:
@@ -276,6 +286,18 @@ def one_line(error: BaseException, width: int = 400) -> str:
         text = ""
     text = text if len(text) <= width else text[: width - 3] + "..."
     return f"{text} ({type(error).__name__})" if text else type(error).__name__
+
+
+def _short_names(tasks: Sequence[Task]) -> dict[str, str]:
+    """Key to the name under which a cell of this run is told of."""
+    cells: dict[str, dict[str, Cell]] = {}
+    for task in tasks:
+        cells.setdefault(task.experiment.name, {})[task.key] = task.cell
+    return {
+        key: name
+        for experiment, group in cells.items()
+        for key, name in zip(group, cell_names(experiment, list(group.values())), strict=True)
+    }
 
 
 def _seconds(outcome: Row | Exception) -> float | None:

@@ -34,7 +34,7 @@ class Sample(Protocol):
 
 @dataclass(frozen=True)
 class Mean:
-    """Independent values, one a seed. The interval is Student's, of their mean."""
+    """Independent values, one per seed. The interval is Student's, of their mean."""
 
     values: tuple[float, ...]
 
@@ -64,7 +64,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class GeometricMean:
-    """Independent values above 0, one a seed: the exponential of the mean of their logarithms.
+    """Independent values above 0, one per seed: the exponential of the mean of their logarithms.
 
     The interval is Student's of that mean, transformed back. For ratios, of which one small
     denominator makes a mean that says little and an interval that reaches below 0.
