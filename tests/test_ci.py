@@ -36,7 +36,9 @@ def copy(tmp_path):
 
 def test_every_job_is_in_the_list_and_every_script_is_well_formed():
     listed = re.search(r"^all=\((.*)\)$", (CI / "run").read_text(), re.MULTILINE)[1].split()
-    assert sorted(listed) == sorted(path.stem for path in (CI / "jobs").iterdir())
+    by_name = {"aot"}  # what it installs is too large for every run
+    assert sorted({*listed, *by_name}) == sorted(path.stem for path in (CI / "jobs").iterdir())
+    assert not by_name & set(listed)
     for script in (CI / "run", *CI.glob("*/*.sh")):
         assert subprocess.run([BASH, "-n", str(script)], check=False).returncode == 0
 

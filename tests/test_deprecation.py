@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from theorylab import collective, federated, matching, mixtures, rmt, shift
-from theorylab.deprecation import old_arguments, old_field, old_name
+from theorylab.deprecation import old_arguments, old_field, old_name, old_options
 from theorylab.errors import InputError
 
 KEY = jax.random.key(0)
@@ -28,6 +30,41 @@ def linear(w, x):
 
 TUNING = (linear, np.zeros((1, 2), np.float32), X.astype(np.float32), np.array([0, 0, 1, 1]))
 IMAGES = np.ones((3, 4, 4))
+SWEPT = (shift.NuisanceModel(d_s=1, k=20),)
+NOISE_AXES = {"keys": KEY[None], "ns": [4], "etas": [0.1], "lams": [0.1]}
+GRID = {**NOISE_AXES, "smallest_pad": 4}
+REAL_SIGNAL = shift.Signal(X, Y, X, Y)
+NORMS = (linear, np.eye(1, 2), np.eye(1, 2), (TUNING[2], TUNING[3]), TUNING[2][None], RECIPE)
+MIXED, DRAWN = (KEY, 1.0, 4, 9), {"d": 3, "replicates": 2}
+SGD = optax.sgd(0.5)
+POINTS = X.astype(np.float32), np.array([0, 0, 1, 1])
+START = jnp.zeros((1, 2))
+SIGNAL = collective.coordinate_trigger(0, 1.0)
+CLIENTS = federated.pad_clients(*POINTS, [[0, 2], [1, 3]])
+FEDAVG = federated.fedavg(lr=0.1, steps=1)
+BLOCKS = [X, X[:2]], [Y[:, None], Y[:2, None]]
+STEPS = {"eta": 0.01, "local_steps": 2, "rounds": 3}
+
+
+def zeros(key):
+    return START
+
+
+def sample(key):
+    return collective.Sample(*POINTS, *POINTS)
+
+
+SETTING = collective.Setting(linear, zeros, sample, SIGNAL, 1)
+AXES = {"alphas": [0.5], "keys": jax.random.split(KEY, 1)}
+
+
+def convex_problem():
+    return federated.convexify((linear, START), CLIENTS, key=KEY)
+
+
+def predicted(**options):
+    run = federated.tct(linear, CLIENTS, params=START, key=KEY, progress=False, **options)
+    return run.predict(POINTS[0])
 
 
 @pytest.mark.parametrize(
@@ -103,6 +140,51 @@ IMAGES = np.ones((3, 4, 4))
             lambda: shift.PseudoTraining(linear, RECIPE)(*TUNING[1:], key=KEY),
         ),
         (
+            lambda: shift.sweep_nuisance(*SWEPT, **GRID, tol=1e-5, max_steps=9).norm_w_n,
+            lambda: (
+                shift.sweep_nuisance(
+                    *SWEPT, **GRID, solver=shift.NewtonOptions(tol=1e-5, max_steps=9)
+                ).norm_w_n
+            ),
+        ),
+        (
+            lambda: shift.sweep_signal(REAL_SIGNAL, *SWEPT, **NOISE_AXES, tol=1e-5).w_s,
+            lambda: (
+                shift.sweep_signal(
+                    REAL_SIGNAL, *SWEPT, **NOISE_AXES, solver=shift.NewtonOptions(tol=1e-5)
+                ).w_s
+            ),
+        ),
+        (
+            lambda: shift.projection_norms(*NORMS, key=KEY, use_base_model=True).values,
+            lambda: shift.projection_norms(*NORMS, key=KEY, target="theta_hat").values,
+        ),
+        (
+            lambda: mixtures.self_training(X, Y, X, rounds=2, fraction=0.5)[:2],
+            lambda: mixtures.self_training(X, Y, X, schedule=mixtures.SelfTrainingSchedule(2, 0.5))[
+                :2
+            ],
+        ),
+        (
+            lambda: mixtures.sweep_mixture(*MIXED, **DRAWN, weight=0.3, tolerance=1e-4).mean("sl"),
+            lambda: mixtures.sweep_mixture(
+                *MIXED, **DRAWN, methods=mixtures.Learners(weight=0.3, tol=1e-4)
+            ).mean("sl"),
+        ),
+        (
+            lambda: mixtures.sweep_mixture(
+                *MIXED, **DRAWN, methods=("ssl_weighted",), rounds=3, weight=0.3, chunk=1
+            ).mean("ssl_weighted"),
+            lambda: mixtures.sweep_mixture(
+                *MIXED,
+                **DRAWN,
+                methods=mixtures.Learners(
+                    ("ssl_weighted",), weight=0.3, schedule=mixtures.SelfTrainingSchedule(3)
+                ),
+                simulation=mixtures.Simulation(chunk=1),
+            ).mean("ssl_weighted"),
+        ),
+        (
             lambda: matching.match_ucb(MODEL, (2, 2)).shape,
             lambda: matching.match_ucb(MODEL).shape,
         ),
@@ -137,6 +219,102 @@ IMAGES = np.ones((3, 4, 4))
         (
             lambda: collective.effective_size_from_weights([1.0, 3.0], is_collective=[True, False]),
             lambda: collective.effective_size_from_weights([1.0, 3.0], members=[True, False]),
+        ),
+        (
+            lambda: collective.fit(
+                linear, START, *POINTS, key=KEY, optimizer=SGD, steps=2, rule=None
+            ),
+            lambda: collective.fit(
+                linear, START, *POINTS, collective.Training(SGD, steps=2), key=KEY
+            ),
+        ),
+        (
+            lambda: (
+                collective.success_curve(
+                    linear, zeros, sample, signal=SIGNAL, y_star=1, optimizer=SGD, steps=2, **AXES
+                ).success
+            ),
+            lambda: (
+                collective.success_curve(SETTING, collective.Training(SGD, steps=2), **AXES).success
+            ),
+        ),
+        (
+            lambda: collective.selected_success(
+                linear,
+                zeros,
+                sample=sample,
+                criterion=jnp.mean,
+                signal=SIGNAL,
+                y_star=1,
+                optimizer=SGD,
+                steps=2,
+                **AXES,
+            ),
+            lambda: collective.selected_success(
+                SETTING, collective.Training(SGD, steps=2, every=1), criterion=jnp.mean, **AXES
+            ),
+        ),
+        (
+            lambda: (
+                matching.simulate(
+                    KEY, MARKET, matching.match_ucb(MODEL), 4, noise_std=0.1, chunk=2, batch=1
+                ).instability
+            ),
+            lambda: (
+                matching.simulate(
+                    KEY,
+                    MARKET,
+                    matching.match_ucb(MODEL),
+                    4,
+                    noise_std=0.1,
+                    execution=matching.Execution(chunk=2, runs_at_once=1),
+                ).instability
+            ),
+        ),
+        (
+            lambda: (
+                federated.scaffold_least_squares(
+                    *BLOCKS, keep_trajectory=True, Phi_eval=X, **STEPS
+                ).predictions
+            ),
+            lambda: (
+                federated.scaffold_least_squares(
+                    *BLOCKS, keep=federated.EachRound(X, trajectory=True), **STEPS
+                ).predictions
+            ),
+        ),
+        (
+            lambda: (
+                federated.convexify(
+                    (linear, START), CLIENTS, key=KEY, head="per_class", standardize=False
+                ).features
+            ),
+            lambda: (
+                federated.convexify(
+                    (linear, START),
+                    CLIENTS,
+                    federated.FeatureOptions("per_class", standardize=False),
+                    key=KEY,
+                ).features
+            ),
+        ),
+        (
+            lambda: federated.solve_convex(convex_problem(), rounds=2, local_steps=3).theta,
+            lambda: (
+                federated.solve_convex(
+                    convex_problem(), federated.Stage2(rounds=2, local_steps=3)
+                ).theta
+            ),
+        ),
+        (
+            lambda: predicted(
+                algorithm=FEDAVG, rounds1=1, rounds2=2, local_steps=3, feature_batch_size=4
+            ),
+            lambda: predicted(
+                stage1=federated.Stage1(FEDAVG, rounds=1),
+                features=federated.FeatureOptions(batch_size=4),
+                stage2=federated.Stage2(rounds=2, local_steps=3),
+            ),
         ),
     ],
 )
@@ -195,6 +373,27 @@ def test_old_arguments_of_every_kind():
         new_form(1, 3, 2, b=4)
 
 
+@dataclass(frozen=True)
+class Options:
+    size: int = 1
+    where: str = "here"
+
+
+@old_options("a b", options=(Options, "n=size where"))
+def grouped(options, *, a=0, b=0):
+    return options, a, b
+
+
+def test_old_arguments_that_are_in_a_record_today():
+    assert grouped(Options(2), a=3) == (Options(2), 3, 0)  # no warning
+    with pytest.warns(DeprecationWarning, match=r"n, where are options=Options\(size=..., where"):
+        assert grouped(3, n=2, where="there") == (Options(2, "there"), 3, 0)
+    with pytest.raises(TypeError, match="both are given"):
+        grouped(options=Options(), n=2)
+    with pytest.raises(TypeError, match="multiple values for a"):
+        grouped(1, a=1, n=2)
+
+
 @dataclass
 class Record:
     new: int
@@ -210,3 +409,8 @@ def test_an_old_field_is_read_and_is_no_field():
 def test_a_name_that_never_was():
     with pytest.raises(AttributeError, match="no attribute 'x'"):
         old_name("theorylab.shift", "x", {})
+
+
+def test_a_field_is_not_given_both_ways():
+    with pytest.raises(TypeError, match="schedule= holds rounds; both are given"):
+        mixtures.self_training(X, Y, X, rounds=2, schedule=mixtures.SelfTrainingSchedule(2))

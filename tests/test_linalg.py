@@ -205,3 +205,48 @@ def test_two_thousand_programs_end_side_by_side_on_as_many_threads_as_cores_and_
 )
 def test_the_same_programs_with_the_factorisation_of_jax_hang():
     assert _stress("jax", 2000, 2, 120) == "hangs"
+
+
+# -- float64 on a TPU --------------------------------------------------------------------
+
+
+@pytest.fixture
+def as_on_a_tpu(monkeypatch):
+    """Programs take the way of a TPU where there is one, and that of an accelerator elsewhere."""
+
+    def taken(*arrays, default, cpu=None, tpu=None):
+        return (tpu or default)(*arrays)
+
+    monkeypatch.setattr(jax.lax, "platform_dependent", taken)
+
+
+def _calls(function, *args):
+    return str(jax.make_jaxpr(function)(*args)).count("pure_callback")
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 2)])
+def test_a_tpu_hands_float64_to_its_host_and_gets_the_same_back(as_on_a_tpu, batch):
+    a, b = _definite((*batch, 4, 4)), _matrices((*batch, 4, 2), 1)
+    assert _calls(linalg.eigh, a) == _calls(linalg.svd, b) == _calls(linalg.qr_r, b) == 1
+    values, vectors = jax.jit(linalg.eigh)(a)
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(a), rtol=1e-12)
+    np.testing.assert_allclose(vectors * values[..., None, :] @ vectors.mT, a, atol=1e-12)
+    left, singular, right = jax.jit(linalg.svd)(b)
+    np.testing.assert_allclose(left * singular[..., None, :] @ right, b, atol=1e-12)
+    r = jax.jit(linalg.qr_r)(b)
+    np.testing.assert_allclose(r.mT @ r, b.mT @ b, atol=1e-12)
+    np.testing.assert_allclose(jax.jit(linalg.solve)(a, b), np.linalg.solve(a, b), rtol=1e-10)
+    gradient = jax.grad(lambda a: linalg.eigvalsh(a)[..., 0].sum())(a)
+    lowest = vectors[..., 0]
+    np.testing.assert_allclose(gradient, lowest[..., None] * lowest[..., None, :], atol=1e-10)
+
+
+def test_a_tpu_keeps_float32_and_what_it_does_fast(as_on_a_tpu):
+    a = _definite((4, 4))
+    assert not _calls(linalg.eigh, a.astype(jnp.float32))
+    assert not _calls(lambda a: linalg.cho_solve(linalg.cholesky(a), a), a)
+
+
+def test_what_has_no_decomposition_is_nan_on_the_host_too(as_on_a_tpu):
+    assert np.isnan(jax.jit(linalg.eigh)(jnp.full((2, 3, 3), jnp.nan))[0]).all()
+    assert np.isnan(jax.jit(linalg.solve)(jnp.zeros((2, 2)), jnp.ones((2, 1)))).all()

@@ -17,7 +17,8 @@ import pytest
 
 import theorylab
 
-NOT_METHODS = {"cli", "report", "papers", "lab", "plotting"}
+# neural_tangents speaks the language of the library whose programs it runs
+NOT_METHODS = {"cli", "report", "papers", "lab", "plotting", "neural_tangents"}
 # the word that is not used: the one that is
 WORDS = {
     "tolerance": "tol",
@@ -45,7 +46,7 @@ WORDS = {
     "is_collective": "members",
 }
 # Packages that speak one language: there, a function that gives several things names them.
-NAMED = {"federated", "mixtures", "shift", "matching", "collective"}
+NAMED = {"federated", "mixtures", "shift", "matching", "collective", "rmt"}
 # One name in two packages: each is known by the package in front of it, and they are the same kind
 # of thing for other data.
 SHARED = {
@@ -54,7 +55,7 @@ SHARED = {
     "fit",
 }
 # Their code is in the key of committed results: rename them, with a warning of one release, when
-# those are made anew.
+# those are made again.
 EXCEPTIONS = {
     "data.corrupt(key)",
     "federated.TangentMap(key)",

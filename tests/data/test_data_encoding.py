@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from theorylab.data import Column, Dataset, encode, load
 from theorylab.data.dataset import table_statistics
-from theorylab.data.encoding import quantile_edges
+from theorylab.data.one_hot import quantile_edges
 from theorylab.errors import InputError
 
 COLUMNS = (Column("age"), Column("sex", ("f", "m")), Column("flat"))

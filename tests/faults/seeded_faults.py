@@ -79,8 +79,9 @@ def report(counts: collections.Counter, capsys: pytest.CaptureFixture) -> None:
 
 @contextlib.contextmanager
 def full_after(calls: int, draw: random.Random, journal: Any = None) -> Iterator[None]:
-    """A disk on which so many writes succeed. What module `journal` opens gets a part of a line
-    before."""
+    """A disk on which this number of writes succeeds.
+
+    What module `journal` opens gets a part of a line before."""
     left = iter(range(calls))
 
     def guarded(function: Callable) -> Callable:

@@ -74,9 +74,8 @@ def made_up(success=None):
                     for n in ("aligned", "simple_permuted", "complex_permuted")
                 }
             else:
-                steps = np.arange(
-                    cell.get("every", 1), cell.get("steps", 1) + 1, cell.get("every", 1)
-                )
+                how = cell.get("training", {"every": 1, "steps": 1})  # `weights` trains nothing
+                steps = np.arange(how["every"], how["steps"] + 1, how["every"])
                 arrays = {
                     n: rng.uniform(size=(*sizes, len(steps)))
                     for n in ("success", "baseline", "accuracy")

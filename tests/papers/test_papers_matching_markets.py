@@ -44,9 +44,8 @@ def test_the_regret_cell_sums_what_simulate_records(results):
     market = jax.vmap(lambda key: mm.random_market(key, c["k"]))(
         jax.random.split(keys[0], c["runs"])
     )
-    algorithm = mm.match_ucb(
-        mm.unstructured((4, 4), horizon=c["horizon"], width=c["width"]), (4, 4)
-    )
+    width = c["learner"]["width"]
+    algorithm = mm.match_ucb(mm.unstructured((4, 4), horizon=c["horizon"], width=width))
     trace = mm.simulate(
         jax.random.split(keys[1], c["runs"]),
         market,
@@ -57,7 +56,7 @@ def test_the_regret_cell_sums_what_simulate_records(results):
     )
     np.testing.assert_allclose(row["regret"][:, -1], trace.instability.sum(1))
     np.testing.assert_allclose(row["profit"][:, -1, 1], (0.3 * trace.matched - trace.width).sum(1))
-    np.testing.assert_allclose(row["bound"][-1], mm.regret_bound(4, 4, c["horizon"], c["width"]))
+    np.testing.assert_allclose(row["bound"][-1], mm.regret_bound(4, 4, c["horizon"], width))
     assert (row["chain"] <= 0).all() and row["covered"].all()
 
 

@@ -86,12 +86,11 @@ def test_the_random_output_is_linear_in_the_features_and_the_same_for_everyone()
 
 @pytest.mark.long
 def test_a_trained_kernel_is_the_jacobian_product_of_the_trained_network():
-    cell = {"network": "cnn", "data": "fashion_mnist", "sample": True, "seed": 0}
-    trained = networks.train(**cell, images=64, epochs=1)
-    found = networks.kernel(
-        **cell, weights="trained", skip=64, pool=4, tests=2, epochs=1, trained=trained
-    )
-    initial = networks.kernel(**cell, weights="init", skip=64, pool=4, tests=2, epochs=0)
+    whole = {"data": "fashion_mnist", "sample": True}
+    trained = networks.train("cnn", **whole, seed=0, images=64, epochs=1)
+    cell = {"network": "cnn", "images": {**whole, "skip": 64, "pool": 4, "tests": 2}, "seed": 0}
+    found = networks.kernel(**cell, weights="trained", epochs=1, trained=trained)
+    initial = networks.kernel(**cell, weights="init", epochs=0)
     assert np.abs(found["kernel"] / initial["kernel"] - 1).max() > 0.01
     x, _, x_test, _ = images.split("fashion_mnist", True, 0, 4, 2, skip=64)
     from jax.flatten_util import ravel_pytree
@@ -115,10 +114,7 @@ def test_a_trained_kernel_is_the_jacobian_product_of_the_trained_network():
 def test_gcv_is_right_on_independent_samples_and_wrong_on_duplicated_ones():
     arguments = {
         "n": 100,
-        "p": 400,
-        "alpha": 1.5,
-        "delta": 1.6,
-        "noise": 0.0,
+        "population": {"p": 400, "alpha": 1.5, "delta": 1.6, "noise": 0.0},
         "ridges": [1e-3],
         "seed": 0,
         "draws": 8,
@@ -130,7 +126,8 @@ def test_gcv_is_right_on_independent_samples_and_wrong_on_duplicated_ones():
 
 @pytest.mark.long
 def test_the_true_risk_of_a_fit_is_its_population_error():
-    found = synthetic.gcv("gaussian", 40, 60, 1.5, 1.6, 0.1, [1e-2], 3, 1)
+    population = {"p": 60, "alpha": 1.5, "delta": 1.6, "noise": 0.1}
+    found = synthetic.gcv("gaussian", 40, population, [1e-2], 3, 1)
     # The same draw, with the risk estimated on 50,000 fresh samples: standard error below 1 %.
     from theorylab.data import synthetic as designs
     from theorylab.ridge import RidgePath

@@ -115,12 +115,10 @@ def test_stage_two_agrees_with_the_package_and_with_ridge_regression_by_hand(sta
         ["shuffled", 5, 1.0, True, 100, 2],
         ["pooled", 5, 1.0, False, 60, 3],
     ]
-    cell = {"rounds1": 2, "which": "params", "p": 100}
-    found = convex.convex(
-        None, TINY, solves=solves, rounds=3, ridges=[0.01], seed=0, trained=stage1, **cell
-    )
+    tangent = {"rounds1": 2, "which": "params", "p": 100}
+    found = convex.convex(None, TINY, tangent, solves, 3, [0.01], 0, trained=stage1)
     place = worlds.build(TINY, 0)
-    problem, test = convex.features(TINY, place, 2, "params", 100, 0, stage1)
+    problem, test = convex.features(TINY, place, 0, stage1, **tangent)
     standardizer = federated_standardizer(problem.features)
     phi, seen = standardizer.apply(np.concatenate(problem.features)), standardizer.apply(test)
     G, y = phi.astype(float) @ phi.T.astype(float), np.concatenate(problem.targets())
@@ -229,7 +227,7 @@ def told(kind, what):
         classes = what["world"]["partition"] == "label 1"
         return {"fedavg": 0.3 if classes else 0.69, "centralized": 0.8}.get(kind, 0.69)
     cell, (algorithm, steps, _, standardize, *_) = what
-    if cell["which"] == "client" or not cell["rounds1"]:
+    if cell["tangent"]["which"] == "client" or not cell["tangent"]["rounds1"]:
         return 0.75
     if not standardize:
         return 0.75

@@ -27,6 +27,8 @@ FOLDER = Path(__file__).parents[2] / "benchmarks" / "results"
         ("gflop_explicit", "explicit, GFLOP", "other"),
         ("flop_per_round", "work, FLOP per round", "other"),
         ("instances_per_s", "instances, 1/s", "rate"),
+        ("gflop_per_s", "work, GFLOP/s", "rate"),
+        ("training_gflop_per_cpu_s", "training, processor, GFLOP/s", "rate"),
         ("sets_per_minute_cpu", "sets, processor, 1/min", "rate"),
         ("ratio", "ratio, ×", "ratio"),
         ("cpu_times", "ratio, processor, ×", "ratio"),
