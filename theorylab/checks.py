@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from theorylab.errors import InputError
-from theorylab.precision import input_epsilon, is_traced
+from theorylab.precision import input_epsilon, is_traced, native
+from theorylab.sparse import refuse_sparse
 
 Shape = Sequence[int | None]
 
@@ -38,10 +39,12 @@ def real(
 ) -> Any:
     """An array of real numbers (integers and booleans too) with these axes.
 
-    It is not ragged, and stays NumPy, JAX or traced as given.
+    It is not ragged nor sparse, and stays NumPy, JAX or traced as given; floats that JAX does not
+    know (long doubles, other byte orders) become those that it does.
 
     ndim: how many axes it may have. shape: the size of each axis, None for any size from 1 on.
     """
+    refuse_sparse(**{name: value})
     array = value
     if not hasattr(value, "dtype") or not hasattr(value, "shape"):
         traced = is_traced(value)  # a list of traced numbers becomes a traced array
@@ -62,6 +65,7 @@ def real(
             else ""
         )
         raise InputError(f"{name} {given}; real numbers are needed{mend}")
+    array = native(array)
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if allowed is not None and array.ndim not in allowed:
         axes = " or ".join(str(n) for n in allowed)

@@ -65,6 +65,58 @@ def old_arguments(order: str = "", /, **renamed: str) -> Callable[[F], F]:
     return decorate
 
 
+def old_options(order: str = "", /, **groups: tuple[type, str]) -> Callable[[F], F]:
+    """Decorator: a function also takes by themselves the arguments that a record holds today.
+
+        @old_options(solver=(NewtonOptions, "tol max_steps iterations=max_steps"))
+        def sweep(model, *, solver=NewtonOptions()): ...
+
+    Args:
+        order: the names that could be given by position before, in their order, where some of them
+            are in a record today.
+        **groups: argument of today = (its record, the arguments of before that made it), the latter
+            separated by spaces, as old=field where the field is called otherwise. An argument that
+            is a field of its own record joins the others: `methods=("sl",), weight=0.5` becomes
+            `methods=Learners(methods=("sl",), weight=0.5)`.
+
+    Returns:
+        A decorator that keeps the signature of today. A call is of the old form when it names one
+        of these arguments; one that gives the record as well raises a TypeError.
+    """
+    before = order.split()
+    fields = {
+        group: dict((pair.split("=") * 2)[:2] for pair in names.split())
+        for group, (_, names) in groups.items()
+    }
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            old = [name for own in fields.values() for name in own if name in kwargs]
+            if not old:
+                return function(*args, **kwargs)
+            kwargs = _join(said, dict(zip(before, args, strict=False)), kwargs)
+            args, wanted = args[len(before) :], []
+            for group, (record, _) in groups.items():
+                names = fields[group]
+                own = {names[name]: kwargs.pop(name) for name in names if name in kwargs}
+                if not own:
+                    continue
+                if isinstance(kwargs.get(group), record):
+                    raise TypeError(f"{said}: {group}= holds {', '.join(own)}; both are given")
+                if group in kwargs:
+                    own[group] = kwargs.pop(group)
+                kwargs[group] = record(**own)
+                wanted.append(f"{group}={record.__name__}({', '.join(f'{n}=...' for n in own)})")
+            tell_old(said, f"{', '.join(old)} are {', '.join(wanted)} now")
+            return function(*args, **kwargs)
+
+        said = getattr(function, "__qualname__", "the function")
+        return wrapper  # type: ignore[return-value]
+
+    return decorate
+
+
 def old_name(package: str, name: str, new: dict[str, str]) -> Any:
     """What a package's `__getattr__` gives: under an old name the function or class of today.
 

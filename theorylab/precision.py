@@ -9,6 +9,7 @@ function computes in float64 under a local `jax.enable_x64`, and hands back
 * traced arrays in the caller's default float or complex type under `jit`, `vmap` and `grad`.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -39,17 +40,38 @@ def float64_inside(function: Callable[P, R]) -> Callable[P, R]:
                 return leaf.astype(caller_types[jnp.iscomplexobj(leaf)]) if inexact else leaf
             return np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf
 
+        # compiled programs read arrays of a type they do not know as if they were of one they do
+        given = [native_leaves(value) for value in args]
+        named = {name: native_leaves(value) for name, value in kwargs.items()}
         with jax.enable_x64(True):
-            return jax.tree.map(release, function(*args, **kwargs))
+            return jax.tree.map(release, function(*given, **named))
 
     return wrapped
 
 
 def as_float64(array: Any) -> jax.Array:
     """A float64 JAX array; call it with 64-bit types on."""
-    return jnp.asarray(array if isinstance(array, jax.Array) else np.asarray(array)).astype(
-        jnp.float64
-    )
+    held = array if isinstance(array, jax.Array) else native(np.asarray(array))
+    return jnp.asarray(held).astype(jnp.float64)
+
+
+def native_leaves(value: Any) -> Any:
+    """An array, or an object (a law, a market) that holds arrays, in types that JAX knows."""
+    if isinstance(value, np.ndarray | np.generic):
+        return native(value)
+    return jax.tree.map(native, value) if dataclasses.is_dataclass(value) else value
+
+
+def native(array: Any) -> Any:
+    """An array of NumPy in a type that JAX knows; all others as they are.
+
+    Long doubles become float64, and other byte orders that of this machine.
+    """
+    if not isinstance(array, np.ndarray | np.generic):
+        return array
+    if array.dtype in (np.longdouble, np.clongdouble) and array.dtype.itemsize > 8:
+        return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def input_epsilon(array: Any) -> float:

@@ -19,6 +19,7 @@ from rich.table import Column
 from rich.text import Text
 
 EVERY = 30.0  # seconds that lie at least between two lines
+COLUMNS = 80  # of such a line, which is cut there: the name of a cell, its end, may be long
 
 
 class Forecast:
@@ -129,11 +130,12 @@ class Progress:
         if self._work is not None:
             key, name, since = self._work
             in_work[key] = clock - since
-            parts.append(f"in work: {name}")
         elapsed = clock - self._began
         left = self._forecast.seconds(in_work, self._computing / elapsed if elapsed > 0 else 1.0)
         if left is not None and self._done < self._total:
             parts.append(f"about {duration(left)} left")
+        if self._work is not None:
+            parts.append(f"in work: {name}")
         return "; ".join(parts)
 
     def _tell(self) -> None:
@@ -146,11 +148,12 @@ class Progress:
         with contextlib.suppress(OSError, ValueError):
             count = f"{self._done} of {self._total} {self._noun}s done"
             said = f"{self._title}: {count}{'; ' * bool(text)}{text}"
+            said = said if len(said) <= COLUMNS else said[: COLUMNS - 1] + "…"
             print(said, file=self._console.file, flush=True)
 
 
 class _Bar(RichProgress):
-    """A bar, and under it a line of text that is made anew whenever it is shown."""
+    """A bar, and under it a line of text that is made again whenever it is shown."""
 
     def __init__(self, text: Callable[[], str], *, console: Console):
         self._text = text

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Num, Shaped
 
+from theorylab.data.one_hot import encoded_columns
 from theorylab.data.tables import Column
 from theorylab.errors import InputError
 
@@ -92,9 +93,10 @@ class Dataset:
         if not isinstance(flat, bool | np.bool_):
             raise InputError(f"flat = {flat!r}; True or False is needed")
         if self.columns:
-            from theorylab.data.encoding import encode
-
-            return encode(self).arrays
+            (x_train, x_test), _ = encoded_columns(
+                (self.x_train, self.x_test), self.columns, self.mean, self.std
+            )
+            return Arrays(x_train, self.y_train, x_test, self.y_test)
         x_train, x_test = (self._normalised_images(x, flat) for x in (self.x_train, self.x_test))
         return Arrays(x_train, self.y_train, x_test, self.y_test)
 

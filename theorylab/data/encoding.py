@@ -6,9 +6,9 @@ One 0/1 column for each category, continuous columns scaled or binned.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 
 from theorylab.data.dataset import Arrays, Dataset
+from theorylab.data.one_hot import encoded_columns
 from theorylab.errors import InputError
 
 
@@ -77,48 +77,7 @@ def encode(dataset: Dataset, *, bins: int | None = None) -> Encoded:
         raise InputError(
             f"bins={bins!r} must be a whole number of at least 2, or None to standardise"
         )
-    parts, names = [], []
-    for k, column in enumerate(dataset.columns):
-        train, test = dataset.x_train[:, k], dataset.x_test[:, k]
-        if column.categories:
-            levels = range(len(column.categories))
-            parts.append([_one_hot(x, levels) for x in (train, test)])
-            names += [f"{column.name}={category}" for category in column.categories]
-        elif bins is not None:
-            edges = quantile_edges(train, bins)
-            used = np.unique(np.searchsorted(edges, train[~np.isnan(train)]))
-            parts.append([_one_hot(_bin(x, edges), used) for x in (train, test)])
-            names += [f"{column.name} bin {level}" for level in used]
-        else:
-            # a constant column has no scale: it becomes zero
-            mean, std = dataset.mean[k], dataset.std[k] or 1.0
-            parts.append([np.nan_to_num((x - mean) / std)[:, None] for x in (train, test)])
-            names.append(column.name)
-    x_train, x_test = (
-        np.concatenate([part[i] for part in parts], axis=1).astype(np.float32) for i in (0, 1)
+    (x_train, x_test), names = encoded_columns(
+        (dataset.x_train, dataset.x_test), dataset.columns, dataset.mean, dataset.std, bins=bins
     )
-    return Encoded(Arrays(x_train, dataset.y_train, x_test, dataset.y_test), tuple(names))
-
-
-def quantile_edges(x: Float[np.ndarray, " n"], bins: int) -> Float[np.ndarray, " k"]:
-    """Increasing right edges of the bins (a, b] that cut `x` at its quantiles.
-
-    Missing values are left out.
-
-    An edge that several quantiles share closes a bin that holds this one value.
-    """
-    present = x[~np.isnan(x)]
-    if not present.size:
-        return np.zeros(0)
-    edges, times = np.unique(np.quantile(present, np.arange(1, bins) / bins), return_counts=True)
-    return np.unique(np.concatenate([edges, np.nextafter(edges[times > 1], -np.inf)]))
-
-
-def _bin(x: Float[np.ndarray, " n"], edges: Float[np.ndarray, " k"]) -> Float[np.ndarray, " n"]:
-    return np.where(np.isnan(x), np.nan, np.searchsorted(edges, x))
-
-
-def _one_hot(
-    x: Float[np.ndarray, " n"], levels: range | Int[np.ndarray, " k"]
-) -> Bool[np.ndarray, "n k"]:
-    return x[:, None] == np.asarray(levels)
+    return Encoded(Arrays(x_train, dataset.y_train, x_test, dataset.y_test), names)

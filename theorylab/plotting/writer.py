@@ -19,7 +19,7 @@ from theorylab.records import record_text
 from theorylab.table import Table
 
 CSV_DIGEST = "csv_sha256"  # the key of a record that says which numbers it is about
-DPI = 144  # two pixels a point: on a page, half as many again as the pixels that a figure takes
+DPI = 144  # two pixels per point: on a page, half as many again as the pixels that a figure takes
 
 
 def write_figure(

@@ -108,8 +108,8 @@ def device_of(record: Mapping[str, Any]) -> str:
 def _limits(measured: Mapping[str, float]) -> str:
     """What the device reached in the same run, in words."""
     return (
-        f"{measured['matmul_gflop_per_s']:.3g} GFLOP/s in a product of matrices, "
-        f"{measured['copy_gbyte_per_s']:.3g} GB/s in a copy, both float32"
+        f"{measured['matmul_gflop_per_s']:.4g} GFLOP/s in a product of matrices, "
+        f"{measured['copy_gbyte_per_s']:.4g} GB/s in a copy, both float32"
     )
 
 

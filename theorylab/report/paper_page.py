@@ -185,7 +185,7 @@ def _claims(room: Room) -> str:
     rules = (
         "A claim whose control is accepted counts as failed. Undecided: an interval reaches over "
         "a bound, so that other seeds might decide otherwise. The intervals of a claim hold at "
-        f"{1 - FAMILY_LEVEL:.0%} all together. Held k of R: at so many of R base seeds that no "
+        f"{1 - FAMILY_LEVEL:.0%} all together. Held k of R: at k of R base seeds that no "
         "bound was chosen at, the measured numbers lay within their bounds; the verdict is then "
         "that of all base seeds."
     )

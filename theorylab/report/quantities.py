@@ -82,6 +82,9 @@ def _rate(words: list[str], processor: bool) -> Quantity:
     before = [w for w in words[:at] if w not in ("wall", "cpu")]
     after = [w for w in words[at + 1 :] if w not in ("wall", "cpu")]
     if after in (["s"], ["minute"]):
+        if before and _UNITS.get(before[-1], "s") not in _TIMES:  # GFLOP or bytes a second
+            unit = f"{_UNITS[before[-1]]}/{'s' if after == ['s'] else 'min'}"
+            return Quantity(_said(before[:-1]) or "work", unit, "rate", processor)
         return Quantity(_said(before), {"s": "1/s", "minute": "1/min"}[after[0]], "rate", processor)
     if before and before[-1] in _UNITS:
         base = _UNITS[before[-1]]

@@ -185,7 +185,7 @@ def failed(record: Record) -> bool:
 
 
 def lines(record: Record) -> list[Line]:
-    """The rows of the table, one a claim, in the order of the paper."""
+    """The rows of the table, one per claim, in the order of the paper."""
     return [_line(record["paper"], c) for c in record["claims"]]
 
 

@@ -30,7 +30,7 @@ REGIMES = ("disagree", "agree_A", "agree_AB")
 
 
 class Sizes(NamedTuple):
-    """The places of `sizes`: pixels a side, hidden units, training and test images, steps."""
+    """The places of `sizes`: pixels per side, hidden units, training and test images, steps."""
 
     side: int
     units: int

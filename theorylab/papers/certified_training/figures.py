@@ -102,8 +102,9 @@ FIGURES = (
         ("spheres",),
         tables.unstable_table,
         drawings.unstable_figure,
-        "Share of unstable neurons on the training points, summed over 150 epochs. The published "
-        "values are about half of ours; their normaliser is not stated.",
+        "Share of unstable neurons on the training points, summed over 150 epochs, at the smallest "
+        "learning rate of the preset for every point. The published values are about half of ours; "
+        "their normaliser is not stated.",
         differs="See the figure of the spheres; radii differ.",
     ),
     Figure(

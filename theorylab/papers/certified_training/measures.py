@@ -1,6 +1,6 @@
 """Numbers of the figures and claims, reduced from results."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -26,10 +26,25 @@ def picked(row: Row, name: str, interpolating: bool) -> np.ndarray:
 
 def curves(rows: list[Row], name: str, interpolating: bool = False) -> Mapping[str, np.ndarray]:
     """recipe -> (seeds, points)"""
+    return _by_recipe(rows, lambda row: picked(row, name, interpolating))
+
+
+def counts_of_neurons(rows: list[Row]) -> Mapping[str, np.ndarray]:
+    """recipe -> (seeds, points) unstable neurons, summed over epochs, at the smallest rate.
+
+    How many there are grows as the rate falls, and a network that a large rate has made constant
+    has few, so that counts at rates picked point by point are not of one kind.
+    """
+    return _by_recipe(
+        rows, lambda row: row["accumulated"][:, np.argmin(row.cell["training"]["rates"])]
+    )
+
+
+def _by_recipe(rows: list[Row], values: Callable[[Row], np.ndarray]) -> Mapping[str, np.ndarray]:
     found: dict[str, list[np.ndarray]] = {}
     for row in rows:
-        found.setdefault(label(row), []).append(picked(row, name, interpolating))
-    return {recipe: np.stack(values) for recipe, values in found.items()}
+        found.setdefault(label(row), []).append(values(row))
+    return {recipe: np.stack(each) for recipe, each in found.items()}
 
 
 def cells(results: Results, **parameters: object) -> list[Row]:
@@ -53,7 +68,9 @@ def main_wide(results: All) -> list[Row]:
     return [r for r, t in trainings if len(t["rates"]) > 1 or t["epochs"] == 150]
 
 
-def sphere_panels(results: All, name: str) -> Mapping[str, tuple[list[float], Mapping]]:
+def sphere_panels(
+    results: All, reduced: Callable[[list[Row]], Mapping[str, np.ndarray]]
+) -> Mapping[str, tuple[list[float], Mapping]]:
     """panel -> (values of x, recipe -> (seeds, values)) for k, l2, 1 / margin, l-infinity."""
     rows = list(results["spheres"])
     found: dict[str, tuple[list[float], Mapping]] = {}
@@ -64,18 +81,18 @@ def sphere_panels(results: All, name: str) -> Mapping[str, tuple[list[float], Ma
     by_margin = sorted(
         (i for i, p in enumerate(points) if p[2] == fixed), key=lambda i: -points[i][1]
     )
-    values = curves(balls, name)
+    values = reduced(balls)
     found["l2"] = ([points[i][2] for i in usual], {r: v[:, usual] for r, v in values.items()})
     found["margin"] = (
         [1 / (points[i][1] - points[i][0]) for i in by_margin],
         {r: v[:, by_margin] for r, v in values.items()},
     )
     box = cells(results["spheres"], threat="linf")
-    found["linf"] = (radii(box), curves(box, name))
+    found["linf"] = (radii(box), reduced(box))
     counts = sorted(
         {int(r.cell["threat"].split()[1]) for r in rows if r.cell["threat"].startswith("lines")}
     )
-    each = [curves(cells(results["spheres"], threat=f"lines {k}"), name) for k in counts]
+    each = [reduced(cells(results["spheres"], threat=f"lines {k}")) for k in counts]
     found["k"] = (
         [float(k) for k in counts],
         {r: np.concatenate([e[r] for e in each], 1) for r in each[0]},

@@ -45,8 +45,8 @@ _QUICK = {
     "risk_draws": 200_000,
     "networks": 24,
     "programs": 6,
-    "seeds": 2,
-    "sphere_seeds": 1,
+    "seeds": 5,
+    "sphere_seeds": 3,
     "linear_recipes": ["standard", "adversarial", "coap", "zero"],
     "linear_eps": [3.0, 4.0, 5.0, 5.5],
     "linear_n": 50,
@@ -79,6 +79,7 @@ _QUICK = {
     "image_attack": [20, 1, 30, 3],
 }
 _SMOKE = _QUICK | {
+    "sphere_seeds": 1,
     "neuron_norms": [1.4142, 5.0, 10.0, 31.607],
     "kinks": 5,
     "risk_draws": 20_000,

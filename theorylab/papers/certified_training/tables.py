@@ -1,6 +1,7 @@
 """The numbers of the figures: tables reduced from results, the published ones beside ours."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from theorylab.papers.certified_training import published
 from theorylab.papers.certified_training.measures import (
     All,
     cells,
+    counts_of_neurons,
     curves,
     image_errors,
     main_linear,
@@ -250,7 +252,9 @@ def attack_table(results: All, preset: Preset) -> Table:
 
 def sphere_table(results: All, preset: Preset) -> Table:
     table = _curve_table()
-    robust, standard = sphere_panels(results, "robust"), sphere_panels(results, "standard")
+    robust, standard = (
+        sphere_panels(results, partial(curves, name=name)) for name in ("robust", "standard")
+    )
     for panel, there in published.SPHERES.items():
         x, values = robust[panel]
         _curve_rows(table, panel, x, values, standard[panel][1], there)
@@ -259,7 +263,7 @@ def sphere_table(results: All, preset: Preset) -> Table:
 
 def unstable_table(results: All, preset: Preset) -> Table:
     table = Table("panel", "x", "accumulated", "published")
-    for panel, (x, values) in sphere_panels(results, "accumulated").items():
+    for panel, (x, values) in sphere_panels(results, counts_of_neurons).items():
         there = published.UNSTABLE[panel]
         for at, value in zip(x, values["coap"].mean(0), strict=True):
             near = next((v for k, v in there.items() if abs(k - at) < 1e-6), NAN)

@@ -1,6 +1,7 @@
 """How the claims on trained networks are measured."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from theorylab.lab import Evidence, Preset, Results, over_seeds
 from theorylab.papers.certified_training import published
 from theorylab.papers.certified_training.measures import (
     cells,
+    counts_of_neurons,
     curves,
     image_errors,
     main_linear,
@@ -101,7 +103,7 @@ def sphere_gap(panel: str, coap: str) -> Measure:
     its start."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
-        x, found = sphere_panels(results, "robust")[panel]
+        x, found = sphere_panels(results, partial(curves, name="robust"))[panel]
         gap = found[coap] - found["adversarial"]
         return [
             over_seeds(
@@ -113,10 +115,11 @@ def sphere_gap(panel: str, coap: str) -> Measure:
 
 
 def accumulates(panel: str, reverse: bool) -> Measure:
-    """COAP accumulates more unstable neurons at the end of the axis than at its start."""
+    """COAP accumulates more unstable neurons at the end of the axis than at its start, at one
+    learning rate."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
-        x, found = sphere_panels(results, "accumulated")[panel]
+        x, found = sphere_panels(results, counts_of_neurons)[panel]
         values = found["coap"][:, ::-1] if reverse else found["coap"]
         gain = values[:, -1] - values[:, 0]
         return [over_seeds(f"accumulated at {x[-1]:.3g} less at {x[0]:.3g}", gain, low=0.0)]
@@ -146,7 +149,7 @@ def below_certificate(swap: bool) -> Measure:
 
 
 def image_gap(threat: str, worse: str, better: str, data: str = "mnist") -> Measure:
-    """The robust error of `worse` is above that of `better`, mean over radii, one value a seed."""
+    """The robust error of `worse` is above that of `better`: the mean over radii, per seed."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         found = image_errors(results, "robust")
@@ -162,7 +165,7 @@ def image_gap(threat: str, worse: str, better: str, data: str = "mnist") -> Meas
 
 def best_certified(data: str, at: str, coap: str, ibp: str) -> Measure:
     """In l2 balls AT's standard and robust errors are below the best ones of COAP, CROWN-IBP, IBP
-    and FAST-IBP, and COAP's robust error is below IBP's: means over radii, one value a seed."""
+    and FAST-IBP, and COAP's robust error is below IBP's: means over radii, one value per seed."""
 
     def measure(results: All, preset: Preset) -> list[Evidence]:
         evidence = []

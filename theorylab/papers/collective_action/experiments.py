@@ -37,13 +37,17 @@ def _weights(p: Preset) -> Cells:
     ]
 
 
+def _training(rate: float, steps: int, **options: Any) -> dict[str, Any]:
+    """How a cell trains; by default on all samples at once and measured at the end alone."""
+    return {"rate": rate, "steps": steps, "every": steps, "batch_size": None} | options
+
+
 def _curves(
     world: dict[str, Any],
     rules: dict[str, dict[str, Any]],
     only: list[str] | None = None,
     **common: Any,
 ) -> Cells:
-    common = {"every": common["steps"], "batch_size": None} | common
     return [
         {"world": world, "rule": rule, "options": rules[rule], **common} for rule in only or rules
     ]
@@ -64,8 +68,7 @@ def _gaussian(p: Preset) -> Cells:
         p["rules"],
         alphas=p["alphas"],
         seeds=list(p.seeds(p["seeds"])),
-        rate=0.5,
-        steps=p["gaussian_steps"],
+        training=_training(0.5, p["gaussian_steps"]),
     )
 
 
@@ -86,8 +89,7 @@ def _digits(p: Preset) -> Cells:
         p["digit_rules"],
         alphas=p["digit_alphas"],
         seeds=list(p.seeds(p["seeds"])),
-        rate=0.1 if digits.sample else 1.0,
-        steps=p["digit_steps"],
+        training=_training(0.1 if digits.sample else 1.0, p["digit_steps"]),
     )
 
 
@@ -111,9 +113,7 @@ def _images(p: Preset) -> Cells:
         p["image_rules"],
         alphas=p["image_alphas"],
         seeds=list(p.seeds(p["image_seeds"])),
-        rate=0.1,
-        steps=p["image_steps"],
-        batch_size=100,
+        training=_training(0.1, p["image_steps"], batch_size=100),
     )
 
 
@@ -130,9 +130,7 @@ def _backgrounds(p: Preset) -> Cells:
         p["background_rules"],
         alphas=p["image_alphas"],
         seeds=list(p.seeds(p["image_seeds"])),
-        rate=0.1,
-        steps=p["image_steps"],
-        batch_size=100,
+        training=_training(0.1, p["image_steps"], batch_size=100),
     )
 
 
@@ -142,8 +140,7 @@ def _lambda_one(p: Preset) -> Cells:
         {"jtt": {"stage1_steps": 20, "lam": 1.0}},
         alphas=[0.02, 0.4],
         seeds=list(p.seeds(2)),
-        rate=0.5,
-        steps=p["gaussian_steps"],
+        training=_training(0.5, p["gaussian_steps"]),
     )
 
 
@@ -153,8 +150,7 @@ def _interpolating(p: Preset) -> Cells:
         {"jtt": {"stage1_steps": p["interpolation_steps"], "lam": 20.0}},
         alphas=[0.02, 0.4],
         seeds=list(p.seeds(2)),
-        rate=0.5,
-        steps=p["gaussian_steps"],
+        training=_training(0.5, p["gaussian_steps"]),
     )
 
 
@@ -180,31 +176,25 @@ def _parity(p: Preset) -> Cells:
             {"erm": {}},
             alphas=p["parity_alphas"],
             seeds=list(p.seeds(p["parity_seeds"])),
-            rate=0.1,
-            steps=p["parity_steps"],
-            every=p["parity_every"],
-            batch_size=128,
+            training=_training(0.1, p["parity_steps"], every=p["parity_every"], batch_size=128),
         )[0]
         for m in (1, 2, 3)
     ]
 
 
+def _domino_training(p: Preset) -> dict[str, Any]:
+    return _training(0.05, p["domino_steps"], every=p["domino_every"], batch_size=64)
+
+
 def _dominoes(p: Preset) -> Cells:
-    dominoes = Dominoes(*p["dominoes"])
     return [
         {
-            "n": dominoes.n,
-            "tests": dominoes.tests,
-            "source": dominoes.source,
+            "world": Dominoes(*p["dominoes"])._asdict(),
             "half": half,
             "pattern": pattern,
-            "width": dominoes.width,
             "alphas": p["domino_alphas"],
             "seeds": list(p.seeds(p["domino_seeds"])),
-            "rate": 0.05,
-            "steps": p["domino_steps"],
-            "every": p["domino_every"],
-            "batch_size": 64,
+            "training": _domino_training(p),
         }
         for pattern in ("white", "checker")
         for half in ("simple", "complex")
@@ -212,18 +202,11 @@ def _dominoes(p: Preset) -> Cells:
 
 
 def _reliance(p: Preset) -> Cells:
-    dominoes = Dominoes(*p["dominoes"])
     return [
         {
-            "n": dominoes.n,
-            "tests": dominoes.tests,
-            "source": dominoes.source,
-            "width": dominoes.width,
+            "world": Dominoes(*p["dominoes"])._asdict(),
             "seeds": list(p.seeds(p["domino_seeds"])),
-            "rate": 0.05,
-            "steps": p["domino_steps"],
-            "every": p["domino_every"],
-            "batch_size": 64,
+            "training": _domino_training(p),
         }
     ]
 

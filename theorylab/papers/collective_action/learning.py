@@ -11,9 +11,10 @@ import numpy as np
 import optax
 from scipy.stats import rankdata
 
-from theorylab.collective.curves import Curve, selected_success, success_curve
+from theorylab.collective.curves import Curve, success_curve
 from theorylab.collective.rules import ERM, JTT, Chi2, CVaR, GroupDRO, LfF, Rule
-from theorylab.collective.training import fit
+from theorylab.collective.selection import selected_success
+from theorylab.collective.training import Training, fit
 from theorylab.collective.weights import cvar_risk
 from theorylab.papers.collective_action.worlds import build as build_world
 from theorylab.papers.collective_action.worlds import dominoes as build_dominoes
@@ -30,42 +31,27 @@ def _keys(seeds: list[int]) -> Any:
     return jnp.stack([jax.random.key(s) for s in seeds])
 
 
-def _rule(rule: str, options: Mapping[str, Any]) -> Rule:
-    return RULES[rule](**options)
+def _training(training: Mapping[str, Any], rule: Rule | None = None) -> Training:
+    """How a cell trains: rate, steps, every (steps between two measurements) and batch_size."""
+    options = dict(training)
+    return Training(_sgd(options.pop("rate")), rule=rule or ERM(), **options)
 
 
 def _arrays(found: Curve) -> Mapping[str, Any]:
     return {name: np.asarray(value) for name, value in vars(found).items()}
 
 
-def curve(  # noqa: PLR0913
+def curve(
     world: Mapping[str, Any],
     rule: str,
     options: Mapping[str, Any],
     alphas: list[float],
     seeds: list[int],
-    rate: float,
-    steps: int,
-    every: int,
-    batch_size: int | None,
+    training: Mapping[str, Any],
 ) -> Mapping[str, Any]:
     """Success, accuracy and effective size of one rule: arrays (sizes, seeds[, checkpoints])."""
-    w = build_world(**world)
-    found = success_curve(
-        w.f,
-        w.init,
-        w.sample,
-        signal=w.signal,
-        y_star=w.y_star,
-        alphas=alphas,
-        keys=_keys(seeds),
-        optimizer=_sgd(rate),
-        steps=steps,
-        every=every,
-        rule=_rule(rule, options),
-        batch_size=batch_size,
-    )
-    return _arrays(found)
+    how = _training(training, RULES[rule](**options))
+    return _arrays(success_curve(build_world(**world), how, alphas=alphas, keys=_keys(seeds)))
 
 
 def validation(
@@ -73,19 +59,12 @@ def validation(
 ) -> Mapping[str, Any]:
     """Success (sizes, seeds) of CVaR stopped by its validation risk: on clean data, with the
     collective, not at all."""
-    w = build_world("gaussian", n, tests)
     found = selected_success(
-        w.f,
-        w.init,
-        w.sample,
+        build_world("gaussian", n, tests),
+        Training(_sgd(rate), steps=steps, rule=CVaR(size)),
         criterion=_tail(size),
-        signal=w.signal,
-        y_star=w.y_star,
         alphas=alphas,
         keys=_keys(seeds),
-        optimizer=_sgd(rate),
-        steps=steps,
-        rule=CVaR(size),
     )
     return {name: np.asarray(value) for name, value in vars(found).items()}
 
@@ -95,69 +74,33 @@ def _tail(size: float) -> Any:
     return partial(cvar_risk, size=size)
 
 
-def dominoes(  # noqa: PLR0913
-    n: int,
-    tests: int,
-    source: str,
+def dominoes(
+    world: Mapping[str, Any],
     half: str,
     pattern: str,
-    width: int,
     alphas: list[float],
     seeds: list[int],
-    rate: float,
-    steps: int,
-    every: int,
-    batch_size: int,
+    training: Mapping[str, Any],
 ) -> Mapping[str, Any]:
     """Success of a collective that plants in one half of class-aligned pairs of pictures."""
-    w = build_dominoes(n, tests, half, pattern, source, width)
-    found = success_curve(
-        w.f,
-        w.init,
-        w.sample,
-        signal=w.signal,
-        y_star=w.y_star,
-        alphas=alphas,
-        keys=_keys(seeds),
-        optimizer=_sgd(rate),
-        steps=steps,
-        every=every,
-        batch_size=batch_size,
-    )
-    return _arrays(found)
+    setting = build_dominoes(**world, half=half, pattern=pattern)
+    return _arrays(success_curve(setting, _training(training), alphas=alphas, keys=_keys(seeds)))
 
 
-def reliance(  # noqa: PLR0913
-    n: int,
-    tests: int,
-    source: str,
-    width: int,
-    seeds: list[int],
-    rate: float,
-    steps: int,
-    every: int,
-    batch_size: int,
+def reliance(
+    world: Mapping[str, Any], seeds: list[int], training: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """AUC (seeds, checkpoints) on test pairs as they are, and with either half permuted among
     them."""
-    w = build_dominoes(n, tests, "simple", "white", source, width)
+    w = build_dominoes(**world, half="simple", pattern="white")
+    how = _training(training)
     found: dict[str, list[Any]] = {"aligned": [], "simple permuted": [], "complex permuted": []}
     for seed in seeds:
         for_data, for_init, for_order = jax.random.split(jax.random.key(seed), 3)
         data = jax.jit(w.sample)(for_data)
-        run = fit(
-            w.f,
-            w.init(for_init),
-            data.x,
-            data.y,
-            key=for_order,
-            optimizer=_sgd(rate),
-            steps=steps,
-            every=every,
-            batch_size=batch_size,
-        )
-        first = _first_half(data.x_test, width, source)
-        shuffled = np.asarray(data.x_test)[np.random.default_rng(seed).permutation(tests)]
+        run = fit(w.f, w.init(for_init), data.x, data.y, how, key=for_order)
+        first = _first_half(data.x_test, world["width"])
+        shuffled = np.asarray(data.x_test)[np.random.default_rng(seed).permutation(world["tests"])]
         scenes = {
             "aligned": data.x_test,
             "simple permuted": np.where(first, shuffled, data.x_test),
@@ -169,7 +112,7 @@ def reliance(  # noqa: PLR0913
     return {name.replace(" ", "_"): np.array(values) for name, values in found.items()}
 
 
-def _first_half(x: Any, width: int, source: str) -> np.ndarray:
+def _first_half(x: Any, width: int) -> np.ndarray:
     """Mask, of the shape of one sample, of the simple half."""
     mask = np.zeros(x.shape[1:], bool)
     mask[: 14 * 14 if width else 32] = True

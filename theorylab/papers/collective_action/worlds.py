@@ -2,7 +2,6 @@
 name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -11,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from theorylab.collective.curves import Sample
 from theorylab.collective.generators import gaussian_classes, parity_data
+from theorylab.collective.settings import Sample, Setting
 from theorylab.collective.signals import (
-    Signal,
     block_signal,
     coordinate_trigger,
     parity_signal,
@@ -26,18 +24,6 @@ from theorylab.nets.functional import functional
 from theorylab.nets.mlp import MLP
 
 Model = Callable[[Any, Any], Any]
-
-
-@dataclass(frozen=True)
-class World:
-    """A classification problem with a collective in it; all functions are the same objects at every
-    call."""
-
-    f: Model
-    init: Callable[[Any], Any]
-    sample: Callable[[Any], Sample]
-    signal: Signal
-    y_star: int
 
 
 @cache
@@ -71,17 +57,17 @@ def _drawn(build: Callable[[nnx.Rngs], nnx.Module]) -> Callable[[Any], Any]:
 
 
 @cache
-def build(name: str, n: int, tests: int, sample: bool | None = None, width: int = 0) -> World:
+def build(name: str, n: int, tests: int, sample: bool | None = None, width: int = 0) -> Setting:
     """gaussian, parity-1 to -3, optdigits, fashion_mnist, cifar10, backgrounds or
     backgrounds-fashion."""
     if name == "gaussian":
         f, init = mlp((21, width, 5)) if width else linear(21, 5)
-        return World(
+        return Setting(
             f, init, _generated(gaussian_classes, n, tests), coordinate_trigger(20, 1.0), 0
         )
     if name.startswith("parity"):
         order = int(name[-1])
-        return World(
+        return Setting(
             *mlp((13, width, 1)),
             _generated(parity_data, n, tests),
             parity_signal(range(10, 10 + order)),
@@ -89,7 +75,7 @@ def build(name: str, n: int, tests: int, sample: bool | None = None, width: int 
         )
     if name == "optdigits":
         x, y = load("keel/optdigits").merged()
-        return World(
+        return Setting(
             *linear(64, 10),
             _drawn_from(x.astype(np.float32) / 16, y, n, tests),
             coordinate_trigger([0, 7, 56], 0.5),
@@ -131,7 +117,7 @@ def shrink(images: np.ndarray, factor: int) -> np.ndarray:
     ).astype(np.float32)
 
 
-def _images(name: str, sample: bool | None, n: int, tests: int, width: int) -> World:
+def _images(name: str, sample: bool | None, n: int, tests: int, width: int) -> Setting:
     """Ten classes of images and a trigger of three white pixels; width 0: full resolution and a
     CNN."""
     x, y = load(name, sample=sample).merged()
@@ -141,10 +127,10 @@ def _images(name: str, sample: bool | None, n: int, tests: int, width: int) -> W
     shape = x.shape[1:]
     model = mlp((int(np.prod(shape)), width, 10)) if width else cnn(shape, 10)
     corners = [(0, 0), (0, shape[1] - 1), (shape[0] - 1, 0)]
-    return World(*model, _drawn_from(x, y, n, tests), pixel_trigger(corners, 0.5), 8)
+    return Setting(*model, _drawn_from(x, y, n, tests), pixel_trigger(corners, 0.5), 8)
 
 
-def _backgrounds(name: str, n: int, tests: int, width: int) -> World:
+def _backgrounds(name: str, n: int, tests: int, width: int) -> Setting:
     """Stand-in for Waterbirds: two kinds of objects on two textures, which go with the label in 95
     % of cases.
 
@@ -166,11 +152,11 @@ def _backgrounds(name: str, n: int, tests: int, width: int) -> World:
     scenes[:, 4:12, 4:12] = objects.mean(-1) if objects.ndim == 4 else objects
     scenes = scenes[..., None].astype(np.float32) - 0.5
     sample = _drawn_from(scenes, y, n, tests, 2 * y + texture)
-    return World(*mlp((256, width, 2)), sample, pixel_trigger([(0, 0)], 0.5), 0)
+    return Setting(*mlp((256, width, 2)), sample, pixel_trigger([(0, 0)], 0.5), 0)
 
 
 @cache
-def dominoes(n: int, tests: int, half: str, pattern: str, source: str, width: int) -> World:
+def dominoes(n: int, tests: int, half: str, pattern: str, source: str, width: int) -> Setting:
     """Two pictures side by side, of classes that agree: label 0 or 1 can be read from either half.
 
     half: where the collective plants its 2 x 2 corner, "simple" or "complex"; pattern: "white" or
@@ -186,7 +172,7 @@ def dominoes(n: int, tests: int, half: str, pattern: str, source: str, width: in
         start, row = (left[0].size, side) if half == "complex" else (0, left.shape[1])
         corner = [start, start + 1, start + row, start + row + 1]
         values = [high, low, low, high] if pattern == "checker" else [high] * 4
-        return World(
+        return Setting(
             *mlp((x.shape[1], width, 1)),
             _drawn_from(x, y, n, tests),
             coordinate_trigger(corner, values),
@@ -196,7 +182,7 @@ def dominoes(n: int, tests: int, half: str, pattern: str, source: str, width: in
     top = left.shape[1] if half == "complex" else 0
     other = low if pattern == "checker" else None
     model = cnn(x.shape[1:], 2)
-    return World(
+    return Setting(
         *model, _drawn_from(x, y, n, tests), block_signal((top, 0), (2, 2), high, other=other), 0
     )
 

@@ -1,4 +1,4 @@
-"""Where the sweeps take place: images in [0, 1] or normalised, split anew for every seed, and their
+"""Where the sweeps take place: images in [0, 1] or normalised, split for every seed, and their
 networks."""
 
 from collections.abc import Mapping

@@ -97,7 +97,7 @@ def data_sets(
 
 
 def recovery(texts: int, trials: int, worlds: int, seed: int) -> Mapping[str, Any]:
-    """How often so many texts determine the letters: (worlds,) of `trials` each.
+    """How often this number of texts determines the letters: (worlds,) of `trials` each.
 
     "right": of those, how many were read as they were written. "shown": of those, how many show
     every letter, so that none is found as the one that is left over. "needed" (worlds,): mean texts

@@ -9,19 +9,16 @@ from theorylab.papers.types import Cells
 NOISE, WIDTH = 0.25, 0.5  # width 2 sigma: the smallest constant for which the intervals hold
 
 
-def _ucb(k: int, horizon: int, p: Preset, **changes: Any) -> dict[str, Any]:
-    base = {
+def _ucb(k: int, horizon: int, p: Preset, **learner: Any) -> dict[str, Any]:
+    return {
         "k": k,
         "horizon": horizon,
         "runs": p["runs"],
         "noise": NOISE,
-        "width": WIDTH,
-        "clip": True,
-        "prices": "midpoint",
+        "learner": {"width": WIDTH, "clip": True, "prices": "midpoint"} | learner,
         "frictions": [0.1, 0.3, 1.0],
         "seed": p.seeds(1)[0],
     }
-    return base | changes
 
 
 def _regret(p: Preset) -> Cells:
@@ -39,7 +36,7 @@ def _variants(p: Preset) -> Cells:
 
 
 def _arrivals(p: Preset) -> Cells:
-    return [_ucb(p["arrivals_k"], p["horizons"][-1], p, present=n) for n in p["arrivals"]]
+    return [_ucb(p["arrivals_k"], p["horizons"][-1], p) | {"present": n} for n in p["arrivals"]]
 
 
 def _hidden(p: Preset) -> Cells:

@@ -41,23 +41,24 @@ def _chain(trace: mm.Record, bound: np.ndarray) -> np.ndarray:
     )
 
 
-def ucb(  # noqa: PLR0913
+def ucb(
     k: int,
     horizon: int,
     runs: int,
     noise: float,
-    width: float,
-    clip: bool,
-    prices: str,
+    learner: Mapping[str, Any],
     frictions: list[float],
     seed: int,
     present: int | None = None,
 ) -> Mapping[str, Any]:
-    """`runs` random k x k markets, one run each. present: agents of each side who are there, drawn
-    again in every round."""
+    """`runs` random k x k markets, one run each.
+
+    learner: width of the intervals, whether they are clipped, and the price rule. present: agents
+    of each side who are there, drawn again in every round.
+    """
     keys = jax.random.split(jax.random.key(seed), 2)
     markets = jax.vmap(lambda key: mm.random_market(key, k))(jax.random.split(keys[0], runs))
-    model = mm.unstructured((k, k), horizon=horizon, width=width, clip=clip)
+    model = mm.unstructured((k, k), horizon=horizon, width=learner["width"], clip=learner["clip"])
     rng = np.random.default_rng(seed)
     arrivals = None
     if present is not None:
@@ -66,7 +67,7 @@ def ucb(  # noqa: PLR0913
     trace = mm.simulate(
         jax.random.split(keys[1], runs),
         markets,
-        mm.match_ucb(model, prices=prices),  # type: ignore[arg-type]
+        mm.match_ucb(model, prices=learner["prices"]),
         horizon,
         noise_std=noise,
         frictions=np.asarray(frictions, float),
@@ -76,7 +77,8 @@ def ucb(  # noqa: PLR0913
     rounds = np.arange(1, horizon + 1)
     # With n present a round has at most n / 2 matches; the bound is the same sum of widths.
     matches = k if present is None else present
-    bound = 4 * k * k + 8 * width * np.sqrt(np.log(2 * k * horizon) * k * k * matches * rounds)
+    visits = np.log(2 * k * horizon) * k * k * matches * rounds
+    bound = 4 * k * k + 8 * learner["width"] * np.sqrt(visits)
     profit = trace.profit.cumsum(1)
     return _sums(trace, kept) | {
         "rounds": kept,

@@ -11,16 +11,14 @@ from theorylab.papers.types import Cells
 ALPHA, DELTA = 1.5, 1.6  # spectrum and target power of the random-feature studies
 
 
+def _population(features: int, alpha: float = ALPHA) -> dict[str, Any]:
+    return {"p": features, "alpha": alpha, "delta": DELTA, "noise": 0.0}
+
+
 def _rate(p: Preset) -> Cells:
-    common = {
-        "alpha": ALPHA,
-        "delta": DELTA,
-        "noise": 0.0,
-        "ridges": [1e-8, 1e-3, 1e-2],
-        "draws": p["rate_draws"],
-    }
+    common = {"ridges": [1e-8, 1e-3, 1e-2], "seed": p.seeds(1)[0], "draws": p["rate_draws"]}
     return [
-        {"design": "gaussian", "n": n, "p": 4 * n, "seed": p.seeds(1)[0], **common}
+        {"design": "gaussian", "n": n, "population": _population(4 * n), **common}
         for n in p["rate_sizes"]
     ]
 
@@ -28,9 +26,6 @@ def _rate(p: Preset) -> Cells:
 def _controls(p: Preset) -> Cells:
     common = {
         "n": p["control_n"],
-        "p": p["control_p"],
-        "delta": DELTA,
-        "noise": 0.0,
         "draws": p["control_draws"],
         "ridges": [1e-4, 1e-3, 1e-2, 1e-1],
     }
@@ -38,21 +33,27 @@ def _controls(p: Preset) -> Cells:
         ("gaussian", "rademacher", "duplicated", "augmented", "elliptical"), ALPHA
     ) | {"steep": 6.0}
     return [
-        {"design": d, "alpha": a, "seed": s, **common}
+        {"design": d, "population": _population(p["control_p"], a), "seed": s, **common}
         for d, a in designs.items()
         for s in p.seeds(4)
     ]
 
 
 def _law(p: Preset) -> Cells:
-    common = {"alpha": ALPHA, "modes": [1, 10], "ridge": 1e-4, "share": 0.3, "seed": p.seeds(1)[0]}
+    common = {"modes": [1, 10], "ridge": 1e-4, "share": 0.3, "seed": p.seeds(1)[0]}
     draws = {
         "gaussian": p["law_draws"],
         "duplicated": p["law_draws"] // 4,
         "elliptical": p["law_draws"] // 4,
     }
     return [
-        {"design": d, "n": n, "p": 4 * n, "draws": count, **common}
+        {
+            "design": d,
+            "n": n,
+            "population": {"p": 4 * n, "alpha": ALPHA},
+            "draws": count,
+            **common,
+        }
         for d, count in draws.items()
         for n in p["law_sizes"]
     ]
@@ -136,12 +137,14 @@ def _kernels(p: Preset) -> Cells:
         {
             "network": network,
             "weights": weights,
-            "data": name,
-            "sample": sample,
+            "images": {
+                "data": name,
+                "sample": sample,
+                "skip": p["train_images"],
+                "pool": p["network_pool"],
+                "tests": p["network_tests"],
+            },
             "seed": p.seed,
-            "skip": p["train_images"],
-            "pool": p["network_pool"],
-            "tests": p["network_tests"],
             "epochs": p["train_epochs"] if weights in ("trained", "features") else 0,
         }
         for name, sample in p["data"]
@@ -152,8 +155,10 @@ def _kernels(p: Preset) -> Cells:
 def _kernel_needs(cell: Mapping[str, Any]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
     if not cell["epochs"] or cell["network"] == "efficientnet_lite0":
         return {}
-    same = {k: cell[k] for k in ("network", "data", "sample", "seed", "epochs")}
-    return {"trained": ("train", {**same, "images": cell["skip"]})}
+    same = {k: cell[k] for k in ("network", "seed", "epochs")}
+    images = cell["images"]
+    of_set = {"data": images["data"], "sample": images["sample"], "images": images["skip"]}
+    return {"trained": ("train", {**same, **of_set})}
 
 
 def _network_curves(p: Preset) -> Cells:
@@ -165,7 +170,7 @@ def _network_curves(p: Preset) -> Cells:
             "kernel": cell,
             "network": cell["network"],
             "weights": cell["weights"],
-            "data": cell["data"],
+            "data": cell["images"]["data"],
             "seed": s,
             "sizes": p["network_sizes"],
             "ridges": ridges.get(cell["weights"], p["ridges"]),
@@ -183,7 +188,7 @@ def _unit_diagonal(p: Preset) -> Cells:
             "kernel": cell,
             "network": cell["network"],
             "weights": cell["weights"],
-            "data": cell["data"],
+            "data": cell["images"]["data"],
             "seed": s,
             "n": p["network_sizes"][-1],
             "ridges": p["ridges"],

@@ -61,26 +61,32 @@ def train(
     }
 
 
-def kernel(  # noqa: PLR0913
+def kernel(
     network: str,
     weights: str,
-    data: str,
-    sample: bool | None,
+    images: Mapping[str, Any],
     seed: int,
-    skip: int,
-    pool: int,
-    tests: int,
     epochs: int,
     trained: Mapping[str, np.ndarray] | None = None,
 ) -> Mapping[str, Any]:
     """eNTK (pool, pool) and (tests, pool) in float32 with one random output; with weights
-    "features", the linear kernel of the last layer of the trained network; labels of both."""
+    "features", the linear kernel of the last layer of the trained network; labels of both.
+
+    images: `data` and `sample` of the set, `pool` training and `tests` test images, after the first
+    `skip` training images.
+    """
     pixels = network == "efficientnet_lite0"
-    x, y, x_test, y_test = split(data, sample, seed, pool, tests, skip=skip, pixels=pixels)
+    x, y, x_test, y_test = split(
+        images["data"],
+        images["sample"],
+        seed,
+        images["pool"],
+        images["tests"],
+        skip=images["skip"],
+        pixels=pixels,
+    )
     if pixels:
-        x, x_test = (
-            np.asarray(nets.efficientnet_inputs(images, size=32)) for images in (x, x_test)
-        )
+        x, x_test = (np.asarray(nets.efficientnet_inputs(part, size=32)) for part in (x, x_test))
         model: nnx.Module = nets.load_efficientnet_lite0(
             pretrained=weights != "init", num_outputs=1, rngs=nnx.Rngs(seed)
         )
@@ -92,7 +98,7 @@ def kernel(  # noqa: PLR0913
     if weights == "features":
         # float64: this kernel's rank is the width of the layer, and ridge 0 must see that
         phi, phi_test = (
-            np.asarray(nets.predict(features, params, images), np.float64) for images in (x, x_test)
+            np.asarray(nets.predict(features, params, part), np.float64) for part in (x, x_test)
         )
         gram, gram_test = phi @ phi.T, phi_test @ phi.T
     else:

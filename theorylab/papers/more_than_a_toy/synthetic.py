@@ -35,19 +35,20 @@ def _draw(design: str, key: Any, n: int, spectrum: Any, beta: Any, noise: float)
     return designs.augmented(key_copy, x, y) if design == "augmented" else (x, y)
 
 
-def gcv(  # noqa: PLR0913
+def gcv(
     design: str,
     n: int,
-    p: int,
-    alpha: float,
-    delta: float,
-    noise: float,
+    population: Mapping[str, Any],
     ridges: list[float],
     seed: int,
     draws: int,
 ) -> Mapping[str, Any]:
     """GCV, LOO, training risk and true risk (draws, ridges) of independent draws, beside their
-    deterministic values."""
+    deterministic values.
+
+    population: `p` features, exponents `alpha` and `delta`, variance `noise` of the targets' noise.
+    """
+    p, alpha, delta, noise = (population[name] for name in ("p", "alpha", "delta", "noise"))
     alphas = np.asarray(ridges)
     found: dict[str, list[Any]] = {name: [] for name in (*ESTIMATES, "risk")}
     with jax.enable_x64(True):
@@ -69,11 +70,10 @@ def gcv(  # noqa: PLR0913
     return arrays | {"kappa": np.asarray(exact.kappa), "omniscient": np.asarray(exact.risk)}
 
 
-def local_law(  # noqa: PLR0913
+def local_law(
     design: str,
     n: int,
-    p: int,
-    alpha: float,
+    population: Mapping[str, Any],
     modes: list[int],
     ridge: float,
     share: float,
@@ -83,9 +83,11 @@ def local_law(  # noqa: PLR0913
     """Residuals of the averaged law (draws, 2) and of the anisotropic one at population
     eigenvectors (draws, 2, modes).
 
-    At two ridges: `ridge`, the same for every n, and one that moves with n, share * kappa(0, n): at
-    a ridge far above kappa(0, n) even bad designs look better and better.
+    population: `p` features, exponent `alpha` of the spectrum. At two ridges: `ridge`, the same for
+    every n, and one that moves with n, share * kappa(0, n): at a ridge far above kappa(0, n) even
+    bad designs look better and better.
     """
+    p, alpha = population["p"], population["alpha"]
     averaged, anisotropic = [], []
     with jax.enable_x64(True):
         spectrum = designs.power_law_spectrum(p, alpha)
@@ -117,7 +119,8 @@ def selection(
     """Risk at the GCV-selected ridge over the best risk on the grid (draws,), and the same for a
     random pick."""
     grid = np.geomspace(1e-6, 1.0, 40)
-    found = gcv("gaussian", n, p, alpha, delta, noise, grid.tolist(), seed, draws)
+    population = {"p": p, "alpha": alpha, "delta": delta, "noise": noise}
+    found = gcv("gaussian", n, population, grid.tolist(), seed, draws)
     rows = np.arange(draws)
     best = found["risk"].min(1)
     blind = np.random.default_rng(seed).integers(len(grid), size=draws)

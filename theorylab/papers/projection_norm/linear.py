@@ -12,16 +12,15 @@ from scipy.linalg import expm
 
 from theorylab.nets.functional import functional
 from theorylab.nets.mlp import MLP
+from theorylab.shift.projection_gram import projection_norm_gram
 from theorylab.shift.projection_linear import (
     isotropic_expectations,
     linear_projection_norm,
     linear_test_loss,
     min_norm_fit,
-    projection_norm_descent,
-    projection_norm_flow,
-    projection_norm_gram,
     projection_parts,
 )
+from theorylab.shift.projection_stopped import projection_norm_descent, projection_norm_flow
 
 Arrays = Mapping[str, np.ndarray]
 

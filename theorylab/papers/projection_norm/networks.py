@@ -25,7 +25,9 @@ from theorylab.nets.losses import cross_entropy
 from theorylab.nets.mlp import MLP
 from theorylab.nets.resnet import ResNet
 from theorylab.robustness.attacks import pgd
-from theorylab.shift.projection import FineTuning, PseudoTraining, projection_norm, pseudo_labels
+from theorylab.shift.fine_tuning import FineTuning
+from theorylab.shift.projection import projection_norm, pseudo_labels
+from theorylab.shift.pseudo_training import PseudoTraining
 from theorylab.shift.scores import (
     agree_score,
     atc_score,

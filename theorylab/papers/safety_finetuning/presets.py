@@ -141,6 +141,6 @@ PRESETS = {
         "full",
         _FULL,
         omits="A refusal always empties the first output; the mixture of pretraining moves in ten "
-        f"stages, at each of which Adam starts anew. {_ALWAYS}",
+        f"stages, at each of which Adam starts again. {_ALWAYS}",
     ),
 }

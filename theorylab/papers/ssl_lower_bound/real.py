@@ -157,8 +157,7 @@ def _errors(
         parts["X_pool"],
         labelled_weight=w_l,
         unlabelled_weight=w_u,
-        rounds=ROUNDS,
-        fraction=FRACTION,
+        schedule=mixtures.SelfTrainingSchedule(ROUNDS, FRACTION),
         l2=L2,
         intercept=True,
     )

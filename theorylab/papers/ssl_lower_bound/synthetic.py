@@ -54,7 +54,7 @@ def heat(s: float, n_l: list[float], n_u: list[float], d: int) -> Mapping[str, A
     return found
 
 
-def risks(  # noqa: PLR0913
+def risks(
     s: list[float],
     n_l: list[int],
     n_u: list[int],
@@ -62,7 +62,6 @@ def risks(  # noqa: PLR0913
     replicates: int,
     methods: list[str],
     seed: int,
-    route: str = "auto",
     dtype: str = "float32",
 ) -> Mapping[str, Any]:
     """Mean excess risk and its standard error (methods, settings), estimation errors, wrong-sign
@@ -75,8 +74,7 @@ def risks(  # noqa: PLR0913
         d=d,
         replicates=replicates,
         methods=tuple(methods),
-        route=route,
-        dtype=np.dtype(dtype),
+        simulation=mixtures.Simulation(dtype=np.dtype(dtype)),
     )
     wrong = [
         mixtures.assouad_bound(s, d, n_l, n_u, **k).excess

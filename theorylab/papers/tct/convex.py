@@ -11,10 +11,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.sparse.linalg import eigsh
 
+from theorylab.federated.convexified import Convexified, FeatureOptions, convexify
 from theorylab.federated.gram import fedavg_gram, gram, scaffold_gram
 from theorylab.federated.least_squares import scaffold_least_squares
 from theorylab.federated.standardizer import federated_standardizer
-from theorylab.federated.tct import Convexified, convexify
 from theorylab.nets.functional import functional
 from theorylab.papers.tct.worlds import World, build, functions
 from theorylab.ridge.kernel import KernelRidgePath
@@ -23,12 +23,10 @@ Arrays = Mapping[str, Any]
 FEATURES = 999_983  # added to the seed: the key of head and coordinates, that everybody shares
 
 
-def convex(  # noqa: PLR0913
+def convex(
     stage1: Mapping[str, Any] | None,
     world: Mapping[str, Any],
-    rounds1: int,
-    which: str,
-    p: int | None,
+    tangent: Mapping[str, Any],
     solves: Sequence[Sequence[Any]],
     rounds: int,
     ridges: list[float],
@@ -38,9 +36,9 @@ def convex(  # noqa: PLR0913
     """Test and training accuracy after every round of stage 2, for several ways of solving it.
 
     stage1: the cell whose results are `trained`.
-    rounds1: rounds of stage 1 (0: the initialisation); which: "params", the averaged model, or
-    "client", client 0's.
-    p: coordinates of the gradient, None for all.
+    tangent: where the features are taken, and how many: rounds1, rounds of stage 1 (0: the
+    initialisation); which, "params", the averaged model, or "client", client 0's; p, coordinates of
+    the gradient, None for all.
     solves: [algorithm, M, c, standardise, q, rounds] each, with eta = c / max_i lambda_max(H_i), on
       the first q of the p coordinates. "scaffold" and "fedavg"; "pooled", gradient descent on all
       examples in one place, M steps per round; "shuffled", SCAFFOLD whose clients get each other's
@@ -50,7 +48,7 @@ def convex(  # noqa: PLR0913
       "ridgeless_accuracy" is that of the limit.
     """
     place = build(world, seed)
-    problem, test = features(world, place, rounds1, which, p, seed, trained)
+    problem, test = features(world, place, seed, trained, **tangent)
     labels, sizes = np.concatenate(problem.labels), [len(a) for a in problem.labels]
     y = np.concatenate(problem.targets())
     found: dict[str, Any] = {"sizes": sizes, "p": test.shape[1]}
@@ -100,11 +98,12 @@ def convex(  # noqa: PLR0913
 def features(
     world: Mapping[str, Any],
     place: World,
+    seed: int,
+    trained: Arrays | None,
+    *,
     rounds1: int,
     which: str,
     p: int | None,
-    seed: int,
-    trained: Arrays | None,
 ) -> tuple[Convexified, np.ndarray]:
     """The convex problem before standardisation, and the features of the test images."""
     f, hidden = functions(world["model"], place.x_test.shape[1:])
@@ -114,11 +113,8 @@ def features(
     problem = convexify(
         (f, params),
         place.clients,
+        FeatureOptions(hidden=hidden, n_coords=p, standardize=False, batch_size=125),
         key=jax.random.key(FEATURES + seed),
-        hidden=hidden,
-        n_coords=p,
-        standardize=False,
-        batch_size=125,
     )
     return problem, problem.map(place.x_test)
 

@@ -44,7 +44,7 @@ def _train(p: Preset) -> Cells:
     )
 
 
-class _Stage2(NamedTuple):
+class _Start(NamedTuple):
     """What stage 2 starts from: the rounds of stage 1, and "params" (the average) or "client"."""
 
     rounds1: int
@@ -55,15 +55,14 @@ def _convex_cell(
     p: Preset,
     setting: Mapping[str, Any],
     seed: int,
-    start: _Stage2,
+    start: _Start,
     solves: list[Solve],
     ridges: Sequence[float] = (),
 ) -> Cell:
     return {
         "stage1": _train_cell(p, setting, "fedavg", seed) if start.rounds1 else None,
         "world": setting["world"],
-        **start._asdict(),
-        "p": setting["p"],
+        "tangent": start._asdict() | {"p": setting["p"]},
         "solves": [list(solve) for solve in solves],
         "rounds": max(solve.rounds for solve in solves),
         "ridges": list(ridges),
@@ -94,7 +93,7 @@ def _convex(p: Preset) -> Cells:
             p,
             setting,
             seed,
-            _Stage2(setting["rounds1"]),
+            _Start(setting["rounds1"]),
             _solves(p, setting),
             p["ridges"] if setting is main_setting(p) else (),
         )
@@ -105,10 +104,10 @@ def _convex(p: Preset) -> Cells:
 
 def _bootstrap(p: Preset) -> Cells:
     setting = main_setting(p)
-    starts = [_Stage2(rounds1) for rounds1 in p["bootstraps"] if rounds1 != setting["rounds1"]]
+    starts = [_Start(rounds1) for rounds1 in p["bootstraps"] if rounds1 != setting["rounds1"]]
     return [
         _convex_cell(p, setting, seed, start, [standard_solve(setting)])
-        for start in [*starts, _Stage2(setting["rounds1"], "client")]
+        for start in [*starts, _Start(setting["rounds1"], "client")]
         for seed in p.seeds(setting["seeds"])
     ]
 

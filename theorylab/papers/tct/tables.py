@@ -98,7 +98,8 @@ def bootstrapped(
     setting = main_setting(preset)
     if (rounds1, which) == (setting["rounds1"], "params"):
         return standard(results, setting)
-    return results["bootstrap"].where(rounds1=rounds1, which=which)
+    tangent = {"rounds1": rounds1, "which": which, "p": setting["p"]}
+    return results["bootstrap"].where(tangent=tangent)
 
 
 def _spread(values: np.ndarray) -> dict[str, float]:

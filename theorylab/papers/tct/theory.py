@@ -17,19 +17,19 @@ from theorylab.federated.clients import pad_clients
 from theorylab.federated.fit import federated_fit
 from theorylab.federated.gram import fedavg_gram, gram, scaffold_gram
 from theorylab.federated.least_squares import (
+    EachRound,
     LeastSquaresState,
     fedavg_least_squares,
     scaffold_least_squares,
 )
+from theorylab.federated.rates import fedavg_spectral_radius, scaffold_spectral_radius
 from theorylab.federated.standardizer import federated_standardizer
 from theorylab.federated.step_size import max_curvatures, stable_step_size
 from theorylab.federated.theory import (
     fedavg_fixed_point,
-    fedavg_spectral_radius,
     global_optimum,
     least_squares_terms,
     min_norm_interpolator,
-    scaffold_spectral_radius,
 )
 from theorylab.nets.functional import functional
 from theorylab.nets.mlp import MLP
@@ -75,8 +75,8 @@ def equivalence(steps: int, rounds: int, seed: int) -> Arrays:
     """
     phi, y, eta = toy(seed)
     options: dict[str, Any] = {"eta": eta, "local_steps": steps, "rounds": rounds}
-    h_form = scaffold_least_squares(phi, y, keep_trajectory=True, **options)
-    plain = fedavg_least_squares(phi, y, keep_trajectory=True, **options)
+    h_form = scaffold_least_squares(phi, y, keep=EachRound(trajectory=True), **options)
+    plain = fedavg_least_squares(phi, y, keep=EachRound(trajectory=True), **options)
     thetas: list[np.ndarray] = []
     with jax.enable_x64(True):
         parts = np.split(np.arange(CLIENTS * EACH), CLIENTS)
@@ -178,7 +178,7 @@ def _rate(
         local_steps=steps,
         rounds=400,
         state=start,
-        keep_trajectory=True,
+        keep=EachRound(trajectory=True),
     )
     assert run.trajectory is not None
     errors = np.linalg.norm(run.trajectory, axis=(1, 2))
@@ -232,7 +232,7 @@ def gram_form(steps: list[int], rounds: int, seed: int) -> Arrays:
         dual, more = (
             scaffold_gram(G, np.concatenate(y), sizes, local_steps=k, **options) for k in (m, m + 1)
         )
-        primal = scaffold_least_squares(phi, y, Phi_eval=stacked, local_steps=m, **options)
+        primal = scaffold_least_squares(phi, y, keep=EachRound(stacked), local_steps=m, **options)
         found["difference"].append(_off(dual.fitted, primal.predictions))
         found["one_more"].append(_off(more.fitted, primal.predictions))
     return found

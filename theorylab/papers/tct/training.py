@@ -10,16 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from theorylab.federated.algorithms import (
-    Algorithm,
-    FederatedState,
-    centralized,
-    fedavg,
-    fednova,
-    fedprox,
-    scaffold,
-)
-from theorylab.federated.fit import RoundDivergenceError, as_functions, federated_fit
+from theorylab.federated.algorithms import centralized, fedavg, fednova, fedprox, scaffold
+from theorylab.federated.fit import RoundDivergenceError, federated_fit
+from theorylab.federated.models import as_functions
+from theorylab.federated.rounds import Algorithm, FederatedState
 from theorylab.nets.functional import functional
 from theorylab.nets.losses import cross_entropy
 from theorylab.papers.tct.worlds import World, build, functions, network

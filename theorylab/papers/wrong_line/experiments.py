@@ -95,10 +95,14 @@ def _pairs(p: Preset) -> Cells:
         "ns": p["pair_ns"],
         "etas": p["pair_etas"],
         "lams": p["pair_lams"],
-        **{name: p["model"][name] for name in ("k", "energy", "tau")},
+        "model": {name: p["model"][name] for name in ("k", "energy", "tau")},
     }
     return [
-        {"data": name, "sample": sample, "first": a, "second": b, **common, "seed": s}
+        {
+            "pair": {"data": name, "sample": sample, "first": a, "second": b},
+            **common,
+            "seed": s,
+        }
         for name, sample, a, b in p["pairs"]
         for s in p.seeds(p["pair_seeds"])
     ]

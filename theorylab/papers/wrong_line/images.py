@@ -15,7 +15,7 @@ from theorylab.nets.cnn import CNN
 from theorylab.ntk.infinite import dense, relu, serial
 from theorylab.shift.colouring import colour_images, colour_noise, shrink_images
 from theorylab.shift.interpolation import train_to_interpolation
-from theorylab.shift.logistic import fit_kernel_logistic
+from theorylab.shift.kernel_logistic import fit_kernel_logistic
 from theorylab.shift.nuisance import NuisanceModel, flip_labels, nuisance_factor
 from theorylab.shift.risk import id_ood_error
 
@@ -24,12 +24,12 @@ PADS = (400, 800)  # below these, training sets are padded: one compilation for 
 
 
 @lru_cache(maxsize=2)
-def pair_signal(name: str, sample: bool | None, first: int, second: int) -> tuple[np.ndarray, ...]:
+def pair_signal(data: str, sample: bool | None, first: int, second: int) -> tuple[np.ndarray, ...]:
     """Leading principal components of two classes' images, one global scale (mean variance 1),
     labels -1 and 1."""
-    data = load(name, sample=sample)
+    whole = load(data, sample=sample)
     parts = []
-    for images, labels in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
+    for images, labels in ((whole.x_train, whole.y_train), (whole.x_test, whole.y_test)):
         rows = np.isin(labels, (first, second))
         parts += [
             images[rows].reshape(rows.sum(), -1) / 255.0,
@@ -43,30 +43,31 @@ def pair_signal(name: str, sample: bool | None, first: int, second: int) -> tupl
     return z / scale, y, z_test / scale, y_test
 
 
-def pairs(  # noqa: PLR0913
-    data: str,
-    sample: bool | None,
-    first: int,
-    second: int,
-    k: int,
-    energy: float,
-    tau: float,
+def pairs(
+    pair: Mapping[str, Any],
+    model: Mapping[str, Any],
     ns: list[int],
     etas: list[float],
     lams: list[float],
     seed: int,
 ) -> Mapping[str, Any]:
-    """l2-logistic regression on a pair of classes with k nuisance features; arrays (sizes, noise,
-    penalties)."""
-    x, y, x_test, y_test = pair_signal(data, sample, first, second)
-    model = NuisanceModel(d_s=COMPONENTS, k=k, energy=energy, tau=tau)
+    """l2-logistic regression on a pair of classes with nuisance features; arrays (sizes, noise,
+    penalties).
+
+    pair: `data`, whether its `sample` is taken, and its `first` and `second` class. model: `k`,
+    `energy` and `tau` of the nuisance features.
+    """
+    x, y, x_test, y_test = pair_signal(**pair)
+    nuisance = NuisanceModel(d_s=COMPONENTS, **model)
     names = ("id", "ood", "train_error", "sensitivity", "gradient_norm")
     found = {name: np.zeros((len(ns), len(etas), len(lams))) for name in names}
     for i, n in enumerate(ns):
         key = jax.random.fold_in(jax.random.key(seed), n)
         rows = np.random.default_rng([seed, n]).permutation(len(y))[:n]
         pad = padded(n)
-        factor = np.asarray(nuisance_factor(jax.random.fold_in(key, 0), pad, k, model.sigma))
+        factor = np.asarray(
+            nuisance_factor(jax.random.fold_in(key, 0), pad, nuisance.k, nuisance.sigma)
+        )
         signal = np.pad(x[rows], ((0, pad - n), (0, 0)))
         labels = np.ones((len(etas), pad))
         for j, eta in enumerate(etas):
@@ -74,7 +75,8 @@ def pairs(  # noqa: PLR0913
         gram = signal @ signal.T + factor @ factor.T
         fit = fit_kernel_logistic(gram, labels, lams, mask=np.arange(pad) < n, tol=1e-7)
         w_s, norm_w_n = fit["dual"] @ signal, np.linalg.norm(fit["dual"] @ factor, axis=-1)
-        inside, outside = id_ood_error(w_s, norm_w_n, x_test, y_test, sigma=model.sigma, tau=tau)
+        scales = {"sigma": nuisance.sigma, "tau": nuisance.tau}
+        inside, outside = id_ood_error(w_s, norm_w_n, x_test, y_test, **scales)
         found["id"][i], found["ood"][i] = 1 - inside, 1 - outside
         found["train_error"][i], found["gradient_norm"][i] = (
             fit["train_error"],

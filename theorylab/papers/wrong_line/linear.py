@@ -20,6 +20,7 @@ from theorylab.shift.nuisance import (
 )
 from theorylab.shift.nuisance_sweep import sweep_nuisance
 from theorylab.shift.risk import id_ood_error, margin_model_error, margin_points
+from theorylab.shift.sweeps import NewtonOptions
 
 STORED = (
     "train_error",
@@ -152,20 +153,13 @@ def precision(
     """ID and OOD errors of the same fits in float64, in float32, and in float64 stopped at a
     gradient norm of 3e-5."""
     data, found = NuisanceModel(**model), {}
-    for name, kind, tol in (
-        ("float64", "float64", 1e-7),
-        ("float32", "float32", 1e-6),
-        ("loose", "float64", 3e-5),
+    for name, solver in (
+        ("float64", NewtonOptions(tol=1e-7)),
+        ("float32", NewtonOptions(tol=1e-6, precision="float32")),
+        ("loose", NewtonOptions(tol=3e-5)),
     ):
-        here = sweep_nuisance(
-            data,
-            keys=jax.random.key(seed)[None],
-            ns=ns,
-            etas=etas,
-            lams=lams,
-            precision=kind,
-            tol=tol,
-        )
+        keys = jax.random.key(seed)[None]
+        here = sweep_nuisance(data, keys=keys, ns=ns, etas=etas, lams=lams, solver=solver)
         found[f"id_{name}"], found[f"ood_{name}"] = here.id_error()[0], here.ood_error()[0]
         found[f"gradient_norm_{name}"] = here.gradient_norm[0]
     return found

@@ -1,7 +1,7 @@
 """The numbers of the figures: tables reduced from results."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -288,8 +288,9 @@ def grid_table(
     return table
 
 
-def pair_name(cell: Mapping[str, object]) -> str:
-    return f"{cell['data']} {cell['first']} v {cell['second']}"
+def pair_name(cell: Mapping[str, Any]) -> str:
+    pair = cell["pair"]
+    return f"{pair['data']} {pair['first']} v {pair['second']}"
 
 
 def pairs_table(results: AllResults, preset: Preset) -> Table:

@@ -66,7 +66,7 @@ def _dominoes_table(results: AllResults, preset: Preset) -> Table:
                 out.add(
                     panel="auc",
                     series=name.replace("_", " half "),
-                    steps=(c + 1) * row.cell["every"],
+                    steps=(c + 1) * row.cell["training"]["every"],
                     seeds=len(row[name]),
                     **spread(row[name][:, c]),
                 )

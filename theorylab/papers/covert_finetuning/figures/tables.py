@@ -189,7 +189,7 @@ def item_table(results: All, p: Preset) -> Table:
 
 
 def recovery_table(results: All, p: Preset) -> Table:
-    """Share of trials in which so many texts determine the letters."""
+    """Share of trials in which this number of texts determines the letters."""
     table = Table("texts", "share", "right", "shown", "trials", "needed")
     needed = results["recovery"].stack("needed").mean()
     for texts in p["recovery"]["texts"]:

@@ -27,7 +27,7 @@ def guarantees(factor: float) -> Measure:
         for r in results["algorithms"]:
             b, lam = r.cell["b"], np.asarray(r.cell["lams"])
             wide = lam > 2 / b
-            promised = np.asarray(randomized_guarantees(b, lam[wide])[0])
+            promised = np.asarray(randomized_guarantees(b, lam[wide]).robustness)
             for label, value, bound in (
                 ("consistency of D", r["D"][:, 0], 1 + lam),
                 ("robustness of D", r["D"][:, 1], 1 + 1 / lam),

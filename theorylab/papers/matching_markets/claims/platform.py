@@ -42,7 +42,7 @@ def even_in_time(scale: float) -> Measure:
         evidence = []
         for row in results["regret"].where(horizon=preset["horizons"][-1]):
             k, c = row.cell["k"], row.cell
-            latest = break_even(k, k, c["horizon"], c["width"], 1.0)
+            latest = break_even(k, k, c["horizon"], c["learner"]["width"], 1.0)
             worst = float(row["earned"][:, c["frictions"].index(1.0)].max())
             evidence.append(
                 Evidence(

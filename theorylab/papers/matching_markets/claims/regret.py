@@ -6,7 +6,7 @@ from scipy import stats
 from theorylab.lab import Claim, Evidence, Preset, over_seeds
 from theorylab.lab.claim import Measure
 from theorylab.papers.matching_markets.claims.shared import BIG, PAPER, of_means
-from theorylab.papers.matching_markets.tables import only_row
+from theorylab.papers.matching_markets.tables import only_row, variant
 from theorylab.papers.types import AllResults
 
 # Mean and standard error over 16 markets at T = 1000 and 4000: an independent prototype's
@@ -32,7 +32,7 @@ def chain(narrow: bool = False) -> Measure:
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         rows = (
-            [only_row(results["variants"], width=0.05)]
+            [variant(results["variants"], width=0.05)]
             if narrow
             else [*results["regret"], *results["arrivals"]]
         )
@@ -61,7 +61,7 @@ def intervals_hold(narrow: bool = False) -> Measure:
     """
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        rows = [only_row(results["variants"], width=0.05)] if narrow else list(results["regret"])
+        rows = [variant(results["variants"], width=0.05)] if narrow else list(results["regret"])
         held = np.concatenate([row["covered"] for row in rows])
         allowed = float(
             stats.binom.isf(0.02, len(held), 1 / min(row.cell["horizon"] for row in rows))
@@ -79,7 +79,7 @@ def sensible_rounds(clip: bool) -> Measure:
     sense allows."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
-        row = only_row(results["variants"], width=8.0, clip=clip)
+        row = variant(results["variants"], width=8.0, clip=clip)
         return [
             Evidence(
                 "widest round / (4 k)",
@@ -103,10 +103,10 @@ def reference(width: float) -> Measure:
         evidence = []
         for (k, horizon, name), (mean, se) in REFERENCE.items():
             for row in [*results["regret"], *results["variants"]]:
-                cell = row.cell
-                if (cell["k"], cell["horizon"], cell["width"]) != (k, 4000, width) or cell[
-                    "prices"
-                ] != "midpoint":
+                cell, learner = row.cell, row.cell["learner"]
+                if (cell["k"], cell["horizon"], learner["width"]) != (k, 4000, width):
+                    continue
+                if learner["prices"] != "midpoint":
                     continue
                 x = row[name][:, int(np.searchsorted(row["rounds"], horizon))]
                 z = (x.mean() - mean) / np.hypot(se, x.std(ddof=1) / np.sqrt(len(x)))
@@ -123,15 +123,15 @@ def reference(width: float) -> Measure:
     return measure
 
 
-def sublinear(variant: bool) -> Measure:
+def sublinear(narrow: bool) -> Measure:
     """Instability grows at most like sqrt(T): log-log slope between T/4 and T at most 0.6 in every
     market size."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:
         last = preset["horizons"][-1]
         rows = (
-            [only_row(results["variants"], width=0.05)]
-            if variant
+            [variant(results["variants"], width=0.05)]
+            if narrow
             else list(results["regret"].where(horizon=last))
         )
         evidence = []

@@ -185,7 +185,7 @@ CLAIMS = (
     ),
     Claim(
         "budget",
-        "What a pipeline spends, computed anew from its noise, is what was asked for",
+        "What a pipeline spends, computed again from its noise, is what was asked for",
         f"{OURS}, statements 2, 3 and 5",
         ("pipelines",),
         learning.spent(True),

@@ -54,7 +54,7 @@ def directions(private: str, secret: str) -> Measure:
 
 
 def spent(full: bool) -> Measure:
-    """Epsilon of a whole pipeline, computed anew from its noise, is at most what was asked for and
+    """Epsilon of a whole pipeline, computed again from its noise, is at most what was asked for and
     not below 0.8 of it: descent behind PCA on data of nearly rank 3."""
 
     def measure(results: AllResults, preset: Preset) -> list[Evidence]:

@@ -209,7 +209,7 @@ FIGURES = (
         ("search",),
         _search_table,
         _draw_search,
-        "The largest movement of the common records over its bound, of so many adversarial "
+        "The largest movement of the common records over its bound, of many adversarial "
         "replacements for each pre-processing; dotted: the bound.",
     ),
     Figure(
