@@ -100,8 +100,9 @@ def regret_rounds(k: int, seeds: int, rounds: int, repeats: int) -> list[dict[st
     mesh = jax.make_mesh((cores,), ("runs",))
 
     def ours(mesh: Any = None) -> Any:
+        execution = mm.Execution(chunk=rounds, mesh=mesh)
         return mm.simulate(
-            keys, markets, algorithm, rounds, noise_std=NOISE, chunk=rounds, mesh=mesh
+            keys, markets, algorithm, rounds, noise_std=NOISE, execution=execution
         ).instability
 
     U, V = (np.asarray(x[0], float) for x in (markets.U, markets.V))

@@ -119,10 +119,9 @@ def ours(replicates: int, methods: tuple[str, ...], **options: Any) -> np.ndarra
         n_u,
         d=D,
         replicates=replicates,
-        methods=methods,
-        tol=ERROR,
-        rounds=ROUNDS,
-        fraction=FRACTION,
+        methods=mixtures.Learners(
+            methods, tol=ERROR, schedule=mixtures.SelfTrainingSchedule(ROUNDS, FRACTION)
+        ),
         **options,
     )
     return np.stack([found.mean(m) for m in methods], axis=1)

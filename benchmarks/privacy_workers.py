@@ -20,10 +20,20 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def matmul_rate(side: int = 1024, repeats: int = 5) -> float:
+    """GFLOP of a product by NumPy in a CPU second: how fast this process could be, just now."""
+    a = np.ones((side, side), np.float32)
+    seconds = []
+    for _ in range(repeats):
+        cpu = time.process_time()
+        a @ a
+        seconds.append(time.process_time() - cpu)
+    return 2e-9 * side**3 / min(seconds)
+
+
 def work(options: Any) -> None:
     if options.threads and hasattr(os, "sched_setaffinity"):  # before a library looks at them
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-    os.environ["OMP_NUM_THREADS"] = str(options.threads or os.cpu_count())
     if options.accounting:
         found: dict[str, Any] = {"plans": [_account(options.worker, *plan) for plan in PLANS]}
     else:
@@ -46,7 +56,7 @@ def timed(make: Callable[..., Any], model: str, size: int, repeats: int) -> dict
     run(CHECKED, NOISE)
     first = time.perf_counter() - clock
     many = 8
-    while True:  # as many steps as fill the time; each number of steps is compiled anew
+    while True:  # as many steps as fill the time; each number of steps is compiled for itself
         run(many, NOISE)
         clock = time.process_time()
         run(many, NOISE)
@@ -54,8 +64,9 @@ def timed(make: Callable[..., Any], model: str, size: int, repeats: int) -> dict
         if spent > SECONDS / 2 or many > 2000:
             break
         many = int(many * min(max(1.2 * SECONDS / max(spent, 1e-3), 2), 50))
-    walls, cpus = [], []
+    walls, cpus, rates = [], [], []
     for _ in range(repeats):
+        rates.append(matmul_rate())
         wall, cpu = time.perf_counter(), time.process_time()
         run(many, NOISE)
         walls.append((time.perf_counter() - wall) / many)
@@ -69,6 +80,7 @@ def timed(make: Callable[..., Any], model: str, size: int, repeats: int) -> dict
         "steps": many,
         "first_s": first,
         "memory_mb": peak_mb() - base,
+        "matmul_gflop_per_cpu_s": max(rates),
     }
 
 
@@ -269,18 +281,19 @@ def _account(side: str, rate: float, noise: float, steps: int) -> dict[str, Any]
                 accountant="prv", epsilon_tolerance=1e-3,
             ),
         )  # fmt: skip
-    row: dict[str, Any] = {"rate": rate, "noise": noise, "steps": steps}
+    row: dict[str, Any] = {"plan": f"rate {rate:.4g}, noise {noise:g}, {steps} steps"}
     calls[0]()  # imports and tables of the libraries
     if side == "theorylab":
         from theorylab.privacy.dp_sgd import calibration
 
         calibration._pld_epsilon.cache_clear()
-    for name, call in zip(("epsilon", "noise_for_0.7"), calls, strict=True):
+    for name, call in zip(("epsilon", "noise"), calls, strict=True):
         wall, cpu = time.perf_counter(), time.process_time()
         try:
             row[name] = float(call())
         except (ValueError, RuntimeError, MemoryError) as error:
             row[name] = math.nan
             row["note"] = " ".join(str(error).split())[:120]
-        row |= {f"{name} s": time.perf_counter() - wall, f"{name} cpu_s": time.process_time() - cpu}
+        row[f"{name}_s"] = time.perf_counter() - wall
+        row[f"{name}_cpu_s"] = time.process_time() - cpu
     return row

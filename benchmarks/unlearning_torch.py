@@ -51,6 +51,12 @@ def importances(model, x, y, batch_size):
     return [t / len(starts) for t in total]
 
 
+def losses(model, x, y, batch_size):
+    with torch.no_grad():
+        for i in range(0, len(x), batch_size):
+            F.cross_entropy(model(x[i : i + batch_size]), y[i : i + batch_size])
+
+
 def dampened(model, important, rest, alpha, lam):
     """The loop over parameters of the official code: selection, dampening, in place."""
     with torch.no_grad():
@@ -98,6 +104,7 @@ def main():
     important, rest = (importances(model, x[:8], y[:8], 8) for _ in range(2))
     found = {
         "matmul": {k: 2e-9 * a.square**3 / product[k] for k in ("wall", "cpu")},
+        "forward": timed(lambda: losses(model, x, y, a.batch), a.repeats),
         "single samples": timed(lambda: importances(model, x, y, 1), a.repeats),
         "batch means": timed(lambda: importances(model, x, y, a.batch), a.repeats),
         "grid": timed(lambda: grid(model, important, rest, pairs, tests), a.repeats),

@@ -6,5 +6,5 @@ from theorylab.lab import Results
 
 
 def errors(results: Results, n: int, estimator: str) -> np.ndarray:
-    """Standard error of an estimator at sample size n, one value a seed."""
+    """Standard error of an estimator at sample size n, one value per seed."""
     return results.where(n=n).stack(estimator)
