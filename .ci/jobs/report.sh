@@ -13,6 +13,6 @@ fi
 step "what the report shows"
 smoke_runs
 step "the report"
-theorylab report --out "$work/site" --preset smoke --figures "$work/figures"
+theorylab report --out "$work/site" --preset smoke --store "$work/smoke/store" --figures "$work/smoke/figures"
 step "its tests"
 THEORYLAB_BROWSER=required THEORYLAB_SITE="$work/site" pytest -q -m browser tests/browser
