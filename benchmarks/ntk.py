@@ -1,11 +1,10 @@
 """theorylab's empirical tangent kernel beside neural-tangents, on the networks of `panel.py`.
 
-    python benchmarks/ntk.py                            # all rows; makes the peer's environment on
-    first use python benchmarks/ntk.py --rows cnn:10:64:full      # network:outputs:samples:reduce,
-    repeatable; others are kept python benchmarks/ntk.py --chunked --torch PYTHON   # the chunked
-    Jacobian and, with this interpreter, torch.func python benchmarks/ntk.py --resnet FOLDER
-    # 2,000 images, one random head, 4 GB; run it again to resume python benchmarks/ntk.py --scaling
-    # over samples, outputs and width: CSV and PNG
+    python benchmarks/ntk.py                        # all rows; makes the peer's environment at first
+    python benchmarks/ntk.py --rows cnn:10:64:full  # network:outputs:samples:reduce; again for more
+    python benchmarks/ntk.py --chunked --peer-python PYTHON  # the Jacobian in chunks, and torch.func
+    python benchmarks/ntk.py --resnet FOLDER        # 2,000 images, 4 GB; run it again to resume
+    python benchmarks/ntk.py --scaling              # over samples, outputs and width: CSV and PNG
 
 Every (row, tool) runs in a process of its own, tools interleaved, `--rounds` times; the table
 quotes minima, since other work on the machine only ever adds. CPU seconds are the process's own;
