@@ -2,8 +2,7 @@
 that can do it.
 
     python benchmarks/rmt.py                 # theorylab alone
-    python benchmarks/rmt.py --peers DIR     # also freealg, scikit-rmt and imate, installed into
-    DIR
+    python benchmarks/rmt.py --peers DIR     # and freealg, scikit-rmt, imate, installed into DIR
 
 Prints a Markdown table and writes results/rmt-<device>.json. The density for a general spectrum is
 that of freealg's DeformedMarchenkoPastur and, through the companion, of its CompoundFreePoisson,
