@@ -246,7 +246,7 @@ def _malformed_array(array: np.ndarray, pick: Pick) -> tuple[str, Any]:
         "strings": lambda: array.astype(str),
         "a scalar": lambda: flat[0],
         "booleans": lambda: array > 0,
-        "negative": lambda: -np.abs(array) - 1,
+        "negative": lambda: -np.abs(array.astype(int) if array.dtype == bool else array) - 1,
         "0 and 1": lambda: (array > 0).astype(int),
     }[what]()
     return what, changed

@@ -7,7 +7,10 @@ import numpy as np
 
 from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.overflow import require_answer
 from theorylab.precision import as_float64, is_traced
+
+MOST = 2**53  # days or jobs: whole numbers that float64 tells apart
 
 
 def backend(*arrays: Any) -> Any:
@@ -28,13 +31,23 @@ def within(name: str, value: Any, low: float = -np.inf, high: float = np.inf, **
     return as_float64(array) if is_traced(array) else np.asarray(array, dtype=np.float64)
 
 
+def answered(result: Any, **given: Any) -> Any:
+    """A result that finite numbers did not drive beyond float64; refused by their names if so."""
+    if not is_traced(result, *given.values()) and all(np.isfinite(v).all() for v in given.values()):
+        require_answer(result, given)
+    return result
+
+
 def price(b: Any) -> int:
-    """The cost of buying, in days of rent: a whole number from 2 on, which may come as a float."""
+    """The cost of buying, in days of rent: a whole number from 2 on, which may come as a float.
+
+    Up to 2^53, beyond which float64 does not tell a day from the next.
+    """
     if is_traced(b):
         raise InputError(
             "b is traced; the price in days of rent, a whole number from 2 on, must be known"
         )
-    return int(checks.number("b", b, 2, whole=True))
+    return int(checks.number("b", b, 2, MOST, whole=True))
 
 
 def jobs(sizes: Any, predictions: Any, nudge: Any) -> tuple[Any, Any, Any]:

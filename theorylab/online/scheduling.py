@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from theorylab import checks
-from theorylab.online.checks import backend, jobs, within
+from theorylab.online.checks import MOST, answered, backend, jobs, within
 from theorylab.precision import float64_inside
 from theorylab.pytrees import register
 
@@ -47,15 +47,23 @@ def opt_cost(sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
         (...) costs.
 
     Raises:
-        InputError: negative or non-finite sizes.
+        InputError: negative or non-finite sizes, or a cost beyond float64.
 
     Examples:
         >>> float(opt_cost([3.0, 1.0])), float(round_robin_cost([3.0, 1.0]))
         (5.0, 6.0)
     """
     x, _, _ = jobs(sizes, None, None)
-    xp = backend(x)
-    return xp.sum(xp.sort(x, axis=-1) * np.arange(x.shape[-1], 0, -1), axis=-1)
+    return _ordered(x, 1.0, 0.0)
+
+
+def _ordered(x: Any, places: Any, shift: Any) -> Any:
+    """Sum over increasing sizes x_(j) of (places (n-j+1) - shift) x_(j): nothing is subtracted."""
+    xp = backend(x, places, shift)
+    weights = xp.asarray(places)[..., None] * np.arange(x.shape[-1], 0, -1)
+    with np.errstate(over="ignore"):
+        cost = xp.sum(xp.sort(x, axis=-1) * (weights - xp.asarray(shift)[..., None]), axis=-1)
+    return answered(cost, sizes=x)
 
 
 @float64_inside
@@ -69,10 +77,10 @@ def round_robin_cost(sizes: Float[ArrayLike, "... n"]) -> Float[Array, "..."]:
         (...) costs.
 
     Raises:
-        InputError: negative or non-finite sizes.
+        InputError: negative or non-finite sizes, or a cost beyond float64.
     """
     x, _, _ = jobs(sizes, None, None)
-    return 2 * opt_cost(x) - x.sum(-1)
+    return _ordered(x, 2.0, 1.0)
 
 
 @float64_inside
@@ -89,7 +97,7 @@ def prr_perfect_cost(sizes: Float[ArrayLike, "... n"], spjf_share: Any) -> Float
         (...) costs.
 
     Raises:
-        InputError: negative or non-finite sizes, a share out of range.
+        InputError: negative or non-finite sizes, a share out of range, or a cost beyond float64.
 
     Examples:
         >>> float(prr_perfect_cost([1.0, 2.0], 0.0)), float(prr_perfect_cost([1.0, 2.0], 1.0))
@@ -98,7 +106,7 @@ def prr_perfect_cost(sizes: Float[ArrayLike, "... n"], spjf_share: Any) -> Float
     x, _, _ = jobs(sizes, None, None)
     a = within("spjf_share", spjf_share, 0.0, 1.0)
     checks.broadcast(**{"sizes (without the jobs)": x[..., :0].sum(-1), "spjf_share": a})
-    return (2 * opt_cost(x) - (1 - a) * x.sum(-1)) / (1 + a)
+    return _ordered(x, 2 / (1 + a), (1 - a) / (1 + a))
 
 
 @float64_inside
@@ -118,7 +126,7 @@ def prr_consistency(n: int, spjf_share: Any) -> Float[Array, "..."]:
         InputError: a count below 1, a share out of range.
     """
     a = within("spjf_share", spjf_share, 0.0, 1.0)
-    return 2 * (checks.count("n", n, 1) + a) / ((1 + a) * (n + 1))
+    return 2 * (checks.count("n", n, 1, MOST) + a) / ((1 + a) * (n + 1))
 
 
 @float64_inside
@@ -143,7 +151,7 @@ def prr_robustness(n: int, spjf_share: Any) -> Float[Array, "..."]:
         (1.6, 1.111111)
     """
     a = within("spjf_share", spjf_share, 0.0, 1.0)
-    return 2 * checks.count("n", n, 1) / ((1 - a) * (n + 1) + 2 * a)
+    return 2 * checks.count("n", n, 1, MOST) / ((1 - a) * (n + 1) + 2 * a)
 
 
 @float64_inside
@@ -192,10 +200,12 @@ def prr_guarantees(spjf_share: Any) -> PrrGuarantees:
         `PrrGuarantees`, each of the shape of a.
 
     Raises:
-        InputError: a share out of range.
+        InputError: a share out of range, or so small that its inverse is beyond float64.
     """
     a = within("spjf_share", spjf_share, 0.0, 1.0, open_low=True, open_high=True)
-    return PrrGuarantees(2 / (1 - a), 1 / a, (1 + a) / (2 * a))
+    with np.errstate(over="ignore"):
+        found = PrrGuarantees(2 / (1 - a), 1 / a, (1 + a) / (2 * a))
+    return answered(found, spjf_share=a)
 
 
 @float64_inside
@@ -223,7 +233,7 @@ def prr_hard_instance(n: int, spjf_share: float) -> Instance:
 
 
 def _lam(n: int, lam: Any) -> Any:
-    end = (checks.count("n", n, 2) - 1) / (n + 1)
+    end = (checks.count("n", n, 2, MOST) - 1) / (n + 1)
     value = within("lam", lam, 0.0, end + 1e-12)
     return backend(value).minimum(value, end)
 
@@ -359,10 +369,11 @@ def competitive_ratio(
         (...) ratios.
 
     Raises:
-        InputError: negative numbers, shapes that do not fit.
+        InputError: negative numbers, shapes that do not fit, or a ratio beyond float64.
     """
     paid, opt = within("cost", cost, 0.0), opt_cost(sizes)
     checks.broadcast(**{"cost": paid, "sizes (without the jobs)": opt})
     xp = backend(paid, opt)
-    ratio = xp.divide(paid, xp.where(opt == 0, 1.0, opt))
+    with np.errstate(over="ignore"):
+        ratio = answered(xp.divide(paid, xp.where(opt == 0, 1.0, opt)), cost=paid, sizes=opt)
     return xp.where(opt == 0, xp.where(paid == 0, 1.0, xp.inf), ratio)

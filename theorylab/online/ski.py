@@ -15,7 +15,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.online.checks import backend, price, within
+from theorylab.online.checks import answered, backend, price, within
 from theorylab.precision import float64_inside, is_traced
 
 _ROUND = 1e-12  # lam b that is whole but for rounding counts as whole
@@ -102,7 +102,7 @@ def deterministic_buy_day(prediction: Any, b: int, lam: Any) -> Float[Array, "..
         The buying day, of the common shape.
 
     Raises:
-        InputError: values out of range, shapes that do not broadcast.
+        InputError: values out of range, shapes that do not broadcast, or a day beyond float64.
 
     Examples:
         >>> float(deterministic_buy_day(200, 100, 0.5)), float(deterministic_buy_day(20, 100, 0.5))
@@ -115,7 +115,7 @@ def deterministic_buy_day(prediction: Any, b: int, lam: Any) -> Float[Array, "..
     )
     checks.broadcast(prediction=y, lam=lam)
     xp = backend(y, lam)
-    return xp.where(y >= b, xp.ceil(lam * b * (1 - _ROUND)), xp.ceil(b / lam * (1 - _ROUND)))
+    return xp.where(y >= b, xp.ceil(lam * b * (1 - _ROUND)), _late(y, b, lam))
 
 
 @float64_inside
@@ -133,7 +133,7 @@ def randomized_support(prediction: Any, b: int, lam: Any) -> Float[Array, "..."]
         The day k, of the common shape.
 
     Raises:
-        InputError: values out of range, shapes that do not broadcast.
+        InputError: values out of range, shapes that do not broadcast, or a day beyond float64.
     """
     y, lam, b = (
         within("prediction", prediction),
@@ -142,9 +142,15 @@ def randomized_support(prediction: Any, b: int, lam: Any) -> Float[Array, "..."]
     )
     checks.broadcast(prediction=y, lam=lam)
     xp = backend(y, lam)
-    return xp.where(
-        y >= b, xp.maximum(xp.floor(lam * b * (1 + _ROUND)), 1.0), xp.ceil(b / lam * (1 - _ROUND))
-    )
+    return xp.where(y >= b, xp.maximum(xp.floor(lam * b * (1 + _ROUND)), 1.0), _late(y, b, lam))
+
+
+def _late(y: Any, b: int, lam: Any) -> Any:
+    """ceil(b / lam), asked for where the prediction is below b."""
+    xp = backend(y, lam)
+    with np.errstate(over="ignore"):
+        days = b / xp.where(y >= b, 1.0, lam)
+    return xp.ceil(answered(days, lam=lam) * (1 - _ROUND))
 
 
 @float64_inside
@@ -272,13 +278,15 @@ def deterministic_lower_bound(lam: Any, b: int | None = None) -> Float[Array, ".
         The ratio, of the shape of lam.
 
     Raises:
-        InputError: values out of range.
+        InputError: values out of range, or a lam whose inverse is beyond float64.
 
     Source:
         WZ, theorem for deterministic ski rental.
     """
     lam = within("lam", lam, 0.0, open_low=True)
-    return 1 + 1 / lam if b is None else 1 + (price(b) - 1) / (lam * b + 1)
+    with np.errstate(over="ignore"):
+        bound = 1 + 1 / lam if b is None else 1 + (price(b) - 1) / (lam * b + 1)
+    return answered(bound, lam=lam)
 
 
 def as_distribution(rule: Any, *, longest: int = 10_000_000) -> np.ndarray:

@@ -75,9 +75,12 @@ def path_norm_bound(
     """
     checks.instance("path", path, RidgePathBase, FITTED)
     checks.choice("variant", variant, ("rademacher", "arora"))
-    norm2 = path.norm2(alphas)
+    scaled, unit = path._scaled()
+    norm = scaled.norm2(alphas) ** 0.5
     if variant == "rademacher":
-        complexity = (norm2 * np.asarray(path.diag_kernel).sum()) ** 0.5 / path.n
+        complexity = norm * (np.asarray(path.diag_kernel).sum() ** 0.5 / path.n)
     else:
-        complexity = (2 * norm2 / path.n) ** 0.5
-    return path.train_risk(alphas) + complexity
+        complexity = norm * (2 / path.n) ** 0.5
+    with np.errstate(over="ignore"):
+        bound = unit * (unit * scaled.train_risk(alphas) + complexity)
+    return path._answered(bound, alphas)

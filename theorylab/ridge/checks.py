@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.overflow import require_answer
+from theorylab.precision import is_traced
 from theorylab.sparse import refuse_sparse
 
 
@@ -56,3 +60,17 @@ def require_weights(
 def require_penalties(alphas: Any) -> None:
     """Refuse penalties that are not a scalar or a vector of finite numbers >= 0."""
     checks.nonnegative("alphas", alphas, ndim=(0, 1))
+
+
+def require_result(result: Any, given: dict[str, Any]) -> None:
+    """Refuse a result that is NaN or infinite though what it is made of is finite.
+
+    given: by the names of the arguments that it comes from.
+    """
+    if not is_traced(result) and not _finite(result) and _finite(given):
+        require_answer(result, given)
+
+
+def _finite(tree: Any) -> bool:
+    with jax.enable_x64(True):
+        return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree))

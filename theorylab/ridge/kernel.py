@@ -24,6 +24,7 @@ from theorylab.precision import as_float64, is_traced
 from theorylab.pytrees import register
 from theorylab.ridge.checks import (
     require_problem,
+    require_result,
     require_targets,
     require_weights,
 )
@@ -31,6 +32,8 @@ from theorylab.ridge.intercept import reflect, unit_root
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.path import RidgePathBase
 from theorylab.sparse import refuse_sparse
+
+_TARGETS = "modes", "intercept_targets", "pull"  # fields that hold products of numbers given
 
 
 @register()
@@ -80,8 +83,8 @@ class KernelRidgePath(RidgePathBase):
 
         Raises:
             InputError: a kernel that is not square, symmetric, finite and positive semi-definite
-                beyond rounding, targets and weights that do not match it, or weights so unequal
-                that float64 loses the light samples.
+                beyond rounding, targets and weights that do not match it, weights so unequal
+                that float64 loses the light samples, or numbers beyond its range.
 
         Source:
             Wei, Hu & Steinhardt 2022 (arXiv 2203.06176), whose λ is alpha here.
@@ -111,6 +114,8 @@ class KernelRidgePath(RidgePathBase):
             fields = _traced_too(
                 lambda: _fields(K, Y, weights, found, center, epsilon <= DOUBLE), K, Y, weights
             )
+        if check:
+            require_result([fields[name] for name in _TARGETS], {"K": K, "Y": Y})
         return cls(
             **fields,
             rounding=found[2] if check else 0.0,
@@ -145,9 +150,8 @@ class KernelRidgePath(RidgePathBase):
     @float64_inside
     def _predict(self, K_test: Any, alphas: Any) -> Any:
         dual = self._fit(self._penalties(alphas))
-        return (
-            jnp.einsum("mn,lnc->lmc", as_float64(K_test), dual) + self._intercept(dual)[:, None, :]
-        )
+        fitted = jnp.einsum("mn,lnc->lmc", as_float64(K_test), dual)
+        return self._answered(fitted + self._intercept(dual)[:, None, :], alphas, K_test=K_test)
 
     def _fit(self, alphas: Array) -> Array:
         return self._dual(alphas, fitted=True)
@@ -164,7 +168,7 @@ def _prepare(
     Y = Y[:, None] if Y.ndim == 1 else Y
     n = K.shape[0]
     root = jnp.ones(n) if weights is None else jnp.sqrt(weights)
-    matrix = root[:, None] * (K + K.T) / 2 * root
+    matrix = root[:, None] * (K / 2 + K.T / 2) * root
     direction = jnp.zeros(n)
     if center:
         # Solve on the complement of the intercept's direction, in the basis that a reflection gives
@@ -180,7 +184,14 @@ def _eigh(matrix: Array) -> tuple[Array, Array]:
     # LAPACK's divide and conquer on a column-major copy that it may overwrite: the fastest driver
     # on a host.
     copy = np.array(np.asarray(matrix).T, order="F")
-    values, vectors = scipy.linalg.eigh(copy, driver="evd", overwrite_a=True, check_finite=False)
+    try:
+        values, vectors = scipy.linalg.eigh(
+            copy, driver="evd", overwrite_a=True, check_finite=False
+        )
+    except np.linalg.LinAlgError:
+        values, vectors = np.full(len(copy), np.nan), copy
+    if not np.isfinite(values).all():  # as `linalg.eigh` says it
+        values, vectors = np.full_like(values, np.nan), np.full_like(vectors, np.nan)
     return jnp.asarray(values), jnp.asarray(vectors)
 
 
@@ -232,7 +243,13 @@ def _decomposed(
     double = epsilon <= DOUBLE
     rounding_of_input = max(checks.kernel_rounding(K), 0.0 if double else max(n, 10) * epsilon)
     K, weights = as_float64(K), None if weights is None else as_float64(weights)
-    values, vectors = _eigh(_prepare(K, jnp.zeros(n), weights, center)[0])
+    matrix = _prepare(K, jnp.zeros(n), weights, center)[0]
+    given = {"K": K} if weights is None else {"K": K, "weights": weights}
+    if check:
+        require_result(matrix, given)
+    values, vectors = _eigh(matrix)
+    if check:
+        require_result(values, given)
     rounding = resolution(n, epsilon)
     if is_traced(values):
         return values, vectors, rounding
@@ -240,7 +257,7 @@ def _decomposed(
         checks.positive_semidefinite("K", values, rounding_of_input)
     lowest, highest = np.asarray(values)[[0, -1]]
     # A negative eigenvalue shows how large the rounding in K really is.
-    rounding = max(rounding, float(-2 * lowest / highest) if highest > 0 else 0.0)
+    rounding = max(rounding, float(-2 * (lowest / highest)) if highest > 0 else 0.0)
     if check and double and weights is not None:
         lost = int((np.asarray(values) <= max(rounding * highest, 0.0)).sum())
         bare = lambda: np.asarray(_eigh(_prepare(K, jnp.zeros(n), None, center)[0])[0])  # noqa: E731

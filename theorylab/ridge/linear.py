@@ -112,7 +112,7 @@ class RidgePath(RidgePathBase):
         Returns:
             (L, P, C).
         """
-        return self._fit(self._penalties(alphas))
+        return self._answered(self._fit(self._penalties(alphas)), alphas)
 
     def predict(
         self, X_test: Float[ArrayLike, "m p"], alphas: Float[ArrayLike, " l"]
@@ -143,9 +143,8 @@ class RidgePath(RidgePathBase):
     @float64_inside
     def _predict(self, X_test: Any, alphas: Any) -> Any:
         coef = self._fit(self._penalties(alphas))
-        return (
-            jnp.einsum("mp,lpc->lmc", as_float64(X_test), coef) + self._intercept(coef)[:, None, :]
-        )
+        fitted = jnp.einsum("mp,lpc->lmc", as_float64(X_test), coef)
+        return self._answered(fitted + self._intercept(coef)[:, None, :], alphas, X_test=X_test)
 
     def _fit(self, alphas: Array) -> Array:
         return _coefficients(self.modes, self.right, alphas)

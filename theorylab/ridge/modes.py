@@ -123,7 +123,7 @@ def gcv(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
 def kappa(modes: Modes, alphas: Array) -> Float[Array, " l"]:
     """Estimated effective regularisation κ̂."""
     shifted = _shifted(modes, alphas)
-    return modes.n * shifted.min(0) / (_counts(modes) @ _weights(modes, alphas))
+    return shifted.min(0) * (modes.n / (_counts(modes) @ _weights(modes, alphas)))
 
 
 @jax.jit
@@ -148,7 +148,8 @@ def leverage(modes: Modes, alphas: Array) -> Float[Array, "l n"]:
 @jax.jit
 def norm2(modes: Modes, alphas: Array) -> Float[Array, "l c"]:
     """Squared norm of the fit, of each output."""
-    slope = _ratio(modes.values[:, None], (modes.values[:, None] + alphas) ** 2, 0.0)
+    shifted = modes.values[:, None] + alphas
+    slope = _ratio(_ratio(modes.values[:, None], shifted, 0.0), shifted, 0.0)
     return slope.T @ modes.coords**2 / modes.n
 
 
@@ -241,7 +242,7 @@ def loo_and_dual(modes: Modes, alphas: Array) -> tuple[Float[Array, "l c"], Floa
     """
     floor = _shifted(modes, alphas).min(0)
     residual, _, held_out = _held_out(modes, alphas)
-    return (held_out**2).mean(0), jnp.moveaxis(residual / (modes.n * floor)[:, None], 1, 0)
+    return (held_out**2).mean(0), jnp.moveaxis(residual / modes.n / floor[:, None], 1, 0)
 
 
 def _fold_system(

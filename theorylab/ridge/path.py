@@ -5,7 +5,7 @@ Steinhardt, "More Than a Toy" (ICML 2022); KARE, Jacot et al. 2020, is the same 
 leave-one-out of a linear smoother, Allen's PRESS.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -20,12 +20,13 @@ from theorylab.double import float64_inside
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, is_traced
 from theorylab.ridge import modes as algebra
-from theorylab.ridge.checks import require_penalties
+from theorylab.ridge.checks import require_penalties, require_result
 from theorylab.ridge.folds import fold_labels, fold_members
 from theorylab.ridge.modes import Modes
 from theorylab.ridge.results import Criterion, PathSummary, Selection
 
 _STATIC = {"static": True}  # a part of the PyTree's structure, also in subclasses
+_MAX = float(np.finfo(np.float64).max)
 FITTED = "a fitted path, KernelRidgePath.fit(K, Y) or RidgePath.fit(X, Y),"
 
 
@@ -135,7 +136,8 @@ class RidgePathBase:
 
     @float64_inside
     def _gcv_loo_ratio(self, alphas: Any) -> Any:
-        gcv, loo = jnp.asarray(self.gcv(alphas)), jnp.asarray(self.loo(alphas))
+        path = self._scaled()[0]
+        gcv, loo = jnp.asarray(path.gcv(alphas)), jnp.asarray(path.loo(alphas))
         nothing = (gcv == 0) & (loo == 0)
         return jnp.where(nothing, 1.0, gcv / jnp.where(nothing, 1.0, loo))
 
@@ -220,7 +222,7 @@ class RidgePathBase:
         With a rank-deficient kernel they hold the residual / (N alpha), which k annuls: for small
         penalties leave that sum to `predict`, which keeps only what is fitted.
         """
-        return self._dual(self._penalties(alphas))
+        return self._answered(self._dual(self._penalties(alphas)), alphas)
 
     @float64_inside
     def summary(self, alphas: Float[ArrayLike, " l"]) -> PathSummary:
@@ -237,7 +239,7 @@ class RidgePathBase:
             loo, dual = algebra.loo(self.modes, penalties), algebra.dual(self.modes, penalties)
         else:
             loo, dual = algebra.loo_and_dual(self.modes, penalties)
-        return PathSummary(
+        found = PathSummary(
             gcv=algebra.gcv(self.modes, penalties).sum(-1),
             loo=loo.sum(-1),
             kappa=algebra.kappa(self.modes, penalties),
@@ -245,11 +247,12 @@ class RidgePathBase:
             train_risk=algebra.train_risk(self.modes, penalties).sum(-1),
             dual=dual * self.root_weights[:, None],
         )
+        return self._answered(found, alphas)
 
     @float64_inside
     def intercept(self, alphas: Float[ArrayLike, " l"]) -> Float[Array, "l c"]:
         """Intercept b of a centred fit, zeros otherwise, shape (L, C)."""
-        return self._intercept(self._fit(self._penalties(alphas)))
+        return self._answered(self._intercept(self._fit(self._penalties(alphas))), alphas)
 
     def select(
         self,
@@ -306,11 +309,33 @@ class RidgePathBase:
             1e-8 * self.scale,
             0.0 if self.clipped else 10 * self.rounding * float(self.eigenvalues[0]),
         )
-        return np.geomspace(lowest, 10 * self.scale, num)
+        return np.geomspace(lowest, min(10 * self.scale, 0.25 * _MAX), num)
 
     @float64_inside
     def _evaluate(self, quantity: Any, alphas: Any, *more: Any) -> Any:
-        return quantity(self.modes, self._penalties(alphas), *more)
+        return self._answered(quantity(self.modes, self._penalties(alphas), *more), alphas)
+
+    def _answered(self, result: Any, alphas: Any, **test: Any) -> Any:
+        """The result, unless finite numbers drove it beyond float64."""
+        targets = self.modes.coords, self.modes.rest, self.intercept_targets
+        require_result(
+            result, {"alphas": alphas, "Y": targets, "K or X": self.modes.values, **test}
+        )
+        return result
+
+    def _scaled(self) -> tuple["RidgePathBase", float]:
+        """The path of the targets divided by a power of two, which makes them of order 1; and it.
+
+        Squares of the targets then stay in range, and no digit changes. Traced ones stay.
+        """
+        targets = self.modes.coords, self.modes.rest
+        if is_traced(targets):
+            return self, 1.0
+        largest = max(float(np.abs(t).max(initial=0.0)) for t in map(np.asarray, targets))
+        unit = float(np.ldexp(1.0, np.clip(np.frexp(largest)[1], -1000, 1000)))
+        with jax.enable_x64(True):
+            coords, rest = (jnp.asarray(np.asarray(t) / unit) for t in targets)
+        return replace(self, modes=replace(self.modes, coords=coords, rest=rest)), unit
 
     def _penalties(self, alphas: Any) -> Float[Array, " l"]:
         require_penalties(alphas)
