@@ -102,6 +102,22 @@ def test_noise_is_new_in_every_fit_and_fixed_by_a_number_for_one_data_set_alone(
     assert np.abs(moved - same[0]).max() > 1e-3
 
 
+def test_noise_is_another_where_the_public_records_are_moved():
+    """Two bases that differ by their centre alone give other gradients: with the same noise the
+    difference of two releases would show them bare."""
+    x, y = mixture(100, 0, 5)
+    public = np.random.default_rng(4).integers(-4, 5, (64, 5)).astype(float)
+    fitted = [
+        PillarClassifier(shifted, rank=2, epsilon=1e-3, random_state=3).fit(x, y)
+        for shifted in (public, public + 1.0)
+    ]
+    for name in ("vectors", "scale"):
+        np.testing.assert_array_equal(*(getattr(m.basis_, name) for m in fitted))
+    inside = [m.basis_.vectors.T @ (m.basis_.scale * m.coef_[0]) for m in fitted]
+    noise = fitted[0].noise_multiplier_ * np.sqrt(2 * 20) / 100  # of each, and it is all there is
+    assert np.abs(inside[0] - inside[1]).max() > 0.05 * noise
+
+
 def test_it_sits_in_a_pipeline():
     x, y = mixture(400, 0)
     model = make_pipeline(StandardScaler(), PillarClassifier(epsilon=5.0)).fit(x, y)

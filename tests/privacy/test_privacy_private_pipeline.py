@@ -92,3 +92,37 @@ def test_a_key_used_twice_is_refused(pipeline):
         pipeline.release(ROWS, key=key)
         with pytest.raises(InputError, match="key was used"):
             pipeline.release(ROWS, key=key)
+
+
+def longest_mean(images, key):
+    return float(np.linalg.norm(images, axis=-1).max())
+
+
+@pytest.mark.parametrize("test", [None, TEST])
+def test_images_that_the_mechanism_was_not_made_for_are_refused(test):
+    """A scaled column leaves the unit ball, and a mean with noise for records of the ball then
+    costs more than is printed: the sum moves by 4 where 2 were accounted for."""
+    column = np.where(np.arange(40) % 2, 0.5, -0.5)
+    column[0] = -1.0
+    scale = {
+        "apply": lambda x: preprocessing.standardise(x)[:, None],
+        "sensitivity": sensitivity.standard_scaling(40, min_std=0.5),
+        "run": longest_mean,
+        "test": test,
+        "margin": test and (lambda x: 1e6),
+    }
+    short = smooth.gaussian_mechanism(lipschitz=1 / 40, noise_std=0.1)
+    with online.separate_ledger(), pytest.raises(InputError, match="image_norm = 1 ") as caught:
+        PrivatePipeline(mechanism=short, **scale).release(column, key=jax.random.key(903))
+    assert "\n" not in str(caught.value)
+    long = smooth.gaussian_mechanism(lipschitz=1 / 40, noise_std=0.1, sensitivity=2 * 4 / 40)
+    pipeline = PrivatePipeline(mechanism=long, image_norm=4.0, **scale)
+    with online.separate_ledger():
+        assert 1 < pipeline.release(column, key=jax.random.key(903)).value <= 4
+
+
+def test_images_with_gaps_are_refused():
+    """A NaN would go into all that is released, and say that a record was missing."""
+    raw = PrivatePipeline(np.asarray, MOVED, DESCENT, learn)
+    with online.separate_ledger(), pytest.raises(InputError, match="holds nan"):
+        raw.release(ROWS, key=jax.random.key(904))

@@ -146,8 +146,9 @@ class PillarClassifier(ClassifierMixin, BaseEstimator):
             number = checks.count("random_state", self.random_state, at_least=0)
             settings = (number, self.epsilon, self.delta, self.steps, self.step_size, self.clip)
             mark = hashlib.blake2b(repr(settings).encode(), digest_size=8)
-            basis = () if self.basis_ is None else (self.basis_.vectors, self.basis_.scale)
-            for array in (X, labels, *basis):
+            basis = self.basis_
+            seen = () if basis is None else (basis.vectors, basis.centre, basis.scale)
+            for array in (X, labels, *seen):
                 mark.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
             words = mark.digest()
         return jax.random.wrap_key_data(jnp.asarray(np.frombuffer(words, np.uint32)))

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import jax
+import numpy as np
 
 from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.privacy.meta_theorem import PreprocessedCost
 from theorylab.privacy.online.keys import spend
+from theorylab.privacy.preprocessing import BALL
 from theorylab.privacy.propose_test_release import MarginTest, Released
 from theorylab.privacy.renyi import STANDARD_ORDERS, PrivacyCost, to_epsilon
 from theorylab.privacy.sensitivity import Sensitivity
@@ -41,6 +43,9 @@ class PrivatePipeline(Generic[T]):
         test: what proposes and tests; None where the collection is known without the data.
         margin: from the records to their margin, from `theorylab.privacy.propose_test_release`; it
             comes with the test.
+        image_norm: the largest norm of an image, for which `mechanism` has to be made. Mechanisms
+            are made for 1 where they are told no sensitivity; images behind `standard_scaling` have
+            norms up to 2 / min_std, and centred records up to 2.
 
     Raises:
         InputError: an argument of another kind, or a test without a margin.
@@ -52,6 +57,7 @@ class PrivatePipeline(Generic[T]):
     run: Callable[[Any, jax.Array], T]
     test: MarginTest | None = None
     margin: Callable[[Any], float] | None = None
+    image_norm: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse parts of another kind."""
@@ -59,6 +65,7 @@ class PrivatePipeline(Generic[T]):
         checks.function("run", self.run)
         checks.instance("sensitivity", self.sensitivity, Sensitivity, "a Sensitivity")
         checks.instance("mechanism", self.mechanism, SmoothMechanism, "a SmoothMechanism")
+        checks.number("image_norm", self.image_norm, 0.0, open_low=True)
         if (self.test is None) != (self.margin is None):
             raise InputError(
                 "test or margin is given alone; both are needed (or neither, where the collection "
@@ -114,11 +121,26 @@ class PrivatePipeline(Generic[T]):
             Whether the test passed (always, without one), and what was released.
 
         Raises:
-            InputError: records that the pre-processing refuses, or a key that was used before.
+            InputError: records that the pre-processing refuses, images that are not finite or
+                longer than `image_norm`, or a key that was used before.
         """
         if self.test is None or self.margin is None:
+            images = self._images(records)
             (own,) = jax.random.split(spend(key), 1)
-            return Released(True, self.run(self.apply(records), own))
+            return Released(True, self.run(images, own))
         return self.test.release(
-            lambda own: self.run(self.apply(records), own), margin=self.margin(records), key=key
+            lambda own: self.run(self._images(records), own), margin=self.margin(records), key=key
         )
+
+    def _images(self, records: Any) -> Any:
+        """Images of the records, refused where the mechanism was not made for them."""
+        images = self.apply(records)
+        rows = np.atleast_1d(np.asarray(checks.finite("apply(records)", images), np.float64))
+        longest = float(np.linalg.norm(rows.reshape(len(rows), -1), axis=1).max())
+        if longest > self.image_norm * BALL:
+            raise InputError(
+                f"apply(records) holds one of norm {longest:.4g}; norms of at most image_norm = "
+                f"{float(self.image_norm):g} are needed (clip the images, or give the mechanism "
+                "the sensitivity of longer ones and say image_norm)"
+            )
+        return images

@@ -288,7 +288,8 @@ def pca_reduction(n: int, *, eigengap: float, centre: str = "none") -> Sensitivi
 def standard_scaling(n: int, *, min_std: float) -> Sensitivity:
     """Sensitivity of subtracting a column's mean and dividing by its standard deviation.
 
-    Collection: the standard deviation (n-normalised) is at least `min_std`.
+    Collection: the standard deviation (n-normalised) is at least `min_std`. Images leave the unit
+    ball: a mechanism behind it has to be told a sensitivity for norms up to 2 / min_std.
 
     Args:
         n: number of records.

@@ -89,7 +89,8 @@ def gaussian_mechanism(
             their mean.
         noise_std: standard deviation of the noise in each coordinate, above 0.
         sensitivity: the largest change when one record is replaced; None for 2 lipschitz, which
-            records of the unit ball cannot exceed.
+            images in the unit ball cannot exceed. Longer ones (`standard_scaling`, centred records)
+            need 2 lipschitz times their largest norm, said here.
 
     Returns:
         The mechanism.
@@ -115,7 +116,8 @@ def laplace_mechanism(
         lipschitz: how far the function moves, in the sum of absolute coordinates, for each unit of
             Euclidean distance that all records together move.
         scale: scale of the noise, above 0.
-        sensitivity: the largest change when one record is replaced; None for 2 lipschitz.
+        sensitivity: the largest change when one record is replaced; None for 2 lipschitz, as in
+            `gaussian_mechanism`.
 
     Returns:
         The mechanism.
@@ -349,7 +351,8 @@ def logistic_smoothness(radius: float) -> float:
     """How far the gradient of the logistic loss moves for each unit that a record moves.
 
     Args:
-        radius: the largest norm of the weights, at least 0; records are in the unit ball.
+        radius: the largest norm of the weights, at least 0; records are in the unit ball (for
+            images up to a norm B say B radius).
 
     Returns:
         1 + radius / 4; the gradient itself has norm at most 1.
