@@ -256,9 +256,10 @@ def coupling_curve(sensitivity: Sensitivity, *, sampling_rate: float, scale: flo
 
     def curve(orders: Any) -> Any:
         a = checked_orders(orders)
-        growth = (a * (a - 1))[..., None] * (unit * distances) ** 2 / 2
-        # what has no probability counts for nothing, however far it moves
-        grown = np.where(log_weights == -np.inf, -np.inf, log_weights + growth)
+        with np.errstate(over="ignore", invalid="ignore"):
+            growth = (a * (a - 1))[..., None] * (unit * distances) ** 2 / 2
+            # what has no probability counts for nothing, however far it moves
+            grown = np.where(log_weights == -np.inf, -np.inf, log_weights + growth)
         return np.maximum(logsumexp(grown, axis=-1) / (a - 1), 0.0)
 
     return curve
