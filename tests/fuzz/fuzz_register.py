@@ -28,7 +28,11 @@ TABLES = {
     "robustness": "robustness/test_robustness_bad_input",
     "unlearning": "unlearning/test_unlearning_bad_input",
     "safety": "safety/safety_calls",
+    "privacy": "privacy/test_privacy_bad_input",
+    "privacy_online": "privacy/test_privacy_online_bad_input",
 }
+# where a package is not theorylab's of the same name
+MODULES = {"infinite": "theorylab.ntk.infinite", "privacy_online": "theorylab.privacy.online"}
 # NaN or infinity out of finite input that a docstring promises
 DOCUMENTED = {
     "rmt.DeformedWigner.quantile": "NaN of what is no probability",
@@ -38,10 +42,16 @@ DOCUMENTED = {
     "rmt.TracyWidom.quantile": "NaN of what is no probability",
     "rmt.SilversteinLaw.outlier": "NaN of a spike that is lost in the bulk",
     "rmt.spike_from_sample": "NaN of an eigenvalue inside the bulk",
+    "collective.base_bound": "-infinity where nothing is promised",
+    "collective.critical_mass": "infinity where no size is promised to reach it",
+    "collective.feature_only_bound": "-infinity where nothing is promised",
     "collective.effective_size_from_weights": "NaN where all weights are 0",
     "collective.thresholds": "NaN of points that are nobody's signalled version",
     "collective.reweighted_bound": "-infinity where a signalled point weighs nothing",
     "online.competitive_ratio": "infinity of a cost above 0 for jobs of size 0",
+    "privacy.coupling_curve": "infinity of a divergence beyond float64",
+    "privacy.laplace_curve": "infinity of a divergence beyond float64",
+    "privacy_online.printed_lower_bounds": "infinity of a horizon beyond float64",
     "shift.accuracy_line": "NaN of accuracies that do not vary",
     "shift.calibrate": "NaN r2 of errors that do not vary",
     "shift.mild_to_hard": "NaN r2 of errors that do not vary",
@@ -186,9 +196,7 @@ def entries(package: str, *, lazy: bool = True) -> list[Entry]:
 
 def uncovered(package: str) -> set[str]:
     """Public functions of a package that have neither a call here nor an exemption."""
-    module = importlib.import_module(
-        "theorylab.ntk.infinite" if package == "infinite" else f"theorylab.{package}"
-    )
+    module = importlib.import_module(MODULES.get(package, f"theorylab.{package}"))
     test = table(package)
     source = inspect.getsource(test)
     covered = set(test.CALLS) if isinstance(test.CALLS, dict) else set()

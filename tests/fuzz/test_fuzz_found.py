@@ -80,6 +80,22 @@ def test_the_length_of_a_direction_does_not_matter():
         np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+def test_the_spectral_estimate_of_half_precision_is_that_of_its_moment():
+    samples = jnp.asarray(X, jnp.bfloat16)
+    found = mixtures.ul_plus(samples, jnp.sign(jnp.asarray(Y)), samples)
+    single = samples.astype(jnp.float32)
+    expected = mixtures.ul_plus(single, jnp.sign(jnp.asarray(Y)), single)
+    np.testing.assert_allclose(found, expected, atol=0.03)
+
+
+@pytest.mark.parametrize("alpha", [5e-324, 1e-200])
+def test_nothing_is_lost_where_the_signal_was_never_there(alpha):
+    """At xi = 0 the inverse of a tiny collective overflowed: infinity times 0."""
+    assert float(collective.base_bound(alpha, 0.5, 0.0, 0.1)) == 1 - 0.1 / 0.9
+    assert float(collective.base_bound(alpha, 0.0, 0.5, 0.1)) == 1 - 0.1 / 0.9
+    assert float(collective.feature_only_bound(alpha, 1e-200, 0.0)) == 1.0
+
+
 LAW = rmt.DiscreteLaw(E)
 BEYOND = [
     ("values", lambda: rmt.DeformedWigner(E * 1e300, s2=1e300).edges()),

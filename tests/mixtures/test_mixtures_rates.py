@@ -119,3 +119,16 @@ def test_a_normalising_constant_is_right():
 def test_bad_input_is_refused(call):
     with pytest.raises(InputError):
         call()
+
+
+def test_far_centres_are_worth_a_label_each():
+    """s^2 / (1 + s^2) tends to 1; its squares overflowed, and no unlabelled point is worth 0."""
+    for method, expected in {"ul": 5.0, "ssl_weighted": 8.0, "ssl_switch": 5.0}.items():
+        assert float(mixtures.method_information(method, 1e300, 3, 5)) == expected
+    assert float(mixtures.method_information("ssl_switch", 1e300, 3, 0)) == 3.0
+    assert float(mixtures.optimal_weight(1e300, 3, 5)) == pytest.approx(3 / 8)
+    assert mixtures.regime(1e300, 20, 3, 5) == "UL"
+    with pytest.raises(InputError, match=r"^s holds"):
+        mixtures.predicted_excess("sl", 5e-324, 20, 3, 5)
+    with pytest.raises(InputError, match=r"^std holds"):
+        mixtures.gaussian_expect(np.tanh, 0.0, 1e300)

@@ -3,6 +3,7 @@ argument."""
 
 import bad_input
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -200,6 +201,9 @@ def test_every_public_name_is_in_the_table():
     [
         (lambda: po.adversary_for(0.0), "epsilon = 0; finite numbers in \\(0, 20\\]"),
         (lambda: po.adversary_for(-1.0), "epsilon = -1"),
+        (lambda: po.adversary_for(5e-324), "epsilon = .* at least 4.1e-08"),
+        (lambda: po.concentration_bound(2**40, 1e-12, 0.0, 0.1), "epsilon = 1e-12.* 1e\\+07 terms"),
+        (lambda: po.concentration_bound(2**40, 5e-324, 0.1, 0.1), "epsilon = 4.94066e-324"),
         (lambda: po.mistake_lower_bound(9, 0.5, 1.0, 0.1), "delta = 1; .* in \\[0, 1\\)"),
         (lambda: po.mistake_lower_bound(0, 0.5, 0.0, 0.1), "rounds = 0; .* at least 1"),
         (lambda: po.RunLengthStream(0), "rounds = 0"),
@@ -225,3 +229,10 @@ def test_refusals_say_what_was_given_and_what_is_needed(call, message):
     with pytest.raises(InputError, match=message) as refused:
         call()
     assert "\n" not in str(refused.value)
+
+
+def test_counts_may_be_integers_of_jax():
+    one, two, three = jnp.asarray(1), jnp.asarray(2), jnp.asarray(3)
+    assert po.BisectionAdversary(0.4, one, three, two) == po.BisectionAdversary(0.4, 1, 3, 2)
+    found = COUNTER.largest_errors(KEY, two)
+    np.testing.assert_array_equal(found, COUNTER.largest_errors(KEY, 2))

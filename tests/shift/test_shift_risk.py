@@ -101,3 +101,34 @@ def test_errors_are_computed_for_whole_batches():
 def test_bad_input_is_refused_by_name(call, said):
     with pytest.raises(InputError, match=said):
         call()
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, 1e300])
+def test_the_length_of_a_classifier_does_not_matter(scale):
+    """Squares of its weights left the range: the error was that of a wrong angle, or NaN."""
+    w, u, mean = np.array([1.0, -0.3, 0.5]), np.array([1.0, 0.2, 0.0]), np.array([0.4, 0.0, 1.0])
+    noise = 0.7 * 0.3
+    expected = norm.cdf(-(w @ mean) / np.sqrt(w @ w + noise**2))
+    found = gaussian_error(scale * w, 0.3 * scale, mean=mean, scale=0.7)
+    assert found == pytest.approx(expected, rel=1e-13)
+    along = w @ u / np.linalg.norm(u)
+    width = np.sqrt(w @ w - along**2 + noise**2)
+    expected = quad(
+        lambda g: 2 * norm.pdf(g) * norm.cdf(-along * (g + 0.25) / width), 0, 12, epsabs=1e-13
+    )[0]
+    for length in (1e-300, 1.0, 1e300):
+        found = margin_model_error(
+            scale * w, 0.3 * scale, direction=length * u, gap=0.25, scale=0.7
+        )
+        assert found == pytest.approx(expected, abs=1e-10)
+    np.testing.assert_allclose(
+        margin_points(scale * w, direction=u, gap=0.2) / scale,
+        margin_points(w, direction=u, gap=0.2),
+        rtol=1e-9,
+        atol=1e-12,
+    )
+
+
+def test_margins_beyond_the_range_are_refused():
+    with pytest.raises(InputError, match="w_s holds"):
+        margin_points([1.7e308, 1e308], direction=[1.0, 1.0], gap=0.2)

@@ -47,8 +47,9 @@ def base_bound(alpha: Number, delta: Number, xi: Number, eps: Number = 0.0) -> N
         0.775
     """
     alpha, delta, xi, slack = _checked(alpha, delta, xi, eps)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = 1 - (1 - alpha) / alpha * delta * xi - slack
+    with np.errstate(all="ignore"):
+        lost = np.where((delta > 0) & (xi > 0), (1 - alpha) / alpha * delta * xi, 0.0)
+        found = 1 - lost - slack
     return np.where(alpha > 0, found, -np.inf)
 
 
@@ -70,8 +71,8 @@ def feature_only_bound(alpha: Number, p: Number, xi: Number, eps: Number = 0.0) 
         InputError: an argument outside [0, 1], or eps = 1.
     """
     alpha, p, xi, slack = _checked(alpha, p, xi, eps, second="p")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = 1 - (1 - p) / (p * alpha) * xi - slack
+    with np.errstate(all="ignore"):
+        found = 1 - np.where(xi > 0, (1 - p) / (p * alpha) * xi, 0.0) - slack
     return np.where((alpha > 0) & (p > 0), found, -np.inf)
 
 

@@ -75,7 +75,8 @@ def spectral_ul(X_u: Float[Array, "n d"]) -> Spectral:
 
 def spectral_from_moment(moment: Float[Array, "d d"]) -> Spectral:
     """The spectral estimate from the second moment itself."""
-    values, vectors = linalg.eigh(moment)
+    # LAPACK has no half precision
+    values, vectors = linalg.eigh(moment.astype(jnp.promote_types(moment.dtype, jnp.float32)))
     value, vector = values[-1], vectors[:, -1]
     return Spectral(jnp.sqrt(jnp.maximum(value - 1, 0)) * vector, value, vector)
 

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float
 
 from theorylab.checks import broadcast, finite, function, nonnegative, positive, within
 from theorylab.errors import InputError
+from theorylab.overflow import in_range, representable
 from theorylab.precision import as_float64, float64_inside
 
 Scalars = Any  # numbers or arrays that broadcast
@@ -32,6 +33,7 @@ _Z = np.linspace(-10.0, 10.0, 1025)
 _P = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
 
 
+@in_range()
 def gaussian_expect(
     f: Callable[[Array], Array], mean: Scalars, std: Scalars
 ) -> Float[Array, "..."]:
@@ -49,10 +51,11 @@ def gaussian_expect(
         Expectations, of their common shape.
 
     Raises:
-        InputError: a negative std, an f that is not elementwise.
+        InputError: a negative std, an f that is not elementwise, or numbers beyond the precision.
     """
     function("f", f)
-    mean, std = jnp.asarray(finite("mean", mean)), jnp.asarray(nonnegative("std", std))
+    mean = representable("mean", finite("mean", mean))
+    std = representable("std", nonnegative("std", std))
     broadcast(mean=mean, std=std)
     points = mean[..., None] + std[..., None] * jnp.asarray(
         _Z, jnp.result_type(mean, std, jnp.float32)

@@ -20,8 +20,13 @@ from jaxtyping import Array, Float
 from theorylab.checks import broadcast, choice, nonnegative, number, positive, within
 from theorylab.errors import InputError
 from theorylab.mixtures.gaussian import excess_from_parts
-from theorylab.mixtures.information import Scalars, normal_density, unlabelled_information
-from theorylab.overflow import in_range
+from theorylab.mixtures.information import (
+    Scalars,
+    normal_density,
+    spectral_information,
+    unlabelled_information,
+)
+from theorylab.overflow import in_range, require_answer
 from theorylab.precision import as_float64, float64_inside, is_traced
 
 METHODS = ("sl", "ul", "ul_plus", "ssl_switch", "ssl_weighted", "ssl_em")
@@ -116,14 +121,14 @@ def method_information(method: str, s: Scalars, n_l: Scalars, n_u: Scalars) -> F
 def _information(method: str, s: Scalars, n_l: Scalars, n_u: Scalars) -> Float[Array, "..."]:
     broadcast(s=positive("s", s), n_l=nonnegative("n_l", n_l), n_u=nonnegative("n_u", n_u))
     s, n_l, n_u = jnp.broadcast_arrays(*(as_float64(x) for x in (s, n_l, n_u)))
-    spectral = n_u * s**2 / (1 + s**2)
+    spectral = n_u * spectral_information(s)
     if method == "ssl_em":
         return n_l + unlabelled_information(s) * n_u
     return {
         "sl": n_l,
         "ul": spectral,
         "ul_plus": spectral,
-        "ssl_switch": jnp.where(n_l >= s**2 * n_u, n_l, spectral),
+        "ssl_switch": jnp.where(n_l >= s * (s * n_u), n_l, spectral),
         "ssl_weighted": n_l + spectral,
     }[method]
 
@@ -158,7 +163,10 @@ def predicted_excess(
     information = method_information(method, s, n_l, n_u)
     broadcast(d=d, **{"s, n_l, n_u": information})
     s, d = as_float64(s), as_float64(d)
-    return normal_density(s) * (d - 1) / (2 * s) / information
+    risk = normal_density(s) * (d - 1) / (2 * s) / information
+    known = jnp.where(jnp.asarray(information) > 0, risk, 0.0)  # infinite without any information
+    require_answer(known, {"s": s, "d": d, "n_l": n_l, "n_u": n_u})
+    return risk
 
 
 @float64_inside
@@ -279,7 +287,7 @@ def regime(s: float, d: int, n_l: float, n_u: float, *, factor: float = 10.0) ->
         number(name, value, 0.0, open_low=True)
     if s <= min(np.sqrt(d / n_l), (d / n_u) ** 0.25):
         return "trivial"
-    ratio = s**2 * n_u / n_l
+    ratio = float(s) * (float(s) * n_u / n_l)
     return "SL" if ratio < 1 / factor else "UL" if ratio > factor else "mixed"
 
 

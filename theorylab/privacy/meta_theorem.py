@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize import minimize_scalar
 
 from theorylab import checks
+from theorylab.errors import InputError
 from theorylab.privacy.renyi import Curve, checked_orders
 
 EDGE = 1e-9  # how near 1/p goes to 0 and 1
@@ -136,14 +137,21 @@ def cost_factor(movement: float, *, replacement: float = 2.0) -> float:
         (1 + movement / replacement)².
 
     Raises:
-        InputError: a negative movement, or a replacement that is not above 0.
+        InputError: a negative movement, a replacement that is not above 0, or a factor beyond
+            float64.
 
     Source:
         docs/derivations/private_preprocessing.md, statement 2.
     """
     moved = float(checks.number("movement", movement, 0.0))
     replaced = float(checks.number("replacement", replacement, 0.0, open_low=True))
-    return (1 + moved / replaced) ** 2
+    ratio = moved / replaced
+    if not ratio < 1e154:
+        raise InputError(
+            f"movement = {moved:g} is {ratio:.2g} times replacement = {replaced:g}, and the cost "
+            "is beyond float64; less movement is needed"
+        )
+    return (1 + ratio) ** 2
 
 
 def group_cost_factor(records: int) -> float:

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.overflow import require_answer
 from theorylab.privacy.online.keys import spend
 from theorylab.privacy.preprocessing import BALL
 
@@ -145,7 +146,9 @@ def gradient_noise_std(
     budget = float(checks.number("rho", rho, 0.0, open_low=True))
     dearer = float(checks.number("factor", factor, 1.0))
     length = float(checks.number("clip", clip, 0.0, open_low=True))
-    return 2 * length / size * math.sqrt(many * dearer / (2 * budget))
+    std = 2 * length / size * math.sqrt(many * dearer / (2 * budget))
+    require_answer(std, {"rho": budget, "factor": dearer, "clip": length})
+    return std
 
 
 def private_directions(

@@ -135,7 +135,13 @@ def impute_regression(features: Any, targets: Any, *, penalty: float) -> Column:
     across = np.swapaxes(used, -1, -2)
     n, d = rows.shape[-2:]
     normal = across @ used + n * ridge * np.eye(d)
-    theta = np.linalg.solve(normal, across @ np.where(seen, entries, 0.0)[..., None])
+    try:
+        theta = np.linalg.solve(normal, across @ np.where(seen, entries, 0.0)[..., None])
+    except np.linalg.LinAlgError:
+        raise InputError(
+            f"penalty = {ridge:g} leaves a singular system for these features; a larger one is "
+            "needed"
+        ) from None
     return np.where(seen, entries, np.clip((rows @ theta)[..., 0], -1.0, 1.0))
 
 

@@ -96,7 +96,7 @@ class MarginTest:
             InputError: a probability out of range.
         """
         missed = float(checks.number("failure", failure, 0.0, 0.5, open_low=True))
-        return self.threshold + math.log(1 / (2 * missed)) / self.epsilon
+        return self.threshold - math.log(2 * missed) / self.epsilon
 
     def release(
         self, mechanism: Callable[[jax.Array], T], *, margin: float, key: jax.Array

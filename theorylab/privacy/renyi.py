@@ -91,14 +91,20 @@ def gaussian_zcdp(*, sensitivity: float, noise_std: float) -> float:
         sensitivity² / (2 noise_std²).
 
     Raises:
-        InputError: an argument out of range.
+        InputError: an argument out of range, or a parameter beyond float64.
 
     Source:
         Bun & Steinke 2016, proposition 6.
     """
     change = float(checks.number("sensitivity", sensitivity, 0.0))
     std = float(checks.number("noise_std", noise_std, 0.0, open_low=True))
-    return (change / std) ** 2 / 2
+    ratio = change / std
+    if not ratio < 1e154:
+        raise InputError(
+            f"sensitivity = {change:g} is {ratio:.2g} times noise_std = {std:g}, and the cost is "
+            "beyond float64; more noise is needed"
+        )
+    return ratio**2 / 2
 
 
 def zcdp_curve(rho: float) -> Curve:
@@ -129,7 +135,7 @@ def laplace_curve(*, sensitivity: float, scale: float) -> Curve:
         scale: scale of the noise, above 0.
 
     Returns:
-        A function from orders to divergences.
+        A function from orders to divergences, inf where they are beyond float64.
 
     Raises:
         InputError: an argument out of range.
@@ -179,7 +185,13 @@ def subsampled_gaussian_curve(
     def curve(orders: Any) -> Any:
         a = checked_orders(orders)
         event = library.PoissonSampledDpEvent(rate, library.GaussianDpEvent(noise))
-        accountant = library.rdp.RdpAccountant(a.ravel().tolist()).compose(event, many)
+        try:
+            accountant = library.rdp.RdpAccountant(a.ravel().tolist()).compose(event, many)
+        except (OverflowError, ZeroDivisionError):
+            raise InputError(
+                f"noise_multiplier = {noise:g}, sampling_rate = {rate:g}: beyond the arithmetic of "
+                "dp-accounting; numbers nearer to 1 are needed"
+            ) from None
         return np.asarray(accountant.rdp, np.float64).reshape(a.shape)
 
     return curve
@@ -339,7 +351,7 @@ def zcdp_to_epsilon(rho: float, *, delta: float) -> float:
     """
     slope = float(checks.number("rho", rho, 0.0))
     probability = float(checks.number("delta", delta, 0.0, 1.0, open_low=True, open_high=True))
-    return slope + 2 * math.sqrt(slope * math.log(1 / probability))
+    return slope + 2 * math.sqrt(slope * _log_inverse(probability))
 
 
 def epsilon_to_zcdp(epsilon: float, *, delta: float) -> float:
@@ -360,7 +372,7 @@ def epsilon_to_zcdp(epsilon: float, *, delta: float) -> float:
     """
     level = float(checks.number("epsilon", epsilon, 0.0, open_low=True))
     probability = float(checks.number("delta", delta, 0.0, 1.0, open_low=True, open_high=True))
-    log = math.log(1 / probability)
+    log = _log_inverse(probability)
     return (level / (math.sqrt(log + level) + math.sqrt(log))) ** 2
 
 
@@ -383,6 +395,8 @@ def gaussian_delta(shift: float, *, epsilon: float) -> float:
     mu = float(checks.number("shift", shift, 0.0, open_low=True))
     level = float(checks.number("epsilon", epsilon, 0.0))
     above = log_ndtr(mu / 2 - level / mu)
+    if above == -math.inf:  # where both terms are below the least number
+        return 0.0
     below = level + log_ndtr(-mu / 2 - level / mu)
     return float(np.exp(above) * -np.expm1(min(below - above, 0.0)))
 
@@ -409,6 +423,12 @@ def gaussian_epsilon(shift: float, *, delta: float) -> float:
         return 0.0
     top = zcdp_to_epsilon(mu**2 / 2, delta=probability)
     return float(brentq(lambda e: gaussian_delta(mu, epsilon=e) - probability, 0.0, top))
+
+
+def _log_inverse(probability: float) -> float:
+    """The logarithm of 1 / probability, also where the inverse overflows."""
+    inverse = 1 / probability
+    return math.log(inverse) if math.isfinite(inverse) else -math.log(probability)
 
 
 def _dp_accounting() -> Any:

@@ -22,6 +22,7 @@ from scipy.special import logsumexp
 from scipy.stats import binom
 
 from theorylab import checks
+from theorylab.overflow import require_answer
 from theorylab.privacy.meta_theorem import PreprocessedCost, preprocessed_cost
 from theorylab.privacy.renyi import (
     Curve,
@@ -235,7 +236,7 @@ def coupling_curve(sensitivity: Sensitivity, *, sampling_rate: float, scale: flo
             the sample moves.
 
     Returns:
-        A function from orders to divergences.
+        A function from orders to divergences, inf where they are beyond float64.
 
     Raises:
         InputError: an argument out of range.
@@ -257,8 +258,11 @@ def coupling_curve(sensitivity: Sensitivity, *, sampling_rate: float, scale: flo
 
     def curve(orders: Any) -> Any:
         a = checked_orders(orders)
-        growth = (a * (a - 1))[..., None] * (unit * distances) ** 2 / 2
-        return np.maximum(logsumexp(log_weights + growth, axis=-1) / (a - 1), 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            growth = (a * (a - 1))[..., None] * (unit * distances) ** 2 / 2
+            # what has no probability counts for nothing, however far it moves
+            grown = np.where(log_weights == -np.inf, -np.inf, log_weights + growth)
+        return np.maximum(logsumexp(grown, axis=-1) / (a - 1), 0.0)
 
     return curve
 
@@ -279,7 +283,7 @@ def iteration_cost(shifts: Any, *, noise_std: float) -> IterationCost:
         The spread and the zCDP parameter Σ allocation² / (2 noise_std²).
 
     Raises:
-        InputError: an argument out of range.
+        InputError: an argument out of range, or a parameter beyond float64.
 
     Source:
         Feldman, Mironov, Talwar & Thakurta 2018, theorem 22; the minimiser is our derivation,
@@ -288,7 +292,10 @@ def iteration_cost(shifts: Any, *, noise_std: float) -> IterationCost:
     steps = np.asarray(checks.nonnegative("shifts", shifts, ndim=1), np.float64)
     std = float(checks.number("noise_std", noise_std, 0.0, open_low=True))
     spread = np.asarray(isotonic_regression(steps).x)
-    return IterationCost(spread, float(np.sum((spread / std) ** 2) / 2))
+    with np.errstate(over="ignore"):
+        rho = float(np.sum((spread / std) ** 2) / 2)
+    require_answer(rho, {"shifts": steps, "noise_std": std})
+    return IterationCost(spread, rho)
 
 
 def one_pass_descent(

@@ -129,7 +129,7 @@ def fit_descent(
     elif not np.asarray(X).any():
         raise InputError("X is zero everywhere and sets no learning rate; give learning_rate")
     coef, wrong, value, rate = _descend(X, y, np.diff(marks, prepend=0), loss, learning_rate)
-    if not np.isfinite(coef).all():
+    if not (np.isfinite(coef).all() and np.isfinite(value).all()):
         raise InputError(
             f"learning_rate = {rate:g}: the descent diverged; give a smaller one (None chooses one)"
         )

@@ -207,6 +207,7 @@ class IsotropicExpectations:
     upper: Any
 
 
+@in_range()
 def isotropic_expectations(X: Design, Xt: Design, r: float = 1.0) -> IsotropicExpectations:
     """Compute exact expectations over an isotropic signal.
 

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from theorylab.checks import broadcast, finite, nonnegative, number, same_length, signs
 from theorylab.deprecation import old_arguments
 from theorylab.errors import InputError
+from theorylab.overflow import in_range
 from theorylab.precision import as_float64, float64_inside
 from theorylab.shift.nuisance import check_direction
 
@@ -124,6 +125,7 @@ def id_ood_error(
 
 
 @old_arguments(norm_n="norm_w_n")
+@in_range()
 @float64_inside
 def margin_model_error(
     w_s: Float[ArrayLike, "*b d"],
@@ -161,15 +163,14 @@ def margin_model_error(
     number("gap", gap, 0.0)
     broadcast(offset=finite("offset", offset), w_s=np.broadcast_to(0.0, rows))
     w_s = as_float64(w_s)
-    u = as_float64(check_direction(direction, w_s.shape[-1]))
-    along = w_s @ (u / jnp.linalg.norm(u))
-    across = jnp.sqrt(jnp.maximum((w_s**2).sum(-1) - along**2, 0.0))
+    along, across = _split(w_s, as_float64(check_direction(direction, w_s.shape[-1])))
     return half_normal_error(
         along, jnp.hypot(across, scale * as_float64(norm_w_n)), gap, as_float64(offset)
     )
 
 
 @old_arguments(norm_n="norm_w_n")
+@in_range()
 @float64_inside
 def gaussian_error(
     w_s: Float[ArrayLike, "*b d"],
@@ -194,11 +195,33 @@ def gaussian_error(
     """
     _check_norm(norm_w_n, scale, "w_s", _rows("w_s", w_s))
     finite("mean", mean, shape=np.shape(w_s)[-1:])
-    w_s = as_float64(w_s)
-    width = jnp.sqrt((w_s**2).sum(-1) + (scale * as_float64(norm_w_n)) ** 2)
+    w_s, noise = as_float64(w_s), scale * as_float64(norm_w_n)
+    size = _size(jnp.maximum(jnp.max(jnp.abs(w_s), -1), noise))  # which the error does not know
+    w_s, noise = _over(w_s, size[..., None]), _over(noise, size)
+    width = jnp.sqrt((w_s**2).sum(-1) + noise**2)
     return _below_zero(w_s @ as_float64(mean), width)
 
 
+def _size(largest: Array) -> Array:
+    """What to divide by so that squares of tiny or huge numbers stay numbers."""
+    return jnp.where(largest > 0, largest, 1.0)
+
+
+def _over(x: Array, size: Array) -> Array:
+    """The quotient x / size in two steps: the inverse of the largest numbers counts as 0."""
+    return x / jnp.sqrt(size) / jnp.sqrt(size)
+
+
+def _split(w_s: Array, u: Array) -> tuple[Array, Array]:
+    """Lengths of w_s along u and across it."""
+    size = _size(jnp.max(jnp.abs(w_s), -1))
+    w_s, u = _over(w_s, size[..., None]), _over(u, jnp.max(jnp.abs(u)))
+    along = w_s @ (u / jnp.linalg.norm(u))
+    across = jnp.sqrt(jnp.maximum((w_s**2).sum(-1) - along**2, 0.0))
+    return size * along, size * across
+
+
+@in_range()
 @float64_inside
 def margin_points(
     w_s: Float[ArrayLike, " d"], *, direction: Float[ArrayLike, " d"] | Sequence[float], gap: float
@@ -221,10 +244,9 @@ def margin_points(
     """
     same_length(w_s=finite("w_s", w_s, ndim=1), direction=finite("direction", direction, ndim=1))
     number("gap", gap, 0.0)
-    w_s, u = as_float64(w_s), as_float64(check_direction(direction, np.shape(w_s)[0]))
-    u = u / jnp.max(jnp.abs(u))  # of a direction that is tiny or huge the square is no number
-    along = w_s @ u / jnp.linalg.norm(u)
-    across = jnp.sqrt(jnp.maximum((w_s**2).sum() - along**2, 0.0))
+    along, across = _split(
+        as_float64(w_s), as_float64(check_direction(direction, np.shape(w_s)[0]))
+    )
     level = (jnp.arange(400) + 0.5) / 400
     g, h = jax.scipy.special.ndtri((1 + level) / 2), jax.scipy.special.ndtri(level)
     return (along * (g + gap)[:, None] + across * h).ravel()

@@ -18,10 +18,12 @@ import numpy as np
 from jaxtyping import Float
 
 from theorylab import checks
+from theorylab.errors import InputError
 from theorylab.privacy.online.firing import FiringLaw
 from theorylab.privacy.online.streams import RunLengthStream
 
 REFERENCE_EPSILON = math.log(1.5)  # the privacy at which two parts suffice
+MOST = 10**7  # examples in a step, or terms of a sum
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,9 @@ class BisectionAdversary:
 
     def __post_init__(self) -> None:
         checks.number("epsilon", self.epsilon, 0.0, open_low=True)
-        checks.count("repeats", self.repeats), checks.count("parts", self.parts, 2)
-        checks.count("first_cut", self.first_cut)
+        least = {"repeats": 1, "parts": 2, "first_cut": 1}
+        for name, low in least.items():  # an integer of JAX's becomes one of Python's
+            object.__setattr__(self, name, checks.count(name, getattr(self, name), low))
         checks.flag("skip_middle", self.skip_middle)
         if self.weight is not None:
             checks.number("weight", self.weight, 1.0)
@@ -201,11 +204,16 @@ def adversary_for(epsilon: float) -> BisectionAdversary:
         A `BisectionAdversary`.
 
     Raises:
-        InputError: epsilon out of range.
+        InputError: epsilon out of range, or so small that no array holds a step.
     """
     level = float(checks.number("epsilon", epsilon, 0.0, 20.0, open_low=True))
     if level <= REFERENCE_EPSILON * (1 + 1e-12):
-        repeats = max(1, math.floor(REFERENCE_EPSILON / level * (1 + 1e-12)))
+        repeats = max(1, math.floor(min(REFERENCE_EPSILON / level * (1 + 1e-12), 2.0 * MOST)))
+        if repeats > MOST:
+            raise InputError(
+                f"epsilon = {level:g}: its steps insert more than {MOST:.0e} examples each; "
+                f"epsilon of at least {REFERENCE_EPSILON / MOST:.2g} is needed"
+            )
         return BisectionAdversary(level, repeats=repeats)
     return weighted_adversary(level)
 

@@ -14,7 +14,9 @@ from typing import Literal
 import numpy as np
 
 from theorylab import checks
+from theorylab.errors import InputError
 from theorylab.privacy.online.adversary import (
+    MOST,
     REFERENCE_EPSILON,
     BisectionAdversary,
     adversary_for,
@@ -137,8 +139,13 @@ def concentration_bound(rounds: int, epsilon: float, delta: float, beta: float) 
         return MistakeBound(float(horizon), "concentration", horizon)
     ratio = slack / math.expm1(level)
     # the first i at which the group bound reaches 1
-    last = math.log((1 + ratio) / (share + ratio)) / level
-    i = np.arange(min(horizon, math.ceil(last) + 1))
+    last = math.log((1 + ratio) / (share + ratio)) / level if math.isfinite(ratio) else math.inf
+    if not min(horizon, last) <= MOST:
+        raise InputError(
+            f"epsilon = {level:g}, rounds = {checks.shown(horizon)}: the bound sums more than "
+            f"{MOST:.0e} terms; a larger epsilon or fewer rounds are needed"
+        )
+    i = np.arange(min(horizon, math.ceil(min(last, horizon)) + 1))
     left = 1 - share * np.exp(i * level) - ratio * np.expm1(i * level)
     return MistakeBound(float(np.maximum(left, 0).sum()), "concentration", int((left > 0).sum()))
 

@@ -104,7 +104,8 @@ class TreeCounter:
 
     def largest_errors(self, key: Array, runs: int) -> Float[Array, " runs"]:
         """Draws of max_t |error|, (runs,), in batches that fit in the memory."""
-        keys = jax.random.split(checks.key("key", key), checks.count("runs", runs))
+        runs = checks.count("runs", runs)
+        keys = jax.random.split(checks.key("key", key), runs)
         return _largest_errors(
             keys,
             self.scale,
