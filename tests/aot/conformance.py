@@ -18,11 +18,9 @@ record is not compiled again.
 
 import argparse
 import contextlib
-import hashlib
 import itertools
 import json
 import os
-import re
 import resource
 import signal
 import subprocess
@@ -39,12 +37,13 @@ os.environ.setdefault("XLA_FLAGS", "--xla_llvm_disable_expensive_passes=true")
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from programs import DEVICES, bytes_of, compiled, digest, name_of, part_of  # noqa: E402
+
 from theorylab.aot.record import Recorder  # noqa: E402
 
 RESULTS, PAGE = HERE / "conformance.json", HERE.parents[1] / "docs" / "guides" / "conformance.md"
 CELL_SECONDS, PROGRAM_SECONDS = 10.0, 240  # of the processor
 STANDS_STILL = 3600  # seconds by the clock without a word: a busy machine is no reason to stop
-DEVICES = {"h100": ("h100", 1), "v5e": ("v5e", 1), "v5e 4x4": ("v5e", 16)}
 LARGER = 2  # a program of a kernel that is in the record counts if it has this much more room
 
 
@@ -61,8 +60,8 @@ def collected(
     found: dict[str, tuple[str, Any]] = {}
     for source, label in sources(recorder, only, slugs):
         for program in recorder.programs.values():
-            name = (label and f"{label}: {_part(program)}") or _label(program, collect.ROOT)
-            if name and (name not in found or _room(found[name][1]) < _room(program)):
+            name = (label and f"{label}: {part_of(program)}") or name_of(program, collect.ROOT)
+            if name and (name not in found or bytes_of(found[name][1]) < bytes_of(program)):
                 found[name] = (source, program)
         recorder.programs = {}
     return found
@@ -133,77 +132,6 @@ def cells(recorder: Recorder, slugs: tuple[str, ...]):
             yield f"{slug}/{experiment.name}"
 
 
-def _room(program) -> int:
-    return program.bytes + program.work.largest
-
-
-def _types(program) -> str:
-    import jax
-
-    leaves = [a for a in jax.tree.leaves((program.args, program.kwargs)) if hasattr(a, "dtype")]
-    names = sorted({str(a.dtype) for a in leaves if "float" in str(a.dtype)})
-    return "+".join(names) or "no floats"
-
-
-def _label(program, root) -> str:
-    """Module, function and types; empty for what is not of the method packages."""
-    import collect
-
-    path = Path(program.place[0])
-    if not path.is_relative_to(root / "theorylab"):
-        return ""
-    name = path.relative_to(root / "theorylab").with_suffix("").as_posix().replace("/", ".")
-    if name.split(".")[0] not in collect.PACKAGES:
-        return ""
-    return f"{name}:{_part(program)}, {_types(program)}"
-
-
-def _part(program) -> str:
-    inner = getattr(program.function, "func", program.function)
-    name = getattr(inner, "__name__", type(inner).__name__)
-    if name == "<lambda>":
-        held = inner.__closure__ or ()
-        named = [c.cell_contents for c in held if callable(c.cell_contents)]
-        name = next((f.__name__ for f in named if hasattr(f, "__name__")), "a program")
-        name = "a program" if name == "<lambda>" else name
-    return name.strip("_").replace("_", " ")
-
-
-def compiled(program, name: str) -> dict:
-    """What the compiler for a device says of a program."""
-    import texts
-
-    from theorylab.aot import TARGETS, build
-
-    target, count = DEVICES[name]
-    before = time.process_time()
-    try:
-        built = build(program, TARGETS[target], count)
-        row = {"memory": built.program_bytes, "temporary": built.temporary} | texts.facts(
-            built.text
-        )
-        if built.flops and built.flops > 0:
-            row["flops"] = built.flops
-        if count > 1:
-            row["collectives"] = sorted(texts.collectives(built.text))
-    except Exception as error:
-        row = {"error": " ".join(str(error).split())[:300]}
-    return row | {"seconds": round(time.process_time() - before, 1)}
-
-
-def digest(program) -> str:
-    """Of what is compiled: the traced program, and what it is given."""
-    import jax
-
-    leaves = [
-        (a.shape, str(a.dtype))
-        for a in jax.tree.leaves((program.args, program.kwargs))
-        if hasattr(a, "dtype")
-    ]
-    text = f"{program.closed} {leaves} {program.wide} {program.precision}"
-    return hashlib.sha256(re.sub(r"0x[0-9a-f]+", "", text).encode()).hexdigest()[:16]
-
-
 def record_programs(
     found: dict[str, tuple[str, Any]], devices: list[str], state: dict, save, old: dict
 ) -> None:
@@ -217,7 +145,7 @@ def record_programs(
     for label, (source, program) in sorted(found.items()):
         known, mine = programs.get(label), digest(program)
         same = known is not None and known["digest"] == mine
-        if known is not None and not same and _room(program) <= LARGER * known["room"]:
+        if known is not None and not same and bytes_of(program) <= LARGER * known["room"]:
             continue
         row = known if same else None
         if row is None:
@@ -229,7 +157,7 @@ def record_programs(
                 "counted_flops": program.work.flops,
                 "bounded": program.work.bounded,
                 "float64": program.wide,
-                "room": _room(program),
+                "room": bytes_of(program),
                 "digest": mine,
             }
         for device in devices:

@@ -258,10 +258,10 @@ def test_the_measured_matmul_rate_is_a_rate():
 
 
 def test_completion_offers_papers_presets_and_data_sets(desk):
-    from theorylab.cli import app, data_commands
+    from theorylab.cli import data_commands, options
 
-    assert app._complete_paper("t") == ["toy"] and app._complete_paper("a") == ["all"]
-    assert app._complete_preset("s") == ["smoke"]
+    assert options.complete_paper("t") == ["toy"] and options.complete_paper("a") == ["all"]
+    assert options.complete_preset("s") == ["smoke"]
     assert "fashion_mnist" in data_commands._complete("fash")
 
 

@@ -19,6 +19,16 @@ from theorylab.cli import data_commands
 from theorylab.cli.bench_command import bench
 from theorylab.cli.doctor import doctor
 from theorylab.cli.layout import help_when_bare, tell
+from theorylab.cli.options import (
+    ExecutorOpt,
+    ForceOpt,
+    OutOpt,
+    PaperArg,
+    PresetOpt,
+    SeedOpt,
+    SetOpt,
+    StoreOpt,
+)
 from theorylab.cli.plan_command import plan
 from theorylab.cli.redraw_command import redraw
 from theorylab.cli.replicate import check_replications, gallery_of, replicate_all
@@ -44,54 +54,6 @@ app.command()(report)
 app.command()(redraw)
 # The usage error of whichever Click the installed Typer is built on.
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
-
-
-def _complete_paper(incomplete: str) -> list[str]:
-    from theorylab import papers
-
-    return [s for s in [*papers.rooms(), "all"] if s.startswith(incomplete)]
-
-
-def _complete_preset(incomplete: str) -> list[str]:
-    from theorylab.lab import MEDIUM, PRESETS
-
-    return [p for p in (*PRESETS, MEDIUM) if p.startswith(incomplete)]
-
-
-PaperArg = Annotated[
-    str,
-    typer.Argument(
-        help="Short name of a paper (see theorylab list), or all.", autocompletion=_complete_paper
-    ),
-]
-PresetOpt = Annotated[
-    str,
-    typer.Option(
-        "--preset",
-        help="smoke (seconds), quick (minutes), medium (an hour; some papers) or full.",
-        autocompletion=_complete_preset,
-    ),
-]
-SeedOpt = Annotated[
-    int, typer.Option("--seed", help="Base seed, from which all randomness follows.")
-]
-OutOpt = Annotated[Path, typer.Option("--out", help="Folder for the figures.")]
-StoreOpt = Annotated[
-    Path, typer.Option("--store", envvar="THEORYLAB_STORE", help="Folder for the results.")
-]
-ForceOpt = Annotated[
-    bool, typer.Option("--force", help="Compute every cell again, even those in the store.")
-]
-SetOpt = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Replace one value of the preset: KEY=JSON (repeatable)."),
-]
-ExecutorOpt = Annotated[
-    str,
-    typer.Option(
-        "--executor", help="Where cells are computed: here, dask://local or dask://HOST:PORT."
-    ),
-]
 
 
 @app.command("list")
