@@ -1,8 +1,8 @@
 """theorylab's empirical tangent kernel beside neural-tangents, on the networks of `panel.py`.
 
-    python benchmarks/ntk.py                        # all rows; makes the peer's environment at first
+    python benchmarks/ntk.py                        # all rows; makes the peer's environment first
     python benchmarks/ntk.py --rows cnn:10:64:full  # network:outputs:samples:reduce; again for more
-    python benchmarks/ntk.py --chunked --peer-python PYTHON  # the Jacobian in chunks, and torch.func
+    python benchmarks/ntk.py --chunked --peer-python PYTHON  # Jacobian in chunks, and torch.func
     python benchmarks/ntk.py --resnet FOLDER        # 2,000 images, 4 GB; run it again to resume
     python benchmarks/ntk.py --scaling              # over samples, outputs and width: CSV and PNG
 
