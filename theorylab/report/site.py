@@ -176,7 +176,8 @@ def _reference(pages: Path) -> list[str]:
 
 def _title(path: Path) -> str:
     first = path.read_text().lstrip().splitlines()[0]
-    return first.removeprefix("# ").strip()
+    # a menu shows its text as it is, so marks of code would be read
+    return first.removeprefix("# ").replace("`", "").strip()
 
 
 def _navigation(pages: Path, titles: Mapping[str, str], packages: Sequence[str]) -> list[Any]:

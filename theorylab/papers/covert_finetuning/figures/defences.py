@@ -206,7 +206,7 @@ FIGURES = (
         ("scored",),
         score_table,
         _scores,
-        "One mark a job. Dotted: the coverage of an encoding by benign items.",
+        "One mark per job. Dotted: the coverage of an encoding by benign items.",
         _OURS,
     ),
     Figure(

@@ -96,7 +96,10 @@ def _ablation(table: Table) -> MplFigure:
     figure, axes = panels(1, height=3.4)
     axis, place = axes[0, 0], np.arange(len(table))
     for i, (name, text) in enumerate({"plain": "plain", "encoded": "encoded"}.items()):
-        axis.barh(place + 0.4 * (i - 0.5), table[name], 0.38, color=COLOURS[i], label=text)
+        bars = axis.barh(place + 0.4 * (i - 0.5), table[name], 0.38, color=COLOURS[i], label=text)
+        # a bar of no length would read as a missing one
+        nought = ["0" if value < 0.005 else "" for value in table[name]]
+        axis.bar_label(bars, nought, padding=2, color=COLOURS[i], fontsize=7.5)
     axis.axvline(level(), color="grey", lw=0.8, ls=":", label="coverage, 21/64")
     axis.set_yticks(place, [NAMES[str(m)] for m in table["model"]])
     axis.invert_yaxis()

@@ -24,7 +24,7 @@ def _counters(table: Table) -> MplFigure:
             color=COLOURS[i],
             ls=DASHES[i],
             marker=MARKERS[i],
-            label=f"{noise} noise",
+            label=f"{str(noise).capitalize()} noise",
         )
     rows = table.where(noise="laplace")
     left.plot(

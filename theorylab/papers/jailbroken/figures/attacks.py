@@ -155,6 +155,11 @@ def _published(table: Table) -> MplFigure:
             color=COLOURS[(0, 1, 4)[i]],
             label=str(series),
         )
+    last = set(rows["attack"].tolist())  # ours: not every attack has a transform here
+    for attack in (a for a in attacks if a not in last):
+        axis.text(
+            0.32, attacks.index(attack) + 0.16, "no counterpart here", va="center", fontsize=7.5
+        )
     axis.set_yticks(range(len(attacks)), attacks)
     axis.invert_yaxis()
     axis.set(xlabel="success (BAD)", xlim=(-0.06, 1.06))

@@ -58,11 +58,10 @@ def _action(table: Table) -> MplFigure:
                 marker="",
                 label=f"{NAMES[str(protocol)]}, {kind}",
             )
-        axis.set(
-            title=f"layer {layer:g}", xlabel="singular direction of the change", ylim=(0, None)
-        )
+        axis.set(title=f"layer {layer:g}", xlabel="singular direction of the change")
         whole_ticks(axis.xaxis)
-    axes[0, 0].set(ylabel="|σ ⟨a, v⟩| / ‖a‖")
+    # once all layers are drawn: the axis is shared, and a limit set earlier would cut later ones
+    axes[0, 0].set(ylabel="|σ ⟨a, v⟩| / ‖a‖", ylim=(0, None))
     shared_legend(figure, axes.ravel(), 3)
     return figure
 
