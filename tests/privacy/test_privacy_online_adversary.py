@@ -161,3 +161,16 @@ def test_delta_costs_what_one_step_of_the_weighted_rule_can_lose(weight):
     assert -found.fun <= lost * (1 + 1e-9)
     if weight is not None:
         assert -found.fun > 4 * delta  # what the smallest weight loses at most is not enough here
+
+
+@pytest.mark.parametrize(("epsilon", "repeats"), [(0.1, 1), (0.1, 4), (1e-3, 405), (2.0, 3)])
+def test_the_delta_of_a_group_is_the_geometric_sum(epsilon, repeats):
+    adversary = po.BisectionAdversary(epsilon, repeats=repeats)
+    want = 0.01 * sum(np.exp(j * epsilon) for j in range(repeats))
+    assert adversary.group_delta(0.01) == pytest.approx(want, rel=1e-12)
+
+
+def test_a_tiny_epsilon_takes_no_memory():
+    """405 million examples a step are a number, not an array."""
+    bound = po.mistake_lower_bound(10**6, 1e-9, 0.0, 0.1)
+    assert bound.value == pytest.approx(0.9 * 10**6, rel=1e-3)

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from theorylab.errors import InputError
 from theorylab.privacy import online as po
 
 streams = st.integers(1, 40).flatmap(
@@ -41,3 +43,17 @@ def test_positions_beyond_floats_are_exact():
 
 def test_front_loaded_streams_start_with_their_ones():
     assert po.front_loaded(5, 2).bits.tolist() == [1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: po.RunLengthStream(t),
+        lambda t: po.calibrate(t, 0.1, threshold_scale=1.0, test_scale=1.0),
+    ],
+)
+def test_rounds_beyond_the_range_of_floats_are_refused_in_one_short_line(call):
+    call(2**1000)
+    with pytest.raises(InputError, match=r"rounds is beyond 2\^1100; at most 2\^1000") as caught:
+        call(2**1100)
+    assert len(str(caught.value)) < 80

@@ -133,3 +133,8 @@ def test_one_replacement_moves_the_centred_eigengap_margin_by_at_most_one():
         margins = [ptr.eigengap_margin(x, rank=1, eigengap=1e-9, centred=True) for x in pair]
         largest = max(largest, abs(margins[0] - margins[1]))
     assert 0.3 < largest <= 1 + 1e-9
+
+
+def test_a_test_that_may_cost_anything_guarantees_nothing():
+    assert ptr.MarginTest(800.0, 1e-5).failure_probability == pytest.approx(1.0)
+    assert ptr.MarginTest(1.0, 1e-5).failure_probability == pytest.approx(np.e * 1e-5, rel=1e-12)

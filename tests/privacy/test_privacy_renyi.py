@@ -8,6 +8,7 @@ from divergences import renyi_of_mixtures
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from theorylab.errors import InputError
 from theorylab.privacy import renyi
 
 ORDERS = np.array([1.5, 2.0, 4.0, 8.0])
@@ -122,3 +123,14 @@ def test_between_its_orders_a_tabulated_curve_is_a_little_above_the_curve(shift)
     np.testing.assert_allclose(table([1.5, 3.0, 11.5]), curve([1.5, 3.0, 11.5]), rtol=1e-12)
     np.testing.assert_allclose(table(between[5:]), curve(between[5:]), rtol=0.02)
     assert np.isinf(table(12.0))
+
+
+@pytest.mark.parametrize("shift", [2e6, 1e9, 1e15, 1e60, 1e150])
+def test_gaussians_that_have_nothing_in_common_have_an_epsilon(shift):
+    """From 1e16 on the two terms of delta cancel in float64, and no root was found."""
+    found = renyi.gaussian_epsilon(shift, delta=1e-5)
+    assert found == pytest.approx(shift**2 / 2 + 4.26489 * shift, rel=1e-9)
+    before = renyi.gaussian_epsilon(1e6, delta=1e-5)
+    assert before == pytest.approx(5e11 + 4.26489e6, rel=1e-9)
+    with pytest.raises(InputError, match="shift = 1e"):
+        renyi.gaussian_epsilon(1e200, delta=1e-5)

@@ -1,6 +1,7 @@
 """Bounds on sensitivities: never exceeded by the adversaries, attained where they say so."""
 
 import dataclasses
+from decimal import Decimal, localcontext
 
 import jax
 import numpy as np
@@ -138,3 +139,14 @@ def test_the_mean_moves_far_where_the_data_are_centred():
 
 def test_imputed_targets_move_by_at_most_the_range_they_are_clipped_to():
     assert sensitivity.regression_imputation(10, missing=3, penalty=1e-4).each == 2.0
+
+
+@pytest.mark.parametrize("n", [10, 10**4, 10**8, 10**12, 10**18])
+def test_coordinates_of_many_records_are_not_said_to_stand_still(n):
+    """The chord of a small angle, beside one of 60 digits: 2 - 2 cos is 0 in float64 from 1e-8."""
+    with localcontext() as context:
+        context.prec = 60
+        sine = 1 / (Decimal(n) / 2)
+        chord = (2 - 2 * (1 - sine * sine).sqrt()).sqrt()
+        want = float((n - 1) * chord)
+    assert sensitivity.pca_reduction(n, eigengap=0.5).total == pytest.approx(want, rel=1e-12)

@@ -1,7 +1,7 @@
 """From a wanted (epsilon, delta) to the noise that gives it, whatever the accounting.
 
 Where all curves are straight lines `renyi.epsilon_to_zcdp` is the closed form. Privacy-loss
-distributions come from Google's `dp-accounting` (the extra `privacy`).
+distributions are those of `dp_sgd.calibration`.
 Source: our own bisection over `renyi.to_epsilon`, where no other is named.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.privacy.dp_sgd.calibration import spent_epsilon
 from theorylab.privacy.renyi import Curve, to_epsilon
 
 WIDEST = 60  # doublings of the noise that are tried
@@ -80,7 +81,8 @@ def sampled_gaussian_epsilon(
     """The epsilon of Gaussian sums over Poisson samples by privacy-loss distributions.
 
     Neighbours differ by a record that is added or removed. It is smaller than what Rényi curves
-    give (`renyi.subsampled_gaussian_curve`), and takes seconds.
+    give (`renyi.subsampled_gaussian_curve`), and takes seconds. It is `dp_sgd.spent_epsilon`, which
+    knows replaced records too.
 
     Args:
         sampling_rate: probability that a record is in a sample, above 0 and at most 1.
@@ -97,17 +99,6 @@ def sampled_gaussian_epsilon(
     Source:
         Koskela, Jälkö & Honkela 2020, as computed by dp-accounting.
     """
-    rate = float(checks.number("sampling_rate", sampling_rate, 0.0, 1.0, open_low=True))
-    noise = float(checks.number("noise_multiplier", noise_multiplier, 0.0, open_low=True))
-    many = checks.count("steps", steps)
-    probability = float(checks.number("delta", delta, 0.0, 1.0, open_low=True, open_high=True))
-    try:
-        import dp_accounting
-        from dp_accounting import pld
-    except ImportError:
-        raise InputError(
-            "dp-accounting is not installed; pip install 'theorylab[privacy]' brings it"
-        ) from None
-    event = dp_accounting.PoissonSampledDpEvent(rate, dp_accounting.GaussianDpEvent(noise))
-    accountant = pld.PLDAccountant(value_discretization_interval=1e-3)
-    return float(accountant.compose(event, many).get_epsilon(probability))
+    return spent_epsilon(
+        noise_multiplier, delta=delta, sampling_rate=sampling_rate, steps=steps, accountant="pld"
+    )

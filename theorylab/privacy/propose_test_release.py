@@ -65,8 +65,11 @@ class MarginTest:
 
     @property
     def failure_probability(self) -> float:
-        """What to add to the delta of what is released: e^epsilon delta; epsilon adds as it is."""
-        return math.exp(self.epsilon) * self.delta
+        """What to add to the delta of what is released: e^epsilon delta; epsilon adds as it is.
+
+        It is 1 where that is above 1, and the whole then guarantees nothing.
+        """
+        return math.exp(min(self.epsilon, -math.log(self.delta))) * self.delta
 
     def release_probability(self, margin: float) -> float:
         """How probable it is that data of this margin pass.

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import brentq
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, ndtri
 
 from theorylab import checks
 from theorylab.errors import InputError
@@ -25,6 +25,7 @@ from theorylab.errors import InputError
 Orders = Float[np.ndarray, " orders"]
 Curve = Callable[[Any], Any]
 
+SHIFTED = 1e6  # standard deviations between two Gaussians that have nothing in common
 STANDARD_ORDERS = np.concatenate(
     [np.arange(1.1, 11.0, 0.1), np.arange(11.0, 64.0), [80, 96, 128, 192, 256, 384, 512, 1024]]
 )
@@ -405,11 +406,12 @@ def gaussian_epsilon(shift: float, *, delta: float) -> float:
     """The exact epsilon of a Gaussian mechanism at this delta.
 
     Args:
-        shift: change of the value over the noise's standard deviation, above 0.
+        shift: change of the value over the noise's standard deviation, above 0, at most 1e150.
         delta: above 0 and below 1.
 
     Returns:
-        The smallest epsilon, at least 0.
+        The smallest epsilon, at least 0; above a shift of 1e6 a bound within a millionth of a
+        millionth of it, since nothing is left of delta's second term in float64.
 
     Raises:
         InputError: an argument out of range.
@@ -417,8 +419,10 @@ def gaussian_epsilon(shift: float, *, delta: float) -> float:
     Source:
         Balle & Wang 2018, theorem 8, solved for epsilon.
     """
-    mu = float(checks.number("shift", shift, 0.0, open_low=True))
+    mu = float(checks.number("shift", shift, 0.0, 1e150, open_low=True))
     probability = float(checks.number("delta", delta, 0.0, 1.0, open_low=True, open_high=True))
+    if mu > SHIFTED:  # delta <= P[a normal variable is above epsilon / shift - shift / 2]
+        return mu * (mu / 2 - float(ndtri(probability)))
     if gaussian_delta(mu, epsilon=0.0) <= probability:
         return 0.0
     top = zcdp_to_epsilon(mu**2 / 2, delta=probability)

@@ -337,7 +337,8 @@ def principal_movement(
     """
     turn = np.minimum(TURN[centre] / (n * np.asarray(eigengap, np.float64)), 1.0)
     if reduced:
-        turn = np.sqrt(2 - 2 * np.sqrt(1 - turn**2))
+        # the chord √(2 - 2 cos) of an angle of this sine, without a difference of numbers near 1
+        turn = turn * np.sqrt(2 / (1 + np.sqrt(1 - turn**2)))
     if centre != "records":
         return turn, (n - 1) * turn
     each = 2 * turn + 2 / n

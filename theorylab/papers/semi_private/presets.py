@@ -98,7 +98,7 @@ _SMOKE = _QUICK | {
 _MEDIUM = _QUICK | {
     "dimensions": [16, 64, 256, 1024],
     "sizes": [50, 100, 200, 400, 800, 1600, 3200, 6400, 12_800],
-    "mixture_seeds": 4,
+    "mixture_seeds": 12,
     "fractions": [0.05, 0.1, 0.25, 0.5],
     "images": [
         ["cifar10", "efficientnet_lite0", 96, 20_000, 4000],
@@ -116,7 +116,7 @@ _MEDIUM = _QUICK | {
     "sampled": [[30, 3, 0.61, 2000, 100], [100, 5, 0.634, 5000, 100]],
 }
 _FULL = _MEDIUM | {
-    "mixture_seeds": 10,
+    "mixture_seeds": 20,
     "images": [
         ["cifar10", "efficientnet_lite0", 224, 50_000, 10_000],
         ["fashion_mnist", "efficientnet_lite0", 96, 60_000, 10_000],

@@ -5,10 +5,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from theorylab.lab import Preset, Results, Row, Table
-from theorylab.papers.semi_private.published import FULL_SIZES, POSTER, POSTER_METHODS, POSTER_RANKS
+from theorylab.papers.semi_private.published import (
+    FULL_SIZES,
+    POSTER,
+    POSTER_BARS,
+    POSTER_METHODS,
+    POSTER_RANKS,
+    POSTER_SHIFTED,
+)
 
 All = Mapping[str, Results]
 LEVEL = 0.9  # the accuracy at which numbers of records are compared
+HERE = "here"  # of panels, beside the poster's
 TITLES = {
     "cifar10": "CIFAR-10",
     "fashion_mnist": "Fashion-MNIST",
@@ -128,21 +136,37 @@ def bars(results: All, preset: Preset) -> Table:
 
 
 def both(results: All, preset: Preset) -> Table:
-    """PILLAR at k = 40 (20 on tables) beside no projection at epsilon = 0.1, every set."""
-    table = Table("data", "pillar", "full", "pillar_deviation", "full_deviation")
+    """PILLAR at k = 40 (20 on tables) beside no projection at epsilon = 0.1, every set, and the
+    poster's."""
+    table = Table("panel", "data", "pillar", "full", "pillar_deviation", "full_deviation")
     rows = results["curves"]
     for data, source in rows.unique("data", "source"):
         mine = rows.where(data=data, source=source)
         first = next(iter(mine))
         pair = [[at(r, few(r), 0.1) for r in mine], [at(r, 0, 0.1) for r in mine]]
         table.add(
+            panel=HERE,
             data=title(first.cell),
             pillar=float(np.mean(pair[0])),
             full=float(np.mean(pair[1])),
             pillar_deviation=float(np.std(pair[0])),
             full_deviation=float(np.std(pair[1])),
         )
+    _poster(table)
     return table
+
+
+def _poster(table: Table) -> None:
+    """The poster's pairs: supervised features, BYOL's, and directions of another set."""
+    none = float("nan")
+    spread = {"pillar_deviation": none, "full_deviation": none}
+    for k, features in enumerate(("supervised", "BYOL")):
+        for name, pairs in POSTER_BARS.items():
+            pillar, full = pairs[k]
+            table.add(panel=features, data=name, pillar=pillar / 100, full=full / 100, **spread)
+        for name, values in POSTER_SHIFTED.items():
+            shifted = f"{name}, shifted"
+            table.add(panel=features, data=shifted, pillar=values[k] / 100, full=none, **spread)
 
 
 def few(row: Row) -> int:

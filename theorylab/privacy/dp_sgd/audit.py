@@ -213,6 +213,7 @@ def one_step_law(
         InputError: an argument out of range, too many records to go through all samples, or a
             radius, outside of which the law is no mixture of Gaussians.
     """
+    checks.instance("training", training, Training, "a Training")
     if training.radius is not None:
         raise InputError("training.radius is set; the law of one step needs None")
     fixed, scale, _ = _prepared(gradient, params, x, y, training, weights, None)
@@ -285,6 +286,7 @@ def canary_readings(
         InputError: as `private_descent`.
     """
     checks.key("keys", keys, ndim=1)
+    checks.instance("training", training, Training, "a Training")
     fixed, scale, radius = _prepared(gradient, params, x, y, training, None, None)
     if sampler is not None:
         fixed = replace(fixed, sampler=sampler)

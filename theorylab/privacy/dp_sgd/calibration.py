@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from scipy.optimize import brentq
 
 from theorylab import checks
@@ -29,6 +30,7 @@ RELATIONS = ("add-remove", "replace")
 ACCOUNTANTS = ("pld", "rdp")
 TOLERANCE = 1e-4  # of a calibrated noise multiplier, relative, on the side of too much noise
 LARGEST = math.log(1e6)  # of its logarithm
+LEAST = 1e-100  # of noise: the square of the inverse is a number still
 
 
 def spent_epsilon(
@@ -44,7 +46,7 @@ def spent_epsilon(
 
     Args:
         noise_multiplier: noise standard deviation on the *sum* of clipped gradients over the
-            clipping norm; at 0 nothing is private, and epsilon is infinite.
+            clipping norm; at 0 (and below 1e-100) nothing is private, and epsilon is infinite.
         delta: above 0 and below 1.
         sampling_rate: probability that a record is in the sample of a step, above 0 and at most 1.
         steps: number of noisy sums that are released.
@@ -69,7 +71,7 @@ def spent_epsilon(
     """
     noise = float(checks.number("noise_multiplier", noise_multiplier, 0.0))
     probability, rate, many = _plan(delta, sampling_rate, steps, relation, accountant)
-    if noise == 0:
+    if noise < LEAST:
         return math.inf
     return _spent(noise, probability, rate, many, relation, accountant)
 
@@ -141,11 +143,14 @@ def total_epsilon(
         >>> round(total_epsilon([(2.0, 1.0, 1), (2.0, 1.0, 3)], delta=1e-5), 5)
         4.37718
     """
+    three = "(noise multiplier, sampling rate, steps)"
+    if not isinstance(parts, (list, tuple)) or any(np.shape(part) != (3,) for part in parts):
+        raise InputError(f"parts = {checks.shown(parts)}; a list of {three} is needed")
     if not parts:
-        raise InputError("parts is empty; at least one (noise multiplier, rate, steps) is needed")
+        raise InputError(f"parts is empty; at least one {three} is needed")
     plans = [_plan(delta, rate, steps, relation, "pld") for _, rate, steps in parts]
     noises = [float(checks.number("noise multiplier", noise, 0.0)) for noise, _, _ in parts]
-    if min(noises) == 0:
+    if min(noises) < LEAST:
         return math.inf
     if all(rate == 1 for _, rate, _ in plans):
         change = 2.0 if relation == "replace" else 1.0

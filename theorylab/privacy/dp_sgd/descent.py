@@ -23,6 +23,7 @@ from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.privacy.dp_sgd import calibration
 from theorylab.privacy.dp_sgd.gradients import Gradient, PerExample
+from theorylab.privacy.dp_sgd.inputs import fitting, mask, presence
 from theorylab.privacy.dp_sgd.sampling import Poisson, poisson
 from theorylab.privacy.online.keys import spend
 from theorylab.pytrees import register
@@ -120,8 +121,9 @@ def private_descent(
             a function of (params, x, y) for one record, which stands for `PerExample(loss)`.
         params: where to start, a tree of floats that was not chosen by the data.
         x: (n, ...) inputs. Records that are not finite are not refused, which would tell of them:
-            they add nothing to any sum.
-        y: (n, ...) targets.
+            they add nothing to any sum. Half-precision floats become float32, in which norms are
+            clipped.
+        y: (n, ...) targets; for a `LinearHead` those that it names.
         training: how to go.
         key: typed key of samples and noise; it is spent, and refused if it was used before.
         weights: (n,) 0 or 1; a record of weight 0 is absent. None takes all.
@@ -133,7 +135,8 @@ def private_descent(
         A `Descent`. Its cost is `training.epsilon(delta)`.
 
     Raises:
-        InputError: an argument out of range, no records, or a key that was used before.
+        InputError: an argument out of range, no records, shapes that do not fit the gradient, or a
+            key that was used before.
 
     Source:
         Abadi et al. 2016, algorithm 1; Bassily, Smith & Thakurta 2014.
@@ -148,8 +151,15 @@ def private_descent(
         >>> found.params["weights"].shape
         (3,)
     """
+    checks.instance("training", training, Training, "a Training")
     for name in ("clip", "noise_multiplier"):
         checks.number(name, getattr(training, name))
+    sizes = np.shape(training.step_size)
+    if sizes not in ((), (training.steps,)):
+        raise InputError(
+            f"step_size has shape {sizes}; a number, or {(training.steps,)}, one for each step, is "
+            "needed"
+        )
     given = _prepared(gradient, params, x, y, training, weights, moving)
     return _descend(*given, _numbers(training), spend(key))
 
@@ -188,6 +198,7 @@ def simulate_descents(
         InputError: as `private_descent`, or settings of different lengths.
     """
     checks.key("keys", keys, ndim=1)
+    checks.instance("training", training, Training, "a Training")
     numbers, axes = _settings(training)
     given = _prepared(gradient, params, x, y, training, weights, moving)
     return _descend_many(*given, numbers, keys, axes=axes)
@@ -197,17 +208,15 @@ def _prepared(
     gradient: Any, params: Any, x: Any, y: Any, training: Training, weights: Any, moving: Any
 ) -> Any:
     """What `_descend` takes before numbers and key, looked at."""
-    checks.instance("training", training, Training, "a Training")
     rule = PerExample(gradient) if not hasattr(gradient, "sums") else gradient
-    start = jax.tree.map(jnp.asarray, params)
-    inputs, targets = (jnp.asarray(checks.real(name, a)) for name, a in (("x", x), ("y", y)))
-    n = checks.same_length(x=inputs, y=targets)
-    present = jnp.ones(n) if weights is None else jnp.asarray(_zero_one("weights", weights, n))
+    start, inputs, targets = fitting(rule, params, x, y)
+    n = len(inputs)
+    present = jnp.ones(n) if weights is None else jnp.asarray(presence(weights, n))
     rate = float(training.sampling_rate)
     fixed = Fixed(
         rule,
         start,
-        None if moving is None else jax.tree.map(jnp.asarray, moving),
+        None if moving is None else mask(moving, start),
         (inputs, targets, present),
         poisson(n, rate, training.buffer) if rate < 1 else None,
         training.steps,
@@ -353,6 +362,10 @@ def _settings(training: Training) -> Any:
     for name, array, most in (("step_size", sizes, 2), ("clip", clips, 1), ("noise", noises, 1)):
         if array.ndim > most:
             raise InputError(f"{name} has shape {array.shape}; at most {most} axes are needed")
+    if sizes.ndim == 2 and sizes.shape[1] != training.steps:
+        raise InputError(
+            f"step_size has shape {sizes.shape}; (settings, {training.steps} steps) is needed"
+        )
     lengths = {a.shape[0] for a in (sizes, clips, noises) if a.ndim}
     if len(lengths) > 1:
         raise InputError(
@@ -361,10 +374,3 @@ def _settings(training: Training) -> Any:
         )
     axes = tuple(0 if a.ndim else None for a in (sizes, clips, noises))
     return (sizes, clips, noises), axes if lengths else None
-
-
-def _zero_one(name: str, value: Any, n: int) -> Any:
-    array = np.asarray(checks.real(name, value, shape=(n,)), np.float32)
-    if not np.isin(array, (0.0, 1.0)).all():
-        raise InputError(f"{name} holds other numbers than 0 and 1; 0 (absent) or 1 are needed")
-    return array

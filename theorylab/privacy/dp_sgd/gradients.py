@@ -127,6 +127,13 @@ class LinearHead(Plain):
             return jax.nn.softplus(-y * out)
         return jnp.maximum(1 - y * out / self.scale, 0.0)
 
+    def known_targets(self, params: Any, y: Any) -> None:
+        """Refuse labels of another kind: they would count as no class, or as no sign, unseen."""
+        if self.kind == "softmax":
+            checks.labels("y", y, classes=params["weights"].shape[1])
+        else:
+            checks.signs("y", y)
+
     def outputs(self, params: Any, x: Any) -> Any:
         """Logits (..., classes) or margins without their sign (...), of records (..., d)."""
         return x @ params["weights"] + params.get("bias", 0.0)

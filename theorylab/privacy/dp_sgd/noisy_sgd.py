@@ -18,6 +18,7 @@ from theorylab.errors import InputError
 from theorylab.privacy.dp_sgd.calibration import accounting_library
 from theorylab.privacy.dp_sgd.descent import Descent, add_noise
 from theorylab.privacy.dp_sgd.gradients import PerExample
+from theorylab.privacy.dp_sgd.inputs import fitting
 from theorylab.privacy.online.keys import spend
 
 
@@ -107,11 +108,8 @@ def noisy_sgd(
         Bassily, Smith & Thakurta 2014, algorithm 1 and theorem 2.4.
     """
     rule = gradient if hasattr(gradient, "sums") else PerExample(gradient)
-    inputs, targets = (jnp.asarray(checks.real(name, a)) for name, a in (("x", x), ("y", y)))
-    sizes = (
-        checks.same_length(x=inputs, y=targets),
-        sum(np.size(leaf) for leaf in jax.tree.leaves(params)),
-    )
+    start, inputs, targets = fitting(rule, params, x, y)
+    sizes = len(inputs), sum(np.size(leaf) for leaf in jax.tree.leaves(start))
     checks.instance("plan", plan, NoisySgdPlan, "a noisy_sgd_plan(...)")
     if sizes != (plan.records, plan.parameters):
         raise InputError(
@@ -119,7 +117,6 @@ def noisy_sgd(
             f"{sizes[0]} and {sizes[1]}; call noisy_sgd_plan for these"
         )
     numbers = (plan.noise_std, plan.first_step, plan.lipschitz, plan.radius)
-    start = jax.tree.map(jnp.asarray, params)
     return _run(rule, start, (inputs, targets), numbers, spend(key), steps=plan.steps)
 
 

@@ -105,8 +105,10 @@ class BisectionAdversary:
     def group_delta(self, delta: float) -> float:
         """The delta of `repeats` changes at once: delta times the sum of e^{j epsilon}, j < d."""
         slack = float(checks.number("delta", delta, 0.0, 1.0, open_high=True))
-        factors = np.exp(float(self.epsilon) * np.arange(self.repeats))
-        return slack * float(np.sum(factors))
+        level, many = float(self.epsilon), self.repeats
+        with np.errstate(over="ignore"):
+            most = np.exp(level * (many - 1))
+        return slack * float(most * np.expm1(-level * many) / np.expm1(-level))
 
     def bounds(
         self, beta: float, delta: float, steps: int

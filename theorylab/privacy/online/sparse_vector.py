@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 from theorylab import checks
 from theorylab.errors import InputError
 from theorylab.privacy.online.firing import FiringLaw, PieceLaw
-from theorylab.privacy.online.streams import Pieces
+from theorylab.privacy.online.streams import Pieces, horizon
 
 MOST_PANELS = 2**17
 
@@ -112,7 +112,7 @@ def calibrate(
     """The AboveThreshold learner that fires with probability beta over T uninformative rounds.
 
     Args:
-        rounds: T >= 1, any size.
+        rounds: T, from 1 to 2^1000.
         beta: above 0 and below 1.
         threshold_scale: b1, above 0.
         test_scale: b2, above 0; 1/epsilon for both scales makes the learner epsilon-private.
@@ -132,7 +132,7 @@ def calibrate(
         >>> learner.epsilon, round(learner.concentration(1000), 9)
         (0.5, 0.1)
     """
-    horizon = checks.count("rounds", rounds)
+    many = horizon("rounds", rounds)
     share = float(checks.number("beta", beta, 0.0, 1.0, open_low=True, open_high=True))
     rule = quadrature or Quadrature()
     _scales(threshold_scale, test_scale, rule)
@@ -140,11 +140,11 @@ def calibrate(
     learner = AboveThreshold(0.0, b1, b2, rule)
 
     def excess(threshold: float) -> float:
-        fired = replace(learner, threshold=threshold).concentration(horizon)
+        fired = replace(learner, threshold=threshold).concentration(many)
         return math.log(max(fired, 1e-300) / share)
 
     margin = 4 * (b1 + b2)
-    centre = b2 * math.log(horizon / (2 * share)) if horizon > 2 * share else 0.0
+    centre = b2 * math.log(many / (2 * share)) if many > 2 * share else 0.0
     low, high = centre - margin, centre + margin
     while excess(low) < 0:
         low -= margin

@@ -23,7 +23,7 @@ class RunLengthStream:
     """A stream of examples, by its length and the positions of the informative ones.
 
     Args:
-        rounds: T, a whole number from 1 on, of any size; examples are numbered from 1.
+        rounds: T, a whole number from 1 to 2^1000; examples are numbered from 1.
         ones: strictly increasing positions in 1..T; any sequence of whole numbers, kept as a tuple
             of Python integers.
 
@@ -35,7 +35,7 @@ class RunLengthStream:
     ones: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rounds", checks.count("rounds", self.rounds))
+        object.__setattr__(self, "rounds", horizon("rounds", self.rounds))
         object.__setattr__(self, "ones", positions("ones", self.ones, self.rounds))
 
     @property
@@ -69,7 +69,7 @@ def front_loaded(rounds: int, ones: int) -> RunLengthStream:
     """The stream whose first examples are ones: the hardest for a learner that counts.
 
     Args:
-        rounds: T >= 1, any size.
+        rounds: T, from 1 to 2^1000.
         ones: how many, between 0 and T.
 
     Returns:
@@ -118,6 +118,25 @@ def pieces(stream: RunLengthStream, cuts: Sequence[int]) -> Pieces:
         tuple(b - a for a, b in pairwise(bounds)),
         tuple(bounds[1:]),
     )
+
+
+def horizon(name: str, value: Any) -> int:
+    """A number of rounds whose stretches are numbers in float64.
+
+    Args:
+        name: of the argument, for messages.
+        value: a whole number from 1 to 2^1000.
+
+    Returns:
+        The number, a Python integer.
+
+    Raises:
+        InputError: another number.
+    """
+    rounds = checks.count(name, value)
+    if rounds > 2**1000:
+        raise InputError(f"{name} is beyond 2^{rounds.bit_length() - 1}; at most 2^1000 is needed")
+    return rounds
 
 
 def positions(name: str, value: Any, at_most: int, at_least: int = 1) -> tuple[int, ...]:
