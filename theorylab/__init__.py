@@ -9,7 +9,8 @@ from types import ModuleType
 __version__ = "0.1.0"
 _SUBPACKAGES = (
     *("data", "errors", "lab", "nets", "ntk", "papers", "plotting", "report", "ridge", "rmt"),
-    *("collective", "federated", "matching", "mixtures", "online", "robustness", "shift"),
+    *("collective", "federated", "matching", "mixtures", "online", "privacy", "robustness"),
+    *("neural_tangents", "safety", "shift", "unlearning"),
 )
 __all__ = [*_SUBPACKAGES, "__version__"]
 

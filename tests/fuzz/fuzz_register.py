@@ -69,6 +69,7 @@ EXEMPT: dict[str, str] = {
     "infinite.identity": "takes nothing",
     "infinite.relu": "takes nothing",
     "infinite.sign": "takes nothing",
+    "privacy_online.pieces": "for laws of one's own, given what `law_at` has checked",
     "robustness.dense_network": "a network, checked by those who call it",
     "safety.probe_auroc": "fits probes of a whole job: test_safety_detectors",
 }

@@ -18,7 +18,7 @@ from theorylab.report.origin import Numbers
 from theorylab.table import Table
 
 _COLOURS = 64  # of a picture on the site: a quarter of the bytes, no visible difference
-_DPI = 160  # of a picture on the site
+_DPI = 140  # of a picture on the site
 _SHOWN = 125  # pixels of the page an inch
 
 

@@ -1,5 +1,6 @@
 """The little HTML that the pages are made of. Text is escaped here and nowhere else."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,23 +65,18 @@ def whole(text: str, key: str = "") -> Raw:
     return Raw(", ".join(parts), key or None)
 
 
-def cell(value: Any, label: str = "") -> str:
-    """One cell of a table.
-
-    It says its column's name where a narrow screen shows it as a card. A number is shown short and
-    sorted by its value.
-    """
-    named = f' data-label="{escape(label, quote=True)}"' if label else ""
+def cell(value: Any) -> str:
+    """One cell of a table. A number is shown short and sorted by its value."""
     if isinstance(value, Raw):
         key = (
             "" if value.key is None else f' data-sort="{escape(str(value.key)[:_KEY], quote=True)}"'
         )
-        return f"<td{_long(value.key)}{key}{named}>{value.html}</td>"
+        return f"<td{_long(value.key)}{key}>{value.html}</td>"
     if isinstance(value, float | int) and not isinstance(value, bool):
         shown = f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
-        return f'<td class="tl-number" data-sort="{value!r}"{named}>{shown}</td>'
+        return f'<td class="tl-number" data-sort="{value!r}">{shown}</td>'
     shown = "" if value is None else rich(str(value))
-    return f"<td{_long(value)}{named}>{shown}</td>"
+    return f"<td{_long(value)}>{shown}</td>"
 
 
 def _long(text: Any) -> str:
@@ -95,13 +91,15 @@ def table(
     *,
     kind: str = "",
     heard: bool = False,
+    searched: bool = True,
 ) -> str:
     """A table that sorts by a click or the Enter key on a column's head.
 
-    On a narrow screen it scrolls sideways; of the kind "tl-cards" every row becomes a card there
-    instead.
+    On a narrow screen it scrolls sideways; of the kinds "tl-cards" and "tl-pairs" every row becomes
+    a card there instead, whose values have the names of their columns before them.
 
-    heard: the caption is for screen readers alone, as the heading above says the same.
+    heard: the caption is for screen readers alone, as the heading above says the same. searched:
+    the site's search finds what is in it.
     """
     found = [list(row) for row in rows]
     numbers = [
@@ -112,10 +110,15 @@ def table(
         f'<th role="columnheader" scope="col"{_number(right)}>{escape(c)}</th>'
         for c, right in zip(columns, numbers, strict=True)
     )
-    body = "\n".join(f"<tr>{''.join(map(cell, row, columns))}</tr>" for row in found)
+    body = "\n".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in found)
     name = escape(caption, quote=True)
+    more = "" if searched else " data-search-exclude"
+    if {"tl-cards", "tl-pairs"} & set(kind.split()):
+        # once for all rows: report.css puts --tl-N before the N-th cell
+        names = (f"--tl-{i}:{json.dumps(c, ensure_ascii=False)}" for i, c in enumerate(columns, 1))
+        more += f' style="{escape(";".join(names), quote=True)}"'
     return (
-        f'<div class="tl-scroll {kind}" tabindex="0" role="region" aria-label="{name}">\n'
+        f'<div class="tl-scroll {kind}"{more} tabindex="0" role="region" aria-label="{name}">\n'
         f'<table class="sortable asc" data-md-skip><caption{_heard(heard)}>'
         f"{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody></table></div>\n"
@@ -148,7 +151,8 @@ def fence(text: str, language: str = "") -> str:
 
 def pre(text: str) -> str:
     """Code as it is, without colours: a page of them must stay small."""
-    return f'<pre class="tl-code" tabindex="0"><code>{escape(text.strip())}</code></pre>\n'
+    shown = f"<code>{escape(text.strip())}</code>"
+    return f'<pre class="tl-code" data-search-exclude tabindex="0">{shown}</pre>\n'
 
 
 def prose(text: str, kind: str = "") -> str:

@@ -35,6 +35,8 @@ _NEEDED = {
     "vl_convert": "vl-convert-python",
 }
 _SHIM = re.compile(r"https://unpkg\.com/iframe-worker/shim")
+# where indentation is no text; the first alternative is what keeps its own
+_INDENTED = re.compile(r"<(pre|script|style|textarea)\b.*?</\1>|\n\s+", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -227,14 +229,19 @@ def _run_zensical(work: Path) -> None:
 def _finish(site: Path) -> None:
     """Point the one remote script to our copy of it, and sign the folder.
 
-    The script searches without a server.
+    The script searches without a server. Pages lose their indentation, a sixth of their bytes.
     """
     for page in site.rglob("*.html"):
         text = page.read_text()
         up = "../" * (len(page.relative_to(site).parts) - 1) or "./"
-        page.write_text(_SHIM.sub(f"{up}assets/iframe-worker.js", text))
+        page.write_text(unindented(_SHIM.sub(f"{up}assets/iframe-worker.js", text)))
     # the same as search.js, which also works from a disk
     (site / "search.json").unlink(missing_ok=True)
     # the look of another theme
     shutil.rmtree(site / "assets" / "stylesheets" / "classic", ignore_errors=True)
     (site / MARK).write_text("made by `theorylab report`; the folder is replaced by the next one\n")
+
+
+def unindented(html: str) -> str:
+    """A page without blank lines and indentation, but where they are shown or are code."""
+    return _INDENTED.sub(lambda found: found[0] if found[1] else "\n", html)
