@@ -116,8 +116,8 @@ def thresholds_figure(table: Table) -> MplFigure:
             label=f"ε/γ = {ratio:g}",
         )
     axes[0, 0].axhline(0, color="grey", lw=0.7)
-    axes[0, 0].set(xlabel="r σ/γ", ylabel="f(r)/γ²", ylim=(-1.5, 0.6))
-    axes[0, 0].legend()
+    axes[0, 0].set(xlabel="r σ/γ", ylabel="f(r)/γ²")
+    axes[0, 0].legend(loc="upper right")
     first = [rows for _, rows in table.groups("ratio")]
     ratios = [float(r["ratio"][0]) for r in first]
     for j, (name, text) in enumerate((("sharp", "sharp"), ("corrected", "corrected, sufficient"))):
