@@ -201,7 +201,11 @@ def test_every_public_name_is_in_the_table():
     [
         (lambda: po.adversary_for(0.0), "epsilon = 0; finite numbers in \\(0, 20\\]"),
         (lambda: po.adversary_for(-1.0), "epsilon = -1"),
-        (lambda: po.adversary_for(5e-324), "epsilon = .* at least 4.1e-08"),
+        (lambda: po.adversary_for(5e-324), "epsilon = .* at least 4.5e-17"),
+        (
+            lambda: po.adversary_for(1e-9)(po.StationaryHazard(3.0, 0.8), 2**30),
+            "repeats = 405465108.* 1e\\+07 examples",
+        ),
         (lambda: po.concentration_bound(2**40, 1e-12, 0.0, 0.1), "epsilon = 1e-12.* 1e\\+07 terms"),
         (lambda: po.concentration_bound(2**40, 5e-324, 0.1, 0.1), "epsilon = 4.94066e-324"),
         (lambda: po.mistake_lower_bound(9, 0.5, 1.0, 0.1), "delta = 1; .* in \\[0, 1\\)"),

@@ -158,6 +158,11 @@ class BisectionAdversary:
         """Run against a learner whose law is known, over T rounds."""
         checks.instance("law", law, FiringLaw, "a learner with a firing law")
         horizon = checks.count("rounds", rounds)
+        if MOST < self.repeats <= horizon:
+            raise InputError(
+                f"repeats = {self.repeats}: at most {MOST:.0e} examples in a step can be held "
+                "(a larger epsilon needs fewer; `bounds` needs none)"
+            )
         stream = RunLengthStream(horizon)
         state = self._first(law, stream)
         rows = [state]
@@ -206,15 +211,15 @@ def adversary_for(epsilon: float) -> BisectionAdversary:
         A `BisectionAdversary`.
 
     Raises:
-        InputError: epsilon out of range, or so small that no array holds a step.
+        InputError: epsilon out of range, or so small that float64 does not count a step's examples.
     """
     level = float(checks.number("epsilon", epsilon, 0.0, 20.0, open_low=True))
     if level <= REFERENCE_EPSILON * (1 + 1e-12):
-        repeats = max(1, math.floor(min(REFERENCE_EPSILON / level * (1 + 1e-12), 2.0 * MOST)))
-        if repeats > MOST:
+        repeats = max(1, math.floor(min(REFERENCE_EPSILON / level * (1 + 1e-12), 2.0**54)))
+        if repeats > 2**53:
             raise InputError(
-                f"epsilon = {level:g}: its steps insert more than {MOST:.0e} examples each; "
-                f"epsilon of at least {REFERENCE_EPSILON / MOST:.2g} is needed"
+                f"epsilon = {level:g}: its steps insert more than 2^53 examples each; "
+                f"epsilon of at least {REFERENCE_EPSILON / 2**53:.2g} is needed"
             )
         return BisectionAdversary(level, repeats=repeats)
     return weighted_adversary(level)
