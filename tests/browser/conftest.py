@@ -90,6 +90,10 @@ def visit(browser):
     `page.trouble`."""
     contexts = []
 
+    def failed(page, request):
+        if request.failure != "net::ERR_ABORTED":  # cut off by the next page: a slow picture
+            page.trouble.append(f"missing {request.url}")
+
     def open_page(path, *, scheme="light", width=1280, anchor=""):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
@@ -97,7 +101,7 @@ def visit(browser):
         page.trouble = []
         page.on("console", lambda m: page.trouble.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: page.trouble.append(str(e)))
-        page.on("requestfailed", lambda r: page.trouble.append(f"missing {r.url}"))
+        page.on("requestfailed", lambda r: failed(page, r))
         page.on(
             "request",
             lambda r: page.trouble.append(f"network {r.url}") if r.url.startswith("http") else None,
