@@ -17,8 +17,8 @@ from theorylab.report.charts import Spec, charts
 from theorylab.report.origin import Numbers
 from theorylab.table import Table
 
-_COLOURS = 64  # of a picture on the site: a quarter of the bytes, no visible difference
-_DPI = 140  # of a picture on the site
+_COLOURS = 48  # of a picture on the site: a quarter of the bytes, no visible difference
+_DPI = 125  # of a picture on the site: a dot a pixel
 _SHOWN = 125  # pixels of the page an inch
 
 
