@@ -91,7 +91,8 @@ def visit(browser):
     contexts = []
 
     def failed(page, request):
-        if request.failure != "net::ERR_ABORTED":  # cut off by the next page: a slow picture
+        there = Path(request.url.removeprefix("file://").split("#")[0]).is_file()
+        if not (there and request.failure == "net::ERR_ABORTED"):  # cut off by the next page
             page.trouble.append(f"missing {request.url}")
 
     def open_page(path, *, scheme="light", width=1280, anchor=""):
