@@ -1,11 +1,12 @@
 """Costs at the ends of the floating range: exact in 50 digits, or refused by name."""
 
+import jax
 import mpmath
 import numpy as np
 import pytest
 
 from theorylab.errors import InputError
-from theorylab.privacy import meta_theorem, preprocessing, renyi, smooth
+from theorylab.privacy import meta_theorem, pipelines, preprocessing, renyi, smooth
 from theorylab.privacy.sensitivity import Sensitivity
 
 TINY = 5e-324
@@ -49,3 +50,23 @@ def test_a_group_that_is_never_sampled_costs_nothing_and_one_that_is_costs_witho
 def test_what_float64_cannot_hold_is_refused_by_name(named, call):
     with pytest.raises(InputError, match=rf"^{named} "):
         call()
+
+
+def test_noise_beyond_the_precision_of_the_records_is_refused_by_its_name():
+    records, labels = np.eye(2, dtype=np.float32) / 2, np.array([1, -1])
+    with pytest.raises(InputError, match="noise_std"):
+        pipelines.private_logistic_regression(
+            records,
+            labels,
+            steps=2,
+            step_size=1.0,
+            radius=1.0,
+            noise_std=3e38,
+            key=jax.random.key(5),
+        )
+
+
+def test_a_group_whose_cost_no_float_holds_is_refused():
+    assert meta_theorem.group_cost_factor(10**150) == pytest.approx(1e300, rel=1e-15)
+    with pytest.raises(InputError, match="records"):
+        meta_theorem.group_cost_factor(10**200)

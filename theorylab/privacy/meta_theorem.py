@@ -166,12 +166,13 @@ def group_cost_factor(records: int) -> float:
         (1 + records)².
 
     Raises:
-        InputError: not a whole number, or a negative one.
+        InputError: not a whole number, a negative one, or one above 2^511.
 
     Source:
         Bun & Steinke 2016, proposition 27.
     """
-    return float((1 + checks.count("records", records, at_least=0)) ** 2)
+    # 2^511 records and more have a square that float64 does not hold
+    return float((1 + checks.count("records", records, at_least=0, at_most=2**511)) ** 2)
 
 
 def _joined(order: float, weight: float, first: Curve, second: Curve) -> float:

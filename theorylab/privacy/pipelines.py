@@ -118,7 +118,10 @@ def private_logistic_path(
         checks.number("clip", clip, 0.0, open_low=True),
     )
     inputs = jnp.asarray(rows), jnp.asarray(signs, rows.dtype)
-    return _descend(*inputs, *(jnp.asarray(s, rows.dtype) for s in sizes), spend(key), steps=many)
+    path = _descend(*inputs, *(jnp.asarray(s, rows.dtype) for s in sizes), spend(key), steps=many)
+    # a step or its noise may leave the range of the records' precision
+    require_answer(path, dict(step_size=sizes[0], radius=sizes[1], noise_std=sizes[2]))
+    return path
 
 
 def gradient_noise_std(
