@@ -80,3 +80,9 @@ def test_bad_clients_are_named(call, message):
 
 def test_a_missing_class_can_be_accepted():
     assert pad_clients(X, Y, [np.array([0, 3])], allow_missing=True).n_clients == 1
+
+
+def test_examples_beyond_the_floating_type_are_refused_by_name():
+    x, parts = np.full((4, 1), 1e160), [np.array([0, 1]), np.array([2, 3])]
+    with pytest.raises(InputError, match=r"^x holds 1e\+160"):
+        pad_clients(x, np.array([0, 1, 0, 1]), parts)

@@ -376,3 +376,10 @@ OPTIONS = {"eta": ETA, "local_steps": 2, "rounds": 1}
 def test_bad_input_is_refused_with_the_client_named(call, message):
     with pytest.raises(InputError, match=message):
         call(OPTIONS)
+
+
+def test_rates_of_jax_numbers_are_those_of_python_numbers():
+    expected = scaffold_spectral_radius(TERMS.H, eta=0.125, local_steps=5, weights=P)
+    for eta, steps in ((jnp.asarray(0.125), jnp.asarray(5)), (jnp.bfloat16(0.125), np.uint8(5))):
+        found = scaffold_spectral_radius(TERMS.H, eta=eta, local_steps=steps, weights=P)
+        assert found == pytest.approx(expected, rel=1e-12)

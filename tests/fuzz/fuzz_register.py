@@ -53,6 +53,7 @@ DOCUMENTED = {
     "privacy.laplace_curve": "infinity of a divergence beyond float64",
     "privacy_online.printed_lower_bounds": "infinity of a horizon beyond float64",
     "shift.accuracy_line": "NaN of accuracies that do not vary",
+    "shift.atc_threshold": "infinity where all are wrong",
     "shift.calibrate": "NaN r2 of errors that do not vary",
     "shift.mild_to_hard": "NaN r2 of errors that do not vary",
     "shift.memorised": "NaN of a classifier that does not interpolate",

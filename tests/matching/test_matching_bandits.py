@@ -11,6 +11,7 @@ from theorylab.matching import (
     hidden_matching_market,
     is_stable,
     linear,
+    match_ntu_ucb,
     match_ucb,
     random_market,
     regret_bound,
@@ -272,3 +273,17 @@ def test_what_does_not_fit_is_refused_in_one_line(market):
     ):
         with pytest.raises(InputError, match=words):
             call()
+
+
+@pytest.mark.parametrize("make", [match_ucb, match_ntu_ucb])
+def test_the_noise_of_a_round_may_be_lists(make, market):
+    """They are numbers as any; added as lists they would not be."""
+    bandit = make(unstructured(SHAPE, horizon=HORIZON, width=WIDTH))
+    noise = [0.25, -0.5, 0.125], [0.5, 0.0, -0.25, 1.0]
+
+    def after(noise_row, noise_col):
+        options = {"best": 0.0, "frictions": np.asarray(FRICTIONS)}
+        return jax.tree.leaves(bandit.round(bandit.init(), market, noise_row, noise_col, **options))
+
+    for from_lists, from_arrays in zip(after(*noise), after(*map(np.array, noise)), strict=True):
+        np.testing.assert_array_equal(from_lists, from_arrays)

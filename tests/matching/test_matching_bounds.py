@@ -50,3 +50,11 @@ def test_senseless_numbers_are_refused():
     ):
         with pytest.raises(InputError):
             call()
+
+
+def test_small_integers_of_numpy_are_the_numbers_that_they_say():
+    """16 times 16 of uint8 is 0."""
+    small = [np.uint8(k) for k in (20, 30, 200)]
+    assert regret_bound(*small, 0.5) == regret_bound(20, 30, 200, 0.5)
+    assert typed_regret_bound(np.uint8(17), *small, 0.5) == typed_regret_bound(17, 20, 30, 200, 0.5)
+    assert break_even(*small, 0.5, 0.3) == break_even(20, 30, 200, 0.5, 0.3)

@@ -1,11 +1,12 @@
 """The ends of the floating range: the right number in exact arithmetic, or a refusal by name."""
 
+import jax
 import mpmath
 import numpy as np
 import pytest
 
 from theorylab.errors import InputError
-from theorylab.ridge import KernelRidgePath, RidgePath, norm_bound
+from theorylab.ridge import KernelRidgePath, RidgePath, gcv_slq, norm_bound
 
 HUGE = 1.7e308
 rng = np.random.default_rng(0)
@@ -100,3 +101,9 @@ def test_an_unchecked_kernel_of_infinity_gives_nan():
     """No LinAlgError: unchecked, nothing is said."""
     path = KernelRidgePath.fit(np.full((3, 3), HUGE), np.ones(3), check=False)
     assert np.isnan(path.kappa(1.0)).all()
+
+
+@pytest.mark.parametrize("kernel", [K, lambda v: K @ v], ids=["matrix", "products"])
+def test_targets_whose_squares_leave_float64_have_no_stochastic_gcv(kernel):
+    with pytest.raises(InputError, match=r"^Y holds"):
+        gcv_slq(kernel, 1e160 * Y, [1.0], jax.random.key(0))

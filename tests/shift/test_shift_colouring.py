@@ -63,3 +63,8 @@ def test_shrinking_takes_block_means():
 def test_bad_input_is_refused_by_name(call, said):
     with pytest.raises(InputError, match=said):
         call(jax.random.key(0))
+
+
+def test_pixels_beyond_float32_are_refused_by_name():
+    with pytest.raises(InputError, match=r"^images holds"):
+        shrink_images(np.full((1, 2, 2), 1e160))

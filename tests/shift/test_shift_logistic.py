@@ -171,3 +171,9 @@ def test_bad_input_is_refused_by_name(arguments, said):
     given = {"X": np.eye(2), "y": [1, -1], "lams": [0.1]} | arguments
     with pytest.raises(InputError, match=said):
         fit_logistic_path(given.pop("X"), given.pop("y"), given.pop("lams"), **given)
+
+
+def test_features_whose_squares_leave_float64_are_refused_by_name():
+    X, y = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), np.array([1.0, 1.0, -1.0])
+    with pytest.raises(InputError, match=r"^X holds"):
+        fit_logistic_path(1e160 * X, y, [0.1])

@@ -193,3 +193,9 @@ def test_bad_input_is_named(draw, call, named):
     X, Xt, theta, _ = draw
     with pytest.raises(InputError, match=f"^{named} "):
         call(X, Xt, theta)
+
+
+def test_signals_whose_squares_leave_float64_are_refused_by_name():
+    designs = np.eye(2, 3), np.eye(2, 3)[:, ::-1]
+    with pytest.raises(InputError, match=r"^theta_star holds"):
+        projection_parts(*designs, np.full(3, 1.7e308), np.full(3, -1.0))

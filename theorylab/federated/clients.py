@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from theorylab import checks
 from theorylab.errors import InputError
+from theorylab.overflow import representable
 from theorylab.pytrees import register
 
 Weights = Literal["size", "uniform"] | Float[ArrayLike, " N"]
@@ -108,8 +109,9 @@ def pad_clients(
         A `ClientData`.
 
     Raises:
-        InputError: a client without examples, NaN or infinity at a client, a class held by nobody,
-            indices out of range, weights that are not N positive numbers.
+        InputError: a client without examples, NaN or infinity at a client, numbers beyond JAX's
+            floating type, a class held by nobody, indices out of range, weights that are not N
+            positive numbers.
 
     Examples:
         >>> x, y = np.arange(5.0)[:, None], np.array([0, 1, 0, 1, 1])
@@ -154,7 +156,10 @@ def pad_clients(
     longest = max(map(len, places_of))
     places = np.stack([np.resize(part, longest) for part in places_of])
     mask = np.arange(longest) < np.array([len(part) for part in places_of])[:, None]
-    x, y = jax.tree.map(lambda a: jnp.asarray(a[places]), (x, y))
+    x, y = (
+        jax.tree.map(lambda a, name=name: representable(name, a[places]), tree)
+        for name, tree in (("x", x), ("y", y))
+    )
     return ClientData(
         x, y, jnp.asarray(mask), jnp.asarray(client_weights(weights, mask.sum(1)), float)
     )

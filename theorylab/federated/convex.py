@@ -164,7 +164,8 @@ def _evaluated(
             eval_features = problem.map(eval_data[0])
     if eval_features is not None:
         rows = None if eval_data is None else len(eval_data[1])
-        checks.finite("eval_features", eval_features, shape=(rows, *problem.features[0].shape[1:]))
+        shape = (rows, *problem.features[0].shape[1:])
+        eval_features = np.asarray(checks.finite("eval_features", eval_features, shape=shape))
     return eval_data, eval_features
 
 

@@ -80,7 +80,7 @@ def scaffold_round_matrix(
     local[:, :, 0] = A
     local[np.arange(n), :, np.arange(1, n + 1)] = S
     theta = np.tensordot(p, local, 1)
-    h = (theta - local) / (local_steps * eta)
+    h = (theta - local) / (int(local_steps) * float(eta))
     h[np.arange(n), :, np.arange(1, n + 1)] += np.eye(d)
     return np.concatenate([theta[None], h]).reshape((n + 1) * d, (n + 1) * d)
 

@@ -89,7 +89,7 @@ def local_operators(H: Hessians, *, eta: float, local_steps: int) -> LocalOperat
     """
     H = _hessians(H)
     local_steps = checks.count("local_steps", local_steps)
-    checks.number("eta", eta, 0, open_low=True)
+    eta = float(checks.number("eta", eta, 0, open_low=True))
     values, vectors = np.linalg.eigh(H)
     largest = values.max(1)
     if values.min() < -1e-5 * np.abs(values).max():  # what rounding leaves is set to 0 below

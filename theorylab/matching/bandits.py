@@ -27,7 +27,7 @@ from theorylab.matching.confidence import (
 from theorylab.matching.instability import instability_of, unrest_of
 from theorylab.matching.markets import AnyArray, Market, Outcome, empty, first
 from theorylab.matching.prices import WEIGHT, PriceRule, primal_dual
-from theorylab.precision import float64_inside
+from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
 
 
@@ -199,9 +199,8 @@ class MatchUCB:
             frictions = frictions if hasattr(frictions, "shape") else np.zeros(0)
         else:
             frictions = checks.nonnegative("frictions", frictions, ndim=1)
-        market, noise_row, noise_col, best, frictions = wide(
-            (market, noise_row, noise_col, best, frictions)
-        )
+        market, best, frictions = wide((market, best, frictions))
+        noise_row, noise_col = as_float64(noise_row), as_float64(noise_col)
         state, decision = self.propose(state, present)
         X, tau = decision.pairs, decision.outcome
         gain_row, gain_col = jnp.where(X, market.U, 0.0).sum(1), jnp.where(X, market.V, 0.0).sum(0)

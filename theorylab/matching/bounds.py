@@ -11,10 +11,10 @@ from theorylab.checks import count, nonnegative, number
 from theorylab.overflow import in_range
 
 
-def _check(n: int, m: int, horizon: int, width: float) -> None:
-    for name, value in (("n", n), ("m", m), ("horizon", horizon)):
-        count(name, value)
-    number("width", width, 0.0, open_low=True)
+def _checked(n: int, m: int, horizon: int, width: float) -> tuple[int, int, int, float]:
+    """As Python's numbers: those of NumPy have few bits, and 16 times 16 of uint8 is 0."""
+    sizes = count("n", n), count("m", m), count("horizon", horizon)
+    return *sizes, float(number("width", width, 0.0, open_low=True))
 
 
 def regret_bound(
@@ -41,7 +41,7 @@ def regret_bound(
         >>> round(float(regret_bound(2, 2, 1000, 0.5)), 1)
         1046.4
     """
-    _check(n, m, horizon, width)
+    n, m, horizon, width = _checked(n, m, horizon, width)
     t = np.asarray(horizon if rounds is None else nonnegative("rounds", rounds), float)
     return 4 * n * m + 8 * width * np.sqrt(np.log((n + m) * horizon) * n * m * min(n, m) * t)
 
@@ -65,7 +65,7 @@ def typed_regret_bound(kinds: int, n: int, m: int, horizon: int, width: float) -
     Raises:
         InputError: counts below 1, a width that is not positive.
     """
-    _check(n, m, horizon, width)
+    n, m, horizon, width = _checked(n, m, horizon, width)
     kinds = count("kinds", kinds)
     pairs, matches, root = kinds**2, min(n, m), np.sqrt(np.log((n + m) * horizon))
     return float(
@@ -93,8 +93,8 @@ def break_even(n: int, m: int, horizon: int, width: float, friction: float) -> f
     Raises:
         InputError: counts below 1, a width or friction that is not positive.
     """
-    _check(n, m, horizon, width)
-    number("friction", friction, 0.0, open_low=True)
+    n, m, horizon, width = _checked(n, m, horizon, width)
+    friction = float(number("friction", friction, 0.0, open_low=True))
     pairs, matches = n * m, min(n, m)
     a, b = 2 * friction * matches, 8 * width * np.sqrt(np.log((n + m) * horizon) * pairs * matches)
     root = (b + np.sqrt(b * b + 16 * a * pairs)) / (2 * a)

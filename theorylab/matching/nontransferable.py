@@ -19,7 +19,7 @@ from theorylab.errors import InputError
 from theorylab.matching import references
 from theorylab.matching.confidence import Model, check_round, market_shape, wide
 from theorylab.matching.markets import AnyArray, Market, as_market, as_matching, best, first
-from theorylab.precision import float64_inside
+from theorylab.precision import as_float64, float64_inside
 from theorylab.pytrees import register
 
 _ENUMERABLE = 200_000  # subsidy vectors of one side that are tried at once
@@ -174,7 +174,8 @@ class MatchNTUUCB:
     ) -> tuple[Any, NTURecord]:
         """One round against a known market; arguments as for `MatchUCB.round`."""
         check_round(self.shape, market, present, noise_row=noise_row, noise_col=noise_col)
-        state, market, noise_row, noise_col = wide((state, market, noise_row, noise_col))
+        state, market = wide((state, market))
+        noise_row, noise_col = as_float64(noise_row), as_float64(noise_col)
         bounds = self.model.intervals(state)
         here = jnp.ones(self.shape, bool) if present is None else present
         X = accept(jnp.where(here, bounds.high_row, -1.0), bounds.high_col)

@@ -120,7 +120,8 @@ def private_logistic_path(
     inputs = jnp.asarray(rows), jnp.asarray(signs, rows.dtype)
     path = _descend(*inputs, *(jnp.asarray(s, rows.dtype) for s in sizes), spend(key), steps=many)
     # a step or its noise may leave the range of the records' precision
-    require_answer(path, dict(step_size=sizes[0], radius=sizes[1], noise_std=sizes[2]))
+    named = {"step_size": sizes[0], "radius": sizes[1], "noise_std": sizes[2]}
+    require_answer(path, named)
     return path
 
 

@@ -23,7 +23,7 @@ from theorylab.accuracy import DOUBLE, entry_accuracy, resolution
 from theorylab.double import float64_inside
 from theorylab.errors import InputError
 from theorylab.precision import as_float64, is_traced
-from theorylab.ridge.checks import require_penalties, require_targets
+from theorylab.ridge.checks import require_penalties, require_result, require_targets
 from theorylab.sparse import refuse_sparse
 
 Matvec = Callable[[Float[Array, " n"]], Float[Array, " n"]]
@@ -132,6 +132,8 @@ def gcv_slq(
         lowest, highest = np.asarray(extremes) / n
         least = float(np.min(np.asarray(alphas)))
         _require_resolved(least, lowest, highest, resolution(n, epsilon))
+    given = {"Y": Y, "alphas": alphas} | ({} if callable(K) else {"K": K})
+    require_result(estimate, given)
     return GCVEstimate(*estimate)
 
 

@@ -98,6 +98,7 @@ def colour_noise(
     return images + scale * jax.random.normal(checked_key("key", key), images.shape, jnp.float32)
 
 
+@in_range()
 def shrink_images(images: Num[ArrayLike, "n h w"]) -> Float[Array, "n h//2 w//2"]:
     """Halve the size of images by 2 x 2 means.
 
@@ -108,7 +109,7 @@ def shrink_images(images: Num[ArrayLike, "n h w"]) -> Float[Array, "n h//2 w//2"
         (n, h/2, w/2) images.
 
     Raises:
-        InputError: odd sizes.
+        InputError: odd sizes, or pixels beyond float32.
     """
     images = finite("images", images, ndim=3)
     n, h, w = np.shape(images)

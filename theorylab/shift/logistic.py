@@ -25,6 +25,7 @@ from jaxtyping import Array, Bool, Float, Int
 from theorylab.checks import choice, count, finite, number, positive
 from theorylab.deprecation import old_field
 from theorylab.errors import InputError
+from theorylab.overflow import require_answer
 from theorylab.precision import float64_inside, is_traced
 from theorylab.pytrees import register
 from theorylab.shift.checks import batched_signs, sample_mask
@@ -100,7 +101,7 @@ def fit_logistic_path(
 
     Raises:
         InputError: shapes that do not fit together, labels other than -1 and 1, penalties that are
-            not positive.
+            not positive, or numbers whose squares leave the floating type.
 
     Examples:
         >>> X, y = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), np.array([1.0, 1.0, -1.0])
@@ -124,6 +125,7 @@ def fit_logistic_path(
         batch_size = 1 if jax.default_backend() == "cpu" else size
     batch_size = count("batch_size", batch_size)
     found = _fit(X, y, lams, mask, tol, max_steps, min(batch_size, size), precision)
+    require_answer(found, {"X": X, "lams": lams})
     fit = LogisticFit(**found, tol=tol)
     if not is_traced(fit.gradient_norm):
         announce_unconverged(fit.gradient_norm, fit.converged, tol, max_steps)

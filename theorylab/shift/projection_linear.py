@@ -15,7 +15,7 @@ Source: Yu et al. (ICML 2022), section on linear models; the statements that doc
 those of docs/derivations/linear_projection_norm.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from theorylab.checks import finite, number
 from theorylab.errors import InputError
-from theorylab.overflow import in_range
+from theorylab.overflow import in_range, require_answer
 from theorylab.precision import as_float64
 from theorylab.pytrees import register
 from theorylab.shift.row_space import (
@@ -166,11 +166,14 @@ def projection_parts(
         `ProjectionParts`.
 
     Raises:
-        InputError: shapes that do not fit.
+        InputError: shapes that do not fit, or numbers whose squares leave float64.
     """
     check_designs(X=X, Xt=Xt)
     check_signal("theta_star", theta_star, theta0, X)
-    return _parts(X, Xt, theta_star, theta0)
+    parts = _parts(X, Xt, theta_star, theta0)
+    given = {"X": X, "Xt": Xt, "theta_star": theta_star, "theta0": theta0}
+    require_answer(replace(parts, kappa=0.0), given)  # kappa may be infinite
+    return parts
 
 
 @in_float64
