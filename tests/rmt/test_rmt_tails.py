@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+from theorylab.errors import InputError
 from theorylab.rmt import PowerLawTail
 from theorylab.rmt.tails import hyp1, hyp2, tail_dof, tail_unlearned
 
@@ -60,3 +61,11 @@ def test_tail_sums_are_sums():
 def test_divergent_tails_are_refused(kwargs):
     with pytest.raises(ValueError, match="PowerLawTail"):
         PowerLawTail(**kwargs)
+
+
+def test_a_tail_is_summed_in_float64_whatever_the_callers_precision():
+    tail = PowerLawTail(alpha=2.0, start=3, scale=1e300)  # beyond float32
+    assert float(tail.total()) == pytest.approx(1e300 / 3.5, rel=1e-12)
+    assert float(tail.last()) == pytest.approx(1e300 / 3.5**2, rel=1e-12)
+    with pytest.raises(InputError, match=r"^scale holds"):
+        PowerLawTail(alpha=3.0, start=np.nextafter(-0.5, 0), scale=1e300).total()

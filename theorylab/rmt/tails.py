@@ -17,7 +17,8 @@ from jaxtyping import Array, Float
 
 from theorylab import checks
 from theorylab.errors import InputError
-from theorylab.precision import as_float64, is_traced
+from theorylab.overflow import require_answer
+from theorylab.precision import as_float64, float64_inside, is_traced
 from theorylab.pytrees import register
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
@@ -57,6 +58,7 @@ class PowerLawTail:
         for name, low in _ABOVE.items():
             checks.within(f"PowerLawTail: {name}", getattr(self, name), low, open_low=True, ndim=0)
 
+    @float64_inside
     def last(self) -> Float[Array, ""]:
         """The value at the cut, `scale * (start + 1/2)**-alpha`."""
         self.validate()
@@ -64,11 +66,14 @@ class PowerLawTail:
             -as_float64(self.alpha) * jnp.log(as_float64(self.start) + 0.5)
         )
 
+    @float64_inside
     def total(self) -> Float[Array, ""]:
         """Sum of the tail."""
         self.validate()
         x0, a = as_float64(self.start) + 0.5, as_float64(self.alpha)
-        return as_float64(self.scale) * jnp.exp((1 - a) * jnp.log(x0)) / (a - 1)
+        total = as_float64(self.scale) * jnp.exp((1 - a) * jnp.log(x0)) / (a - 1)
+        require_answer(total, {"scale": self.scale, "start": self.start, "alpha": self.alpha})
+        return total
 
 
 def require_tail(name: str, tail: Any, spectrum: Array, weights: Any) -> None:
