@@ -171,7 +171,7 @@ def group_cost_factor(records: int) -> float:
     Source:
         Bun & Steinke 2016, proposition 27.
     """
-    # 2^511 records and more have a square that float64 does not hold
+    # float64 holds no square of 2^512, and nobody counts half as far
     return float((1 + checks.count("records", records, at_least=0, at_most=2**511)) ** 2)
 
 
