@@ -215,3 +215,13 @@ def test_a_diverged_model_names_the_client(whole):
 def test_bad_input_is_refused(call, message, whole):
     with pytest.raises(InputError, match=message):
         call(whole)
+
+
+def test_features_to_evaluate_on_may_be_lists(whole):
+    problem = convexify(whole.stage1, DATA, FeatureOptions(n_coords=25), key=KEY)
+    features, stage2 = np.asarray(problem.map(X)), Stage2(rounds=2, local_steps=15)
+    from_array, from_list = (
+        solve_convex(problem, stage2, eval_data=(X, Y), eval_features=given)
+        for given in (features, features.tolist())
+    )
+    np.testing.assert_array_equal(from_list.eval_accuracy, from_array.eval_accuracy)
