@@ -57,7 +57,8 @@ def private_logistic_regression(
         (d,) the last weights.
 
     Raises:
-        InputError: an argument out of range, records outside the ball, or a key used before.
+        InputError: an argument out of range, records outside the ball, a key used before, or steps
+            or noise with which the weights leave the records' precision.
     """
     path = private_logistic_path(
         records,
@@ -101,7 +102,8 @@ def private_logistic_path(
         (steps, d) the weights after every step.
 
     Raises:
-        InputError: an argument out of range, records outside the ball, or a key used before.
+        InputError: an argument out of range, records outside the ball, a key used before, or steps
+            or noise with which the weights leave the records' precision.
     """
     rows = _in_ball(records)
     signs = checks.signs("labels", labels)
